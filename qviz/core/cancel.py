@@ -1,0 +1,35 @@
+"""How long work tells how far it is, and is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[float], None]
+"""Called with the fraction that is done, 0 to 1."""
+
+IsCancelled = Callable[[], bool]
+"""Asked between blocks: NumPy calls cannot be interrupted."""
+
+
+class Cancelled(Exception):  # noqa: N818 - a decision, not an error
+    """The person did not want the answer any more."""
+
+
+def ignore(fraction: float) -> None:
+    """Progress that nobody watches."""
+
+
+def never() -> bool:
+    """Work that nobody stops."""
+    return False
+
+
+def check(cancelled: IsCancelled) -> None:
+    """Stop here if asked to.
+
+    Raises
+    ------
+    Cancelled
+    """
+    if cancelled():
+        raise Cancelled

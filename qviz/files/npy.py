@@ -1,0 +1,208 @@
+"""How is a NumPy array file (.npy) read without copying it, and without trusting its header?
+
+The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.files.problems import FileProblem, shortened, size_text
+from qviz.files.readers import TensorEntry
+
+MAGIC = b"\x93NUMPY"
+LONGEST_HEADER = 10_000
+"""Bytes; NumPy's own limit. Honest headers of plain arrays have a hundred."""
+
+HEAD = len(MAGIC) + 2 + 4 + LONGEST_HEADER
+"""How much of a file has to be read to see the whole of any honest header."""
+
+_DAMAGED = "Copy or download it again."
+_MOST_AXES = 64
+_KINDS_OF_NUMBERS = "fiub"
+_REFUSED = {
+    "O": (
+        "Python objects",
+        "Loading them could run code from the file: save the numbers alone, as a plain array.",
+    ),
+    "c": ("complex numbers", "Save the real and the imaginary part as two arrays."),
+    "S": ("text", "Save it as numbers, for example with .astype('float32')."),
+    "U": ("text", "Save it as numbers, for example with .astype('float32')."),
+    "T": ("text", "Save it as numbers, for example with .astype('float32')."),
+    "M": ("dates", "Save them as numbers, for example with .astype('int64')."),
+    "m": ("time spans", "Save them as numbers, for example with .astype('int64')."),
+    "V": (
+        "records or raw bytes",
+        "Save each field as an array of its own, and bfloat16 or float8 as float32.",
+    ),
+}
+
+
+class NoNumbers(FileProblem):
+    """The array is sound, but it has no elements, or none that are real numbers."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first bytes of an array promise; ``data_offset`` is where the values begin."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran_order: bool
+    data_offset: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values; a Python int, so that no shape overflows it."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def order(self) -> str:
+        """``"F"`` or ``"C"``, as ``reshape`` wants it."""
+        return "F" if self.fortran_order else "C"
+
+
+def list_entries(path: Path) -> tuple[TensorEntry, ...]:
+    """The one array of the file.
+
+    Raises
+    ------
+    FileProblem
+        When the file is not an array, is damaged, or holds no real numbers.
+    """
+    header = _checked_header(path)
+    return (TensorEntry(path.name, path, None, header.shape, header.dtype.name, partial(_load, path)),)
+
+
+def _load(path: Path, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+    check(cancelled)
+    # Once more: the file may have changed since it was listed.
+    header = _checked_header(path)
+    order = "F" if header.fortran_order else "C"
+    array = np.memmap(path, header.dtype, "r", header.data_offset, header.shape, order)
+    progress(1.0)
+    return array
+
+
+def _checked_header(path: Path) -> Header:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        size = file.seek(0, 2)
+    header = read_header(head, path)
+    check_size(header, size - header.data_offset, path)
+    return header
+
+
+def read_header(head: bytes, path: Path, member: str | None = None) -> Header:
+    """Parse the beginning of an array file.
+
+    Parameters
+    ----------
+    head : bytes
+        The first ``HEAD`` bytes, or all of them where there are fewer.
+    path : Path
+        The file, for messages.
+    member : str, optional
+        The name of the array inside an archive, for messages.
+
+    Returns
+    -------
+    Header
+        Of real numbers and at least one element; a scalar gets the shape (1,). The shape may
+        promise more than there is: ``check_size`` tells.
+
+    Raises
+    ------
+    NoNumbers
+        For an array that is sound but has nothing to quantize.
+    FileProblem
+        For everything else that is not the header of an array.
+    """
+    damaged = partial(_problem, FileProblem, path, member)
+    if not head:
+        raise damaged("is empty", _DAMAGED)
+    if not head.startswith(MAGIC[: len(head)]):
+        raise damaged("is not a NumPy array file: it does not begin like one", "Save it with numpy.save.")
+    if len(head) < len(MAGIC) + 2:
+        raise damaged("is cut off inside its header", _DAMAGED)
+    major, minor = head[len(MAGIC) : len(MAGIC) + 2]
+    if (major, minor) not in ((1, 0), (2, 0), (3, 0)):
+        raise damaged(f"is of version {major}.{minor}, which NumPy does not define", _DAMAGED)
+    start = len(MAGIC) + 2 + (2 if major == 1 else 4)
+    length = int.from_bytes(head[len(MAGIC) + 2 : start], "little")
+    if length > LONGEST_HEADER:
+        raise damaged(f"claims a header of {size_text(length)}, which no plain array has", _DAMAGED)
+    if len(head) < start + length:
+        raise damaged("is cut off inside its header", _DAMAGED)
+
+    try:
+        text = head[start : start + length].decode("utf-8" if major == 3 else "latin-1")
+        fields = ast.literal_eval(text.strip())
+        descr, fortran_order, shape = fields["descr"], fields["fortran_order"], fields["shape"]
+        # A list describes a record; its fields need no parsing to be refused.
+        dtype = np.dtype(descr) if isinstance(descr, str) else None
+    except Exception as error:  # parsers of hostile text fail in too many ways to list
+        raise damaged("has a header that can't be understood", _DAMAGED) from error
+    if not isinstance(fortran_order, bool) or not _is_shape(shape):
+        raise damaged(f"has a header with an impossible shape, {shortened(repr(shape))}", _DAMAGED)
+
+    sound = partial(_problem, NoNumbers, path, member)
+    kind = dtype.kind if dtype is not None else "V"
+    if dtype is None or kind not in _KINDS_OF_NUMBERS:
+        name = shortened(str(descr if dtype is None else dtype))
+        what, advice = _REFUSED.get(kind, ("no numbers", "Save it as numbers."))
+        raise sound(f"is made of {what} (dtype {name}), not of real numbers", advice)
+    if 0 in shape:
+        raise sound(f"has no elements: its shape is {shape}", "Choose an array that has some.")
+    return Header(dtype, shape or (1,), fortran_order, start + length)
+
+
+def check_size(header: Header, held: int, path: Path, member: str | None = None) -> None:
+    """Compare what a header promises with the bytes that follow it.
+
+    Parameters
+    ----------
+    header : Header
+        As ``read_header`` gave it.
+    held : int
+        Bytes that are there for the values.
+    path, member
+        As in ``read_header``.
+
+    Raises
+    ------
+    FileProblem
+        Unless they are equal.
+    """
+    if header.nbytes == held:
+        return
+    damaged = partial(_problem, FileProblem, path, member)
+    values = math.prod(header.shape)
+    if values > 2**63:
+        raise damaged("promises more values than any disk holds: its header is damaged", _DAMAGED)
+    promise = f"its header promises {values:,} {header.dtype.name} values ({size_text(header.nbytes)})"
+    if header.nbytes > held:
+        raise damaged(f"is cut off: {promise} but the file holds {size_text(held)} of them", _DAMAGED)
+    raise damaged(f"is not one array: {promise} but {size_text(held)} follow", "Save each array on its own.")
+
+
+def _is_shape(shape: object) -> bool:
+    # ``type`` and not ``isinstance``: True is no length.
+    return (
+        isinstance(shape, tuple)
+        and len(shape) <= _MOST_AXES
+        and all(type(length) is int and length >= 0 for length in shape)
+    )
+
+
+def _problem(kind: type[FileProblem], path: Path, member: str | None, what: str, advice: str) -> FileProblem:
+    where = what if member is None else f"holds '{shortened(member)}', which {what}"
+    return kind(path, where, advice)

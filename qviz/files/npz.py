@@ -1,0 +1,203 @@
+"""How is an archive of NumPy arrays (.npz) read: stored arrays in place, packed ones in blocks?"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.files.npy import HEAD, Header, NoNumbers, check_size, read_header
+from qviz.files.problems import FileProblem, shortened, size_text
+from qviz.files.readers import TensorEntry
+
+SUFFIX = ".npy"
+PACKED_BLOCK = 1 << 20
+STORED_BLOCK = 1 << 24
+"""Bytes between two looks at the cancel flag: unpacking is slow, a checksum is quick."""
+
+_MOST_DEFLATE_GAINS = 1032
+"""How many bytes a deflated one can stand for at most (zlib's technical details)."""
+
+_DAMAGED = "Copy or download it again."
+_LOCAL_HEADER = struct.Struct("<26x2H")
+
+
+def list_entries(path: Path) -> tuple[TensorEntry, ...]:
+    """The arrays of the archive in their order.
+
+    Members that are not arrays are left out, and so are arrays without real numbers (names of
+    classes, an empty bias) as long as another one has some.
+
+    Raises
+    ------
+    FileProblem
+        When the archive or one of its arrays is damaged or encrypted, or none holds numbers.
+    """
+    entries = []
+    refused = None
+    with _opened(path) as archive:
+        # By name: of two members with one name only the last can be asked for.
+        for member in archive.NameToInfo.values():
+            if not member.filename.endswith(SUFFIX) or member.filename.startswith("__MACOSX/"):
+                continue
+            key = member.filename.removesuffix(SUFFIX)
+            try:
+                header = _header(archive, member, path)
+            except NoNumbers as problem:
+                refused = refused or problem
+                continue
+            name = f"{path.stem}/{key}"
+            load = partial(_load, path, member.filename)
+            entries.append(TensorEntry(name, path, key, header.shape, header.dtype.name, load))
+    if not entries:
+        raise refused or FileProblem(path, "has no NumPy arrays in it", "Save some with numpy.savez.")
+    return tuple(entries)
+
+
+def _load(
+    path: Path, filename: str, progress: Progress = ignore, cancelled: IsCancelled = never
+) -> np.ndarray[Any, Any]:
+    check(cancelled)
+    with _opened(path) as archive:
+        member = archive.NameToInfo.get(filename)
+        if member is None:
+            raise FileProblem(path, f"has no array '{_key(filename)}' any more", "Open the file again.")
+        header = _header(archive, member, path)
+        if member.compress_type == zipfile.ZIP_STORED:
+            return _map(path, member, header, progress, cancelled)
+        return _unpack(archive, path, member, header, progress, cancelled)
+
+
+def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Header:
+    """Read a member's header, once all that the archive says about the member fits together."""
+    holds = f"holds '{_key(member.filename)}', which"
+    if member.flag_bits & 1:
+        raise FileProblem(path, f"{holds} is encrypted", "Save it without a password.")
+    most = {
+        zipfile.ZIP_STORED: member.compress_size,
+        zipfile.ZIP_DEFLATED: member.compress_size * _MOST_DEFLATE_GAINS,
+    }.get(member.compress_type)
+    if most is None:
+        raise FileProblem(
+            path, f"{holds} is packed in an unknown way", "Save it with numpy.savez_compressed."
+        )
+    if member.file_size > most:
+        raise FileProblem(
+            path,
+            f"{holds} claims {size_text(member.file_size)}, too many for the {size_text(member.compress_size)}"
+            " that are there",
+            _DAMAGED,
+        )
+    with _damage(path), archive.open(member) as file:
+        head = file.read(HEAD)
+    header = read_header(head, path, _key(member.filename))
+    check_size(header, member.file_size - header.data_offset, path, _key(member.filename))
+    return header
+
+
+def _map(
+    path: Path, member: zipfile.ZipInfo, header: Header, progress: Progress, cancelled: IsCancelled
+) -> np.ndarray[Any, Any]:
+    """Map a stored array where it lies; its place need not be aligned, which NumPy allows."""
+    with path.open("rb") as file:
+        file.seek(member.header_offset)
+        # The central directory may give other lengths than these.
+        name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+        size = file.seek(0, 2)
+    if start + member.file_size > size:
+        raise FileProblem(path, f"is cut off inside '{_key(member.filename)}'", _DAMAGED)
+    content = np.memmap(path, np.uint8, "r", start, (member.file_size,))
+    checksum = 0
+    for first in range(0, member.file_size, STORED_BLOCK):
+        check(cancelled)
+        last = min(first + STORED_BLOCK, member.file_size)
+        checksum = zlib.crc32(content[first:last], checksum)
+        progress(last / member.file_size)
+    if checksum != member.CRC:
+        raise _wrong_checksum(path)
+    return content[header.data_offset :].view(header.dtype).reshape(header.shape, order=header.order)
+
+
+def _unpack(
+    archive: zipfile.ZipFile,
+    path: Path,
+    member: zipfile.ZipInfo,
+    header: Header,
+    progress: Progress,
+    cancelled: IsCancelled,
+) -> np.ndarray[Any, Any]:
+    free = _free_memory()
+    if free is not None and header.nbytes > free:
+        raise FileProblem(
+            path,
+            f"holds '{_key(member.filename)}', which takes {size_text(header.nbytes)} unpacked"
+            f" while {size_text(free)} are free",
+            "Save it with numpy.savez, which needs no unpacking.",
+        )
+    content = np.empty(header.nbytes, np.uint8)
+    with _damage(path):
+        file = archive.open(member)
+    with file:
+        _read_into(file, np.empty(header.data_offset, np.uint8), path)
+        for first in range(0, header.nbytes, PACKED_BLOCK):
+            check(cancelled)
+            last = min(first + PACKED_BLOCK, header.nbytes)
+            _read_into(file, content[first:last], path)
+            progress(last / header.nbytes)
+    return content.view(header.dtype).reshape(header.shape, order=header.order)
+
+
+def _read_into(file: IO[bytes], target: np.ndarray[Any, Any], path: Path) -> None:
+    with _damage(path):
+        data = file.read(target.size)
+    if len(data) < target.size:
+        raise FileProblem(path, "is damaged: it ends inside an array", _DAMAGED)
+    target[:] = np.frombuffer(data, np.uint8)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise FileProblem(path, "is empty", _DAMAGED)
+        with _damage(path):
+            archive = zipfile.ZipFile(file)
+        with archive:
+            yield archive
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Around calls of the zip library alone, whose ways to fail on damaged input are many."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError) as error:
+        if "CRC" in str(error):
+            raise _wrong_checksum(path) from error
+        raise FileProblem(path, "is not a NumPy archive, or a damaged one", _DAMAGED) from error
+
+
+def _wrong_checksum(path: Path) -> FileProblem:
+    return FileProblem(path, "is damaged: its checksum does not fit its content", _DAMAGED)
+
+
+def _key(filename: str) -> str:
+    return shortened(filename.removesuffix(SUFFIX))
+
+
+def _free_memory() -> int | None:
+    """Bytes that can be had without swapping, where the system tells it in a file."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)

@@ -1,0 +1,109 @@
+"""What is wrong with this file, and what can its owner do about it?"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qviz.core.problems import Problem
+
+_READING = {
+    errno.ENOENT: ("does not exist", "Check its name and its folder."),
+    errno.EISDIR: ("is a folder, not a file", "Choose one of the files in it."),
+    errno.EACCES: (
+        "can't be read: permission denied",
+        "Ask its owner for access, or copy it to your own folder.",
+    ),
+    errno.ENOMEM: ("needs more memory than is free", "Close other programs, or choose a smaller tensor."),
+}
+_WRITING = {
+    errno.ENOENT: ("can't be written: there is no folder {folder}", "Create it, or choose another one."),
+    errno.EISDIR: ("can't be written: it is a folder", "Add a file name to it."),
+    errno.EACCES: (
+        "can't be written: permission denied",
+        "Choose another folder, or change the permissions.",
+    ),
+    errno.EROFS: ("can't be written: the disk is read-only", "Choose another folder."),
+    errno.ENOSPC: ("can't be written: the disk is full", "Free some space, or choose another folder."),
+    errno.ENOMEM: ("can't be written: memory has run out", "Close other programs, and try again."),
+}
+_SAME_AS = {errno.ENOTDIR: errno.ENOENT, errno.EPERM: errno.EACCES, errno.EDQUOT: errno.ENOSPC}
+
+
+class FileProblem(Problem):
+    """A file that can't be used: which one, what is wrong with it, and what to do.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; the message shows its name alone.
+    what : str
+        The rest of the sentence that begins with the name, without its full stop.
+    advice : str
+        A sentence of its own.
+    """
+
+    def __init__(self, path: str | Path, what: str, advice: str) -> None:
+        # All three become ``args``, so that the exception survives a trip between processes.
+        super().__init__(path, what, advice)
+        self.path = Path(path)
+        self.what = what
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.path.name or self.path} {self.what}. {self.advice}"
+
+
+@contextmanager
+def system_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
+    """Turn whatever the operating system refuses inside the block into a ``FileProblem``.
+
+    Parameters
+    ----------
+    path : Path
+        The file that the block reads or writes.
+    writing : bool
+        Which of the two it does: the advice differs.
+
+    Raises
+    ------
+    FileProblem
+        For every ``OSError``, and when memory runs out.
+    """
+    try:
+        yield
+    except OSError as error:
+        code = error.errno or 0
+        reason = error.strerror or str(error)
+        raise _problem(path, writing, _SAME_AS.get(code, code), reason) from error
+    except MemoryError as error:
+        raise _problem(path, writing, errno.ENOMEM, "") from error
+
+
+def _problem(path: Path, writing: bool, code: int, reason: str) -> FileProblem:
+    known = (_WRITING if writing else _READING).get(code)
+    if known is None:
+        verb = "written" if writing else "read"
+        return FileProblem(path, f"can't be {verb}: {reason}", "Try again, or choose another place.")
+    what, advice = known
+    return FileProblem(path, what.format(folder=path.parent), advice)
+
+
+def size_text(count: int) -> str:
+    """Bytes as a person says them: ``"16 KB"``, ``"1.2 KB"``, ``"1 byte"``; 1 KB is 1024 bytes."""
+    if count < 1024:
+        return f"{count} byte" if count == 1 else f"{count} bytes"
+    size = float(count)
+    for unit in ("KB", "MB", "GB", "TB", "PB"):
+        size /= 1024
+        if size < 1023.5:
+            return f"{size:.1f}".removesuffix(".0") + f" {unit}" if size < 9.95 else f"{size:.0f} {unit}"
+    return "more than any disk"
+
+
+def shortened(text: str, length: int = 40) -> str:
+    """One printable line of ``text``, cut where it would fill a message with rubbish."""
+    line = "".join(c if c.isprintable() else "�" for c in text[: length + 1])
+    return line if len(line) <= length else line[: length - 1] + "…"

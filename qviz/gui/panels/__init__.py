@@ -1,0 +1,1 @@
+"""Controls and read-outs that a page composes; no panel knows another."""
