@@ -34,7 +34,7 @@ class QParams:
     zero_point : float32 array, the shape of ``scale``
         A whole number except under conventions that keep it real.
     low, high : float32 arrays, the shape of ``scale``
-        The range the estimator asked for, before the convention widened it.
+        The range the scale was made for: the estimator's, made symmetric or widened to include 0.
     quant_min, quant_max : int
         Codes are clipped to these.
     scheme : Scheme
@@ -59,7 +59,9 @@ class QParams:
 
     @property
     def whole_zero_point(self) -> bool:
-        return bool(np.all(self.zero_point == np.rint(self.zero_point)))
+        """Whether every zero point is itself a code, so that it can be stored as one."""
+        z = self.zero_point
+        return bool(np.all((z == np.rint(z)) & (z >= self.quant_min) & (z <= self.quant_max)))
 
     def grouped(self, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
         """Scale and zero point, shaped to broadcast against an array of ``shape``."""
@@ -122,7 +124,9 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
     lowest, highest = np.asarray(low, np.float64), np.asarray(high, np.float64)
     if scheme.symmetric:
         steps = convention.symmetric_steps(number_format)
-        exact_scale = np.asarray(2 * np.maximum(np.abs(lowest), np.abs(highest)) / steps)
+        highest = np.maximum(np.abs(lowest), np.abs(highest))
+        lowest = -highest
+        exact_scale = np.asarray(2 * highest / steps)
         zero_point = np.full(exact_scale.shape, convention.symmetric_zero_point(number_format))
         degenerate_zero_point = convention.degenerate_zero_point(np.zeros_like(zero_point))
     else:
@@ -135,9 +139,10 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
     degenerate = exact_scale < SMALLEST_SCALE
     return QParams(
         scale=np.where(degenerate, 1.0, exact_scale).astype(np.float32),
-        zero_point=np.where(degenerate, degenerate_zero_point, zero_point).astype(np.float32) + np.float32(0),
-        low=np.asarray(low, np.float32),
-        high=np.asarray(high, np.float32),
+        # Adding 0 makes −0 into 0.
+        zero_point=np.asarray(np.where(degenerate, degenerate_zero_point, zero_point) + 0.0, np.float32),
+        low=np.asarray(lowest, np.float32),
+        high=np.asarray(highest, np.float32),
         quant_min=number_format.quant_min,
         quant_max=number_format.quant_max,
         scheme=scheme,

@@ -36,7 +36,8 @@ BINS_TO_HALF_STEP = 24
 class ErrorHistogram:
     """Errors x̂ − x counted in equal bins, rounding and clipping apart.
 
-    ``half_step`` is the largest scale / 2: no rounding error lies beyond it.
+    ``half_step`` is the largest scale / 2: no rounding error lies beyond it, but for float32's own
+    rounding. Where x̂ leaves float32 and becomes infinite the error fits no bin and is not counted.
     """
 
     edges: Floats
@@ -78,9 +79,10 @@ class Analysis:
     relative_rmse : float
         ‖x − x̂‖ / ‖x‖; NaN for a tensor of zeros.
     cosine : float
-        Of the angle between x and x̂; NaN where either is all zeros.
+        Of the angle between x and x̂; NaN where either is all zeros, or x̂ leaves float32.
     rounding_mse, clipping_mse : float
-        The two parts of mse.
+        The two parts of mse. Where both kinds leave float32 they cannot be told apart:
+        ``rounding_mse`` is then NaN.
     saturated : int
         Elements whose code was changed by clipping.
     levels_used : int
@@ -135,12 +137,16 @@ class Analysis:
         codes = unclipped_codes(np.asarray(values, np.float32), scale, zero_point, self.qparams.convention)
         return _dequantize_in_place(codes, scale, zero_point, self.qparams)
 
+    def transfer(self, values: Any, group: int = 0) -> FloatArray:
+        """x̂ of any ``values`` (taken as float32), under the scale of one group."""
+        scale, zero_point = (a.reshape(-1)[group] for a in (self.qparams.scale, self.qparams.zero_point))
+        codes = unclipped_codes(np.asarray(values, np.float32), scale, zero_point, self.qparams.convention)
+        return _dequantize_in_place(codes, scale, zero_point, self.qparams)
+
     def views(self, start: int, stop: int, buckets: int) -> tuple[EnvelopeView, EnvelopeView]:
         """The original and the dequantized values of a stretch, reduced alike to ``buckets``."""
         original = self.tensor.envelope.view(self.tensor.values, start, stop, buckets)
-        first, last = (
-            (int(original.start[0]), int(original.start[-1])) if original.low.size else (start, start)
-        )
+        first, last = (int(original.start[0]), int(original.start[-1])) if original.low.size else (start, start)
         if original.is_samples:
             values = self.fake_quantize(first, last)
             return original, EnvelopeView(original.start, values, values)
@@ -217,15 +223,13 @@ def analyze(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Analys
         max_abs_error=float(sums.max_abs_error.max()),
         sqnr_db=float(_sqnr_db(np.float64(signal), np.float64(noise))),
         relative_rmse=math.sqrt(noise / signal) if signal else math.nan,
-        cosine=min(1.0, sums.product / norms) if norms else math.nan,
-        rounding_mse=max(0.0, noise - sums.clipping_squared_error) / n,
+        cosine=min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
+        rounding_mse=float(np.maximum(0.0, noise - sums.clipping_squared_error)) / n,
         clipping_mse=sums.clipping_squared_error / n,
         saturated=int(sums.saturated.sum()),
         levels_used=int(np.count_nonzero(sums.occupancy)),
         occupancy=sums.occupancy,
-        error_histogram=ErrorHistogram(
-            sums.edges, sums.errors - sums.clipping, sums.clipping, sums.half_step
-        ),
+        error_histogram=ErrorHistogram(sums.edges, sums.errors - sums.clipping, sums.clipping, sums.half_step),
         groups=sums.groups() if layout.groups > 1 else None,
         storage=storage(tensor.elements, qparams),
         exact=True,
@@ -266,6 +270,7 @@ class _Pass:
         self.squared_dequantized = self.product = self.absolute_error = self.clipping_squared_error = 0.0
         self.occupancy = np.zeros(qparams.scheme.number_format.levels, np.int64)
         self.edges, self.half_step = self._error_edges()
+        self.overflows = not all(np.isfinite(ends).all() for ends in qparams.clip_range())
         self.errors = np.zeros(self.edges.size - 1, np.int64)
         self.clipping = np.zeros_like(self.errors)
         self.dequantized = Envelope(tensor.elements) if layout.groups > 1 else None
@@ -278,17 +283,23 @@ class _Pass:
         scale, zero_point = q.scale.reshape(-1, 1), q.zero_point.reshape(-1, 1)
         codes = unclipped_codes(values, scale, zero_point, q.convention)
         ends = _dequantize_in_place(codes, scale, zero_point, q).astype(np.float64) - values
-        # A quantizer clips most at the ends of the data. Half a step more makes room for the
-        # rounding of x / s itself, which may push an error a hair over the bound.
-        low = min(-half_step, float(ends.min()))
-        high = max(half_step, float(ends.max()))
+        ends = ends[np.isfinite(ends)]
+        # A quantizer clips most at the ends of the data. Every step of the formula rounds to
+        # float32, which may push an error over the bound: far over it where a narrow range lies
+        # far from 0.
+        largest = np.abs(values).max(axis=1).astype(np.float64)
+        reach = 2 * largest + self.occupancy.size * q.scale.reshape(-1).astype(np.float64)
+        slack = float(np.finfo(np.float32).eps * reach.max())
+        low = min(-half_step, float(ends.min(initial=0))) - slack
+        high = max(half_step, float(ends.max(initial=0))) + slack
         width = half_step / BINS_TO_HALF_STEP
         if (high - low) / width > MAX_ERROR_BINS - 2:
             width = half_step / max(1, int(half_step * (MAX_ERROR_BINS - 2) / (high - low)))
         if (high - low) / width > MAX_ERROR_BINS - 2:
             width = (high - low) / (MAX_ERROR_BINS - 2)
-        first, last = math.floor(low / width) - 1, math.ceil(high / width) + 1
-        return np.arange(first, last + 1) * width, half_step
+        first, last = math.floor(low / width), math.ceil(high / width)
+        edges: Floats = np.arange(first, last + 1, dtype=np.float64) * width
+        return edges, half_step
 
     def run(self, cancelled: IsCancelled) -> None:
         """Every block, in memory order."""
@@ -323,9 +334,7 @@ class _Pass:
         if finite is not None:  # a zero adds nothing to any sum
             wide[~finite] = error[~finite] = wide_hat[~finite] = 0
         self._add_sums(wide, error, wide_hat, group)
-        self.finite[group] += (
-            x.size // x.shape[1] if finite is None else np.count_nonzero(finite, axis=(0, 2))
-        )
+        self.finite[group] += x.size // x.shape[1] if finite is None else np.count_nonzero(finite, axis=(0, 2))
         self.errors += self._count_errors(error.reshape(-1) if finite is None else error[finite])
         if clipped is not None:
             beyond = error[clipped]
@@ -350,6 +359,8 @@ class _Pass:
     def _count_errors(self, error: Floats) -> Counts:
         """Exactly ``numpy.histogram(error, self.edges)[0]``: a guessed bin, moved to its edges."""
         work, edges, bins = self.workspace, self.edges, self.errors.size
+        if self.overflows:
+            error = error[np.isfinite(error)]
         guess = np.subtract(error, edges[0], out=work.doubles(0, error.shape))
         np.multiply(guess, 1 / (edges[1] - edges[0]), out=guess)
         index = work.indices(error.shape)

@@ -11,7 +11,7 @@ IsCancelled = Callable[[], bool]
 """Asked between blocks: NumPy calls cannot be interrupted."""
 
 
-class Cancelled(Exception):  # noqa: N818 - a decision, not an error
+class Cancelled(Exception):
     """The person did not want the answer any more."""
 
 

@@ -36,6 +36,8 @@ class Convention:
         The zero point of an asymmetric scheme, all in float64.
     degenerate_zero_point : Callable[[high], array]
         The zero point of an asymmetric range too narrow for a scale (the scale is then 1).
+    scale_formula, symmetric_scale_formula, zero_point_formula, code_formula : str
+        The same rules as people write them.
     zero_point_before_rounding : bool
         ``round(x / s + Z)`` when true, ``round(x / s) + Z`` when false.
     multiplies_by_reciprocal : bool
@@ -50,6 +52,10 @@ class Convention:
     symmetric_zero_point: Callable[[NumberFormat], float]
     zero_point: Callable[[NumberFormat, Floats, Floats, Floats], Floats]
     degenerate_zero_point: Callable[[Floats], Floats]
+    scale_formula: str
+    symmetric_scale_formula: str
+    zero_point_formula: str
+    code_formula: str
     zero_point_before_rounding: bool
     multiplies_by_reciprocal: bool = False
 
@@ -89,18 +95,26 @@ CONVENTIONS: dict[str, Convention] = {
             zero_point=lambda f, low, high, scale: f.quant_max - high / scale,
             # Z = -x gives the code 0 and (0 - Z) * 1 = x, exactly.
             degenerate_zero_point=lambda high: -high,
+            scale_formula="S = (max − min) / (qmax − qmin)",
+            symmetric_scale_formula="S = absmax / (qmax − Z)",
+            zero_point_formula="Z = qmax − max / S",
+            code_formula="Q = clip(round(R / S + Z), qmin, qmax)",
             zero_point_before_rounding=True,
         ),
         Convention(
             name="onnxruntime",
             label="ONNX Runtime",
             summary="The range always includes 0, the zero point is a whole number added after rounding; "
-            "symmetric int8 is scaled to \N{MINUS SIGN}127…127 yet clipped to \N{MINUS SIGN}128…127.",
+            "symmetric int8 is scaled to −127…127 yet clipped to −128…127.",
             range_includes_zero=True,
             symmetric_steps=_onnxruntime_steps,
             symmetric_zero_point=_onnxruntime_middle,
             zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
             degenerate_zero_point=np.zeros_like,
+            scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
+            symmetric_scale_formula="S = 2 · absmax / (qmax − qmin)",
+            zero_point_formula="Z = round(qmin − min / S)",
+            code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
             zero_point_before_rounding=False,
         ),
     )

@@ -70,9 +70,7 @@ class Percentile:
 
     def __post_init__(self) -> None:
         if not 50 < self.percentile <= 100:
-            raise Problem(
-                f"A percentile of {self.percentile:g} keeps too little: choose one above 50, up to 100."
-            )
+            raise Problem(f"A percentile of {self.percentile:g} keeps too little: choose one above 50, up to 100.")
 
     def estimate(
         self, tensor: Tensor, granularity: Granularity, symmetric: bool, cancelled: IsCancelled = never
@@ -114,13 +112,9 @@ class Manual:
     def __post_init__(self) -> None:
         largest = float(np.finfo(np.float32).max)
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise Problem(
-                f"A range from {self.low:g} to {self.high:g} is empty: the low end must be below the high."
-            )
+            raise Problem(f"A range from {self.low:g} to {self.high:g} is empty: the low end must be below the high.")
         if max(abs(self.low), abs(self.high)) > largest:
-            raise Problem(
-                f"A range from {self.low:g} to {self.high:g} does not fit float32: stay within ±{largest:.2g}."
-            )
+            raise Problem(f"A range from {self.low:g} to {self.high:g} is beyond float32: stay within ±{largest:.2g}.")
 
     def estimate(
         self, tensor: Tensor, granularity: Granularity, symmetric: bool, cancelled: IsCancelled = never
@@ -143,8 +137,7 @@ def _order_statistics(values: np.ndarray[Any, Any], *quantiles: float) -> list[f
         wanted.append((below, min(below + 1, values.size - 1), position - below))
     values.partition(sorted({k for low, high, _ in wanted for k in (low, high)}))
     return [
-        float(values[low]) + (float(values[high]) - float(values[low])) * fraction
-        for low, high, fraction in wanted
+        float(values[low]) + (float(values[high]) - float(values[low])) * fraction for low, high, fraction in wanted
     ]
 
 

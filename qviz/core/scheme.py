@@ -65,9 +65,7 @@ class Scheme:
             When a part is missing, unknown or out of range.
         """
         if not isinstance(data, Mapping):
-            raise Problem(
-                "This is not a scheme: expected an object with number_format, granularity and so on."
-            )
+            raise Problem("This is not a scheme: expected an object with number_format, granularity and so on.")
         missing = [f.name for f in fields(cls) if f.name not in data]
         if missing:
             raise Problem(f"This is not a complete scheme: {', '.join(missing)} is missing.")
@@ -82,14 +80,21 @@ class Scheme:
         )
 
 
+_JSON_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
+
+
 def _part(table: Mapping[str, Any], data: object, what: str) -> Any:
-    if not isinstance(data, Mapping) or data.get("kind") not in table:
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(kind, str) or kind not in table:
         raise Problem(f"The scheme's {what} is unknown: its “kind” must be one of {', '.join(table)}.")
-    part = table[data["kind"]]
+    part = table[kind]
     known = {f.name: f.type for f in fields(part)}
     arguments = {key: value for key, value in data.items() if key != "kind"}
     for key, value in arguments.items():
-        right = {"int": int, "float": (int, float), "bool": bool}.get(str(known.get(key)))
-        if right is None or not isinstance(value, right) or (isinstance(value, bool) and right is not bool):
+        right = _JSON_TYPES.get(str(known.get(key)), ())
+        if not isinstance(value, right) or (isinstance(value, bool) and bool not in right):
             raise Problem(f"The scheme's {what} cannot have {key} = {value!r}.")
-    return part(**arguments)
+    try:
+        return part(**arguments)
+    except OverflowError:  # JSON sets no bound to whole numbers
+        raise Problem(f"The scheme's {what} has a number that is too large.") from None

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
-    def order(self) -> str:
+    def order(self) -> Literal["C", "F"]:
         """``"F"`` or ``"C"``, as ``reshape`` wants it."""
         return "F" if self.fortran_order else "C"
 
@@ -86,8 +86,7 @@ def _load(path: Path, progress: Progress = ignore, cancelled: IsCancelled = neve
     check(cancelled)
     # Once more: the file may have changed since it was listed.
     header = _checked_header(path)
-    order = "F" if header.fortran_order else "C"
-    array = np.memmap(path, header.dtype, "r", header.data_offset, header.shape, order)
+    array = np.memmap(path, header.dtype, "r", header.data_offset, header.shape, header.order)
     progress(1.0)
     return array
 
@@ -149,10 +148,11 @@ def read_header(head: bytes, path: Path, member: str | None = None) -> Header:
         descr, fortran_order, shape = fields["descr"], fields["fortran_order"], fields["shape"]
         # A list describes a record; its fields need no parsing to be refused.
         dtype = np.dtype(descr) if isinstance(descr, str) else None
+        shown = shortened(repr(shape))
     except Exception as error:  # parsers of hostile text fail in too many ways to list
         raise damaged("has a header that can't be understood", _DAMAGED) from error
     if not isinstance(fortran_order, bool) or not _is_shape(shape):
-        raise damaged(f"has a header with an impossible shape, {shortened(repr(shape))}", _DAMAGED)
+        raise damaged(f"has a header with an impossible shape or order ({shown})", _DAMAGED)
 
     sound = partial(_problem, NoNumbers, path, member)
     kind = dtype.kind if dtype is not None else "V"
@@ -161,7 +161,7 @@ def read_header(head: bytes, path: Path, member: str | None = None) -> Header:
         what, advice = _REFUSED.get(kind, ("no numbers", "Save it as numbers."))
         raise sound(f"is made of {what} (dtype {name}), not of real numbers", advice)
     if 0 in shape:
-        raise sound(f"has no elements: its shape is {shape}", "Choose an array that has some.")
+        raise sound(f"has no elements: its shape is {shown}", "Choose an array that has some.")
     return Header(dtype, shape or (1,), fortran_order, start + length)
 
 
@@ -199,7 +199,7 @@ def _is_shape(shape: object) -> bool:
     return (
         isinstance(shape, tuple)
         and len(shape) <= _MOST_AXES
-        and all(type(length) is int and length >= 0 for length in shape)
+        and all(type(length) is int and 0 <= length < 2**63 for length in shape)
     )
 
 

@@ -44,8 +44,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     entries = []
     refused = None
     with _opened(path) as archive:
-        # By name: of two members with one name only the last can be asked for.
-        for member in archive.NameToInfo.values():
+        for member in _members(archive).values():
             if not member.filename.endswith(SUFFIX) or member.filename.startswith("__MACOSX/"):
                 continue
             key = member.filename.removesuffix(SUFFIX)
@@ -67,18 +66,23 @@ def _load(
 ) -> np.ndarray[Any, Any]:
     check(cancelled)
     with _opened(path) as archive:
-        member = archive.NameToInfo.get(filename)
+        member = _members(archive).get(filename)
         if member is None:
-            raise FileProblem(path, f"has no array '{_key(filename)}' any more", "Open the file again.")
+            raise FileProblem(path, f"has no array '{_shown(filename)}' any more", "Open the file again.")
         header = _header(archive, member, path)
         if member.compress_type == zipfile.ZIP_STORED:
             return _map(path, member, header, progress, cancelled)
         return _unpack(archive, path, member, header, progress, cancelled)
 
 
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    # Of two members with one name only the last can be asked for.
+    return {member.filename: member for member in archive.infolist()}
+
+
 def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Header:
     """Read a member's header, once all that the archive says about the member fits together."""
-    holds = f"holds '{_key(member.filename)}', which"
+    holds = f"holds '{_shown(member.filename)}', which"
     if member.flag_bits & 1:
         raise FileProblem(path, f"{holds} is encrypted", "Save it without a password.")
     most = {
@@ -86,20 +90,14 @@ def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> He
         zipfile.ZIP_DEFLATED: member.compress_size * _MOST_DEFLATE_GAINS,
     }.get(member.compress_type)
     if most is None:
-        raise FileProblem(
-            path, f"{holds} is packed in an unknown way", "Save it with numpy.savez_compressed."
-        )
+        raise FileProblem(path, f"{holds} is packed in an unknown way", "Save it with numpy.savez_compressed.")
     if member.file_size > most:
-        raise FileProblem(
-            path,
-            f"{holds} claims {size_text(member.file_size)}, too many for the {size_text(member.compress_size)}"
-            " that are there",
-            _DAMAGED,
-        )
+        claim, held = size_text(member.file_size), size_text(member.compress_size)
+        raise FileProblem(path, f"{holds} claims {claim}, too many for the {held} that are there", _DAMAGED)
     with _damage(path), archive.open(member) as file:
         head = file.read(HEAD)
-    header = read_header(head, path, _key(member.filename))
-    check_size(header, member.file_size - header.data_offset, path, _key(member.filename))
+    header = read_header(head, path, _shown(member.filename))
+    check_size(header, member.file_size - header.data_offset, path, _shown(member.filename))
     return header
 
 
@@ -107,23 +105,24 @@ def _map(
     path: Path, member: zipfile.ZipInfo, header: Header, progress: Progress, cancelled: IsCancelled
 ) -> np.ndarray[Any, Any]:
     """Map a stored array where it lies; its place need not be aligned, which NumPy allows."""
-    with path.open("rb") as file:
+    with _damage(path), path.open("rb") as file:
         file.seek(member.header_offset)
         # The central directory may give other lengths than these.
         name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
         start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
         size = file.seek(0, 2)
     if start + member.file_size > size:
-        raise FileProblem(path, f"is cut off inside '{_key(member.filename)}'", _DAMAGED)
+        raise FileProblem(path, f"is cut off inside '{_shown(member.filename)}'", _DAMAGED)
     content = np.memmap(path, np.uint8, "r", start, (member.file_size,))
     checksum = 0
     for first in range(0, member.file_size, STORED_BLOCK):
         check(cancelled)
         last = min(first + STORED_BLOCK, member.file_size)
-        checksum = zlib.crc32(content[first:last], checksum)
+        checksum = zlib.crc32(content[first:last].data, checksum)
         progress(last / member.file_size)
     if checksum != member.CRC:
-        raise _wrong_checksum(path)
+        what = f"is damaged: the checksum of '{_shown(member.filename)}' does not fit its content"
+        raise FileProblem(path, what, _DAMAGED)
     return content[header.data_offset :].view(header.dtype).reshape(header.shape, order=header.order)
 
 
@@ -139,7 +138,7 @@ def _unpack(
     if free is not None and header.nbytes > free:
         raise FileProblem(
             path,
-            f"holds '{_key(member.filename)}', which takes {size_text(header.nbytes)} unpacked"
+            f"holds '{_shown(member.filename)}', which takes {size_text(header.nbytes)} unpacked"
             f" while {size_text(free)} are free",
             "Save it with numpy.savez, which needs no unpacking.",
         )
@@ -180,17 +179,20 @@ def _damage(path: Path) -> Iterator[None]:
     """Around calls of the zip library alone, whose ways to fail on damaged input are many."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError) as error:
-        if "CRC" in str(error):
-            raise _wrong_checksum(path) from error
-        raise FileProblem(path, "is not a NumPy archive, or a damaged one", _DAMAGED) from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        struct.error,
+        OverflowError,
+        NotImplementedError,
+        ValueError,
+    ) as error:
+        detail = shortened(str(error), 80) or "it ends too early"
+        raise FileProblem(path, f"is not a NumPy archive, or a damaged one ({detail})", _DAMAGED) from error
 
 
-def _wrong_checksum(path: Path) -> FileProblem:
-    return FileProblem(path, "is damaged: its checksum does not fit its content", _DAMAGED)
-
-
-def _key(filename: str) -> str:
+def _shown(filename: str) -> str:
     return shortened(filename.removesuffix(SUFFIX))
 
 

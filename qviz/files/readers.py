@@ -55,21 +55,21 @@ class Format:
 
 
 def _list_npy(path: Path) -> tuple[TensorEntry, ...]:
-    from qviz.files import npy
+    from qviz.files.npy import list_entries
 
-    return npy.list_entries(path)
+    return list_entries(path)
 
 
 def _list_npz(path: Path) -> tuple[TensorEntry, ...]:
-    from qviz.files import npz
+    from qviz.files.npz import list_entries
 
-    return npz.list_entries(path)
+    return list_entries(path)
 
 
 def _list_text(path: Path) -> tuple[TensorEntry, ...]:
-    from qviz.files import text
+    from qviz.files.text import list_entries
 
-    return text.list_entries(path)
+    return list_entries(path)
 
 
 FORMATS: tuple[Format, ...] = (
@@ -143,9 +143,7 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     return files
 
 
-def _load(
-    entry: TensorEntry, progress: Progress = ignore, cancelled: IsCancelled = never
-) -> np.ndarray[Any, Any]:
+def _load(entry: TensorEntry, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
     with system_errors(entry.path):
         return entry.load(progress, cancelled)
 

@@ -1,0 +1,159 @@
+"""How is qviz put together? Every part is made and wired here; read this first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, QTimer, Slot
+from PySide6.QtGui import QGuiApplication, QIcon
+from PySide6.QtWidgets import QApplication
+
+from qviz.assets import resource
+from qviz.core.problems import Problem
+from qviz.core.scheme import Scheme
+from qviz.gui import theme
+from qviz.gui.crash import CrashDialog, CrashReporter
+from qviz.gui.main_window import MainWindow
+from qviz.gui.pages.tensor_page import TensorPage
+from qviz.session.analyst import Analyst, SpeedMeter
+from qviz.session.library import FIRST_SPEC, Library
+from qviz.session.saver import Saver
+from qviz.session.settings import Settings
+from qviz.session.state import Session, State
+
+log = logging.getLogger(__name__)
+
+
+class App(QObject):
+    """The parts of one running window.
+
+    A person's intent goes panel → session; the session's change goes to the analyst, whose worker
+    answers with a frozen frame; the page paints it. There is no other way through the house.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.session = Session(State(scheme=_remembered_scheme(settings)))
+        self.library = Library(self.session, self)
+        self.analyst = Analyst(self.session, self)
+        self.meter = SpeedMeter(self.session, self)
+        self.saver = Saver(self)
+        self.page = TensorPage(self.session)
+        self.window = MainWindow(self.session, settings, self.page)
+        self.crashes = CrashReporter(self)
+        self.crash_dialog = CrashDialog(self.window)
+        self._wire()
+        self.set_theme(settings.get("theme"))
+        self.window.restore()
+
+    def _wire(self) -> None:
+        window, page, library, banner = self.window, self.page, self.library, self.window.banner
+
+        # intent → library and session
+        window.open_requested.connect(library.open)
+        window.close_requested.connect(library.close_item)
+        window.article_requested.connect(library.open_article)
+        page.tensors.item_chosen.connect(library.choose)
+        page.tensors.item_closed.connect(library.close_item)
+        page.generator.spec_changed.connect(library.generate)
+
+        # answers → page
+        self.analyst.answered.connect(window.present)
+        self.meter.advanced.connect(page.speed.show_progress)
+        self.meter.measured.connect(page.show_speed)
+        window.measure_requested.connect(self.meter.measure_again)
+        page.measure_button.clicked.connect(self.meter.measure_again)
+
+        # results → files
+        window.save_quantized_requested.connect(self.saver.save_quantized)
+        window.save_tensor_requested.connect(self.saver.save_tensor)
+        self.saver.saved.connect(banner.notice)
+
+        # what a person is told
+        for source in (library, self.analyst, self.saver):
+            source.problem.connect(banner.error)
+        library.notice.connect(banner.notice)
+        library.opened.connect(self._remember_files)
+        library.refused.connect(page.tensors.refresh)
+        library.began.connect(window.activity.begin)
+        library.advanced.connect(window.activity.advance)
+        library.ended.connect(window.activity.end)
+        window.activity.cancel_requested.connect(library.cancel)
+        self.crashes.crashed.connect(self.crash_dialog.show_report)
+
+        # theme and end
+        window.theme_requested.connect(self.set_theme)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._on_system_theme)
+        window.closing.connect(self.close)
+
+    def start(self, paths: Sequence[Path] = ()) -> None:
+        """Show the window at once; what it opens on follows."""
+        self.window.show()
+        if paths:
+            self.library.open(list(paths))
+        if not paths:
+            self.library.generate(FIRST_SPEC)
+
+    @Slot(str)
+    def set_theme(self, choice: str) -> None:
+        """Dress everything, and remember the choice."""
+        choice = choice if choice in theme.CHOICES else "system"
+        self.settings.set("theme", choice)
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        chosen = theme.resolve(choice)
+        theme.apply(app, chosen)
+        self.window.apply_theme(chosen, choice)
+
+    @Slot()
+    def _on_system_theme(self) -> None:
+        if self.settings.get("theme") == "system":
+            self.set_theme("system")
+
+    @Slot(list)
+    def _remember_files(self, paths: list[Path]) -> None:
+        for path in reversed(paths):
+            self.settings.add_recent(path)
+
+    @Slot()
+    def close(self) -> None:
+        """Every worker is stopped and waited for."""
+        for part in (self.library, self.analyst, self.meter, self.saver):
+            part.close()
+
+
+def _remembered_scheme(settings: Settings) -> Scheme:
+    data = settings.get("scheme")
+    try:
+        return Scheme.from_dict(data) if data else Scheme()
+    except Problem as problem:
+        log.info("the remembered scheme cannot be used: %s", problem)
+        return Scheme()
+
+
+def make_application(arguments: Sequence[str] = ()) -> QApplication:
+    """The one QApplication, with qviz's name, style, font and icon."""
+    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    app = QApplication(["qviz", *arguments])
+    app.setApplicationName("qviz")
+    app.setApplicationDisplayName("qviz")
+    app.setDesktopFileName("qviz")
+    app.setStyle("Fusion")
+    app.setWindowIcon(QIcon(str(resource("icons", "qviz.svg"))))
+    theme.load_fonts(app)
+    return app
+
+
+def run(paths: Sequence[Path] = ()) -> int:
+    """The window, until it is closed."""
+    application = make_application()
+    qviz = App(Settings())
+    qviz.crashes.install()
+    QTimer.singleShot(0, lambda: qviz.start(paths))
+    try:
+        return application.exec()
+    finally:
+        qviz.crashes.uninstall()

@@ -1,0 +1,100 @@
+"""What can be taken home? Quantized tensors, metrics, schemes and the charts' data, each whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qviz.core.affine import dequantize, quantize
+from qviz.core.analysis import Analysis
+from qviz.core.problems import Problem
+from qviz.core.scheme import Scheme
+from qviz.files.atomic import atomic_write
+from qviz.files.problems import FileProblem, system_errors
+
+MAX_SCHEME_BYTES = 1 << 20
+
+
+def save_quantized(path: Path, analysis: Analysis) -> None:
+    """Write ``codes``, ``scale``, ``zero_point``, ``dequantized`` and ``scheme`` to an ``.npz``.
+
+    ``scheme`` is the scheme's JSON as a string array of shape (); codes and dequantized have the
+    shape of the tensor, scale and zero_point are () per tensor and (channels,) per axis.
+
+    Raises
+    ------
+    FileProblem
+        When the file cannot be written.
+    """
+    q = analysis.qparams
+    codes = quantize(analysis.tensor.values.reshape(analysis.tensor.shape), q)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            codes=codes,
+            scale=q.scale,
+            zero_point=q.zero_point.astype(codes.dtype) if q.whole_zero_point else q.zero_point,
+            dequantized=dequantize(codes, q),
+            scheme=np.array(json.dumps(analysis.scheme.to_dict())),
+        )
+
+
+def save_tensor(path: Path, values: np.ndarray[Any, Any]) -> None:
+    """Write a tensor as ``.npy``."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def save_metrics(path: Path, analysis: Analysis) -> None:
+    """Write the metrics as JSON or, by the ending of the name, as CSV with one row a metric."""
+    metrics = analysis.to_dict()
+    if path.suffix.lower() == ".csv":
+        rows = [(k, json.dumps(v) if isinstance(v, list) else v) for k, v in metrics.items()]
+        save_table(path, {"metric": [r[0] for r in rows], "value": ["" if r[1] is None else r[1] for r in rows]})
+    else:
+        save_json(path, {**metrics, "scheme": analysis.scheme.to_dict()})
+
+
+def save_table(path: Path, columns: Mapping[str, Any]) -> None:
+    """Write columns of one length as CSV; floats with all their digits, NaN and infinities as words."""
+    rows = zip(*(np.asarray(c).tolist() if not isinstance(c, list) else c for c in columns.values()), strict=True)
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def save_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write an object as JSON that people can read."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def save_scheme(path: Path, scheme: Scheme) -> None:
+    """Write a scheme as JSON."""
+    save_json(path, scheme.to_dict())
+
+
+def read_scheme(path: Path) -> Scheme:
+    """Read the scheme that `save_scheme` wrote.
+
+    Raises
+    ------
+    FileProblem
+        When the file cannot be read or holds no scheme.
+    """
+    with system_errors(path):
+        if path.stat().st_size > MAX_SCHEME_BYTES:
+            raise FileProblem(path, "is too large for a scheme", "Choose a scheme that qviz saved as JSON.")
+        content = path.read_bytes()
+    try:
+        return Scheme.from_dict(json.loads(content))
+    except Problem as problem:
+        raise FileProblem(path, f"holds no scheme that can be used: {problem}", "Save the scheme again.") from None
+    except (ValueError, RecursionError):
+        raise FileProblem(path, "is not JSON", "Choose a scheme that qviz saved as JSON.") from None

@@ -1,0 +1,117 @@
+"""What can be done, where does it stand in the menus, and with which keys? One table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+
+
+@dataclass(frozen=True)
+class ActionRow:
+    """One row: ``key`` is also the name of the window's slot; "-" is a line between rows."""
+
+    menu: str
+    key: str
+    text: str = ""
+    keys: str = ""
+    tip: str = ""
+    checkable: bool = False
+    group: str = ""
+
+
+_FILE = QT_TRANSLATE_NOOP("Actions", "&File")
+_EDIT = QT_TRANSLATE_NOOP("Actions", "&Edit")
+_VIEW = QT_TRANSLATE_NOOP("Actions", "&View")
+_TOOLS = QT_TRANSLATE_NOOP("Actions", "&Tools")
+_HELP = QT_TRANSLATE_NOOP("Actions", "&Help")
+
+ACTIONS: tuple[ActionRow, ...] = (
+    ActionRow(_FILE, "open_files", QT_TRANSLATE_NOOP("Actions", "&Open…"), "Ctrl+O"),
+    ActionRow(_FILE, "open_folder", QT_TRANSLATE_NOOP("Actions", "Open &folder…"), "Ctrl+Shift+O"),
+    ActionRow(_FILE, "recent", QT_TRANSLATE_NOOP("Actions", "Open &recent")),
+    ActionRow(_FILE, "close_tensor", QT_TRANSLATE_NOOP("Actions", "&Close tensor"), "Ctrl+W"),
+    ActionRow(_FILE, "-"),
+    ActionRow(_FILE, "save_quantized", QT_TRANSLATE_NOOP("Actions", "&Save quantized tensor…"), "Ctrl+S"),
+    ActionRow(_FILE, "save_tensor", QT_TRANSLATE_NOOP("Actions", "Save &original tensor…")),
+    ActionRow(_FILE, "save_metrics", QT_TRANSLATE_NOOP("Actions", "Save &metrics…"), "Ctrl+M"),
+    ActionRow(_FILE, "export_all", QT_TRANSLATE_NOOP("Actions", "&Export all charts…"), "Ctrl+E"),
+    ActionRow(_FILE, "-"),
+    ActionRow(_FILE, "quit", QT_TRANSLATE_NOOP("Actions", "&Quit"), "Ctrl+Q"),
+    ActionRow(_EDIT, "undo", QT_TRANSLATE_NOOP("Actions", "&Undo scheme change"), "Ctrl+Z"),
+    ActionRow(_EDIT, "redo", QT_TRANSLATE_NOOP("Actions", "&Redo scheme change"), "Ctrl+Shift+Z"),
+    ActionRow(_EDIT, "-"),
+    ActionRow(_EDIT, "copy_metrics", QT_TRANSLATE_NOOP("Actions", "Copy &metrics"), "Ctrl+Shift+C"),
+    ActionRow(_EDIT, "copy_elements", QT_TRANSLATE_NOOP("Actions", "Copy &elements in sight")),
+    ActionRow(
+        _EDIT,
+        "copy_snippet",
+        QT_TRANSLATE_NOOP("Actions", "Copy as &Python"),
+        "Ctrl+Shift+P",
+        QT_TRANSLATE_NOOP("Actions", "A script that gives the same codes with NumPy alone"),
+    ),
+    ActionRow(_EDIT, "-"),
+    ActionRow(_EDIT, "load_scheme", QT_TRANSLATE_NOOP("Actions", "&Load scheme…")),
+    ActionRow(_EDIT, "save_scheme", QT_TRANSLATE_NOOP("Actions", "S&ave scheme…")),
+    ActionRow(_EDIT, "default_scheme", QT_TRANSLATE_NOOP("Actions", "&Back to the first scheme"), "Ctrl+0"),
+    ActionRow(
+        _VIEW, "theme_system", QT_TRANSLATE_NOOP("Actions", "Theme of the s&ystem"), checkable=True, group="theme"
+    ),
+    ActionRow(_VIEW, "theme_light", QT_TRANSLATE_NOOP("Actions", "&Light theme"), checkable=True, group="theme"),
+    ActionRow(_VIEW, "theme_dark", QT_TRANSLATE_NOOP("Actions", "&Dark theme"), checkable=True, group="theme"),
+    ActionRow(_VIEW, "-"),
+    ActionRow(_VIEW, "log_counts", QT_TRANSLATE_NOOP("Actions", "Counts as &powers of ten"), "L", checkable=True),
+    ActionRow(_VIEW, "reset_zoom", QT_TRANSLATE_NOOP("Actions", "Reset &zoom of every chart"), "R"),
+    ActionRow(_VIEW, "all_channels", QT_TRANSLATE_NOOP("Actions", "Show all &channels"), "Escape"),
+    ActionRow(_VIEW, "-"),
+    ActionRow(_VIEW, "docks", QT_TRANSLATE_NOOP("Actions", "&Panels and charts")),
+    ActionRow(_VIEW, "reset_layout", QT_TRANSLATE_NOOP("Actions", "&Reset layout")),
+    ActionRow(_TOOLS, "generate", QT_TRANSLATE_NOOP("Actions", "&Generate a tensor"), "Ctrl+G"),
+    ActionRow(_TOOLS, "article", QT_TRANSLATE_NOOP("Actions", "Ten values: the &worked example"), "Ctrl+T"),
+    ActionRow(_TOOLS, "-"),
+    ActionRow(_TOOLS, "more_bits", QT_TRANSLATE_NOOP("Actions", "&More bits"), "Ctrl+Up"),
+    ActionRow(_TOOLS, "fewer_bits", QT_TRANSLATE_NOOP("Actions", "&Fewer bits"), "Ctrl+Down"),
+    ActionRow(_TOOLS, "toggle_symmetric", QT_TRANSLATE_NOOP("Actions", "&Symmetric or asymmetric"), "Ctrl+Y"),
+    ActionRow(_TOOLS, "-"),
+    ActionRow(_TOOLS, "measure_speed", QT_TRANSLATE_NOOP("Actions", "Measure s&peed again"), "F5"),
+    ActionRow(_HELP, "shortcuts", QT_TRANSLATE_NOOP("Actions", "&Keyboard and mouse"), "F1"),
+    ActionRow(_HELP, "about", QT_TRANSLATE_NOOP("Actions", "&About qviz")),
+)
+"""Every action of the window; a new one is a row and a slot of that name."""
+
+
+def build_menus(bar: QMenuBar, target: QWidget) -> dict[str, QAction]:
+    """Fill the menu bar; each action calls the method of ``target`` that has its key as name.
+
+    ``recent`` and ``docks`` become submenus that the window fills.
+    """
+    made: dict[str, QAction] = {}
+    menus: dict[str, QMenu] = {}
+    groups: dict[str, QActionGroup] = {}
+    for row in ACTIONS:
+        if row.menu not in menus:
+            menus[row.menu] = bar.addMenu(_translated(row.menu))
+        menu = menus[row.menu]
+        if row.key == "-":
+            menu.addSeparator()
+            continue
+        if row.key in ("recent", "docks"):
+            made[row.key] = menu.addMenu(_translated(row.text)).menuAction()
+            continue
+        action = QAction(_translated(row.text), target)
+        action.setShortcut(QKeySequence(row.keys))
+        if row.tip:
+            action.setToolTip(_translated(row.tip))
+        action.setCheckable(row.checkable)
+        if row.group:
+            groups.setdefault(row.group, QActionGroup(target)).addAction(action)
+        action.triggered.connect(getattr(target, row.key))
+        menu.addAction(action)
+        made[row.key] = action
+    return made
+
+
+def _translated(text: str) -> str:
+    return QCoreApplication.translate("Actions", text)

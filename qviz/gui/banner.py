@@ -1,0 +1,103 @@
+"""How is a person told, without being stopped? A strip above the page."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QToolButton, QWidget
+
+from qviz.gui.theme import Theme, icon
+from qviz.gui.widgets import named_label
+
+NOTICE_SECONDS = 8
+
+
+class Banner(QFrame):
+    """One sentence: an error stays until it is closed, a notice goes by itself."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("banner")
+        self.kind = "notice"
+        self.label = named_label("", "value", wrap=True)
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.close_button = QToolButton()
+        self.close_button.setAccessibleName(self.tr("Close this message"))
+        self.close_button.clicked.connect(self.hide)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 6, 8, 6)
+        layout.addWidget(self.label, 1)
+        layout.addWidget(self.close_button)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.hide)
+        self.hide()
+
+    @property
+    def text(self) -> str:
+        """What is said now; empty when nothing is."""
+        return self.label.text() if not self.isHidden() else ""
+
+    @Slot(str)
+    def error(self, text: str) -> None:
+        """Something did not work."""
+        self._say("error", text)
+
+    @Slot(str)
+    def notice(self, text: str) -> None:
+        """Something worth knowing; never in place of an error."""
+        if self.isHidden() or self.kind != "error":
+            self._say("notice", text)
+            self._timer.start(NOTICE_SECONDS * 1000)
+
+    def apply_theme(self, theme: Theme) -> None:
+        self.close_button.setIcon(icon("close", theme.ui["text"]))
+
+    def _say(self, kind: str, text: str) -> None:
+        self._timer.stop()
+        self.kind = kind
+        self.setProperty("kind", kind)
+        self.style().unpolish(self)
+        self.style().polish(self)
+        self.label.setText(text)
+        self.setAccessibleName(text)
+        self.show()
+
+
+class Activity(QWidget):
+    """Long work in the status bar: what, how far, and a button to stop it."""
+
+    cancel_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.label = named_label("", "caption")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 100)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedWidth(120)
+        self.button = QPushButton(self.tr("Cancel"))
+        self.button.clicked.connect(self.cancel_requested)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 4, 0)
+        for widget in (self.label, self.bar, self.button):
+            layout.addWidget(widget)
+        # Work that is over at once would only flicker.
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(250)
+        self._patience.timeout.connect(self.show)
+        self.hide()
+
+    def begin(self, text: str) -> None:
+        self.label.setText(text)
+        self.bar.setValue(0)
+        self._patience.start()
+
+    @Slot(float)
+    def advance(self, fraction: float) -> None:
+        self.bar.setValue(round(100 * fraction))
+
+    @Slot()
+    def end(self) -> None:
+        self._patience.stop()
+        self.hide()

@@ -1,0 +1,107 @@
+"""What frames a chart or a panel, so that it can be moved, floated, closed and found again?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QWidget
+
+from qviz.gui.theme import Theme, icon
+from qviz.gui.widgets import named_label
+
+
+class DockTitle(QWidget):
+    """Name, a word on what is shown, the read-out under the pointer, and the buttons."""
+
+    def __init__(self, dock: QDockWidget) -> None:
+        super().__init__(dock)
+        self.setObjectName("dockTitle")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.name = named_label(dock.windowTitle(), "dockName")
+        self.note = named_label("", "caption")
+        self.readout = named_label("", "readout")
+        self.readout.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        for label in (self.note, self.readout):
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 4, 4, 4)
+        layout.setSpacing(6)
+        layout.addWidget(self.name)
+        layout.addWidget(self.note, 1)
+        layout.addWidget(self.readout, 0)
+        self._layout = layout
+        self.close_button = self.add_button(self.tr("Close {name}").format(name=dock.windowTitle()))
+        self.close_button.clicked.connect(dock.close)
+        self._icons: list[tuple[QToolButton, str]] = [(self.close_button, "close")]
+
+    def add_button(self, tip: str) -> QToolButton:
+        """A button before the close button."""
+        button = QToolButton()
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        button.setFixedSize(24, 22)
+        at = self._layout.count() - (1 if hasattr(self, "close_button") else 0)
+        self._layout.insertWidget(at, button)
+        return button
+
+    def add_tool(self, icon_name: str, tip: str) -> QToolButton:
+        """A button with an icon."""
+        button = self.add_button(tip)
+        self._icons.append((button, icon_name))
+        return button
+
+    def add_widget(self, widget: QWidget) -> None:
+        """Something of the panel's own, before the buttons."""
+        self._layout.insertWidget(self._layout.count() - 1, widget)
+
+    @Slot(str)
+    def set_note(self, text: str) -> None:
+        """What part is shown; it gives way to the read-out."""
+        self.note.setText(text)
+        self.note.setToolTip(text)
+
+    @Slot(str)
+    def set_readout(self, text: str) -> None:
+        """What is under the pointer."""
+        self.readout.setText(text)
+        stretch = 1 if text else 0
+        self.note.setVisible(not text)
+        self._layout.setStretchFactor(self.readout, stretch)
+
+    def apply_theme(self, theme: Theme) -> None:
+        for button, name in self._icons:
+            button.setIcon(icon(name, theme.ui["muted"]))
+
+
+class Dock(QDockWidget):
+    """A dock with our title bar, whose content scrolls when it has to."""
+
+    def __init__(self, key: str, title: str, content: QWidget, *, scrolls: bool = False) -> None:
+        super().__init__(title)
+        self.setObjectName(key)
+        self.content = content
+        if scrolls:
+            area = QScrollArea()
+            area.setObjectName("panelScroll")
+            area.setWidgetResizable(True)
+            area.setFrameShape(QScrollArea.Shape.NoFrame)
+            area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+            area.setWidget(content)
+            self.setWidget(area)
+        else:
+            self.setWidget(content)
+        self.title = DockTitle(self)
+        self.setTitleBarWidget(self.title)
+        self.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetClosable
+            | QDockWidget.DockWidgetFeature.DockWidgetMovable
+            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
+        )
+
+    def apply_theme(self, theme: Theme) -> None:
+        """The title's icons and, where it has colours of its own, the content."""
+        self.title.apply_theme(theme)
+        apply: Any = getattr(self.content, "apply_theme", None)
+        if apply is not None:
+            apply(theme)

@@ -1,0 +1,408 @@
+"""What is the window made of: menus, banner, page, status bar; and what do its commands do?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QAction, QCloseEvent
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox, QVBoxLayout, QWidget
+
+from qviz import __version__
+from qviz.core.problems import Problem
+from qviz.core.scheme import Scheme
+from qviz.core.snippet import python_snippet
+from qviz.files.readers import SUFFIXES
+from qviz.files.results import read_scheme, save_metrics, save_scheme
+from qviz.gui.actions import build_menus
+from qviz.gui.banner import Activity, Banner
+from qviz.gui.drop import DropOverlay
+from qviz.gui.pages.tensor_page import TensorPage
+from qviz.gui.plots.base import Chart
+from qviz.gui.plots.export import FORMATS, copy_chart, export_chart
+from qviz.gui.theme import Theme
+from qviz.gui.widgets import named_label
+from qviz.session.analyst import Frame
+from qviz.session.settings import Settings
+from qviz.session.state import Session, State
+
+
+class MainWindow(QMainWindow):
+    """Commands ask the session and the library; nothing that matters is kept here."""
+
+    open_requested = Signal(list)
+    close_requested = Signal(object)
+    article_requested = Signal()
+    theme_requested = Signal(str)
+    measure_requested = Signal()
+    save_quantized_requested = Signal(object, object)
+    save_tensor_requested = Signal(object, object)
+    closing = Signal()
+
+    def __init__(self, session: Session, settings: Settings, page: TensorPage) -> None:
+        super().__init__()
+        self._session, self._settings = session, settings
+        self.page = page
+        self.setWindowTitle("qviz")
+        self.setMinimumSize(960, 600)
+        self.banner = Banner()
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.setContentsMargins(6, 0, 6, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.banner)
+        layout.addWidget(page, 1)
+        self.setCentralWidget(body)
+        self.actions_by_key = build_menus(self.menuBar(), self)
+        self._recent = QMenu(self)
+        self.actions_by_key["recent"].setMenu(self._recent)
+        self._recent.aboutToShow.connect(self._fill_recent)
+        self._fill_docks()
+        self._build_status()
+        self.overlay = DropOverlay(self)
+        self.overlay.files_dropped.connect(self.open_requested)
+        session.changed.connect(self._on_changed)
+        page.export_requested.connect(self._export_chart)
+        page.copy_requested.connect(self._copy_chart)
+        page.problem.connect(self.banner.error)
+        page.tensors.open_requested.connect(self.open_files)
+        self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
+        page.set_logarithmic(settings.get("log_counts"))
+        self._refresh_actions(session.state)
+
+    def _build_status(self) -> None:
+        self.about_tensor = named_label("", "caption")
+        self.exactness = named_label("", "caption")
+        self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
+        self.timing = named_label("", "caption")
+        self.activity = Activity()
+        bar = self.statusBar()
+        bar.setSizeGripEnabled(False)
+        bar.addWidget(self.about_tensor)
+        bar.addWidget(self.exactness)
+        bar.addPermanentWidget(self.activity)
+        bar.addPermanentWidget(self.timing)
+
+    def _fill_docks(self) -> None:
+        menu = QMenu(self)
+        for dock in self.page.docks.values():
+            menu.addAction(dock.toggleViewAction())
+        self.actions_by_key["docks"].setMenu(menu)
+
+    def restore(self) -> None:
+        """Geometry and layout as they were left; a fresh one otherwise."""
+        geometry: QByteArray = self._settings.get("geometry")
+        if geometry.isEmpty() or not self.restoreGeometry(geometry):
+            self.resize(1440, 900)
+        self._first_layout = not self.page.restore_layout(self._settings.get("layout"))
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        if getattr(self, "_first_layout", False):
+            self._first_layout = False
+            self.page.size_up()
+            QTimer.singleShot(0, self.page.size_up)  # once more, when the size is the real one
+
+    # -- what is shown
+
+    @Slot(object)
+    def present(self, frame: Frame) -> None:
+        """Paint an answer and say how long it took."""
+        self.page.present(frame)
+        tensor = frame.shown.tensor
+        shape = " × ".join(f"{n:,}" for n in tensor.shape)
+        parts = [tensor.name, shape, frame.tensor.dtype]
+        if tensor.finite != tensor.elements:
+            parts.append(self.tr("{count} left out").format(count=f"{tensor.elements - tensor.finite:,}"))
+        self.about_tensor.setText("  ·  ".join(parts))
+        word = self.tr("exact") if frame.shown.exact else self.tr("estimate")
+        self.exactness.setText(self.tr("{word}: {count} elements").format(word=word, count=f"{tensor.finite:,}"))
+        self.timing.setText(self.tr("updated in {ms} ms").format(ms=f"{1000 * frame.whole.seconds:.3g}"))
+        self._refresh_actions(self._session.state)
+
+    def apply_theme(self, theme: Theme, choice: str) -> None:
+        """Colours of the charts and icons, and the tick in the menu."""
+        self.page.apply_theme(theme)
+        self.banner.apply_theme(theme)
+        self.overlay.apply_theme(theme)
+        self.actions_by_key[f"theme_{choice}"].setChecked(True)
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.current is not old.current:
+            name = new.current.name if new.current else ""
+            self.setWindowTitle(f"{name} — qviz" if name else "qviz")
+        self._refresh_actions(new)
+
+    def _refresh_actions(self, state: State) -> None:
+        a = self.actions_by_key
+        a["undo"].setEnabled(self._session.can_undo)
+        a["redo"].setEnabled(self._session.can_redo)
+        for key in ("save_quantized", "save_tensor", "save_metrics", "export_all", "copy_metrics", "copy_snippet"):
+            a[key].setEnabled(self.page.frame is not None)
+        a["all_channels"].setEnabled(state.channel is not None)
+
+    # -- commands: opening
+
+    @Slot()
+    def open_files(self) -> None:
+        endings = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        paths, _ = QFileDialog.getOpenFileNames(
+            self,
+            self.tr("Open tensors"),
+            self._settings.get("last_folder"),
+            self.tr("Tensors ({endings});;All files (*)").format(endings=endings),
+        )
+        self._open([Path(p) for p in paths])
+
+    @Slot()
+    def open_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, self.tr("Open folder"), self._settings.get("last_folder"))
+        self._open([Path(folder)] if folder else [])
+
+    def _open(self, paths: list[Path]) -> None:
+        if paths:
+            self._settings.set("last_folder", str(paths[0].parent))
+            self.open_requested.emit(paths)
+
+    @Slot()
+    def _fill_recent(self) -> None:
+        self._recent.clear()
+        recent = [p for p in self._settings.get("recent_files") if isinstance(p, str)]
+        for text in recent:
+            action = self._recent.addAction(Path(text).name)
+            action.setToolTip(text)
+            action.setData(text)
+            action.triggered.connect(self._open_recent)
+        if not recent:
+            self._recent.addAction(self.tr("(none yet)")).setEnabled(False)
+
+    @Slot()
+    def _open_recent(self) -> None:
+        action = self.sender()
+        assert isinstance(action, QAction)
+        self._open([Path(action.data())])
+
+    @Slot()
+    def close_tensor(self) -> None:
+        if self._session.state.current is not None:
+            self.close_requested.emit(self._session.state.current)
+
+    @Slot()
+    def generate(self) -> None:
+        self.page.tensors.generate_requested.emit()
+
+    @Slot()
+    def article(self) -> None:
+        self.article_requested.emit()
+
+    # -- commands: saving
+
+    @Slot()
+    def save_quantized(self) -> None:
+        if path := self._ask_path(self.tr("Save quantized tensor"), "quantized", {"NumPy archive": "npz"}):
+            self.save_quantized_requested.emit(path, self._frame.shown)
+
+    @Slot()
+    def save_tensor(self) -> None:
+        if path := self._ask_path(self.tr("Save original tensor"), "tensor", {"NumPy array": "npy"}):
+            self.save_tensor_requested.emit(path, self._frame.shown.tensor)
+
+    @Slot()
+    def save_metrics(self) -> None:
+        if path := self._ask_path(self.tr("Save metrics"), "metrics", {"JSON": "json", "CSV": "csv"}):
+            self._try(lambda: save_metrics(path, self._frame.shown), path.name)
+
+    @Slot()
+    def save_scheme(self) -> None:
+        if path := self._ask_path(self.tr("Save scheme"), "scheme", {"JSON": "json"}):
+            self._try(lambda: save_scheme(path, self._session.scheme), path.name)
+
+    @Slot()
+    def load_scheme(self) -> None:
+        text, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Load scheme"), self._settings.get("last_folder"), self.tr("Schemes (*.json)")
+        )
+        if text:
+            self._try(lambda: self._session.update(scheme=read_scheme(Path(text))))
+
+    @Slot()
+    def export_all(self) -> None:
+        folder = QFileDialog.getExistingDirectory(
+            self, self.tr("Folder for all charts"), self._settings.get("last_folder")
+        )
+        if folder:
+            self._settings.set("last_folder", folder)
+            self._try(lambda: self.export_all_to(Path(folder)), folder)
+
+    def export_all_to(self, folder: Path) -> list[Path]:
+        """Every chart that has something to show, in every format."""
+        scale = self._settings.get("png_scale")
+        charts = [chart for chart in self.page.charts if chart.tables()]
+        return [
+            path
+            for chart in charts
+            for ending in FORMATS
+            for path in export_chart(chart, folder / f"{chart.name}.{ending}", scale=scale)
+        ]
+
+    @Slot(object, str)
+    def _export_chart(self, chart: Chart, ending: str) -> None:
+        if path := self._ask_path(chart.title(), chart.name, {ending.upper(): ending}):
+            self._try(lambda: export_chart(chart, path, scale=self._settings.get("png_scale")), path.name)
+
+    @Slot(object)
+    def _copy_chart(self, chart: Chart) -> None:
+        copy_chart(chart)
+        self.banner.notice(self.tr("“{name}” is in the clipboard as a picture.").format(name=chart.title()))
+
+    @property
+    def _frame(self) -> Frame:
+        assert self.page.frame is not None
+        return self.page.frame
+
+    def _ask_path(self, title: str, stem: str, formats: dict[str, str]) -> Path | None:
+        """A name to save under; it gets the format's ending when it has none of them."""
+        filters = {f"{name} (*.{ending})": ending for name, ending in formats.items()}
+        first = next(iter(formats.values()))
+        start = str(Path(self._settings.get("last_folder")) / f"{stem}.{first}")
+        text, chosen = QFileDialog.getSaveFileName(self, title, start, ";;".join(filters))
+        if not text:
+            return None
+        path = Path(text)
+        self._settings.set("last_folder", str(path.parent))
+        if path.suffix.lower().removeprefix(".") not in formats.values():
+            path = path.with_name(f"{path.name}.{filters.get(chosen, first)}")
+        return path
+
+    def _try(self, work: Callable[[], object], written: str = "") -> None:
+        """Do it; a problem goes to the banner, and what was open stays as it was."""
+        try:
+            work()
+        except Problem as problem:
+            self.banner.error(str(problem))
+            return
+        if written:
+            self.banner.notice(self.tr("Saved {name}.").format(name=written))
+
+    # -- commands: editing and viewing
+
+    @Slot()
+    def undo(self) -> None:
+        self._session.undo()
+
+    @Slot()
+    def redo(self) -> None:
+        self._session.redo()
+
+    @Slot()
+    def default_scheme(self) -> None:
+        self._session.update(scheme=Scheme())
+
+    @Slot()
+    def copy_metrics(self) -> None:
+        QApplication.clipboard().setText(self.page.metrics.text())
+
+    @Slot()
+    def copy_elements(self) -> None:
+        self.page.table.copy()
+
+    @Slot()
+    def copy_snippet(self) -> None:
+        QApplication.clipboard().setText(python_snippet(self._frame.shown.qparams))
+        self.banner.notice(self.tr("A Python script that gives the same codes is in the clipboard."))
+
+    @Slot()
+    def theme_system(self) -> None:
+        self.theme_requested.emit("system")
+
+    @Slot()
+    def theme_light(self) -> None:
+        self.theme_requested.emit("light")
+
+    @Slot()
+    def theme_dark(self) -> None:
+        self.theme_requested.emit("dark")
+
+    @Slot(bool)
+    def log_counts(self, logarithmic: bool) -> None:
+        self._settings.set("log_counts", logarithmic)
+        self.page.set_logarithmic(logarithmic)
+
+    @Slot()
+    def reset_zoom(self) -> None:
+        for chart in self.page.charts:
+            chart.reset_view()
+
+    @Slot()
+    def all_channels(self) -> None:
+        self._session.update(channel=None)
+
+    @Slot()
+    def reset_layout(self) -> None:
+        self.page.reset_layout()
+
+    @Slot()
+    def more_bits(self) -> None:
+        self._session.update(bits=min(16, self._session.scheme.number_format.bits + 1))
+
+    @Slot()
+    def fewer_bits(self) -> None:
+        self._session.update(bits=max(2, self._session.scheme.number_format.bits - 1))
+
+    @Slot()
+    def toggle_symmetric(self) -> None:
+        self._session.update(symmetric=not self._session.scheme.symmetric)
+
+    @Slot()
+    def measure_speed(self) -> None:
+        self.measure_requested.emit()
+
+    @Slot()
+    def shortcuts(self) -> None:
+        rows = [
+            (self.tr("Wheel"), self.tr("zoom along the values or the index; with Shift in both directions")),
+            (self.tr("Drag"), self.tr("move the chart; on a clip line: clip there")),
+            (self.tr("Right drag"), self.tr("stretch an axis")),
+            (self.tr("Double click"), self.tr("everything in sight again")),
+            (self.tr("Right click"), self.tr("export this chart")),
+            (self.tr("Click in Values"), self.tr("point at an element in every chart and in the table")),
+        ]
+        keys = [
+            (action.shortcut().toString(), action.text().replace("&", ""))
+            for action in self.actions_by_key.values()
+            if not action.shortcut().isEmpty()
+        ]
+        html = "".join(f"<tr><td><b>{k}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for k, what in [*rows, *keys])
+        self._tell(self.tr("Keyboard and mouse"), f"<table cellspacing='3'>{html}</table>")
+
+    @Slot()
+    def about(self) -> None:
+        text = self.tr(
+            "<h3>qviz {version}</h3><p>See, exactly and live, what quantization does to a tensor.</p>"
+            "<p>MIT licence. Fonts: Inter (SIL Open Font License), Droid Sans Fallback (Apache License 2.0).</p>"
+        ).format(version=__version__)
+        self._tell(self.tr("About qviz"), text)
+
+    def _tell(self, title: str, html: str) -> None:
+        box = QMessageBox(self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setWindowTitle(title)
+        box.setTextFormat(Qt.TextFormat.RichText)
+        box.setText(html)
+        box.setWindowModality(Qt.WindowModality.NonModal)
+        box.show()
+
+    @Slot()
+    def quit(self) -> None:
+        self.close()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._settings.set("geometry", self.saveGeometry())
+        self._settings.set("layout", self.page.layout_state())
+        self._settings.set("scheme", self._session.scheme.to_dict())
+        self._settings.save()
+        self.closing.emit()
+        super().closeEvent(event)

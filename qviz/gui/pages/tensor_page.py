@@ -1,0 +1,305 @@
+"""What does this scheme do to this tensor? The page that opens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QPoint, Qt, Signal, Slot
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QTabWidget, QWidget
+
+from qviz.core.granularity import PerAxis
+from qviz.core.ranges import Manual
+from qviz.core.speed import Speed
+from qviz.gui.docks import Dock
+from qviz.gui.panels.formula import FormulaPanel
+from qviz.gui.panels.generator import GeneratorPanel
+from qviz.gui.panels.metrics import MetricsPanel
+from qviz.gui.panels.scheme import SchemePanel
+from qviz.gui.panels.tensor_list import TensorListPanel
+from qviz.gui.panels.value_table import ValueTable
+from qviz.gui.plots import (
+    ChannelsChart,
+    DistributionChart,
+    ErrorChart,
+    MemoryChart,
+    SpeedChart,
+    TransferChart,
+    ValuesChart,
+)
+from qviz.gui.plots.base import Chart, CountChart, LinkedCursor
+from qviz.gui.plots.export import FORMATS
+from qviz.gui.theme import Theme
+from qviz.session.analyst import Frame
+from qviz.session.state import Session, State
+
+LAYOUT_VERSION = 1
+SIDE_WIDTH = 272
+RIGHT_WIDTH = 288
+
+
+class TensorPage(QMainWindow):
+    """Composes the panels and charts; shows a `Frame`; asks the session for changes."""
+
+    export_requested = Signal(object, str)
+    copy_requested = Signal(object)
+    problem = Signal(str)
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self._session = session
+        self.frame: Frame | None = None
+        self.cursor_link = LinkedCursor()
+        self._build()
+        self._arrange()
+        self._connect()
+
+    def _build(self) -> None:
+        link = self.cursor_link
+        self.values = ValuesChart(link)
+        self.distribution = DistributionChart(link)
+        self.error = ErrorChart(link)
+        self.transfer = TransferChart(link)
+        self.channels = ChannelsChart(link)
+        self.memory = MemoryChart(link)
+        self.speed = SpeedChart(link)
+        self.charts: tuple[Chart, ...] = (
+            self.values,
+            self.distribution,
+            self.error,
+            self.transfer,
+            self.channels,
+            self.memory,
+            self.speed,
+        )
+        self.tensors = TensorListPanel(self._session)
+        self.generator = GeneratorPanel()
+        self.scheme = SchemePanel(self._session)
+        self.metrics = MetricsPanel()
+        self.formula = FormulaPanel()
+        self.table = ValueTable()
+        self.docks: dict[str, Dock] = {
+            "tensors": Dock("tensors", self.tr("Tensors"), self.tensors),
+            "generator": Dock("generator", self.tr("Generator"), self.generator, scrolls=True),
+            "scheme": Dock("scheme", self.tr("Scheme"), self.scheme, scrolls=True),
+            "metrics": Dock("metrics", self.tr("Metrics"), self.metrics, scrolls=True),
+            "formula": Dock("formula", self.tr("Formula"), self.formula, scrolls=True),
+            "table": Dock("table", self.tr("Elements"), self.table),
+        }
+        for chart in self.charts:
+            dock = Dock(chart.name, chart.title(), chart)
+            self.docks[chart.name] = dock
+            self._dress_chart(chart, dock)
+        copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
+        copy.clicked.connect(self._copy_metrics)
+        self.docks["table"].title.add_widget(self.table.tools)
+        copy = self.docks["table"].title.add_tool("copy", self.tr("Copy the rows in sight as text"))
+        copy.clicked.connect(self.table.copy)
+        self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
+
+    def _dress_chart(self, chart: Chart, dock: Dock) -> None:
+        """Title, read-out, export button and context menu of one chart."""
+        dock.title.setToolTip(chart.description())
+        dock.title.set_note(chart.note)
+        chart.note_changed.connect(dock.title.set_note)
+        chart.read_out.connect(dock.title.set_readout)
+        menu = QMenu(chart)
+        for ending in FORMATS:
+            action = QAction(self.tr("Export as {format}…").format(format=ending.upper()), menu)
+            action.setData((chart, ending))
+            action.triggered.connect(self._on_export_action)
+            menu.addAction(action)
+        copy = QAction(self.tr("Copy picture"), menu)
+        copy.setData((chart, ""))
+        copy.triggered.connect(self._on_export_action)
+        menu.addAction(copy)
+        menu.addSeparator()
+        reset = menu.addAction(self.tr("Reset zoom (double click)"))
+        reset.triggered.connect(chart.reset_view)
+        button = dock.title.add_tool("export", self.tr("Export {name}").format(name=chart.title()))
+        button.setMenu(menu)
+        button.setPopupMode(button.ToolButtonPopupMode.InstantPopup)
+        chart.canvas.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        chart.canvas.customContextMenuRequested.connect(self._on_context_menu)
+        chart.setProperty("menu", menu)
+
+    def _arrange(self) -> None:
+        self.setDockNestingEnabled(True)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        for dock in self.docks.values():
+            dock.setParent(self)
+        left, across, down = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        d = self.docks
+        self.addDockWidget(left, d["tensors"])
+        self.splitDockWidget(d["tensors"], d["values"], across)
+        self.splitDockWidget(d["values"], d["metrics"], across)
+        self.splitDockWidget(d["tensors"], d["generator"], down)
+        self.splitDockWidget(d["generator"], d["scheme"], down)
+        self.splitDockWidget(d["values"], d["error"], down)
+        self.splitDockWidget(d["error"], d["table"], down)
+        self.splitDockWidget(d["values"], d["distribution"], across)
+        self.splitDockWidget(d["error"], d["transfer"], across)
+        self.tabifyDockWidget(d["transfer"], d["channels"])
+        self.splitDockWidget(d["metrics"], d["formula"], down)
+        self.splitDockWidget(d["formula"], d["memory"], down)
+        self.splitDockWidget(d["memory"], d["speed"], down)
+        for dock in d.values():
+            dock.setFloating(False)
+            dock.show()
+        d["channels"].hide()
+        d["generator"].hide()
+
+    def size_up(self) -> None:
+        """The sizes of a fresh layout, for the height there is."""
+        d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        middle = max(400, self.width() - SIDE_WIDTH - RIGHT_WIDTH)
+        self.resizeDocks(
+            [d["tensors"], d["values"], d["distribution"], d["metrics"]],
+            [SIDE_WIDTH, middle // 2, middle // 2, RIGHT_WIDTH],
+            across,
+        )
+        self.resizeDocks([d["error"], d["transfer"]], [middle // 2, middle // 2], across)
+        height = self.height()
+        table = 176 if height > 740 else 122
+        chart = (height - table) // 2
+        self.resizeDocks([d["values"], d["error"], d["table"]], [chart, chart, table], down)
+        self.resizeDocks([d["tensors"], d["scheme"]], [max(140, height - 452), 452], down)
+        gains = [108, 92] if height <= 740 else [128, 104]
+        rest = height - sum(gains)
+        self.resizeDocks(
+            [d["metrics"], d["formula"], d["memory"], d["speed"]], [rest * 54 // 100, rest * 46 // 100, *gains], down
+        )
+
+    def reset_layout(self) -> None:
+        """Every dock where it was in the beginning."""
+        for dock in self.docks.values():
+            self.removeDockWidget(dock)
+        self._arrange()
+        self._show_channels(self._session.state)
+        self.size_up()
+
+    def layout_state(self) -> QByteArray:
+        """Where every dock is, for the settings."""
+        return self.saveState(LAYOUT_VERSION)
+
+    def restore_layout(self, state: QByteArray) -> bool:
+        """Put every dock where it was left."""
+        return not state.isEmpty() and self.restoreState(state, LAYOUT_VERSION)
+
+    def _connect(self) -> None:
+        session = self._session
+        session.changed.connect(self._on_changed)
+        self.distribution.clip_moved.connect(self._on_clip_moved)
+        self.channels.channel_clicked.connect(self._on_channel_clicked)
+        self.values.element_clicked.connect(self._on_element)
+        self.table.element_chosen.connect(self._on_element)
+        self.scheme.problem.connect(self.problem)
+        self.tensors.generate_requested.connect(self._on_generate)
+
+    # -- what is shown
+
+    @Slot(object)
+    def present(self, frame: Frame) -> None:
+        """Paint an answer: each chart only hands ready points to its items."""
+        self.frame = frame
+        self.channels.present(frame.whole)
+        for chart in self.charts:
+            if chart is not self.channels:
+                chart.present(frame.shown)
+        if frame.channel is not None:
+            for chart in (self.values, self.transfer):
+                chart.set_note(self.tr("channel {channel} alone").format(channel=f"{frame.channel:,}"))
+        self.metrics.present(frame.shown)
+        self.formula.present(frame.shown)
+        self.table.present(frame.shown)
+        self.docks["metrics"].title.set_note(
+            "" if frame.channel is None else self.tr("channel {channel} alone").format(channel=f"{frame.channel:,}")
+        )
+
+    @Slot(object)
+    def show_speed(self, speed: Speed) -> None:
+        self.speed.show_speed(speed)
+
+    def set_logarithmic(self, logarithmic: bool) -> None:
+        """Counts as powers of ten in every chart of counts."""
+        for chart in self.charts:
+            if isinstance(chart, CountChart):
+                chart.set_logarithmic(logarithmic)
+
+    def apply_theme(self, theme: Theme) -> None:
+        for dock in self.docks.values():
+            dock.apply_theme(theme)
+
+    # -- from the session
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.selected != old.selected:
+            for part in (self.values, self.transfer, self.formula, self.table):
+                part.point_to(new.selected)
+        if new.channel != old.channel:
+            self.channels.choose(new.channel)
+        if new.scheme.granularity != old.scheme.granularity or new.tensor is not old.tensor:
+            self._show_channels(new)
+        if new.current is not old.current:
+            spec = new.current.spec if new.current else None
+            self.docks["generator"].setVisible(spec is not None and self.docks["generator"].isVisible())
+            if spec is not None and spec != self.generator.spec():
+                self.generator.show_spec(spec)
+
+    def _show_channels(self, state: State) -> None:
+        """The chart of channels is there when there are channels."""
+        per_axis = isinstance(state.scheme.granularity, PerAxis)
+        dock = self.docks["channels"]
+        if per_axis and dock.isHidden():
+            dock.show()
+            dock.raise_()
+        elif not per_axis:
+            dock.hide()
+
+    # -- to the session
+
+    @Slot(float, float)
+    def _on_clip_moved(self, low: float, high: float) -> None:
+        self._session.update(range_rule=Manual(low, high))
+
+    @Slot(int)
+    def _on_channel_clicked(self, channel: int) -> None:
+        now = self._session.state.channel
+        self._session.update(channel=None if channel == now else channel)
+
+    @Slot(int)
+    def _on_element(self, index: int) -> None:
+        self._session.update(selected=index)
+
+    @Slot()
+    def _on_generate(self) -> None:
+        dock = self.docks["generator"]
+        dock.setVisible(dock.isHidden())
+        spec = self.generator.spec()
+        current = self._session.state.current
+        if not dock.isHidden() and spec is not None and (current is None or current.spec is None):
+            self.generator.spec_changed.emit(spec)
+
+    # -- away
+
+    @Slot()
+    def _on_export_action(self) -> None:
+        action = self.sender()
+        assert isinstance(action, QAction)
+        chart, ending = action.data()
+        if ending:
+            self.export_requested.emit(chart, ending)
+        else:
+            self.copy_requested.emit(chart)
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        canvas: Any = self.sender()
+        chart: QWidget = canvas.parentWidget()
+        chart.property("menu").popup(canvas.mapToGlobal(position))
+
+    @Slot()
+    def _copy_metrics(self) -> None:
+        QApplication.clipboard().setText(self.metrics.text())

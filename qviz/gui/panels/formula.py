@@ -1,0 +1,123 @@
+"""How do the formulas read with today's numbers in them?"""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
+
+from qviz.core.affine import walk
+from qviz.core.analysis import Analysis
+from qviz.gui.theme import Theme
+from qviz.gui.widgets import column, named_label
+
+
+class FormulaPanel(QWidget):
+    """Scale, zero point, code and value: the rule, then the rule with numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        layout = column(self)
+        self._text = named_label("", "formula", wrap=True)
+        self._text.setTextFormat(Qt.TextFormat.RichText)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._text.setAccessibleName(self.tr("Formulas with numbers"))
+        layout.addWidget(self._text)
+        layout.addStretch(1)
+        self._analysis: Analysis | None = None
+        self._selected: int | None = None
+        self._theme: Theme | None = None
+
+    def apply_theme(self, theme: Theme) -> None:
+        """The colours of the rules and of the numbers."""
+        self._theme = theme
+        self._refresh()
+
+    def present(self, analysis: Analysis) -> None:
+        """Put a new answer's numbers in."""
+        self._analysis = analysis
+        self._refresh()
+
+    def point_to(self, index: int | None) -> None:
+        """Walk one element through."""
+        self._selected = index
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if self._analysis is None or self._theme is None:
+            return
+        rows = self._rows(self._analysis)
+        muted = self._theme.ui["muted"]
+        html = [f'<div style="color:{muted}">{escape(self._heading(self._analysis))}</div>']
+        for rule, numbers in rows:
+            html.append(
+                f'<div style="margin-top:6px"><span style="color:{muted}">{escape(rule)}</span>'
+                f"<br>{escape(numbers)}</div>"
+            )
+        self._text.setText("".join(html))
+
+    def _element(self, analysis: Analysis) -> int:
+        """The element in the example: the chosen one, else the first that is a number."""
+        if self._selected is not None and self._selected < analysis.tensor.elements:
+            return self._selected
+        start = analysis.tensor.values[:4096]
+        finite = np.flatnonzero(~np.isnan(start))
+        return int(finite[0]) if finite.size else 0
+
+    def _heading(self, analysis: Analysis) -> str:
+        index = self._element(analysis)
+        if analysis.groups is None:
+            return self.tr("for element {index}").format(index=f"{index:,}")
+        group = int(analysis.tensor.group_of(analysis.layout, index))
+        return self.tr("for element {index}, in channel {channel}").format(index=f"{index:,}", channel=f"{group:,}")
+
+    def _rows(self, analysis: Analysis) -> list[tuple[str, str]]:
+        index = self._element(analysis)
+        group = int(analysis.tensor.group_of(analysis.layout, index))
+        q = analysis.qparams.for_group(group)
+        convention, symmetric = q.convention, analysis.scheme.symmetric
+        step = walk(analysis.tensor.values[index : index + 1], np.array([0]), q)
+        low, high, scale, zero = (_number(float(a)) for a in (q.low, q.high, q.scale, q.zero_point))
+        fmt = analysis.scheme.number_format
+        if symmetric:
+            steps = convention.symmetric_steps(fmt)
+            scale_rule = convention.symmetric_scale_formula
+            doubled = convention.symmetric_scale_formula.startswith("S = 2")
+            numbers = f"2 · {high} / {steps:g}" if doubled else f"{high} / {steps / 2:g}"
+            zero_row = (self.tr("Z is fixed by symmetry"), f"Z = {zero}")
+        else:
+            scale_rule = convention.scale_formula
+            numbers = f"({high} − {_bracket(low)}) / {q.quant_max - q.quant_min}"
+            whole = convention.range_includes_zero
+            filled = (
+                f"round({_number(q.quant_min)} − {_bracket(low)} / {scale})"
+                if whole
+                else f"{_number(q.quant_max)} − {_bracket(high)} / {scale}"
+            )
+            zero_row = (convention.zero_point_formula, f"Z = {filled} = {zero}")
+        x = _number(float(step.value[0]))
+        if convention.zero_point_before_rounding:
+            filled = f"round({x} / {scale} + {_bracket(zero)})"
+        else:
+            filled = f"round({x} / {scale}) + {_bracket(zero)}"
+        ends = f"{_number(q.quant_min)}, {_number(q.quant_max)}"
+        code = _number(int(step.code[0]))
+        x_hat, error = _number(float(step.dequantized[0])), _number(float(step.error[0]))
+        return [
+            (scale_rule, f"S = {numbers} = {scale}"),
+            zero_row,
+            (convention.code_formula, f"Q = clip({filled}, {ends}) = {code}"),
+            ("R̂ = (Q − Z) · S", f"R̂ = ({code} − {_bracket(zero)}) · {scale} = {x_hat}"),
+            (self.tr("error = R̂ − R"), f"{x_hat} − {_bracket(x)} = {error}"),
+        ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")
+
+
+def _bracket(text: str) -> str:
+    return f"({text})" if text.startswith("−") else text

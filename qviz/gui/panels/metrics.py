@@ -1,0 +1,141 @@
+"""How good is it, in figures? Each with its unit and which way is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+
+from qviz.core.analysis import Analysis
+from qviz.gui.theme import scaled_font
+from qviz.gui.widgets import column, named_label
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row: how it is called, read, and judged (``better``: ↑ higher, ↓ lower, or empty)."""
+
+    label: str
+    better: str
+    read: Callable[[Analysis], str]
+    tip: str
+
+
+def _figure(value: float, unit: str = "") -> str:
+    if math.isinf(value):
+        return "∞" + (f" {unit}" if unit else "")
+    if math.isnan(value):
+        return "–"
+    return f"{value:.5g}".replace("-", "−") + (f" {unit}" if unit else "")
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count:,} · {100 * count / total:.3g} %"
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("MSE", "↓", lambda a: _figure(a.mse), "Mean squared error, in the tensor's unit squared."),
+    Metric("… of rounding", "↓", lambda a: _figure(a.rounding_mse), "The part of the MSE that rounding makes."),
+    Metric("… of clipping", "↓", lambda a: _figure(a.clipping_mse), "The part of the MSE that clipping makes."),
+    Metric("MAE", "↓", lambda a: _figure(a.mae), "Mean absolute error, in the tensor's unit."),
+    Metric("Max |error|", "↓", lambda a: _figure(a.max_abs_error), "The largest error, in the tensor's unit."),
+    Metric("Relative RMSE", "↓", lambda a: _figure(100 * a.relative_rmse, "%"), "‖x − x̂‖ / ‖x‖."),
+    Metric("Cosine", "↑", lambda a: f"{a.cosine:.8f}", "Cosine of the angle between x and x̂; 1 is perfect."),
+    Metric(
+        "Saturated",
+        "↓",
+        lambda a: _share(a.saturated, a.tensor.finite),
+        "Elements whose code was changed by clipping.",
+    ),
+    Metric(
+        "Levels used",
+        "↑",
+        lambda a: f"{a.levels_used:,} of {a.occupancy.size:,}",
+        "Different codes that occur. Unused ones are wasted bits.",
+    ),
+    Metric("Scale S", "", lambda a: _spread(a, "scale"), "The width of one step, in the tensor's unit."),
+    Metric("Zero point Z", "", lambda a: _spread(a, "zero_point"), "The code that stands for 0."),
+    Metric("Codes", "", lambda a: f"{a.qparams.quant_min:,}…{a.qparams.quant_max:,}".replace("-", "−"), "qmin … qmax."),
+    Metric(
+        "Bits per element",
+        "↓",
+        lambda a: f"{a.storage.bits_per_element:.5g}",
+        "With scales and zero points counted.",
+    ),
+)
+"""Every figure of the table, in its order."""
+
+
+def _spread(analysis: Analysis, what: str) -> str:
+    values = getattr(analysis.qparams, what).reshape(-1)
+    low, high = float(values.min()), float(values.max())
+    return _figure(low) if low == high else f"{_figure(low)}…{_figure(high)}"
+
+
+class MetricsPanel(QWidget):
+    """The headline and the table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.analysis: Analysis | None = None
+        layout = column(self, spacing=4)
+        head = QHBoxLayout()
+        self._sqnr = named_label("–", "headline")
+        self._sqnr.setFont(scaled_font(self.font(), 26, weight=QFont.Weight.DemiBold))
+        self._sqnr.setAccessibleName(self.tr("SQNR in dB"))
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(named_label(self.tr("SQNR"), "value"))
+        words.addWidget(named_label(self.tr("signal to noise, higher is better"), "caption"))
+        head.addWidget(self._sqnr)
+        head.addSpacing(4)
+        head.addLayout(words, 1)
+        tip = self.tr("20·log₁₀(‖x‖ / ‖x − x̂‖) in dB. Each bit is worth about 6 dB.")
+        self._sqnr.setToolTip(tip)
+        layout.addLayout(head)
+        grid = QGridLayout()
+        grid.setContentsMargins(0, 4, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(3)
+        grid.setColumnStretch(2, 1)
+        self._values = []
+        for row, metric in enumerate(METRICS):
+            name = named_label(_translated(metric.label), "caption")
+            better = named_label(metric.better, "caption")
+            better.setToolTip(self.tr("higher is better") if metric.better == "↑" else self.tr("lower is better"))
+            value = named_label("–", "value")
+            value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            value.setAccessibleName(_translated(metric.label))
+            for widget in (name, value):
+                widget.setToolTip(_translated(metric.tip))
+            grid.addWidget(name, row, 0)
+            grid.addWidget(better, row, 1)
+            grid.addWidget(value, row, 2)
+            self._values.append(value)
+        layout.addLayout(grid)
+        layout.addStretch(1)
+
+    def present(self, analysis: Analysis) -> None:
+        """Show a new answer."""
+        self.analysis = analysis
+        self._sqnr.setText(_figure(round(analysis.sqnr_db, 2), "dB"))
+        for metric, label in zip(METRICS, self._values, strict=True):
+            label.setText(metric.read(analysis))
+
+    def text(self) -> str:
+        """The table as tab-separated lines."""
+        if self.analysis is None:
+            return ""
+        rows = [("SQNR", _figure(self.analysis.sqnr_db, "dB"))]
+        rows += [(_translated(m.label), m.read(self.analysis)) for m in METRICS]
+        return "\n".join("\t".join(row) for row in rows) + "\n"
+
+
+def _translated(text: str) -> str:
+    return QCoreApplication.translate("Metrics", text)

@@ -1,0 +1,279 @@
+"""What happens to each single element, step by step?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal, Slot
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QHBoxLayout,
+    QHeaderView,
+    QScrollBar,
+    QSpinBox,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from qviz.core.affine import Steps, walk
+from qviz.core.analysis import Analysis
+from qviz.gui.theme import scaled_font
+from qviz.gui.widgets import named_label
+
+Index = QModelIndex | QPersistentModelIndex
+ROW_HEIGHT = 22
+
+
+class StepsModel(QAbstractTableModel):
+    """A window of rows onto the whole tensor: only what is in sight is ever computed.
+
+    Qt keeps a record for each row of a table, which 10⁸ rows do not afford; so the model has as
+    many rows as fit on the screen and a ``first`` element that moves.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.analysis: Analysis | None = None
+        self.first = 0
+        self._rows = 0
+        self._steps: Steps | None = None
+
+    @property
+    def elements(self) -> int:
+        return self.analysis.tensor.elements if self.analysis else 0
+
+    def show_window(self, first: int, rows: int) -> None:
+        """Move the window, clamped to the tensor."""
+        rows = min(rows, self.elements)
+        self.first = max(0, min(first, self.elements - rows))
+        if rows != self._rows:
+            self.beginResetModel()
+            self._rows = rows
+            self._compute()
+            self.endResetModel()
+            return
+        self._compute()
+        if rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(rows - 1, self.columnCount() - 1))
+            self.headerDataChanged.emit(Qt.Orientation.Vertical, 0, rows - 1)
+
+    def set_analysis(self, analysis: Analysis) -> None:
+        """Show another answer through the same window."""
+        before = self.analysis
+        self.analysis = analysis
+        if before is None or before.qparams.convention != analysis.qparams.convention:
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, self.columnCount() - 1)
+        self.show_window(self.first, self._rows)
+
+    def _compute(self) -> None:
+        self._steps = None
+        if self.analysis is not None and self._rows:
+            index = np.arange(self.first, self.first + self._rows)
+            values = self.analysis.tensor.values[self.first : self.first + self._rows]
+            groups = self.analysis.tensor.group_of(self.analysis.layout, index)
+            self._steps = walk(np.asarray(values), groups, self.analysis.qparams)
+
+    def columns(self) -> list[tuple[str, str]]:
+        """Headings and the steps they show, in the order of the convention's arithmetic."""
+        before = self.analysis is None or self.analysis.qparams.convention.zero_point_before_rounding
+        middle = (
+            [(self.tr("+ Z"), "shifted"), (self.tr("round"), "rounded")]
+            if before
+            else [(self.tr("round"), "rounded"), (self.tr("+ Z"), "shifted")]
+        )
+        return [
+            (self.tr("R"), "value"),
+            (self.tr("R / S"), "divided"),
+            *middle,
+            (self.tr("clip"), "clipped"),
+            (self.tr("Q"), "code"),
+            (self.tr("x̂ = (Q − Z)·S"), "dequantized"),
+            (self.tr("error"), "error"),
+        ]
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
+        return 0 if parent.isValid() else self._rows
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else 8
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role != Qt.ItemDataRole.DisplayRole or self._steps is None:
+            return None
+        return _cell(getattr(self._steps, self.columns()[index.column()][1])[index.row()])
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role != Qt.ItemDataRole.DisplayRole:
+            return None
+        if orientation == Qt.Orientation.Horizontal:
+            return self.columns()[section][0]
+        return self._place(self.first + section)
+
+    def _place(self, index: int) -> str:
+        shape = self.analysis.tensor.shape if self.analysis else ()
+        if len(shape) < 2:
+            return f"{index:,}"
+        return ", ".join(str(int(i)) for i in np.unravel_index(index, shape))
+
+
+class ValueTable(QWidget):
+    """The window with its scroll bar and a box to jump."""
+
+    element_chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.model = StepsModel(self)
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setShowGrid(False)
+        self.table.setFont(scaled_font(self.font(), 12))
+        self.table.setAccessibleName(self.tr("Elements, step by step"))
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(56)
+        rows = self.table.verticalHeader()
+        rows.setDefaultSectionSize(ROW_HEIGHT)
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.scroll = QScrollBar(Qt.Orientation.Vertical)
+        self.scroll.setAccessibleName(self.tr("First element in sight"))
+        self.jump = QSpinBox()
+        self.jump.setAccessibleName(self.tr("Go to element"))
+        self.jump.setKeyboardTracking(False)
+        self.jump.setGroupSeparatorShown(True)
+        self.jump.setMinimumWidth(110)
+        self._selected: int | None = None
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        row.addWidget(self.table)
+        row.addWidget(self.scroll)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 0, 4, 4)
+        layout.setSpacing(0)
+        layout.addLayout(row)
+        self.tools = QWidget()
+        tools = QHBoxLayout(self.tools)
+        tools.setContentsMargins(0, 0, 0, 0)
+        tools.addWidget(named_label(self.tr("Go to element"), "caption"))
+        tools.addWidget(self.jump)
+        self.scroll.valueChanged.connect(self._on_scrolled)
+        self.jump.valueChanged.connect(self.element_chosen)
+        self.table.clicked.connect(self._on_clicked)
+        self.table.installEventFilter(self)
+        self.table.viewport().installEventFilter(self)
+        self.setMinimumHeight(90)
+
+    def present(self, analysis: Analysis) -> None:
+        """Show another answer; another tensor begins at its first element."""
+        fresh = self.model.analysis is None or self.model.analysis.tensor is not analysis.tensor
+        self.model.set_analysis(analysis)
+        if fresh:
+            self._selected = None
+            self.model.first = 0
+            self.jump.blockSignals(True)
+            self.jump.setRange(0, min(analysis.tensor.elements - 1, 2**31 - 1))
+            self.jump.setValue(0)
+            self.jump.blockSignals(False)
+            width = self.table.fontMetrics().horizontalAdvance(self.model._place(analysis.tensor.elements - 1))
+            self.table.verticalHeader().setFixedWidth(width + 22)
+            self._fit()
+
+    def point_to(self, index: int | None) -> None:
+        """Select one element, and bring it into sight."""
+        self._selected = index
+        if index is not None:
+            if not self.model.first <= index < self.model.first + self._visible_rows():
+                self.scroll.setValue(index - self._visible_rows() // 2)
+            self.jump.blockSignals(True)
+            self.jump.setValue(index)
+            self.jump.blockSignals(False)
+        self._mark()
+
+    def text(self) -> str:
+        """The rows in sight as tab-separated lines."""
+        columns = range(self.model.columnCount())
+        head = ["index", *(self.model.headerData(c, Qt.Orientation.Horizontal) for c in columns)]
+        lines = ["\t".join(head)]
+        for row in range(self.model.rowCount()):
+            cells = [self.model.data(self.model.index(row, c)) for c in columns]
+            lines.append("\t".join([self.model.headerData(row, Qt.Orientation.Vertical), *cells]))
+        return "\n".join(lines).replace("−", "-") + "\n"
+
+    def copy(self) -> None:
+        """The rows in sight to the clipboard."""
+        QApplication.clipboard().setText(self.text())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize and watched is self.table.viewport():
+            self._fit()
+        elif event.type() == QEvent.Type.Wheel and isinstance(event, QWheelEvent):
+            self.scroll.setValue(self.scroll.value() - event.angleDelta().y() // 40)
+            return True
+        elif event.type() == QEvent.Type.KeyPress and watched is self.table:
+            return self._on_key(event)
+        return super().eventFilter(watched, event)
+
+    def _on_key(self, event: Any) -> bool:
+        page = max(1, self._visible_rows() - 1)
+        key = Qt.Key(event.key())
+        moves = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1, Qt.Key.Key_PageUp: -page, Qt.Key.Key_PageDown: page}
+        if self.model.elements and key in moves:
+            here = self._selected if self._selected is not None else self.model.first
+            self.element_chosen.emit(min(max(here + moves[key], 0), self.model.elements - 1))
+            return True
+        if self.model.elements and key in (Qt.Key.Key_Home, Qt.Key.Key_End):
+            self.element_chosen.emit(0 if key == Qt.Key.Key_Home else self.model.elements - 1)
+            return True
+        return False
+
+    def _visible_rows(self) -> int:
+        return max(1, self.table.viewport().height() // ROW_HEIGHT)
+
+    def _fit(self) -> None:
+        rows = self._visible_rows()
+        self.model.show_window(self.model.first, rows)
+        self.scroll.blockSignals(True)
+        self.scroll.setRange(0, max(0, min(self.model.elements - rows, 2**31 - 1)))
+        self.scroll.setPageStep(rows)
+        self.scroll.setValue(self.model.first)
+        self.scroll.blockSignals(False)
+        self._mark()
+
+    def _mark(self) -> None:
+        row = -1 if self._selected is None else self._selected - self.model.first
+        if 0 <= row < self.model.rowCount():
+            self.table.selectRow(row)
+        else:
+            self.table.clearSelection()
+
+    @Slot(int)
+    def _on_scrolled(self, first: int) -> None:
+        self.model.show_window(first, self._visible_rows())
+        self._mark()
+
+    @Slot(QModelIndex)
+    def _on_clicked(self, index: QModelIndex) -> None:
+        self.element_chosen.emit(self.model.first + index.row())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, np.integer):
+        text = str(int(value))
+    elif np.isnan(value):
+        return "NaN"
+    else:
+        text = f"{float(value):.6g}"
+    return text.replace("-", "−")

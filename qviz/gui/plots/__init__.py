@@ -1,0 +1,11 @@
+"""The charts: one a module, on one small base; `CHARTS` lists them."""
+
+from qviz.gui.plots.channels import ChannelsChart
+from qviz.gui.plots.distribution import DistributionChart
+from qviz.gui.plots.error import ErrorChart
+from qviz.gui.plots.gains import MemoryChart, SpeedChart
+from qviz.gui.plots.transfer import TransferChart
+from qviz.gui.plots.values import ValuesChart
+
+CHARTS = (ValuesChart, DistributionChart, ErrorChart, TransferChart, ChannelsChart, MemoryChart, SpeedChart)
+"""Every chart, in the order of the page; a new one is a module and a row."""

@@ -1,0 +1,261 @@
+"""What do all charts share? One view, one header's worth of words, one table of data, one theme."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QObject, QPointF, Qt, Signal, Slot
+from PySide6.QtGui import QFont, QPen
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from qviz.core.analysis import Analysis
+from qviz.gui.theme import Theme
+
+HALF = math.log10(0.5)
+"""Where the floor of a logarithmic count axis lies: a single element still stands out."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A chart's own data: named columns of one length, and what they are of."""
+
+    columns: dict[str, np.ndarray[Any, Any]]
+
+
+class LinkedCursor(QObject):
+    """Tells every chart which value the pointer is over, so that all of them can show it."""
+
+    moved = Signal(object, object)  # the chart it is over, the value or None
+
+
+class ChartView(pg.ViewBox):
+    """Pan by dragging, zoom by the wheel, back by a double click."""
+
+    reset_requested = Signal()
+
+    def __init__(self, wheel_axis: int | None = None) -> None:
+        super().__init__(enableMenu=False)
+        self._wheel_axis = wheel_axis
+
+    def wheelEvent(self, ev: Any, axis: int | None = None) -> None:
+        if axis is None and not ev.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            axis = self._wheel_axis
+        super().wheelEvent(ev, axis)
+
+    def mouseClickEvent(self, ev: Any) -> None:
+        if ev.double() and ev.button() == Qt.MouseButton.LeftButton:
+            ev.accept()
+            self.reset_requested.emit()
+        else:
+            super().mouseClickEvent(ev)
+
+
+class CountAxis(pg.AxisItem):
+    """Counts, linear or as powers of ten."""
+
+    def __init__(self) -> None:
+        super().__init__("left")
+        self.logarithmic = False
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
+        if not self.logarithmic:
+            return super().tickValues(minVal, maxVal, size)
+        every = max(1, math.ceil((maxVal - minVal) * 22 / max(size, 1)))
+        powers = [float(v) for v in range(math.ceil(minVal), math.floor(maxVal) + 1) if v % every == 0]
+        return [(1.0, powers)]
+
+    def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
+        if self.logarithmic:
+            return [short_count(10**v) for v in values]
+        return [short_count(v) for v in values]
+
+
+class Chart(QWidget):
+    """A chart: built once, given an `Analysis` whenever there is a new one.
+
+    Subclasses name themselves, draw in `present`, and give their data in `tables`.
+    """
+
+    name: ClassVar[str]
+    read_out = Signal(str)
+    note_changed = Signal(str)
+
+    def __init__(self, cursor: LinkedCursor, *, wheel_axis: int | None = None, counts: bool = False) -> None:
+        super().__init__()
+        self.analysis: Analysis | None = None
+        self.theme: Theme | None = None
+        self.note = ""
+        self.cursor = cursor
+        self.view = ChartView(wheel_axis)
+        axes = {"left": CountAxis()} if counts else {}
+        self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=axes)
+        self.plot: pg.PlotItem = self.canvas.getPlotItem()
+        self.plot.hideButtons()
+        self.plot.setMenuEnabled(False)
+        self.plot.showGrid(x=True, y=True, alpha=0.25)
+        for side in ("left", "bottom"):
+            self.plot.getAxis(side).enableAutoSIPrefix(False)
+        self.plot.getAxis("left").setWidth(58)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 8, 4)
+        layout.addWidget(self.canvas)
+        self.setMinimumSize(160, 110)
+        self.setAccessibleName(self.title())
+        self.setAccessibleDescription(self.description())
+        self.view.reset_requested.connect(self.reset_view)
+        self.canvas.scene().sigMouseMoved.connect(self._on_mouse_moved)
+        cursor.moved.connect(self._on_cursor_moved)
+        self._pointer: pg.InfiniteLine | None = None
+
+    # -- what a subclass says of itself
+
+    def title(self) -> str:
+        """What stands above the chart."""
+        raise NotImplementedError
+
+    def description(self) -> str:
+        """What it shows and how to read it: the tooltip that teaches."""
+        raise NotImplementedError
+
+    def present(self, analysis: Analysis) -> None:
+        """Show a new answer; only hands ready points to the items."""
+        raise NotImplementedError
+
+    def tables(self) -> dict[str, Table]:
+        """The data that is drawn, by the suffix of the file it goes to ("" for the main one)."""
+        raise NotImplementedError
+
+    def restyle(self, theme: Theme) -> None:
+        """Give every item its pen."""
+        raise NotImplementedError
+
+    def hover(self, point: QPointF) -> None:
+        """The pointer is at ``point``, in the chart's own units."""
+
+    def point_at(self, value: float | None) -> None:
+        """Another chart's pointer is over ``value``."""
+        if self._pointer is not None:
+            self._pointer.setVisible(value is not None)
+            if value is not None:
+                self._pointer.setValue(value)
+
+    def reset_view(self) -> None:
+        """Everything in sight again."""
+        self.view.autoRange()
+
+    # -- shared
+
+    def set_note(self, note: str) -> None:
+        """A word beside the title, on what part is shown."""
+        if note != self.note:
+            self.note = note
+            self.note_changed.emit(note)
+
+    def add_pointer(self, angle: int = 90) -> None:
+        """A line that follows the linked cursor."""
+        self._pointer = pg.InfiniteLine(angle=angle)
+        self._pointer.setZValue(20)
+        self._pointer.hide()
+        self.plot.addItem(self._pointer, ignoreBounds=True)
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Change every colour, now."""
+        self.theme = theme
+        self.canvas.setBackground(theme.chart["background"])
+        font = QFont(self.font())
+        font.setPixelSize(11)
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.setPen(pen(theme, "grid"))
+            axis.setTextPen(theme.chart["axis"])
+            axis.setStyle(tickFont=font, tickLength=-4)
+            axis.labelStyle = {"color": theme.chart["axis"], "font-size": "11px"}
+            axis.setLabel(axis.labelText, units=None, **axis.labelStyle)
+        if self._pointer is not None:
+            self._pointer.setPen(pen(theme, "pointer", style=Qt.PenStyle.DotLine))
+        self.restyle(theme)
+
+    def set_labels(self, bottom: str, left: str) -> None:
+        """Axis titles, with their units."""
+        self.plot.setLabel("bottom", bottom, **{"font-size": "11px"})
+        self.plot.setLabel("left", left, **{"font-size": "11px"})
+
+    @Slot(object)
+    def _on_mouse_moved(self, position: QPointF) -> None:
+        if self.analysis is None or not self.view.sceneBoundingRect().contains(position):
+            self.leave()
+            return
+        self.hover(self.view.mapSceneToView(position))
+
+    def leave(self) -> None:
+        """The pointer is elsewhere."""
+        self.read_out.emit("")
+        self.cursor.moved.emit(self, None)
+
+    def leaveEvent(self, event: Any) -> None:
+        self.leave()
+        super().leaveEvent(event)
+
+    @Slot(object, object)
+    def _on_cursor_moved(self, source: object, value: float | None) -> None:
+        if source is not self or value is None:
+            self.point_at(value)
+
+
+class CountChart(Chart):
+    """A chart of counts over values, whose counts can be drawn as logarithms."""
+
+    def __init__(self, cursor: LinkedCursor, **options: Any) -> None:
+        super().__init__(cursor, counts=True, wheel_axis=0, **options)
+        self.logarithmic = False
+
+    def set_logarithmic(self, logarithmic: bool) -> None:
+        """Counts as powers of ten, which shows the tails."""
+        self.logarithmic = logarithmic
+        self.plot.getAxis("left").logarithmic = logarithmic
+        if self.analysis is not None:
+            self.present(self.analysis)
+
+    def heights(self, counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Counts as they are drawn."""
+        if not self.logarithmic:
+            return np.asarray(counts, np.float64)
+        return np.where(counts > 0, np.log10(np.maximum(counts, 0.5)), HALF)
+
+    @property
+    def floor(self) -> float:
+        """Where bars stand."""
+        return HALF if self.logarithmic else 0.0
+
+    def fit_counts(self, largest: float) -> None:
+        """The count axis from its floor to a little above ``largest``, as drawn."""
+        self.view.setYRange(self.floor, self.floor + max(largest - self.floor, 1e-9) * 1.06, padding=0)
+
+
+def pen(theme: Theme, role: str, *, width: int = 1, alpha: int = 255, style: Any = Qt.PenStyle.SolidLine) -> QPen:
+    """A cosmetic pen in a chart role's colour."""
+    return pg.mkPen(theme.color(role, alpha), width=width, style=style)
+
+
+def step_curve(**options: Any) -> pg.PlotCurveItem:
+    """A staircase: n + 1 edges and n values."""
+    return pg.PlotCurveItem([0, 1], [0], stepMode="center", **options)
+
+
+def number(value: float) -> str:
+    """A value, short enough for a label, with the minus sign of typography."""
+    if not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
+    return f"{value:.4g}".replace("-", "−")
+
+
+def short_count(value: float) -> str:
+    """1500 → 1.5k."""
+    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:g}{letter}"
+    return f"{value:g}"

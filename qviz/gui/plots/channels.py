@@ -1,0 +1,158 @@
+"""Which channels suffer?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Qt, Signal, Slot
+
+from qviz.core.analysis import Analysis
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.theme import Theme
+
+
+class ChannelsChart(Chart):
+    """SQNR of each channel as a bar; a click looks at one alone."""
+
+    name: ClassVar[str] = "channels"
+    channel_clicked = Signal(int)
+
+    def __init__(self, cursor: LinkedCursor) -> None:
+        super().__init__(cursor, wheel_axis=0)
+        self._bars = step_curve()
+        self._worst = pg.ScatterPlotItem(size=9, pxMode=True, symbol="t")
+        self._chosen = pg.LinearRegionItem(movable=False)
+        for line in self._chosen.lines:
+            line.hide()
+        self._chosen.hide()
+        self._total = pg.InfiniteLine(angle=0)
+        for item in (self._chosen, self._bars, self._total, self._worst):
+            self.plot.addItem(item, ignoreBounds=True)
+        self.set_labels(self.tr("Channel"), self.tr("SQNR (dB, higher is better)"))
+        self._sqnr = np.zeros(0)
+        self._key: Any = None
+        self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
+        self.view.sigXRangeChanged.connect(self._on_view_changed)
+        self.view.sigResized.connect(self._on_view_changed)
+
+    def title(self) -> str:
+        return self.tr("Channels")
+
+    def description(self) -> str:
+        return self.tr(
+            "Signal to quantization noise of each channel: the triangle marks the worst. "
+            "Click a channel to see it alone in every chart; click it again to see all."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        groups = analysis.groups
+        self._sqnr = np.zeros(0) if groups is None else groups.sqnr_db
+        self._worst.setVisible(groups is not None)
+        self._total.setVisible(groups is not None and math.isfinite(analysis.sqnr_db))
+        if groups is None:
+            self.set_note(self.tr("one channel only"))
+            self._bars.setData([0, 1], [0], fillLevel=0)
+            return
+        self._total.setValue(analysis.sqnr_db)
+        self._worst.setData([groups.worst], [self._drawn(self._sqnr[groups.worst])])
+        key = (analysis.tensor, groups.mse.size)
+        if key != self._key:
+            self._key = key
+            self.reset_view()
+        self._draw()
+        finite = self._sqnr[np.isfinite(self._sqnr)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        self.view.setYRange(min(0.0, low * 1.08), max(1.0, high * 1.08), padding=0)
+
+    def _drawn(self, sqnr: Any) -> Any:
+        """A channel without error has no finite SQNR: it is drawn as high as the best that has."""
+        finite = self._sqnr[np.isfinite(self._sqnr)]
+        return np.where(np.isfinite(sqnr), sqnr, finite.max() if finite.size else 0.0)
+
+    def choose(self, channel: int | None) -> None:
+        """Mark the channel that is looked at alone."""
+        self._chosen.setVisible(channel is not None)
+        if channel is not None:
+            self._chosen.setRegion((channel - 0.5, channel + 0.5))
+
+    def reset_view(self) -> None:
+        if self._sqnr.size:
+            self.view.setXRange(-0.5, self._sqnr.size - 0.5, padding=0.02)
+
+    def tables(self) -> dict[str, Table]:
+        if self.analysis is None or self.analysis.groups is None:
+            return {}
+        groups, q = self.analysis.groups, self.analysis.qparams
+        return {
+            "": Table(
+                {
+                    "channel": np.arange(groups.mse.size),
+                    "scale": q.scale,
+                    "zero_point": q.zero_point,
+                    "sqnr_db": groups.sqnr_db,
+                    "mse": groups.mse,
+                    "max_abs_error": groups.max_abs_error,
+                    "saturated": groups.saturated,
+                    "elements": groups.finite,
+                }
+            )
+        }
+
+    def restyle(self, theme: Theme) -> None:
+        self._bars.setPen(pen(theme, "rounding"))
+        self._bars.setBrush(theme.color("rounding", 120))
+        self._worst.setPen(None)
+        self._worst.setBrush(theme.color("clipping"))
+        self._total.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
+        self._chosen.setBrush(theme.color("pointer", 60))
+
+    @Slot()
+    def _on_view_changed(self, *_: object) -> None:
+        if self._sqnr.size:
+            self._draw()
+
+    def _draw(self) -> None:
+        if not self._sqnr.size:
+            return
+        left, right = self.view.viewRange()[0]
+        pixels = max(32, int(self.view.width() / 2))
+        first = min(max(int(left), 0), self._sqnr.size - 1)
+        last = max(min(int(right) + 2, self._sqnr.size), first + 1)
+        join = max(1, -(-(last - first) // pixels))
+        first = first // join * join
+        starts = np.arange(first, last, join)
+        worst = np.minimum.reduceat(self._drawn(self._sqnr[:last]), starts)
+        self._bars.setData(np.append(starts, last) - 0.5, worst, fillLevel=0)
+        self.set_note("" if join == 1 else self.tr("a bar is the worst of {count}").format(count=join))
+
+    def _channel_at(self, point: QPointF) -> int | None:
+        channel = round(point.x())
+        return channel if 0 <= channel < self._sqnr.size else None
+
+    def hover(self, point: QPointF) -> None:
+        channel = self._channel_at(point)
+        if channel is None or self.analysis is None or self.analysis.groups is None:
+            self.read_out.emit("")
+            return
+        groups, q = self.analysis.groups, self.analysis.qparams
+        self.read_out.emit(
+            self.tr("channel {channel}   {sqnr} dB   MSE {mse}   scale {scale}").format(
+                channel=f"{channel:,}",
+                sqnr=number(float(groups.sqnr_db[channel])),
+                mse=number(float(groups.mse[channel])),
+                scale=number(float(q.scale[channel])),
+            )
+        )
+
+    @Slot(object)
+    def _on_clicked(self, event: Any) -> None:
+        if event.double() or event.button() != Qt.MouseButton.LeftButton:
+            return
+        if self.view.sceneBoundingRect().contains(event.scenePos()):
+            channel = self._channel_at(self.view.mapSceneToView(event.scenePos()))
+            if channel is not None:
+                self.channel_clicked.emit(channel)

@@ -1,0 +1,213 @@
+"""Where do the values lie, where do the levels lie, and what is clipped?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Signal, Slot
+
+from qviz.core.analysis import Analysis
+from qviz.gui.plots.base import CountChart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.theme import Theme
+
+BINS_IN_SIGHT = 400
+STEMS_UP_TO = 1024
+"""More levels than this are narrower than a pixel: they are drawn as a histogram of their own."""
+
+
+class DistributionChart(CountChart):
+    """A histogram of every value, the levels with their occupancy, and two clip lines to drag."""
+
+    name: ClassVar[str] = "distribution"
+    clip_moved = Signal(float, float)
+
+    def __init__(self, cursor: LinkedCursor) -> None:
+        super().__init__(cursor)
+        self._bars = step_curve()
+        self._stems = pg.PlotCurveItem(connect="pairs")
+        self._unused = pg.PlotCurveItem(connect="pairs")
+        self._steps = step_curve()
+        for item in (self._bars, self._unused, self._stems, self._steps):
+            self.plot.addItem(item, ignoreBounds=True)
+        self._beyond = [pg.LinearRegionItem(movable=False) for _ in range(2)]
+        for region in self._beyond:
+            region.setZValue(-10)
+            for line in region.lines:
+                line.hide()
+            self.plot.addItem(region, ignoreBounds=True)
+        self._clip = [
+            pg.InfiniteLine(angle=90, movable=True, label="{value:.4g}", labelOpts={"position": 0.94}) for _ in range(2)
+        ]
+        for line in self._clip:
+            line.setZValue(10)
+            line.sigDragged.connect(self._on_dragged)
+            self.plot.addItem(line, ignoreBounds=True)
+        self.add_pointer()
+        self.set_labels(self.tr("Value"), self.tr("Elements in a bin"))
+        self._tensor: object = None
+        self._tables: dict[str, Table] = {}
+        self._bins: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
+        self.view.sigXRangeChanged.connect(self._on_view_changed)
+
+    def title(self) -> str:
+        return self.tr("Distribution")
+
+    def description(self) -> str:
+        return self.tr(
+            "How many values lie where, and the levels that codes can stand for, as high as the number of elements "
+            "that land on them. Drag the two clip lines: values beyond them are clipped."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        low, high = (float(analysis.qparams.low.min()), float(analysis.qparams.high.max()))
+        if analysis.tensor is not self._tensor:
+            self._tensor = analysis.tensor
+            self.reset_view()
+        for line, value in zip(self._clip, (low, high), strict=True):
+            if not line.moving:
+                line.setValue(value)
+        self._draw()
+
+    def reset_view(self) -> None:
+        if self.analysis is None:
+            return
+        edges = self.analysis.tensor.histogram().edges
+        low = min(float(edges[0]), float(self.analysis.qparams.low.min()))
+        high = max(float(edges[-1]), float(self.analysis.qparams.high.max()))
+        # A range drawn far beyond the data must not make the data vanish.
+        span = float(edges[-1] - edges[0])
+        low, high = max(low, float(edges[0]) - span), min(high, float(edges[-1]) + span)
+        margin = (high - low) * 0.04
+        self.view.setXRange(low - margin, high + margin, padding=0)
+
+    def tables(self) -> dict[str, Table]:
+        return self._tables
+
+    def restyle(self, theme: Theme) -> None:
+        self._bars.setPen(pen(theme, "original"))
+        self._bars.setBrush(theme.color("original", 110))
+        self._stems.setPen(pen(theme, "dequantized"))
+        self._steps.setPen(pen(theme, "dequantized"))
+        self._unused.setPen(pen(theme, "unused"))
+        for region in self._beyond:
+            region.setBrush(theme.color("clipping", 38))
+        for line in self._clip:
+            line.setPen(pen(theme, "clipping", width=2))
+            line.setHoverPen(pen(theme, "clipping", width=4))
+            line.label.setColor(theme.color("clipping"))
+            line.label.fill = pg.mkBrush(theme.color("background", 220))
+
+    @Slot()
+    def _on_view_changed(self, *_: object) -> None:
+        if self.analysis is not None:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self.analysis is None:
+            return
+        analysis = self.analysis
+        edges, counts = self._visible_bins(analysis)
+        self._bins = edges, counts
+        heights = self.heights(counts)
+        self._bars.setData(edges, heights, fillLevel=self.floor)
+        largest = float(heights.max(initial=self.floor))
+        self._tables = {"": Table({"bin_low": edges[:-1], "bin_high": edges[1:], "elements": counts})}
+        largest = max(largest, self._draw_levels(analysis, edges))
+        self.fit_counts(largest)
+        low, high = (line.value() for line in self._clip)
+        reach = 10 * abs(high - low) + float(edges[-1] - edges[0]) * 100
+        self._beyond[0].setRegion((low - reach, low))
+        self._beyond[1].setRegion((high, high + reach))
+
+    def _visible_bins(self, analysis: Analysis) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The tensor's fine bins, joined until no more are in sight than can be told apart."""
+        histogram = analysis.tensor.histogram()
+        edges, counts = histogram.edges, histogram.counts
+        left, right = self.view.viewRange()[0]
+        width = float(edges[1] - edges[0])
+        first = min(max(int((left - edges[0]) / width), 0), counts.size)
+        last = min(max(int((right - edges[0]) / width) + 1, first), counts.size)
+        join = 1
+        while (last - first) / join > BINS_IN_SIGHT:
+            join *= 2
+        first, last = first // join * join, min(-(-last // join) * join, counts.size)
+        if last <= first:
+            first, last = 0, counts.size
+        return edges[first : last + 1 : join], counts[first:last].reshape(-1, join).sum(axis=1)
+
+    def _draw_levels(self, analysis: Analysis, edges: np.ndarray[Any, Any]) -> float:
+        """The levels of the one scale there is; returns the height they reach."""
+        one = analysis.groups is None
+        levels = analysis.qparams.levels()[0] if one else np.zeros(0, np.float32)
+        stems = one and levels.size <= STEMS_UP_TO
+        for item in (self._stems, self._unused):
+            item.setVisible(stems)
+        self._steps.setVisible(one and not stems)
+        if not one:
+            self.set_note(self.tr("each channel has its own levels: click one in Channels"))
+            return self.floor
+        self._tables["levels"] = Table(
+            {
+                "code": np.arange(analysis.qparams.quant_min, analysis.qparams.quant_max + 1),
+                "level": levels,
+                "elements": analysis.occupancy,
+            }
+        )
+        bin_width = float(edges[1] - edges[0])
+        if not stems:
+            self.set_note(self.tr("{count} levels, counted in the same bins").format(count=f"{levels.size:,}"))
+            counts = np.histogram(levels.astype(np.float64), edges, weights=analysis.occupancy)[0]
+            heights = self.heights(counts)
+            self._steps.setData(edges, heights)
+            return float(heights.max(initial=self.floor))
+        self.set_note(
+            self.tr("{used} of {count} levels in use").format(
+                used=f"{analysis.levels_used:,}", count=f"{levels.size:,}"
+            )
+        )
+        used = analysis.occupancy > 0
+        # A level gathers the elements of a whole step: drawn per bin, it stands as high as the
+        # histogram it came from.
+        spacing = np.gradient(levels.astype(np.float64)) if levels.size > 1 else np.ones(1)
+        heights = self.heights(analysis.occupancy * (bin_width / np.maximum(spacing, 1e-300)))
+        heights = np.minimum(heights, self._headroom(edges))
+        self._stems.setData(np.repeat(levels[used], 2), _pairs(self.floor, heights[used]))
+        tick = self.floor + (float(self._bars.yData.max(initial=1.0)) - self.floor) * 0.03
+        self._unused.setData(np.repeat(levels[~used], 2), _pairs(self.floor, np.full(int((~used).sum()), tick)))
+        return self.floor
+
+    def _headroom(self, edges: np.ndarray[Any, Any]) -> float:
+        """Stems of clipped ends may tower over the histogram: they reach the top, no further."""
+        top = float(self._bars.yData.max(initial=self.floor))
+        return self.floor + (top - self.floor) * 1.05
+
+    @Slot(object)
+    def _on_dragged(self, line: pg.InfiniteLine) -> None:
+        if self.analysis is None:
+            return
+        low, high = (each.value() for each in self._clip)
+        if self.analysis.scheme.symmetric:
+            high = abs(line.value())
+            low = -high
+        if low < high:
+            self.clip_moved.emit(low, high)
+
+    def hover(self, point: QPointF) -> None:
+        if self.analysis is None or self._bins is None:
+            return
+        edges, counts = self._bins
+        at = int(np.searchsorted(edges, point.x(), "right")) - 1
+        text = self.tr("value {value}").format(value=number(point.x()))
+        if 0 <= at < counts.size:
+            text += "   " + self.tr("{count} elements in {low}…{high}").format(
+                count=f"{int(counts[at]):,}", low=number(float(edges[at])), high=number(float(edges[at + 1]))
+            )
+        self.read_out.emit(text)
+        self.cursor.moved.emit(self, point.x())
+
+
+def _pairs(floor: float, heights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.column_stack((np.full(heights.size, floor), heights)).reshape(-1)

@@ -1,0 +1,193 @@
+"""What is gained: bytes that are counted, and time that is measured?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pyqtgraph as pg
+
+from qviz.core.analysis import Analysis
+from qviz.core.speed import Speed
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, pen
+from qviz.gui.theme import Theme
+
+ROOM_FOR_LABELS = 1.75
+
+
+class BarChart(Chart):
+    """Named horizontal bars with their figures beside them."""
+
+    def __init__(self, cursor: LinkedCursor) -> None:
+        super().__init__(cursor)
+        self.plot.showGrid(x=False, y=False)
+        self.plot.hideAxis("bottom")
+        self.view.setMouseEnabled(x=False, y=False)
+        self.view.invertY(True)
+        self.plot.getAxis("left").setWidth(66)
+        self._bars = pg.BarGraphItem(x0=[0], y=[0], width=[0], height=0.56)
+        self._extra = pg.BarGraphItem(x0=[0], y=[0], width=[0], height=0.56)
+        self.plot.addItem(self._bars, ignoreBounds=True)
+        self.plot.addItem(self._extra, ignoreBounds=True)
+        self._labels = [pg.TextItem(anchor=(0, 0.5)) for _ in range(3)]
+        for label in self._labels:
+            self.plot.addItem(label, ignoreBounds=True)
+        self._roles: list[str] = []
+        self.setMinimumSize(160, 84)
+
+    def draw(
+        self,
+        names: Sequence[str],
+        widths: Sequence[float],
+        texts: Sequence[str],
+        roles: list[str],
+        extra: float = 0.0,
+    ) -> None:
+        """Bars from the top down; ``extra`` is added to the last one in its own colour."""
+        rows = np.arange(len(names))
+        self._roles = roles
+        self._bars.setOpts(x0=np.zeros(rows.size), y=rows, width=np.asarray(widths, float))
+        self._extra.setOpts(x0=[widths[-1]], y=[rows[-1]], width=[extra])
+        self.plot.getAxis("left").setTicks([list(zip(rows.tolist(), names, strict=True))])
+        longest = max([*widths, widths[-1] + extra]) or 1.0
+        for row, label in enumerate(self._labels):
+            label.setVisible(row < len(names))
+            if row < len(names):
+                label.setText(texts[row])
+                label.setPos(widths[row] + (extra if row == rows[-1] else 0) + longest * 0.02, row)
+        self.view.setRange(xRange=(0, longest * ROOM_FOR_LABELS), yRange=(-0.6, len(names) - 0.4), padding=0)
+        if self.theme is not None:
+            self.restyle(self.theme)
+
+    def reset_view(self) -> None:
+        """Nothing can be moved here."""
+
+    def restyle(self, theme: Theme) -> None:
+        font = self.font()
+        font.setPixelSize(11)
+        if self._roles:
+            brushes = [theme.color(role, 210) for role in self._roles]
+            self._bars.setOpts(brushes=brushes, pen=None)
+        self._extra.setOpts(brush=theme.color("bound"), pen=pen(theme, "bound"))
+        for label in self._labels:
+            label.setColor(theme.chart["axis"])
+            label.setFont(font)
+
+
+class MemoryChart(BarChart):
+    """Bytes as float32, as float16, and as codes with their scales and zero points."""
+
+    name: ClassVar[str] = "memory"
+
+    def title(self) -> str:
+        return self.tr("Memory")
+
+    def description(self) -> str:
+        return self.tr(
+            "Bytes of this tensor: codes packed without gaps, scales and zero points counted (the small piece at "
+            "the end of the bar)."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        s = analysis.storage
+        overhead = s.quantized_bytes - s.code_bytes
+        name = analysis.scheme.number_format.name
+        self.draw(
+            ["float32", "float16", name],
+            [s.float32_bytes, s.float16_bytes, s.code_bytes],
+            [
+                byte_text(s.float32_bytes),
+                byte_text(s.float16_bytes),
+                self.tr("{size} · {share} %").format(size=byte_text(s.quantized_bytes), share=f"{100 * s.ratio:.3g}"),
+            ],
+            ["unused", "unused", "dequantized"],
+            extra=overhead,
+        )
+        self.set_note(self.tr("{bits} bits per element").format(bits=f"{s.bits_per_element:.4g}"))
+
+    def tables(self) -> dict[str, Table]:
+        if self.analysis is None:
+            return {}
+        s = self.analysis.storage
+        rows = [
+            ("float32", s.float32_bytes),
+            ("float16", s.float16_bytes),
+            ("codes", s.code_bytes),
+            ("scales", s.scale_bytes),
+            ("zero_points", s.zero_point_bytes),
+        ]
+        return {"": Table({"what": np.array([r[0] for r in rows]), "bytes": np.array([r[1] for r in rows], np.int64)})}
+
+
+class SpeedChart(BarChart):
+    """Seconds for one element-wise addition, measured on this computer."""
+
+    name: ClassVar[str] = "speed"
+
+    def __init__(self, cursor: LinkedCursor) -> None:
+        super().__init__(cursor)
+        self.speed: Speed | None = None
+        self.set_note(self.tr("not measured yet"))
+
+    def title(self) -> str:
+        return self.tr("Speed")
+
+    def description(self) -> str:
+        return self.tr(
+            "Measured on this computer: element-wise addition, over and over in place, at this tensor's size; "
+            "the median of several runs. A network's own speed depends on its runtime and kernels."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+
+    def show_progress(self, fraction: float) -> None:
+        """A measurement is under way."""
+        self.set_note(self.tr("measuring {percent} %").format(percent=round(100 * fraction)))
+
+    def show_speed(self, speed: Speed) -> None:
+        """A measurement is done."""
+        self.speed = speed
+        verdict = (
+            self.tr("{time} · {ratio} × quicker").format(time=time_text(speed.code_seconds), ratio=f"{speed.ratio:.1f}")
+            if speed.gains
+            else self.tr("{time} · no gain at this size").format(time=time_text(speed.code_seconds))
+        )
+        self.draw(
+            ["float32", speed.code_dtype],
+            [speed.float32_seconds, speed.code_seconds],
+            [time_text(speed.float32_seconds), verdict],
+            ["unused", "dequantized"],
+        )
+        self.set_note(self.tr("measured on this computer: element-wise addition"))
+
+    def tables(self) -> dict[str, Table]:
+        if self.speed is None:
+            return {}
+        return {
+            "": Table(
+                {
+                    "type": np.array(["float32", self.speed.code_dtype]),
+                    "seconds": np.array([self.speed.float32_seconds, self.speed.code_seconds]),
+                }
+            )
+        }
+
+
+def byte_text(size: float) -> str:
+    """Bytes as people read them, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    raise AssertionError
+
+
+def time_text(seconds: float) -> str:
+    """Seconds as people read them."""
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"

@@ -1,0 +1,127 @@
+"""Which value comes out for each value that goes in? The staircase."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Qt, Slot
+
+from qviz.core.analysis import Analysis
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen
+from qviz.gui.theme import Theme
+
+POINTS_A_PIXEL = 4
+
+
+class TransferChart(Chart):
+    """x against x̂, sampled finer than a pixel at every zoom by the quantizer itself."""
+
+    name: ClassVar[str] = "transfer"
+
+    def __init__(self, cursor: LinkedCursor) -> None:
+        super().__init__(cursor)
+        self._identity = pg.InfiniteLine(angle=45)
+        self._curve = pg.PlotCurveItem()
+        self._mark = pg.ScatterPlotItem(size=9, pxMode=True)
+        self._mark.hide()
+        self.plot.addItem(self._identity, ignoreBounds=True)
+        self.plot.addItem(self._curve, ignoreBounds=True)
+        self.plot.addItem(self._mark, ignoreBounds=True)
+        self._clip = [pg.InfiniteLine(angle=90) for _ in range(2)]
+        for line in self._clip:
+            self.plot.addItem(line, ignoreBounds=True)
+        self.add_pointer()
+        self.set_labels(self.tr("Original x"), self.tr("Dequantized x̂"))
+        self._group = 0
+        self._reach: tuple[float, float] | None = None
+        self._selected: int | None = None
+        self.view.sigXRangeChanged.connect(self._on_view_changed)
+        self.view.sigResized.connect(self._on_view_changed)
+
+    def title(self) -> str:
+        return self.tr("Transfer curve")
+
+    def description(self) -> str:
+        return self.tr(
+            "What each value becomes. Steps are as wide as the scale; the flat ends are where values are clipped. "
+            "The dashed diagonal is no quantization at all."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        self._group = analysis.groups.worst if analysis.groups else 0
+        if analysis.groups is not None:
+            self.set_note(self.tr("of channel {channel}, the worst").format(channel=f"{self._group:,}"))
+        else:
+            self.set_note("")
+        tensor, q = analysis.tensor, analysis.qparams
+        low, high = q.clip_range()
+        reach = (
+            min(tensor.minimum, float(low[self._group])),
+            max(tensor.maximum, float(high[self._group])),
+        )
+        if reach != self._reach:
+            self._reach = reach
+            self.reset_view()
+        for line, value in zip(self._clip, (low[self._group], high[self._group]), strict=True):
+            line.setValue(float(value))
+        self._draw()
+        self.point_to(self._selected)
+
+    def reset_view(self) -> None:
+        if self._reach is None:
+            return
+        low, high = self._reach
+        margin = (high - low) * 0.04 or max(abs(high), 1.0) * 0.04
+        span = (low - margin, high + margin)
+        self.view.setRange(xRange=span, yRange=span, padding=0)
+
+    def point_to(self, index: int | None) -> None:
+        """Mark the place of one element on the staircase."""
+        self._selected = index
+        visible = index is not None and self.analysis is not None and index < self.analysis.tensor.elements
+        self._mark.setVisible(visible)
+        if visible and index is not None and self.analysis is not None:
+            x = float(self.analysis.tensor.values[index])
+            self._mark.setData([x], [float(self.analysis.fake_quantize(index, index + 1)[0])])
+
+    def tables(self) -> dict[str, Table]:
+        x, y = self._curve.getData()
+        return {} if x is None else {"": Table({"x": x, "x_hat": y})}
+
+    def restyle(self, theme: Theme) -> None:
+        self._curve.setPen(pen(theme, "dequantized", width=2))
+        self._identity.setPen(pen(theme, "original", style=Qt.PenStyle.DashLine))
+        for line in self._clip:
+            line.setPen(pen(theme, "clipping", style=Qt.PenStyle.DashLine))
+        self._mark.setPen(pen(theme, "pointer"))
+        self._mark.setBrush(theme.color("dequantized"))
+
+    @Slot()
+    def _on_view_changed(self, *_: object) -> None:
+        if self.analysis is not None:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self.analysis is None:
+            return
+        left, right = self.view.viewRange()[0]
+        pixels = max(64, min(2000, int(self.view.width())))
+        x = np.linspace(left, right, pixels * POINTS_A_PIXEL).astype(np.float32)
+        self._curve.setData(x, self.analysis.transfer(x, self._group))
+
+    def hover(self, point: QPointF) -> None:
+        if self.analysis is None:
+            return
+        x = np.float32(point.x())
+        x_hat = float(self.analysis.transfer(np.array([x]), self._group)[0])
+        code = round(x_hat / self.analysis.qparams.scale.reshape(-1)[self._group])
+        zero_point = float(self.analysis.qparams.zero_point.reshape(-1)[self._group])
+        self.read_out.emit(
+            self.tr("x {x} → code {code} → x̂ {x_hat}").format(
+                x=number(float(x)), code=f"{round(code + zero_point)}".replace("-", "−"), x_hat=number(x_hat)
+            )
+        )
+        self.cursor.moved.emit(self, float(x))

@@ -1,0 +1,195 @@
+"""How do the dequantized values run beside the original ones, over the index?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Qt, Signal, Slot
+
+from qviz.core.analysis import Analysis
+from qviz.core.envelope import EnvelopeView
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.theme import Theme
+
+DOTS_BELOW = 160
+"""With fewer elements in sight each one gets a dot."""
+
+
+class ValuesChart(Chart):
+    """The whole tensor at every zoom: a true min/max envelope, or every sample as a step."""
+
+    name: ClassVar[str] = "values"
+    element_clicked = Signal(int)
+
+    def __init__(self, cursor: LinkedCursor) -> None:
+        super().__init__(cursor, wheel_axis=0)
+        self._original = pg.PlotCurveItem(connect="finite")
+        self._original_steps = step_curve(connect="finite")
+        self._low = step_curve(connect="finite")
+        self._high = step_curve(connect="finite")
+        self._dots = pg.ScatterPlotItem(size=6, pxMode=True)
+        self._mark = pg.InfiniteLine(angle=90)
+        self._marked = pg.ScatterPlotItem(size=9, pxMode=True)
+        for item in (self._original, self._original_steps, self._low, self._high, self._dots):
+            self.plot.addItem(item, ignoreBounds=True)
+        for item in (self._mark, self._marked):
+            item.hide()
+            self.plot.addItem(item, ignoreBounds=True)
+        self.add_pointer(angle=0)
+        legend = self.plot.addLegend(offset=(-6, 4), labelTextSize="11px", colCount=2)
+        legend.addItem(self._original, self.tr("original"))
+        legend.addItem(self._high, self.tr("dequantized"))
+        self._legend = legend
+        self.set_labels(self.tr("Element index (row by row)"), self.tr("Value"))
+        self._shown: tuple[EnvelopeView, EnvelopeView] | None = None
+        self._tensor: object = None
+        self._selected: int | None = None
+        self.view.sigXRangeChanged.connect(self._on_view_changed)
+        self.view.sigResized.connect(self._on_view_changed)
+        self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
+
+    def title(self) -> str:
+        return self.tr("Values")
+
+    def description(self) -> str:
+        return self.tr(
+            "Original and dequantized values over the index. Zoomed out, the band spans the smallest and largest "
+            "value under each pixel, of every element; zoomed in, each element is a step."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        if analysis.tensor is not self._tensor:
+            self._tensor = analysis.tensor
+            n = analysis.tensor.elements
+            self.view.setLimits(xMin=-0.5 - n * 0.02, xMax=n - 0.5 + n * 0.02, minXRange=4)
+            self.reset_view()
+        self._draw()
+        self.point_to(self._selected)
+
+    def reset_view(self) -> None:
+        if self.analysis is None:
+            return
+        tensor = self.analysis.tensor
+        low, high = tensor.minimum, tensor.maximum
+        margin = (high - low) * 0.05 or max(abs(high), 1.0) * 0.05
+        self.view.setRange(xRange=(-0.5, tensor.elements - 0.5), yRange=(low - margin, high + margin * 2.5), padding=0)
+
+    def point_to(self, index: int | None) -> None:
+        """Mark one element; follow it when it is out of sight."""
+        self._selected = index
+        visible = index is not None and self.analysis is not None and index < self.analysis.tensor.elements
+        self._mark.setVisible(visible)
+        self._marked.setVisible(visible)
+        if not visible or index is None or self.analysis is None:
+            return
+        x = self.analysis.tensor.values[index]
+        x_hat = self.analysis.fake_quantize(index, index + 1)[0]
+        self._mark.setValue(index)
+        self._marked.setData([index, index], [x, x_hat])
+        left, right = self.view.viewRange()[0]
+        if not left <= index <= right:
+            half = (right - left) / 2
+            self.view.setXRange(index - half, index + half, padding=0)
+
+    def tables(self) -> dict[str, Table]:
+        if self._shown is None:
+            return {}
+        original, dequantized = self._shown
+        if original.is_samples:
+            columns = {"index": original.start[:-1], "original": original.low, "dequantized": dequantized.low}
+        else:
+            columns = {
+                "first_index": original.start[:-1],
+                "last_index": original.start[1:] - 1,
+                "original_min": original.low,
+                "original_max": original.high,
+                "dequantized_min": dequantized.low,
+                "dequantized_max": dequantized.high,
+            }
+        return {"": Table(columns)}
+
+    def restyle(self, theme: Theme) -> None:
+        self._original.setPen(pen(theme, "original"))
+        self._original_steps.setPen(pen(theme, "original", alpha=200))
+        for item in (self._low, self._high):
+            item.setPen(pen(theme, "dequantized"))
+        self._dots.setPen(None)
+        self._dots.setBrush(theme.color("original"))
+        self._mark.setPen(pen(theme, "pointer", style=Qt.PenStyle.DashLine))
+        self._marked.setPen(pen(theme, "pointer"))
+        self._marked.setBrush(theme.color("dequantized"))
+        self._legend.setLabelTextColor(theme.chart["axis"])
+
+    @Slot()
+    def _on_view_changed(self, *_: object) -> None:
+        if self.analysis is not None:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self.analysis is None:
+            return
+        left, right = self.view.viewRange()[0]
+        pixels = max(64, min(4000, int(self.view.width())))
+        self._shown = self.analysis.views(int(np.floor(left)), int(np.ceil(right)) + 1, pixels)
+        original, dequantized = self._shown
+        samples = original.is_samples
+        self._original.setVisible(not samples)
+        self._original_steps.setVisible(samples)
+        few = samples and original.low.size <= DOTS_BELOW
+        self._dots.setVisible(few)
+        edges = original.start - 0.5
+        if samples:
+            self._original_steps.setData(edges, original.low)
+            self._low.setData(edges, dequantized.low)
+            self._high.setData(edges, dequantized.low)
+            if few:
+                self._dots.setData(original.start[:-1], original.low)
+            self.set_note("")
+        else:
+            middle = np.repeat((original.start[:-1] + original.start[1:] - 1) / 2, 2)
+            self._original.setData(middle, np.column_stack((original.low, original.high)).reshape(-1))
+            self._low.setData(edges, dequantized.low)
+            self._high.setData(edges, dequantized.high)
+            width = int(original.start[1] - original.start[0])
+            self.set_note(self.tr("min and max of every {count}").format(count=f"{width:,}"))
+
+    def hover(self, point: QPointF) -> None:
+        if self.analysis is None or self._shown is None:
+            return
+        original, dequantized = self._shown
+        index = round(point.x())
+        if not 0 <= index < self.analysis.tensor.elements or not original.low.size:
+            self.leave()
+            return
+        if original.is_samples:
+            x = float(self.analysis.tensor.values[index])
+            x_hat = float(self.analysis.fake_quantize(index, index + 1)[0])
+            text = self.tr("index {index}   x {x}   x̂ {x_hat}   error {error}").format(
+                index=f"{index:,}", x=number(x), x_hat=number(x_hat), error=number(x_hat - x)
+            )
+            self.cursor.moved.emit(self, x)
+        else:
+            bucket = min(max(int(np.searchsorted(original.start, index, "right")) - 1, 0), original.low.size - 1)
+            text = self.tr("index {first}…{last}   x {low}…{high}   x̂ {low_hat}…{high_hat}").format(
+                first=f"{original.start[bucket]:,}",
+                last=f"{original.start[bucket + 1] - 1:,}",
+                low=number(float(original.low[bucket])),
+                high=number(float(original.high[bucket])),
+                low_hat=number(float(dequantized.low[bucket])),
+                high_hat=number(float(dequantized.high[bucket])),
+            )
+            self.cursor.moved.emit(self, point.y())
+        self.read_out.emit(text)
+
+    @Slot(object)
+    def _on_clicked(self, event: Any) -> None:
+        if self.analysis is None or event.double() or event.button() != Qt.MouseButton.LeftButton:
+            return
+        if not self.view.sceneBoundingRect().contains(event.scenePos()):
+            return
+        index = round(self.view.mapSceneToView(event.scenePos()).x())
+        if 0 <= index < self.analysis.tensor.elements:
+            self.element_clicked.emit(index)

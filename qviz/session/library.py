@@ -1,0 +1,293 @@
+"""How do files and recipes become the tensor that is shown? What fails leaves everything as it was."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
+from qviz.core.granularity import PerAxis, PerTensor
+from qviz.core.problems import Problem
+from qviz.core.tensor import Tensor
+from qviz.files.readers import TensorEntry, expand, list_tensors
+from qviz.session.runner import LatestRunner, Request
+from qviz.session.state import Item, Session
+
+KEPT = 3
+"""Tensors that stay in memory after another one is shown, the last used ones."""
+
+FIRST_SPEC = GeneratorSpec("normal", (64, 512), 7)
+"""What qviz opens on: large enough for every chart to be alive."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What some paths turned out to hold."""
+
+    items: tuple[Item, ...]
+    paths: tuple[Path, ...]
+    problems: tuple[str, ...]
+
+
+class Library(QObject):
+    """Opens, generates, chooses and closes items of a session, away from the window's thread.
+
+    Signals
+    -------
+    problem(str), notice(str)
+        One sentence for the person.
+    opened(list of Path)
+        Files that were listed, for the recent ones.
+    refused()
+        A choice did not come about: show again what the session says.
+    began(str), advanced(float), ended()
+        Work that is worth a progress bar.
+    """
+
+    problem = Signal(str)
+    notice = Signal(str)
+    opened = Signal(list)
+    refused = Signal()
+    began = Signal(str)
+    advanced = Signal(float)
+    ended = Signal()
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._opener = LatestRunner(self)
+        self._loader = LatestRunner(self)
+        self._to_open: list[Path] = []
+        self._kept: OrderedDict[Item, Tensor] = OrderedDict()
+        self._opener.finished.connect(self._on_opened)
+        self._opener.failed.connect(self._on_failed)
+        self._loader.started.connect(self._on_load_started)
+        self._loader.progressed.connect(self._on_progressed)
+        self._loader.finished.connect(self._on_loaded)
+        self._loader.failed.connect(self._on_failed)
+        self._loader.cancelled.connect(self._on_cancelled)
+
+    # -- what can be asked for
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """List files and folders, add what they hold, and show the first of it."""
+        self._to_open += paths
+        self._open_next()
+
+    @Slot(object)
+    def choose(self, item: Item) -> None:
+        """Show an item as soon as it is read."""
+        if item in self._kept:
+            self._loader.cancel()
+            self._show(item, self._kept[item])
+        elif item is not self._session.state.current:
+            self._loader.submit(Request(item, item.load), urgent=True)
+
+    @Slot(object)
+    def generate(self, spec: GeneratorSpec) -> None:
+        """Draw a tensor; it takes the place of the one that was generated before."""
+        item = generated_item(spec)
+        self._loader.submit(Request(item, item.load))
+
+    def open_article(self) -> None:
+        """The ten values of the worked example."""
+        state = self._session.state
+        item = next((i for i in state.items if i.origin == _ARTICLE_ORIGIN), None) or article_item()
+        if item not in state.items:
+            self._session.update(items=(*state.items, item))
+        self.choose(item)
+
+    @Slot(object)
+    def close_item(self, item: Item) -> None:
+        """Take an item off the list; another one is shown in its place."""
+        state = self._session.state
+        if item not in state.items:
+            return
+        at = state.items.index(item)
+        left = state.items[:at] + state.items[at + 1 :]
+        self._kept.pop(item, None)
+        self._session.update(items=left)
+        if item is state.current:
+            if left:
+                self.choose(left[min(at, len(left) - 1)])
+            else:
+                self.generate(FIRST_SPEC)
+
+    @Slot()
+    def cancel(self) -> None:
+        """Stop reading or generating."""
+        self._loader.cancel()
+
+    def close(self) -> None:
+        """Stop for good and wait for the threads."""
+        self._opener.close()
+        self._loader.close()
+
+    # -- opening
+
+    def _open_next(self) -> None:
+        if self._to_open and not self._opener.busy:
+            paths, self._to_open = tuple(self._to_open), []
+            self._opener.submit(Request(paths, partial(_list, paths)))
+
+    @Slot(object, object)
+    def _on_opened(self, request: Request, opened: Opened) -> None:
+        if opened.problems:
+            self.problem.emit("\n".join(opened.problems))
+        if opened.items:
+            state = self._session.state
+            known = {(i.origin, i.name): i for i in state.items}
+            again = [i for i in opened.items if (i.origin, i.name) in known]
+            for item in again:  # the file may have changed since
+                self._kept.pop(known[(item.origin, item.name)], None)
+            names = {(i.origin, i.name) for i in opened.items}
+            kept = tuple(i for i in state.items if (i.origin, i.name) not in names)
+            self._session.update(items=kept + opened.items)
+            self.opened.emit(list(opened.paths))
+            self.choose(opened.items[0])
+        self._open_next()
+
+    # -- loading
+
+    @Slot(object)
+    def _on_load_started(self, request: Request) -> None:
+        self.began.emit(self.tr("Reading {name}").format(name=request.key.name))
+
+    @Slot(object, float)
+    def _on_progressed(self, request: Request, fraction: float) -> None:
+        self.advanced.emit(fraction)
+
+    @Slot(object, object)
+    def _on_loaded(self, request: Request, tensor: Tensor) -> None:
+        if not self._loader.busy:
+            self.ended.emit()
+        self._show(request.key, tensor)
+
+    def _show(self, item: Item, tensor: Tensor) -> None:
+        state = self._session.state
+        items = state.items
+        if item.spec is not None and item not in items:
+            items = (item, *(i for i in items if i.spec is None))
+        elif item not in items:
+            return  # closed while it was being read
+        self._kept[item] = tensor
+        self._kept.move_to_end(item)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        for old in [i for i in self._kept if i not in items]:
+            del self._kept[old]
+        scheme = state.scheme
+        changes: dict[str, object] = {"items": items, "current": item, "tensor": tensor}
+        if isinstance(scheme.granularity, PerAxis) and not _has_axis(tensor, scheme.granularity):
+            changes["granularity"] = PerTensor()
+            self.notice.emit(
+                self.tr("{name} has no axis {axis}: shown per tensor.").format(
+                    name=item.name, axis=scheme.granularity.axis
+                )
+            )
+        self._session.update(**changes)
+        if notice := self._notice(tensor):
+            self.notice.emit(notice)
+
+    def _notice(self, tensor: Tensor) -> str:
+        parts = []
+        if tensor.dtype.startswith(("int", "uint", "bool")):
+            parts.append(self.tr("{name} holds {dtype} values, taken as float32.").format(**_about(tensor)))
+        left_out = tensor.elements - tensor.finite
+        if left_out:
+            counts = [
+                (self.tr("{count} NaN"), tensor.nan),
+                (self.tr("{count} infinite"), tensor.inf),
+                (self.tr("{count} beyond float32"), tensor.overflowed),
+            ]
+            what = ", ".join(text.format(count=f"{count:,}") for text, count in counts if count)
+            parts.append(
+                self.tr("{count} of {name}'s {elements} elements are left out: {what}.").format(
+                    count=f"{left_out:,}", what=what, **_about(tensor)
+                )
+            )
+        return " ".join(parts)
+
+    @Slot(object, object)
+    def _on_failed(self, request: Request, error: Exception) -> None:
+        if not self._loader.busy:
+            self.ended.emit()
+        self.refused.emit()
+        if isinstance(error, MemoryError):
+            error = Problem(self.tr("There is not enough memory for this tensor: close other programs and try again."))
+        if not isinstance(error, Problem):
+            raise error
+        self.problem.emit(str(error))
+        self._open_next()
+
+    @Slot(object)
+    def _on_cancelled(self, request: Request) -> None:
+        if not self._loader.busy:
+            self.ended.emit()
+        self.refused.emit()
+
+
+def generated_item(spec: GeneratorSpec) -> Item:
+    """The item of a recipe."""
+    kind = GENERATORS[spec.kind].label if spec.kind in GENERATORS else spec.kind
+
+    def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
+        values = generate(spec, lambda f: progress(0.8 * f), cancelled)
+        return Tensor(values, f"{kind} (generated)", lambda f: progress(0.8 + 0.2 * f), cancelled)
+
+    return Item(f"{kind} (generated)", "generated", spec.shape, "float32", load, spec)
+
+
+_ARTICLE_ORIGIN = "built in"
+
+
+def article_item() -> Item:
+    """The item of the worked example."""
+    name = "Ten values (worked example)"
+    return Item(
+        name, _ARTICLE_ORIGIN, ARTICLE_VALUES.shape, "float32", lambda progress, cancelled: Tensor(ARTICLE_VALUES, name)
+    )
+
+
+def file_item(entry: TensorEntry) -> Item:
+    """The item of a file's entry."""
+
+    def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
+        array = entry.load(lambda f: progress(0.7 * f), cancelled)
+        return Tensor(array, entry.name, lambda f: progress(0.7 + 0.3 * f), cancelled)
+
+    return Item(entry.name, str(entry.path), entry.shape, entry.dtype, load)
+
+
+def _list(paths: tuple[Path, ...], progress: Progress, cancelled: IsCancelled) -> Opened:
+    items: list[Item] = []
+    good: list[Path] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            files = expand([path])
+        except Problem as problem:
+            problems.append(str(problem))
+            continue
+        for file in files:
+            try:
+                items += [file_item(entry) for entry in list_tensors(file)]
+                good.append(file)
+            except Problem as problem:
+                problems.append(str(problem))
+    return Opened(tuple(items), tuple(good), tuple(problems))
+
+
+def _has_axis(tensor: Tensor, granularity: PerAxis) -> bool:
+    return -len(tensor.shape) <= granularity.axis < len(tensor.shape)
+
+
+def _about(tensor: Tensor) -> dict[str, object]:
+    return {"name": tensor.name, "dtype": tensor.dtype, "elements": f"{math.prod(tensor.shape):,}"}

@@ -1,0 +1,110 @@
+"""How does work leave the window's thread and come back? One request running, at most one waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
+
+from qviz.core.cancel import Cancelled, IsCancelled, Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A pure question: everything it needs is captured in ``work``; ``key`` says what it is about."""
+
+    key: Any
+    work: Callable[[Progress, IsCancelled], Any]
+
+
+class LatestRunner(QObject):
+    """Runs requests one at a time, in order, and forgets those that were overtaken while waiting.
+
+    Signals arrive in the thread that the runner lives in. A request ends with exactly one of
+    ``finished``, ``failed`` and ``cancelled``; one that was replaced while waiting with none.
+    """
+
+    started = Signal(object)
+    progressed = Signal(object, float)
+    finished = Signal(object, object)
+    failed = Signal(object, object)
+    cancelled = Signal(object)
+
+    _ended = Signal(object, object, object)
+    _advanced = Signal(object, float)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(1)
+        self._running: Request | None = None
+        self._waiting: Request | None = None
+        self._stop = threading.Event()
+        self._closed = False
+        self._ended.connect(self._on_ended)
+        self._advanced.connect(self._on_advanced)
+
+    @property
+    def busy(self) -> bool:
+        return self._running is not None
+
+    def submit(self, request: Request, *, urgent: bool = False) -> None:
+        """Run it next; an urgent one also cancels what runs now."""
+        if self._closed:
+            return
+        if self._running is None:
+            self._start(request)
+            return
+        self._waiting = request
+        if urgent:
+            self._stop.set()
+
+    def cancel(self) -> None:
+        """Stop what runs and forget what waits."""
+        self._waiting = None
+        self._stop.set()
+
+    def close(self) -> None:
+        """Cancel and wait until the thread is gone; nothing is emitted afterwards."""
+        self._closed = True
+        self.cancel()
+        self._pool.waitForDone()
+
+    def _start(self, request: Request) -> None:
+        self._running = request
+        self._stop = stop = threading.Event()
+        self.started.emit(request)
+
+        def job() -> None:
+            answer: object = None
+            error: Exception | None = None
+            try:
+                answer = request.work(lambda fraction: self._advanced.emit(request, fraction), stop.is_set)
+            except Exception as problem:  # carried to the window's thread, where it is told apart
+                error = problem
+            self._ended.emit(request, answer, error)
+
+        self._pool.start(job)
+
+    @Slot(object, float)
+    def _on_advanced(self, request: Request, fraction: float) -> None:
+        if request is self._running and not self._closed:
+            self.progressed.emit(request, fraction)
+
+    @Slot(object, object, object)
+    def _on_ended(self, request: Request, answer: object, error: Exception | None) -> None:
+        self._running = None
+        if self._closed:
+            return
+        following, self._waiting = self._waiting, None
+        if following is not None:
+            self._start(following)
+        if error is None:
+            self.finished.emit(request, answer)
+        elif isinstance(error, Cancelled):
+            self.cancelled.emit(request)
+        else:
+            self.failed.emit(request, error)

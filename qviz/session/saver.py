@@ -1,0 +1,65 @@
+"""How are large results written without holding up the window? One after the other, in a worker."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from qviz.core.analysis import Analysis
+from qviz.core.problems import Problem
+from qviz.core.tensor import Tensor
+from qviz.files.results import save_quantized, save_tensor
+from qviz.session.runner import LatestRunner, Request
+
+
+class Saver(QObject):
+    """Writes what it is given, in order; closing waits for what has begun."""
+
+    saved = Signal(str)
+    problem = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._runner = LatestRunner(self)
+        self._waiting: deque[tuple[Path, Callable[[], None]]] = deque()
+        self._runner.finished.connect(self._on_finished)
+        self._runner.failed.connect(self._on_failed)
+
+    @Slot(object, object)
+    def save_quantized(self, path: Path, analysis: Analysis) -> None:
+        """Codes, scales and dequantized values as ``.npz``."""
+        self._add(path, lambda: save_quantized(path, analysis))
+
+    @Slot(object, object)
+    def save_tensor(self, path: Path, tensor: Tensor) -> None:
+        """The values as ``.npy``."""
+        self._add(path, lambda: save_tensor(path, tensor.values.reshape(tensor.shape)))
+
+    def close(self) -> None:
+        """Finish what is being written."""
+        self._waiting.clear()
+        self._runner.close()
+
+    def _add(self, path: Path, work: Callable[[], None]) -> None:
+        self._waiting.append((path, work))
+        self._next()
+
+    def _next(self) -> None:
+        if self._waiting and not self._runner.busy:
+            path, work = self._waiting.popleft()
+            self._runner.submit(Request(path, lambda progress, cancelled: work()))
+
+    @Slot(object, object)
+    def _on_finished(self, request: Request, answer: object) -> None:
+        self.saved.emit(self.tr("Saved {name}.").format(name=request.key.name))
+        self._next()
+
+    @Slot(object, object)
+    def _on_failed(self, request: Request, error: Exception) -> None:
+        self._next()
+        if not isinstance(error, Problem):
+            raise error
+        self.problem.emit(str(error))

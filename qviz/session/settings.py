@@ -1,0 +1,74 @@
+"""What is remembered between two starts? Typed reads over one table of defaults."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QSettings
+
+log = logging.getLogger(__name__)
+
+DEFAULTS: dict[str, Any] = {
+    "theme": "system",
+    "log_counts": False,
+    "last_folder": "",
+    "recent_files": [],
+    "scheme": {},
+    "geometry": QByteArray(),
+    "layout": QByteArray(),
+    "png_scale": 2.0,
+}
+"""Every setting, its type and what it is before anybody chose."""
+
+MAX_RECENT = 12
+
+
+class Settings:
+    """Reads and writes settings; a damaged file or value counts as absent, and is logged.
+
+    Parameters
+    ----------
+    path : Path, optional
+        An INI file, for tests; the person's own settings otherwise.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        if path is None:
+            self._store = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "qviz", "qviz")
+        else:
+            self._store = QSettings(str(path), QSettings.Format.IniFormat)
+        if self._store.status() != QSettings.Status.NoError:
+            log.info("the settings in %s cannot be read; starting with defaults", self._store.fileName())
+
+    def get(self, key: str) -> Any:
+        """The remembered value, of the type of its default."""
+        default = DEFAULTS[key]
+        try:
+            if isinstance(default, QByteArray):
+                return self._store.value(key, default, type=QByteArray)
+            text = self._store.value(key, None, type=str)
+            value = json.loads(text) if text else default
+        except Exception:  # whatever a damaged file makes Qt or json raise, the start goes on
+            log.info("the setting %s is damaged; using its default", key)
+            return default
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        return value if isinstance(value, type(default)) else default
+
+    def set(self, key: str, value: Any) -> None:
+        """Remember ``value``."""
+        if key not in DEFAULTS:
+            raise KeyError(key)
+        self._store.setValue(key, value if isinstance(value, QByteArray) else json.dumps(value))
+
+    def add_recent(self, path: Path) -> None:
+        """Put a file first among the recent ones."""
+        recent = [str(path), *(p for p in self.get("recent_files") if p != str(path))]
+        self.set("recent_files", recent[:MAX_RECENT])
+
+    def save(self) -> None:
+        """Write to disk now."""
+        self._store.sync()

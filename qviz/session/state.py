@@ -1,0 +1,160 @@
+"""What is open, and what did the person choose? The one truth of the window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.generators import GeneratorSpec
+from qviz.core.number_formats import IntFormat
+from qviz.core.scheme import Scheme
+from qviz.core.tensor import Tensor
+
+MERGE_SECONDS = 0.7
+"""Changes of the same control closer together than this are one step of undo."""
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A tensor that can be shown: what the list knows of it before it is read.
+
+    ``origin`` says where it comes from (a path, or "generated"); ``load`` reads it.
+    """
+
+    name: str
+    origin: str
+    shape: tuple[int, ...] | None
+    dtype: str | None
+    load: Callable[[Progress, IsCancelled], Tensor]
+    spec: GeneratorSpec | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """One frozen moment of the window.
+
+    Attributes
+    ----------
+    items : tuple of Item
+    current : Item or None
+        The one that is shown; ``tensor`` holds its values.
+    scheme : Scheme
+    channel : int or None
+        The group that is looked at alone.
+    selected : int or None
+        The flat index of the element that the charts point at.
+    """
+
+    items: tuple[Item, ...] = ()
+    current: Item | None = None
+    tensor: Tensor | None = None
+    scheme: Scheme = field(default_factory=Scheme)
+    channel: int | None = None
+    selected: int | None = None
+
+
+_STATE_FIELDS = {f.name for f in fields(State)}
+_SCHEME_FIELDS = {f.name for f in fields(Scheme)}
+_FORMAT_FIELDS = {f.name for f in fields(IntFormat)}
+
+
+class Session(QObject):
+    """Holds the state; every change is asked for here and told once.
+
+    Signals
+    -------
+    changed(old, new)
+        Two `State` values that differ.
+    """
+
+    changed = Signal(object, object)
+
+    def __init__(self, state: State | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._state = state or State()
+        self._undo: list[Scheme] = []
+        self._redo: list[Scheme] = []
+        self._last_change: tuple[frozenset[str], float] = (frozenset(), 0.0)
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def scheme(self) -> Scheme:
+        return self._state.scheme
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._redo)
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the state, of its scheme, or of the scheme's number format.
+
+        Nothing happens when the new state equals the old one, which ends feedback loops.
+
+        Raises
+        ------
+        TypeError
+            For a name that none of them has.
+        Problem
+            For a value that makes no scheme; the state stays as it was.
+        """
+        format_changes = {k: changes.pop(k) for k in list(changes) if k in _FORMAT_FIELDS}
+        scheme_changes = {k: changes.pop(k) for k in list(changes) if k in _SCHEME_FIELDS}
+        unknown = changes.keys() - _STATE_FIELDS
+        if unknown:
+            raise TypeError(f"no such field: {', '.join(sorted(unknown))}")
+        scheme = changes.get("scheme", self._state.scheme)
+        if format_changes:
+            scheme_changes["number_format"] = replace(scheme.number_format, **format_changes)
+        if scheme_changes:
+            scheme = replace(scheme, **scheme_changes)
+        if scheme != self._state.scheme:
+            what = frozenset(format_changes or scheme_changes or {"scheme"})
+            self._remember(what)
+        self._set(replace(self._state, **{**changes, "scheme": scheme}))
+
+    def undo(self) -> None:
+        """Go back to the scheme before the last change."""
+        self._travel(self._undo, self._redo)
+
+    def redo(self) -> None:
+        """Take the last undo back."""
+        self._travel(self._redo, self._undo)
+
+    def _remember(self, what: frozenset[str]) -> None:
+        now = time.monotonic()
+        same, before = self._last_change
+        if not (self._undo and what == same and now - before < MERGE_SECONDS):
+            self._undo.append(self._state.scheme)
+        self._redo.clear()
+        self._last_change = (what, now)
+
+    def _travel(self, source: list[Scheme], target: list[Scheme]) -> None:
+        if source:
+            target.append(self._state.scheme)
+            self._last_change = (frozenset(), 0.0)
+            self._set(replace(self._state, scheme=source.pop()))
+
+    def _set(self, new: State) -> None:
+        old = self._state
+        if new.tensor is not old.tensor or new.scheme.granularity != old.scheme.granularity:
+            # A channel or an element of another tensor or axis means nothing here.
+            channel = new.channel if new.channel != old.channel else None
+            selected = new.selected if new.tensor is old.tensor or new.selected != old.selected else None
+            new = replace(new, channel=channel, selected=selected)
+        elif new.channel != old.channel:
+            new = replace(new, selected=None)
+        if new != old:
+            self._state = new
+            self.changed.emit(old, new)

@@ -1,0 +1,173 @@
+"""One registry finds the reader of a file, and turns what the system refuses into problems."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qviz.core.problems import Problem
+from qviz.files.problems import FileProblem, shortened, size_text
+from qviz.files.readers import FORMATS, SUFFIXES, expand, list_tensors
+
+
+def problem_of(path: Path) -> str:
+    with pytest.raises(FileProblem) as caught:
+        list_tensors(path)
+    return str(caught.value)
+
+
+def test_every_format_has_suffixes_of_its_own() -> None:
+    assert SUFFIXES == (".npy", ".npz", ".csv", ".txt", ".tsv")
+    assert len({suffix for form in FORMATS for suffix in form.suffixes}) == len(SUFFIXES)
+    assert all(form.description for form in FORMATS)
+
+
+@pytest.mark.parametrize("name", ["w.NPY", "w.npy"])
+def test_the_name_decides_in_any_case(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        np.save(file, np.arange(3.0))
+    assert list_tensors(str(tmp_path / name))[0].load().tolist() == [0, 1, 2]
+
+
+def test_a_foreign_name_is_no_obstacle_where_the_first_bytes_tell(tmp_path: Path) -> None:
+    with (tmp_path / "w.dat").open("wb") as file:
+        np.save(file, np.arange(3.0))
+    with (tmp_path / "w").open("wb") as file:
+        np.savez(file, v=np.arange(4.0))
+    assert list_tensors(tmp_path / "w.dat")[0].load().size == 3
+    assert list_tensors(tmp_path / "w")[0].load().size == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"1,2,3"])
+def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w.dat").write_bytes(content)
+    assert problem_of(tmp_path / "w.dat") == (
+        "w.dat is of no format that qviz knows. It reads .npy, .npz, .csv, .txt and .tsv."
+    )
+
+
+def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
+    assert problem_of(tmp_path / "w.npy") == "w.npy does not exist. Check its name and its folder."
+
+
+def test_a_file_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "w.npy does not exist" in problem_of(tmp_path / "file" / "w.npy")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_that_vanishes_after_it_was_listed(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"w{suffix}"
+    with path.open("wb") as file:
+        {".npy": np.save, ".npz": np.savez}.get(suffix, np.savetxt)(file, np.arange(3.0))
+    (entry,) = list_tensors(path)
+    path.unlink()
+    with pytest.raises(FileProblem, match="does not exist"):
+        entry.load()
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ""])
+def test_a_folder_given_as_a_file(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / f"w{suffix}"
+    folder.mkdir()
+    assert "is a folder, not a file" in problem_of(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.npy")
+    assert "is a device or a pipe" in problem_of(tmp_path / "w.npy")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        (errno.EACCES, "permission denied"),
+        (errno.EPERM, "permission denied"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+def test_what_the_system_refuses_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, code: int, what: str
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(b"1")
+    monkeypatch.setattr(Path, "open", refuse)
+    assert f"w{suffix} can't be read: {what}" in problem_of(path)
+
+
+def test_a_folder_stands_for_the_files_in_it_in_natural_order(tmp_path: Path) -> None:
+    for name in ("w10.npy", "W2.npy", "w1.csv", "a.npz", ".hidden.npy", "notes.md"):
+        (tmp_path / name).touch()
+    (tmp_path / "deeper.npy").mkdir()
+    (tmp_path / "deeper.npy" / "w.npy").touch()
+    assert [path.name for path in expand([tmp_path])] == ["a.npz", "w1.csv", "W2.npy", "w10.npy"]
+
+
+def test_files_are_kept_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "w.npy").touch()
+    assert expand(["b.dat", tmp_path, Path("a.npy")]) == [Path("b.dat"), tmp_path / "w.npy", Path("a.npy")]
+
+
+def test_a_folder_without_tensors_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(FileProblem, match=r"has no file that qviz reads\. It reads \.npy, \.npz"):
+        expand([tmp_path])
+
+
+def test_a_folder_that_must_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(FileProblem, match="permission denied"):
+        expand([tmp_path])
+
+
+def test_a_file_problem_is_one_sentence_with_its_advice() -> None:
+    problem = FileProblem("/data/weights.npy", "is cut off", "Copy it again.")
+    assert isinstance(problem, Problem)
+    assert str(problem) == "weights.npy is cut off. Copy it again."
+    assert str(FileProblem("/", "is a folder", "Choose a file.")) == f"{Path('/')} is a folder. Choose a file."
+
+
+def test_a_file_problem_survives_the_way_between_processes() -> None:
+    problem = pickle.loads(pickle.dumps(FileProblem("w.npy", "is empty", "Copy it again.")))  # noqa: S301
+    assert str(problem) == "w.npy is empty. Copy it again."
+    assert (problem.path, problem.what, problem.advice) == (Path("w.npy"), "is empty", "Copy it again.")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (1023, "1023 bytes"),
+        (1024, "1 KB"),
+        (1229, "1.2 KB"),
+        (10_230, "10 KB"),
+        (16_384, "16 KB"),
+        (2**20 - 1, "1 MB"),
+        (3 * 2**29, "1.5 GB"),
+        (1000 * 2**50, "1000 PB"),
+        (2**70, "more than any disk"),
+    ],
+)
+def test_bytes_as_a_person_says_them(count: int, text: str) -> None:
+    assert size_text(count) == text
+
+
+def test_rubbish_is_shortened_to_one_printable_line() -> None:
+    assert shortened("weights") == "weights"
+    assert shortened("a\nb\x00c") == "a�b�c"
+    assert shortened("x" * 41) == "x" * 39 + "…"
