@@ -15,6 +15,7 @@ from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.gui import theme
 from qviz.gui.crash import CrashDialog, CrashReporter
+from qviz.gui.display import explain_fatal_messages, stop_explaining
 from qviz.gui.main_window import MainWindow
 from qviz.gui.pages.tensor_page import TensorPage
 from qviz.session.analyst import Analyst, SpeedMeter
@@ -149,7 +150,9 @@ def make_application(arguments: Sequence[str] = ()) -> QApplication:
 
 def run(paths: Sequence[Path] = ()) -> int:
     """The window, until it is closed."""
+    explain_fatal_messages()
     application = make_application()
+    stop_explaining()
     qviz = App(Settings())
     qviz.crashes.install()
     QTimer.singleShot(0, lambda: qviz.start(paths))

@@ -15,7 +15,7 @@ import numpy as np
 
 from qviz.core.affine import QParams, choose_qparams, unclipped_codes
 from qviz.core.cancel import IsCancelled, check, never
-from qviz.core.envelope import BASE, Envelope, EnvelopeView, FloatArray
+from qviz.core.envelope import BASE, RAW, Envelope, EnvelopeView, FloatArray
 from qviz.core.granularity import Layout
 from qviz.core.scheme import Scheme
 from qviz.core.storage import Storage, storage
@@ -29,7 +29,7 @@ BLOCK = 1 << 16
 
 MAX_ERROR_BINS = 1024
 BINS_TO_HALF_STEP = 24
-"""Error bins between 0 and half a scale, where the range of the error leaves room for them."""
+"""Error bins between 0 and half a scale; fewer for few elements, or where errors reach far beyond it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +81,7 @@ class Analysis:
     cosine : float
         Of the angle between x and x̂; NaN where either is all zeros, or x̂ leaves float32.
     rounding_mse, clipping_mse : float
-        The two parts of mse. Where both kinds leave float32 they cannot be told apart:
-        ``rounding_mse`` is then NaN.
+        The two parts of mse.
     saturated : int
         Elements whose code was changed by clipping.
     levels_used : int
@@ -153,7 +152,7 @@ class Analysis:
         if self._dequantized is None:  # the quantizer is monotone: it maps envelope to envelope
             low, high = (self.dequantize_values(edge, 0) for edge in (original.low, original.high))
             return original, EnvelopeView(original.start, low, high)
-        if original.start[1] - original.start[0] < BASE:
+        if last - first <= 2 * RAW or original.start[1] - original.start[0] < BASE:
             starts = original.start[:-1] - first
             values = self.fake_quantize(first, last)
             low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
@@ -224,7 +223,7 @@ def analyze(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Analys
         sqnr_db=float(_sqnr_db(np.float64(signal), np.float64(noise))),
         relative_rmse=math.sqrt(noise / signal) if signal else math.nan,
         cosine=min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
-        rounding_mse=float(np.maximum(0.0, noise - sums.clipping_squared_error)) / n,
+        rounding_mse=max(0.0, noise - sums.clipping_squared_error) / n,
         clipping_mse=sums.clipping_squared_error / n,
         saturated=int(sums.saturated.sum()),
         levels_used=int(np.count_nonzero(sums.occupancy)),
@@ -292,7 +291,7 @@ class _Pass:
         slack = float(np.finfo(np.float32).eps * reach.max())
         low = min(-half_step, float(ends.min(initial=0))) - slack
         high = max(half_step, float(ends.max(initial=0))) + slack
-        width = half_step / BINS_TO_HALF_STEP
+        width = half_step / min(BINS_TO_HALF_STEP, max(4, round(math.sqrt(self.tensor.finite) / 4)))
         if (high - low) / width > MAX_ERROR_BINS - 2:
             width = half_step / max(1, int(half_step * (MAX_ERROR_BINS - 2) / (high - low)))
         if (high - low) / width > MAX_ERROR_BINS - 2:

@@ -12,6 +12,9 @@ FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 BASE = 64
 """Elements in a bucket of the finest level; finer views read the values themselves."""
 
+RAW = 1 << 18
+"""Stretches up to this long are read as they are, which gives buckets of any width."""
+
 FACTOR = 8
 """Buckets of one level in a bucket of the next."""
 
@@ -107,7 +110,7 @@ class Envelope:
         if width == 1:
             piece = values[start:stop]
             return EnvelopeView(np.arange(start, stop + 1), piece, piece)
-        if width < BASE:
+        if stop - start <= RAW or width < BASE:
             first = start // width * width
             last = min(-(-stop // width) * width, self.size)
             piece = values[first:last]
@@ -115,7 +118,7 @@ class Envelope:
             low, high = np.fmin.reduceat(piece, starts), np.fmax.reduceat(piece, starts)
             return EnvelopeView(np.append(starts + first, last), low, high)
         level, size = 0, BASE
-        while level + 1 < len(self._levels) and size * FACTOR <= width:
+        while level + 1 < len(self._levels) and size * FACTOR * 4 <= width:
             level, size = level + 1, size * FACTOR
         low, high = self._levels[level]
         step = -(-width // size)

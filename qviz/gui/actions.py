@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
+from PySide6 import QtCore
+from PySide6.QtCore import QCoreApplication
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
@@ -21,6 +23,9 @@ class ActionRow:
     checkable: bool = False
     group: str = ""
 
+
+# lupdate finds the strings by this name; the stubs say no more than "object".
+QT_TRANSLATE_NOOP: Callable[[str, str], str] = QtCore.QT_TRANSLATE_NOOP  # type: ignore[assignment]
 
 _FILE = QT_TRANSLATE_NOOP("Actions", "&File")
 _EDIT = QT_TRANSLATE_NOOP("Actions", "&Edit")

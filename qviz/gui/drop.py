@@ -18,6 +18,7 @@ class DropOverlay(QWidget):
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
+        self._window = window
         self._theme: Theme | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAccessibleName(self.tr("Drop files here"))
@@ -47,7 +48,7 @@ class DropOverlay(QWidget):
 
     def _cover(self) -> None:
         if self.isHidden():
-            self.setGeometry(self.parentWidget().rect())
+            self.setGeometry(self._window.rect())
             self.raise_()
             self.show()
 

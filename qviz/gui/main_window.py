@@ -80,6 +80,7 @@ class MainWindow(QMainWindow):
         self.activity = Activity()
         bar = self.statusBar()
         bar.setSizeGripEnabled(False)
+        bar.setContentsMargins(12, 0, 12, 2)
         bar.addWidget(self.about_tensor)
         bar.addWidget(self.exactness)
         bar.addPermanentWidget(self.activity)

@@ -50,7 +50,7 @@ class Settings:
             if isinstance(default, QByteArray):
                 return self._store.value(key, default, type=QByteArray)
             text = self._store.value(key, None, type=str)
-            value = json.loads(text) if text else default
+            value = json.loads(str(text)) if text else default
         except Exception:  # whatever a damaged file makes Qt or json raise, the start goes on
             log.info("the setting %s is damaged; using its default", key)
             return default

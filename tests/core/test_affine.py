@@ -343,6 +343,7 @@ def test_a_runtimes_zero_point_is_a_code(x, scheme):
         ([-128, 127], True),  # Z = 128
         ([-127.5, 127.5], False),  # Z = 127.5
         ([10, 265], False),  # Z = −10: whole, and yet no code of uint8
+        ([-256, -1], False),  # Z = 256
         ([1000, 1000], False),
     ],
 )

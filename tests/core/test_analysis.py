@@ -29,6 +29,7 @@ from qviz.core import (
 )
 from qviz.core.analysis import BLOCK, MAX_ERROR_BINS
 from qviz.core.cancel import Cancelled
+from qviz.core.envelope import RAW
 from tests.core.test_affine import ARTICLE, ARTICLE_SCHEME
 from tests.core.test_envelope import brute_force
 from tests.golden.record_onnxruntime import hard_tensors
@@ -214,10 +215,12 @@ def test_an_element_is_saturated_only_when_clipping_changed_its_code():
 
 
 def test_the_error_histogram_has_fine_bins_where_there_is_room():
-    h = analyze(noisy((5000,)), Scheme(INT8)).error_histogram
+    h = analyze(noisy((20_000,)), Scheme(INT8)).error_histogram
     inner = np.isclose(h.edges, h.half_step) | np.isclose(h.edges, -h.half_step)
     assert inner.sum() == 2
     assert np.diff(h.edges) == pytest.approx(h.half_step / 24)
+    h = analyze(noisy((100,)), Scheme(INT8)).error_histogram  # few elements would leave fine bins empty
+    assert np.diff(h.edges) == pytest.approx(h.half_step / 4)
 
 
 def test_the_error_histogram_reaches_as_far_as_clipping_does():
@@ -426,6 +429,16 @@ VIEW_SCHEMES = [
 ANALYSES = {}
 
 
+@pytest.fixture(scope="module", params=[RAW, 0], ids=["short stretches raw", "all from the pyramid"])
+def raw(request):
+    """Small tensors are read as they are, unless told otherwise: both ways must agree."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qviz.core.envelope.RAW", request.param)
+        patch.setattr("qviz.core.analysis.RAW", request.param)
+        yield
+
+
+@pytest.mark.usefixtures("raw")
 @settings(max_examples=400, deadline=None)
 @given(
     scheme=st.sampled_from(VIEW_SCHEMES),
@@ -449,13 +462,15 @@ def test_views_equal_brute_force(scheme, start, length, buckets):
 
 @pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerAxis(2)])
 def test_views_of_a_tensor_of_many_blocks(granularity):
-    x = noisy((6, 5, BLOCK // 8 + 3), nan=True)
+    x = noisy((6, 5, RAW // 10), nan=True)
     a = analyze(x, Scheme(INT4, True, granularity, Percentile(90.0)))
     x = np.where(np.isfinite(x), x, np.nan).astype(F)
+    x_hat = fake_quantize(x, a.qparams)
     for buckets in (1, 7, 800, 5000):
-        for start, stop in ((0, x.size), (12_345, 222_222), (x.size - 5000, x.size)):
+        for start, stop in ((0, x.size), (12_345, 222_222), (99, RAW + 100), (x.size - 5000, x.size)):
             original, dequantized = a.views(start, stop, buckets)
-            for values, view in ((x, original), (fake_quantize(x, a.qparams), dequantized)):
+            np.testing.assert_array_equal(original.start, dequantized.start)
+            for values, view in ((x, original), (x_hat, dequantized)):
                 low, high = brute_force(values.ravel(), view.start)
                 np.testing.assert_array_equal(view.low, low)
                 np.testing.assert_array_equal(view.high, high)

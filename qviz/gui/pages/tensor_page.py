@@ -50,13 +50,13 @@ class TensorPage(QMainWindow):
         self.setWindowFlags(Qt.WindowType.Widget)
         self._session = session
         self.frame: Frame | None = None
-        self.cursor_link = LinkedCursor()
+        self.link = LinkedCursor()
         self._build()
         self._arrange()
         self._connect()
 
     def _build(self) -> None:
-        link = self.cursor_link
+        link = self.link
         self.values = ValuesChart(link)
         self.distribution = DistributionChart(link)
         self.error = ErrorChart(link)
@@ -164,12 +164,33 @@ class TensorPage(QMainWindow):
         table = 176 if height > 740 else 122
         chart = (height - table) // 2
         self.resizeDocks([d["values"], d["error"], d["table"]], [chart, chart, table], down)
-        self.resizeDocks([d["tensors"], d["scheme"]], [max(140, height - 452), 452], down)
-        gains = [108, 92] if height <= 740 else [128, 104]
+        self._size_left()
+        low = height <= 740
+        if low != (d["formula"] in self.tabifiedDockWidgets(d["metrics"])):
+            self._stack_formula(low)
+        gains = [124, 130]
         rest = height - sum(gains)
-        self.resizeDocks(
-            [d["metrics"], d["formula"], d["memory"], d["speed"]], [rest * 54 // 100, rest * 46 // 100, *gains], down
-        )
+        parts = [rest] if low else [rest * 56 // 100, rest * 44 // 100]
+        names = ["metrics", "memory", "speed"] if low else ["metrics", "formula", "memory", "speed"]
+        self.resizeDocks([d[name] for name in names], [*parts, *gains], down)
+
+    def _stack_formula(self, low: bool) -> None:
+        """On a low screen the formula stands behind the metrics, not under them."""
+        metrics, formula = self.docks["metrics"], self.docks["formula"]
+        if low:
+            self.tabifyDockWidget(metrics, formula)
+            metrics.raise_()
+        else:
+            self.splitDockWidget(metrics, formula, Qt.Orientation.Vertical)
+
+    def _size_left(self) -> None:
+        """The scheme gets what it needs, the list what is left."""
+        d, height = self.docks, self.height()
+        if d["generator"].isHidden():
+            parts = {"tensors": max(140, height - 470), "scheme": 470}
+        else:
+            parts = {"tensors": max(130, height - 700), "generator": min(330, height // 3), "scheme": 370}
+        self.resizeDocks([d[name] for name in parts], list(parts.values()), Qt.Orientation.Vertical)
 
     def reset_layout(self) -> None:
         """Every dock where it was in the beginning."""
@@ -277,6 +298,7 @@ class TensorPage(QMainWindow):
     def _on_generate(self) -> None:
         dock = self.docks["generator"]
         dock.setVisible(dock.isHidden())
+        self._size_left()
         spec = self.generator.spec()
         current = self._session.state.current
         if not dock.isHidden() and spec is not None and (current is None or current.spec is None):

@@ -110,8 +110,8 @@ class FormulaPanel(QWidget):
             (scale_rule, f"S = {numbers} = {scale}"),
             zero_row,
             (convention.code_formula, f"Q = clip({filled}, {ends}) = {code}"),
-            ("R̂ = (Q − Z) · S", f"R̂ = ({code} − {_bracket(zero)}) · {scale} = {x_hat}"),
-            (self.tr("error = R̂ − R"), f"{x_hat} − {_bracket(x)} = {error}"),
+            ("x̂ = (Q − Z) · S", f"x̂ = ({code} − {_bracket(zero)}) · {scale} = {x_hat}"),
+            (self.tr("error = x̂ − R"), f"{x_hat} − {_bracket(x)} = {error}"),
         ]
 
 

@@ -91,7 +91,7 @@ class MetricsPanel(QWidget):
         words = QVBoxLayout()
         words.setSpacing(0)
         words.addWidget(named_label(self.tr("SQNR"), "value"))
-        words.addWidget(named_label(self.tr("signal to noise, higher is better"), "caption"))
+        words.addWidget(named_label(self.tr("higher is better"), "caption"))
         head.addWidget(self._sqnr)
         head.addSpacing(4)
         head.addLayout(words, 1)

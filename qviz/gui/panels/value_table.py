@@ -91,7 +91,7 @@ class StepsModel(QAbstractTableModel):
             *middle,
             (self.tr("clip"), "clipped"),
             (self.tr("Q"), "code"),
-            (self.tr("x̂ = (Q − Z)·S"), "dequantized"),
+            (self.tr("x̂"), "dequantized"),
             (self.tr("error"), "error"),
         ]
 
@@ -144,12 +144,15 @@ class ValueTable(QWidget):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
-        header.setMinimumSectionSize(56)
+        header.setMinimumSectionSize(48)
+        for column in range(2, 6):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(column, 66)
         rows = self.table.verticalHeader()
         rows.setDefaultSectionSize(ROW_HEIGHT)
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.scroll = QScrollBar(Qt.Orientation.Vertical)
-        self.scroll.setAccessibleName(self.tr("First element in sight"))
+        self.scroll_bar = QScrollBar(Qt.Orientation.Vertical)
+        self.scroll_bar.setAccessibleName(self.tr("First element in sight"))
         self.jump = QSpinBox()
         self.jump.setAccessibleName(self.tr("Go to element"))
         self.jump.setKeyboardTracking(False)
@@ -159,7 +162,7 @@ class ValueTable(QWidget):
         row = QHBoxLayout()
         row.setSpacing(0)
         row.addWidget(self.table)
-        row.addWidget(self.scroll)
+        row.addWidget(self.scroll_bar)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 4)
         layout.setSpacing(0)
@@ -169,7 +172,7 @@ class ValueTable(QWidget):
         tools.setContentsMargins(0, 0, 0, 0)
         tools.addWidget(named_label(self.tr("Go to element"), "caption"))
         tools.addWidget(self.jump)
-        self.scroll.valueChanged.connect(self._on_scrolled)
+        self.scroll_bar.valueChanged.connect(self._on_scrolled)
         self.jump.valueChanged.connect(self.element_chosen)
         self.table.clicked.connect(self._on_clicked)
         self.table.installEventFilter(self)
@@ -196,7 +199,7 @@ class ValueTable(QWidget):
         self._selected = index
         if index is not None:
             if not self.model.first <= index < self.model.first + self._visible_rows():
-                self.scroll.setValue(index - self._visible_rows() // 2)
+                self.scroll_bar.setValue(index - self._visible_rows() // 2)
             self.jump.blockSignals(True)
             self.jump.setValue(index)
             self.jump.blockSignals(False)
@@ -220,7 +223,7 @@ class ValueTable(QWidget):
         if event.type() == QEvent.Type.Resize and watched is self.table.viewport():
             self._fit()
         elif event.type() == QEvent.Type.Wheel and isinstance(event, QWheelEvent):
-            self.scroll.setValue(self.scroll.value() - event.angleDelta().y() // 40)
+            self.scroll_bar.setValue(self.scroll_bar.value() - event.angleDelta().y() // 40)
             return True
         elif event.type() == QEvent.Type.KeyPress and watched is self.table:
             return self._on_key(event)
@@ -245,11 +248,11 @@ class ValueTable(QWidget):
     def _fit(self) -> None:
         rows = self._visible_rows()
         self.model.show_window(self.model.first, rows)
-        self.scroll.blockSignals(True)
-        self.scroll.setRange(0, max(0, min(self.model.elements - rows, 2**31 - 1)))
-        self.scroll.setPageStep(rows)
-        self.scroll.setValue(self.model.first)
-        self.scroll.blockSignals(False)
+        self.scroll_bar.blockSignals(True)
+        self.scroll_bar.setRange(0, max(0, min(self.model.elements - rows, 2**31 - 1)))
+        self.scroll_bar.setPageStep(rows)
+        self.scroll_bar.setValue(self.model.first)
+        self.scroll_bar.blockSignals(False)
         self._mark()
 
     def _mark(self) -> None:

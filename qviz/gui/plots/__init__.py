@@ -9,3 +9,14 @@ from qviz.gui.plots.values import ValuesChart
 
 CHARTS = (ValuesChart, DistributionChart, ErrorChart, TransferChart, ChannelsChart, MemoryChart, SpeedChart)
 """Every chart, in the order of the page; a new one is a module and a row."""
+
+__all__ = [
+    "CHARTS",
+    "ChannelsChart",
+    "DistributionChart",
+    "ErrorChart",
+    "MemoryChart",
+    "SpeedChart",
+    "TransferChart",
+    "ValuesChart",
+]

@@ -84,12 +84,12 @@ class Chart(QWidget):
     read_out = Signal(str)
     note_changed = Signal(str)
 
-    def __init__(self, cursor: LinkedCursor, *, wheel_axis: int | None = None, counts: bool = False) -> None:
+    def __init__(self, link: LinkedCursor, *, wheel_axis: int | None = None, counts: bool = False) -> None:
         super().__init__()
         self.analysis: Analysis | None = None
         self.theme: Theme | None = None
         self.note = ""
-        self.cursor = cursor
+        self.link = link
         self.view = ChartView(wheel_axis)
         axes = {"left": CountAxis()} if counts else {}
         self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=axes)
@@ -108,7 +108,7 @@ class Chart(QWidget):
         self.setAccessibleDescription(self.description())
         self.view.reset_requested.connect(self.reset_view)
         self.canvas.scene().sigMouseMoved.connect(self._on_mouse_moved)
-        cursor.moved.connect(self._on_cursor_moved)
+        link.moved.connect(self._on_cursor_moved)
         self._pointer: pg.InfiniteLine | None = None
 
     # -- what a subclass says of itself
@@ -194,7 +194,7 @@ class Chart(QWidget):
     def leave(self) -> None:
         """The pointer is elsewhere."""
         self.read_out.emit("")
-        self.cursor.moved.emit(self, None)
+        self.link.moved.emit(self, None)
 
     def leaveEvent(self, event: Any) -> None:
         self.leave()
@@ -209,8 +209,8 @@ class Chart(QWidget):
 class CountChart(Chart):
     """A chart of counts over values, whose counts can be drawn as logarithms."""
 
-    def __init__(self, cursor: LinkedCursor, **options: Any) -> None:
-        super().__init__(cursor, counts=True, wheel_axis=0, **options)
+    def __init__(self, link: LinkedCursor, **options: Any) -> None:
+        super().__init__(link, counts=True, wheel_axis=0, **options)
         self.logarithmic = False
 
     def set_logarithmic(self, logarithmic: bool) -> None:
@@ -231,9 +231,9 @@ class CountChart(Chart):
         """Where bars stand."""
         return HALF if self.logarithmic else 0.0
 
-    def fit_counts(self, largest: float) -> None:
+    def fit_counts(self, largest: float, headroom: float = 0.06) -> None:
         """The count axis from its floor to a little above ``largest``, as drawn."""
-        self.view.setYRange(self.floor, self.floor + max(largest - self.floor, 1e-9) * 1.06, padding=0)
+        self.view.setYRange(self.floor, self.floor + max(largest - self.floor, 1e-9) * (1 + headroom), padding=0)
 
 
 def pen(theme: Theme, role: str, *, width: int = 1, alpha: int = 255, style: Any = Qt.PenStyle.SolidLine) -> QPen:

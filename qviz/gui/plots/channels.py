@@ -20,8 +20,8 @@ class ChannelsChart(Chart):
     name: ClassVar[str] = "channels"
     channel_clicked = Signal(int)
 
-    def __init__(self, cursor: LinkedCursor) -> None:
-        super().__init__(cursor, wheel_axis=0)
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link, wheel_axis=0)
         self._bars = step_curve()
         self._worst = pg.ScatterPlotItem(size=9, pxMode=True, symbol="t")
         self._chosen = pg.LinearRegionItem(movable=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,8 +14,11 @@ from qviz.gui.plots.base import CountChart, LinkedCursor, Table, number, pen, st
 from qviz.gui.theme import Theme
 
 BINS_IN_SIGHT = 400
-STEMS_UP_TO = 1024
-"""More levels than this are narrower than a pixel: they are drawn as a histogram of their own."""
+STEMS_UP_TO = 48
+"""More levels than this in sight would hide the histogram: their tops are joined instead."""
+
+LEVELS_UP_TO = 1024
+"""More levels than this are narrower than a pixel: they are counted in the histogram's own bins."""
 
 
 class DistributionChart(CountChart):
@@ -23,8 +27,8 @@ class DistributionChart(CountChart):
     name: ClassVar[str] = "distribution"
     clip_moved = Signal(float, float)
 
-    def __init__(self, cursor: LinkedCursor) -> None:
-        super().__init__(cursor)
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link)
         self._bars = step_curve()
         self._stems = pg.PlotCurveItem(connect="pairs")
         self._unused = pg.PlotCurveItem(connect="pairs")
@@ -131,7 +135,8 @@ class DistributionChart(CountChart):
         first = min(max(int((left - edges[0]) / width), 0), counts.size)
         last = min(max(int((right - edges[0]) / width) + 1, first), counts.size)
         join = 1
-        while (last - first) / join > BINS_IN_SIGHT:
+        wanted = min(BINS_IN_SIGHT, max(32, 2 * math.sqrt(analysis.tensor.finite)))
+        while (last - first) / join > wanted:
             join *= 2
         first, last = first // join * join, min(-(-last // join) * join, counts.size)
         if last <= first:
@@ -141,14 +146,12 @@ class DistributionChart(CountChart):
     def _draw_levels(self, analysis: Analysis, edges: np.ndarray[Any, Any]) -> float:
         """The levels of the one scale there is; returns the height they reach."""
         one = analysis.groups is None
-        levels = analysis.qparams.levels()[0] if one else np.zeros(0, np.float32)
-        stems = one and levels.size <= STEMS_UP_TO
-        for item in (self._stems, self._unused):
-            item.setVisible(stems)
-        self._steps.setVisible(one and not stems)
+        for item in (self._stems, self._unused, self._steps):
+            item.setVisible(one)
         if not one:
             self.set_note(self.tr("each channel has its own levels: click one in Channels"))
             return self.floor
+        levels = analysis.qparams.levels()[0].astype(np.float64)
         self._tables["levels"] = Table(
             {
                 "code": np.arange(analysis.qparams.quant_min, analysis.qparams.quant_max + 1),
@@ -156,30 +159,36 @@ class DistributionChart(CountChart):
                 "elements": analysis.occupancy,
             }
         )
-        bin_width = float(edges[1] - edges[0])
-        if not stems:
-            self.set_note(self.tr("{count} levels, counted in the same bins").format(count=f"{levels.size:,}"))
-            counts = np.histogram(levels.astype(np.float64), edges, weights=analysis.occupancy)[0]
-            heights = self.heights(counts)
-            self._steps.setData(edges, heights)
-            return float(heights.max(initial=self.floor))
         self.set_note(
             self.tr("{used} of {count} levels in use").format(
                 used=f"{analysis.levels_used:,}", count=f"{levels.size:,}"
             )
         )
+        if levels.size > LEVELS_UP_TO:
+            for item in (self._stems, self._unused):
+                item.hide()
+            heights = self.heights(np.histogram(levels, edges, weights=analysis.occupancy)[0])
+            self._steps.setData(edges, heights)
+            return float(heights.max(initial=self.floor))
         used = analysis.occupancy > 0
         # A level gathers the elements of a whole step: drawn per bin, it stands as high as the
         # histogram it came from.
-        spacing = np.gradient(levels.astype(np.float64)) if levels.size > 1 else np.ones(1)
-        heights = self.heights(analysis.occupancy * (bin_width / np.maximum(spacing, 1e-300)))
-        heights = np.minimum(heights, self._headroom(edges))
-        self._stems.setData(np.repeat(levels[used], 2), _pairs(self.floor, heights[used]))
-        tick = self.floor + (float(self._bars.yData.max(initial=1.0)) - self.floor) * 0.03
+        between = (levels[1:] + levels[:-1]) / 2
+        cells = np.concatenate(([2 * levels[0] - between[0]], between, [2 * levels[-1] - between[-1]]))
+        bin_width = float(edges[1] - edges[0])
+        heights = self.heights(analysis.occupancy * (bin_width / np.maximum(np.diff(cells), 1e-300)))
+        heights = np.minimum(heights, self._headroom())
+        left, right = self.view.viewRange()[0]
+        few = np.count_nonzero((levels >= left) & (levels <= right)) <= STEMS_UP_TO
+        tick = self.floor + (self._headroom() - self.floor) * 0.03
+        tops = heights if few else np.full(levels.size, tick)
+        self._steps.setVisible(not few)
+        self._steps.setData(cells, heights)
+        self._stems.setData(np.repeat(levels[used], 2), _pairs(self.floor, tops[used]))
         self._unused.setData(np.repeat(levels[~used], 2), _pairs(self.floor, np.full(int((~used).sum()), tick)))
         return self.floor
 
-    def _headroom(self, edges: np.ndarray[Any, Any]) -> float:
+    def _headroom(self) -> float:
         """Stems of clipped ends may tower over the histogram: they reach the top, no further."""
         top = float(self._bars.yData.max(initial=self.floor))
         return self.floor + (top - self.floor) * 1.05
@@ -206,7 +215,7 @@ class DistributionChart(CountChart):
                 count=f"{int(counts[at]):,}", low=number(float(edges[at])), high=number(float(edges[at + 1]))
             )
         self.read_out.emit(text)
-        self.cursor.moved.emit(self, point.x())
+        self.link.moved.emit(self, point.x())
 
 
 def _pairs(floor: float, heights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -18,21 +18,21 @@ class ErrorChart(CountChart):
 
     name: ClassVar[str] = "error"
 
-    def __init__(self, cursor: LinkedCursor) -> None:
-        super().__init__(cursor)
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link)
         self._rounding = pg.BarGraphItem(x0=[0], x1=[0], height=[0])
         self._clipping = pg.BarGraphItem(x0=[0], x1=[0], height=[0])
         for item in (self._rounding, self._clipping):
             self.plot.addItem(item, ignoreBounds=True)
         self._bounds = [
-            pg.InfiniteLine(angle=90, label=text, labelOpts={"position": 0.93, "anchors": anchors})
-            for text, anchors in (("−S/2", [(1, 0.5), (1, 0.5)]), ("+S/2", [(0, 0.5), (0, 0.5)]))
+            pg.InfiniteLine(angle=90, label=text, labelOpts={"position": 0.8, "anchors": anchors})
+            for text, anchors in (("−S/2", [(0, 0.5), (0, 0.5)]), ("+S/2", [(1, 0.5), (1, 0.5)]))
         ]
         for line in self._bounds:
             line.setZValue(10)
             self.plot.addItem(line, ignoreBounds=True)
         self.add_pointer()
-        self._legend = self.plot.addLegend(offset=(-6, 4), labelTextSize="11px")
+        self._legend = self.plot.addLegend(offset=(-6, 2), labelTextSize="11px", colCount=2)
         self._legend.addItem(self._rounding, self.tr("rounding"))
         self._legend.addItem(self._clipping, self.tr("clipping"))
         self.set_labels(self.tr("Error: dequantized − original"), self.tr("Elements in a bin"))
@@ -66,7 +66,7 @@ class ErrorChart(CountChart):
         self._fit(histogram.rounding + histogram.clipping)
 
     def _fit(self, counts: np.ndarray) -> None:
-        self.fit_counts(float(self.heights(counts).max(initial=self.floor)))
+        self.fit_counts(float(self.heights(counts).max(initial=self.floor)), headroom=0.2)
 
     def reset_view(self) -> None:
         low, high = self._range
@@ -96,6 +96,7 @@ class ErrorChart(CountChart):
         for line in self._bounds:
             line.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
             line.label.setColor(theme.color("bound"))
+            line.label.fill = pg.mkBrush(theme.color("background", 200))
         self._legend.setLabelTextColor(theme.chart["axis"])
 
     def point_at(self, value: float | None) -> None:

@@ -69,7 +69,7 @@ def copy_chart(chart: Chart) -> None:
 def _png(chart: Chart, path: Path, scale: float) -> list[Path]:
     image = chart_image(chart, scale)
     with atomic_write(path) as temporary:
-        if not image.save(str(temporary), "PNG"):
+        if not image.save(str(temporary), b"PNG"):
             raise OSError(f"Qt could not write {path.name}")
     return [path]
 

@@ -19,8 +19,8 @@ ROOM_FOR_LABELS = 1.75
 class BarChart(Chart):
     """Named horizontal bars with their figures beside them."""
 
-    def __init__(self, cursor: LinkedCursor) -> None:
-        super().__init__(cursor)
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link)
         self.plot.showGrid(x=False, y=False)
         self.plot.hideAxis("bottom")
         self.view.setMouseEnabled(x=False, y=False)
@@ -126,10 +126,16 @@ class SpeedChart(BarChart):
 
     name: ClassVar[str] = "speed"
 
-    def __init__(self, cursor: LinkedCursor) -> None:
-        super().__init__(cursor)
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link)
         self.speed: Speed | None = None
         self.set_note(self.tr("not measured yet"))
+        self.plot.showAxis("bottom")
+        axis = self.plot.getAxis("bottom")
+        axis.setStyle(showValues=False, tickLength=0)
+        axis.setTicks([])
+        axis.setHeight(36)
+        self.plot.setLabel("bottom", self.tr("measured on this computer:<br>element-wise addition"))
 
     def title(self) -> str:
         return self.tr("Speed")
@@ -161,7 +167,7 @@ class SpeedChart(BarChart):
             [time_text(speed.float32_seconds), verdict],
             ["unused", "dequantized"],
         )
-        self.set_note(self.tr("measured on this computer: element-wise addition"))
+        self.set_note("")
 
     def tables(self) -> dict[str, Table]:
         if self.speed is None:

@@ -20,8 +20,8 @@ class TransferChart(Chart):
 
     name: ClassVar[str] = "transfer"
 
-    def __init__(self, cursor: LinkedCursor) -> None:
-        super().__init__(cursor)
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link)
         self._identity = pg.InfiniteLine(angle=45)
         self._curve = pg.PlotCurveItem()
         self._mark = pg.ScatterPlotItem(size=9, pxMode=True)
@@ -124,4 +124,4 @@ class TransferChart(Chart):
                 x=number(float(x)), code=f"{round(code + zero_point)}".replace("-", "−"), x_hat=number(x_hat)
             )
         )
-        self.cursor.moved.emit(self, float(x))
+        self.link.moved.emit(self, float(x))

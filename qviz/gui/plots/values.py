@@ -13,6 +13,9 @@ from qviz.core.envelope import EnvelopeView
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
 from qviz.gui.theme import Theme
 
+LEGEND_HEIGHT = 24
+"""Pixels above the data that the legend has for itself."""
+
 DOTS_BELOW = 160
 """With fewer elements in sight each one gets a dot."""
 
@@ -23,8 +26,8 @@ class ValuesChart(Chart):
     name: ClassVar[str] = "values"
     element_clicked = Signal(int)
 
-    def __init__(self, cursor: LinkedCursor) -> None:
-        super().__init__(cursor, wheel_axis=0)
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link, wheel_axis=0)
         self._original = pg.PlotCurveItem(connect="finite")
         self._original_steps = step_curve(connect="finite")
         self._low = step_curve(connect="finite")
@@ -75,7 +78,10 @@ class ValuesChart(Chart):
         tensor = self.analysis.tensor
         low, high = tensor.minimum, tensor.maximum
         margin = (high - low) * 0.05 or max(abs(high), 1.0) * 0.05
-        self.view.setRange(xRange=(-0.5, tensor.elements - 0.5), yRange=(low - margin, high + margin * 2.5), padding=0)
+        legend = (high - low + margin) * LEGEND_HEIGHT / max(self.view.height(), 100)
+        self.view.setRange(
+            xRange=(-0.5, tensor.elements - 0.5), yRange=(low - margin, high + margin + legend), padding=0
+        )
 
     def point_to(self, index: int | None) -> None:
         """Mark one element; follow it when it is out of sight."""
@@ -99,7 +105,11 @@ class ValuesChart(Chart):
             return {}
         original, dequantized = self._shown
         if original.is_samples:
-            columns = {"index": original.start[:-1], "original": original.low, "dequantized": dequantized.low}
+            columns: dict[str, np.ndarray[Any, Any]] = {
+                "index": original.start[:-1],
+                "original": original.low,
+                "dequantized": dequantized.low,
+            }
         else:
             columns = {
                 "first_index": original.start[:-1],
@@ -170,7 +180,7 @@ class ValuesChart(Chart):
             text = self.tr("index {index}   x {x}   x̂ {x_hat}   error {error}").format(
                 index=f"{index:,}", x=number(x), x_hat=number(x_hat), error=number(x_hat - x)
             )
-            self.cursor.moved.emit(self, x)
+            self.link.moved.emit(self, x)
         else:
             bucket = min(max(int(np.searchsorted(original.start, index, "right")) - 1, 0), original.low.size - 1)
             text = self.tr("index {first}…{last}   x {low}…{high}   x̂ {low_hat}…{high_hat}").format(
@@ -181,7 +191,7 @@ class ValuesChart(Chart):
                 low_hat=number(float(dequantized.low[bucket])),
                 high_hat=number(float(dequantized.high[bucket])),
             )
-            self.cursor.moved.emit(self, point.y())
+            self.link.moved.emit(self, point.y())
         self.read_out.emit(text)
 
     @Slot(object)

@@ -1,0 +1,220 @@
+"""What can be done from the command line? Qt is reached only inside the commands that draw."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qviz import __version__
+from qviz.core.analysis import Analysis, analyze
+from qviz.core.conventions import CONVENTIONS
+from qviz.core.granularity import GRANULARITIES, Granularity, PerAxis, PerTensor
+from qviz.core.number_formats import NUMBER_FORMATS, IntFormat
+from qviz.core.problems import Problem
+from qviz.core.ranges import RANGE_RULES, Manual, MinMax, Percentile, RangeRule
+from qviz.core.scheme import Scheme
+from qviz.core.tensor import Tensor
+from qviz.files.readers import TensorEntry, list_tensors
+from qviz.files.results import read_scheme, save_quantized
+
+EXIT_BAD_INPUT = 2
+EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
+
+
+class WindowByDefault(click.Group):
+    """``qviz FILE…`` is ``qviz open FILE…``; the word is needed only for a file named like a command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "--version")):
+            args = ["open", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=WindowByDefault, context_settings={"help_option_names": ["--help"]})
+@click.version_option(__version__, prog_name="qviz")
+def cli() -> None:
+    """See, exactly and live, what quantization does to a tensor.
+
+    qviz [FILE]... opens the window; the commands below need none.
+    """
+
+
+@cli.command("open")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def open_window(files: tuple[Path, ...]) -> None:
+    """Open the window, with FILES or folders in it."""
+    from qviz.gui import display
+
+    if missing := display.missing_display():
+        _leave(missing, display.EXIT_NO_DISPLAY)
+    try:
+        from qviz.app import run
+    except ImportError as error:
+        _leave(display.missing_library(error), display.EXIT_NO_DISPLAY)
+    sys.exit(run(files))
+
+
+def scheme_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that make a scheme, on every command that needs one."""
+    options = [
+        click.option("--scheme", "scheme_file", type=click.Path(path_type=Path), help="A scheme saved as JSON."),
+        click.option("--number-format", type=click.Choice(list(NUMBER_FORMATS)), default="int", show_default=True),
+        click.option("--bits", type=int, default=8, show_default=True, help="2 to 16."),
+        click.option("--signed/--unsigned", default=True, show_default=True),
+        click.option("--symmetric/--asymmetric", default=True, show_default=True),
+        click.option("--convention", type=click.Choice(list(CONVENTIONS)), default="onnxruntime", show_default=True),
+        click.option("--per", type=click.Choice(list(GRANULARITIES)), default="tensor", show_default=True),
+        click.option("--axis", type=int, default=0, show_default=True, help="With --per axis."),
+        click.option(
+            "--range", "range_rule", type=click.Choice(list(RANGE_RULES)), default="minmax", show_default=True
+        ),
+        click.option("--percentile", type=float, default=99.9, show_default=True, help="With --range percentile."),
+        click.option("--low", type=float, help="With --range manual."),
+        click.option("--high", type=float, help="With --range manual."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def tensor_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The file, and which of its tensors."""
+    command = click.option("--tensor", "tensor_name", help="Its name, where the file holds several.")(command)
+    return click.argument("file", type=click.Path(path_type=Path))(command)
+
+
+@cli.command("analyze")
+@tensor_options
+@scheme_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **options: Any) -> None:
+    """Print what a scheme does to the tensor in FILE."""
+    result = _analyze(file, tensor_name, options)
+    if as_json:
+        click.echo(json.dumps(result.to_dict()))
+        return
+    for key, value in result.to_dict().items():
+        many = isinstance(value, list) and len(value) > 8
+        text = f"{len(value)} values, {min(value):.6g} to {max(value):.6g}" if many else value
+        click.echo(f"{key:<18}{text}")
+
+
+@cli.command("quantize")
+@tensor_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .npz to write.")
+@scheme_options
+def quantize_command(file: Path, tensor_name: str | None, output: Path, **options: Any) -> None:
+    """Write codes, scale, zero_point and dequantized values of the tensor in FILE."""
+    result = _analyze(file, tensor_name, options)
+    save_quantized(output, result)
+    s = result.storage
+    click.echo(f"{output}: {s.elements} codes, {s.quantized_bytes} bytes when packed, {100 * s.ratio:.4g} % of float32")
+
+
+@cli.command("render")
+@tensor_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write into.")
+@click.option("--format", "formats", type=click.Choice(EXPORT_FORMATS), multiple=True, help="Several are fine; png.")
+@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
+@click.option("--scale", type=click.FloatRange(0.5, 8), default=2.0, show_default=True, help="PNG pixels a point.")
+@scheme_options
+def render_command(
+    file: Path,
+    tensor_name: str | None,
+    output: Path,
+    formats: tuple[str, ...],
+    theme: str,
+    scale: float,
+    **options: Any,
+) -> None:
+    """Draw every chart of the tensor in FILE into a folder; needs no display."""
+    from qviz.gui import display
+
+    result = _analyze(file, tensor_name, options)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"{output} cannot be made a folder ({error.strerror}): choose another one.") from None
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    try:
+        from qviz.app import make_application
+        from qviz.gui.rendering import render_charts
+    except ImportError as error:
+        _leave(display.missing_library(error), display.EXIT_NO_DISPLAY)
+    application = make_application()
+    for path in render_charts(application, result, output, formats or ("png",), theme_name=theme, scale=scale):
+        click.echo(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a problem is one line on stderr and exit code 2."""
+    try:
+        code = cli.main(args=arguments, prog_name="qviz", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.UsageError as error:
+        hint = f" Try: {error.ctx.command_path} --help" if error.ctx else ""
+        _leave(error.format_message() + hint, EXIT_BAD_INPUT)
+    except click.Abort:
+        sys.exit(130)
+    except Problem as problem:
+        _leave(" ".join(str(problem).split()), EXIT_BAD_INPUT)
+    except MemoryError:
+        _leave("there is not enough memory for this tensor: close other programs and try again.", EXIT_BAD_INPUT)
+    except BrokenPipeError:
+        # The reader of our output has left; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _leave(message: str, code: int) -> Any:
+    click.echo(f"qviz: {message}", err=True)
+    sys.exit(code)
+
+
+def _analyze(file: Path, tensor_name: str | None, options: dict[str, Any]) -> Analysis:
+    scheme = _scheme(options)
+    entry = _entry(file, tensor_name)
+    return analyze(Tensor(entry.load(), entry.name), scheme)
+
+
+def _entry(file: Path, name: str | None) -> TensorEntry:
+    entries = list_tensors(file)
+    chosen = [entry for entry in entries if name is None or name in (entry.key, entry.name)]
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(entry.key or entry.name for entry in entries[:12]) + (", …" if len(entries) > 12 else "")
+    if name is not None:
+        raise Problem(f"{file.name} has no tensor “{name}”: choose one of {names}.")
+    raise Problem(f"{file.name} holds {len(entries)} tensors: choose one with --tensor: {names}.")
+
+
+def _scheme(options: dict[str, Any]) -> Scheme:
+    if options["scheme_file"] is not None:
+        return read_scheme(options["scheme_file"])
+    return Scheme(
+        number_format=IntFormat(options["bits"], options["signed"]),
+        symmetric=options["symmetric"],
+        granularity=_granularity(options),
+        range_rule=_range_rule(options),
+        convention=options["convention"],
+    )
+
+
+def _granularity(options: dict[str, Any]) -> Granularity:
+    return PerAxis(options["axis"]) if options["per"] == PerAxis.kind else PerTensor()
+
+
+def _range_rule(options: dict[str, Any]) -> RangeRule:
+    if options["range_rule"] == Percentile.kind:
+        return Percentile(options["percentile"])
+    if options["range_rule"] == Manual.kind:
+        if options["low"] is None or options["high"] is None:
+            raise Problem("A range by hand needs both ends: give --low and --high.")
+        return Manual(options["low"], options["high"])
+    return MinMax()

@@ -1,0 +1,56 @@
+"""How are charts drawn into files without a window?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtWidgets import QApplication
+
+from qviz.core.analysis import Analysis
+from qviz.core.speed import measure_addition
+from qviz.gui import theme
+from qviz.gui.plots import CHARTS
+from qviz.gui.plots.base import LinkedCursor
+from qviz.gui.plots.export import export_chart
+from qviz.gui.plots.gains import SpeedChart
+
+WIDTH, HEIGHT, LOW = 880, 520, 240
+
+
+def render_charts(
+    app: QApplication,
+    analysis: Analysis,
+    folder: Path,
+    formats: Sequence[str],
+    *,
+    theme_name: str = "light",
+    scale: float = 2.0,
+) -> list[Path]:
+    """Write every chart that has something to show into ``folder``; returns the files.
+
+    Raises
+    ------
+    Problem
+        When a file cannot be written.
+    """
+    chosen = theme.load_theme(theme_name)
+    theme.apply(app, chosen)
+    cursor = LinkedCursor()
+    written: list[Path] = []
+    for kind in CHARTS:
+        chart = kind(cursor)
+        bars = chart.name in ("memory", "speed")
+        chart.resize(WIDTH, LOW if bars else HEIGHT)
+        chart.apply_theme(chosen)
+        chart.show()  # Qt lays out what is shown only; offscreen, nobody sees it
+        chart.present(analysis)
+        if isinstance(chart, SpeedChart):
+            dtype = analysis.scheme.number_format.dtype
+            chart.show_speed(measure_addition(analysis.tensor.elements, dtype))
+        app.processEvents()
+        if chart.tables():
+            for ending in formats:
+                written += export_chart(chart, folder / f"{chart.name}.{ending}", scale=scale)
+        chart.close()
+    return written
