@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,6 +157,9 @@ def run(paths: Sequence[Path] = ()) -> int:
     qviz = App(Settings())
     qviz.crashes.install()
     QTimer.singleShot(0, lambda: qviz.start(paths))
+    # What lives as long as the window need not be looked at by every garbage collection: each
+    # look would hold up a frame.
+    gc.freeze()
     try:
         return application.exec()
     finally:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QScrollArea, QToolButton, QWidget
 
 from qviz.gui.theme import Theme, icon
-from qviz.gui.widgets import named_label
+from qviz.gui.widgets import Line, named_label
 
 
 class DockTitle(QWidget):
@@ -19,17 +19,15 @@ class DockTitle(QWidget):
         self.setObjectName("dockTitle")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.name = named_label(dock.windowTitle(), "dockName")
-        self.note = named_label("", "caption")
-        self.readout = named_label("", "readout")
-        self.readout.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        for label in (self.note, self.readout):
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.note = Line("caption")
+        self.readout = Line("readout", Qt.AlignmentFlag.AlignRight)
+        self.readout.hide()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 4, 4, 4)
         layout.setSpacing(6)
         layout.addWidget(self.name)
         layout.addWidget(self.note, 1)
-        layout.addWidget(self.readout, 0)
+        layout.addWidget(self.readout, 1)
         self._layout = layout
         self.close_button = self.add_button(self.tr("Close {name}").format(name=dock.windowTitle()))
         self.close_button.clicked.connect(dock.close)
@@ -65,9 +63,8 @@ class DockTitle(QWidget):
     def set_readout(self, text: str) -> None:
         """What is under the pointer."""
         self.readout.setText(text)
-        stretch = 1 if text else 0
         self.note.setVisible(not text)
-        self._layout.setStretchFactor(self.readout, stretch)
+        self.readout.setVisible(bool(text))
 
     def apply_theme(self, theme: Theme) -> None:
         for button, name in self._icons:

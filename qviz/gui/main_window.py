@@ -23,7 +23,7 @@ from qviz.gui.pages.tensor_page import TensorPage
 from qviz.gui.plots.base import Chart
 from qviz.gui.plots.export import FORMATS, copy_chart, export_chart
 from qviz.gui.theme import Theme
-from qviz.gui.widgets import named_label
+from qviz.gui.widgets import Line, named_label
 from qviz.session.analyst import Frame
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
@@ -76,7 +76,8 @@ class MainWindow(QMainWindow):
         self.about_tensor = named_label("", "caption")
         self.exactness = named_label("", "caption")
         self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
-        self.timing = named_label("", "caption")
+        self.timing = Line("caption", Qt.AlignmentFlag.AlignRight)
+        self.timing.reserve(self.tr("updated in {ms} ms").format(ms="8,888.8"))
         self.activity = Activity()
         bar = self.statusBar()
         bar.setSizeGripEnabled(False)

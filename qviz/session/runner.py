@@ -7,9 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThreadPool, Signal, Slot
 
 from qviz.core.cancel import Cancelled, IsCancelled, Progress
+
+AFTER_PAINTING = -1000
+"""An event of this priority comes when every update of the screen that is due has been done."""
+
+_RESTED = QEvent.Type(QEvent.registerEventType())
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +30,9 @@ class LatestRunner(QObject):
 
     Signals arrive in the thread that the runner lives in. A request ends with exactly one of
     ``finished``, ``failed`` and ``cancelled``; one that was replaced while waiting with none.
+
+    The next one starts when the window has painted the answer: two threads of Python at once make
+    painting three times as slow.
     """
 
     started = Signal(object)
@@ -44,18 +52,19 @@ class LatestRunner(QObject):
         self._waiting: Request | None = None
         self._stop = threading.Event()
         self._closed = False
+        self._resting = False
         self._ended.connect(self._on_ended)
         self._advanced.connect(self._on_advanced)
 
     @property
     def busy(self) -> bool:
-        return self._running is not None
+        return self._running is not None or self._waiting is not None
 
     def submit(self, request: Request, *, urgent: bool = False) -> None:
         """Run it next; an urgent one also cancels what runs now."""
         if self._closed:
             return
-        if self._running is None:
+        if self._running is None and not self._resting:
             self._start(request)
             return
         self._waiting = request
@@ -99,12 +108,20 @@ class LatestRunner(QObject):
         self._running = None
         if self._closed:
             return
-        following, self._waiting = self._waiting, None
-        if following is not None:
-            self._start(following)
+        self._resting = True
+        QCoreApplication.postEvent(self, QEvent(_RESTED), AFTER_PAINTING)
         if error is None:
             self.finished.emit(request, answer)
         elif isinstance(error, Cancelled):
             self.cancelled.emit(request)
         else:
             self.failed.emit(request, error)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() != _RESTED:
+            return super().event(event)
+        self._resting = False
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not self._closed:
+            self._start(waiting)
+        return True

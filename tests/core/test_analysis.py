@@ -40,9 +40,9 @@ INT8, UINT8, INT4 = IntFormat(8, True), IntFormat(8, False), IntFormat(4, True)
 SHAPES = [
     (7,),
     (4, 5, 6),
-    (3, 4, BLOCK // 2 + 9),  # a group's run is longer than a block when the axis is 0
+    (2, 3, BLOCK // 2 + 9),  # a group's run is longer than a block when the axis is 0
     (2, BLOCK + 5, 1),
-    (3, 2, BLOCK + 3),  # a run is longer than a block: it is cut
+    (2, 2, BLOCK + 3),  # a run is longer than a block: it is cut
     (900, 3, 50),  # several runs a block
 ]
 SCHEMES = {

@@ -84,7 +84,7 @@ class TensorPage(QMainWindow):
             "generator": Dock("generator", self.tr("Generator"), self.generator, scrolls=True),
             "scheme": Dock("scheme", self.tr("Scheme"), self.scheme, scrolls=True),
             "metrics": Dock("metrics", self.tr("Metrics"), self.metrics, scrolls=True),
-            "formula": Dock("formula", self.tr("Formula"), self.formula, scrolls=True),
+            "formula": Dock("formula", self.tr("Formula"), self.formula),
             "table": Dock("table", self.tr("Elements"), self.table),
         }
         for chart in self.charts:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from html import escape
 
 import numpy as np
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QTextBrowser, QWidget
 
 from qviz.core.affine import walk
 from qviz.core.analysis import Analysis
 from qviz.gui.theme import Theme
-from qviz.gui.widgets import column, named_label
+from qviz.gui.widgets import column
 
 
 class FormulaPanel(QWidget):
@@ -20,13 +19,13 @@ class FormulaPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("panel")
-        layout = column(self)
-        self._text = named_label("", "formula", wrap=True)
-        self._text.setTextFormat(Qt.TextFormat.RichText)
-        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        layout = column(self, margin=4)
+        # Not a label: a label's new height would lay out the whole page again at every frame.
+        self._text = QTextBrowser()
+        self._text.setObjectName("formula")
+        self._text.setFrameShape(QTextBrowser.Shape.NoFrame)
         self._text.setAccessibleName(self.tr("Formulas with numbers"))
         layout.addWidget(self._text)
-        layout.addStretch(1)
         self._analysis: Analysis | None = None
         self._selected: int | None = None
         self._theme: Theme | None = None
@@ -57,7 +56,7 @@ class FormulaPanel(QWidget):
                 f'<div style="margin-top:6px"><span style="color:{muted}">{escape(rule)}</span>'
                 f"<br>{escape(numbers)}</div>"
             )
-        self._text.setText("".join(html))
+        self._text.setHtml("".join(html))
 
     def _element(self, analysis: Analysis) -> int:
         """The element in the example: the chosen one, else the first that is a number."""

