@@ -46,8 +46,9 @@ class App(QObject):
         self.page = TensorPage(self.session)
         self.window = MainWindow(self.session, settings, self.page)
         self.crashes = CrashReporter(self)
-        self.crash_dialog = CrashDialog(self.window)
+        self.crash_dialog: CrashDialog | None = None
         self._wire()
+        # Dressed when they are all there: a style sheet makes every widget slower to build.
         self.set_theme(settings.get("theme"))
         self.window.restore()
 
@@ -84,7 +85,7 @@ class App(QObject):
         library.advanced.connect(window.activity.advance)
         library.ended.connect(window.activity.end)
         window.activity.cancel_requested.connect(library.cancel)
-        self.crashes.crashed.connect(self.crash_dialog.show_report)
+        self.crashes.crashed.connect(self._on_crash)
 
         # theme and end
         window.theme_requested.connect(self.set_theme)
@@ -92,12 +93,21 @@ class App(QObject):
         window.closing.connect(self.close)
 
     def start(self, paths: Sequence[Path] = ()) -> None:
-        """Show the window at once; what it opens on follows."""
+        """Show the window at once; what it opens on follows when that is painted."""
         self.window.show()
+        QTimer.singleShot(0, lambda: self._open_first(list(paths)))
+
+    def _open_first(self, paths: list[Path]) -> None:
         if paths:
-            self.library.open(list(paths))
-        if not paths:
+            self.library.open(paths)
+        else:
             self.library.generate(FIRST_SPEC)
+
+    @Slot(str)
+    def _on_crash(self, report: str) -> None:
+        if self.crash_dialog is None:
+            self.crash_dialog = CrashDialog(self.window)
+        self.crash_dialog.show_report(report)
 
     @Slot(str)
     def set_theme(self, choice: str) -> None:
@@ -160,6 +170,7 @@ def run(paths: Sequence[Path] = ()) -> int:
     # What lives as long as the window need not be looked at by every garbage collection: each
     # look would hold up a frame.
     gc.freeze()
+    gc.enable()
     try:
         return application.exec()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -49,6 +50,7 @@ def cli() -> None:
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 def open_window(files: tuple[Path, ...]) -> None:
     """Open the window, with FILES or folders in it."""
+    gc.disable()  # nothing made while starting is garbage; `run` turns it on again
     from qviz.gui import display
 
     if missing := display.missing_display():

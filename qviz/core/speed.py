@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +65,7 @@ def measure_addition(
             check(cancelled)
             seconds[which].append(_time(total, step, repeats[which]) / repeats[which])
         progress((run + 1) / RUNS)
-    medians = [statistics.median(s) * (elements / size) for s in seconds]
+    medians = [float(np.median(s)) * (elements / size) for s in seconds]
     return Speed(elements, str(code_dtype), *medians)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,7 +38,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         target = Path(os.path.realpath(path))
         _check_target(path, target)
         # Not tempfile: its files are for the owner's eyes only, and would stay so.
-        temporary = target.with_name(f".qviz-{secrets.token_hex(8)}{target.suffix}")
+        temporary = target.with_name(f".qviz-{os.urandom(8).hex()}{target.suffix}")
         try:
             temporary.touch(exist_ok=False)
             yield temporary

@@ -13,15 +13,12 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMe
 from qviz import __version__
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
-from qviz.core.snippet import python_snippet
 from qviz.files.readers import SUFFIXES
-from qviz.files.results import read_scheme, save_metrics, save_scheme
 from qviz.gui.actions import build_menus
 from qviz.gui.banner import Activity, Banner
 from qviz.gui.drop import DropOverlay
 from qviz.gui.pages.tensor_page import TensorPage
-from qviz.gui.plots.base import Chart
-from qviz.gui.plots.export import FORMATS, copy_chart, export_chart
+from qviz.gui.plots.base import EXPORT_FORMATS, Chart
 from qviz.gui.theme import Theme
 from qviz.gui.widgets import Line, named_label
 from qviz.session.analyst import Frame
@@ -214,16 +211,22 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def save_metrics(self) -> None:
+        from qviz.files.results import save_metrics
+
         if path := self._ask_path(self.tr("Save metrics"), "metrics", {"JSON": "json", "CSV": "csv"}):
             self._try(lambda: save_metrics(path, self._frame.shown), path.name)
 
     @Slot()
     def save_scheme(self) -> None:
+        from qviz.files.results import save_scheme
+
         if path := self._ask_path(self.tr("Save scheme"), "scheme", {"JSON": "json"}):
             self._try(lambda: save_scheme(path, self._session.scheme), path.name)
 
     @Slot()
     def load_scheme(self) -> None:
+        from qviz.files.results import read_scheme
+
         text, _ = QFileDialog.getOpenFileName(
             self, self.tr("Load scheme"), self._settings.get("last_folder"), self.tr("Schemes (*.json)")
         )
@@ -241,22 +244,28 @@ class MainWindow(QMainWindow):
 
     def export_all_to(self, folder: Path) -> list[Path]:
         """Every chart that has something to show, in every format."""
+        from qviz.gui.plots.export import export_chart
+
         scale = self._settings.get("png_scale")
         charts = [chart for chart in self.page.charts if chart.tables()]
         return [
             path
             for chart in charts
-            for ending in FORMATS
+            for ending in EXPORT_FORMATS
             for path in export_chart(chart, folder / f"{chart.name}.{ending}", scale=scale)
         ]
 
     @Slot(object, str)
     def _export_chart(self, chart: Chart, ending: str) -> None:
+        from qviz.gui.plots.export import export_chart
+
         if path := self._ask_path(chart.title(), chart.name, {ending.upper(): ending}):
             self._try(lambda: export_chart(chart, path, scale=self._settings.get("png_scale")), path.name)
 
     @Slot(object)
     def _copy_chart(self, chart: Chart) -> None:
+        from qviz.gui.plots.export import copy_chart
+
         copy_chart(chart)
         self.banner.notice(self.tr("“{name}” is in the clipboard as a picture.").format(name=chart.title()))
 
@@ -313,6 +322,8 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def copy_snippet(self) -> None:
+        from qviz.core.snippet import python_snippet
+
         QApplication.clipboard().setText(python_snippet(self._frame.shown.qparams))
         self.banner.notice(self.tr("A Python script that gives the same codes is in the clipboard."))
 

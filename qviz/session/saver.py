@@ -11,7 +11,6 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qviz.core.analysis import Analysis
 from qviz.core.problems import Problem
 from qviz.core.tensor import Tensor
-from qviz.files.results import save_quantized, save_tensor
 from qviz.session.runner import LatestRunner, Request
 
 
@@ -31,11 +30,15 @@ class Saver(QObject):
     @Slot(object, object)
     def save_quantized(self, path: Path, analysis: Analysis) -> None:
         """Codes, scales and dequantized values as ``.npz``."""
+        from qviz.files.results import save_quantized
+
         self._add(path, lambda: save_quantized(path, analysis))
 
     @Slot(object, object)
     def save_tensor(self, path: Path, tensor: Tensor) -> None:
         """The values as ``.npy``."""
+        from qviz.files.results import save_tensor
+
         self._add(path, lambda: save_tensor(path, tensor.values.reshape(tensor.shape)))
 
     def close(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QPoint, Qt, Signal, Slot
-from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QTabWidget, QWidget
+from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QTabWidget
 
 from qviz.core.granularity import PerAxis
 from qviz.core.ranges import Manual
@@ -27,8 +27,7 @@ from qviz.gui.plots import (
     TransferChart,
     ValuesChart,
 )
-from qviz.gui.plots.base import Chart, CountChart, LinkedCursor
-from qviz.gui.plots.export import FORMATS
+from qviz.gui.plots.base import EXPORT_FORMATS, Chart, CountChart, LinkedCursor
 from qviz.gui.theme import Theme
 from qviz.session.analyst import Frame
 from qviz.session.state import Session, State
@@ -104,25 +103,11 @@ class TensorPage(QMainWindow):
         dock.title.set_note(chart.note)
         chart.note_changed.connect(dock.title.set_note)
         chart.read_out.connect(dock.title.set_readout)
-        menu = QMenu(chart)
-        for ending in FORMATS:
-            action = QAction(self.tr("Export as {format}…").format(format=ending.upper()), menu)
-            action.setData((chart, ending))
-            action.triggered.connect(self._on_export_action)
-            menu.addAction(action)
-        copy = QAction(self.tr("Copy picture"), menu)
-        copy.setData((chart, ""))
-        copy.triggered.connect(self._on_export_action)
-        menu.addAction(copy)
-        menu.addSeparator()
-        reset = menu.addAction(self.tr("Reset zoom (double click)"))
-        reset.triggered.connect(chart.reset_view)
         button = dock.title.add_tool("export", self.tr("Export {name}").format(name=chart.title()))
-        button.setMenu(menu)
-        button.setPopupMode(button.ToolButtonPopupMode.InstantPopup)
+        button.setProperty("chart", chart)
+        button.clicked.connect(self._on_export_button)
         chart.canvas.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         chart.canvas.customContextMenuRequested.connect(self._on_context_menu)
-        chart.setProperty("menu", menu)
 
     def _arrange(self) -> None:
         self.setDockNestingEnabled(True)
@@ -306,21 +291,27 @@ class TensorPage(QMainWindow):
 
     # -- away
 
+    def chart_menu(self, chart: Chart) -> QMenu:
+        """What can be done with one chart; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for ending in EXPORT_FORMATS:
+            action = menu.addAction(self.tr("Export as {format}…").format(format=ending.upper()))
+            action.triggered.connect(partial(self.export_requested.emit, chart, ending))
+        menu.addAction(self.tr("Copy picture")).triggered.connect(partial(self.copy_requested.emit, chart))
+        menu.addSeparator()
+        menu.addAction(self.tr("Reset zoom (double click)")).triggered.connect(chart.reset_view)
+        return menu
+
     @Slot()
-    def _on_export_action(self) -> None:
-        action = self.sender()
-        assert isinstance(action, QAction)
-        chart, ending = action.data()
-        if ending:
-            self.export_requested.emit(chart, ending)
-        else:
-            self.copy_requested.emit(chart)
+    def _on_export_button(self) -> None:
+        button: Any = self.sender()
+        self.chart_menu(button.property("chart")).popup(button.mapToGlobal(QPoint(0, button.height())))
 
     @Slot(QPoint)
     def _on_context_menu(self, position: QPoint) -> None:
         canvas: Any = self.sender()
-        chart: QWidget = canvas.parentWidget()
-        chart.property("menu").popup(canvas.mapToGlobal(position))
+        self.chart_menu(canvas.parentWidget()).popup(canvas.mapToGlobal(position))
 
     @Slot()
     def _copy_metrics(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
@@ -116,6 +114,10 @@ class FormulaPanel(QWidget):
 
 def _number(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
+
+
+def escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _bracket(text: str) -> str:

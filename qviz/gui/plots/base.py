@@ -15,6 +15,9 @@ from PySide6.QtWidgets import QGraphicsItem, QVBoxLayout, QWidget
 from qviz.core.analysis import Analysis
 from qviz.gui.theme import Theme
 
+EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
+"""How a chart can leave the window; export.py has a writer for each."""
+
 HALF = math.log10(0.5)
 """Where the floor of a logarithmic count axis lies: a single element still stands out."""
 
@@ -175,10 +178,8 @@ class Chart(QWidget):
         for side in ("left", "bottom"):
             axis = self.plot.getAxis(side)
             axis.setPen(pen(theme, "grid"))
-            axis.setTextPen(theme.chart["axis"])
             axis.setStyle(tickFont=font, tickLength=-4)
-            axis.labelStyle = {"color": theme.chart["axis"], "font-size": "11px"}
-            axis.setLabel(axis.labelText, units=None, **axis.labelStyle)
+            axis.setTextPen(theme.chart["axis"])
         if self._pointer is not None:
             self._pointer.setPen(pen(theme, "pointer", style=Qt.PenStyle.DotLine))
         self.restyle(theme)

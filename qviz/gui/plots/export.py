@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication
 from qviz.core.problems import Problem
 from qviz.files.atomic import atomic_write
 from qviz.files.results import save_table
-from qviz.gui.plots.base import Chart
+from qviz.gui.plots.base import EXPORT_FORMATS, Chart
 
 DOTS_PER_METER_AT_SCALE_1 = 96 / 0.0254
 
@@ -38,9 +38,9 @@ def export_chart(chart: Chart, path: Path, *, scale: float = 2.0) -> list[Path]:
         For another ending, a chart without data, or a file that cannot be written.
     """
     try:
-        write = FORMATS[path.suffix.lower().removeprefix(".")]
+        write = WRITERS[path.suffix.lower().removeprefix(".")]
     except KeyError:
-        raise Problem(f"{path.name} cannot be written: end the name in one of .{', .'.join(FORMATS)}.") from None
+        raise Problem(f"{path.name} cannot be written: end the name in one of .{', .'.join(WRITERS)}.") from None
     if not chart.tables():
         raise Problem(f"The chart “{chart.title()}” is empty: there is nothing to export yet.")
     return write(chart, path, scale)
@@ -108,13 +108,10 @@ def _csv(chart: Chart, path: Path, scale: float) -> list[Path]:
     return written
 
 
-FORMATS: dict[str, Callable[[Chart, Path, float], list[Path]]] = {
-    "png": _png,
-    "svg": _svg,
-    "pdf": _pdf,
-    "csv": _csv,
-}
-"""Every format a chart can be written in; a new one is a function and a row."""
+WRITERS: dict[str, Callable[[Chart, Path, float], list[Path]]] = dict(
+    zip(EXPORT_FORMATS, (_png, _svg, _pdf, _csv), strict=True)
+)
+"""A writer for every export format; a new one is a function and a row."""
 
 
 def _paint(chart: Chart, exporter: ImageExporter, source: QRectF, device: QImage | QPdfWriter) -> None:
