@@ -65,6 +65,8 @@ class App(QObject):
 
         # answers → page
         self.analyst.answered.connect(window.present)
+        self.meter.forgotten.connect(page.speed.forget)
+        self.meter.cancelled.connect(page.speed.forget)
         self.meter.advanced.connect(page.speed.show_progress)
         self.meter.measured.connect(page.show_speed)
         window.measure_requested.connect(self.meter.measure_again)

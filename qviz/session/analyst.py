@@ -105,9 +105,16 @@ def _frame(
 
 
 class SpeedMeter(QObject):
-    """Measures additions once for each size and type, when the window is at rest."""
+    """Measures additions once for each size and type, when the window is at rest.
 
-    began = Signal()
+    Signals
+    -------
+    forgotten()
+        What was shown is of another size or type, and this one is not measured yet.
+    advanced(float), measured(Speed), cancelled()
+    """
+
+    forgotten = Signal()
     advanced = Signal(float)
     measured = Signal(object)
     cancelled = Signal()
@@ -140,7 +147,6 @@ class SpeedMeter(QObject):
         if key is None:
             return
         dtype = self._session.scheme.number_format.dtype
-        self.began.emit()
         self._runner.submit(Request(key, partial(measure_addition, key[0], dtype)), urgent=True)
 
     @Slot()
@@ -173,6 +179,7 @@ class SpeedMeter(QObject):
             self._timer.stop()
             self.measured.emit(self._known[key])
         elif key is not None:
+            self.forgotten.emit()
             self._timer.start()
 
     @Slot(object, float)

@@ -14,7 +14,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
 from qviz.core.granularity import PerAxis, PerTensor
+from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
+from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
 from qviz.files.readers import TensorEntry, expand, list_tensors
 from qviz.session.runner import LatestRunner, Request
@@ -22,6 +24,8 @@ from qviz.session.state import Item, Session
 
 KEPT = 3
 """Tensors that stay in memory after another one is shown, the last used ones."""
+
+ARTICLE_SCHEME = Scheme(IntFormat(8, signed=False), symmetric=False, convention="textbook")
 
 FIRST_SPEC = GeneratorSpec("normal", (64, 512), 7)
 """What qviz opens on: large enough for every chart to be alive."""
@@ -97,11 +101,12 @@ class Library(QObject):
         self._loader.submit(Request(item, item.load))
 
     def open_article(self) -> None:
-        """The ten values of the worked example."""
+        """The ten values of the worked example, under the scheme it works with; undo brings yours back."""
         state = self._session.state
         item = next((i for i in state.items if i.origin == _ARTICLE_ORIGIN), None) or article_item()
         if item not in state.items:
             self._session.update(items=(*state.items, item))
+        self._session.update(scheme=ARTICLE_SCHEME)
         self.choose(item)
 
     @Slot(object)

@@ -154,7 +154,7 @@ class Session(QObject):
             selected = new.selected if new.tensor is old.tensor or new.selected != old.selected else None
             new = replace(new, channel=channel, selected=selected)
         elif new.channel != old.channel:
-            new = replace(new, selected=None)
+            new = replace(new, selected=new.selected if new.selected != old.selected else None)
         if new != old:
             self._state = new
             self.changed.emit(old, new)

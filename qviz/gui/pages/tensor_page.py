@@ -90,6 +90,7 @@ class TensorPage(QMainWindow):
             dock = Dock(chart.name, chart.title(), chart)
             self.docks[chart.name] = dock
             self._dress_chart(chart, dock)
+        self.formula.heading_changed.connect(self.docks["formula"].title.set_note)
         copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
         copy.clicked.connect(self._copy_metrics)
         self.docks["table"].title.add_widget(self.table.tools)
@@ -155,7 +156,7 @@ class TensorPage(QMainWindow):
             self._stack_formula(low)
         gains = [124, 130]
         rest = height - sum(gains)
-        parts = [rest] if low else [rest * 56 // 100, rest * 44 // 100]
+        parts = [rest] if low else [rest * 57 // 100, rest * 43 // 100]
         names = ["metrics", "memory", "speed"] if low else ["metrics", "formula", "memory", "speed"]
         self.resizeDocks([d[name] for name in names], [*parts, *gains], down)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
 from qviz.core.affine import walk
@@ -13,6 +14,8 @@ from qviz.gui.widgets import column
 
 class FormulaPanel(QWidget):
     """Scale, zero point, code and value: the rule, then the rule with numbers."""
+
+    heading_changed = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,10 +51,11 @@ class FormulaPanel(QWidget):
             return
         rows = self._rows(self._analysis)
         muted = self._theme.ui["muted"]
-        html = [f'<div style="color:{muted}">{escape(self._heading(self._analysis))}</div>']
+        self.heading_changed.emit(self._heading(self._analysis))
+        html = []
         for rule, numbers in rows:
             html.append(
-                f'<div style="margin-top:6px"><span style="color:{muted}">{escape(rule)}</span>'
+                f'<div style="margin-bottom:6px"><span style="color:{muted}">{escape(rule)}</span>'
                 f"<br>{escape(numbers)}</div>"
             )
         self._text.setHtml("".join(html))

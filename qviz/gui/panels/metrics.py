@@ -102,7 +102,7 @@ class MetricsPanel(QWidget):
         grid = QGridLayout()
         grid.setContentsMargins(0, 4, 0, 0)
         grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(3)
+        grid.setVerticalSpacing(2)
         grid.setColumnStretch(2, 1)
         self._values = []
         for row, metric in enumerate(METRICS):

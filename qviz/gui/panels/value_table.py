@@ -278,5 +278,5 @@ def _cell(value: Any) -> str:
     elif np.isnan(value):
         return "NaN"
     else:
-        text = f"{float(value):.6g}"
+        text = f"{float(value) + 0.0:.6g}"  # + 0 makes −0 plain 0
     return text.replace("-", "−")

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QObject, QPointF, Qt, Signal, Slot
-from PySide6.QtGui import QFont, QPen
+from PySide6.QtCore import QObject, QPointF, QRectF, Qt, Signal, Slot
+from PySide6.QtGui import QFont, QPainter, QPen
 from PySide6.QtWidgets import QGraphicsItem, QVBoxLayout, QWidget
 
 from qviz.core.analysis import Analysis
@@ -66,7 +66,7 @@ class CountAxis(pg.AxisItem):
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
         if not self.logarithmic:
-            return super().tickValues(minVal, maxVal, size)
+            return [level for level in super().tickValues(minVal, maxVal, size) if level[0] >= 1]  # whole elements
         every = max(1, math.ceil((maxVal - minVal) * 22 / max(size, 1)))
         powers = [float(v) for v in range(math.ceil(minVal), math.floor(maxVal) + 1) if v % every == 0]
         return [(1.0, powers)]
@@ -75,6 +75,16 @@ class CountAxis(pg.AxisItem):
         if self.logarithmic:
             return [short_count(10**v) for v in values]
         return [short_count(v) for v in values]
+
+
+class Swatch(pg.ItemSample):
+    """A colour of the legend; a click on it changes nothing."""
+
+    def paint(self, painter: QPainter, *_: Any) -> None:
+        painter.fillRect(QRectF(4, 8, 14, 5), self.item.opts["pen"].color())
+
+    def mouseClickEvent(self, ev: Any) -> None:
+        ev.ignore()
 
 
 class Chart(QWidget):
@@ -107,6 +117,7 @@ class Chart(QWidget):
             axis.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
             axis.setStyle(maxTickLevel=1)
         self.plot.getAxis("left").setWidth(58)
+        self.plot.getAxis("left").setTickDensity(0.7)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 8, 4)
         layout.addWidget(self.canvas)
@@ -117,6 +128,8 @@ class Chart(QWidget):
         self.canvas.scene().sigMouseMoved.connect(self._on_mouse_moved)
         link.moved.connect(self._on_cursor_moved)
         self._pointer: pg.InfiniteLine | None = None
+        self._legend: pg.LegendItem | None = None
+        self._legend_roles: dict[str, pg.PlotCurveItem] = {}
 
     # -- what a subclass says of itself
 
@@ -162,6 +175,16 @@ class Chart(QWidget):
             self.note = note
             self.note_changed.emit(note)
 
+    def add_legend(self, names: dict[str, str], *, middle: bool = False) -> None:
+        """Colour roles and their names, in one row at the top."""
+        self._legend = self.plot.addLegend(labelTextSize="11px", colCount=len(names), sampleType=Swatch)
+        side = 0.5 if middle else 1.0
+        self._legend.anchor((side, 0), (side, 0), offset=(0 if middle else -4, 0))
+        for role, name in names.items():
+            sample = pg.PlotCurveItem()
+            self._legend_roles[role] = sample
+            self._legend.addItem(sample, name)
+
     def add_pointer(self, angle: int = 90) -> None:
         """A line that follows the linked cursor."""
         self._pointer = pg.InfiniteLine(angle=angle)
@@ -182,6 +205,10 @@ class Chart(QWidget):
             axis.setTextPen(theme.chart["axis"])
         if self._pointer is not None:
             self._pointer.setPen(pen(theme, "pointer", style=Qt.PenStyle.DotLine))
+        if self._legend is not None:
+            for role, sample in self._legend_roles.items():
+                sample.setPen(pen(theme, role))
+            self._legend.setLabelTextColor(theme.chart["axis"])
         self.restyle(theme)
 
     def set_labels(self, bottom: str, left: str) -> None:

@@ -42,13 +42,14 @@ class DistributionChart(CountChart):
                 line.hide()
             self.plot.addItem(region, ignoreBounds=True)
         self._clip = [
-            pg.InfiniteLine(angle=90, movable=True, label="{value:.4g}", labelOpts={"position": 0.94}) for _ in range(2)
+            pg.InfiniteLine(angle=90, movable=True, label="{value:.4g}", labelOpts={"position": 0.84}) for _ in range(2)
         ]
         for line in self._clip:
             line.setZValue(10)
             line.sigDragged.connect(self._on_dragged)
             self.plot.addItem(line, ignoreBounds=True)
         self.add_pointer()
+        self.add_legend({"original": self.tr("original"), "dequantized": self.tr("levels")}, middle=True)
         self.set_labels(self.tr("Value"), self.tr("Elements in a bin"))
         self._tensor: object = None
         self._tables: dict[str, Table] = {}
@@ -120,7 +121,7 @@ class DistributionChart(CountChart):
         largest = float(heights.max(initial=self.floor))
         self._tables = {"": Table({"bin_low": edges[:-1], "bin_high": edges[1:], "elements": counts})}
         largest = max(largest, self._draw_levels(analysis, edges))
-        self.fit_counts(largest)
+        self.fit_counts(largest, headroom=0.18)
         low, high = (line.value() for line in self._clip)
         reach = 10 * abs(high - low) + float(edges[-1] - edges[0]) * 100
         self._beyond[0].setRegion((low - reach, low))

@@ -6,11 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.analysis import Analysis
 from qviz.gui.plots.base import CountChart, LinkedCursor, Table, number, pen
 from qviz.gui.theme import Theme
+
+OUTLINES_UP_TO = 200
+"""Bars narrower than a pixel are seen by their outlines alone; a thousand outlines cost a frame."""
 
 
 class ErrorChart(CountChart):
@@ -24,19 +27,16 @@ class ErrorChart(CountChart):
         self._clipping = pg.BarGraphItem(x0=[0], x1=[0], height=[0])
         for item in (self._rounding, self._clipping):
             self.plot.addItem(item, ignoreBounds=True)
-        self._bounds = [
-            pg.InfiniteLine(angle=90, label=text, labelOpts={"position": 0.8, "anchors": anchors})
-            for text, anchors in (("−S/2", [(0, 0.5), (0, 0.5)]), ("+S/2", [(1, 0.5), (1, 0.5)]))
-        ]
+        self._bounds = [pg.InfiniteLine(angle=90, label=text, labelOpts={"position": 0.8}) for text in ("−S/2", "+S/2")]
         for line in self._bounds:
             line.setZValue(10)
             self.plot.addItem(line, ignoreBounds=True)
         self.add_pointer()
-        self._legend = self.plot.addLegend(offset=(-6, 2), labelTextSize="11px", colCount=2)
-        self._legend.addItem(self._rounding, self.tr("rounding"))
-        self._legend.addItem(self._clipping, self.tr("clipping"))
+        self.add_legend({"rounding": self.tr("rounding"), "clipping": self.tr("clipping")})
         self.set_labels(self.tr("Error: dequantized − original"), self.tr("Elements in a bin"))
         self._range: tuple[float, float] = (0.0, 0.0)
+        self._outline = {self._rounding: pg.mkPen("g"), self._clipping: pg.mkPen("r")}
+        self.view.sigXRangeChanged.connect(self._place_labels)
 
     def title(self) -> str:
         return self.tr("Error histogram")
@@ -54,7 +54,13 @@ class ErrorChart(CountChart):
         for item, counts in ((self._rounding, histogram.rounding), (self._clipping, histogram.clipping)):
             full = counts > 0
             heights = self.heights(counts[full]) - self.floor
-            item.setOpts(x0=edges[:-1][full], x1=edges[1:][full], y0=np.full(heights.size, self.floor), height=heights)
+            item.setOpts(
+                x0=edges[:-1][full],
+                x1=edges[1:][full],
+                y0=np.full(heights.size, self.floor),
+                height=heights,
+                pen=self._outline[item] if heights.size <= OUTLINES_UP_TO else None,
+            )
         for line, side in zip(self._bounds, (-1, 1), strict=True):
             line.setValue(side * histogram.half_step)
         one = analysis.groups is None
@@ -64,6 +70,18 @@ class ErrorChart(CountChart):
             self._range = reach
             self.reset_view()
         self._fit(histogram.rounding + histogram.clipping)
+        self._place_labels()
+
+    @Slot()
+    def _place_labels(self, *_: object) -> None:
+        """Inside the bounds where there is room for both, else outside."""
+        if self.analysis is None:
+            return
+        left, right = self.view.viewRange()[0]
+        wide = 2 * self.analysis.error_histogram.half_step > 0.4 * (right - left)
+        for line, inside in zip(self._bounds, (0, 1), strict=True):
+            line.label.anchors = [(inside if wide else 1 - inside, 0.5)] * 2
+            line.label.updatePosition()
 
     def _fit(self, counts: np.ndarray) -> None:
         self.fit_counts(float(self.heights(counts).max(initial=self.floor)), headroom=0.2)
@@ -92,12 +110,12 @@ class ErrorChart(CountChart):
 
     def restyle(self, theme: Theme) -> None:
         for item, role in ((self._rounding, "rounding"), (self._clipping, "clipping")):
-            item.setOpts(pen=None, brush=theme.color(role, 215))
+            self._outline[item] = pen(theme, role)
+            item.setOpts(pen=self._outline[item], brush=theme.color(role, 215))
         for line in self._bounds:
             line.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
             line.label.setColor(theme.color("bound"))
             line.label.fill = pg.mkBrush(theme.color("background", 200))
-        self._legend.setLabelTextColor(theme.chart["axis"])
 
     def point_at(self, value: float | None) -> None:
         if value is None or self.analysis is None:

@@ -137,7 +137,9 @@ class SpeedChart(BarChart):
         axis.setStyle(showValues=False, tickLength=0)
         axis.setTicks([])
         axis.setHeight(36)
-        self.plot.setLabel("bottom", self.tr("measured on this computer:<br>element-wise addition"))
+        self.plot.setLabel(
+            "bottom", self.tr("measured on this computer:<br>element-wise addition"), **{"font-size": "11px"}
+        )
 
     def title(self) -> str:
         return self.tr("Speed")
@@ -150,6 +152,12 @@ class SpeedChart(BarChart):
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
+
+    def forget(self) -> None:
+        """What was measured was another size or type."""
+        self.speed = None
+        self.draw([""], [0.0], [""], ["unused"])
+        self.set_note(self.tr("not measured yet"))
 
     def show_progress(self, fraction: float) -> None:
         """A measurement is under way."""

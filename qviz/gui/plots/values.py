@@ -41,10 +41,7 @@ class ValuesChart(Chart):
             item.hide()
             self.plot.addItem(item, ignoreBounds=True)
         self.add_pointer(angle=0)
-        legend = self.plot.addLegend(offset=(-6, 4), labelTextSize="11px", colCount=2)
-        legend.addItem(self._original, self.tr("original"))
-        legend.addItem(self._high, self.tr("dequantized"))
-        self._legend = legend
+        self.add_legend({"original": self.tr("original"), "dequantized": self.tr("dequantized")})
         self.set_labels(self.tr("Element index (row by row)"), self.tr("Value"))
         self._shown: tuple[EnvelopeView, EnvelopeView] | None = None
         self._tensor: object = None
@@ -131,7 +128,6 @@ class ValuesChart(Chart):
         self._mark.setPen(pen(theme, "pointer", style=Qt.PenStyle.DashLine))
         self._marked.setPen(pen(theme, "pointer"))
         self._marked.setBrush(theme.color("dequantized"))
-        self._legend.setLabelTextColor(theme.chart["axis"])
 
     @Slot()
     def _on_view_changed(self, *_: object) -> None:

@@ -1,0 +1,276 @@
+"""One dressed QApplication for all, and a fresh window with its hands for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+import pytest
+import shiboken6
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from qviz.app import App, make_application
+from qviz.core.analysis import Analysis, analyze
+from qviz.core.scheme import Scheme
+from qviz.core.tensor import Tensor
+from qviz.gui import theme
+from qviz.gui.plots import CHARTS
+from qviz.gui.plots.base import Chart, LinkedCursor
+from qviz.session.analyst import Frame
+from qviz.session.library import FIRST_SPEC
+from qviz.session.settings import Settings
+from qviz.session.state import Item, State
+
+PATIENCE = 10_000
+"""Milliseconds until a test gives up waiting; nothing ever waits that long unless it is broken."""
+
+
+@pytest.fixture(scope="session")
+def qapp_cls() -> Callable[[list[str]], QApplication]:
+    return make_application
+
+
+@pytest.fixture(scope="session", autouse=True)
+def dressed(qapp: QApplication) -> QApplication:
+    """The application as `run` makes it, whoever was the first to make one."""
+    if qapp.style().name() != "fusion":
+        qapp.setStyle("Fusion")
+        theme.load_fonts(qapp)
+    theme.apply(qapp, theme.load_theme("light"))
+    pg.setConfigOption("mouseRateLimit", -1)  # a test's hand is quicker than a person's
+    return qapp
+
+
+class Mouse:
+    """A pointer that presses, drags and lets go, over any widget."""
+
+    def __init__(self, widget: QWidget) -> None:
+        self.widget = widget
+        self._held = Qt.MouseButton.NoButton
+
+    def move(self, position: QPoint) -> None:
+        self._send(QEvent.Type.MouseMove, position, Qt.MouseButton.NoButton)
+
+    def press(self, position: QPoint) -> None:
+        self._held = Qt.MouseButton.LeftButton
+        self._send(QEvent.Type.MouseButtonPress, position, Qt.MouseButton.LeftButton)
+
+    def release(self, position: QPoint) -> None:
+        self._held = Qt.MouseButton.NoButton
+        self._send(QEvent.Type.MouseButtonRelease, position, Qt.MouseButton.LeftButton)
+
+    def click(self, position: QPoint) -> None:
+        self.press(position)
+        self.release(position)
+
+    def double_click(self, position: QPoint) -> None:
+        self.click(position)
+        self._held = Qt.MouseButton.LeftButton
+        self._send(QEvent.Type.MouseButtonDblClick, position, Qt.MouseButton.LeftButton)
+        self.release(position)
+
+    def drag(self, start: QPoint, *stations: QPoint) -> None:
+        self.move(start)
+        self.press(start)
+        for station in stations:
+            self.move(station)
+        self.release(stations[-1])
+
+    def _send(self, kind: QEvent.Type, position: QPoint, button: Qt.MouseButton) -> None:
+        there = QPointF(self.widget.mapToGlobal(position))
+        event = QMouseEvent(kind, QPointF(position), there, button, self._held, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(self.widget, event)
+
+
+def mouse_over(chart: Chart) -> Mouse:
+    """The pointer above a chart's canvas."""
+    return Mouse(chart.canvas.viewport())
+
+
+def spot(chart: Chart, x: float, y: float | None = None) -> QPoint:
+    """Where a point of the chart's own units is on its canvas; half way up when ``y`` is not given."""
+    if y is None:
+        low, high = chart.view.viewRange()[1]
+        y = (low + high) / 2
+    return chart.canvas.mapFromScene(chart.view.mapViewToScene(QPointF(x, y)))
+
+
+class Desk:
+    """A running window, and what a test does with it."""
+
+    def __init__(self, app: App, qtbot: QtBot) -> None:
+        self.app = app
+        self.bot = qtbot
+        self.session, self.window, self.page = app.session, app.window, app.page
+        self.scheme, self.banner = app.page.scheme, app.window.banner
+        self.changes: list[tuple[State, State]] = []
+        self.frames: list[Frame] = []
+        app.session.changed.connect(self._on_changed)
+        app.analyst.answered.connect(self._on_answered)
+
+    def _on_changed(self, old: State, new: State) -> None:
+        self.changes.append((old, new))
+
+    def _on_answered(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    def settle(self) -> Frame:
+        """Wait until the page shows what the session says; the frame that it shows."""
+        self.bot.waitUntil(self._is_settled, timeout=PATIENCE)
+        assert self.page.frame is not None
+        return self.page.frame
+
+    def _is_settled(self) -> bool:
+        frame, state = self.page.frame, self.session.state
+        shown = frame and (frame.tensor, frame.scheme, frame.channel)
+        return not self.app.analyst.busy and shown == (state.tensor, state.scheme, state.channel)
+
+    def show(self, array: object, name: str = "given", **scheme: Any) -> Frame:
+        """Put a tensor of the test's own on the page."""
+        tensor = Tensor(np.asarray(array), name)
+        item = Item(name, "a test", tensor.shape, tensor.dtype, lambda progress, cancelled: tensor)
+        items = (*self.session.state.items, item)
+        self.session.update(items=items, current=item, tensor=tensor, **scheme)
+        frame = self.settle()
+        self.changes.clear()
+        self.frames.clear()
+        return frame
+
+    def gesture(self, act: Callable[[], object]) -> Frame:
+        """Do something that changes the session exactly once; the frame that follows from it."""
+        self.changes.clear()
+        act()
+        assert len(self.changes) == 1, [new for _, new in self.changes]
+        return self.settle()
+
+    def open(self, *paths: Path) -> None:
+        """Open files, and wait until they are listed and the first of them is shown or refused."""
+        self.app.library.open(list(paths))
+        self.rest()
+
+    def rest(self) -> None:
+        """Wait until nobody opens, reads, analyzes or saves any more."""
+        library, saver = self.app.library, self.app.saver
+        runners = (library._opener, library._loader, saver._runner)
+        self.bot.waitUntil(
+            lambda: not any(r.busy for r in runners) and not self.app.analyst.busy and not library._to_open,
+            timeout=PATIENCE,
+        )
+
+    def press(self, widget: QWidget, *keys: Qt.Key) -> None:
+        """Give a widget the focus and type keys."""
+        widget.setFocus()
+        for key in keys:
+            self.bot.keyClick(widget, key)
+
+    def type(self, box: QWidget, text: str) -> None:
+        """Replace what stands in a box, and confirm it."""
+        box.setFocus()
+        self.bot.keyClick(box, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+        self.bot.keyClicks(box, text)
+        self.bot.keyClick(box, Qt.Key.Key_Return)
+
+    def click(self, widget: QWidget, position: QPoint | None = None) -> None:
+        """Click a widget, in its middle unless told."""
+        self.bot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=position or widget.rect().center())
+
+    def do(self, key: str) -> None:
+        """Choose a menu entry."""
+        action = self.window.actions_by_key[key]
+        assert action.isEnabled(), key
+        action.trigger()
+
+    def close(self) -> None:
+        """Close the window, as a person does; every thread is joined."""
+        self.window.close()
+        pools = [r._pool for r in runners_of(self.app)]
+        assert [p.activeThreadCount() for p in pools] == [0] * len(pools)
+
+
+def runners_of(app: App) -> list[Any]:
+    """Everything that has a thread."""
+    return [app.library._opener, app.library._loader, app.analyst._runner, app.meter._runner, app.saver._runner]
+
+
+@pytest.fixture
+def desks(qtbot: QtBot, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+    """Makes windows; every one is closed, joined and deleted at the end."""
+    made: list[Desk] = []
+
+    def make(settings: Path | None = None, *, shown: bool = True) -> Desk:
+        desk = Desk(App(Settings(settings or tmp_path / "s.ini")), qtbot)
+        made.append(desk)
+        if shown:
+            desk.window.show()
+            qtbot.waitExposed(desk.window)
+        return desk
+
+    yield make
+    for desk in made:
+        desk.close()
+        desk.window.deleteLater()
+        desk.app.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    assert not any(shiboken6.isValid(desk.window) for desk in made)
+
+
+@pytest.fixture
+def desk(desks: Callable[..., Desk]) -> Desk:
+    """A window on a small tensor: 6 channels of 50 elements."""
+    desk = desks()
+    desk.show(np.random.default_rng(3).normal(0, 1, (6, 50)).astype(np.float32))
+    return desk
+
+
+@pytest.fixture
+def started(desks: Callable[..., Desk]) -> Desk:
+    """A window as it comes up: on the generated tensor."""
+    desk = desks(shown=False)
+    desk.app.start()
+    desk.bot.waitUntil(lambda: desk.session.state.tensor is not None, timeout=PATIENCE)
+    desk.settle()
+    assert desk.session.state.current.spec == FIRST_SPEC
+    return desk
+
+
+class Gallery:
+    """Every chart alone, without a window."""
+
+    def __init__(self) -> None:
+        self.link = LinkedCursor()
+        self.charts = {kind.name: kind(self.link) for kind in CHARTS}
+        for chart in self.charts.values():
+            chart.resize(640, 400)
+            chart.apply_theme(theme.load_theme("light"))
+            chart.show()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.charts[name]
+
+    def present(self, x: object, scheme: Scheme | None = None) -> Analysis:
+        """Show a tensor in every chart, and paint them all."""
+        analysis = analyze(x, scheme or Scheme())
+        for chart in self.charts.values():
+            chart.present(analysis)
+            chart.grab()
+        return analysis
+
+    def column(self, chart: str, column: str, table: str = "") -> np.ndarray[Any, Any]:
+        """A column of the data that a chart draws."""
+        return np.asarray(self.charts[chart].tables()[table].columns[column])
+
+
+@pytest.fixture
+def gallery(qtbot: QtBot) -> Iterator[Gallery]:
+    made = Gallery()
+    yield made
+    for chart in made.charts.values():
+        chart.close()
+        chart.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
