@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Signal, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import CountChart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.plots.base import LARGEST, CountChart, LinkedCursor, Table, number, pen, step_curve
 from qviz.gui.theme import Theme
 
 BINS_IN_SIGHT = 400
@@ -176,6 +176,7 @@ class DistributionChart(CountChart):
             self._steps.setData(edges, heights)
             return float(heights.max(initial=self.floor))
         used = analysis.occupancy > 0
+        levels = np.clip(levels, -LARGEST, LARGEST)  # x̂ may leave float32
         # A level gathers the elements of a whole step: drawn per bin, it stands as high as the
         # histogram it came from.
         between = (levels[1:] + levels[:-1]) / 2

@@ -7,14 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 import pyqtgraph as pg
+from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QGraphicsItem
 
 from qviz.core.analysis import Analysis
 from qviz.core.speed import Speed
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.theme import Theme
-
-ROOM_FOR_LABELS = 1.75
 
 
 class BarChart(Chart):
@@ -36,6 +35,8 @@ class BarChart(Chart):
         for label in self._labels:
             self.plot.addItem(label, ignoreBounds=True)
         self._roles: list[str] = []
+        self._ends: list[tuple[float, str]] = []
+        self.view.sigResized.connect(self._make_room)
         self.setMinimumSize(160, 84)
 
     def draw(
@@ -58,9 +59,22 @@ class BarChart(Chart):
             if row < len(names):
                 label.setText(texts[row])
                 label.setPos(widths[row] + (extra if row == rows[-1] else 0) + longest * 0.02, row)
-        self.view.setRange(xRange=(0, longest * ROOM_FOR_LABELS), yRange=(-0.6, len(names) - 0.4), padding=0)
+        self._ends = [(w + (extra if row == rows[-1] else 0), texts[row]) for row, w in enumerate(widths)]
+        self.view.setYRange(-0.6, len(names) - 0.4, padding=0)
+        self._make_room()
         if self.theme is not None:
             self.restyle(self.theme)
+
+    def _make_room(self) -> None:
+        """As much of the width as each bar's label needs."""
+        width = max(self.view.width(), 80.0)
+        font = self.font()
+        font.setPixelSize(11)
+        metrics = QFontMetricsF(font)
+        longest = max((end for end, _ in self._ends), default=0.0) or 1.0
+        shares = [min(0.85, (metrics.horizontalAdvance(text) + 18) / width) for _, text in self._ends]
+        needed = [end / (1 - share) for (end, _), share in zip(self._ends, shares, strict=True)]
+        self.view.setXRange(0, max([longest, *needed]), padding=0)
 
     def reset_view(self) -> None:
         """Nothing can be moved here."""

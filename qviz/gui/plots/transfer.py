@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen
+from qviz.gui.plots.base import LARGEST, Chart, LinkedCursor, Table, number, pen
 from qviz.gui.theme import Theme
 
 POINTS_A_PIXEL = 4
@@ -57,7 +58,7 @@ class TransferChart(Chart):
         else:
             self.set_note("")
         tensor, q = analysis.tensor, analysis.qparams
-        low, high = q.clip_range()
+        low, high = (np.clip(ends, -LARGEST, LARGEST) for ends in q.clip_range())
         reach = (
             min(tensor.minimum, float(low[self._group])),
             max(tensor.maximum, float(high[self._group])),
@@ -81,11 +82,13 @@ class TransferChart(Chart):
     def point_to(self, index: int | None) -> None:
         """Mark the place of one element on the staircase."""
         self._selected = index
-        visible = index is not None and self.analysis is not None and index < self.analysis.tensor.elements
-        self._mark.setVisible(visible)
-        if visible and index is not None and self.analysis is not None:
-            x = float(self.analysis.tensor.values[index])
-            self._mark.setData([x], [float(self.analysis.fake_quantize(index, index + 1)[0])])
+        self._mark.hide()
+        if index is None or self.analysis is None or index >= self.analysis.tensor.elements:
+            return
+        x, x_hat = float(self.analysis.tensor.values[index]), float(self.analysis.fake_quantize(index, index + 1)[0])
+        if math.isfinite(x_hat):  # what is not a number has no place on the staircase
+            self._mark.setData([x], [x_hat])
+            self._mark.show()
 
     def tables(self) -> dict[str, Table]:
         x, y = self._curve.getData()
