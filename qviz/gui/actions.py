@@ -43,6 +43,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_FILE, "save_tensor", QT_TRANSLATE_NOOP("Actions", "Save &original tensor…")),
     ActionRow(_FILE, "save_metrics", QT_TRANSLATE_NOOP("Actions", "Save &metrics…"), "Ctrl+M"),
     ActionRow(_FILE, "export_all", QT_TRANSLATE_NOOP("Actions", "&Export all charts…"), "Ctrl+E"),
+    ActionRow(_FILE, "resolution", QT_TRANSLATE_NOOP("Actions", "&PNG resolution")),
     ActionRow(_FILE, "-"),
     ActionRow(_FILE, "quit", QT_TRANSLATE_NOOP("Actions", "&Quit"), "Ctrl+Q"),
     ActionRow(_EDIT, "undo", QT_TRANSLATE_NOOP("Actions", "&Undo scheme change"), "Ctrl+Z"),
@@ -87,10 +88,13 @@ ACTIONS: tuple[ActionRow, ...] = (
 """Every action of the window; a new one is a row and a slot of that name."""
 
 
+SUBMENUS = ("recent", "docks", "resolution")
+
+
 def build_menus(bar: QMenuBar, target: QWidget) -> dict[str, QAction]:
     """Fill the menu bar; each action calls the method of ``target`` that has its key as name.
 
-    ``recent`` and ``docks`` become submenus that the window fills.
+    The `SUBMENUS` are left to the window to fill.
     """
     made: dict[str, QAction] = {}
     menus: dict[str, QMenu] = {}
@@ -102,7 +106,7 @@ def build_menus(bar: QMenuBar, target: QWidget) -> dict[str, QAction]:
         if row.key == "-":
             menu.addSeparator()
             continue
-        if row.key in ("recent", "docks"):
+        if row.key in SUBMENUS:
             made[row.key] = menu.addMenu(_translated(row.text)).menuAction()
             continue
         action = QAction(_translated(row.text), target)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QAction, QCloseEvent
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox, QVBoxLayout, QWidget
 
 from qviz import __version__
@@ -24,6 +24,9 @@ from qviz.gui.widgets import Line, named_label
 from qviz.session.analyst import Frame
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
+
+PNG_SCALES = (1.0, 2.0, 3.125, 6.25)
+"""Pixels of a picture for each on the screen: 96, 192, 300 and 600 dpi."""
 
 
 class MainWindow(QMainWindow):
@@ -57,6 +60,7 @@ class MainWindow(QMainWindow):
         self.actions_by_key["recent"].setMenu(self._recent)
         self._recent.aboutToShow.connect(self._fill_recent)
         self._fill_docks()
+        self._fill_resolutions()
         self._build_status()
         self.overlay = DropOverlay(self)
         self.overlay.files_dropped.connect(self.open_requested)
@@ -89,6 +93,21 @@ class MainWindow(QMainWindow):
         for dock in self.page.docks.values():
             menu.addAction(dock.toggleViewAction())
         self.actions_by_key["docks"].setMenu(menu)
+
+    def _fill_resolutions(self) -> None:
+        menu, group = QMenu(self), QActionGroup(self)
+        for scale in PNG_SCALES:
+            action = menu.addAction(self.tr("{scale} × ({dpi} dpi)").format(scale=f"{scale:g}", dpi=round(96 * scale)))
+            action.setCheckable(True)
+            action.setData(scale)
+            action.setChecked(scale == self._settings.get("png_scale"))
+            group.addAction(action)
+        group.triggered.connect(self._choose_resolution)
+        self.actions_by_key["resolution"].setMenu(menu)
+
+    @Slot(QAction)
+    def _choose_resolution(self, action: QAction) -> None:
+        self._settings.set("png_scale", action.data())
 
     def restore(self) -> None:
         """Geometry and layout as they were left; a fresh one otherwise."""

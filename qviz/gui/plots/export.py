@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyqtgraph import BarGraphItem, InfiniteLine, PlotCurveItem, mkPen
 from pyqtgraph.exporters import ImageExporter, SVGExporter
 from PySide6.QtCore import QMarginsF, QRectF, QSizeF
-from PySide6.QtGui import QImage, QPageSize, QPainter, QPdfWriter
+from PySide6.QtGui import QImage, QPageSize, QPainter, QPdfWriter, QPen
 from PySide6.QtWidgets import QApplication
 
 from qviz.core.problems import Problem
@@ -48,7 +49,7 @@ def export_chart(chart: Chart, path: Path, *, scale: float = 2.0) -> list[Path]:
 
 def chart_image(chart: Chart, scale: float = 2.0) -> QImage:
     """The chart with its title as a picture; lines keep their weight at every scale."""
-    with _titled(chart):
+    with _titled(chart), _pens(chart, scale):
         exporter = ImageExporter(chart.plot)
         source = QRectF(exporter.getSourceRect())
         image = QImage((source.size() * scale).toSize(), QImage.Format.Format_ARGB32_Premultiplied)
@@ -69,13 +70,14 @@ def copy_chart(chart: Chart) -> None:
 def _png(chart: Chart, path: Path, scale: float) -> list[Path]:
     image = chart_image(chart, scale)
     with atomic_write(path) as temporary:
-        if not image.save(str(temporary), b"PNG"):
+        if not image.save(str(temporary)):
             raise OSError(f"Qt could not write {path.name}")
     return [path]
 
 
 def _svg(chart: Chart, path: Path, scale: float) -> list[Path]:
-    with _titled(chart):
+    # Rectangles keep their transformation in pyqtgraph's SVG, and a pen would be stretched with it.
+    with _titled(chart), _pens(chart, 1, bars=False):
         data = SVGExporter(chart.plot).export(toBytes=True)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
@@ -125,6 +127,39 @@ def _paint(chart: Chart, exporter: ImageExporter, source: QRectF, device: QImage
     finally:
         exporter.setExportMode(False)
         painter.end()
+
+
+@contextmanager
+def _pens(chart: Chart, scale: float, *, bars: bool = True) -> Iterator[None]:
+    """Cosmetic pens are as wide as they say in pixels, whatever the resolution: widen them for it."""
+    outlined = [item for item in chart.plot.items if isinstance(item, BarGraphItem | PlotCurveItem)]
+    lines = [item for item in chart.plot.items if isinstance(item, InfiniteLine)]
+    pens = [mkPen(item.opts["pen"]) for item in outlined]
+    line_pens = [line.currentPen for line in lines]
+    for item, pen in zip(outlined, pens, strict=True):
+        _set_pen(item, _widened(pen, scale) if bars or isinstance(item, PlotCurveItem) else mkPen(None))
+    for line, pen in zip(lines, line_pens, strict=True):
+        line.currentPen = _widened(pen, scale)
+    try:
+        yield
+    finally:
+        for item, pen in zip(outlined, pens, strict=True):
+            _set_pen(item, pen)
+        for line, pen in zip(lines, line_pens, strict=True):
+            line.currentPen = pen
+
+
+def _widened(pen: QPen, scale: float) -> QPen:
+    wide = QPen(pen)
+    wide.setWidthF(pen.widthF() * scale)
+    return wide
+
+
+def _set_pen(item: BarGraphItem | PlotCurveItem, pen: QPen) -> None:
+    if isinstance(item, BarGraphItem):
+        item.setOpts(pen=pen)
+    else:  # its setter would lay the whole chart out again
+        item.opts["pen"] = pen
 
 
 @contextmanager

@@ -85,13 +85,15 @@ class ValuesChart(Chart):
         self._selected = index
         visible = index is not None and self.analysis is not None and index < self.analysis.tensor.elements
         self._mark.setVisible(visible)
-        self._marked.setVisible(visible)
+        self._marked.hide()
         if not visible or index is None or self.analysis is None:
             return
         x = self.analysis.tensor.values[index]
         x_hat = self.analysis.fake_quantize(index, index + 1)[0]
         self._mark.setValue(index)
-        self._marked.setData([index, index], [x, x_hat])
+        if np.isfinite(x_hat):  # what is not a number has a place, but no height
+            self._marked.setData([index, index], [x, x_hat])
+            self._marked.show()
         left, right = self.view.viewRange()[0]
         if not left <= index <= right:
             half = (right - left) / 2
@@ -152,7 +154,8 @@ class ValuesChart(Chart):
             self._low.setData(edges, dequantized.low)
             self._high.setData(edges, dequantized.low)
             if few:
-                self._dots.setData(original.start[:-1], original.low)
+                numbers = ~np.isnan(original.low)
+                self._dots.setData(original.start[:-1][numbers], original.low[numbers])
             self.set_note("")
         else:
             middle = np.repeat((original.start[:-1] + original.start[1:] - 1) / 2, 2)
