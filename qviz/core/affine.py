@@ -15,6 +15,7 @@ from qviz.core.cancel import IsCancelled, never
 from qviz.core.conventions import Convention, convention_named
 from qviz.core.envelope import FloatArray
 from qviz.core.granularity import PerTensor
+from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
 
@@ -64,11 +65,22 @@ class QParams:
         return bool(np.all((z == np.rint(z)) & (z >= self.quant_min) & (z <= self.quant_max)))
 
     def grouped(self, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
-        """Scale and zero point, shaped to broadcast against an array of ``shape``."""
+        """Scale and zero point, shaped to broadcast against an array of ``shape``.
+
+        Raises
+        ------
+        Problem
+            When the parameters were chosen for another number of groups.
+        """
         if self.scale.ndim == 0:
             return self.scale, self.zero_point
-        blocks = self.scheme.granularity.block_shape(shape)
-        grid = tuple(n // b for n, b in zip(shape, blocks, strict=True))
+        layout, blocks = self.scheme.granularity.layout(shape), self.scheme.granularity.block_shape(shape)
+        if layout.groups != self.groups:
+            raise Problem(
+                f"A tensor of shape {shape} needs {layout.groups:,} scales under this scheme, but there are "
+                f"{self.groups:,}: choose the parameters for this shape."
+            )
+        grid = tuple(1 if b == n else n // b for n, b in zip(shape, blocks, strict=True))
         return self.scale.reshape(grid), self.zero_point.reshape(grid)
 
     def for_group(self, group: int) -> QParams:
@@ -152,7 +164,13 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
 def quantize(x: object, qparams: QParams) -> Array:
     """The codes of ``x``: an integer array of its shape, in the smallest type that holds them.
 
-    NaN gets the code nearest to the zero point, infinities the first and the last code.
+    NaN gets the code nearest to the zero point, infinities the first and the last code. A `Tensor`
+    has NaN in the place of infinities.
+
+    Raises
+    ------
+    Problem
+        When the shape of ``x`` does not fit parameters per axis.
     """
     array = _as_float32(x)
     codes = unclipped_codes(array, *qparams.grouped(array.shape), qparams.convention)
@@ -164,7 +182,13 @@ def quantize(x: object, qparams: QParams) -> Array:
 
 
 def dequantize(codes: object, qparams: QParams) -> FloatArray:
-    """(Q − Z)·S as float32, the shape of ``codes``."""
+    """(Q − Z)·S as float32, the shape of ``codes``.
+
+    Raises
+    ------
+    Problem
+        When that shape does not fit parameters per axis.
+    """
     floats = np.asarray(codes).astype(np.float32)
     scale, zero_point = qparams.grouped(floats.shape)
     with np.errstate(over="ignore"):
@@ -172,7 +196,13 @@ def dequantize(codes: object, qparams: QParams) -> FloatArray:
 
 
 def fake_quantize(x: object, qparams: QParams) -> FloatArray:
-    """Quantized and dequantized again: what the network computes with. NaN stays NaN."""
+    """Quantized and dequantized again: what the network computes with. NaN stays NaN.
+
+    Raises
+    ------
+    Problem
+        When the shape of ``x`` does not fit parameters per axis.
+    """
     array = _as_float32(x)
     scale, zero_point = qparams.grouped(array.shape)
     codes = unclipped_codes(array, scale, zero_point, qparams.convention)
@@ -264,5 +294,7 @@ def walk(values: FloatArray, groups: Array, qparams: QParams) -> Steps:
 
 
 def _as_float32(x: object) -> FloatArray:
+    if isinstance(x, Tensor):
+        return x.values.reshape(x.shape)
     with np.errstate(over="ignore"):
         return np.asarray(x).astype(np.float32, copy=False)

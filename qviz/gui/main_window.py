@@ -18,7 +18,7 @@ from qviz.gui.actions import build_menus
 from qviz.gui.banner import Activity, Banner
 from qviz.gui.drop import DropOverlay
 from qviz.gui.pages.tensor_page import TensorPage
-from qviz.gui.plots.base import EXPORT_FORMATS, Chart
+from qviz.gui.plots.base import EXPORT_FORMATS, Chart, time_text
 from qviz.gui.theme import Theme
 from qviz.gui.widgets import Line, named_label
 from qviz.session.analyst import Frame
@@ -78,7 +78,7 @@ class MainWindow(QMainWindow):
         self.exactness = named_label("", "caption")
         self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
         self.timing = Line("caption", Qt.AlignmentFlag.AlignRight)
-        self.timing.reserve(self.tr("updated in {ms} ms").format(ms="8,888.8"))
+        self.timing.reserve(self.tr("updated in {time}").format(time="88.88 ms"))
         self.activity = Activity()
         bar = self.statusBar()
         bar.setSizeGripEnabled(False)
@@ -137,7 +137,7 @@ class MainWindow(QMainWindow):
         self.about_tensor.setText("  ·  ".join(parts))
         word = self.tr("exact") if frame.shown.exact else self.tr("estimate")
         self.exactness.setText(self.tr("{word}: {count} elements").format(word=word, count=f"{tensor.finite:,}"))
-        self.timing.setText(self.tr("updated in {ms} ms").format(ms=f"{1000 * frame.whole.seconds:.3g}"))
+        self.timing.setText(self.tr("updated in {time}").format(time=time_text(frame.whole.seconds)))
         self._refresh_actions(self._session.state)
 
     def apply_theme(self, theme: Theme, choice: str) -> None:

@@ -68,6 +68,7 @@ def load_fonts(app: QApplication) -> None:
     font = QFont("Inter")
     font.setPixelSize(13)
     font.setFeature(QFont.Tag("tnum"), 1)  # figures that stand under one another
+    font.setFeature(QFont.Tag("calt"), 0)  # or "7 x 1" turns into "7 × 1"
     if not QFontDatabase.families(QFontDatabase.WritingSystem.SimplifiedChinese):
         fallback = QFontDatabase.addApplicationFont(str(fonts / "DroidSansFallbackFull.ttf"))
         QFont.insertSubstitutions("Inter", QFontDatabase.applicationFontFamilies(fallback))

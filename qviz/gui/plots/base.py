@@ -52,12 +52,30 @@ class ChartView(pg.ViewBox):
             axis = self._wheel_axis
         super().wheelEvent(ev, axis)
 
+    def mouseDragEvent(self, ev: Any, axis: int | None = None) -> None:
+        if axis is None and not ev.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            axis = self._wheel_axis
+        super().mouseDragEvent(ev, axis)
+
     def mouseClickEvent(self, ev: Any) -> None:
         if ev.double() and ev.button() == Qt.MouseButton.LeftButton:
             ev.accept()
             self.reset_requested.emit()
         else:
             super().mouseClickEvent(ev)
+
+
+class IndexAxis(pg.AxisItem):
+    """Whole numbers, short while that tells neighbours apart."""
+
+    def __init__(self) -> None:
+        super().__init__("bottom")
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
+        return [level for level in super().tickValues(minVal, maxVal, size) if level[0] >= 1]
+
+    def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
+        return [short_count(v) if spacing >= 10_000 else f"{v:,.0f}" for v in values]
 
 
 class CountAxis(pg.AxisItem):
@@ -100,15 +118,14 @@ class Chart(QWidget):
     read_out = Signal(str)
     note_changed = Signal(str)
 
-    def __init__(self, link: LinkedCursor, *, wheel_axis: int | None = None, counts: bool = False) -> None:
+    def __init__(self, link: LinkedCursor, *, wheel_axis: int | None = None, axes: Any = None) -> None:
         super().__init__()
         self.analysis: Analysis | None = None
         self.theme: Theme | None = None
         self.note = ""
         self.link = link
         self.view = ChartView(wheel_axis)
-        axes = {"left": CountAxis()} if counts else {}
-        self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=axes)
+        self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=axes or {})
         self.plot: pg.PlotItem = self.canvas.getPlotItem()
         self.plot.hideButtons()
         self.plot.setMenuEnabled(False)
@@ -245,7 +262,7 @@ class CountChart(Chart):
     """A chart of counts over values, whose counts can be drawn as logarithms."""
 
     def __init__(self, link: LinkedCursor, **options: Any) -> None:
-        super().__init__(link, counts=True, wheel_axis=0, **options)
+        super().__init__(link, axes={"left": CountAxis()}, wheel_axis=0, **options)
         self.logarithmic = False
 
     def set_logarithmic(self, logarithmic: bool) -> None:
@@ -281,11 +298,11 @@ def step_curve(**options: Any) -> pg.PlotCurveItem:
     return pg.PlotCurveItem([0, 1], [0], stepMode="center", **options)
 
 
-def number(value: float) -> str:
+def number(value: float, digits: int = 4) -> str:
     """A value, short enough for a label, with the minus sign of typography."""
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
-    return f"{value:.4g}".replace("-", "−")
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def short_count(value: float) -> str:
@@ -294,3 +311,11 @@ def short_count(value: float) -> str:
         if abs(value) >= limit:
             return f"{value / limit:g}{letter}"
     return f"{value:g}"
+
+
+def time_text(seconds: float) -> str:
+    """Seconds as people read them."""
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"

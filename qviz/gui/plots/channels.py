@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.plots.base import Chart, IndexAxis, LinkedCursor, Table, number, pen, step_curve
 from qviz.gui.theme import Theme
 
 
@@ -21,7 +21,7 @@ class ChannelsChart(Chart):
     channel_clicked = Signal(int)
 
     def __init__(self, link: LinkedCursor) -> None:
-        super().__init__(link, wheel_axis=0)
+        super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
         self._bars = step_curve()
         self._worst = pg.ScatterPlotItem(size=9, pxMode=True, symbol="t")
         self._chosen = pg.LinearRegionItem(movable=False)
@@ -140,7 +140,7 @@ class ChannelsChart(Chart):
             return
         groups, q = self.analysis.groups, self.analysis.qparams
         self.read_out.emit(
-            self.tr("channel {channel}   {sqnr} dB   MSE {mse}   scale {scale}").format(
+            self.tr("#{channel}  {sqnr} dB  MSE {mse}  S {scale}").format(
                 channel=f"{channel:,}",
                 sqnr=number(float(groups.sqnr_db[channel])),
                 mse=number(float(groups.mse[channel])),

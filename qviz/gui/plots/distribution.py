@@ -215,9 +215,9 @@ class DistributionChart(CountChart):
             return
         edges, counts = self._bins
         at = int(np.searchsorted(edges, point.x(), "right")) - 1
-        text = self.tr("value {value}").format(value=number(point.x()))
+        text = self.tr("x {value}").format(value=number(point.x()))
         if 0 <= at < counts.size:
-            text += "   " + self.tr("{count} elements in {low}…{high}").format(
+            text += "  " + self.tr("{count} in {low}…{high}").format(
                 count=f"{int(counts[at]):,}", low=number(float(edges[at])), high=number(float(edges[at + 1]))
             )
         self.read_out.emit(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import CountChart, LinkedCursor, Table, number, pen
+from qviz.gui.plots.base import LARGEST, CountChart, LinkedCursor, Table, number, pen
 from qviz.gui.theme import Theme
 
 OUTLINES_UP_TO = 200
@@ -122,7 +123,9 @@ class ErrorChart(CountChart):
             super().point_at(None)
             return
         group = self.analysis.groups.worst if self.analysis.groups else 0
-        super().point_at(float(self.analysis.transfer(np.array([value]), group)[0]) - value)
+        x = np.clip(np.array([value]), -LARGEST, LARGEST)
+        error = float(self.analysis.transfer(x, group)[0]) - float(x[0])
+        super().point_at(error if math.isfinite(error) else None)
 
     def hover(self, point: QPointF) -> None:
         if self.analysis is None:
@@ -133,7 +136,7 @@ class ErrorChart(CountChart):
             self.read_out.emit("")
             return
         self.read_out.emit(
-            self.tr("error {low}…{high}   {rounding} rounded, {clipping} clipped").format(
+            self.tr("{low}…{high}  {rounding} rounded, {clipping} clipped").format(
                 low=number(float(histogram.edges[at])),
                 high=number(float(histogram.edges[at + 1])),
                 rounding=f"{int(histogram.rounding[at]):,}",

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QGraphicsItem
 
 from qviz.core.analysis import Analysis
 from qviz.core.speed import Speed
-from qviz.gui.plots.base import Chart, LinkedCursor, Table, pen
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, pen, time_text
 from qviz.gui.theme import Theme
 
 
@@ -213,11 +213,3 @@ def byte_text(size: float) -> str:
             return f"{size:.4g} {unit}"
         size /= 1024
     raise AssertionError
-
-
-def time_text(seconds: float) -> str:
-    """Seconds as people read them."""
-    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"

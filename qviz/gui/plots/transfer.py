@@ -9,6 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Slot
 
+from qviz.core.affine import quantize
 from qviz.core.analysis import Analysis
 from qviz.gui.plots.base import LARGEST, Chart, LinkedCursor, Table, number, pen
 from qviz.gui.theme import Theme
@@ -112,19 +113,18 @@ class TransferChart(Chart):
             return
         left, right = self.view.viewRange()[0]
         pixels = max(64, min(2000, int(self.view.width())))
-        x = np.linspace(left, right, pixels * POINTS_A_PIXEL).astype(np.float32)
+        x = np.clip(np.linspace(left, right, pixels * POINTS_A_PIXEL), -LARGEST, LARGEST).astype(np.float32)
         self._curve.setData(x, self.analysis.transfer(x, self._group))
 
     def hover(self, point: QPointF) -> None:
         if self.analysis is None:
             return
-        x = np.float32(point.x())
-        x_hat = float(self.analysis.transfer(np.array([x]), self._group)[0])
-        code = round(x_hat / self.analysis.qparams.scale.reshape(-1)[self._group])
-        zero_point = float(self.analysis.qparams.zero_point.reshape(-1)[self._group])
+        x = np.clip(np.array([point.x()]), -LARGEST, LARGEST).astype(np.float32)
+        x_hat = float(self.analysis.transfer(x, self._group)[0])
+        code = int(quantize(x, self.analysis.qparams.for_group(self._group))[0])
         self.read_out.emit(
             self.tr("x {x} → code {code} → x̂ {x_hat}").format(
-                x=number(float(x)), code=f"{round(code + zero_point)}".replace("-", "−"), x_hat=number(x_hat)
+                x=number(float(x[0])), code=f"{code}".replace("-", "−"), x_hat=number(x_hat)
             )
         )
-        self.link.moved.emit(self, float(x))
+        self.link.moved.emit(self, float(x[0]))

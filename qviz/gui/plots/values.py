@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.analysis import Analysis
 from qviz.core.envelope import EnvelopeView
-from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.plots.base import Chart, IndexAxis, LinkedCursor, Table, number, pen, step_curve
 from qviz.gui.theme import Theme
 
 LEGEND_HEIGHT = 24
@@ -27,7 +27,7 @@ class ValuesChart(Chart):
     element_clicked = Signal(int)
 
     def __init__(self, link: LinkedCursor) -> None:
-        super().__init__(link, wheel_axis=0)
+        super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
         self._original = pg.PlotCurveItem(connect="finite")
         self._original_steps = step_curve(connect="finite")
         self._low = step_curve(connect="finite")
@@ -46,6 +46,8 @@ class ValuesChart(Chart):
         self._shown: tuple[EnvelopeView, EnvelopeView] | None = None
         self._tensor: object = None
         self._selected: int | None = None
+        self._fitted: list[float] | None = None
+        self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
         self.view.sigXRangeChanged.connect(self._on_view_changed)
         self.view.sigResized.connect(self._on_view_changed)
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
@@ -72,13 +74,28 @@ class ValuesChart(Chart):
     def reset_view(self) -> None:
         if self.analysis is None:
             return
-        tensor = self.analysis.tensor
-        low, high = tensor.minimum, tensor.maximum
-        margin = (high - low) * 0.05 or max(abs(high), 1.0) * 0.05
-        legend = (high - low + margin) * LEGEND_HEIGHT / max(self.view.height(), 100)
-        self.view.setRange(
-            xRange=(-0.5, tensor.elements - 0.5), yRange=(low - margin, high + margin + legend), padding=0
-        )
+        self._fitted = []
+        self.view.setXRange(-0.5, self.analysis.tensor.elements - 0.5, padding=0)
+        self._draw()
+
+    def _fit_height(self, original: EnvelopeView, dequantized: EnvelopeView) -> None:
+        """The values in sight fill the height, until a person stretches it by hand."""
+        if self._fitted is None or not original.low.size:
+            return
+        low = np.fmin(np.fmin.reduce(original.low), np.fmin.reduce(dequantized.low))
+        high = np.fmax(np.fmax.reduce(original.high), np.fmax.reduce(dequantized.high))
+        if not (np.isfinite(low) and np.isfinite(high)):
+            return
+        span = float(high) - float(low)
+        margin = span * 0.05 or max(abs(float(high)), 1e-30) * 0.05
+        legend = (span + margin) * LEGEND_HEIGHT / max(self.view.height(), 100)
+        self.view.setYRange(float(low) - margin, float(high) + margin + legend, padding=0)
+        self._fitted = self.view.viewRange()[1]
+
+    @Slot()
+    def _on_moved_by_hand(self, *_: object) -> None:
+        if self._fitted is not None and self.view.viewRange()[1] != self._fitted:
+            self._fitted = None
 
     def point_to(self, index: int | None) -> None:
         """Mark one element; follow it when it is out of sight."""
@@ -143,6 +160,7 @@ class ValuesChart(Chart):
         pixels = max(64, min(4000, int(self.view.width())))
         self._shown = self.analysis.views(int(np.floor(left)), int(np.ceil(right)) + 1, pixels)
         original, dequantized = self._shown
+        self._fit_height(original, dequantized)
         samples = original.is_samples
         self._original.setVisible(not samples)
         self._original_steps.setVisible(samples)
@@ -176,19 +194,18 @@ class ValuesChart(Chart):
         if original.is_samples:
             x = float(self.analysis.tensor.values[index])
             x_hat = float(self.analysis.fake_quantize(index, index + 1)[0])
-            text = self.tr("index {index}   x {x}   x̂ {x_hat}   error {error}").format(
+            text = self.tr("#{index}  x {x}  x̂ {x_hat}  error {error}").format(
                 index=f"{index:,}", x=number(x), x_hat=number(x_hat), error=number(x_hat - x)
             )
             self.link.moved.emit(self, x)
         else:
             bucket = min(max(int(np.searchsorted(original.start, index, "right")) - 1, 0), original.low.size - 1)
-            text = self.tr("index {first}…{last}   x {low}…{high}   x̂ {low_hat}…{high_hat}").format(
+            text = self.tr("#{first}…  x {low}…{high}  x̂ {low_hat}…{high_hat}").format(
                 first=f"{original.start[bucket]:,}",
-                last=f"{original.start[bucket + 1] - 1:,}",
-                low=number(float(original.low[bucket])),
-                high=number(float(original.high[bucket])),
-                low_hat=number(float(dequantized.low[bucket])),
-                high_hat=number(float(dequantized.high[bucket])),
+                low=number(float(original.low[bucket]), 3),
+                high=number(float(original.high[bucket]), 3),
+                low_hat=number(float(dequantized.low[bucket]), 3),
+                high_hat=number(float(dequantized.high[bucket]), 3),
             )
             self.link.moved.emit(self, point.y())
         self.read_out.emit(text)
