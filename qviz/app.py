@@ -64,13 +64,16 @@ class App(QObject):
         page.generator.spec_changed.connect(library.generate)
 
         # answers → page
+        self.analyst.began.connect(window.show_computing)
         self.analyst.answered.connect(window.present)
         self.meter.forgotten.connect(page.speed.forget)
         self.meter.cancelled.connect(page.speed.forget)
         self.meter.advanced.connect(page.speed.show_progress)
         self.meter.measured.connect(page.show_speed)
         window.measure_requested.connect(self.meter.measure_again)
-        page.measure_button.clicked.connect(self.meter.measure_again)
+        page.measure_button.clicked.connect(self.meter.toggle)
+        self.meter.began.connect(page.show_measuring)
+        self.meter.ended.connect(page.show_measured)
 
         # results → files
         window.save_quantized_requested.connect(self.saver.save_quantized)

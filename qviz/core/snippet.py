@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from qviz.core.affine import QParams
+import re
+
+import numpy as np
+
+from qviz.core.affine import SMALLEST_SCALE, QParams
 from qviz.core.granularity import PerAxis
-from qviz.core.ranges import Manual, MinMax, Percentile
+from qviz.core.ranges import Manual, Percentile
 
-DIGITS_FOR = 8
-"""Up to this many scales are written out; more are computed from the data."""
+_PYTHON = {
+    "Q": "codes",
+    "R": "x",
+    "S": "scale",
+    "Z": "zero_point",
+    "min": "low",
+    "max": "high",
+    "round": "np.rint",
+    "clip": "np.clip",
+    "−": "-",
+    "·": "*",
+}
 
 
-def python_snippet(qparams: QParams, source: str = "tensor.npy") -> str:
+def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: bool = True) -> str:
     """A script that quantizes an array exactly as qviz did, with NumPy and nothing else.
 
     Parameters
@@ -18,85 +32,107 @@ def python_snippet(qparams: QParams, source: str = "tensor.npy") -> str:
     qparams : QParams
     source : str
         The ``.npy`` file that the script reads.
+    all_finite : bool
+        False adds the lines that leave NaN and infinities out, as `Tensor` does.
     """
-    scheme, convention, fmt = qparams.scheme, qparams.convention, qparams.scheme.number_format
+    scheme, number_format = qparams.scheme, qparams.scheme.number_format
     axis = scheme.granularity.axis if isinstance(scheme.granularity, PerAxis) else None
+    how = [
+        number_format.name,
+        "symmetric" if scheme.symmetric else "asymmetric",
+        "per tensor" if axis is None else f"per axis {axis}",
+        f"{qparams.convention.label} arithmetic",
+    ]
     lines = [
         "import numpy as np",
         "",
-        f"# {fmt.name}, {'symmetric' if scheme.symmetric else 'asymmetric'}, "
-        f"{'per tensor' if axis is None else f'per axis {axis}'}, {convention.label} arithmetic",
+        f"# {', '.join(how)}",
         f"x = np.load({source!r}).astype(np.float32)",
-        f"qmin, qmax = {fmt.quant_min}, {fmt.quant_max}",
+    ]
+    if not all_finite:
+        lines.append("x[~np.isfinite(x)] = np.nan")
+    if axis is not None:
+        lines.append(f"axes = tuple(a for a in range(x.ndim) if a != {axis if axis >= 0 else f'x.ndim - {-axis}'})")
+    lines += [
+        f"qmin, qmax = {number_format.quant_min}, {number_format.quant_max}",
         "",
-        *_range_lines(qparams, axis),
-        *_scale_lines(qparams),
+        *_range_lines(qparams, ", axis=axes, keepdims=True" if axis is not None else "", "" if all_finite else "nan"),
+        *(_symmetric_lines(qparams) if scheme.symmetric else _asymmetric_lines(qparams)),
+        "scale, zero_point = np.float32(scale), np.float32(zero_point)",
         "",
-        *_code_lines(qparams),
+        _python(qparams.convention.code_formula),
+    ]
+    if not all_finite:
+        lines.append("codes = np.where(np.isnan(x), np.clip(np.rint(zero_point), qmin, qmax), codes)")
+    lines += [
         "x_hat = (codes - zero_point) * scale",
-        f"codes = codes.astype(np.{fmt.dtype})",
-        "mse = np.mean((x_hat.astype(np.float64) - x) ** 2)",
-        'print("codes", codes.reshape(-1)[:10], "MSE", mse)',
+        f"codes = codes.astype(np.{number_format.dtype})",
+        f"mse = np.{'' if all_finite else 'nan'}mean((x_hat.astype(float) - x) ** 2)",
+        'print("codes", codes.ravel()[:10], "MSE", mse)',
     ]
     return "\n".join(lines) + "\n"
 
 
-def _range_lines(qparams: QParams, axis: int | None) -> list[str]:
+def _range_lines(qparams: QParams, axes: str, nan: str) -> list[str]:
+    """``absmax``, or ``low`` and ``high``: float32 numbers, in float64 for what follows from them."""
     rule, symmetric = qparams.scheme.range_rule, qparams.scheme.symmetric
-    others = "" if axis is None else f"axes = tuple(a for a in range(x.ndim) if a != {axis} % x.ndim)"
-    keep = "" if axis is None else ", axis=axes, keepdims=True"
-    lines = [others] if others else []
     if isinstance(rule, Manual):
-        lines.append(f"low, high = np.float32({rule.low!r}), np.float32({rule.high!r})")
+        low, high = float(rule.low), float(rule.high)
+        lines = [f"absmax = {max(abs(low), abs(high))}" if symmetric else f"low, high = {low}, {high}"]
+    elif isinstance(rule, Percentile) and symmetric:
+        lines = [f"absmax = np.{nan}quantile(np.abs(x).astype(float), {rule.percentile} / 100{axes})"]
     elif isinstance(rule, Percentile):
-        p = rule.percentile
-        if symmetric:
-            lines.append(f"high = np.percentile(np.abs(x).astype(np.float64), {p!r}{keep}).astype(np.float32)")
-            lines.append("low = -high")
-        else:
-            lines.append(
-                f"low, high = (np.percentile(x.astype(np.float64), p{keep}).astype(np.float32) "
-                f"for p in ((1 - (1 + {p!r} / 100) / 2) * 100, (1 + {p!r} / 100) / 2 * 100))"
-            )
-    elif isinstance(rule, MinMax):
-        lines.append(f"low, high = x.min({keep[2:]}), x.max({keep[2:]})")
-    lines.append(
-        "low, high = np.float64(low), np.float64(high)"
-        if axis is None
-        else "low, high = low.astype(float), high.astype(float)"
-    )
-    if axis is not None and isinstance(rule, Manual):
-        lines[-1] = "low, high = np.float64(low), np.float64(high)"
-    return lines
-
-
-def _scale_lines(qparams: QParams) -> list[str]:
-    scheme, convention, fmt = qparams.scheme, qparams.convention, qparams.scheme.number_format
-    lines = []
-    if scheme.symmetric:
-        lines.append("absmax = np.maximum(np.abs(low), np.abs(high))")
-        lines.append(f"exact = 2 * absmax / {convention.symmetric_steps(fmt):g}")
-        lines.append(f"zero_point = {convention.symmetric_zero_point(fmt):g} + 0 * exact")
-        degenerate = "0"
+        lines = [
+            f"upper = (1 + {rule.percentile} / 100) / 2",
+            f"low, high = np.{nan}quantile(x.astype(float), [1 - upper, upper]{axes})",
+        ]
+    elif symmetric:
+        lines = [f"absmax = np.{nan}max(np.abs(x){axes})"]
     else:
-        if convention.range_includes_zero:
-            lines.append("low, high = np.minimum(low, 0), np.maximum(high, 0)")
-        lines.append("exact = (high - low) / (qmax - qmin)")
-        lines.append("with np.errstate(all='ignore'):")
-        rounded = convention.range_includes_zero
-        lines.append(f"    zero_point = {'np.rint(qmin - low / exact)' if rounded else 'qmax - high / exact'}")
-        degenerate = "0" if rounded else "-high"
-    lines += [
-        "degenerate = exact < np.finfo(np.float32).tiny",
-        f"zero_point = np.float32(np.where(degenerate, {degenerate}, zero_point))",
-        "scale = np.float32(np.where(degenerate, 1, exact))",
-    ]
-    return lines
+        lines = [f"low, high = np.{nan}min(x{axes}), np.{nan}max(x{axes})"]
+    names, values = ("absmax", "absmax") if symmetric else ("low, high", "[low, high]")
+    exact = f"np.float32({values}).astype(float)"
+    # A channel without a finite value has no range either.
+    return [*lines, f"{names} = {f'np.nan_to_num({exact})' if nan else exact}"]
 
 
-def _code_lines(qparams: QParams) -> list[str]:
+def _symmetric_lines(qparams: QParams) -> list[str]:
+    convention, number_format = qparams.convention, qparams.scheme.number_format
+    zero_point = f"{convention.symmetric_zero_point(number_format):g}"
+    lines = [f"scale = 2 * absmax / {convention.symmetric_steps(number_format):g}"]
+    if _degenerate(qparams):
+        lines += _NARROW
+        zero_point = f"np.where(narrow, 0, {zero_point})"
+    return [*lines, f"zero_point = {zero_point}"]
+
+
+def _asymmetric_lines(qparams: QParams) -> list[str]:
     convention = qparams.convention
-    divided = "x * (np.float32(1) / scale)" if convention.multiplies_by_reciprocal else "x / scale"
-    if convention.zero_point_before_rounding:
-        return [f"codes = np.clip(np.rint({divided} + zero_point), qmin, qmax)"]
-    return [f"codes = np.clip(np.rint({divided}) + zero_point, qmin, qmax)"]
+    lines = ["low, high = np.minimum(low, 0), np.maximum(high, 0)"] if convention.range_includes_zero else []
+    lines.append("scale = (high - low) / (qmax - qmin)")
+    zero_point = _python(convention.zero_point_formula)
+    if _degenerate(qparams):
+        lines += _NARROW
+        name, _, formula = zero_point.partition(" = ")
+        instead = "-high" if convention.degenerate_zero_point(np.ones(1)).any() else "0"
+        zero_point = f"{name} = np.where(narrow, {instead}, {formula})"
+    return [*lines, zero_point]
+
+
+_NARROW = [
+    "narrow = scale < np.finfo(np.float32).tiny  # too narrow for a scale",
+    "scale = np.where(narrow, 1, scale)",
+]
+
+
+def _degenerate(qparams: QParams) -> bool:
+    """Whether a range is too narrow: most scripts can do without the lines that take care of it."""
+    scheme = qparams.scheme
+    steps = qparams.convention.symmetric_steps(scheme.number_format) if scheme.symmetric else None
+    width = qparams.high.astype(np.float64) - qparams.low
+    return bool(np.any(width / (steps or scheme.number_format.levels - 1) < SMALLEST_SCALE))
+
+
+def _python(formula: str) -> str:
+    """A convention's formula in the names of the script."""
+    return re.sub(r"[A-Za-z]+|[−·]", lambda word: _PYTHON.get(word[0], word[0]), formula)

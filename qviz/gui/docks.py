@@ -31,6 +31,7 @@ class DockTitle(QWidget):
         self._layout = layout
         self.close_button = self.add_button(self.tr("Close {name}").format(name=dock.windowTitle()))
         self.close_button.clicked.connect(dock.close)
+        self._theme: Theme | None = None
         self._icons: list[tuple[QToolButton, str]] = [(self.close_button, "close")]
 
     def add_button(self, tip: str) -> QToolButton:
@@ -48,6 +49,14 @@ class DockTitle(QWidget):
         button = self.add_button(tip)
         self._icons.append((button, icon_name))
         return button
+
+    def change_tool(self, button: QToolButton, icon_name: str, tip: str) -> None:
+        """Another icon and another meaning for a button."""
+        self._icons = [(b, icon_name if b is button else name) for b, name in self._icons]
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        if self._theme is not None:
+            self.apply_theme(self._theme)
 
     def add_widget(self, widget: QWidget) -> None:
         """Something of the panel's own, before the buttons."""
@@ -67,6 +76,7 @@ class DockTitle(QWidget):
         self.readout.setVisible(bool(text))
 
     def apply_theme(self, theme: Theme) -> None:
+        self._theme = theme
         for button, name in self._icons:
             button.setIcon(icon(name, theme.ui["muted"]))
 

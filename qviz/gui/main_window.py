@@ -25,6 +25,8 @@ from qviz.session.analyst import Frame
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
 
+PATIENCE_MILLISECONDS = 400
+
 PNG_SCALES = (1.0, 2.0, 3.125, 6.25)
 """Pixels of a picture for each on the screen: 96, 192, 300 and 600 dpi."""
 
@@ -79,6 +81,10 @@ class MainWindow(QMainWindow):
         self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
         self.timing = Line("caption", Qt.AlignmentFlag.AlignRight)
         self.timing.reserve(self.tr("updated in {time}").format(time="88.88 ms"))
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MILLISECONDS)
+        self._patience.timeout.connect(self._say_computing)
         self.activity = Activity()
         bar = self.statusBar()
         bar.setSizeGripEnabled(False)
@@ -113,7 +119,8 @@ class MainWindow(QMainWindow):
         """Geometry and layout as they were left; a fresh one otherwise."""
         geometry: QByteArray = self._settings.get("geometry")
         if geometry.isEmpty() or not self.restoreGeometry(geometry):
-            self.resize(1440, 900)
+            room = self.screen().availableSize()
+            self.resize(min(1440, room.width()), min(900, room.height()))
         self._first_layout = not self.page.restore_layout(self._settings.get("layout"))
 
     def showEvent(self, event: Any) -> None:
@@ -128,6 +135,7 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def present(self, frame: Frame) -> None:
         """Paint an answer and say how long it took."""
+        self._patience.stop()
         self.page.present(frame)
         tensor = frame.shown.tensor
         shape = " × ".join(f"{n:,}" for n in tensor.shape)
@@ -139,6 +147,15 @@ class MainWindow(QMainWindow):
         self.exactness.setText(self.tr("{word}: {count} elements").format(word=word, count=f"{tensor.finite:,}"))
         self.timing.setText(self.tr("updated in {time}").format(time=time_text(frame.whole.seconds)))
         self._refresh_actions(self._session.state)
+
+    @Slot()
+    def show_computing(self) -> None:
+        """An answer is on its way; said only when it takes a while."""
+        self._patience.start()
+
+    @Slot()
+    def _say_computing(self) -> None:
+        self.timing.setText(self.tr("computing…"))
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
         """Colours of the charts and icons, and the tick in the menu."""

@@ -35,6 +35,7 @@ class Frame:
 class Analyst(QObject):
     """Submits a request on every change, and hands on the answers in order."""
 
+    began = Signal()
     answered = Signal(object)
     problem = Signal(str)
 
@@ -43,6 +44,7 @@ class Analyst(QObject):
         self._session = session
         self._runner = LatestRunner(self)
         self._last: Frame | None = None
+        self._runner.started.connect(self._on_started)
         self._runner.finished.connect(self._on_finished)
         self._runner.failed.connect(self._on_failed)
         session.changed.connect(self._on_changed)
@@ -67,6 +69,10 @@ class Analyst(QObject):
         if (new.tensor, new.scheme, new.channel) != (old.tensor, old.scheme, old.channel):
             work = partial(_frame, new.tensor, new.scheme, new.channel, self._last)
             self._runner.submit(Request(new.tensor, work), urgent=new.tensor is not old.tensor)
+
+    @Slot(object)
+    def _on_started(self, request: Request) -> None:
+        self.began.emit()
 
     @Slot(object, object)
     def _on_finished(self, request: Request, frame: Frame) -> None:
@@ -111,10 +117,15 @@ class SpeedMeter(QObject):
     -------
     forgotten()
         What was shown is of another size or type, and this one is not measured yet.
-    advanced(float), measured(Speed), cancelled()
+    began(), advanced(float), ended()
+        A measurement is under way.
+    measured(Speed), cancelled()
+        How it ended.
     """
 
     forgotten = Signal()
+    began = Signal()
+    ended = Signal()
     advanced = Signal(float)
     measured = Signal(object)
     cancelled = Signal()
@@ -147,7 +158,16 @@ class SpeedMeter(QObject):
         if key is None:
             return
         dtype = self._session.scheme.number_format.dtype
+        self.began.emit()
         self._runner.submit(Request(key, partial(measure_addition, key[0], dtype)), urgent=True)
+
+    @Slot()
+    def toggle(self) -> None:
+        """Stop what is being measured; measure again when nothing is."""
+        if self._runner.busy:
+            self.cancel()
+        else:
+            self.measure_again()
 
     @Slot()
     def measure_again(self) -> None:
@@ -190,11 +210,14 @@ class SpeedMeter(QObject):
     @Slot(object, object)
     def _on_finished(self, request: Request, speed: Speed) -> None:
         self._known[request.key] = speed
+        if not self._runner.busy:
+            self.ended.emit()
         if request.key == self._shown:
             self.measured.emit(speed)
 
     @Slot(object, object)
     def _on_failed(self, request: Request, error: Exception) -> None:
+        self.ended.emit()
         self.cancelled.emit()
         if not isinstance(error, MemoryError):
             raise error
@@ -202,4 +225,5 @@ class SpeedMeter(QObject):
     @Slot(object)
     def _on_cancelled(self, request: Request) -> None:
         if not self._runner.busy:
+            self.ended.emit()
             self.cancelled.emit()

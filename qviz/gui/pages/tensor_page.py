@@ -228,6 +228,19 @@ class TensorPage(QMainWindow):
     def show_speed(self, speed: Speed) -> None:
         self.speed.show_speed(speed)
 
+    @Slot()
+    def show_measuring(self) -> None:
+        """The button stops the measurement."""
+        self._dress_measure_button("stop", self.tr("Stop measuring"))
+
+    @Slot()
+    def show_measured(self) -> None:
+        """The button starts another one."""
+        self._dress_measure_button("refresh", self.tr("Measure again"))
+
+    def _dress_measure_button(self, icon_name: str, tip: str) -> None:
+        self.docks["speed"].title.change_tool(self.measure_button, icon_name, tip)
+
     def set_logarithmic(self, logarithmic: bool) -> None:
         """Counts as powers of ten in every chart of counts."""
         for chart in self.charts:

@@ -75,7 +75,7 @@ class IndexAxis(pg.AxisItem):
         return [level for level in super().tickValues(minVal, maxVal, size) if level[0] >= 1]
 
     def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
-        return [short_count(v) if spacing >= 10_000 else f"{v:,.0f}" for v in values]
+        return [short_count(v) if spacing >= 1000 else f"{v:,.0f}" for v in values]
 
 
 class CountAxis(pg.AxisItem):
