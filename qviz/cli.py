@@ -21,7 +21,8 @@ from qviz.core.problems import Problem
 from qviz.core.ranges import RANGE_RULES, Manual, MinMax, Percentile, RangeRule
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
-from qviz.files.readers import TensorEntry, list_tensors
+from qviz.files.entry import TensorEntry
+from qviz.files.readers import list_tensors
 from qviz.files.results import read_scheme, save_quantized
 
 EXIT_BAD_INPUT = 2

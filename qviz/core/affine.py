@@ -206,9 +206,7 @@ def fake_quantize(x: object, qparams: QParams) -> FloatArray:
     array = _as_float32(x)
     scale, zero_point = qparams.grouped(array.shape)
     codes = unclipped_codes(array, scale, zero_point, qparams.convention)
-    np.clip(codes, qparams.quant_min, qparams.quant_max, out=codes)
-    with np.errstate(over="ignore"):
-        return np.asarray((codes - zero_point) * scale)
+    return dequantize_in_place(codes, scale, zero_point, qparams)
 
 
 def unclipped_codes(
@@ -230,6 +228,15 @@ def unclipped_codes(
         np.rint(codes, out=codes)
         if not convention.zero_point_before_rounding:
             np.add(codes, zero_point, out=codes)
+    return codes
+
+
+def dequantize_in_place(codes: FloatArray, scale: Array, zero_point: Array, qparams: QParams) -> FloatArray:
+    """Clip ``codes`` and turn them into values, in their own memory."""
+    with np.errstate(over="ignore"):
+        np.clip(codes, qparams.quant_min, qparams.quant_max, out=codes)
+        np.subtract(codes, zero_point, out=codes)
+        np.multiply(codes, scale, out=codes)
     return codes
 
 

@@ -51,7 +51,7 @@ def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: 
     ]
     if not all_finite:
         lines.append("x[~np.isfinite(x)] = np.nan")
-    if axis is not None:
+    if axis is not None and not isinstance(scheme.range_rule, Manual):
         lines.append(f"axes = tuple(a for a in range(x.ndim) if a != {axis if axis >= 0 else f'x.ndim - {-axis}'})")
     lines += [
         f"qmin, qmax = {number_format.quant_min}, {number_format.quant_max}",

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.files.entry import TensorEntry
 from qviz.files.problems import FileProblem, shortened, size_text
-from qviz.files.readers import TensorEntry
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000

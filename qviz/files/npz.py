@@ -14,9 +14,9 @@ from typing import IO, Any
 import numpy as np
 
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.files.entry import TensorEntry
 from qviz.files.npy import HEAD, Header, NoNumbers, check_size, read_header
 from qviz.files.problems import FileProblem, shortened, size_text
-from qviz.files.readers import TensorEntry
 
 SUFFIX = ".npy"
 PACKED_BLOCK = 1 << 20

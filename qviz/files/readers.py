@@ -15,25 +15,8 @@ from typing import Any
 import numpy as np
 
 from qviz.core.cancel import IsCancelled, Progress, ignore, never
+from qviz.files.entry import TensorEntry
 from qviz.files.problems import FileProblem, system_errors
-
-
-@dataclass(frozen=True)
-class TensorEntry:
-    """One tensor of a file, as its header describes it.
-
-    ``shape`` and ``dtype`` are None when only reading the whole file tells, as with text.
-    ``key`` is the tensor's name inside a file that holds several, else None.
-    ``load(progress=ignore, cancelled=never)`` gives the array, in the type of the file. It raises
-    ``FileProblem`` when the file has no such tensor (any more), and ``Cancelled``.
-    """
-
-    name: str
-    path: Path
-    key: str | None
-    shape: tuple[int, ...] | None
-    dtype: str | None
-    load: Callable[..., np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -50,8 +33,7 @@ class Format:
     magic: bytes = b""
 
 
-# The readers are imported when their first file is opened: that keeps the start quick, and lets
-# each of them build the entries defined above.
+# The readers are imported when their first file is opened: that keeps the start quick.
 
 
 def _list_npy(path: Path) -> tuple[TensorEntry, ...]:

@@ -32,8 +32,8 @@ def save_quantized(path: Path, analysis: Analysis) -> None:
         When the file cannot be written.
     """
     q = analysis.qparams
-    codes = quantize(analysis.tensor.values.reshape(analysis.tensor.shape), q)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
+        codes = quantize(analysis.tensor, q)  # in here, for memory may run out
         np.savez(
             file,
             codes=codes,
@@ -88,13 +88,14 @@ def read_scheme(path: Path) -> Scheme:
     FileProblem
         When the file cannot be read or holds no scheme.
     """
-    with system_errors(path):
-        if path.stat().st_size > MAX_SCHEME_BYTES:
-            raise FileProblem(path, "is too large for a scheme", "Choose a scheme that qviz saved as JSON.")
-        content = path.read_bytes()
+    with system_errors(path), path.open("rb") as file:
+        content = file.read(MAX_SCHEME_BYTES + 1)
+    if len(content) > MAX_SCHEME_BYTES:
+        raise FileProblem(path, "is too large for a scheme", "Choose a scheme that qviz saved as JSON.")
     try:
         return Scheme.from_dict(json.loads(content))
     except Problem as problem:
-        raise FileProblem(path, f"holds no scheme that can be used: {problem}", "Save the scheme again.") from None
+        why = str(problem).removesuffix(".")
+        raise FileProblem(path, f"holds no scheme that can be used: {why}", "Save the scheme again.") from None
     except (ValueError, RecursionError):
         raise FileProblem(path, "is not JSON", "Choose a scheme that qviz saved as JSON.") from None

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.files.entry import TensorEntry
 from qviz.files.problems import FileProblem, shortened
-from qviz.files.readers import TensorEntry
 
 READ = 1 << 20
 """Bytes read at once. A thread that reads more often hands the interpreter lock out and takes it

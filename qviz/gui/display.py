@@ -24,6 +24,8 @@ def missing_display() -> str | None:
 
 def missing_library(error: ImportError) -> str:
     """One sentence for a Qt that cannot be loaded."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is missing: install qviz again."
     library = str(error).split(":", maxsplit=1)[0]
     return (
         f"Qt cannot be loaded: {library} is missing. On Debian: apt install {DEBIAN_PACKAGES}. "

@@ -226,4 +226,5 @@ class SpeedMeter(QObject):
     def _on_cancelled(self, request: Request) -> None:
         if not self._runner.busy:
             self.ended.emit()
+        if request.key == self._shown:
             self.cancelled.emit()

@@ -18,7 +18,8 @@ from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
-from qviz.files.readers import TensorEntry, expand, list_tensors
+from qviz.files.entry import TensorEntry
+from qviz.files.readers import expand, list_tensors
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session
 
@@ -190,18 +191,16 @@ class Library(QObject):
             del self._kept[old]
         scheme = state.scheme
         changes: dict[str, object] = {"items": items, "current": item, "tensor": tensor}
+        notices = self._notices(tensor)
         if isinstance(scheme.granularity, PerAxis) and not _has_axis(tensor, scheme.granularity):
             changes["granularity"] = PerTensor()
-            self.notice.emit(
-                self.tr("{name} has no axis {axis}: shown per tensor.").format(
-                    name=item.name, axis=scheme.granularity.axis
-                )
-            )
+            text = self.tr("{name} has no axis {axis}: shown per tensor.")
+            notices.append(text.format(name=item.name, axis=scheme.granularity.axis))
         self._session.update(**changes)
-        if notice := self._notice(tensor):
-            self.notice.emit(notice)
+        if notices:  # all at once: one would take the place of the other
+            self.notice.emit(" ".join(notices))
 
-    def _notice(self, tensor: Tensor) -> str:
+    def _notices(self, tensor: Tensor) -> list[str]:
         parts = []
         if tensor.dtype.startswith(("int", "uint", "bool")):
             parts.append(self.tr("{name} holds {dtype} values, taken as float32.").format(**_about(tensor)))
@@ -218,7 +217,7 @@ class Library(QObject):
                     count=f"{left_out:,}", what=what, **_about(tensor)
                 )
             )
-        return " ".join(parts)
+        return parts
 
     @Slot(object, object)
     def _on_failed(self, request: Request, error: Exception) -> None:
@@ -227,10 +226,10 @@ class Library(QObject):
         self.refused.emit()
         if isinstance(error, MemoryError):
             error = Problem(self.tr("There is not enough memory for this tensor: close other programs and try again."))
+        self._open_next()
         if not isinstance(error, Problem):
             raise error
         self.problem.emit(str(error))
-        self._open_next()
 
     @Slot(object)
     def _on_cancelled(self, request: Request) -> None:

@@ -29,7 +29,8 @@ class LatestRunner(QObject):
     """Runs requests one at a time, in order, and forgets those that were overtaken while waiting.
 
     Signals arrive in the thread that the runner lives in. A request ends with exactly one of
-    ``finished``, ``failed`` and ``cancelled``; one that was replaced while waiting with none.
+    ``finished``, ``failed`` and ``cancelled``; one that was replaced while waiting with none. An
+    answer that comes after it was cancelled is not told.
 
     The next one starts when the window has painted the answer: two threads of Python at once make
     painting three times as slow.
@@ -73,8 +74,10 @@ class LatestRunner(QObject):
 
     def cancel(self) -> None:
         """Stop what runs and forget what waits."""
-        self._waiting = None
+        waiting, self._waiting = self._waiting, None
         self._stop.set()
+        if waiting is not None and not self._closed:
+            self.cancelled.emit(waiting)
 
     def close(self) -> None:
         """Cancel and wait until the thread is gone; nothing is emitted afterwards."""
@@ -110,10 +113,10 @@ class LatestRunner(QObject):
             return
         self._resting = True
         QCoreApplication.postEvent(self, QEvent(_RESTED), AFTER_PAINTING)
-        if error is None:
-            self.finished.emit(request, answer)
-        elif isinstance(error, Cancelled):
+        if isinstance(error, Cancelled) or (error is None and self._stop.is_set()):
             self.cancelled.emit(request)
+        elif error is None:
+            self.finished.emit(request, answer)
         else:
             self.failed.emit(request, error)
 

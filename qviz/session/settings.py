@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Settings:
 
     def get(self, key: str) -> Any:
         """The remembered value, of the type of its default."""
-        default = DEFAULTS[key]
+        default = copy(DEFAULTS[key])
         try:
             if isinstance(default, QByteArray):
                 return self._store.value(key, default, type=QByteArray)

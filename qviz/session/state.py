@@ -121,7 +121,7 @@ class Session(QObject):
             scheme = replace(scheme, **scheme_changes)
         if scheme != self._state.scheme:
             what = frozenset(format_changes or scheme_changes or {"scheme"})
-            self._remember(what)
+            self._remember(what, scheme)
         self._set(replace(self._state, **{**changes, "scheme": scheme}))
 
     def undo(self) -> None:
@@ -132,13 +132,17 @@ class Session(QObject):
         """Take the last undo back."""
         self._travel(self._redo, self._undo)
 
-    def _remember(self, what: frozenset[str]) -> None:
+    def _remember(self, what: frozenset[str], new: Scheme) -> None:
         now = time.monotonic()
         same, before = self._last_change
-        if not (self._undo and what == same and now - before < MERGE_SECONDS):
-            self._undo.append(self._state.scheme)
+        merges = bool(self._undo) and what == same and now - before < MERGE_SECONDS
         self._redo.clear()
         self._last_change = (what, now)
+        if not merges:
+            self._undo.append(self._state.scheme)
+        elif self._undo[-1] == new:  # there and back again: nothing is left to undo
+            self._undo.pop()
+            self._last_change = (frozenset(), 0.0)
 
     def _travel(self, source: list[Scheme], target: list[Scheme]) -> None:
         if source:

@@ -27,8 +27,8 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
-from qviz.core.analysis import BLOCK, MAX_ERROR_BINS
 from qviz.core.cancel import Cancelled
+from qviz.core.direct_pass import BLOCK, MAX_ERROR_BINS
 from qviz.core.envelope import RAW
 from tests.core.test_affine import ARTICLE, ARTICLE_SCHEME
 from tests.core.test_envelope import brute_force

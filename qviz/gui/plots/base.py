@@ -123,6 +123,7 @@ class Chart(QWidget):
         self.analysis: Analysis | None = None
         self.theme: Theme | None = None
         self.note = ""
+        self._drawing = False
         self.link = link
         self.view = ChartView(wheel_axis)
         self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=axes or {})
@@ -194,6 +195,27 @@ class Chart(QWidget):
         if note != self.note:
             self.note = note
             self.note_changed.emit(note)
+
+    def follow_view(self) -> None:
+        """Call `draw` whenever another stretch, or another number of pixels, is in sight."""
+        self.view.sigXRangeChanged.connect(self._on_view_changed)
+        self.view.sigResized.connect(self._on_view_changed)
+
+    @Slot()
+    def _on_view_changed(self, *_: object) -> None:
+        if self.analysis is not None and not self._drawing:
+            self._drawing = True  # fitting the other axis may move this one by a rounding
+            try:
+                self.draw()
+            finally:
+                self._drawing = False
+
+    def draw(self) -> None:
+        """Hand the items what is in sight of the present answer."""
+
+    def pixels(self) -> int:
+        """How many columns there are to draw in."""
+        return max(64, min(4000, int(self.view.width())))
 
     def add_legend(self, names: dict[str, str], *, middle: bool = False) -> None:
         """Colour roles and their names, in one row at the top."""

@@ -35,8 +35,7 @@ class ChannelsChart(Chart):
         self._sqnr = np.zeros(0)
         self._key: Any = None
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
-        self.view.sigXRangeChanged.connect(self._on_view_changed)
-        self.view.sigResized.connect(self._on_view_changed)
+        self.follow_view()
 
     def title(self) -> str:
         return self.tr("Channels")
@@ -63,7 +62,7 @@ class ChannelsChart(Chart):
         if key != self._key:
             self._key = key
             self.reset_view()
-        self._draw()
+        self.draw()
         finite = self._sqnr[np.isfinite(self._sqnr)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         self.view.setYRange(min(0.0, low * 1.08), max(1.0, high * 1.08), padding=0)
@@ -110,16 +109,11 @@ class ChannelsChart(Chart):
         self._total.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
         self._chosen.setBrush(theme.color("pointer", 60))
 
-    @Slot()
-    def _on_view_changed(self, *_: object) -> None:
-        if self._sqnr.size:
-            self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
         if not self._sqnr.size:
             return
         left, right = self.view.viewRange()[0]
-        pixels = max(32, int(self.view.width() / 2))
+        pixels = self.pixels() // 2
         first = min(max(int(left), 0), self._sqnr.size - 1)
         last = max(min(int(right) + 2, self._sqnr.size), first + 1)
         join = max(1, -(-(last - first) // pixels))

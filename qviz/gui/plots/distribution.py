@@ -54,7 +54,7 @@ class DistributionChart(CountChart):
         self._tensor: object = None
         self._tables: dict[str, Table] = {}
         self._bins: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
-        self.view.sigXRangeChanged.connect(self._on_view_changed)
+        self.follow_view()
 
     def title(self) -> str:
         return self.tr("Distribution")
@@ -74,7 +74,7 @@ class DistributionChart(CountChart):
         for line, value in zip(self._clip, (low, high), strict=True):
             if not line.moving:
                 line.setValue(value)
-        self._draw()
+        self.draw()
 
     def reset_view(self) -> None:
         if self.analysis is None:
@@ -105,12 +105,7 @@ class DistributionChart(CountChart):
             line.label.setColor(theme.color("clipping"))
             line.label.fill = pg.mkBrush(theme.color("background", 220))
 
-    @Slot()
-    def _on_view_changed(self, *_: object) -> None:
-        if self.analysis is not None:
-            self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
         if self.analysis is None:
             return
         analysis = self.analysis

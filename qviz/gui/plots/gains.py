@@ -39,7 +39,7 @@ class BarChart(Chart):
         self.view.sigResized.connect(self._make_room)
         self.setMinimumSize(160, 84)
 
-    def draw(
+    def draw_bars(
         self,
         names: Sequence[str],
         widths: Sequence[float],
@@ -110,7 +110,7 @@ class MemoryChart(BarChart):
         s = analysis.storage
         overhead = s.quantized_bytes - s.code_bytes
         name = analysis.scheme.number_format.name
-        self.draw(
+        self.draw_bars(
             ["float32", "float16", name],
             [s.float32_bytes, s.float16_bytes, s.code_bytes],
             [
@@ -170,7 +170,7 @@ class SpeedChart(BarChart):
     def forget(self) -> None:
         """What was measured was another size or type."""
         self.speed = None
-        self.draw([""], [0.0], [""], ["unused"])
+        self.draw_bars([""], [0.0], [""], ["unused"])
         self.set_note(self.tr("not measured yet"))
 
     def show_progress(self, fraction: float) -> None:
@@ -185,7 +185,7 @@ class SpeedChart(BarChart):
             if speed.gains
             else self.tr("{time} · no gain at this size").format(time=time_text(speed.code_seconds))
         )
-        self.draw(
+        self.draw_bars(
             ["float32", speed.code_dtype],
             [speed.float32_seconds, speed.code_seconds],
             [time_text(speed.float32_seconds), verdict],

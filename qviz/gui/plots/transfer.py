@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, Qt, Slot
+from PySide6.QtCore import QPointF, Qt
 
 from qviz.core.affine import quantize
 from qviz.core.analysis import Analysis
@@ -39,8 +39,7 @@ class TransferChart(Chart):
         self._group = 0
         self._reach: tuple[float, float] | None = None
         self._selected: int | None = None
-        self.view.sigXRangeChanged.connect(self._on_view_changed)
-        self.view.sigResized.connect(self._on_view_changed)
+        self.follow_view()
 
     def title(self) -> str:
         return self.tr("Transfer curve")
@@ -69,7 +68,7 @@ class TransferChart(Chart):
             self.reset_view()
         for line, value in zip(self._clip, (low[self._group], high[self._group]), strict=True):
             line.setValue(float(value))
-        self._draw()
+        self.draw()
         self.point_to(self._selected)
 
     def reset_view(self) -> None:
@@ -103,17 +102,11 @@ class TransferChart(Chart):
         self._mark.setPen(pen(theme, "pointer"))
         self._mark.setBrush(theme.color("dequantized"))
 
-    @Slot()
-    def _on_view_changed(self, *_: object) -> None:
-        if self.analysis is not None:
-            self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
         if self.analysis is None:
             return
         left, right = self.view.viewRange()[0]
-        pixels = max(64, min(2000, int(self.view.width())))
-        x = np.clip(np.linspace(left, right, pixels * POINTS_A_PIXEL), -LARGEST, LARGEST).astype(np.float32)
+        x = np.clip(np.linspace(left, right, self.pixels() * POINTS_A_PIXEL), -LARGEST, LARGEST).astype(np.float32)
         self._curve.setData(x, self.analysis.transfer(x, self._group))
 
     def hover(self, point: QPointF) -> None:

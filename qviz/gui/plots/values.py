@@ -48,8 +48,7 @@ class ValuesChart(Chart):
         self._selected: int | None = None
         self._fitted: list[float] | None = None
         self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
-        self.view.sigXRangeChanged.connect(self._on_view_changed)
-        self.view.sigResized.connect(self._on_view_changed)
+        self.follow_view()
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
 
     def title(self) -> str:
@@ -66,9 +65,9 @@ class ValuesChart(Chart):
         if analysis.tensor is not self._tensor:
             self._tensor = analysis.tensor
             n = analysis.tensor.elements
-            self.view.setLimits(xMin=-0.5 - n * 0.02, xMax=n - 0.5 + n * 0.02, minXRange=4)
+            self.view.setLimits(xMin=-0.5 - n * 0.02, xMax=n - 0.5 + n * 0.02, minXRange=min(4, n))
             self.reset_view()
-        self._draw()
+        self.draw()
         self.point_to(self._selected)
 
     def reset_view(self) -> None:
@@ -76,7 +75,7 @@ class ValuesChart(Chart):
             return
         self._fitted = []
         self.view.setXRange(-0.5, self.analysis.tensor.elements - 0.5, padding=0)
-        self._draw()
+        self.draw()
 
     def _fit_height(self, original: EnvelopeView, dequantized: EnvelopeView) -> None:
         """The values in sight fill the height, until a person stretches it by hand."""
@@ -148,17 +147,11 @@ class ValuesChart(Chart):
         self._marked.setPen(pen(theme, "pointer"))
         self._marked.setBrush(theme.color("dequantized"))
 
-    @Slot()
-    def _on_view_changed(self, *_: object) -> None:
-        if self.analysis is not None:
-            self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
         if self.analysis is None:
             return
         left, right = self.view.viewRange()[0]
-        pixels = max(64, min(4000, int(self.view.width())))
-        self._shown = self.analysis.views(int(np.floor(left)), int(np.ceil(right)) + 1, pixels)
+        self._shown = self.analysis.views(int(np.floor(left)), int(np.ceil(right)) + 1, self.pixels())
         original, dequantized = self._shown
         self._fit_height(original, dequantized)
         samples = original.is_samples
