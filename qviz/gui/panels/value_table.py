@@ -184,7 +184,6 @@ class ValueTable(QWidget):
         fresh = self.model.analysis is None or self.model.analysis.tensor is not analysis.tensor
         self.model.set_analysis(analysis)
         if fresh:
-            self._selected = None
             self.model.first = 0
             self.jump.blockSignals(True)
             self.jump.setRange(0, min(analysis.tensor.elements - 1, 2**31 - 1))
@@ -193,11 +192,12 @@ class ValueTable(QWidget):
             width = self.table.fontMetrics().horizontalAdvance(self.model._place(analysis.tensor.elements - 1))
             self.table.verticalHeader().setFixedWidth(width + 22)
             self._fit()
+            self.point_to(self._selected)
 
     def point_to(self, index: int | None) -> None:
         """Select one element, and bring it into sight."""
         self._selected = index
-        if index is not None:
+        if index is not None and index < self.model.elements:
             if not self.model.first <= index < self.model.first + self._visible_rows():
                 self.scroll_bar.setValue(index - self._visible_rows() // 2)
             self.jump.blockSignals(True)

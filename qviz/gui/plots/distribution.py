@@ -141,10 +141,9 @@ class DistributionChart(CountChart):
 
     def _draw_levels(self, analysis: Analysis, edges: np.ndarray[Any, Any]) -> float:
         """The levels of the one scale there is; returns the height they reach."""
-        one = analysis.groups is None
         for item in (self._stems, self._unused, self._steps):
-            item.setVisible(one)
-        if not one:
+            item.setVisible(analysis.groups is None)
+        if analysis.groups is not None:
             self.set_note(self.tr("each channel has its own levels: click one in Channels"))
             return self.floor
         levels = analysis.qparams.levels()[0].astype(np.float64)
@@ -155,39 +154,52 @@ class DistributionChart(CountChart):
                 "elements": analysis.occupancy,
             }
         )
-        self.set_note(
-            self.tr("{used} of {count} levels in use").format(
-                used=f"{analysis.levels_used:,}", count=f"{levels.size:,}"
-            )
+        note = self.tr("{used} of {count} levels in use").format(
+            used=f"{analysis.levels_used:,}", count=f"{levels.size:,}"
         )
-        if levels.size > LEVELS_UP_TO:
-            for item in (self._stems, self._unused):
-                item.hide()
-            # Levels ascend, so a bin's elements are the difference of two running sums.
-            before = np.concatenate(([0], np.cumsum(analysis.occupancy)))
-            cuts = np.searchsorted(levels, edges)
-            cuts[-1] = np.searchsorted(levels, edges[-1], "right")
-            heights = self.heights(np.diff(before[cuts]))
-            self._steps.setData(edges, heights)
-            return float(heights.max(initial=self.floor))
-        used = analysis.occupancy > 0
         levels = np.clip(levels, -LARGEST, LARGEST)  # x̂ may leave float32
-        # A level gathers the elements of a whole step: drawn per bin, it stands as high as the
-        # histogram it came from.
         between = (levels[1:] + levels[:-1]) / 2
         cells = np.concatenate(([2 * levels[0] - between[0]], between, [2 * levels[-1] - between[-1]]))
         bin_width = float(edges[1] - edges[0])
-        heights = self.heights(analysis.occupancy * (bin_width / np.maximum(np.diff(cells), 1e-300)))
-        heights = np.minimum(heights, self._headroom())
-        left, right = self.view.viewRange()[0]
-        few = np.count_nonzero((levels >= left) & (levels <= right)) <= STEMS_UP_TO
-        tick = self.floor + (self._headroom() - self.floor) * 0.03
-        tops = heights if few else np.full(levels.size, tick)
+        if levels.size > LEVELS_UP_TO or float(np.median(np.diff(cells))) < bin_width:
+            heights, taller = self._count_in_bins(levels, analysis.occupancy, edges), 0
+            cells, few = edges, False
+        else:
+            # A level gathers the elements of a whole step: drawn per bin, it stands as high as the
+            # histogram it came from.
+            heights = self.heights(analysis.occupancy * (bin_width / np.maximum(np.diff(cells), 1e-300)))
+            taller = int(np.count_nonzero(heights > self._headroom()))
+            heights = np.minimum(heights, self._headroom())
+            left, right = self.view.viewRange()[0]
+            few = np.count_nonzero((levels >= left) & (levels <= right)) <= STEMS_UP_TO
+        self.set_note(self.tr("{note}, {count} taller than shown").format(note=note, count=taller) if taller else note)
         self._steps.setVisible(not few)
         self._steps.setData(cells, heights)
-        self._stems.setData(np.repeat(levels[used], 2), _pairs(self.floor, tops[used]))
-        self._unused.setData(np.repeat(levels[~used], 2), _pairs(self.floor, np.full(int((~used).sum()), tick)))
-        return self.floor
+        self._draw_ticks(levels, analysis.occupancy > 0, heights if few else None)
+        return self.floor if taller or few else float(heights.max(initial=self.floor))
+
+    def _count_in_bins(
+        self, levels: np.ndarray[Any, Any], occupancy: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]
+    ) -> np.ndarray[Any, Any]:
+        """Levels narrower than a bin, counted in the histogram's own bins, as drawn."""
+        # Levels ascend, so a bin's elements are the difference of two running sums.
+        before = np.concatenate(([0], np.cumsum(occupancy)))
+        cuts = np.searchsorted(levels, edges)
+        cuts[-1] = np.searchsorted(levels, edges[-1], "right")
+        return self.heights(np.diff(before[cuts]))
+
+    def _draw_ticks(
+        self, levels: np.ndarray[Any, Any], used: np.ndarray[Any, Any], heights: np.ndarray[Any, Any] | None
+    ) -> None:
+        """Each level as a stem of its height, or as a small tick where the tops are joined."""
+        visible = levels.size <= LEVELS_UP_TO
+        for item in (self._stems, self._unused):
+            item.setVisible(visible)
+        if visible:
+            tick = np.full(levels.size, self.floor + (self._headroom() - self.floor) * 0.03)
+            tops = tick if heights is None else heights
+            self._stems.setData(np.repeat(levels[used], 2), _pairs(self.floor, tops[used]))
+            self._unused.setData(np.repeat(levels[~used], 2), _pairs(self.floor, tick[~used]))
 
     def _headroom(self) -> float:
         """Stems of clipped ends may tower over the histogram: they reach the top, no further."""

@@ -51,6 +51,7 @@ class BarChart(Chart):
         rows = np.arange(len(names))
         self._roles = roles
         self._bars.setOpts(x0=np.zeros(rows.size), y=rows, width=np.asarray(widths, float))
+        self._extra.setVisible(extra > 0)
         self._extra.setOpts(x0=[widths[-1]], y=[rows[-1]], width=[extra])
         self.plot.getAxis("left").setTicks([list(zip(rows.tolist(), names, strict=True))])
         longest = max([*widths, widths[-1] + extra]) or 1.0
