@@ -85,19 +85,24 @@ class NumberBox(QDoubleSpinBox):
 
     def valueFromText(self, text: str) -> float:
         try:
-            return float(text.replace(",", ".").replace("−", "-"))
+            return float(self._plain(text))
         except ValueError:
             return self.value()
 
     def validate(self, text: str, position: int) -> object:
         from PySide6.QtGui import QValidator
 
+        plain = self._plain(text)
         try:
-            float(text.replace(",", ".").replace("−", "-"))
+            float(plain)
         except ValueError:
-            partial = all(c in "0123456789.,+-−eE" for c in text)
+            partial = all(c in "0123456789.+-eE" for c in plain)
             return (QValidator.State.Intermediate if partial else QValidator.State.Invalid), text, position
         return QValidator.State.Acceptable, text, position
+
+    def _plain(self, text: str) -> str:
+        """A number as Python reads it; Qt hands in the suffix too."""
+        return text.removesuffix(self.suffix()).strip().replace(",", ".").replace("−", "-")
 
     def sizeHint(self) -> Any:
         hint = super().sizeHint()

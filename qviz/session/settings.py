@@ -49,7 +49,8 @@ class Settings:
         default = copy(DEFAULTS[key])
         try:
             if isinstance(default, QByteArray):
-                return self._store.value(key, default, type=QByteArray)
+                value = self._store.value(key, default, type=QByteArray)
+                return value if isinstance(value, QByteArray) else default  # Qt gives back what it cannot convert
             text = self._store.value(key, None, type=str)
             value = json.loads(str(text)) if text else default
         except Exception:  # whatever a damaged file makes Qt or json raise, the start goes on

@@ -137,7 +137,7 @@ class TensorListPanel(QWidget):
         layout.addWidget(self.hint)
         self.open_button.clicked.connect(self.open_requested)
         self.generate_button.clicked.connect(self.generate_requested)
-        self.filter.textChanged.connect(self.proxy.setFilterFixedString)
+        self.filter.textChanged.connect(self._on_filtered)
         self.list.selectionModel().currentChanged.connect(self._on_current_changed)
         session.changed.connect(self._on_changed)
         self._refreshing = False
@@ -168,6 +168,13 @@ class TensorListPanel(QWidget):
                 self.list.clearSelection()
         finally:
             self._refreshing = False
+
+    @Slot(str)
+    def _on_filtered(self, text: str) -> None:
+        """Looking for a name chooses nothing, even when the chosen one goes out of sight."""
+        self._refreshing = True
+        self.proxy.setFilterFixedString(text)
+        self._show(self._session.state)
 
     def refresh(self) -> None:
         """Show again what the session says: a choice may have failed."""

@@ -171,7 +171,7 @@ class DistributionChart(CountChart):
             taller = int(np.count_nonzero(heights > self._headroom()))
             heights = np.minimum(heights, self._headroom())
             left, right = self.view.viewRange()[0]
-            few = np.count_nonzero((levels >= left) & (levels <= right)) <= STEMS_UP_TO
+            few = bool(np.count_nonzero((levels >= left) & (levels <= right)) <= STEMS_UP_TO)
         self.set_note(self.tr("{note}, {count} taller than shown").format(note=note, count=taller) if taller else note)
         self._steps.setVisible(not few)
         self._steps.setData(cells, heights)
