@@ -19,6 +19,7 @@ class Banner(QFrame):
         self.setObjectName("banner")
         self.kind = "notice"
         self.label = named_label("", "value", wrap=True)
+        self.label.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.close_button = QToolButton()
         self.close_button.setAccessibleName(self.tr("Close this message"))

@@ -93,11 +93,12 @@ class NumberBox(QDoubleSpinBox):
         from PySide6.QtGui import QValidator
 
         plain = self._plain(text)
+        if not set(plain) <= set("0123456789.+-eE"):  # nor "nan" and "inf", which Python would read
+            return QValidator.State.Invalid, text, position
         try:
             float(plain)
         except ValueError:
-            partial = all(c in "0123456789.+-eE" for c in plain)
-            return (QValidator.State.Intermediate if partial else QValidator.State.Invalid), text, position
+            return QValidator.State.Intermediate, text, position
         return QValidator.State.Acceptable, text, position
 
     def _plain(self, text: str) -> str:

@@ -26,6 +26,7 @@ class GeneratorPanel(QWidget):
         self.kind.setAccessibleName(self.tr("Kind of distribution"))
         self.about = named_label("", "hint", wrap=True)
         self.shape = QLineEdit()
+        self.shape.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
         self.shape.setAccessibleName(self.tr("Shape"))
         self.shape.setToolTip(self.tr("Lengths of the axes, such as 64 × 256; one number makes a vector."))
         self.seed = QSpinBox()

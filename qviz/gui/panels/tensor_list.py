@@ -114,6 +114,7 @@ class TensorListPanel(QWidget):
         self.filter = QLineEdit()
         self.filter.setPlaceholderText(self.tr("Filter by name"))
         self.filter.setClearButtonEnabled(True)
+        self.filter.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
         self.filter.setAccessibleName(self.tr("Filter tensors by name"))
         self.model = ItemsModel()
         self.proxy = QSortFilterProxyModel(self)

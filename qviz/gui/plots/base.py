@@ -13,6 +13,7 @@ from PySide6.QtGui import QFont, QPainter, QPen
 from PySide6.QtWidgets import QGraphicsItem, QVBoxLayout, QWidget
 
 from qviz.core.analysis import Analysis
+from qviz.gui.plots.axes import CountAxis, four_axes
 from qviz.gui.theme import Theme
 
 EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
@@ -65,39 +66,6 @@ class ChartView(pg.ViewBox):
             super().mouseClickEvent(ev)
 
 
-class IndexAxis(pg.AxisItem):
-    """Whole numbers, short while that tells neighbours apart."""
-
-    def __init__(self) -> None:
-        super().__init__("bottom")
-
-    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
-        return [level for level in super().tickValues(minVal, maxVal, size) if level[0] >= 1]
-
-    def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
-        return [short_count(v) if spacing >= 1000 else f"{v:,.0f}" for v in values]
-
-
-class CountAxis(pg.AxisItem):
-    """Counts, linear or as powers of ten."""
-
-    def __init__(self) -> None:
-        super().__init__("left")
-        self.logarithmic = False
-
-    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
-        if not self.logarithmic:
-            return [level for level in super().tickValues(minVal, maxVal, size) if level[0] >= 1]  # whole elements
-        every = max(1, math.ceil((maxVal - minVal) * 22 / max(size, 1)))
-        powers = [float(v) for v in range(math.ceil(minVal), math.floor(maxVal) + 1) if v % every == 0]
-        return [(1.0, powers)]
-
-    def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
-        if self.logarithmic:
-            return [short_count(10**v) for v in values]
-        return [short_count(v) for v in values]
-
-
 class Swatch(pg.ItemSample):
     """A colour of the legend; a click on it changes nothing."""
 
@@ -126,14 +94,13 @@ class Chart(QWidget):
         self._drawing = False
         self.link = link
         self.view = ChartView(wheel_axis)
-        self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=axes or {})
+        self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=four_axes(axes or {}))
         self.plot: pg.PlotItem = self.canvas.getPlotItem()
         self.plot.hideButtons()
         self.plot.setMenuEnabled(False)
         self.plot.showGrid(y=True, alpha=0.25)
         for side in ("left", "bottom"):
             axis = self.plot.getAxis(side)
-            axis.enableAutoSIPrefix(False)
             # Text and grid are drawn again only when they change: half of a frame's time.
             axis.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
             axis.setStyle(maxTickLevel=1)
@@ -325,14 +292,6 @@ def number(value: float, digits: int = 4) -> str:
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
     return f"{value:.{digits}g}".replace("-", "−")
-
-
-def short_count(value: float) -> str:
-    """1500 → 1.5k."""
-    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
-            return f"{value / limit:g}{letter}"
-    return f"{value:g}"
 
 
 def time_text(seconds: float) -> str:

@@ -10,7 +10,8 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import Chart, IndexAxis, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.plots.axes import IndexAxis
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
 from qviz.gui.theme import Theme
 
 

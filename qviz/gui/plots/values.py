@@ -10,7 +10,8 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.analysis import Analysis
 from qviz.core.envelope import EnvelopeView
-from qviz.gui.plots.base import Chart, IndexAxis, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.plots.axes import IndexAxis
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
 from qviz.gui.theme import Theme
 
 LEGEND_HEIGHT = 24
