@@ -66,6 +66,7 @@ class App(QObject):
         # answers → page
         self.analyst.began.connect(window.show_computing)
         self.analyst.answered.connect(window.present)
+        self.analyst.problem.connect(window.stop_waiting)
         self.meter.forgotten.connect(page.speed.forget)
         self.meter.cancelled.connect(page.speed.forget)
         self.meter.advanced.connect(page.speed.show_progress)

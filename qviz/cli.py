@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from qviz import __version__
 from qviz.core.analysis import Analysis, analyze
@@ -199,6 +200,16 @@ def _entry(file: Path, name: str | None) -> TensorEntry:
 
 def _scheme(options: dict[str, Any]) -> Scheme:
     if options["scheme_file"] is not None:
+        context = click.get_current_context()
+        given = [
+            parameter.opts[0]
+            for parameter in context.command.params
+            if parameter.name in options
+            and parameter.name != "scheme_file"
+            and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise click.UsageError(f"--scheme holds the whole scheme: leave out {', '.join(given)}.", context)
         return read_scheme(options["scheme_file"])
     return Scheme(
         number_format=IntFormat(options["bits"], options["signed"]),

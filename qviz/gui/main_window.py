@@ -154,6 +154,12 @@ class MainWindow(QMainWindow):
         self._patience.start()
 
     @Slot()
+    def stop_waiting(self) -> None:
+        """There will be no answer."""
+        self._patience.stop()
+        self.timing.setText("")
+
+    @Slot()
     def _say_computing(self) -> None:
         self.timing.setText(self.tr("computing…"))
 
@@ -360,7 +366,9 @@ class MainWindow(QMainWindow):
     def copy_snippet(self) -> None:
         from qviz.core.snippet import python_snippet
 
-        QApplication.clipboard().setText(python_snippet(self._frame.shown.qparams))
+        QApplication.clipboard().setText(
+            python_snippet(self._frame.shown.qparams, all_finite=self._frame.shown.tensor.all_finite)
+        )
         self.banner.notice(self.tr("A Python script that gives the same codes is in the clipboard."))
 
     @Slot()

@@ -149,11 +149,8 @@ class Library(QObject):
             self.problem.emit("\n".join(opened.problems))
         if opened.items:
             state = self._session.state
-            known = {(i.origin, i.name): i for i in state.items}
-            again = [i for i in opened.items if (i.origin, i.name) in known]
-            for item in again:  # the file may have changed since
-                self._kept.pop(known[(item.origin, item.name)], None)
             names = {(i.origin, i.name) for i in opened.items}
+            # What is opened again is read again: the file may have changed since.
             kept = tuple(i for i in state.items if (i.origin, i.name) not in names)
             self._session.update(items=kept + opened.items)
             self.opened.emit(list(opened.paths))

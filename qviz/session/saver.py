@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from qviz.core.analysis import Analysis
 from qviz.core.problems import Problem
 from qviz.core.tensor import Tensor
 from qviz.session.runner import LatestRunner, Request
+
+log = logging.getLogger(__name__)
 
 
 class Saver(QObject):
@@ -42,9 +45,14 @@ class Saver(QObject):
         self._add(path, lambda: save_tensor(path, tensor.values.reshape(tensor.shape)))
 
     def close(self) -> None:
-        """Finish what is being written."""
-        self._waiting.clear()
+        """Finish what was asked for; a problem can only be logged now."""
         self._runner.close()
+        while self._waiting:
+            path, work = self._waiting.popleft()
+            try:
+                work()
+            except Problem as problem:
+                log.warning("%s was not saved: %s", path, problem)
 
     def _add(self, path: Path, work: Callable[[], None]) -> None:
         self._waiting.append((path, work))

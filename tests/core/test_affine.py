@@ -456,3 +456,46 @@ def test_the_columns_of_the_walk():
     assert before.rounded.tolist() == before.clipped.tolist() == before.code.tolist() == [129]
     assert before.dequantized.tolist() == [1.5]
     assert (before.scale.tolist(), before.zero_point.tolist()) == ([1], [127.5])
+
+
+@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(-1)], ids=str)
+def test_a_tensor_is_taken_as_its_values(granularity):
+    x = np.random.default_rng(4).normal(0, 1, (3, 4))
+    q = choose_qparams(x, Scheme(UINT8, False, granularity))
+    for work in (quantize, fake_quantize):
+        np.testing.assert_array_equal(work(Tensor(x), q), work(x, q), strict=True)
+
+
+def test_a_tensor_has_nan_in_the_place_of_infinities():
+    x = np.array([127.5, -127.5, np.nan, np.inf, -np.inf], F)
+    q = choose_qparams(x, Scheme(UINT8))
+    assert quantize(Tensor(x), q).tolist() == [255, 0, 128, 128, 128]
+    np.testing.assert_array_equal(fake_quantize(Tensor(x), q)[2:], [np.nan] * 3)
+
+
+@pytest.mark.parametrize("work", [quantize, fake_quantize, dequantize])
+@pytest.mark.parametrize("shape", [(3, 4), (5, 4), (1, 4), (0, 4)], ids=str)
+def test_parameters_of_another_shape_are_a_problem(work, shape):
+    q = choose_qparams(np.ones((4, 3)), Scheme(granularity=PerAxis(0)))
+    with pytest.raises(Problem) as caught:
+        work(np.ones(shape), q)
+    assert str(caught.value) == (
+        f"A tensor of shape {shape} needs {shape[0]} scales under this scheme, but there are 4: "
+        "choose the parameters for this shape."
+    )
+
+
+@pytest.mark.parametrize("work", [quantize, fake_quantize, dequantize])
+def test_a_shape_without_the_axis_is_a_problem(work):
+    q = choose_qparams(np.ones((4, 3)), Scheme(granularity=PerAxis(1)))
+    with pytest.raises(Problem, match="no axis 1"):
+        work(np.ones(3), q)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 7), (4, 1, 2), (4, 0)], ids=str)
+def test_parameters_fit_every_shape_with_as_many_channels(shape):
+    q = choose_qparams(np.arange(1.0, 5.0)[:, None] * np.ones((4, 3)), Scheme(granularity=PerAxis(0)))
+    values = np.broadcast_to(np.arange(1.0, 5.0).reshape(-1, *[1] * (len(shape) - 1)), shape)
+    codes = quantize(values, q)
+    assert codes.shape == shape
+    assert np.all(codes == 127)

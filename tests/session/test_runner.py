@@ -1,0 +1,278 @@
+"""Work leaves the window's thread and comes back: one request running, at most one waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent, QObject
+from pytestqt.qtbot import QtBot
+
+from qviz.core.cancel import Cancelled, IsCancelled, Progress
+from qviz.core.problems import Problem
+from qviz.session.runner import LatestRunner, Request
+from tests.session.conftest import Heard, Work
+
+SIGNALS = ("started", "progressed", "finished", "failed", "cancelled")
+
+
+class Bench:
+    """A runner, everything it says, and requests called by their keys."""
+
+    def __init__(self, qtbot: QtBot) -> None:
+        self.bot = qtbot
+        self.runner = LatestRunner()
+        self.heard = Heard(self.runner, *SIGNALS)
+        self.works: list[Work] = []
+
+    def submit(self, key: str, work: Any = None, *, urgent: bool = False) -> Any:
+        work = work or Work(f"answer {key}")
+        if isinstance(work, Work):
+            self.works.append(work)
+        self.runner.submit(Request(key, work), urgent=urgent)
+        return work
+
+    def hold(self, key: str, **options: Any) -> Work:
+        """Submit work, and wait until it is under way."""
+        work: Work = self.submit(key, Work(f"answer {key}", held=True, **options))
+        assert work.began.wait(10)
+        return work
+
+    def settle(self) -> list[str]:
+        """Wait until nothing runs or waits; what was said, as "signal key"."""
+        self.bot.waitUntil(lambda: not self.runner.busy)
+        QCoreApplication.processEvents()
+        return self.told()
+
+    def told(self) -> list[str]:
+        return [f"{name} {arguments[0].key}" for name, arguments in self.heard.all]
+
+
+@pytest.fixture
+def bench(qtbot: QtBot) -> Iterator[Bench]:
+    made = Bench(qtbot)
+    yield made
+    for work in made.works:
+        work.let_go.set()
+    made.runner.close()
+
+
+def test_an_answer_comes_back_with_its_question(bench: Bench) -> None:
+    request = Request("a", Work("answer"))
+    with bench.bot.waitSignal(bench.runner.finished) as finished:
+        bench.runner.submit(request)
+        assert bench.runner.busy
+    assert finished.args == [request, "answer"]
+    assert bench.settle() == ["started a", "finished a"]
+    assert not bench.runner.busy
+
+
+def test_work_is_done_in_another_thread_and_told_in_this_one(bench: Bench) -> None:
+    def work(progress: Progress, cancelled: IsCancelled) -> int:
+        progress(0.5)
+        return threading.get_ident()
+
+    bench.submit("a", work)
+    bench.submit("b", Work(Problem("no")))
+    bench.settle()
+    assert set(bench.heard.names) == {"started", "progressed", "finished", "failed"}
+    assert bench.heard.threads == {threading.get_ident()}
+    assert bench.heard.of("finished")[0][1] != threading.get_ident()
+
+
+def test_requests_that_each_wait_their_turn_are_done_in_order(bench: Bench) -> None:
+    for key in "abc":
+        bench.submit(key)
+        bench.settle()
+    assert bench.told() == ["started a", "finished a", "started b", "finished b", "started c", "finished c"]
+
+
+def test_while_one_runs_nothing_else_does(bench: Bench) -> None:
+    first = bench.hold("a")
+    second = bench.submit("b")
+    QCoreApplication.processEvents()
+    assert not second.began.is_set()
+    first.let_go.set()
+    assert bench.settle() == ["started a", "finished a", "started b", "finished b"]
+
+
+def test_one_waits_at_most_and_a_newer_one_takes_its_place(bench: Bench) -> None:
+    first = bench.hold("a")
+    overtaken = [bench.submit(key) for key in "bcd"]
+    bench.submit("e")
+    first.let_go.set()
+    assert bench.settle() == ["started a", "finished a", "started e", "finished e"]
+    assert [work.calls for work in overtaken] == [0, 0, 0]
+
+
+def test_an_urgent_one_cancels_what_runs(bench: Bench) -> None:
+    first = Work()
+    bench.submit("a", first.until_cancelled)
+    bench.submit("b", urgent=True)
+    assert bench.settle() == ["started a", "cancelled a", "started b", "finished b"]
+
+
+def test_one_that_is_not_urgent_lets_the_other_finish(bench: Bench) -> None:
+    first = bench.hold("a")
+    bench.submit("b")
+    first.let_go.set()
+    assert "finished a" in bench.settle()
+
+
+def test_an_urgent_one_does_not_cancel_itself(bench: Bench) -> None:
+    bench.submit("a", urgent=True)
+    assert bench.settle() == ["started a", "finished a"]
+    bench.submit("b", urgent=True)
+    assert bench.settle()[2:] == ["started b", "finished b"]
+
+
+def test_failed_and_cancelled_are_told_apart(bench: Bench) -> None:
+    problem, bug = Problem("bad input"), KeyError("bug")
+    for key, error in (("a", problem), ("b", bug), ("c", Cancelled()), ("d", MemoryError())):
+        bench.submit(key, Work(error))
+        bench.settle()
+    assert [line for line in bench.told() if "started" not in line] == [
+        "failed a",
+        "failed b",
+        "cancelled c",
+        "failed d",
+    ]
+    assert [error for _, error in bench.heard.of("failed")][:2] == [problem, bug]
+
+
+def test_the_next_one_is_done_after_a_failure(bench: Bench) -> None:
+    first = bench.submit("a", Work(KeyError("bug"), held=True))
+    bench.submit("b")
+    first.let_go.set()
+    assert bench.settle() == ["started a", "failed a", "started b", "finished b"]
+
+
+def test_cancelling_stops_what_runs_and_forgets_what_waits(bench: Bench) -> None:
+    first = bench.hold("a")
+    waiting = bench.submit("b")
+    bench.runner.cancel()
+    first.let_go.set()
+    assert bench.settle() == ["started a", "cancelled b", "cancelled a"]
+    assert waiting.calls == 0
+    bench.submit("c")
+    assert bench.settle()[3:] == ["started c", "finished c"]
+
+
+def test_an_answer_that_comes_too_late_to_be_cancelled_is_not_told(bench: Bench) -> None:
+    deaf = bench.hold("a", deaf=True)
+    bench.runner.cancel()
+    deaf.let_go.set()
+    assert bench.settle() == ["started a", "cancelled a"]
+    assert deaf.ended
+
+
+def test_a_failure_is_told_even_when_it_was_cancelled(bench: Bench) -> None:
+    work = bench.submit("a", Work(KeyError("bug"), held=True, deaf=True))
+    bench.runner.cancel()
+    work.let_go.set()
+    assert bench.settle() == ["started a", "failed a"]
+
+
+def test_cancelling_nothing_says_nothing(bench: Bench) -> None:
+    bench.runner.cancel()
+    bench.submit("a")
+    assert bench.settle() == ["started a", "finished a"]
+    bench.runner.cancel()
+    bench.submit("b")
+    assert bench.settle()[2:] == ["started b", "finished b"]
+
+
+def test_the_next_one_starts_when_the_answer_is_painted(bench: Bench) -> None:
+    class Screen(QObject):
+        def event(self, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.UpdateRequest:
+                bench.heard.all.append(("painted", (Request("a", work),)))
+                assert not work.began.is_set()
+                return True
+            return super().event(event)
+
+    screen = Screen()
+
+    def paint(request: Request, answer: object) -> None:
+        if request.key == "a":
+            assert not work.began.is_set()
+            QCoreApplication.postEvent(screen, QEvent(QEvent.Type.UpdateRequest))
+
+    first = bench.hold("a")
+    work = bench.submit("b")
+    bench.runner.finished.connect(paint)
+    first.let_go.set()
+    assert bench.settle()[:4] == ["started a", "finished a", "painted a", "started b"]
+
+
+def test_what_the_slot_of_an_answer_asks_for_waits_for_the_painting_too(bench: Bench) -> None:
+    def ask(request: Request, answer: object) -> None:
+        if request.key == "a":
+            bench.submit("b")
+            assert "started b" not in bench.told()
+
+    bench.runner.finished.connect(ask)
+    bench.submit("a")
+    bench.bot.waitUntil(lambda: "finished b" in bench.told())
+    assert bench.settle() == ["started a", "finished a", "started b", "finished b"]
+
+
+def test_what_waits_for_the_painting_can_be_cancelled(bench: Bench) -> None:
+    def ask(request: Request, answer: object) -> None:
+        if request.key == "a":
+            bench.submit("b")
+            bench.runner.cancel()
+
+    bench.runner.finished.connect(ask)
+    bench.submit("a")
+    assert bench.settle() == ["started a", "finished a", "cancelled b"]
+
+
+def test_progress_belongs_to_its_request(bench: Bench) -> None:
+    def work(progress: Progress, cancelled: IsCancelled) -> None:
+        progress(0.25)
+        progress(1.0)
+
+    bench.submit("a", work)
+    assert bench.settle() == ["started a", "progressed a", "progressed a", "finished a"]
+    assert [fraction for _, fraction in bench.heard.of("progressed")] == [0.25, 1.0]
+
+
+def test_closing_waits_and_leaves_no_thread(bench: Bench) -> None:
+    work = Work()
+    bench.submit("a", work.until_cancelled)
+    assert work.began.wait(10)
+    bench.runner.close()
+    assert work.ended
+    assert bench.runner._pool.activeThreadCount() == 0
+
+
+@pytest.mark.parametrize("answer", ["late", Problem("late"), KeyError("late"), Cancelled()], ids=repr)
+def test_nothing_is_told_after_closing(bench: Bench, answer: object) -> None:
+    def work(progress: Progress, cancelled: IsCancelled) -> object:
+        while not cancelled():
+            first.let_go.wait(0.001)
+        progress(1.0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    first = Work(held=True)
+    bench.submit("a", work)
+    bench.submit("b")
+    bench.runner.close()
+    bench.submit("c")
+    bench.runner.cancel()
+    bench.runner.close()
+    QCoreApplication.processEvents()
+    assert bench.told() == ["started a"]
+
+
+def test_one_that_is_painted_at_closing_is_not_followed_by_another(bench: Bench) -> None:
+    bench.runner.finished.connect(lambda request, answer: (bench.submit("b"), bench.runner.close()))
+    bench.submit("a")
+    bench.bot.waitUntil(lambda: "finished a" in bench.told())
+    QCoreApplication.processEvents()
+    assert bench.told() == ["started a", "finished a"]

@@ -1,0 +1,85 @@
+"""The rules of the house that no other tool looks after."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import qviz
+from qviz.gui.actions import ACTIONS, SUBMENUS
+from qviz.gui.main_window import MainWindow
+
+ROOT = Path(qviz.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+QT = ("PySide6", "shiboken6", "pyqtgraph")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module and every name of a module that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def below(*folders: str) -> list[Path]:
+    found = [path for path in MODULES if path.relative_to(ROOT).parts[0] in folders]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("path", below("core", "files"), ids=name_of)
+def test_core_and_files_know_no_qt(path: Path) -> None:
+    assert [name for name in imports(path) if name.split(".")[0] in QT] == []
+
+
+@pytest.mark.parametrize("path", below("session"), ids=name_of)
+def test_the_session_knows_qtcore_alone(path: Path) -> None:
+    used = [name for name in imports(path) if name.split(".")[0] in QT]
+    assert [name for name in used if not name.startswith("PySide6.QtCore.")] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_the_first_line_says_which_question_a_file_answers(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    said = ast.get_docstring(tree)
+    assert said, "there is no docstring"
+    assert tree.body[0].lineno == 1
+    first = said.splitlines()[0]
+    assert first.endswith((".", "?")), first
+
+
+def test_the_look_at_the_house_finds_what_it_looks_for(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("import PySide6.QtGui\ndef f():\n    from PySide6 import QtWidgets\n")
+    assert list(imports(tmp_path / "a.py")) == ["PySide6.QtGui", "PySide6.QtWidgets"]
+
+
+KEYS = [row.key for row in ACTIONS if row.key != "-"]
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key not in SUBMENUS])
+def test_every_action_has_a_slot_of_its_name(key: str) -> None:
+    assert callable(getattr(MainWindow, key, None))
+    meta = MainWindow.staticMetaObject
+    slots = {bytes(meta.method(i).name().data()).decode() for i in range(meta.methodCount())}
+    assert key in slots
+
+
+def test_every_action_is_there_once() -> None:
+    assert len(set(KEYS)) == len(KEYS)
+    assert set(SUBMENUS) <= set(KEYS)
+
+
+def test_every_action_has_a_text_and_keys_of_its_own() -> None:
+    assert all(row.text for row in ACTIONS if row.key != "-")
+    keys = [row.keys for row in ACTIONS if row.keys]
+    assert len(set(keys)) == len(keys)
