@@ -66,7 +66,9 @@ class App(QObject):
         # answers → page
         self.analyst.began.connect(window.show_computing)
         self.analyst.answered.connect(window.present)
+        self.analyst.advanced.connect(window.activity.advance)
         self.analyst.problem.connect(window.stop_waiting)
+        self.analyst.cancelled.connect(window.stop_waiting)
         self.meter.forgotten.connect(page.speed.forget)
         self.meter.cancelled.connect(page.speed.forget)
         self.meter.advanced.connect(page.speed.show_progress)
@@ -91,6 +93,7 @@ class App(QObject):
         library.advanced.connect(window.activity.advance)
         library.ended.connect(window.activity.end)
         window.activity.cancel_requested.connect(library.cancel)
+        window.activity.cancel_requested.connect(self.analyst.cancel)
         self.crashes.crashed.connect(self._on_crash)
 
         # theme and end

@@ -55,6 +55,9 @@ def open_window(files: tuple[Path, ...]) -> None:
     gc.disable()  # nothing made while starting is garbage; `run` turns it on again
     from qviz.gui import display
 
+    lost = [file.name for file in files if not file.exists()]
+    if files and len(lost) == len(files):
+        raise Problem(f"{', '.join(lost)} does not exist: give a file, a folder, or a command (qviz --help).")
     if missing := display.missing_display():
         _leave(missing, display.EXIT_NO_DISPLAY)
     try:
@@ -116,6 +119,8 @@ def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **option
 def quantize_command(file: Path, tensor_name: str | None, output: Path, **options: Any) -> None:
     """Write codes, scale, zero_point and dequantized values of the tensor in FILE."""
     result = _analyze(file, tensor_name, options)
+    if output.suffix.lower() != ".npz":
+        raise Problem(f"{output.name} cannot be written: the output is an archive, end its name in .npz.")
     save_quantized(output, result)
     s = result.storage
     click.echo(f"{output}: {s.elements} codes, {s.quantized_bytes} bytes when packed, {100 * s.ratio:.4g} % of float32")
@@ -201,15 +206,10 @@ def _entry(file: Path, name: str | None) -> TensorEntry:
 def _scheme(options: dict[str, Any]) -> Scheme:
     if options["scheme_file"] is not None:
         context = click.get_current_context()
-        given = [
-            parameter.opts[0]
-            for parameter in context.command.params
-            if parameter.name in options
-            and parameter.name != "scheme_file"
-            and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-        ]
-        if given:
-            raise click.UsageError(f"--scheme holds the whole scheme: leave out {', '.join(given)}.", context)
+        given = [p.opts[0] for p in context.command.params if p.name in options and _is_given(p.name)]
+        if len(given) > 1:
+            others = ", ".join(name for name in given if name != "--scheme")
+            raise click.UsageError(f"--scheme holds the whole scheme: leave out {others}.", context)
         return read_scheme(options["scheme_file"])
     return Scheme(
         number_format=IntFormat(options["bits"], options["signed"]),
@@ -220,11 +220,25 @@ def _scheme(options: dict[str, Any]) -> Scheme:
     )
 
 
+def _is_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def _refuse_idle(name: str, needs: str, is_used: bool) -> None:
+    """An option that would change nothing is a mistake that must not pass in silence."""
+    if _is_given(name) and not is_used:
+        raise click.UsageError(f"--{name} means nothing without {needs}: give both.", click.get_current_context())
+
+
 def _granularity(options: dict[str, Any]) -> Granularity:
+    _refuse_idle("axis", "--per axis", options["per"] == PerAxis.kind)
     return PerAxis(options["axis"]) if options["per"] == PerAxis.kind else PerTensor()
 
 
 def _range_rule(options: dict[str, Any]) -> RangeRule:
+    _refuse_idle("percentile", "--range percentile", options["range_rule"] == Percentile.kind)
+    for end in ("low", "high"):
+        _refuse_idle(end, "--range manual", options["range_rule"] == Manual.kind)
     if options["range_rule"] == Percentile.kind:
         return Percentile(options["percentile"])
     if options["range_rule"] == Manual.kind:

@@ -161,7 +161,6 @@ def test_json_says_what_analyze_says(run: Run, file: Path) -> None:
         ("--per axis", Scheme(granularity=PerAxis(0))),
         ("--per axis --axis 1", Scheme(granularity=PerAxis(1))),
         ("--per axis --axis -1", Scheme(granularity=PerAxis(-1))),
-        ("--per tensor --axis 1", Scheme()),
         ("--range percentile", Scheme(range_rule=Percentile(99.9))),
         ("--range percentile --percentile 90", Scheme(range_rule=Percentile(90.0))),
         ("--range manual --low -0.5 --high 1.5", Scheme(range_rule=Manual(-0.5, 1.5))),
@@ -331,8 +330,8 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
         ("--convention cuda", "Invalid value for '--convention': 'cuda' is not one of"),
         ("--per block", "Invalid value for '--per': 'block' is not one of"),
         ("--per axis --axis 2", "There is no axis 2 in a tensor of shape (4, 6): choose an axis from -2 to 1"),
-        ("--range percentile --percentile 10", "A percentile of 10 keeps too little"),
-        ("--range percentile --percentile nan", "A percentile of nan keeps too little"),
+        ("--range percentile --percentile 10", "A percentile of 10 makes no range"),
+        ("--range percentile --percentile nan", "A percentile of nan makes no range"),
         ("--range manual --low 1", "A range by hand needs both ends: give --low and --high."),
         ("--range manual --low 1 --high 1", "A range from 1 to 1 is empty"),
         ("--range manual --low -inf --high 1", "A range from -inf to 1 is empty"),
@@ -352,6 +351,28 @@ def test_a_scheme_file_and_an_option_of_a_scheme_contradict_each_other(run: Run,
     assert problem.startswith("--scheme holds the whole scheme: leave out --bits, --axis.")
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("--axis 1", "--axis means nothing without --per axis: give both."),
+        ("--percentile 90", "--percentile means nothing without --range percentile: give both."),
+        ("--low -1", "--low means nothing without --range manual: give both."),
+        ("--range minmax --high 1", "--high means nothing without --range manual: give both."),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(run: Run, file: Path, options: str, problem: str) -> None:
+    assert run("analyze", file, *options.split()).problem.startswith(problem)
+
+
+def test_the_output_of_quantize_is_an_archive(run: Run, file: Path, tmp_path: Path) -> None:
+    assert "end its name in .npz" in run("quantize", file, "-o", tmp_path / "q.npy").problem
+    assert not (tmp_path / "q.npy").exists()
+
+
+def test_a_mistyped_command_opens_no_window(run: Run) -> None:
+    assert run("frobnicate").problem.startswith("frobnicate does not exist: give a file, a folder, or a command")
+
+
 def test_a_bad_scheme_file_is_one_line(run: Run, file: Path, tmp_path: Path) -> None:
     path = written(tmp_path / "s.json", "{}")
     assert run("analyze", file, "--scheme", path).problem.startswith("s.json holds no scheme that can be used")
@@ -363,14 +384,14 @@ def test_a_missing_argument_says_where_help_is(run: Run, file: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_one_line(run: Run, file: Path, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.npz").mkdir()
     none = tmp_path / "none"
     assert run("quantize", file, "-o", none / "q.npz").problem.startswith(
         f"q.npz can't be written: there is no folder {none}."
     )
     assert run("quantize", file, "-o", file / "q.npz").problem.startswith("q.npz can't be written: there is no folder")
-    assert run("quantize", file, "-o", tmp_path / "folder").problem.startswith(
-        "folder can't be written: it is a folder."
+    assert run("quantize", file, "-o", tmp_path / "folder.npz").problem.startswith(
+        "folder.npz can't be written: it is a folder."
     )
     for folder in (file, file / "charts"):
         problem = run("render", file, "-o", folder).problem
@@ -441,8 +462,16 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Path, ...]]]:
     ],
 )
 def test_without_a_command_the_window_opens(
-    run: Run, opened: list[tuple[Path, ...]], arguments: tuple[str, ...], paths: tuple[str, ...]
+    run: Run,
+    opened: list[tuple[Path, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    paths: tuple[str, ...],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in paths[:1]:  # one that exists is enough: the window tells of the others
+        Path(path).touch()
     assert run(*arguments).code == 0
     assert opened == [tuple(Path(p) for p in paths)]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.affine import QParams, choose_qparams, dequantize_in_place, unclipped_codes
-from qviz.core.cancel import IsCancelled, never
+from qviz.core.cancel import IsCancelled, Progress, ignore, never
 from qviz.core.direct_pass import Counts, DirectPass, Floats
 from qviz.core.envelope import BASE, RAW, Envelope, EnvelopeView, FloatArray
 from qviz.core.granularity import Layout
@@ -176,7 +176,7 @@ class Analysis:
         }
 
 
-def analyze(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Analysis:
+def analyze(x: object, scheme: Scheme, cancelled: IsCancelled = never, progress: Progress = ignore) -> Analysis:
     """Quantize, dequantize and compare, every element.
 
     Parameters
@@ -186,6 +186,8 @@ def analyze(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Analys
     scheme : Scheme
     cancelled : Callable[[], bool]
         Asked between blocks.
+    progress : Callable[[float], None]
+        Told the fraction that is done.
 
     Raises
     ------
@@ -199,7 +201,7 @@ def analyze(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Analys
     qparams = choose_qparams(tensor, scheme, cancelled)
     layout = scheme.granularity.layout(tensor.shape)
     sums = DirectPass(tensor, qparams, layout)
-    sums.run(cancelled)
+    sums.run(cancelled, progress)
     n = tensor.finite
     noise, signal = float(sums.squared_error.sum()), float(sums.squared_value.sum())
     norms = math.sqrt(signal) * math.sqrt(sums.squared_dequantized)

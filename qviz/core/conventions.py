@@ -104,15 +104,16 @@ CONVENTIONS: dict[str, Convention] = {
         Convention(
             name="onnxruntime",
             label="ONNX Runtime",
-            summary="The range always includes 0, the zero point is a whole number added after rounding; "
-            "symmetric int8 is scaled to −127…127 yet clipped to −128…127.",
+            summary="The range always includes 0; the zero point is a whole number, added after rounding. "
+            "Symmetric int8 and int16 leave out the smallest code when scaling (254 steps), not when clipping; "
+            "int4 uses all of −8…7 (15 steps).",
             range_includes_zero=True,
             symmetric_steps=_onnxruntime_steps,
             symmetric_zero_point=_onnxruntime_middle,
             zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
             degenerate_zero_point=np.zeros_like,
             scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
-            symmetric_scale_formula="S = 2 · absmax / (qmax − qmin)",
+            symmetric_scale_formula="S = 2 · absmax / steps",
             zero_point_formula="Z = round(qmin − min / S)",
             code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
             zero_point_before_rounding=False,

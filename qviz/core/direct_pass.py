@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.affine import QParams, dequantize_in_place, unclipped_codes
-from qviz.core.cancel import IsCancelled, check
+from qviz.core.cancel import IsCancelled, Progress, check, ignore
 from qviz.core.envelope import Envelope, FloatArray
 from qviz.core.granularity import Layout
 from qviz.core.tensor import Tensor
@@ -90,7 +90,7 @@ class DirectPass:
         edges: Floats = np.arange(first, last + 1, dtype=np.float64) * width
         return edges, half_step
 
-    def run(self, cancelled: IsCancelled) -> None:
+    def run(self, cancelled: IsCancelled, progress: Progress = ignore) -> None:
         """Every block, in memory order."""
         view = self.tensor.values.reshape(self.layout.shape)
         done = 0
@@ -98,6 +98,7 @@ class DirectPass:
             check(cancelled)
             self._add(view[block], block[1], done)
             done += view[block].size
+            progress(done / view.size)
         if self.dequantized is not None:
             self.dequantized.finish()
 

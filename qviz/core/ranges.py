@@ -70,7 +70,7 @@ class Percentile:
 
     def __post_init__(self) -> None:
         if not 50 < self.percentile <= 100:
-            raise Problem(f"A percentile of {self.percentile:g} keeps too little: choose one above 50, up to 100.")
+            raise Problem(f"A percentile of {self.percentile:g} makes no range: choose one above 50, up to 100.")
 
     def estimate(
         self, tensor: Tensor, granularity: Granularity, symmetric: bool, cancelled: IsCancelled = never

@@ -11,7 +11,7 @@ import numpy as np
 
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.core.envelope import Envelope, FloatArray
-from qviz.core.granularity import Layout
+from qviz.core.granularity import Granularity, Layout
 from qviz.core.problems import Problem
 
 BLOCK = 1 << 18
@@ -46,6 +46,8 @@ class Tensor:
         A scalar counts as one element of shape (1,).
     dtype : str
         The type the values came in.
+    corner : tuple of int
+        The index of its first element in the tensor that it was cut out of.
     values : float32 array, shape (elements,)
         Flat, in C order; what was not finite is NaN.
     finite, nan, inf, overflowed : int
@@ -72,10 +74,12 @@ class Tensor:
             raise Problem(f"{name} has no elements (shape {source.shape}): there is nothing to quantize.")
         self.name = name
         self.shape: tuple[int, ...] = source.shape or (1,)
+        self.corner: tuple[int, ...] = (0,) * len(self.shape)
         self.dtype = str(source.dtype)
         self._read(source, progress, cancelled)
         if not self.finite:
-            raise Problem(f"{name} has no finite value: all {source.size:,} elements are NaN or infinite.")
+            what = "NaN, infinite or beyond float32" if self.overflowed else "NaN or infinite"
+            raise Problem(f"{name} has no finite value: all {source.size:,} elements are {what}.")
         self._histogram: Histogram | None = None
         self._extremes: dict[Layout, tuple[FloatArray, FloatArray]] = {}
         self._channels: dict[tuple[Layout, int], Tensor] = {}
@@ -170,19 +174,25 @@ class Tensor:
             for offset, row in enumerate(rows.reshape(rows.shape[0], -1)):
                 yield first + offset, row.copy() if self.all_finite else row[~np.isnan(row)]
 
-    def channel(self, layout: Layout, group: int) -> Tensor:
-        """One group as a tensor of its own, so that it can be looked at alone.
+    def channel(self, granularity: Granularity, group: int) -> Tensor:
+        """One group as a tensor of its own, whose ``corner`` says where it was cut out.
 
         Raises
         ------
         Problem
             When there is no such group, or it holds no finite value.
         """
+        layout, block = granularity.layout(self.shape), granularity.block_shape(self.shape)
         if not 0 <= group < layout.groups:
             raise Problem(f"There is no channel {group} in {self.name}: it has {layout.groups:,}.")
         key = (layout, group)
         if key not in self._channels:
-            self._channels = {key: Tensor(self.values.reshape(layout.shape)[:, group], f"{self.name} [{group}]")}
+            values = np.ascontiguousarray(self.values.reshape(layout.shape)[:, group])
+            alone = Tensor(values.reshape(block), f"{self.name} [{group}]")
+            grid = tuple(n // b for n, b in zip(self.shape, block, strict=True))
+            place = np.unravel_index(group, grid)
+            alone.corner = tuple(int(i) * b for i, b in zip(place, block, strict=True))
+            self._channels = {key: alone}
         return self._channels[key]
 
     def group_of(self, layout: Layout, index: Any) -> Any:

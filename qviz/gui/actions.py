@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 @dataclass(frozen=True)
 class ActionRow:
-    """One row: ``key`` is also the name of the window's slot; "-" is a line between rows."""
+    """One row: ``key`` is also the name of the window's slot, "-" a line between rows; | parts ``keys``."""
 
     menu: str
     key: str
@@ -47,7 +47,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_FILE, "-"),
     ActionRow(_FILE, "quit", QT_TRANSLATE_NOOP("Actions", "&Quit"), "Ctrl+Q"),
     ActionRow(_EDIT, "undo", QT_TRANSLATE_NOOP("Actions", "&Undo scheme change"), "Ctrl+Z"),
-    ActionRow(_EDIT, "redo", QT_TRANSLATE_NOOP("Actions", "&Redo scheme change"), "Ctrl+Shift+Z"),
+    ActionRow(_EDIT, "redo", QT_TRANSLATE_NOOP("Actions", "&Redo scheme change"), "Ctrl+Shift+Z|Ctrl+Y"),
     ActionRow(_EDIT, "-"),
     ActionRow(_EDIT, "copy_metrics", QT_TRANSLATE_NOOP("Actions", "Copy &metrics"), "Ctrl+Shift+C"),
     ActionRow(_EDIT, "copy_elements", QT_TRANSLATE_NOOP("Actions", "Copy &elements in sight")),
@@ -79,7 +79,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_TOOLS, "-"),
     ActionRow(_TOOLS, "more_bits", QT_TRANSLATE_NOOP("Actions", "&More bits"), "Ctrl+Up"),
     ActionRow(_TOOLS, "fewer_bits", QT_TRANSLATE_NOOP("Actions", "&Fewer bits"), "Ctrl+Down"),
-    ActionRow(_TOOLS, "toggle_symmetric", QT_TRANSLATE_NOOP("Actions", "&Symmetric or asymmetric"), "Ctrl+Y"),
+    ActionRow(_TOOLS, "toggle_symmetric", QT_TRANSLATE_NOOP("Actions", "&Symmetric or asymmetric"), "Ctrl+I"),
     ActionRow(_TOOLS, "-"),
     ActionRow(_TOOLS, "measure_speed", QT_TRANSLATE_NOOP("Actions", "Measure s&peed again"), "F5"),
     ActionRow(_HELP, "shortcuts", QT_TRANSLATE_NOOP("Actions", "&Keyboard and mouse"), "F1"),
@@ -110,7 +110,7 @@ def build_menus(bar: QMenuBar, target: QWidget) -> dict[str, QAction]:
             made[row.key] = menu.addMenu(_translated(row.text)).menuAction()
             continue
         action = QAction(_translated(row.text), target)
-        action.setShortcut(QKeySequence(row.keys))
+        action.setShortcuts([QKeySequence(keys) for keys in row.keys.split("|") if keys])
         if row.tip:
             action.setToolTip(_translated(row.tip))
         action.setCheckable(row.checkable)

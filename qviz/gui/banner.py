@@ -26,8 +26,8 @@ class Banner(QFrame):
         self.close_button.clicked.connect(self.hide)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 6, 8, 6)
+        layout.addWidget(self.close_button)  # left: on the right it would hide a dock's own
         layout.addWidget(self.label, 1)
-        layout.addWidget(self.close_button)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.hide)

@@ -10,6 +10,9 @@ from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QScrollArea, QToolButton
 from qviz.gui.theme import Theme, icon
 from qviz.gui.widgets import Line, named_label
 
+SCROLL_BAR = 14
+"""Pixels that a scroll bar takes from a panel."""
+
 
 class DockTitle(QWidget):
     """Name, a word on what is shown, the read-out under the pointer, and the buttons."""
@@ -95,6 +98,8 @@ class Dock(QDockWidget):
             area.setFrameShape(QScrollArea.Shape.NoFrame)
             area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             area.setWidget(content)
+            # Narrower, and figures would be cut off: a cut exponent is a wrong number.
+            area.setMinimumWidth(content.minimumSizeHint().width() + SCROLL_BAR)
             self.setWidget(area)
         else:
             self.setWidget(content)

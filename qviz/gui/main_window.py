@@ -27,6 +27,9 @@ from qviz.session.state import Session, State
 
 PATIENCE_MILLISECONDS = 400
 
+FRAME = (8, 40)
+"""What a window manager puts around a window, about."""
+
 PNG_SCALES = (1.0, 2.0, 3.125, 6.25)
 """Pixels of a picture for each on the screen: 96, 192, 300 and 600 dpi."""
 
@@ -120,7 +123,7 @@ class MainWindow(QMainWindow):
         geometry: QByteArray = self._settings.get("geometry")
         if geometry.isEmpty() or not self.restoreGeometry(geometry):
             room = self.screen().availableSize()
-            self.resize(min(1440, room.width()), min(900, room.height()))
+            self.resize(min(1440, room.width() - FRAME[0]), min(900, room.height() - FRAME[1]))
         self._first_layout = not self.page.restore_layout(self._settings.get("layout"))
 
     def showEvent(self, event: Any) -> None:
@@ -136,6 +139,8 @@ class MainWindow(QMainWindow):
     def present(self, frame: Frame) -> None:
         """Paint an answer and say how long it took."""
         self._patience.stop()
+        self.activity.end()
+        self.page.set_stale(False)
         self.page.present(frame)
         tensor = frame.shown.tensor
         shape = " × ".join(f"{n:,}" for n in tensor.shape)
@@ -155,13 +160,17 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def stop_waiting(self) -> None:
-        """There will be no answer."""
+        """There will be no answer: what is shown stays, and stays pale."""
         self._patience.stop()
-        self.timing.setText("")
+        self.activity.end()
+        self.timing.setText(self.tr("not computed"))
+        self.page.set_stale(True)
 
     @Slot()
     def _say_computing(self) -> None:
         self.timing.setText(self.tr("computing…"))
+        self.page.set_stale(True)
+        self.activity.begin(self.tr("Analyzing"))
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
         """Colours of the charts and icons, and the tick in the menu."""
@@ -367,9 +376,15 @@ class MainWindow(QMainWindow):
         from qviz.core.snippet import python_snippet
 
         QApplication.clipboard().setText(
-            python_snippet(self._frame.shown.qparams, all_finite=self._frame.shown.tensor.all_finite)
+            python_snippet(self._frame.shown.qparams, self._source(), all_finite=self._frame.shown.tensor.all_finite)
         )
         self.banner.notice(self.tr("A Python script that gives the same codes is in the clipboard."))
+
+    def _source(self) -> str:
+        """The file that the tensor on the page can be read from, or a name for one."""
+        current = self._session.state.current
+        whole = self._frame.channel is None and current is not None and current.origin.endswith(".npy")
+        return current.origin if current is not None and whole else "tensor.npy"
 
     @Slot()
     def theme_system(self) -> None:

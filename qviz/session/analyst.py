@@ -36,6 +36,8 @@ class Analyst(QObject):
     """Submits a request on every change, and hands on the answers in order."""
 
     began = Signal()
+    advanced = Signal(float)
+    cancelled = Signal()
     answered = Signal(object)
     problem = Signal(str)
 
@@ -45,6 +47,8 @@ class Analyst(QObject):
         self._runner = LatestRunner(self)
         self._last: Frame | None = None
         self._runner.started.connect(self._on_started)
+        self._runner.progressed.connect(self._on_progressed)
+        self._runner.cancelled.connect(self._on_cancelled)
         self._runner.finished.connect(self._on_finished)
         self._runner.failed.connect(self._on_failed)
         session.changed.connect(self._on_changed)
@@ -70,9 +74,23 @@ class Analyst(QObject):
             work = partial(_frame, new.tensor, new.scheme, new.channel, self._last)
             self._runner.submit(Request(new.tensor, work), urgent=new.tensor is not old.tensor)
 
+    @Slot()
+    def cancel(self) -> None:
+        """Give up the answer that is being computed."""
+        self._runner.cancel()
+
     @Slot(object)
     def _on_started(self, request: Request) -> None:
         self.began.emit()
+
+    @Slot(object, float)
+    def _on_progressed(self, request: Request, fraction: float) -> None:
+        self.advanced.emit(fraction)
+
+    @Slot(object)
+    def _on_cancelled(self, request: Request) -> None:
+        if not self._runner.busy:
+            self.cancelled.emit()
 
     @Slot(object, object)
     def _on_finished(self, request: Request, frame: Frame) -> None:
@@ -101,11 +119,11 @@ def _frame(
     if last is not None and last.tensor is tensor and last.scheme == scheme:
         whole = last.whole
     else:
-        whole = analyze(tensor, scheme, cancelled)
+        whole = analyze(tensor, scheme, cancelled, progress)
     tensor.histogram(cancelled)  # counted here, so that drawing never has to
     if channel is None:
         return Frame(tensor, scheme, channel, whole, whole)
-    alone = tensor.channel(whole.layout, channel)
+    alone = tensor.channel(scheme.granularity, channel)
     alone.histogram(cancelled)
     return Frame(tensor, scheme, channel, whole, analyze(alone, replace(scheme, granularity=PerTensor()), cancelled))
 

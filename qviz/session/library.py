@@ -70,6 +70,7 @@ class Library(QObject):
         self._opener = LatestRunner(self)
         self._loader = LatestRunner(self)
         self._to_open: list[Path] = []
+        self._next_choices: list[Item] = []
         self._kept: OrderedDict[Item, Tensor] = OrderedDict()
         self._opener.finished.connect(self._on_opened)
         self._opener.failed.connect(self._on_failed)
@@ -89,6 +90,10 @@ class Library(QObject):
     @Slot(object)
     def choose(self, item: Item) -> None:
         """Show an item as soon as it is read."""
+        self._next_choices = []
+        self._load(item)
+
+    def _load(self, item: Item) -> None:
         if item in self._kept:
             self._loader.cancel()
             self._show(item, self._kept[item])
@@ -154,7 +159,8 @@ class Library(QObject):
             kept = tuple(i for i in state.items if (i.origin, i.name) not in names)
             self._session.update(items=kept + opened.items)
             self.opened.emit(list(opened.paths))
-            self.choose(opened.items[0])
+            self._next_choices = list(opened.items[1:])
+            self._load(opened.items[0])
         self._open_next()
 
     # -- loading
@@ -227,6 +233,8 @@ class Library(QObject):
         if not isinstance(error, Problem):
             raise error
         self.problem.emit(str(error))
+        if isinstance(request.key, Item) and self._next_choices:
+            self._load(self._next_choices.pop(0))  # of several files, show the first that can be shown
 
     @Slot(object)
     def _on_cancelled(self, request: Request) -> None:

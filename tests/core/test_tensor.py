@@ -259,22 +259,27 @@ def test_the_finite_values_of_each_group_in_fresh_copies(shape, nan):
 def test_a_channel_is_a_tensor_of_its_own(axis):
     x = rng.standard_normal((4, 5, 6)).astype(F)
     t = Tensor(x, "conv")
-    layout = PerAxis(axis).layout(x.shape)
-    channel = t.channel(layout, 2)
+    channel = t.channel(PerAxis(axis), 2)
     assert channel.name == "conv [2]"
     np.testing.assert_array_equal(channel.values, x.take(2, axis).ravel(), strict=True)
-    assert t.channel(layout, 2) is channel
-    assert t.channel(layout, 3) is not channel
+    assert channel.shape == PerAxis(axis).block_shape(x.shape)
+    assert channel.corner == tuple(2 if i == axis else 0 for i in range(3))
+    assert t.channel(PerAxis(axis), 2) is channel
+    assert t.channel(PerAxis(axis), 3) is not channel
 
 
 def test_a_channel_that_does_not_exist_or_holds_nothing_is_a_problem():
     t = Tensor(np.array([[1, 2], [np.nan, np.nan]]), "conv")
-    layout = PerAxis(0).layout(t.shape)
     for group in (-1, 2):
         with pytest.raises(Problem, match=rf"no channel {group} in conv: it has 2"):
-            t.channel(layout, group)
+            t.channel(PerAxis(0), group)
     with pytest.raises(Problem, match=r"conv \[1\] has no finite value"):
-        t.channel(layout, 1)
+        t.channel(PerAxis(0), 1)
+
+
+def test_values_that_only_float32_cannot_hold_are_not_called_infinite():
+    with pytest.raises(Problem, match="all 2 elements are NaN, infinite or beyond float32"):
+        Tensor(np.array([1e300, -1e308]), "huge")
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

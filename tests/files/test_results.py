@@ -248,7 +248,7 @@ def test_a_file_that_is_not_json(tmp_path: Path, content: str | bytes) -> None:
         (changed(granularity={"kind": "axis", "axis": "0"}), "The scheme's granularity cannot have axis = '0'."),
         (changed(number_format={"kind": "int", "bits": 99}), "99 bits cannot be shown"),
         (changed(number_format={"kind": "int", "size": 3}), "The scheme's number format cannot have size = 3."),
-        (changed(range_rule={"kind": "percentile", "percentile": 10}), "A percentile of 10 keeps too little"),
+        (changed(range_rule={"kind": "percentile", "percentile": 10}), "A percentile of 10 makes no range"),
         (changed(range_rule={"kind": "manual", "low": 1, "high": 0}), "A range from 1 to 0 is empty"),
         (changed(range_rule={"kind": "manual", "low": float("nan"), "high": 0}), "A range from nan to 0 is empty"),
     ],

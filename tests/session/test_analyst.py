@@ -60,9 +60,9 @@ def analyzed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Scheme]]:
     """What was really computed."""
     calls: list[tuple[Tensor, Scheme]] = []
 
-    def counting(x: Tensor, scheme: Scheme, cancelled: IsCancelled = never) -> Any:
+    def counting(x: Tensor, scheme: Scheme, cancelled: IsCancelled = never, progress: Progress = ignore) -> Any:
         calls.append((x, scheme))
-        return analyze(x, scheme, cancelled)
+        return analyze(x, scheme, cancelled, progress)
 
     monkeypatch.setattr(analyst_module, "analyze", counting)
     return calls

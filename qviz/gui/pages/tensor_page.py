@@ -202,6 +202,7 @@ class TensorPage(QMainWindow):
         self.values.element_clicked.connect(self._on_element)
         self.table.element_chosen.connect(self._on_element)
         self.scheme.problem.connect(self.problem)
+        self.table.problem.connect(self.problem)
         self.tensors.generate_requested.connect(self._on_generate)
 
     # -- what is shown
@@ -223,6 +224,12 @@ class TensorPage(QMainWindow):
         self.docks["metrics"].title.set_note(
             "" if frame.channel is None else self.tr("channel {channel} alone").format(channel=f"{frame.channel:,}")
         )
+
+    def set_stale(self, stale: bool) -> None:
+        """Figures of an older scheme are pale until their successors arrive."""
+        for panel in (self.metrics, self.formula, self.table):
+            if panel.isEnabled() == stale:
+                panel.setEnabled(not stale)
 
     @Slot(object)
     def show_speed(self, speed: Speed) -> None:

@@ -55,7 +55,7 @@ class FormulaPanel(QWidget):
         html = []
         for rule, numbers in rows:
             html.append(
-                f'<div style="margin-bottom:6px"><span style="color:{muted}">{escape(rule)}</span>'
+                f'<div style="margin-bottom:4px"><span style="color:{muted}">{escape(rule)}</span>'
                 f"<br>{escape(numbers)}</div>"
             )
         self._text.setHtml("".join(html))

@@ -25,12 +25,12 @@ class Metric:
     tip: str
 
 
-def _figure(value: float, unit: str = "") -> str:
+def _figure(value: float, unit: str = "", digits: int = 5) -> str:
     if math.isinf(value):
         return "∞" + (f" {unit}" if unit else "")
     if math.isnan(value):
         return "–"
-    return f"{value:.5g}".replace("-", "−") + (f" {unit}" if unit else "")
+    return f"{value:.{digits}g}".replace("-", "−") + (f" {unit}" if unit else "")
 
 
 def _share(count: int, total: int) -> str:
@@ -44,7 +44,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("MAE", "↓", lambda a: _figure(a.mae), "Mean absolute error, in the tensor's unit."),
     Metric("Max |error|", "↓", lambda a: _figure(a.max_abs_error), "The largest error, in the tensor's unit."),
     Metric("Relative RMSE", "↓", lambda a: _figure(100 * a.relative_rmse, "%"), "‖x − x̂‖ / ‖x‖."),
-    Metric("Cosine", "↑", lambda a: f"{a.cosine:.8f}", "Cosine of the angle between x and x̂; 1 is perfect."),
+    Metric(
+        "Cosine",
+        "↑",
+        lambda a: "–" if math.isnan(a.cosine) else f"{a.cosine:.8f}",
+        "Cosine of the angle between x and x̂; 1 is perfect.",
+    ),
     Metric(
         "Saturated",
         "↓",
@@ -73,7 +78,9 @@ METRICS: tuple[Metric, ...] = (
 def _spread(analysis: Analysis, what: str) -> str:
     values = getattr(analysis.qparams, what).reshape(-1)
     low, high = float(values.min()), float(values.max())
-    return _figure(low) if low == high else f"{_figure(low)}…{_figure(high)}"
+    if low == high:
+        return _figure(low, digits=6)
+    return f"{_figure(low, digits=3)}…{_figure(high, digits=3)}"
 
 
 class MetricsPanel(QWidget):

@@ -180,7 +180,7 @@ class SchemePanel(QWidget):
             self.kept_box.setValue(rule.percentile)
             self.kept.setValue(_slider_from_percentile(rule.percentile))
         elif isinstance(rule, Manual):
-            for box, value in ((self.low, rule.low), (self.high, rule.high)):
+            for box, value in zip((self.low, self.high), _in_force(rule, scheme), strict=True):
                 if not box.hasFocus():
                     box.setValue(value)
 
@@ -245,12 +245,25 @@ class SchemePanel(QWidget):
     @Slot()
     def _on_bounds(self) -> None:
         low, high = self.low.value(), self.high.value()
+        if self._session.scheme.symmetric:  # the two ends are one number
+            reach = abs(low if self.sender() is self.low else high)
+            low, high = -reach, reach
         try:
             rule = Manual(low, high)
         except Problem as problem:
             self.problem.emit(str(problem))
             return
         self._ask(range_rule=rule)
+
+
+def _in_force(rule: Manual, scheme: Scheme) -> tuple[float, float]:
+    """The range that the scheme makes of the one drawn by hand."""
+    if scheme.symmetric:
+        reach = max(abs(rule.low), abs(rule.high))
+        return -reach, reach
+    if CONVENTIONS[scheme.convention].range_includes_zero:
+        return min(rule.low, 0.0), max(rule.high, 0.0)
+    return rule.low, rule.high
 
 
 def _percentile_from_slider(position: int) -> float:

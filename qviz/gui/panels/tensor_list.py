@@ -60,7 +60,7 @@ class ItemsModel(QAbstractListModel):
 
 
 def _about(item: Item) -> str:
-    shape = "" if item.shape is None else " × ".join(str(n) for n in item.shape)
+    shape = "" if item.shape is None else " × ".join(f"{n:,}" for n in item.shape)
     return " · ".join(part for part in (shape, item.dtype or "") if part)
 
 
@@ -162,20 +162,27 @@ class TensorListPanel(QWidget):
                 self.model.set_items(state.items)
             self.filter.setVisible(len(state.items) > 1)
             self.hint.setVisible(len(state.items) < 2)
-            if state.current in state.items:
-                row = self.proxy.mapFromSource(self.model.index(state.items.index(state.current)))
-                self.list.setCurrentIndex(row)
-            else:
-                self.list.clearSelection()
+            if state.current in state.items and not self._row(state).isValid():
+                self.filter.clear()  # what is newly shown is not hidden by a filter
+            self.list.setCurrentIndex(self._row(state))
         finally:
             self._refreshing = False
 
+    def _row(self, state: State) -> QModelIndex:
+        """Where the shown item stands in the list; nowhere when the filter hides it."""
+        if state.current is None or state.current not in state.items:
+            return QModelIndex()
+        return self.proxy.mapFromSource(self.model.index(state.items.index(state.current)))
+
     @Slot(str)
     def _on_filtered(self, text: str) -> None:
-        """Looking for a name chooses nothing, even when the chosen one goes out of sight."""
-        self._refreshing = True
-        self.proxy.setFilterFixedString(text)
-        self._show(self._session.state)
+        """Looking for a name chooses nothing, even when the shown item goes out of sight."""
+        before, self._refreshing = self._refreshing, True
+        try:
+            self.proxy.setFilterFixedString(text)
+            self.list.setCurrentIndex(self._row(self._session.state))
+        finally:
+            self._refreshing = before
 
     def refresh(self) -> None:
         """Show again what the session says: a choice may have failed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
     QHeaderView,
+    QLineEdit,
     QScrollBar,
-    QSpinBox,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -115,19 +116,36 @@ class StepsModel(QAbstractTableModel):
             return None
         if orientation == Qt.Orientation.Horizontal:
             return self.columns()[section][0]
-        return self._place(self.first + section)
+        return self.place(self.first + section)
 
-    def _place(self, index: int) -> str:
-        shape = self.analysis.tensor.shape if self.analysis else ()
-        if len(shape) < 2:
+    def place(self, index: int) -> str:
+        """Where a flat index lies, as people write it."""
+        if self.analysis is None or len(self.analysis.tensor.shape) < 2:
             return f"{index:,}"
-        return ", ".join(str(int(i)) for i in np.unravel_index(index, shape))
+        tensor = self.analysis.tensor
+        return ", ".join(
+            str(int(i) + first) for i, first in zip(np.unravel_index(index, tensor.shape), tensor.corner, strict=True)
+        )
+
+    def index_of(self, text: str) -> int | None:
+        """The flat index of a place, or of a flat index; None where there is none."""
+        numbers = [int(word) for word in re.findall(r"\d+", text)]
+        if self.analysis is None or not numbers:
+            return None
+        tensor = self.analysis.tensor
+        if len(numbers) == len(tensor.shape) > 1:
+            place = [n - first for n, first in zip(numbers, tensor.corner, strict=True)]
+            inside = all(0 <= n < size for n, size in zip(place, tensor.shape, strict=True))
+            return int(np.ravel_multi_index(place, tensor.shape)) if inside else None
+        flat = int("".join(str(n) if i == 0 else f"{n:03}" for i, n in enumerate(numbers)))
+        return flat if flat < tensor.elements and (len(numbers) == 1 or len(tensor.shape) == 1) else None
 
 
 class ValueTable(QWidget):
     """The window with its scroll bar and a box to jump."""
 
     element_chosen = Signal(int)
+    problem = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,11 +171,11 @@ class ValueTable(QWidget):
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.scroll_bar = QScrollBar(Qt.Orientation.Vertical)
         self.scroll_bar.setAccessibleName(self.tr("First element in sight"))
-        self.jump = QSpinBox()
+        self.jump = QLineEdit()
+        self.jump.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
         self.jump.setAccessibleName(self.tr("Go to element"))
-        self.jump.setKeyboardTracking(False)
-        self.jump.setGroupSeparatorShown(True)
-        self.jump.setMinimumWidth(110)
+        self.jump.setToolTip(self.tr("Its place, such as 3, 17, or its number row by row; then Enter."))
+        self.jump.setFixedWidth(120)
         self._selected: int | None = None
         row = QHBoxLayout()
         row.setSpacing(0)
@@ -173,7 +191,7 @@ class ValueTable(QWidget):
         tools.addWidget(named_label(self.tr("Go to element"), "caption"))
         tools.addWidget(self.jump)
         self.scroll_bar.valueChanged.connect(self._on_scrolled)
-        self.jump.valueChanged.connect(self.element_chosen)
+        self.jump.returnPressed.connect(self._on_jump)
         self.table.clicked.connect(self._on_clicked)
         self.table.installEventFilter(self)
         self.table.viewport().installEventFilter(self)
@@ -185,11 +203,8 @@ class ValueTable(QWidget):
         self.model.set_analysis(analysis)
         if fresh:
             self.model.first = 0
-            self.jump.blockSignals(True)
-            self.jump.setRange(0, min(analysis.tensor.elements - 1, 2**31 - 1))
-            self.jump.setValue(0)
-            self.jump.blockSignals(False)
-            width = self.table.fontMetrics().horizontalAdvance(self.model._place(analysis.tensor.elements - 1))
+            self.jump.setText(self.model.place(0))
+            width = self.table.fontMetrics().horizontalAdvance(self.model.place(analysis.tensor.elements - 1))
             self.table.verticalHeader().setFixedWidth(width + 22)
             self._fit()
             self.point_to(self._selected)
@@ -200,9 +215,7 @@ class ValueTable(QWidget):
         if index is not None and index < self.model.elements:
             if not self.model.first <= index < self.model.first + self._visible_rows():
                 self.scroll_bar.setValue(index - self._visible_rows() // 2)
-            self.jump.blockSignals(True)
-            self.jump.setValue(index)
-            self.jump.blockSignals(False)
+            self.jump.setText(self.model.place(index))
         self._mark()
 
     def text(self) -> str:
@@ -261,6 +274,18 @@ class ValueTable(QWidget):
             self.table.selectRow(row)
         else:
             self.table.clearSelection()
+
+    @Slot()
+    def _on_jump(self) -> None:
+        index = self.model.index_of(self.jump.text())
+        if index is None:
+            last = self.model.place(self.model.elements - 1) if self.model.elements else "0"
+            self.problem.emit(
+                self.tr("There is no element {text}: the last one is {last}.").format(text=self.jump.text(), last=last)
+            )
+            return
+        self.table.setFocus()
+        self.element_chosen.emit(index)
 
     @Slot(int)
     def _on_scrolled(self, first: int) -> None:

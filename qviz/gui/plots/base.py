@@ -88,7 +88,7 @@ class Chart(QWidget):
 
     def __init__(self, link: LinkedCursor, *, wheel_axis: int | None = None, axes: Any = None) -> None:
         super().__init__()
-        self.analysis: Analysis | None = None
+        self._analysis: Analysis | None = None
         self.theme: Theme | None = None
         self.note = ""
         self._drawing = False
@@ -109,6 +109,7 @@ class Chart(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 8, 4)
         layout.addWidget(self.canvas)
+        self.canvas.hide()  # axes without data would tell something that is not so
         self.setMinimumSize(160, 110)
         self.setAccessibleName(self.title())
         self.setAccessibleDescription(self.description())
@@ -118,6 +119,17 @@ class Chart(QWidget):
         self._pointer: pg.InfiniteLine | None = None
         self._legend: pg.LegendItem | None = None
         self._legend_roles: dict[str, pg.PlotCurveItem] = {}
+
+    @property
+    def analysis(self) -> Analysis | None:
+        """The answer that is shown; None as long as there is none."""
+        return self._analysis
+
+    @analysis.setter
+    def analysis(self, analysis: Analysis) -> None:
+        if self._analysis is None:
+            self.canvas.show()
+        self._analysis = analysis
 
     # -- what a subclass says of itself
 

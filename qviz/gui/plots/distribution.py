@@ -47,11 +47,15 @@ class DistributionChart(CountChart):
         for line in self._clip:
             line.setZValue(10)
             line.sigDragged.connect(self._on_dragged)
+            line.sigPositionChangeFinished.connect(self._settle)
             self.plot.addItem(line, ignoreBounds=True)
         self.add_pointer()
         self.add_legend({"original": self.tr("original"), "dequantized": self.tr("levels")}, middle=True)
         self.set_labels(self.tr("Value"), self.tr("Elements in a bin"))
         self._tensor: object = None
+        self._by_hand = False
+        self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
+        self.view.sigXRangeChanged.connect(self._place_labels)
         self._tables: dict[str, Table] = {}
         self._bins: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         self.follow_view()
@@ -67,16 +71,58 @@ class DistributionChart(CountChart):
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
-        low, high = (float(analysis.qparams.low.min()), float(analysis.qparams.high.max()))
         if analysis.tensor is not self._tensor:
             self._tensor = analysis.tensor
-            self.reset_view()
-        for line, value in zip(self._clip, (low, high), strict=True):
-            if not line.moving:
-                line.setValue(value)
+            self._by_hand = False
+        dragged = any(line.moving for line in self._clip)
+        if not (self._by_hand or dragged):
+            self._fit_width()
+        self._bound_lines(analysis)
+        if not dragged:
+            self._settle()
         self.draw()
 
+    def _range(self) -> tuple[float, float]:
+        assert self.analysis is not None
+        return float(self.analysis.qparams.low.min()), float(self.analysis.qparams.high.max())
+
+    def _bound_lines(self, analysis: Analysis) -> None:
+        """A line stops at the other one, and where the scheme would not follow it."""
+        low, high = self._range()
+        gap = max(high - low, 1e-30) * 1e-3
+        around_zero = analysis.scheme.symmetric or analysis.qparams.convention.range_includes_zero
+        floor, ceiling = (-gap, gap) if analysis.scheme.symmetric else (0.0, 0.0)
+        self._clip[0].setBounds((None, floor if around_zero else high - gap))
+        self._clip[1].setBounds((ceiling if around_zero else low + gap, None))
+
+    @Slot()
+    def _settle(self, *_: object) -> None:
+        """The lines stand where the scheme says."""
+        if self.analysis is None:
+            return
+        for line, value in zip(self._clip, self._range(), strict=True):
+            if line.value() != value:
+                line.setPos(value)
+        self._place_labels()
+
+    @Slot()
+    def _place_labels(self, *_: object) -> None:
+        """Between the lines where there is room, else outside."""
+        left, right = self.view.viewRange()[0]
+        narrow = self._clip[1].value() - self._clip[0].value() < 0.4 * (right - left)
+        for line, inside in zip(self._clip, (0, 1), strict=True):
+            line.label.anchors = [(1 - inside if narrow else inside, 0.5)] * 2
+            line.label.updatePosition()
+
+    @Slot()
+    def _on_moved_by_hand(self, *_: object) -> None:
+        self._by_hand = True
+
     def reset_view(self) -> None:
+        self._by_hand = False
+        self._fit_width()
+
+    def _fit_width(self) -> None:
         if self.analysis is None:
             return
         edges = self.analysis.tensor.histogram().edges

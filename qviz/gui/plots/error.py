@@ -64,8 +64,11 @@ class ErrorChart(CountChart):
             )
         for line, side in zip(self._bounds, (-1, 1), strict=True):
             line.setValue(side * histogram.half_step)
-        one = analysis.groups is None
-        self.set_note("" if one else self.tr("S/2 of the largest scale"))
+        notes = [] if analysis.groups is None else [self.tr("S/2 of the largest scale")]
+        if analysis.saturated:
+            share = f"{100 * analysis.saturated_share:.3g}"
+            notes.append(self.tr("{count} clipped ({share} %)").format(count=f"{analysis.saturated:,}", share=share))
+        self.set_note(", ".join(notes))
         reach = (float(edges[0]), float(edges[-1]))
         if reach != self._range:
             self._range = reach

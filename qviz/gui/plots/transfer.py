@@ -23,7 +23,7 @@ class TransferChart(Chart):
     name: ClassVar[str] = "transfer"
 
     def __init__(self, link: LinkedCursor) -> None:
-        super().__init__(link)
+        super().__init__(link, wheel_axis=0)
         self._identity = pg.InfiniteLine(angle=45)
         self._curve = pg.PlotCurveItem()
         self._mark = pg.ScatterPlotItem(size=9, pxMode=True)
@@ -66,8 +66,8 @@ class TransferChart(Chart):
         if reach != self._reach:
             self._reach = reach
             self.reset_view()
-        for line, value in zip(self._clip, (low[self._group], high[self._group]), strict=True):
-            line.setValue(float(value))
+        for line, asked in zip(self._clip, (q.low, q.high), strict=True):
+            line.setValue(float(asked.reshape(-1)[self._group]))
         self.draw()
         self.point_to(self._selected)
 
@@ -77,7 +77,7 @@ class TransferChart(Chart):
         low, high = self._reach
         margin = (high - low) * 0.04 or max(abs(high), 1.0) * 0.04
         span = (low - margin, high + margin)
-        self.view.setRange(xRange=span, yRange=span, padding=0)
+        self.view.setXRange(*span, padding=0)
 
     def point_to(self, index: int | None) -> None:
         """Mark the place of one element on the staircase."""
@@ -107,7 +107,11 @@ class TransferChart(Chart):
             return
         left, right = self.view.viewRange()[0]
         x = np.clip(np.linspace(left, right, self.pixels() * POINTS_A_PIXEL), -LARGEST, LARGEST).astype(np.float32)
-        self._curve.setData(x, self.analysis.transfer(x, self._group))
+        y = self.analysis.transfer(x, self._group)
+        self._curve.setData(x, y)
+        finite = y[np.isfinite(y)]
+        if finite.size:  # the curve and the diagonal stay in sight at every zoom
+            self.view.setYRange(min(left, float(finite.min())), max(right, float(finite.max())), padding=0)
 
     def hover(self, point: QPointF) -> None:
         if self.analysis is None:

@@ -32,11 +32,13 @@ class ValuesChart(Chart):
         self._original = pg.PlotCurveItem(connect="finite")
         self._original_steps = step_curve(connect="finite")
         self._low = step_curve(connect="finite")
-        self._high = step_curve(connect="finite")
+        # Dashes at the ends of the envelope: lines between them would fill narrow spikes, and
+        # quantization would seem to make values larger than they are.
+        self._tips = pg.PlotCurveItem(connect="pairs")
         self._dots = pg.ScatterPlotItem(size=6, pxMode=True)
         self._mark = pg.InfiniteLine(angle=90)
         self._marked = pg.ScatterPlotItem(size=9, pxMode=True)
-        for item in (self._original, self._original_steps, self._low, self._high, self._dots):
+        for item in (self._original, self._original_steps, self._low, self._tips, self._dots):
             self.plot.addItem(item, ignoreBounds=True)
         for item in (self._mark, self._marked):
             item.hide()
@@ -140,7 +142,7 @@ class ValuesChart(Chart):
     def restyle(self, theme: Theme) -> None:
         self._original.setPen(pen(theme, "original"))
         self._original_steps.setPen(pen(theme, "original", alpha=200))
-        for item in (self._low, self._high):
+        for item in (self._low, self._tips):
             item.setPen(pen(theme, "dequantized"))
         self._dots.setPen(None)
         self._dots.setBrush(theme.color("original"))
@@ -158,13 +160,14 @@ class ValuesChart(Chart):
         samples = original.is_samples
         self._original.setVisible(not samples)
         self._original_steps.setVisible(samples)
+        self._low.setVisible(samples)
+        self._tips.setVisible(not samples)
         few = samples and original.low.size <= DOTS_BELOW
         self._dots.setVisible(few)
         edges = original.start - 0.5
         if samples:
             self._original_steps.setData(edges, original.low)
             self._low.setData(edges, dequantized.low)
-            self._high.setData(edges, dequantized.low)
             if few:
                 numbers = ~np.isnan(original.low)
                 self._dots.setData(original.start[:-1][numbers], original.low[numbers])
@@ -172,8 +175,9 @@ class ValuesChart(Chart):
         else:
             middle = np.repeat((original.start[:-1] + original.start[1:] - 1) / 2, 2)
             self._original.setData(middle, np.column_stack((original.low, original.high)).reshape(-1))
-            self._low.setData(edges, dequantized.low)
-            self._high.setData(edges, dequantized.high)
+            sides = np.repeat(edges, 2)[1:-1]
+            ends = [np.repeat(envelope, 2) for envelope in (dequantized.low, dequantized.high)]
+            self._tips.setData(np.concatenate((sides, sides)), np.concatenate(ends))
             width = int(original.start[1] - original.start[0])
             self.set_note(self.tr("min and max of every {count}").format(count=f"{width:,}"))
 
