@@ -11,7 +11,9 @@ from PySide6.QtCore import QObject, Signal
 
 from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.generators import GeneratorSpec
+from qviz.core.granularity import PerTensor
 from qviz.core.number_formats import IntFormat
+from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
 
@@ -61,6 +63,16 @@ class State:
 _STATE_FIELDS = {f.name for f in fields(State)}
 _SCHEME_FIELDS = {f.name for f in fields(Scheme)}
 _FORMAT_FIELDS = {f.name for f in fields(IntFormat)}
+
+
+def _fitted(scheme: Scheme, tensor: Tensor | None) -> Scheme:
+    """The scheme, per tensor where the tensor of today lacks its axis."""
+    try:
+        if tensor is not None:
+            scheme.granularity.block_shape(tensor.shape)
+    except Problem:
+        return replace(scheme, granularity=PerTensor())
+    return scheme
 
 
 class Session(QObject):
@@ -119,6 +131,9 @@ class Session(QObject):
             scheme_changes["number_format"] = replace(scheme.number_format, **format_changes)
         if scheme_changes:
             scheme = replace(scheme, **scheme_changes)
+        tensor = changes.get("tensor", self._state.tensor)
+        if tensor is not None:
+            scheme.granularity.block_shape(tensor.shape)  # a Problem when the tensor has no such axis
         if scheme != self._state.scheme:
             what = frozenset(format_changes or scheme_changes or {"scheme"})
             self._remember(what, scheme)
@@ -148,7 +163,7 @@ class Session(QObject):
         if source:
             target.append(self._state.scheme)
             self._last_change = (frozenset(), 0.0)
-            self._set(replace(self._state, scheme=source.pop()))
+            self._set(replace(self._state, scheme=_fitted(source.pop(), self._state.tensor)))
 
     def _set(self, new: State) -> None:
         old = self._state

@@ -10,8 +10,8 @@ import numpy as np
 import pyqtgraph as pg
 import pytest
 import shiboken6
-from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, QSize, Qt
+from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -20,12 +20,16 @@ from qviz.core.analysis import Analysis, analyze
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
 from qviz.gui import theme
+from qviz.gui.main_window import MainWindow
 from qviz.gui.plots import CHARTS
 from qviz.gui.plots.base import Chart, LinkedCursor
 from qviz.session.analyst import Frame
 from qviz.session.library import FIRST_SPEC
 from qviz.session.settings import Settings
 from qviz.session.state import Item, State
+
+WINDOW = QSize(1440, 900)
+"""The screen in memory is smaller than anybody's: a window is made as large as on a laptop."""
 
 PATIENCE = 10_000
 """Milliseconds until a test gives up waiting; nothing ever waits that long unless it is broken."""
@@ -173,7 +177,9 @@ class Desk:
         """Replace what stands in a box, and confirm it."""
         box.setFocus()
         self.bot.keyClick(box, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
-        self.bot.keyClicks(box, text)
+        for character in text:  # keyClicks knows no other letters than those of a terminal
+            for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+                QApplication.sendEvent(box, QKeyEvent(kind, 0, Qt.KeyboardModifier.NoModifier, character))
         self.bot.keyClick(box, Qt.Key.Key_Return)
 
     def click(self, widget: QWidget, position: QPoint | None = None) -> None:
@@ -185,6 +191,43 @@ class Desk:
         action = self.window.actions_by_key[key]
         assert action.isEnabled(), key
         action.trigger()
+
+    def tidy(self) -> None:
+        """As it came up, but for what a person cannot see."""
+        app, session, page, window = self.app, self.session, self.page, self.window
+        self.rest()
+        app.settings._store.clear()
+        if page.values.theme.name != "light":
+            self.do("theme_light")
+        if window.actions_by_key["log_counts"].isChecked():
+            self.do("log_counts")
+        app.library._kept.clear()
+        session.update(items=(), scheme=Scheme(), channel=None, selected=None)
+        self.show(SMALL)
+        session._undo.clear()
+        session._redo.clear()
+        session._last_change = (frozenset(), 0.0)
+        window._refresh_actions(session.state)
+        app.meter.cancel()
+        for widget in (self.banner, window.overlay, app.crash_dialog):
+            if widget is not None:
+                widget.hide()
+        page.tensors.filter.clear()
+        page.speed.forget()
+        hidden = {key for key, dock in page.docks.items() if dock.isHidden()}
+        if window.size() != WINDOW:
+            window.resize(WINDOW)
+            QApplication.processEvents()
+            hidden = set()
+        if hidden != {"channels", "generator"} or any(dock.isFloating() for dock in page.docks.values()):
+            page.reset_layout()
+        window.activateWindow()
+        window.setFocus()
+        for chart in page.charts:
+            chart.reset_view()
+        QApplication.processEvents()
+        self.changes.clear()
+        self.frames.clear()
 
     def close(self) -> None:
         """Close the window, as a person does; every thread is joined."""
@@ -199,33 +242,78 @@ def runners_of(app: App) -> list[Any]:
 
 
 @pytest.fixture
-def desks(qtbot: QtBot, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+def desks(qtbot: QtBot, tmp_path: Path, desk_of_the_module: list[Desk]) -> Iterator[Callable[..., Desk]]:
     """Makes windows; every one is closed, joined and deleted at the end."""
     made: list[Desk] = []
 
     def make(settings: Path | None = None, *, shown: bool = True) -> Desk:
-        desk = Desk(App(Settings(settings or tmp_path / "s.ini")), qtbot)
-        made.append(desk)
-        if shown:
-            desk.window.show()
-            qtbot.waitExposed(desk.window)
-        return desk
+        made.append(open_desk(qtbot, settings or tmp_path / "s.ini", shown=shown))
+        return made[-1]
 
+    while desk_of_the_module:  # dressing one window dresses all there are
+        put_away(desk_of_the_module.pop())
     yield make
     for desk in made:
-        desk.close()
-        desk.window.deleteLater()
-        desk.app.deleteLater()
+        put_away(desk)
+
+
+def application() -> QApplication:
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    return app
+
+
+def open_desk(bot: QtBot, settings: Path, *, shown: bool = True) -> Desk:
+    desk = Desk(App(Settings(settings)), bot)
+    desk.window.resize(WINDOW)
+    if shown:
+        desk.window.show()
+        bot.waitExposed(desk.window)
+    return desk
+
+
+def put_away(desk: Desk) -> None:
+    """Close, join and delete a window."""
+    desk.close()
+    desk.window.deleteLater()
+    desk.app.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
-    assert not any(shiboken6.isValid(desk.window) for desk in made)
+    assert not shiboken6.isValid(desk.window)
+    if not any(isinstance(widget, MainWindow) for widget in QApplication.topLevelWidgets()):
+        # The next window dresses itself, and is built in half the time.
+        application().setStyleSheet("")
+
+
+SMALL = np.random.default_rng(3).normal(0, 1, (6, 30)).astype(np.float32)
+"""6 channels of 30 elements, few enough for each to be seen."""
 
 
 @pytest.fixture
-def desk(desks: Callable[..., Desk]) -> Desk:
-    """A window on a small tensor: 6 channels of 50 elements."""
+def new_desk(desks: Callable[..., Desk]) -> Desk:
+    """A window of a test's own on a small tensor, to be closed."""
     desk = desks()
-    desk.show(np.random.default_rng(3).normal(0, 1, (6, 50)).astype(np.float32))
+    desk.show(SMALL)
     return desk
+
+
+@pytest.fixture(scope="module")
+def desk_of_the_module(qapp: QApplication, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Desk]]:
+    kept: list[Desk] = []
+    yield kept
+    for desk in kept:
+        put_away(desk)
+
+
+@pytest.fixture
+def desk(qtbot: QtBot, desk_of_the_module: list[Desk], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A window on a small tensor, that has been in use before: as it came up, once it is tidied."""
+    if not desk_of_the_module:
+        desk_of_the_module.append(open_desk(qtbot, tmp_path_factory.mktemp("settings") / "s.ini"))
+    (desk,) = desk_of_the_module
+    desk.bot = qtbot
+    desk.tidy()
+    yield desk
+    desk.rest()
 
 
 @pytest.fixture
@@ -258,19 +346,50 @@ class Gallery:
         analysis = analyze(x, scheme or Scheme())
         for chart in self.charts.values():
             chart.present(analysis)
-            chart.grab()
+        QApplication.processEvents()
         return analysis
 
     def column(self, chart: str, column: str, table: str = "") -> np.ndarray[Any, Any]:
         """A column of the data that a chart draws."""
         return np.asarray(self.charts[chart].tables()[table].columns[column])
 
+    def tidy(self) -> None:
+        """As it was before a test played with it; a new tensor does the rest."""
+        self.link.moved.emit(None, None)
+        for name in ("values", "transfer"):
+            self[name].point_to(None)
+        for name in ("distribution", "error"):
+            self[name].set_logarithmic(False)
+        self["channels"].choose(None)
+        self["speed"].forget()
+        for chart in self.charts.values():
+            chart.apply_theme(theme.load_theme("light"))
+            chart.reset_view()
+
+    def close(self) -> None:
+        for chart in self.charts.values():
+            chart.close()
+            chart.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
+@pytest.fixture(scope="module")
+def gallery_of_the_module(dressed: QApplication) -> Iterator[Gallery]:
+    gallery = Gallery()
+    yield gallery
+    gallery.close()
+
 
 @pytest.fixture
-def gallery(qtbot: QtBot) -> Iterator[Gallery]:
-    made = Gallery()
-    yield made
-    for chart in made.charts.values():
-        chart.close()
-        chart.deleteLater()
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+def gallery(qtbot: QtBot, gallery_of_the_module: Gallery) -> Gallery:
+    """Charts that may have shown something before: so they do in the window."""
+    gallery_of_the_module.tidy()
+    return gallery_of_the_module
+
+
+@pytest.fixture
+def new_gallery(qtbot: QtBot) -> Iterator[Gallery]:
+    """Charts that have not shown anything yet."""
+    gallery = Gallery()
+    yield gallery
+    gallery.close()

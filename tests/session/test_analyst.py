@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
-from qviz.core import IntFormat, PerAxis, PerTensor, Scheme, Tensor, analyze
+from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor, analyze
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.core.speed import Speed
 from qviz.session import analyst as analyst_module
@@ -167,11 +167,13 @@ def test_a_channel_that_does_not_exist_is_a_problem(desk: Desk) -> None:
 # --- what does not work -----------------------------------------------------------------------------
 
 
-def test_a_scheme_that_does_not_fit_is_a_problem_and_the_last_answer_stays(desk: Desk) -> None:
+def test_a_scheme_that_does_not_fit_is_refused_and_the_last_answer_stays(desk: Desk) -> None:
     last = desk.update(tensor=tensor(4, 5))
-    assert desk.update(granularity=PerAxis(5)) is last
-    (problem,) = desk.heard.of("problem")
-    assert problem.startswith("There is no axis 5 in a tensor of shape (4, 5)")
+    with pytest.raises(Problem, match=r"There is no axis 5 in a tensor of shape \(4, 5\)"):
+        desk.session.update(granularity=PerAxis(5))
+    desk.settle()
+    assert desk.analyst.last is last
+    assert desk.session.scheme == last.scheme
     assert desk.update(granularity=PerAxis(1)).scheme.granularity == PerAxis(1)
 
 

@@ -281,3 +281,12 @@ def test_undo_keeps_what_is_shown(session: Session) -> None:
     session.update(tensor=shown, selected=2)
     session.undo()
     assert session.state == replace(State(tensor=shown, selected=2), scheme=Scheme())
+
+
+def test_undo_brings_no_axis_back_that_the_tensor_of_today_lacks(session: Session) -> None:
+    session.update(tensor=tensor(2, 3, 4))
+    session.update(granularity=PerAxis(2))
+    session.update(granularity=PerTensor(), bits=4)
+    session.update(tensor=tensor(6))
+    session.undo()
+    assert session.scheme == Scheme()

@@ -153,21 +153,16 @@ class TensorPage(QMainWindow):
         self._size_left()
         low = height <= 740
         if low != (d["formula"] in self.tabifiedDockWidgets(d["metrics"])):
-            self._stack_formula(low)
+            if low:  # the formula stands behind the metrics, not under them
+                self.tabifyDockWidget(d["metrics"], d["formula"])
+                d["metrics"].raise_()
+            else:  # beside a tab, Qt only ever adds another tab
+                self._rearrange()
         gains = [124, 130]
         rest = height - sum(gains)
         parts = [rest] if low else [rest * 57 // 100, rest * 43 // 100]
         names = ["metrics", "memory", "speed"] if low else ["metrics", "formula", "memory", "speed"]
         self.resizeDocks([d[name] for name in names], [*parts, *gains], down)
-
-    def _stack_formula(self, low: bool) -> None:
-        """On a low screen the formula stands behind the metrics, not under them."""
-        metrics, formula = self.docks["metrics"], self.docks["formula"]
-        if low:
-            self.tabifyDockWidget(metrics, formula)
-            metrics.raise_()
-        else:
-            self.splitDockWidget(metrics, formula, Qt.Orientation.Vertical)
 
     def _size_left(self) -> None:
         """The scheme gets what it needs, the list what is left."""
@@ -180,11 +175,14 @@ class TensorPage(QMainWindow):
 
     def reset_layout(self) -> None:
         """Every dock where it was in the beginning."""
+        self._rearrange()
+        self.size_up()
+
+    def _rearrange(self) -> None:
         for dock in self.docks.values():
             self.removeDockWidget(dock)
         self._arrange()
         self._show_channels(self._session.state)
-        self.size_up()
 
     def layout_state(self) -> QByteArray:
         """Where every dock is, for the settings."""

@@ -96,6 +96,8 @@ class Chart(QWidget):
         self.view = ChartView(wheel_axis)
         self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=four_axes(axes or {}))
         self.plot: pg.PlotItem = self.canvas.getPlotItem()
+        for side in ("right", "top"):
+            self.plot.hideAxis(side)
         self.plot.hideButtons()
         self.plot.setMenuEnabled(False)
         self.plot.showGrid(y=True, alpha=0.25)
