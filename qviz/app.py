@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -157,6 +158,7 @@ def _remembered_scheme(settings: Settings) -> Scheme:
 
 def make_application(arguments: Sequence[str] = ()) -> QApplication:
     """The one QApplication, with qviz's name, style, font and icon."""
+    sys.setswitchinterval(0.001)  # the window's thread waits for a worker's at most this long
     QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     app = QApplication(["qviz", *arguments])
     app.setApplicationName("qviz")

@@ -25,7 +25,7 @@ from qviz.session.analyst import Frame
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
 
-PATIENCE_MILLISECONDS = 400
+PATIENCE_MILLISECONDS = 1000
 
 FRAME = (8, 40)
 """What a window manager puts around a window, about."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThreadPool, Signal, Slot
 
 from qviz.core.cancel import Cancelled, IsCancelled, Progress
+
+PROGRESS_SECONDS = 0.05
+"""Progress is told no more often: each telling takes time from the window's thread."""
 
 AFTER_PAINTING = -1000
 """An event of this priority comes when every update of the screen that is due has been done."""
@@ -54,6 +58,7 @@ class LatestRunner(QObject):
         self._stop = threading.Event()
         self._closed = False
         self._resting = False
+        self._rounds = 0
         self._ended.connect(self._on_ended)
         self._advanced.connect(self._on_advanced)
 
@@ -90,11 +95,20 @@ class LatestRunner(QObject):
         self._stop = stop = threading.Event()
         self.started.emit(request)
 
+        told = 0.0
+
+        def tell(fraction: float) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if fraction >= 1 or now - told >= PROGRESS_SECONDS:
+                told = now
+                self._advanced.emit(request, fraction)
+
         def job() -> None:
             answer: object = None
             error: Exception | None = None
             try:
-                answer = request.work(lambda fraction: self._advanced.emit(request, fraction), stop.is_set)
+                answer = request.work(tell, stop.is_set)
             except Exception as problem:  # carried to the window's thread, where it is told apart
                 error = problem
             self._ended.emit(request, answer, error)
@@ -112,6 +126,7 @@ class LatestRunner(QObject):
         if self._closed:
             return
         self._resting = True
+        self._rounds = 2
         QCoreApplication.postEvent(self, QEvent(_RESTED), AFTER_PAINTING)
         if isinstance(error, Cancelled) or (error is None and self._stop.is_set()):
             self.cancelled.emit(request)
@@ -123,6 +138,10 @@ class LatestRunner(QObject):
     def event(self, event: QEvent) -> bool:
         if event.type() != _RESTED:
             return super().event(event)
+        if self._rounds:  # painting may ask for more painting: labels that grew, axes that moved
+            self._rounds -= 1
+            QCoreApplication.postEvent(self, QEvent(_RESTED), AFTER_PAINTING)
+            return True
         self._resting = False
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not self._closed:

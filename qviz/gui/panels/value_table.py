@@ -50,7 +50,7 @@ class StepsModel(QAbstractTableModel):
     def show_window(self, first: int, rows: int) -> None:
         """Move the window, clamped to the tensor."""
         rows = min(rows, self.elements)
-        self.first = max(0, min(first, self.elements - rows))
+        before, self.first = self.first, max(0, min(first, self.elements - rows))
         if rows != self._rows:
             self.beginResetModel()
             self._rows = rows
@@ -60,7 +60,8 @@ class StepsModel(QAbstractTableModel):
         self._compute()
         if rows:
             self.dataChanged.emit(self.index(0, 0), self.index(rows - 1, self.columnCount() - 1))
-            self.headerDataChanged.emit(Qt.Orientation.Vertical, 0, rows - 1)
+            if self.first != before:
+                self.headerDataChanged.emit(Qt.Orientation.Vertical, 0, rows - 1)
 
     def set_analysis(self, analysis: Analysis) -> None:
         """Show another answer through the same window."""
@@ -69,6 +70,8 @@ class StepsModel(QAbstractTableModel):
         if before is None or before.qparams.convention != analysis.qparams.convention:
             self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, self.columnCount() - 1)
         self.show_window(self.first, self._rows)
+        if self._rows and (before is None or before.tensor is not analysis.tensor):
+            self.headerDataChanged.emit(Qt.Orientation.Vertical, 0, self._rows - 1)
 
     def _compute(self) -> None:
         self._steps = None

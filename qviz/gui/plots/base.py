@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -190,6 +192,16 @@ class Chart(QWidget):
                 self.draw()
             finally:
                 self._drawing = False
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """Move the view as often as needed, then draw once."""
+        self._drawing = True
+        try:
+            yield
+        finally:
+            self._drawing = False
+        self.draw()
 
     def draw(self) -> None:
         """Hand the items what is in sight of the present answer."""

@@ -75,12 +75,12 @@ class DistributionChart(CountChart):
             self._tensor = analysis.tensor
             self._by_hand = False
         dragged = any(line.moving for line in self._clip)
-        if not (self._by_hand or dragged):
-            self._fit_width()
-        self._bound_lines(analysis)
-        if not dragged:
-            self._settle()
-        self.draw()
+        with self.moving():
+            if not (self._by_hand or dragged):
+                self._fit_width()
+            self._bound_lines(analysis)
+            if not dragged:
+                self._settle()
 
     def _range(self) -> tuple[float, float]:
         assert self.analysis is not None

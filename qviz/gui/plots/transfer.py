@@ -63,12 +63,12 @@ class TransferChart(Chart):
             min(tensor.minimum, float(low[self._group])),
             max(tensor.maximum, float(high[self._group])),
         )
-        if reach != self._reach:
-            self._reach = reach
-            self.reset_view()
-        for line, asked in zip(self._clip, (q.low, q.high), strict=True):
-            line.setValue(float(asked.reshape(-1)[self._group]))
-        self.draw()
+        with self.moving():
+            if reach != self._reach:
+                self._reach = reach
+                self.reset_view()
+            for line, asked in zip(self._clip, (q.low, q.high), strict=True):
+                line.setValue(float(asked.reshape(-1)[self._group]))
         self.point_to(self._selected)
 
     def reset_view(self) -> None:
