@@ -207,32 +207,23 @@ class DistributionChart(CountChart):
         between = (levels[1:] + levels[:-1]) / 2
         cells = np.concatenate(([2 * levels[0] - between[0]], between, [2 * levels[-1] - between[-1]]))
         bin_width = float(edges[1] - edges[0])
-        if levels.size > LEVELS_UP_TO or float(np.median(np.diff(cells))) < bin_width:
-            heights, taller = self._count_in_bins(levels, analysis.occupancy, edges), 0
-            cells, few = edges, False
+        narrow = levels.size > LEVELS_UP_TO or float(np.median(np.diff(cells))) < bin_width
+        # A level gathers the elements of a whole step: drawn per bin, it stands as high as the
+        # histogram it came from.
+        if narrow:
+            before = np.concatenate(([0], np.cumsum(analysis.occupancy)))
+            heights, cells = self.heights(np.diff(np.interp(edges, cells, before))), edges
         else:
-            # A level gathers the elements of a whole step: drawn per bin, it stands as high as the
-            # histogram it came from.
             heights = self.heights(analysis.occupancy * (bin_width / np.maximum(np.diff(cells), 1e-300)))
-            taller = int(np.count_nonzero(heights > self._headroom()))
-            heights = np.minimum(heights, self._headroom())
-            left, right = self.view.viewRange()[0]
-            few = bool(np.count_nonzero((levels >= left) & (levels <= right)) <= STEMS_UP_TO)
+        taller = int(np.count_nonzero(heights > self._headroom()))
+        heights = np.minimum(heights, self._headroom())
+        left, right = self.view.viewRange()[0]
+        few = not narrow and bool(np.count_nonzero((levels >= left) & (levels <= right)) <= STEMS_UP_TO)
         self.set_note(self.tr("{note}, {count} taller than shown").format(note=note, count=taller) if taller else note)
         self._steps.setVisible(not few)
         self._steps.setData(cells, heights)
         self._draw_ticks(levels, analysis.occupancy > 0, heights if few else None)
-        return self.floor if taller or few else float(heights.max(initial=self.floor))
-
-    def _count_in_bins(
-        self, levels: np.ndarray[Any, Any], occupancy: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]
-    ) -> np.ndarray[Any, Any]:
-        """Levels narrower than a bin, counted in the histogram's own bins, as drawn."""
-        # Levels ascend, so a bin's elements are the difference of two running sums.
-        before = np.concatenate(([0], np.cumsum(occupancy)))
-        cuts = np.searchsorted(levels, edges)
-        cuts[-1] = np.searchsorted(levels, edges[-1], "right")
-        return self.heights(np.diff(before[cuts]))
+        return float(heights.max(initial=self.floor))
 
     def _draw_ticks(
         self, levels: np.ndarray[Any, Any], used: np.ndarray[Any, Any], heights: np.ndarray[Any, Any] | None
