@@ -87,6 +87,7 @@ class App(QObject):
         # what a person is told
         for source in (library, self.analyst, self.saver):
             source.problem.connect(banner.error)
+        library.problem.connect(self._on_library_problem)
         library.notice.connect(banner.notice)
         library.opened.connect(self._remember_files)
         library.refused.connect(page.tensors.refresh)
@@ -111,6 +112,17 @@ class App(QObject):
         if paths:
             self.library.open(paths)
         else:
+            self.library.generate(FIRST_SPEC)
+
+    @Slot()
+    def _on_library_problem(self) -> None:
+        # What comes after the problem (the next of several files) goes first.
+        QTimer.singleShot(0, self._fill_empty_page)
+
+    @Slot()
+    def _fill_empty_page(self) -> None:
+        """A page without a tensor shows nothing to try: the first one takes the place of bad files."""
+        if self.session.state.tensor is None and not self.library.busy:
             self.library.generate(FIRST_SPEC)
 
     @Slot(str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -200,9 +200,3 @@ def quiet(widgets: Iterable[QObject]) -> Iterator[None]:
     finally:
         for blocker in blockers:
             blocker.unblock()
-
-
-def connect_all(signals: Iterable[Any], slot: Callable[..., object]) -> None:
-    """One slot for several signals."""
-    for signal in signals:
-        signal.connect(slot)

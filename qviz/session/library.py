@@ -80,6 +80,11 @@ class Library(QObject):
         self._loader.failed.connect(self._on_failed)
         self._loader.cancelled.connect(self._on_cancelled)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being opened or read."""
+        return self._opener.busy or self._loader.busy
+
     # -- what can be asked for
 
     def open(self, paths: Sequence[Path]) -> None:

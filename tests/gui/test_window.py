@@ -747,3 +747,19 @@ def test_settings_keep_bytes(desk: Desk) -> None:
 def test_buttons_of_the_window_are_there(qtbot: QtBot, desk: Desk) -> None:
     texts = {button.text() for button in desk.window.findChildren(QPushButton) if button.isVisible()}
     assert {"Open…", "Generate"} <= texts
+
+
+@pytest.mark.parametrize(
+    ("names", "shown_at_last"), [(["bad.npy"], "generated"), (["bad.npy", "good.npy"], "good.npy")]
+)
+def test_started_on_a_bad_file_the_page_is_not_left_empty(
+    desks: Desks, tmp_path: Path, names: list[str], shown_at_last: str
+) -> None:
+    (tmp_path / "bad.npy").write_bytes(b"no numbers")
+    np.save(tmp_path / "good.npy", np.arange(6.0))
+    desk = desks(shown=False)
+    desk.app.start([tmp_path / name for name in names])
+    desk.bot.waitUntil(lambda: desk.page.frame is not None)
+    assert desk.banner.text.startswith("bad.npy ")
+    current = desk.session.state.current
+    assert shown_at_last in (current.name, current.origin)
