@@ -136,6 +136,7 @@ class TensorListPanel(QWidget):
         layout.addWidget(self.filter)
         layout.addWidget(self.list, 1)
         layout.addWidget(self.hint)
+        self.setMinimumHeight(168)  # on a low screen the hint would lie under the list
         self.open_button.clicked.connect(self.open_requested)
         self.generate_button.clicked.connect(self.generate_requested)
         self.filter.textChanged.connect(self._on_filtered)
