@@ -15,26 +15,13 @@ import numpy as np
 
 from qviz.core.affine import QParams, choose_qparams, dequantize_in_place, unclipped_codes
 from qviz.core.cancel import IsCancelled, Progress, ignore, never
-from qviz.core.direct_pass import Counts, DirectPass, Floats
+from qviz.core.direct_pass import direct_sums
 from qviz.core.envelope import BASE, RAW, Envelope, EnvelopeView, FloatArray
 from qviz.core.granularity import Layout
 from qviz.core.scheme import Scheme
 from qviz.core.storage import Storage, storage
+from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
 from qviz.core.tensor import Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class ErrorHistogram:
-    """Errors x̂ − x counted in equal bins, rounding and clipping apart.
-
-    ``half_step`` is the largest scale / 2: no rounding error lies beyond it, but for float32's own
-    rounding. Where x̂ leaves float32 and becomes infinite the error fits no bin and is not counted.
-    """
-
-    edges: Floats
-    rounding: Counts
-    clipping: Counts
-    half_step: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +41,8 @@ class Groups:
 
 
 @dataclass(frozen=True, eq=False)
-class Analysis:
-    """Everything the charts and tables show of one tensor under one scheme.
+class Metrics:
+    """What a scheme costs a tensor, in figures alone.
 
     Attributes
     ----------
@@ -75,16 +62,11 @@ class Analysis:
         The two parts of mse.
     saturated : int
         Elements whose code was changed by clipping.
-    levels_used : int
-        Different codes in use.
-    occupancy : int array, shape (codes,)
-        Elements at each code, from quant_min to quant_max.
-    error_histogram : ErrorHistogram
     groups : Groups or None
         None per tensor.
     storage : Storage
     exact : bool
-        Whether every element was counted.
+        Whether every element was counted; an estimate comes from a sample.
     seconds : float
         How long the answer took.
     """
@@ -102,19 +84,34 @@ class Analysis:
     rounding_mse: float
     clipping_mse: float
     saturated: int
-    levels_used: int
-    occupancy: Counts
-    error_histogram: ErrorHistogram
     groups: Groups | None
     storage: Storage
     exact: bool
     seconds: float
-    _dequantized: Envelope | None
 
     @property
     def saturated_share(self) -> float:
         """Saturated elements as a share of the finite ones."""
         return self.saturated / self.tensor.finite
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis(Metrics):
+    """Everything the charts and tables show of one tensor under one scheme.
+
+    Attributes
+    ----------
+    levels_used : int
+        Different codes in use.
+    occupancy : int array, shape (codes,)
+        Elements at each code, from quant_min to quant_max.
+    error_histogram : ErrorHistogram
+    """
+
+    levels_used: int
+    occupancy: Counts
+    error_histogram: ErrorHistogram
+    _dequantized: Envelope | None
 
     def fake_quantize(self, start: int, stop: int) -> FloatArray:
         """x̂ of the flat elements ``start`` … ``stop``."""
@@ -200,37 +197,44 @@ def analyze(x: object, scheme: Scheme, cancelled: IsCancelled = never, progress:
     tensor = x if isinstance(x, Tensor) else Tensor(x)
     qparams = choose_qparams(tensor, scheme, cancelled)
     layout = scheme.granularity.layout(tensor.shape)
-    sums = DirectPass(tensor, qparams, layout)
-    sums.run(cancelled, progress)
-    n = tensor.finite
-    noise, signal = float(sums.squared_error.sum()), float(sums.squared_value.sum())
-    norms = math.sqrt(signal) * math.sqrt(sums.squared_dequantized)
+    sums = direct_sums(tensor, qparams, layout, cancelled=cancelled, progress=progress)
+    assert sums.occupancy is not None and sums.error_histogram is not None
     return Analysis(
-        tensor=tensor,
-        scheme=scheme,
-        qparams=qparams,
-        layout=layout,
-        mse=noise / n,
-        mae=sums.absolute_error / n,
-        max_abs_error=float(sums.max_abs_error.max()),
-        sqnr_db=float(_sqnr_db(np.float64(signal), np.float64(noise))),
-        relative_rmse=math.sqrt(noise / signal) if signal else math.nan,
-        cosine=min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
-        rounding_mse=max(0.0, noise - sums.clipping_squared_error) / n,
-        clipping_mse=sums.clipping_squared_error / n,
-        saturated=int(sums.saturated.sum()),
+        **_figures(tensor, qparams, layout, sums),
         levels_used=int(np.count_nonzero(sums.occupancy)),
         occupancy=sums.occupancy,
-        error_histogram=ErrorHistogram(sums.edges, sums.errors - sums.clipping, sums.clipping, sums.half_step),
-        groups=_groups(sums) if layout.groups > 1 else None,
-        storage=storage(tensor.elements, qparams),
+        error_histogram=sums.error_histogram,
         exact=True,
         seconds=time.perf_counter() - started,
         _dequantized=sums.dequantized,
     )
 
 
-def _groups(sums: DirectPass) -> Groups:
+def _figures(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> dict[str, Any]:
+    """The fields of `Metrics`, but for ``exact`` and ``seconds``."""
+    n = tensor.finite
+    noise, signal = float(sums.squared_error.sum()), float(sums.squared_value.sum())
+    norms = math.sqrt(signal) * math.sqrt(sums.squared_dequantized)
+    return {
+        "tensor": tensor,
+        "scheme": qparams.scheme,
+        "qparams": qparams,
+        "layout": layout,
+        "mse": noise / n,
+        "mae": sums.absolute_error / n,
+        "max_abs_error": float(sums.max_abs_error.max()),
+        "sqnr_db": float(_sqnr_db(np.float64(signal), np.float64(noise))),
+        "relative_rmse": math.sqrt(noise / signal) if signal else math.nan,
+        "cosine": min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
+        "rounding_mse": max(0.0, noise - sums.clipping_squared_error) / n,
+        "clipping_mse": sums.clipping_squared_error / n,
+        "saturated": int(sums.saturated.sum()),
+        "groups": _groups(sums) if layout.groups > 1 else None,
+        "storage": storage(tensor.elements, qparams),
+    }
+
+
+def _groups(sums: Sums) -> Groups:
     count = np.maximum(sums.finite, 1)
     return Groups(
         finite=sums.finite,

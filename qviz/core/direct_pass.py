@@ -11,20 +11,15 @@ from typing import Any
 import numpy as np
 
 from qviz.core.affine import QParams, dequantize_in_place, unclipped_codes
-from qviz.core.cancel import IsCancelled, Progress, check, ignore
+from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.core.envelope import Envelope, FloatArray
+from qviz.core.error_bins import error_edges
 from qviz.core.granularity import Layout
+from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
 from qviz.core.tensor import Tensor
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 BLOCK = 1 << 16
 """Elements a block: its float64 copies stay in the cache."""
-
-MAX_ERROR_BINS = 1024
-BINS_TO_HALF_STEP = 24
-"""Error bins between 0 and half a scale; fewer for few elements, or where errors reach far beyond it."""
 
 
 class _Workspace:
@@ -58,49 +53,40 @@ class DirectPass:
         self.saturated = np.zeros(layout.groups, np.int64)
         self.squared_dequantized = self.product = self.absolute_error = self.clipping_squared_error = 0.0
         self.occupancy = np.zeros(qparams.scheme.number_format.levels, np.int64)
-        self.edges, self.half_step = self._error_edges()
+        self.edges, self.half_step = error_edges(tensor, qparams, layout)
         self.overflows = not all(np.isfinite(ends).all() for ends in qparams.clip_range())
         self.errors = np.zeros(self.edges.size - 1, np.int64)
         self.clipping = np.zeros_like(self.errors)
         self.dequantized = Envelope(tensor.elements) if layout.groups > 1 else None
 
-    def _error_edges(self) -> tuple[Floats, float]:
-        """Equal bins that hold every error, with an edge at 0 and at ± half the largest scale."""
-        q = self.qparams
-        half_step = float(q.scale.max()) / 2
-        values = np.stack(self.tensor.extremes(self.layout), axis=1)
-        scale, zero_point = q.scale.reshape(-1, 1), q.zero_point.reshape(-1, 1)
-        codes = unclipped_codes(values, scale, zero_point, q.convention)
-        ends = dequantize_in_place(codes, scale, zero_point, q).astype(np.float64) - values
-        ends = ends[np.isfinite(ends)]
-        # A quantizer clips most at the ends of the data. Every step of the formula rounds to
-        # float32, which may push an error over the bound: far over it where a narrow range lies
-        # far from 0.
-        largest = np.abs(values).max(axis=1).astype(np.float64)
-        reach = 2 * largest + self.occupancy.size * q.scale.reshape(-1).astype(np.float64)
-        slack = float(np.finfo(np.float32).eps * reach.max())
-        low = min(-half_step, float(ends.min(initial=0))) - slack
-        high = max(half_step, float(ends.max(initial=0))) + slack
-        width = half_step / min(BINS_TO_HALF_STEP, max(4, round(math.sqrt(self.tensor.finite) / 4)))
-        if (high - low) / width > MAX_ERROR_BINS - 2:
-            width = half_step / max(1, int(half_step * (MAX_ERROR_BINS - 2) / (high - low)))
-        if (high - low) / width > MAX_ERROR_BINS - 2:
-            width = (high - low) / (MAX_ERROR_BINS - 2)
-        first, last = math.floor(low / width), math.ceil(high / width)
-        edges: Floats = np.arange(first, last + 1, dtype=np.float64) * width
-        return edges, half_step
-
     def run(self, cancelled: IsCancelled, progress: Progress = ignore) -> None:
         """Every block, in memory order."""
-        view = self.tensor.values.reshape(self.layout.shape)
         done = 0
         for block in self.layout.blocks(BLOCK):
             check(cancelled)
-            self._add(view[block], block[1], done)
-            done += view[block].size
-            progress(done / view.size)
+            piece = self.tensor.block(self.layout, block)
+            self._add(piece, block[1], done)
+            done += piece.size
+            progress(done / self.tensor.elements)
         if self.dequantized is not None:
             self.dequantized.finish()
+
+    def sums(self) -> Sums:
+        """What the walk has found."""
+        return Sums(
+            finite=self.finite,
+            squared_error=self.squared_error,
+            squared_value=self.squared_value,
+            max_abs_error=self.max_abs_error,
+            saturated=self.saturated,
+            absolute_error=self.absolute_error,
+            clipping_squared_error=self.clipping_squared_error,
+            product=self.product,
+            squared_dequantized=self.squared_dequantized,
+            occupancy=self.occupancy,
+            error_histogram=ErrorHistogram(self.edges, self.errors - self.clipping, self.clipping, self.half_step),
+            dequantized=self.dequantized,
+        )
 
     def _add(self, x: FloatArray, group: slice, start: int) -> None:
         q, work = self.qparams, self.workspace
@@ -167,3 +153,22 @@ def _bincount(codes: FloatArray, levels: int, work: _Workspace) -> Counts:
     index = work.indices(codes.shape)
     np.copyto(index, codes, casting="unsafe")
     return np.bincount(index.reshape(-1), minlength=levels)
+
+
+def direct_sums(
+    tensor: Tensor,
+    qparams: QParams,
+    layout: Layout,
+    cancelled: IsCancelled = never,
+    progress: Progress = ignore,
+) -> Sums:
+    """What all the errors add up to, by looking at every element.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
+    walk = DirectPass(tensor, qparams, layout)
+    walk.run(cancelled, progress)
+    return walk.sums()

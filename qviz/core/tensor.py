@@ -127,6 +127,10 @@ class Tensor:
     def all_finite(self) -> bool:
         return self.finite == self.elements
 
+    def block(self, layout: Layout, block: tuple[slice, slice, slice]) -> FloatArray:
+        """One of ``layout.blocks(…)`` as a float32 array of three axes; NaN where not finite. Not to be written to."""
+        return self.values.reshape(layout.shape)[block]
+
     def histogram(self, cancelled: IsCancelled = never) -> Histogram:
         """The finite values in equal bins from the smallest to the largest; counted once."""
         if self._histogram is None:
@@ -150,13 +154,12 @@ class Tensor:
         if layout not in self._extremes:
             low = np.full(layout.groups, np.inf, np.float32)
             high = np.full(layout.groups, -np.inf, np.float32)
-            view = self.values.reshape(layout.shape)
             smallest, largest = (np.minimum, np.maximum) if self.all_finite else (np.fmin, np.fmax)
             for block in layout.blocks(BLOCK):
                 check(cancelled)
-                g = block[1]
-                low[g] = np.fmin(low[g], smallest.reduce(view[block], axis=(0, 2)))
-                high[g] = np.fmax(high[g], largest.reduce(view[block], axis=(0, 2)))
+                g, piece = block[1], self.block(layout, block)
+                low[g] = np.fmin(low[g], smallest.reduce(piece, axis=(0, 2)))
+                high[g] = np.fmax(high[g], largest.reduce(piece, axis=(0, 2)))
             empty = ~(low <= high)
             low[empty] = high[empty] = 0
             self._extremes[layout] = low, high

@@ -28,7 +28,8 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.cancel import Cancelled
-from qviz.core.direct_pass import BLOCK, MAX_ERROR_BINS
+from qviz.core.direct_pass import BLOCK
+from qviz.core.error_bins import MAX_ERROR_BINS
 from qviz.core.envelope import RAW
 from tests.core.test_affine import ARTICLE, ARTICLE_SCHEME
 from tests.core.test_envelope import brute_force
