@@ -1,0 +1,57 @@
+"""Into which bins do the errors of a scheme go? Equal ones, with edges at 0 and at ± half a step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from qviz.core.affine import QParams, dequantize_in_place, unclipped_codes
+from qviz.core.granularity import Layout
+from qviz.core.sums import Floats
+from qviz.core.tensor import Tensor
+
+MAX_ERROR_BINS = 1024
+BINS_TO_HALF_STEP = 24
+"""Error bins between 0 and half a scale; fewer for few elements, or where errors reach far beyond it."""
+
+
+def error_edges(
+    tensor: Tensor, qparams: QParams, layout: Layout, to_half_step: int = BINS_TO_HALF_STEP
+) -> tuple[Floats, float]:
+    """Equal bins that hold every error, with an edge at 0 and at ± half the largest scale.
+
+    Parameters
+    ----------
+    to_half_step : int
+        Bins between 0 and half a scale, at most.
+
+    Returns
+    -------
+    edges : float64 array, shape (bins + 1,)
+    half_step : float
+        Half the largest scale.
+    """
+    half_step = float(qparams.scale.max()) / 2
+    values = np.stack(tensor.extremes(layout), axis=1)
+    scale, zero_point = qparams.scale.reshape(-1, 1), qparams.zero_point.reshape(-1, 1)
+    codes = unclipped_codes(values, scale, zero_point, qparams.convention)
+    ends = dequantize_in_place(codes, scale, zero_point, qparams).astype(np.float64) - values
+    ends = ends[np.isfinite(ends)]
+    # A quantizer clips most at the ends of the data. Every step of the formula rounds to
+    # float32, which may push an error over the bound: far over it where a narrow range lies
+    # far from 0.
+    largest = np.abs(values).max(axis=1).astype(np.float64)
+    levels = qparams.quant_max - qparams.quant_min + 1
+    reach = 2 * largest + levels * qparams.scale.reshape(-1).astype(np.float64)
+    slack = float(np.finfo(np.float32).eps * reach.max())
+    low = min(-half_step, float(ends.min(initial=0))) - slack
+    high = max(half_step, float(ends.max(initial=0))) + slack
+    width = half_step / min(to_half_step, max(4, round(math.sqrt(tensor.finite) / 4)))
+    if (high - low) / width > MAX_ERROR_BINS - 2:
+        width = half_step / max(1, int(half_step * (MAX_ERROR_BINS - 2) / (high - low)))
+    if (high - low) / width > MAX_ERROR_BINS - 2:
+        width = (high - low) / (MAX_ERROR_BINS - 2)
+    first, last = math.floor(low / width), math.ceil(high / width)
+    edges: Floats = np.arange(first, last + 1, dtype=np.float64) * width
+    return edges, half_step
