@@ -29,8 +29,8 @@ from qviz.core import (
 )
 from qviz.core.cancel import Cancelled
 from qviz.core.direct_pass import BLOCK
-from qviz.core.error_bins import MAX_ERROR_BINS
 from qviz.core.envelope import RAW
+from qviz.core.error_bins import MAX_ERROR_BINS
 from tests.core.test_affine import ARTICLE, ARTICLE_SCHEME
 from tests.core.test_envelope import brute_force
 from tests.golden.record_onnxruntime import hard_tensors
