@@ -131,20 +131,30 @@ class Tensor:
         """One of ``layout.blocks(…)`` as a float32 array of three axes; NaN where not finite. Not to be written to."""
         return self.values.reshape(layout.shape)[block]
 
+    def pieces(self, size: int) -> Iterator[FloatArray]:
+        """The flat values, ``size`` at a time."""
+        for start in range(0, self.elements, size):
+            yield self.values[start : start + size]
+
+    def histogram_edges(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Equal bins from the smallest finite value to the largest."""
+        low, high = self.minimum, self.maximum
+        if not high - low > 0 or (high - low) / HISTOGRAM_BINS <= np.spacing(max(abs(low), abs(high))):
+            half = max(abs(low), 1.0) / 2  # one value, or a range too narrow for its bins
+            low, high = low - half, high + half
+        return np.linspace(low, high, HISTOGRAM_BINS + 1)
+
     def histogram(self, cancelled: IsCancelled = never) -> Histogram:
         """The finite values in equal bins from the smallest to the largest; counted once."""
         if self._histogram is None:
-            low, high = self.minimum, self.maximum
-            if not high - low > 0 or (high - low) / HISTOGRAM_BINS <= np.spacing(max(abs(low), abs(high))):
-                half = max(abs(low), 1.0) / 2  # one value, or a range too narrow for its bins
-                low, high = low - half, high + half
+            edges = self.histogram_edges()
             counts = np.zeros(HISTOGRAM_BINS, np.int64)
-            for start in range(0, self.elements, BLOCK):
+            for whole in self.pieces(BLOCK):
                 check(cancelled)
-                piece = self.values[start : start + BLOCK]
-                piece = piece if self.all_finite else piece[~np.isnan(piece)]
-                counts += np.histogram(piece.astype(np.float64), HISTOGRAM_BINS, (low, high))[0]
-            self._histogram = Histogram(np.linspace(low, high, HISTOGRAM_BINS + 1), counts)
+                piece = whole if self.all_finite else whole[~np.isnan(whole)]
+                ends = (float(edges[0]), float(edges[-1]))
+                counts += np.histogram(piece.astype(np.float64), HISTOGRAM_BINS, ends)[0]
+            self._histogram = Histogram(edges, counts)
         return self._histogram
 
     def extremes(self, layout: Layout, cancelled: IsCancelled = never) -> tuple[FloatArray, FloatArray]:

@@ -1,0 +1,135 @@
+"""What do all the errors add up to? A few binary searches in a sorted tensor, whatever its size."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from qviz.core.affine import QParams, unclipped_codes
+from qviz.core.envelope import FloatArray
+from qviz.core.sorted_tensor import SortedTensor
+from qviz.core.staircase import first_reaching
+from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
+
+
+def sorted_sums(
+    prepared: SortedTensor, qparams: QParams, error_edges: tuple[Floats, float] | None = None
+) -> Sums:
+    """What all the errors add up to under one scale, as the direct pass answers it.
+
+    Parameters
+    ----------
+    prepared : SortedTensor
+    qparams : QParams
+        Of one group.
+    error_edges : tuple, optional
+        Edges of the error histogram, float64, shape (bins + 1,), and half a step; none is made
+        without them.
+
+    Notes
+    -----
+    Counts, the largest error and the histograms equal those of the direct pass; sums of squares
+    differ by roundings of float64 (relative 1e-12 up to 8 bits, 1e-9 at 16).
+    """
+    levels, steps = qparams.levels()[0], code_steps(qparams)
+    # Cells: below the range, one for each code, above it; each parted where the error changes sign.
+    level = np.concatenate((levels[:1], levels, levels[-1:]))
+    keys = np.empty(2 * level.size - 1, np.float32)
+    keys[0] = min(level[0], steps[0])
+    keys[2:-1:2] = np.minimum(np.maximum(levels, steps[:-1]), steps[1:])
+    keys[-1] = max(level[-1], steps[-1])
+    keys[1::2] = steps
+    cuts = prepared.cut(keys)
+    inside = np.isfinite(level)  # x̂ may leave float32
+    wide = np.where(inside, level, 0).astype(np.float64)
+    bounds = cuts.position[::2]
+    counts = np.diff(bounds)
+    overflows = bool(np.any(counts[~inside]))
+    parts = np.repeat(wide, 2)
+    first, second = prepared.add_up(cuts, parts)
+    largest = _settle_ends(prepared.values, cuts.position, parts, first, second)
+    second = np.maximum(second[::2] + second[1::2], 0.0)
+    infinite = math.inf if overflows else 0.0
+    occupancy = counts[1:-1].copy()
+    occupancy[0] += counts[0]
+    occupancy[-1] += counts[-1]
+    totals = counts * wide
+    return Sums(
+        finite=np.array([prepared.values.size]),
+        squared_error=np.array([float(second.sum()) + infinite]),
+        squared_value=np.array([prepared.squared_sum]),
+        max_abs_error=np.array([largest + infinite]),
+        saturated=np.array([counts[0] + counts[-1]]),
+        absolute_error=float(np.abs(first).sum()) + infinite,
+        clipping_squared_error=float(second[0] + second[-1]) + infinite * bool(counts[0] + counts[-1]),
+        product=math.nan if overflows else float(np.dot(wide, first[::2] + first[1::2] + totals)),
+        squared_dequantized=float(np.dot(totals, wide)) + infinite,
+        occupancy=occupancy,
+        error_histogram=None if error_edges is None else _histogram(prepared, level, bounds, counts, *error_edges),
+        dequantized=None,
+    )
+
+
+def code_steps(qparams: QParams) -> FloatArray:
+    """The smallest float32 of each code, and of the first one beyond the last: shape (codes + 1,)."""
+    codes = np.arange(qparams.quant_min, qparams.quant_max + 2, dtype=np.float32)
+    scale, zero_point = qparams.scale.reshape(()), qparams.zero_point.reshape(())
+
+    def reached(x: FloatArray, which: Any) -> Any:
+        return unclipped_codes(x, scale, zero_point, qparams.convention) >= codes[which]
+
+    guess = (codes - 0.5 - zero_point.astype(np.float64)) * scale.astype(np.float64)
+    return first_reaching(reached, guess)
+
+
+def _settle_ends(values: FloatArray, position: Counts, level: Floats, first: Floats, second: Floats) -> float:
+    """The largest error, which is at the ends of a cell; and exact sums where both ends are one value.
+
+    Equal values have so small errors at times that sums around another centre lose them.
+    """
+    counts = np.diff(position)
+    used = np.flatnonzero(counts)
+    lowest, highest = values[position[used]] - level[used], values[position[used + 1] - 1] - level[used]
+    same = lowest == highest
+    cells, error = used[same], lowest[same]
+    first[cells] = counts[cells] * error
+    second[cells] = first[cells] * error
+    return float(max(np.abs(lowest).max(), np.abs(highest).max()))
+
+
+def _histogram(
+    prepared: SortedTensor, level: FloatArray, bounds: Counts, counts: Counts, edges: Floats, half_step: float
+) -> ErrorHistogram:
+    """Exactly the histogram of the float64 errors: one cut for every edge that a cell's errors cross."""
+    used = np.flatnonzero((counts > 0) & np.isfinite(level))
+    height, start, stop = level[used].astype(np.float64), bounds[used], bounds[used + 1]
+    bins = edges.size - 1
+    values = prepared.values
+
+    def bin_of(errors: Floats) -> Counts:
+        return np.clip(np.searchsorted(edges, errors, "right") - 1, 0, bins - 1)
+
+    highest, lowest = bin_of(height - values[start]), bin_of(height - values[stop - 1])
+    # The edges between, from the highest down, which is from the smallest value up.
+    crossed = highest - lowest
+    cell = np.repeat(np.arange(used.size), crossed)
+    edge = highest[cell] - (np.arange(cell.size) - np.repeat(np.cumsum(crossed) - crossed, crossed))
+    of_cell, of_edge = height[cell], edges[edge]
+
+    def reached(x: FloatArray, which: Any) -> Any:
+        return of_cell[which] - x < of_edge[which]
+
+    place = prepared.count_below(first_reaching(reached, of_cell - of_edge))
+    beyond = np.minimum(np.maximum(place, start[cell]), stop[cell]) - start[cell]
+    clipped = (used == 0) | (used == level.size - 1)
+    parts = []
+    for chosen in (~clipped, clipped):
+        mine = chosen[cell]
+        # How many errors reach each edge: those counted here, and all of a cell's below its lowest.
+        crossing = np.bincount(edge[mine], beyond[mine], bins + 1)
+        whole = np.bincount(lowest[chosen], (stop - start)[chosen], bins + 1)
+        reach = crossing + np.cumsum(whole[::-1])[::-1]
+        parts.append((reach[:-1] - reach[1:]).astype(np.int64))
+    return ErrorHistogram(edges, parts[0], parts[1], half_step)
