@@ -19,7 +19,8 @@ from qviz.core.conventions import CONVENTIONS
 from qviz.core.granularity import GRANULARITIES, Granularity, PerAxis, PerTensor
 from qviz.core.number_formats import NUMBER_FORMATS, IntFormat
 from qviz.core.problems import Problem
-from qviz.core.ranges import RANGE_RULES, Manual, MinMax, Percentile, RangeRule
+from qviz.core.range_rules import RANGE_RULES
+from qviz.core.ranges import Manual, Percentile, RangeRule
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
 from qviz.files.entry import TensorEntry
@@ -245,4 +246,5 @@ def _range_rule(options: dict[str, Any]) -> RangeRule:
         if options["low"] is None or options["high"] is None:
             raise Problem("A range by hand needs both ends: give --low and --high.")
         return Manual(options["low"], options["high"])
-    return MinMax()
+    rule = RANGE_RULES[options["range_rule"]]
+    return rule()

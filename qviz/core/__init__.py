@@ -1,22 +1,28 @@
 """What quantization is, in NumPy alone: the public face that people script against."""
 
-from qviz.core.affine import QParams, choose_qparams, dequantize, fake_quantize, quantize
-from qviz.core.analysis import Analysis, analyze
+from qviz.core.affine import QParams, dequantize, fake_quantize, quantize
+from qviz.core.analysis import Analysis, Metrics, analyze, estimate, measure
+from qviz.core.calibration import choose_qparams, loss_curves
 from qviz.core.conventions import CONVENTIONS, Convention
 from qviz.core.granularity import PerAxis, PerTensor
 from qviz.core.number_formats import IntFormat
+from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.problems import Problem
 from qviz.core.ranges import Manual, MinMax, Percentile
 from qviz.core.scheme import Scheme
+from qviz.core.sorted_tensor import SortedTensor, prepare
 from qviz.core.storage import Storage, storage
 from qviz.core.tensor import Tensor
 
 __all__ = [
     "CONVENTIONS",
+    "MSE",
     "Analysis",
     "Convention",
+    "Entropy",
     "IntFormat",
     "Manual",
+    "Metrics",
     "MinMax",
     "PerAxis",
     "PerTensor",
@@ -24,12 +30,17 @@ __all__ = [
     "Problem",
     "QParams",
     "Scheme",
+    "SortedTensor",
     "Storage",
     "Tensor",
     "analyze",
     "choose_qparams",
     "dequantize",
+    "estimate",
     "fake_quantize",
+    "loss_curves",
+    "measure",
+    "prepare",
     "quantize",
     "storage",
 ]

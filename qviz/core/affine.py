@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.cancel import IsCancelled, never
 from qviz.core.conventions import Convention, convention_named
 from qviz.core.envelope import FloatArray
-from qviz.core.granularity import PerTensor
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
@@ -102,27 +100,6 @@ class QParams:
         with np.errstate(over="ignore"):
             values = (ends - self.zero_point.reshape(-1, 1)) * self.scale.reshape(-1, 1)
         return values[:, 0], values[:, 1]
-
-
-def choose_qparams(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> QParams:
-    """Scale and zero point for ``x``.
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        Real numbers, any shape.
-    scheme : Scheme
-
-    Raises
-    ------
-    Problem
-        When ``x`` holds nothing to quantize, or the scheme's axis does not exist.
-    """
-    tensor = x if isinstance(x, Tensor) else Tensor(x)
-    low, high = scheme.range_rule.estimate(tensor, scheme.granularity, scheme.symmetric, cancelled)
-    if isinstance(scheme.granularity, PerTensor):
-        low, high = low.reshape(()), high.reshape(())
-    return qparams_from_range(low, high, scheme)
 
 
 def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
@@ -302,6 +279,6 @@ def walk(values: FloatArray, groups: Array, qparams: QParams) -> Steps:
 
 def _as_float32(x: object) -> FloatArray:
     if isinstance(x, Tensor):
-        return x.values.reshape(x.shape)
+        return np.asarray(x.values[:]).reshape(x.shape)
     with np.errstate(over="ignore"):
         return np.asarray(x).astype(np.float32, copy=False)

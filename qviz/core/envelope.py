@@ -18,6 +18,9 @@ RAW = 1 << 18
 FACTOR = 8
 """Buckets of one level in a bucket of the next."""
 
+LOOKED_AT = 128
+"""Elements of a bucket that a sampled view looks at."""
+
 
 @dataclass(frozen=True, eq=False)
 class EnvelopeView:
@@ -91,7 +94,7 @@ class Envelope:
             self._levels.append((np.fmin.reduceat(low, starts), np.fmax.reduceat(high, starts)))
         return self
 
-    def view(self, values: FloatArray, start: int, stop: int, buckets: int) -> EnvelopeView:
+    def view(self, values: Any, start: int, stop: int, buckets: int) -> EnvelopeView:
         """Elements ``start`` … ``stop`` of ``values`` in at most about ``buckets`` buckets.
 
         Parameters
@@ -104,19 +107,9 @@ class Envelope:
         buckets : int
             How many are wanted, one a pixel.
         """
-        start = min(max(start, 0), self.size)
-        stop = min(max(stop, start), self.size)
-        width = max(1, -(-(stop - start) // max(buckets, 1)))
-        if width == 1:
-            piece = values[start:stop]
-            return EnvelopeView(np.arange(start, stop + 1), piece, piece)
+        start, stop, width = _stretch(self.size, start, stop, buckets)
         if stop - start <= RAW or width < BASE:
-            first = start // width * width
-            last = min(-(-stop // width) * width, self.size)
-            piece = values[first:last]
-            starts = np.arange(0, last - first, width)
-            low, high = np.fmin.reduceat(piece, starts), np.fmax.reduceat(piece, starts)
-            return EnvelopeView(np.append(starts + first, last), low, high)
+            return _read(values, self.size, start, stop, width)
         level, size = 0, BASE
         while level + 1 < len(self._levels) and size * FACTOR * 4 <= width:
             level, size = level + 1, size * FACTOR
@@ -130,6 +123,52 @@ class Envelope:
             np.fmin.reduceat(low[first:last], starts),
             np.fmax.reduceat(high[first:last], starts),
         )
+
+
+class SampledEnvelope:
+    """Stands in for an `Envelope` that is not built yet: a few neighbours from each bucket.
+
+    Parameters
+    ----------
+    size : int
+        How many elements there are.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def view(self, values: Any, start: int, stop: int, buckets: int) -> EnvelopeView:
+        """As `Envelope.view`; exact for short stretches, for long ones narrower than the truth."""
+        start, stop, width = _stretch(self.size, start, stop, buckets)
+        if stop - start <= RAW or width <= LOOKED_AT:
+            return _read(values, self.size, start, stop, width)
+        starts = np.arange(start // width * width, stop, width)
+        looks = [
+            values[s : min(s + LOOKED_AT, self.size)] for s in np.minimum(starts + width // 2, self.size - 1).tolist()
+        ]
+        low = np.array([np.fmin.reduce(look) for look in looks], np.float32)
+        high = np.array([np.fmax.reduce(look) for look in looks], np.float32)
+        return EnvelopeView(np.append(starts, min(int(starts[-1]) + width, self.size)), low, high)
+
+
+def _stretch(size: int, start: int, stop: int, buckets: int) -> tuple[int, int, int]:
+    """The stretch within the tensor, and the elements a bucket."""
+    start = min(max(start, 0), size)
+    stop = min(max(stop, start), size)
+    return start, stop, max(1, -(-(stop - start) // max(buckets, 1)))
+
+
+def _read(values: Any, size: int, start: int, stop: int, width: int) -> EnvelopeView:
+    """By looking at every element of the stretch."""
+    if width == 1:
+        piece = values[start:stop]
+        return EnvelopeView(np.arange(start, stop + 1), piece, piece)
+    first = start // width * width
+    last = min(-(-stop // width) * width, size)
+    piece = values[first:last]
+    starts = np.arange(0, last - first, width)
+    low, high = np.fmin.reduceat(piece, starts), np.fmax.reduceat(piece, starts)
+    return EnvelopeView(np.append(starts + first, last), low, high)
 
 
 def _reduce(fast: Any, careful: Any, body: FloatArray) -> FloatArray:

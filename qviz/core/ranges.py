@@ -3,17 +3,50 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from qviz.core.cancel import IsCancelled, never
-from qviz.core.granularity import Granularity
+from qviz.core.envelope import FloatArray
+from qviz.core.granularity import Layout
 from qviz.core.problems import Problem
+from qviz.core.sorted_tensor import SortedTensor
+from qviz.core.sums import Floats
 from qviz.core.tensor import Tensor
 
-Range = tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]
+Range = tuple[FloatArray, FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What a range is sought for.
+
+    Attributes
+    ----------
+    tensor : Tensor
+    prepared : SortedTensor or None
+        The tensor in order, where it is one group and somebody sorted it.
+    layout : Layout
+        The groups that get a range each.
+    symmetric : bool
+        Only the larger magnitude of the two ends counts.
+    squared_error : Callable[[low, high], float64 array, shape (groups,)]
+        Σ(x̂ − x)² of each group when its range is that, in the scheme's own arithmetic.
+    clipping_error : Callable[[low, high], float] or None
+        The part of it that lies beyond the codes: no more than the whole, and quicker to know.
+    cancelled : Callable[[], bool]
+    """
+
+    tensor: Tensor
+    prepared: SortedTensor | None
+    layout: Layout
+    symmetric: bool
+    squared_error: Callable[[FloatArray, FloatArray], Floats]
+    clipping_error: Callable[[FloatArray, FloatArray], float] | None = None
+    cancelled: IsCancelled = never
 
 
 class RangeRule(Protocol):
@@ -21,9 +54,7 @@ class RangeRule(Protocol):
 
     kind: ClassVar[str]
 
-    def estimate(
-        self, tensor: Tensor, granularity: Granularity, symmetric: bool, cancelled: IsCancelled = never
-    ) -> Range:
+    def estimate(self, subject: Subject) -> Range:
         """The lowest and highest value of each group, float32, shape ``(groups,)``.
 
         A symmetric scheme reads the larger magnitude of the two.
@@ -41,11 +72,9 @@ class MinMax:
 
     kind: ClassVar[str] = "minmax"
 
-    def estimate(
-        self, tensor: Tensor, granularity: Granularity, symmetric: bool, cancelled: IsCancelled = never
-    ) -> Range:
+    def estimate(self, subject: Subject) -> Range:
         """The extremes of each group."""
-        return tensor.extremes(granularity.layout(tensor.shape), cancelled)
+        return subject.tensor.extremes(subject.layout, subject.cancelled)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -72,15 +101,23 @@ class Percentile:
         if not 50 < self.percentile <= 100:
             raise Problem(f"A percentile of {self.percentile:g} makes no range: choose one above 50, up to 100.")
 
-    def estimate(
-        self, tensor: Tensor, granularity: Granularity, symmetric: bool, cancelled: IsCancelled = never
-    ) -> Range:
+    def estimate(self, subject: Subject) -> Range:
         """The exact percentiles of each group."""
-        upper = self.percentile / 100 if symmetric else (1 + self.percentile / 100) / 2
-        groups = granularity.layout(tensor.shape).groups
-        low = np.zeros(groups, np.float32)
-        high = np.zeros(groups, np.float32)
-        for group, values in tensor.finite_groups(granularity.layout(tensor.shape), cancelled):
+        symmetric, kept = subject.symmetric, self.percentile / 100
+        upper = kept if symmetric else (1 + kept) / 2
+        low = np.zeros(subject.layout.groups, np.float32)
+        high = np.zeros(subject.layout.groups, np.float32)
+        if subject.prepared is not None:
+            ranked = subject.prepared
+            if symmetric:
+                high[0] = _interpolated(ranked.magnitude_statistic, ranked.values.size, upper)
+                low[0] = -high[0]
+            else:
+                low[0], high[0] = (
+                    _interpolated(ranked.order_statistic, ranked.values.size, q) for q in (1 - upper, upper)
+                )
+            return low, high
+        for group, values in subject.tensor.finite_groups(subject.layout, subject.cancelled):
             if not values.size:
                 continue
             if symmetric:
@@ -116,11 +153,9 @@ class Manual:
         if max(abs(self.low), abs(self.high)) > largest:
             raise Problem(f"A range from {self.low:g} to {self.high:g} is beyond float32: stay within ±{largest:.2g}.")
 
-    def estimate(
-        self, tensor: Tensor, granularity: Granularity, symmetric: bool, cancelled: IsCancelled = never
-    ) -> Range:
+    def estimate(self, subject: Subject) -> Range:
         """The two bounds, repeated for each group."""
-        groups = granularity.layout(tensor.shape).groups
+        groups = subject.layout.groups
         return np.full(groups, self.low, np.float32), np.full(groups, self.high, np.float32)
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,20 +165,19 @@ class Manual:
 
 def _order_statistics(values: np.ndarray[Any, Any], *quantiles: float) -> list[float]:
     """Linear-interpolation quantiles (numpy's default) by partitioning ``values`` in place."""
-    wanted = []
-    for q in quantiles:
-        position = q * (values.size - 1)
-        below = math.floor(position)
-        wanted.append((below, min(below + 1, values.size - 1), position - below))
-    values.partition(sorted({k for low, high, _ in wanted for k in (low, high)}))
-    return [
-        float(values[low]) + (float(values[high]) - float(values[low])) * fraction for low, high, fraction in wanted
-    ]
+    ranks = sorted({k for q in quantiles for k in _ranks(values.size, q)[:2]})
+    values.partition(ranks)
+    return [_interpolated(lambda rank: float(values[rank]), values.size, q) for q in quantiles]
 
 
-RANGE_RULES: dict[str, type[MinMax] | type[Percentile] | type[Manual]] = {
-    MinMax.kind: MinMax,
-    Percentile.kind: Percentile,
-    Manual.kind: Manual,
-}
-"""Every range estimator by its ``kind``; a new one is a class and a row."""
+def _interpolated(statistic: Callable[[int], float], size: int, quantile: float) -> float:
+    """Between the two order statistics around a quantile, linearly, as numpy does."""
+    below, after, fraction = _ranks(size, quantile)
+    low = statistic(below)
+    return low + (statistic(after) - low) * fraction if fraction else low
+
+
+def _ranks(size: int, quantile: float) -> tuple[int, int, float]:
+    position = quantile * (size - 1)
+    below = math.floor(position)
+    return below, min(below + 1, size - 1), position - below

@@ -10,7 +10,8 @@ from qviz.core.conventions import convention_named
 from qviz.core.granularity import GRANULARITIES, Granularity, PerTensor
 from qviz.core.number_formats import NUMBER_FORMATS, IntFormat, NumberFormat
 from qviz.core.problems import Problem
-from qviz.core.ranges import RANGE_RULES, MinMax, RangeRule
+from qviz.core.range_rules import RANGE_RULES
+from qviz.core.ranges import MinMax, RangeRule
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Scheme:
         The range is centred on zero.
     granularity : PerTensor | PerAxis
         Which elements share a scale.
-    range_rule : MinMax | Percentile | Manual
+    range_rule : MinMax | Percentile | MSE | Entropy | Manual
         How the range is found.
     convention : str
         Whose arithmetic, a key of `qviz.core.CONVENTIONS`.

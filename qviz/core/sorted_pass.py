@@ -14,9 +14,7 @@ from qviz.core.staircase import first_reaching
 from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
 
 
-def sorted_sums(
-    prepared: SortedTensor, qparams: QParams, error_edges: tuple[Floats, float] | None = None
-) -> Sums:
+def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Floats, float] | None = None) -> Sums:
     """What all the errors add up to under one scale, as the direct pass answers it.
 
     Parameters
@@ -70,6 +68,21 @@ def sorted_sums(
         error_histogram=None if error_edges is None else _histogram(prepared, level, bounds, counts, *error_edges),
         dequantized=None,
     )
+
+
+def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
+    """Σ(x̂ − x)² under one scale, and nothing else."""
+    levels = qparams.levels()[0]
+    level = np.concatenate((levels[:1], levels, levels[-1:])).astype(np.float64)
+    cuts = prepared.cut(code_steps(qparams))
+    counts = np.diff(cuts.position)
+    inside = np.isfinite(level)
+    if np.any(counts[~inside]):
+        return math.inf
+    level = np.where(inside, level, 0.0)
+    first, second = prepared.add_up(cuts, level)
+    _settle_ends(prepared.values, cuts.position, level, first, second)
+    return float(np.maximum(second, 0.0).sum())
 
 
 def code_steps(qparams: QParams) -> FloatArray:

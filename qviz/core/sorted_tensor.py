@@ -259,6 +259,14 @@ class SortedTensor:
                 second += np.bincount(cell, two, second.size)
         return first, second
 
+    def beyond(self, low: FloatArray, high: FloatArray) -> float:
+        """Σ(x − low)² of the elements below ``low`` plus Σ(x − high)² of those above ``high``, shape (1,) each."""
+        ends = np.concatenate((low, high)).astype(np.float64)
+        if not np.isfinite(ends).all():
+            return 0.0
+        second = self.add_up(self.cut(np.concatenate((low, high))), ends[[0, 0, 1]])[1]
+        return float(max(second[0], 0.0) + max(second[2], 0.0))
+
     def counts(self, edges: Floats) -> Counts:
         """Elements between neighbouring edges: exactly ``numpy.histogram(values, edges)[0]``.
 
@@ -267,7 +275,8 @@ class SortedTensor:
         edges : float64 array, shape (bins + 1,)
             Ascending.
         """
-        return np.diff(np.append(self.count_below(at_least(edges[:-1])), self.count_below(above(edges[-1:]))))
+        below = np.append(self.count_below(at_least(edges[:-1])), self.count_below(above(edges[-1:])))
+        return below[1:] - below[:-1]
 
     def histogram(self) -> Histogram:
         """The tensor's own histogram, exactly."""
@@ -315,8 +324,11 @@ def prepare(x: object, cancelled: IsCancelled = never, progress: Progress = igno
     """
     if isinstance(x, SortedTensor):
         return x
-    tensor = x if isinstance(x, Tensor) else Tensor(x)
-    return SortedTensor(tensor, cancelled, progress)
+    if isinstance(x, Tensor):
+        tensor = x.count(lambda f: progress(0.3 * f), cancelled)
+    else:
+        tensor = Tensor(x, progress=lambda f: progress(0.3 * f), cancelled=cancelled)
+    return SortedTensor(tensor, cancelled, lambda f: progress(0.3 + 0.7 * f))
 
 
 def at_least(values: Floats) -> FloatArray:

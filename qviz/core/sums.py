@@ -26,6 +26,11 @@ class ErrorHistogram:
     clipping: Counts
     half_step: float
 
+    def scaled(self, factor: float) -> ErrorHistogram:
+        """As many times the elements, in whole numbers."""
+        rounding, clipping = (_whole(part * factor) for part in (self.rounding, self.clipping))
+        return ErrorHistogram(self.edges, rounding, clipping, self.half_step)
+
 
 @dataclass(frozen=True, eq=False)
 class Sums:
@@ -63,3 +68,26 @@ class Sums:
     occupancy: Counts | None
     error_histogram: ErrorHistogram | None
     dequantized: Envelope | None
+
+    def scaled(self, factor: float) -> Sums:
+        """As if there were ``factor`` times the elements, all alike; counts stay whole numbers."""
+
+        return Sums(
+            finite=_whole(self.finite * factor),
+            squared_error=self.squared_error * factor,
+            squared_value=self.squared_value * factor,
+            max_abs_error=self.max_abs_error,
+            saturated=_whole(self.saturated * factor),
+            absolute_error=self.absolute_error * factor,
+            clipping_squared_error=self.clipping_squared_error * factor,
+            product=self.product * factor,
+            squared_dequantized=self.squared_dequantized * factor,
+            occupancy=None if self.occupancy is None else _whole(self.occupancy * factor),
+            error_histogram=None if self.error_histogram is None else self.error_histogram.scaled(factor),
+            dequantized=None,
+        )
+
+
+def _whole(counts: Any) -> Counts:
+    whole: Counts = np.rint(counts).astype(np.int64)
+    return whole

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
-from qviz.core.envelope import Envelope, FloatArray
+from qviz.core.envelope import Envelope, FloatArray, SampledEnvelope
+from qviz.core.flat import FlatValues, Mapping
 from qviz.core.granularity import Granularity, Layout
 from qviz.core.problems import Problem
 
 BLOCK = 1 << 18
 """Elements a block: fits the cache, and keeps two threads quicker than one."""
+
+COPIED_BYTES = 1 << 26
+"""A mapped file larger than this is not copied to be converted."""
+
+SAMPLED_BLOCKS, SAMPLED_BLOCK = 256, 1024
+"""What an estimate is made from: so many blocks of so many neighbours."""
 
 HISTOGRAM_BINS = 8192
 """Fine enough to zoom into; a chart joins neighbours until a bin is worth a pixel."""
@@ -36,9 +44,13 @@ class Tensor:
     ----------
     array : array_like
         Real numbers or booleans, any shape with at least one element. C-ordered float32 is kept
-        as it is (a memory map stays one); everything else is converted to a float32 copy.
+        as it is (a memory map stays one). Everything else becomes a float32 copy; a large memory
+        map is converted whenever a part of it is read.
     name : str
         What people call it.
+    counted : bool
+        Whether to look at every element now. If not, all figures are judged from a sample, as long
+        as `count` has not been asked for.
 
     Attributes
     ----------
@@ -48,8 +60,10 @@ class Tensor:
         The type the values came in.
     corner : tuple of int
         The index of its first element in the tensor that it was cut out of.
-    values : float32 array, shape (elements,)
+    values : float32 array, or what reads like one, shape (elements,)
         Flat, in C order; what was not finite is NaN.
+    counted : bool
+        Whether the figures below are of every element.
     finite, nan, inf, overflowed : int
         How many elements are finite, NaN, infinite, and finite but beyond float32. All but the
         first are left out of every statistic.
@@ -65,7 +79,13 @@ class Tensor:
     """
 
     def __init__(
-        self, array: object, name: str = "tensor", progress: Progress = ignore, cancelled: IsCancelled = never
+        self,
+        array: object,
+        name: str = "tensor",
+        progress: Progress = ignore,
+        cancelled: IsCancelled = never,
+        *,
+        counted: bool = True,
     ) -> None:
         source = np.asarray(array)
         if source.dtype.kind not in "fiub":
@@ -76,24 +96,55 @@ class Tensor:
         self.shape: tuple[int, ...] = source.shape or (1,)
         self.corner: tuple[int, ...] = (0,) * len(self.shape)
         self.dtype = str(source.dtype)
-        self._read(source, progress, cancelled)
-        if not self.finite:
-            what = "NaN, infinite or beyond float32" if self.overflowed else "NaN or infinite"
-            raise Problem(f"{name} has no finite value: all {source.size:,} elements are {what}.")
+        contiguous = source if source.flags.c_contiguous else np.ascontiguousarray(source)
+        self._source = contiguous.reshape(-1)
+        self._mapping = Mapping(self._source)
+        self._fresh()
+        if counted or self._source.size <= SAMPLED_BLOCKS * SAMPLED_BLOCK:
+            self._count(progress, cancelled)
+        else:
+            self._judge(cancelled)
+
+    def _fresh(self) -> None:
         self._histogram: Histogram | None = None
+        self._sample: FloatArray | None = None
         self._extremes: dict[Layout, tuple[FloatArray, FloatArray]] = {}
         self._channels: dict[tuple[Layout, int], Tensor] = {}
 
-    def _read(self, source: np.ndarray[Any, Any], progress: Progress, cancelled: IsCancelled) -> None:
-        kept = source.dtype == np.float32 and source.dtype.isnative and source.flags.c_contiguous
-        flat = source.reshape(-1) if source.flags.c_contiguous else np.ascontiguousarray(source).reshape(-1)
-        values: FloatArray = np.asarray(flat) if kept else np.empty(flat.size, np.float32)
+    def count(self, progress: Progress = ignore, cancelled: IsCancelled = never) -> Tensor:
+        """This tensor with every element looked at; itself where that was done.
+
+        Raises
+        ------
+        Problem
+            When none of them is finite.
+        Cancelled
+            When asked to stop.
+        """
+        if self.counted:
+            return self
+        counted = copy(self)
+        counted._fresh()
+        counted._count(progress, cancelled)
+        return counted
+
+    def same_data(self, other: Tensor | None) -> bool:
+        """Whether both are views of the very same elements, counted or not."""
+        return other is not None and other._source is self._source
+
+    def _count(self, progress: Progress, cancelled: IsCancelled) -> None:
+        """Look at every element, and make a float32 copy where one is needed and small."""
+        source = self._source
+        kept = source.dtype == np.float32 and source.dtype.isnative
+        lazy = self._mapping.exists and source.nbytes > COPIED_BYTES
+        values: FloatArray | FlatValues = source if kept else FlatValues(source)
+        copied = None if kept or lazy else np.empty(source.size, np.float32)
         self.nan = self.inf = self.overflowed = 0
         self.minimum, self.maximum = math.inf, -math.inf
-        self.envelope = Envelope(flat.size)
-        for start in range(0, flat.size, BLOCK):
+        envelope = Envelope(source.size)
+        for start in range(0, source.size, BLOCK):
             check(cancelled)
-            block = flat[start : start + BLOCK]
+            block = source[start : start + BLOCK]
             with np.errstate(over="ignore"):
                 piece: FloatArray = np.asarray(block).astype(np.float32, copy=False)
             low, high = float(piece.min()), float(piece.max())
@@ -105,23 +156,63 @@ class Tensor:
                 self.inf += int(np.count_nonzero(infinite)) - beyond
                 if infinite.any():
                     if kept:  # the caller's own memory is not ours to write to
-                        values, kept = np.array(values), False
+                        kept, values = False, FlatValues(source)
+                        copied = None if lazy else np.array(source)
                     piece = np.where(infinite, np.float32(np.nan), piece)
                 finite = piece[~np.isnan(piece)]
                 low, high = (float(finite.min()), float(finite.max())) if finite.size else (math.inf, -math.inf)
-            if not kept:
-                values[start : start + BLOCK] = piece
+            if copied is not None:
+                copied[start : start + BLOCK] = piece
             self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
-            self.envelope.add(start, piece)
-            progress(min(1.0, (start + BLOCK) / flat.size))
-        self.envelope.finish()
-        self.values = values
-        self.finite = flat.size - self.nan - self.inf - self.overflowed
+            envelope.add(start, piece)
+            self._mapping.read(block.nbytes)
+            progress(min(1.0, (start + BLOCK) / source.size))
+        self.envelope: Envelope | SampledEnvelope = envelope.finish()
+        self.values = values if copied is None else copied
+        self.finite = source.size - self.nan - self.inf - self.overflowed
+        self.counted = True
+        if not self.finite:
+            what = "NaN, infinite or beyond float32" if self.overflowed else "NaN or infinite"
+            raise Problem(f"{self.name} has no finite value: all {source.size:,} elements are {what}.")
+
+    def _judge(self, cancelled: IsCancelled) -> None:
+        """Figures from a sample, until somebody counts."""
+        source = self._source
+        self.values = FlatValues(source)
+        self.envelope = SampledEnvelope(source.size)
+        piece = self._read_sample()
+        sample = piece[np.isfinite(piece)]
+        if not sample.size:
+            self._count(ignore, cancelled)
+            return
+        self._sample = sample
+        self.minimum, self.maximum = float(sample.min()), float(sample.max())
+        self.nan = self.inf = self.overflowed = 0
+        self.finite = source.size
+        self.counted = False
+
+    def _read_sample(self) -> FloatArray:
+        """Blocks of neighbours from all over the tensor, one at a chance place in each of equal stretches."""
+        stretch = self.elements // SAMPLED_BLOCKS
+        within = np.random.default_rng(0).integers(0, max(1, stretch - SAMPLED_BLOCK), SAMPLED_BLOCKS)
+        starts = np.arange(SAMPLED_BLOCKS) * stretch + within
+        with np.errstate(over="ignore"):
+            blocks = [self._source[s : s + SAMPLED_BLOCK].astype(np.float32) for s in starts.tolist()]
+        return np.concatenate(blocks)
+
+    def sample(self) -> FloatArray:
+        """The finite ones of some quarter of a million elements: blocks of neighbours from all over."""
+        if self._sample is None:
+            few = self.elements <= SAMPLED_BLOCKS * SAMPLED_BLOCK
+            piece = np.asarray(self.values[:]) if few else self._read_sample()
+            piece = piece[np.isfinite(piece)]
+            self._sample = piece if piece.size else np.array([self.minimum, self.maximum], np.float32)
+        return self._sample
 
     @property
     def elements(self) -> int:
         """How many elements, finite or not."""
-        return int(self.values.size)
+        return int(self._source.size)
 
     @property
     def all_finite(self) -> bool:
@@ -129,12 +220,19 @@ class Tensor:
 
     def block(self, layout: Layout, block: tuple[slice, slice, slice]) -> FloatArray:
         """One of ``layout.blocks(…)`` as a float32 array of three axes; NaN where not finite. Not to be written to."""
-        return self.values.reshape(layout.shape)[block]
+        outer, groups, inner = (range(*part.indices(n)) for part, n in zip(block, layout.shape, strict=True))
+        start = (outer.start * layout.groups + groups.start) * layout.inner + inner.start
+        shape = (len(outer), len(groups), len(inner))
+        piece = self.values[start : start + math.prod(shape)]
+        self._mapping.read(piece.nbytes)
+        return piece.reshape(shape)
 
     def pieces(self, size: int) -> Iterator[FloatArray]:
         """The flat values, ``size`` at a time."""
         for start in range(0, self.elements, size):
-            yield self.values[start : start + size]
+            piece = self.values[start : start + size]
+            yield piece
+            self._mapping.read(piece.nbytes)
 
     def histogram_edges(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Equal bins from the smallest finite value to the largest."""
@@ -149,11 +247,13 @@ class Tensor:
         if self._histogram is None:
             edges = self.histogram_edges()
             counts = np.zeros(HISTOGRAM_BINS, np.int64)
-            for whole in self.pieces(BLOCK):
+            ends = (float(edges[0]), float(edges[-1]))
+            for whole in self.pieces(BLOCK) if self.counted else [self.sample()]:
                 check(cancelled)
                 piece = whole if self.all_finite else whole[~np.isnan(whole)]
-                ends = (float(edges[0]), float(edges[-1]))
                 counts += np.histogram(piece.astype(np.float64), HISTOGRAM_BINS, ends)[0]
+            if not self.counted:
+                counts = np.rint(counts * (self.finite / self.sample().size)).astype(np.int64)
             self._histogram = Histogram(edges, counts)
         return self._histogram
 
@@ -177,15 +277,19 @@ class Tensor:
 
     def finite_groups(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """Each group's number and a fresh copy of its finite values."""
-        view = self.values.reshape(layout.shape)
         together = max(1, BLOCK // max(1, layout.outer * layout.inner))
         for first in range(0, layout.groups, together):
             check(cancelled)
             # Gathered side by side first: taking channels of the last axis one by one would read
             # the whole tensor for each.
-            rows = np.ascontiguousarray(view[:, first : first + together].swapaxes(0, 1))
+            rows = np.ascontiguousarray(self._channels_of(layout, first, first + together).swapaxes(0, 1))
             for offset, row in enumerate(rows.reshape(rows.shape[0], -1)):
                 yield first + offset, row.copy() if self.all_finite else row[~np.isnan(row)]
+
+    def _channels_of(self, layout: Layout, first: int, last: int) -> FloatArray:
+        """Some neighbouring groups, shape (outer, groups, inner)."""
+        part = np.ascontiguousarray(self._source.reshape(layout.shape)[:, first:last])
+        return FlatValues(part.reshape(-1))[:].reshape(part.shape)
 
     def channel(self, granularity: Granularity, group: int) -> Tensor:
         """One group as a tensor of its own, whose ``corner`` says where it was cut out.
@@ -200,7 +304,7 @@ class Tensor:
             raise Problem(f"There is no channel {group} in {self.name}: it has {layout.groups:,}.")
         key = (layout, group)
         if key not in self._channels:
-            values = np.ascontiguousarray(self.values.reshape(layout.shape)[:, group])
+            values = self._channels_of(layout, group, group + 1)
             alone = Tensor(values.reshape(block), f"{self.name} [{group}]")
             grid = tuple(n // b for n, b in zip(self.shape, block, strict=True))
             place = np.unravel_index(group, grid)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.analysis import Analysis
@@ -42,7 +43,7 @@ class Saver(QObject):
         """The values as ``.npy``."""
         from qviz.files.results import save_tensor
 
-        self._add(path, lambda: save_tensor(path, tensor.values.reshape(tensor.shape)))
+        self._add(path, lambda: save_tensor(path, np.asarray(tensor.values[:]).reshape(tensor.shape)))
 
     def close(self) -> None:
         """Finish what was asked for; a problem can only be logged now."""

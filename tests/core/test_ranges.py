@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qviz.core import Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Tensor
+from qviz.core import Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor, choose_qparams
+from qviz.core.calibration import subject_of
 from qviz.core.cancel import Cancelled
 
 F = np.float32
@@ -18,7 +19,8 @@ rng = np.random.default_rng(11)
 
 
 def estimate(rule, x, granularity=None, symmetric=False):
-    return rule.estimate(Tensor(x), granularity or PerTensor(), symmetric)
+    scheme = Scheme(symmetric=symmetric, granularity=granularity or PerTensor(), range_rule=rule)
+    return rule.estimate(subject_of(Tensor(x), scheme))
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -163,4 +165,4 @@ def test_rules_are_values_and_write_themselves():
 @pytest.mark.parametrize("rule", [MinMax(), Percentile(90.0)])
 def test_a_cancelled_estimate_stops(rule):
     with pytest.raises(Cancelled):
-        rule.estimate(Tensor(np.ones((4, 5))), PerAxis(0), True, lambda: True)
+        choose_qparams(Tensor(np.ones((4, 5))), Scheme(granularity=PerAxis(0), range_rule=rule), lambda: True)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF
 
-from qviz.core.affine import choose_qparams, fake_quantize, quantize
+from qviz.core.affine import fake_quantize, quantize
 from qviz.core.analysis import analyze
+from qviz.core.calibration import choose_qparams
 from qviz.core.granularity import PerAxis, PerTensor
 from qviz.core.number_formats import IntFormat
 from qviz.core.ranges import Manual, Percentile

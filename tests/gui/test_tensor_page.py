@@ -13,8 +13,9 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QTextBrowser
 
-from qviz.core.affine import choose_qparams, dequantize, quantize
+from qviz.core.affine import dequantize, quantize
 from qviz.core.analysis import analyze
+from qviz.core.calibration import choose_qparams
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.granularity import PerAxis, PerTensor
 from qviz.core.number_formats import IntFormat

@@ -1,0 +1,113 @@
+"""Which scale and zero point does a tensor get under a scheme?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qviz.core.affine import QParams, qparams_from_range
+from qviz.core.cancel import IsCancelled, never
+from qviz.core.direct_pass import direct_sums
+from qviz.core.envelope import FloatArray
+from qviz.core.granularity import Layout, PerTensor
+from qviz.core.optimal_ranges import MSE, Entropy, LossCurve, mse_curves
+from qviz.core.ranges import Subject
+from qviz.core.scheme import Scheme
+from qviz.core.sorted_pass import sorted_squared_error
+from qviz.core.sorted_tensor import SortedTensor, prepare
+from qviz.core.sums import Floats
+from qviz.core.tensor import Tensor
+
+SEARCHES = (MSE.kind, Entropy.kind)
+"""Range rules that ask so much that sorting comes first."""
+
+
+def choose_qparams(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> QParams:
+    """Scale and zero point for ``x``.
+
+    Parameters
+    ----------
+    x : array_like, Tensor or SortedTensor
+        Real numbers, any shape.
+    scheme : Scheme
+    cancelled : Callable[[], bool]
+
+    Raises
+    ------
+    Problem
+        When ``x`` holds nothing to quantize, or the scheme's axis does not exist.
+    Cancelled
+        When asked to stop.
+    """
+    subject = subject_of(x, scheme, cancelled)
+    rule = scheme.range_rule
+    if subject.prepared is None or rule.kind not in SEARCHES:
+        low, high = rule.estimate(subject)
+    else:  # a search is worth remembering
+        known = subject.prepared.answers
+        key = (scheme.number_format, scheme.symmetric, rule, scheme.convention)
+        if key not in known:
+            known[key] = rule.estimate(subject)
+        low, high = known[key]
+    if isinstance(scheme.granularity, PerTensor):
+        low, high = low.reshape(()), high.reshape(())
+    return qparams_from_range(low, high, scheme)
+
+
+def loss_curves(
+    x: object, scheme: Scheme, rule: MSE | Entropy, cancelled: IsCancelled = never
+) -> tuple[LossCurve, ...]:
+    """What each threshold would lose, for one scale: one curve, or one for each end of the range.
+
+    Parameters
+    ----------
+    x : array_like, Tensor or SortedTensor
+    scheme : Scheme
+        Its own range rule does not matter; its granularity is taken to be per tensor.
+    rule : MSE or Entropy
+        Whose loss.
+
+    Raises
+    ------
+    Problem
+        When ``x`` holds nothing to quantize.
+    Cancelled
+        When asked to stop.
+    """
+    prepared = prepare(x, cancelled)
+    key = ("curves", scheme.number_format, scheme.symmetric, rule, scheme.convention)
+    if key not in prepared.answers:
+        whole = Scheme(scheme.number_format, scheme.symmetric, PerTensor(), rule, scheme.convention)
+        subject = subject_of(prepared, whole, cancelled)
+        if isinstance(rule, Entropy):
+            prepared.answers[key] = (rule.search(prepared, subject)[0],)
+        else:
+            prepared.answers[key] = mse_curves(subject)
+    curves: tuple[LossCurve, ...] = prepared.answers[key]
+    return curves
+
+
+def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Subject:
+    """What the scheme's range rule is asked about."""
+    tensor = x.tensor if isinstance(x, SortedTensor) else x if isinstance(x, Tensor) else Tensor(x)
+    layout = scheme.granularity.layout(tensor.shape)
+    prepared = x if isinstance(x, SortedTensor) and layout.groups == 1 else None
+    if prepared is None and layout.groups == 1 and scheme.range_rule.kind in SEARCHES:
+        prepared = prepare(tensor, cancelled)
+
+    def squared_error(low: FloatArray, high: FloatArray) -> Floats:
+        qparams = qparams_from_range(low, high, scheme)
+        if prepared is not None:
+            return np.array([sorted_squared_error(prepared, qparams)])
+        return _direct_squared_error(tensor, qparams, layout, cancelled)
+
+    def clipping_error(low: FloatArray, high: FloatArray) -> float:
+        assert prepared is not None
+        ends = [end.reshape(1) for end in qparams_from_range(low, high, scheme).clip_range()]
+        return prepared.beyond(*ends)
+
+    bound = clipping_error if prepared is not None else None
+    return Subject(tensor, prepared, layout, scheme.symmetric, squared_error, bound, cancelled)
+
+
+def _direct_squared_error(tensor: Tensor, qparams: QParams, layout: Layout, cancelled: IsCancelled) -> Floats:
+    return direct_sums(tensor, qparams, layout, cancelled=cancelled).squared_error

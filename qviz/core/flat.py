@@ -1,0 +1,69 @@
+"""How is a tensor larger than memory read? As float32, a stretch at a time, letting go of what was read."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+
+from qviz.core.envelope import FloatArray
+
+HELD_BYTES = 1 << 27
+"""Of a mapped file: read more, and its pages are given back. They stay in the system's cache."""
+
+
+class FlatValues:
+    """A flat array of any real type, read as float32 with NaN for what is not finite.
+
+    Parameters
+    ----------
+    source : array, shape (elements,)
+        Of a real or boolean type; kept as it is, never written to.
+    """
+
+    def __init__(self, source: np.ndarray[Any, Any]) -> None:
+        self._source = source
+
+    @property
+    def size(self) -> int:
+        return int(self._source.size)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, where: Any) -> FloatArray:
+        with np.errstate(over="ignore"):
+            values = np.asarray(self._source[where]).astype(np.float32)
+        return np.where(np.isinf(values), np.float32(np.nan), values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self[:], dtype)
+
+
+class Mapping:
+    """The mapped file behind an array, if there is one.
+
+    Parameters
+    ----------
+    array : array
+        A view of a mapping, or anything else, for which nothing is ever done.
+    """
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        base: Any = array
+        while isinstance(base, np.ndarray) and base.base is not None:
+            base = base.base
+        self._map = base if isinstance(base, mmap.mmap) and hasattr(base, "madvise") else None
+        self._read = 0
+
+    @property
+    def exists(self) -> bool:
+        return self._map is not None
+
+    def read(self, nbytes: int) -> None:
+        """Take note that so much was read; from time to time all of it is let go."""
+        self._read += nbytes
+        if self._map is not None and self._read >= HELD_BYTES:
+            self._read = 0
+            self._map.madvise(mmap.MADV_DONTNEED)
