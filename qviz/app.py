@@ -22,6 +22,8 @@ from qviz.gui.main_window import MainWindow
 from qviz.gui.pages.tensor_page import TensorPage
 from qviz.session.analyst import Analyst, SpeedMeter
 from qviz.session.library import FIRST_SPEC, Library
+from qviz.session.memory import Memory, tensor_budget
+from qviz.session.preparer import Preparer
 from qviz.session.saver import Saver
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
@@ -40,8 +42,10 @@ class App(QObject):
         super().__init__()
         self.settings = settings
         self.session = Session(State(scheme=_remembered_scheme(settings)))
-        self.library = Library(self.session, self)
+        self.memory = Memory(lambda: tensor_budget(settings.get("memory_budget_mb")))
+        self.library = Library(self.session, self.memory, self)
         self.analyst = Analyst(self.session, self)
+        self.preparer = Preparer(self.session, self.memory, self)
         self.meter = SpeedMeter(self.session, self)
         self.saver = Saver(self)
         self.page = TensorPage(self.session)
@@ -67,9 +71,14 @@ class App(QObject):
         # answers → page
         self.analyst.began.connect(window.show_computing)
         self.analyst.answered.connect(window.present)
-        self.analyst.advanced.connect(window.activity.advance)
+        self.analyst.advanced.connect(window.analyzing.advance)
         self.analyst.problem.connect(window.stop_waiting)
         self.analyst.cancelled.connect(window.stop_waiting)
+        self.preparer.began.connect(window.show_sorting)
+        self.preparer.advanced.connect(window.sorting.advance)
+        self.preparer.ended.connect(window.show_sorted)
+        window.exact_requested.connect(self._answer_exactly)
+        window.memory_changed.connect(self.preparer.prepare)
         self.meter.forgotten.connect(page.speed.forget)
         self.meter.cancelled.connect(page.speed.forget)
         self.meter.advanced.connect(page.speed.show_progress)
@@ -85,17 +94,18 @@ class App(QObject):
         self.saver.saved.connect(banner.notice)
 
         # what a person is told
-        for source in (library, self.analyst, self.saver):
+        for source in (library, self.analyst, self.preparer, self.saver):
             source.problem.connect(banner.error)
         library.problem.connect(self._on_library_problem)
         library.notice.connect(banner.notice)
         library.opened.connect(self._remember_files)
         library.refused.connect(page.tensors.refresh)
-        library.began.connect(window.activity.begin)
-        library.advanced.connect(window.activity.advance)
-        library.ended.connect(window.activity.end)
-        window.activity.cancel_requested.connect(library.cancel)
-        window.activity.cancel_requested.connect(self.analyst.cancel)
+        library.began.connect(window.reading.begin)
+        library.advanced.connect(window.reading.advance)
+        library.ended.connect(window.reading.end)
+        window.reading.cancel_requested.connect(library.cancel)
+        window.analyzing.cancel_requested.connect(self.analyst.cancel)
+        window.sorting.cancel_requested.connect(self.preparer.cancel)
         self.crashes.crashed.connect(self._on_crash)
 
         # theme and end
@@ -113,6 +123,14 @@ class App(QObject):
             self.library.open(paths)
         else:
             self.library.generate(FIRST_SPEC)
+
+    @Slot()
+    def _answer_exactly(self) -> None:
+        """In order where memory suffices, for all later questions too; else once, element by element."""
+        if self.preparer.fits:
+            self.preparer.prepare()
+        else:
+            self.analyst.answer_exactly()
 
     @Slot()
     def _on_library_problem(self) -> None:
@@ -155,7 +173,7 @@ class App(QObject):
     @Slot()
     def close(self) -> None:
         """Every worker is stopped and waited for."""
-        for part in (self.library, self.analyst, self.meter, self.saver):
+        for part in (self.library, self.preparer, self.analyst, self.meter, self.saver):
             part.close()
 
 

@@ -27,7 +27,7 @@ from qviz.core.sorted_pass import sorted_sums
 from qviz.core.sorted_tensor import SortedTensor, prepare
 from qviz.core.storage import Storage, storage
 from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
-from qviz.core.tensor import Tensor
+from qviz.core.tensor import Histogram, Tensor
 
 DIRECT_UP_TO = 1 << 15
 """Up to so many elements a direct pass is as quick as searching, and rounds less."""
@@ -127,6 +127,10 @@ class Analysis(Metrics):
     error_histogram: ErrorHistogram
     prepared: SortedTensor | None
     _dequantized: Envelope | None
+
+    def histogram(self) -> Histogram:
+        """The values in fine equal bins, as exact as the answer is; made once."""
+        return self.tensor.histogram(sampled=not self.exact)
 
     def fake_quantize(self, start: int, stop: int) -> FloatArray:
         """x̂ of the flat elements ``start`` … ``stop``."""

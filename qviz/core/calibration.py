@@ -106,7 +106,8 @@ def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Sub
         return prepared.beyond(*ends)
 
     bound = clipping_error if prepared is not None else None
-    return Subject(tensor, prepared, layout, scheme.symmetric, squared_error, bound, cancelled)
+    levels = scheme.number_format.levels
+    return Subject(tensor, prepared, layout, scheme.symmetric, levels, squared_error, bound, cancelled)
 
 
 def _direct_squared_error(tensor: Tensor, qparams: QParams, layout: Layout, cancelled: IsCancelled) -> Floats:

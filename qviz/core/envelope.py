@@ -63,6 +63,10 @@ class Envelope:
         self.size = size
         self._levels = [(np.full(buckets, np.inf, np.float32), np.full(buckets, -np.inf, np.float32))]
 
+    @property
+    def nbytes(self) -> int:
+        return sum(low.nbytes + high.nbytes for low, high in self._levels)
+
     def add(self, start: int, values: FloatArray) -> None:
         """Take the finite ``values`` (NaN is passed over) that stand at ``start`` and behind it."""
         low, high = self._levels[0]
@@ -133,6 +137,8 @@ class SampledEnvelope:
     size : int
         How many elements there are.
     """
+
+    nbytes = 0
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -19,7 +19,13 @@ COARSE = 2.0 ** (-np.arange(80) / 8)
 
 COARSE_JOINT = 2.0 ** (-np.arange(40) / 4)
 ONE_SIDED = 2.0 ** (-np.arange(24) / 3)
-REFINEMENTS = 3
+FINE, FEW_LEVELS = 192, 1024
+"""Steps of a fine grid; an eighth of them where many levels make each take long, and dips narrow."""
+
+NEARLY = 1.25
+"""What loses no more than so many times the least is looked at again."""
+
+REFINEMENTS = 2
 AROUND = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 5
 KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
 
@@ -65,17 +71,19 @@ class _Search:
         self.reach = self.low.copy(), self.high.copy()
         self.loss = subject.squared_error(self.low, self.high)
 
-    def attempt(self, low: FloatArray, high: FloatArray) -> None:
-        """Try a range for each group; those that lose less are kept."""
+    def attempt(self, low: FloatArray, high: FloatArray) -> Floats:
+        """Try a range for each group, never one beyond the data; those that lose less are kept."""
         subject = self._subject
         check(subject.cancelled)
-        low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-        if subject.clipping_error is not None and subject.clipping_error(low, high) >= self.loss[0]:
-            return  # clipping alone loses more
+        low = np.maximum(np.asarray(low, np.float32), self.reach[0])
+        high = np.minimum(np.asarray(high, np.float32), self.reach[1])
+        if subject.clipping_error is not None and subject.clipping_error(low, high) >= NEARLY * self.loss[0]:
+            return np.full_like(self.loss, np.inf)  # clipping alone loses more
         loss = subject.squared_error(low, high)
         better = loss < self.loss
         self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
         self.loss = np.where(better, loss, self.loss)
+        return loss
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,8 @@ class MSE:
     """The range with the least mean squared error, each candidate measured on every element.
 
     No histogram stands between: candidates from the whole range to a thousandth of it, the usual
-    percentiles, then ever finer steps around the best. Symmetric: one threshold. Asymmetric: both
-    ends, together and then in turn.
+    percentiles, a fine grid where the loss is near its least, then ever finer steps around the best.
+    Symmetric: one threshold. Asymmetric: both ends, together and then in turn.
     """
 
     kind: ClassVar[str] = "mse"
@@ -94,21 +102,32 @@ class MSE:
         search = _Search(subject)
         for low, high in _percentile_ranges(subject):
             search.attempt(low, high)
+        fine = FINE if subject.levels <= FEW_LEVELS else FINE // 8
         if subject.symmetric:
-            for part in COARSE[1:]:
-                search.attempt(search.reach[0] * part, search.reach[1] * part)
-            _refine(search, COARSE[0] / COARSE[1], (1, 1), np.zeros_like(search.low))
+            middle = np.zeros_like(search.low)
+            losses = [search.attempt(*_shrunk(search.reach, middle, part)) for part in COARSE]
+            # The loss has narrow dips where the last level meets the data: a fine grid over every
+            # part that is nearly as good as the best.
+            good = np.array(losses) <= NEARLY * search.loss
+            first, last = np.argmax(good, axis=0), good.shape[0] - 1 - np.argmax(good[::-1], axis=0)
+            largest, smallest = COARSE[np.maximum(first - 1, 0)], COARSE[np.minimum(last + 1, COARSE.size - 1)]
+            for step in np.arange(fine) / fine:
+                search.attempt(*_shrunk(search.reach, middle, largest + (smallest - largest) * step))
+            _refine(search, 1 + 1 / fine, (1, 1), middle)
         else:
             middle = _medians(subject)
             for part in COARSE_JOINT[1:]:
-                search.attempt(*(middle + (end - middle) * np.float32(part) for end in search.reach))
-            for _ in range(2):
-                for part in ONE_SIDED:
-                    search.attempt(search.low, middle + (search.reach[1] - middle) * np.float32(part))
-                for part in ONE_SIDED:
-                    search.attempt(middle + (search.reach[0] - middle) * np.float32(part), search.high)
-            for sides in ((0, 1), (1, 0), (1, 1), (0, 1), (1, 0)):
-                _refine(search, ONE_SIDED[0] / ONE_SIDED[1], sides, middle)
+                search.attempt(*_shrunk(search.reach, middle, part))
+            for part in ONE_SIDED:
+                search.attempt(search.low, middle + (search.reach[1] - middle) * np.float32(part))
+            for part in ONE_SIDED:
+                search.attempt(middle + (search.reach[0] - middle) * np.float32(part), search.high)
+            for sides in ((1, 1), (0, 1), (1, 0), (0, 1), (1, 0)):
+                low, high = search.low, search.high
+                for factor in np.linspace(0.85, 1.15, fine // 2):
+                    search.attempt(*_scaled((low, high), middle, np.float32(factor), sides))
+            for sides in ((0, 1), (1, 0), (1, 1)):
+                _refine(search, 1 + 1 / fine, sides, middle)
         return search.low, search.high
 
     def to_dict(self) -> dict[str, Any]:
@@ -224,14 +243,24 @@ def _curve(subject: Subject, side: str, low: Floats, high: Floats, threshold: Fl
 def _refine(search: _Search, ratio: float, sides: tuple[int, int], middle: FloatArray) -> None:
     """Ever smaller steps around the best: each a fifth of the one before."""
     for _ in range(REFINEMENTS):
-        low, high = search.low, search.high
+        best = search.low, search.high
         for step in AROUND:
-            factor = np.float32(ratio**step)
-            search.attempt(
-                middle + (low - middle) * (factor if sides[0] else np.float32(1)),
-                middle + (high - middle) * (factor if sides[1] else np.float32(1)),
-            )
+            search.attempt(*_scaled(best, middle, np.float32(ratio**step), sides))
         ratio **= 0.2
+
+
+def _shrunk(reach: Range, middle: FloatArray, part: Any) -> Range:
+    """A part of the whole range, for each group its own where ``part`` is an array."""
+    low, high = (middle + (end - middle) * np.asarray(part, np.float32) for end in reach)
+    return low, high
+
+
+def _scaled(ends: Range, middle: FloatArray, factor: np.float32, sides: tuple[int, int]) -> Range:
+    """One end or both, further from the middle or nearer."""
+    low, high = (
+        middle + (end - middle) * (factor if side else np.float32(1)) for end, side in zip(ends, sides, strict=True)
+    )
+    return low, high
 
 
 def _percentile_ranges(subject: Subject) -> list[Range]:

@@ -33,6 +33,8 @@ class Subject:
         The groups that get a range each.
     symmetric : bool
         Only the larger magnitude of the two ends counts.
+    levels : int
+        How many codes there are.
     squared_error : Callable[[low, high], float64 array, shape (groups,)]
         Σ(x̂ − x)² of each group when its range is that, in the scheme's own arithmetic.
     clipping_error : Callable[[low, high], float] or None
@@ -44,6 +46,7 @@ class Subject:
     prepared: SortedTensor | None
     layout: Layout
     symmetric: bool
+    levels: int
     squared_error: Callable[[FloatArray, FloatArray], Floats]
     clipping_error: Callable[[FloatArray, FloatArray], float] | None = None
     cancelled: IsCancelled = never

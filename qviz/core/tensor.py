@@ -97,7 +97,8 @@ class Tensor:
         self.corner: tuple[int, ...] = (0,) * len(self.shape)
         self.dtype = str(source.dtype)
         contiguous = source if source.flags.c_contiguous else np.ascontiguousarray(source)
-        self._source = contiguous.reshape(-1)
+        self._source: np.ndarray[Any, Any] = contiguous.reshape(-1)
+        self._identity = object()
         self._mapping = Mapping(self._source)
         self._fresh()
         if counted or self._source.size <= SAMPLED_BLOCKS * SAMPLED_BLOCK:
@@ -107,6 +108,7 @@ class Tensor:
 
     def _fresh(self) -> None:
         self._histogram: Histogram | None = None
+        self._sampled_histogram: Histogram | None = None
         self._sample: FloatArray | None = None
         self._extremes: dict[Layout, tuple[FloatArray, FloatArray]] = {}
         self._channels: dict[tuple[Layout, int], Tensor] = {}
@@ -130,7 +132,7 @@ class Tensor:
 
     def same_data(self, other: Tensor | None) -> bool:
         """Whether both are views of the very same elements, counted or not."""
-        return other is not None and other._source is self._source
+        return other is not None and other._identity is self._identity
 
     def _count(self, progress: Progress, cancelled: IsCancelled) -> None:
         """Look at every element, and make a float32 copy where one is needed and small."""
@@ -169,6 +171,8 @@ class Tensor:
             progress(min(1.0, (start + BLOCK) / source.size))
         self.envelope: Envelope | SampledEnvelope = envelope.finish()
         self.values = values if copied is None else copied
+        if copied is not None:  # the original is not needed any more
+            self._source, self._mapping = copied, Mapping(copied)
         self.finite = source.size - self.nan - self.inf - self.overflowed
         self.counted = True
         if not self.finite:
@@ -215,6 +219,11 @@ class Tensor:
         return int(self._source.size)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes; a mapped file takes none."""
+        return (0 if self._mapping.exists else self._source.nbytes) + self.envelope.nbytes
+
+    @property
     def all_finite(self) -> bool:
         return self.finite == self.elements
 
@@ -242,20 +251,36 @@ class Tensor:
             low, high = low - half, high + half
         return np.linspace(low, high, HISTOGRAM_BINS + 1)
 
-    def histogram(self, cancelled: IsCancelled = never) -> Histogram:
-        """The finite values in equal bins from the smallest to the largest; counted once."""
-        if self._histogram is None:
-            edges = self.histogram_edges()
-            counts = np.zeros(HISTOGRAM_BINS, np.int64)
-            ends = (float(edges[0]), float(edges[-1]))
-            for whole in self.pieces(BLOCK) if self.counted else [self.sample()]:
-                check(cancelled)
-                piece = whole if self.all_finite else whole[~np.isnan(whole)]
-                counts += np.histogram(piece.astype(np.float64), HISTOGRAM_BINS, ends)[0]
-            if not self.counted:
-                counts = np.rint(counts * (self.finite / self.sample().size)).astype(np.int64)
-            self._histogram = Histogram(edges, counts)
+    def histogram(self, cancelled: IsCancelled = never, *, sampled: bool = False) -> Histogram:
+        """The finite values in equal bins from the smallest to the largest; counted once.
+
+        Parameters
+        ----------
+        sampled : bool
+            A sample will do, scaled up, where the whole was not counted before.
+        """
+        sampled = sampled or not self.counted
+        if self._histogram is not None:
+            return self._histogram
+        if sampled and self._sampled_histogram is not None:
+            return self._sampled_histogram
+        edges = self.histogram_edges()
+        counts = np.zeros(HISTOGRAM_BINS, np.int64)
+        ends = (float(edges[0]), float(edges[-1]))
+        for whole in [self.sample()] if sampled else self.pieces(BLOCK):
+            check(cancelled)
+            piece = whole if self.all_finite or sampled else whole[~np.isnan(whole)]
+            counts += np.histogram(piece.astype(np.float64), HISTOGRAM_BINS, ends)[0]
+        if sampled:
+            counts = np.rint(counts * (self.finite / self.sample().size)).astype(np.int64)
+            self._sampled_histogram = Histogram(edges, counts)
+            return self._sampled_histogram
+        self._histogram = Histogram(edges, counts)
         return self._histogram
+
+    def know_histogram(self, histogram: Histogram) -> None:
+        """What `histogram` would find was found in another way."""
+        self._histogram = histogram
 
     def extremes(self, layout: Layout, cancelled: IsCancelled = never) -> tuple[FloatArray, FloatArray]:
         """Smallest and largest finite value of each group, shape (groups,); 0 where a group has none."""

@@ -82,13 +82,14 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_TOOLS, "toggle_symmetric", QT_TRANSLATE_NOOP("Actions", "&Symmetric or asymmetric"), "Ctrl+I"),
     ActionRow(_TOOLS, "-"),
     ActionRow(_TOOLS, "measure_speed", QT_TRANSLATE_NOOP("Actions", "Measure s&peed again"), "F5"),
+    ActionRow(_TOOLS, "memory", QT_TRANSLATE_NOOP("Actions", "M&emory for tensors")),
     ActionRow(_HELP, "shortcuts", QT_TRANSLATE_NOOP("Actions", "&Keyboard and mouse"), "F1"),
     ActionRow(_HELP, "about", QT_TRANSLATE_NOOP("Actions", "&About qviz")),
 )
 """Every action of the window; a new one is a row and a slot of that name."""
 
 
-SUBMENUS = ("recent", "docks", "resolution")
+SUBMENUS = ("recent", "docks", "resolution", "memory")
 
 
 def build_menus(bar: QMenuBar, target: QWidget) -> dict[str, QAction]:

@@ -8,7 +8,16 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from qviz import __version__
 from qviz.core.problems import Problem
@@ -30,6 +39,9 @@ PATIENCE_MILLISECONDS = 1000
 FRAME = (8, 40)
 """What a window manager puts around a window, about."""
 
+MEMORY_CHOICES = (0, 1024, 2048, 4096, 8192, 16384, 32768)
+"""Megabytes that qviz may take; 0 for half of what there is."""
+
 PNG_SCALES = (1.0, 2.0, 3.125, 6.25)
 """Pixels of a picture for each on the screen: 96, 192, 300 and 600 dpi."""
 
@@ -42,6 +54,8 @@ class MainWindow(QMainWindow):
     article_requested = Signal()
     theme_requested = Signal(str)
     measure_requested = Signal()
+    exact_requested = Signal()
+    memory_changed = Signal()
     save_quantized_requested = Signal(object, object)
     save_tensor_requested = Signal(object, object)
     closing = Signal()
@@ -50,6 +64,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self._session, self._settings = session, settings
         self.page = page
+        self._sorting = False
         self.setWindowTitle("qviz")
         self.setMinimumSize(960, 600)
         self.banner = Banner()
@@ -66,6 +81,7 @@ class MainWindow(QMainWindow):
         self._recent.aboutToShow.connect(self._fill_recent)
         self._fill_docks()
         self._fill_resolutions()
+        self._fill_memory()
         self._build_status()
         self.overlay = DropOverlay(self)
         self.overlay.files_dropped.connect(self.open_requested)
@@ -82,6 +98,10 @@ class MainWindow(QMainWindow):
         self.about_tensor = named_label("", "caption")
         self.exactness = named_label("", "caption")
         self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
+        self.exact_button = QPushButton(self.tr("Compute exactly"))
+        self.exact_button.setToolTip(self.tr("Look at every element, which may take a while."))
+        self.exact_button.clicked.connect(self.exact_requested)
+        self.exact_button.hide()
         self.timing = Line("caption", Qt.AlignmentFlag.AlignRight)
         self.timing.reserve(self.tr("updated in {time}").format(time="88.88 ms"))
         self._patience = QTimer(self)
@@ -89,11 +109,13 @@ class MainWindow(QMainWindow):
         self._patience.setInterval(PATIENCE_MILLISECONDS)
         self._patience.timeout.connect(self._say_computing)
         self.activity = Activity()
+        self.analyzing, self.reading, self.sorting = (self.activity.task() for _ in range(3))
         bar = self.statusBar()
         bar.setSizeGripEnabled(False)
         bar.setContentsMargins(12, 0, 12, 2)
         bar.addWidget(self.about_tensor)
         bar.addWidget(self.exactness)
+        bar.addWidget(self.exact_button)
         bar.addPermanentWidget(self.activity)
         bar.addPermanentWidget(self.timing)
 
@@ -113,6 +135,25 @@ class MainWindow(QMainWindow):
             group.addAction(action)
         group.triggered.connect(self._choose_resolution)
         self.actions_by_key["resolution"].setMenu(menu)
+
+    def _fill_memory(self) -> None:
+        menu, group = QMenu(self), QActionGroup(self)
+        for megabytes in MEMORY_CHOICES:
+            text = (
+                self.tr("{size} GB").format(size=megabytes // 1024) if megabytes else self.tr("Half of this machine's")
+            )
+            action = menu.addAction(text)
+            action.setCheckable(True)
+            action.setData(megabytes)
+            action.setChecked(megabytes == self._settings.get("memory_budget_mb"))
+            group.addAction(action)
+        group.triggered.connect(self._choose_memory)
+        self.actions_by_key["memory"].setMenu(menu)
+
+    @Slot(QAction)
+    def _choose_memory(self, action: QAction) -> None:
+        self._settings.set("memory_budget_mb", action.data())
+        self.memory_changed.emit()
 
     @Slot(QAction)
     def _choose_resolution(self, action: QAction) -> None:
@@ -139,7 +180,7 @@ class MainWindow(QMainWindow):
     def present(self, frame: Frame) -> None:
         """Paint an answer and say how long it took."""
         self._patience.stop()
-        self.activity.end()
+        self.analyzing.end()
         self.page.set_stale(False)
         self.page.present(frame)
         tensor = frame.shown.tensor
@@ -148,10 +189,40 @@ class MainWindow(QMainWindow):
         if tensor.finite != tensor.elements:
             parts.append(self.tr("{count} left out").format(count=f"{tensor.elements - tensor.finite:,}"))
         self.about_tensor.setText("  ·  ".join(parts))
-        word = self.tr("exact") if frame.shown.exact else self.tr("estimate")
-        self.exactness.setText(self.tr("{word}: {count} elements").format(word=word, count=f"{tensor.finite:,}"))
+        self._show_exactness(frame)
         self.timing.setText(self.tr("updated in {time}").format(time=time_text(frame.whole.seconds)))
         self._refresh_actions(self._session.state)
+
+    def _show_exactness(self, frame: Frame) -> None:
+        tensor = frame.shown.tensor
+        if frame.shown.exact:
+            text = self.tr("exact: {count} elements").format(count=f"{tensor.finite:,}")
+        else:
+            text = self.tr("estimate from {sample} of {count} elements").format(
+                sample=f"{tensor.sample().size:,}", count=f"{tensor.elements:,}"
+            )
+        self.exactness.setText(text)
+        self._show_exact_button()
+
+    @Slot()
+    def _show_exact_button(self) -> None:
+        """Offered where an estimate is all there is, and nothing better is on its way."""
+        frame = self.page.frame
+        self.exact_button.setVisible(frame is not None and not frame.shown.exact and not self._sorting)
+
+    @Slot(str)
+    def show_sorting(self, text: str) -> None:
+        """The tensor is being put in order; exact answers follow."""
+        self._sorting = True
+        self.sorting.begin(text)
+        self._show_exact_button()
+
+    @Slot()
+    def show_sorted(self) -> None:
+        """It is, or somebody stopped it."""
+        self._sorting = False
+        self.sorting.end()
+        self._show_exact_button()
 
     @Slot()
     def show_computing(self) -> None:
@@ -162,7 +233,7 @@ class MainWindow(QMainWindow):
     def stop_waiting(self) -> None:
         """There will be no answer: what is shown stays, and stays pale."""
         self._patience.stop()
-        self.activity.end()
+        self.analyzing.end()
         self.timing.setText(self.tr("not computed"))
         self.page.set_stale(True)
 
@@ -170,7 +241,7 @@ class MainWindow(QMainWindow):
     def _say_computing(self) -> None:
         self.timing.setText(self.tr("computing…"))
         self.page.set_stale(True)
-        self.activity.begin(self.tr("Analyzing"))
+        self.analyzing.begin(self.tr("Analyzing"))
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
         """Colours of the charts and icons, and the tick in the menu."""

@@ -7,15 +7,26 @@ from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from qviz.core.analysis import Analysis, analyze
+from qviz.core.analysis import Analysis, analyze, estimate
 from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.error_bins import BINS_TO_HALF_STEP
 from qviz.core.granularity import PerTensor
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
+from qviz.core.sorted_tensor import SortedTensor
 from qviz.core.speed import Speed, measure_addition
 from qviz.core.tensor import Tensor
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session, State
+
+ESTIMATED_ABOVE = 1 << 17
+"""A tensor with more elements that is not in order yet is judged from a sample."""
+
+STILL_MILLISECONDS = 150
+"""Without a change for this long nothing is being dragged."""
+
+CUTS_MOVING, CUTS_AT_REST = 1 << 14, 1 << 20
+"""Searches that an error histogram may take, while something is dragged and afterwards."""
 
 QUIET_MILLISECONDS = 700
 """Time is measured when nobody has touched anything for this long."""
@@ -26,14 +37,35 @@ class Frame:
     """Everything one painting of the page shows: the whole tensor, and what is looked at alone."""
 
     tensor: Tensor
+    prepared: SortedTensor | None
     scheme: Scheme
     channel: int | None
     whole: Analysis
     shown: Analysis
 
 
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a frame is the answer to.
+
+    ``exactly`` asks for every element, however long it takes; ``error_bins`` is how many bins of
+    the error histogram lie between 0 and half a step, at most.
+    """
+
+    tensor: Tensor
+    prepared: SortedTensor | None
+    scheme: Scheme
+    channel: int | None
+    exactly: bool
+    error_bins: int
+
+
 class Analyst(QObject):
-    """Submits a request on every change, and hands on the answers in order."""
+    """Submits a request on every change, and hands on the answers in order.
+
+    The ladder: a small tensor is looked at as a whole; a large one is judged from a sample until
+    it is in order, or until somebody asks for an exact answer.
+    """
 
     began = Signal()
     advanced = Signal(float)
@@ -46,6 +78,10 @@ class Analyst(QObject):
         self._session = session
         self._runner = LatestRunner(self)
         self._last: Frame | None = None
+        self._refinement = QTimer(self)
+        self._refinement.setSingleShot(True)
+        self._refinement.setInterval(STILL_MILLISECONDS)
+        self._refinement.timeout.connect(self._refine)
         self._runner.started.connect(self._on_started)
         self._runner.progressed.connect(self._on_progressed)
         self._runner.cancelled.connect(self._on_cancelled)
@@ -64,19 +100,44 @@ class Analyst(QObject):
 
     def close(self) -> None:
         """Stop for good and wait for the thread."""
+        self._refinement.stop()
         self._runner.close()
 
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:
-        if new.tensor is None:
+        last = self._last
+        if new.tensor is None or _asked(new) == _asked(old):
             return
-        if (new.tensor, new.scheme, new.channel) != (old.tensor, old.scheme, old.channel):
-            work = partial(_frame, new.tensor, new.scheme, new.channel, self._last)
-            self._runner.submit(Request(new.tensor, work), urgent=new.tensor is not old.tensor)
+        if last is not None and not self._runner.busy and _asked(new) == _answered(last):
+            return  # it was this answer that changed the state
+        few, many = _error_bins(new)
+        self._ask(new, few, urgent=not new.tensor.same_data(old.tensor))
+        if few < many:
+            self._refinement.start()
+        else:
+            self._refinement.stop()
+
+    def _ask(self, state: State, error_bins: int, *, exactly: bool = False, urgent: bool = False) -> None:
+        assert state.tensor is not None
+        question = Question(state.tensor, state.prepared, state.scheme, state.channel, exactly, error_bins)
+        self._runner.submit(Request(state.tensor, partial(_frame, question, self._last)), urgent=urgent)
+
+    @Slot()
+    def _refine(self) -> None:
+        """Nothing has moved for a moment: there is time for all bins."""
+        if self._session.state.tensor is not None:
+            self._ask(self._session.state, _error_bins(self._session.state)[1])
+
+    @Slot()
+    def answer_exactly(self) -> None:
+        """Look at every element, once, under the present scheme."""
+        if self._session.state.tensor is not None:
+            self._ask(self._session.state, BINS_TO_HALF_STEP, exactly=True, urgent=True)
 
     @Slot()
     def cancel(self) -> None:
         """Give up the answer that is being computed."""
+        self._refinement.stop()
         self._runner.cancel()
 
     @Slot(object)
@@ -95,9 +156,13 @@ class Analyst(QObject):
     @Slot(object, object)
     def _on_finished(self, request: Request, frame: Frame) -> None:
         # Answers overtaken by a newer scheme are still shown: dropping them starves the screen.
-        if request.key is self._session.state.tensor:
-            self._last = frame
-            self.answered.emit(frame)
+        state = self._session.state
+        if not request.key.same_data(state.tensor):
+            return
+        self._last = frame
+        self.answered.emit(frame)
+        if state.tensor is not None and frame.tensor.counted and not state.tensor.counted:
+            self._session.update(tensor=frame.tensor)  # what was counted on the way is known from now on
 
     @Slot(object, object)
     def _on_failed(self, request: Request, error: Exception) -> None:
@@ -108,24 +173,55 @@ class Analyst(QObject):
         self.problem.emit(str(error))
 
 
-def _frame(
-    tensor: Tensor,
-    scheme: Scheme,
-    channel: int | None,
-    last: Frame | None,
-    progress: Progress,
-    cancelled: IsCancelled,
-) -> Frame:
-    if last is not None and last.tensor is tensor and last.scheme == scheme:
-        whole = last.whole
+def _asked(state: State) -> tuple[object, ...]:
+    return state.tensor, state.prepared, state.scheme, state.channel
+
+
+def _answered(frame: Frame) -> tuple[object, ...]:
+    return frame.tensor, frame.prepared, frame.scheme, frame.channel
+
+
+def _error_bins(state: State) -> tuple[int, int]:
+    """Error bins while something moves, and when it rests: a search for each bin of each level."""
+    if state.prepared is None or not isinstance(state.scheme.granularity, PerTensor):
+        return BINS_TO_HALF_STEP, BINS_TO_HALF_STEP
+    levels = state.scheme.number_format.levels
+    few, many = (max(1, min(BINS_TO_HALF_STEP, cuts // (2 * levels))) for cuts in (CUTS_MOVING, CUTS_AT_REST))
+    return few, many
+
+
+def _frame(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:
+    tensor, scheme, channel = question.tensor, question.scheme, question.channel
+    if _answers(last, question):
+        assert last is not None
+        tensor, whole = last.tensor, last.whole
+    elif question.prepared is not None:
+        whole = analyze(question.prepared, scheme, cancelled, progress, error_bins=question.error_bins)
+    elif question.exactly or tensor.elements <= ESTIMATED_ABOVE or not isinstance(scheme.granularity, PerTensor):
+        share = 0.0 if tensor.counted else 0.4
+        tensor = tensor.count(lambda f: progress(share * f), cancelled)
+        whole = analyze(tensor, scheme, cancelled, lambda f: progress(share + (1 - share) * f))
     else:
-        whole = analyze(tensor, scheme, cancelled, progress)
-    tensor.histogram(cancelled)  # counted here, so that drawing never has to
+        whole = estimate(tensor, scheme, cancelled)
+    tensor.histogram(cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
     if channel is None:
-        return Frame(tensor, scheme, channel, whole, whole)
+        return Frame(tensor, question.prepared, scheme, channel, whole, whole)
     alone = tensor.channel(scheme.granularity, channel)
     alone.histogram(cancelled)
-    return Frame(tensor, scheme, channel, whole, analyze(alone, replace(scheme, granularity=PerTensor()), cancelled))
+    shown = analyze(alone, replace(scheme, granularity=PerTensor()), cancelled)
+    return Frame(tensor, question.prepared, scheme, channel, whole, shown)
+
+
+def _answers(last: Frame | None, question: Question) -> bool:
+    """Whether the newest answer holds what is asked for the whole tensor."""
+    return (
+        last is not None
+        and last.scheme == question.scheme
+        and last.tensor is question.tensor
+        and last.prepared is question.prepared
+        and last.channel != question.channel
+        and (last.whole.exact or not question.exactly)
+    )
 
 
 class SpeedMeter(QObject):

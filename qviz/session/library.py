@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.analysis import DIRECT_UP_TO
 from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
 from qviz.core.granularity import PerAxis, PerTensor
 from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
+from qviz.core.sorted_tensor import prepare
 from qviz.core.tensor import Tensor
 from qviz.files.entry import TensorEntry
 from qviz.files.readers import expand, list_tensors
+from qviz.session.memory import Kept, Memory
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session
 
-KEPT = 3
-"""Tensors that stay in memory after another one is shown, the last used ones."""
+COUNTED_AT_ONCE = 1 << 22
+"""A tensor with more elements is first judged from a sample."""
 
 ARTICLE_SCHEME = Scheme(IntFormat(8, signed=False), symmetric=False, convention="textbook")
 
@@ -64,14 +68,13 @@ class Library(QObject):
     advanced = Signal(float)
     ended = Signal()
 
-    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, memory: Memory, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._memory = session, memory
         self._opener = LatestRunner(self)
         self._loader = LatestRunner(self)
         self._to_open: list[Path] = []
         self._next_choices: list[Item] = []
-        self._kept: OrderedDict[Item, Tensor] = OrderedDict()
         self._opener.finished.connect(self._on_opened)
         self._opener.failed.connect(self._on_failed)
         self._loader.started.connect(self._on_load_started)
@@ -99,17 +102,18 @@ class Library(QObject):
         self._load(item)
 
     def _load(self, item: Item) -> None:
-        if item in self._kept:
+        kept = self._memory.get(item)
+        if kept is not None:
             self._loader.cancel()
-            self._show(item, self._kept[item])
+            self._show(item, kept)
         elif item is not self._session.state.current:
-            self._loader.submit(Request(item, item.load), urgent=True)
+            self._loader.submit(Request(item, partial(_load, item)), urgent=True)
 
     @Slot(object)
     def generate(self, spec: GeneratorSpec) -> None:
         """Draw a tensor; it takes the place of the one that was generated before."""
         item = generated_item(spec)
-        self._loader.submit(Request(item, item.load))
+        self._loader.submit(Request(item, partial(_load, item)))
 
     def open_article(self) -> None:
         """The ten values of the worked example, under the scheme it works with; undo brings yours back."""
@@ -128,7 +132,7 @@ class Library(QObject):
             return
         at = state.items.index(item)
         left = state.items[:at] + state.items[at + 1 :]
-        self._kept.pop(item, None)
+        self._memory.forget(item)
         self._session.update(items=left)
         if item is state.current:
             if left:
@@ -179,26 +183,23 @@ class Library(QObject):
         self.advanced.emit(fraction)
 
     @Slot(object, object)
-    def _on_loaded(self, request: Request, tensor: Tensor) -> None:
+    def _on_loaded(self, request: Request, kept: Kept) -> None:
         if not self._loader.busy:
             self.ended.emit()
-        self._show(request.key, tensor)
+        self._show(request.key, kept)
 
-    def _show(self, item: Item, tensor: Tensor) -> None:
+    def _show(self, item: Item, kept: Kept) -> None:
+        tensor = kept.tensor
         state = self._session.state
         items = state.items
         if item.spec is not None and item not in items:
             items = (item, *(i for i in items if i.spec is None))
         elif item not in items:
             return  # closed while it was being read
-        self._kept[item] = tensor
-        self._kept.move_to_end(item)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        for old in [i for i in self._kept if i not in items]:
-            del self._kept[old]
+        self._memory.retain(items)
+        self._memory.keep(item, kept)
         scheme = state.scheme
-        changes: dict[str, object] = {"items": items, "current": item, "tensor": tensor}
+        changes: dict[str, object] = {"items": items, "current": item, "tensor": tensor, "prepared": kept.prepared}
         notices = self._notices(tensor)
         if isinstance(scheme.granularity, PerAxis) and not _has_axis(tensor, scheme.granularity):
             changes["granularity"] = PerTensor()
@@ -254,7 +255,7 @@ def generated_item(spec: GeneratorSpec) -> Item:
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         values = generate(spec, lambda f: progress(0.8 * f), cancelled)
-        return Tensor(values, f"{kind} (generated)", lambda f: progress(0.8 + 0.2 * f), cancelled)
+        return _tensor(values, f"{kind} (generated)", lambda f: progress(0.8 + 0.2 * f), cancelled)
 
     return Item(f"{kind} (generated)", "generated", spec.shape, "float32", load, spec)
 
@@ -275,9 +276,23 @@ def file_item(entry: TensorEntry) -> Item:
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         array = entry.load(lambda f: progress(0.7 * f), cancelled)
-        return Tensor(array, entry.name, lambda f: progress(0.7 + 0.3 * f), cancelled)
+        return _tensor(array, entry.name, lambda f: progress(0.7 + 0.3 * f), cancelled)
 
     return Item(entry.name, str(entry.path), entry.shape, entry.dtype, load)
+
+
+def _tensor(array: np.ndarray[Any, Any], name: str, progress: Progress, cancelled: IsCancelled) -> Tensor:
+    return Tensor(array, name, progress, cancelled, counted=array.size <= COUNTED_AT_ONCE)
+
+
+def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
+    """Read it; what takes no longer than a blink is put in order at once."""
+    tensor = item.load(progress, cancelled)
+    if tensor.counted and tensor.elements > DIRECT_UP_TO:
+        prepared = prepare(tensor, cancelled)
+        prepared.histogram()
+        return Kept(tensor, prepared)
+    return Kept(tensor)
 
 
 def _list(paths: tuple[Path, ...], progress: Progress, cancelled: IsCancelled) -> Opened:

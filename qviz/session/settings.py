@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "geometry": QByteArray(),
     "layout": QByteArray(),
     "png_scale": 2.0,
+    "memory_budget_mb": 0,
 }
 """Every setting, its type and what it is before anybody chose."""
 

@@ -15,6 +15,7 @@ from qviz.core.granularity import PerTensor
 from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
+from qviz.core.sorted_tensor import SortedTensor
 from qviz.core.tensor import Tensor
 
 MERGE_SECONDS = 0.7
@@ -45,6 +46,8 @@ class State:
     items : tuple of Item
     current : Item or None
         The one that is shown; ``tensor`` holds its values.
+    prepared : SortedTensor or None
+        The same in order, as soon as that is done.
     scheme : Scheme
     channel : int or None
         The group that is looked at alone.
@@ -55,6 +58,7 @@ class State:
     items: tuple[Item, ...] = ()
     current: Item | None = None
     tensor: Tensor | None = None
+    prepared: SortedTensor | None = None
     scheme: Scheme = field(default_factory=Scheme)
     channel: int | None = None
     selected: int | None = None
@@ -167,10 +171,13 @@ class Session(QObject):
 
     def _set(self, new: State) -> None:
         old = self._state
-        if new.tensor is not old.tensor or new.scheme.granularity != old.scheme.granularity:
+        other = new.tensor is not None and not new.tensor.same_data(old.tensor)
+        if other and new.prepared is old.prepared:
+            new = replace(new, prepared=None)
+        if other or new.scheme.granularity != old.scheme.granularity:
             # A channel or an element of another tensor or axis means nothing here.
             channel = new.channel if new.channel != old.channel else None
-            selected = new.selected if new.tensor is old.tensor or new.selected != old.selected else None
+            selected = new.selected if not other or new.selected != old.selected else None
             new = replace(new, channel=channel, selected=selected)
         elif new.channel != old.channel:
             new = replace(new, selected=new.selected if new.selected != old.selected else None)

@@ -201,7 +201,7 @@ class Desk:
             self.do("theme_light")
         if window.actions_by_key["log_counts"].isChecked():
             self.do("log_counts")
-        app.library._kept.clear()
+        app.memory.retain(())
         session.update(items=(), scheme=Scheme(), channel=None, selected=None)
         self.show(SMALL)
         session._undo.clear()

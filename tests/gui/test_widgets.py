@@ -312,32 +312,50 @@ def activity(qtbot: QtBot) -> Activity:
 
 
 def test_work_that_is_over_at_once_is_never_shown(activity: Activity) -> None:
-    activity.begin("Reading w.npy")
+    task = activity.task()
+    task.begin("Reading w.npy")
     assert activity.isHidden()
-    activity.end()
+    task.end()
     assert activity.isHidden()
     assert not activity._patience.isActive()
 
 
 def test_longer_work_is_shown_with_its_progress_until_it_ends(qtbot: QtBot, activity: Activity) -> None:
-    activity.begin("Reading w.npy")
-    activity.advance(0.42)
+    task = activity.task()
+    task.begin("Reading w.npy")
+    task.advance(0.42)
     qtbot.waitUntil(activity.isVisible, timeout=2000)
     assert activity.label.text() == "Reading w.npy"
     assert activity.bar.value() == 42
-    activity.end()
+    task.end()
     assert activity.isHidden()
 
 
 def test_work_can_be_cancelled(qtbot: QtBot, activity: Activity) -> None:
-    activity.begin("Reading w.npy")
+    task = activity.task()
+    task.begin("Reading w.npy")
     activity.show()
-    with qtbot.waitSignal(activity.cancel_requested):
+    with qtbot.waitSignal(task.cancel_requested):
         qtbot.mouseClick(activity.button, Qt.MouseButton.LeftButton)
 
 
 def test_other_work_begins_at_nothing(activity: Activity) -> None:
-    activity.begin("Reading w.npy")
-    activity.advance(0.9)
-    activity.begin("Reading v.npy")
+    task = activity.task()
+    task.begin("Reading w.npy")
+    task.advance(0.9)
+    task.begin("Reading v.npy")
     assert activity.bar.value() == 0
+
+
+def test_of_two_works_the_later_is_shown_and_cancelled_then_the_other(qtbot: QtBot, activity: Activity) -> None:
+    sorting, reading = activity.task(), activity.task()
+    sorting.begin("Sorting w.npy")
+    reading.begin("Reading v.npy")
+    sorting.advance(0.5)
+    assert (activity.label.text(), activity.bar.value()) == ("Reading v.npy", 0)
+    with qtbot.waitSignal(reading.cancel_requested):
+        activity.button.click()
+    reading.end()
+    assert (activity.label.text(), activity.bar.value()) == ("Sorting w.npy", 50)
+    sorting.end()
+    assert activity.isHidden()

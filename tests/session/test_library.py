@@ -14,10 +14,12 @@ from pytestqt.qtbot import QtBot
 from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor
 from qviz.core.generators import ARTICLE_VALUES, GeneratorSpec, generate
 from qviz.session import library as library_module
-from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, KEPT, Library, Opened
+from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, Library, Opened
+from qviz.session.memory import Memory
 from qviz.session.state import Item, Session
 from tests.session.conftest import Heard, Work
 
+KEPT = 3
 SMALL = GeneratorSpec("normal", (4, 5), 1)
 
 
@@ -27,7 +29,8 @@ class Shelf:
     def __init__(self, qtbot: QtBot, folder: Path) -> None:
         self.bot, self.folder = qtbot, folder
         self.session = Session()
-        self.library = Library(self.session)
+        self.memory = Memory(lambda: KEPT * Tensor(np.ones(3, np.float32)).nbytes)
+        self.library = Library(self.session, self.memory)
         names = ("problem", "notice", "opened", "refused", "began", "advanced", "ended")
         self.heard = Heard(self.library, *names)
         self.works: list[Work] = []

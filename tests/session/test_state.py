@@ -82,7 +82,7 @@ def test_a_name_finds_the_part_it_belongs_to(
 def test_fields_of_the_state_change_alongside(session: Session, changes: list[Any]) -> None:
     a, t = item(), tensor(2)
     session.update(items=(a,), current=a, tensor=t, bits=4, selected=1)
-    assert session.state == State((a,), a, t, Scheme(IntFormat(4)), None, 1)
+    assert session.state == State((a,), a, t, None, Scheme(IntFormat(4)), None, 1)
     assert len(changes) == 1
 
 

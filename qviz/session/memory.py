@@ -1,0 +1,104 @@
+"""Which tensors stay in memory? Those used last, in order or not, within a budget."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qviz.core.sorted_tensor import SortedTensor
+from qviz.core.tensor import Tensor
+from qviz.session.state import Item
+
+MEGABYTE = 1 << 20
+
+WINDOW_BYTES = 400 * MEGABYTE
+"""What qviz itself takes, with the pages of a mapped file that are being read."""
+
+UNKNOWN_MEMORY = 8 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A tensor that was read, and the same in order where that was done."""
+
+    tensor: Tensor
+    prepared: SortedTensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.tensor.nbytes + (self.prepared.nbytes if self.prepared else 0)
+
+
+class Memory:
+    """Keeps tensors; those not used for longest go first.
+
+    Parameters
+    ----------
+    budget : Callable[[], int]
+        How many bytes of tensors may be kept; asked anew each time.
+    """
+
+    def __init__(self, budget: Callable[[], int]) -> None:
+        self._budget = budget
+        self._kept: OrderedDict[Item, Kept] = OrderedDict()
+
+    @property
+    def budget(self) -> int:
+        """Bytes for tensors."""
+        return self._budget()
+
+    @property
+    def used(self) -> int:
+        """Bytes that kept tensors take."""
+        return sum(kept.nbytes for kept in self._kept.values())
+
+    def get(self, item: Item) -> Kept | None:
+        """What is kept of an item, which is thereby the one used last."""
+        if item in self._kept:
+            self._kept.move_to_end(item)
+        return self._kept.get(item)
+
+    def keep(self, item: Item, kept: Kept) -> None:
+        """Keep this; others go when there is no room."""
+        self._kept[item] = kept
+        self._kept.move_to_end(item)
+        self.make_room(0)
+
+    def forget(self, item: Item) -> None:
+        """It will not be shown again."""
+        self._kept.pop(item, None)
+
+    def retain(self, items: tuple[Item, ...]) -> None:
+        """Forget all others."""
+        for item in [i for i in self._kept if i not in items]:
+            del self._kept[item]
+
+    def fits(self, nbytes: int) -> bool:
+        """Whether there is room for so much beside the tensor used last."""
+        last = next(reversed(self._kept.values())).nbytes if self._kept else 0
+        return last + nbytes <= self.budget
+
+    def make_room(self, nbytes: int) -> None:
+        """Let go of the tensors not used for longest, until so much fits; never of the last."""
+        for item in list(self._kept)[:-1]:
+            if self.used + nbytes <= self.budget:
+                return
+            # The order is let go of first: the values can be asked without it.
+            self._kept[item] = Kept(self._kept[item].tensor)
+            if self.used + nbytes > self.budget:
+                del self._kept[item]
+
+
+def tensor_budget(megabytes: int) -> int:
+    """Bytes for tensors when qviz may take so many megabytes in all; 0 for half of what the machine has."""
+    return max(0, (megabytes * MEGABYTE or machine_memory() // 2) - WINDOW_BYTES)
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # no such question on this system
+        return UNKNOWN_MEMORY

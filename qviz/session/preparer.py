@@ -1,0 +1,115 @@
+"""When is a tensor put in order? As soon as it is shown, beside everything else, where memory suffices."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from qviz.core.analysis import DIRECT_UP_TO
+from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.problems import Problem
+from qviz.core.sorted_tensor import SortedTensor, prepare, prepared_nbytes
+from qviz.core.tensor import Tensor
+from qviz.session.memory import Kept, Memory
+from qviz.session.runner import LatestRunner, Request
+from qviz.session.state import Session, State
+
+
+class Preparer(QObject):
+    """Sorts the tensor that is shown; the session then holds both.
+
+    Signals
+    -------
+    began(str), advanced(float), ended()
+        Work that is worth a progress bar.
+    problem(str)
+        One sentence for the person.
+    """
+
+    began = Signal(str)
+    advanced = Signal(float)
+    ended = Signal()
+    problem = Signal(str)
+
+    def __init__(self, session: Session, memory: Memory, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._memory = session, memory
+        self._runner = LatestRunner(self)
+        self._runner.progressed.connect(self._on_progressed)
+        self._runner.finished.connect(self._on_finished)
+        self._runner.failed.connect(self._on_failed)
+        self._runner.cancelled.connect(self._on_cancelled)
+        session.changed.connect(self._on_changed)
+
+    @property
+    def busy(self) -> bool:
+        return self._runner.busy
+
+    @property
+    def fits(self) -> bool:
+        """Whether the tensor that is shown can be put in order within the budget."""
+        tensor = self._session.state.tensor
+        return tensor is not None and self._memory.fits(prepared_nbytes(tensor.elements))
+
+    @Slot()
+    def prepare(self) -> None:
+        """Put what is shown in order now, where that helps and there is room."""
+        state = self._session.state
+        tensor = state.tensor
+        if tensor is None or state.prepared is not None or tensor.elements <= DIRECT_UP_TO or not self.fits:
+            return
+        self._memory.make_room(prepared_nbytes(tensor.elements))
+        self.began.emit(self.tr("Sorting {name}").format(name=tensor.name))
+        self._runner.submit(Request(tensor, partial(_prepare, tensor)), urgent=True)
+
+    @Slot()
+    def cancel(self) -> None:
+        """Stop; what is shown stays an estimate."""
+        self._runner.cancel()
+
+    def close(self) -> None:
+        """Stop for good and wait for the thread."""
+        self._runner.close()
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.tensor is not None and not new.tensor.same_data(old.tensor):
+            self._runner.cancel()
+            self.prepare()
+
+    @Slot(object, float)
+    def _on_progressed(self, request: Request, fraction: float) -> None:
+        self.advanced.emit(fraction)
+
+    @Slot(object, object)
+    def _on_finished(self, request: Request, prepared: SortedTensor) -> None:
+        self._rest()
+        state = self._session.state
+        if request.key.same_data(state.tensor):
+            if state.current is not None:
+                self._memory.keep(state.current, Kept(prepared.tensor, prepared))
+            self._session.update(tensor=prepared.tensor, prepared=prepared)
+
+    @Slot(object, object)
+    def _on_failed(self, request: Request, error: Exception) -> None:
+        self._rest()
+        if isinstance(error, MemoryError):
+            return  # the estimate stays, and says that it is one
+        if not isinstance(error, Problem):
+            raise error
+        self.problem.emit(str(error))
+
+    @Slot(object)
+    def _on_cancelled(self, request: Request) -> None:
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self._runner.busy:
+            self.ended.emit()
+
+
+def _prepare(tensor: Tensor, progress: Progress, cancelled: IsCancelled) -> SortedTensor:
+    prepared = prepare(tensor, cancelled, progress)
+    prepared.histogram()  # counted here, so that drawing never has to
+    return prepared
