@@ -27,6 +27,7 @@ from qviz.session.preparer import Preparer
 from qviz.session.saver import Saver
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
+from qviz.session.tracer import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class App(QObject):
         self.analyst = Analyst(self.session, self)
         self.preparer = Preparer(self.session, self.memory, self)
         self.meter = SpeedMeter(self.session, self)
+        self.tracer = Tracer(self)
         self.saver = Saver(self)
         self.page = TensorPage(self.session)
         self.window = MainWindow(self.session, settings, self.page)
@@ -77,6 +79,11 @@ class App(QObject):
         self.preparer.began.connect(window.show_sorting)
         self.preparer.advanced.connect(window.sorting.advance)
         self.preparer.ended.connect(window.show_sorted)
+        self.analyst.answered.connect(self.tracer.look)
+        page.loss_wanted.connect(self.tracer.want)
+        page.loss_chosen.connect(self.tracer.choose)
+        self.tracer.traced.connect(page.loss.show_losses)
+        self.tracer.forgotten.connect(page.loss.forget)
         window.exact_requested.connect(self._answer_exactly)
         window.memory_changed.connect(self.preparer.prepare)
         self.meter.forgotten.connect(page.speed.forget)
@@ -173,7 +180,7 @@ class App(QObject):
     @Slot()
     def close(self) -> None:
         """Every worker is stopped and waited for."""
-        for part in (self.library, self.preparer, self.analyst, self.meter, self.saver):
+        for part in (self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver):
             part.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from qviz.core.affine import QParams, qparams_from_range
@@ -10,7 +12,7 @@ from qviz.core.direct_pass import direct_sums
 from qviz.core.envelope import FloatArray
 from qviz.core.granularity import Layout, PerTensor
 from qviz.core.optimal_ranges import MSE, Entropy, LossCurve, mse_curves
-from qviz.core.ranges import Subject
+from qviz.core.ranges import MinMax, Percentile, Subject
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_pass import sorted_squared_error
 from qviz.core.sorted_tensor import SortedTensor, prepare
@@ -19,6 +21,9 @@ from qviz.core.tensor import Tensor
 
 SEARCHES = (MSE.kind, Entropy.kind)
 """Range rules that ask so much that sorting comes first."""
+
+SORTED_AT_ONCE = 1 << 17
+"""Up to so many elements sorting takes a few milliseconds."""
 
 
 def choose_qparams(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> QParams:
@@ -84,6 +89,55 @@ def loss_curves(
             prepared.answers[key] = mse_curves(subject)
     curves: tuple[LossCurve, ...] = prepared.answers[key]
     return curves
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What the thresholds lose, and which of them the range estimators choose.
+
+    Attributes
+    ----------
+    tensor : Tensor
+    scheme : Scheme
+    loss : str
+        ``"mse"`` or ``"entropy"``.
+    curves : tuple of LossCurve
+    ranges : dict of str to (float, float)
+        The low and the high end under ``"best"`` (the least loss), ``"minmax"`` and ``"percentile"``.
+    exact : bool
+        Whether every element was counted.
+    """
+
+    tensor: Tensor
+    scheme: Scheme
+    loss: str
+    curves: tuple[LossCurve, ...]
+    ranges: dict[str, tuple[float, float]]
+    exact: bool
+
+
+def compare_ranges(
+    x: Tensor | SortedTensor, scheme: Scheme, rule: MSE | Entropy, cancelled: IsCancelled = never
+) -> Losses:
+    """The loss curves of ``rule``, with its own choice beside those of min-max and percentile.
+
+    A tensor that is not in order is put in order if it is small, else judged from a sample. The
+    percentile is the scheme's own where that has one.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
+    tensor = x.tensor if isinstance(x, SortedTensor) else x
+    exact = isinstance(x, SortedTensor) or tensor.elements <= SORTED_AT_ONCE
+    prepared = prepare(x if exact else tensor.sample(), cancelled)
+    percentile = scheme.range_rule if isinstance(scheme.range_rule, Percentile) else Percentile()
+    ranges = {}
+    for name, each in (("best", rule), ("minmax", MinMax()), ("percentile", percentile)):
+        q = choose_qparams(prepared, replace(scheme, range_rule=each, granularity=PerTensor()), cancelled)
+        ranges[name] = float(q.low), float(q.high)
+    return Losses(tensor, scheme, rule.kind, loss_curves(prepared, scheme, rule, cancelled), ranges, exact)
 
 
 def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Subject:

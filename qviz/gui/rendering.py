@@ -8,12 +8,16 @@ from pathlib import Path
 from PySide6.QtWidgets import QApplication
 
 from qviz.core.analysis import Analysis
+from qviz.core.calibration import compare_ranges
+from qviz.core.optimal_ranges import MSE, Entropy
+from qviz.core.sorted_tensor import prepare
 from qviz.core.speed import measure_addition
 from qviz.gui import theme
 from qviz.gui.plots import CHARTS
 from qviz.gui.plots.base import LinkedCursor
 from qviz.gui.plots.export import export_chart
 from qviz.gui.plots.gains import SpeedChart
+from qviz.gui.plots.loss import LossChart
 
 WIDTH, HEIGHT, LOW = 880, 520, 240
 
@@ -48,6 +52,10 @@ def render_charts(
         if isinstance(chart, SpeedChart):
             dtype = analysis.scheme.number_format.dtype
             chart.show_speed(measure_addition(analysis.tensor.elements, dtype))
+        if isinstance(chart, LossChart) and analysis.groups is None:
+            rule = analysis.scheme.range_rule
+            loss = rule if isinstance(rule, Entropy) else MSE()
+            chart.show_losses(compare_ranges(prepare(analysis.tensor), analysis.scheme, loss))
         app.processEvents()
         if chart.tables():
             for ending in formats:

@@ -9,7 +9,9 @@ from PySide6.QtCore import QByteArray, QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QTabWidget
 
 from qviz.core.granularity import PerAxis
+from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.ranges import Manual
+from qviz.core.scheme import Scheme
 from qviz.core.speed import Speed
 from qviz.gui.docks import Dock
 from qviz.gui.panels.formula import FormulaPanel
@@ -22,6 +24,7 @@ from qviz.gui.plots import (
     ChannelsChart,
     DistributionChart,
     ErrorChart,
+    LossChart,
     MemoryChart,
     SpeedChart,
     TransferChart,
@@ -29,10 +32,11 @@ from qviz.gui.plots import (
 )
 from qviz.gui.plots.base import EXPORT_FORMATS, Chart, CountChart, LinkedCursor
 from qviz.gui.theme import Theme
+from qviz.gui.widgets import Segments
 from qviz.session.analyst import Frame
 from qviz.session.state import Session, State
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 SIDE_WIDTH = 272
 RIGHT_WIDTH = 288
 
@@ -43,6 +47,8 @@ class TensorPage(QMainWindow):
     export_requested = Signal(object, str)
     copy_requested = Signal(object)
     problem = Signal(str)
+    loss_wanted = Signal(bool)
+    loss_chosen = Signal(object)
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -60,6 +66,8 @@ class TensorPage(QMainWindow):
         self.distribution = DistributionChart(link)
         self.error = ErrorChart(link)
         self.transfer = TransferChart(link)
+        self.loss = LossChart(link)
+        self.loss.follow(self.distribution.view)
         self.channels = ChannelsChart(link)
         self.memory = MemoryChart(link)
         self.speed = SpeedChart(link)
@@ -68,6 +76,7 @@ class TensorPage(QMainWindow):
             self.distribution,
             self.error,
             self.transfer,
+            self.loss,
             self.channels,
             self.memory,
             self.speed,
@@ -96,6 +105,16 @@ class TensorPage(QMainWindow):
         self.docks["table"].title.add_widget(self.table.tools)
         copy = self.docks["table"].title.add_tool("copy", self.tr("Copy the rows in sight as text"))
         copy.clicked.connect(self.table.copy)
+        self.losses = Segments(
+            [
+                (MSE.kind, self.tr("MSE"), self.tr("Mean squared error of each threshold, measured.")),
+                (Entropy.kind, self.tr("KL"), self.tr("Kullback-Leibler divergence, as entropy calibration has it.")),
+            ],
+            self.tr("Loss"),
+        )
+        self.losses.choose(MSE.kind)
+        self.losses.setFixedWidth(92)
+        self.docks["loss"].title.add_widget(self.losses)
         self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
 
     def _dress_chart(self, chart: Chart, dock: Dock) -> None:
@@ -126,31 +145,22 @@ class TensorPage(QMainWindow):
         self.splitDockWidget(d["error"], d["table"], down)
         self.splitDockWidget(d["values"], d["distribution"], across)
         self.splitDockWidget(d["error"], d["transfer"], across)
-        self.tabifyDockWidget(d["transfer"], d["channels"])
+        self.tabifyDockWidget(d["transfer"], d["loss"])
+        self.tabifyDockWidget(d["loss"], d["channels"])
         self.splitDockWidget(d["metrics"], d["formula"], down)
         self.splitDockWidget(d["formula"], d["memory"], down)
         self.splitDockWidget(d["memory"], d["speed"], down)
         for dock in d.values():
             dock.setFloating(False)
             dock.show()
+        d["transfer"].raise_()
         d["channels"].hide()
         d["generator"].hide()
 
     def size_up(self) -> None:
         """The sizes of a fresh layout, for the height there is."""
         d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        middle = max(400, self.width() - SIDE_WIDTH - RIGHT_WIDTH)
-        self.resizeDocks(
-            [d["tensors"], d["values"], d["distribution"], d["metrics"]],
-            [SIDE_WIDTH, middle // 2, middle // 2, RIGHT_WIDTH],
-            across,
-        )
-        self.resizeDocks([d["error"], d["transfer"]], [middle // 2, middle // 2], across)
         height = self.height()
-        table = 176 if height > 740 else 122
-        chart = (height - table) // 2
-        self.resizeDocks([d["values"], d["error"], d["table"]], [chart, chart, table], down)
-        self._size_left()
         low = height <= 740
         if low != (d["formula"] in self.tabifiedDockWidgets(d["metrics"])):
             if low:  # the formula stands behind the metrics, not under them
@@ -158,6 +168,17 @@ class TensorPage(QMainWindow):
                 d["metrics"].raise_()
             else:  # beside a tab, Qt only ever adds another tab
                 self._rearrange()
+        middle = max(400, self.width() - SIDE_WIDTH - RIGHT_WIDTH)
+        self.resizeDocks(
+            [d["tensors"], d["values"], d["distribution"], d["metrics"]],
+            [SIDE_WIDTH, middle // 2, middle // 2, RIGHT_WIDTH],
+            across,
+        )
+        self.resizeDocks([d["error"], d["transfer"]], [middle // 2, middle // 2], across)
+        table = 176 if height > 740 else 122
+        chart = (height - table) // 2
+        self.resizeDocks([d["values"], d["error"], d["table"]], [chart, chart, table], down)
+        self._size_left()
         gains = [124, 130]
         rest = height - sum(gains)
         parts = [rest] if low else [rest * 57 // 100, rest * 43 // 100]
@@ -183,6 +204,7 @@ class TensorPage(QMainWindow):
             self.removeDockWidget(dock)
         self._arrange()
         self._show_channels(self._session.state)
+        self._show_loss(self._session.state.scheme)
 
     def layout_state(self) -> QByteArray:
         """Where every dock is, for the settings."""
@@ -196,9 +218,12 @@ class TensorPage(QMainWindow):
         session = self._session
         session.changed.connect(self._on_changed)
         self.distribution.clip_moved.connect(self._on_clip_moved)
+        self.loss.clip_moved.connect(self._on_clip_moved)
+        self.docks["loss"].visibilityChanged.connect(self.loss_wanted)
         self.channels.channel_clicked.connect(self._on_channel_clicked)
         self.values.element_clicked.connect(self._on_element)
         self.table.element_chosen.connect(self._on_element)
+        self.losses.chosen.connect(self.loss_chosen)
         self.scheme.problem.connect(self.problem)
         self.table.problem.connect(self.problem)
         self.tensors.generate_requested.connect(self._on_generate)
@@ -267,11 +292,22 @@ class TensorPage(QMainWindow):
             self.channels.choose(new.channel)
         if new.scheme.granularity != old.scheme.granularity or new.tensor is not old.tensor:
             self._show_channels(new)
+        if new.scheme.range_rule != old.scheme.range_rule:
+            self._show_loss(new.scheme)
         if new.current is not old.current:
             spec = new.current.spec if new.current else None
             self.docks["generator"].setVisible(spec is not None and self.docks["generator"].isVisible())
             if spec is not None and spec != self.generator.spec():
                 self.generator.show_spec(spec)
+
+    def _show_loss(self, scheme: Scheme) -> None:
+        """The curve comes to the front when its least point is what the scheme follows."""
+        kind = scheme.range_rule.kind
+        if kind in (MSE.kind, Entropy.kind):
+            self.losses.choose(kind)
+            self.loss_chosen.emit(kind)
+            self.docks["loss"].show()
+            self.docks["loss"].raise_()
 
     def _show_channels(self, state: State) -> None:
         """The chart of channels is there when there are channels."""

@@ -10,7 +10,9 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinB
 
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.granularity import PerAxis, PerTensor
+from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.problems import Problem
+from qviz.core.range_rules import RANGE_RULES
 from qviz.core.ranges import Manual, MinMax, Percentile
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
@@ -78,10 +80,22 @@ class SchemePanel(QWidget):
         for kind, label in (
             (MinMax.kind, self.tr("Min–max")),
             (Percentile.kind, self.tr("Percentile")),
+            (MSE.kind, self.tr("Least MSE")),
+            (Entropy.kind, self.tr("Entropy (KL)")),
             (Manual.kind, self.tr("By hand")),
         ):
             self.range.addItem(label, kind)
         self.range.setAccessibleName(self.tr("Range"))
+        for row, tip in enumerate(
+            (
+                self.tr("From the smallest value to the largest: nothing is clipped."),
+                self.tr("Clip the rarest values, a fixed share of them."),
+                self.tr("The range with the least mean squared error, measured on every element."),
+                self.tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
+                self.tr("Where you put the clip lines."),
+            )
+        ):
+            self.range.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
         self.range.setToolTip(self.tr("From where to where the codes reach. Drag the clip lines to choose by hand."))
         self.kept = QSlider(Qt.Orientation.Horizontal)
         self.kept.setRange(0, SLIDER_STEPS)
@@ -224,7 +238,7 @@ class SchemePanel(QWidget):
         if kind == Manual.kind:
             self._ask(range_rule=self._whole_range())
         else:
-            self._ask(range_rule=Percentile() if kind == Percentile.kind else MinMax())
+            self._ask(range_rule=RANGE_RULES[kind]())
 
     def _whole_range(self) -> Manual:
         """By hand starts where the data end."""

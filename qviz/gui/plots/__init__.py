@@ -4,10 +4,11 @@ from qviz.gui.plots.channels import ChannelsChart
 from qviz.gui.plots.distribution import DistributionChart
 from qviz.gui.plots.error import ErrorChart
 from qviz.gui.plots.gains import MemoryChart, SpeedChart
+from qviz.gui.plots.loss import LossChart
 from qviz.gui.plots.transfer import TransferChart
 from qviz.gui.plots.values import ValuesChart
 
-CHARTS = (ValuesChart, DistributionChart, ErrorChart, TransferChart, ChannelsChart, MemoryChart, SpeedChart)
+CHARTS = (ValuesChart, DistributionChart, ErrorChart, TransferChart, LossChart, ChannelsChart, MemoryChart, SpeedChart)
 """Every chart, in the order of the page; a new one is a module and a row."""
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ChannelsChart",
     "DistributionChart",
     "ErrorChart",
+    "LossChart",
     "MemoryChart",
     "SpeedChart",
     "TransferChart",

@@ -1,0 +1,132 @@
+"""When are the loss curves drawn? When an answer has come and nothing moves, if somebody looks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from qviz.core.calibration import Losses, compare_ranges
+from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.optimal_ranges import MSE, Entropy
+from qviz.core.problems import Problem
+from qviz.core.ranges import Percentile
+from qviz.core.scheme import Scheme
+from qviz.core.sorted_tensor import SortedTensor
+from qviz.core.tensor import Tensor
+from qviz.session.analyst import Frame
+from qviz.session.runner import LatestRunner, Request
+
+STILL_MILLISECONDS = 120
+LOSSES: dict[str, type[MSE] | type[Entropy]] = {MSE.kind: MSE, Entropy.kind: Entropy}
+
+
+class Tracer(QObject):
+    """Compares range estimators for what is shown, away from the window's thread.
+
+    Signals
+    -------
+    traced(Losses)
+        The curves of the tensor and the scheme that were shown last.
+    forgotten()
+        What is shown now has other curves, or none.
+    """
+
+    traced = Signal(object)
+    forgotten = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._runner = LatestRunner(self)
+        self._wanted = False
+        self._loss = MSE.kind
+        self._frame: Frame | None = None
+        self._shown: object = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(STILL_MILLISECONDS)
+        self._timer.timeout.connect(self._trace)
+        self._runner.finished.connect(self._on_finished)
+        self._runner.failed.connect(self._on_failed)
+
+    @property
+    def busy(self) -> bool:
+        return self._runner.busy or self._timer.isActive()
+
+    def close(self) -> None:
+        """Stop for good and wait for the thread."""
+        self._timer.stop()
+        self._runner.close()
+
+    @Slot(bool)
+    def want(self, wanted: bool) -> None:
+        """Somebody looks at the curves, or nobody does."""
+        self._wanted = wanted
+        self._look_again()
+
+    @Slot(object)
+    def choose(self, loss: str) -> None:
+        """Whose loss to draw: ``"mse"`` or ``"entropy"``."""
+        self._loss = loss
+        self._look_again()
+
+    @Slot(object)
+    def look(self, frame: Frame) -> None:
+        """An answer has come."""
+        self._frame = frame
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._frame is None or not self._wanted:
+            self._timer.stop()
+            return
+        if self._frame.shown.groups is not None:
+            self._timer.stop()
+            self._shown = None
+            return
+        if self._key() != self._shown:
+            self._timer.start()
+
+    def _key(self) -> object:
+        """Equal keys have equal curves."""
+        assert self._frame is not None
+        shown, rule = self._frame.shown, self._frame.shown.scheme.range_rule
+        percentile = rule if isinstance(rule, Percentile) else None
+        scheme = shown.scheme
+        return (
+            shown.tensor,
+            shown.exact,
+            scheme.number_format,
+            scheme.symmetric,
+            scheme.convention,
+            percentile,
+            self._loss,
+        )
+
+    @Slot()
+    def _trace(self) -> None:
+        assert self._frame is not None
+        shown = self._frame.shown
+        source = shown.prepared or shown.tensor
+        self._runner.submit(Request(self._key(), partial(_compare, source, shown.scheme, self._loss)), urgent=True)
+
+    @Slot(object, object)
+    def _on_finished(self, request: Request, losses: Losses) -> None:
+        if self._frame is None or request.key != self._key():
+            return
+        self._shown = request.key
+        self.traced.emit(losses)
+
+    @Slot(object, object)
+    def _on_failed(self, request: Request, error: Exception) -> None:
+        self.forgotten.emit()
+        if not isinstance(error, Problem | MemoryError):
+            raise error
+
+
+def _compare(
+    source: Tensor | SortedTensor, scheme: Scheme, loss: str, progress: Progress, cancelled: IsCancelled
+) -> Losses:
+    rule: Any = LOSSES[loss]()
+    return compare_ranges(source, scheme, rule, cancelled)
