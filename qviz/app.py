@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
 from qviz.assets import resource
+from qviz.core import fused
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.gui import theme
@@ -30,6 +32,9 @@ from qviz.session.state import Session, State
 from qviz.session.tracer import Tracer
 
 log = logging.getLogger(__name__)
+
+WARM_UP_MILLISECONDS = 1500
+"""The first pictures come first."""
 
 
 class App(QObject):
@@ -184,6 +189,12 @@ class App(QObject):
             part.close()
 
 
+def _warm_up() -> None:
+    """Load the compiled kernels in a thread that nobody waits for; without them NumPy does the same."""
+    if fused.available():
+        threading.Thread(target=fused.warm_up, name="warm-up", daemon=True).start()
+
+
 def _remembered_scheme(settings: Settings) -> Scheme:
     data = settings.get("scheme")
     try:
@@ -215,6 +226,7 @@ def run(paths: Sequence[Path] = ()) -> int:
     qviz = App(Settings())
     qviz.crashes.install()
     QTimer.singleShot(0, lambda: qviz.start(paths))
+    QTimer.singleShot(WARM_UP_MILLISECONDS, _warm_up)
     # What lives as long as the window need not be looked at by every garbage collection: each
     # look would hold up a frame.
     gc.freeze()

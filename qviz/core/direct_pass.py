@@ -1,174 +1,524 @@
 """What do all the errors add up to? One walk over every element, block by block.
 
-This pass serves every scheme; it never asks for more than a few blocks of memory.
+This pass serves every scheme; it never asks for more than a few blocks of memory. Two threads
+share the blocks of a large tensor. `qviz.core.fused` does the arithmetic where it is ready,
+NumPy elsewhere; the answers are the same but for the order in which sums are rounded.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from qviz.core import fused
 from qviz.core.affine import QParams, dequantize_in_place, unclipped_codes
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
-from qviz.core.envelope import Envelope, FloatArray
-from qviz.core.error_bins import error_edges
+from qviz.core.envelope import BASE, Envelope, FloatArray
 from qviz.core.granularity import Layout
 from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
 from qviz.core.tensor import Tensor
 
-BLOCK = 1 << 16
-"""Elements a block: its float64 copies stay in the cache."""
+BLOCK = 1 << 18
+"""Elements a block: its copies stay in the cache, and two threads do not wait for each other."""
+
+THREADED = 1 << 20
+"""Tensors of fewer elements are done before a second thread has started."""
+
+THREADS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""The calling thread and one more: more would be waiting for memory, and windows want to be drawn."""
+
+FEW_COLUMNS = 32
+"""Runs shorter than this are too short a loop: the kernels take them as columns."""
+
+CANCELLING = 64
+"""Where a sum is so much smaller than its parts, they are not added up but it is."""
+
+ROW = 8192
+"""Elements of a dot product: longer ones would wake the linear algebra library's own threads."""
+
+LONG_RUN = 256
+"""Runs from here on are worth a dot product each."""
+
+EDGE = 1e-6
+"""Guesses as near to an edge, in bins, are not believed: far more than a guess can be wrong."""
+
+NOTHING = np.zeros(0, np.intp)
+
+Block = tuple[slice, slice, slice]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+_Quantized = tuple[FloatArray, Bools | None, Bools | None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """What somebody wants to know; every thread reads it, none writes to it."""
+
+    tensor: Tensor
+    qparams: QParams
+    layout: Layout
+    occupancy: bool
+    edges: Floats | None
+    envelope: Envelope | None
+    signal: _Signal | None
+    overflows: bool
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def levels(self) -> int:
+        return self.qparams.quant_max - self.qparams.quant_min + 1 if self.occupancy else 0
+
+    @property
+    def bins(self) -> int:
+        return 0 if self.edges is None else self.edges.size - 1
+
+    @property
+    def maybe_nan(self) -> bool:
+        return not self.tensor.all_finite
+
+    def draw(self, block: Block, x_hat: FloatArray) -> None:
+        """Take x̂ of a block into the envelope."""
+        if self.envelope is None:
+            return
+        _, groups, inner = self.layout.shape
+        start = (block[0].start * groups + block[1].start) * inner + block[2].start
+        flat = x_hat.reshape(-1)
+        stop = start + flat.size
+        first = min(-(-start // BASE) * BASE, stop)
+        last = max(first, stop // BASE * BASE)
+        with self.lock:  # the ends share their buckets with blocks of the other thread
+            self.envelope.add(start, flat[: first - start])
+            self.envelope.add(last, flat[last - start :])
+        self.envelope.add(first, flat[first - start : last - start])
+
+
+@dataclass(frozen=True, eq=False)
+class _Signal:
+    """What is the same under every scheme: Σx² and the finite elements of each group."""
+
+    squared: Floats
+    finite: Counts
+
+
+_signals: WeakKeyDictionary[Tensor, dict[Layout, _Signal]] = WeakKeyDictionary()
+"""Found by the first walk over a tensor, asked for by every later one."""
+
+
+class _Worker(Protocol):
+    """What one thread does."""
+
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        ...
+
+
+class _Found:
+    """Sums over some blocks."""
+
+    def __init__(self, order: _Order) -> None:
+        groups = order.layout.groups
+        self.signal = None if order.signal else _Signal(np.zeros(groups), np.zeros(groups, np.int64))
+        self.squared_error = np.zeros(groups)
+        self.max_abs_error = np.zeros(groups)
+        self.saturated = np.zeros(groups, np.int64)
+        self.totals = np.zeros(3)  # Σ|e|, Σx·e and Σe² of the saturated
+        self.occupancy = np.zeros(order.levels, np.int64)
+        self.errors = np.zeros(order.bins, np.int64)
+        self.clipping = np.zeros(order.bins, np.int64)
+
+    def add_signal(self, x: Floats, missing: Bools | None, group: slice) -> None:
+        """Take the values of a block, with 0 in the place of what is missing."""
+        if self.signal is not None:
+            self.signal.squared[group] += _squares(x)
+            present = x.size // x.shape[1] - (0 if missing is None else np.count_nonzero(missing, axis=(0, 2)))
+            self.signal.finite[group] += present
+
+    def merge(self, other: _Found) -> None:
+        """Add what another thread has found."""
+        if self.signal is not None and other.signal is not None:
+            self.signal.squared[:] += other.signal.squared
+            self.signal.finite[:] += other.signal.finite
+        np.maximum(self.max_abs_error, other.max_abs_error, out=self.max_abs_error)
+        for name in ("squared_error", "saturated", "totals", "occupancy", "errors", "clipping"):
+            total: Any = getattr(self, name)
+            total += getattr(other, name)
 
 
 class _Workspace:
     """Buffers that every block uses again: fresh ones would cost more than the arithmetic."""
 
-    def __init__(self) -> None:
-        self._floats = [np.empty(BLOCK, np.float32) for _ in range(2)]
-        self._doubles = [np.empty(BLOCK, np.float64) for _ in range(3)]
-        self._indices = np.empty(BLOCK, np.intp)
+    def __init__(self, size: int) -> None:
+        self._buffers: dict[tuple[str, type], np.ndarray[Any, Any]] = {}
+        self._size = size
 
-    def floats(self, which: int, shape: tuple[int, ...]) -> FloatArray:
-        return self._floats[which][: math.prod(shape)].reshape(shape)
-
-    def doubles(self, which: int, shape: tuple[int, ...]) -> Floats:
-        return self._doubles[which][: math.prod(shape)].reshape(shape)
-
-    def indices(self, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.intp]]:
-        return self._indices[: math.prod(shape)].reshape(shape)
+    def get(self, name: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+        if (name, dtype) not in self._buffers:
+            self._buffers[name, dtype] = np.empty(self._size, dtype)
+        return self._buffers[name, dtype][: math.prod(shape)].reshape(shape)
 
 
-class DirectPass:
-    """The sums of one walk over a tensor, block by block."""
+class _NumPyWorker:
+    """The pass in NumPy.
 
-    def __init__(self, tensor: Tensor, qparams: QParams, layout: Layout) -> None:
-        self.tensor, self.qparams, self.layout = tensor, qparams, layout
-        self.workspace = _Workspace()
-        self.finite = np.zeros(layout.groups, np.int64)
-        self.squared_error = np.zeros(layout.groups)
-        self.squared_value = np.zeros(layout.groups)
-        self.max_abs_error = np.zeros(layout.groups)
-        self.saturated = np.zeros(layout.groups, np.int64)
-        self.squared_dequantized = self.product = self.absolute_error = self.clipping_squared_error = 0.0
-        self.occupancy = np.zeros(qparams.scheme.number_format.levels, np.int64)
-        self.edges, self.half_step = error_edges(tensor, qparams, layout)
-        self.overflows = not all(np.isfinite(ends).all() for ends in qparams.clip_range())
-        self.errors = np.zeros(self.edges.size - 1, np.int64)
-        self.clipping = np.zeros_like(self.errors)
-        self.dequantized = Envelope(tensor.elements) if layout.groups > 1 else None
+    Where the zero point is a whole number that is added after rounding, x̂ − x of an element that
+    is not clipped is exact in float32 already: x is between x̂/2 and 2·x̂ (Sterbenz's lemma), or
+    x̂ is 0. Such a block is subtracted in float32; clipped elements once more in float64.
+    """
 
-    def run(self, cancelled: IsCancelled, progress: Progress = ignore) -> None:
-        """Every block, in memory order."""
-        done = 0
-        for block in self.layout.blocks(BLOCK):
-            check(cancelled)
-            piece = self.tensor.block(self.layout, block)
-            self._add(piece, block[1], done)
-            done += piece.size
-            progress(done / self.tensor.elements)
-        if self.dequantized is not None:
-            self.dequantized.finish()
+    def __init__(self, order: _Order) -> None:
+        self.order, self.found = order, _Found(order)
+        self.work = _Workspace(min(BLOCK, order.tensor.elements))
+        q = order.qparams
+        self.scale, self.zero_point = (a.reshape(1, -1, 1) for a in (q.scale, q.zero_point))
+        late = not q.convention.zero_point_before_rounding and not q.convention.multiplies_by_reciprocal
+        self.narrow = late and q.whole_zero_point
+        self.plain = self.narrow and not self.zero_point.any()
+        self.ones = np.ones(ROW)
 
-    def sums(self) -> Sums:
-        """What the walk has found."""
-        return Sums(
-            finite=self.finite,
-            squared_error=self.squared_error,
-            squared_value=self.squared_value,
-            max_abs_error=self.max_abs_error,
-            saturated=self.saturated,
-            absolute_error=self.absolute_error,
-            clipping_squared_error=self.clipping_squared_error,
-            product=self.product,
-            squared_dequantized=self.squared_dequantized,
-            occupancy=self.occupancy,
-            error_histogram=ErrorHistogram(self.edges, self.errors - self.clipping, self.clipping, self.half_step),
-            dequantized=self.dequantized,
-        )
+    def finish(self) -> _Found:
+        """What this thread has found."""
+        return self.found
 
-    def _add(self, x: FloatArray, group: slice, start: int) -> None:
-        q, work = self.qparams, self.workspace
-        scale, zero_point = (a.reshape(1, -1, 1)[:, group] for a in (q.scale, q.zero_point))
-        codes = unclipped_codes(x, scale, zero_point, q.convention, out=work.floats(0, x.shape))
-        finite = None if self.tensor.all_finite else ~np.isnan(x)
-        lowest, highest = np.fmin.reduce(codes, axis=None), np.fmax.reduce(codes, axis=None)
-        clipped = None
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        with np.errstate(over="ignore", invalid="ignore"):  # x̂ may leave float32, and means so
+            self._add(self.order.tensor.block(self.order.layout, block), block)
+
+    def _add(self, x: FloatArray, block: Block) -> None:
+        order, work, found, g = self.order, self.work, self.found, block[1]
+        scale, zero_point = (a if a.size == 1 else a[:, g] for a in (self.scale, self.zero_point))
+        codes, missing, clipped = self._quantize(x, scale, zero_point)
+        if order.occupancy:
+            found.occupancy += self._count_codes(codes, missing)
+        if not self.plain:
+            np.subtract(codes, zero_point, out=codes)
+        x_hat = np.multiply(codes, scale, out=codes)
+        order.draw(block, x_hat)
+        wide = work.get("wide", np.float64, x.shape)
+        error = work.get("error", np.float64, x.shape)
+        np.copyto(wide, x)
+        beyond = np.flatnonzero(clipped) if clipped is not None else NOTHING
+        if self.narrow:
+            outside = x_hat.reshape(-1)[beyond].astype(np.float64) - wide.reshape(-1)[beyond]
+            np.copyto(error, np.subtract(x_hat, x, out=x_hat))
+            error.reshape(-1)[beyond] = outside
+        else:
+            np.copyto(error, x_hat)
+            np.subtract(error, wide, out=error)
+        if missing is not None:  # a zero adds nothing to any sum
+            wide[missing] = error[missing] = 0
+        if order.edges is not None:
+            found.errors += self._count_errors(error.reshape(-1) if missing is None else error[~missing])
+        if clipped is not None:
+            outside = error.reshape(-1)[beyond]
+            found.saturated[g] += np.count_nonzero(clipped, axis=(0, 2))
+            found.totals[2] += _dot(outside, outside)
+            if order.edges is not None:
+                found.clipping += self._count_errors(outside)
+        found.add_signal(wide, missing, g)
+        self._add_sums(wide, error, g)
+
+    def _quantize(self, x: FloatArray, scale: FloatArray, zero_point: FloatArray) -> _Quantized:
+        """Clipped codes as floats; which elements are NaN, and which were clipped; None for none."""
+        q = self.order.qparams
+        codes = self.work.get("codes", np.float32, x.shape)
+        if self.plain:  # adding 0 and subtracting it again changes no code
+            np.rint(np.divide(x, scale, out=codes), out=codes)
+        else:
+            unclipped_codes(x, scale, zero_point, q.convention, out=codes)
+        missing = clipped = None
+        lowest, highest = codes.min(), codes.max()
+        if np.isnan(lowest):
+            missing = np.isnan(x)
+            lowest, highest = np.fmin.reduce(codes, axis=None), np.fmax.reduce(codes, axis=None)
         if lowest < q.quant_min or highest > q.quant_max:
             clipped = (codes < q.quant_min) | (codes > q.quant_max)
             np.clip(codes, q.quant_min, q.quant_max, out=codes)
-        used = np.subtract(codes, np.float32(q.quant_min), out=work.floats(1, x.shape))
-        self.occupancy += _bincount(used if finite is None else used[finite], self.occupancy.size, work)
-        x_hat = dequantize_in_place(codes, scale, zero_point, q)
-        if self.dequantized is not None:
-            self.dequantized.add(start, x_hat.reshape(-1))
-        wide, wide_hat = work.doubles(0, x.shape), work.doubles(1, x.shape)
-        np.copyto(wide, x)
-        np.copyto(wide_hat, x_hat)
-        error = np.subtract(wide_hat, wide, out=work.doubles(2, x.shape))
-        if finite is not None:  # a zero adds nothing to any sum
-            wide[~finite] = error[~finite] = wide_hat[~finite] = 0
-        self._add_sums(wide, error, wide_hat, group)
-        self.finite[group] += x.size // x.shape[1] if finite is None else np.count_nonzero(finite, axis=(0, 2))
-        self.errors += self._count_errors(error.reshape(-1) if finite is None else error[finite])
-        if clipped is not None:
-            beyond = error[clipped]
-            self.clipping += self._count_errors(beyond)
-            self.clipping_squared_error += float(np.dot(beyond, beyond))
-            self.saturated[group] += np.count_nonzero(clipped, axis=(0, 2))
+        return codes, missing, clipped
 
-    def _add_sums(self, x: Floats, error: Floats, x_hat: Floats, group: slice) -> None:
-        flat, flat_error, flat_hat = x.reshape(-1), error.reshape(-1), x_hat.reshape(-1)
-        self.product += float(np.dot(flat, flat_hat))
-        self.squared_dequantized += float(np.dot(flat_hat, flat_hat))
-        if x.shape[1] == 1:
-            self.squared_error[group] += float(np.dot(flat_error, flat_error))
-            self.squared_value[group] += float(np.dot(flat, flat))
-        else:
-            self.squared_error[group] += np.einsum("ogi,ogi->g", error, error)
-            self.squared_value[group] += np.einsum("ogi,ogi->g", x, x)
-        magnitude = np.abs(error, out=x_hat)
-        self.absolute_error += float(magnitude.sum())
-        self.max_abs_error[group] = np.maximum(self.max_abs_error[group], magnitude.max(axis=(0, 2)))
+    def _add_sums(self, x: Floats, error: Floats, group: slice) -> None:
+        """Add the sums; the errors are overwritten."""
+        found = self.found
+        found.squared_error[group] += _squares(error)
+        found.totals[1] += _dot(x.reshape(-1), error.reshape(-1))
+        magnitude = np.abs(error, out=error)
+        found.totals[0] += self._sum(magnitude.reshape(-1))
+        largest = magnitude.max(axis=(0, 2)) if error.shape[1] > 1 else magnitude.max()
+        found.max_abs_error[group] = np.maximum(found.max_abs_error[group], largest)
+
+    def _sum(self, values: Floats) -> float:
+        whole = values.size // ROW * ROW
+        rows = values[:whole].reshape(-1, ROW)
+        return float(np.vecdot(rows, self.ones).sum() + values[whole:].sum())
+
+    def _count_codes(self, codes: FloatArray, missing: Bools | None) -> Counts:
+        """How often each code occurs. Codes of a byte are counted in pairs, which halves the work."""
+        q, levels = self.order.qparams, self.order.levels
+        used = codes if missing is None else codes[~missing]
+        shifted = np.subtract(used, np.float32(q.quant_min), out=self.work.get("narrow", np.float32, used.shape))
+        small = levels <= 1 << 8 and not used.size % 2
+        index = self.work.get("pairs", np.uint8, (used.size,)) if small else shifted.reshape(-1)
+        np.copyto(index, shifted.reshape(-1), casting="unsafe")
+        if small:
+            index = index.view(np.uint16)
+        wide = self.work.get("index", np.intp, index.shape)
+        np.copyto(wide, index, casting="unsafe")
+        if not small:
+            return np.bincount(wide, minlength=levels)
+        pairs = np.bincount(wide, minlength=1 << 16).reshape(1 << 8, 1 << 8)
+        both: Counts = (pairs.sum(axis=0) + pairs.sum(axis=1))[:levels]
+        return both
 
     def _count_errors(self, error: Floats) -> Counts:
-        """Exactly ``numpy.histogram(error, self.edges)[0]``: a guessed bin, moved to its edges."""
-        work, edges, bins = self.workspace, self.edges, self.errors.size
-        if self.overflows:
+        """Exactly ``numpy.histogram(error, edges)[0]``: a bin is guessed; near an edge it is looked up."""
+        work, edges, bins = self.work, self.order.edges, self.order.bins
+        assert edges is not None
+        if self.order.overflows:
             error = error[np.isfinite(error)]
-        guess = np.subtract(error, edges[0], out=work.doubles(0, error.shape))
+        guess = np.subtract(error, edges[0], out=work.get("guess", np.float64, error.shape))
         np.multiply(guess, 1 / (edges[1] - edges[0]), out=guess)
-        index = work.indices(error.shape)
+        nearest = np.rint(guess, out=work.get("nearest", np.float64, error.shape))
+        np.subtract(guess, nearest, out=nearest)
+        doubtful = np.flatnonzero(np.abs(nearest, out=nearest) < EDGE)
+        index = work.get("index", np.intp, error.shape)
         np.copyto(index, guess, casting="unsafe")
-        np.clip(index, 0, bins - 1, out=index)
-        edge = np.take(edges, index, out=work.doubles(1, error.shape), mode="clip")
-        index -= error < edge
-        np.take(edges[1:], index, out=edge, mode="clip")
-        index += error >= edge
+        if doubtful.size:
+            near, at = error[doubtful], np.minimum(index[doubtful], bins - 1)
+            at -= near < edges[at]
+            at += near >= edges[at + 1]
+            index[doubtful] = at
         return np.bincount(index, minlength=bins)
 
 
-def _bincount(codes: FloatArray, levels: int, work: _Workspace) -> Counts:
-    index = work.indices(codes.shape)
-    np.copyto(index, codes, casting="unsafe")
-    return np.bincount(index.reshape(-1), minlength=levels)
+class _FusedWorker:
+    """The pass in compiled kernels."""
+
+    def __init__(self, order: _Order, kernels: fused.Kernels) -> None:
+        self.order, self.found, self.kernels = order, _Found(order), kernels
+        outer, groups, inner = order.layout.shape
+        self.columns = inner == 1 or (inner < FEW_COLUMNS and outer >= FEW_COLUMNS)
+        self.repeats = inner if self.columns else 1
+        self.parameters = fused.parameters(order.qparams, self.repeats).arguments
+        self.sums = np.zeros(groups * self.repeats)
+        self.integers = np.zeros((2, groups * self.repeats), np.int64)
+        self.work = _Workspace(min(BLOCK, order.tensor.elements))
+        self.edges = np.zeros(1) if order.edges is None else order.edges
+
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        x = self.order.tensor.block(self.order.layout, block)
+        columns = self.columns
+        rows = np.ascontiguousarray(x.reshape(x.shape[0], -1) if columns else x.reshape(-1, x.shape[2]))
+        bits = rows.view(np.int32) if self.order.maybe_nan else None
+        first, groups = block[1].start * self.repeats, x.shape[1]
+        sums = (self.sums, self.integers[0], self.integers[1], self.found.totals)
+        if columns:
+            self.kernels.sum_columns(rows, bits, *self.parameters, first, *sums)
+        else:
+            self.kernels.sum_rows(rows, bits, *self.parameters, first, groups, *sums)
+        order, found = self.order, self.found
+        if found.signal is not None:
+            wide = self.work.get("wide", np.float64, x.shape)
+            np.copyto(wide, x)
+            missing = np.isnan(x) if self.order.maybe_nan else None
+            if missing is not None:
+                wide[missing] = 0
+            found.add_signal(wide, missing, block[1])
+        if order.occupancy or order.edges is not None or order.envelope is not None:
+            shape = (0, 0) if order.envelope is None else rows.shape
+            x_hat = self.work.get("x_hat", np.float32, shape)
+            counts = (found.occupancy, found.errors, found.clipping, self.edges, x_hat)
+            self.kernels.count(rows, bits, *self.parameters, first, 1 if columns else groups, columns, *counts)
+            order.draw(block, x_hat)
+
+    def finish(self) -> _Found:
+        """What this thread has found; columns of one group belong together."""
+        found, shape = self.found, (-1, self.repeats)
+        found.squared_error += self.sums.reshape(shape).sum(axis=1)
+        found.max_abs_error = self.integers[0].view(np.float64).reshape(shape).max(axis=1)
+        found.saturated += self.integers[1].reshape(shape).sum(axis=1)
+        return found
+
+
+class _ProductWorker:
+    """Σx·x̂ and Σx̂² themselves, for schemes that leave next to nothing of x."""
+
+    def __init__(self, order: _Order) -> None:
+        self.order, self.product, self.squared = order, 0.0, 0.0
+
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        q, x = self.order.qparams, self.order.tensor.block(self.order.layout, block)
+        scale, zero_point = (a.reshape(1, -1, 1) for a in (q.scale, q.zero_point))
+        scale, zero_point = (a if a.size == 1 else a[:, block[1]] for a in (scale, zero_point))
+        missing = np.isnan(x)
+        x = np.where(missing, np.float32(0), x)
+        codes = unclipped_codes(x, scale, zero_point, q.convention)
+        x_hat = dequantize_in_place(codes, scale, zero_point, q).astype(np.float64)
+        x_hat[missing] = 0
+        x_hat, wide = x_hat.reshape(-1), x.astype(np.float64).reshape(-1)
+        self.product += _dot(wide, x_hat)
+        self.squared += _dot(x_hat, x_hat)
 
 
 def direct_sums(
     tensor: Tensor,
     qparams: QParams,
     layout: Layout,
+    *,
+    occupancy: bool = True,
+    error_edges: tuple[Floats, float] | None = None,
+    envelope: bool = True,
     cancelled: IsCancelled = never,
     progress: Progress = ignore,
 ) -> Sums:
     """What all the errors add up to, by looking at every element.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Counted.
+    qparams, layout : QParams, Layout
+        Of the same scheme and the tensor's shape.
+    occupancy : bool
+        Whether to count how often each code is used.
+    error_edges : (float64 array of shape (bins + 1,), float) or None
+        The answer of `qviz.core.error_bins.error_edges` for these arguments; None for no histogram.
+    envelope : bool
+        Whether to make the envelope of x̂; only done for more than one group.
+    cancelled : Callable[[], bool]
+        Asked between blocks, by the calling thread.
+    progress : Callable[[float], None]
+        Told the fraction that is done, by the calling thread.
 
     Raises
     ------
     Cancelled
         When asked to stop.
     """
-    walk = DirectPass(tensor, qparams, layout)
-    walk.run(cancelled, progress)
-    return walk.sums()
+    order = _Order(
+        tensor=tensor,
+        qparams=qparams,
+        layout=layout,
+        occupancy=occupancy,
+        edges=None if error_edges is None else error_edges[0],
+        envelope=Envelope(tensor.elements) if envelope and layout.groups > 1 else None,
+        signal=_signals.get(tensor, {}).get(layout),
+        overflows=not all(np.isfinite(ends).all() for ends in qparams.clip_range()),
+    )
+    threads = THREADS if tensor.elements >= THREADED else 1
+    found = _find(order, threads, cancelled, progress)
+    signal = order.signal or found.signal
+    assert signal is not None
+    _signals.setdefault(tensor, {})[layout] = signal
+    if order.envelope is not None:
+        order.envelope.finish()
+    product, squared_dequantized = _products(order, found, signal, cancelled)
+    histogram = None
+    if error_edges is not None:
+        histogram = ErrorHistogram(error_edges[0], found.errors - found.clipping, found.clipping, error_edges[1])
+    absolute_error, _, clipping_squared_error = found.totals.tolist()
+    return Sums(
+        finite=signal.finite,
+        squared_error=found.squared_error,
+        squared_value=signal.squared,
+        max_abs_error=found.max_abs_error,
+        saturated=found.saturated,
+        absolute_error=absolute_error,
+        clipping_squared_error=clipping_squared_error,
+        product=product,
+        squared_dequantized=squared_dequantized,
+        occupancy=found.occupancy if occupancy else None,
+        error_histogram=histogram,
+        dequantized=order.envelope,
+    )
+
+
+def _find(order: _Order, threads: int, cancelled: IsCancelled, progress: Progress) -> _Found:
+    """Everything but what the signal adds to it."""
+    kernels = None if order.overflows else fused.kernels()  # they are promised that nothing becomes NaN
+    workers: list[_NumPyWorker | _FusedWorker] = [
+        _NumPyWorker(order) if kernels is None else _FusedWorker(order, kernels) for _ in range(threads)
+    ]
+    _walk(order, workers, cancelled, progress)
+    first, *others = (worker.finish() for worker in workers)
+    for other in others:
+        first.merge(other)
+    return first
+
+
+def _walk(order: _Order, workers: Sequence[_Worker], cancelled: IsCancelled, progress: Progress) -> None:
+    """Every block, in turn to one of the workers, each in a thread of its own; the first in this one."""
+    stop = threading.Event()
+    done = [0] * len(workers)
+
+    def share(which: int) -> Iterator[None]:
+        for block in islice(order.layout.blocks(BLOCK), which, None, len(workers)):
+            yield
+            workers[which].add(block)
+            done[which] += math.prod(part.stop - part.start for part in block)
+
+    def aside(which: int) -> None:
+        for _ in share(which):
+            if stop.is_set():
+                return
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        others = [pool.submit(aside, which) for which in range(1, len(workers))]
+        try:
+            for _ in share(0):
+                if done[0]:
+                    progress(sum(done) / order.tensor.elements)
+                check(cancelled)
+            while wait(others, timeout=0.02).not_done:
+                check(cancelled)
+        except BaseException:
+            stop.set()
+            raise
+        for other in others:
+            other.result()
+    progress(1.0)
+
+
+def _products(order: _Order, found: _Found, signal: _Signal, cancelled: IsCancelled) -> tuple[float, float]:
+    """Σx·x̂ and Σx̂², from x̂ = x + e where that loses no digits."""
+    squared, noise, mixed = float(signal.squared.sum()), float(found.squared_error.sum()), float(found.totals[1])
+    if not math.isfinite(noise):
+        return math.inf, math.inf
+    product, squared_dequantized = squared + mixed, squared + 2 * mixed + noise
+    parts = squared + abs(mixed)
+    if abs(product) * CANCELLING >= parts and squared_dequantized * CANCELLING >= parts + noise:
+        return product, squared_dequantized
+    worker = _ProductWorker(order)
+    _walk(order, [worker], cancelled, ignore)
+    return worker.product, worker.squared
+
+
+def _dot(a: Floats, b: Floats) -> float:
+    """Σa·b of flat arrays."""
+    whole = a.size // ROW * ROW
+    rows = np.vecdot(a[:whole].reshape(-1, ROW), b[:whole].reshape(-1, ROW))
+    return float(rows.sum() + np.vecdot(a[whole:], b[whole:]))
+
+
+def _squares(a: Floats) -> Any:
+    """The sum of squares of each group of a block ``(outer, groups, inner)``."""
+    outer, groups, inner = a.shape
+    if groups == 1:
+        return _dot(a.reshape(-1), a.reshape(-1))
+    if inner > ROW:
+        return np.array([[_dot(run, run) for run in row] for row in a]).sum(axis=0)
+    if inner >= LONG_RUN:
+        return np.vecdot(a, a).sum(axis=0)
+    if inner == 1:
+        flat = a.reshape(outer, groups)
+        return np.einsum("og,og->g", flat, flat)
+    return np.einsum("ogi,ogi->g", a, a)

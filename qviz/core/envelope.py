@@ -178,7 +178,12 @@ def _read(values: Any, size: int, start: int, stop: int, width: int) -> Envelope
 
 
 def _reduce(fast: Any, careful: Any, body: FloatArray) -> FloatArray:
-    reduced: FloatArray = fast.reduce(body, axis=1)
+    """The extreme of each row; ``fast`` gives NaN where a row has one, ``careful`` passes it over."""
+    if not body.size:
+        return body.reshape(-1)
+    flat = body.reshape(-1)
+    starts = np.arange(0, flat.size, body.shape[1])  # in one run over memory: quicker than row by row
+    reduced: FloatArray = fast.reduceat(flat, starts)
     if np.isnan(reduced).any():
-        reduced = careful.reduce(body, axis=1)
+        reduced = careful.reduceat(flat, starts)
     return reduced
