@@ -12,7 +12,7 @@ from qviz.core.direct_pass import direct_sums
 from qviz.core.envelope import FloatArray
 from qviz.core.granularity import Layout, PerTensor
 from qviz.core.optimal_ranges import MSE, Entropy, LossCurve, mse_curves
-from qviz.core.ranges import MinMax, Percentile, Subject
+from qviz.core.ranges import MinMax, Percentile, Range, Subject
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_pass import sorted_squared_error
 from qviz.core.sorted_tensor import SortedTensor, prepare
@@ -44,18 +44,23 @@ def choose_qparams(x: object, scheme: Scheme, cancelled: IsCancelled = never) ->
         When asked to stop.
     """
     subject = subject_of(x, scheme, cancelled)
-    rule = scheme.range_rule
-    if subject.prepared is None or rule.kind not in SEARCHES:
-        low, high = rule.estimate(subject)
-    else:  # a search is worth remembering
-        known = subject.prepared.answers
-        key = (scheme.number_format, scheme.symmetric, rule, scheme.convention)
-        if key not in known:
-            known[key] = rule.estimate(subject)
-        low, high = known[key]
+    low, high = _range(subject, scheme)
     if isinstance(scheme.granularity, PerTensor):
         low, high = low.reshape(()), high.reshape(())
     return qparams_from_range(low, high, scheme)
+
+
+def _range(subject: Subject, scheme: Scheme) -> Range:
+    """What the range rule chooses; a search is remembered."""
+    rule = scheme.range_rule
+    if subject.prepared is None or rule.kind not in SEARCHES:
+        return rule.estimate(subject)
+    known = subject.prepared.answers
+    key = (scheme.number_format, scheme.symmetric, rule, scheme.convention)
+    if key not in known:
+        known[key] = rule.estimate(subject)
+    found: Range = known[key]
+    return found
 
 
 def loss_curves(
@@ -86,7 +91,7 @@ def loss_curves(
         if isinstance(rule, Entropy):
             prepared.answers[key] = (rule.search(prepared, subject)[0],)
         else:
-            prepared.answers[key] = mse_curves(subject)
+            prepared.answers[key] = mse_curves(subject, _range(subject, whole))
     curves: tuple[LossCurve, ...] = prepared.answers[key]
     return curves
 

@@ -71,13 +71,21 @@ class _Search:
         self.reach = self.low.copy(), self.high.copy()
         self.loss = subject.squared_error(self.low, self.high)
 
-    def attempt(self, low: FloatArray, high: FloatArray) -> Floats:
-        """Try a range for each group, never one beyond the data; those that lose less are kept."""
+    def attempt(self, low: FloatArray, high: FloatArray, *, hopeful: bool = True) -> Floats:
+        """Try a range for each group, never one beyond the data; those that lose less are kept.
+
+        Where there is little hope, what clipping alone loses is looked at first.
+        """
         subject = self._subject
         check(subject.cancelled)
         low = np.maximum(np.asarray(low, np.float32), self.reach[0])
         high = np.minimum(np.asarray(high, np.float32), self.reach[1])
-        if subject.clipping_error is not None and subject.clipping_error(low, high) >= NEARLY * self.loss[0]:
+        hopeful = hopeful and subject.levels <= FEW_LEVELS
+        if (
+            not hopeful
+            and subject.clipping_error is not None
+            and subject.clipping_error(low, high) >= NEARLY * self.loss[0]
+        ):
             return np.full_like(self.loss, np.inf)  # clipping alone loses more
         loss = subject.squared_error(low, high)
         better = loss < self.loss
@@ -105,7 +113,7 @@ class MSE:
         fine = FINE if subject.levels <= FEW_LEVELS else FINE // 8
         if subject.symmetric:
             middle = np.zeros_like(search.low)
-            losses = [search.attempt(*_shrunk(search.reach, middle, part)) for part in COARSE]
+            losses = [search.attempt(*_shrunk(search.reach, middle, part), hopeful=False) for part in COARSE]
             # The loss has narrow dips where the last level meets the data: a fine grid over every
             # part that is nearly as good as the best.
             good = np.array(losses) <= NEARLY * search.loss
@@ -117,11 +125,11 @@ class MSE:
         else:
             middle = _medians(subject)
             for part in COARSE_JOINT[1:]:
-                search.attempt(*_shrunk(search.reach, middle, part))
+                search.attempt(*_shrunk(search.reach, middle, part), hopeful=False)
             for part in ONE_SIDED:
-                search.attempt(search.low, middle + (search.reach[1] - middle) * np.float32(part))
+                search.attempt(search.low, middle + (search.reach[1] - middle) * np.float32(part), hopeful=False)
             for part in ONE_SIDED:
-                search.attempt(middle + (search.reach[0] - middle) * np.float32(part), search.high)
+                search.attempt(middle + (search.reach[0] - middle) * np.float32(part), search.high, hopeful=False)
             for sides in ((1, 1), (0, 1), (1, 0), (0, 1), (1, 0)):
                 low, high = search.low, search.high
                 for factor in np.linspace(0.85, 1.15, fine // 2):
@@ -200,15 +208,17 @@ class Entropy:
         return {"kind": self.kind, "bins": self.bins, "quantized_bins": self.quantized_bins}
 
 
-def mse_curves(subject: Subject) -> tuple[LossCurve, ...]:
+def mse_curves(subject: Subject, best: Range) -> tuple[LossCurve, ...]:
     """The mean squared error at every threshold of one group: one curve, or one for each end.
 
     Parameters
     ----------
     subject : Subject
         Of one group.
+    best : Range
+        What `MSE` chose for it.
     """
-    low, high = MSE().estimate(subject)
+    low, high = best
     n, reach = subject.tensor.finite, subject.tensor.extremes(subject.layout)
     if subject.symmetric:
         largest = float(max(abs(reach[0][0]), abs(reach[1][0])))

@@ -134,7 +134,7 @@ def _histogram(
     def reached(x: FloatArray, which: Any) -> Any:
         return of_cell[which] - x < of_edge[which]
 
-    place = prepared.count_below(first_reaching(reached, of_cell - of_edge))
+    place = prepared.count_below(first_reaching(reached, of_cell - of_edge, near=1))
     beyond = np.minimum(np.maximum(place, start[cell]), stop[cell]) - start[cell]
     clipped = (used == 0) | (used == level.size - 1)
     parts = []

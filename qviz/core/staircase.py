@@ -15,10 +15,9 @@ Reached = Callable[[FloatArray, Any], np.ndarray[Any, np.dtype[np.bool_]]]
 SECTIONS = 16
 LARGEST = float(np.finfo(np.float32).max)
 INFINITY = int(np.float32(np.inf).view(np.int32))
-NEIGHBOURS = np.array([[-1], [0], [1], [2]], np.int32)
 
 
-def first_reaching(reached: Reached, guess: np.ndarray[Any, Any]) -> FloatArray:
+def first_reaching(reached: Reached, guess: np.ndarray[Any, Any], near: int = 2) -> FloatArray:
     """The smallest float32 at or beyond each step of a monotone staircase.
 
     Parameters
@@ -27,6 +26,8 @@ def first_reaching(reached: Reached, guess: np.ndarray[Any, Any]) -> FloatArray:
         Monotone in x: once true, true for all larger x.
     guess : float array, shape (steps,)
         Where each step is about; only speed depends on it.
+    near : int
+        How many float32 numbers on either side of the guess are tried before searching.
 
     Returns
     -------
@@ -34,11 +35,11 @@ def first_reaching(reached: Reached, guess: np.ndarray[Any, Any]) -> FloatArray:
         Infinity where no finite value reaches the step; -infinity where even that one does.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        near = np.nan_to_num(np.asarray(guess).astype(np.float32), nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+        middle = np.nan_to_num(np.asarray(guess).astype(np.float32), nan=0.0, posinf=LARGEST, neginf=-LARGEST)
         # Nearly always the guess or one of its neighbours is the step.
-        tries = _value(_key(near) + NEIGHBOURS)
+        tries = _value(_key(middle) + np.arange(-near, near + 1, dtype=np.int32)[:, None])
         hit = reached(tries, slice(None))
-        found: FloatArray = tries[np.argmax(hit, axis=0), np.arange(near.size)]
+        found: FloatArray = tries[np.argmax(hit, axis=0), np.arange(middle.size)]
         elsewhere = np.flatnonzero(hit[0] | ~hit[-1])
         if elsewhere.size:
             found[elsewhere] = _search(reached, elsewhere)
