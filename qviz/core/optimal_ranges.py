@@ -226,8 +226,8 @@ def mse_curves(subject: Subject, best: Range) -> tuple[LossCurve, ...]:
         return (_curve(subject, "both", -threshold, threshold, threshold, n),)
     middle = float(_medians(subject)[0])
     curves = []
-    for side, end, best in (("low", float(reach[0][0]), float(low[0])), ("high", float(reach[1][0]), float(high[0]))):
-        moving = np.sort(_around(abs(end - middle) * COARSE_JOINT, abs(best - middle), abs(end - middle)))
+    for side, end, chosen in (("low", float(reach[0][0]), float(low[0])), ("high", float(reach[1][0]), float(high[0]))):
+        moving = np.sort(_around(abs(end - middle) * COARSE_JOINT, abs(chosen - middle), abs(end - middle)))
         moving = np.unique(middle + np.sign(end - middle) * moving)
         ends = (moving, np.full_like(moving, high[0])) if side == "low" else (np.full_like(moving, low[0]), moving)
         if moving.size > 1:
