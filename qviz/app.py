@@ -90,7 +90,7 @@ class App(QObject):
         self.tracer.traced.connect(page.loss.show_losses)
         self.tracer.forgotten.connect(page.loss.forget)
         window.exact_requested.connect(self._answer_exactly)
-        window.memory_changed.connect(self.preparer.prepare)
+        window.memory_changed.connect(self._on_memory_changed)
         self.meter.forgotten.connect(page.speed.forget)
         self.meter.cancelled.connect(page.speed.forget)
         self.meter.advanced.connect(page.speed.show_progress)
@@ -143,6 +143,11 @@ class App(QObject):
             self.preparer.prepare()
         else:
             self.analyst.answer_exactly()
+
+    @Slot()
+    def _on_memory_changed(self) -> None:
+        self.memory.make_room(0)
+        self.preparer.prepare()
 
     @Slot()
     def _on_library_problem(self) -> None:

@@ -33,7 +33,7 @@ PARTED_ABOVE = 1 << 22
 ROWS = 1 << 14
 """Cuts that are looked up together: their blocks fit into the cache."""
 
-_BELOW_ALL, _ABOVE_ALL = np.float32(-np.inf), np.float32(np.inf)
+_ABOVE_ALL = np.float32(np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,7 @@ class SortedTensor:
                     prefix.reshape(count, each)[at:last, 1:] = sums[:, :-1]
                     total[at:last] = sums[:, -1]
                 if numbers.start == 0:
-                    progress(min(1.0, last / max(1, len(numbers) * together)))
+                    progress((at // together + 1) / len(numbers))
 
         starts = range(0, count, together)
         _both(some, starts) if self.values.size > PARTED_ABOVE else some(starts)
@@ -341,14 +341,14 @@ def at_least(values: Floats) -> FloatArray:
     """The smallest float32 that is not below each value."""
     with np.errstate(over="ignore"):
         near = np.asarray(values, np.float64).astype(np.float32)
-    return np.where(near < values, np.nextafter(near, _ABOVE_ALL), near)
+        return np.where(near < values, np.nextafter(near, _ABOVE_ALL), near)
 
 
 def above(values: Floats) -> FloatArray:
     """The smallest float32 that is above each value."""
     with np.errstate(over="ignore"):
         near = np.asarray(values, np.float64).astype(np.float32)
-    return np.where(near <= values, np.nextafter(near, _ABOVE_ALL), near)
+        return np.where(near <= values, np.nextafter(near, _ABOVE_ALL), near)
 
 
 def _moved(first: Any, second: Any, count: Any, w: Any) -> tuple[Floats, Floats]:

@@ -65,6 +65,7 @@ class MainWindow(QMainWindow):
         self._session, self._settings = session, settings
         self.page = page
         self._sorting = False
+        self._exact_asked = False
         self.setWindowTitle("qviz")
         self.setMinimumSize(960, 600)
         self.banner = Banner()
@@ -100,7 +101,7 @@ class MainWindow(QMainWindow):
         self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
         self.exact_button = QPushButton(self.tr("Compute exactly"))
         self.exact_button.setToolTip(self.tr("Look at every element, which may take a while."))
-        self.exact_button.clicked.connect(self.exact_requested)
+        self.exact_button.clicked.connect(self._on_exact)
         self.exact_button.hide()
         self.timing = Line("caption", Qt.AlignmentFlag.AlignRight)
         self.timing.reserve(self.tr("updated in {time}").format(time="88.88 ms"))
@@ -180,6 +181,7 @@ class MainWindow(QMainWindow):
     def present(self, frame: Frame) -> None:
         """Paint an answer and say how long it took."""
         self._patience.stop()
+        self._exact_asked = False
         self.analyzing.end()
         self.page.set_stale(False)
         self.page.present(frame)
@@ -208,12 +210,19 @@ class MainWindow(QMainWindow):
     def _show_exact_button(self) -> None:
         """Offered where an estimate is all there is, and nothing better is on its way."""
         frame = self.page.frame
-        self.exact_button.setVisible(frame is not None and not frame.shown.exact and not self._sorting)
+        better = self._sorting or self._exact_asked or self._session.state.prepared is not None
+        self.exact_button.setVisible(frame is not None and not frame.shown.exact and not better)
+
+    @Slot()
+    def _on_exact(self) -> None:
+        self._exact_asked = True
+        self._show_exact_button()
+        self.exact_requested.emit()
 
     @Slot(str)
     def show_sorting(self, text: str) -> None:
         """The tensor is being put in order; exact answers follow."""
-        self._sorting = True
+        self._sorting, self._exact_asked = True, False
         self.sorting.begin(text)
         self._show_exact_button()
 
@@ -231,17 +240,26 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def stop_waiting(self) -> None:
-        """There will be no answer: what is shown stays, and stays pale."""
+        """There will be no answer: what is shown stays, and stays pale where it is of something else."""
         self._patience.stop()
+        self._exact_asked = False
         self.analyzing.end()
         self.timing.setText(self.tr("not computed"))
-        self.page.set_stale(True)
+        self.page.set_stale(not self._is_present())
+        self._show_exact_button()
 
     @Slot()
     def _say_computing(self) -> None:
         self.timing.setText(self.tr("computing…"))
-        self.page.set_stale(True)
+        self.page.set_stale(not self._is_present())
         self.analyzing.begin(self.tr("Analyzing"))
+
+    def _is_present(self) -> bool:
+        """Whether what is shown is of the present tensor and scheme, though better may be on its way."""
+        frame, state = self.page.frame, self._session.state
+        if frame is None or not frame.tensor.same_data(state.tensor):
+            return False
+        return (frame.scheme, frame.channel) == (state.scheme, state.channel)
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
         """Colours of the charts and icons, and the tick in the menu."""

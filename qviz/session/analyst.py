@@ -78,6 +78,7 @@ class Analyst(QObject):
         self._session = session
         self._runner = LatestRunner(self)
         self._last: Frame | None = None
+        self._exactly = False
         self._refinement = QTimer(self)
         self._refinement.setSingleShot(True)
         self._refinement.setInterval(STILL_MILLISECONDS)
@@ -120,6 +121,8 @@ class Analyst(QObject):
     def _ask(self, state: State, error_bins: int, *, exactly: bool = False, urgent: bool = False) -> None:
         assert state.tensor is not None
         question = Question(state.tensor, state.prepared, state.scheme, state.channel, exactly, error_bins)
+        urgent = urgent or self._exactly  # nobody waits for every element of a scheme that was left
+        self._exactly = exactly
         self._runner.submit(Request(state.tensor, partial(_frame, question, self._last)), urgent=urgent)
 
     @Slot()

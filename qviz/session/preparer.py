@@ -35,7 +35,10 @@ class Preparer(QObject):
     def __init__(self, session: Session, memory: Memory, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._memory = session, memory
+        self._sorting: Tensor | None = None
+        self._too_large: Tensor | None = None
         self._runner = LatestRunner(self)
+        self._runner.started.connect(self._on_started)
         self._runner.progressed.connect(self._on_progressed)
         self._runner.finished.connect(self._on_finished)
         self._runner.failed.connect(self._on_failed)
@@ -50,7 +53,9 @@ class Preparer(QObject):
     def fits(self) -> bool:
         """Whether the tensor that is shown can be put in order within the budget."""
         tensor = self._session.state.tensor
-        return tensor is not None and self._memory.fits(prepared_nbytes(tensor.elements))
+        if tensor is None or tensor.same_data(self._too_large):
+            return False
+        return self._memory.fits(prepared_nbytes(tensor.elements))
 
     @Slot()
     def prepare(self) -> None:
@@ -59,13 +64,16 @@ class Preparer(QObject):
         tensor = state.tensor
         if tensor is None or state.prepared is not None or tensor.elements <= DIRECT_UP_TO or not self.fits:
             return
+        if tensor.same_data(self._sorting):
+            return  # under way
+        self._sorting = tensor
         self._memory.make_room(prepared_nbytes(tensor.elements))
-        self.began.emit(self.tr("Sorting {name}").format(name=tensor.name))
         self._runner.submit(Request(tensor, partial(_prepare, tensor)), urgent=True)
 
     @Slot()
     def cancel(self) -> None:
         """Stop; what is shown stays an estimate."""
+        self._sorting = None
         self._runner.cancel()
 
     def close(self) -> None:
@@ -74,9 +82,18 @@ class Preparer(QObject):
 
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:
-        if new.tensor is not None and not new.tensor.same_data(old.tensor):
-            self._runner.cancel()
+        if new.tensor is None or (new.tensor is old.tensor and new.prepared is old.prepared):
+            return
+        if not new.tensor.same_data(old.tensor):
+            self._too_large = None
+            self.cancel()
             self.prepare()
+        elif new.current is not None and new.current in new.items:  # counted or sorted since it was read
+            self._memory.keep(new.current, Kept(new.tensor, new.prepared))
+
+    @Slot(object)
+    def _on_started(self, request: Request) -> None:
+        self.began.emit(self.tr("Sorting {name}").format(name=request.key.name))
 
     @Slot(object, float)
     def _on_progressed(self, request: Request, fraction: float) -> None:
@@ -84,17 +101,15 @@ class Preparer(QObject):
 
     @Slot(object, object)
     def _on_finished(self, request: Request, prepared: SortedTensor) -> None:
-        self._rest()
-        state = self._session.state
-        if request.key.same_data(state.tensor):
-            if state.current is not None:
-                self._memory.keep(state.current, Kept(prepared.tensor, prepared))
+        if request.key.same_data(self._session.state.tensor):
             self._session.update(tensor=prepared.tensor, prepared=prepared)
+        self._rest()
 
     @Slot(object, object)
     def _on_failed(self, request: Request, error: Exception) -> None:
         self._rest()
         if isinstance(error, MemoryError):
+            self._too_large = request.key
             return  # the estimate stays, and says that it is one
         if not isinstance(error, Problem):
             raise error
@@ -106,6 +121,7 @@ class Preparer(QObject):
 
     def _rest(self) -> None:
         if not self._runner.busy:
+            self._sorting = None
             self.ended.emit()
 
 

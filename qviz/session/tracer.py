@@ -42,7 +42,9 @@ class Tracer(QObject):
         self._wanted = False
         self._loss = MSE.kind
         self._frame: Frame | None = None
+        self._asked: object = None
         self._shown: object = None
+        self._losses: Losses | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(STILL_MILLISECONDS)
@@ -78,15 +80,30 @@ class Tracer(QObject):
         self._look_again()
 
     def _look_again(self) -> None:
-        if self._frame is None or not self._wanted:
-            self._timer.stop()
+        if self._frame is None:
             return
-        if self._frame.shown.groups is not None:
+        shown = self._frame.shown
+        if shown.groups is not None:
             self._timer.stop()
-            self._shown = None
+            self._runner.cancel()
+            self._asked = None
+            self._forget()
             return
-        if self._key() != self._shown:
+        key = self._key()
+        # While somebody looks, the curves of another scheme stay until their successors are there.
+        same = self._losses is not None and self._losses.tensor.same_data(shown.tensor)
+        if key != self._shown and not (self._wanted and same):
+            self._forget()
+        under_way = self._runner.busy and key == self._asked
+        if self._wanted and key != self._shown and not under_way:
             self._timer.start()
+        else:
+            self._timer.stop()
+
+    def _forget(self) -> None:
+        if self._losses is not None:
+            self._shown = self._losses = None
+            self.forgotten.emit()
 
     def _key(self) -> object:
         """Equal keys have equal curves."""
@@ -109,18 +126,19 @@ class Tracer(QObject):
         assert self._frame is not None
         shown = self._frame.shown
         source = shown.prepared or shown.tensor
-        self._runner.submit(Request(self._key(), partial(_compare, source, shown.scheme, self._loss)), urgent=True)
+        self._asked = self._key()
+        self._runner.submit(Request(self._asked, partial(_compare, source, shown.scheme, self._loss)), urgent=True)
 
     @Slot(object, object)
     def _on_finished(self, request: Request, losses: Losses) -> None:
         if self._frame is None or request.key != self._key():
             return
-        self._shown = request.key
+        self._shown, self._losses = request.key, losses
         self.traced.emit(losses)
 
     @Slot(object, object)
     def _on_failed(self, request: Request, error: Exception) -> None:
-        self.forgotten.emit()
+        self._forget()
         if not isinstance(error, Problem | MemoryError):
             raise error
 

@@ -1,24 +1,73 @@
-"""``python -m tests.benchmarks``: prints what was measured here, as ratios of one run; nothing is asserted."""
+"""``python -m tests.benchmarks``: prints what was measured here, as ratios of one run; nothing is asserted.
+
+Names choose benchmarks, a number such as ``1e6`` is the most elements a tensor may have:
+``python -m tests.benchmarks engine 1e6``.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
 
-from tests.benchmarks import drag, start
+from tests.benchmarks import drag, engine, opening, start
 
-BENCHMARKS = {"start": start.measure, "drag": drag.measure}
-"""Every benchmark by name; a new one is a module and a row."""
+BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
+    "start": lambda largest: start.measure(),
+    "engine": engine.measure_ways,
+    "drag": drag.measure,
+    "open": opening.measure,
+}
+"""Every benchmark by name; a new one is a module and a row. Each is told the size of the largest tensor."""
+
+LIBRARIES = ("numpy", "onnxruntime", "torch", "numba", "PySide6-Essentials", "pyqtgraph")
 
 
-def main(names: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Run those named, or all."""
-    print(f"{platform.platform()}, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    names = [argument for argument in arguments if argument in BENCHMARKS]
+    try:
+        sizes = [int(float(argument)) for argument in arguments if argument not in BENCHMARKS]
+    except (ValueError, OverflowError):
+        sys.exit(f"usage: python -m tests.benchmarks [{' | '.join(BENCHMARKS)}] … [most elements, such as 1e6]")
+    print(machine())
     for name, measure in BENCHMARKS.items():
         if not names or name in names:
-            print(f"\n{name}: {measure.__module__}")
-            for line in measure():
-                print(f"  {line}")
+            print(f"\n{name}: {measure.__module__}\n", flush=True)
+            for line in measure(min(sizes, default=sys.maxsize)):
+                print(line, flush=True)
+
+
+def machine() -> str:
+    """What the figures were measured on, in one line."""
+    versions = [f"{name} {version}" for name in LIBRARIES if (version := _version(name)) is not None]
+    parts = [
+        _processor(),
+        f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores",
+        platform.platform(),
+        f"Python {platform.python_version()}",
+        *versions,
+    ]
+    return ", ".join(parts)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

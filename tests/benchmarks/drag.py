@@ -1,53 +1,226 @@
-"""Does the window stay alive while bits and clip lines are dragged over 4096 × 4096 elements?"""
+"""Does the window stay alive while bits and clip lines are dragged, over 4096 × 4096 elements and over 10⁸?"""
 
 from __future__ import annotations
 
 import gc
+import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
-from PySide6.QtCore import QEventLoop, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt, QThread, QTimer, Slot
+from PySide6.QtWidgets import QApplication
 
 from qviz.app import App, make_application
 from qviz.core.granularity import Granularity, PerAxis, PerTensor
+from qviz.core.scheme import Scheme
+from qviz.core.tensor import Tensor
 from qviz.session.analyst import Frame
+from qviz.session.runner import AFTER_PAINTING
 from qviz.session.settings import Settings
 
-SHAPE = (4096, 4096)
-SECONDS = 10
+SIDE = 4096
+LARGE = 10**8
+SECONDS = 10.0
+
+SCREEN_MILLISECONDS, HAND_MILLISECONDS = 16, 8
+"""How often something is dragged: as often as a screen is painted; and as often as a mouse tells of it."""
+
+ALL_BITS = tuple(range(2, 17))
+AROUND_8_BITS = (8, 7, 8, 9)
+
+SETTLE_MILLISECONDS = 1500
+"""Rest before a drag, so that what came before is over."""
+
+PATIENCE_SECONDS = 120.0
+"""A tensor that is not in order by then is dragged as it is."""
+
+_PAINTED = QEvent.Type(QEvent.registerEventType())
 
 
-def measure() -> Iterator[str]:
-    """Ten seconds of dragging per tensor, ten per axis."""
-    application = make_application()
+def measure(largest: int = LARGE, seconds: float = SECONDS) -> Iterator[str]:
+    """Dragging a square per tensor and per axis, then a large tensor from the moment it is opened.
+
+    Parameters
+    ----------
+    largest : int
+        Elements of the large tensor, at most; the square has no more either.
+    seconds : float
+        How long each is dragged.
+    """
+    application = QApplication.instance() or make_application()
+    side, elements = min(SIDE, math.isqrt(largest)), min(LARGE, largest)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.npy"
-        np.save(path, np.random.default_rng(0).standard_normal(SHAPE, dtype=np.float32))
+        square = _saved(Path(folder) / "square.npy", (side, side))
         qviz = App(Settings(Path(folder) / "settings.ini"))
-        qviz.start([path])
-        _wait(4000)
-        gc.collect()
-        gc.freeze()
+        qviz.start([square])
+        wait_until(lambda: qviz.session.state.tensor is not None)
+        wait_until(lambda: _is_prepared(qviz))
         for granularity in (PerTensor(), PerAxis(0)):
-            yield f"{granularity}: {_drag(qviz, granularity)}"
+            yield f"{side} × {side}, {granularity}: {_drag(qviz, granularity, seconds)}"
+        qviz.session.update(scheme=Scheme())
+        large = _saved(Path(folder) / "large.npy", (elements,))
+        for line in _open_and_drag(qviz, large, seconds):
+            yield f"{elements:,} elements, {line}"
         qviz.window.close()
     application.quit()
 
 
-def _drag(qviz: App, granularity: Granularity) -> str:
+def _saved(path: Path, shape: tuple[int, ...]) -> Path:
+    np.save(path, np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
+    return path
+
+
+def _is_prepared(qviz: App) -> bool:
+    return getattr(qviz.session.state, "prepared", None) is not None
+
+
+def _open_and_drag(qviz: App, path: Path, seconds: float) -> Iterator[str]:
+    before = qviz.session.state.tensor
+    started = time.perf_counter()
+    with turns() as gaps, painted(qviz) as screen:
+        qviz.library.open([path])
+        wait_until(lambda: qviz.session.state.tensor not in (None, before))
+        wait_until(lambda: screen.first_of_another(before) < math.inf)
+        first = screen.first_of_another(before) - started
+        wait_until(lambda: _is_prepared(qviz))
+        prepared = time.perf_counter() - started
+        order = f"in order after {prepared:.2f} s" if _is_prepared(qviz) else f"not in order after {prepared:.0f} s"
+        wait(SETTLE_MILLISECONDS)  # what follows from it is painted too
+    yield f"opening: first charts after {first:.2f} s, {order}, longest gap while preparing {1000 * max(gaps):.1f} ms"
+    gc.collect()
+    gc.freeze()
+    with turns() as gaps, painted(qviz) as screen:
+        busy, events = steer(qviz, seconds, HAND_MILLISECONDS, AROUND_8_BITS, every=16)
+    frames = 1000 * np.diff(screen.times) if len(screen.times) > 1 else np.array([math.nan])
+    painting = [1000 * each for each in screen.painting] or [math.nan]
+    exact = sum(frame.whole.exact for frame in screen.frames)
+    yield (
+        f"dragged at 7 to 9 bits, {events / seconds:.0f} movements a second: "
+        f"frame to frame {np.median(frames):.1f} ms (95 %: {np.quantile(frames, 0.95):.1f} ms), "
+        f"of which painting {np.median(painting):.1f} ms; "
+        f"the window's thread works {1000 * busy / max(1, len(screen.frames)):.1f} ms a frame; "
+        f"longest gap between turns of the event loop {1000 * max(gaps):.1f} ms; "
+        f"{len(screen.frames)} frames painted, {exact} of them exact"
+    )
+
+
+def _drag(qviz: App, granularity: Granularity, seconds: float) -> str:
     qviz.session.update(granularity=granularity)
-    _wait(1500)
+    wait(SETTLE_MILLISECONDS)
+    gc.collect()
+    gc.freeze()
+    asked = {qviz.session.scheme}
+
+    def remember(*_: object) -> None:
+        asked.add(qviz.session.scheme)
+
+    qviz.session.changed.connect(remember)
+    with turns() as gaps, painted(qviz) as screen:
+        steer(qviz, seconds, SCREEN_MILLISECONDS, ALL_BITS, every=4)
+    qviz.session.changed.disconnect(remember)
+    foreign = sum(frame.scheme not in asked for frame in screen.frames)
+    worst, usual = 1000 * max(gaps), 1000 * float(np.quantile(gaps, 0.999))
+    return (
+        f"longest gap between turns of the event loop {worst:.1f} ms (99.9 %: {usual:.1f} ms), "
+        f"{len(screen.frames)} frames painted, {foreign} of a scheme that was never set"
+    )
+
+
+# --- hands and eyes, for other benchmarks as well ----------------------------------------------------
+
+
+class Hand(QObject):
+    """Drags the clip lines, and the slider of the bits at every so many movements."""
+
+    def __init__(self, qviz: App, bits: Sequence[int], every: int) -> None:
+        super().__init__()
+        self._qviz, self._bits, self._every = qviz, bits, every
+        self.movements = 0
+
+    @Slot()
+    def move(self) -> None:
+        """One movement."""
+        self.movements += 1
+        turn, rest = divmod(self.movements, self._every)
+        if rest == 0:
+            self._qviz.page.scheme.bits.setValue(self._bits[turn % len(self._bits)])
+        else:
+            high = 1 + (self.movements % 60) / 20
+            self._qviz.page.distribution.clip_moved.emit(-high, high)
+
+
+class Screen(QObject):
+    """Notes each answer, and the moment when all that it changed is painted.
+
+    Attributes
+    ----------
+    frames : list of Frame
+    times : list of float
+        When each was painted.
+    painting : list of float
+        Seconds from the answer to its painting.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[Frame] = []
+        self.times: list[float] = []
+        self.painting: list[float] = []
+        self._next: list[tuple[float, Frame]] = []
+        self._rounds = 0
+
+    def first_of_another(self, tensor: Tensor | None) -> float:
+        """When a frame of another tensor was painted first; infinite as long as none was."""
+        moments = zip(self.frames, self.times, strict=True)
+        return next((moment for frame, moment in moments if frame.tensor is not tensor), math.inf)
+
+    @Slot(object)
+    def note(self, frame: Frame) -> None:
+        """An answer has been handed to the charts."""
+        self._next.append((time.perf_counter(), frame))
+        self._rounds = 2  # painting may ask for more painting
+        if len(self._next) == 1:
+            QCoreApplication.postEvent(self, QEvent(_PAINTED), AFTER_PAINTING)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() != _PAINTED:
+            return super().event(event)
+        if self._rounds:
+            self._rounds -= 1
+            QCoreApplication.postEvent(self, QEvent(_PAINTED), AFTER_PAINTING)
+            return True
+        now = time.perf_counter()
+        for answered, frame in self._next:
+            self.frames.append(frame)
+            self.times.append(now)
+            self.painting.append(now - answered)
+        self._next.clear()
+        return True
+
+
+@contextmanager
+def painted(qviz: App) -> Iterator[Screen]:
+    """What is painted meanwhile."""
+    screen = Screen()
+    qviz.analyst.answered.connect(screen.note)
+    try:
+        yield screen
+    finally:
+        qviz.analyst.answered.disconnect(screen.note)
+
+
+@contextmanager
+def turns() -> Iterator[list[float]]:
+    """Seconds between the turns of the event loop."""
     gaps: list[float] = []
     last = time.perf_counter()
-    asked = {qviz.session.scheme}
-    painted: list[Frame] = []
-    step = 0
 
     def beat() -> None:
         nonlocal last
@@ -55,41 +228,61 @@ def _drag(qviz: App, granularity: Granularity) -> str:
         gaps.append(now - last)
         last = now
 
-    def drag() -> None:
-        nonlocal step
-        step += 1
-        if step % 4 == 0:
-            qviz.page.scheme.bits.setValue(2 + (step // 4) % 15)
-        else:
-            high = 1 + (step % 60) / 20
-            qviz.page.distribution.clip_moved.emit(-high, high)
-        asked.add(qviz.session.scheme)
-
-    def on_painted(frame: Frame) -> None:
-        painted.append(frame)
-
-    qviz.analyst.answered.connect(on_painted)
-    timers = []
-    for interval, slot in ((1, beat), (16, drag)):
-        timer = QTimer()
-        timer.setTimerType(Qt.TimerType.PreciseTimer)
-        timer.setInterval(interval)
-        timer.timeout.connect(slot)
-        timer.start()
-        timers.append(timer)
-    _wait(1000 * SECONDS)
-    for timer in timers:
+    timer = _timer(1)
+    timer.timeout.connect(beat)
+    timer.start()
+    try:
+        yield gaps
+    finally:
         timer.stop()
-    qviz.analyst.answered.disconnect(on_painted)
-    foreign = sum(frame.scheme not in asked for frame in painted)
-    worst, usual = 1000 * max(gaps[1:]), 1000 * float(np.quantile(gaps[1:], 0.999))
-    return (
-        f"longest gap between turns of the event loop {worst:.1f} ms (99.9 %: {usual:.1f} ms), "
-        f"{len(painted)} frames painted, {foreign} of a scheme that was never set"
-    )
+        beat()
 
 
-def _wait(milliseconds: int) -> None:
+def steer(qviz: App, seconds: float, milliseconds: int, bits: Sequence[int], *, every: int) -> tuple[float, int]:
+    """Drag for a while; how long the window's thread worked meanwhile, and how many movements there were.
+
+    The movements come from another thread at an even pace, as those of a mouse do, whether the window keeps up
+    with them or not.
+    """
+    hand, thread, timer = Hand(qviz, bits, every), QThread(), _timer(milliseconds)
+    timer.moveToThread(thread)
+    thread.started.connect(timer.start)
+    thread.finished.connect(timer.stop)
+    timer.timeout.connect(hand.move, Qt.ConnectionType.QueuedConnection)
+    before = time.thread_time()
+    thread.start()
+    wait(int(1000 * seconds))
+    busy = time.thread_time() - before
+    thread.quit()
+    thread.wait()
+    return busy, hand.movements
+
+
+def _timer(milliseconds: int) -> QTimer:
+    timer = QTimer()
+    timer.setTimerType(Qt.TimerType.PreciseTimer)
+    timer.setInterval(milliseconds)
+    return timer
+
+
+def wait(milliseconds: int) -> None:
+    """Let the window live for so long."""
     loop = QEventLoop()
     QTimer.singleShot(milliseconds, loop.quit)
     loop.exec()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+    """Let the window live until the condition holds, or so many seconds have gone by; whether it holds."""
+    loop, deadline = QEventLoop(), time.perf_counter() + seconds
+
+    def look() -> None:
+        if condition() or time.perf_counter() > deadline:
+            loop.quit()
+
+    timer = _timer(5)
+    timer.timeout.connect(look)
+    timer.start()
+    loop.exec()
+    timer.stop()
+    return condition()

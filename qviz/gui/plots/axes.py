@@ -3,20 +3,170 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import pyqtgraph as pg
+from PySide6.QtCore import QLineF, QPointF, QRectF
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
+
+FILL_LIMITS = ((0, 0.8), (2, 0.6), (4, 0.4), (6, 0.2))
+"""With so many texts on the axis, finer ones are written only while they fill less than this share."""
+
+GRID_ALPHA = 0.25
+
+BESIDE = 4
+"""Pixels of an axis, next to the plot, in which there is no text."""
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """An axis laid out: lines by their colour, and texts by where they begin."""
+
+    lines: list[tuple[QColor, list[float]]]
+    texts: list[tuple[QPointF, str]]
 
 
 class ChartAxis(pg.AxisItem):
     """An axis that never scales its values to "m" or "k" units.
 
     Told so from its birth: an axis that may choose a prefix writes its title anew at every move.
+
+    It is laid out when its range or size changes, and painted from that; a chart whose ``gridded``
+    axis this is draws its `Ticks` across the plot itself.
     """
+
+    gridded = False
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
         self.autoSIPrefix = False
+        self.setFlag(self.GraphicsItemFlag.ItemUsesExtendedStyleOption)  # to be told what is exposed
+        self._laid_out: tuple[Any, Ticks] | None = None
+        self._widths: dict[str, float] = {}
+
+    def setStyle(self, **kwargs: Any) -> None:
+        self._widths = {}
+        super().setStyle(**kwargs)
+
+    def boundingRect(self) -> QRectF:
+        rect = QRectF(self.rect())
+        inside = 0.0 if self.gridded else -min(0.0, self.style["tickLength"])
+        if self.orientation == "left":
+            return rect.adjusted(0, -1, inside, 1)
+        if self.orientation == "bottom":
+            return rect.adjusted(-1, -inside, 1, 0)
+        return rect
+
+    def ticks(self) -> Ticks:
+        """Where the lines and texts are now, in pixels of the axis."""
+        rect = self.rect()
+        key = (*self.range, rect.width(), rect.height(), self._pen.color().rgba())
+        # The picture is what pyqtgraph drops whenever anything else changes.
+        if self._laid_out is None or self.picture is None or self._laid_out[0] != key:
+            self._laid_out = key, self._lay_out(rect)
+            self.picture = True
+        return self._laid_out[1]
+
+    def _lay_out(self, rect: QRectF) -> Ticks:
+        upright = self.orientation in ("left", "right")
+        length = rect.height() if upright else rect.width()
+        low, high = self.range
+        if length <= 0 or low == high:
+            return Ticks([], [])
+        scale = length / (high - low)
+        if self._tickLevels is None:
+            levels = [
+                (values, self.tickStrings(values, self.scale, spacing))
+                for spacing, values in self.tickValues(low, high, length)
+            ]
+        else:
+            levels = [([v for v, _ in level], [s for _, s in level]) for level in self._tickLevels]
+        font = self.style["tickFont"] or QFont()
+        metrics = QFontMetricsF(font)
+        height = metrics.height()
+        lines: list[tuple[QColor, list[float]]] = []
+        texts: list[tuple[QPointF, str]] = []
+        filled, finished = 0.0, not self.style["showValues"]
+        for depth, (values, strings) in enumerate(levels):
+            alpha = 255 / (depth + 1)
+            if self.gridded:
+                alpha *= GRID_ALPHA * min(max(0.05 * length / (len(values) + 1), 0.0), 1.0)
+            color = QColor(self._pen.color())
+            color.setAlpha(int(alpha))
+            places = [(high - v) * scale if upright else (v - low) * scale for v in values]
+            inside = [0 <= place <= length for place in places]
+            lines.append((color, [place for place, there in zip(places, inside, strict=True) if there]))
+            sized = [
+                (place, text, height * 0.8 if upright else self._width(text, metrics))
+                for place, text, there in zip(places, strings, inside, strict=True)
+                if there
+            ]
+            filled += sum(size for _, _, size in sized)
+            if depth and any(len(texts) >= n and filled / length >= limit for n, limit in FILL_LIMITS):
+                finished = True
+            if finished:
+                continue
+            for place, text, size in sized:
+                if place - size / 2 >= 0 and place + size / 2 <= length:
+                    texts.append((self._start(rect, place, text, metrics), text))
+        return Ticks(lines, texts)
+
+    def _width(self, text: str, metrics: QFontMetricsF) -> float:
+        width = self._widths.get(text)
+        if width is None:
+            if len(self._widths) > 500:
+                self._widths.clear()
+            width = self._widths[text] = metrics.horizontalAdvance(text)
+        return width
+
+    def _start(self, rect: QRectF, place: float, text: str, metrics: QFontMetricsF) -> QPointF:
+        """Where a text begins, on its base line."""
+        offset = self.style["tickTextOffset"][0 if self.orientation in ("left", "right") else 1]
+        if self.orientation == "left":
+            middle = round(place + (metrics.ascent() - metrics.descent()) / 2)
+            return QPointF(rect.right() - offset - self._width(text, metrics), middle)
+        return QPointF(place - self._width(text, metrics) / 2, rect.top() + offset + round(metrics.ascent()))
+
+    def paint(self, p: QPainter, option: Any, widget: Any = None) -> None:
+        rect, exposed = self.rect(), option.exposedRect
+        ticks = self.ticks()
+        p.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        p.setPen(self._pen)
+        left = self.orientation == "left"
+        if left:
+            p.drawLine(QLineF(rect.right() - 1, rect.top() - 1, rect.right() - 1, rect.bottom() + 1))
+        else:
+            p.drawLine(QLineF(rect.left() - 1, rect.top() + 1, rect.right() + 1, rect.top() + 1))
+        if not self.gridded:
+            for depth, (color, places) in enumerate(ticks.lines):
+                length = self.style["tickLength"] / (depth * 0.5 + 1)
+                p.setPen(color)
+                for place in places:
+                    if left:
+                        p.drawLine(QLineF(rect.right(), place, rect.right() - length, place))
+                    else:
+                        p.drawLine(QLineF(place, rect.top(), place, rect.top() + length))
+        if exposed.left() > rect.right() - BESIDE if left else exposed.bottom() < rect.top() + BESIDE:
+            return  # only what is beside the axis has changed: the texts are still there
+        if self.style["tickFont"]:
+            p.setFont(self.style["tickFont"])
+        p.setPen(QPen(self._textPen))
+        for start, text in ticks.texts:
+            p.drawText(start, text)
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
+        low, high = sorted((minVal, maxVal))
+        levels: list[tuple[float, list[float]]] = []
+        coarser: list[float] = []
+        for spacing, _ in self.tickSpacing(low, high, size):
+            first, last = math.ceil(low / spacing), math.floor(high / spacing)
+            values = [k * spacing for k in range(first, last + 1)]
+            near = spacing * 0.01
+            values = [v for v in values if not any(abs(v - other) < near for other in coarser)]
+            coarser += values
+            levels.append((spacing, values))
+        return levels
 
 
 class IndexAxis(ChartAxis):

@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QObject, QPointF, QRectF, Qt, Signal, Slot
-from PySide6.QtGui import QFont, QPainter, QPen
-from PySide6.QtWidgets import QGraphicsItem, QVBoxLayout, QWidget
+from PySide6.QtGui import QColor, QFontMetricsF, QPen
+from PySide6.QtWidgets import QGraphicsScene, QVBoxLayout, QWidget
 
 from qviz.core.analysis import Analysis
 from qviz.gui.plots.axes import CountAxis, four_axes
-from qviz.gui.theme import Theme
+from qviz.gui.plots.drawing import Brush, Drawing
+from qviz.gui.theme import Theme, scaled_font
 
 EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
 """How a chart can leave the window; export.py has a writer for each."""
@@ -26,6 +27,15 @@ LARGEST = float(np.finfo(np.float32).max)
 
 HALF = math.log10(0.5)
 """Where the floor of a logarithmic count axis lies: a single element still stands out."""
+
+LEGEND_HEIGHT = 30
+"""Pixels above the data that the legend has for itself."""
+
+SWATCH, LEGEND_GAP = 24, 14
+"""Pixels of the legend: from a colour to its name, and from a name to the next colour."""
+
+RUNGS = 20
+"""Ends that an axis may have in each power of ten: what grows a little does not move the axis."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,21 @@ class ChartView(pg.ViewBox):
         super().__init__(enableMenu=False)
         self._wheel_axis = wheel_axis
 
+    def updateViewRange(self, forceX: bool = False, forceY: bool = False) -> None:  # noqa: N803 - Qt's names
+        super().updateViewRange(forceX, forceY)
+        # Not left until it is painted: what moves while it is painted has to be painted twice.
+        self.updateMatrix()
+
+    def paint(self, *_: Any) -> None:
+        """There is no frame."""
+
+    def move_to(self, x: tuple[float, float] | None = None, y: tuple[float, float] | None = None) -> None:
+        """Show exactly this, and do nothing when it is shown already."""
+        now = self.state["viewRange"]
+        wanted = [None if new is None or list(new) == old else new for new, old in zip((x, y), now, strict=True)]
+        if wanted != [None, None]:
+            self.setRange(xRange=wanted[0], yRange=wanted[1], padding=0)
+
     def wheelEvent(self, ev: Any, axis: int | None = None) -> None:
         if axis is None and not ev.modifiers() & Qt.KeyboardModifier.ShiftModifier:
             axis = self._wheel_axis
@@ -68,16 +93,6 @@ class ChartView(pg.ViewBox):
             super().mouseClickEvent(ev)
 
 
-class Swatch(pg.ItemSample):
-    """A colour of the legend; a click on it changes nothing."""
-
-    def paint(self, painter: QPainter, *_: Any) -> None:
-        painter.fillRect(QRectF(4, 8, 14, 5), self.item.opts["pen"].color())
-
-    def mouseClickEvent(self, ev: Any) -> None:
-        ev.ignore()
-
-
 class Chart(QWidget):
     """A chart: built once, given an `Analysis` whenever there is a new one.
 
@@ -88,7 +103,9 @@ class Chart(QWidget):
     read_out = Signal(str)
     note_changed = Signal(str)
 
-    def __init__(self, link: LinkedCursor, *, wheel_axis: int | None = None, axes: Any = None) -> None:
+    def __init__(
+        self, link: LinkedCursor, *, wheel_axis: int | None = None, axes: Any = None, gridded: bool = True
+    ) -> None:
         super().__init__()
         self._analysis: Analysis | None = None
         self.theme: Theme | None = None
@@ -102,12 +119,17 @@ class Chart(QWidget):
             self.plot.hideAxis(side)
         self.plot.hideButtons()
         self.plot.setMenuEnabled(False)
-        self.plot.showGrid(y=True, alpha=0.25)
+        self.view.disableAutoRange()
+        for frame in (self.view.background, self.view.borderRect):
+            frame.hide()
+        # Few items that come and go: keeping an index of their places costs more than it saves.
+        self.canvas.scene().setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
+        self._under = Drawing(self.view, self.paint_marks, level=-1)
+        self._over = Drawing(self.view, self._paint_over, level=0.5)
+        self._over.setVisible(gridded)
         for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
-            # Text and grid are drawn again only when they change: half of a frame's time.
-            axis.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
-            axis.setStyle(maxTickLevel=1)
+            self.plot.getAxis(side).setStyle(maxTickLevel=1)
+        self.plot.getAxis("left").gridded = gridded
         self.plot.getAxis("left").setWidth(58)
         self.plot.getAxis("left").setTickDensity(0.7)
         layout = QVBoxLayout(self)
@@ -118,11 +140,13 @@ class Chart(QWidget):
         self.setAccessibleName(self.title())
         self.setAccessibleDescription(self.description())
         self.view.reset_requested.connect(self.reset_view)
+        self.view.sigResized.connect(self._on_resized)
         self.canvas.scene().sigMouseMoved.connect(self._on_mouse_moved)
         link.moved.connect(self._on_cursor_moved)
         self._pointer: pg.InfiniteLine | None = None
-        self._legend: pg.LegendItem | None = None
-        self._legend_roles: dict[str, pg.PlotCurveItem] = {}
+        self._legend: dict[str, str] = {}
+        self._legend_in_the_middle = False
+        self._pens: dict[tuple[Any, ...], QPen] = {}
 
     @property
     def analysis(self) -> Analysis | None:
@@ -155,7 +179,9 @@ class Chart(QWidget):
 
     def restyle(self, theme: Theme) -> None:
         """Give every item its pen."""
-        raise NotImplementedError
+
+    def paint_marks(self, brush: Brush) -> None:
+        """Paint the data; asked for by `repaint_marks`."""
 
     def hover(self, point: QPointF) -> None:
         """The pointer is at ``point``, in the chart's own units."""
@@ -210,15 +236,54 @@ class Chart(QWidget):
         """How many columns there are to draw in."""
         return max(64, min(4000, int(self.view.width())))
 
+    def repaint_marks(self) -> None:
+        """What `paint_marks` paints has changed."""
+        self._under.update()
+
+    @Slot()
+    def _on_resized(self, *_: object) -> None:
+        self._under.fit()
+        self._over.fit()
+
     def add_legend(self, names: dict[str, str], *, middle: bool = False) -> None:
         """Colour roles and their names, in one row at the top."""
-        self._legend = self.plot.addLegend(labelTextSize="11px", colCount=len(names), sampleType=Swatch)
-        side = 0.5 if middle else 1.0
-        self._legend.anchor((side, 0), (side, 0), offset=(0 if middle else -4, 0))
-        for role, name in names.items():
-            sample = pg.PlotCurveItem()
-            self._legend_roles[role] = sample
-            self._legend.addItem(sample, name)
+        self._legend = names
+        self._legend_in_the_middle = middle
+
+    def _paint_over(self, brush: Brush) -> None:
+        """The grid and the legend."""
+        axis = self.plot.getAxis("left")
+        brush.keep("over", (self.theme and self.theme.name, axis.ticks()), self._paint_over_anew)
+
+    def _paint_over_anew(self, brush: Brush) -> None:
+        for color, places in self.plot.getAxis("left").ticks().lines:
+            for place in places:
+                brush.level(place, color)
+        if self._legend and self.theme is not None:
+            font = scaled_font(self.font(), 11)
+            brush.painter.setFont(font)
+            metrics = QFontMetricsF(font)
+            widths = [SWATCH + metrics.horizontalAdvance(name) for name in self._legend.values()]
+            width = sum(widths) + LEGEND_GAP * (len(widths) - 1)
+            x = (brush.width - width) / 2 if self._legend_in_the_middle else brush.width - width - LEGEND_GAP
+            if x < 0:
+                return  # half a legend tells less than none
+            for (role, name), wide in zip(self._legend.items(), widths, strict=True):
+                brush.rect(round(x), 18, 14, 5, self.color(role))
+                brush.write(round(x) + SWATCH, 20.5, name, self.color("axis"))
+                x += wide + LEGEND_GAP
+
+    def color(self, role: str, alpha: int = 255) -> QColor:
+        """A chart role's colour in the theme there is."""
+        return self.pen(role, alpha=alpha).color()
+
+    def pen(self, role: str, *, width: int = 1, alpha: int = 255, style: Any = Qt.PenStyle.SolidLine) -> QPen:
+        """A pen in a chart role's colour in the theme there is."""
+        key = (role, width, alpha, style)
+        if key not in self._pens:
+            assert self.theme is not None
+            self._pens[key] = pen(self.theme, role, width=width, alpha=alpha, style=style)
+        return self._pens[key]
 
     def add_pointer(self, angle: int = 90) -> None:
         """A line that follows the linked cursor."""
@@ -230,9 +295,9 @@ class Chart(QWidget):
     def apply_theme(self, theme: Theme) -> None:
         """Change every colour, now."""
         self.theme = theme
+        self._pens = {}
         self.canvas.setBackground(theme.chart["background"])
-        font = QFont(self.font())
-        font.setPixelSize(11)
+        font = scaled_font(self.font(), 11)
         for side in ("left", "bottom"):
             axis = self.plot.getAxis(side)
             axis.setPen(pen(theme, "grid"))
@@ -240,10 +305,6 @@ class Chart(QWidget):
             axis.setTextPen(theme.chart["axis"])
         if self._pointer is not None:
             self._pointer.setPen(pen(theme, "pointer", style=Qt.PenStyle.DotLine))
-        if self._legend is not None:
-            for role, sample in self._legend_roles.items():
-                sample.setPen(pen(theme, role))
-            self._legend.setLabelTextColor(theme.chart["axis"])
         self.restyle(theme)
 
     def set_labels(self, bottom: str, left: str) -> None:
@@ -298,9 +359,15 @@ class CountChart(Chart):
         """Where bars stand."""
         return HALF if self.logarithmic else 0.0
 
-    def fit_counts(self, largest: float, headroom: float = 0.06) -> None:
-        """The count axis from its floor to a little above ``largest``, as drawn."""
-        self.view.setYRange(self.floor, self.floor + max(largest - self.floor, 1e-9) * (1 + headroom), padding=0)
+    def fit_counts(self, largest: float) -> None:
+        """The count axis from its floor to a rung that leaves the legend its room above ``largest``, as drawn."""
+        room = 1 - LEGEND_HEIGHT / max(self.view.height(), 100)
+        self.view.move_to(y=(self.floor, self.floor + rung(max(largest - self.floor, 1e-9) / room)))
+
+
+def rung(length: float) -> float:
+    """The first of the few ends that an axis may have, from ``length`` on."""
+    return 10 ** (math.ceil(math.log10(length) * RUNGS - 1e-6) / RUNGS) if length > 0 else 0.0
 
 
 def pen(theme: Theme, role: str, *, width: int = 1, alpha: int = 255, style: Any = Qt.PenStyle.SolidLine) -> QPen:

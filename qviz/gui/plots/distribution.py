@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,8 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Signal, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import LARGEST, CountChart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.plots.base import LARGEST, CountChart, LinkedCursor, Table, number, pen
+from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
 
 BINS_IN_SIGHT = 400
@@ -21,6 +23,30 @@ LEVELS_UP_TO = 1024
 """More levels than this are narrower than a pixel: they are counted in the histogram's own bins."""
 
 
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels as they are drawn.
+
+    Attributes
+    ----------
+    level, used : arrays, shape (levels,)
+        Empty where there are too many to tell apart.
+    cells, heights : arrays, shapes (n + 1,) and (n,)
+        How many elements there are at each, as a staircase.
+    few : bool
+        Whether each is a stem of its own.
+    """
+
+    level: Array
+    used: Array
+    cells: Array
+    heights: Array
+    few: bool
+
+
 class DistributionChart(CountChart):
     """A histogram of every value, the levels with their occupancy, and two clip lines to drag."""
 
@@ -29,21 +55,7 @@ class DistributionChart(CountChart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
-        self._bars = step_curve()
-        self._stems = pg.PlotCurveItem(connect="pairs")
-        self._unused = pg.PlotCurveItem(connect="pairs")
-        self._steps = step_curve()
-        for item in (self._bars, self._unused, self._stems, self._steps):
-            self.plot.addItem(item, ignoreBounds=True)
-        self._beyond = [pg.LinearRegionItem(movable=False) for _ in range(2)]
-        for region in self._beyond:
-            region.setZValue(-10)
-            for line in region.lines:
-                line.hide()
-            self.plot.addItem(region, ignoreBounds=True)
-        self._clip = [
-            pg.InfiniteLine(angle=90, movable=True, label="{value:.4g}", labelOpts={"position": 0.84}) for _ in range(2)
-        ]
+        self._clip = [pg.InfiniteLine(angle=90, movable=True) for _ in range(2)]
         for line in self._clip:
             line.setZValue(10)
             line.sigDragged.connect(self._on_dragged)
@@ -55,9 +67,10 @@ class DistributionChart(CountChart):
         self._tensor: object = None
         self._by_hand = False
         self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
-        self.view.sigXRangeChanged.connect(self._place_labels)
-        self._tables: dict[str, Table] = {}
-        self._bins: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
+        self._key: tuple[Any, ...] = ()
+        self._bins: tuple[Array, Array] | None = None
+        self._heights = np.zeros(0)
+        self._levels: Levels | None = None
         self.follow_view()
 
     def title(self) -> str:
@@ -103,16 +116,7 @@ class DistributionChart(CountChart):
         for line, value in zip(self._clip, self._range(), strict=True):
             if line.value() != value:
                 line.setPos(value)
-        self._place_labels()
-
-    @Slot()
-    def _place_labels(self, *_: object) -> None:
-        """Between the lines where there is room, else outside."""
-        left, right = self.view.viewRange()[0]
-        narrow = self._clip[1].value() - self._clip[0].value() < 0.4 * (right - left)
-        for line, inside in zip(self._clip, (0, 1), strict=True):
-            line.label.anchors = [(1 - inside if narrow else inside, 0.5)] * 2
-            line.label.updatePosition()
+        self.repaint_marks()
 
     @Slot()
     def _on_moved_by_hand(self, *_: object) -> None:
@@ -132,43 +136,39 @@ class DistributionChart(CountChart):
         span = float(edges[-1] - edges[0])
         low, high = max(low, float(edges[0]) - span), min(high, float(edges[-1]) + span)
         margin = (high - low) * 0.04
-        self.view.setXRange(low - margin, high + margin, padding=0)
+        self.view.move_to(x=(low - margin, high + margin))
 
     def tables(self) -> dict[str, Table]:
-        return self._tables
+        if self.analysis is None or self._bins is None:
+            return {}
+        edges, counts = self._bins
+        tables = {"": Table({"bin_low": edges[:-1], "bin_high": edges[1:], "elements": counts})}
+        if self.analysis.groups is None:
+            q = self.analysis.qparams
+            tables["levels"] = Table(
+                {
+                    "code": np.arange(q.quant_min, q.quant_max + 1),
+                    "level": q.levels()[0].astype(np.float64),
+                    "elements": self.analysis.occupancy,
+                }
+            )
+        return tables
 
     def restyle(self, theme: Theme) -> None:
-        self._bars.setPen(pen(theme, "original"))
-        self._bars.setBrush(theme.color("original", 110))
-        self._stems.setPen(pen(theme, "dequantized"))
-        self._steps.setPen(pen(theme, "dequantized"))
-        self._unused.setPen(pen(theme, "unused"))
-        for region in self._beyond:
-            region.setBrush(theme.color("clipping", 38))
         for line in self._clip:
             line.setPen(pen(theme, "clipping", width=2))
             line.setHoverPen(pen(theme, "clipping", width=4))
-            line.label.setColor(theme.color("clipping"))
-            line.label.fill = pg.mkBrush(theme.color("background", 220))
 
     def draw(self) -> None:
         if self.analysis is None:
             return
-        analysis = self.analysis
-        edges, counts = self._visible_bins(analysis)
-        self._bins = edges, counts
-        heights = self.heights(counts)
-        self._bars.setData(edges, heights, fillLevel=self.floor)
-        largest = float(heights.max(initial=self.floor))
-        self._tables = {"": Table({"bin_low": edges[:-1], "bin_high": edges[1:], "elements": counts})}
-        largest = max(largest, self._draw_levels(analysis, edges))
-        self.fit_counts(largest, headroom=0.18)
-        low, high = (line.value() for line in self._clip)
-        reach = 10 * abs(high - low) + float(edges[-1] - edges[0]) * 100
-        self._beyond[0].setRegion((low - reach, low))
-        self._beyond[1].setRegion((high, high + reach))
+        self._find_bins(self.analysis)
+        self._levels = self._find_levels(self.analysis)
+        tallest = [self._heights] if self._levels is None else [self._heights, self._levels.heights]
+        self.fit_counts(max(float(heights.max(initial=self.floor)) for heights in tallest))
+        self.repaint_marks()
 
-    def _visible_bins(self, analysis: Analysis) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def _find_bins(self, analysis: Analysis) -> None:
         """The tensor's fine bins, joined until no more are in sight than can be told apart."""
         histogram = analysis.tensor.histogram()
         edges, counts = histogram.edges, histogram.counts
@@ -183,23 +183,19 @@ class DistributionChart(CountChart):
         first, last = first // join * join, min(-(-last // join) * join, counts.size)
         if last <= first:
             first, last = 0, counts.size
-        return edges[first : last + 1 : join], counts[first:last].reshape(-1, join).sum(axis=1)
+        key = (histogram, first, last, join, self.logarithmic)
+        if key != self._key:
+            self._key = key
+            self._bins = edges[first : last + 1 : join], counts[first:last].reshape(-1, join).sum(axis=1)
+            self._heights = self.heights(self._bins[1])
 
-    def _draw_levels(self, analysis: Analysis, edges: np.ndarray[Any, Any]) -> float:
-        """The levels of the one scale there is; returns the height they reach."""
-        for item in (self._stems, self._unused, self._steps):
-            item.setVisible(analysis.groups is None)
-        if analysis.groups is not None:
+    def _find_levels(self, analysis: Analysis) -> Levels | None:
+        """The levels of the one scale there is."""
+        if analysis.groups is not None or self._bins is None:
             self.set_note(self.tr("each channel has its own levels: click one in Channels"))
-            return self.floor
+            return None
+        edges, _ = self._bins
         levels = analysis.qparams.levels()[0].astype(np.float64)
-        self._tables["levels"] = Table(
-            {
-                "code": np.arange(analysis.qparams.quant_min, analysis.qparams.quant_max + 1),
-                "level": levels,
-                "elements": analysis.occupancy,
-            }
-        )
         note = self.tr("{used} of {count} levels in use").format(
             used=f"{analysis.levels_used:,}", count=f"{levels.size:,}"
         )
@@ -220,28 +216,49 @@ class DistributionChart(CountChart):
         left, right = self.view.viewRange()[0]
         few = not narrow and bool(np.count_nonzero((levels >= left) & (levels <= right)) <= STEMS_UP_TO)
         self.set_note(self.tr("{note}, {count} taller than shown").format(note=note, count=taller) if taller else note)
-        self._steps.setVisible(not few)
-        self._steps.setData(cells, heights)
-        self._draw_ticks(levels, analysis.occupancy > 0, heights if few else None)
-        return float(heights.max(initial=self.floor))
-
-    def _draw_ticks(
-        self, levels: np.ndarray[Any, Any], used: np.ndarray[Any, Any], heights: np.ndarray[Any, Any] | None
-    ) -> None:
-        """Each level as a stem of its height, or as a small tick where the tops are joined."""
-        visible = levels.size <= LEVELS_UP_TO
-        for item in (self._stems, self._unused):
-            item.setVisible(visible)
-        if visible:
-            tick = np.full(levels.size, self.floor + (self._headroom() - self.floor) * 0.03)
-            tops = tick if heights is None else heights
-            self._stems.setData(np.repeat(levels[used], 2), _pairs(self.floor, tops[used]))
-            self._unused.setData(np.repeat(levels[~used], 2), _pairs(self.floor, tick[~used]))
+        if levels.size > LEVELS_UP_TO:
+            levels = levels[:0]
+        return Levels(levels, analysis.occupancy[: levels.size] > 0, cells, heights, few)
 
     def _headroom(self) -> float:
         """Stems of clipped ends may tower over the histogram: they reach the top, no further."""
-        top = float(self._bars.yData.max(initial=self.floor))
+        top = float(self._heights.max(initial=self.floor))
         return self.floor + (top - self.floor) * 1.05
+
+    def paint_marks(self, brush: Brush) -> None:
+        if self.analysis is None or self._bins is None:
+            return
+        low, high = (float(brush.x(line.value())) for line in self._clip)
+        for start, end in ((0.0, low), (high, brush.width)):
+            brush.tint(max(start, 0.0), min(end, brush.width), self.color("clipping", 38))
+        brush.keep("histogram", (self._key, self.view.viewRange(), self.color("original").rgba()), self._paint_histogram)
+        floor = float(brush.y(self.floor))
+        if self._levels is not None:
+            self._paint_levels(brush, self._levels, floor)
+        # Between the lines where there is room, else outside.
+        narrow = high - low < 0.4 * brush.width
+        brush.painter.setFont(self.font())
+        for line, x, right in zip(self._clip, (low, high), (not narrow, narrow), strict=True):
+            text = number(line.value())
+            color, back = self.color("clipping"), self.color("background", 220)
+            brush.label(text, x, 0.84, right=right, color=color, back=back)
+
+    def _paint_histogram(self, brush: Brush) -> None:
+        if self._bins is not None:
+            edges, tops, floor = brush.x(self._bins[0]), brush.y(self._heights), float(brush.y(self.floor))
+            brush.area(edges, np.full(tops.size, floor), tops, self.color("original", 110))
+            brush.stairs(*_standing(edges, tops, floor), self.pen("original"))
+
+    def _paint_levels(self, brush: Brush, levels: Levels, floor: float) -> None:
+        """Each level as a stem of its height, or as a small tick where the tops are joined."""
+        places = brush.x(levels.level)
+        tick = np.full(places.size, float(brush.y(self.floor + (self._headroom() - self.floor) * 0.03)))
+        tops = brush.y(levels.heights)
+        brush.stems(places[~levels.used], floor, tick[~levels.used], self.pen("unused"))
+        stems = tops if levels.few else tick
+        brush.stems(places[levels.used], floor, stems[levels.used], self.pen("dequantized"))
+        if not levels.few:
+            brush.stairs(*_standing(brush.x(levels.cells), tops, floor), self.pen("dequantized"))
 
     @Slot(object)
     def _on_dragged(self, line: pg.InfiniteLine) -> None:
@@ -268,5 +285,9 @@ class DistributionChart(CountChart):
         self.link.moved.emit(self, point.x())
 
 
-def _pairs(floor: float, heights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.column_stack((np.full(heights.size, floor), heights)).reshape(-1)
+def _standing(edges: Array, tops: Array, floor: float) -> tuple[Array, Array]:
+    """A staircase whose ends stand on the floor."""
+    return (
+        np.concatenate((edges[:1], edges, edges[-1:])),
+        np.concatenate(([floor], tops, [floor])),
+    )

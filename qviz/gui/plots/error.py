@@ -6,15 +6,14 @@ import math
 from typing import ClassVar
 
 import numpy as np
-import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import LARGEST, CountChart, LinkedCursor, Table, number, pen
-from qviz.gui.theme import Theme
+from qviz.gui.plots.base import LARGEST, CountChart, LinkedCursor, Table, number, rung
+from qviz.gui.plots.drawing import Brush
 
-OUTLINES_UP_TO = 200
-"""Bars narrower than a pixel are seen by their outlines alone; a thousand outlines cost a frame."""
+LABELS = ("−S/2", "+S/2")
+"""At the two bounds of rounding."""
 
 
 class ErrorChart(CountChart):
@@ -24,20 +23,12 @@ class ErrorChart(CountChart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
-        self._rounding = pg.BarGraphItem(x0=[0], x1=[0], height=[0])
-        self._clipping = pg.BarGraphItem(x0=[0], x1=[0], height=[0])
-        for item in (self._rounding, self._clipping):
-            self.plot.addItem(item, ignoreBounds=True)
-        self._bounds = [pg.InfiniteLine(angle=90, label=text, labelOpts={"position": 0.8}) for text in ("−S/2", "+S/2")]
-        for line in self._bounds:
-            line.setZValue(10)
-            self.plot.addItem(line, ignoreBounds=True)
         self.add_pointer()
         self.add_legend({"rounding": self.tr("rounding"), "clipping": self.tr("clipping")})
         self.set_labels(self.tr("Error: dequantized − original"), self.tr("Elements in a bin"))
         self._range: tuple[float, float] = (0.0, 0.0)
-        self._outline = {self._rounding: pg.mkPen("g"), self._clipping: pg.mkPen("r")}
-        self.view.sigXRangeChanged.connect(self._place_labels)
+        self._counts: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
+        self.view.sigResized.connect(self._fit)
 
     def title(self) -> str:
         return self.tr("Error histogram")
@@ -51,51 +42,49 @@ class ErrorChart(CountChart):
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
         histogram = analysis.error_histogram
-        edges = histogram.edges
-        for item, counts in ((self._rounding, histogram.rounding), (self._clipping, histogram.clipping)):
-            full = counts > 0
-            heights = self.heights(counts[full]) - self.floor
-            item.setOpts(
-                x0=edges[:-1][full],
-                x1=edges[1:][full],
-                y0=np.full(heights.size, self.floor),
-                height=heights,
-                pen=self._outline[item] if heights.size <= OUTLINES_UP_TO else None,
-            )
-        for line, side in zip(self._bounds, (-1, 1), strict=True):
-            line.setValue(side * histogram.half_step)
         notes = [] if analysis.groups is None else [self.tr("S/2 of the largest scale")]
         if analysis.saturated:
             share = f"{100 * analysis.saturated_share:.3g}"
             notes.append(self.tr("{count} clipped ({share} %)").format(count=f"{analysis.saturated:,}", share=share))
         self.set_note(", ".join(notes))
-        reach = (float(edges[0]), float(edges[-1]))
-        if reach != self._range:
-            self._range = reach
+        low, high = float(histogram.edges[0]), float(histogram.edges[-1])
+        reach = (-rung(-low) if low < 0 else low, rung(high) if high > 0 else high)
+        moved, self._range = reach != self._range, reach
+        self._counts = self.heights(histogram.rounding), self.heights(histogram.clipping)
+        if moved:
             self.reset_view()
-        self._fit(histogram.rounding + histogram.clipping)
-        self._place_labels()
+        else:
+            self._fit()
+        self.repaint_marks()
 
-    @Slot()
-    def _place_labels(self, *_: object) -> None:
-        """Inside the bounds where there is room for both, else outside."""
+    def paint_marks(self, brush: Brush) -> None:
         if self.analysis is None:
             return
-        left, right = self.view.viewRange()[0]
-        wide = 2 * self.analysis.error_histogram.half_step > 0.4 * (right - left)
-        for line, inside in zip(self._bounds, (0, 1), strict=True):
-            line.label.anchors = [(inside if wide else 1 - inside, 0.5)] * 2
-            line.label.updatePosition()
+        edges = brush.x(self.analysis.error_histogram.edges)
+        for role, heights in zip(("rounding", "clipping"), self._counts, strict=True):
+            if heights.any():
+                brush.columns(edges, np.where(heights > self.floor, brush.y(heights), np.nan), self.color(role, 215))
+        half = self.analysis.error_histogram.half_step
+        low, high = float(brush.x(-half)), float(brush.x(half))
+        # Inside the bounds where there is room for both, else outside.
+        wide = high - low > 0.4 * brush.width
+        brush.painter.setFont(self.font())
+        for text, value, x, right in zip(LABELS, (-half, half), (low, high), (wide, not wide), strict=True):
+            brush.upright(value, self.pen("bound", style=Qt.PenStyle.DashLine))
+            brush.label(text, x, 0.8, right=right, color=self.color("bound"), back=self.color("background", 200))
 
-    def _fit(self, counts: np.ndarray) -> None:
-        self.fit_counts(float(self.heights(counts).max(initial=self.floor)), headroom=0.2)
+    @Slot()
+    def _fit(self, *_: object) -> None:
+        histogram = self.analysis.error_histogram if self.analysis is not None else None
+        if histogram is not None:
+            both = self.heights(histogram.rounding + histogram.clipping)
+            self.fit_counts(float(both.max(initial=self.floor)))
 
     def reset_view(self) -> None:
         low, high = self._range
         margin = (high - low) * 0.03 or 1.0
-        self.view.setXRange(low - margin, high + margin, padding=0)
-        if self.analysis is not None:
-            self._fit(self.analysis.error_histogram.rounding + self.analysis.error_histogram.clipping)
+        self.view.move_to(x=(low - margin, high + margin))
+        self._fit()
 
     def tables(self) -> dict[str, Table]:
         if self.analysis is None:
@@ -111,15 +100,6 @@ class ErrorChart(CountChart):
                 }
             )
         }
-
-    def restyle(self, theme: Theme) -> None:
-        for item, role in ((self._rounding, "rounding"), (self._clipping, "clipping")):
-            self._outline[item] = pen(theme, role)
-            item.setOpts(pen=self._outline[item], brush=theme.color(role, 215))
-        for line in self._bounds:
-            line.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
-            line.label.setColor(theme.color("bound"))
-            line.label.fill = pg.mkBrush(theme.color("background", 200))
 
     def point_at(self, value: float | None) -> None:
         if value is None or self.analysis is None:

@@ -2,94 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import pyqtgraph as pg
 from PySide6.QtGui import QFontMetricsF
-from PySide6.QtWidgets import QGraphicsItem
 
 from qviz.core.analysis import Analysis
 from qviz.core.speed import Speed
-from qviz.gui.plots.base import Chart, LinkedCursor, Table, pen, time_text
-from qviz.gui.theme import Theme
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, time_text
+from qviz.gui.plots.drawing import Brush
+from qviz.gui.theme import scaled_font
+
+THICK = 0.56
+"""Of a bar, as a share of its row."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row: its name, how long it is, the figure beside it, and what is added in a colour of its own."""
+
+    name: str
+    width: float
+    text: str
+    role: str
+    extra: float = 0.0
+
+    @property
+    def end(self) -> float:
+        return self.width + self.extra
 
 
 class BarChart(Chart):
     """Named horizontal bars with their figures beside them."""
 
     def __init__(self, link: LinkedCursor) -> None:
-        super().__init__(link)
-        self.plot.showGrid(x=False, y=False)
+        super().__init__(link, gridded=False)
         self.plot.hideAxis("bottom")
         self.view.setMouseEnabled(x=False, y=False)
         self.view.invertY(True)
         self.plot.getAxis("left").setWidth(66)
-        self.plot.getAxis("left").setCacheMode(QGraphicsItem.CacheMode.NoCache)
-        self._bars = pg.BarGraphItem(x0=[0], y=[0], width=[0], height=0.56)
-        self._extra = pg.BarGraphItem(x0=[0], y=[0], width=[0], height=0.56)
-        self.plot.addItem(self._bars, ignoreBounds=True)
-        self.plot.addItem(self._extra, ignoreBounds=True)
-        self._labels = [pg.TextItem(anchor=(0, 0.5)) for _ in range(3)]
-        for label in self._labels:
-            self.plot.addItem(label, ignoreBounds=True)
-        self._roles: list[str] = []
-        self._ends: list[tuple[float, str]] = []
+        self.bars: tuple[Bar, ...] = ()
         self.view.sigResized.connect(self._make_room)
         self.setMinimumSize(160, 84)
 
-    def draw_bars(
-        self,
-        names: Sequence[str],
-        widths: Sequence[float],
-        texts: Sequence[str],
-        roles: list[str],
-        extra: float = 0.0,
-    ) -> None:
-        """Bars from the top down; ``extra`` is added to the last one in its own colour."""
-        rows = np.arange(len(names))
-        self._roles = roles
-        self._bars.setOpts(x0=np.zeros(rows.size), y=rows, width=np.asarray(widths, float))
-        self._extra.setVisible(extra > 0)
-        self._extra.setOpts(x0=[widths[-1]], y=[rows[-1]], width=[extra])
-        self.plot.getAxis("left").setTicks([list(zip(rows.tolist(), names, strict=True))])
-        longest = max([*widths, widths[-1] + extra]) or 1.0
-        for row, label in enumerate(self._labels):
-            label.setVisible(row < len(names))
-            if row < len(names):
-                label.setText(texts[row])
-                label.setPos(widths[row] + (extra if row == rows[-1] else 0) + longest * 0.02, row)
-        self._ends = [(w + (extra if row == rows[-1] else 0), texts[row]) for row, w in enumerate(widths)]
-        self.view.setYRange(-0.6, len(names) - 0.4, padding=0)
+    def draw_bars(self, *bars: Bar) -> None:
+        """Bars from the top down."""
+        if bars == self.bars:
+            return
+        self.bars = bars
+        self.plot.getAxis("left").setTicks([[(row, bar.name) for row, bar in enumerate(bars)]])
         self._make_room()
-        if self.theme is not None:
-            self.restyle(self.theme)
+        self.repaint_marks()
 
     def _make_room(self) -> None:
         """As much of the width as each bar's label needs."""
+        if not self.bars:
+            return
         width = max(self.view.width(), 80.0)
-        font = self.font()
-        font.setPixelSize(11)
-        metrics = QFontMetricsF(font)
-        longest = max((end for end, _ in self._ends), default=0.0) or 1.0
-        shares = [min(0.85, (metrics.horizontalAdvance(text) + 18) / width) for _, text in self._ends]
-        needed = [end / (1 - share) for (end, _), share in zip(self._ends, shares, strict=True)]
-        self.view.setXRange(0, max([longest, *needed]), padding=0)
+        metrics = QFontMetricsF(scaled_font(self.font(), 11))
+        longest = max(bar.end for bar in self.bars) or 1.0
+        needed = [
+            bar.end / (1 - min(0.85, (metrics.horizontalAdvance(bar.text) + 18) / width)) for bar in self.bars
+        ]
+        self.view.move_to(x=(0, max([longest, *needed])), y=(-0.6, len(self.bars) - 0.4))
+
+    def paint_marks(self, brush: Brush) -> None:
+        brush.painter.setFont(scaled_font(self.font(), 11))
+        gap = brush.width * 0.01 + 4
+        for row, bar in enumerate(self.bars):
+            brush.bar(0, bar.width, row, THICK, self.color(bar.role, 210))
+            if bar.extra > 0:
+                brush.bar(bar.width, bar.end, row, THICK, self.color("bound"))
+            brush.write(float(brush.x(bar.end)) + gap, float(brush.y(row)), bar.text, self.color("axis"))
 
     def reset_view(self) -> None:
         """Nothing can be moved here."""
-
-    def restyle(self, theme: Theme) -> None:
-        font = self.font()
-        font.setPixelSize(11)
-        if self._roles:
-            brushes = [theme.color(role, 210) for role in self._roles]
-            self._bars.setOpts(brushes=brushes, pen=None)
-        self._extra.setOpts(brush=theme.color("bound"), pen=pen(theme, "bound"))
-        for label in self._labels:
-            label.setColor(theme.chart["axis"])
-            label.setFont(font)
 
 
 class MemoryChart(BarChart):
@@ -109,18 +97,17 @@ class MemoryChart(BarChart):
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
         s = analysis.storage
-        overhead = s.quantized_bytes - s.code_bytes
-        name = analysis.scheme.number_format.name
+        share = self.tr("{size} · {share} %").format(size=byte_text(s.quantized_bytes), share=f"{100 * s.ratio:.3g}")
         self.draw_bars(
-            ["float32", "float16", name],
-            [s.float32_bytes, s.float16_bytes, s.code_bytes],
-            [
-                byte_text(s.float32_bytes),
-                byte_text(s.float16_bytes),
-                self.tr("{size} · {share} %").format(size=byte_text(s.quantized_bytes), share=f"{100 * s.ratio:.3g}"),
-            ],
-            ["unused", "unused", "dequantized"],
-            extra=overhead,
+            Bar("float32", s.float32_bytes, byte_text(s.float32_bytes), "unused"),
+            Bar("float16", s.float16_bytes, byte_text(s.float16_bytes), "unused"),
+            Bar(
+                analysis.scheme.number_format.name,
+                s.code_bytes,
+                share,
+                "dequantized",
+                extra=s.quantized_bytes - s.code_bytes,
+            ),
         )
         self.set_note(self.tr("{bits} bits per element").format(bits=f"{s.bits_per_element:.4g}"))
 
@@ -171,7 +158,7 @@ class SpeedChart(BarChart):
     def forget(self) -> None:
         """What was measured was another size or type."""
         self.speed = None
-        self.draw_bars([""], [0.0], [""], ["unused"])
+        self.draw_bars(Bar("", 0.0, "", "unused"))
         self.set_note(self.tr("not measured yet"))
 
     def show_progress(self, fraction: float) -> None:
@@ -187,10 +174,8 @@ class SpeedChart(BarChart):
             else self.tr("{time} · no gain at this size").format(time=time_text(speed.code_seconds))
         )
         self.draw_bars(
-            ["float32", speed.code_dtype],
-            [speed.float32_seconds, speed.code_seconds],
-            [time_text(speed.float32_seconds), verdict],
-            ["unused", "dequantized"],
+            Bar("float32", speed.float32_seconds, time_text(speed.float32_seconds), "unused"),
+            Bar(speed.code_dtype, speed.code_seconds, verdict, "dequantized"),
         )
         self.set_note("")
 

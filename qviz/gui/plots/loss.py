@@ -52,11 +52,11 @@ class LossChart(Chart):
         super().__init__(link, wheel_axis=0, axes={"left": DecadeAxis()})
         self._curves = [pg.PlotCurveItem(connect="finite") for _ in range(2)]
         self._best = pg.ScatterPlotItem(size=9, pxMode=True)
-        self._marks = {name: [pg.InfiniteLine(angle=90) for _ in range(2)] for name in ("minmax", "percentile")}
+        self._rivals = {name: [pg.InfiniteLine(angle=90) for _ in range(2)] for name in ("minmax", "percentile")}
         self._clip = [pg.InfiniteLine(angle=90) for _ in range(2)]
         for item in (*self._curves, self._best, *self._clip):
             self.plot.addItem(item, ignoreBounds=True)
-        for lines in self._marks.values():
+        for lines in self._rivals.values():
             for line in lines:
                 self.plot.addItem(line, ignoreBounds=True)
         self.add_pointer()
@@ -70,6 +70,8 @@ class LossChart(Chart):
         self.set_labels(self.tr("Clip threshold"), self.tr("Loss"))
         self._losses: Losses | None = None
         self._follows = False
+        self.view.setLimits(yMin=-330, yMax=308)  # powers of ten that a float can have
+        self.forget()
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
 
     def follow(self, view: pg.ViewBox) -> None:
@@ -96,13 +98,15 @@ class LossChart(Chart):
         if not shown:
             self.forget()
             self.set_note(self.tr("each channel has its own range: click one in Channels"))
+        elif self._losses is None:
+            self.set_note("")  # what was said of channels
 
     @Slot()
     def forget(self) -> None:
         """There is no curve for what is shown."""
         self._losses = None
         self.set_note("")
-        for item in (*self._curves, self._best, *(line for lines in self._marks.values() for line in lines)):
+        for item in (*self._curves, self._best, *(line for lines in self._rivals.values() for line in lines)):
             item.hide()
 
     @Slot(object)
@@ -120,7 +124,7 @@ class LossChart(Chart):
         low, high = losses.ranges["best"]
         self._best.setData([low, high], [self._height(low), self._height(high)])
         self._best.show()
-        for key, lines in self._marks.items():
+        for key, lines in self._rivals.items():
             for line, value in zip(lines, losses.ranges[key], strict=True):
                 line.setValue(value)
                 line.show()
@@ -183,9 +187,9 @@ class LossChart(Chart):
             item.setPen(pen(theme, "original", width=2))
         self._best.setPen(pen(theme, "pointer"))
         self._best.setBrush(theme.color("dequantized"))
-        for line in self._marks["minmax"]:
+        for line in self._rivals["minmax"]:
             line.setPen(pen(theme, "unused", style=Qt.PenStyle.DashLine))
-        for line in self._marks["percentile"]:
+        for line in self._rivals["percentile"]:
             line.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
         for line in self._clip:
             line.setPen(pen(theme, "clipping", width=2))

@@ -12,6 +12,7 @@ from PySide6.QtCore import QPointF, Qt
 from qviz.core.affine import quantize
 from qviz.core.analysis import Analysis
 from qviz.gui.plots.base import LARGEST, Chart, LinkedCursor, Table, number, pen
+from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
 
 POINTS_A_PIXEL = 4
@@ -24,20 +25,14 @@ class TransferChart(Chart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link, wheel_axis=0)
-        self._identity = pg.InfiniteLine(angle=45)
-        self._curve = pg.PlotCurveItem()
         self._mark = pg.ScatterPlotItem(size=9, pxMode=True)
         self._mark.hide()
-        self.plot.addItem(self._identity, ignoreBounds=True)
-        self.plot.addItem(self._curve, ignoreBounds=True)
         self.plot.addItem(self._mark, ignoreBounds=True)
-        self._clip = [pg.InfiniteLine(angle=90) for _ in range(2)]
-        for line in self._clip:
-            self.plot.addItem(line, ignoreBounds=True)
         self.add_pointer()
         self.set_labels(self.tr("Original x"), self.tr("Dequantized x̂"))
         self._group = 0
         self._reach: tuple[float, float] | None = None
+        self._curve: tuple[np.ndarray, np.ndarray] | None = None
         self._selected: int | None = None
         self.follow_view()
 
@@ -67,8 +62,6 @@ class TransferChart(Chart):
             if reach != self._reach:
                 self._reach = reach
                 self.reset_view()
-            for line, asked in zip(self._clip, (q.low, q.high), strict=True):
-                line.setValue(float(asked.reshape(-1)[self._group]))
         self.point_to(self._selected)
 
     def reset_view(self) -> None:
@@ -77,7 +70,7 @@ class TransferChart(Chart):
         low, high = self._reach
         margin = (high - low) * 0.04 or max(abs(high), 1.0) * 0.04
         span = (low - margin, high + margin)
-        self.view.setXRange(*span, padding=0)
+        self.view.move_to(x=span)
 
     def point_to(self, index: int | None) -> None:
         """Mark the place of one element on the staircase."""
@@ -91,14 +84,12 @@ class TransferChart(Chart):
             self._mark.show()
 
     def tables(self) -> dict[str, Table]:
-        x, y = self._curve.getData()
-        return {} if x is None else {"": Table({"x": x, "x_hat": y})}
+        if self._curve is None:
+            return {}
+        x, y = self._curve
+        return {"": Table({"x": x, "x_hat": y})}
 
     def restyle(self, theme: Theme) -> None:
-        self._curve.setPen(pen(theme, "dequantized", width=2))
-        self._identity.setPen(pen(theme, "original", style=Qt.PenStyle.DashLine))
-        for line in self._clip:
-            line.setPen(pen(theme, "clipping", style=Qt.PenStyle.DashLine))
         self._mark.setPen(pen(theme, "pointer"))
         self._mark.setBrush(theme.color("dequantized"))
 
@@ -108,10 +99,21 @@ class TransferChart(Chart):
         left, right = self.view.viewRange()[0]
         x = np.clip(np.linspace(left, right, self.pixels() * POINTS_A_PIXEL), -LARGEST, LARGEST).astype(np.float32)
         y = self.analysis.transfer(x, self._group)
-        self._curve.setData(x, y)
+        self._curve = x, y
         finite = y[np.isfinite(y)]
         if finite.size:  # the curve and the diagonal stay in sight at every zoom
-            self.view.setYRange(min(left, float(finite.min())), max(right, float(finite.max())), padding=0)
+            self.view.move_to(y=(min(left, float(finite.min())), max(right, float(finite.max()))))
+        self.repaint_marks()
+
+    def paint_marks(self, brush: Brush) -> None:
+        if self.analysis is None or self._curve is None:
+            return
+        left, right = self.view.viewRange()[0]
+        brush.line(left, left, right, right, self.pen("original", style=Qt.PenStyle.DashLine))
+        x, y = self._curve
+        brush.curve(brush.x(x), brush.y(y), self.pen("dequantized", width=2))
+        for asked in (self.analysis.qparams.low, self.analysis.qparams.high):
+            brush.upright(float(asked.reshape(-1)[self._group]), self.pen("clipping", style=Qt.PenStyle.DashLine))
 
     def hover(self, point: QPointF) -> None:
         if self.analysis is None:

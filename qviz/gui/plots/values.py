@@ -11,11 +11,9 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from qviz.core.analysis import Analysis
 from qviz.core.envelope import EnvelopeView
 from qviz.gui.plots.axes import IndexAxis
-from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.plots.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, number, pen
+from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
-
-LEGEND_HEIGHT = 24
-"""Pixels above the data that the legend has for itself."""
 
 DOTS_BELOW = 160
 """With fewer elements in sight each one gets a dot."""
@@ -29,18 +27,10 @@ class ValuesChart(Chart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
-        self._original = pg.PlotCurveItem(connect="finite")
-        self._original_steps = step_curve(connect="finite")
-        self._low = step_curve(connect="finite")
-        # Dashes at the ends of the envelope: lines between them would fill narrow spikes, and
-        # quantization would seem to make values larger than they are.
-        self._tips = pg.PlotCurveItem(connect="pairs")
         self._dots = pg.ScatterPlotItem(size=6, pxMode=True)
         self._mark = pg.InfiniteLine(angle=90)
         self._marked = pg.ScatterPlotItem(size=9, pxMode=True)
-        for item in (self._original, self._original_steps, self._low, self._tips, self._dots):
-            self.plot.addItem(item, ignoreBounds=True)
-        for item in (self._mark, self._marked):
+        for item in (self._dots, self._mark, self._marked):
             item.hide()
             self.plot.addItem(item, ignoreBounds=True)
         self.add_pointer(angle=0)
@@ -68,17 +58,20 @@ class ValuesChart(Chart):
         if analysis.tensor is not self._tensor:
             self._tensor = analysis.tensor
             n = analysis.tensor.elements
-            self.view.setLimits(xMin=-0.5 - n * 0.02, xMax=n - 0.5 + n * 0.02, minXRange=min(4, n))
-            self.reset_view()
-        self.draw()
+            with self.moving():
+                self.view.setLimits(xMin=-0.5 - n * 0.02, xMax=n - 0.5 + n * 0.02, minXRange=min(4, n))
+                self._fitted = []
+                self.view.move_to(x=(-0.5, n - 0.5))
+        else:
+            self.draw()
         self.point_to(self._selected)
 
     def reset_view(self) -> None:
         if self.analysis is None:
             return
         self._fitted = []
-        self.view.setXRange(-0.5, self.analysis.tensor.elements - 0.5, padding=0)
-        self.draw()
+        with self.moving():
+            self.view.move_to(x=(-0.5, self.analysis.tensor.elements - 0.5))
 
     def _fit_height(self, original: EnvelopeView, dequantized: EnvelopeView) -> None:
         """The values in sight fill the height, until a person stretches it by hand."""
@@ -91,7 +84,7 @@ class ValuesChart(Chart):
         span = float(high) - float(low)
         margin = span * 0.05 or max(abs(float(high)), 1e-30) * 0.05
         legend = (span + margin) * LEGEND_HEIGHT / max(self.view.height(), 100)
-        self.view.setYRange(float(low) - margin, float(high) + margin + legend, padding=0)
+        self.view.move_to(y=(float(low) - margin, float(high) + margin + legend))
         self._fitted = self.view.viewRange()[1]
 
     @Slot()
@@ -140,10 +133,6 @@ class ValuesChart(Chart):
         return {"": Table(columns)}
 
     def restyle(self, theme: Theme) -> None:
-        self._original.setPen(pen(theme, "original"))
-        self._original_steps.setPen(pen(theme, "original", alpha=200))
-        for item in (self._low, self._tips):
-            item.setPen(pen(theme, "dequantized"))
         self._dots.setPen(None)
         self._dots.setBrush(theme.color("original"))
         self._mark.setPen(pen(theme, "pointer", style=Qt.PenStyle.DashLine))
@@ -158,28 +147,35 @@ class ValuesChart(Chart):
         original, dequantized = self._shown
         self._fit_height(original, dequantized)
         samples = original.is_samples
-        self._original.setVisible(not samples)
-        self._original_steps.setVisible(samples)
-        self._low.setVisible(samples)
-        self._tips.setVisible(not samples)
         few = samples and original.low.size <= DOTS_BELOW
         self._dots.setVisible(few)
-        edges = original.start - 0.5
+        if few:
+            numbers = ~np.isnan(original.low)
+            self._dots.setData(original.start[:-1][numbers], original.low[numbers])
         if samples:
-            self._original_steps.setData(edges, original.low)
-            self._low.setData(edges, dequantized.low)
-            if few:
-                numbers = ~np.isnan(original.low)
-                self._dots.setData(original.start[:-1][numbers], original.low[numbers])
             self.set_note("")
         else:
-            middle = np.repeat((original.start[:-1] + original.start[1:] - 1) / 2, 2)
-            self._original.setData(middle, np.column_stack((original.low, original.high)).reshape(-1))
-            sides = np.repeat(edges, 2)[1:-1]
-            ends = [np.repeat(envelope, 2) for envelope in (dequantized.low, dequantized.high)]
-            self._tips.setData(np.concatenate((sides, sides)), np.concatenate(ends))
             width = int(original.start[1] - original.start[0])
             self.set_note(self.tr("min and max of every {count}").format(count=f"{width:,}"))
+        self.repaint_marks()
+
+    def paint_marks(self, brush: Brush) -> None:
+        if self._shown is None or not self._shown[0].low.size:
+            return
+        original, dequantized = self._shown
+        edges = brush.x(original.start - 0.5)
+        if original.is_samples:
+            brush.stairs(edges, brush.y(original.low), self.pen("original", alpha=200))
+            brush.stairs(edges, brush.y(dequantized.low), self.pen("dequantized"))
+            return
+        color = self.color("original")
+        stretch = int(original.start[0]), int(original.start[-1]), original.low.size
+        what = (self._tensor, stretch, self.view.viewRange(), color.rgba())
+        brush.keep("band", what, lambda b: b.band(edges, b.y(original.low), b.y(original.high), color))
+        # Dashes at the ends of the envelope: lines between them would fill narrow spikes, and
+        # quantization would seem to make values larger than they are.
+        sides = np.concatenate((edges[:-1], edges[:-1])), np.concatenate((edges[1:], edges[1:]))
+        brush.dashes(*sides, brush.y(np.concatenate((dequantized.low, dequantized.high))), self.pen("dequantized"))
 
     def hover(self, point: QPointF) -> None:
         if self.analysis is None or self._shown is None:
