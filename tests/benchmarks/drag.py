@@ -69,6 +69,7 @@ def measure(largest: int = LARGE, seconds: float = SECONDS) -> Iterator[str]:
         for line in _open_and_drag(qviz, large, seconds):
             yield f"{elements:,} elements, {line}"
         qviz.window.close()
+        qviz.settings.save()  # now, or it would be done when the folder is gone
     application.quit()
 
 
