@@ -9,36 +9,11 @@ import numpy as np
 
 from qviz.core.envelope import FloatArray
 
+READ_AROUND = 1 << 16
+"""A system that has to fetch one page of a file fetches its neighbours too."""
+
 HELD_BYTES = 1 << 27
 """Of a mapped file: read more, and its pages are given back. They stay in the system's cache."""
-
-
-class FlatValues:
-    """A flat array of any real type, read as float32 with NaN for what is not finite.
-
-    Parameters
-    ----------
-    source : array, shape (elements,)
-        Of a real or boolean type; kept as it is, never written to.
-    """
-
-    def __init__(self, source: np.ndarray[Any, Any]) -> None:
-        self._source = source
-
-    @property
-    def size(self) -> int:
-        return int(self._source.size)
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, where: Any) -> FloatArray:
-        with np.errstate(over="ignore"):
-            values = np.asarray(self._source[where]).astype(np.float32)
-        return np.where(np.isinf(values), np.float32(np.nan), values)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.asarray(self[:], dtype)
 
 
 class Mapping:
@@ -67,3 +42,40 @@ class Mapping:
         if self._map is not None and self._read >= HELD_BYTES:
             self._read = 0
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class FlatValues:
+    """A flat array of any real type, read as float32 with NaN for what is not finite.
+
+    Parameters
+    ----------
+    source : array, shape (elements,)
+        Of a real or boolean type; kept as it is, never written to.
+    mapping : Mapping, optional
+        Is told what is read.
+    clean : bool
+        ``source`` is known to be float32 without infinities: it needs no copy.
+    """
+
+    def __init__(self, source: np.ndarray[Any, Any], mapping: Mapping | None = None, *, clean: bool = False) -> None:
+        self._source, self._mapping, self._clean = source, mapping, clean
+
+    @property
+    def size(self) -> int:
+        return int(self._source.size)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, where: Any) -> FloatArray:
+        piece = np.asarray(self._source[where])
+        if self._mapping is not None:
+            self._mapping.read(max(piece.nbytes, READ_AROUND))
+        if self._clean:
+            return piece
+        with np.errstate(over="ignore"):
+            values = piece.astype(np.float32)
+        return np.where(np.isinf(values), np.float32(np.nan), values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self[:], dtype)

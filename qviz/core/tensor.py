@@ -139,7 +139,9 @@ class Tensor:
         source = self._source
         kept = source.dtype == np.float32 and source.dtype.isnative
         lazy = self._mapping.exists and source.nbytes > COPIED_BYTES
-        values: FloatArray | FlatValues = source if kept else FlatValues(source)
+        values: FloatArray | FlatValues = source
+        if lazy or not kept:
+            values = FlatValues(source, self._mapping, clean=kept)
         copied = None if kept or lazy else np.empty(source.size, np.float32)
         self.nan = self.inf = self.overflowed = 0
         self.minimum, self.maximum = math.inf, -math.inf
@@ -158,7 +160,7 @@ class Tensor:
                 self.inf += int(np.count_nonzero(infinite)) - beyond
                 if infinite.any():
                     if kept:  # the caller's own memory is not ours to write to
-                        kept, values = False, FlatValues(source)
+                        kept, values = False, FlatValues(source, self._mapping)
                         copied = None if lazy else np.array(source)
                     piece = np.where(infinite, np.float32(np.nan), piece)
                 finite = piece[~np.isnan(piece)]
@@ -182,7 +184,7 @@ class Tensor:
     def _judge(self, cancelled: IsCancelled) -> None:
         """Figures from a sample, until somebody counts."""
         source = self._source
-        self.values = FlatValues(source)
+        self.values = FlatValues(source, self._mapping)
         self.envelope = SampledEnvelope(source.size)
         piece = self._read_sample()
         sample = piece[np.isfinite(piece)]
@@ -232,16 +234,12 @@ class Tensor:
         outer, groups, inner = (range(*part.indices(n)) for part, n in zip(block, layout.shape, strict=True))
         start = (outer.start * layout.groups + groups.start) * layout.inner + inner.start
         shape = (len(outer), len(groups), len(inner))
-        piece = self.values[start : start + math.prod(shape)]
-        self._mapping.read(piece.nbytes)
-        return piece.reshape(shape)
+        return self.values[start : start + math.prod(shape)].reshape(shape)
 
     def pieces(self, size: int) -> Iterator[FloatArray]:
         """The flat values, ``size`` at a time."""
         for start in range(0, self.elements, size):
-            piece = self.values[start : start + size]
-            yield piece
-            self._mapping.read(piece.nbytes)
+            yield self.values[start : start + size]
 
     def histogram_edges(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Equal bins from the smallest finite value to the largest."""
