@@ -18,7 +18,7 @@ import pytest
 
 import qviz
 from qviz import cli
-from qviz.core import IntFormat, Manual, PerAxis, Percentile, Scheme, analyze
+from qviz.core import MSE, Entropy, IntFormat, Manual, PerAxis, Percentile, Scheme, analyze, choose_qparams, quantize
 from qviz.core.generators import ARTICLE_VALUES
 from qviz.files.results import save_scheme
 from qviz.gui.plots import CHARTS
@@ -164,11 +164,42 @@ def test_json_says_what_analyze_says(run: Run, file: Path) -> None:
         ("--range percentile", Scheme(range_rule=Percentile(99.9))),
         ("--range percentile --percentile 90", Scheme(range_rule=Percentile(90.0))),
         ("--range manual --low -0.5 --high 1.5", Scheme(range_rule=Manual(-0.5, 1.5))),
+        ("--range mse --bits 4", Scheme(IntFormat(4), range_rule=MSE())),
+        ("--range mse --bits 3 --asymmetric", Scheme(IntFormat(3), symmetric=False, range_rule=MSE())),
+        ("--range mse --per axis", Scheme(granularity=PerAxis(0), range_rule=MSE())),
+        ("--range entropy", Scheme(range_rule=Entropy())),
+        ("--range entropy --asymmetric --per axis", Scheme(IntFormat(8), False, PerAxis(0), Entropy())),
     ],
 )
 def test_options_make_a_scheme(run: Run, file: Path, options: str, scheme: Scheme) -> None:
     expected = json.loads(json.dumps(analyze(X, scheme).to_dict()))
     assert run("analyze", file, *options.split(), "--json").json == expected
+
+
+SEARCHES = {"mse": MSE(), "entropy": Entropy()}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_codes_of_a_searched_range_are_those_of_the_library(
+    run: Run, file: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "q.npz"
+    assert run("quantize", file, "-o", out, "--range", name, "--bits", 4).code == 0
+    result = run("analyze", file, "--range", name, "--bits", 4, "--json").json
+    scheme = Scheme(IntFormat(4), range_rule=SEARCHES[name])
+    qparams = choose_qparams(X, scheme)
+    with np.load(out) as q:
+        np.testing.assert_array_equal(q["codes"], quantize(X, qparams))
+        assert q["scale"] == qparams.scale == np.float32(result["scale"])
+        assert np.mean((q["dequantized"].astype(np.float64) - X) ** 2) == pytest.approx(result["mse"], rel=1e-9)
+    assert result["mse"] == analyze(X, scheme).mse
+
+
+def test_no_range_loses_less_than_the_searched_one(run: Run, file: Path) -> None:
+    def mse(rule: str) -> float:
+        return float(run("analyze", file, "--range", rule, "--bits", 3, "--json").json["mse"])
+
+    assert mse("mse") <= min(mse("minmax"), mse("percentile"), mse("entropy"))
 
 
 def test_a_scheme_from_a_file(run: Run, file: Path, tmp_path: Path) -> None:
@@ -528,9 +559,10 @@ def test_every_chart_is_rendered_without_a_display(file: Path, tmp_path: Path) -
     made = sorted(folder.iterdir())
     assert sorted(Path(line) for line in said.out.splitlines()) == made
     for chart in CHARTS:
+        is_there = chart.name != "loss"  # channels have no one curve
         for ending in ("png", "svg", "pdf"):
-            assert folder / f"{chart.name}.{ending}" in made
-        assert [path for path in made if path.suffix == ".csv" and path.stem.startswith(chart.name)]
+            assert (folder / f"{chart.name}.{ending}" in made) is is_there
+        assert bool([path for path in made if path.suffix == ".csv" and path.stem.startswith(chart.name)]) is is_there
     for path in made:
         content = path.read_bytes()
         match path.suffix:
@@ -547,6 +579,18 @@ def test_every_chart_is_rendered_without_a_display(file: Path, tmp_path: Path) -
                 assert {row.count(",") for row in rows} == {head.count(",")}
             case other:
                 raise AssertionError(other)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_loss_of_a_searched_range_is_rendered(file: Path, tmp_path: Path, name: str) -> None:
+    said = without_display("main.py", "render", file, "-o", tmp_path, "--range", name, "--format", "csv")
+    assert (said.code, said.err) == (0, "")
+    head, *rows = (tmp_path / "loss.csv").read_text().splitlines()
+    assert head == f"threshold,{name}"
+    losses = [float(row.split(",")[1]) for row in rows]
+    assert min(losses) > 0
+    if name == "mse":
+        assert min(losses) == pytest.approx(analyze(X, Scheme(range_rule=MSE())).mse, rel=1e-6)
 
 
 def test_commands_that_draw_nothing_never_load_qt(file: Path, tmp_path: Path) -> None:

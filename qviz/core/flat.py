@@ -22,14 +22,18 @@ class Mapping:
     Parameters
     ----------
     array : array
-        A view of a mapping, or anything else, for which nothing is ever done.
+        A view of a mapping, or anything else, for which nothing is ever done. A mapping whose
+        changes stay in memory (mode ``"c"``) counts as memory: to let go of them would undo them.
     """
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
         base: Any = array
+        private = False
         while isinstance(base, np.ndarray) and base.base is not None:
+            private = private or getattr(base, "mode", None) == "c"
             base = base.base
-        self._map = base if isinstance(base, mmap.mmap) and hasattr(base, "madvise") else None
+        file = isinstance(base, mmap.mmap) and hasattr(base, "madvise") and not private
+        self._map: Any = base if file else None
         self._read = 0
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,6 +22,11 @@ COARSE_JOINT = 2.0 ** (-np.arange(40) / 4)
 ONE_SIDED = 2.0 ** (-np.arange(24) / 3)
 FINE, FEW_LEVELS = 192, 1024
 """Steps of a fine grid; an eighth of them where many levels make each take long, and dips narrow."""
+
+VERY_FEW_LEVELS = 16
+"""Up to so many, a whole zero point makes the loss jump: both ends are moved apart from each other too."""
+
+APART = 2.0 ** (np.arange(-8, 9) / 4)
 
 NEARLY = 1.25
 """What loses no more than so many times the least is looked at again."""
@@ -130,6 +136,11 @@ class MSE:
                 search.attempt(search.low, middle + (search.reach[1] - middle) * np.float32(part), hopeful=False)
             for part in ONE_SIDED:
                 search.attempt(middle + (search.reach[0] - middle) * np.float32(part), search.high, hopeful=False)
+            if subject.levels <= VERY_FEW_LEVELS:
+                best = search.low, search.high
+                for factor, other in itertools.product(APART.astype(np.float32), repeat=2):
+                    low, high = _scaled(best, middle, factor, (1, 0))[0], _scaled(best, middle, other, (0, 1))[1]
+                    search.attempt(low, high, hopeful=False)
             for sides in ((1, 1), (0, 1), (1, 0), (0, 1), (1, 0)):
                 low, high = search.low, search.high
                 for factor in np.linspace(0.85, 1.15, fine // 2):
@@ -274,7 +285,7 @@ def _scaled(ends: Range, middle: FloatArray, factor: np.float32, sides: tuple[in
 
 
 def _percentile_ranges(subject: Subject) -> list[Range]:
-    return [Percentile(p).estimate(subject) for p in KEPT_PERCENTS] if subject.prepared is not None else []
+    return [Percentile(p).estimate(subject) for p in KEPT_PERCENTS]
 
 
 def _medians(subject: Subject) -> FloatArray:

@@ -13,6 +13,9 @@ from qviz.core.sorted_tensor import SortedTensor
 from qviz.core.staircase import first_reaching
 from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
 
+FAR_BEYOND = 1e6
+"""Where Σx̂² is so much larger than Σx², x is lost beside x̂."""
+
 
 def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Floats, float] | None = None) -> Sums:
     """What all the errors add up to under one scale, as the direct pass answers it.
@@ -50,10 +53,15 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     largest = _settle_ends(prepared.values, cuts.position, parts, first, second)
     second = np.maximum(second[::2] + second[1::2], 0.0)
     infinite = math.inf if overflows else 0.0
+    clips_to_infinity = bool(np.any(counts[[0, -1]][~inside[[0, -1]]]))
     occupancy = counts[1:-1].copy()
     occupancy[0] += counts[0]
     occupancy[-1] += counts[-1]
     totals = counts * wide
+    squared_dequantized = float(np.dot(totals, wide))
+    product = float(np.dot(wide, first[::2] + first[1::2] + totals))
+    if squared_dequantized > FAR_BEYOND * prepared.squared_sum:
+        product = float(np.dot(wide, prepared.add_up(cuts.every_second(), np.zeros(wide.size))[0]))
     return Sums(
         finite=np.array([prepared.values.size]),
         squared_error=np.array([float(second.sum()) + infinite]),
@@ -61,9 +69,9 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
         max_abs_error=np.array([largest + infinite]),
         saturated=np.array([counts[0] + counts[-1]]),
         absolute_error=float(np.abs(first).sum()) + infinite,
-        clipping_squared_error=float(second[0] + second[-1]) + infinite * bool(counts[0] + counts[-1]),
-        product=math.nan if overflows else float(np.dot(wide, first[::2] + first[1::2] + totals)),
-        squared_dequantized=float(np.dot(totals, wide)) + infinite,
+        clipping_squared_error=math.inf if clips_to_infinity else float(second[0] + second[-1]),
+        product=math.nan if overflows else product,
+        squared_dequantized=squared_dequantized + infinite,
         occupancy=occupancy,
         error_histogram=None if error_edges is None else _histogram(prepared, level, bounds, counts, *error_edges),
         dequantized=None,
@@ -98,9 +106,9 @@ def code_steps(qparams: QParams) -> FloatArray:
 
 
 def _settle_ends(values: FloatArray, position: Counts, level: Floats, first: Floats, second: Floats) -> float:
-    """The largest error, which is at the ends of a cell; and exact sums where both ends are one value.
+    """The largest error, which is at the ends of a cell; and exact sums where the ends are all there is.
 
-    Equal values have so small errors at times that sums around another centre lose them.
+    Equal values, or two alone, have so small errors at times that sums around another centre lose them.
     """
     counts = np.diff(position)
     used = np.flatnonzero(counts)
@@ -109,6 +117,10 @@ def _settle_ends(values: FloatArray, position: Counts, level: Floats, first: Flo
     cells, error = used[same], lowest[same]
     first[cells] = counts[cells] * error
     second[cells] = first[cells] * error
+    pair = counts[used] == 2
+    cells, low, high = used[pair], lowest[pair], highest[pair]
+    first[cells] = low + high
+    second[cells] = low * low + high * high
     return float(max(np.abs(lowest).max(), np.abs(highest).max()))
 
 

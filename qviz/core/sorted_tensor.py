@@ -47,13 +47,18 @@ class Cuts:
     superblock : int array, shape (cuts,)
         The one that ``first`` and ``second`` start in.
     first, second : float64 arrays, shape (cuts,)
-        Σ(x − c) and Σ(x − c)² from the start of the superblock to the cut, with its centre c.
+        Σ(x − c) and Σ(x − c)² from the middle of the superblock to the cut, with its centre c;
+        negative to the left of it.
     """
 
     position: Counts
     superblock: Counts
     first: Floats
     second: Floats
+
+    def every_second(self) -> Cuts:
+        """The first, the third and so on."""
+        return Cuts(self.position[::2], self.superblock[::2], self.first[::2], self.second[::2])
 
 
 class SortedTensor:
@@ -102,27 +107,31 @@ class SortedTensor:
         self._centre = np.empty(count)
         self._first = np.zeros(count * self._blocks_each)
         self._second = np.zeros(count * self._blocks_each)
-        self._first_total, self._second_total = np.empty(count), np.empty(count)
+        # Sums run from the middle of a superblock to either side, so that an element far out is in
+        # no sum but those that reach it: the others would lose their digits beside its square.
+        self._first_ends, self._second_ends = np.empty((2, count)), np.empty((2, count))
+        self._middle = np.full(count, self._blocks_each // 2)
+        self._middle[-1] = (blocks - (count - 1) * self._blocks_each) // 2
         self._size = np.full(count, float(size))
         self._size[-1] = n - (count - 1) * size
         self._start = np.arange(count + 1, dtype=np.int64) * size
         self._start[-1] = n
         self._add_up(size, cancelled, lambda f: progress(0.8 + 0.2 * f))
-        self.sum = math.fsum(self._size * self._centre) + math.fsum(self._first_total)
-        self.squared_sum = math.fsum(
-            self._size * self._centre**2 + 2 * self._centre * self._first_total + self._second_total
-        )
+        first, second = (ends[1] - ends[0] for ends in (self._first_ends, self._second_ends))
+        self.sum = math.fsum(self._size * self._centre) + math.fsum(first)
+        self.squared_sum = math.fsum(self._size * self._centre**2 + 2 * self._centre * first + second)
         self._histogram: Histogram | None = None
         self.answers: dict[Any, Any] = {}
 
     @property
     def nbytes(self) -> int:
         """Bytes that the sorted copy, its index and its sums take; the tensor itself not counted."""
-        arrays = (self._padded, self._index, self._first, self._second, self._centre, self._size, self._start)
-        return sum(a.nbytes for a in (*arrays, self._first_total, self._second_total))
+        sums = (self._first, self._second, self._first_ends, self._second_ends)
+        places = (self._index, self._centre, self._size, self._start, self._middle)
+        return sum(a.nbytes for a in (self._padded, *sums, *places))
 
     def _add_up(self, size: int, cancelled: IsCancelled, progress: Progress) -> None:
-        """Prefix sums of x − c and its square in each superblock, one entry a block, itself not counted."""
+        """Sums of x − c and its square from the middle of each superblock to the blocks' ends that lie nearer to it."""
         count, each = self._centre.size, self._blocks_each
         together = max(1, LARGEST_SUPERBLOCK // size)
         ones = np.ones(WIDTH)
@@ -142,15 +151,14 @@ class SortedTensor:
                 grid = whole.reshape(last - at, size)
                 np.subtract(grid, self._centre[at:last, None], out=grid)
                 rows = whole.reshape(-1, WIDTH)
-                for prefix, total in (
-                    (self._first, self._first_total),
-                    (self._second, self._second_total),
-                ):
-                    if prefix is self._second:
+                for sums, ends in ((self._first, self._first_ends), (self._second, self._second_ends)):
+                    if sums is self._second:
                         np.multiply(whole, whole, out=whole)
-                    sums = np.cumsum((rows @ ones).reshape(last - at, each), axis=1)
-                    prefix.reshape(count, each)[at:last, 1:] = sums[:, :-1]
-                    total[at:last] = sums[:, -1]
+                    blocks = (rows @ ones).reshape(last - at, each)
+                    near = sums.reshape(count, each)[at:last]
+                    ends[:, at:last] = _outwards(blocks, each // 2, near)
+                    if last == count:
+                        ends[:, -1:] = _outwards(blocks[-1:], int(self._middle[-1]), near[-1:])
                 if numbers.start == 0:
                     progress((at // together + 1) / len(numbers))
 
@@ -194,9 +202,10 @@ class SortedTensor:
         """
         m = keys.size
         cuts = Cuts(np.empty(m + 2, np.int64), np.empty(m + 2, np.int64), np.empty(m + 2), np.empty(m + 2))
-        cuts.position[0], cuts.superblock[0], cuts.first[0], cuts.second[0] = 0, 0, 0.0, 0.0
-        cuts.position[-1], cuts.superblock[-1] = self.values.size, self._centre.size - 1
-        cuts.first[-1], cuts.second[-1] = self._first_total[-1], self._second_total[-1]
+        cuts.position[0], cuts.position[-1] = 0, self.values.size
+        cuts.superblock[0], cuts.superblock[-1] = 0, self._centre.size - 1
+        cuts.first[0], cuts.first[-1] = self._first_ends[0, 0], self._first_ends[1, -1]
+        cuts.second[0], cuts.second[-1] = self._second_ends[0, 0], self._second_ends[1, -1]
         for start in range(0, m, ROWS):
             some = keys[start : start + ROWS]
             here = slice(start + 1, start + 1 + some.size)
@@ -204,12 +213,16 @@ class SortedTensor:
             superblock = block // self._blocks_each
             rows = self._rows[block]
             inside = rows < some[:, None]
+            # From the end of the block that is nearer to the middle to the cut.
+            left = block - superblock * self._blocks_each < self._middle[superblock]
+            between = inside != left[:, None]
             centre = self._centre[superblock][:, None]
-            rest = np.where(inside, rows, centre) - centre
+            rest = np.where(between, rows, centre) - centre
+            sign = np.where(left, -1.0, 1.0)
             cuts.position[here] = block * WIDTH + np.count_nonzero(inside, axis=1)
             cuts.superblock[here] = superblock
-            cuts.first[here] = self._first[block] + rest.sum(axis=1)
-            cuts.second[here] = self._second[block] + np.einsum("ij,ij->i", rest, rest)
+            cuts.first[here] = self._first[block] + sign * rest.sum(axis=1)
+            cuts.second[here] = self._second[block] + sign * np.einsum("ij,ij->i", rest, rest)
         return cuts
 
     def _block_of(self, keys: FloatArray) -> Counts:
@@ -233,10 +246,10 @@ class SortedTensor:
         position, superblock = cuts.position, cuts.superblock
         left, right = superblock[:-1], superblock[1:]
         same = left == right
-        # Within one superblock: the difference of two prefixes. Across several: what is left of
-        # the first, the beginning of the last, and every one between.
-        one = np.where(same, cuts.first[1:], self._first_total[left]) - cuts.first[:-1]
-        two = np.where(same, cuts.second[1:], self._second_total[left]) - cuts.second[:-1]
+        # Within one superblock: the difference of two sums. Across several: what is left of the
+        # first, the beginning of the last, and every one between.
+        one = np.where(same, cuts.first[1:], self._first_ends[1, left]) - cuts.first[:-1]
+        two = np.where(same, cuts.second[1:], self._second_ends[1, left]) - cuts.second[:-1]
         many = np.where(same, position[1:], self._start[left + 1]) - position[:-1]
         first, second = _moved(one, two, many, self._centre[left] - reference)
         across = np.flatnonzero(~same)
@@ -244,7 +257,8 @@ class SortedTensor:
             last = right[across]
             many = position[across + 1] - self._start[last]
             w = self._centre[last] - reference[across]
-            one, two = _moved(cuts.first[across + 1], cuts.second[across + 1], many, w)
+            one, two = cuts.first[across + 1] - self._first_ends[0, last], cuts.second[across + 1]
+            one, two = _moved(one, two - self._second_ends[0, last], many, w)
             first[across] += one
             second[across] += two
             # Superblocks that lie within one cell altogether.
@@ -254,7 +268,8 @@ class SortedTensor:
                 offset = np.arange(cell.size) - np.repeat(np.cumsum(inner) - inner, inner)
                 which = np.repeat(left[across] + 1, inner) + offset
                 w = self._centre[which] - reference[cell]
-                one, two = _moved(self._first_total[which], self._second_total[which], self._size[which], w)
+                one, two = (ends[1, which] - ends[0, which] for ends in (self._first_ends, self._second_ends))
+                one, two = _moved(one, two, self._size[which], w)
                 first += np.bincount(cell, one, first.size)
                 second += np.bincount(cell, two, second.size)
         return first, second
@@ -349,6 +364,24 @@ def above(values: Floats) -> FloatArray:
     with np.errstate(over="ignore"):
         near = np.asarray(values, np.float64).astype(np.float32)
         return np.where(near <= values, np.nextafter(near, _ABOVE_ALL), near)
+
+
+def _outwards(blocks: Floats, middle: int, near: Floats) -> tuple[Floats, Floats]:
+    """Sums from before block ``middle`` to where each block begins, or ends if it lies before; and to both ends.
+
+    Parameters
+    ----------
+    blocks : float64 array, shape (superblocks, blocks)
+        What each block adds up to.
+    middle : int
+    near : float64 array, shape (superblocks, blocks)
+        Filled.
+    """
+    left = -np.cumsum(blocks[:, :middle][:, ::-1], axis=1)[:, ::-1]
+    right = np.cumsum(blocks[:, middle:], axis=1)
+    near[:, : max(middle - 1, 0)], near[:, max(middle - 1, 0) : middle + 1] = left[:, 1:], 0
+    near[:, middle + 1 :] = right[:, :-1]
+    return left[:, 0] if middle else np.zeros(blocks.shape[0]), right[:, -1]
 
 
 def _moved(first: Any, second: Any, count: Any, w: Any) -> tuple[Floats, Floats]:

@@ -227,7 +227,8 @@ class Tensor:
 
     @property
     def all_finite(self) -> bool:
-        return self.finite == self.elements
+        """Whether every element is known to be finite."""
+        return self.counted and self.finite == self.elements
 
     def block(self, layout: Layout, block: tuple[slice, slice, slice]) -> FloatArray:
         """One of ``layout.blocks(…)`` as a float32 array of three axes; NaN where not finite. Not to be written to."""

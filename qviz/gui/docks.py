@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import QEvent, QObject, Qt, Slot
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QScrollArea, QToolButton, QWidget
 
 from qviz.gui.theme import Theme, icon
@@ -20,7 +21,7 @@ class DockTitle(QWidget):
     def __init__(self, dock: QDockWidget) -> None:
         super().__init__(dock)
         self.setObjectName("dockTitle")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # or the window is painted beneath it
         self.name = named_label(dock.windowTitle(), "dockName")
         self.note = Line("caption")
         self.readout = Line("readout", Qt.AlignmentFlag.AlignRight)
@@ -78,6 +79,11 @@ class DockTitle(QWidget):
         self.note.setVisible(not text)
         self.readout.setVisible(bool(text))
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), self.palette().window())
+        painter.fillRect(0, self.height() - 1, self.width(), 1, self.palette().mid())
+
     def apply_theme(self, theme: Theme) -> None:
         self._theme = theme
         for button, name in self._icons:
@@ -91,6 +97,10 @@ class Dock(QDockWidget):
         super().__init__(title)
         self.setObjectName(key)
         self.content = content
+        if content.objectName() == "panel":
+            # Each figure that changes would have everything painted beneath it, down to the window.
+            content.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+            content.installEventFilter(self)
         if scrolls:
             area = QScrollArea()
             area.setObjectName("panelScroll")
@@ -110,6 +120,11 @@ class Dock(QDockWidget):
             | QDockWidget.DockWidgetFeature.DockWidgetMovable
             | QDockWidget.DockWidgetFeature.DockWidgetFloatable
         )
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QPaintEvent) and watched is self.content:
+            QPainter(self.content).fillRect(event.rect(), self.content.palette().window())
+        return super().eventFilter(watched, event)
 
     def apply_theme(self, theme: Theme) -> None:
         """The title's icons and, where it has colours of its own, the content."""

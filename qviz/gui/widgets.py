@@ -130,6 +130,7 @@ class Line(QLabel):
         super().__init__()
         self.setObjectName(name)
         self.setAlignment(alignment | Qt.AlignmentFlag.AlignVCenter)
+        self._right = alignment == Qt.AlignmentFlag.AlignRight
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._line = ""
 
@@ -156,8 +157,13 @@ class Line(QLabel):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
-        shown = self.fontMetrics().elidedText(self._line, Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), self.alignment(), shown)
+        metrics, text = self.fontMetrics(), self._line
+        wide = metrics.horizontalAdvance(text)
+        if wide > self.width():
+            text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self.width())
+            wide = metrics.horizontalAdvance(text)
+        x = self.width() - wide if self._right else 0
+        painter.drawText(x, (self.height() - metrics.height()) // 2 + metrics.ascent(), text)
 
 
 def form(*rows: tuple[str, QWidget]) -> QFormLayout:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qviz.core import envelope as module
-from qviz.core.envelope import BASE, FACTOR, RAW, Envelope
+from qviz.core.envelope import BASE, FACTOR, LOOKED_AT, RAW, Envelope, SampledEnvelope
 
 F = np.float32
 
@@ -144,3 +144,57 @@ def test_infinities_are_values_too():
     values[700] = -np.inf
     view = built(values).view(values, 0, 1000, 1)
     assert (view.low[0], view.high[0]) == (-np.inf, np.inf)
+
+
+# --- before it is built ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "buckets"), [(0, 50_000, 20), (777, 20_777, 7), (49_000, 60_000, 3), (-5, 9, 4), (30, 30, 5)]
+)
+def test_a_sampled_view_lies_within_the_true_one(start, stop, buckets):
+    values = random_values(50_000, 4, 0.01)
+    view = SampledEnvelope(values.size).view(values, start, stop, buckets)
+    exact = built(values).view(values, start, stop, buckets)
+    if exact.low.size == 0:
+        assert view.low.size == 0
+        return
+    clamped, end = max(start, 0), min(stop, values.size)
+    assert view.start[0] <= clamped < view.start[1]
+    assert view.start[-2] < end <= view.start[-1] <= values.size
+    low, high = brute_force(values, view.start)
+    assert np.all(low <= view.low)
+    assert np.all(view.low <= view.high)
+    assert np.all(view.high <= high)
+    if np.diff(view.start).max() <= LOOKED_AT:
+        np.testing.assert_array_equal(view.low, low)
+        np.testing.assert_array_equal(view.high, high)
+
+
+def test_a_sampled_view_looks_at_a_few_of_each_bucket():
+    looked_at = 0
+
+    class Values:
+        def __getitem__(self, where):
+            nonlocal looked_at
+            piece = values[where]
+            looked_at += piece.size
+            return piece
+
+    values = random_values(2 * RAW, 5)
+    view = SampledEnvelope(values.size).view(Values(), 0, values.size, 100)
+    assert view.low.size in {100, 101}
+    assert looked_at <= 101 * LOOKED_AT
+    assert SampledEnvelope(values.size).nbytes == 0
+    assert not view.is_samples
+
+
+def test_a_sampled_view_of_short_stretches_is_exact():
+    values = random_values(3 * RAW, 6, 0.02)
+    for start, stop, buckets in ((0, 500, 500), (RAW, RAW + 100, 30), (9000, 9000 + 50 * LOOKED_AT, 50)):
+        assert_right(values, start, stop, buckets, SampledEnvelope(values.size).view(values, start, stop, buckets))
+
+
+def test_an_envelope_knows_what_it_takes():
+    values = random_values(BASE * FACTOR * FACTOR)
+    assert built(values).nbytes == 2 * 4 * (FACTOR * FACTOR + FACTOR)

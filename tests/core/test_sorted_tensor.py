@@ -250,14 +250,13 @@ def test_the_histogram_is_the_tensors_own(size, kind, nan):
 @example(-LARGEST)
 @example(np.nextafter(LARGEST, np.inf))
 def test_the_first_float32_at_least_or_above_a_number(value):
-    near, beyond = at_least(np.array([value])), above(np.array([value]))
-    assert near.dtype == beyond.dtype == F
-    assert near[0] >= value
-    assert beyond[0] > value or beyond[0] == np.inf
-    for found, stays_below in ((near[0], np.less), (beyond[0], np.less_equal)):
+    for found, stays_below in ((at_least, np.less), (above, np.less_equal)):
+        near = found(np.array([value]))
+        assert near.dtype == F
         with np.errstate(over="ignore"):
-            before = float(np.nextafter(found, F(-np.inf)))
-        assert stays_below(before, value) or found == -np.inf
+            before = np.nextafter(near, F(-np.inf))
+        assert not stays_below(float(near[0]), value) or near[0] == np.inf
+        assert stays_below(float(before[0]), value) or near[0] == -np.inf
 
 
 # --- single elements -------------------------------------------------------------------------------
@@ -287,9 +286,9 @@ def test_the_ends_of_float32(x):
 def test_it_takes_a_fifth_more_than_the_values():
     x = numbers(1_000_000)
     p = prepare(x)
-    assert x.nbytes < p.nbytes < 1.18 * x.nbytes
+    assert x.nbytes < p.nbytes < 1.2 * x.nbytes
     together = p.nbytes + p.tensor.envelope.nbytes
-    assert together == pytest.approx(prepared_nbytes(x.size), rel=0.02)
+    assert together == pytest.approx(prepared_nbytes(x.size), rel=0.03)
     assert together < 1.25 * x.nbytes
     # Nothing else that grows with the tensor is kept.
     held = {id(a): a.nbytes for a in vars(p).values() if isinstance(a, np.ndarray) and a.base is None}
@@ -350,19 +349,20 @@ def test_progress_rises_to_1(size, nan):
 @pytest.mark.usefixtures("arrangement")
 def test_it_stops_whenever_it_is_asked_to():
     x = numbers(70_000)
-    asked, stop_after, lock = [], None, threading.Lock()
+    asked, lock = [], threading.Lock()
 
-    def cancelled():
-        with lock:
-            asked.append(None)
-            return stop_after is not None and len(asked) > stop_after
+    def after(times):
+        def cancelled():
+            with lock:
+                asked.append(None)
+                return len(asked) > times
 
-    prepare(x, cancelled)
+        return cancelled
+
+    prepare(x, after(1000))
     times = len(asked)
-    assert times >= 4  # reading, gathering, sorting, adding up
+    assert 4 <= times < 1000  # reading, gathering, sorting, adding up
     for stop_after in range(times):
         asked.clear()
         with pytest.raises(Cancelled):
-            prepare(x, cancelled)
-    stop_after = None
-    assert prepare(x, cancelled).values.size == 70_000
+            prepare(x, after(stop_after))

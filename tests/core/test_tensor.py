@@ -291,6 +291,113 @@ def test_the_group_of_each_element(axis):
     assert t.group_of(PerTensor().layout(shape), 59) == 0
 
 
+# --- figures before counting -----------------------------------------------------------------------
+
+MANY = module.SAMPLED_BLOCKS * module.SAMPLED_BLOCK + 50_000
+
+
+def test_a_large_tensor_may_wait_to_be_counted():
+    x = rng.standard_normal((2, MANY // 2)).astype(F)
+    t = Tensor(x, "big", counted=False)
+    assert not t.counted
+    assert (t.name, t.shape, t.dtype) == ("big", x.shape, "float32")
+    assert facts(t) == (MANY, MANY, 0, 0, 0)
+    assert t.sample().size == module.SAMPLED_BLOCKS * module.SAMPLED_BLOCK
+    assert (t.minimum, t.maximum) == (t.sample().min(), t.sample().max())
+    assert x.min() <= t.minimum < -3
+    assert 3 < t.maximum <= x.max()
+    np.testing.assert_array_equal(t.values[:], x.ravel())
+    about, exact = t.histogram(), np.histogram(x, 50)
+    assert about.counts.sum() == pytest.approx(MANY, rel=0.01)
+    assert (about.counts * about.edges[1:]).sum() / MANY == pytest.approx(x.mean(), abs=0.02)
+    assert t.histogram() is about
+    assert exact[0].sum() == MANY
+    assert t.nbytes == x.nbytes
+
+
+def test_counting_makes_it_the_tensor_it_would_have_been():
+    x = rng.standard_normal(MANY)
+    x[[5, 70_000, MANY - 1]] = np.nan, np.inf, 1e300
+    x[123] = -1000
+    waiting, at_once = Tensor(x, "x", counted=False), Tensor(x, "x")
+    told = []
+    counted = waiting.count(told.append)
+    assert counted.counted
+    assert not waiting.counted
+    assert counted.same_data(waiting)
+    assert waiting.same_data(counted)
+    assert not counted.same_data(at_once)
+    assert not counted.same_data(None)
+    assert facts(counted) == facts(at_once)
+    assert (counted.minimum, counted.maximum, counted.name) == (at_once.minimum, at_once.maximum, "x")
+    np.testing.assert_array_equal(counted.values, at_once.values, strict=True)
+    np.testing.assert_array_equal(counted.histogram().counts, at_once.histogram().counts)
+    assert counted.count() is counted
+    assert at_once.count() is at_once
+    assert told == sorted(told)
+    assert told[-1] == 1
+    with pytest.raises(Cancelled):
+        waiting.count(cancelled=lambda: True)
+
+
+def test_a_tensor_no_larger_than_a_sample_is_counted_at_once():
+    for size in (1, 1000, module.SAMPLED_BLOCKS * module.SAMPLED_BLOCK):
+        assert Tensor(np.ones(size, F), counted=False).counted
+
+
+def test_a_sample_without_a_finite_value_makes_it_count():
+    x = np.full(MANY, np.nan, F)
+    seen = np.arange(MANY, dtype=F)
+    unseen = int(np.setdiff1d(seen, Tensor(seen).sample())[0])
+    x[unseen] = 7
+    t = Tensor(x, counted=False)
+    assert t.counted
+    assert facts(t) == (MANY, 1, MANY - 1, 0, 0)
+    np.testing.assert_array_equal(t.sample(), [7, 7])  # its ends stand in for a sample
+    with pytest.raises(Problem, match="no finite value"):
+        Tensor(np.full(MANY, np.inf), counted=False)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_sample_is_made_of_finite_neighbours_from_all_over(counted):
+    x = np.arange(MANY, dtype=np.float64)
+    x[::3] = np.nan
+    x[1::3] += 1e300 * (np.arange(x[1::3].size) % 2)
+    t = Tensor(x, counted=counted)
+    sample = t.sample()
+    assert np.isfinite(sample).all()
+    assert np.isin(sample, x).all()
+    assert np.all(np.diff(sample) > 0)
+    assert np.diff(sample).max() < 2 * MANY / module.SAMPLED_BLOCKS
+    assert t.sample() is sample
+    few = Tensor(np.array([1, np.nan, 3], F)).sample()
+    np.testing.assert_array_equal(few, np.array([1, 3], F), strict=True)
+
+
+def test_a_histogram_of_a_sample_where_one_is_enough():
+    x = rng.standard_normal(MANY).astype(F)
+    x[::2] = np.nan
+    t = Tensor(x)
+    about = t.histogram(sampled=True)
+    assert about.counts.sum() == pytest.approx(t.finite, rel=0.01)
+    assert t.histogram(sampled=True) is about
+    exact = t.histogram()
+    assert exact.counts.sum() == t.finite
+    assert t.histogram(sampled=True) is exact  # what is known better is given
+
+
+def test_the_groups_of_a_tensor_that_was_not_counted_know_nan():
+    x = rng.standard_normal((4, MANY // 4)).astype(F)
+    x[1, ::5], x[2, 7] = np.nan, np.inf
+    t = Tensor(x, counted=False)
+    layout = PerAxis(0).layout(x.shape)
+    narrow = np.where(np.isinf(x), np.nan, x)
+    for end, expected in zip(t.extremes(layout), (np.nanmin(narrow, 1), np.nanmax(narrow, 1)), strict=True):
+        np.testing.assert_array_equal(end, expected)
+    for group, values in t.finite_groups(layout):
+        np.testing.assert_array_equal(values, narrow[group][~np.isnan(narrow[group])])
+
+
 # --- how long it takes -----------------------------------------------------------------------------
 
 

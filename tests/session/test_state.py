@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qviz.core import IntFormat, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor
+from qviz.core import IntFormat, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor, prepare
 from qviz.session import state as state_module
 from qviz.session.state import MERGE_SECONDS, Item, Session, State
+from tests.session.ladder import large, lower_the_rungs
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -290,3 +291,32 @@ def test_undo_brings_no_axis_back_that_the_tensor_of_today_lacks(session: Sessio
     session.update(tensor=tensor(6))
     session.undo()
     assert session.scheme == Scheme()
+
+
+# --- the same tensor, better known ------------------------------------------------------------------
+
+
+def test_counting_and_sorting_leave_the_choices(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower_the_rungs(monkeypatch)
+    shown = large()
+    session.update(tensor=shown, granularity=PerAxis(0), channel=2)
+    session.update(selected=9)
+    counted = shown.count()
+    session.update(tensor=counted)
+    assert (session.state.tensor, session.state.channel, session.state.selected) == (counted, 2, 9)
+    ordered = prepare(shown)
+    session.update(tensor=ordered.tensor, prepared=ordered)
+    assert (session.state.prepared, session.state.channel, session.state.selected) == (ordered, 2, 9)
+    session.update(bits=4)
+    session.undo()
+    assert session.state.prepared is ordered
+
+
+def test_another_tensor_is_not_in_the_order_of_the_last(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower_the_rungs(monkeypatch)
+    first, second = prepare(large()), prepare(large(seed=1))
+    session.update(tensor=first.tensor, prepared=first, selected=9)
+    session.update(tensor=large(seed=1))
+    assert (session.state.prepared, session.state.selected) == (None, None)
+    session.update(tensor=second.tensor, prepared=second)
+    assert session.state.prepared is second

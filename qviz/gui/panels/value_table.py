@@ -6,8 +6,18 @@ import re
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QWheelEvent
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QEvent,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QPointF,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -162,6 +172,7 @@ class CellsView(QTableView):
     def __init__(self, model: StepsModel) -> None:
         super().__init__()
         self._model = model
+        self._signs: dict[str, float] = {}
         self.theme: Theme | None = None
         self.setModel(model)
         self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -177,15 +188,32 @@ class CellsView(QTableView):
         width = self.viewport().width()
         for row in chosen:
             painter.fillRect(0, self.rowViewportPosition(row), width, self.rowHeight(row), QColor(ui["accent"]))
-        plain = QColor(ui["text" if self.isEnabled() else "faint"])
-        flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        plain, bright = QColor(ui["text" if self.isEnabled() else "faint"]), QColor(ui["on_accent"])
+        metrics = self.fontMetrics()
+        base = (ROW_HEIGHT - metrics.height()) // 2 + metrics.ascent()
         for column in range(self._model.columnCount()):
             left, wide = header.sectionViewportPosition(column), header.sectionSize(column) - 2 * CELL_MARGIN
             if left + wide < 0 or left > width:
                 continue
             for row, text in enumerate(self._model.cells(column)):
-                painter.setPen(QColor(ui["on_accent"]) if row in chosen else plain)
-                painter.drawText(left + CELL_MARGIN, row * ROW_HEIGHT, wide, ROW_HEIGHT, flags, text)
+                shown, size = text, self._width(text)
+                if size > wide:  # a cut exponent is a wrong number
+                    shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, wide)
+                    size = metrics.horizontalAdvance(shown)
+                painter.setPen(bright if row in chosen else plain)
+                painter.drawText(QPointF(left + CELL_MARGIN + wide - size, row * ROW_HEIGHT + base), shown)
+
+    def _width(self, text: str) -> float:
+        """Figures are as wide as each other, and each sign is measured once."""
+        for sign in text:
+            if sign not in self._signs:
+                self._signs[sign] = QFontMetricsF(self.font()).horizontalAdvance(sign)
+        return sum(map(self._signs.__getitem__, text))
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.FontChange:
+            self._signs = {}
+        super().changeEvent(event)
 
 
 class ValueTable(QWidget):

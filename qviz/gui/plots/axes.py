@@ -37,10 +37,13 @@ class ChartAxis(pg.AxisItem):
     """
 
     gridded = False
+    picture: Any
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
         self.autoSIPrefix = False
+        # Turned letters are drawn one by one: as slow as a whole chart.
+        self.label.setCacheMode(self.CacheMode.DeviceCoordinateCache)
         self.setFlag(self.GraphicsItemFlag.ItemUsesExtendedStyleOption)  # to be told what is exposed
         self._laid_out: tuple[Any, Ticks] | None = None
         self._widths: dict[str, float] = {}
@@ -130,6 +133,8 @@ class ChartAxis(pg.AxisItem):
 
     def paint(self, p: QPainter, option: Any, widget: Any = None) -> None:
         rect, exposed = self.rect(), option.exposedRect
+        if exposed.isEmpty():
+            return
         ticks = self.ticks()
         p.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         p.setPen(self._pen)

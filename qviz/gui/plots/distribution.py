@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Signal, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import LARGEST, CountChart, LinkedCursor, Table, number, pen
+from qviz.gui.plots.base import LABEL_MIDDLE, LARGEST, CountChart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
 
@@ -230,8 +230,10 @@ class DistributionChart(CountChart):
             return
         low, high = (float(brush.x(line.value())) for line in self._clip)
         for start, end in ((0.0, low), (high, brush.width)):
-            brush.tint(max(start, 0.0), min(end, brush.width), self.color("clipping", 38))
-        brush.keep("histogram", (self._key, self.view.viewRange(), self.color("original").rgba()), self._paint_histogram)
+            brush.tint(max(start, 0.0), min(end, brush.width), self.solid("clipping", 0.15))
+        brush.keep(
+            "histogram", (self._key, self.view.viewRange(), self.color("original").rgba()), self._paint_histogram
+        )
         floor = float(brush.y(self.floor))
         if self._levels is not None:
             self._paint_levels(brush, self._levels, floor)
@@ -241,7 +243,7 @@ class DistributionChart(CountChart):
         for line, x, right in zip(self._clip, (low, high), (not narrow, narrow), strict=True):
             text = number(line.value())
             color, back = self.color("clipping"), self.color("background", 220)
-            brush.label(text, x, 0.84, right=right, color=color, back=back)
+            brush.label(text, x, LABEL_MIDDLE, right=right, color=color, back=back)
 
     def _paint_histogram(self, brush: Brush) -> None:
         if self._bins is not None:

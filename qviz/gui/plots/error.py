@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.base import LARGEST, CountChart, LinkedCursor, Table, number, rung
+from qviz.gui.plots.base import LABEL_MIDDLE, LARGEST, CountChart, LinkedCursor, Table, number, rung
 from qviz.gui.plots.drawing import Brush
 
 LABELS = ("−S/2", "+S/2")
@@ -27,7 +27,7 @@ class ErrorChart(CountChart):
         self.add_legend({"rounding": self.tr("rounding"), "clipping": self.tr("clipping")})
         self.set_labels(self.tr("Error: dequantized − original"), self.tr("Elements in a bin"))
         self._range: tuple[float, float] = (0.0, 0.0)
-        self._counts: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
+        self._heights: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
         self.view.sigResized.connect(self._fit)
 
     def title(self) -> str:
@@ -50,7 +50,7 @@ class ErrorChart(CountChart):
         low, high = float(histogram.edges[0]), float(histogram.edges[-1])
         reach = (-rung(-low) if low < 0 else low, rung(high) if high > 0 else high)
         moved, self._range = reach != self._range, reach
-        self._counts = self.heights(histogram.rounding), self.heights(histogram.clipping)
+        self._heights = self.heights(histogram.rounding), self.heights(histogram.clipping)
         if moved:
             self.reset_view()
         else:
@@ -60,18 +60,33 @@ class ErrorChart(CountChart):
     def paint_marks(self, brush: Brush) -> None:
         if self.analysis is None:
             return
-        edges = brush.x(self.analysis.error_histogram.edges)
-        for role, heights in zip(("rounding", "clipping"), self._counts, strict=True):
-            if heights.any():
-                brush.columns(edges, np.where(heights > self.floor, brush.y(heights), np.nan), self.color(role, 215))
-        half = self.analysis.error_histogram.half_step
+        histogram = self.analysis.error_histogram
+        half = histogram.half_step
         low, high = float(brush.x(-half)), float(brush.x(half))
-        # Inside the bounds where there is room for both, else outside.
         wide = high - low > 0.4 * brush.width
+        paint = (self._paint_bars, self._paint_bounds) if wide else (self._paint_bounds, self._paint_bars)
+        for each in paint:  # lines close to each other must not hide what is between them
+            each(brush)
+        # Inside the bounds where there is room for both, else outside.
         brush.painter.setFont(self.font())
-        for text, value, x, right in zip(LABELS, (-half, half), (low, high), (wide, not wide), strict=True):
-            brush.upright(value, self.pen("bound", style=Qt.PenStyle.DashLine))
-            brush.label(text, x, 0.8, right=right, color=self.color("bound"), back=self.color("background", 200))
+        for text, x, right in zip(LABELS, (low, high), (wide, not wide), strict=True):
+            brush.label(
+                text, x, LABEL_MIDDLE, right=right, color=self.color("bound"), back=self.color("background", 200)
+            )
+
+    def _paint_bars(self, brush: Brush) -> None:
+        if self.analysis is not None:
+            edges = brush.x(self.analysis.error_histogram.edges)
+            for role, heights in zip(("rounding", "clipping"), self._heights, strict=True):
+                there = heights > self.floor
+                if there.any():
+                    brush.columns(edges, np.where(there, brush.y(heights), np.nan), self.solid(role))
+
+    def _paint_bounds(self, brush: Brush) -> None:
+        if self.analysis is not None:
+            for side in (-1, 1):
+                value = side * self.analysis.error_histogram.half_step
+                brush.upright(value, self.pen("bound", style=Qt.PenStyle.DashLine))
 
     @Slot()
     def _fit(self, *_: object) -> None:

@@ -62,9 +62,7 @@ class BarChart(Chart):
         width = max(self.view.width(), 80.0)
         metrics = QFontMetricsF(scaled_font(self.font(), 11))
         longest = max(bar.end for bar in self.bars) or 1.0
-        needed = [
-            bar.end / (1 - min(0.85, (metrics.horizontalAdvance(bar.text) + 18) / width)) for bar in self.bars
-        ]
+        needed = [bar.end / (1 - min(0.85, (metrics.horizontalAdvance(bar.text) + 18) / width)) for bar in self.bars]
         self.view.move_to(x=(0, max([longest, *needed])), y=(-0.6, len(self.bars) - 0.4))
 
     def paint_marks(self, brush: Brush) -> None:

@@ -122,7 +122,9 @@ class LossChart(Chart):
             item.setData(x, np.log10(np.maximum(y, 1e-300)))
             item.show()
         low, high = losses.ranges["best"]
-        self._best.setData([low, high], [self._height(low), self._height(high)])
+        # An end that no curve reaches (all values lie on one side of 0) has no dot.
+        dots = [(x, y) for x in (low, high) if math.isfinite(y := self._height(x))]
+        self._best.setData([x for x, _ in dots], [y for _, y in dots])
         self._best.show()
         for key, lines in self._rivals.items():
             for line, value in zip(lines, losses.ranges[key], strict=True):

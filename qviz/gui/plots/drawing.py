@@ -1,0 +1,296 @@
+"""How are many marks painted at once? In the pixels of the screen; in a file, as finely as it can tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from pyqtgraph.functions import arrayToQPolygonF
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtWidgets import QGraphicsItem
+
+Floats = np.ndarray[Any, Any]
+
+BEYOND = 16
+"""Pixels outside the view at which everything that lies further off is drawn."""
+
+
+class Drawing(QGraphicsItem):
+    """One item that paints all of a chart's marks.
+
+    A scene asks each of its items about its place many times a frame, and moves them all when the
+    view moves; this one covers the view and stays.
+    """
+
+    def __init__(self, view: pg.ViewBox, paint: Callable[[Brush], None], *, level: float) -> None:
+        super().__init__(view)
+        self._view = view
+        self._paint = paint
+        self._rect = QRectF()
+        self._kept: dict[str, tuple[Any, QPixmap]] = {}
+        self.setZValue(level)
+        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
+        self.fit()
+
+    def fit(self) -> None:
+        """Cover the view, after its size changed."""
+        self.prepareGeometryChange()
+        self._rect = self._view.rect()
+
+    def boundingRect(self) -> QRectF:
+        return self._rect
+
+    def paint(self, painter: QPainter, option: Any, widget: Any = None) -> None:
+        grain = widget.devicePixelRatioF() if widget is not None else 0.0
+        self._paint(Brush(painter, self._view, grain, self._kept))
+
+
+class Brush:
+    """A painter that knows where a chart's values are.
+
+    Parameters
+    ----------
+    painter : QPainter
+        In pixels of the view.
+    view : ViewBox
+    grain : float
+        Dots of the screen in a pixel, to which everything is fitted; 0 in a file, which has finer
+        ones.
+    kept : dict
+        What was painted before, for `keep`.
+    """
+
+    def __init__(self, painter: QPainter, view: pg.ViewBox, grain: float, kept: dict[str, tuple[Any, QPixmap]]) -> None:
+        self.painter = painter
+        self._view = view
+        self._kept = kept
+        (self.left, right), (bottom, self.top) = view.state["viewRange"]
+        if view.state["yInverted"]:
+            bottom, self.top = self.top, bottom
+        self.width, self.height = view.width(), view.height()
+        self._across = self.width / (right - self.left)
+        self._down = self.height / (self.top - bottom)
+        self.grain = grain
+
+    def x(self, values: Any) -> Floats:
+        """Where values are, from the left."""
+        return self._fitted((np.asarray(values, np.float64) - self.left) * self._across, self.width)
+
+    def y(self, values: Any) -> Floats:
+        """Where values are, from the top."""
+        return self._fitted((self.top - np.asarray(values, np.float64)) * self._down, self.height)
+
+    def _fitted(self, places: Floats, length: float) -> Floats:
+        places = np.minimum(np.maximum(places, -BEYOND), length + BEYOND)
+        return np.floor(places * self.grain + 0.5) / self.grain if self.grain else places
+
+    def keep(self, name: str, of: tuple[Any, ...], paint: Callable[[Brush], None]) -> None:
+        """On the screen, paint anew only when the size or something in ``of`` is another."""
+        if not self.grain:
+            paint(self)
+            return
+        key = (of, self.width, self.height, self.grain)
+        found = self._kept.get(name)
+        if found is None or found[0] != key:
+            pixmap = QPixmap(math.ceil(self.width * self.grain), math.ceil(self.height * self.grain))
+            pixmap.setDevicePixelRatio(self.grain)
+            pixmap.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(pixmap)
+            paint(Brush(painter, self._view, self.grain, {}))
+            painter.end()
+            found = self._kept[name] = key, pixmap
+        self.painter.drawPixmap(QPointF(0, 0), found[1])
+
+    # -- many marks
+
+    def area(self, edges: Floats, low: Floats, high: Floats, color: QColor) -> None:
+        """Fill between two staircases, which are given in pixels."""
+        self._fill(color)
+        for first, last in _runs(low + high):
+            x = np.repeat(edges[first : last + 1], 2)[1:-1]
+            y, back = np.repeat(high[first:last], 2), np.repeat(low[first:last], 2)[::-1]
+            self.painter.drawPolygon(_polygon(np.concatenate((x, x[::-1])), np.concatenate((y, back))))
+
+    def band(self, edges: Floats, low: Floats, high: Floats, color: QColor) -> None:
+        """Fill from the lowest to the highest under each dot; neighbours touch, as a line would run."""
+        low, high = (low + 1 / self.grain, high) if self.grain else (low + 0.5, high - 0.5)  # as thick as a line
+        touching = low.copy()
+        touching[:-1] = np.fmax(low[:-1], high[1:])
+        touching[1:] = np.fmax(touching[1:], high[:-1])
+        if self.grain:
+            self._rects(edges[:-1], high, np.maximum(np.diff(edges), 1 / self.grain), touching - high, color)
+        else:
+            self.area(edges, touching, high, color)
+
+    def stairs(self, edges: Floats, heights: Floats, pen: QPen) -> None:
+        """A staircase, which is given in pixels."""
+        self._stroke(pen)
+        for first, last in _runs(heights):
+            x = np.repeat(edges[first : last + 1], 2)[1:-1]
+            self.painter.drawPolyline(_polygon(x, np.repeat(heights[first:last], 2)))
+
+    def columns(self, edges: Floats, heights: Floats, color: QColor) -> None:
+        """Bars from the bottom: what is there is seen, as thin and as low as it may be.
+
+        Parameters
+        ----------
+        edges : float array, shape (n + 1,)
+            In pixels, ascending.
+        heights : float array, shape (n,)
+            Their tops, in pixels; NaN where there is none.
+        """
+        floor = np.full(heights.size, self.height)
+        there = ~np.isnan(heights)
+        tops = np.where(there, np.minimum(heights, self.height - 1), self.height)
+        if self.grain and there.any():
+            dots = 1 / self.grain
+            first = edges[:-1][there]
+            last = np.maximum(edges[1:][there], first + dots)
+            if float((last - first).min()) <= dots:
+                self._thin_columns(first, last, tops[there], color)
+                return
+        self.area(edges, floor, tops, color)
+
+    def _thin_columns(self, first: Floats, last: Floats, tops: Floats, color: QColor) -> None:
+        """Bars of a dot's width or less: the highest of each dot is drawn."""
+        wide = math.ceil((self.width + 2 * BEYOND) * self.grain)
+        start = ((first + BEYOND) * self.grain).astype(np.intp).clip(0, wide - 1)
+        count = ((last - first) * self.grain).astype(np.intp).clip(1, wide)
+        dot = np.repeat(start - np.concatenate(([0], np.cumsum(count)[:-1])), count) + np.arange(int(count.sum()))
+        highest = np.full(wide, self.height)
+        np.minimum.at(highest, dot.clip(0, wide - 1), np.repeat(tops, count))
+        dot = np.flatnonzero(highest < self.height)
+        top = highest[dot]
+        self._rects(dot / self.grain - BEYOND, top, np.full(top.size, 1 / self.grain), self.height - top, color)
+
+    def _rects(self, x: Floats, y: Floats, width: Floats, height: Floats, color: QColor) -> None:
+        self._fill(color)
+        found = np.column_stack((x, y, width, height))
+        found = found[~np.isnan(found).any(axis=1)]
+        room = pg.Qt.internals.PrimitiveArray(QRectF, 4)
+        room.resize(len(found))
+        room.ndarray()[:] = found
+        if len(found):
+            self.painter.drawRects(*room.drawargs())
+
+    def dashes(self, x0: Floats, x1: Floats, y: Floats, pen: QPen) -> None:
+        """Level lines, in pixels."""
+        self._lines(x0, y, x1, y, pen)
+
+    def stems(self, x: Floats, y0: Floats | float, y1: Floats, pen: QPen) -> None:
+        """Upright lines, in pixels."""
+        self._lines(x, y0, x, y1, pen)
+
+    def _lines(self, x0: Floats, y0: Any, x1: Floats, y1: Any, pen: QPen) -> None:
+        if not x0.size:
+            return
+        self._stroke(pen)
+        lines = np.column_stack(np.broadcast_arrays(x0, y0, x1, y1))
+        lines = lines[~np.isnan(lines).any(axis=1)]
+        room = pg.Qt.internals.PrimitiveArray(QLineF, 4)
+        room.resize(len(lines))
+        room.ndarray()[:] = lines
+        if len(lines):
+            self.painter.drawLines(*room.drawargs())
+
+    def curve(self, x: Floats, y: Floats, pen: QPen) -> None:
+        """A line through many points for each dot, in pixels."""
+        if not self.grain or x.size < 2:
+            self._stroke(pen)
+            for first, last in _runs(y):
+                self.painter.drawPolyline(_polygon(x[first:last], y[first:last]))
+            return
+        column = np.floor(x * self.grain)
+        starts = np.flatnonzero(np.concatenate(([True], column[1:] != column[:-1])))
+        low, high = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
+        # A rise from one dot to the next is drawn in both.
+        low[1:], high[1:] = np.fmin(low[1:], y[starts[1:] - 1]), np.fmax(high[1:], y[starts[1:] - 1])
+        before = y[starts[1:]]
+        low[:-1], high[:-1] = np.fmin(low[:-1], before), np.fmax(high[:-1], before)
+        half = pen.widthF() / 2
+        edges = np.append(column[starts], column[-1] + 1) / self.grain
+        self.area(edges, low - half, high + half, pen.color())
+
+    # -- single ones
+
+    def upright(self, value: float, pen: QPen) -> None:
+        """A line from top to bottom."""
+        self._stroke(pen)
+        x = float(self.x(value))
+        self.painter.drawLine(QLineF(x, 0, x, self.height))
+
+    def line(self, x0: float, y0: float, x1: float, y1: float, pen: QPen) -> None:
+        """A line between two points of the chart."""
+        self._stroke(pen)
+        self.painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        x, y = (np.array([x0, x1]) - self.left) * self._across, (self.top - np.array([y0, y1])) * self._down
+        self.painter.drawLine(QLineF(float(x[0]), float(y[0]), float(x[1]), float(y[1])))
+        if self.grain:
+            self.painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+    def bar(self, x0: float, x1: float, y: float, thick: float, color: QColor) -> None:
+        """A level bar between two values, seen however short it is."""
+        (left, right), (top, bottom) = self.x([x0, x1]), sorted(self.y([y - thick / 2, y + thick / 2]))
+        self.rect(left, top, max(right - left, 1.0), bottom - top, color)
+
+    def rect(self, x: float, y: float, width: float, height: float, color: QColor) -> None:
+        """Fill a rectangle, given in pixels."""
+        rect = QRectF(x, y, width, height)
+        if self.grain == 1:  # on whole pixels it is filled at once
+            self.painter.fillRect(rect.toRect(), color)
+        else:
+            self.painter.fillRect(rect, color)
+
+    def tint(self, x0: float, x1: float, color: QColor) -> None:
+        """Colour everything between two places, given in pixels."""
+        if x1 > x0:
+            self.rect(x0, 0, x1 - x0, self.height, color)
+
+    def level(self, y: float, color: QColor) -> None:
+        """A fine line across, at a height in pixels."""
+        thick = 1 / self.grain if self.grain else 1.0
+        self.rect(0, float(self._fitted(np.asarray(y), self.height)), self.width, thick, color)
+
+    def label(self, text: str, x: float, middle: float, *, right: bool, color: QColor, back: QColor) -> None:
+        """A text beside ``x``, on a ground that keeps it legible."""
+        metrics = QFontMetricsF(self.painter.font())
+        width, height = metrics.horizontalAdvance(text) + 8, metrics.height() + 6
+        left, top = x if right else x - width, round(middle - height / 2)
+        self.rect(left, top, width, height, back)
+        self.write(left + 4, top + height / 2, text, color)
+
+    def write(self, x: float, middle: float, text: str, color: QColor) -> None:
+        """A text that begins at ``x``."""
+        metrics = QFontMetricsF(self.painter.font())
+        self.painter.setPen(color)
+        self.painter.drawText(QPointF(x, round(middle + (metrics.ascent() - metrics.descent()) / 2)), text)
+
+    def _stroke(self, pen: QPen) -> None:
+        if pen.isCosmetic() != bool(self.grain):  # in a file, lines grow with the picture
+            pen = QPen(pen)
+            pen.setCosmetic(bool(self.grain))
+        self.painter.setPen(pen)
+        self.painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def _fill(self, color: QColor) -> None:
+        self.painter.setPen(Qt.PenStyle.NoPen)
+        self.painter.setBrush(QBrush(color))
+
+
+def _runs(values: Floats) -> Iterator[tuple[int, int]]:
+    """Where there are numbers, from … to."""
+    gaps = np.isnan(values)
+    if not gaps.any():
+        if values.size:
+            yield 0, values.size
+        return
+    turns = np.flatnonzero(np.diff(np.concatenate(([True], gaps, [True])).astype(np.int8)))
+    yield from zip(turns[::2].tolist(), turns[1::2].tolist(), strict=True)
+
+
+def _polygon(x: Floats, y: Floats) -> QPolygonF:
+    return arrayToQPolygonF(x, y)

@@ -1,0 +1,102 @@
+"""The ladder with small tensors: what takes gigabytes and seconds in earnest takes a few thousand elements here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qviz.core import Tensor, analysis, calibration
+from qviz.core import tensor as tensor_module
+from qviz.core.cancel import IsCancelled, Progress, check, never
+from qviz.core.sorted_tensor import SortedTensor, prepare
+from qviz.session import analyst as analyst_module
+from qviz.session import library as library_module
+from qviz.session import preparer as preparer_module
+from qviz.session.state import Item
+from tests.session.conftest import PATIENCE
+
+SMALL = 64
+"""Up to so many elements everything is direct; an estimate is made from as many."""
+
+LARGE = 2048
+SHAPE = (8, 256)
+OUTLIER = 12.5
+
+
+def lower_the_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a few thousand elements for many."""
+    for module, name, value in (
+        (library_module, "COUNTED_AT_ONCE", SMALL),
+        (library_module, "DIRECT_UP_TO", SMALL),
+        (analyst_module, "ESTIMATED_ABOVE", SMALL),
+        (preparer_module, "DIRECT_UP_TO", SMALL),
+        (analysis, "DIRECT_UP_TO", SMALL),
+        (calibration, "SORTED_AT_ONCE", SMALL),
+        (tensor_module, "SAMPLED_BLOCKS", 4),
+        (tensor_module, "SAMPLED_BLOCK", SMALL // 4),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+
+def values(seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Many, with one far out that no sample holds."""
+    x = np.random.default_rng(seed).normal(0, 1, LARGE).astype(np.float32)
+    x[5] = OUTLIER
+    assert Tensor(x, counted=False).maximum < OUTLIER
+    return x.reshape(SHAPE)
+
+
+def large(name: str = "large", seed: int = 0) -> Tensor:
+    """One that is not counted yet."""
+    made = Tensor(values(seed), name, counted=False)
+    assert not made.counted
+    return made
+
+
+def item(name: str, tensor: Tensor) -> Item:
+    """Something that is read by handing it over."""
+    return Item(name, "a test", tensor.shape, tensor.dtype, lambda progress, cancelled: tensor)
+
+
+class Gate:
+    """In the place of `prepare`: sorts when it is let go; a deaf one does not hear that it was cancelled."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.sorted: list[str] = []
+        self.began, self.let_go = threading.Event(), threading.Event()
+        self.deaf = False
+        self.error: Exception | None = None
+        if not held:
+            self.let_go.set()
+
+    def hold(self) -> None:
+        self.began.clear()
+        self.let_go.clear()
+
+    def __call__(self, tensor: Tensor, cancelled: IsCancelled, progress: Progress) -> SortedTensor:
+        self.sorted.append(tensor.name)
+        self.began.set()
+        progress(0.25)
+        self.wait(cancelled)
+        if self.error is not None:
+            raise self.error
+        return prepare(tensor, never if self.deaf else cancelled, progress)
+
+    def wait(self, cancelled: IsCancelled) -> None:
+        """Until it is opened."""
+        until = time.monotonic() + PATIENCE
+        while not self.let_go.wait(0.001):
+            assert time.monotonic() < until
+            if not self.deaf:
+                check(cancelled)
+
+
+def held_gate(monkeypatch: pytest.MonkeyPatch, *, held: bool = False) -> Gate:
+    """Put a gate where tensors are put in order."""
+    gate = Gate(held=held)
+    monkeypatch.setattr(preparer_module, "prepare", gate)
+    return gate
