@@ -25,7 +25,7 @@ from qviz.core.calibration import compare_ranges, subject_of
 from qviz.core.cancel import Cancelled
 
 F = np.float32
-X = np.random.default_rng(0).standard_t(4, (40, 50)).astype(F)
+X = np.random.default_rng(0).standard_t(4, (20, 50)).astype(F)
 RULES = (MinMax(), Percentile(99.0), Percentile(97.3), Percentile(100), Manual(-1, 2), MSE(), Entropy(256))
 
 

@@ -30,7 +30,7 @@ from qviz.core.cancel import Cancelled
 F = np.float32
 
 
-def tensors(size=3000, seed=0):
+def tensors(size=2000, seed=0):
     rng = np.random.default_rng(seed)
     made = {
         "normal": rng.standard_normal(size),

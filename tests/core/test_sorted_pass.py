@@ -54,7 +54,7 @@ def kinds(size, seed=0):
     return {name: values.astype(F) for name, values in made.items()}
 
 
-VALUES = {name: prepare(x[np.random.default_rng(1).permutation(x.size)]) for name, x in kinds(6000).items()}
+VALUES = {name: prepare(x[np.random.default_rng(1).permutation(x.size)]) for name, x in kinds(4000).items()}
 RULES = (MinMax(), Percentile(99.0), Manual(-1.0, 2.0))
 
 
@@ -101,7 +101,7 @@ def assert_equals(sums, brute, rel):
 def test_any_values_at_any_bits_under_any_scheme(name, bits):
     p = VALUES[name]
     choices = list(itertools.product((True, False), (True, False), CONVENTIONS, RULES))
-    for signed, symmetric, convention, rule in choices if bits <= 8 else choices[bits % 5 :: 5]:
+    for signed, symmetric, convention, rule in choices if bits in {2, 4, 8} else choices[bits % 7 :: 7]:
         scheme = Scheme(IntFormat(bits, signed), symmetric, range_rule=rule, convention=convention)
         q = choose_qparams(p, scheme)
         layout = scheme.granularity.layout(p.tensor.shape)
@@ -276,11 +276,11 @@ def assert_same_answer(a, b, rel):
 
 
 @pytest.mark.usefixtures("all_from_the_order")
-@pytest.mark.parametrize("bits", [3, 8, 16])
+@pytest.mark.parametrize("bits", [3, 8, 13])
 @pytest.mark.parametrize("name", VALUES)
 def test_prepared_or_not_the_answer_is_the_same(name, bits):
     p = VALUES[name]
-    for symmetric, convention, rule in itertools.product((True, False), CONVENTIONS, RULES[1:]):
+    for symmetric, convention, rule in list(itertools.product((True, False), CONVENTIONS, RULES))[bits % 3 :: 3]:
         scheme = Scheme(IntFormat(bits), symmetric, range_rule=rule, convention=convention)
         a, b = analyze(p, scheme, error_bins=4), analyze(p.tensor, scheme, error_bins=4)
         assert_same_answer(a, b, tolerance(bits))
