@@ -199,6 +199,7 @@ def analyze(
     progress: Progress = ignore,
     *,
     error_bins: int = BINS_TO_HALF_STEP,
+    qparams: QParams | None = None,
 ) -> Analysis:
     """Quantize, dequantize and compare, every element.
 
@@ -214,6 +215,8 @@ def analyze(
         Told the fraction that is done.
     error_bins : int
         Bins of the error histogram between 0 and half a scale, at most; 0 for no histogram.
+    qparams : QParams, optional
+        Known scales and zero points; chosen by the scheme's range rule otherwise.
 
     Raises
     ------
@@ -224,7 +227,7 @@ def analyze(
     """
     started = time.perf_counter()
     source, tensor = _source(x, cancelled)
-    qparams = choose_qparams(source, scheme, cancelled)
+    qparams = qparams or choose_qparams(source, scheme, cancelled)
     layout = scheme.granularity.layout(tensor.shape)
     edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
     prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None

@@ -36,6 +36,7 @@ AROUND = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 5
 KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
 
 SMOOTHING = 1e-4
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +212,9 @@ class Entropy:
         """Edges in float32, as ONNX Runtime's, and the elements between them."""
         largest = max(abs(prepared.values[0]), abs(prepared.values[-1]))
         reach = largest if largest > 0 else np.float32(0.5)
-        edges: FloatArray = np.linspace(-reach, reach, self.bins + 1, dtype=np.float32)
+        if reach > LARGEST / 2:  # float32 could not hold the width of the whole
+            reach = np.float64(reach)
+        edges: FloatArray = np.linspace(-reach, reach, self.bins + 1).astype(np.float32)
         return edges, prepared.counts(edges.astype(np.float64))
 
     def to_dict(self) -> dict[str, Any]:
@@ -272,16 +275,19 @@ def _refine(search: _Search, ratio: float, sides: tuple[int, int], middle: Float
 
 def _shrunk(reach: Range, middle: FloatArray, part: Any) -> Range:
     """A part of the whole range, for each group its own where ``part`` is an array."""
-    low, high = (middle + (end - middle) * np.asarray(part, np.float32) for end in reach)
-    return low, high
+    return _moved(reach[0], middle, part), _moved(reach[1], middle, part)
 
 
-def _scaled(ends: Range, middle: FloatArray, factor: np.float32, sides: tuple[int, int]) -> Range:
+def _scaled(ends: Range, middle: FloatArray, factor: Any, sides: tuple[int, int]) -> Range:
     """One end or both, further from the middle or nearer."""
-    low, high = (
-        middle + (end - middle) * (factor if side else np.float32(1)) for end, side in zip(ends, sides, strict=True)
-    )
-    return low, high
+    return _moved(ends[0], middle, factor if sides[0] else 1), _moved(ends[1], middle, factor if sides[1] else 1)
+
+
+def _moved(end: FloatArray, middle: FloatArray, factor: Any) -> FloatArray:
+    """In float64: twice the largest float32 would not be one."""
+    centre = middle.astype(np.float64)
+    moved: FloatArray = np.clip(centre + (end - centre) * factor, -LARGEST, LARGEST).astype(np.float32)
+    return moved
 
 
 def _percentile_ranges(subject: Subject) -> list[Range]:

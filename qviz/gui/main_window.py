@@ -199,6 +199,8 @@ class MainWindow(QMainWindow):
         tensor = frame.shown.tensor
         if frame.shown.exact:
             text = self.tr("exact: {count} elements").format(count=f"{tensor.finite:,}")
+            if frame.range_judged:
+                text = self.tr("{text}, in a range judged from a sample").format(text=text)
         else:
             text = self.tr("estimate from {sample} of {count} elements").format(
                 sample=f"{tensor.sample().size:,}", count=f"{tensor.elements:,}"

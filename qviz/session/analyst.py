@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from qviz.core.analysis import Analysis, analyze, estimate
+from qviz.core.analysis import DIRECT_UP_TO, Analysis, analyze, estimate
+from qviz.core.calibration import SEARCHES, choose_qparams
 from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.error_bins import BINS_TO_HALF_STEP
 from qviz.core.granularity import PerTensor
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import SortedTensor
+from qviz.core.sorted_tensor import SortedTensor, prepare
 from qviz.core.speed import Speed, measure_addition
 from qviz.core.tensor import Tensor
 from qviz.session.runner import LatestRunner, Request
@@ -34,7 +36,10 @@ QUIET_MILLISECONDS = 700
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Everything one painting of the page shows: the whole tensor, and what is looked at alone."""
+    """Everything one painting of the page shows: the whole tensor, and what is looked at alone.
+
+    ``range_judged``: every element was counted, but a sample decided the range.
+    """
 
     tensor: Tensor
     prepared: SortedTensor | None
@@ -42,6 +47,7 @@ class Frame:
     channel: int | None
     whole: Analysis
     shown: Analysis
+    range_judged: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +192,8 @@ def _answered(frame: Frame) -> tuple[object, ...]:
 
 def _error_bins(state: State) -> tuple[int, int]:
     """Error bins while something moves, and when it rests: a search for each bin of each level."""
-    if state.prepared is None or not isinstance(state.scheme.granularity, PerTensor):
+    direct = state.tensor is not None and state.tensor.elements <= DIRECT_UP_TO
+    if direct or state.prepared is None or not isinstance(state.scheme.granularity, PerTensor):
         return BINS_TO_HALF_STEP, BINS_TO_HALF_STEP
     levels = state.scheme.number_format.levels
     few, many = (max(1, min(BINS_TO_HALF_STEP, cuts // (2 * levels))) for cuts in (CUTS_MOVING, CUTS_AT_REST))
@@ -195,24 +202,35 @@ def _error_bins(state: State) -> tuple[int, int]:
 
 def _frame(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:
     tensor, scheme, channel = question.tensor, question.scheme, question.channel
+    judged = False
     if _answers(last, question):
         assert last is not None
-        tensor, whole = last.tensor, last.whole
+        tensor, whole, judged = last.tensor, last.whole, last.range_judged
     elif question.prepared is not None:
         whole = analyze(question.prepared, scheme, cancelled, progress, error_bins=question.error_bins)
     elif question.exactly or tensor.elements <= ESTIMATED_ABOVE or not isinstance(scheme.granularity, PerTensor):
         share = 0.0 if tensor.counted else 0.4
         tensor = tensor.count(lambda f: progress(share * f), cancelled)
-        whole = analyze(tensor, scheme, cancelled, lambda f: progress(share + (1 - share) * f))
+        known = _judged_qparams(tensor, scheme, cancelled)
+        judged = "qparams" in known
+        whole = analyze(tensor, scheme, cancelled, lambda f: progress(share + (1 - share) * f), **known)
     else:
         whole = estimate(tensor, scheme, cancelled)
     tensor.histogram(cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
     if channel is None:
-        return Frame(tensor, question.prepared, scheme, channel, whole, whole)
+        return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged)
     alone = tensor.channel(scheme.granularity, channel)
     alone.histogram(cancelled)
     shown = analyze(alone, replace(scheme, granularity=PerTensor()), cancelled)
     return Frame(tensor, question.prepared, scheme, channel, whole, shown)
+
+
+def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> dict[str, Any]:
+    """A search on every element would sort them all; where that was not done, a sample decides the range."""
+    searches = scheme.range_rule.kind in SEARCHES and isinstance(scheme.granularity, PerTensor)
+    if not searches or tensor.elements <= ESTIMATED_ABOVE:
+        return {}
+    return {"qparams": choose_qparams(prepare(tensor.sample()), scheme, cancelled)}
 
 
 def _answers(last: Frame | None, question: Question) -> bool:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.analysis import DIRECT_UP_TO
 from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
 from qviz.core.granularity import PerAxis, PerTensor
@@ -288,7 +287,7 @@ def _tensor(array: np.ndarray[Any, Any], name: str, progress: Progress, cancelle
 def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
     """Read it; what takes no longer than a blink is put in order at once."""
     tensor = item.load(progress, cancelled)
-    if tensor.counted and tensor.elements > DIRECT_UP_TO:
+    if tensor.counted:
         prepared = prepare(tensor, cancelled)
         prepared.histogram()
         return Kept(tensor, prepared)

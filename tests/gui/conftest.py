@@ -160,10 +160,10 @@ class Desk:
 
     def rest(self) -> None:
         """Wait until nobody opens, reads, analyzes or saves any more."""
-        library, saver = self.app.library, self.app.saver
-        runners = (library._opener, library._loader, saver._runner)
+        library, app = self.app.library, self.app
+        runners = (library._opener, library._loader, app.saver._runner, app.preparer._runner, app.tracer)
         self.bot.waitUntil(
-            lambda: not any(r.busy for r in runners) and not self.app.analyst.busy and not library._to_open,
+            lambda: not any(r.busy for r in runners) and not app.analyst.busy and not library._to_open,
             timeout=PATIENCE,
         )
 
@@ -238,7 +238,9 @@ class Desk:
 
 def runners_of(app: App) -> list[Any]:
     """Everything that has a thread."""
-    return [app.library._opener, app.library._loader, app.analyst._runner, app.meter._runner, app.saver._runner]
+    library = app.library
+    parts = (app.preparer, app.analyst, app.tracer, app.meter, app.saver)
+    return [library._opener, library._loader, *(part._runner for part in parts)]
 
 
 @pytest.fixture

@@ -182,7 +182,6 @@ def test_an_element_survives_the_change_to_exact(house: House) -> None:
     assert house.session.state.selected == 700
 
 
-@pytest.mark.xfail(reason="the charts take the counted tensor for another one", strict=False)
 @pytest.mark.parametrize(("name", "ends"), [("values", (600, 800)), ("distribution", (-1, 1))])
 def test_the_zoom_survives_the_change_to_exact(house: House, name: str, ends: tuple[float, float]) -> None:
     house.sorting()

@@ -21,6 +21,7 @@ from qviz.gui.plots.export import export_chart
 from qviz.gui.plots.loss import DecadeAxis, LossChart
 from qviz.gui.theme import load_theme
 from tests.gui.conftest import mouse_over, spot
+from tests.session.ladder import large, lower_the_rungs
 
 X = np.random.default_rng(2).normal(0.5, 1, 5000).astype(np.float32)
 SYMMETRIC, ASYMMETRIC = Scheme(IntFormat(4)), Scheme(IntFormat(4), symmetric=False)
@@ -72,14 +73,36 @@ class Easel:
     def clip(self) -> list[float]:
         return [line.value() for line in self.chart._clip if line.isVisible()]
 
+    def tidy(self) -> None:
+        """As it was before the first answer."""
+        chart = self.chart
+        chart.forget()
+        chart._analysis = None
+        chart.canvas.hide()
+        for line in chart._clip:
+            line.hide()
+        chart.apply_theme(load_theme("light"))
+        chart.resize(640, 400)
+        chart._follows = False
+        self.clips.clear()
+        self.said.clear()
 
-@pytest.fixture
-def easel(qtbot: QtBot) -> Iterator[Easel]:
+
+@pytest.fixture(scope="module")
+def standing(qapp: QApplication) -> Iterator[Easel]:
+    """One for all tests: a chart costs more to build and to take down than to use."""
     made = Easel()
     yield made
     made.chart.close()
     made.chart.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
+@pytest.fixture
+def easel(standing: Easel, qtbot: QtBot) -> Iterator[Easel]:
+    standing.tidy()
+    yield standing
+    standing.tidy()
 
 
 # --- what is drawn ----------------------------------------------------------------------------------
@@ -140,12 +163,14 @@ def test_the_clip_lines_are_those_of_the_scheme(easel: Easel) -> None:
     assert easel.clip == [X.min(), X.max()]
 
 
-def test_it_says_where_the_least_is_and_whether_it_is_an_estimate(easel: Easel) -> None:
+def test_it_says_where_the_least_is_and_whether_it_is_an_estimate(
+    easel: Easel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lower_the_rungs(monkeypatch)
     losses = easel.present()
     low, high = losses.ranges["best"]
     assert easel.chart.note == f"least at −{abs(low):.4g} … {high:.4g}"
-    large = Tensor(np.tile(X, 60), counted=False)
-    easel.chart.show_losses(compare_ranges(large, SYMMETRIC, MSE()))
+    easel.chart.show_losses(compare_ranges(large(), SYMMETRIC, MSE()))
     assert easel.chart.note.startswith("estimate, least at −")
 
 

@@ -31,8 +31,8 @@ def lower_the_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a few thousand elements for many."""
     for module, name, value in (
         (library_module, "COUNTED_AT_ONCE", SMALL),
-        (library_module, "DIRECT_UP_TO", SMALL),
         (analyst_module, "ESTIMATED_ABOVE", SMALL),
+        (analyst_module, "DIRECT_UP_TO", SMALL),
         (preparer_module, "DIRECT_UP_TO", SMALL),
         (analysis, "DIRECT_UP_TO", SMALL),
         (calibration, "SORTED_AT_ONCE", SMALL),

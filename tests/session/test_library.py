@@ -13,14 +13,21 @@ from pytestqt.qtbot import QtBot
 
 from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor
 from qviz.core.generators import ARTICLE_VALUES, GeneratorSpec, generate
+from qviz.core.sorted_tensor import prepare
 from qviz.session import library as library_module
 from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, Library, Opened
-from qviz.session.memory import Memory
+from qviz.session.memory import Kept, Memory
 from qviz.session.state import Item, Session
 from tests.session.conftest import Heard, Work
 
 KEPT = 3
 SMALL = GeneratorSpec("normal", (4, 5), 1)
+
+
+def _kept_bytes() -> int:
+    """What one of the items below takes, in order."""
+    tensor = Tensor(np.ones(3, np.float32))
+    return Kept(tensor, prepare(tensor)).nbytes
 
 
 class Shelf:
@@ -29,7 +36,7 @@ class Shelf:
     def __init__(self, qtbot: QtBot, folder: Path) -> None:
         self.bot, self.folder = qtbot, folder
         self.session = Session()
-        self.memory = Memory(lambda: KEPT * Tensor(np.ones(3, np.float32)).nbytes)
+        self.memory = Memory(lambda: KEPT * _kept_bytes())
         self.library = Library(self.session, self.memory)
         names = ("problem", "notice", "opened", "refused", "began", "advanced", "ended")
         self.heard = Heard(self.library, *names)

@@ -10,14 +10,27 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
-from qviz.core import MSE, IntFormat, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor, analyze, prepare
+from qviz.core import (
+    MSE,
+    IntFormat,
+    PerAxis,
+    Percentile,
+    PerTensor,
+    Problem,
+    Scheme,
+    Tensor,
+    analyze,
+    estimate,
+    prepare,
+)
 from qviz.core.calibration import Losses, compare_ranges
 from qviz.core.cancel import IsCancelled
 from qviz.session import tracer as tracer_module
 from qviz.session.analyst import Frame
 from qviz.session.tracer import STILL_MILLISECONDS, Tracer
 from tests.session.conftest import Heard
-from tests.session.ladder import Gate
+from tests.session.ladder import Gate, lower_the_rungs
+from tests.session.ladder import large as many
 
 X = np.random.default_rng(0).normal(0, 1, (4, 50)).astype(np.float32)
 
@@ -217,11 +230,9 @@ def test_there_and_back_traces_nothing(watched: Desk) -> None:
     assert watched.heard.names == ["traced"]
 
 
-def test_an_exact_answer_is_traced_after_the_estimate(watched: Desk) -> None:
-    large = Tensor(np.tile(X, (2000, 1)), counted=False)
-    assert not large.counted
-    from qviz.core import estimate
-
+def test_an_exact_answer_is_traced_after_the_estimate(watched: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower_the_rungs(monkeypatch)
+    large = many()
     guess = estimate(large, Scheme())
     watched.tracer.look(Frame(large, None, Scheme(), None, guess, guess))
     watched.settle()

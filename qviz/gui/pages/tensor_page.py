@@ -99,7 +99,7 @@ class TensorPage(QMainWindow):
             dock = Dock(chart.name, chart.title(), chart)
             self.docks[chart.name] = dock
             self._dress_chart(chart, dock)
-        self.formula.heading_changed.connect(self.docks["formula"].title.set_note)
+        self.formula.heading_changed.connect(self._on_formula_heading)
         copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
         copy.clicked.connect(self._copy_metrics)
         self.docks["table"].title.add_widget(self.table.tools)
@@ -244,9 +244,11 @@ class TensorPage(QMainWindow):
         self.metrics.present(frame.shown)
         self.formula.present(frame.shown)
         self.table.present(frame.shown)
-        self.docks["metrics"].title.set_note(
-            "" if frame.channel is None else self.tr("channel {channel} alone").format(channel=f"{frame.channel:,}")
-        )
+        note = "" if frame.channel is None else self.tr("channel {channel} alone").format(channel=f"{frame.channel:,}")
+        if not frame.shown.exact:
+            note = self.tr("estimate")
+        for name in ("metrics", "table"):
+            self.docks[name].title.set_note(note)
 
     def set_stale(self, stale: bool) -> None:
         """Figures of an older scheme are pale until their successors arrive."""
@@ -320,6 +322,12 @@ class TensorPage(QMainWindow):
             dock.hide()
 
     # -- to the session
+
+    @Slot(str)
+    def _on_formula_heading(self, heading: str) -> None:
+        estimate = self.frame is not None and not self.frame.shown.exact
+        text = self.tr("estimate, {heading}").format(heading=heading) if estimate else heading
+        self.docks["formula"].title.set_note(text)
 
     @Slot(float, float)
     def _on_clip_moved(self, low: float, high: float) -> None:

@@ -17,12 +17,24 @@ from qviz.gui.widgets import Line, column, named_label
 
 @dataclass(frozen=True)
 class Metric:
-    """One row: how it is called, read, and judged (``better``: ↑ higher, ↓ lower, or empty)."""
+    """One row: how it is called, read, and judged (``better``: ↑ higher, ↓ lower, or empty).
+
+    ``judged`` figures are only about right when the analysis is an estimate.
+    """
 
     label: str
     better: str
     read: Callable[[Analysis], str]
     tip: str
+    judged: bool = True
+
+    def text(self, analysis: Analysis) -> str:
+        """The figure, marked where it is an estimate."""
+        return (ABOUT if self.judged and not analysis.exact else "") + self.read(analysis)
+
+
+ABOUT = "≈ "
+"""Stands before a figure that is an estimate."""
 
 
 def _figure(value: float, unit: str = "", digits: int = 5) -> str:
@@ -64,12 +76,19 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("Scale S", "", lambda a: _spread(a, "scale"), "The width of one step, in the tensor's unit."),
     Metric("Zero point Z", "", lambda a: _spread(a, "zero_point"), "The code that stands for 0."),
-    Metric("Codes", "", lambda a: f"{a.qparams.quant_min:,}…{a.qparams.quant_max:,}".replace("-", "−"), "qmin … qmax."),
+    Metric(
+        "Codes",
+        "",
+        lambda a: f"{a.qparams.quant_min:,}…{a.qparams.quant_max:,}".replace("-", "−"),
+        "qmin … qmax.",
+        judged=False,
+    ),
     Metric(
         "Bits per element",
         "↓",
         lambda a: f"{a.storage.bits_per_element:.5g}",
         "With scales and zero points counted.",
+        judged=False,
     ),
 )
 """Every figure of the table, in its order."""
@@ -94,12 +113,13 @@ class MetricsPanel(QWidget):
         head = QHBoxLayout()
         self._sqnr = Line("headline")
         self._sqnr.setFont(scaled_font(self.font(), 26, weight=QFont.Weight.DemiBold))
-        self._sqnr.reserve("188.88 dB")
+        self._sqnr.reserve("≈ 88.88 dB")
         self._sqnr.setAccessibleName(self.tr("SQNR in dB"))
         words = QVBoxLayout()
         words.setSpacing(0)
         words.addWidget(named_label(self.tr("SQNR"), "value"))
-        words.addWidget(named_label(self.tr("higher is better"), "caption"))
+        self._judgement = named_label(self.tr("higher is better"), "caption")
+        words.addWidget(self._judgement)
         head.addWidget(self._sqnr)
         head.addSpacing(4)
         head.addLayout(words, 1)
@@ -130,16 +150,21 @@ class MetricsPanel(QWidget):
     def present(self, analysis: Analysis) -> None:
         """Show a new answer."""
         self.analysis = analysis
-        self._sqnr.setText(_figure(round(analysis.sqnr_db, 2), "dB"))
+        self._sqnr.setText(self._headline(round(analysis.sqnr_db, 2)))
+        self._judgement.setText(self.tr("higher is better") if analysis.exact else self.tr("an estimate"))
         for metric, label in zip(METRICS, self._values, strict=True):
-            label.setText(metric.read(analysis))
+            label.setText(metric.text(analysis))
+
+    def _headline(self, sqnr_db: float) -> str:
+        about = "" if self.analysis is None or self.analysis.exact else ABOUT
+        return about + _figure(sqnr_db, "dB")
 
     def text(self) -> str:
         """The table as tab-separated lines."""
         if self.analysis is None:
             return ""
-        rows = [("SQNR", _figure(self.analysis.sqnr_db, "dB"))]
-        rows += [(_translated(m.label), m.read(self.analysis)) for m in METRICS]
+        rows = [("SQNR", self._headline(self.analysis.sqnr_db))]
+        rows += [(_translated(m.label), m.text(self.analysis)) for m in METRICS]
         return "\n".join("\t".join(row) for row in rows) + "\n"
 
 

@@ -33,6 +33,7 @@ class SchemePanel(QWidget):
         self.setObjectName("panel")
         self._session = session
         self._tensor: Tensor | None = None
+        self._axes: tuple[int, ...] = ()
         self._build()
         self._lay_out()
         self._connect()
@@ -166,7 +167,9 @@ class SchemePanel(QWidget):
         controls = (self.convention, self.bits, self.bits_box, self.signed, self.axis, self.range)
         with quiet((*controls, self.kept, self.kept_box, self.low, self.high)):
             self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
-            self.about.setText(self.tr(CONVENTIONS[scheme.convention].summary))
+            summary = self.tr(CONVENTIONS[scheme.convention].summary)
+            if self.about.text() != summary:  # a label tells its layout about every new text
+                self.about.setText(summary)
             self.mode.choose(scheme.symmetric)
             self.bits.setValue(scheme.number_format.bits)
             self.bits_box.setValue(scheme.number_format.bits)
@@ -177,9 +180,11 @@ class SchemePanel(QWidget):
     def _show_granularity(self, scheme: Scheme, tensor: Tensor | None) -> None:
         per_axis = isinstance(scheme.granularity, PerAxis)
         self.per.choose(scheme.granularity.kind)
-        self.axis.clear()
-        if tensor is not None:
-            for axis, size in enumerate(tensor.shape):
+        shape = tensor.shape if tensor is not None else ()
+        if shape != self._axes:
+            self._axes = shape
+            self.axis.clear()
+            for axis, size in enumerate(shape):
                 self.axis.addItem(self.tr("axis {axis} · {size} channels").format(axis=axis, size=f"{size:,}"), axis)
         if isinstance(scheme.granularity, PerAxis) and tensor is not None:
             self.axis.setCurrentIndex(scheme.granularity.axis % len(tensor.shape))

@@ -103,6 +103,8 @@ class Chart(QWidget):
     """
 
     name: ClassVar[str]
+    judged: ClassVar[bool] = True
+    """Whether what it shows is only about right in an estimate."""
     read_out = Signal(str)
     note_changed = Signal(str)
 
@@ -202,7 +204,9 @@ class Chart(QWidget):
     # -- shared
 
     def set_note(self, note: str) -> None:
-        """A word beside the title, on what part is shown."""
+        """A word beside the title, on what part is shown; an estimate always says that it is one."""
+        if self.judged and self.analysis is not None and not self.analysis.exact:
+            note = self.tr("estimate, {note}").format(note=note) if note else self.tr("estimate")
         if note != self.note:
             self.note = note
             self.note_changed.emit(note)

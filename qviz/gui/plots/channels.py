@@ -59,7 +59,7 @@ class ChannelsChart(Chart):
             return
         self._total.setValue(analysis.sqnr_db)
         self._worst.setData([groups.worst], [self._drawn(self._sqnr[groups.worst])])
-        key = (analysis.tensor, groups.mse.size)
+        key = (analysis.tensor.shape, groups.mse.size)
         if key != self._key:
             self._key = key
             self.reset_view()

@@ -11,6 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Signal, Slot
 
 from qviz.core.analysis import Analysis
+from qviz.core.tensor import Tensor
 from qviz.gui.plots.base import LABEL_MIDDLE, LARGEST, CountChart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
@@ -64,7 +65,7 @@ class DistributionChart(CountChart):
         self.add_pointer()
         self.add_legend({"original": self.tr("original"), "dequantized": self.tr("levels")}, middle=True)
         self.set_labels(self.tr("Value"), self.tr("Elements in a bin"))
-        self._tensor: object = None
+        self._tensor: Tensor | None = None
         self._by_hand = False
         self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
         self._key: tuple[Any, ...] = ()
@@ -84,7 +85,7 @@ class DistributionChart(CountChart):
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
-        if analysis.tensor is not self._tensor:
+        if not analysis.tensor.same_data(self._tensor):
             self._tensor = analysis.tensor
             self._by_hand = False
         dragged = any(line.moving for line in self._clip)
@@ -129,7 +130,7 @@ class DistributionChart(CountChart):
     def _fit_width(self) -> None:
         if self.analysis is None:
             return
-        edges = self.analysis.tensor.histogram().edges
+        edges = self.analysis.histogram().edges
         low = min(float(edges[0]), float(self.analysis.qparams.low.min()))
         high = max(float(edges[-1]), float(self.analysis.qparams.high.max()))
         # A range drawn far beyond the data must not make the data vanish.
@@ -170,7 +171,7 @@ class DistributionChart(CountChart):
 
     def _find_bins(self, analysis: Analysis) -> None:
         """The tensor's fine bins, joined until no more are in sight than can be told apart."""
-        histogram = analysis.tensor.histogram()
+        histogram = analysis.histogram()
         edges, counts = histogram.edges, histogram.counts
         left, right = self.view.viewRange()[0]
         width = float(edges[1] - edges[0])
@@ -183,11 +184,24 @@ class DistributionChart(CountChart):
         first, last = first // join * join, min(-(-last // join) * join, counts.size)
         if last <= first:
             first, last = 0, counts.size
-        key = (histogram, first, last, join, self.logarithmic)
+        split = self._splits(analysis, wanted / max(last - first, 1), width)
+        key = (histogram, first, last, join, split, self.logarithmic)
         if key != self._key:
             self._key = key
             self._bins = edges[first : last + 1 : join], counts[first:last].reshape(-1, join).sum(axis=1)
+            if split > 1 and analysis.prepared is not None:
+                steps = np.arange(first * split, last * split + 1, dtype=np.float64)
+                finer = np.add(steps * (width / split), edges[0])
+                self._bins = finer, analysis.prepared.counts(finer)
             self._heights = self.heights(self._bins[1])
+
+    def _splits(self, analysis: Analysis, room: float, width: float) -> int:
+        """Into how many parts each fine bin is divided when zoomed in: a tensor in order counts any bins."""
+        if analysis.prepared is None or room < 2:
+            return 1
+        largest = max(abs(analysis.tensor.minimum), abs(analysis.tensor.maximum))
+        finest = width / (4 * float(np.spacing(np.float32(largest))))
+        return int(2 ** math.floor(math.log2(max(1.0, min(room, finest)))))
 
     def _find_levels(self, analysis: Analysis) -> Levels | None:
         """The levels of the one scale there is."""

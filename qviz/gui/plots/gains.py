@@ -82,6 +82,7 @@ class MemoryChart(BarChart):
     """Bytes as float32, as float16, and as codes with their scales and zero points."""
 
     name: ClassVar[str] = "memory"
+    judged: ClassVar[bool] = False
 
     def title(self) -> str:
         return self.tr("Memory")
@@ -127,6 +128,7 @@ class SpeedChart(BarChart):
     """Seconds for one element-wise addition, measured on this computer."""
 
     name: ClassVar[str] = "speed"
+    judged: ClassVar[bool] = False
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)

@@ -118,20 +118,22 @@ class LossChart(Chart):
         self.plot.setLabel("left", name, **{"font-size": "11px"})
         for item in self._curves:
             item.hide()
-        for item, (x, y) in zip(self._curves, self._drawn(), strict=False):
-            item.setData(x, np.log10(np.maximum(y, 1e-300)))
+        for item, (thresholds, values) in zip(self._curves, self._drawn(), strict=False):
+            item.setData(thresholds, np.log10(np.maximum(values, 1e-300)))
             item.show()
         low, high = losses.ranges["best"]
         # An end that no curve reaches (all values lie on one side of 0) has no dot.
-        dots = [(x, y) for x in (low, high) if math.isfinite(y := self._height(x))]
-        self._best.setData([x for x, _ in dots], [y for _, y in dots])
+        ends = [end for end in (low, high) if math.isfinite(self._height(end))]
+        self._best.setData(ends, [self._height(end) for end in ends])
         self._best.show()
         for key, lines in self._rivals.items():
             for line, value in zip(lines, losses.ranges[key], strict=True):
                 line.setValue(value)
                 line.show()
         text = self.tr("least at {low} … {high}").format(low=number(low), high=number(high))
-        self.set_note(text if losses.exact else self.tr("estimate, {text}").format(text=text))
+        if not losses.exact and self.analysis is not None and self.analysis.exact:
+            text = self.tr("estimate, {text}").format(text=text)  # the answer is not one, its curve is
+        self.set_note(text)
         if fresh:
             self.reset_view()
         self._fit_height()

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.analysis import Analysis
 from qviz.core.envelope import EnvelopeView
+from qviz.core.tensor import Tensor
 from qviz.gui.plots.axes import IndexAxis
 from qviz.gui.plots.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
@@ -37,7 +38,7 @@ class ValuesChart(Chart):
         self.add_legend({"original": self.tr("original"), "dequantized": self.tr("dequantized")})
         self.set_labels(self.tr("Element index (row by row)"), self.tr("Value"))
         self._shown: tuple[EnvelopeView, EnvelopeView] | None = None
-        self._tensor: object = None
+        self._tensor: Tensor | None = None
         self._selected: int | None = None
         self._fitted: list[float] | None = None
         self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
@@ -55,7 +56,7 @@ class ValuesChart(Chart):
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
-        if analysis.tensor is not self._tensor:
+        if not analysis.tensor.same_data(self._tensor):
             self._tensor = analysis.tensor
             n = analysis.tensor.elements
             with self.moving():
