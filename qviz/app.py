@@ -76,14 +76,14 @@ class App(QObject):
         page.generator.spec_changed.connect(library.generate)
 
         # answers → page
-        self.analyst.began.connect(window.show_computing)
+        self.analyst.began.connect(window.status.show_computing)
         self.analyst.answered.connect(window.present)
-        self.analyst.advanced.connect(window.analyzing.advance)
-        self.analyst.problem.connect(window.stop_waiting)
-        self.analyst.cancelled.connect(window.stop_waiting)
-        self.preparer.began.connect(window.show_sorting)
-        self.preparer.advanced.connect(window.sorting.advance)
-        self.preparer.ended.connect(window.show_sorted)
+        self.analyst.advanced.connect(window.status.analyzing.advance)
+        self.analyst.problem.connect(window.status.stop_waiting)
+        self.analyst.cancelled.connect(window.status.stop_waiting)
+        self.preparer.began.connect(window.status.show_sorting)
+        self.preparer.advanced.connect(window.status.sorting.advance)
+        self.preparer.ended.connect(window.status.show_sorted)
         self.analyst.answered.connect(self.tracer.look)
         page.loss_wanted.connect(self.tracer.want)
         page.loss_chosen.connect(self.tracer.choose)
@@ -101,8 +101,8 @@ class App(QObject):
         self.meter.ended.connect(page.show_measured)
 
         # results → files
-        window.save_quantized_requested.connect(self.saver.save_quantized)
-        window.save_tensor_requested.connect(self.saver.save_tensor)
+        window.saving.save_quantized_requested.connect(self.saver.save_quantized)
+        window.saving.save_tensor_requested.connect(self.saver.save_tensor)
         self.saver.saved.connect(banner.notice)
 
         # what a person is told
@@ -112,12 +112,12 @@ class App(QObject):
         library.notice.connect(banner.notice)
         library.opened.connect(self._remember_files)
         library.refused.connect(page.tensors.refresh)
-        library.began.connect(window.reading.begin)
-        library.advanced.connect(window.reading.advance)
-        library.ended.connect(window.reading.end)
-        window.reading.cancel_requested.connect(library.cancel)
-        window.analyzing.cancel_requested.connect(self.analyst.cancel)
-        window.sorting.cancel_requested.connect(self.preparer.cancel)
+        library.began.connect(window.status.reading.begin)
+        library.advanced.connect(window.status.reading.advance)
+        library.ended.connect(window.status.reading.end)
+        window.status.reading.cancel_requested.connect(library.cancel)
+        window.status.analyzing.cancel_requested.connect(self.analyst.cancel)
+        window.status.sorting.cancel_requested.connect(self.preparer.cancel)
         self.crashes.crashed.connect(self._on_crash)
 
         # theme and end

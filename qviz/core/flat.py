@@ -9,7 +9,7 @@ import numpy as np
 
 from qviz.core.envelope import FloatArray
 
-READ_AROUND = 1 << 16
+READ_AROUND = 1 << 21
 """A system that has to fetch one page of a file fetches its neighbours too."""
 
 HELD_BYTES = 1 << 27

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6 import QtCore
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
@@ -92,8 +92,8 @@ ACTIONS: tuple[ActionRow, ...] = (
 SUBMENUS = ("recent", "docks", "resolution", "memory")
 
 
-def build_menus(bar: QMenuBar, target: QWidget) -> dict[str, QAction]:
-    """Fill the menu bar; each action calls the method of ``target`` that has its key as name.
+def build_menus(bar: QMenuBar, target: QWidget, *others: QObject) -> dict[str, QAction]:
+    """Fill the menu bar; each action calls the method that has its key as name, of the first that has one.
 
     The `SUBMENUS` are left to the window to fill.
     """
@@ -117,7 +117,7 @@ def build_menus(bar: QMenuBar, target: QWidget) -> dict[str, QAction]:
         action.setCheckable(row.checkable)
         if row.group:
             groups.setdefault(row.group, QActionGroup(target)).addAction(action)
-        action.triggered.connect(getattr(target, row.key))
+        action.triggered.connect(next(getattr(one, row.key) for one in (target, *others) if hasattr(one, row.key)))
         menu.addAction(action)
         made[row.key] = action
     return made

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
 from PySide6.QtWidgets import (
-    QApplication,
     QFileDialog,
     QMainWindow,
     QMenu,
     QMessageBox,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from qviz import __version__
-from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.files.readers import SUFFIXES
 from qviz.gui.actions import build_menus
-from qviz.gui.banner import Activity, Banner
+from qviz.gui.banner import Banner
 from qviz.gui.drop import DropOverlay
 from qviz.gui.pages.tensor_page import TensorPage
-from qviz.gui.plots.base import EXPORT_FORMATS, Chart, time_text
+from qviz.gui.saving import Saving
+from qviz.gui.status import StatusLine
 from qviz.gui.theme import Theme
-from qviz.gui.widgets import Line, named_label
 from qviz.session.analyst import Frame
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
-
-PATIENCE_MILLISECONDS = 1000
 
 FRAME = (8, 40)
 """What a window manager puts around a window, about."""
@@ -56,16 +50,12 @@ class MainWindow(QMainWindow):
     measure_requested = Signal()
     exact_requested = Signal()
     memory_changed = Signal()
-    save_quantized_requested = Signal(object, object)
-    save_tensor_requested = Signal(object, object)
     closing = Signal()
 
     def __init__(self, session: Session, settings: Settings, page: TensorPage) -> None:
         super().__init__()
         self._session, self._settings = session, settings
         self.page = page
-        self._sorting = False
-        self._exact_asked = False
         self.setWindowTitle("qviz")
         self.setMinimumSize(960, 600)
         self.banner = Banner()
@@ -76,49 +66,29 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.banner)
         layout.addWidget(page, 1)
         self.setCentralWidget(body)
-        self.actions_by_key = build_menus(self.menuBar(), self)
+        self.saving = Saving(self, session, settings, page)
+        self.actions_by_key = build_menus(self.menuBar(), self, self.saving)
         self._recent = QMenu(self)
         self.actions_by_key["recent"].setMenu(self._recent)
         self._recent.aboutToShow.connect(self._fill_recent)
         self._fill_docks()
         self._fill_resolutions()
         self._fill_memory()
-        self._build_status()
+        self.status = StatusLine(self.statusBar(), session)
+        self.status.exact_requested.connect(self.exact_requested)
+        self.status.stale.connect(page.set_stale)
         self.overlay = DropOverlay(self)
         self.overlay.files_dropped.connect(self.open_requested)
         session.changed.connect(self._on_changed)
-        page.export_requested.connect(self._export_chart)
-        page.copy_requested.connect(self._copy_chart)
+        self.saving.problem.connect(self.banner.error)
+        self.saving.notice.connect(self.banner.notice)
+        page.export_requested.connect(self.saving.export_chart)
+        page.copy_requested.connect(self.saving.copy_chart)
         page.problem.connect(self.banner.error)
         page.tensors.open_requested.connect(self.open_files)
         self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
         page.set_logarithmic(settings.get("log_counts"))
         self._refresh_actions(session.state)
-
-    def _build_status(self) -> None:
-        self.about_tensor = named_label("", "caption")
-        self.exactness = named_label("", "caption")
-        self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
-        self.exact_button = QPushButton(self.tr("Compute exactly"))
-        self.exact_button.setToolTip(self.tr("Look at every element, which may take a while."))
-        self.exact_button.clicked.connect(self._on_exact)
-        self.exact_button.hide()
-        self.timing = Line("caption", Qt.AlignmentFlag.AlignRight)
-        self.timing.reserve(self.tr("updated in {time}").format(time="88.88 ms"))
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(PATIENCE_MILLISECONDS)
-        self._patience.timeout.connect(self._say_computing)
-        self.activity = Activity()
-        self.analyzing, self.reading, self.sorting = (self.activity.task() for _ in range(3))
-        bar = self.statusBar()
-        bar.setSizeGripEnabled(False)
-        bar.setContentsMargins(12, 0, 12, 2)
-        bar.addWidget(self.about_tensor)
-        bar.addWidget(self.exactness)
-        bar.addWidget(self.exact_button)
-        bar.addPermanentWidget(self.activity)
-        bar.addPermanentWidget(self.timing)
 
     def _fill_docks(self) -> None:
         menu = QMenu(self)
@@ -179,89 +149,11 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def present(self, frame: Frame) -> None:
-        """Paint an answer and say how long it took."""
-        self._patience.stop()
-        self._exact_asked = False
-        self.analyzing.end()
+        """Paint an answer and say what it is of."""
         self.page.set_stale(False)
         self.page.present(frame)
-        tensor = frame.shown.tensor
-        shape = " × ".join(f"{n:,}" for n in tensor.shape)
-        parts = [tensor.name, shape, frame.tensor.dtype]
-        if tensor.finite != tensor.elements:
-            parts.append(self.tr("{count} left out").format(count=f"{tensor.elements - tensor.finite:,}"))
-        self.about_tensor.setText("  ·  ".join(parts))
-        self._show_exactness(frame)
-        self.timing.setText(self.tr("updated in {time}").format(time=time_text(frame.whole.seconds)))
+        self.status.present(frame)
         self._refresh_actions(self._session.state)
-
-    def _show_exactness(self, frame: Frame) -> None:
-        tensor = frame.shown.tensor
-        if frame.shown.exact:
-            text = self.tr("exact: {count} elements").format(count=f"{tensor.finite:,}")
-            if frame.range_judged:
-                text = self.tr("{text}, in a range judged from a sample").format(text=text)
-        else:
-            text = self.tr("estimate from {sample} of {count} elements").format(
-                sample=f"{tensor.sample().size:,}", count=f"{tensor.elements:,}"
-            )
-        self.exactness.setText(text)
-        self._show_exact_button()
-
-    @Slot()
-    def _show_exact_button(self) -> None:
-        """Offered where an estimate is all there is, and nothing better is on its way."""
-        frame = self.page.frame
-        better = self._sorting or self._exact_asked or self._session.state.prepared is not None
-        self.exact_button.setVisible(frame is not None and not frame.shown.exact and not better)
-
-    @Slot()
-    def _on_exact(self) -> None:
-        self._exact_asked = True
-        self._show_exact_button()
-        self.exact_requested.emit()
-
-    @Slot(str)
-    def show_sorting(self, text: str) -> None:
-        """The tensor is being put in order; exact answers follow."""
-        self._sorting, self._exact_asked = True, False
-        self.sorting.begin(text)
-        self._show_exact_button()
-
-    @Slot()
-    def show_sorted(self) -> None:
-        """It is, or somebody stopped it."""
-        self._sorting = False
-        self.sorting.end()
-        self._show_exact_button()
-
-    @Slot()
-    def show_computing(self) -> None:
-        """An answer is on its way; said only when it takes a while."""
-        self._patience.start()
-
-    @Slot()
-    def stop_waiting(self) -> None:
-        """There will be no answer: what is shown stays, and stays pale where it is of something else."""
-        self._patience.stop()
-        self._exact_asked = False
-        self.analyzing.end()
-        self.timing.setText(self.tr("not computed"))
-        self.page.set_stale(not self._is_present())
-        self._show_exact_button()
-
-    @Slot()
-    def _say_computing(self) -> None:
-        self.timing.setText(self.tr("computing…"))
-        self.page.set_stale(not self._is_present())
-        self.analyzing.begin(self.tr("Analyzing"))
-
-    def _is_present(self) -> bool:
-        """Whether what is shown is of the present tensor and scheme, though better may be on its way."""
-        frame, state = self.page.frame, self._session.state
-        if frame is None or not frame.tensor.same_data(state.tensor):
-            return False
-        return (frame.scheme, frame.channel) == (state.scheme, state.channel)
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
         """Colours of the charts and icons, and the tick in the menu."""
@@ -339,107 +231,6 @@ class MainWindow(QMainWindow):
     def article(self) -> None:
         self.article_requested.emit()
 
-    # -- commands: saving
-
-    @Slot()
-    def save_quantized(self) -> None:
-        if path := self._ask_path(self.tr("Save quantized tensor"), "quantized", {"NumPy archive": "npz"}):
-            self.save_quantized_requested.emit(path, self._frame.shown)
-
-    @Slot()
-    def save_tensor(self) -> None:
-        if path := self._ask_path(self.tr("Save original tensor"), "tensor", {"NumPy array": "npy"}):
-            self.save_tensor_requested.emit(path, self._frame.shown.tensor)
-
-    @Slot()
-    def save_metrics(self) -> None:
-        from qviz.files.results import save_metrics
-
-        if path := self._ask_path(self.tr("Save metrics"), "metrics", {"JSON": "json", "CSV": "csv"}):
-            self._try(lambda: save_metrics(path, self._frame.shown), path.name)
-
-    @Slot()
-    def save_scheme(self) -> None:
-        from qviz.files.results import save_scheme
-
-        if path := self._ask_path(self.tr("Save scheme"), "scheme", {"JSON": "json"}):
-            self._try(lambda: save_scheme(path, self._session.scheme), path.name)
-
-    @Slot()
-    def load_scheme(self) -> None:
-        from qviz.files.results import read_scheme
-
-        text, _ = QFileDialog.getOpenFileName(
-            self, self.tr("Load scheme"), self._settings.get("last_folder"), self.tr("Schemes (*.json)")
-        )
-        if text:
-            self._try(lambda: self._session.update(scheme=read_scheme(Path(text))))
-
-    @Slot()
-    def export_all(self) -> None:
-        folder = QFileDialog.getExistingDirectory(
-            self, self.tr("Folder for all charts"), self._settings.get("last_folder")
-        )
-        if folder:
-            self._settings.set("last_folder", folder)
-            self._try(lambda: self.export_all_to(Path(folder)), folder)
-
-    def export_all_to(self, folder: Path) -> list[Path]:
-        """Every chart that has something to show, in every format."""
-        from qviz.gui.plots.export import export_chart
-
-        scale = self._settings.get("png_scale")
-        charts = [chart for chart in self.page.charts if chart.tables()]
-        return [
-            path
-            for chart in charts
-            for ending in EXPORT_FORMATS
-            for path in export_chart(chart, folder / f"{chart.name}.{ending}", scale=scale)
-        ]
-
-    @Slot(object, str)
-    def _export_chart(self, chart: Chart, ending: str) -> None:
-        from qviz.gui.plots.export import export_chart
-
-        if path := self._ask_path(chart.title(), chart.name, {ending.upper(): ending}):
-            self._try(lambda: export_chart(chart, path, scale=self._settings.get("png_scale")), path.name)
-
-    @Slot(object)
-    def _copy_chart(self, chart: Chart) -> None:
-        from qviz.gui.plots.export import copy_chart
-
-        copy_chart(chart)
-        self.banner.notice(self.tr("“{name}” is in the clipboard as a picture.").format(name=chart.title()))
-
-    @property
-    def _frame(self) -> Frame:
-        assert self.page.frame is not None
-        return self.page.frame
-
-    def _ask_path(self, title: str, stem: str, formats: dict[str, str]) -> Path | None:
-        """A name to save under; it gets the format's ending when it has none of them."""
-        filters = {f"{name} (*.{ending})": ending for name, ending in formats.items()}
-        first = next(iter(formats.values()))
-        start = str(Path(self._settings.get("last_folder")) / f"{stem}.{first}")
-        text, chosen = QFileDialog.getSaveFileName(self, title, start, ";;".join(filters))
-        if not text:
-            return None
-        path = Path(text)
-        self._settings.set("last_folder", str(path.parent))
-        if path.suffix.lower().removeprefix(".") not in formats.values():
-            path = path.with_name(f"{path.name}.{filters.get(chosen, first)}")
-        return path
-
-    def _try(self, work: Callable[[], object], written: str = "") -> None:
-        """Do it; a problem goes to the banner, and what was open stays as it was."""
-        try:
-            work()
-        except Problem as problem:
-            self.banner.error(str(problem))
-            return
-        if written:
-            self.banner.notice(self.tr("Saved {name}.").format(name=written))
-
     # -- commands: editing and viewing
 
     @Slot()
@@ -453,29 +244,6 @@ class MainWindow(QMainWindow):
     @Slot()
     def default_scheme(self) -> None:
         self._session.update(scheme=Scheme())
-
-    @Slot()
-    def copy_metrics(self) -> None:
-        QApplication.clipboard().setText(self.page.metrics.text())
-
-    @Slot()
-    def copy_elements(self) -> None:
-        self.page.table.copy()
-
-    @Slot()
-    def copy_snippet(self) -> None:
-        from qviz.core.snippet import python_snippet
-
-        QApplication.clipboard().setText(
-            python_snippet(self._frame.shown.qparams, self._source(), all_finite=self._frame.shown.tensor.all_finite)
-        )
-        self.banner.notice(self.tr("A Python script that gives the same codes is in the clipboard."))
-
-    def _source(self) -> str:
-        """The file that the tensor on the page can be read from, or a name for one."""
-        current = self._session.state.current
-        whole = self._frame.channel is None and current is not None and current.origin.endswith(".npy")
-        return current.origin if current is not None and whole else "tensor.npy"
 
     @Slot()
     def theme_system(self) -> None:

@@ -225,7 +225,7 @@ def test_a_failure_leaves_the_file_that_was_there(
 def test_the_window_exports_every_chart_that_has_something_to_show(desk: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    written = desk.window.export_all_to(folder)
+    written = desk.window.saving.export_all_to(folder)
     shown = ("values", "distribution", "error", "transfer", "memory")
     expected = {f"{name}.{ending}" for name in shown for ending in EXPORT_FORMATS} | {"distribution-levels.csv"}
     assert {path.name for path in written} == {path.name for path in folder.iterdir()} == expected

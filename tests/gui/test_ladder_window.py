@@ -12,7 +12,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from qviz.core import MSE, Entropy, IntFormat, Manual, PerAxis, PerTensor, Scheme, Tensor, analyze
-from qviz.gui import main_window
+from qviz.gui import status
 from qviz.gui.main_window import MEMORY_CHOICES
 from qviz.session import analyst as analyst_module
 from qviz.session import tracer as tracer_module
@@ -32,7 +32,7 @@ class House:
     def __init__(self, desk: Desk, gate: Gate) -> None:
         self.desk, self.gate = desk, gate
         self.app, self.window, self.session = desk.app, desk.window, desk.session
-        self.activity, self.button = desk.window.activity, desk.window.exact_button
+        self.activity, self.button = desk.window.status.activity, desk.window.status.exact_button
         self.read: list[str] = []
 
     def item(self, name: str = "large", seed: int = 0) -> Item:
@@ -79,7 +79,7 @@ class House:
 
     @property
     def exactness(self) -> str:
-        return self.window.exactness.text()
+        return self.window.status.exactness.text()
 
     @property
     def offered(self) -> bool:
@@ -104,7 +104,7 @@ def house(desks: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> Iterat
     lower_the_rungs(monkeypatch)
     monkeypatch.setattr(analyst_module, "STILL_MILLISECONDS", 10)
     monkeypatch.setattr(tracer_module, "STILL_MILLISECONDS", 1)
-    monkeypatch.setattr(main_window, "PATIENCE_MILLISECONDS", 10)
+    monkeypatch.setattr(status, "PATIENCE_MILLISECONDS", 10)
     gate = held_gate(monkeypatch)
     made = House(desks(), gate)
     made.app.settings.set("memory_budget_mb", 4096)
@@ -332,7 +332,7 @@ def test_another_tensor_while_one_is_sorted(house: House) -> None:
     house.choose(house.item("second", 1))
     house.gate.let_go.set()
     house.settle()
-    assert house.window.about_tensor.text().startswith("second")
+    assert house.window.status.about_tensor.text().startswith("second")
     assert house.is_exact(Scheme(), 1)
     assert house.doing == ""
     assert house.session.state.prepared.tensor.name == "second"
@@ -454,20 +454,20 @@ def test_of_several_kinds_of_work_the_latest_is_shown(house: House) -> None:
     window, activity = house.window, house.activity
     activity._patience.setInterval(1)
     stopped: list[str] = []
-    window.reading.cancel_requested.connect(lambda: stopped.append("reading"))
-    window.sorting.cancel_requested.connect(lambda: stopped.append("sorting"))
-    window.sorting.begin("Sorting")
-    window.sorting.advance(0.5)
-    window.reading.begin("Reading")
+    window.status.reading.cancel_requested.connect(lambda: stopped.append("reading"))
+    window.status.sorting.cancel_requested.connect(lambda: stopped.append("sorting"))
+    window.status.sorting.begin("Sorting")
+    window.status.sorting.advance(0.5)
+    window.status.reading.begin("Reading")
     house.wait(lambda: house.doing == "Reading")
-    window.sorting.advance(0.75)
+    window.status.sorting.advance(0.75)
     assert activity.bar.value() == 0
     house.desk.click(activity.button)
-    window.reading.end()
+    window.status.reading.end()
     assert (house.doing, activity.bar.value()) == ("Sorting", 75)
     house.desk.click(activity.button)
-    window.sorting.end()
-    window.sorting.end()
+    window.status.sorting.end()
+    window.status.sorting.end()
     assert house.doing == ""
     assert stopped == ["reading", "sorting"]
 
@@ -484,4 +484,4 @@ def test_a_file_of_many_goes_up_the_ladder(house: House, tmp_path: Path) -> None
     house.settle()
     assert house.is_exact(Scheme())
     assert house.session.state.prepared is not None
-    assert house.window.about_tensor.text() == f"w.npy  ·  {SHAPE[0]} × {SHAPE[1]}  ·  float64"
+    assert house.window.status.about_tensor.text() == f"w.npy  ·  {SHAPE[0]} × {SHAPE[1]}  ·  float64"

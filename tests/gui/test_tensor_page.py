@@ -95,9 +95,9 @@ def test_the_window_opens_on_a_generated_tensor_with_every_chart_alive(started: 
     assert started.page.docks["channels"].isHidden()  # one scale: there are no channels
     assert started.page.tensors.hint.isVisible()
     assert started.banner.text == ""
-    assert started.window.about_tensor.text() == "Normal (generated)  ·  64 × 512  ·  float32"
-    assert started.window.exactness.text() == "exact: 32,768 elements"
-    assert started.window.timing.text().startswith("updated in ")
+    assert started.window.status.about_tensor.text() == "Normal (generated)  ·  64 × 512  ·  float32"
+    assert started.window.status.exactness.text() == "exact: 32,768 elements"
+    assert started.window.status.timing.text().startswith("updated in ")
 
 
 def test_time_is_measured_when_nobody_touches_anything(started: Desk) -> None:
@@ -453,8 +453,8 @@ def test_an_element_that_is_no_number_is_walked_through_too(desk: Desk) -> None:
     desk.session.update(selected=0)
     assert rows_of_table(desk)[0]["R"] == "NaN"
     assert "error = x̂ − R" in formula(desk)
-    assert desk.window.exactness.text() == "exact: 2 elements"
-    assert "2 left out" in desk.window.about_tensor.text()
+    assert desk.window.status.exactness.text() == "exact: 2 elements"
+    assert "2 left out" in desk.window.status.about_tensor.text()
 
 
 # -- undo

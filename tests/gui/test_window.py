@@ -363,7 +363,7 @@ def test_reading_can_be_cancelled_and_what_was_shown_stays(desk: Desk, gate: Gat
     item = Item("slow", "a test", None, None, gate)
     desk.session.update(items=(*desk.session.state.items, item))
     desk.app.library.choose(item)
-    activity = desk.window.activity
+    activity = desk.window.status.activity
     desk.bot.waitUntil(activity.isVisible, timeout=PATIENCE)
     assert activity.label.text() == "Reading slow"
     desk.bot.waitUntil(lambda: activity.bar.value() == 50, timeout=PATIENCE)
