@@ -321,8 +321,11 @@ class Chart(QWidget):
 
     def set_labels(self, bottom: str, left: str) -> None:
         """Axis titles, with their units."""
-        self.plot.setLabel("bottom", bottom, **{"font-size": "11px"})
-        self.plot.setLabel("left", left, **{"font-size": "11px"})
+        style = {"font-size": "11px"}
+        if self.theme is not None:
+            style["color"] = self.theme.chart["axis"]
+        self.plot.setLabel("bottom", bottom, **style)
+        self.plot.setLabel("left", left, **style)
 
     @Slot(object)
     def _on_mouse_moved(self, position: QPointF) -> None:

@@ -115,7 +115,7 @@ class LossChart(Chart):
         fresh = self._losses is None or not losses.tensor.same_data(self._losses.tensor)
         self._losses = losses
         name = {"mse": self.tr("mean squared error"), "entropy": self.tr("KL divergence, nats")}[losses.loss]
-        self.plot.setLabel("left", name, **{"font-size": "11px"})
+        self.set_labels(self.tr("Clip threshold"), name)
         for item in self._curves:
             item.hide()
         for item, (thresholds, values) in zip(self._curves, self._drawn(), strict=False):
