@@ -22,6 +22,9 @@ Array = np.ndarray[Any, Any]
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 """Below this a scale is denormal and the division by it means nothing: the range is degenerate."""
 
+LARGEST_WIDTH: dict[type, float] = {np.float32: float(np.finfo(np.float32).max), np.float64: float("inf")}
+"""No range is wider; in float64 the range of any float32 tensor has room."""
+
 
 @dataclass(frozen=True, eq=False)
 class QParams:
@@ -35,7 +38,7 @@ class QParams:
     low, high : float32 arrays, the shape of ``scale``
         The range the scale was made for: the estimator's, made symmetric or widened to include 0.
     quant_min, quant_max : int
-        Codes are clipped to these.
+        Codes are clipped to these: not always the first and the last of the number format.
     scheme : Scheme
     """
 
@@ -57,6 +60,22 @@ class QParams:
         return int(self.scale.size)
 
     @property
+    def divisor(self) -> FloatArray:
+        """What values are divided by, the shape of ``scale``: mostly the scale itself, for Paddle the threshold."""
+        factor = self.factor
+        if factor is None:
+            return self.scale
+        narrow = self.high.astype(np.float64) / factor < SMALLEST_SCALE
+        return np.asarray(np.where(narrow, factor, self.high), np.float32)
+
+    @property
+    def factor(self) -> np.float32 | None:
+        """What they are multiplied by after that; None for nothing."""
+        if not self.convention.divides_by_threshold:
+            return None
+        return np.float32(self.convention.symmetric_steps(self.scheme.number_format) / 2)
+
+    @property
     def whole_zero_point(self) -> bool:
         """Whether every zero point is itself a code, so that it can be stored as one."""
         z = self.zero_point
@@ -70,8 +89,23 @@ class QParams:
         Problem
             When the parameters were chosen for another number of groups.
         """
+        scale, zero_point = self._spread(shape, self.scale, self.zero_point)
+        return scale, zero_point
+
+    def codes_of(self, x: FloatArray) -> FloatArray:
+        """Rounded but unclipped codes of an array, as float32.
+
+        Raises
+        ------
+        Problem
+            When the parameters were chosen for another number of groups.
+        """
+        divisor, zero_point = self._spread(x.shape, self.divisor, self.zero_point)
+        return unclipped_codes(x, divisor, zero_point, self)
+
+    def _spread(self, shape: tuple[int, ...], *arrays: FloatArray) -> list[FloatArray]:
         if self.scale.ndim == 0:
-            return self.scale, self.zero_point
+            return list(arrays)
         layout, blocks = self.scheme.granularity.layout(shape), self.scheme.granularity.block_shape(shape)
         if layout.groups != self.groups:
             raise Problem(
@@ -79,7 +113,7 @@ class QParams:
                 f"{self.groups:,}: choose the parameters for this shape."
             )
         grid = tuple(1 if b == n else n // b for n, b in zip(shape, blocks, strict=True))
-        return self.scale.reshape(grid), self.zero_point.reshape(grid)
+        return [a.reshape(grid) for a in arrays]
 
     def for_group(self, group: int) -> QParams:
         """The parameters of one group, as if it were a tensor of its own."""
@@ -110,30 +144,38 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
     low, high : float32 arrays of one shape
     """
     convention, number_format = convention_named(scheme.convention), scheme.number_format
-    lowest, highest = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    precision = np.float32 if convention.single_precision else np.float64
+    lowest: Array = np.asarray(low, precision)
+    highest: Array = np.asarray(high, precision)
     if scheme.symmetric:
-        steps = convention.symmetric_steps(number_format)
         highest = np.maximum(np.abs(lowest), np.abs(highest))
         lowest = -highest
-        exact_scale = np.asarray(2 * highest / steps)
+        half_steps = convention.symmetric_steps(number_format) / 2
+        scale = np.maximum(highest, convention.smallest_range) / half_steps
+        exact_scale = np.maximum(scale, convention.smallest_scale)
         zero_point = np.full(exact_scale.shape, convention.symmetric_zero_point(number_format))
         degenerate_zero_point = convention.degenerate_zero_point(np.zeros_like(zero_point))
     else:
         if convention.range_includes_zero:
             lowest, highest = np.minimum(lowest, 0.0), np.maximum(highest, 0.0)
-        exact_scale = np.asarray((highest - lowest) / (number_format.levels - 1))
+        first, last = convention.scale_range(number_format)
+        with np.errstate(over="ignore"):  # where float32 ends, PyTorch's scale is infinite and nothing is left
+            width = np.minimum(highest - lowest, LARGEST_WIDTH[precision])
+        scale = np.maximum(width, convention.smallest_range) / (last - first)
+        exact_scale = np.maximum(scale, convention.smallest_scale)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             zero_point = convention.zero_point(number_format, lowest, highest, exact_scale)
         degenerate_zero_point = convention.degenerate_zero_point(highest)
     degenerate = exact_scale < SMALLEST_SCALE
+    quant_min, quant_max = convention.code_range(number_format, scheme.symmetric)
     return QParams(
         scale=np.where(degenerate, 1.0, exact_scale).astype(np.float32),
         # Adding 0 makes −0 into 0.
         zero_point=np.asarray(np.where(degenerate, degenerate_zero_point, zero_point) + 0.0, np.float32),
         low=np.asarray(lowest, np.float32),
         high=np.asarray(highest, np.float32),
-        quant_min=number_format.quant_min,
-        quant_max=number_format.quant_max,
+        quant_min=quant_min,
+        quant_max=quant_max,
         scheme=scheme,
     )
 
@@ -150,7 +192,7 @@ def quantize(x: object, qparams: QParams) -> Array:
         When the shape of ``x`` does not fit parameters per axis.
     """
     array = _as_float32(x)
-    codes = unclipped_codes(array, *qparams.grouped(array.shape), qparams.convention)
+    codes = qparams.codes_of(array)
     np.clip(codes, qparams.quant_min, qparams.quant_max, out=codes)
     if np.isnan(codes).any():
         zero = np.clip(np.rint(qparams.grouped(array.shape)[1]), qparams.quant_min, qparams.quant_max)
@@ -182,30 +224,44 @@ def fake_quantize(x: object, qparams: QParams) -> FloatArray:
     """
     array = _as_float32(x)
     scale, zero_point = qparams.grouped(array.shape)
-    codes = unclipped_codes(array, scale, zero_point, qparams.convention)
-    return dequantize_in_place(codes, scale, zero_point, qparams)
+    return dequantize_in_place(qparams.codes_of(array), scale, zero_point, qparams)
 
 
 def unclipped_codes(
     x: FloatArray,
-    scale: FloatArray,
+    divisor: FloatArray,
     zero_point: FloatArray,
-    convention: Convention,
+    qparams: QParams,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Rounded but unclipped codes as float32; the one place where a value meets a scale."""
+    """Rounded but unclipped codes as float32; the one place where a value meets a scale.
+
+    Parameters
+    ----------
+    x, divisor, zero_point : float32 arrays
+        The latter two are those of ``qparams``, or the part of them that belongs to ``x``.
+    qparams : QParams
+        Whose convention tells the order of the operations.
+    out : float32 array, optional
+        Where the codes go.
+    """
+    convention = qparams.convention
     with np.errstate(over="ignore"):
-        if convention.multiplies_by_reciprocal:
-            codes = np.multiply(x, np.float32(1) / scale, out=out)
-        else:
-            codes = np.divide(x, scale, out=out)
-        codes = np.asarray(codes)
+        codes = _divided(x, divisor, qparams, out)
         if convention.zero_point_before_rounding:
             np.add(codes, zero_point, out=codes)
         np.rint(codes, out=codes)
         if not convention.zero_point_before_rounding:
             np.add(codes, zero_point, out=codes)
     return codes
+
+
+def _divided(x: FloatArray, divisor: FloatArray, qparams: QParams, out: FloatArray | None = None) -> FloatArray:
+    """R/S, the way of the convention."""
+    if qparams.convention.multiplies_by_reciprocal:
+        return np.asarray(np.multiply(x, np.float32(1) / divisor, out=out))
+    divided, factor = np.asarray(np.divide(x, divisor, out=out)), qparams.factor
+    return divided if factor is None else np.multiply(divided, factor, out=divided)
 
 
 def dequantize_in_place(codes: FloatArray, scale: Array, zero_point: Array, qparams: QParams) -> FloatArray:
@@ -250,7 +306,7 @@ def walk(values: FloatArray, groups: Array, qparams: QParams) -> Steps:
     zero_point = qparams.zero_point.reshape(-1)[groups]
     convention = qparams.convention
     with np.errstate(over="ignore"):
-        divided = values * (np.float32(1) / scale) if convention.multiplies_by_reciprocal else values / scale
+        divided = _divided(values, qparams.divisor.reshape(-1)[groups], qparams)
         if convention.zero_point_before_rounding:
             shifted = divided + zero_point
             rounded = np.rint(shifted)

@@ -139,15 +139,17 @@ class Analysis(Metrics):
     def dequantize_values(self, values: FloatArray, index: Any) -> FloatArray:
         """x̂ of float32 ``values`` that stand at flat ``index``."""
         group = self.tensor.group_of(self.layout, index)
-        scale, zero_point = (a.reshape(-1)[group] for a in (self.qparams.scale, self.qparams.zero_point))
-        codes = unclipped_codes(np.asarray(values, np.float32), scale, zero_point, self.qparams.convention)
-        return dequantize_in_place(codes, scale, zero_point, self.qparams)
+        q = self.qparams
+        scale, divisor, zero_point = (a.reshape(-1)[group] for a in (q.scale, q.divisor, q.zero_point))
+        codes = unclipped_codes(np.asarray(values, np.float32), divisor, zero_point, q)
+        return dequantize_in_place(codes, scale, zero_point, q)
 
     def transfer(self, values: Any, group: int = 0) -> FloatArray:
         """x̂ of any ``values`` (taken as float32), under the scale of one group."""
-        scale, zero_point = (a.reshape(-1)[group] for a in (self.qparams.scale, self.qparams.zero_point))
-        codes = unclipped_codes(np.asarray(values, np.float32), scale, zero_point, self.qparams.convention)
-        return dequantize_in_place(codes, scale, zero_point, self.qparams)
+        q = self.qparams
+        scale, divisor, zero_point = (a.reshape(-1)[group] for a in (q.scale, q.divisor, q.zero_point))
+        codes = unclipped_codes(np.asarray(values, np.float32), divisor, zero_point, q)
+        return dequantize_in_place(codes, scale, zero_point, q)
 
     def views(self, start: int, stop: int, buckets: int) -> tuple[EnvelopeView, EnvelopeView]:
         """The original and the dequantized values of a stretch, reduced alike to ``buckets``."""

@@ -177,9 +177,10 @@ class _NumPyWorker:
         self.order, self.found = order, _Found(order)
         self.work = _Workspace(min(BLOCK, order.tensor.elements))
         q = order.qparams
-        self.scale, self.zero_point = (a.reshape(1, -1, 1) for a in (q.scale, q.zero_point))
-        late = not q.convention.zero_point_before_rounding and not q.convention.multiplies_by_reciprocal
-        self.narrow = late and q.whole_zero_point
+        self.scale, self.divisor, self.zero_point = (a.reshape(1, -1, 1) for a in (q.scale, q.divisor, q.zero_point))
+        convention = q.convention
+        divides = not convention.multiplies_by_reciprocal and not convention.divides_by_threshold
+        self.narrow = divides and not convention.zero_point_before_rounding and q.whole_zero_point
         self.plain = self.narrow and not self.zero_point.any()
         self.ones = np.ones(ROW)
 
@@ -194,8 +195,10 @@ class _NumPyWorker:
 
     def _add(self, x: FloatArray, block: Block) -> None:
         order, work, found, g = self.order, self.work, self.found, block[1]
-        scale, zero_point = (a if a.size == 1 else a[:, g] for a in (self.scale, self.zero_point))
-        codes, missing, clipped = self._quantize(x, scale, zero_point)
+        scale, divisor, zero_point = (
+            a if a.size == 1 else a[:, g] for a in (self.scale, self.divisor, self.zero_point)
+        )
+        codes, missing, clipped = self._quantize(x, divisor, zero_point)
         if order.occupancy:
             found.occupancy += self._count_codes(codes, missing)
         if not self.plain:
@@ -226,14 +229,14 @@ class _NumPyWorker:
         found.add_signal(wide, missing, g)
         self._add_sums(wide, error, g)
 
-    def _quantize(self, x: FloatArray, scale: FloatArray, zero_point: FloatArray) -> _Quantized:
+    def _quantize(self, x: FloatArray, divisor: FloatArray, zero_point: FloatArray) -> _Quantized:
         """Clipped codes as floats; which elements are NaN, and which were clipped; None for none."""
         q = self.order.qparams
         codes = self.work.get("codes", np.float32, x.shape)
         if self.plain:  # adding 0 and subtracting it again changes no code
-            np.rint(np.divide(x, scale, out=codes), out=codes)
+            np.rint(np.divide(x, divisor, out=codes), out=codes)
         else:
-            unclipped_codes(x, scale, zero_point, q.convention, out=codes)
+            unclipped_codes(x, divisor, zero_point, q, out=codes)
         missing = clipped = None
         lowest, highest = codes.min(), codes.max()
         if np.isnan(lowest):
@@ -357,11 +360,11 @@ class _ProductWorker:
     def add(self, block: Block) -> None:
         """Look at one block."""
         q, x = self.order.qparams, self.order.tensor.block(self.order.layout, block)
-        scale, zero_point = (a.reshape(1, -1, 1) for a in (q.scale, q.zero_point))
-        scale, zero_point = (a if a.size == 1 else a[:, block[1]] for a in (scale, zero_point))
+        whole = (a.reshape(1, -1, 1) for a in (q.scale, q.divisor, q.zero_point))
+        scale, divisor, zero_point = (a if a.size == 1 else a[:, block[1]] for a in whole)
         missing = np.isnan(x)
         x = np.where(missing, np.float32(0), x)
-        codes = unclipped_codes(x, scale, zero_point, q.convention)
+        codes = unclipped_codes(x, divisor, zero_point, q)
         x_hat = dequantize_in_place(codes, scale, zero_point, q).astype(np.float64)
         x_hat[missing] = 0
         x_hat, wide = x_hat.reshape(-1), x.astype(np.float64).reshape(-1)
@@ -444,7 +447,9 @@ def direct_sums(
 
 def _find(order: _Order, threads: int, cancelled: IsCancelled, progress: Progress) -> _Found:
     """Everything but what the signal adds to it."""
-    kernels = None if order.overflows else fused.kernels()  # they are promised that nothing becomes NaN
+    # The kernels are promised that nothing becomes NaN, and would not keep to the order of a division and a product.
+    unfit = order.overflows or order.qparams.convention.divides_by_threshold
+    kernels = None if unfit else fused.kernels()
     workers: list[_NumPyWorker | _FusedWorker] = [
         _NumPyWorker(order) if kernels is None else _FusedWorker(order, kernels) for _ in range(threads)
     ]

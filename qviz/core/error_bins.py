@@ -35,7 +35,7 @@ def error_edges(
     half_step = float(qparams.scale.max()) / 2
     values = np.stack(tensor.extremes(layout), axis=1)
     scale, zero_point = qparams.scale.reshape(-1, 1), qparams.zero_point.reshape(-1, 1)
-    codes = unclipped_codes(values, scale, zero_point, qparams.convention)
+    codes = unclipped_codes(values, qparams.divisor.reshape(-1, 1), zero_point, qparams)
     ends = dequantize_in_place(codes, scale, zero_point, qparams).astype(np.float64) - values
     ends = ends[np.isfinite(ends)]
     # A quantizer clips most at the ends of the data. Every step of the formula rounds to

@@ -34,7 +34,7 @@ class Scheme:
     Raises
     ------
     Problem
-        When there is no such convention.
+        When there is no such convention, or when it does not offer such codes.
     """
 
     number_format: NumberFormat = field(default_factory=IntFormat)
@@ -44,7 +44,7 @@ class Scheme:
     convention: str = "onnxruntime"
 
     def __post_init__(self) -> None:
-        convention_named(self.convention)
+        convention_named(self.convention).check(self.number_format, self.symmetric)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `Scheme.from_dict` takes them back."""

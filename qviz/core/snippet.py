@@ -14,6 +14,7 @@ _PYTHON = {
     "Q": "codes",
     "R": "x",
     "S": "scale",
+    "T": "threshold",
     "Z": "zero_point",
     "min": "low",
     "max": "high",
@@ -54,7 +55,7 @@ def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: 
     if axis is not None and not isinstance(scheme.range_rule, Manual):
         lines.append(f"axes = tuple(a for a in range(x.ndim) if a != {axis if axis >= 0 else f'x.ndim - {-axis}'})")
     lines += [
-        f"qmin, qmax = {number_format.quant_min}, {number_format.quant_max}",
+        f"qmin, qmax = {qparams.quant_min}, {qparams.quant_max}",
         "",
         *_range_lines(qparams, ", axis=axes, keepdims=True" if axis is not None else "", "" if all_finite else "nan"),
         *(_symmetric_lines(qparams) if scheme.symmetric else _asymmetric_lines(qparams)),
@@ -74,7 +75,7 @@ def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: 
 
 
 def _range_lines(qparams: QParams, axes: str, nan: str) -> list[str]:
-    """``absmax``, or ``low`` and ``high``: float32 numbers, in float64 for what follows from them."""
+    """``absmax``, or ``low`` and ``high``: float32 numbers, in the precision of what follows from them."""
     rule, symmetric = qparams.scheme.range_rule, qparams.scheme.symmetric
     if isinstance(rule, Manual):
         low, high = float(rule.low), float(rule.high)
@@ -91,7 +92,7 @@ def _range_lines(qparams: QParams, axes: str, nan: str) -> list[str]:
     else:
         lines = [f"low, high = np.{nan}min(x{axes}), np.{nan}max(x{axes})"]
     names, values = ("absmax", "absmax") if symmetric else ("low, high", "[low, high]")
-    exact = f"np.float32({values}).astype(float)"
+    exact = f"np.float32({values})" + ("" if qparams.convention.single_precision else ".astype(float)")
     # A channel without a finite value has no range either.
     return [*lines, f"{names} = {f'np.nan_to_num({exact})' if nan else exact}"]
 
@@ -99,17 +100,35 @@ def _range_lines(qparams: QParams, axes: str, nan: str) -> list[str]:
 def _symmetric_lines(qparams: QParams) -> list[str]:
     convention, number_format = qparams.convention, qparams.scheme.number_format
     zero_point = f"{convention.symmetric_zero_point(number_format):g}"
-    lines = [f"scale = 2 * absmax / {convention.symmetric_steps(number_format):g}"]
+    steps = convention.symmetric_steps(number_format)
+    range_ = f"np.maximum(absmax, {convention.smallest_range})" if convention.smallest_range else "absmax"
+    halves = convention.single_precision or convention.divides_by_threshold
+    lines = [f"scale = {range_} / {steps / 2:g}" if halves else f"scale = 2 * absmax / {steps:g}"]
+    lines += _floor_lines(qparams)
+    threshold = "absmax"
     if _degenerate(qparams):
         lines += _NARROW
         zero_point = f"np.where(narrow, 0, {zero_point})"
+        threshold = "np.where(narrow, qmax, absmax)"
+    if convention.divides_by_threshold:
+        lines.append(f"threshold = np.float32({threshold})")
     return [*lines, f"zero_point = {zero_point}"]
 
 
 def _asymmetric_lines(qparams: QParams) -> list[str]:
     convention = qparams.convention
     lines = ["low, high = np.minimum(low, 0), np.maximum(high, 0)"] if convention.range_includes_zero else []
-    lines.append("scale = (high - low) / (qmax - qmin)")
+    first, last = convention.scale_range(qparams.scheme.number_format)
+    ends = "(qmax - qmin)"
+    if "first" in convention.zero_point_formula:
+        lines.append(f"first, last = {first}, {last}")
+        ends = "(last - first)"
+    width = "high - low"
+    if convention.single_precision and np.any(qparams.high.astype(np.float64) - qparams.low > LARGEST):
+        width = "np.minimum(high.astype(float) - low, np.finfo(np.float32).max).astype(np.float32)"
+    if convention.smallest_range:
+        width = f"np.maximum({width}, {convention.smallest_range})"
+    lines += [f"scale = ({width}) / {ends}", *_floor_lines(qparams)]
     zero_point = _python(convention.zero_point_formula)
     if _degenerate(qparams):
         lines += _NARROW
@@ -119,18 +138,28 @@ def _asymmetric_lines(qparams: QParams) -> list[str]:
     return [*lines, zero_point]
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
 _NARROW = [
     "narrow = scale < np.finfo(np.float32).tiny  # too narrow for a scale",
     "scale = np.where(narrow, 1, scale)",
 ]
 
 
+def _floor_lines(qparams: QParams) -> list[str]:
+    smallest = qparams.convention.smallest_scale
+    return [f"scale = np.maximum(scale, np.float32({smallest}))"] if smallest else []
+
+
 def _degenerate(qparams: QParams) -> bool:
     """Whether a range is too narrow: most scripts can do without the lines that take care of it."""
-    scheme = qparams.scheme
-    steps = qparams.convention.symmetric_steps(scheme.number_format) if scheme.symmetric else None
+    convention, number_format = qparams.convention, qparams.scheme.number_format
+    if convention.smallest_scale or convention.smallest_range:
+        return False
+    first, last = convention.scale_range(number_format)
+    steps = convention.symmetric_steps(number_format) if qparams.scheme.symmetric else last - first
     width = qparams.high.astype(np.float64) - qparams.low
-    return bool(np.any(width / (steps or scheme.number_format.levels - 1) < SMALLEST_SCALE))
+    return bool(np.any(width / steps < SMALLEST_SCALE))
 
 
 def _python(formula: str) -> str:

@@ -96,10 +96,10 @@ def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
 def code_steps(qparams: QParams) -> FloatArray:
     """The smallest float32 of each code, and of the first one beyond the last: shape (codes + 1,)."""
     codes = np.arange(qparams.quant_min, qparams.quant_max + 2, dtype=np.float32)
-    scale, zero_point = qparams.scale.reshape(()), qparams.zero_point.reshape(())
+    scale, divisor, zero_point = (a.reshape(()) for a in (qparams.scale, qparams.divisor, qparams.zero_point))
 
     def reached(x: FloatArray, which: Any) -> Any:
-        return unclipped_codes(x, scale, zero_point, qparams.convention) >= codes[which]
+        return unclipped_codes(x, divisor, zero_point, qparams) >= codes[which]
 
     guess = (codes - 0.5 - zero_point.astype(np.float64)) * scale.astype(np.float64)
     return first_reaching(reached, guess)

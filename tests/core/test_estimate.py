@@ -32,6 +32,7 @@ SCHEMES = [
     for bits, signed, symmetric in ((2, True, True), (4, False, False), (8, True, True), (8, False, False))
     for rule in (MinMax(), Percentile(99.0), Manual(-1.0, 2.0))
     for convention in CONVENTIONS
+    if CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric)
 ]
 
 

@@ -76,6 +76,8 @@ def test_the_codes_are_those_of_qviz(
     monkeypatch: pytest.MonkeyPatch, convention: str, granularity: Any, rule: Any
 ) -> None:
     for bits, signed, symmetric in product((2, 4, 8, 16), (True, False), (True, False)):
+        if not CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric):
+            continue
         check(monkeypatch, X, Scheme(IntFormat(bits, signed), symmetric, granularity, rule, convention))
 
 
@@ -98,6 +100,8 @@ def test_ranges_without_room_for_a_scale(monkeypatch: pytest.MonkeyPatch, conven
     for signed, symmetric, granularity, rule in product(
         (True, False), (True, False), (PerTensor(), PerAxis(0)), (MinMax(), Percentile(99.0))
     ):
+        if not CONVENTIONS[convention].offers(IntFormat(8, signed), symmetric):
+            continue
         check(monkeypatch, x, Scheme(IntFormat(8, signed), symmetric, granularity, rule, convention))
 
 
@@ -107,7 +111,9 @@ def test_what_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch, convent
     x = X.copy()
     x[0, 0] = np.nan, np.inf, -np.inf
     for granularity, rule in product(GRANULARITIES, RULES):
-        check(monkeypatch, x, Scheme(IntFormat(8, False), symmetric, granularity, rule, convention))
+        number_format = IntFormat(8, CONVENTIONS[convention].signed_only)
+        if CONVENTIONS[convention].offers(number_format, symmetric):
+            check(monkeypatch, x, Scheme(number_format, symmetric, granularity, rule, convention))
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
@@ -117,7 +123,9 @@ def test_a_channel_without_a_finite_value(monkeypatch: pytest.MonkeyPatch, conve
     x = X.copy()
     x[2] = np.nan
     for rule in (MinMax(), Percentile(99.0)):
-        check(monkeypatch, x, Scheme(IntFormat(8, False), symmetric, PerAxis(0), rule, convention))
+        number_format = IntFormat(8, CONVENTIONS[convention].signed_only)
+        if CONVENTIONS[convention].offers(number_format, symmetric):
+            check(monkeypatch, x, Scheme(number_format, symmetric, PerAxis(0), rule, convention))
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (1, 1), (2, 1, 3)], ids=str)
@@ -195,3 +203,12 @@ def test_only_what_is_needed_is_written(scheme: Scheme) -> None:
     assert "narrow" not in plain
     assert "nan" not in plain
     assert "narrow" in python_snippet(choose_qparams(np.zeros((2, 3)), scheme))
+
+
+@pytest.mark.parametrize("convention", ["pytorch", "torchao", "tflite"])
+def test_a_range_wider_than_float32(monkeypatch: pytest.MonkeyPatch, convention: str) -> None:
+    x = np.float32([3e38, -2e38, 1e38])
+    check(monkeypatch, x, Scheme(symmetric=False, convention=convention))
+    assert "np.minimum(high.astype(float)" not in python_snippet(
+        choose_qparams(x / 2, Scheme(symmetric=False, convention=convention))
+    )

@@ -638,3 +638,16 @@ def test_the_mouse_of_the_tests_is_the_mouse_of_a_person(desk: Desk) -> None:
     button = desk.scheme.mode.button(False)
     Mouse(button).click(button.rect().center())
     assert desk.session.scheme.symmetric is False
+
+
+@pytest.mark.parametrize("name", list(CONVENTIONS))
+def test_a_runtime_is_one_choice_whatever_was_chosen_before(desk: Desk, name: str) -> None:
+    desk.session.update(symmetric=False, signed=False)
+    box = desk.page.scheme.convention
+    box.setCurrentIndex(box.findData(name))
+    scheme = desk.settle().scheme
+    assert scheme.convention == name
+    assert CONVENTIONS[name].offers(scheme.number_format, scheme.symmetric)
+    assert desk.banner.text == ""
+    numbers = desk.page.formula._shown
+    assert numbers[2][1].startswith("Q = clip(round(")

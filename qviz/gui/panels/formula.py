@@ -123,23 +123,32 @@ class FormulaPanel(QWidget):
             steps = convention.symmetric_steps(fmt)
             scale_rule = convention.symmetric_scale_formula
             doubled = convention.symmetric_scale_formula.startswith("S = 2")
-            numbers = f"2 · {high} / {steps:g}" if doubled else f"{high} / {steps / 2:g}"
+            numbers = f"2 · {high} / {steps:g}" if doubled else _floored(scale_rule, high, f"{steps / 2:g}")
             zero_row = (self.tr("Z is fixed by symmetry"), f"Z = {zero}")
         else:
             scale_rule = convention.scale_formula
-            numbers = f"({high} − {_bracket(low)}) / {q.quant_max - q.quant_min}"
-            whole = convention.range_includes_zero
-            filled = (
-                f"round({_number(q.quant_min)} − {_bracket(low)} / {scale})"
-                if whole
-                else f"{_number(q.quant_max)} − {_bracket(high)} / {scale}"
-            )
+            first, last = convention.scale_range(fmt)
+            numbers = _floored(scale_rule, f"{high} − {_bracket(low)}", f"{last - first}")
+            if convention.zero_point_formula.startswith("Z = clip"):
+                ends = f"{_number(q.quant_min)}, {_number(q.quant_max)}"
+                filled = f"clip({_number(first)} − round({_bracket(low)} / {scale}), {ends})"
+            elif convention.range_includes_zero:
+                filled = f"round({_number(first)} − {_bracket(low)} / {scale})"
+            else:
+                filled = f"{_number(q.quant_max)} − {_bracket(high)} / {scale}"
             zero_row = (convention.zero_point_formula, f"Z = {filled} = {zero}")
         x = _number(float(step.value[0]))
-        if convention.zero_point_before_rounding:
-            filled = f"round({x} / {scale} + {_bracket(zero)})"
+        divided = f"{x} / {scale}"
+        if convention.multiplies_by_reciprocal:
+            divided = f"{x} · (1 / {scale})"
+        elif q.factor is not None:
+            divided = f"{x} / {_number(float(q.divisor))} · {_number(float(q.factor))}"
+        if "Z" not in convention.code_formula:
+            filled = f"round({divided})"
+        elif convention.zero_point_before_rounding:
+            filled = f"round({divided} + {_bracket(zero)})"
         else:
-            filled = f"round({x} / {scale}) + {_bracket(zero)}"
+            filled = f"round({divided}) + {_bracket(zero)}"
         ends = f"{_number(q.quant_min)}, {_number(q.quant_max)}"
         code = _number(int(step.code[0]))
         x_hat, error = _number(float(step.dequantized[0])), _number(float(step.error[0]))
@@ -150,6 +159,17 @@ class FormulaPanel(QWidget):
             ("x̂ = (Q − Z) · S", f"x̂ = ({code} − {_bracket(zero)}) · {scale} = {x_hat}"),
             (self.tr("error = x̂ − R"), f"{x_hat} − {_bracket(x)} = {error}"),
         ]
+
+
+def _floored(rule: str, width: str, steps: str) -> str:
+    """A width over its steps, with the floor that the rule has for one of them."""
+    many = f"({width})" if "−" in width[1:] else width
+    if "max(" not in rule:
+        return f"{many} / {steps}"
+    floor = rule[rule.index("max(") :].split(", ")[1].split(")", maxsplit=1)[0]
+    if f"{floor}) /" in rule:  # of the range, not of the scale
+        return f"max({width}, {floor}) / {steps}"
+    return f"max({many} / {steps}, {floor})"
 
 
 def _number(value: float) -> str:
