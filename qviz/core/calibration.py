@@ -170,4 +170,4 @@ def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Sub
 
 
 def _direct_squared_error(tensor: Tensor, qparams: QParams, layout: Layout, cancelled: IsCancelled) -> Floats:
-    return direct_sums(tensor, qparams, layout, cancelled=cancelled).squared_error
+    return direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, cancelled=cancelled).squared_error

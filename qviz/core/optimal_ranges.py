@@ -117,7 +117,7 @@ class MSE:
         search = _Search(subject)
         for low, high in _percentile_ranges(subject):
             search.attempt(low, high)
-        fine = FINE if subject.levels <= FEW_LEVELS else FINE // 8
+        fine = FINE if subject.levels <= FEW_LEVELS and subject.prepared is not None else FINE // 8
         if subject.symmetric:
             middle = np.zeros_like(search.low)
             losses = [search.attempt(*_shrunk(search.reach, middle, part), hopeful=False) for part in COARSE]

@@ -161,6 +161,8 @@ class Chart(QWidget):
     def analysis(self, analysis: Analysis) -> None:
         if self._analysis is None:
             self.canvas.show()
+        elif self._analysis.tensor is not analysis.tensor:
+            self.read_out.emit("")  # what the pointer read was of another tensor, or an estimate
         self._analysis = analysis
 
     # -- what a subclass says of itself

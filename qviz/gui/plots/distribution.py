@@ -93,8 +93,7 @@ class DistributionChart(CountChart):
             if not (self._by_hand or dragged):
                 self._fit_width()
             self._bound_lines(analysis)
-            if not dragged:
-                self._settle()
+            self._settle()
 
     def _range(self) -> tuple[float, float]:
         assert self.analysis is not None
@@ -115,7 +114,7 @@ class DistributionChart(CountChart):
         if self.analysis is None:
             return
         for line, value in zip(self._clip, self._range(), strict=True):
-            if line.value() != value:
+            if line.value() != value and not line.moving:  # the hand decides where the one it holds stands
                 line.setPos(value)
         self.repaint_marks()
 
