@@ -24,7 +24,7 @@ from qviz.core.problems import Problem
 from qviz.core.ranges import MinMax
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_pass import sorted_sums
-from qviz.core.sorted_tensor import SortedTensor, prepare
+from qviz.core.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.storage import Storage, storage
 from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
 from qviz.core.tensor import Histogram, Tensor
@@ -262,10 +262,10 @@ def estimate(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled = never) -> 
     layout = scheme.granularity.layout(tensor.shape)
     if layout.groups > 1:
         raise Problem("An estimate needs one scale for the whole tensor: choose per tensor, or an exact answer.")
-    prepared = prepare(tensor.sample(), cancelled)
-    qparams = choose_qparams(prepared, scheme, cancelled)
-    if scheme.range_rule.kind == MinMax.kind:  # the true ends are known better than the sample knows them
-        qparams = choose_qparams(tensor, scheme, cancelled)
+    prepared = prepare_sample(tensor, cancelled)
+    # The tensor may know its true ends, which the sample does not.
+    source = tensor if scheme.range_rule.kind == MinMax.kind else prepared
+    qparams = choose_qparams(source, scheme, cancelled)
     sums = sorted_sums(prepared, qparams, error_edges(tensor, qparams, layout))
     sums = sums.scaled(tensor.finite / prepared.values.size)
     return replace(_analysis(tensor, None, qparams, layout, sums, started), exact=False)

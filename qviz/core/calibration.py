@@ -15,7 +15,7 @@ from qviz.core.optimal_ranges import MSE, Entropy, LossCurve, mse_curves
 from qviz.core.ranges import MinMax, Percentile, Range, Subject
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_pass import sorted_squared_error
-from qviz.core.sorted_tensor import SortedTensor, prepare
+from qviz.core.sorted_tensor import SortedTensor, prepare, prepare_sample
 from qviz.core.sums import Floats
 from qviz.core.tensor import Tensor
 
@@ -136,7 +136,7 @@ def compare_ranges(
     """
     tensor = x.tensor if isinstance(x, SortedTensor) else x
     exact = isinstance(x, SortedTensor) or tensor.elements <= SORTED_AT_ONCE
-    prepared = prepare(x if exact else tensor.sample(), cancelled)
+    prepared = prepare(x, cancelled) if exact else prepare_sample(tensor, cancelled)
     percentile = scheme.range_rule if isinstance(scheme.range_rule, Percentile) else Percentile()
     ranges = {}
     for name, each in (("best", rule), ("minmax", MinMax()), ("percentile", percentile)):

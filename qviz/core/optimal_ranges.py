@@ -13,6 +13,7 @@ from qviz.core.envelope import FloatArray
 from qviz.core.problems import Problem
 from qviz.core.ranges import Percentile, Range, Subject
 from qviz.core.sorted_tensor import SortedTensor, prepare
+from qviz.core.staircase import LARGEST
 from qviz.core.sums import Counts, Floats
 
 COARSE = 2.0 ** (-np.arange(80) / 8)
@@ -36,7 +37,6 @@ AROUND = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 5
 KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
 
 SMOOTHING = 1e-4
-LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -350,6 +351,16 @@ def prepare(x: object, cancelled: IsCancelled = never, progress: Progress = igno
     else:
         tensor = Tensor(x, progress=lambda f: progress(0.3 * f), cancelled=cancelled)
     return SortedTensor(tensor, cancelled, lambda f: progress(0.3 + 0.7 * f))
+
+
+_samples: WeakKeyDictionary[Tensor, SortedTensor] = WeakKeyDictionary()
+
+
+def prepare_sample(tensor: Tensor, cancelled: IsCancelled = never) -> SortedTensor:
+    """A tensor's sample in order: what every estimate is made from, sorted once."""
+    if tensor not in _samples:
+        _samples[tensor] = prepare(tensor.sample(), cancelled)
+    return _samples[tensor]
 
 
 def at_least(values: Floats) -> FloatArray:

@@ -15,7 +15,7 @@ from qviz.core.error_bins import BINS_TO_HALF_STEP
 from qviz.core.granularity import PerTensor
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import SortedTensor, prepare
+from qviz.core.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.speed import Speed, measure_addition
 from qviz.core.tensor import Tensor
 from qviz.session.runner import LatestRunner, Request
@@ -230,7 +230,7 @@ def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> d
     searches = scheme.range_rule.kind in SEARCHES and isinstance(scheme.granularity, PerTensor)
     if not searches or tensor.elements <= ESTIMATED_ABOVE:
         return {}
-    return {"qparams": choose_qparams(prepare(tensor.sample()), scheme, cancelled)}
+    return {"qparams": choose_qparams(prepare_sample(tensor, cancelled), scheme, cancelled)}
 
 
 def _answers(last: Frame | None, question: Question) -> bool:
