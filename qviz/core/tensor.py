@@ -51,13 +51,15 @@ class Tensor:
     counted : bool
         Whether to look at every element now. If not, all figures are judged from a sample, as long
         as `count` has not been asked for.
+    dtype : str, optional
+        The type that the values were stored in, where the array does not tell: ``"Q4_K"``.
 
     Attributes
     ----------
     shape : tuple of int
         A scalar counts as one element of shape (1,).
     dtype : str
-        The type the values came in.
+        The type the values were stored in.
     corner : tuple of int
         The index of its first element in the tensor that it was cut out of.
     values : float32 array, or what reads like one, shape (elements,)
@@ -86,6 +88,7 @@ class Tensor:
         cancelled: IsCancelled = never,
         *,
         counted: bool = True,
+        dtype: str | None = None,
     ) -> None:
         source = np.asarray(array)
         if source.dtype.kind not in "fiub":
@@ -95,7 +98,7 @@ class Tensor:
         self.name = name
         self.shape: tuple[int, ...] = source.shape or (1,)
         self.corner: tuple[int, ...] = (0,) * len(self.shape)
-        self.dtype = str(source.dtype)
+        self.dtype = dtype or str(source.dtype)
         contiguous = source if source.flags.c_contiguous else np.ascontiguousarray(source)
         self._source: np.ndarray[Any, Any] = contiguous.reshape(-1)
         self._identity = object()
