@@ -301,14 +301,19 @@ class Tensor:
 
     def finite_groups(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """Each group's number and a fresh copy of its finite values."""
+        for first, rows in self.group_rows(layout, cancelled):
+            for offset, row in enumerate(rows):
+                yield first + offset, row.copy() if self.all_finite else row[~np.isnan(row)]
+
+    def group_rows(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
+        """A fresh copy of some neighbouring groups, a row each, and the number of the first; NaN where not finite."""
         together = max(1, BLOCK // max(1, layout.outer * layout.inner))
         for first in range(0, layout.groups, together):
             check(cancelled)
             # Gathered side by side first: taking channels of the last axis one by one would read
             # the whole tensor for each.
             rows = np.ascontiguousarray(self._channels_of(layout, first, first + together).swapaxes(0, 1))
-            for offset, row in enumerate(rows.reshape(rows.shape[0], -1)):
-                yield first + offset, row.copy() if self.all_finite else row[~np.isnan(row)]
+            yield first, rows.reshape(rows.shape[0], -1)
 
     def _channels_of(self, layout: Layout, first: int, last: int) -> FloatArray:
         """Some neighbouring groups, shape (outer, groups, inner)."""
