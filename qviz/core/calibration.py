@@ -168,11 +168,19 @@ def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Sub
         assert prepared is not None
         return candidates.clipping_errors(prepared, qparams_from_range(low, high, scheme), cancelled)
 
-    many = (squared_errors, clipping_errors) if prepared is not None else (None, None)
-    levels = scheme.number_format.levels
-    return Subject(tensor, prepared, layout, scheme.symmetric, levels, squared_error, *many, cancelled)
+    return Subject(
+        tensor,
+        prepared,
+        layout,
+        scheme.symmetric,
+        scheme.number_format.levels,
+        squared_error,
+        squared_errors if prepared is not None else None,
+        clipping_errors if prepared is not None else None,
+        cancelled,
+    )
 
 
 def _direct_squared_error(tensor: Tensor, qparams: QParams, layout: Layout, cancelled: IsCancelled) -> Floats:
-    asked = {"occupancy": False, "envelope": False, "products": False}
-    return direct_sums(tensor, qparams, layout, **asked, cancelled=cancelled).squared_error
+    sums = direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, products=False, cancelled=cancelled)
+    return sums.squared_error

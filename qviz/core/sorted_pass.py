@@ -105,9 +105,7 @@ def code_steps(qparams: QParams) -> FloatArray:
     return first_reaching(reached, guess)
 
 
-def settle_ends(
-    values: FloatArray, start: Counts, stop: Counts, level: Floats, first: Floats, second: Floats
-) -> float:
+def settle_ends(values: FloatArray, start: Counts, stop: Counts, level: Floats, first: Floats, second: Floats) -> float:
     """The largest error, which is at the ends of a cell; and exact sums where the ends are all there is.
 
     Equal values, or two alone, have so small errors at times that sums around another centre lose them.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ from qviz.core.tensor import Tensor
 
 FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
 """Range rules that look at the values alone: the same range at every bit width, under every convention."""
+
+ALIKE = "In this tensor two of the granularities group the elements alike: one of them is enough."
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def _fitting(
             missing[str(problem)] += weight
             continue
         if block in seen:
-            missing["In this tensor two of the granularities group the elements alike: one of them is enough."] += weight
+            missing["In this tensor two of the granularities group the elements alike: one of them is enough."] += (
+                weight
+            )
         else:
             seen.add(block)
             kept.append(granularity)
