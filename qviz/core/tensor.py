@@ -302,6 +302,13 @@ class Tensor:
 
     def finite_groups(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """Each group's number and a fresh copy of its finite values."""
+        plain = self.all_finite and not layout.ragged
+        for first, rows in self.group_rows(layout, cancelled):
+            for offset, row in enumerate(rows):
+                yield first + offset, row.copy() if plain else row[~np.isnan(row)]
+
+    def group_rows(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
+        """A fresh copy of some neighbouring groups, a row each, and the number of the first; NaN where not finite."""
         together = max(1, BLOCK // max(1, layout.outer * layout.inner))
         for first in range(0, layout.groups, together):
             check(cancelled)
@@ -309,9 +316,7 @@ class Tensor:
             # the whole tensor for each.
             last = min(first + together, layout.groups)
             rows = np.ascontiguousarray(layout.gather(self._source, first, last).swapaxes(0, 1))
-            plain = self.all_finite and not layout.ragged
-            for offset, row in enumerate(rows.reshape(rows.shape[0], -1)):
-                yield first + offset, row.copy() if plain else row[~np.isnan(row)]
+            yield first, rows.reshape(rows.shape[0], -1)
 
     def channel(self, granularity: Granularity, group: int) -> Tensor:
         """One group as a tensor of its own, whose ``corner`` says where it was cut out.
