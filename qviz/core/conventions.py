@@ -7,7 +7,7 @@ fields and knows no runtime by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class Convention:
     smallest_scale, smallest_range : float
         A scale is made at least this large; so is the width of an asymmetric range, or the absmax
         of a symmetric one, before it is divided. Where both are 0, a range can be too narrow.
-    symmetric_only, signed_only : bool
+    symmetric_only, signed_only, asymmetric_only, unsigned_only : bool
         What the runtime does not offer is a `Problem`.
     """
 
@@ -87,10 +87,20 @@ class Convention:
     smallest_range: float = 0.0
     symmetric_only: bool = False
     signed_only: bool = False
+    asymmetric_only: bool = False
+    unsigned_only: bool = False
 
     def offers(self, number_format: NumberFormat, symmetric: bool) -> bool:
         """Whether the runtime knows such codes."""
-        return (symmetric or not self.symmetric_only) and (number_format.signed or not self.signed_only)
+        mode = self.asymmetric_only if symmetric else self.symmetric_only
+        sign = self.unsigned_only if number_format.signed else self.signed_only
+        return not (mode or sign)
+
+    def nearest(self, number_format: NumberFormat, symmetric: bool) -> tuple[NumberFormat, bool]:
+        """What it offers in the place of such codes: themselves, with another mode, sign, or both."""
+        signs = number_format, replace(number_format, signed=not number_format.signed)
+        choices = [(codes, mode) for codes in signs for mode in (symmetric, not symmetric)]
+        return next((codes, mode) for codes, mode in choices if self.offers(codes, mode))
 
     def check(self, number_format: NumberFormat, symmetric: bool) -> None:
         """Nothing, where the runtime knows such codes.
@@ -104,6 +114,10 @@ class Convention:
             raise Problem(f"{self.label} quantizes symmetrically only: choose symmetric, or another runtime.")
         if self.signed_only and not number_format.signed:
             raise Problem(f"{self.label} has signed codes only: choose signed, or another runtime.")
+        if self.asymmetric_only and symmetric:
+            raise Problem(f"{self.label} quantizes asymmetrically only: choose asymmetric, or another runtime.")
+        if self.unsigned_only and number_format.signed:
+            raise Problem(f"{self.label} has unsigned codes only: choose unsigned, or another runtime.")
 
 
 def _textbook_middle(number_format: NumberFormat) -> float:
@@ -214,6 +228,26 @@ CONVENTIONS: dict[str, Convention] = {
             zero_point_formula="Z = round(first − min / S)",
             code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
             zero_point_before_rounding=False,
+        ),
+        Convention(
+            name="onnxruntime_dynamic",
+            label="ONNX Runtime, dynamic",
+            summary="DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point computed "
+            "in float32 whenever a tensor arrives.",
+            range_includes_zero=True,
+            symmetric_steps=_steps,  # never asked
+            symmetric_zero_point=_middle_rounded_up,  # never asked
+            zero_point=lambda f, low, high, scale: np.rint(
+                np.clip(f.quant_min - low / scale, f.quant_min, f.quant_max)
+            ),
+            scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
+            symmetric_scale_formula="S = (max − min) / (qmax − qmin)",
+            zero_point_formula="Z = round(clip(qmin − min / S, qmin, qmax))",
+            code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
+            zero_point_before_rounding=False,
+            single_precision=True,
+            asymmetric_only=True,
+            unsigned_only=True,
         ),
         Convention(
             name="pytorch",
