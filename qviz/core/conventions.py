@@ -232,8 +232,8 @@ CONVENTIONS: dict[str, Convention] = {
         Convention(
             name="onnxruntime_dynamic",
             label="ONNX Runtime, dynamic",
-            summary="DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point computed "
-            "in float32 whenever a tensor arrives.",
+            summary="DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point "
+            "computed in float32 whenever a tensor arrives.",
             range_includes_zero=True,
             symmetric_steps=_steps,  # never asked
             symmetric_zero_point=_middle_rounded_up,  # never asked
