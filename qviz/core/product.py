@@ -44,6 +44,14 @@ SOURCES = ("weight", "activation", "both")
 """What is quantized."""
 
 
+class OperandProblem(Problem):
+    """What is wrong with one operand; ``operand`` is ``"activation"`` or ``"weight"``."""
+
+    def __init__(self, message: str, operand: str) -> None:
+        super().__init__(message)
+        self.operand = operand
+
+
 @dataclass(frozen=True)
 class Loss:
     """What the output loses, errors being ŷ − y in float64.
@@ -240,8 +248,9 @@ def multiply(
 
     Raises
     ------
-    Problem
-        When the shapes do not fit, a value is not finite, or scales or zero points cannot be taken out of the sum.
+    OperandProblem
+        A `Problem`: the shapes do not fit, a value is not finite, or scales or zero points cannot be taken out of
+        the sum.
     Cancelled
         When asked to stop.
     """
@@ -330,24 +339,27 @@ def _pair(
 ) -> _Pair:
     x, w = _finite(activation, "activation", cancelled), _finite(weight, "weight", cancelled)
     if not fits(x.shape, w.shape, transposed):
-        raise Problem(_misfit(x.shape, w.shape, transposed))
+        raise OperandProblem(_misfit(x.shape, w.shape, transposed), "weight")
     features = x.shape[-1]
     x = x.reshaped((x.elements // features, features))
     outputs = w.shape[0 if transposed else 1]
     one_row = (1, features)
     one_column = one_row if transposed else (features, 1)
-    for scheme, tensor, alone, what in (
-        (activation_scheme, x, one_row, "per tensor or per token"),
-        (weight_scheme, w, one_column, "per tensor or per output channel"),
+    for scheme, tensor, alone, what, operand in (
+        (activation_scheme, x, one_row, "per tensor or per token", "activation"),
+        (weight_scheme, w, one_column, "per tensor or per output channel", "weight"),
     ):
         if scheme.granularity.block_shape(tensor.shape) not in (tensor.shape, alone):
-            raise Problem(f"Scales that differ along the features cannot be taken out of the sum: choose {what}.")
+            raise OperandProblem(
+                f"Scales that differ along the features cannot be taken out of the sum: choose {what}.", operand
+            )
     qx, qw = choose_qparams(x, activation_scheme, cancelled), choose_qparams(w, weight_scheme, cancelled)
-    for q in (qx, qw):
+    for q, operand in ((qx, "activation"), (qw, "weight")):
         if not np.array_equal(q.zero_point, np.rint(q.zero_point)):
-            raise Problem(
+            raise OperandProblem(
                 f"Under “{q.convention.label}” the zero point is not a whole number, so that integers cannot be "
-                "multiplied: choose symmetric, or another runtime."
+                "multiplied: choose symmetric, or another runtime.",
+                operand,
             )
     return _Pair(x, w, transposed, qx, qw, features, (x.shape[0], outputs))
 
@@ -356,9 +368,10 @@ def _finite(operand: object, what: str, cancelled: IsCancelled) -> Tensor:
     tensor = operand.count(cancelled=cancelled) if isinstance(operand, Tensor) else Tensor(operand, what)
     if not tensor.all_finite:
         missing = tensor.elements - tensor.finite
-        raise Problem(
+        raise OperandProblem(
             f"{missing:,} of the {what}'s {tensor.elements:,} elements are not finite, which spoils every output they "
-            "go into: choose a tensor without."
+            "go into: choose a tensor without.",
+            what,
         )
     return tensor
 
