@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
-from PySide6.QtCore import QByteArray, QPoint, Qt, Signal, Slot
-from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QTabWidget
+from PySide6.QtCore import QByteArray, Qt, Signal, Slot
+from PySide6.QtWidgets import QApplication, QTabWidget
 
 from qviz.core.granularity import PerAxis
 from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.ranges import Manual
 from qviz.core.scheme import Scheme
 from qviz.core.speed import Speed
+from qviz.gui.chart_page import ChartPage
 from qviz.gui.docks import Dock
 from qviz.gui.panels.formula import FormulaPanel
 from qviz.gui.panels.generator import GeneratorPanel
@@ -30,7 +28,7 @@ from qviz.gui.plots import (
     TransferChart,
     ValuesChart,
 )
-from qviz.gui.plots.base import EXPORT_FORMATS, Chart, CountChart, LinkedCursor
+from qviz.gui.plots.base import Chart, CountChart, LinkedCursor
 from qviz.gui.theme import Theme
 from qviz.gui.widgets import Segments
 from qviz.session.analyst import Frame
@@ -41,18 +39,15 @@ SIDE_WIDTH = 272
 RIGHT_WIDTH = 288
 
 
-class TensorPage(QMainWindow):
+class TensorPage(ChartPage):
     """Composes the panels and charts; shows a `Frame`; asks the session for changes."""
 
-    export_requested = Signal(object, str)
-    copy_requested = Signal(object)
     problem = Signal(str)
     loss_wanted = Signal(bool)
     loss_chosen = Signal(object)
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self.setWindowFlags(Qt.WindowType.Widget)
         self._session = session
         self.frame: Frame | None = None
         self.link = LinkedCursor()
@@ -98,7 +93,7 @@ class TensorPage(QMainWindow):
         for chart in self.charts:
             dock = Dock(chart.name, chart.title(), chart)
             self.docks[chart.name] = dock
-            self._dress_chart(chart, dock)
+            self.dress_chart(chart, dock)
         self.formula.heading_changed.connect(self._on_formula_heading)
         copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
         copy.clicked.connect(self._copy_metrics)
@@ -116,18 +111,6 @@ class TensorPage(QMainWindow):
         self.losses.setFixedWidth(92)
         self.docks["loss"].title.add_widget(self.losses)
         self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
-
-    def _dress_chart(self, chart: Chart, dock: Dock) -> None:
-        """Title, read-out, export button and context menu of one chart."""
-        dock.title.setToolTip(chart.description())
-        dock.title.set_note(chart.note)
-        chart.note_changed.connect(dock.title.set_note)
-        chart.read_out.connect(dock.title.set_readout)
-        button = dock.title.add_tool("export", self.tr("Export {name}").format(name=chart.title()))
-        button.setProperty("chart", chart)
-        button.clicked.connect(self._on_export_button)
-        chart.canvas.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        chart.canvas.customContextMenuRequested.connect(self._on_context_menu)
 
     def _arrange(self) -> None:
         self.setDockNestingEnabled(True)
@@ -353,28 +336,6 @@ class TensorPage(QMainWindow):
             self.generator.spec_changed.emit(spec)
 
     # -- away
-
-    def chart_menu(self, chart: Chart) -> QMenu:
-        """What can be done with one chart; made when it is asked for."""
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for ending in EXPORT_FORMATS:
-            action = menu.addAction(self.tr("Export as {format}…").format(format=ending.upper()))
-            action.triggered.connect(partial(self.export_requested.emit, chart, ending))
-        menu.addAction(self.tr("Copy picture")).triggered.connect(partial(self.copy_requested.emit, chart))
-        menu.addSeparator()
-        menu.addAction(self.tr("Reset zoom (double click)")).triggered.connect(chart.reset_view)
-        return menu
-
-    @Slot()
-    def _on_export_button(self) -> None:
-        button: Any = self.sender()
-        self.chart_menu(button.property("chart")).popup(button.mapToGlobal(QPoint(0, button.height())))
-
-    @Slot(QPoint)
-    def _on_context_menu(self, position: QPoint) -> None:
-        canvas: Any = self.sender()
-        self.chart_menu(canvas.parentWidget()).popup(canvas.mapToGlobal(position))
 
     @Slot()
     def _copy_metrics(self) -> None:
