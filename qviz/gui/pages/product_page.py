@@ -84,6 +84,8 @@ class ProductPage(ChartPage):
         self.along.setFixedWidth(136)
         self.along.chosen.connect(self.lines.show_rows)
         self.docks["lines"].title.add_widget(self.along)
+        for name in ("outputs", "output_error", "lines", "sources"):  # neighbours begin at one height
+            self.docks[name].title.setFixedHeight(self.docks["lines"].title.sizeHint().height())
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)

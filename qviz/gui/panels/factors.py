@@ -194,6 +194,10 @@ class FactorsPanel(QWidget):
         for controls in (self.activation, self.weight):
             layout.addSpacing(6)
             layout.addWidget(controls)
+        layout.addSpacing(6)
+        layout.addWidget(named_label(self.tr("ŷ = Sx · Sw · Σ (Qx − Zx) · (Qw − Zw)"), "value"))
+        told = self.tr("The sum is one of integers and exact; nothing is rounded but the scaling.")
+        layout.addWidget(named_label(told, "hint", wrap=True))
         layout.addStretch(1)
         self.runtime.currentIndexChanged.connect(self._on_runtime)
         self.layout_choice.chosen.connect(self._on_layout)

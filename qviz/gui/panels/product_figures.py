@@ -26,7 +26,7 @@ from qviz.gui.plots.base import number, time_text
 from qviz.gui.theme import scaled_font
 from qviz.gui.widgets import Line, column, named_label
 
-WORST = 12
+WORST = 24
 """Rows of the table."""
 
 
@@ -149,7 +149,7 @@ class ProductFigures(QWidget):
         layout.addWidget(named_label(self.tr("Worst tokens"), "section"))
         self.table = QTableWidget(0, 4)
         self.table.setHorizontalHeaderLabels(
-            [self.tr("token"), self.tr("SQNR dB"), self.tr("max |error|"), self.tr("scale")]
+            [self.tr("Token"), self.tr("SQNR, dB"), self.tr("Max |e|"), self.tr("Scale")]
         )
         self.table.setAccessibleName(self.tr("Worst tokens"))
         self.table.verticalHeader().hide()

@@ -19,7 +19,7 @@ from qviz.gui.theme import Theme
 ROLES = {"weight": "weight", "activation": "activation", "both": "dequantized"}
 """The colour of what is quantized."""
 
-BAR_PIXELS = 4
+BAR_PIXELS = 3
 """Bins of the histogram are joined until each is worth so many."""
 
 IN_SIGHT = 0.999
@@ -436,7 +436,7 @@ class SourcesChart(ProductChart, BarChart):
         what = self.tr("weight") if weight > activation else self.tr("activation")
         if not less:
             return self.tr("all from the {what}").format(what=what)
-        return self.tr("{times} × as much from the {what}").format(times=number(more / less, 2), what=what)
+        return self.tr("{times} × as much from the {what}").format(times=f"{more / less:,.0f}" if more > 10 * less else number(more / less, 2), what=what)
 
     def tables(self) -> dict[str, Table]:
         if self.product is None:
