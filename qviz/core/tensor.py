@@ -133,6 +133,13 @@ class Tensor:
         counted._count(progress, cancelled)
         return counted
 
+    def reshaped(self, shape: tuple[int, ...]) -> Tensor:
+        """The same elements, of which everything is known that was, in another shape of as many."""
+        other = copy(self)
+        other.shape = shape
+        other.corner = (0,) * len(shape)
+        return other
+
     def same_data(self, other: Tensor | None) -> bool:
         """Whether both are views of the very same elements, counted or not."""
         return other is not None and other._identity is self._identity
