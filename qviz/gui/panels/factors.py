@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QSpinBox, QVBoxLa
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.granularity import PerAxis, PerTensor
+from qviz.core.number_formats import IntFormat
 from qviz.core.scheme import Scheme
 from qviz.gui.widgets import Segments, column, form, named_label, quiet
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
@@ -145,7 +146,7 @@ class OperandControls(QWidget):
 
     @Slot(int)
     def _on_bits(self, bits: int) -> None:
-        self._change(number_format=replace(self._scheme.number_format, bits=bits))
+        self._change(number_format=IntFormat(bits, self._scheme.number_format.signed))
 
     @Slot(object)
     def _on_per(self, kind: str) -> None:
