@@ -30,34 +30,34 @@ RECORDED = {name: list(load(name)) for name in FAMILIES}
 each_family = pytest.mark.parametrize("name", FAMILIES)
 
 
+GGUF_FORMATS = {
+    "Q4_0": (IntFormat(4, False), True),
+    "Q5_0": (IntFormat(5, False), True),
+    "Q4_1": (IntFormat(4, False), False),
+    "Q5_1": (IntFormat(5, False), False),
+    "Q8_0": (IntFormat(8), True),
+}
+
+
 def scheme_of(name: str, options: dict[str, Any]) -> Scheme | None:
     """The scheme that must give the recorded answers; None where qviz has none."""
+    number_format: Any = None
+    symmetric, granularity, convention = True, PerBlock(-1, 32), name
     if name.startswith("mx"):
-        convention = f"mx_{options['mode']}"
-        return Scheme(FloatFormat(options["element"]), granularity=PerBlock(-1, 32), convention=convention)
-    if name == "nvfp4":
-        one_level = Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 16), convention="nvfp4")
-        return one_level if options["levels"] == 2 else None
-    if name == "nf4":
-        nf4 = Scheme(Codebook("nf4"), granularity=PerBlock(-1, 64), convention="textbook")
-        return nf4 if options["table"] == "qlora" else None
-    if name == "float8":
-        granularity = {"tensor": PerTensor(), "axis": PerAxis(0), "block": PerBlock(-1, 32)}[options["per"]]
-        return Scheme(FloatFormat(options["element"]), granularity=granularity, convention="torchao")
-    if name == "int4":
-        groups = PerBlock(-1, options["block"])
-        return Scheme(IntFormat(4, options["signed"]), options["symmetric"], groups, convention="torchao")
-    kinds = {
-        "Q4_0": (IntFormat(4, False), True),
-        "Q5_0": (IntFormat(5, False), True),
-        "Q4_1": (IntFormat(4, False), False),
-        "Q5_1": (IntFormat(5, False), False),
-        "Q8_0": (IntFormat(8), True),
-    }
-    if options["kind"] not in kinds:
-        return None
-    number_format, symmetric = kinds[options["kind"]]
-    return Scheme(number_format, symmetric, PerBlock(-1, 32), convention="gguf")
+        number_format, convention = FloatFormat(options["element"]), f"mx_{options['mode']}"
+    elif name == "nvfp4" and options["levels"] == 2:
+        number_format, granularity = FloatFormat("e2m1fn"), PerBlock(-1, 16)
+    elif name == "nf4" and options["table"] == "qlora":
+        number_format, granularity, convention = Codebook("nf4"), PerBlock(-1, 64), "textbook"
+    elif name == "float8":
+        granularity = {"tensor": PerTensor(), "axis": PerAxis(0), "block": granularity}[options["per"]]
+        number_format, convention = FloatFormat(options["element"]), "torchao"
+    elif name == "int4":
+        granularity = PerBlock(-1, options["block"])
+        number_format, symmetric, convention = IntFormat(4, options["signed"]), options["symmetric"], "torchao"
+    elif name == "gguf" and options["kind"] in GGUF_FORMATS:
+        number_format, symmetric = GGUF_FORMATS[options["kind"]]
+    return None if number_format is None else Scheme(number_format, symmetric, granularity, convention=convention)
 
 
 @each_family
