@@ -25,9 +25,11 @@ from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
 from qviz.files.entry import TensorEntry
 from qviz.files.readers import list_tensors
-from qviz.files.results import read_scheme, save_quantized
+from qviz.files.results import read_scheme
+from qviz.files.writers import WRITERS, save_as
 
 EXIT_BAD_INPUT = 2
+_OUTPUTS = f"The {', '.join(WRITERS)} to write."
 EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
 
 
@@ -115,14 +117,16 @@ def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **option
 
 @cli.command("quantize")
 @tensor_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .npz to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=_OUTPUTS)
 @scheme_options
 def quantize_command(file: Path, tensor_name: str | None, output: Path, **options: Any) -> None:
-    """Write codes, scale, zero_point and dequantized values of the tensor in FILE."""
+    """Write the quantized tensor of FILE.
+
+    To an .npz: codes, scale, zero_point and dequantized values; to an .onnx: a model with the codes and
+    DequantizeLinear; to a .json: scale and zero_point as ONNX Runtime's TensorQuantOverrides.
+    """
     result = _analyze(file, tensor_name, options)
-    if output.suffix.lower() != ".npz":
-        raise Problem(f"{output.name} cannot be written: the output is an archive, end its name in .npz.")
-    save_quantized(output, result)
+    save_as(output, result)
     s = result.storage
     click.echo(f"{output}: {s.elements} codes, {s.quantized_bytes} bytes when packed, {100 * s.ratio:.4g} % of float32")
 

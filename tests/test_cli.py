@@ -252,6 +252,28 @@ def test_a_quantized_model_is_read_and_its_stored_type_is_told(run: Run, tmp_pat
     assert np.abs(np.load(tmp_path / "q.npz")["dequantized"] - x).max() <= result["scale"] / 2
 
 
+def test_a_quantized_tensor_is_written_as_an_onnx_model(run: Run, file: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    out = tmp_path / "q.onnx"
+    run("quantize", file, "-o", out, "--bits", "4", "--per", "axis")
+    (value,) = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"]).run(None, {})
+    run("quantize", file, "-o", tmp_path / "q.npz", "--bits", "4", "--per", "axis")
+    np.testing.assert_array_equal(value, np.load(tmp_path / "q.npz")["dequantized"])
+
+
+def test_scales_are_written_as_overrides_of_onnx_runtime(run: Run, file: Path, tmp_path: Path) -> None:
+    result = run("analyze", file, "--asymmetric", "--json").json
+    run("quantize", file, "-o", tmp_path / "q.json", "--asymmetric")
+    entry = {"scale": result["scale"], "zero_point": result["zero_point"]}
+    assert json.loads((tmp_path / "q.json").read_text()) == {file.stem: [entry]}
+
+
+def test_what_onnx_has_no_words_for_is_one_line(run: Run, file: Path, tmp_path: Path) -> None:
+    said = run("quantize", file, "-o", tmp_path / "q.onnx", "--bits", "5").problem
+    assert said.startswith("ONNX has integers of 2, 4, 8 and 16 bits, not int5")
+
+
 # --- several tensors --------------------------------------------------------------------------------
 
 
@@ -414,7 +436,7 @@ def test_an_option_that_would_change_nothing_is_refused(run: Run, file: Path, op
 
 
 def test_the_output_of_quantize_is_an_archive(run: Run, file: Path, tmp_path: Path) -> None:
-    assert "end its name in .npz" in run("quantize", file, "-o", tmp_path / "q.npy").problem
+    assert "end its name in .npz, .onnx or .json" in run("quantize", file, "-o", tmp_path / "q.npy").problem
     assert not (tmp_path / "q.npy").exists()
 
 
