@@ -78,7 +78,7 @@ class PaddleAverage:
         """The threshold of each group."""
 
         def threshold(batches: Iterator[Batch]) -> float:
-            rows = (batch.row_magnitudes() for batch in batches)
+            rows = (batch.row_magnitudes(subject.cancelled) for batch in batches)
             largest = [float(np.mean(row)) for row in rows if row.size]
             return float(np.array(largest).mean()) if largest else 0.0
 
@@ -228,7 +228,8 @@ class PaddleEMD:
             count = len(scales) + 1
             mean = means(batch, term, count, subject.cancelled)
             deviation = np.sqrt(means(batch, squared, count, subject.cancelled))
-            loss: FloatArray = np.abs(mean[0] - mean[1:]) + np.abs(deviation[0] - deviation[1:])
+            with np.errstate(invalid="ignore"):
+                loss: FloatArray = np.abs(mean[0] - mean[1:]) + np.abs(deviation[0] - deviation[1:])
             return loss
 
         return _thresholds(subject, self, _searched(losses, subject.cancelled), self.batch_axis)
@@ -274,8 +275,7 @@ class PaddlePTF:
                 np.subtract(values, np.multiply(memory, scales[i], out=memory), out=memory)
                 return np.square(memory, out=memory)
 
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                loss = means(batch, terms, len(scales), subject.cancelled)
+            loss = means(batch, terms, len(scales), subject.cancelled)
             best = 0 if np.isnan(loss[0]) else int(np.argmin(loss))  # of nothing but zeros: 0/0
             return float(steps * (scales[0] * 2**best))
 
@@ -369,7 +369,10 @@ def _divergence(kept: Counts, beyond: int, below: Counts, merged: int, total: in
 def _searched(
     losses: Callable[[Batch, list[float]], FloatArray], cancelled: IsCancelled
 ) -> Callable[[Iterator[Batch]], float]:
-    """The threshold with the least loss of any batch, the last of equal ones."""
+    """The threshold with the least loss of any batch, the last of equal ones.
+
+    Where float32 is too narrow for any loss Paddle finds no threshold; this takes the largest it tries.
+    """
 
     def threshold(batches: Iterator[Batch]) -> float:
         best, least = 0.0, math.inf
@@ -379,6 +382,7 @@ def _searched(
                 continue
             largest = _absmax(batch, cancelled) or 1e-8
             scales = [part * largest for part in PARTS]
+            best = best or scales[-1]
             for scale, loss in zip(scales, losses(batch, scales).tolist(), strict=True):
                 if loss <= least:
                     best, least = scale, loss
