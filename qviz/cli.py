@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from click.core import ParameterSource
@@ -85,6 +86,7 @@ def scheme_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--range", "range_rule", type=click.Choice(list(RANGE_RULES)), default="minmax", show_default=True
         ),
         click.option("--percentile", type=float, default=99.9, show_default=True, help="With --range percentile."),
+        click.option("--batch-axis", type=int, help="The axis along which calibration batches lie."),
         click.option("--low", type=float, help="With --range manual."),
         click.option("--high", type=float, help="With --range manual."),
     ]
@@ -250,5 +252,9 @@ def _range_rule(options: dict[str, Any]) -> RangeRule:
         if options["low"] is None or options["high"] is None:
             raise Problem("A range by hand needs both ends: give --low and --high.")
         return Manual(options["low"], options["high"])
-    rule = RANGE_RULES[options["range_rule"]]
-    return rule()
+    rule: Any = RANGE_RULES[options["range_rule"]]()
+    if options["batch_axis"] is None:
+        return cast(RangeRule, rule)
+    if not hasattr(rule, "batch_axis"):
+        raise Problem(f"--range {rule.kind} looks at all batches together: leave --batch-axis out.")
+    return cast(RangeRule, replace(rule, batch_axis=options["batch_axis"]))

@@ -55,12 +55,13 @@ class Batch:
         ends = [(piece.min(), piece.max()) for piece in self.pieces(cancelled)]
         return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
-    def row_magnitudes(self) -> FloatArray:
+    def row_magnitudes(self, cancelled: IsCancelled = never) -> FloatArray:
         """The largest magnitude of each row that has a finite value, float32."""
         length = self.size // self.rows
         largest = np.full(self.rows, -np.inf, np.float32)
         together = max(1, BLOCK // length)
         for first in range(0, self.rows, together):
+            check(cancelled)
             last = min(first + together, self.rows)
             for start in range(0, length, BLOCK):  # a row longer than a block stands alone
                 stop = min(start + BLOCK, length)
