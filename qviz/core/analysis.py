@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.affine import QParams, dequantize_in_place, unclipped_codes
+from qviz.core.affine import QParams
 from qviz.core.calibration import choose_qparams
 from qviz.core.cancel import IsCancelled, Progress, ignore, never
 from qviz.core.direct_pass import direct_sums
@@ -138,18 +138,12 @@ class Analysis(Metrics):
 
     def dequantize_values(self, values: FloatArray, index: Any) -> FloatArray:
         """x̂ of float32 ``values`` that stand at flat ``index``."""
-        group = self.tensor.group_of(self.layout, index)
-        q = self.qparams
-        scale, divisor, zero_point = (a.reshape(-1)[group] for a in (q.scale, q.divisor, q.zero_point))
-        codes = unclipped_codes(np.asarray(values, np.float32), divisor, zero_point, q)
-        return dequantize_in_place(codes, scale, zero_point, q)
+        groups = self.layout.group_of(index)
+        return self.qparams.quantizer(groups).quantized(np.asarray(values, np.float32))
 
     def transfer(self, values: Any, group: int = 0) -> FloatArray:
         """x̂ of any ``values`` (taken as float32), under the scale of one group."""
-        q = self.qparams
-        scale, divisor, zero_point = (a.reshape(-1)[group] for a in (q.scale, q.divisor, q.zero_point))
-        codes = unclipped_codes(np.asarray(values, np.float32), divisor, zero_point, q)
-        return dequantize_in_place(codes, scale, zero_point, q)
+        return self.qparams.quantizer(group).quantized(np.asarray(values, np.float32))
 
     def views(self, start: int, stop: int, buckets: int) -> tuple[EnvelopeView, EnvelopeView]:
         """The original and the dequantized values of a stretch, reduced alike to ``buckets``."""

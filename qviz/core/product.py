@@ -19,8 +19,10 @@ from qviz.core.affine import QParams, quantize
 from qviz.core.analysis import sqnr_db
 from qviz.core.calibration import choose_qparams
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.core.conventions import convention_named
 from qviz.core.envelope import FloatArray
 from qviz.core.granularity import PerTensor
+from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.core.sums import Counts, Floats
@@ -242,7 +244,7 @@ def multiply(
         All axes but the last are taken as rows.
     weight : array_like or Tensor, shape (features, outputs), or (outputs, features) if ``transposed``
     activation_scheme : Scheme
-        Per tensor, or of a scale for each row: ``PerAxis(0)`` of what has two axes.
+        Per tensor or per token.
     weight_scheme : Scheme
         Per tensor, or of a scale for each output channel.
 
@@ -349,6 +351,13 @@ def _pair(
         (activation_scheme, x, one_row, "per tensor or per token", "activation"),
         (weight_scheme, w, one_column, "per tensor or per output channel", "weight"),
     ):
+        convention = convention_named(scheme.convention)
+        if not isinstance(scheme.number_format, IntFormat) or convention.block_size is not None:
+            raise OperandProblem(
+                f"Codes of {scheme.number_format.name} under “{convention.label}” are no plain integers: "
+                "choose an integer format, and a runtime without blocks.",
+                operand,
+            )
         if scheme.granularity.block_shape(tensor.shape) not in (tensor.shape, alone):
             raise OperandProblem(
                 f"Scales that differ along the features cannot be taken out of the sum: choose {what}.", operand
@@ -466,8 +475,8 @@ def _of_group(qparams: QParams, part: slice) -> QParams:
     """The parameters of some rows or columns alone."""
     if isinstance(qparams.scheme.granularity, PerTensor):
         return qparams
-    scale, zero_point, low, high = (a[part] for a in (qparams.scale, qparams.zero_point, qparams.low, qparams.high))
-    return replace(qparams, scale=scale, zero_point=zero_point, low=low, high=high)
+    names = ("scale", "zero_point", "low", "high", "divisor")
+    return replace(qparams, **{name: getattr(qparams, name)[part] for name in names})
 
 
 def _operand(values: Array, qparams: QParams, axis: int) -> Operand:

@@ -13,6 +13,7 @@ from qviz.core import (
     IntFormat,
     Manual,
     PerAxis,
+    PerTensor,
     Problem,
     Scheme,
     analyze,
@@ -37,6 +38,12 @@ def test_the_table_is_keyed_by_name():
         "paddle",
         "tensorrt",
         "tflite",
+        "mx_floor",
+        "mx_ceil",
+        "mx_even",
+        "mx_rceil",
+        "nvfp4",
+        "gguf",
     ]
     assert all(convention.name == name for name, convention in CONVENTIONS.items())
     assert convention_named("textbook") is CONVENTIONS["textbook"]
@@ -53,7 +60,7 @@ def test_every_row_tells_people_what_it_is():
 
 
 def test_an_unknown_name_is_a_problem_that_lists_the_known_ones():
-    with pytest.raises(Problem, match=r"“abacus”: choose one of textbook, onnxruntime, .*, tflite\.$"):
+    with pytest.raises(Problem, match=r"“abacus”: choose one of textbook, onnxruntime, .*, gguf\.$"):
         convention_named("abacus")
 
 
@@ -310,13 +317,13 @@ def test_a_range_wider_than_float32_keeps_a_finite_scale(name):
     ],
 )
 def test_what_is_not_offered_has_a_nearest_that_is(convention, signed, symmetric, nearest):
-    codes, mode = CONVENTIONS[convention].nearest(IntFormat(8, signed), symmetric)
-    assert (codes.signed, mode) == nearest
-    assert Scheme(codes, mode, convention=convention).number_format.bits == 8
+    changes = CONVENTIONS[convention].nearest(IntFormat(8, signed), symmetric, PerTensor())
+    scheme = replace(Scheme(IntFormat(8, signed), symmetric), convention=convention, **changes)
+    assert (scheme.number_format.signed, scheme.symmetric) == nearest
 
 
-def test_dynamic_quantize_linear_is_unsigned_and_asymmetric():
+def test_dynamic_quantize_linear_is_uint8_and_asymmetric():
     with pytest.raises(Problem, match="quantizes asymmetrically only: choose asymmetric"):
         Scheme(IntFormat(8, False), convention="onnxruntime_dynamic")
-    with pytest.raises(Problem, match="has unsigned codes only: choose unsigned"):
+    with pytest.raises(Problem, match="has no int8: choose one of uint8"):
         Scheme(symmetric=False, convention="onnxruntime_dynamic")

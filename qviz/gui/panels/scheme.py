@@ -216,13 +216,8 @@ class SchemePanel(QWidget):
     def _on_convention(self) -> None:
         """What the runtime does not have gives way to what it has, in the same step."""
         name, scheme = self.convention.currentData(), self._session.scheme
-        number_format, symmetric = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric)
-        changes: dict[str, Any] = {"convention": name}
-        if symmetric != scheme.symmetric:
-            changes["symmetric"] = symmetric
-        if number_format != scheme.number_format:
-            changes["signed"] = number_format.signed
-        self._ask(**changes)
+        changes = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric, scheme.granularity)
+        self._ask(convention=name, **changes)
 
     @Slot(object)
     def _on_mode(self, symmetric: bool) -> None:
