@@ -42,6 +42,9 @@ BINS = 1024
 SAMPLE = 1 << 12
 """Outputs that are kept to be drawn one by one."""
 
+OF_GROUPS = ("scale", "zero_point", "low", "high", "divisor")
+"""What `QParams` has for each row or column."""
+
 SOURCES = ("weight", "activation", "both")
 """What is quantized."""
 
@@ -362,7 +365,7 @@ def _pair(
             raise OperandProblem(
                 f"Scales that differ along the features cannot be taken out of the sum: choose {what}.", operand
             )
-    qx, qw = choose_qparams(x, activation_scheme, cancelled), choose_qparams(w, weight_scheme, cancelled)
+    qx, qw = (_flat(choose_qparams(*each, cancelled)) for each in ((x, activation_scheme), (w, weight_scheme)))
     for q, operand in ((qx, "activation"), (qw, "weight")):
         if not np.array_equal(q.zero_point, np.rint(q.zero_point)):
             raise OperandProblem(
@@ -471,12 +474,18 @@ def _columns(pair: _Pair, part: slice) -> Operand:
     return _operand(np.concatenate(pieces), qparams, 1)
 
 
+def _flat(qparams: QParams) -> QParams:
+    """With one axis, along the rows or the columns, whatever the granularity."""
+    if isinstance(qparams.scheme.granularity, PerTensor):
+        return qparams
+    return replace(qparams, **{name: getattr(qparams, name).reshape(-1) for name in OF_GROUPS})
+
+
 def _of_group(qparams: QParams, part: slice) -> QParams:
     """The parameters of some rows or columns alone."""
     if isinstance(qparams.scheme.granularity, PerTensor):
         return qparams
-    names = ("scale", "zero_point", "low", "high", "divisor")
-    return replace(qparams, **{name: getattr(qparams, name)[part] for name in names})
+    return replace(qparams, **{name: getattr(qparams, name)[part] for name in OF_GROUPS})
 
 
 def _operand(values: Array, qparams: QParams, axis: int) -> Operand:
