@@ -21,6 +21,7 @@ from qviz.gui import theme
 from qviz.gui.crash import CrashDialog, CrashReporter
 from qviz.gui.display import explain_fatal_messages, stop_explaining
 from qviz.gui.main_window import MainWindow
+from qviz.gui.navigation import PageRow
 from qviz.gui.pages.tensor_page import TensorPage
 from qviz.session.analyst import Analyst, SpeedMeter
 from qviz.session.library import FIRST_SPEC, Library
@@ -56,13 +57,21 @@ class App(QObject):
         self.tracer = Tracer(self)
         self.saver = Saver(self)
         self.page = TensorPage(self.session)
-        self.window = MainWindow(self.session, settings, self.page)
+        self.window = MainWindow(self.session, settings, self.page, self._pages())
         self.crashes = CrashReporter(self)
         self.crash_dialog: CrashDialog | None = None
         self._wire()
         # Dressed when they are all there: a style sheet makes every widget slower to build.
         self.set_theme(settings.get("theme"))
         self.window.restore()
+
+    def _pages(self) -> dict[str, PageRow]:
+        """The pages along the top, in order; those after the first are made when they are first shown."""
+        return {
+            "tensor": PageRow(
+                self.tr("Tensor"), self.tr("What does this scheme do to this tensor?"), lambda: self.page
+            ),
+        }
 
     def _wire(self) -> None:
         window, page, library, banner = self.window, self.page, self.library, self.window.banner

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qviz.core import candidates
 from qviz.core.affine import QParams, qparams_from_range
 from qviz.core.cancel import IsCancelled, check, never
 from qviz.core.conventions import convention_named
@@ -176,15 +177,27 @@ def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Sub
             return np.array([sorted_squared_error(prepared, qparams)])
         return _direct_squared_error(tensor, qparams, layout, cancelled)
 
-    def clipping_error(low: FloatArray, high: FloatArray) -> float:
+    def squared_errors(low: FloatArray, high: FloatArray) -> Floats:
         assert prepared is not None
-        ends = [end.reshape(1) for end in qparams_from_range(low, high, scheme).clip_range()]
-        return prepared.beyond(*ends)
+        return candidates.squared_errors(prepared, qparams_from_range(low, high, scheme), cancelled)
 
-    bound = clipping_error if prepared is not None else None
-    levels = scheme.number_format.levels
-    return Subject(tensor, prepared, layout, scheme.symmetric, levels, squared_error, bound, cancelled)
+    def clipping_errors(low: FloatArray, high: FloatArray) -> Floats:
+        assert prepared is not None
+        return candidates.clipping_errors(prepared, qparams_from_range(low, high, scheme), cancelled)
+
+    return Subject(
+        tensor,
+        prepared,
+        layout,
+        scheme.symmetric,
+        scheme.number_format.levels,
+        squared_error,
+        squared_errors if prepared is not None else None,
+        clipping_errors if prepared is not None else None,
+        cancelled,
+    )
 
 
 def _direct_squared_error(tensor: Tensor, qparams: QParams, layout: Layout, cancelled: IsCancelled) -> Floats:
-    return direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, cancelled=cancelled).squared_error
+    sums = direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, products=False, cancelled=cancelled)
+    return sums.squared_error

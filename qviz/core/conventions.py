@@ -131,7 +131,7 @@ CONVENTIONS: dict[str, Convention] = {
         Convention(
             name="onnxruntime_dynamic",
             label="ONNX Runtime, dynamic",
-            summary="DynamicQuantizeLinear, for activations: uint8 and asymmetric, with scale and zero point "
+            summary="DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point "
             "computed in float32 whenever a tensor arrives.",
             range_includes_zero=True,
             symmetric_steps=_steps,  # never asked
@@ -146,7 +146,7 @@ CONVENTIONS: dict[str, Convention] = {
             zero_point_before_rounding=False,
             single_precision=True,
             asymmetric_only=True,
-            integers=frozenset({"uint8"}),
+            unsigned_only=True,
         ),
         Convention(
             name="pytorch",

@@ -379,6 +379,7 @@ def direct_sums(
     occupancy: bool = True,
     error_edges: tuple[Floats, float] | None = None,
     envelope: bool = True,
+    products: bool = True,
     cancelled: IsCancelled = never,
     progress: Progress = ignore,
 ) -> Sums:
@@ -396,6 +397,8 @@ def direct_sums(
         The answer of `qviz.core.error_bins.error_edges` for these arguments; None for no histogram.
     envelope : bool
         Whether to make the envelope of x̂; only done for more than one group.
+    products : bool
+        Whether Σx·x̂ and Σx̂² are wanted; NaN where they are not.
     cancelled : Callable[[], bool]
         Asked between blocks, by the calling thread.
     progress : Callable[[float], None]
@@ -423,7 +426,8 @@ def direct_sums(
     _signals.setdefault(tensor, {})[layout] = signal
     if order.envelope is not None:
         order.envelope.finish()
-    product, squared_dequantized = _products(order, found, signal, cancelled)
+    nothing = (math.nan, math.nan)
+    product, squared_dequantized = _products(order, found, signal, cancelled) if products else nothing
     histogram = None
     if error_edges is not None:
         histogram = ErrorHistogram(error_edges[0], found.errors - found.clipping, found.clipping, error_edges[1])

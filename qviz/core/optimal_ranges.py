@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -78,27 +79,39 @@ class _Search:
         self.reach = self.low.copy(), self.high.copy()
         self.loss = subject.squared_error(self.low, self.high)
 
-    def attempt(self, low: FloatArray, high: FloatArray, *, hopeful: bool = True) -> Floats:
-        """Try a range for each group, never one beyond the data; those that lose less are kept.
-
-        Where there is little hope, what clipping alone loses is looked at first.
-        """
+    def attempt(self, low: FloatArray, high: FloatArray) -> Floats:
+        """Try a range for each group, never one beyond the data; those that lose less are kept."""
         subject = self._subject
         check(subject.cancelled)
         low = np.maximum(np.asarray(low, np.float32), self.reach[0])
         high = np.minimum(np.asarray(high, np.float32), self.reach[1])
-        hopeful = hopeful and subject.levels <= FEW_LEVELS
-        if (
-            not hopeful
-            and subject.clipping_error is not None
-            and subject.clipping_error(low, high) >= NEARLY * self.loss[0]
-        ):
-            return np.full_like(self.loss, np.inf)  # clipping alone loses more
         loss = subject.squared_error(low, high)
         better = loss < self.loss
         self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
         self.loss = np.where(better, loss, self.loss)
         return loss
+
+    def attempt_all(self, ranges: Iterable[Range], *, hopeful: bool = True) -> Floats:
+        """`attempt` each; the losses, shape (ranges, groups). Those of one group are measured together.
+
+        Where there is little hope, what clipping alone loses is looked at first.
+        """
+        given = list(ranges)
+        subject = self._subject
+        if subject.squared_errors is None or subject.clipping_errors is None or not given:
+            return np.array([self.attempt(low, high) for low, high in given])
+        low = np.maximum(np.concatenate([np.asarray(low, np.float32) for low, _ in given]), self.reach[0])
+        high = np.minimum(np.concatenate([np.asarray(high, np.float32) for _, high in given]), self.reach[1])
+        losses = np.full(low.size, np.inf)
+        likely = np.arange(low.size)
+        if not hopeful or subject.levels > FEW_LEVELS:
+            likely = np.flatnonzero(subject.clipping_errors(low, high) < NEARLY * self.loss[0])
+        if likely.size:
+            losses[likely] = subject.squared_errors(low[likely], high[likely])
+            best = int(np.argmin(losses))
+            if losses[best] < self.loss[0]:
+                self.low, self.high, self.loss = (a[[best]] for a in (low, high, losses))
+        return losses[:, None]
 
 
 @dataclass(frozen=True)
@@ -115,37 +128,37 @@ class MSE:
     def estimate(self, subject: Subject) -> Range:
         """The best range of each group."""
         search = _Search(subject)
-        for low, high in _percentile_ranges(subject):
-            search.attempt(low, high)
+        search.attempt_all(_percentile_ranges(subject))
         fine = FINE if subject.levels <= FEW_LEVELS and subject.prepared is not None else FINE // 8
         if subject.symmetric:
             middle = np.zeros_like(search.low)
-            losses = [search.attempt(*_shrunk(search.reach, middle, part), hopeful=False) for part in COARSE]
+            losses = search.attempt_all((_shrunk(search.reach, middle, part) for part in COARSE), hopeful=False)
             # The loss has narrow dips where the last level meets the data: a fine grid over every
             # part that is nearly as good as the best.
-            good = np.array(losses) <= NEARLY * search.loss
+            good = losses <= NEARLY * search.loss
             first, last = np.argmax(good, axis=0), good.shape[0] - 1 - np.argmax(good[::-1], axis=0)
             largest, smallest = COARSE[np.maximum(first - 1, 0)], COARSE[np.minimum(last + 1, COARSE.size - 1)]
-            for step in np.arange(fine) / fine:
-                search.attempt(*_shrunk(search.reach, middle, largest + (smallest - largest) * step))
+            steps = np.arange(fine) / fine
+            search.attempt_all(_shrunk(search.reach, middle, largest + (smallest - largest) * step) for step in steps)
             _refine(search, 1 + 1 / fine, (1, 1), middle)
         else:
             middle = _medians(subject)
-            for part in COARSE_JOINT[1:]:
-                search.attempt(*_shrunk(search.reach, middle, part), hopeful=False)
-            for part in ONE_SIDED:
-                search.attempt(search.low, middle + (search.reach[1] - middle) * np.float32(part), hopeful=False)
-            for part in ONE_SIDED:
-                search.attempt(middle + (search.reach[0] - middle) * np.float32(part), search.high, hopeful=False)
+            search.attempt_all((_shrunk(search.reach, middle, part) for part in COARSE_JOINT[1:]), hopeful=False)
+            reach, parts = search.reach, ONE_SIDED.astype(np.float32)
+            search.attempt_all(((search.low, middle + (reach[1] - middle) * part) for part in parts), hopeful=False)
+            search.attempt_all(((middle + (reach[0] - middle) * part, search.high) for part in parts), hopeful=False)
             if subject.levels <= VERY_FEW_LEVELS:
                 best = search.low, search.high
-                for factor, other in itertools.product(APART.astype(np.float32), repeat=2):
-                    low, high = _scaled(best, middle, factor, (1, 0))[0], _scaled(best, middle, other, (0, 1))[1]
-                    search.attempt(low, high, hopeful=False)
+                search.attempt_all(
+                    (
+                        (_scaled(best, middle, factor, (1, 0))[0], _scaled(best, middle, other, (0, 1))[1])
+                        for factor, other in itertools.product(APART.astype(np.float32), repeat=2)
+                    ),
+                    hopeful=False,
+                )
             for sides in ((1, 1), (0, 1), (1, 0), (0, 1), (1, 0)):
-                low, high = search.low, search.high
-                for factor in np.linspace(0.85, 1.15, fine // 2):
-                    search.attempt(*_scaled((low, high), middle, np.float32(factor), sides))
+                best, factors = (search.low, search.high), np.linspace(0.85, 1.15, fine // 2).astype(np.float32)
+                search.attempt_all([_scaled(best, middle, factor, sides) for factor in factors])
             for sides in ((0, 1), (1, 0), (1, 1)):
                 _refine(search, 1 + 1 / fine, sides, middle)
         return search.low, search.high
@@ -268,8 +281,7 @@ def _refine(search: _Search, ratio: float, sides: tuple[int, int], middle: Float
     """Ever smaller steps around the best: each a fifth of the one before."""
     for _ in range(REFINEMENTS):
         best = search.low, search.high
-        for step in AROUND:
-            search.attempt(*_scaled(best, middle, np.float32(ratio**step), sides))
+        search.attempt_all([_scaled(best, middle, np.float32(ratio**step), sides) for step in AROUND])
         ratio **= 0.2
 
 

@@ -37,7 +37,9 @@ class Subject:
         How many codes there are.
     squared_error : Callable[[low, high], float64 array, shape (groups,)]
         Σ(x̂ − x)² of each group when its range is that, in the scheme's own arithmetic.
-    clipping_error : Callable[[low, high], float] or None
+    squared_errors : Callable[[low, high], float64 array, shape (candidates,)] or None
+        The same for many ranges of one group at once.
+    clipping_errors : Callable[[low, high], float64 array, shape (candidates,)] or None
         The part of it that lies beyond the codes: no more than the whole, and quicker to know.
     cancelled : Callable[[], bool]
     """
@@ -48,7 +50,8 @@ class Subject:
     symmetric: bool
     levels: int
     squared_error: Callable[[FloatArray, FloatArray], Floats]
-    clipping_error: Callable[[FloatArray, FloatArray], float] | None = None
+    squared_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
+    clipping_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
     cancelled: IsCancelled = never
 
 
@@ -120,14 +123,13 @@ class Percentile:
                     _interpolated(ranked.order_statistic, ranked.values.size, q) for q in (1 - upper, upper)
                 )
             return low, high
-        for group, values in subject.tensor.finite_groups(subject.layout, subject.cancelled):
-            if not values.size:
-                continue
+        for first, rows in subject.tensor.group_rows(subject.layout, subject.cancelled):
+            here = slice(first, first + len(rows))
             if symmetric:
-                high[group] = _order_statistics(np.abs(values), upper)[0]
-                low[group] = -high[group]
+                high[here] = _order_statistics(np.abs(rows), upper)[0]
+                low[here] = -high[here]
             else:
-                low[group], high[group] = _order_statistics(values, 1 - upper, upper)
+                low[here], high[here] = _order_statistics(rows, 1 - upper, upper)
         return low, high
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,11 +168,22 @@ class Manual:
         return {"kind": self.kind, "low": self.low, "high": self.high}
 
 
-def _order_statistics(values: np.ndarray[Any, Any], *quantiles: float) -> list[float]:
-    """Linear-interpolation quantiles (numpy's default) by partitioning ``values`` in place."""
-    ranks = sorted({k for q in quantiles for k in _ranks(values.size, q)[:2]})
-    values.partition(ranks)
-    return [_interpolated(lambda rank: float(values[rank]), values.size, q) for q in quantiles]
+def _order_statistics(rows: FloatArray, *quantiles: float) -> list[Floats]:
+    """Linear-interpolation quantiles (numpy's default) of each row's finite values, by partitioning them in place.
+
+    A row without a finite value has 0.
+    """
+    finite = rows.shape[1] - np.count_nonzero(np.isnan(rows), axis=1)
+    found = [np.zeros(len(rows)) for _ in quantiles]
+    for size in np.unique(finite[finite > 0]).tolist():  # NaN is sorted behind every number
+        same = finite == size
+        some = rows if same.all() else rows[same]
+        some.partition(sorted({k for q in quantiles for k in _ranks(size, q)[:2]}), axis=1)
+        for values, q in zip(found, quantiles, strict=True):
+            below, after, fraction = _ranks(size, q)
+            low = some[:, below].astype(np.float64)
+            values[same] = low + (some[:, after] - low) * fraction
+    return found
 
 
 def _interpolated(statistic: Callable[[int], float], size: int, quantile: float) -> float:

@@ -26,8 +26,8 @@ class Scheme:
         The range is centred on zero.
     granularity : PerTensor | PerAxis | PerBlock | PerToken
         Which elements share a scale.
-    range_rule : MinMax | Percentile | MSE | Entropy | Manual
-        How the range is found.
+    range_rule : RangeRule
+        How the range is found: a class of `qviz.core.range_rules.RANGE_RULES`.
     convention : str
         Whose arithmetic, a key of `qviz.core.CONVENTIONS`.
 
@@ -81,7 +81,13 @@ class Scheme:
         )
 
 
-_JSON_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "int | None": (int, type(None)),
+}
 
 
 def _part(table: Mapping[str, Any], data: object, what: str) -> Any:

@@ -50,7 +50,7 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     overflows = bool(np.any(counts[~inside]))
     parts = np.repeat(wide, 2)
     first, second = prepared.add_up(cuts, parts)
-    largest = _settle_ends(prepared.values, cuts.position, parts, first, second)
+    largest = settle_ends(prepared.values, cuts.position[:-1], cuts.position[1:], parts, first, second)
     second = np.maximum(second[::2] + second[1::2], 0.0)
     infinite = math.inf if overflows else 0.0
     clips_to_infinity = bool(np.any(counts[[0, -1]][~inside[[0, -1]]]))
@@ -61,7 +61,7 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     squared_dequantized = float(np.dot(totals, wide))
     product = float(np.dot(wide, first[::2] + first[1::2] + totals))
     if squared_dequantized > FAR_BEYOND * prepared.squared_sum:
-        product = float(np.dot(wide, prepared.add_up(cuts.every_second(), np.zeros(wide.size))[0]))
+        product = float(np.dot(wide, prepared.add_up(cuts.pick(slice(None, None, 2)), np.zeros(wide.size))[0]))
     return Sums(
         finite=np.array([prepared.values.size]),
         squared_error=np.array([float(second.sum()) + infinite]),
@@ -89,7 +89,7 @@ def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
         return math.inf
     level = np.where(inside, level, 0.0)
     first, second = prepared.add_up(cuts, level)
-    _settle_ends(prepared.values, cuts.position, level, first, second)
+    settle_ends(prepared.values, cuts.position[:-1], cuts.position[1:], level, first, second)
     return float(np.maximum(second, 0.0).sum())
 
 
@@ -112,14 +112,14 @@ def code_steps(qparams: QParams) -> FloatArray:
     return first_reaching(reached, guess)
 
 
-def _settle_ends(values: FloatArray, position: Counts, level: Floats, first: Floats, second: Floats) -> float:
+def settle_ends(values: FloatArray, start: Counts, stop: Counts, level: Floats, first: Floats, second: Floats) -> float:
     """The largest error, which is at the ends of a cell; and exact sums where the ends are all there is.
 
     Equal values, or two alone, have so small errors at times that sums around another centre lose them.
     """
-    counts = np.diff(position)
+    counts = stop - start
     used = np.flatnonzero(counts)
-    lowest, highest = values[position[used]] - level[used], values[position[used + 1] - 1] - level[used]
+    lowest, highest = values[start[used]] - level[used], values[stop[used] - 1] - level[used]
     same = lowest == highest
     cells, error = used[same], lowest[same]
     first[cells] = counts[cells] * error

@@ -57,9 +57,9 @@ class Cuts:
     first: Floats
     second: Floats
 
-    def every_second(self) -> Cuts:
-        """The first, the third and so on."""
-        return Cuts(self.position[::2], self.superblock[::2], self.first[::2], self.second[::2])
+    def pick(self, which: Any) -> Cuts:
+        """Some of them: a slice, or indices in any order."""
+        return Cuts(self.position[which], self.superblock[which], self.first[which], self.second[which])
 
 
 class SortedTensor:
@@ -244,21 +244,36 @@ class SortedTensor:
         -------
         first, second : float64 arrays, shape (m,)
         """
-        position, superblock = cuts.position, cuts.superblock
-        left, right = superblock[:-1], superblock[1:]
+        return self.between(cuts.pick(slice(None, -1)), cuts.pick(slice(1, None)), reference)
+
+    def between(self, start: Cuts, stop: Cuts, reference: Floats) -> tuple[Floats, Floats]:
+        """Σ(x − r) and Σ(x − r)² of cells that need not be neighbours.
+
+        Parameters
+        ----------
+        start, stop : Cuts
+            m of each, none of which starts after it stops.
+        reference : float64 array, shape (m,)
+            r of each cell, finite.
+
+        Returns
+        -------
+        first, second : float64 arrays, shape (m,)
+        """
+        left, right = start.superblock, stop.superblock
         same = left == right
         # Within one superblock: the difference of two sums. Across several: what is left of the
         # first, the beginning of the last, and every one between.
-        one = np.where(same, cuts.first[1:], self._first_ends[1, left]) - cuts.first[:-1]
-        two = np.where(same, cuts.second[1:], self._second_ends[1, left]) - cuts.second[:-1]
-        many = np.where(same, position[1:], self._start[left + 1]) - position[:-1]
+        one = np.where(same, stop.first, self._first_ends[1, left]) - start.first
+        two = np.where(same, stop.second, self._second_ends[1, left]) - start.second
+        many = np.where(same, stop.position, self._start[left + 1]) - start.position
         first, second = _moved(one, two, many, self._centre[left] - reference)
         across = np.flatnonzero(~same)
         if across.size:
             last = right[across]
-            many = position[across + 1] - self._start[last]
+            many = stop.position[across] - self._start[last]
             w = self._centre[last] - reference[across]
-            one, two = cuts.first[across + 1] - self._first_ends[0, last], cuts.second[across + 1]
+            one, two = stop.first[across] - self._first_ends[0, last], stop.second[across]
             one, two = _moved(one, two - self._second_ends[0, last], many, w)
             first[across] += one
             second[across] += two

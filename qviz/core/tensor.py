@@ -51,13 +51,15 @@ class Tensor:
     counted : bool
         Whether to look at every element now. If not, all figures are judged from a sample, as long
         as `count` has not been asked for.
+    dtype : str, optional
+        The type that the values were stored in, where the array does not tell: ``"Q4_K"``.
 
     Attributes
     ----------
     shape : tuple of int
         A scalar counts as one element of shape (1,).
     dtype : str
-        The type the values came in.
+        The type the values were stored in.
     corner : tuple of int
         The index of its first element in the tensor that it was cut out of.
     values : float32 array, or what reads like one, shape (elements,)
@@ -86,6 +88,7 @@ class Tensor:
         cancelled: IsCancelled = never,
         *,
         counted: bool = True,
+        dtype: str | None = None,
     ) -> None:
         source = np.asarray(array)
         if source.dtype.kind not in "fiub":
@@ -95,7 +98,7 @@ class Tensor:
         self.name = name
         self.shape: tuple[int, ...] = source.shape or (1,)
         self.corner: tuple[int, ...] = (0,) * len(self.shape)
-        self.dtype = str(source.dtype)
+        self.dtype = dtype or str(source.dtype)
         contiguous = source if source.flags.c_contiguous else np.ascontiguousarray(source)
         self._source: np.ndarray[Any, Any] = contiguous.reshape(-1)
         self._identity = object()
@@ -306,6 +309,13 @@ class Tensor:
 
     def finite_groups(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """Each group's number and a fresh copy of its finite values."""
+        plain = self.all_finite and not layout.ragged
+        for first, rows in self.group_rows(layout, cancelled):
+            for offset, row in enumerate(rows):
+                yield first + offset, row.copy() if plain else row[~np.isnan(row)]
+
+    def group_rows(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
+        """A fresh copy of some neighbouring groups, a row each, and the number of the first; NaN where not finite."""
         together = max(1, BLOCK // max(1, layout.outer * layout.inner))
         for first in range(0, layout.groups, together):
             check(cancelled)
@@ -313,9 +323,7 @@ class Tensor:
             # the whole tensor for each.
             last = min(first + together, layout.groups)
             rows = np.ascontiguousarray(layout.gather(self._source, first, last).swapaxes(0, 1))
-            plain = self.all_finite and not layout.ragged
-            for offset, row in enumerate(rows.reshape(rows.shape[0], -1)):
-                yield first + offset, row.copy() if plain else row[~np.isnan(row)]
+            yield first, rows.reshape(rows.shape[0], -1)
 
     def channel(self, granularity: Granularity, group: int) -> Tensor:
         """One group as a tensor of its own, whose ``corner`` says where it was cut out.

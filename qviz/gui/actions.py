@@ -62,6 +62,8 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_EDIT, "load_scheme", QT_TRANSLATE_NOOP("Actions", "&Load scheme…")),
     ActionRow(_EDIT, "save_scheme", QT_TRANSLATE_NOOP("Actions", "S&ave scheme…")),
     ActionRow(_EDIT, "default_scheme", QT_TRANSLATE_NOOP("Actions", "&Back to the first scheme"), "Ctrl+0"),
+    ActionRow(_VIEW, "pages", QT_TRANSLATE_NOOP("Actions", "P&age")),
+    ActionRow(_VIEW, "-"),
     ActionRow(
         _VIEW, "theme_system", QT_TRANSLATE_NOOP("Actions", "Theme of the s&ystem"), checkable=True, group="theme"
     ),
@@ -89,7 +91,7 @@ ACTIONS: tuple[ActionRow, ...] = (
 """Every action of the window; a new one is a row and a slot of that name."""
 
 
-SUBMENUS = ("recent", "docks", "resolution", "memory")
+SUBMENUS = ("recent", "pages", "docks", "resolution", "memory")
 
 
 def build_menus(bar: QMenuBar, target: QWidget, *others: QObject) -> dict[str, QAction]:

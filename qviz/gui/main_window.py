@@ -1,7 +1,8 @@
-"""What is the window made of: menus, banner, page, status bar; and what do its commands do?"""
+"""What is the window made of: menus, banner, pages, status bar; and what do its commands do?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from qviz.files.readers import SUFFIXES
 from qviz.gui.actions import build_menus
 from qviz.gui.banner import Banner
 from qviz.gui.drop import DropOverlay
+from qviz.gui.navigation import PageRow, Pages
 from qviz.gui.pages.tensor_page import TensorPage
 from qviz.gui.saving import Saving
 from qviz.gui.status import StatusLine
@@ -52,7 +54,8 @@ class MainWindow(QMainWindow):
     memory_changed = Signal()
     closing = Signal()
 
-    def __init__(self, session: Session, settings: Settings, page: TensorPage) -> None:
+    def __init__(self, session: Session, settings: Settings, page: TensorPage, rows: Mapping[str, PageRow]) -> None:
+        """``page`` is the one of ``rows`` that the commands are about; the others keep to themselves."""
         super().__init__()
         self._session, self._settings = session, settings
         self.page = page
@@ -64,13 +67,19 @@ class MainWindow(QMainWindow):
         layout.setContentsMargins(6, 0, 6, 0)
         layout.setSpacing(4)
         layout.addWidget(self.banner)
-        layout.addWidget(page, 1)
+        self.pages = Pages(rows)
+        layout.addWidget(self.pages, 1)
         self.setCentralWidget(body)
         self.saving = Saving(self, session, settings, page)
         self.actions_by_key = build_menus(self.menuBar(), self, self.saving)
+        if self.menuBar().isNativeMenuBar():  # outside the window, where it has no corner
+            layout.insertWidget(0, self.pages.bar, 0, Qt.AlignmentFlag.AlignRight)
+        else:
+            self.menuBar().setCornerWidget(self.pages.bar)
         self._recent = QMenu(self)
         self.actions_by_key["recent"].setMenu(self._recent)
         self._recent.aboutToShow.connect(self._fill_recent)
+        self._fill_pages()
         self._fill_docks()
         self._fill_resolutions()
         self._fill_memory()
@@ -89,6 +98,11 @@ class MainWindow(QMainWindow):
         self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
         page.set_logarithmic(settings.get("log_counts"))
         self._refresh_actions(session.state)
+
+    def _fill_pages(self) -> None:
+        menu = QMenu(self)
+        self.page_actions = self.pages.fill_menu(menu)
+        self.actions_by_key["pages"].setMenu(menu)
 
     def _fill_docks(self) -> None:
         menu = QMenu(self)
@@ -137,6 +151,7 @@ class MainWindow(QMainWindow):
             room = self.screen().availableSize()
             self.resize(min(1440, room.width() - FRAME[0]), min(900, room.height() - FRAME[1]))
         self._first_layout = not self.page.restore_layout(self._settings.get("layout"))
+        self.pages.show_page(self._settings.get("page"))
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
@@ -157,7 +172,7 @@ class MainWindow(QMainWindow):
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
         """Colours of the charts and icons, and the tick in the menu."""
-        self.page.apply_theme(theme)
+        self.pages.apply_theme(theme)
         self.banner.apply_theme(theme)
         self.overlay.apply_theme(theme)
         self.actions_by_key[f"theme_{choice}"].setChecked(True)
@@ -264,7 +279,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def reset_zoom(self) -> None:
-        for chart in self.page.charts:
+        for chart in getattr(self.pages.current, "charts", ()):
             chart.reset_view()
 
     @Slot()
@@ -273,7 +288,9 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def reset_layout(self) -> None:
-        self.page.reset_layout()
+        reset = getattr(self.pages.current, "reset_layout", None)
+        if reset is not None:
+            reset()
 
     @Slot()
     def more_bits(self) -> None:
@@ -303,7 +320,7 @@ class MainWindow(QMainWindow):
         ]
         keys = [
             (action.shortcut().toString(), action.text().replace("&", ""))
-            for action in self.actions_by_key.values()
+            for action in (*self.actions_by_key.values(), *self.page_actions.values())
             if not action.shortcut().isEmpty()
         ]
         html = "".join(f"<tr><td><b>{k}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for k, what in [*rows, *keys])
@@ -333,6 +350,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         self._settings.set("geometry", self.saveGeometry())
         self._settings.set("layout", self.page.layout_state())
+        self._settings.set("page", self.pages.current_key)
         self._settings.set("scheme", self._session.scheme.to_dict())
         self._settings.save()
         self.closing.emit()

@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "scheme": {},
     "geometry": QByteArray(),
     "layout": QByteArray(),
+    "page": "tensor",
     "png_scale": 2.0,
     "memory_budget_mb": 0,
 }

@@ -13,7 +13,6 @@ from qviz.core import (
     IntFormat,
     Manual,
     PerAxis,
-    PerTensor,
     Problem,
     Scheme,
     analyze,
@@ -317,13 +316,13 @@ def test_a_range_wider_than_float32_keeps_a_finite_scale(name):
     ],
 )
 def test_what_is_not_offered_has_a_nearest_that_is(convention, signed, symmetric, nearest):
-    changes = CONVENTIONS[convention].nearest(IntFormat(8, signed), symmetric, PerTensor())
-    scheme = replace(Scheme(IntFormat(8, signed), symmetric), convention=convention, **changes)
-    assert (scheme.number_format.signed, scheme.symmetric) == nearest
+    codes, mode, _ = CONVENTIONS[convention].nearest(IntFormat(8, signed), symmetric)
+    assert (codes.signed, mode) == nearest
+    assert Scheme(codes, mode, convention=convention).number_format.bits == 8
 
 
-def test_dynamic_quantize_linear_is_uint8_and_asymmetric():
+def test_dynamic_quantize_linear_is_unsigned_and_asymmetric():
     with pytest.raises(Problem, match="quantizes asymmetrically only: choose asymmetric"):
         Scheme(IntFormat(8, False), convention="onnxruntime_dynamic")
-    with pytest.raises(Problem, match="has no int8: choose one of uint8"):
+    with pytest.raises(Problem, match="has unsigned codes only: choose unsigned"):
         Scheme(symmetric=False, convention="onnxruntime_dynamic")

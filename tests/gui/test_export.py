@@ -269,7 +269,7 @@ def test_the_menu_of_a_chart_exports_it(
 
 def chosen(chart: Chart, desk: Desk, text: str) -> Callable[[], None]:
     """An entry of a chart's own menu."""
-    menu = desk.page.chart_menu(chart)
+    menu = desk.page.menus.menu(chart)
     (action,) = [a for a in menu.actions() if a.text() == text]
     return action.trigger
 

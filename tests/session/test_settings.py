@@ -19,6 +19,7 @@ VALUES: dict[str, Any] = {
     "scheme": {"symmetric": False, "number_format": {"kind": "int", "bits": 4, "signed": True}},
     "geometry": QByteArray(b"\x00\x01\xff,;"),
     "layout": QByteArray(b"layout"),
+    "page": "compare",
     "png_scale": 3.125,
     "memory_budget_mb": 2048,
 }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtWidgets import QApplication, QDockWidget, QProgressBar
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QProgressBar
 
 from qviz.core.product import Product
-from qviz.gui.chart_page import ChartPage
+from qviz.gui.cards import ChartMenus
 from qviz.gui.docks import Dock
 from qviz.gui.panels.factors import FactorsPanel
 from qviz.gui.panels.product_figures import ProductFigures
@@ -26,12 +26,17 @@ PROGRESS_AFTER_MILLISECONDS = 200
 """What takes no longer shows no bar."""
 
 
-class ProductPage(ChartPage):
+class ProductPage(QMainWindow):
     """Composes the panels and charts; shows a `Product`; asks the multiplier for changes."""
+
+    export_requested = Signal(object, str)
+    copy_requested = Signal(object)
 
     def __init__(self, session: Session, multiplier: Multiplier) -> None:
         super().__init__()
+        self.setWindowFlags(Qt.WindowType.Widget)
         self._multiplier = multiplier
+        self.menus = ChartMenus(self)
         self.link = link = LinkedCursor()
         self.outputs = OutputsChart(link)
         self.errors = OutputErrorChart(link)
@@ -46,7 +51,7 @@ class ProductPage(ChartPage):
         }
         for chart in self.charts:
             self.docks[chart.name] = Dock(chart.name, chart.title(), chart)
-            self.dress_chart(chart, self.docks[chart.name])
+            self.menus.dress(chart, self.docks[chart.name].title)
         for dock in self.docks.values():
             dock.setParent(self)
             dock.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
@@ -55,6 +60,8 @@ class ProductPage(ChartPage):
         copy = self.docks["figures"].title.add_tool("copy", self.tr("Copy the metrics as text"))
         copy.clicked.connect(self._copy)
         self._arrange()
+        self.menus.export_requested.connect(self.export_requested)
+        self.menus.copy_requested.connect(self.copy_requested)
         multiplier.answered.connect(self.present)
         multiplier.began.connect(self._on_began)
         multiplier.advanced.connect(self._on_advanced)

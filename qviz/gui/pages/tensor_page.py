@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, Qt, Signal, Slot
-from PySide6.QtWidgets import QApplication, QTabWidget
+from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget
 
 from qviz.core.granularity import PerAxis
 from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.ranges import Manual
 from qviz.core.scheme import Scheme
 from qviz.core.speed import Speed
-from qviz.gui.chart_page import ChartPage
+from qviz.gui.cards import ChartMenus
 from qviz.gui.docks import Dock
 from qviz.gui.panels.formula import FormulaPanel
 from qviz.gui.panels.generator import GeneratorPanel
@@ -39,7 +39,7 @@ SIDE_WIDTH = 272
 RIGHT_WIDTH = 288
 
 
-class TensorPage(ChartPage):
+class TensorPage(QMainWindow):
     """Composes the panels and charts; shows a `Frame`; asks the session for changes."""
 
     problem = Signal(str)
@@ -51,6 +51,7 @@ class TensorPage(ChartPage):
         self._session = session
         self.frame: Frame | None = None
         self.link = LinkedCursor()
+        self.menus = ChartMenus(self)
         self._build()
         self._arrange()
         self._connect()
@@ -93,7 +94,7 @@ class TensorPage(ChartPage):
         for chart in self.charts:
             dock = Dock(chart.name, chart.title(), chart)
             self.docks[chart.name] = dock
-            self.dress_chart(chart, dock)
+            self.menus.dress(chart, dock.title)
         self.formula.heading_changed.connect(self._on_formula_heading)
         copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
         copy.clicked.connect(self._copy_metrics)
@@ -200,6 +201,8 @@ class TensorPage(ChartPage):
     def _connect(self) -> None:
         session = self._session
         session.changed.connect(self._on_changed)
+        self.menus.export_requested.connect(self.export_requested)
+        self.menus.copy_requested.connect(self.copy_requested)
         self.distribution.clip_moved.connect(self._on_clip_moved)
         self.loss.clip_moved.connect(self._on_clip_moved)
         self.docks["loss"].visibilityChanged.connect(self.loss_wanted)

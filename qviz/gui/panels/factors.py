@@ -135,7 +135,7 @@ class OperandControls(QWidget):
         convention = CONVENTIONS[chosen or old.convention]
         if chosen is None and not convention.offers(**new):
             convention = CONVENTIONS[FALLBACK]
-        new |= convention.nearest(**new)
+        new |= dict(zip(new, convention.nearest(**new), strict=True))
         self.scheme_changed.emit(replace(old, **new, convention=convention.name))
 
     @Slot()

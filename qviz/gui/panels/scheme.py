@@ -216,8 +216,8 @@ class SchemePanel(QWidget):
     def _on_convention(self) -> None:
         """What the runtime does not have gives way to what it has, in the same step."""
         name, scheme = self.convention.currentData(), self._session.scheme
-        changes = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric, scheme.granularity)
-        self._ask(convention=name, **changes)
+        parts = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric, scheme.granularity)
+        self._ask(convention=name, **dict(zip(("number_format", "symmetric", "granularity"), parts, strict=True)))
 
     @Slot(object)
     def _on_mode(self, symmetric: bool) -> None:

@@ -436,8 +436,9 @@ class SourcesChart(ProductChart, BarChart):
         what = self.tr("weight") if weight > activation else self.tr("activation")
         if not less:
             return self.tr("all from the {what}").format(what=what)
-        times = f"{more / less:,.0f}" if more > 10 * less else number(more / less, 2)
-        return self.tr("{times} × as much from the {what}").format(times=times, what=what)
+        return self.tr("{times} × as much from the {what}").format(
+            times=f"{more / less:,.0f}" if more > 10 * less else number(more / less, 2), what=what
+        )
 
     def tables(self) -> dict[str, Table]:
         if self.product is None:

@@ -1,0 +1,69 @@
+"""How is a scheme called, in few words? Part by part, and in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication
+
+from qviz.core.conventions import CONVENTIONS
+from qviz.core.granularity import Granularity
+from qviz.core.optimal_ranges import MSE, Entropy
+from qviz.core.ranges import Manual, MinMax, Percentile, RangeRule
+from qviz.core.scheme import Scheme
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("SchemeWords", text)
+
+
+def range_word(rule: RangeRule) -> str:
+    """A range estimator."""
+    word = RANGE_WORDS.get(rule.kind)
+    return word(rule) if word is not None else rule.kind
+
+
+def granularity_word(granularity: Granularity) -> str:
+    """Which elements share a scale."""
+    word = GRANULARITY_WORDS.get(granularity.kind)
+    return word(granularity) if word is not None else granularity.kind
+
+
+RANGE_WORDS: dict[str, Callable[[Any], str]] = {
+    MinMax.kind: lambda rule: _tr("min–max"),
+    Percentile.kind: lambda rule: _tr("{percentile} %").format(percentile=f"{rule.percentile:.8g}"),
+    MSE.kind: lambda rule: _tr("least MSE"),
+    Entropy.kind: lambda rule: _tr("entropy"),
+    Manual.kind: lambda rule: f"{rule.low:.4g}…{rule.high:.4g}".replace("-", "−"),
+}
+"""A word for each range estimator; one without a row goes by its kind."""
+
+GRANULARITY_WORDS: dict[str, Callable[[Any], str]] = {
+    "tensor": lambda granularity: _tr("tensor"),
+    "axis": lambda granularity: _tr("axis {axis}").format(axis=granularity.axis),
+    "token": lambda granularity: _tr("token"),
+    "block": lambda granularity: _tr("block {size}").format(size=granularity.block_size),
+}
+"""A word for each granularity."""
+
+
+def words(scheme: Scheme) -> dict[str, str]:
+    """Each part of a scheme by its heading."""
+    return {
+        _tr("Format"): scheme.number_format.name,
+        _tr("Mode"): _tr("symmetric") if scheme.symmetric else _tr("asymmetric"),
+        _tr("Per"): granularity_word(scheme.granularity),
+        _tr("Range"): range_word(scheme.range_rule),
+        _tr("Runtime"): CONVENTIONS[scheme.convention].label,
+    }
+
+
+def line(scheme: Scheme, among: Sequence[Scheme] = ()) -> str:
+    """A scheme in one line; ``among`` others, only what is not the same in all of them, and the format."""
+    parts = words(scheme)
+    if len(among) > 1:
+        every = [words(each) for each in among]
+        first = next(iter(parts))
+        parts = {k: v for k, v in parts.items() if k == first or len({each[k] for each in every}) > 1}
+    return " · ".join(parts.values())

@@ -1,0 +1,50 @@
+"""Which elements of the tensor get another code from another runtime?"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import partial
+
+from PySide6.QtCore import Signal
+
+from qviz.core.calibration import SEARCHES
+from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.differences import Differences, compare_conventions
+from qviz.core.granularity import PerTensor
+from qviz.core.scheme import Scheme
+from qviz.core.sorted_tensor import SortedTensor, prepare_sample
+from qviz.core.tensor import Tensor
+from qviz.session.analyst import ESTIMATED_ABOVE
+from qviz.session.on_demand import OnDemand, Work
+
+
+class Differ(OnDemand):
+    """Quantizes what is shown under every convention, away from the window's thread.
+
+    Signals
+    -------
+    compared(Differences)
+    """
+
+    compared = Signal(object)
+
+    def key(self) -> Hashable:
+        state = self._session.state
+        return (state.tensor, state.prepared, state.scheme) if state.tensor is not None else None
+
+    def work(self) -> Work:
+        state = self._session.state
+        assert state.tensor is not None
+        return partial(_compare, state.tensor, state.prepared, state.scheme)
+
+    def answer(self, found: object) -> None:
+        self.compared.emit(found)
+
+
+def _compare(
+    tensor: Tensor, prepared: SortedTensor | None, scheme: Scheme, progress: Progress, cancelled: IsCancelled
+) -> Differences:
+    searches = scheme.range_rule.kind in SEARCHES and isinstance(scheme.granularity, PerTensor)
+    large = prepared is None and tensor.elements > ESTIMATED_ABOVE
+    judge = prepare_sample(tensor, cancelled) if searches and large else None
+    return compare_conventions(prepared or tensor, scheme, cancelled, progress, judge=judge)
