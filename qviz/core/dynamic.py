@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from qviz.core.granularity import PerAxis
+from qviz.core.granularity import PerAxis, PerToken
 from qviz.core.number_formats import IntFormat
 from qviz.core.scheme import Scheme
 
@@ -27,7 +27,7 @@ DYNAMIC_RUNTIMES: dict[str, DynamicRuntime] = {
             "torchao_int8",
             "torchao int8, dynamic per token",
             "Int8DynamicActivationInt8WeightConfig: a symmetric scale for each token, and for each output channel.",
-            Scheme(IntFormat(8), True, PerAxis(0), convention="pytorch"),
+            Scheme(IntFormat(8), True, PerToken(), convention="pytorch"),
             Scheme(IntFormat(8), True, PerAxis(1), convention="pytorch"),
         ),
         DynamicRuntime(
@@ -50,7 +50,7 @@ DYNAMIC_RUNTIMES: dict[str, DynamicRuntime] = {
             "int4 weights, int8 activations",
             "The weight in half the bytes: symmetric int4 of a scale for each output channel; activations asymmetric "
             "int8 per token; in torchao's arithmetic.",
-            Scheme(IntFormat(8), False, PerAxis(0), convention="torchao"),
+            Scheme(IntFormat(8), False, PerToken(), convention="torchao"),
             Scheme(IntFormat(4), True, PerAxis(1), convention="torchao"),
         ),
     )

@@ -19,8 +19,10 @@ from qviz.core.affine import QParams, quantize
 from qviz.core.analysis import sqnr_db
 from qviz.core.calibration import choose_qparams
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.core.conventions import convention_named
 from qviz.core.envelope import FloatArray
 from qviz.core.granularity import PerTensor
+from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.core.sums import Counts, Floats
@@ -39,6 +41,9 @@ BINS = 1024
 
 SAMPLE = 1 << 12
 """Outputs that are kept to be drawn one by one."""
+
+OF_GROUPS = ("scale", "zero_point", "low", "high", "divisor")
+"""What `QParams` has for each row or column."""
 
 SOURCES = ("weight", "activation", "both")
 """What is quantized."""
@@ -242,7 +247,7 @@ def multiply(
         All axes but the last are taken as rows.
     weight : array_like or Tensor, shape (features, outputs), or (outputs, features) if ``transposed``
     activation_scheme : Scheme
-        Per tensor, or of a scale for each row: ``PerAxis(0)`` of what has two axes.
+        Per tensor or per token.
     weight_scheme : Scheme
         Per tensor, or of a scale for each output channel.
 
@@ -349,11 +354,18 @@ def _pair(
         (activation_scheme, x, one_row, "per tensor or per token", "activation"),
         (weight_scheme, w, one_column, "per tensor or per output channel", "weight"),
     ):
+        convention = convention_named(scheme.convention)
+        if not isinstance(scheme.number_format, IntFormat) or convention.block_size is not None:
+            raise OperandProblem(
+                f"Codes of {scheme.number_format.name} under “{convention.label}” are no plain integers: "
+                "choose an integer format, and a runtime without blocks.",
+                operand,
+            )
         if scheme.granularity.block_shape(tensor.shape) not in (tensor.shape, alone):
             raise OperandProblem(
                 f"Scales that differ along the features cannot be taken out of the sum: choose {what}.", operand
             )
-    qx, qw = choose_qparams(x, activation_scheme, cancelled), choose_qparams(w, weight_scheme, cancelled)
+    qx, qw = (_flat(choose_qparams(*each, cancelled)) for each in ((x, activation_scheme), (w, weight_scheme)))
     for q, operand in ((qx, "activation"), (qw, "weight")):
         if not np.array_equal(q.zero_point, np.rint(q.zero_point)):
             raise OperandProblem(
@@ -462,12 +474,18 @@ def _columns(pair: _Pair, part: slice) -> Operand:
     return _operand(np.concatenate(pieces), qparams, 1)
 
 
+def _flat(qparams: QParams) -> QParams:
+    """With one axis, along the rows or the columns, whatever the granularity."""
+    if isinstance(qparams.scheme.granularity, PerTensor):
+        return qparams
+    return replace(qparams, **{name: getattr(qparams, name).reshape(-1) for name in OF_GROUPS})
+
+
 def _of_group(qparams: QParams, part: slice) -> QParams:
     """The parameters of some rows or columns alone."""
     if isinstance(qparams.scheme.granularity, PerTensor):
         return qparams
-    scale, zero_point, low, high = (a[part] for a in (qparams.scale, qparams.zero_point, qparams.low, qparams.high))
-    return replace(qparams, scale=scale, zero_point=zero_point, low=low, high=high)
+    return replace(qparams, **{name: getattr(qparams, name)[part] for name in OF_GROUPS})
 
 
 def _operand(values: Array, qparams: QParams, axis: int) -> Operand:

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from qviz.core import (
+    FloatFormat,
     IntFormat,
     Manual,
     PerAxis,
+    PerBlock,
     Percentile,
     PerTensor,
+    PerToken,
     Problem,
     Scheme,
     Tensor,
@@ -156,7 +159,7 @@ def test_codes_and_outputs_are_torchaos(name):
 
 PAIRS = {
     "per tensor": (Scheme(), Scheme()),
-    "per token and channel": (Scheme(granularity=PerAxis(0)), Scheme(IntFormat(4), granularity=PerAxis(1))),
+    "per token and channel": (Scheme(granularity=PerToken()), Scheme(IntFormat(4), granularity=PerAxis(1))),
     "asymmetric": (DYNAMIC, Scheme(IntFormat(8), symmetric=False, granularity=PerAxis(1))),
     "clipped": (Scheme(range_rule=Percentile(95)), Scheme(IntFormat(3), range_rule=Manual(-0.2, 0.2))),
     "16 bits": (Scheme(IntFormat(16)), Scheme(IntFormat(16))),
@@ -225,7 +228,7 @@ def test_every_figure_is_that_of_float64(name, block, transposed, monkeypatch):
 
 def test_all_axes_but_the_last_are_rows():
     x = X.reshape(3, 3, 40)
-    p = multiply(x, W, Scheme(granularity=PerAxis(0)), Scheme())
+    p = multiply(x, W, Scheme(granularity=PerToken()), Scheme())
     assert p.activation.shape == (9, 40)
     assert p.activation_qparams.scale.shape == (9,)
     assert p.loss == multiply(X, W, Scheme(granularity=PerAxis(0)), Scheme()).loss
@@ -357,6 +360,19 @@ def test_scales_along_the_features_cannot_be_taken_out():
             multiply(X, W, *schemes, transposed=transposed)
     with pytest.raises(Problem, match="per output channel"):
         multiply(X, W.T, Scheme(), Scheme(granularity=PerAxis(1)), transposed=True)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name"),
+    [
+        (Scheme(FloatFormat("e4m3fn")), "float8_e4m3fn under “ONNX Runtime”"),
+        (Scheme(granularity=PerBlock(-1, 32), convention="gguf"), r"int8 under “GGUF \(llama.cpp\)”"),
+    ],
+)
+def test_other_codes_than_integers_are_not_multiplied(scheme, name):
+    with pytest.raises(Problem, match=f"Codes of {name} are no plain integers") as problem:
+        multiply(X, W, Scheme(), scheme)
+    assert problem.value.operand == "weight"
 
 
 def test_a_real_zero_point_makes_no_integers():

@@ -11,24 +11,27 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QSpinBox, QVBoxLa
 
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
-from qviz.core.granularity import PerAxis, PerTensor
+from qviz.core.granularity import Granularity, PerAxis, PerTensor, PerToken
 from qviz.core.number_formats import IntFormat
 from qviz.core.scheme import Scheme
 from qviz.gui.widgets import Segments, column, form, named_label, quiet
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
 from qviz.session.state import Item, Session, State
 
+FALLBACK = "onnxruntime"
+"""It knows all integers, symmetric and not."""
+
 OWN = ""
 """The choice of no runtime."""
 
 
 class OperandControls(QWidget):
-    """One operand: which tensor, and its scheme. ``lines`` is the word for what may have a scale each."""
+    """One operand: which tensor, and its scheme. ``each`` may have a scale of its own."""
 
     item_chosen = Signal(object)
     scheme_changed = Signal(object)
 
-    def __init__(self, name: str, generated: Item, each: tuple[str, str], tip: str) -> None:
+    def __init__(self, name: str, generated: Item, each: Granularity, words: tuple[str, str], tip: str) -> None:
         super().__init__()
         self._generated = generated
         self._scheme = Scheme()
@@ -42,7 +45,7 @@ class OperandControls(QWidget):
         self.problem.hide()
         self.convention = QComboBox()
         for convention in CONVENTIONS.values():
-            if convention.name != "textbook":  # its zero points are no integers
+            if convention.name != "textbook" and convention.block_size is None:  # no plain integers
                 self.convention.addItem(convention.label, convention.name)
         self.convention.setAccessibleName(self.tr("{name}: whose arithmetic").format(name=name))
         self.convention.setToolTip(self.tr("Whose formulas make scale, zero point and codes."))
@@ -62,8 +65,12 @@ class OperandControls(QWidget):
         self.bits_box.setFixedWidth(44)
         self.bits_box.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.bits_box.setAccessibleName(self.tr("{name}: bit width, as a number").format(name=name))
+        self._each = each
         self.per = Segments(
-            [("tensor", self.tr("Per tensor"), self.tr("One scale for everything.")), ("axis", *each)],
+            [
+                (PerTensor(), self.tr("Per tensor"), self.tr("One scale for everything.")),
+                (each, *words),
+            ],
             self.tr("{name}: granularity").format(name=name),
         )
         self.rows = QVBoxLayout(self)
@@ -111,7 +118,7 @@ class OperandControls(QWidget):
             self.bits.setValue(scheme.number_format.bits)
             self.bits_box.setValue(scheme.number_format.bits)
         self.mode.choose(scheme.symmetric)
-        self.per.choose("tensor" if isinstance(scheme.granularity, PerTensor) else "axis")
+        self.per.choose(PerTensor() if isinstance(scheme.granularity, PerTensor) else self._each)
         self.shape.setText(_shape(item))
 
     def show_problem(self, text: str) -> None:
@@ -120,15 +127,16 @@ class OperandControls(QWidget):
         self.problem.setVisible(bool(text))
 
     def _change(self, **changes: Any) -> None:
-        """What the runtime does not offer gives way: a mode to another runtime, a runtime to another mode."""
-        new = {"number_format": self._scheme.number_format, "symmetric": self._scheme.symmetric, **changes}
-        convention = changes.get("convention", self._scheme.convention)
-        number_format, symmetric, _ = CONVENTIONS[convention].nearest(new["number_format"], new["symmetric"])
-        if "symmetric" in changes and symmetric != changes["symmetric"]:
-            convention = "onnxruntime"
-            number_format, symmetric = replace(new["number_format"], signed=True), changes["symmetric"]
-        changes |= {"number_format": number_format, "symmetric": symmetric, "convention": convention}
-        self.scheme_changed.emit(replace(self._scheme, **changes))
+        """A runtime that is chosen changes what it does not offer; anything else that is chosen changes the runtime."""
+        old = self._scheme
+        new: dict[str, Any] = {name: getattr(old, name) for name in ("number_format", "symmetric", "granularity")}
+        new |= changes
+        chosen = new.pop("convention", None)
+        convention = CONVENTIONS[chosen or old.convention]
+        if chosen is None and not convention.offers(**new):
+            convention = CONVENTIONS[FALLBACK]
+        new |= dict(zip(new, convention.nearest(**new), strict=True))
+        self.scheme_changed.emit(replace(old, **new, convention=convention.name))
 
     @Slot()
     def _on_item(self) -> None:
@@ -149,8 +157,8 @@ class OperandControls(QWidget):
         self._change(number_format=IntFormat(bits, self._scheme.number_format.signed))
 
     @Slot(object)
-    def _on_per(self, kind: str) -> None:
-        self._change(granularity=PerTensor() if kind == "tensor" else PerAxis(0))
+    def _on_per(self, granularity: Granularity) -> None:
+        self._change(granularity=granularity)
 
 
 class FactorsPanel(QWidget):
@@ -172,12 +180,14 @@ class FactorsPanel(QWidget):
         self.activation = OperandControls(
             self.tr("Activation"),
             ACTIVATIONS,
+            PerToken(),
             (self.tr("Per token"), self.tr("One scale for each row, found when it arrives.")),
             self.tr("What the layer is given: rows are tokens, the last axis holds the features."),
         )
         self.weight = OperandControls(
             self.tr("Weight"),
             WEIGHTS,
+            PerAxis(1),
             (self.tr("Per output"), self.tr("One scale for each output channel, stored with the weight.")),
             self.tr("What the layer multiplies with: a tensor with two axes."),
         )

@@ -148,9 +148,7 @@ class ProductFigures(QWidget):
         layout.addSpacing(8)
         layout.addWidget(named_label(self.tr("Worst tokens"), "section"))
         self.table = QTableWidget(0, 4)
-        self.table.setHorizontalHeaderLabels(
-            [self.tr("Token"), self.tr("SQNR, dB"), self.tr("Max |e|"), self.tr("Scale")]
-        )
+        self.table.setHorizontalHeaderLabels([self.tr("Token"), self.tr("SQNR"), self.tr("Max |e|"), self.tr("Scale")])
         self.table.setAccessibleName(self.tr("Worst tokens"))
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(22)
