@@ -21,9 +21,9 @@ class Card(QFrame):
         self.setObjectName("panel")
         self.setWindowTitle(title)
         self.content = content
-        self.title = DockTitle(self)
+        frame: Any = self
+        self.title = DockTitle(frame)
         self.title.close_button.hide()
-        self.title.layout().setContentsMargins(12, 4, 8, 4)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
