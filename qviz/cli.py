@@ -190,7 +190,7 @@ def _leave(message: str, code: int) -> Any:
 def _analyze(file: Path, tensor_name: str | None, options: dict[str, Any]) -> Analysis:
     scheme = _scheme(options)
     entry = _entry(file, tensor_name)
-    return analyze(Tensor(entry.load(), entry.name), scheme)
+    return analyze(Tensor(entry.load(), entry.name, dtype=entry.dtype), scheme)
 
 
 def _entry(file: Path, name: str | None) -> TensorEntry:

@@ -234,6 +234,24 @@ def test_tables_of_numbers_are_read(run: Run, tmp_path: Path, name: str, content
     assert (result["shape"], result["dtype"]) == ([2, 2], "float64")
 
 
+def test_a_quantized_model_is_read_and_its_stored_type_is_told(run: Run, tmp_path: Path) -> None:
+    from gguf import GGMLQuantizationType, GGUFWriter
+    from gguf.quants import dequantize, quantize
+
+    stored = quantize(np.linspace(-1, 2, 128, dtype=np.float32).reshape(2, 64), GGMLQuantizationType.Q4_0)
+    writer = GGUFWriter(tmp_path / "net.gguf", "llama")
+    writer.add_tensor("w", stored, raw_dtype=GGMLQuantizationType.Q4_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    result = run("analyze", tmp_path / "net.gguf", "--json").json
+    assert (result["shape"], result["dtype"]) == ([2, 64], "Q4_0")
+    run("quantize", tmp_path / "net.gguf", "-o", tmp_path / "q.npz")
+    x = dequantize(stored, GGMLQuantizationType.Q4_0)
+    assert np.abs(np.load(tmp_path / "q.npz")["dequantized"] - x).max() <= result["scale"] / 2
+
+
 # --- several tensors --------------------------------------------------------------------------------
 
 

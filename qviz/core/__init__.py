@@ -1,11 +1,12 @@
 """What quantization is, in NumPy alone: the public face that people script against."""
 
-from qviz.core.affine import QParams, dequantize, fake_quantize, quantize
+from qviz.core.affine import QParams, dequantize, fake_quantize, qparams_known, quantize
 from qviz.core.analysis import Analysis, Metrics, analyze, estimate, measure
 from qviz.core.calibration import choose_qparams, loss_curves
-from qviz.core.conventions import CONVENTIONS, Convention
-from qviz.core.granularity import PerAxis, PerTensor
-from qviz.core.number_formats import IntFormat
+from qviz.core.convention import Convention
+from qviz.core.conventions import CONVENTIONS
+from qviz.core.granularity import PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.number_formats import Codebook, FloatFormat, IntFormat, format_named
 from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.problems import Problem
 from qviz.core.ranges import Manual, MinMax, Percentile
@@ -18,14 +19,18 @@ __all__ = [
     "CONVENTIONS",
     "MSE",
     "Analysis",
+    "Codebook",
     "Convention",
     "Entropy",
+    "FloatFormat",
     "IntFormat",
     "Manual",
     "Metrics",
     "MinMax",
     "PerAxis",
+    "PerBlock",
     "PerTensor",
+    "PerToken",
     "Percentile",
     "Problem",
     "QParams",
@@ -38,9 +43,11 @@ __all__ = [
     "dequantize",
     "estimate",
     "fake_quantize",
+    "format_named",
     "loss_curves",
     "measure",
     "prepare",
+    "qparams_known",
     "quantize",
     "storage",
 ]

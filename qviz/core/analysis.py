@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.affine import QParams, dequantize_in_place, unclipped_codes
+from qviz.core.affine import QParams
 from qviz.core.calibration import choose_qparams
 from qviz.core.cancel import IsCancelled, Progress, ignore, never
 from qviz.core.direct_pass import direct_sums
@@ -21,6 +21,7 @@ from qviz.core.envelope import BASE, RAW, Envelope, EnvelopeView, FloatArray
 from qviz.core.error_bins import BINS_TO_HALF_STEP, error_edges
 from qviz.core.granularity import Layout
 from qviz.core.problems import Problem
+from qviz.core.range_rules import reads_shape
 from qviz.core.ranges import MinMax
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_pass import sorted_sums
@@ -138,18 +139,12 @@ class Analysis(Metrics):
 
     def dequantize_values(self, values: FloatArray, index: Any) -> FloatArray:
         """x̂ of float32 ``values`` that stand at flat ``index``."""
-        group = self.tensor.group_of(self.layout, index)
-        q = self.qparams
-        scale, divisor, zero_point = (a.reshape(-1)[group] for a in (q.scale, q.divisor, q.zero_point))
-        codes = unclipped_codes(np.asarray(values, np.float32), divisor, zero_point, q)
-        return dequantize_in_place(codes, scale, zero_point, q)
+        groups = self.layout.group_of(index)
+        return self.qparams.quantizer(groups).quantized(np.asarray(values, np.float32))
 
     def transfer(self, values: Any, group: int = 0) -> FloatArray:
         """x̂ of any ``values`` (taken as float32), under the scale of one group."""
-        q = self.qparams
-        scale, divisor, zero_point = (a.reshape(-1)[group] for a in (q.scale, q.divisor, q.zero_point))
-        codes = unclipped_codes(np.asarray(values, np.float32), divisor, zero_point, q)
-        return dequantize_in_place(codes, scale, zero_point, q)
+        return self.qparams.quantizer(group).quantized(np.asarray(values, np.float32))
 
     def views(self, start: int, stop: int, buckets: int) -> tuple[EnvelopeView, EnvelopeView]:
         """The original and the dequantized values of a stretch, reduced alike to ``buckets``."""
@@ -256,12 +251,15 @@ def estimate(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled = never) -> 
     Raises
     ------
     Problem
-        When the scheme has a scale for each group: a sample says nothing about groups.
+        When the scheme has a scale for each group, or its range depends on batches: a sample says
+        nothing about either.
     """
     started = time.perf_counter()
     layout = scheme.granularity.layout(tensor.shape)
     if layout.groups > 1:
         raise Problem("An estimate needs one scale for the whole tensor: choose per tensor, or an exact answer.")
+    if reads_shape(scheme.range_rule):
+        raise Problem("An estimate knows no batches: choose a range rule without them, or an exact answer.")
     prepared = prepare_sample(tensor, cancelled)
     # The tensor may know its true ends, which the sample does not.
     source = tensor if scheme.range_rule.kind == MinMax.kind else prepared

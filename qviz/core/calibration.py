@@ -8,7 +8,8 @@ import numpy as np
 
 from qviz.core import candidates
 from qviz.core.affine import QParams, qparams_from_range
-from qviz.core.cancel import IsCancelled, never
+from qviz.core.cancel import IsCancelled, check, never
+from qviz.core.conventions import convention_named
 from qviz.core.direct_pass import direct_sums
 from qviz.core.envelope import FloatArray
 from qviz.core.granularity import Layout, PerTensor
@@ -18,7 +19,7 @@ from qviz.core.scheme import Scheme
 from qviz.core.sorted_pass import sorted_squared_error
 from qviz.core.sorted_tensor import SortedTensor, prepare, prepare_sample
 from qviz.core.sums import Floats
-from qviz.core.tensor import Tensor
+from qviz.core.tensor import BLOCK, Tensor
 
 SEARCHES = (MSE.kind, Entropy.kind)
 """Range rules that ask so much that sorting comes first."""
@@ -46,9 +47,25 @@ def choose_qparams(x: object, scheme: Scheme, cancelled: IsCancelled = never) ->
     """
     subject = subject_of(x, scheme, cancelled)
     low, high = _range(subject, scheme)
-    if isinstance(scheme.granularity, PerTensor):
-        low, high = low.reshape(()), high.reshape(())
-    return qparams_from_range(low, high, scheme)
+    if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
+        low = _yielding(low, high, subject)
+    shape = scheme.granularity.scale_shape(subject.tensor.shape)
+    return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme)
+
+
+def _yielding(low: FloatArray, high: FloatArray, subject: Subject) -> FloatArray:
+    """The low ends, one float32 nearer to 0 where the high end is as far from it and comes first."""
+    equal = np.flatnonzero((low == -high) & (high > 0))
+    if not equal.size:
+        return low
+    first = np.zeros(subject.layout.groups, np.bool_)
+    for block in subject.layout.blocks(BLOCK):
+        check(subject.cancelled)
+        piece = subject.tensor.block(subject.layout, block)[0]
+        place = np.argmax(np.nan_to_num(np.abs(piece)), axis=1, keepdims=True)
+        first[block[1]] = np.take_along_axis(piece, place, axis=1)[:, 0] > 0
+    nearer: FloatArray = np.nextafter(low, np.float32(0))
+    return np.where((low == -high) & first, nearer, low)
 
 
 def _range(subject: Subject, scheme: Scheme) -> Range:

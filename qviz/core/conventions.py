@@ -1,116 +1,27 @@
-"""Each runtime's arithmetic, as one frozen record in one table.
-
-Only what the runtimes really do differently is a field here; `qviz.core.affine` reads the
-fields and knows no runtime by name.
-"""
+"""Each runtime's arithmetic, as one frozen record in one table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from qviz.core.number_formats import NumberFormat
+from qviz.core.block_conventions import BLOCK_CONVENTIONS
+from qviz.core.convention import Convention, Floats
+from qviz.core.number_formats import CODEBOOKS, FLOATS, IntFormat
 from qviz.core.problems import Problem
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
+SIXTEEN_BITS = frozenset({"bfloat16", "float16"})
+FP8 = frozenset({"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz"})
 
 
-def _full_range(number_format: NumberFormat) -> tuple[int, int]:
+def _full_range(number_format: IntFormat) -> tuple[int, int]:
     return number_format.quant_min, number_format.quant_max
 
 
-def _all_codes(number_format: NumberFormat, symmetric: bool) -> tuple[int, int]:
-    return _full_range(number_format)
-
-
-@dataclass(frozen=True)
-class Convention:
-    """How one runtime turns a range into a scale and a zero point, and a value into a code.
-
-    Attributes
-    ----------
-    name, label, summary : str
-        The name people type, the one they read, and a line on what is particular about it.
-    range_includes_zero : bool
-        Whether an asymmetric range is first widened to contain 0.
-    symmetric_steps : Callable[[NumberFormat], float]
-        How many steps span [-absmax, absmax]; the scale is ``absmax / (steps / 2)``.
-    symmetric_zero_point : Callable[[NumberFormat], float]
-        The zero point of a symmetric scheme.
-    zero_point : Callable[[NumberFormat, low, high, scale], array]
-        The zero point of an asymmetric scheme, in the precision of the scale.
-    scale_formula, symmetric_scale_formula, zero_point_formula, code_formula : str
-        The same rules as people write them.
-    zero_point_before_rounding : bool
-        ``round(x / s + Z)`` when true, ``round(x / s) + Z`` when false.
-    degenerate_zero_point : Callable[[high], array]
-        The zero point of an asymmetric range too narrow for a scale (the scale is then 1).
-    scale_range : Callable[[NumberFormat], (first, last)]
-        The codes that an asymmetric range is spread over.
-    code_range : Callable[[NumberFormat, symmetric], (first, last)]
-        The codes that are clipped to.
-    multiplies_by_reciprocal : bool
-        ``x * (1 / s)`` instead of ``x / s``.
-    divides_by_threshold : bool
-        ``x / T * (steps / 2)`` instead of ``x / s``, with T the absmax of a symmetric range.
-    single_precision : bool
-        Whether scale and zero point follow from the range in float32, not in float64.
-    smallest_scale, smallest_range : float
-        A scale is made at least this large; so is the width of an asymmetric range, or the absmax
-        of a symmetric one, before it is divided. Where both are 0, a range can be too narrow.
-    symmetric_only, signed_only : bool
-        What the runtime does not offer is a `Problem`.
-    """
-
-    name: str
-    label: str
-    summary: str
-    range_includes_zero: bool
-    symmetric_steps: Callable[[NumberFormat], float]
-    symmetric_zero_point: Callable[[NumberFormat], float]
-    zero_point: Callable[[NumberFormat, Floats, Floats, Floats], Floats]
-    scale_formula: str
-    symmetric_scale_formula: str
-    zero_point_formula: str
-    code_formula: str
-    zero_point_before_rounding: bool
-    degenerate_zero_point: Callable[[Floats], Floats] = np.zeros_like
-    scale_range: Callable[[NumberFormat], tuple[int, int]] = _full_range
-    code_range: Callable[[NumberFormat, bool], tuple[int, int]] = _all_codes
-    multiplies_by_reciprocal: bool = False
-    divides_by_threshold: bool = False
-    single_precision: bool = False
-    smallest_scale: float = 0.0
-    smallest_range: float = 0.0
-    symmetric_only: bool = False
-    signed_only: bool = False
-
-    def offers(self, number_format: NumberFormat, symmetric: bool) -> bool:
-        """Whether the runtime knows such codes."""
-        return (symmetric or not self.symmetric_only) and (number_format.signed or not self.signed_only)
-
-    def check(self, number_format: NumberFormat, symmetric: bool) -> None:
-        """Nothing, where the runtime knows such codes.
-
-        Raises
-        ------
-        Problem
-            Where it does not.
-        """
-        if self.symmetric_only and not symmetric:
-            raise Problem(f"{self.label} quantizes symmetrically only: choose symmetric, or another runtime.")
-        if self.signed_only and not number_format.signed:
-            raise Problem(f"{self.label} has signed codes only: choose signed, or another runtime.")
-
-
-def _textbook_middle(number_format: NumberFormat) -> float:
+def _textbook_middle(number_format: IntFormat) -> float:
     return 0.0 if number_format.signed else (number_format.quant_max + 1) / 2
 
 
-def _onnxruntime_symmetric_range(number_format: NumberFormat) -> tuple[int, int]:
+def _onnxruntime_symmetric_range(number_format: IntFormat) -> tuple[int, int]:
     # ONNX_INT_TYPE_SYMMETRIC_RANGE of onnxruntime.quantization: int8 and int16 alone leave out
     # their smallest code when the scale is chosen.
     if number_format.signed and number_format.bits in (8, 16):
@@ -118,16 +29,16 @@ def _onnxruntime_symmetric_range(number_format: NumberFormat) -> tuple[int, int]
     return number_format.quant_min, number_format.quant_max
 
 
-def _onnxruntime_steps(number_format: NumberFormat) -> float:
+def _onnxruntime_steps(number_format: IntFormat) -> float:
     low, high = _onnxruntime_symmetric_range(number_format)
     return high - low
 
 
-def _onnxruntime_middle(number_format: NumberFormat) -> float:
+def _onnxruntime_middle(number_format: IntFormat) -> float:
     return float(np.rint(sum(_onnxruntime_symmetric_range(number_format)) / 2))
 
 
-def _onnxruntime_reduced_range(number_format: NumberFormat) -> tuple[int, int]:
+def _onnxruntime_reduced_range(number_format: IntFormat) -> tuple[int, int]:
     # ONNX_INT_TYPE_REDUCED_RANGE of onnxruntime.quantization, which knows 4, 8 and 16 bits; with 2 or 3 there is
     # nothing to spare.
     if number_format.bits < 4:
@@ -138,27 +49,27 @@ def _onnxruntime_reduced_range(number_format: NumberFormat) -> tuple[int, int]:
     return -half, half if number_format.bits in (8, 16) else half - 1
 
 
-def _steps(number_format: NumberFormat) -> float:
+def _steps(number_format: IntFormat) -> float:
     return number_format.quant_max - number_format.quant_min
 
 
-def _torch_zero_point(number_format: NumberFormat, low: Floats, high: Floats, scale: Floats) -> Floats:
+def _torch_zero_point(number_format: IntFormat, low: Floats, high: Floats, scale: Floats) -> Floats:
     zero_point: Floats = number_format.quant_min - np.rint(low / scale)
     return zero_point.clip(number_format.quant_min, number_format.quant_max)
 
 
-def _pytorch_middle(number_format: NumberFormat) -> float:
+def _pytorch_middle(number_format: IntFormat) -> float:
     # 128 is written there; in a range of one's own, the middle is rounded down.
     if number_format.signed:
         return 0.0
     return 1 << (number_format.bits - 1) if number_format.bits in (8, 16) else number_format.quant_max // 2
 
 
-def _middle_rounded_up(number_format: NumberFormat) -> float:
+def _middle_rounded_up(number_format: IntFormat) -> float:
     return (number_format.quant_min + number_format.quant_max + 1) // 2
 
 
-def _tflite_codes(number_format: NumberFormat, symmetric: bool) -> tuple[int, int]:
+def _tflite_codes(number_format: IntFormat, symmetric: bool) -> tuple[int, int]:
     narrow = symmetric and number_format.bits >= 8
     return -number_format.quant_max if narrow else number_format.quant_min, number_format.quant_max
 
@@ -182,6 +93,7 @@ CONVENTIONS: dict[str, Convention] = {
             zero_point_formula="Z = qmax − max / S",
             code_formula="Q = clip(round(R / S + Z), qmin, qmax)",
             zero_point_before_rounding=True,
+            others=frozenset(FLOATS) | frozenset(CODEBOOKS),
         ),
         Convention(
             name="onnxruntime",
@@ -198,6 +110,7 @@ CONVENTIONS: dict[str, Convention] = {
             zero_point_formula="Z = round(qmin − min / S)",
             code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
             zero_point_before_rounding=False,
+            others=FP8 | SIXTEEN_BITS | {"e2m1fn"},
         ),
         Convention(
             name="onnxruntime_reduce_range",
@@ -233,6 +146,7 @@ CONVENTIONS: dict[str, Convention] = {
             multiplies_by_reciprocal=True,
             single_precision=True,
             smallest_scale=float(np.finfo(np.float32).eps),
+            others=SIXTEEN_BITS,
         ),
         Convention(
             name="torchao",
@@ -251,6 +165,7 @@ CONVENTIONS: dict[str, Convention] = {
             multiplies_by_reciprocal=True,
             single_precision=True,
             smallest_scale=float(np.finfo(np.float32).tiny),
+            others=FP8 | SIXTEEN_BITS,
         ),
         Convention(
             name="paddle",
@@ -306,6 +221,7 @@ CONVENTIONS: dict[str, Convention] = {
             smallest_range=1e-9,
             signed_only=True,
         ),
+        *BLOCK_CONVENTIONS,
     )
 }
 """Every convention by its name; a new runtime is a row."""

@@ -20,10 +20,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from qviz.core import fused
-from qviz.core.affine import QParams, dequantize_in_place, unclipped_codes
+from qviz.core.affine import QParams, Quantizer
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.core.envelope import BASE, Envelope, FloatArray
-from qviz.core.granularity import Layout
+from qviz.core.granularity import Block, Layout
+from qviz.core.number_formats import Codebook
 from qviz.core.sums import Counts, ErrorHistogram, Floats, Sums
 from qviz.core.tensor import Tensor
 
@@ -53,7 +54,6 @@ EDGE = 1e-6
 
 NOTHING = np.zeros(0, np.intp)
 
-Block = tuple[slice, slice, slice]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 _Quantized = tuple[FloatArray, Bools | None, Bools | None]
 
@@ -74,7 +74,7 @@ class _Order:
 
     @property
     def levels(self) -> int:
-        return self.qparams.quant_max - self.qparams.quant_min + 1 if self.occupancy else 0
+        return self.qparams.levels_count if self.occupancy else 0
 
     @property
     def bins(self) -> int:
@@ -82,22 +82,20 @@ class _Order:
 
     @property
     def maybe_nan(self) -> bool:
-        return not self.tensor.all_finite
+        return self.layout.ragged or not self.tensor.all_finite
 
     def draw(self, block: Block, x_hat: FloatArray) -> None:
         """Take x̂ of a block into the envelope."""
         if self.envelope is None:
             return
-        _, groups, inner = self.layout.shape
-        start = (block[0].start * groups + block[1].start) * inner + block[2].start
-        flat = x_hat.reshape(-1)
-        stop = start + flat.size
-        first = min(-(-start // BASE) * BASE, stop)
-        last = max(first, stop // BASE * BASE)
-        with self.lock:  # the ends share their buckets with blocks of the other thread
-            self.envelope.add(start, flat[: first - start])
-            self.envelope.add(last, flat[last - start :])
-        self.envelope.add(first, flat[first - start : last - start])
+        for start, flat in self.layout.runs(block, x_hat):
+            stop = start + flat.size
+            first = min(-(-start // BASE) * BASE, stop)
+            last = max(first, stop // BASE * BASE)
+            with self.lock:  # the ends share their buckets with blocks of the other thread
+                self.envelope.add(start, flat[: first - start])
+                self.envelope.add(last, flat[last - start :])
+            self.envelope.add(first, flat[first - start : last - start])
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +158,10 @@ class _Workspace:
         self._size = size
 
     def get(self, name: str, dtype: Any, shape: tuple[int, ...]) -> Any:
-        if (name, dtype) not in self._buffers:
-            self._buffers[name, dtype] = np.empty(self._size, dtype)
-        return self._buffers[name, dtype][: math.prod(shape)].reshape(shape)
+        size = math.prod(shape)
+        if (name, dtype) not in self._buffers or self._buffers[name, dtype].size < size:
+            self._buffers[name, dtype] = np.empty(max(self._size, size), dtype)
+        return self._buffers[name, dtype][:size].reshape(shape)
 
 
 class _NumPyWorker:
@@ -177,11 +176,12 @@ class _NumPyWorker:
         self.order, self.found = order, _Found(order)
         self.work = _Workspace(min(BLOCK, order.tensor.elements))
         q = order.qparams
-        self.scale, self.divisor, self.zero_point = (a.reshape(1, -1, 1) for a in (q.scale, q.divisor, q.zero_point))
+        self.quantizer = q.shaped(1, -1, 1)
         convention = q.convention
-        divides = not convention.multiplies_by_reciprocal and not convention.divides_by_threshold
-        self.narrow = divides and not convention.zero_point_before_rounding and q.whole_zero_point
-        self.plain = self.narrow and not self.zero_point.any()
+        divides = not q.multiplies and q.factor is None and convention.code is None and q.divisor is q.scale
+        even = not isinstance(q.number_format, Codebook) and not convention.zero_point_before_rounding
+        self.narrow = divides and even and q.whole_zero_point
+        self.plain = self.narrow and q.shift is None and not q.zero_point.any()
         self.ones = np.ones(ROW)
 
     def finish(self) -> _Found:
@@ -195,15 +195,15 @@ class _NumPyWorker:
 
     def _add(self, x: FloatArray, block: Block) -> None:
         order, work, found, g = self.order, self.work, self.found, block[1]
-        scale, divisor, zero_point = (
-            a if a.size == 1 else a[:, g] for a in (self.scale, self.divisor, self.zero_point)
-        )
-        codes, missing, clipped = self._quantize(x, divisor, zero_point)
+        quantizer = self.quantizer.part(g)
+        codes, missing, clipped = self._quantize(x, quantizer)
         if order.occupancy:
             found.occupancy += self._count_codes(codes, missing)
         if not self.plain:
-            np.subtract(codes, zero_point, out=codes)
-        x_hat = np.multiply(codes, scale, out=codes)
+            np.subtract(codes, quantizer.zero_point, out=codes)
+        x_hat = np.multiply(codes, quantizer.scale, out=codes)
+        if quantizer.offset is not None:
+            np.add(x_hat, quantizer.offset, out=x_hat)
         order.draw(block, x_hat)
         wide = work.get("wide", np.float64, x.shape)
         error = work.get("error", np.float64, x.shape)
@@ -229,14 +229,14 @@ class _NumPyWorker:
         found.add_signal(wide, missing, g)
         self._add_sums(wide, error, g)
 
-    def _quantize(self, x: FloatArray, divisor: FloatArray, zero_point: FloatArray) -> _Quantized:
+    def _quantize(self, x: FloatArray, quantizer: Quantizer) -> _Quantized:
         """Clipped codes as floats; which elements are NaN, and which were clipped; None for none."""
         q = self.order.qparams
         codes = self.work.get("codes", np.float32, x.shape)
         if self.plain:  # adding 0 and subtracting it again changes no code
-            np.rint(np.divide(x, divisor, out=codes), out=codes)
+            q.number_format.round(np.divide(x, quantizer.divisor, out=codes), out=codes)
         else:
-            unclipped_codes(x, divisor, zero_point, q, out=codes)
+            quantizer.unclipped(x, out=codes)
         missing = clipped = None
         lowest, highest = codes.min(), codes.max()
         if np.isnan(lowest):
@@ -266,6 +266,8 @@ class _NumPyWorker:
         """How often each code occurs. Codes of a byte are counted in pairs, which halves the work."""
         q, levels = self.order.qparams, self.order.levels
         used = codes if missing is None else codes[~missing]
+        if not q.number_format.offers_zero_point:
+            return np.bincount(q.number_format.index(used.reshape(-1)), minlength=levels)
         shifted = np.subtract(used, np.float32(q.quant_min), out=self.work.get("narrow", np.float32, used.shape))
         small = levels <= 1 << 8 and not used.size % 2
         index = self.work.get("pairs", np.uint8, (used.size,)) if small else shifted.reshape(-1)
@@ -360,12 +362,9 @@ class _ProductWorker:
     def add(self, block: Block) -> None:
         """Look at one block."""
         q, x = self.order.qparams, self.order.tensor.block(self.order.layout, block)
-        whole = (a.reshape(1, -1, 1) for a in (q.scale, q.divisor, q.zero_point))
-        scale, divisor, zero_point = (a if a.size == 1 else a[:, block[1]] for a in whole)
         missing = np.isnan(x)
         x = np.where(missing, np.float32(0), x)
-        codes = unclipped_codes(x, divisor, zero_point, q)
-        x_hat = dequantize_in_place(codes, scale, zero_point, q).astype(np.float64)
+        x_hat = q.shaped(1, -1, 1).part(block[1]).quantized(x).astype(np.float64)
         x_hat[missing] = 0
         x_hat, wide = x_hat.reshape(-1), x.astype(np.float64).reshape(-1)
         self.product += _dot(wide, x_hat)
@@ -452,7 +451,7 @@ def direct_sums(
 def _find(order: _Order, threads: int, cancelled: IsCancelled, progress: Progress) -> _Found:
     """Everything but what the signal adds to it."""
     # The kernels are promised that nothing becomes NaN, and would not keep to the order of a division and a product.
-    unfit = order.overflows or order.qparams.convention.divides_by_threshold
+    unfit = order.overflows or not fused.fits(order.qparams)
     kernels = None if unfit else fused.kernels()
     workers: list[_NumPyWorker | _FusedWorker] = [
         _NumPyWorker(order) if kernels is None else _FusedWorker(order, kernels) for _ in range(threads)

@@ -6,44 +6,43 @@ import math
 
 import numpy as np
 
-from qviz.core.affine import QParams, dequantize_in_place, unclipped_codes
+from qviz.core.affine import QParams
 from qviz.core.granularity import Layout
 from qviz.core.sums import Floats
 from qviz.core.tensor import Tensor
 
 MAX_ERROR_BINS = 1024
 BINS_TO_HALF_STEP = 24
-"""Error bins between 0 and half a scale; fewer for few elements, or where errors reach far beyond it."""
+"""Error bins between 0 and half a step; fewer for few elements, or where errors reach far beyond it."""
 
 
 def error_edges(
     tensor: Tensor, qparams: QParams, layout: Layout, to_half_step: int = BINS_TO_HALF_STEP
 ) -> tuple[Floats, float]:
-    """Equal bins that hold every error, with an edge at 0 and at ± half the largest scale.
+    """Equal bins that hold every error, with an edge at 0 and at ± half the widest step.
 
     Parameters
     ----------
     to_half_step : int
-        Bins between 0 and half a scale, at most.
+        Bins between 0 and half a step, at most.
 
     Returns
     -------
     edges : float64 array, shape (bins + 1,)
     half_step : float
-        Half the largest scale.
+        Half the widest step: for integers half the largest scale.
     """
-    half_step = float(qparams.scale.max()) / 2
+    largest_scale = float(np.abs(qparams.scale).max()) or 1.0  # GGUF's scale of zeros is 0
+    half_step = largest_scale * qparams.number_format.largest_step / 2
     values = np.stack(tensor.extremes(layout), axis=1)
-    scale, zero_point = qparams.scale.reshape(-1, 1), qparams.zero_point.reshape(-1, 1)
-    codes = unclipped_codes(values, qparams.divisor.reshape(-1, 1), zero_point, qparams)
-    ends = dequantize_in_place(codes, scale, zero_point, qparams).astype(np.float64) - values
+    ends = qparams.shaped(-1, 1).quantized(values).astype(np.float64) - values
     ends = ends[np.isfinite(ends)]
     # A quantizer clips most at the ends of the data. Every step of the formula rounds to
     # float32, which may push an error over the bound: far over it where a narrow range lies
     # far from 0.
     largest = np.abs(values).max(axis=1).astype(np.float64)
     levels = qparams.quant_max - qparams.quant_min + 1
-    reach = 2 * largest + levels * qparams.scale.reshape(-1).astype(np.float64)
+    reach = 2 * largest + levels * np.abs(qparams.scale.reshape(-1).astype(np.float64))
     slack = float(np.finfo(np.float32).eps * reach.max())
     low = min(-half_step, float(ends.min(initial=0))) - slack
     high = max(half_step, float(ends.max(initial=0))) + slack

@@ -75,11 +75,14 @@ class FlatValues:
         piece = np.asarray(self._source[where])
         if self._mapping is not None:
             self._mapping.read(max(piece.nbytes, READ_AROUND))
-        if self._clean:
-            return piece
-        with np.errstate(over="ignore"):
-            values = piece.astype(np.float32)
-        return np.where(np.isinf(values), np.float32(np.nan), values)
+        return piece if self._clean else as_float32(piece)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.asarray(self[:], dtype)
+
+
+def as_float32(piece: np.ndarray[Any, Any]) -> FloatArray:
+    """A float32 copy with NaN for what is not finite."""
+    with np.errstate(over="ignore"):
+        values = piece.astype(np.float32)
+    return np.where(np.isinf(values), np.float32(np.nan), values)

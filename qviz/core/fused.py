@@ -26,6 +26,7 @@ import numpy as np
 from qviz.core.affine import QParams
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.envelope import FloatArray
+from qviz.core.number_formats import IntFormat
 
 log = logging.getLogger(__name__)
 
@@ -249,6 +250,12 @@ class Parameters:
         return self.scale, self.inverse, self.before, self.after, self.zero_point, self.low, self.high
 
 
+def fits(qparams: QParams) -> bool:
+    """Whether the kernels know the arithmetic; they would not keep to the order of a division and a product."""
+    plain = qparams.factor is None and qparams.convention.code is None
+    return plain and isinstance(qparams.number_format, IntFormat) and qparams.divisor is qparams.scale
+
+
 def parameters(qparams: QParams, repeats: int = 1) -> Parameters:
     """The parameters of a scheme as the kernels take them, each ``repeats`` times in a row."""
     convention = qparams.convention
@@ -256,7 +263,7 @@ def parameters(qparams: QParams, repeats: int = 1) -> Parameters:
     nothing = np.zeros_like(zero_point)
     return Parameters(
         scale=scale,
-        inverse=np.float32(1) / scale if convention.multiplies_by_reciprocal else None,
+        inverse=qparams.inverse(np.repeat(qparams.divisor.reshape(-1), repeats)) if qparams.multiplies else None,
         before=zero_point if convention.zero_point_before_rounding else nothing,
         after=nothing if convention.zero_point_before_rounding else zero_point,
         zero_point=zero_point,

@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+from qviz.core.onnxruntime_ranges import OnnxRuntimePercentile
 from qviz.core.optimal_ranges import MSE, Entropy
-from qviz.core.ranges import Manual, MinMax, Percentile
+from qviz.core.paddle_ranges import (
+    AbsMax,
+    PaddleAverage,
+    PaddleEMD,
+    PaddleHistogram,
+    PaddleKL,
+    PaddleMSE,
+    PaddlePTF,
+)
+from qviz.core.ranges import Manual, MinMax, Percentile, RangeRule
+from qviz.core.torch_ranges import MovingAverage, TorchHistogram
 
-RANGE_RULES: dict[str, type[MinMax] | type[Percentile] | type[MSE] | type[Entropy] | type[Manual]] = {
-    rule.kind: rule for rule in (MinMax, Percentile, MSE, Entropy, Manual)
+RANGE_RULES: dict[str, type[RangeRule]] = {
+    rule.kind: rule
+    for rule in (
+        MinMax,
+        Percentile,
+        MSE,
+        Entropy,
+        AbsMax,
+        MovingAverage,
+        OnnxRuntimePercentile,
+        TorchHistogram,
+        PaddleKL,
+        PaddleHistogram,
+        PaddleAverage,
+        PaddleMSE,
+        PaddleEMD,
+        PaddlePTF,
+        Manual,
+    )
 }
 """Every range estimator by its ``kind``; a new one is a class and a row."""
+
+
+def reads_shape(rule: RangeRule) -> bool:
+    """Whether a rule depends on which elements came together, so that a sample tells it nothing."""
+    return isinstance(rule, PaddleAverage) or getattr(rule, "batch_axis", None) is not None

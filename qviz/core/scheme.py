@@ -20,21 +20,21 @@ class Scheme:
 
     Parameters
     ----------
-    number_format : IntFormat
+    number_format : IntFormat | FloatFormat | Codebook
         Which codes there are.
     symmetric : bool
         The range is centred on zero.
-    granularity : PerTensor | PerAxis
+    granularity : PerTensor | PerAxis | PerBlock | PerToken
         Which elements share a scale.
-    range_rule : MinMax | Percentile | MSE | Entropy | Manual
-        How the range is found.
+    range_rule : RangeRule
+        How the range is found: a class of `qviz.core.range_rules.RANGE_RULES`.
     convention : str
         Whose arithmetic, a key of `qviz.core.CONVENTIONS`.
 
     Raises
     ------
     Problem
-        When there is no such convention, or when it does not offer such codes.
+        When there is no such convention, or when it does not offer such a scheme.
     """
 
     number_format: NumberFormat = field(default_factory=IntFormat)
@@ -44,7 +44,7 @@ class Scheme:
     convention: str = "onnxruntime"
 
     def __post_init__(self) -> None:
-        convention_named(self.convention).check(self.number_format, self.symmetric)
+        convention_named(self.convention).check(self.number_format, self.symmetric, self.granularity)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `Scheme.from_dict` takes them back."""
@@ -81,7 +81,13 @@ class Scheme:
         )
 
 
-_JSON_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "int | None": (int, type(None)),
+}
 
 
 def _part(table: Mapping[str, Any], data: object, what: str) -> Any:

@@ -7,7 +7,9 @@ import re
 import numpy as np
 
 from qviz.core.affine import SMALLEST_SCALE, QParams
-from qviz.core.granularity import PerAxis
+from qviz.core.granularity import PerAxis, PerTensor
+from qviz.core.number_formats import IntFormat
+from qviz.core.problems import Problem
 from qviz.core.ranges import Manual, Percentile
 
 _PYTHON = {
@@ -37,6 +39,8 @@ def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: 
         False adds the lines that leave NaN and infinities out, as `Tensor` does.
     """
     scheme, number_format = qparams.scheme, qparams.scheme.number_format
+    if not isinstance(number_format, IntFormat) or not isinstance(scheme.granularity, PerTensor | PerAxis):
+        raise Problem("There is a NumPy script for integers per tensor and per axis alone: choose one of these.")
     axis = scheme.granularity.axis if isinstance(scheme.granularity, PerAxis) else None
     how = [
         number_format.name,
@@ -99,8 +103,8 @@ def _range_lines(qparams: QParams, axes: str, nan: str) -> list[str]:
 
 def _symmetric_lines(qparams: QParams) -> list[str]:
     convention, number_format = qparams.convention, qparams.scheme.number_format
-    zero_point = f"{convention.symmetric_zero_point(number_format):g}"
-    steps = convention.symmetric_steps(number_format)
+    zero_point = f"{convention.middle(number_format):g}"
+    steps = 2 * convention.half_steps(number_format)
     range_ = f"np.maximum(absmax, {convention.smallest_range})" if convention.smallest_range else "absmax"
     halves = convention.single_precision or convention.divides_by_threshold
     lines = [f"scale = {range_} / {steps / 2:g}" if halves else f"scale = 2 * absmax / {steps:g}"]
@@ -118,7 +122,9 @@ def _symmetric_lines(qparams: QParams) -> list[str]:
 def _asymmetric_lines(qparams: QParams) -> list[str]:
     convention = qparams.convention
     lines = ["low, high = np.minimum(low, 0), np.maximum(high, 0)"] if convention.range_includes_zero else []
-    first, last = convention.scale_range(qparams.scheme.number_format)
+    number_format = qparams.number_format
+    assert isinstance(number_format, IntFormat)
+    first, last = convention.scale_range(number_format)
     ends = "(qmax - qmin)"
     if "first" in convention.zero_point_formula:
         lines.append(f"first, last = {first}, {last}")
@@ -154,6 +160,7 @@ def _floor_lines(qparams: QParams) -> list[str]:
 def _degenerate(qparams: QParams) -> bool:
     """Whether a range is too narrow: most scripts can do without the lines that take care of it."""
     convention, number_format = qparams.convention, qparams.scheme.number_format
+    assert isinstance(number_format, IntFormat)
     if convention.smallest_scale or convention.smallest_range:
         return False
     first, last = convention.scale_range(number_format)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.affine import QParams, unclipped_codes
+from qviz.core.affine import QParams
 from qviz.core.envelope import FloatArray
 from qviz.core.sorted_tensor import SortedTensor
 from qviz.core.staircase import first_reaching
@@ -95,13 +95,20 @@ def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
 
 def code_steps(qparams: QParams) -> FloatArray:
     """The smallest float32 of each code, and of the first one beyond the last: shape (codes + 1,)."""
-    codes = np.arange(qparams.quant_min, qparams.quant_max + 2, dtype=np.float32)
-    scale, divisor, zero_point = (a.reshape(()) for a in (qparams.scale, qparams.divisor, qparams.zero_point))
+    codes = qparams.codes
+    gaps = np.diff(codes.astype(np.float64))
+    middles = codes - np.concatenate((gaps[:1], gaps)) / 2
+    guess = np.concatenate((middles, codes[-1:] + gaps[-1:] / 2))
+    beyond = np.nextafter(codes[-1:], np.float32(np.inf))
+    steps = np.concatenate((codes, np.ceil(beyond) if qparams.number_format.offers_zero_point else beyond))
+    quantizer = qparams.quantizer(0)
 
     def reached(x: FloatArray, which: Any) -> Any:
-        return unclipped_codes(x, divisor, zero_point, qparams) >= codes[which]
+        return quantizer.unclipped(x) >= steps[which]
 
-    guess = (codes - 0.5 - zero_point.astype(np.float64)) * scale.astype(np.float64)
+    wide = (a.astype(np.float64) for a in (quantizer.zero_point, quantizer.scale))
+    zero_point, scale = wide
+    guess = (guess - zero_point) * scale
     return first_reaching(reached, guess)
 
 

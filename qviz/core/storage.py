@@ -8,8 +8,6 @@ import numpy as np
 
 from qviz.core.affine import QParams
 
-SCALE_BYTES = 4
-
 
 @dataclass(frozen=True)
 class Storage:
@@ -23,7 +21,8 @@ class Storage:
         Codes packed without gaps (int4: two a byte), rounded up to whole bytes.
     scale_bytes, zero_point_bytes : int
         The overhead. A zero point takes the bits of a code, or a float32 where the convention
-        keeps it real; where every zero point is 0 none is stored.
+        keeps it real; where every zero point is 0, or the format fixes it, none is stored. A
+        format's minima count here.
     """
 
     elements: int
@@ -62,11 +61,18 @@ class Storage:
 
 def storage(elements: int, qparams: QParams) -> Storage:
     """The bytes of ``elements`` values under ``qparams``."""
-    bits = qparams.scheme.number_format.bits
-    zero_point_bits = 0 if not np.any(qparams.zero_point) else bits if qparams.whole_zero_point else 32
+    number_format, convention = qparams.number_format, qparams.convention
+    bits, groups = number_format.bits, qparams.groups
+    if qparams.offset is not None:
+        zero_point_bits = convention.scale_bits
+    elif convention.recipe is not None or not np.any(qparams.zero_point):
+        zero_point_bits = 0
+    else:
+        zero_point_bits = bits if qparams.whole_zero_point else 32
+    scale_bits = convention.scale_bits * groups + convention.tensor_bits if number_format.scaled else 0
     return Storage(
         elements=elements,
         code_bytes=-(-elements * bits // 8),
-        scale_bytes=SCALE_BYTES * qparams.groups,
-        zero_point_bytes=-(-qparams.groups * zero_point_bits // 8),
+        scale_bytes=-(-scale_bits // 8),
+        zero_point_bytes=-(-groups * zero_point_bits // 8),
     )

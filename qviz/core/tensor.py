@@ -12,8 +12,8 @@ import numpy as np
 
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.core.envelope import Envelope, FloatArray, SampledEnvelope
-from qviz.core.flat import FlatValues, Mapping
-from qviz.core.granularity import Granularity, Layout
+from qviz.core.flat import FlatValues, Mapping, as_float32
+from qviz.core.granularity import Block, Granularity, Layout
 from qviz.core.problems import Problem
 
 BLOCK = 1 << 18
@@ -51,13 +51,15 @@ class Tensor:
     counted : bool
         Whether to look at every element now. If not, all figures are judged from a sample, as long
         as `count` has not been asked for.
+    dtype : str, optional
+        The type that the values were stored in, where the array does not tell: ``"Q4_K"``.
 
     Attributes
     ----------
     shape : tuple of int
         A scalar counts as one element of shape (1,).
     dtype : str
-        The type the values came in.
+        The type the values were stored in.
     corner : tuple of int
         The index of its first element in the tensor that it was cut out of.
     values : float32 array, or what reads like one, shape (elements,)
@@ -86,6 +88,7 @@ class Tensor:
         cancelled: IsCancelled = never,
         *,
         counted: bool = True,
+        dtype: str | None = None,
     ) -> None:
         source = np.asarray(array)
         if source.dtype.kind not in "fiub":
@@ -95,7 +98,7 @@ class Tensor:
         self.name = name
         self.shape: tuple[int, ...] = source.shape or (1,)
         self.corner: tuple[int, ...] = (0,) * len(self.shape)
-        self.dtype = str(source.dtype)
+        self.dtype = dtype or str(source.dtype)
         contiguous = source if source.flags.c_contiguous else np.ascontiguousarray(source)
         self._source: np.ndarray[Any, Any] = contiguous.reshape(-1)
         self._identity = object()
@@ -230,12 +233,9 @@ class Tensor:
         """Whether every element is known to be finite."""
         return self.counted and self.finite == self.elements
 
-    def block(self, layout: Layout, block: tuple[slice, slice, slice]) -> FloatArray:
+    def block(self, layout: Layout, block: Block) -> FloatArray:
         """One of ``layout.blocks(…)`` as a float32 array of three axes; NaN where not finite. Not to be written to."""
-        outer, groups, inner = (range(*part.indices(n)) for part, n in zip(block, layout.shape, strict=True))
-        start = (outer.start * layout.groups + groups.start) * layout.inner + inner.start
-        shape = (len(outer), len(groups), len(inner))
-        return self.values[start : start + math.prod(shape)].reshape(shape)
+        return layout.take(self.values, block)
 
     def pieces(self, size: int) -> Iterator[FloatArray]:
         """The flat values, ``size`` at a time."""
@@ -288,7 +288,8 @@ class Tensor:
         if layout not in self._extremes:
             low = np.full(layout.groups, np.inf, np.float32)
             high = np.full(layout.groups, -np.inf, np.float32)
-            smallest, largest = (np.minimum, np.maximum) if self.all_finite else (np.fmin, np.fmax)
+            plain = self.all_finite and not layout.ragged
+            smallest, largest = (np.minimum, np.maximum) if plain else (np.fmin, np.fmax)
             for block in layout.blocks(BLOCK):
                 check(cancelled)
                 g, piece = block[1], self.block(layout, block)
@@ -301,9 +302,10 @@ class Tensor:
 
     def finite_groups(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """Each group's number and a fresh copy of its finite values."""
+        plain = self.all_finite and not layout.ragged
         for first, rows in self.group_rows(layout, cancelled):
             for offset, row in enumerate(rows):
-                yield first + offset, row.copy() if self.all_finite else row[~np.isnan(row)]
+                yield first + offset, row.copy() if plain else row[~np.isnan(row)]
 
     def group_rows(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """A fresh copy of some neighbouring groups, a row each, and the number of the first; NaN where not finite."""
@@ -312,13 +314,9 @@ class Tensor:
             check(cancelled)
             # Gathered side by side first: taking channels of the last axis one by one would read
             # the whole tensor for each.
-            rows = np.ascontiguousarray(self._channels_of(layout, first, first + together).swapaxes(0, 1))
+            last = min(first + together, layout.groups)
+            rows = np.ascontiguousarray(layout.gather(self._source, first, last).swapaxes(0, 1))
             yield first, rows.reshape(rows.shape[0], -1)
-
-    def _channels_of(self, layout: Layout, first: int, last: int) -> FloatArray:
-        """Some neighbouring groups, shape (outer, groups, inner)."""
-        part = np.ascontiguousarray(self._source.reshape(layout.shape)[:, first:last])
-        return FlatValues(part.reshape(-1))[:].reshape(part.shape)
 
     def channel(self, granularity: Granularity, group: int) -> Tensor:
         """One group as a tensor of its own, whose ``corner`` says where it was cut out.
@@ -333,14 +331,15 @@ class Tensor:
             raise Problem(f"There is no channel {group} in {self.name}: it has {layout.groups:,}.")
         key = (layout, group)
         if key not in self._channels:
-            values = self._channels_of(layout, group, group + 1)
-            alone = Tensor(values.reshape(block), f"{self.name} [{group}]")
-            grid = tuple(n // b for n, b in zip(self.shape, block, strict=True))
-            place = np.unravel_index(group, grid)
-            alone.corner = tuple(int(i) * b for i, b in zip(place, block, strict=True))
+            counts = tuple(-(-n // b) for n, b in zip(self.shape, block, strict=True))
+            place = np.unravel_index(group, counts)
+            corner = tuple(int(i) * b for i, b in zip(place, block, strict=True))
+            cut = tuple(slice(c, c + b) for c, b in zip(corner, block, strict=True))
+            alone = Tensor(as_float32(self._source.reshape(self.shape)[cut]), f"{self.name} [{group}]")
+            alone.corner = corner
             self._channels = {key: alone}
         return self._channels[key]
 
     def group_of(self, layout: Layout, index: Any) -> Any:
         """The group that the elements at flat ``index`` belong to."""
-        return np.asarray(index) // layout.inner % layout.groups
+        return layout.group_of(index)

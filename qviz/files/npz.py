@@ -15,6 +15,7 @@ import numpy as np
 
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
+from qviz.files.memory import check_room
 from qviz.files.npy import HEAD, Header, NoNumbers, check_size, read_header
 from qviz.files.problems import FileProblem, shortened, size_text
 
@@ -134,14 +135,8 @@ def _unpack(
     progress: Progress,
     cancelled: IsCancelled,
 ) -> np.ndarray[Any, Any]:
-    free = _free_memory()
-    if free is not None and header.nbytes > free:
-        raise FileProblem(
-            path,
-            f"holds '{_shown(member.filename)}', which takes {size_text(header.nbytes)} unpacked"
-            f" while {size_text(free)} are free",
-            "Save it with numpy.savez, which needs no unpacking.",
-        )
+    advice = "Save it with numpy.savez, which needs no unpacking."
+    check_room(path, member.filename.removesuffix(SUFFIX), header.nbytes, advice)
     content = np.empty(header.nbytes, np.uint8)
     with _damage(path):
         file = archive.open(member)
@@ -194,12 +189,3 @@ def _damage(path: Path) -> Iterator[None]:
 
 def _shown(filename: str) -> str:
     return shortened(filename.removesuffix(SUFFIX))
-
-
-def _free_memory() -> int | None:
-    """Bytes that can be had without swapping, where the system tells it in a file."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)

@@ -48,6 +48,18 @@ def _list_npz(path: Path) -> tuple[TensorEntry, ...]:
     return list_entries(path)
 
 
+def _list_safetensors(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.safetensors import list_entries
+
+    return list_entries(path)
+
+
+def _list_gguf(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.gguf import list_entries
+
+    return list_entries(path)
+
+
 def _list_text(path: Path) -> tuple[TensorEntry, ...]:
     from qviz.files.text import list_entries
 
@@ -57,6 +69,8 @@ def _list_text(path: Path) -> tuple[TensorEntry, ...]:
 FORMATS: tuple[Format, ...] = (
     Format("NumPy array", (".npy",), _list_npy, b"\x93NUMPY"),
     Format("NumPy archive", (".npz",), _list_npz, b"PK"),
+    Format("safetensors", (".safetensors",), _list_safetensors),
+    Format("GGUF model", (".gguf",), _list_gguf, b"GGUF"),
     Format("Table of numbers", (".csv", ".txt", ".tsv"), _list_text),
 )
 

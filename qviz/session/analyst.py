@@ -14,6 +14,7 @@ from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.error_bins import BINS_TO_HALF_STEP
 from qviz.core.granularity import PerTensor
 from qviz.core.problems import Problem
+from qviz.core.range_rules import reads_shape
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.speed import Speed, measure_addition
@@ -208,7 +209,7 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
         tensor, whole, judged = last.tensor, last.whole, last.range_judged
     elif question.prepared is not None:
         whole = analyze(question.prepared, scheme, cancelled, progress, error_bins=question.error_bins)
-    elif question.exactly or tensor.elements <= ESTIMATED_ABOVE or not isinstance(scheme.granularity, PerTensor):
+    elif question.exactly or tensor.elements <= ESTIMATED_ABOVE or not _can_be_judged(scheme):
         share = 0.0 if tensor.counted else 0.4
         tensor = tensor.count(lambda f: progress(share * f), cancelled)
         known = _judged_qparams(tensor, scheme, cancelled)
@@ -223,6 +224,11 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     alone.histogram(cancelled)
     shown = analyze(alone, replace(scheme, granularity=PerTensor()), cancelled)
     return Frame(tensor, question.prepared, scheme, channel, whole, shown)
+
+
+def _can_be_judged(scheme: Scheme) -> bool:
+    """Whether a sample says anything about its scales."""
+    return isinstance(scheme.granularity, PerTensor) and not reads_shape(scheme.range_rule)
 
 
 def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> dict[str, Any]:

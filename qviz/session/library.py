@@ -275,13 +275,15 @@ def file_item(entry: TensorEntry) -> Item:
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         array = entry.load(lambda f: progress(0.7 * f), cancelled)
-        return _tensor(array, entry.name, lambda f: progress(0.7 + 0.3 * f), cancelled)
+        return _tensor(array, entry.name, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
 
     return Item(entry.name, str(entry.path), entry.shape, entry.dtype, load)
 
 
-def _tensor(array: np.ndarray[Any, Any], name: str, progress: Progress, cancelled: IsCancelled) -> Tensor:
-    return Tensor(array, name, progress, cancelled, counted=array.size <= COUNTED_AT_ONCE)
+def _tensor(
+    array: np.ndarray[Any, Any], name: str, progress: Progress, cancelled: IsCancelled, dtype: str | None = None
+) -> Tensor:
+    return Tensor(array, name, progress, cancelled, counted=array.size <= COUNTED_AT_ONCE, dtype=dtype)
 
 
 def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:

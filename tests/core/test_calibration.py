@@ -23,6 +23,7 @@ from qviz.core import (
 from qviz.core import calibration as module
 from qviz.core.calibration import compare_ranges, subject_of
 from qviz.core.cancel import Cancelled
+from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
 X = np.random.default_rng(0).standard_t(4, (20, 50)).astype(F)
@@ -34,7 +35,7 @@ def chosen(x, scheme):
     return [a.tolist() for a in (q.scale, q.zero_point, q.low, q.high)]
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_prepared_or_not_the_choice_is_the_same(rule, symmetric, convention):

@@ -36,6 +36,12 @@ def test_the_table_is_keyed_by_name():
         "paddle",
         "tensorrt",
         "tflite",
+        "mx_floor",
+        "mx_ceil",
+        "mx_even",
+        "mx_rceil",
+        "nvfp4",
+        "gguf",
     ]
     assert all(convention.name == name for name, convention in CONVENTIONS.items())
     assert convention_named("textbook") is CONVENTIONS["textbook"]
@@ -52,7 +58,7 @@ def test_every_row_tells_people_what_it_is():
 
 
 def test_an_unknown_name_is_a_problem_that_lists_the_known_ones():
-    with pytest.raises(Problem, match=r"“abacus”: choose one of textbook, onnxruntime, .*, tflite\.$"):
+    with pytest.raises(Problem, match=r"“abacus”: choose one of textbook, onnxruntime, .*, gguf\.$"):
         convention_named("abacus")
 
 

@@ -23,6 +23,7 @@ from qviz.core import (
     estimate,
 )
 from qviz.core.cancel import Cancelled
+from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
 SIZE = 1_000_000
@@ -31,7 +32,7 @@ SCHEMES = [
     Scheme(IntFormat(bits, signed), symmetric, range_rule=rule, convention=convention)
     for bits, signed, symmetric in ((2, True, True), (4, False, False), (8, True, True), (8, False, False))
     for rule in (MinMax(), Percentile(99.0), Manual(-1.0, 2.0))
-    for convention in CONVENTIONS
+    for convention in FREE_CONVENTIONS
     if CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric)
 ]
 

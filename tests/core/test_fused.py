@@ -30,6 +30,7 @@ from qviz.core.conventions import CONVENTIONS
 from tests.core.test_analysis import noisy
 from tests.core.test_direct_pass import EVERYTHING, FIGURES, SCHEMES, ask, brute_force
 from tests.golden.record_onnxruntime import hard_tensors
+from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
 FORMATS = [IntFormat(bits, signed) for bits in range(2, 17) for signed in (True, False)]
@@ -93,7 +94,7 @@ def hard_values(qparams, few=False):
 
 
 @pytest.mark.parametrize("reciprocal", [False, True], ids=["divides", "multiplies"])
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
 def test_codes_are_the_same_to_the_last_bit(convention, symmetric, reciprocal, kernels, monkeypatch):
     changed = replace(CONVENTIONS[convention], multiplies_by_reciprocal=reciprocal)
@@ -113,7 +114,7 @@ def test_codes_are_the_same_to_the_last_bit(convention, symmetric, reciprocal, k
 @pytest.mark.parametrize("name", [n for n in hard_tensors() if n not in {"huge", "the largest floats"}])
 def test_hard_tensors(name, kernels):
     x = hard_tensors()[name]
-    for convention in CONVENTIONS:
+    for convention in FREE_CONVENTIONS:
         for number_format in (IntFormat(8, True), IntFormat(4, False), IntFormat(16)):
             for symmetric in (True, False):
                 if not CONVENTIONS[convention].offers(number_format, symmetric):
@@ -170,7 +171,7 @@ def test_large_tensors_in_two_threads(shape, nan, kernels, monkeypatch):
     monkeypatch.setattr(direct_pass, "THREADS", 2)
     x = noisy(shape, nan)
     for axis in range(len(shape)):
-        for convention in CONVENTIONS.values():
+        for convention in (CONVENTIONS[name] for name in FREE_CONVENTIONS):
             symmetric, signed = convention.symmetric_only, convention.signed_only
             scheme = Scheme(IntFormat(8, signed), symmetric, PerAxis(axis), Percentile(99.0), convention.name)
             sums = ask(x, scheme)

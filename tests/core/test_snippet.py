@@ -28,6 +28,7 @@ from qviz.core import (
 )
 from qviz.core.generators import ARTICLE_VALUES
 from qviz.core.snippet import python_snippet
+from tests.schemes import FREE_CONVENTIONS
 
 RULES = (MinMax(), Percentile(99.0), Percentile(51.5), Manual(-1.2, 0.7), Manual(0.1, 2))
 GRANULARITIES = (PerTensor(), PerAxis(0), PerAxis(1), PerAxis(-1))
@@ -69,7 +70,7 @@ def check(monkeypatch: pytest.MonkeyPatch, x: Any, scheme: Scheme) -> Ran:
     return ran
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 @pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_the_codes_are_those_of_qviz(
@@ -81,7 +82,7 @@ def test_the_codes_are_those_of_qviz(
         check(monkeypatch, X, Scheme(IntFormat(bits, signed), symmetric, granularity, rule, convention))
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 @pytest.mark.parametrize(
     "x",
     [
@@ -105,7 +106,7 @@ def test_ranges_without_room_for_a_scale(monkeypatch: pytest.MonkeyPatch, conven
         check(monkeypatch, x, Scheme(IntFormat(8, signed), symmetric, granularity, rule, convention))
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_what_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch, convention: str, symmetric: bool) -> None:
     x = X.copy()
@@ -117,7 +118,7 @@ def test_what_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch, convent
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_a_channel_without_a_finite_value(monkeypatch: pytest.MonkeyPatch, convention: str, symmetric: bool) -> None:
     x = X.copy()

@@ -436,3 +436,8 @@ def test_a_cancelled_question_can_be_asked_again():
             ask(AfterAsking(1))
     assert t.histogram().counts.sum() == 2 * BLOCK
     assert [float(end[1]) for end in t.extremes(layout)] == [BLOCK, 2 * BLOCK - 1]
+
+
+def test_the_stored_type_can_be_told_where_the_array_does_not():
+    assert Tensor(np.ones(3, np.float32), dtype="Q4_K").dtype == "Q4_K"
+    assert Tensor(np.ones(3, np.float32), dtype=None).dtype == "float32"

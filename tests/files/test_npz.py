@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from qviz.core.cancel import Cancelled
-from qviz.files import npz
+from qviz.files import memory, npz
 from qviz.files.npy import MAGIC
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
@@ -241,7 +241,7 @@ def test_the_most_compressible_array_is_no_bomb(path: Path) -> None:
 
 def test_an_array_that_does_not_fit_in_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(path, w=np.arange(1000.0))
-    monkeypatch.setattr(npz, "_free_memory", lambda: 1024)
+    monkeypatch.setattr(memory, "free_memory", lambda: 1024)
     assert "holds 'w', which takes 7.8 KB unpacked while 1 KB are free" in problem_of(path)
 
 
@@ -251,20 +251,10 @@ def test_memory_that_runs_out_is_a_problem(path: Path, monkeypatch: pytest.Monke
 
     np.savez_compressed(path, w=np.arange(1000.0))
     (entry,) = list_tensors(path)
-    monkeypatch.setattr(npz, "_free_memory", lambda: None)
+    monkeypatch.setattr(memory, "free_memory", lambda: None)
     monkeypatch.setattr(np, "empty", refuse)
     with pytest.raises(FileProblem, match="needs more memory than is free"):
         entry.load()
-
-
-def test_free_memory_is_unknown_where_no_file_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*args: object) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "read_text", missing)
-    assert npz._free_memory() is None
-    monkeypatch.setattr(Path, "read_text", lambda self: "MemTotal: 8 kB\nMemAvailable: 3 kB\n")
-    assert npz._free_memory() == 3072
 
 
 @pytest.mark.parametrize("save", SAVERS)

@@ -5,15 +5,35 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gguf import GGUFWriter
+from safetensors.numpy import save_file
 
 from qviz.core.problems import Problem
 from qviz.files.problems import FileProblem, shortened, size_text
 from qviz.files.readers import FORMATS, SUFFIXES, expand, list_tensors
+
+
+def save_gguf(path: Path, array: np.ndarray[Any, Any]) -> None:
+    writer = GGUFWriter(path, "llama")
+    writer.add_tensor("w", array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+SAVERS: dict[str, Callable[..., Any]] = {
+    ".npy": np.save,
+    ".npz": np.savez,
+    ".safetensors": lambda path, array: save_file({"w": array}, path),
+    ".gguf": save_gguf,
+}
 
 
 def problem_of(path: Path) -> str:
@@ -23,7 +43,7 @@ def problem_of(path: Path) -> str:
 
 
 def test_every_format_has_suffixes_of_its_own() -> None:
-    assert SUFFIXES == (".npy", ".npz", ".csv", ".txt", ".tsv")
+    assert SUFFIXES == (".npy", ".npz", ".safetensors", ".gguf", ".csv", ".txt", ".tsv")
     assert len({suffix for form in FORMATS for suffix in form.suffixes}) == len(SUFFIXES)
     assert all(form.description for form in FORMATS)
 
@@ -48,7 +68,7 @@ def test_a_foreign_name_is_no_obstacle_where_the_first_bytes_tell(tmp_path: Path
 def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w.dat").write_bytes(content)
     assert problem_of(tmp_path / "w.dat") == (
-        "w.dat is of no format that qviz knows. It reads .npy, .npz, .csv, .txt and .tsv."
+        "w.dat is of no format that qviz knows. It reads .npy, .npz, .safetensors, .gguf, .csv, .txt and .tsv."
     )
 
 
@@ -64,8 +84,7 @@ def test_a_file_below_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_that_vanishes_after_it_was_listed(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"w{suffix}"
-    with path.open("wb") as file:
-        {".npy": np.save, ".npz": np.savez}.get(suffix, np.savetxt)(file, np.arange(3.0))
+    SAVERS.get(suffix, np.savetxt)(path, np.arange(3.0))
     (entry,) = list_tensors(path)
     path.unlink()
     with pytest.raises(FileProblem, match="does not exist"):

@@ -36,6 +36,7 @@ from qviz.files.results import (
     save_table,
     save_tensor,
 )
+from tests.schemes import FREE_CONVENTIONS
 
 X = np.random.default_rng(2).normal(0.3, 1, (3, 4)).astype(np.float32)
 SCHEMES = [
@@ -62,7 +63,7 @@ def written(path: Path, content: str | bytes) -> Path:
 # --- quantized tensors ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 @pytest.mark.parametrize("per_axis", [False, True])
 @pytest.mark.parametrize(
     ("bits", "signed", "dtype"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from qviz.core import (
     analyze,
     choose_qparams,
     fake_quantize,
+    qparams_known,
 )
 from tests.golden.record_ranges import (
     ANSWERS,
@@ -96,11 +96,7 @@ def test_the_scale_and_zero_point_of_torch_give_its_error(name, number_format, s
     qparams = choose_qparams(vector.x, Scheme(number_format, symmetric))
     for choice in vector.of(number_format, symmetric):
         if choice.library == "torch":
-            theirs = replace(
-                qparams,
-                scale=np.asarray(choice.scale, np.float32),
-                zero_point=np.asarray(choice.zero_point, np.float32),
-            )
+            theirs = qparams_known(choice.scale, choice.zero_point, qparams.scheme)
             error = squared_error(vector.x, fake_quantize(vector.x, theirs))
             assert error == pytest.approx(choice.mse, rel=1e-6, abs=0), choice
 

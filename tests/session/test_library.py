@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
+from safetensors.numpy import save_file
 
 from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor
 from qviz.core.generators import ARTICLE_VALUES, GeneratorSpec, generate
@@ -182,6 +184,14 @@ def test_what_fails_leaves_what_was_open(shelf: Shelf, name: str, content: Any, 
     assert problem.startswith(said)
     assert shelf.shown == "good.npy"
     assert (shelf.session.state.tensor, shelf.session.state.scheme) == (before.tensor, before.scheme)
+
+
+def test_the_type_that_a_tensor_is_stored_in_is_kept(shelf: Shelf) -> None:
+    path = shelf.folder / "w.safetensors"
+    save_file({"w": np.ones((2, 3), ml_dtypes.bfloat16)}, path)
+    shelf.open(path)
+    assert shelf.session.state.tensor is not None
+    assert shelf.session.state.tensor.dtype == shelf.session.state.items[0].dtype == "bfloat16"
 
 
 def test_an_empty_folder_is_a_problem(shelf: Shelf) -> None:

@@ -107,7 +107,7 @@ class TensorListPanel(QWidget):
         self._session = session
         self.open_button = QPushButton(self.tr("Open…"))
         self.open_button.setToolTip(
-            self.tr("Open .npy, .npz, .csv or .txt files; or drop them anywhere on the window.")
+            self.tr("Open .safetensors, .gguf, .npy, .npz, .csv or .txt files; or drop them anywhere on the window.")
         )
         self.generate_button = QPushButton(self.tr("Generate"))
         self.generate_button.setToolTip(self.tr("Make a synthetic tensor and shape it live."))
@@ -127,7 +127,8 @@ class TensorListPanel(QWidget):
         self.list.setMouseTracking(True)
         self.list.setAccessibleName(self.tr("Open tensors"))
         self.list.setMinimumHeight(46)
-        self.hint = named_label(self.tr("Drop .npy, .npz or .csv files anywhere on the window."), "hint", wrap=True)
+        hint = self.tr("Drop .safetensors, .gguf, .npy or .csv files anywhere on the window.")
+        self.hint = named_label(hint, "hint", wrap=True)
         buttons = QHBoxLayout()
         buttons.addWidget(self.open_button, 1)
         buttons.addWidget(self.generate_button, 1)

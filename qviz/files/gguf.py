@@ -1,0 +1,249 @@
+"""How is a GGUF file read: the quantized tensors of a language model, decoded to float32?
+
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The header is walked here and
+not by the ``gguf`` package, which believes every count that it finds; the package decodes the values.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.files.entry import TensorEntry
+from qviz.files.memory import check_room
+from qviz.files.npy import NoNumbers
+from qviz.files.problems import FileProblem, shortened, size_text
+
+MAGIC = b"GGUF"
+BLOCK = 1 << 18
+"""Elements decoded between two looks at the cancel flag."""
+
+_DAMAGED = "Copy or download it again."
+_CONVERT = "Convert the model again with a current llama.cpp."
+_MOST_AXES = 8
+_LONGEST_NAME = (1 << 16) - 1
+_MOST_ITEMS = 1 << 21
+"""Keys, tensors and strings in lists: the largest vocabularies have a quarter of a million."""
+
+_STRING, _LIST = 8, 9
+_SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+"""Bytes of the metadata's scalar types."""
+
+_PLAIN: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "F64": np.dtype("<f8"),
+    "I8": np.dtype("i1"),
+    "I16": np.dtype("<i2"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+}
+"""What needs no decoding."""
+
+
+@dataclass(frozen=True)
+class _Info:
+    """What the header says of one tensor; ``start`` and ``nbytes`` are its place in the file."""
+
+    key: str
+    shape: tuple[int, ...]
+    kind: str
+    start: int
+    nbytes: int
+
+    @property
+    def dtype(self) -> str:
+        """``"float32"`` where the values are plain, else the name of the quantization: ``"Q4_K"``."""
+        return _PLAIN[self.kind].name if self.kind in _PLAIN else {"BF16": "bfloat16"}.get(self.kind, self.kind)
+
+
+def list_entries(path: Path) -> tuple[TensorEntry, ...]:
+    """The tensors of the model in their order; those without elements are left out.
+
+    Raises
+    ------
+    FileProblem
+        When the file is no GGUF file, is damaged, or holds no tensors.
+    """
+    infos = _infos(path)
+    if not infos:
+        raise FileProblem(path, "has no tensors in it: it holds a vocabulary alone", "Choose a model with weights.")
+    filled = [info for info in infos.values() if info.nbytes]
+    if not filled:
+        key = shortened(next(iter(infos)))
+        raise NoNumbers(path, f"holds '{key}', which has no elements", "Choose a model with weights.")
+    return tuple(
+        TensorEntry(f"{path.stem}/{info.key}", path, info.key, info.shape, info.dtype, partial(_load, path, info.key))
+        for info in filled
+    )
+
+
+def _load(path: Path, key: str, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+    check(cancelled)
+    # Once more: the file may have changed since it was listed.
+    info = _infos(path).get(key)
+    if info is None or not info.nbytes:
+        raise FileProblem(path, f"has no tensor '{shortened(key)}' any more", "Open the file again.")
+    if plain := _PLAIN.get(info.kind):
+        progress(1.0)
+        return np.memmap(path, plain, "r", info.start, info.shape)
+    return _decode(path, info, progress, cancelled)
+
+
+def _decode(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:
+    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    name = shortened(info.key)
+    kind = GGMLQuantizationType[info.kind]
+    block, block_bytes = GGML_QUANT_SIZES[kind]
+    elements = math.prod(info.shape)
+    check_room(path, info.key, 4 * elements, "Close other programs, or choose a smaller tensor.")
+    stored = np.memmap(path, np.uint8, "r", info.start, (info.nbytes,))
+    values = np.empty(elements, np.float32)
+    step = max(1, BLOCK // block)
+    for first in range(0, elements // block, step):
+        check(cancelled)
+        piece = stored[first * block_bytes : (first + step) * block_bytes]
+        try:
+            # Scales of damaged blocks may be infinite or NaN: their values are, too, and are left out later.
+            with np.errstate(all="ignore"):
+                decoded = dequantize(np.asarray(piece).reshape(1, -1), kind)
+        except NotImplementedError:
+            what = f"holds '{name}', whose type {info.kind} cannot be decoded by the gguf package"
+            raise FileProblem(path, what, "Update it, or save the tensor in another type.") from None
+        values[first * block : first * block + decoded.size] = decoded[0]
+        progress(min(1.0, (first + step) * block / elements))
+    return values.reshape(info.shape)
+
+
+def _infos(path: Path) -> dict[str, _Info]:
+    """Every tensor by its name; each is known to lie inside the file."""
+    with path.open("rb") as file:
+        start = file.read(len(MAGIC))
+        if not start:
+            raise FileProblem(path, "is empty", _DAMAGED)
+        if not start.startswith(MAGIC[: len(start)]):
+            raise FileProblem(path, "is not a GGUF file: it does not begin like one", _CONVERT)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return _Header(path, content).tensors()
+
+
+class _Header:
+    """A place in a file that moves on with what is read, and never beyond its end."""
+
+    def __init__(self, path: Path, content: mmap.mmap) -> None:
+        self._path = path
+        self._content = content
+        self._size = len(content)
+        self._at = len(MAGIC)
+        self._items = 0
+
+    def tensors(self) -> dict[str, _Info]:
+        version = self._number("I")
+        if version and not version & 0xFFFF:
+            raise FileProblem(self._path, "is written in big-endian order", _CONVERT)
+        if version not in (2, 3):
+            raise FileProblem(self._path, f"is of GGUF version {version}, where 2 and 3 are known", _CONVERT)
+        count, keys = self._number("Q"), self._number("Q")
+        alignment = 32
+        for _ in range(keys):
+            key, kind = self._text(), self._number("I")
+            if key == "general.alignment" and kind == 4:
+                alignment = self._number("I")
+            else:
+                self._skip(kind)
+        if not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
+            raise self._damaged(f"has an impossible alignment ({alignment})")
+        rows = [(self._text(), self._shape(), self._number("I"), self._number("Q")) for _ in range(count)]
+        data = -(-self._at // alignment) * alignment
+        found = {key: self._placed(key, shape, number, data + offset) for key, shape, number, offset in rows}
+        if len(found) < len(rows):
+            raise self._damaged("names two of its tensors alike")
+        return found
+
+    def _placed(self, key: str, shape: tuple[int, ...], number: int, start: int) -> _Info:
+        from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+        name = shortened(key)
+        try:
+            kind = GGMLQuantizationType(number)
+        except ValueError:
+            what = f"holds '{name}', whose type {number} the gguf package does not know"
+            raise FileProblem(self._path, what, "Update it, or download the file again.") from None
+        block, block_bytes = GGML_QUANT_SIZES[kind]
+        if shape[-1] % block:
+            what = f"holds '{name}', whose rows of {shape[-1]:,} do not fit the blocks of {block} of {kind.name}"
+            raise self._damaged(what)
+        nbytes = math.prod(shape) // block * block_bytes
+        if nbytes and start + nbytes > self._size:
+            raise self._damaged(
+                f"is cut off: '{name}' reaches to byte {start + nbytes:,}, but the file has {size_text(self._size)}"
+                if start + nbytes < 1 << 63
+                else f"holds '{name}', which promises more values than any disk holds"
+            )
+        return _Info(key, shape, kind.name, start, nbytes)
+
+    def _shape(self) -> tuple[int, ...]:
+        axes = self._number("I")
+        if axes > _MOST_AXES:
+            raise self._damaged(f"promises a tensor of {axes:,} axes")
+        # The first is the one whose elements are neighbours.
+        return tuple(self._number("Q") for _ in range(axes))[::-1] or (1,)
+
+    def _skip(self, kind: int) -> None:
+        """Pass by one value of the metadata."""
+        if kind == _LIST:
+            inner, count = self._number("I"), self._number("Q")
+            if inner == _STRING:
+                for _ in range(count):
+                    self._take(self._number("Q"))
+                    self._count()
+                return
+            self._take(count * self._bytes_of(inner))
+        else:
+            self._take(self._number("Q") if kind == _STRING else self._bytes_of(kind))
+
+    def _bytes_of(self, kind: int) -> int:
+        if kind not in _SCALAR_BYTES:
+            raise self._damaged(f"has metadata of an unknown type ({kind})")
+        return _SCALAR_BYTES[kind]
+
+    def _text(self) -> str:
+        self._count()
+        length = self._number("Q")
+        if length > _LONGEST_NAME:
+            raise self._damaged(f"promises a name of {size_text(length)}")
+        start = self._take(length)
+        try:
+            return self._content[start : start + length].decode()
+        except UnicodeDecodeError:
+            raise self._damaged("has a name that is no text") from None
+
+    def _number(self, code: str) -> int:
+        form = "<" + code
+        return int(struct.unpack_from(form, self._content, self._take(struct.calcsize(form)))[0])
+
+    def _take(self, length: int) -> int:
+        """Move on by so many bytes; where they begin."""
+        start = self._at
+        if length > self._size - start:
+            raise self._damaged("is cut off inside its header")
+        self._at = start + length
+        return start
+
+    def _count(self) -> None:
+        self._items += 1
+        if self._items > _MOST_ITEMS:
+            raise self._damaged(f"has a header of more than {_MOST_ITEMS:,} parts, which no model has")
+
+    def _damaged(self, what: str) -> FileProblem:
+        return FileProblem(self._path, what, _DAMAGED)
