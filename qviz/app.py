@@ -31,6 +31,7 @@ from qviz.session.library import FIRST_SPEC, Library
 from qviz.session.memory import Memory, tensor_budget
 from qviz.session.pins import Pins
 from qviz.session.preparer import Preparer
+from qviz.session.presets import Presets
 from qviz.session.saver import Saver
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
@@ -63,7 +64,10 @@ class App(QObject):
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
         self.workers: list[Any] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
-        self.page = TensorPage(self.session)
+        self.presets = Presets(self)
+        self.presets.restore(settings.get("presets"))
+        self.presets.changed.connect(self._remember_presets)
+        self.page = TensorPage(self.session, self.presets)
         self.window = MainWindow(self.session, settings, self.page, self._pages())
         self.crashes = CrashReporter(self)
         self.crash_dialog: CrashDialog | None = None
@@ -87,6 +91,10 @@ class App(QObject):
                 self._compare_page,
             ),
         }
+
+    @Slot()
+    def _remember_presets(self) -> None:
+        self.settings.set("presets", self.presets.to_list())
 
     def _compare_page(self) -> QWidget:
         """The page, and the workers that answer while it is looked at."""

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from qviz import __version__
+from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.files.readers import SUFFIXES
 from qviz.gui.actions import build_menus
@@ -299,15 +300,22 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def more_bits(self) -> None:
-        self._session.update(bits=min(16, self._session.scheme.number_format.bits + 1))
+        self._change(bits=min(16, self._session.scheme.number_format.bits + 1))
 
     @Slot()
     def fewer_bits(self) -> None:
-        self._session.update(bits=max(2, self._session.scheme.number_format.bits - 1))
+        self._change(bits=max(2, self._session.scheme.number_format.bits - 1))
 
     @Slot()
     def toggle_symmetric(self) -> None:
-        self._session.update(symmetric=not self._session.scheme.symmetric)
+        self._change(symmetric=not self._session.scheme.symmetric)
+
+    def _change(self, **changes: Any) -> None:
+        """Ask the session for what its runtime may not have."""
+        try:
+            self._session.update(**changes)
+        except Problem as problem:
+            self.banner.error(str(problem))
 
     @Slot()
     def measure_speed(self) -> None:

@@ -734,7 +734,7 @@ def test_tab_reaches_the_controls_of_the_scheme(desk: Desk) -> None:
         desk.bot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
         reached.add(QApplication.focusWidget())
     panel = desk.scheme
-    assert {panel.bits, panel.bits_box, panel.signed, panel.range} <= reached
+    assert {panel.bits, panel.bits_box, panel.signed, panel.range.kind} <= reached
     assert {panel.mode.button(True), panel.mode.button(False)} & reached
 
 
