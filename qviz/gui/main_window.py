@@ -21,7 +21,7 @@ from qviz import __version__
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.files.readers import SUFFIXES
-from qviz.gui.actions import build_menus
+from qviz.gui.actions import SCRIPTS, build_menus
 from qviz.gui.banner import Banner
 from qviz.gui.drop import DropOverlay
 from qviz.gui.navigation import PageRow, Pages
@@ -190,7 +190,7 @@ class MainWindow(QMainWindow):
         a = self.actions_by_key
         a["undo"].setEnabled(self._session.can_undo)
         a["redo"].setEnabled(self._session.can_redo)
-        for key in ("save_quantized", "save_tensor", "save_metrics", "export_all", "copy_metrics", "copy_snippet"):
+        for key in ("save_quantized", "save_tensor", "save_metrics", "export_all", "copy_metrics", *SCRIPTS):
             a[key].setEnabled(self.page.frame is not None)
         a["all_channels"].setEnabled(state.channel is not None)
 

@@ -533,6 +533,20 @@ def test_metrics_elements_and_snippet_go_to_the_clipboard(desk: Desk) -> None:
     assert "in the clipboard" in desk.banner.text
 
 
+def test_a_script_that_asks_a_runtime_goes_to_the_clipboard(desk: Desk) -> None:
+    clipboard = QApplication.clipboard()
+    for convention, runtime in (("onnxruntime", "onnx"), ("pytorch", "torch"), ("paddle", "paddle")):
+        desk.session.update(convention=convention, symmetric=True)
+        desk.settle()
+        desk.do(f"copy_{runtime}_script")
+        compile(clipboard.text(), "script", "exec")
+        assert f"import {runtime}" in clipboard.text() or f"from {runtime}" in clipboard.text()
+        assert "in the clipboard" in desk.banner.text
+    desk.do("copy_torch_script")
+    assert desk.banner.text.startswith("PyTorch has no function that gives these codes: take the script for Paddle")
+    assert "paddle" in clipboard.text()
+
+
 def test_integers_are_taken_as_floats_and_the_person_is_told(desk: Desk, tmp_path: Path) -> None:
     np.save(tmp_path / "whole.npy", np.arange(12).reshape(3, 4))
     desk.open(tmp_path / "whole.npy")
