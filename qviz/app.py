@@ -8,10 +8,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QIcon
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from qviz.assets import resource
 from qviz.core import fused
@@ -56,6 +57,7 @@ class App(QObject):
         self.meter = SpeedMeter(self.session, self)
         self.tracer = Tracer(self)
         self.saver = Saver(self)
+        self.workers: list[Any] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
         self.page = TensorPage(self.session)
         self.window = MainWindow(self.session, settings, self.page, self._pages())
         self.crashes = CrashReporter(self)
@@ -71,7 +73,24 @@ class App(QObject):
             "tensor": PageRow(
                 self.tr("Tensor"), self.tr("What does this scheme do to this tensor?"), lambda: self.page
             ),
+            "product": PageRow(
+                self.tr("Product"),
+                self.tr("What does a layer's output lose when it multiplies integers?"),
+                self._product_page,
+            ),
         }
+
+    def _product_page(self) -> QWidget:
+        """The page, and the worker that multiplies while it is looked at."""
+        from qviz.gui.pages.product_page import ProductPage
+        from qviz.session.multiplier import Multiplier
+
+        multiplier = Multiplier(self.session, self.memory, self)
+        self.workers.append(multiplier)
+        page = ProductPage(self.session, multiplier)
+        page.export_requested.connect(self.window.saving.export_chart)
+        page.copy_requested.connect(self.window.saving.copy_chart)
+        return page
 
     def _wire(self) -> None:
         window, page, library, banner = self.window, self.page, self.library, self.window.banner
@@ -199,8 +218,8 @@ class App(QObject):
     @Slot()
     def close(self) -> None:
         """Every worker is stopped and waited for."""
-        for part in (self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver):
-            part.close()
+        for worker in self.workers:
+            worker.close()
 
 
 def _warm_up() -> None:

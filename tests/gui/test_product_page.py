@@ -23,6 +23,7 @@ from qviz.session.memory import Memory
 from qviz.session.multiplier import FIRST_RUNTIME, Factors, Multiplier
 from qviz.session.state import Item, Session
 from tests.gui.conftest import PATIENCE, mouse_over, spot
+from tests.gui.conftest import Desk as WindowDesk
 
 RNG = np.random.default_rng(11)
 
@@ -73,7 +74,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desks(dressed: QApplication) -> Iterator[list[Desk]]:
+def stands(dressed: QApplication) -> Iterator[list[Desk]]:
     made: list[Desk] = []
     yield made
     for desk in made:
@@ -81,10 +82,10 @@ def desks(dressed: QApplication) -> Iterator[list[Desk]]:
 
 
 @pytest.fixture
-def desk(qtbot: QtBot, desks: list[Desk]) -> Desk:
-    if not desks:
-        desks.append(Desk(qtbot))
-    (desk,) = desks
+def desk(qtbot: QtBot, stands: list[Desk]) -> Desk:
+    if not stands:
+        stands.append(Desk(qtbot))
+    (desk,) = stands
     desk.bot = qtbot
     desk.tidy()
     return desk
@@ -348,3 +349,18 @@ def test_empty_charts_have_nothing_to_tell(qtbot: QtBot, desk: Desk) -> None:
         alone.reset_view()
         assert alone.title()
         alone.deleteLater()
+
+
+def test_the_window_opens_it_and_closes_its_worker(new_desk: WindowDesk, tmp_path: Path) -> None:
+    new_desk.window.pages.show_page("product")
+    page = new_desk.window.pages.current
+    assert isinstance(page, ProductPage)
+    new_desk.bot.waitUntil(lambda: page.figures.product is not None, timeout=PATIENCE)
+    picked = page.factors.activation.items
+    assert [picked.itemText(i) for i in range(picked.count())] == ["Activations (generated)", "given"]
+    new_desk.do("reset_layout")
+    new_desk.do("reset_zoom")
+    new_desk.window.pages.show_page("tensor")
+    assert not page._multiplier._wanted
+    new_desk.close()
+    assert page._multiplier._runner._closed

@@ -153,8 +153,8 @@ class OutputErrorChart(ProductChart, CountChart):
         self.add_legend(
             {
                 ROLES["both"]: self.tr("both"),
-                ROLES["weight"]: self.tr("weight alone"),
-                ROLES["activation"]: self.tr("activation alone"),
+                ROLES["weight"]: self.tr("weight"),
+                ROLES["activation"]: self.tr("activation"),
             }
         )
         self.set_labels(self.tr("Error of an output: integer − float"), self.tr("Outputs in a bin"))
