@@ -322,8 +322,12 @@ class Tensor:
             # Gathered side by side first: taking channels of the last axis one by one would read
             # the whole tensor for each.
             last = min(first + together, layout.groups)
-            rows = np.ascontiguousarray(layout.gather(self._source, first, last).swapaxes(0, 1))
+            rows = np.ascontiguousarray(self.gather(layout, first, last).swapaxes(0, 1))
             yield first, rows.reshape(rows.shape[0], -1)
+
+    def gather(self, layout: Layout, first: int, last: int) -> FloatArray:
+        """A fresh copy of some neighbouring groups, shape (outer, last - first, inner); NaN where not finite."""
+        return layout.gather(self._source, first, last)
 
     def channel(self, granularity: Granularity, group: int) -> Tensor:
         """One group as a tensor of its own, whose ``corner`` says where it was cut out.

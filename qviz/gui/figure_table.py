@@ -298,7 +298,7 @@ class FigureTable(QTableView):
             super().keyPressEvent(event)
 
     def _row(self, index: Index) -> Any:
-        return self.figures.rows[self.proxy.mapToSource(index).row()]  # type: ignore[arg-type]
+        return self.figures.rows[self.proxy.mapToSource(index).row()]
 
     @Slot(QModelIndex)
     def _on_double_click(self, index: QModelIndex) -> None:

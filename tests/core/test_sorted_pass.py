@@ -178,7 +178,7 @@ def test_ties_go_where_the_quantizer_sends_them(convention, number_format):
 def test_each_code_starts_where_it_says(rule, convention, bits):
     number_format, symmetric, _ = CONVENTIONS[convention].nearest(IntFormat(bits), False)
     q = choose_qparams([0.0], Scheme(number_format, symmetric, range_rule=rule, convention=convention))
-    steps = code_steps(q)
+    steps = code_steps(q)[0]
     codes = np.arange(q.quant_min, q.quant_max + 2)
     assert steps.shape == codes.shape
     with np.errstate(over="ignore"):

@@ -42,12 +42,15 @@ RIGHT_WIDTH = 288
 class TensorPage(QMainWindow):
     """Composes the panels and charts; shows a `Frame`; asks the session for changes."""
 
+    export_requested = Signal(object, str)
+    copy_requested = Signal(object)
     problem = Signal(str)
     loss_wanted = Signal(bool)
     loss_chosen = Signal(object)
 
     def __init__(self, session: Session) -> None:
         super().__init__()
+        self.setWindowFlags(Qt.WindowType.Widget)
         self._session = session
         self.frame: Frame | None = None
         self.link = LinkedCursor()
