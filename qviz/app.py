@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from qviz.gui.display import explain_fatal_messages, stop_explaining
 from qviz.gui.main_window import MainWindow
 from qviz.gui.navigation import PageRow
 from qviz.gui.pages.tensor_page import TensorPage
+from qviz.gui.scheme_words import line
 from qviz.session.analyst import Analyst, SpeedMeter
 from qviz.session.library import FIRST_SPEC, Library
 from qviz.session.memory import Memory, tensor_budget
+from qviz.session.pins import Pins
 from qviz.session.preparer import Preparer
 from qviz.session.saver import Saver
 from qviz.session.settings import Settings
@@ -57,12 +60,17 @@ class App(QObject):
         self.meter = SpeedMeter(self.session, self)
         self.tracer = Tracer(self)
         self.saver = Saver(self)
+        self.pins = Pins(self)
+        self.pins.restore(settings.get("pins"))
         self.workers: list[Any] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
         self.page = TensorPage(self.session)
         self.window = MainWindow(self.session, settings, self.page, self._pages())
         self.crashes = CrashReporter(self)
         self.crash_dialog: CrashDialog | None = None
         self._wire()
+        self.window.pin_requested.connect(self._pin_present)
+        self.page.pin_button.clicked.connect(self._pin_present)
+        self.pins.changed.connect(self._remember_pins)
         # Dressed when they are all there: a style sheet makes every widget slower to build.
         self.set_theme(settings.get("theme"))
         self.window.restore()
@@ -73,12 +81,65 @@ class App(QObject):
             "tensor": PageRow(
                 self.tr("Tensor"), self.tr("What does this scheme do to this tensor?"), lambda: self.page
             ),
+            "compare": PageRow(
+                self.tr("Compare"),
+                self.tr("Which scheme is best for it, and what does each bit buy?"),
+                self._compare_page,
+            ),
             "product": PageRow(
                 self.tr("Product"),
                 self.tr("What does a layer's output lose when it multiplies integers?"),
                 self._product_page,
             ),
         }
+
+    def _compare_page(self) -> QWidget:
+        """The page, and the workers that answer while it is looked at."""
+        from qviz.gui.pages.compare_page import ComparePage
+        from qviz.session.differ import Differ
+        from qviz.session.pins import PinAnalyst
+        from qviz.session.sweeper import Sweeper
+
+        page = ComparePage(self.session, self.pins)
+        sweeper = Sweeper(self.session, self._is_sorting, self)
+        pin_analyst = PinAnalyst(self.session, self.pins, self._is_sorting, self)
+        differ = Differ(self.session, self._is_sorting, self)
+        page.sweep_wanted.connect(sweeper.want)
+        page.pins_wanted.connect(pin_analyst.want)
+        page.conventions_wanted.connect(differ.want)
+        sweeper.choose(page.sweep.choice())
+        page.sweep.chosen.connect(sweeper.choose)
+        page.again.clicked.connect(sweeper.again)
+        sweeper.planned.connect(page.plan)
+        sweeper.found.connect(page.add_metrics)
+        sweeper.forgotten.connect(page.forget_sweep)
+        pin_analyst.judged.connect(page.judge)
+        pin_analyst.forgotten.connect(page.forget_pins)
+        differ.compared.connect(page.compare)
+        differ.forgotten.connect(page.forget_conventions)
+        page.scheme_requested.connect(self._show_scheme)
+        page.element_requested.connect(self._show_element)
+        page.pin_requested.connect(self.pin)
+        page.export_requested.connect(self.window.saving.export_chart)
+        page.copy_requested.connect(self.window.saving.copy_chart)
+        for worker, text in (
+            (sweeper, self.tr("Sweeping")),
+            (pin_analyst, self.tr("Comparing pins")),
+            (differ, self.tr("Comparing runtimes")),
+        ):
+            worker.waiting.connect(page.wait_for_order)
+            worker.problem.connect(self.window.banner.error)
+            self.preparer.ended.connect(worker.look)
+            task = self.window.status.activity.task()
+            worker.began.connect(partial(task.begin, text))
+            worker.advanced.connect(task.advance)
+            worker.ended.connect(task.end)
+            task.cancel_requested.connect(worker.cancel)
+            self.workers.append(worker)
+        return page
+
+    def _is_sorting(self) -> bool:
+        return self.preparer.busy
 
     def _product_page(self) -> QWidget:
         """The page, and the worker that multiplies while it is looked at."""
@@ -171,6 +232,39 @@ class App(QObject):
             self.preparer.prepare()
         else:
             self.analyst.answer_exactly()
+
+    @Slot(object)
+    def pin(self, scheme: Scheme) -> None:
+        """Keep a scheme, to be compared with others."""
+        try:
+            self.pins.add(scheme)
+        except Problem as problem:
+            self.window.banner.error(str(problem))
+            return
+        self.window.banner.notice(self.tr("Pinned {scheme}: see the Compare page.").format(scheme=line(scheme)))
+
+    @Slot()
+    def _pin_present(self) -> None:
+        self.pin(self.session.scheme)
+
+    @Slot()
+    def _remember_pins(self) -> None:
+        self.settings.set("pins", self.pins.to_list())
+
+    @Slot(object)
+    def _show_scheme(self, scheme: Scheme) -> None:
+        """A scheme that was found elsewhere, on the Tensor page."""
+        try:
+            self.session.update(scheme=scheme)
+        except Problem as problem:
+            self.window.banner.error(str(problem))
+            return
+        self.window.pages.show_page("tensor")
+
+    @Slot(int)
+    def _show_element(self, index: int) -> None:
+        self.session.update(selected=index)
+        self.window.pages.show_page("tensor")
 
     @Slot()
     def _on_memory_changed(self) -> None:

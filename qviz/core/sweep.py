@@ -26,6 +26,7 @@ from qviz.core.problems import Problem
 from qviz.core.ranges import MinMax, Percentile, Range, RangeRule
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_tensor import SortedTensor
+from qviz.core.sums import Floats
 from qviz.core.tensor import Tensor
 
 FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
@@ -179,12 +180,12 @@ def _shared_range(
     return known[key]
 
 
-def pareto(cost: Sequence[float], worth: Sequence[float]) -> np.ndarray[Any, np.dtype[np.intp]]:
+def pareto(cost: Sequence[float] | Floats, worth: Sequence[float] | Floats) -> np.ndarray[Any, np.dtype[np.intp]]:
     """The points that no other one beats: each that costs no more is worth less.
 
     Parameters
     ----------
-    cost, worth : sequences of float, of one length
+    cost, worth : sequences of float or float64 arrays, of one length
         Less cost and more worth are better; points that hold a NaN are beaten.
 
     Returns

@@ -59,6 +59,13 @@ ACTIONS: tuple[ActionRow, ...] = (
         QT_TRANSLATE_NOOP("Actions", "A script that gives the same codes with NumPy alone"),
     ),
     ActionRow(_EDIT, "-"),
+    ActionRow(
+        _EDIT,
+        "pin_scheme",
+        QT_TRANSLATE_NOOP("Actions", "P&in this scheme"),
+        "P",
+        QT_TRANSLATE_NOOP("Actions", "Keep it, to be compared with others on the Compare page"),
+    ),
     ActionRow(_EDIT, "load_scheme", QT_TRANSLATE_NOOP("Actions", "&Load scheme…")),
     ActionRow(_EDIT, "save_scheme", QT_TRANSLATE_NOOP("Actions", "S&ave scheme…")),
     ActionRow(_EDIT, "default_scheme", QT_TRANSLATE_NOOP("Actions", "&Back to the first scheme"), "Ctrl+0"),

@@ -52,6 +52,7 @@ class MainWindow(QMainWindow):
     measure_requested = Signal()
     exact_requested = Signal()
     memory_changed = Signal()
+    pin_requested = Signal()
     closing = Signal()
 
     def __init__(self, session: Session, settings: Settings, page: TensorPage, rows: Mapping[str, PageRow]) -> None:
@@ -291,6 +292,10 @@ class MainWindow(QMainWindow):
         reset = getattr(self.pages.current, "reset_layout", None)
         if reset is not None:
             reset()
+
+    @Slot()
+    def pin_scheme(self) -> None:
+        self.pin_requested.emit()
 
     @Slot()
     def more_bits(self) -> None:

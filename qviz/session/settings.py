@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "geometry": QByteArray(),
     "layout": QByteArray(),
     "page": "tensor",
+    "pins": [],
     "png_scale": 2.0,
     "memory_budget_mb": 0,
 }

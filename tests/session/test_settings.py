@@ -20,6 +20,7 @@ VALUES: dict[str, Any] = {
     "geometry": QByteArray(b"\x00\x01\xff,;"),
     "layout": QByteArray(b"layout"),
     "page": "compare",
+    "pins": [{"name": "mine", "place": 2, "scheme": {"symmetric": True}}],
     "png_scale": 3.125,
     "memory_budget_mb": 2048,
 }

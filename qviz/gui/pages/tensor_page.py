@@ -104,6 +104,7 @@ class TensorPage(QMainWindow):
         self.docks["table"].title.add_widget(self.table.tools)
         copy = self.docks["table"].title.add_tool("copy", self.tr("Copy the rows in sight as text"))
         copy.clicked.connect(self.table.copy)
+        self.pin_button = self.docks["scheme"].title.add_tool("pin", self.tr("Pin this scheme, to compare it (P)"))
         self.losses = Segments(
             [
                 (MSE.kind, self.tr("MSE"), self.tr("Mean squared error of each threshold, measured.")),

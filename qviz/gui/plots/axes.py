@@ -207,6 +207,41 @@ class CountAxis(ChartAxis):
         return [short_count(v) for v in values]
 
 
+class PowerAxis(ChartAxis):
+    """Any values: as they are, or drawn as their decimal logarithms."""
+
+    logarithmic = True
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
+        if not self.logarithmic:
+            return super().tickValues(minVal, maxVal, size)
+        each = 26 if self.orientation == "left" else 64
+        room = max(2, int(size / each))
+        decades = range(math.floor(minVal), math.ceil(maxVal) + 1)
+        for steps in ((1, 2, 5), (1, 3), (1,)):
+            values = [k + math.log10(m) for k in decades for m in steps]
+            values = [v for v in values if minVal <= v <= maxVal]
+            if len(values) <= room:
+                break
+        return [(1.0, values[:: max(1, -(-len(values) // room))])]
+
+    def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
+        if not self.logarithmic:
+            strings: list[str] = super().tickStrings(values, scale, spacing)
+            return strings
+        return [_power_text(v) for v in values]
+
+
+def _power_text(exponent: float) -> str:
+    """0.01, 1, 20; 10⁻⁷ where that is shorter."""
+    if -4 <= exponent <= 4:
+        return f"{10.0**exponent:.3g}"
+    whole = math.floor(exponent + 1e-9)
+    power = "10" + "".join("⁻" if c == "-" else "⁰¹²³⁴⁵⁶⁷⁸⁹"[int(c)] for c in str(whole))
+    factor = round(10.0 ** (exponent - whole))
+    return power if factor == 1 else f"{factor}·{power}"
+
+
 def four_axes(special: dict[str, pg.AxisItem]) -> dict[str, pg.AxisItem]:
     """The axes of a chart: those that are given, plain ones on the other sides."""
     return {side: special.get(side) or ChartAxis(side) for side in ("left", "bottom", "right", "top")}
