@@ -47,7 +47,7 @@ DYNAMIC_RUNTIMES: dict[str, DynamicRuntime] = {
         ),
         DynamicRuntime(
             "int4_groups",
-            "int4 weights in groups, int8 activations",
+            "int4 in groups × int8 per token",
             "The weight in half the bytes: symmetric int4 of a scale for each 32 features of an output; activations "
             "asymmetric int8 per token; in torchao's arithmetic.",
             Scheme(IntFormat(8), False, PerToken(), convention="torchao"),
