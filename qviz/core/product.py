@@ -33,7 +33,7 @@ Array = np.ndarray[Any, Any]
 EXACT_SINGLE, EXACT_DOUBLE = 1 << 24, 1 << 53
 """Below these every whole number is a float32, or a float64, of its own: sums of such numbers are not rounded."""
 
-BLOCK = 1 << 21
+BLOCK = 1 << 19
 """Elements of one operand, or of the output, that are looked at together."""
 
 BINS = 1024
