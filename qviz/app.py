@@ -90,6 +90,11 @@ class App(QObject):
                 self.tr("Which scheme is best for it, and what does each bit buy?"),
                 self._compare_page,
             ),
+            "product": PageRow(
+                self.tr("Product"),
+                self.tr("What does a layer's output lose when it multiplies integers?"),
+                self._product_page,
+            ),
         }
 
     @Slot()
@@ -143,6 +148,18 @@ class App(QObject):
 
     def _is_sorting(self) -> bool:
         return self.preparer.busy
+
+    def _product_page(self) -> QWidget:
+        """The page, and the worker that multiplies while it is looked at."""
+        from qviz.gui.pages.product_page import ProductPage
+        from qviz.session.multiplier import Multiplier
+
+        multiplier = Multiplier(self.session, self.memory, self)
+        self.workers.append(multiplier)
+        page = ProductPage(self.session, multiplier)
+        page.export_requested.connect(self.window.saving.export_chart)
+        page.copy_requested.connect(self.window.saving.copy_chart)
+        return page
 
     def _wire(self) -> None:
         window, page, library, banner = self.window, self.page, self.library, self.window.banner
