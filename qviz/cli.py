@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from click.core import ParameterSource
@@ -25,9 +26,11 @@ from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
 from qviz.files.entry import TensorEntry
 from qviz.files.readers import list_tensors
-from qviz.files.results import read_scheme, save_quantized
+from qviz.files.results import read_scheme
+from qviz.files.writers import WRITERS, save_as
 
 EXIT_BAD_INPUT = 2
+_OUTPUTS = f"The {', '.join(WRITERS)} to write."
 EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
 
 
@@ -83,6 +86,7 @@ def scheme_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--range", "range_rule", type=click.Choice(list(RANGE_RULES)), default="minmax", show_default=True
         ),
         click.option("--percentile", type=float, default=99.9, show_default=True, help="With --range percentile."),
+        click.option("--batch-axis", type=int, help="The axis along which calibration batches lie."),
         click.option("--low", type=float, help="With --range manual."),
         click.option("--high", type=float, help="With --range manual."),
     ]
@@ -115,14 +119,16 @@ def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **option
 
 @cli.command("quantize")
 @tensor_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .npz to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=_OUTPUTS)
 @scheme_options
 def quantize_command(file: Path, tensor_name: str | None, output: Path, **options: Any) -> None:
-    """Write codes, scale, zero_point and dequantized values of the tensor in FILE."""
+    """Write the quantized tensor of FILE.
+
+    To an .npz: codes, scale, zero_point and dequantized values; to an .onnx: a model with the codes and
+    DequantizeLinear; to a .json: scale and zero_point as ONNX Runtime's TensorQuantOverrides.
+    """
     result = _analyze(file, tensor_name, options)
-    if output.suffix.lower() != ".npz":
-        raise Problem(f"{output.name} cannot be written: the output is an archive, end its name in .npz.")
-    save_quantized(output, result)
+    save_as(output, result)
     s = result.storage
     click.echo(f"{output}: {s.elements} codes, {s.quantized_bytes} bytes when packed, {100 * s.ratio:.4g} % of float32")
 
@@ -246,5 +252,9 @@ def _range_rule(options: dict[str, Any]) -> RangeRule:
         if options["low"] is None or options["high"] is None:
             raise Problem("A range by hand needs both ends: give --low and --high.")
         return Manual(options["low"], options["high"])
-    rule = RANGE_RULES[options["range_rule"]]
-    return rule()
+    rule: Any = RANGE_RULES[options["range_rule"]]()
+    if options["batch_axis"] is None:
+        return cast(RangeRule, rule)
+    if not hasattr(rule, "batch_axis"):
+        raise Problem(f"--range {rule.kind} looks at all batches together: leave --batch-axis out.")
+    return cast(RangeRule, replace(rule, batch_axis=options["batch_axis"]))

@@ -18,8 +18,22 @@ import pytest
 
 import qviz
 from qviz import cli
-from qviz.core import MSE, Entropy, IntFormat, Manual, PerAxis, Percentile, Scheme, analyze, choose_qparams, quantize
+from qviz.core import (
+    MSE,
+    Entropy,
+    IntFormat,
+    Manual,
+    PerAxis,
+    Percentile,
+    PerTensor,
+    Scheme,
+    analyze,
+    choose_qparams,
+    quantize,
+)
 from qviz.core.generators import ARTICLE_VALUES
+from qviz.core.range_rules import RANGE_RULES
+from qviz.core.torch_ranges import MovingAverage
 from qviz.files.results import save_scheme
 from qviz.gui.plots import CHARTS
 
@@ -176,6 +190,22 @@ def test_options_make_a_scheme(run: Run, file: Path, options: str, scheme: Schem
     assert run("analyze", file, *options.split(), "--json").json == expected
 
 
+@pytest.mark.parametrize("name", [name for name in RANGE_RULES if name != "manual"])
+@pytest.mark.parametrize("options", ["--per tensor", "--per axis --asymmetric"])
+def test_every_range_rule_has_a_name(run: Run, file: Path, name: str, options: str) -> None:
+    symmetric, granularity = (True, PerTensor()) if "tensor" in options else (False, PerAxis(0))
+    scheme = Scheme(IntFormat(8), symmetric, granularity, RANGE_RULES[name]())
+    result = run("analyze", file, "--range", name, *options.split(), "--json").json
+    assert result == json.loads(json.dumps(analyze(X, scheme).to_dict()))
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_batches_lie_along_an_axis(run: Run, file: Path, axis: int) -> None:
+    expected = analyze(X, Scheme(range_rule=MovingAverage(batch_axis=axis)))
+    assert run("analyze", file, "--range", "moving_average", "--batch-axis", axis, "--json").json["mse"] == expected.mse
+    assert expected.mse != analyze(X, Scheme(range_rule=MovingAverage())).mse
+
+
 SEARCHES = {"mse": MSE(), "entropy": Entropy()}
 
 
@@ -250,6 +280,28 @@ def test_a_quantized_model_is_read_and_its_stored_type_is_told(run: Run, tmp_pat
     run("quantize", tmp_path / "net.gguf", "-o", tmp_path / "q.npz")
     x = dequantize(stored, GGMLQuantizationType.Q4_0)
     assert np.abs(np.load(tmp_path / "q.npz")["dequantized"] - x).max() <= result["scale"] / 2
+
+
+def test_a_quantized_tensor_is_written_as_an_onnx_model(run: Run, file: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    out = tmp_path / "q.onnx"
+    run("quantize", file, "-o", out, "--bits", "4", "--per", "axis")
+    (value,) = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"]).run(None, {})
+    run("quantize", file, "-o", tmp_path / "q.npz", "--bits", "4", "--per", "axis")
+    np.testing.assert_array_equal(value, np.load(tmp_path / "q.npz")["dequantized"])
+
+
+def test_scales_are_written_as_overrides_of_onnx_runtime(run: Run, file: Path, tmp_path: Path) -> None:
+    result = run("analyze", file, "--asymmetric", "--json").json
+    run("quantize", file, "-o", tmp_path / "q.json", "--asymmetric")
+    entry = {"scale": result["scale"], "zero_point": result["zero_point"]}
+    assert json.loads((tmp_path / "q.json").read_text()) == {file.stem: [entry]}
+
+
+def test_what_onnx_has_no_words_for_is_one_line(run: Run, file: Path, tmp_path: Path) -> None:
+    said = run("quantize", file, "-o", tmp_path / "q.onnx", "--bits", "5").problem
+    assert said.startswith("ONNX has integers of 2, 4, 8 and 16 bits, not int5")
 
 
 # --- several tensors --------------------------------------------------------------------------------
@@ -381,6 +433,9 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
         ("--per axis --axis 2", "There is no axis 2 in a tensor of shape (4, 6): choose an axis from -2 to 1"),
         ("--range percentile --percentile 10", "A percentile of 10 makes no range"),
         ("--range percentile --percentile nan", "A percentile of nan makes no range"),
+        ("--range minmax --batch-axis 0", "--range minmax looks at all batches together: leave --batch-axis out."),
+        ("--range moving_average --batch-axis 2", "There is no batch axis 2 in a tensor of shape (4, 6)"),
+        ("--range paddle_avg --batch-axis 0 --per axis", "Axis 0 of a tensor of shape (4, 6) cannot tell both"),
         ("--range manual --low 1", "A range by hand needs both ends: give --low and --high."),
         ("--range manual --low 1 --high 1", "A range from 1 to 1 is empty"),
         ("--range manual --low -inf --high 1", "A range from -inf to 1 is empty"),
@@ -414,7 +469,7 @@ def test_an_option_that_would_change_nothing_is_refused(run: Run, file: Path, op
 
 
 def test_the_output_of_quantize_is_an_archive(run: Run, file: Path, tmp_path: Path) -> None:
-    assert "end its name in .npz" in run("quantize", file, "-o", tmp_path / "q.npy").problem
+    assert "end its name in .npz, .onnx or .json" in run("quantize", file, "-o", tmp_path / "q.npy").problem
     assert not (tmp_path / "q.npy").exists()
 
 

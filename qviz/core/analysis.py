@@ -341,7 +341,7 @@ def _figures(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> di
         "mse": noise / n,
         "mae": sums.absolute_error / n,
         "max_abs_error": float(sums.max_abs_error.max()),
-        "sqnr_db": float(_sqnr_db(np.float64(signal), np.float64(noise))),
+        "sqnr_db": float(sqnr_db(np.float64(signal), np.float64(noise))),
         "relative_rmse": math.sqrt(noise / signal) if signal else math.nan,
         "cosine": min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
         "rounding_mse": max(0.0, noise - sums.clipping_squared_error) / n,
@@ -358,12 +358,13 @@ def _groups(sums: Sums) -> Groups:
         finite=sums.finite,
         mse=sums.squared_error / count,
         max_abs_error=sums.max_abs_error,
-        sqnr_db=_sqnr_db(sums.squared_value, sums.squared_error),
+        sqnr_db=sqnr_db(sums.squared_value, sums.squared_error),
         saturated=sums.saturated,
     )
 
 
-def _sqnr_db(signal: Any, noise: Any) -> Any:
+def sqnr_db(signal: Any, noise: Any) -> Any:
+    """10·log10(signal / noise) in dB, of sums of squares; infinite without noise."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(noise > 0, 10 * np.log10(signal / np.where(noise > 0, noise, 1)), np.inf)
 

@@ -55,12 +55,13 @@ class Batch:
         ends = [(piece.min(), piece.max()) for piece in self.pieces(cancelled)]
         return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
-    def row_magnitudes(self) -> FloatArray:
+    def row_magnitudes(self, cancelled: IsCancelled = never) -> FloatArray:
         """The largest magnitude of each row that has a finite value, float32."""
         length = self.size // self.rows
         largest = np.full(self.rows, -np.inf, np.float32)
         together = max(1, BLOCK // length)
         for first in range(0, self.rows, together):
+            check(cancelled)
             last = min(first + together, self.rows)
             for start in range(0, length, BLOCK):  # a row longer than a block stands alone
                 stop = min(start + BLOCK, length)
@@ -91,19 +92,19 @@ def batches_of(
     Problem
         When the tensor has no such axis, or it is the one that tells the groups apart.
     """
-    shape, clean = tensor.shape, tensor.all_finite
+    shape, clean = tensor.shape, tensor.all_finite and not layout.ragged
     before, count, after = _around(shape, batch_axis)
     axes = list(shape)
     if batch_axis is not None:
         del axes[batch_axis]
     rows = axes[0] if axes else 1
-    size = tensor.elements // layout.groups // count
+    size = layout.outer * layout.inner // count
     if layout.groups == 1:
         if before == 1:
             yield 0, (Batch(tensor.values, i * size, size, rows, clean=clean) for i in range(count))
         else:
             each = Layout(before, count, after)
-            copied = (tensor._channels_of(each, i, i + 1).reshape(-1) for i in range(count))
+            copied = (tensor.gather(each, i, i + 1).reshape(-1) for i in range(count))
             yield 0, (Batch(values, 0, size, rows, clean=clean) for values in copied)
         return
     outer = layout.outer
@@ -120,7 +121,7 @@ def batches_of(
     together = max(1, BLOCK // (size * count))
     for first in range(0, layout.groups, together):
         check(cancelled)
-        part = tensor._channels_of(layout, first, min(first + together, layout.groups)).swapaxes(0, 1)
+        part = tensor.gather(layout, first, min(first + together, layout.groups)).swapaxes(0, 1)
         by_batch = part.reshape(part.shape[0], before, count, -1).swapaxes(1, 2)
         flat = np.ascontiguousarray(by_batch).reshape(-1)
         for group in range(part.shape[0]):

@@ -57,10 +57,10 @@ def edge_counts(pieces: Iterable[FloatArray], edges: FloatArray | Floats) -> Cou
 
 
 def linear_counts(pieces: Iterable[FloatArray], low: np.float32, high: np.float32, bins: int) -> Counts:
-    """Elements in each of ``bins`` equal bins as ``torch.histc`` counts them: ⌊(x − low)·bins/(high − low)⌋ in float32.
+    """Elements in each of ``bins`` equal bins as ``torch.histc`` counts them.
 
-    What lies beyond the ends is not counted. Where float32 is too narrow for that, so that PyTorch's
-    own answer means nothing, it is float64.
+    That is ⌊(x − low)·bins/(high − low)⌋ in float32; what lies beyond the ends is not counted. Where
+    float32 is too narrow for that, so that PyTorch's own answer means nothing, it is float64.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ def linear_counts(pieces: Iterable[FloatArray], low: np.float32, high: np.float3
     with np.errstate(over="ignore"):
         narrow = not np.isfinite((high - low) * np.float32(bins))
     precision = np.float64 if narrow else np.float32
-    start, width, many = precision(low), precision(high) - precision(low), precision(bins)
+    start, many = precision(low), precision(bins)
+    width = precision(high) - start or precision(1)  # far out, 1 is less than float32 can tell
     counts = np.zeros(bins, np.int64)
     for piece in pieces:
         inside = piece if piece.min() >= low and piece.max() <= high else piece[(piece >= low) & (piece <= high)]

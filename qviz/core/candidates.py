@@ -6,16 +6,13 @@ for a few levels each.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from qviz.core.affine import QParams, unclipped_codes
+from qviz.core.affine import QParams
 from qviz.core.cancel import IsCancelled, check
 from qviz.core.envelope import FloatArray
-from qviz.core.sorted_pass import settle_ends
+from qviz.core.sorted_pass import code_steps, settle_ends
 from qviz.core.sorted_tensor import SortedTensor
-from qviz.core.staircase import first_reaching
 from qviz.core.sums import Floats
 
 CELLS = 1 << 14
@@ -32,7 +29,7 @@ def squared_errors(prepared: SortedTensor, qparams: QParams, cancelled: IsCancel
     ----------
     prepared : SortedTensor
     qparams : QParams
-        Of integer codes; its groups are the candidates, each taken for the whole tensor.
+        Its groups are the candidates, each taken for the whole tensor.
 
     Returns
     -------
@@ -50,7 +47,7 @@ def squared_errors(prepared: SortedTensor, qparams: QParams, cancelled: IsCancel
     for start in range(0, qparams.groups, each):
         check(cancelled)
         some = np.arange(start, min(start + each, qparams.groups))
-        errors[some] = _squared_errors(prepared, levels[some], _steps(qparams, some))
+        errors[some] = _squared_errors(prepared, levels[some], code_steps(qparams, some))
     return errors
 
 
@@ -90,18 +87,3 @@ def _squared_errors(prepared: SortedTensor, levels: FloatArray, steps: FloatArra
     second = np.where(~inside & (right.position > left.position), np.inf, np.maximum(second, 0.0))
     errors: Floats = second.reshape(ways, -1).sum(axis=1)
     return errors
-
-
-def _steps(qparams: QParams, some: Any) -> FloatArray:
-    """The smallest float32 of each code, and of the first one beyond the last: shape (candidates, codes + 1)."""
-    codes = np.arange(qparams.quant_min, qparams.quant_max + 2, dtype=np.float32)
-    scale, divisor, zero_point = (
-        np.repeat(a.reshape(-1)[some], codes.size) for a in (qparams.scale, qparams.divisor, qparams.zero_point)
-    )
-    wanted = np.tile(codes, len(some))
-
-    def reached(x: FloatArray, which: Any) -> Any:
-        return unclipped_codes(x, divisor[which], zero_point[which], qparams) >= wanted[which]
-
-    guess = (wanted - 0.5 - zero_point.astype(np.float64)) * scale.astype(np.float64)
-    return first_reaching(reached, guess).reshape(-1, codes.size)

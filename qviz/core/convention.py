@@ -76,7 +76,7 @@ class Convention:
     smallest_scale, smallest_range : float
         A scale is made at least this large; so is the width of an asymmetric range, or the absmax
         of a symmetric one, before it is divided. Where both are 0, a range can be too narrow.
-    symmetric_only, signed_only : bool
+    symmetric_only, signed_only, asymmetric_only, unsigned_only : bool
         What the runtime does not offer is a `Problem`.
     integers : frozenset of str, or None
         The names of the integer formats it knows; None for all of them.
@@ -117,6 +117,8 @@ class Convention:
     smallest_range: float = 0.0
     symmetric_only: bool = False
     signed_only: bool = False
+    asymmetric_only: bool = False
+    unsigned_only: bool = False
     integers: frozenset[str] | None = None
     others: frozenset[str] = frozenset()
     symmetric_integers_only: frozenset[str] = frozenset()
@@ -155,6 +157,10 @@ class Convention:
             raise Problem(f"{self.label} quantizes symmetrically only: choose symmetric, or another runtime.")
         if self.signed_only and not number_format.signed:
             raise Problem(f"{self.label} has signed codes only: choose signed, or another runtime.")
+        if self.asymmetric_only and symmetric:
+            raise Problem(f"{self.label} quantizes asymmetrically only: choose asymmetric, or another runtime.")
+        if self.unsigned_only and number_format.signed:
+            raise Problem(f"{self.label} has unsigned codes only: choose unsigned, or another runtime.")
         if not self.knows(number_format):
             known = ", ".join(sorted(self.integers or ()) + sorted(self.others))
             raise Problem(f"{self.label} has no {name}: choose one of {known or 'the integers'}, or another runtime.")
@@ -166,21 +172,19 @@ class Convention:
                 f"choose per block of {self.block_size} along axis -1, or another runtime."
             )
 
-    def nearest(self, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> dict[str, Any]:
-        """What of a scheme has to give way for this runtime, by the fields of `Scheme`: as little as possible."""
+    def nearest(
+        self, number_format: NumberFormat, symmetric: bool, granularity: Granularity | None = None
+    ) -> tuple[NumberFormat, bool, Granularity]:
+        """What it offers in the place of such a scheme: as little as possible gives way."""
         formats = [number_format]
         if isinstance(number_format, IntFormat):
-            formats += [replace(number_format, signed=not number_format.signed)]
+            formats.append(replace(number_format, signed=not number_format.signed))
         formats += [IntFormat(bits, signed) for bits in (8, 4) for signed in (True, False)]
         formats += [Codebook(f) if f in CODEBOOKS else FloatFormat(f) for f in sorted(self.others)]
-        blocks = granularity if self.block_size is None else PerBlock(-1, self.block_size)
-        for each in formats:
-            for mode in (symmetric, True):
-                if self.offers(each, mode, blocks):
-                    found = {"number_format": each, "symmetric": mode, "granularity": blocks}
-                    now = {"number_format": number_format, "symmetric": symmetric, "granularity": granularity}
-                    return {name: part for name, part in found.items() if part != now[name]}
-        raise AssertionError(f"{self.name} offers nothing")
+        blocks = PerBlock(-1, self.block_size) if self.block_size else granularity or PerTensor()
+        choices = [(codes, mode) for codes in formats for mode in (symmetric, not symmetric)]
+        codes, mode = next((codes, mode) for codes, mode in choices if self.offers(codes, mode, blocks))
+        return codes, mode, blocks
 
     def signed_extreme(self, number_format: NumberFormat, symmetric: bool) -> bool:
         """Whether the sign of the element furthest from 0 matters, the first one's where two are as far."""

@@ -129,6 +129,26 @@ CONVENTIONS: dict[str, Convention] = {
             zero_point_before_rounding=False,
         ),
         Convention(
+            name="onnxruntime_dynamic",
+            label="ONNX Runtime, dynamic",
+            summary="DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point "
+            "computed in float32 whenever a tensor arrives.",
+            range_includes_zero=True,
+            symmetric_steps=_steps,  # never asked
+            symmetric_zero_point=_middle_rounded_up,  # never asked
+            zero_point=lambda f, low, high, scale: np.rint(
+                np.clip(f.quant_min - low / scale, f.quant_min, f.quant_max)
+            ),
+            scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
+            symmetric_scale_formula="S = (max − min) / (qmax − qmin)",
+            zero_point_formula="Z = round(clip(qmin − min / S, qmin, qmax))",
+            code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
+            zero_point_before_rounding=False,
+            single_precision=True,
+            asymmetric_only=True,
+            unsigned_only=True,
+        ),
+        Convention(
             name="pytorch",
             label="PyTorch",
             summary="Observers of torch.ao.quantization: all in float32, a scale of at least 1.19e-7, symmetric int8 "

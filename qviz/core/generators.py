@@ -179,6 +179,22 @@ def _channel_outliers(
     return draw
 
 
+def _activations(
+    rng: np.random.Generator, shape: tuple[int, ...], std: float, features: float, factor: float, spread: float
+) -> Sampler:
+    length = shape[-1]
+    scale = np.ones(length, np.float32)
+    scale[rng.choice(length, min(round(features), length), replace=False)] = factor
+    tokens = np.exp(rng.standard_normal(math.prod(shape[:-1]), dtype=np.float32) * np.float32(spread))
+
+    def draw(start: int, stop: int) -> np.ndarray[Any, Any]:
+        at = np.arange(start, stop)
+        block = rng.standard_normal(stop - start, dtype=np.float32) * std
+        return np.asarray(block * scale[at % length] * tokens[at // length])
+
+    return draw
+
+
 _STD = Parameter("std", "Standard deviation", 1.0, 0.0, 100.0, 0.1, "How far values typically lie from the mean.")
 
 _TABLE = (
@@ -251,6 +267,19 @@ _TABLE = (
             Parameter("factor", "Factor", 20.0, 1.0, 1000.0, 1.0, "How many times larger they are."),
         ),
         _channel_outliers,
+    ),
+    Generator(
+        "activations",
+        "Activations",
+        "What a layer of a language model is given: in every token (row) the same few features (columns) are far"
+        " larger than the rest, and some tokens are louder than others.",
+        (
+            _STD,
+            Parameter("features", "Outlier features", 4.0, 0.0, 256.0, 1.0, "How many; at most all there are."),
+            Parameter("factor", "Factor", 20.0, 1.0, 1000.0, 1.0, "How many times larger they are."),
+            Parameter("spread", "Spread of tokens", 0.5, 0.0, 4.0, 0.1, "Of the logarithm of a token's loudness."),
+        ),
+        _activations,
     ),
 )
 

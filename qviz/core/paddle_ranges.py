@@ -78,7 +78,7 @@ class PaddleAverage:
         """The threshold of each group."""
 
         def threshold(batches: Iterator[Batch]) -> float:
-            rows = (batch.row_magnitudes() for batch in batches)
+            rows = (batch.row_magnitudes(subject.cancelled) for batch in batches)
             largest = [float(np.mean(row)) for row in rows if row.size]
             return float(np.array(largest).mean()) if largest else 0.0
 
@@ -228,7 +228,8 @@ class PaddleEMD:
             count = len(scales) + 1
             mean = means(batch, term, count, subject.cancelled)
             deviation = np.sqrt(means(batch, squared, count, subject.cancelled))
-            loss: FloatArray = np.abs(mean[0] - mean[1:]) + np.abs(deviation[0] - deviation[1:])
+            with np.errstate(invalid="ignore"):
+                loss: FloatArray = np.abs(mean[0] - mean[1:]) + np.abs(deviation[0] - deviation[1:])
             return loss
 
         return _thresholds(subject, self, _searched(losses, subject.cancelled), self.batch_axis)
@@ -274,8 +275,7 @@ class PaddlePTF:
                 np.subtract(values, np.multiply(memory, scales[i], out=memory), out=memory)
                 return np.square(memory, out=memory)
 
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                loss = means(batch, terms, len(scales), subject.cancelled)
+            loss = means(batch, terms, len(scales), subject.cancelled)
             best = 0 if np.isnan(loss[0]) else int(np.argmin(loss))  # of nothing but zeros: 0/0
             return float(steps * (scales[0] * 2**best))
 
@@ -331,17 +331,15 @@ def _histogram(batch: Batch, cancelled: IsCancelled) -> tuple[Counts, Floats] | 
 def _least_divergence(counts: Counts, merged: int, cancelled: IsCancelled) -> int:
     """How many bins the best threshold keeps (``cal_kl_threshold``)."""
     first = (BINS - 1) // 2
-    total = int(counts.sum())
-    below = np.append(0, np.cumsum(counts))
+    divergence = _Divergence(counts, merged)
     best, least = 0, math.inf
     for i in range(first, BINS):
         if i % 64 == 0:
             check(cancelled)
-        if not counts[i - 1]:
-            continue
-        divergence = _divergence(counts[:i], total - int(below[i]), below, merged, total)
-        if best == 0 or divergence < least:
-            best, least = i, divergence
+        if counts[i - 1]:
+            loss = divergence.of(i)
+            if best == 0 or loss < least:
+                best, least = i, loss
     if best == 0:  # nothing lies up there but the largest
         best = first
         while best > 0 and not counts[best]:
@@ -349,27 +347,49 @@ def _least_divergence(counts: Counts, merged: int, cancelled: IsCancelled) -> in
     return best
 
 
-def _divergence(kept: Counts, beyond: int, below: Counts, merged: int, total: int) -> float:
-    """Of P, the bins that are kept with all beyond them in the last, from Q, merged and spread again over the used."""
-    places = np.append(np.arange(merged) * (kept.size // merged), kept.size)
-    used = kept > 0
-    in_use = np.append(0, np.cumsum(used))
-    together = np.diff(below[places])
-    bins = np.diff(in_use[places])
-    q = np.repeat(together / np.maximum(bins, 1), bins)
-    p = kept[used]
-    p[-1] += beyond
-    # Summed in the order of the bins, as Python adds; its own logarithm, for NumPy's may round otherwise.
-    q_sum = float(np.cumsum(q)[-1])
-    log_p = np.array(list(map(math.log, (q_sum * p).tolist())))
-    log_q = np.array(list(map(math.log, (total * q).tolist())))
-    return float(np.cumsum(p * log_p)[-1] - np.cumsum(p * log_q)[-1]) / total
+class _Divergence:
+    """Of P, the bins that are kept with all beyond them in the last, from Q, merged and spread again over the used.
+
+    Added up in the order of the bins, as Python adds, and with Python's logarithm, for NumPy's may
+    round otherwise. Equal numbers have their logarithm taken once.
+    """
+
+    def __init__(self, counts: Counts, merged: int) -> None:
+        self._merged = merged
+        self._used = counts > 0
+        self._counts = counts
+        self._below = np.append(0, np.cumsum(counts))
+        self._used_below = np.append(0, np.cumsum(self._used))
+        self._total = int(self._below[-1])
+        self._distinct, self._which = np.unique(counts[self._used], return_inverse=True)
+
+    def of(self, kept: int) -> float:
+        """With so many bins, the last of which holds something."""
+        places = np.append(np.arange(self._merged) * (kept // self._merged), kept)
+        together, bins = np.diff(self._below[places]), np.diff(self._used_below[places])
+        together, bins = together[bins > 0], bins[bins > 0]
+        q = together / bins
+        used = int(self._used_below[kept])
+        p = self._counts[:kept][self._used[:kept]]
+        p[-1] += self._total - self._below[kept]
+        q_sum = float(np.cumsum(np.repeat(q, bins))[-1])
+        log_p = _logarithms(q_sum * self._distinct)[self._which[:used]]
+        log_p[-1] = math.log(q_sum * int(p[-1]))
+        log_q = np.repeat(_logarithms(self._total * q), bins)
+        return float(np.cumsum(p * log_p)[-1] - np.cumsum(p * log_q)[-1]) / self._total
+
+
+def _logarithms(values: np.ndarray[Any, Any]) -> Floats:
+    return np.array(list(map(math.log, values.tolist())))
 
 
 def _searched(
     losses: Callable[[Batch, list[float]], FloatArray], cancelled: IsCancelled
 ) -> Callable[[Iterator[Batch]], float]:
-    """The threshold with the least loss of any batch, the last of equal ones."""
+    """The threshold with the least loss of any batch, the last of equal ones.
+
+    Where float32 is too narrow for any loss Paddle finds no threshold; this takes the largest it tries.
+    """
 
     def threshold(batches: Iterator[Batch]) -> float:
         best, least = 0.0, math.inf
@@ -379,6 +399,7 @@ def _searched(
                 continue
             largest = _absmax(batch, cancelled) or 1e-8
             scales = [part * largest for part in PARTS]
+            best = best or scales[-1]
             for scale, loss in zip(scales, losses(batch, scales).tolist(), strict=True):
                 if loss <= least:
                     best, least = scale, loss

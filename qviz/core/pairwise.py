@@ -44,7 +44,8 @@ def means(
         if size <= LEAF:
             check(cancelled)
             values, memory = batch.read(start, start + size), np.empty(size, np.float32)
-            return np.array([np.add.reduce(terms(values, memory, i)) for i in range(count)], np.float32)
+            with np.errstate(all="ignore"):  # each thread has its own
+                return np.array([np.add.reduce(terms(values, memory, i)) for i in range(count)], np.float32)
         half = size // 2
         half -= half % 8
         if size <= THREADED or (start, size) != (0, batch.size):
@@ -53,4 +54,5 @@ def means(
             left, right = pool.map(added, (0, half), (half, size - half))
         return left + right
 
-    return (added(0, batch.size) / np.float64(batch.size)).astype(np.float32)
+    with np.errstate(all="ignore"):
+        return (added(0, batch.size) / np.float64(batch.size)).astype(np.float32)

@@ -10,7 +10,7 @@ from qviz.core.affine import SMALLEST_SCALE, QParams
 from qviz.core.granularity import PerAxis, PerTensor
 from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
-from qviz.core.ranges import Manual, Percentile
+from qviz.core.ranges import Manual, MinMax, Percentile
 
 _PYTHON = {
     "Q": "codes",
@@ -91,6 +91,10 @@ def _range_lines(qparams: QParams, axes: str, nan: str) -> list[str]:
             f"upper = (1 + {rule.percentile} / 100) / 2",
             f"low, high = np.{nan}quantile(x.astype(float), [1 - upper, upper]{axes})",
         ]
+    elif not isinstance(rule, MinMax):  # a search is no script: what it found
+        shape = ".reshape([-1 if a not in axes else 1 for a in range(x.ndim)])" if axes else ""
+        found = [f"np.array({end.tolist()}){shape}" for end in (qparams.low, qparams.high)]
+        lines = [f"absmax = {found[1]}" if symmetric else f"low, high = {found[0]}, {found[1]}"]
     elif symmetric:
         lines = [f"absmax = np.{nan}max(np.abs(x){axes})"]
     else:

@@ -34,7 +34,7 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     Counts, the largest error and the histograms equal those of the direct pass; sums of squares
     differ by roundings of float64 (relative 1e-12 up to 8 bits, 1e-9 at 16).
     """
-    levels, steps = qparams.levels()[0], code_steps(qparams)
+    levels, steps = qparams.levels()[0], code_steps(qparams)[0]
     # Cells: below the range, one for each code, above it; each parted where the error changes sign.
     level = np.concatenate((levels[:1], levels, levels[-1:]))
     keys = np.empty(2 * level.size - 1, np.float32)
@@ -82,7 +82,7 @@ def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
     """Σ(x̂ − x)² under one scale, and nothing else."""
     levels = qparams.levels()[0]
     level = np.concatenate((levels[:1], levels, levels[-1:])).astype(np.float64)
-    cuts = prepared.cut(code_steps(qparams))
+    cuts = prepared.cut(code_steps(qparams)[0])
     counts = np.diff(cuts.position)
     inside = np.isfinite(level)
     if np.any(counts[~inside]):
@@ -93,23 +93,27 @@ def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
     return float(np.maximum(second, 0.0).sum())
 
 
-def code_steps(qparams: QParams) -> FloatArray:
-    """The smallest float32 of each code, and of the first one beyond the last: shape (codes + 1,)."""
-    codes = qparams.codes
+def code_steps(qparams: QParams, groups: Any = (0,)) -> FloatArray:
+    """The smallest float32 of each code, and of the first one beyond the last: shape (groups, codes + 1).
+
+    Parameters
+    ----------
+    groups : int array, shape (groups,)
+        Whose steps.
+    """
+    codes, groups = qparams.codes, np.asarray(groups)
     gaps = np.diff(codes.astype(np.float64))
-    middles = codes - np.concatenate((gaps[:1], gaps)) / 2
-    guess = np.concatenate((middles, codes[-1:] + gaps[-1:] / 2))
-    beyond = np.nextafter(codes[-1:], np.float32(np.inf))
-    steps = np.concatenate((codes, np.ceil(beyond) if qparams.number_format.offers_zero_point else beyond))
-    quantizer = qparams.quantizer(0)
+    middles = np.concatenate((codes[:1] - gaps[:1] / 2, codes[1:] - gaps / 2, codes[-1:] + gaps[-1:] / 2))
+    beyond = codes[-1:] + 1 if qparams.number_format.offers_zero_point else np.nextafter(codes[-1:], np.float32(np.inf))
+    wanted = np.tile(np.concatenate((codes, beyond)), groups.size)
+    quantizer = qparams.quantizer(np.repeat(groups, codes.size + 1))
 
     def reached(x: FloatArray, which: Any) -> Any:
-        return quantizer.unclipped(x) >= steps[which]
+        return quantizer.map(lambda a: a[which]).unclipped(x) >= wanted[which]
 
-    wide = (a.astype(np.float64) for a in (quantizer.zero_point, quantizer.scale))
-    zero_point, scale = wide
-    guess = (guess - zero_point) * scale
-    return first_reaching(reached, guess)
+    zero_point, scale = (a.astype(np.float64) for a in (quantizer.zero_point, quantizer.scale))
+    guess = (np.tile(middles, groups.size) - zero_point) * scale
+    return first_reaching(reached, guess).reshape(groups.size, -1)
 
 
 def settle_ends(values: FloatArray, start: Counts, stop: Counts, level: Floats, first: Floats, second: Floats) -> float:

@@ -133,6 +133,13 @@ class Tensor:
         counted._count(progress, cancelled)
         return counted
 
+    def reshaped(self, shape: tuple[int, ...]) -> Tensor:
+        """The same elements, of which everything is known that was, in another shape of as many."""
+        other = copy(self)
+        other.shape = shape
+        other.corner = (0,) * len(shape)
+        return other
+
     def same_data(self, other: Tensor | None) -> bool:
         """Whether both are views of the very same elements, counted or not."""
         return other is not None and other._identity is self._identity
@@ -315,8 +322,12 @@ class Tensor:
             # Gathered side by side first: taking channels of the last axis one by one would read
             # the whole tensor for each.
             last = min(first + together, layout.groups)
-            rows = np.ascontiguousarray(layout.gather(self._source, first, last).swapaxes(0, 1))
+            rows = np.ascontiguousarray(self.gather(layout, first, last).swapaxes(0, 1))
             yield first, rows.reshape(rows.shape[0], -1)
+
+    def gather(self, layout: Layout, first: int, last: int) -> FloatArray:
+        """A fresh copy of some neighbouring groups, shape (outer, last - first, inner); NaN where not finite."""
+        return layout.gather(self._source, first, last)
 
     def channel(self, granularity: Granularity, group: int) -> Tensor:
         """One group as a tensor of its own, whose ``corner`` says where it was cut out.

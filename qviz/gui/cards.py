@@ -24,6 +24,7 @@ class Card(QFrame):
         frame: Any = self
         self.title = DockTitle(frame)
         self.title.close_button.hide()
+        self.title.setContentsMargins(0, 0, 4, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

@@ -18,7 +18,7 @@ SCROLL_BAR = 14
 class DockTitle(QWidget):
     """Name, a word on what is shown, the read-out under the pointer, and the buttons."""
 
-    def __init__(self, dock: QDockWidget) -> None:
+    def __init__(self, dock: QWidget) -> None:
         super().__init__(dock)
         self.setObjectName("dockTitle")
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # or the window is painted beneath it

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTab
 from qviz.gui.theme import Theme, scaled_font
 
 Index = QModelIndex | QPersistentModelIndex
-ROW_HEIGHT = 24
+ROW_HEIGHT = 22
 SORT_ROLE = Qt.ItemDataRole.UserRole
 MARK = 12
 """Pixels of a colour mark."""
@@ -232,6 +232,7 @@ class FigureTable(QTableView):
             header.setSortIndicatorClearable(True)
             header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.setFont(scaled_font(self.font(), 12))
+        header.setFont(self.font())
         self.doubleClicked.connect(self._on_double_click)
         self.clicked.connect(self._on_click)
         self.figures.edited.connect(self.edited)

@@ -42,8 +42,10 @@ def render_charts(
     theme.apply(app, chosen)
     cursor = LinkedCursor()
     written: list[Path] = []
+    charts = []  # all are kept: the garbage collector may come in the middle of an export, and Qt dies of it
     for kind in CHARTS:
         chart = kind(cursor)
+        charts.append(chart)
         bars = chart.name in ("memory", "speed")
         chart.resize(WIDTH, LOW if bars else HEIGHT)
         chart.apply_theme(chosen)

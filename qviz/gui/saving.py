@@ -30,7 +30,10 @@ class Saving(QObject):
 
     @Slot()
     def save_quantized(self) -> None:
-        if path := self._ask_path(self.tr("Save quantized tensor"), "quantized", {"NumPy archive": "npz"}):
+        from qviz.files.writers import WRITERS
+
+        formats = {label: ending.removeprefix(".") for ending, (label, _) in WRITERS.items()}
+        if path := self._ask_path(self.tr("Save quantized tensor"), "quantized", formats):
             self.save_quantized_requested.emit(path, self._frame.shown)
 
     @Slot()

@@ -33,10 +33,10 @@ class Saver(QObject):
 
     @Slot(object, object)
     def save_quantized(self, path: Path, analysis: Analysis) -> None:
-        """Codes, scales and dequantized values as ``.npz``."""
-        from qviz.files.results import save_quantized
+        """Codes and scales, in the form that the ending of the name tells."""
+        from qviz.files.writers import save_as
 
-        self._add(path, lambda: save_quantized(path, analysis))
+        self._add(path, lambda: save_as(path, analysis))
 
     @Slot(object, object)
     def save_tensor(self, path: Path, tensor: Tensor) -> None:

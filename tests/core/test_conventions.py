@@ -31,6 +31,7 @@ def test_the_table_is_keyed_by_name():
         "textbook",
         "onnxruntime",
         "onnxruntime_reduce_range",
+        "onnxruntime_dynamic",
         "pytorch",
         "torchao",
         "paddle",
@@ -299,3 +300,29 @@ def test_a_range_wider_than_float32_keeps_a_finite_scale(name):
     largest = np.finfo(F).max
     q = choose_qparams([-largest, largest], Scheme(symmetric=False, convention=name))
     assert q.scale == largest / F(255)
+
+
+@pytest.mark.parametrize(
+    ("convention", "signed", "symmetric", "nearest"),
+    [
+        ("onnxruntime", False, False, (False, False)),
+        ("paddle", True, True, (True, True)),
+        ("paddle", False, False, (True, True)),
+        ("tflite", False, False, (True, False)),
+        ("tensorrt", True, False, (True, True)),
+        ("onnxruntime_dynamic", True, True, (False, False)),
+        ("onnxruntime_dynamic", False, True, (False, False)),
+        ("onnxruntime_dynamic", False, False, (False, False)),
+    ],
+)
+def test_what_is_not_offered_has_a_nearest_that_is(convention, signed, symmetric, nearest):
+    codes, mode, _ = CONVENTIONS[convention].nearest(IntFormat(8, signed), symmetric)
+    assert (codes.signed, mode) == nearest
+    assert Scheme(codes, mode, convention=convention).number_format.bits == 8
+
+
+def test_dynamic_quantize_linear_is_unsigned_and_asymmetric():
+    with pytest.raises(Problem, match="quantizes asymmetrically only: choose asymmetric"):
+        Scheme(IntFormat(8, False), convention="onnxruntime_dynamic")
+    with pytest.raises(Problem, match="has unsigned codes only: choose unsigned"):
+        Scheme(symmetric=False, convention="onnxruntime_dynamic")

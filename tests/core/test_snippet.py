@@ -13,6 +13,7 @@ import pytest
 
 from qviz.core import (
     CONVENTIONS,
+    MSE,
     IntFormat,
     Manual,
     MinMax,
@@ -27,7 +28,9 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.generators import ARTICLE_VALUES
+from qviz.core.paddle_ranges import PaddleKL
 from qviz.core.snippet import python_snippet
+from qviz.core.torch_ranges import TorchHistogram
 from tests.schemes import FREE_CONVENTIONS
 
 RULES = (MinMax(), Percentile(99.0), Percentile(51.5), Manual(-1.2, 0.7), Manual(0.1, 2))
@@ -80,6 +83,18 @@ def test_the_codes_are_those_of_qviz(
         if not CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric):
             continue
         check(monkeypatch, X, Scheme(IntFormat(bits, signed), symmetric, granularity, rule, convention))
+
+
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
+@pytest.mark.parametrize("rule", [MSE(), TorchHistogram(batch_axis=None), PaddleKL()], ids=str)
+def test_a_searched_range_is_written_down_as_it_was_found(
+    monkeypatch: pytest.MonkeyPatch, convention: str, granularity: Any, rule: Any
+) -> None:
+    for symmetric in (True, False):
+        number_format = IntFormat(8, CONVENTIONS[convention].signed_only)
+        if CONVENTIONS[convention].offers(number_format, symmetric):
+            check(monkeypatch, X, Scheme(number_format, symmetric, granularity, rule, convention))
 
 
 @pytest.mark.parametrize("convention", FREE_CONVENTIONS)

@@ -31,10 +31,11 @@ TENSORS = FOLDER / "estimators_tensors.npz"
 
 INT8, UINT8, INT4 = IntFormat(8), IntFormat(8, signed=False), IntFormat(4)
 
-SPREAD = "hundreds of thousands"
-"""Large enough for NumPy's pairwise sums to go several levels down; computed, not stored, and its codes neither."""
+SPREAD, TAIL = "hundreds of thousands", "a long tail to the left"
+COMPUTED = (SPREAD, TAIL)
+"""Large enough for NumPy's pairwise sums to go several levels down; not stored, and their codes neither."""
 
-ONE_BATCH_TOO = ("normal", "tiny", "growing", SPREAD)
+ONE_BATCH_TOO = ("normal", "tiny", "growing", *COMPUTED)
 """Tensors that are also given as a single batch."""
 
 
@@ -61,17 +62,20 @@ def tensors() -> dict[str, Array]:
     return {name: values.astype(np.float32) for name, values in made.items()}
 
 
-def spread() -> Array:
-    """Whole numbers in an order without order, to the third power."""
+def computed() -> dict[str, Array]:
+    """Whole numbers in an order without order, to the third power and as a denominator."""
     numbers = np.arange(400_000, dtype=np.int64) * 2654435761 % (1 << 32)
     x = (numbers - (1 << 31)) / (1 << 31)
-    return (x * x * x).astype(np.float32).reshape(2, 200, 1000)
+    tail = -1 / (numbers / (1 << 32) + 1e-4)
+    return {
+        name: values.astype(np.float32).reshape(2, 200, 1000) for name, values in ((SPREAD, x * x * x), (TAIL, tail))
+    }
 
 
 def load_tensors() -> dict[str, Array]:
-    """The recorded tensors, and `spread`."""
+    """The recorded tensors, and the computed ones."""
     with np.load(TENSORS) as file:
-        return dict(file) | {SPREAD: spread()}
+        return dict(file) | computed()
 
 
 @dataclass(frozen=True)
@@ -340,7 +344,7 @@ def files(library: str) -> tuple[Path, Path]:
 
 
 def load(library: str) -> Iterator[tuple[Case, Array, Answer]]:
-    """Every recorded question, its tensor, and its answer; no codes for the large tensor."""
+    """Every recorded question, its tensor, and its answer; no codes for the large tensors."""
     x = load_tensors()
     with np.load(files(library)[0]) as file:
         recorded = dict(file)
@@ -350,7 +354,7 @@ def load(library: str) -> Iterator[tuple[Case, Array, Answer]]:
         groups = () if case.channel_axis is None else (given.shape[case.channel_axis + case.batched],)
         answer = {}
         for part in recorded:
-            if part == "codes" and case.tensor == SPREAD:
+            if part == "codes" and case.tensor in COMPUTED:
                 continue
             shape = given.shape if part == "codes" else groups
             size = int(np.prod(shape))
@@ -368,7 +372,7 @@ def record(library: str) -> None:
     parts: dict[str, list[Array]] = {}
     for case in asked.cases():
         for part, value in asked.answer(case, x[case.tensor]).items():
-            if part != "codes" or case.tensor != SPREAD:
+            if part != "codes" or case.tensor not in COMPUTED:
                 parts.setdefault(part, []).append(np.asarray(value).reshape(-1))
     types = {"codes": np.int16, "zero_point": np.int32}
     together = {part: np.concatenate(values).astype(types.get(part, np.float32)) for part, values in parts.items()}

@@ -18,6 +18,7 @@ from qviz.core import (
     fake_quantize,
     qparams_known,
 )
+from qviz.core.paddle_ranges import PaddleKL
 from tests.golden.record_ranges import (
     ANSWERS,
     ENTROPIES,
@@ -201,6 +202,14 @@ def test_no_library_has_a_range_with_less_error_than_ours(name, number_format, s
             if choice.mse is not None and ours > choice.mse * allowed
         }
     assert not better, f"error of theirs / ours: {better}"
+
+
+@each_tensor
+@pytest.mark.parametrize("number_format", PADDLE_FORMATS, ids=str)
+def test_kl_is_exactly_the_threshold_of_paddle(name, number_format):
+    (choice,) = (c for c in RECORDED[name].of(number_format, True) if c.library == "paddle")
+    scheme = Scheme(number_format, range_rule=PaddleKL(), convention="paddle")
+    assert float(choose_qparams(RECORDED[name].x, scheme).high) == np.float32(abs(choice.high))
 
 
 @needs_entropy

@@ -26,6 +26,7 @@ from qviz.core import (
 )
 from qviz.core.calibration import SEARCHES
 from qviz.core.error_bins import BINS_TO_HALF_STEP
+from qviz.core.torch_ranges import MovingAverage
 from qviz.session import analyst as analyst_module
 from qviz.session.analyst import STILL_MILLISECONDS, Analyst, Frame
 from qviz.session.library import Library
@@ -392,6 +393,13 @@ def test_per_axis_an_uncounted_tensor_is_counted_on_the_way(poor: House) -> None
     frame = poor.settle()
     assert not frame.whole.exact
     assert frame.tensor.maximum == OUTLIER
+
+
+def test_where_batches_matter_there_is_no_estimate(poor: House) -> None:
+    scheme = Scheme(range_rule=MovingAverage(batch_axis=0))
+    frame = poor.show(range_rule=scheme.range_rule)
+    assert poor.frames == [frame]
+    same(frame.whole, scheme)
 
 
 def test_a_channel_and_an_element_survive_the_change_to_exact(house: House) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from qviz.core import PerAxis, Scheme, Tensor, analyze, quantize
-from qviz.files import results
+from qviz.files import results, writers
 from qviz.session.saver import Saver
 from tests.session.conftest import Heard
 
@@ -98,7 +98,7 @@ def test_a_bug_is_not_hidden_and_the_rest_is_written(
     def bug(*arguments: object) -> None:
         raise KeyError("bug")
 
-    monkeypatch.setattr(results, "save_quantized", bug)
+    monkeypatch.setattr(writers, "save_as", bug)
     with desk.bot.capture_exceptions() as caught:
         desk.saver.save_quantized(tmp_path / "a.npz", analyze(X, Scheme()))
         desk.saver.save_tensor(tmp_path / "b.npy", Tensor(X))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -217,16 +216,8 @@ class SchemePanel(QWidget):
     def _on_convention(self) -> None:
         """What the runtime does not have gives way to what it has, in the same step."""
         name, scheme = self.convention.currentData(), self._session.scheme
-        changes: dict[str, Any] = {"convention": name}
-        convention, number_format = CONVENTIONS[name], scheme.number_format
-        if not convention.offers(number_format, scheme.symmetric):
-            if convention.offers(number_format, True):
-                changes["symmetric"] = True
-            else:
-                changes["signed"] = True
-                if not convention.offers(replace(number_format, signed=True), scheme.symmetric):
-                    changes["symmetric"] = True
-        self._ask(**changes)
+        parts = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric, scheme.granularity)
+        self._ask(convention=name, **dict(zip(("number_format", "symmetric", "granularity"), parts, strict=True)))
 
     @Slot(object)
     def _on_mode(self, symmetric: bool) -> None:

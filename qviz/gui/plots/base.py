@@ -165,6 +165,11 @@ class Chart(QWidget):
             self.read_out.emit("")  # what the pointer read was of another tensor, or an estimate
         self._analysis = analysis
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to show yet."""
+        return self._analysis is None
+
     # -- what a subclass says of itself
 
     def title(self) -> str:
@@ -220,7 +225,7 @@ class Chart(QWidget):
 
     @Slot()
     def _on_view_changed(self, *_: object) -> None:
-        if self.analysis is not None and not self._drawing:
+        if not self.empty and not self._drawing:
             self._drawing = True  # fitting the other axis may move this one by a rounding
             try:
                 self.draw()
@@ -331,7 +336,7 @@ class Chart(QWidget):
 
     @Slot(object)
     def _on_mouse_moved(self, position: QPointF) -> None:
-        if self.analysis is None or not self.view.sceneBoundingRect().contains(position):
+        if self.empty or not self.view.sceneBoundingRect().contains(position):
             self.leave()
             return
         self.hover(self.view.mapSceneToView(position))

@@ -1,0 +1,572 @@
+"""What does a layer's output lose when its activation and its weight are quantized?
+
+Runtimes that quantize dynamically multiply integers: ``Σ (Qx − Zx)·(Qw − Zw)`` is added up without any rounding and
+scaled once, by Sx·Sw. So does this module; the loss is told apart into what the weight alone, the activation alone,
+and both together do to the output.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qviz.core.affine import QParams, quantize
+from qviz.core.analysis import sqnr_db
+from qviz.core.calibration import choose_qparams
+from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.core.conventions import convention_named
+from qviz.core.envelope import FloatArray
+from qviz.core.granularity import PerTensor
+from qviz.core.number_formats import IntFormat
+from qviz.core.problems import Problem
+from qviz.core.scheme import Scheme
+from qviz.core.sums import Counts, Floats
+from qviz.core.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+EXACT_SINGLE, EXACT_DOUBLE = 1 << 24, 1 << 53
+"""Below these every whole number is a float32, or a float64, of its own: sums of such numbers are not rounded."""
+
+BLOCK = 1 << 21
+"""Elements of one operand, or of the output, that are looked at together."""
+
+BINS = 1024
+"""Bins of the error histogram on either side of 0."""
+
+SAMPLE = 1 << 12
+"""Outputs that are kept to be drawn one by one."""
+
+OF_GROUPS = ("scale", "zero_point", "low", "high", "divisor")
+"""What `QParams` has for each row or column."""
+
+SOURCES = ("weight", "activation", "both")
+"""What is quantized."""
+
+
+class OperandProblem(Problem):
+    """What is wrong with one operand; ``operand`` is ``"activation"`` or ``"weight"``."""
+
+    def __init__(self, message: str, operand: str) -> None:
+        super().__init__(message)
+        self.operand = operand
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What the output loses, errors being ŷ − y in float64.
+
+    Attributes
+    ----------
+    mse, max_abs_error : float
+        In the output's unit (squared for mse).
+    sqnr_db : float
+        20·log10(‖y‖ / ‖y − ŷ‖) in dB; higher is better, infinite without error.
+    cosine : float
+        Of the angle between y and ŷ; NaN where either is all zeros.
+    """
+
+    mse: float
+    max_abs_error: float
+    sqnr_db: float
+    cosine: float
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The same for each row (token) of the output, or each column (channel), with both operands quantized.
+
+    Float64 arrays of one length: ``mse``, ``max_abs_error`` and ``sqnr_db``.
+    """
+
+    mse: Floats
+    max_abs_error: Floats
+    sqnr_db: Floats
+
+    @property
+    def worst_first(self) -> Counts:
+        """Their numbers, the lowest SQNR first."""
+        return np.argsort(self.sqnr_db, kind="stable")
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Every output's error, counted in equal bins.
+
+    Attributes
+    ----------
+    edges : float64 array, shape (bins + 1,)
+    counts : dict of str to int array, shape (bins,)
+        By what is quantized: the `SOURCES`.
+    """
+
+    edges: Floats
+    counts: dict[str, Counts]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some outputs from all over: ``row``, ``column``, the float64 product ``exact`` and the scaled integer one."""
+
+    row: Counts
+    column: Counts
+    exact: Floats
+    quantized: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A float product and the integer one that stands for it.
+
+    Attributes
+    ----------
+    activation : Tensor
+        Flattened to (rows, features).
+    weight : Tensor
+    transposed : bool
+        The weight is (outputs, features), as PyTorch's Linear has it, not (features, outputs).
+    activation_qparams, weight_qparams : QParams
+    shape : (int, int)
+        Rows and columns of the output.
+    losses : dict of str to Loss
+        By what is quantized: the `SOURCES`.
+    rows, columns : Lines
+    errors : Errors
+    sample : Sample
+    largest_sum : int
+        The largest |Σ (Qx − Zx)·(Qw − Zw)|.
+    seconds : float
+    """
+
+    activation: Tensor
+    weight: Tensor
+    transposed: bool
+    activation_qparams: QParams
+    weight_qparams: QParams
+    shape: tuple[int, int]
+    losses: dict[str, Loss]
+    rows: Lines
+    columns: Lines
+    errors: Errors
+    sample: Sample
+    largest_sum: int
+    seconds: float
+
+    @property
+    def loss(self) -> Loss:
+        """With both operands quantized."""
+        return self.losses["both"]
+
+    @property
+    def fits_int32(self) -> bool:
+        """Whether no sum leaves the 32 bits that runtimes add up in."""
+        return self.largest_sum < 1 << 31
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the keys of ``qviz product --json``; None for what is not finite."""
+        figures = {
+            source: {
+                key: value if math.isfinite(value) else None
+                for key, value in (
+                    ("mse", loss.mse),
+                    ("sqnr_db", loss.sqnr_db),
+                    ("max_abs_error", loss.max_abs_error),
+                    ("cosine", loss.cosine),
+                )
+            }
+            for source, loss in self.losses.items()
+        }
+        return {
+            "rows": self.shape[0],
+            "features": self.activation.shape[1],
+            "outputs": self.shape[1],
+            **figures["both"],
+            "activation_alone": figures["activation"],
+            "weight_alone": figures["weight"],
+            "worst_row": int(self.rows.worst_first[0]),
+            "worst_output": int(self.columns.worst_first[0]),
+            "largest_sum": self.largest_sum,
+            "fits_int32": self.fits_int32,
+        }
+
+
+def integer_product(a: Array, b: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """``a @ b`` of whole numbers, exactly.
+
+    The floating-point matrix product does it, a stretch of the features at a time, as long as no partial sum can reach
+    the first whole number that its type does not have: 2²⁴ of float32, 2⁵³ of float64.
+
+    Parameters
+    ----------
+    a : array of whole numbers, shape (rows, features)
+    b : array of whole numbers, shape (features, outputs)
+
+    Returns
+    -------
+    int64 array, shape (rows, outputs)
+    """
+    features = a.shape[1]
+    largest = max(1, int(np.abs(a).max(initial=0)) * int(np.abs(b).max(initial=0)))
+    dtype: Any = np.float32 if largest * features < EXACT_SINGLE else np.float64
+    stretch = max(1, min(features, (EXACT_DOUBLE - 1) // largest))
+    total = np.zeros((a.shape[0], b.shape[1]), np.int64)
+    for first in range(0, features, stretch):
+        part = slice(first, first + stretch)
+        total += (a[:, part].astype(dtype, copy=False) @ b[part].astype(dtype, copy=False)).astype(np.int64)
+    return total
+
+
+def fits(activation: tuple[int, ...], weight: tuple[int, ...], transposed: bool) -> bool:
+    """Whether tensors of such shapes can be multiplied."""
+    return len(weight) == 2 and activation[-1] == weight[1 if transposed else 0]
+
+
+def multiply(
+    activation: object,
+    weight: object,
+    activation_scheme: Scheme,
+    weight_scheme: Scheme,
+    *,
+    transposed: bool = False,
+    cancelled: IsCancelled = never,
+    progress: Progress = ignore,
+) -> Product:
+    """Multiply as floats and as integers, and compare every output.
+
+    The float product is float64, of the float32 values. The integer product is scaled in float32, Σ · (Sx·Sw), as ONNX
+    Runtime does behind MatMulInteger. Memory is bounded: some blocks of `BLOCK` elements.
+
+    Parameters
+    ----------
+    activation : array_like or Tensor, shape (…, tokens, features)
+        All axes but the last are taken as rows.
+    weight : array_like or Tensor, shape (features, outputs), or (outputs, features) if ``transposed``
+    activation_scheme : Scheme
+        Per tensor or per token.
+    weight_scheme : Scheme
+        Per tensor, or of a scale for each output channel.
+
+    Raises
+    ------
+    OperandProblem
+        A `Problem`: the shapes do not fit, a value is not finite, or scales or zero points cannot be taken out of
+        the sum.
+    Cancelled
+        When asked to stop.
+    """
+    started = time.perf_counter()
+    pair = _pair(activation, weight, activation_scheme, weight_scheme, transposed, cancelled)
+    rows, columns = pair.shape
+    sums = {source: _Sums() for source in SOURCES}
+    along = [_Along(rows), _Along(columns)]
+    bins = _Bins()
+    picked = np.sort(np.random.default_rng(0).choice(rows * columns, min(SAMPLE, rows * columns), replace=False))
+    sample = Sample(picked // columns, picked % columns, np.zeros(picked.size), np.zeros(picked.size))
+    largest = 0
+    for block in _blocks(pair, cancelled, progress):
+        y = block.exact
+        outputs = {"weight": block.weight_alone, "activation": block.activation_alone, "both": block.quantized}
+        errors = {source: output - y for source, output in outputs.items()}
+        for source, output in outputs.items():
+            sums[source].add(y, output, errors[source])
+        for axis, part in enumerate((block.rows, block.columns)):
+            along[axis].add(part, y, errors["both"], 1 - axis)
+        bins.add(errors)
+        here = np.flatnonzero(_within(sample.row, block.rows) & _within(sample.column, block.columns))
+        at = sample.row[here] - block.rows.start, sample.column[here] - block.columns.start
+        sample.exact[here], sample.quantized[here] = y[at], outputs["both"][at]
+        largest = max(largest, block.largest_sum)
+    return Product(
+        activation=pair.activation,
+        weight=pair.weight,
+        transposed=transposed,
+        activation_qparams=pair.activation_qparams,
+        weight_qparams=pair.weight_qparams,
+        shape=pair.shape,
+        losses={source: total.loss(rows * columns) for source, total in sums.items()},
+        rows=along[0].lines(columns),
+        columns=along[1].lines(rows),
+        errors=bins.errors(),
+        sample=sample,
+        largest_sum=largest,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def quantized_product(
+    activation: object,
+    weight: object,
+    activation_scheme: Scheme,
+    weight_scheme: Scheme,
+    *,
+    transposed: bool = False,
+    cancelled: IsCancelled = never,
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The output that `multiply` compares: float32, shape (rows, outputs).
+
+    Raises
+    ------
+    Problem, Cancelled
+        As `multiply` does.
+    """
+    pair = _pair(activation, weight, activation_scheme, weight_scheme, transposed, cancelled)
+    output = np.zeros(pair.shape, np.float32)
+    for block in _blocks(pair, cancelled, ignore):
+        output[block.rows, block.columns] = block.quantized
+    return output
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Two operands that fit each other, and their parameters."""
+
+    activation: Tensor
+    weight: Tensor
+    transposed: bool
+    activation_qparams: QParams
+    weight_qparams: QParams
+    features: int
+    shape: tuple[int, int]
+
+
+def _pair(
+    activation: object,
+    weight: object,
+    activation_scheme: Scheme,
+    weight_scheme: Scheme,
+    transposed: bool,
+    cancelled: IsCancelled,
+) -> _Pair:
+    x, w = _finite(activation, "activation", cancelled), _finite(weight, "weight", cancelled)
+    if not fits(x.shape, w.shape, transposed):
+        raise OperandProblem(_misfit(x.shape, w.shape, transposed), "weight")
+    features = x.shape[-1]
+    x = x.reshaped((x.elements // features, features))
+    outputs = w.shape[0 if transposed else 1]
+    one_row = (1, features)
+    one_column = one_row if transposed else (features, 1)
+    for scheme, tensor, alone, what, operand in (
+        (activation_scheme, x, one_row, "per tensor or per token", "activation"),
+        (weight_scheme, w, one_column, "per tensor or per output channel", "weight"),
+    ):
+        convention = convention_named(scheme.convention)
+        if not isinstance(scheme.number_format, IntFormat) or convention.block_size is not None:
+            raise OperandProblem(
+                f"Codes of {scheme.number_format.name} under “{convention.label}” are no plain integers: "
+                "choose an integer format, and a runtime without blocks.",
+                operand,
+            )
+        if scheme.granularity.block_shape(tensor.shape) not in (tensor.shape, alone):
+            raise OperandProblem(
+                f"Scales that differ along the features cannot be taken out of the sum: choose {what}.", operand
+            )
+    qx, qw = (_flat(choose_qparams(*each, cancelled)) for each in ((x, activation_scheme), (w, weight_scheme)))
+    for q, operand in ((qx, "activation"), (qw, "weight")):
+        if not np.array_equal(q.zero_point, np.rint(q.zero_point)):
+            raise OperandProblem(
+                f"Under “{q.convention.label}” the zero point is not a whole number, so that integers cannot be "
+                "multiplied: choose symmetric, or another runtime.",
+                operand,
+            )
+    return _Pair(x, w, transposed, qx, qw, features, (x.shape[0], outputs))
+
+
+def _finite(operand: object, what: str, cancelled: IsCancelled) -> Tensor:
+    tensor = operand.count(cancelled=cancelled) if isinstance(operand, Tensor) else Tensor(operand, what)
+    if not tensor.all_finite:
+        missing = tensor.elements - tensor.finite
+        raise OperandProblem(
+            f"{missing:,} of the {what}'s {tensor.elements:,} elements are not finite, which spoils every output they "
+            "go into: choose a tensor without.",
+            what,
+        )
+    return tensor
+
+
+def _misfit(activation: tuple[int, ...], weight: tuple[int, ...], transposed: bool) -> str:
+    if len(weight) != 2:
+        return f"The weight has shape {weight}: choose one with two axes, features and outputs."
+    wanted, axis = weight[1 if transposed else 0], "last" if transposed else "first"
+    said = f"An activation of shape {activation} does not fit a weight of shape {weight}"
+    if fits(activation, weight, not transposed):
+        order = "features × outputs" if transposed else "outputs × features"
+        return f"{said}: choose the weight's layout {order}."
+    return (
+        f"{said}: choose an activation whose last axis has {wanted:,} features, "
+        f"or a weight whose {axis} axis has {activation[-1]:,}."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Some rows and columns of the output: float64, but ``quantized``, which is float32."""
+
+    rows: slice
+    columns: slice
+    exact: Floats
+    weight_alone: Floats
+    activation_alone: Floats
+    quantized: Array
+    largest_sum: int
+
+
+def _blocks(pair: _Pair, cancelled: IsCancelled, progress: Progress) -> Iterator[_Block]:
+    """The output piece by piece, from its first column to its last."""
+    rows, columns = pair.shape
+    wide = min(columns, max(1, BLOCK // pair.features))
+    high = min(rows, max(1, BLOCK // max(pair.features, wide)))
+    done = 0
+    for first in range(0, columns, wide):
+        across = slice(first, min(first + wide, columns))
+        w, w_code, w_scale = _columns(pair, across)
+        w_hat = _values(w_code, w_scale)
+        for top in range(0, rows, high):
+            check(cancelled)
+            down = slice(top, min(top + high, rows))
+            x, x_code, x_scale = _rows(pair, down)
+            x_hat = _values(x_code, x_scale)
+            exact = x @ w
+            check(cancelled)
+            sums = integer_product(x_code, w_code)
+            scale = x_scale * w_scale
+            yield _Block(
+                rows=down,
+                columns=across,
+                exact=exact,
+                weight_alone=x @ w_hat,
+                activation_alone=x_hat @ w,
+                quantized=sums.astype(np.float32) * scale,
+                largest_sum=int(np.abs(sums).max()),
+            )
+            done += exact.size
+            progress(done / (rows * columns))
+
+
+Operand = tuple[Floats, Floats, FloatArray]
+"""Values and codes minus zero points, both exactly as float64; and scales that broadcast against them."""
+
+
+def _rows(pair: _Pair, part: slice) -> Operand:
+    """Some rows of the activation."""
+    features, tensor = pair.features, pair.activation
+    x = np.asarray(tensor.values[part.start * features : part.stop * features]).reshape(-1, features)
+    return _operand(x, _of_group(pair.activation_qparams, part), 0)
+
+
+def _columns(pair: _Pair, part: slice) -> Operand:
+    """Some columns of the weight, (features, outputs) whichever way it lies."""
+    features, columns = pair.features, pair.shape[1]
+    qparams, values = _of_group(pair.weight_qparams, part), pair.weight.values
+    if pair.transposed:
+        w = np.asarray(values[part.start * features : part.stop * features]).reshape(-1, features)
+        value, code, scale = _operand(w, qparams, 0)
+        return value.T, code.T, scale.T
+    step = max(1, BLOCK // columns)
+    pieces = [
+        np.asarray(values[a * columns : min(a + step, features) * columns]).reshape(-1, columns)[:, part]
+        for a in range(0, features, step)
+    ]
+    return _operand(np.concatenate(pieces), qparams, 1)
+
+
+def _flat(qparams: QParams) -> QParams:
+    """With one axis, along the rows or the columns, whatever the granularity."""
+    if isinstance(qparams.scheme.granularity, PerTensor):
+        return qparams
+    return replace(qparams, **{name: getattr(qparams, name).reshape(-1) for name in OF_GROUPS})
+
+
+def _of_group(qparams: QParams, part: slice) -> QParams:
+    """The parameters of some rows or columns alone."""
+    if isinstance(qparams.scheme.granularity, PerTensor):
+        return qparams
+    return replace(qparams, **{name: getattr(qparams, name)[part] for name in OF_GROUPS})
+
+
+def _operand(values: Array, qparams: QParams, axis: int) -> Operand:
+    shape = (1, 1) if qparams.scale.ndim == 0 else (-1, 1) if axis == 0 else (1, -1)
+    zero_point = qparams.zero_point.astype(np.float64).reshape(shape)
+    return values.astype(np.float64), quantize(values, qparams) - zero_point, qparams.scale.reshape(shape)
+
+
+def _values(codes: Floats, scale: FloatArray) -> Floats:
+    """What the codes stand for: float32, as float64."""
+    return np.asarray(codes.astype(np.float32) * scale, np.float64)
+
+
+class _Sums:
+    """What the errors of one source add up to."""
+
+    def __init__(self) -> None:
+        self.error = self.signal = self.output = self.product = self.largest = 0.0
+
+    def add(self, y: Floats, output: Array, error: Floats) -> None:
+        flat, out, e = y.ravel(), output.astype(np.float64).ravel(), error.ravel()
+        self.error += float(e @ e)
+        self.signal += float(flat @ flat)
+        self.output += float(out @ out)
+        self.product += float(flat @ out)
+        self.largest = max(self.largest, float(np.abs(e).max()))
+
+    def loss(self, size: int) -> Loss:
+        norms = math.sqrt(self.signal) * math.sqrt(self.output)
+        cosine = min(1.0, self.product / norms) if norms else math.nan
+        return Loss(self.error / size, self.largest, float(sqnr_db(self.signal, self.error)), cosine)
+
+
+class _Along:
+    """What the errors add up to along one axis."""
+
+    def __init__(self, length: int) -> None:
+        self.error, self.signal, self.largest = (np.zeros(length) for _ in range(3))
+
+    def add(self, part: slice, y: Floats, error: Floats, over: int) -> None:
+        self.error[part] += np.square(error).sum(axis=over)
+        self.signal[part] += np.square(y).sum(axis=over)
+        self.largest[part] = np.maximum(self.largest[part], np.abs(error).max(axis=over))
+
+    def lines(self, size: int) -> Lines:
+        return Lines(self.error / size, self.largest, sqnr_db(self.signal, self.error))
+
+
+class _Bins:
+    """A histogram about 0 that grows with what it is given: two bins become one, so that every count stays exact."""
+
+    def __init__(self) -> None:
+        self.exponent: int | None = None
+        self.counts = {source: np.zeros(2 * BINS, np.int64) for source in SOURCES}
+
+    def add(self, errors: dict[str, Floats]) -> None:
+        largest = max(float(np.abs(e).max()) for e in errors.values())
+        if largest > 0:
+            # The least power of two as a width, with which the largest error is inside the last bin.
+            needed = math.frexp(largest / BINS)[1]
+            if self.exponent is None:
+                self.exponent = needed
+            self._widen(needed - self.exponent)
+        width = 2.0 ** (self.exponent or 0)
+        for source, e in errors.items():
+            bins = np.floor(e / width).astype(np.int64).ravel() + BINS
+            self.counts[source] += np.bincount(bins, minlength=2 * BINS)
+
+    def _widen(self, doublings: int) -> None:
+        assert self.exponent is not None
+        for _ in range(max(0, doublings)):
+            self.exponent += 1
+            for source, counts in self.counts.items():
+                joined = np.zeros_like(counts)
+                joined[BINS // 2 : BINS + BINS // 2] = counts.reshape(-1, 2).sum(axis=1)
+                self.counts[source] = joined
+
+    def errors(self) -> Errors:
+        edges: Floats = np.arange(-BINS, BINS + 1, dtype=np.float64) * 2.0 ** (self.exponent or 0)
+        return Errors(edges, self.counts)
+
+
+def _within(places: Counts, part: slice) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.asarray((places >= part.start) & (places < part.stop))

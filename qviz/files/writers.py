@@ -1,0 +1,64 @@
+"""In which forms can a quantized tensor be written? The ending of the file's name tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from qviz.core.analysis import Analysis
+from qviz.core.problems import Problem
+from qviz.files.results import save_quantized
+
+# The writers are imported when they are asked for: that keeps the start quick.
+
+
+def _save_onnx(path: Path, analysis: Analysis) -> None:
+    from qviz.files.onnx_out import save_onnx
+
+    save_onnx(path, analysis, name_in_model(analysis.tensor.name))
+
+
+def _save_overrides(path: Path, analysis: Analysis) -> None:
+    from qviz.files.overrides import save_overrides
+
+    save_overrides(path, {name_in_model(analysis.tensor.name): analysis.qparams})
+
+
+WRITERS: dict[str, tuple[str, Callable[[Path, Analysis], None]]] = {
+    ".npz": ("NumPy archive", save_quantized),
+    ".onnx": ("ONNX model", _save_onnx),
+    ".json": ("ONNX Runtime overrides", _save_overrides),
+}
+"""Every form by the ending of the name: what it is called, and what writes it."""
+
+
+def check_ending(path: Path) -> None:
+    """Nothing, where the ending of a name is known.
+
+    Raises
+    ------
+    Problem
+        When no form has this ending.
+    """
+    if path.suffix.lower() not in WRITERS:
+        *first, last = WRITERS
+        raise Problem(f"{path.name} cannot be written: end its name in {', '.join(first)} or {last}.")
+
+
+def save_as(path: Path, analysis: Analysis) -> None:
+    """Write a quantized tensor in the form that the ending of the name tells.
+
+    Raises
+    ------
+    Problem
+        When no form has this ending, or this form has no words for the scheme.
+    FileProblem
+        When the file cannot be written.
+    """
+    check_ending(path)
+    WRITERS[path.suffix.lower()][1](path, analysis)
+
+
+def name_in_model(name: str) -> str:
+    """What a tensor was called in its file: ``"layer.w"`` for ``"net/layer.w"``, ``"w"`` for ``"w.npy"``."""
+    return name.partition("/")[2] or Path(name).stem or "tensor"

@@ -1,0 +1,257 @@
+"""Which activation and weight are multiplied, and under which schemes? Each change asks for one frozen `Product`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
+
+from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
+from qviz.core.generators import GeneratorSpec, generate
+from qviz.core.problems import Problem
+from qviz.core.product import OperandProblem, Product, fits, multiply
+from qviz.core.scheme import Scheme
+from qviz.core.tensor import Tensor
+from qviz.session.memory import Memory
+from qviz.session.runner import LatestRunner, Request
+from qviz.session.state import Item, Session, State
+
+FIRST_RUNTIME = "torchao_int8"
+
+SLOW_SECONDS = 0.25
+"""An answer that takes longer is not waited for when another one is wanted."""
+
+
+def _generated(name: str, spec: GeneratorSpec) -> Item:
+    def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
+        return Tensor(generate(spec, progress, cancelled), name)
+
+    return Item(name, "generated", spec.shape, "float32", load, spec)
+
+
+ACTIVATIONS = _generated(
+    "Activations (generated)",
+    GeneratorSpec("activations", (256, 512), 7, (("features", 4.0), ("factor", 16.0), ("spread", 0.6))),
+)
+WEIGHTS = _generated("Weights (generated)", GeneratorSpec("normal", (512, 512), 8, (("std", 0.04),)))
+"""The pair that is there from the beginning, so that there is something to see."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """One frozen choice of everything that decides a product.
+
+    Attributes
+    ----------
+    activation, weight : Item
+    transposed : bool
+        The weight is (outputs, features).
+    activation_scheme, weight_scheme : Scheme
+        The latter for the weight as it lies.
+    runtime : str
+        The preset that both schemes are of; empty where they are one's own.
+    """
+
+    activation: Item = ACTIVATIONS
+    weight: Item = WEIGHTS
+    transposed: bool = False
+    activation_scheme: Scheme = field(default=DYNAMIC_RUNTIMES[FIRST_RUNTIME].activation)
+    weight_scheme: Scheme = field(default=DYNAMIC_RUNTIMES[FIRST_RUNTIME].weight)
+
+    @property
+    def runtime(self) -> str:
+        schemes = self.activation_scheme, laid_out(self.weight_scheme, False)
+        for runtime in DYNAMIC_RUNTIMES.values():
+            if schemes == (runtime.activation, runtime.weight):
+                return runtime.name
+        return ""
+
+
+class Multiplier(QObject):
+    """Multiplies what is chosen as often as something is chosen, while somebody looks.
+
+    Signals
+    -------
+    changed(Factors)
+    began(), advanced(float), ended()
+        Work under way, and that there is none any more.
+    answered(Product)
+    problem(str, str)
+        The operand that it is about, ``"activation"`` or ``"weight"``, and one sentence.
+    """
+
+    changed = Signal(object)
+    began = Signal()
+    advanced = Signal(float)
+    ended = Signal()
+    answered = Signal(object)
+    problem = Signal(str, str)
+
+    def __init__(self, session: Session, memory: Memory, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._memory = memory
+        self._factors = Factors()
+        self._wanted = False
+        self._asked: Factors | None = None
+        self._last: Product | None = None
+        self._read: dict[Item, Tensor] = {}
+        self._runner = LatestRunner(self)
+        self._runner.started.connect(self._on_started)
+        self._runner.progressed.connect(self._on_progressed)
+        self._runner.finished.connect(self._on_finished)
+        self._runner.failed.connect(self._on_failed)
+        self._runner.cancelled.connect(self._on_cancelled)
+        session.changed.connect(self._on_session)
+
+    @property
+    def factors(self) -> Factors:
+        return self._factors
+
+    @property
+    def busy(self) -> bool:
+        return self._runner.busy
+
+    @property
+    def last(self) -> Product | None:
+        """The newest answer."""
+        return self._last
+
+    @Slot(bool)
+    def want(self, wanted: bool) -> None:
+        """Somebody looks at the product, or nobody does."""
+        self._wanted = wanted
+        self._ask()
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the factors; nothing happens when they equal the old ones.
+
+        A weight that fits only in its other layout is laid out so.
+        """
+        old, new = self._factors, replace(self._factors, **changes)
+        if "transposed" not in changes and {"activation", "weight"} & changes.keys():
+            new = _turned(new)
+        if new.transposed != old.transposed:
+            new = replace(new, weight_scheme=laid_out(new.weight_scheme, new.transposed))
+        if new != old:
+            self._factors = new
+            self.changed.emit(new)
+            self._ask()
+
+    def choose_runtime(self, name: str) -> None:
+        """Both schemes as a runtime has them."""
+        runtime = DYNAMIC_RUNTIMES[name]
+        weight = laid_out(runtime.weight, self._factors.transposed)
+        self.update(activation_scheme=runtime.activation, weight_scheme=weight)
+
+    @Slot()
+    def cancel(self) -> None:
+        """Give up the answer that is being computed."""
+        self._runner.cancel()
+
+    def close(self) -> None:
+        """Stop for good and wait for the thread."""
+        self._runner.close()
+
+    def _ask(self) -> None:
+        factors = self._factors
+        if not self._wanted or factors == self._asked:
+            return
+        old, self._asked = self._asked, factors
+        operands = (factors.activation, factors.weight)
+        known = {item: tensor for item in operands if (tensor := self._known(item)) is not None}
+        other = old is None or (old.activation, old.weight) != operands
+        slow = self._last is not None and self._last.seconds > SLOW_SECONDS
+        self._runner.submit(Request(factors, partial(_product, factors, known)), urgent=other or slow)
+
+    def _known(self, item: Item) -> Tensor | None:
+        if item in self._read:
+            return self._read[item]
+        kept = self._memory.get(item)
+        return None if kept is None else kept.tensor
+
+    @Slot(object, object)
+    def _on_session(self, old: State, new: State) -> None:
+        """What was closed is not multiplied any more."""
+        if new.items is old.items:
+            return
+        gone = {}
+        for operand, first in (("activation", ACTIVATIONS), ("weight", WEIGHTS)):
+            item = getattr(self._factors, operand)
+            if item is not first and item not in new.items:
+                gone[operand] = first
+        if gone:
+            self.update(**gone)
+
+    @Slot(object)
+    def _on_started(self, request: Request) -> None:
+        self.began.emit()
+
+    @Slot(object, float)
+    def _on_progressed(self, request: Request, fraction: float) -> None:
+        self.advanced.emit(fraction)
+
+    @Slot(object)
+    def _on_cancelled(self, request: Request) -> None:
+        if request.key == self._asked:
+            self._asked = None  # asked for again, it is computed again
+        self._rest()
+
+    @Slot(object, object)
+    def _on_finished(self, request: Request, answer: tuple[Product, Mapping[Item, Tensor]]) -> None:
+        self._last, read = answer
+        # What is in use stays, without a second copy of what the window keeps anyway.
+        self._read = {item: tensor for item, tensor in read.items() if self._memory.get(item) is None}
+        self.answered.emit(self._last)
+        self._rest()
+
+    @Slot(object, object)
+    def _on_failed(self, request: Request, error: Exception) -> None:
+        self._rest()
+        if isinstance(error, MemoryError):
+            text = QCoreApplication.translate(
+                "Multiplier", "There is not enough memory for this product: close other programs and try again."
+            )
+            error = OperandProblem(text, "activation")
+        if not isinstance(error, OperandProblem):
+            raise error
+        self.problem.emit(error.operand, str(error))
+
+    def _rest(self) -> None:
+        if not self._runner.busy:
+            self.ended.emit()
+
+
+def _turned(factors: Factors) -> Factors:
+    """With the weight's other layout, where only that fits."""
+    x, w = factors.activation.shape, factors.weight.shape
+    if x is None or w is None or fits(x, w, factors.transposed) or not fits(x, w, not factors.transposed):
+        return factors
+    return replace(factors, transposed=not factors.transposed)
+
+
+def _product(
+    factors: Factors, known: Mapping[Item, Tensor], progress: Progress, cancelled: IsCancelled
+) -> tuple[Product, Mapping[Item, Tensor]]:
+    tensors: dict[Item, Tensor] = dict(known)
+    for operand in ("activation", "weight"):
+        item: Item = getattr(factors, operand)
+        try:
+            if item not in tensors:
+                tensors[item] = item.load(lambda f: progress(0.3 * f), cancelled)
+            tensors[item] = tensors[item].count(cancelled=cancelled)
+        except Problem as problem:
+            raise OperandProblem(str(problem), operand) from None
+    product = multiply(
+        tensors[factors.activation],
+        tensors[factors.weight],
+        factors.activation_scheme,
+        factors.weight_scheme,
+        transposed=factors.transposed,
+        cancelled=cancelled,
+        progress=lambda f: progress(0.3 + 0.7 * f),
+    )
+    return product, tensors

@@ -1,0 +1,239 @@
+"""A product is computed while somebody looks, once for equal factors, and what is wrong is told at its operand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from qviz.core import IntFormat, PerAxis, PerToken, Problem, Scheme, Tensor
+from qviz.core.dynamic import DYNAMIC_RUNTIMES
+from qviz.core.product import multiply
+from qviz.session import multiplier as module
+from qviz.session.memory import Kept, Memory
+from qviz.session.multiplier import ACTIVATIONS, FIRST_RUNTIME, WEIGHTS, Factors, Multiplier
+from qviz.session.state import Item, Session
+from tests.session.conftest import PATIENCE, Heard
+
+RNG = np.random.default_rng(5)
+
+
+def item(name: str, array: object, *, shape: object = ...) -> Item:
+    """An open tensor; one whose shape nobody knows before it is read where ``shape`` is None."""
+    tensor = Tensor(np.asarray(array, np.float32), name)
+    return Item(name, "a test", tensor.shape if shape is ... else None, "float32", lambda progress, cancelled: tensor)
+
+
+X, W = item("x", RNG.standard_normal((5, 8))), item("w", RNG.standard_normal((8, 3)))
+
+
+class Desk:
+    """A multiplier and what it says."""
+
+    def __init__(self, qtbot: QtBot) -> None:
+        self.bot = qtbot
+        self.session, self.memory = Session(), Memory(lambda: 1 << 30)
+        self.multiplier = Multiplier(self.session, self.memory)
+        self.heard = Heard(self.multiplier, "changed", "began", "advanced", "ended", "answered", "problem")
+
+    def settle(self) -> None:
+        self.bot.waitUntil(lambda: not self.multiplier.busy, timeout=int(PATIENCE * 1000))
+        self.bot.wait(5)  # the runner rests until what is due is painted
+        self.bot.waitUntil(lambda: not self.multiplier.busy, timeout=int(PATIENCE * 1000))
+
+    def show(self, *items: Item) -> None:
+        self.session.update(items=items)
+
+    def choose(self, activation: Item, weight: Item) -> None:
+        """Two operands, and the answer to them."""
+        self.multiplier.update(activation=activation, weight=weight)
+        self.multiplier.want(True)
+        self.settle()
+
+
+@pytest.fixture
+def desk(qtbot: QtBot) -> Iterator[Desk]:
+    desk = Desk(qtbot)
+    yield desk
+    desk.multiplier.close()
+
+
+def test_nothing_is_computed_until_somebody_looks(desk: Desk) -> None:
+    desk.multiplier.update(transposed=True)
+    assert not desk.multiplier.busy
+    assert desk.heard.names == ["changed"]
+    desk.multiplier.want(True)
+    desk.settle()
+    assert desk.heard.of("answered") == [desk.multiplier.last]
+
+
+def test_it_opens_on_a_pair_that_fits_and_has_something_to_tell(desk: Desk) -> None:
+    desk.multiplier.want(True)
+    desk.settle()
+    product = desk.multiplier.last
+    assert product is not None
+    assert product.shape == (256, 512)
+    assert product.losses["activation"].mse > 5 * product.losses["weight"].mse  # the outlier features
+    assert desk.multiplier.factors.runtime == FIRST_RUNTIME
+    assert desk.heard.names[0] == "began"
+    assert desk.heard.names[-1] == "ended"
+    assert desk.heard.of("advanced")[-1] == 1
+
+
+def test_the_answer_is_that_of_the_core_and_equal_factors_ask_once(desk: Desk) -> None:
+    desk.choose(X, W)
+    factors = desk.multiplier.factors
+    x, w = (i.load(lambda f: None, lambda: False) for i in (X, W))
+    expected = multiply(x, w, factors.activation_scheme, factors.weight_scheme)
+    assert desk.multiplier.last.loss == expected.loss
+    desk.multiplier.want(False)
+    desk.multiplier.want(True)
+    desk.multiplier.update(activation=X)
+    desk.settle()
+    assert len(desk.heard.of("answered")) == 1
+
+
+@pytest.mark.parametrize("name", DYNAMIC_RUNTIMES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_runtime_is_one_choice_and_known_again(desk: Desk, name: str, transposed: bool) -> None:
+    desk.multiplier.update(transposed=transposed)
+    desk.multiplier.choose_runtime(name)
+    factors = desk.multiplier.factors
+    assert factors.runtime == name
+    assert factors.activation_scheme == DYNAMIC_RUNTIMES[name].activation
+    granularity = factors.weight_scheme.granularity
+    assert not isinstance(granularity, PerAxis) or granularity.axis == (0 if transposed else 1)
+    desk.multiplier.update(activation_scheme=Scheme(IntFormat(5), granularity=PerToken()))
+    assert desk.multiplier.factors.runtime == ""
+
+
+def test_a_weight_that_fits_only_the_other_way_is_laid_out_so(desk: Desk) -> None:
+    linear = item("linear", RNG.standard_normal((3, 8)))
+    desk.choose(X, linear)
+    assert desk.multiplier.factors.transposed
+    assert desk.multiplier.factors.weight_scheme.granularity == PerAxis(0)
+    assert desk.multiplier.last.shape == (5, 3)
+    assert desk.multiplier.last.weight_qparams.scale.shape == (3,)
+    desk.multiplier.update(weight=W)
+    desk.settle()
+    assert not desk.multiplier.factors.transposed
+    assert desk.multiplier.last.weight_qparams.scale.shape == (3,)
+
+
+def test_what_does_not_fit_is_told_at_the_weight_with_both_shapes(desk: Desk) -> None:
+    desk.choose(X, item("w", np.ones((4, 4))))
+    ((operand, text),) = desk.heard.of("problem")
+    assert operand == "weight"
+    assert "(5, 8)" in text
+    assert "(4, 4)" in text
+    assert desk.heard.names[-2:] == ["ended", "problem"]
+
+
+def test_a_shape_that_nobody_knows_is_found_not_to_fit_when_it_is_read(desk: Desk) -> None:
+    desk.choose(X, item("w", np.ones((3, 8)), shape=None))
+    assert not desk.multiplier.factors.transposed
+    assert "layout outputs × features" in desk.heard.of("problem")[0][1]
+    desk.multiplier.update(transposed=True)
+    desk.settle()
+    assert desk.multiplier.last.shape == (5, 3)
+
+
+@pytest.mark.parametrize("operand", ["activation", "weight"])
+def test_a_tensor_that_cannot_be_read_is_told_at_its_picker(desk: Desk, operand: str) -> None:
+    def load(progress: object, cancelled: object) -> Tensor:
+        raise Problem("It is gone: open it again.")
+
+    broken = Item("broken", "a test", None, None, load)
+    desk.choose(**{"activation": X, "weight": W, operand: broken})
+    assert desk.heard.of("problem") == [(operand, "It is gone: open it again.")]
+
+
+def test_a_lack_of_memory_is_a_problem_and_a_bug_is_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "multiply", fail)
+    error: Exception = MemoryError()
+    desk.choose(X, W)
+    ((operand, text),) = desk.heard.of("problem")
+    assert operand == "activation"
+    assert "not enough memory" in text
+    error = ZeroDivisionError("a bug")
+    with desk.bot.captureExceptions() as caught:
+        desk.multiplier.update(transposed=False, weight_scheme=Scheme())
+        desk.settle()
+    assert [str(e[1]) for e in caught] == ["a bug"]
+
+
+def test_what_was_closed_gives_way_to_the_generated_one(desk: Desk) -> None:
+    desk.show(X, W)
+    desk.choose(X, W)
+    desk.show(X, W)  # nothing new
+    desk.show(W)
+    assert desk.multiplier.factors.activation is ACTIVATIONS
+    assert desk.multiplier.factors.weight is W
+    desk.show()
+    assert desk.multiplier.factors == Factors()
+    desk.settle()
+
+
+def test_a_tensor_that_is_kept_is_not_read_again(desk: Desk) -> None:
+    reads = []
+
+    def load(progress: object, cancelled: object) -> Tensor:
+        reads.append(threading.get_ident())
+        return Tensor(RNG.standard_normal((5, 8)), "counted")
+
+    counted = Item("counted", "a test", (5, 8), "float32", load)
+    desk.choose(counted, W)
+    desk.multiplier.update(activation_scheme=Scheme(IntFormat(4)))
+    desk.settle()
+    assert len(reads) == 1
+    assert reads[0] != threading.get_ident()
+    kept = Tensor(RNG.standard_normal((2, 8)), "kept")
+    desk.memory.keep(X, Kept(kept))
+    desk.choose(X, W)
+    assert desk.multiplier.last.activation.same_data(kept)
+    assert X not in desk.multiplier._read
+
+
+def test_it_can_be_stopped_and_asked_again(desk: Desk) -> None:
+    began, let_go = threading.Event(), threading.Event()
+
+    def load(progress: object, cancelled: object) -> Tensor:
+        began.set()
+        assert let_go.wait(PATIENCE)
+        return Tensor(RNG.standard_normal((5, 8)), "slow")
+
+    slow = Item("slow", "a test", (5, 8), "float32", load)
+    desk.multiplier.update(activation=slow, weight=W)
+    desk.multiplier.want(True)
+    assert began.wait(PATIENCE)
+    desk.multiplier.cancel()
+    let_go.set()
+    desk.settle()
+    assert desk.multiplier.last is None
+    assert desk.heard.names[-1] == "ended"
+    desk.multiplier.want(True)
+    desk.settle()
+    assert desk.multiplier.last is not None
+
+
+def test_an_answer_that_takes_long_is_given_up_for_a_new_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
+    desk.choose(X, W)
+    urgent = []
+    monkeypatch.setattr(desk.multiplier._runner, "submit", lambda request, urgent=False: given(urgent))
+    given = urgent.append
+    desk.multiplier.update(weight_scheme=Scheme(IntFormat(3)))
+    assert urgent == [True]
+
+
+def test_the_generated_pair_has_names_and_shapes_of_its_own() -> None:
+    for generated in (ACTIVATIONS, WEIGHTS):
+        tensor = generated.load(lambda f: None, lambda: False)
+        assert tensor.shape == generated.shape
+        assert tensor.name == generated.name
