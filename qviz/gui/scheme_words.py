@@ -21,7 +21,7 @@ def _tr(text: str) -> str:
 
 def format_word(number_format: NumberFormat) -> str:
     """A number format."""
-    return str(getattr(number_format, "label", number_format.name))
+    return str(getattr(number_format, "label", number_format.name)).split(" (", maxsplit=1)[0]
 
 
 def range_word(rule: RangeRule) -> str:

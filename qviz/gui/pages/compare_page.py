@@ -37,7 +37,7 @@ from qviz.session.pins import MOST_PINS, Pins
 from qviz.session.state import Session, State
 
 SWEEP, PINS, CONVENTIONS_PART = "sweep", "pins", "conventions"
-SIDE_WIDTH = 236
+SIDE_WIDTH = 286
 PINS_HEIGHT, RUNTIMES_HEIGHT = 214, 236
 """Of the tables: room for every pin, and for most runtimes."""
 
@@ -148,6 +148,7 @@ class ComparePage(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(self.sweep)
+        area.setMinimumWidth(SIDE_WIDTH)
         self.choice_card = Card(self.tr("Schemes"), area)
         self.pareto_card = self._chart_card(self.pareto)
         self.results_card = self._table_card(self.tr("Results"), self.results)

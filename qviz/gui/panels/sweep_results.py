@@ -37,7 +37,9 @@ class SweepResults(FigureTable):
         self._known = {key: result for key, result in self._known.items() if key in kept}
         for key, result in self._known.items():
             result.unbeaten = key in unbeaten
-        rows = list(self._known.values())
+        rows = sorted(
+            self._known.values(), key=lambda r: (not r.unbeaten, r.metrics.storage.bits_per_element, -r.metrics.sqnr_db)
+        )
         self.set_rows(rows, _columns(rows))
 
     def point_to_metrics(self, metrics: object) -> None:
@@ -61,6 +63,7 @@ def _columns(rows: list[Result]) -> list[Column]:
             lambda r: "★" if r.unbeaten else "",
             lambda r: 0 if r.unbeaten else 1,
             tr("No other scheme keeps more with as few bits."),
+            narrow=True,
         ),
         Column("", lambda r: "", tip=tr("Show this scheme on the Tensor page"), action="↗"),
         Column("", lambda r: "", tip=tr("Pin this scheme"), action="＋"),
