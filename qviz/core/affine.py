@@ -252,7 +252,7 @@ class QParams:
     def clip_range(self) -> tuple[FloatArray, FloatArray]:
         """The values of the first and the last code, the smaller one first, shape (groups,)."""
         ends = self._values_of(np.array([self.quant_min, self.quant_max], np.float32))
-        return ends.min(axis=1), ends.max(axis=1)
+        return np.minimum(ends[:, 0], ends[:, 1]), np.maximum(ends[:, 0], ends[:, 1])
 
     def _values_of(self, codes: FloatArray) -> FloatArray:
         return self.shaped(-1, 1).dequantize(np.repeat(codes[None], self.groups, axis=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,16 @@ from qviz.core.tensor import BLOCK, Tensor
 SEARCHES = (MSE.kind, Entropy.kind)
 """Range rules that ask so much that sorting comes first."""
 
+FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
+"""Range rules that look at the values alone: the same range at every bit width, under every convention."""
+
 SORTED_AT_ONCE = 1 << 17
 """Up to so many elements sorting takes a few milliseconds."""
 
 
-def choose_qparams(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> QParams:
+def choose_qparams(
+    x: object, scheme: Scheme, cancelled: IsCancelled = never, *, known: dict[Any, Range] | None = None
+) -> QParams:
     """Scale and zero point for ``x``.
 
     Parameters
@@ -37,6 +43,8 @@ def choose_qparams(x: object, scheme: Scheme, cancelled: IsCancelled = never) ->
         Real numbers, any shape.
     scheme : Scheme
     cancelled : Callable[[], bool]
+    known : dict, optional
+        Remembers ranges that do not depend on the codes, for other schemes of the same ``x``.
 
     Raises
     ------
@@ -46,7 +54,7 @@ def choose_qparams(x: object, scheme: Scheme, cancelled: IsCancelled = never) ->
         When asked to stop.
     """
     subject = subject_of(x, scheme, cancelled)
-    low, high = _range(subject, scheme)
+    low, high = _range(subject, scheme, known)
     if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _yielding(low, high, subject)
     shape = scheme.granularity.scale_shape(subject.tensor.shape)
@@ -68,9 +76,14 @@ def _yielding(low: FloatArray, high: FloatArray, subject: Subject) -> FloatArray
     return np.where((low == -high) & first, nearer, low)
 
 
-def _range(subject: Subject, scheme: Scheme) -> Range:
+def _range(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
     """What the range rule chooses; a search is remembered."""
     rule = scheme.range_rule
+    if shared is not None and rule.kind in FREE_OF_CODES:
+        place = (subject.layout, rule, scheme.symmetric)
+        if place not in shared:
+            shared[place] = rule.estimate(subject)
+        return shared[place]
     if subject.prepared is None or rule.kind not in SEARCHES:
         return rule.estimate(subject)
     known = subject.prepared.answers

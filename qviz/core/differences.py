@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.affine import QParams, dequantize, quantize
+from qviz.core.affine import QParams
 from qviz.core.calibration import choose_qparams
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import PerAxis
+from qviz.core.envelope import FloatArray
+from qviz.core.granularity import Block, Layout
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_tensor import SortedTensor
@@ -31,14 +32,14 @@ class Example:
     index : int
         In the flat tensor.
     value : float
-    codes : tuple of int
-        Under each convention.
+    codes : tuple of float
+        Under each convention: whole numbers, or what the codes of a small float or a codebook stand for.
     dequantized : tuple of float
     """
 
     index: int
     value: float
-    codes: tuple[int, ...]
+    codes: tuple[float, ...]
     dequantized: tuple[float, ...]
 
 
@@ -116,16 +117,15 @@ def compare_conventions(
                 missing[name] = str(problem)
     asked = judge or source
     qparams = tuple(choose_qparams(asked, each, cancelled) for each in schemes)
-    found = _Found(len(schemes))
     layout = scheme.granularity.layout(tensor.shape)
+    found = _Found(layout, qparams)
     done = 0
     for block in layout.blocks(BLOCK):
         check(cancelled)
-        x_block = tensor.block(layout, block)
-        start = (block[0].start * layout.groups + block[1].start) * layout.inner + block[2].start
-        found.add(x_block, start, [_part(q, block[1]) for q in qparams])
-        done += x_block.size
-        progress(done / tensor.elements)
+        piece = tensor.block(layout, block)
+        found.add(piece, block)
+        done += piece.size
+        progress(min(1.0, done / tensor.elements))
     return Differences(
         tensor=tensor,
         schemes=tuple(schemes),
@@ -139,48 +139,53 @@ def compare_conventions(
     )
 
 
-def _part(qparams: QParams, groups: slice) -> QParams:
-    """The parameters of some groups, for a block whose second axis they are."""
-    if qparams.scale.ndim == 0:
-        return qparams
-    names = ("scale", "zero_point", "low", "high")
-    parts: dict[str, Any] = {name: getattr(qparams, name).reshape(-1)[groups] for name in names}
-    return replace(qparams, scheme=replace(qparams.scheme, granularity=PerAxis(1)), **parts)
-
-
 class _Found:
     """Counts over the blocks that were looked at."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, layout: Layout, qparams: tuple[QParams, ...]) -> None:
+        n = len(qparams)
+        self._layout, self._quantizers = layout, [q.shaped(1, -1, 1) for q in qparams]
         self.codes, self.values = np.zeros((n, n), np.int64), np.zeros((n, n), np.int64)
         self.squared = np.zeros(n)
         self.examples: dict[int, Example] = {}
-        self._listed = np.zeros(n, np.int64)
+        self._listed = [0] * n
 
-    def add(self, x: Any, start: int, qparams: list[QParams]) -> None:
-        """Look at one block, which begins at a flat index."""
-        present = ~np.isnan(x).reshape(-1)
-        flat = x.reshape(-1)[present]
-        index = start + np.flatnonzero(present)
+    def add(self, x: FloatArray, block: Block) -> None:
+        """Look at one block."""
+        present = ~np.isnan(x)
         codes, values = [], []
-        for q in qparams:
-            quantized = quantize(x, q)
-            codes.append(quantized.reshape(-1)[present])
-            values.append(dequantize(quantized, q).reshape(-1)[present])
+        for quantizer in self._quantizers:
+            q, part = quantizer.qparams, quantizer.part(block[1])
+            quantized = part.unclipped(x).clip(q.quant_min, q.quant_max)
+            codes.append(quantized)
+            values.append(part.dequantize(quantized.copy()))
         for i, value in enumerate(values):
-            error = value.astype(np.float64) - flat
+            error = (value.astype(np.float64) - x)[present]
             self.squared[i] += float(np.dot(error, error))
             for j in range(i):
                 for counts, these in ((self.codes, codes), (self.values, values)):
-                    counts[i, j] += np.count_nonzero(these[i] != these[j])
+                    counts[i, j] += np.count_nonzero((these[i] != these[j]) & present)
                     counts[j, i] = counts[i, j]
         for i in range(1, len(codes)):
             if self._listed[i] < EXAMPLES and self.codes[i, 0]:
-                for at in np.flatnonzero(codes[i] != codes[0])[: EXAMPLES - self._listed[i]].tolist():
-                    self._listed[i] += 1
-                    self.examples[int(index[at])] = Example(
-                        int(index[at]),
-                        float(flat[at]),
-                        tuple(int(c[at]) for c in codes),
-                        tuple(float(v[at]) for v in values),
-                    )
+                self._list(i, x, (codes[i] != codes[0]) & present, codes, values, block)
+
+    def _list(
+        self, i: int, x: FloatArray, differs: Any, codes: list[FloatArray], values: list[FloatArray], block: Block
+    ) -> None:
+        """The first elements of a block to which convention ``i`` gives another code."""
+        index = np.concatenate([start + np.flatnonzero(piece) for start, piece in self._layout.runs(block, differs)])
+        order = self._flat(block, np.arange(x.size).reshape(x.shape))[self._flat(block, differs)]
+        first = np.argsort(index, kind="stable")[: EXAMPLES - self._listed[i]]
+        for at, place in zip(index[first].tolist(), order[first].tolist(), strict=True):
+            self._listed[i] += 1
+            self.examples[at] = Example(
+                at,
+                float(x.reshape(-1)[place]),
+                tuple(float(c.reshape(-1)[place]) for c in codes),
+                tuple(float(v.reshape(-1)[place]) for v in values),
+            )
+
+    def _flat(self, block: Block, taken: Any) -> Any:
+        """What was taken of a block, in the order of the tensor."""
+        return np.concatenate([piece for _, piece in self._layout.runs(block, taken)])

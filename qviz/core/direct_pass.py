@@ -347,8 +347,14 @@ class _FusedWorker:
     def finish(self) -> _Found:
         """What this thread has found; columns of one group belong together."""
         found, shape = self.found, (-1, self.repeats)
+        largest = self.integers[0].view(np.float64)
+        if self.repeats == 1:  # NumPy would reduce them one by one
+            found.squared_error += self.sums
+            found.max_abs_error = largest
+            found.saturated += self.integers[1]
+            return found
         found.squared_error += self.sums.reshape(shape).sum(axis=1)
-        found.max_abs_error = self.integers[0].view(np.float64).reshape(shape).max(axis=1)
+        found.max_abs_error = largest.reshape(shape).max(axis=1)
         found.saturated += self.integers[1].reshape(shape).sum(axis=1)
         return found
 

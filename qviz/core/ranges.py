@@ -169,7 +169,7 @@ class Manual:
 
 
 def _order_statistics(rows: FloatArray, *quantiles: float) -> list[Floats]:
-    """Linear-interpolation quantiles (numpy's default) of each row's finite values, by partitioning them in place.
+    """Linear-interpolation quantiles (numpy's default) of each row's finite values, by sorting them in place.
 
     A row without a finite value has 0.
     """
@@ -178,7 +178,7 @@ def _order_statistics(rows: FloatArray, *quantiles: float) -> list[Floats]:
     for size in np.unique(finite[finite > 0]).tolist():  # NaN is sorted behind every number
         same = finite == size
         some = rows if same.all() else rows[same]
-        some.partition(sorted({k for q in quantiles for k in _ranks(size, q)[:2]}), axis=1)
+        some.sort(axis=1)  # several times as fast as to partition at two places
         for values, q in zip(found, quantiles, strict=True):
             below, after, fraction = _ranks(size, q)
             low = some[:, below].astype(np.float64)

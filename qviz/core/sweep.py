@@ -15,22 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.affine import qparams_from_range
 from qviz.core.analysis import Metrics, estimate, measure
-from qviz.core.calibration import SEARCHES, SORTED_AT_ONCE, choose_qparams, subject_of
+from qviz.core.calibration import SEARCHES, SORTED_AT_ONCE, choose_qparams
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
-from qviz.core.granularity import Granularity, Layout
+from qviz.core.granularity import Granularity
 from qviz.core.number_formats import NumberFormat
-from qviz.core.optimal_ranges import Entropy
 from qviz.core.problems import Problem
-from qviz.core.ranges import MinMax, Percentile, Range, RangeRule
+from qviz.core.range_rules import reads_shape
+from qviz.core.ranges import Range, RangeRule
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_tensor import SortedTensor
 from qviz.core.sums import Floats
 from qviz.core.tensor import Tensor
-
-FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
-"""Range rules that look at the values alone: the same range at every bit width, under every convention."""
 
 ALIKE = "In this tensor two of the granularities group the elements alike: one of them is enough."
 
@@ -158,26 +154,14 @@ def sweep(
         layout = scheme.granularity.layout(tensor.shape)
         if layout.groups == 1:
             large = isinstance(source, Tensor) and source.elements > SORTED_AT_ONCE
+            large = large and not reads_shape(scheme.range_rule)
             yield estimate(tensor, scheme, cancelled) if large else measure(source, scheme, cancelled, tell)
         else:
             if isinstance(source, Tensor):
                 source = source.count(cancelled=cancelled)
-            range_ = _shared_range(source, scheme, layout, ranges, cancelled)
-            qparams = qparams_from_range(*range_, scheme) if range_ else choose_qparams(source, scheme, cancelled)
+            qparams = choose_qparams(source, scheme, cancelled, known=ranges)
             yield measure(source, scheme, cancelled, tell, qparams=qparams)
         progress((done + 1) * share)
-
-
-def _shared_range(
-    source: Tensor | SortedTensor, scheme: Scheme, layout: Layout, known: dict[Any, Range], cancelled: IsCancelled
-) -> Range | None:
-    """The range of each group, found once for all schemes that have it; None where each has its own."""
-    if scheme.range_rule.kind not in FREE_OF_CODES:
-        return None
-    key = (layout, scheme.range_rule, scheme.symmetric)
-    if key not in known:
-        known[key] = scheme.range_rule.estimate(subject_of(source, scheme, cancelled))
-    return known[key]
 
 
 def pareto(cost: Sequence[float] | Floats, worth: Sequence[float] | Floats) -> np.ndarray[Any, np.dtype[np.intp]]:

@@ -19,6 +19,9 @@ from qviz.core.problems import Problem
 BLOCK = 1 << 18
 """Elements a block: fits the cache, and keeps two threads quicker than one."""
 
+SHORT_RUN = 256
+"""Neighbours of one group; more are reduced as fast as they are read."""
+
 COPIED_BYTES = 1 << 26
 """A mapped file larger than this is not copied to be converted."""
 
@@ -300,8 +303,8 @@ class Tensor:
             for block in layout.blocks(BLOCK):
                 check(cancelled)
                 g, piece = block[1], self.block(layout, block)
-                low[g] = np.fmin(low[g], smallest.reduce(piece, axis=(0, 2)))
-                high[g] = np.fmax(high[g], largest.reduce(piece, axis=(0, 2)))
+                low[g] = np.fmin(low[g], _over_groups(smallest, piece))
+                high[g] = np.fmax(high[g], _over_groups(largest, piece))
             empty = ~(low <= high)
             low[empty] = high[empty] = 0
             self._extremes[layout] = low, high
@@ -354,3 +357,13 @@ class Tensor:
     def group_of(self, layout: Layout, index: Any) -> Any:
         """The group that the elements at flat ``index`` belong to."""
         return layout.group_of(index)
+
+
+def _over_groups(extreme: np.ufunc, piece: FloatArray) -> FloatArray:
+    """The extreme of each group of a block ``(outer, groups, inner)``, shape (groups,)."""
+    # NumPy reduces short runs one by one; halved again and again they are taken many at a time.
+    while piece.shape[2] <= SHORT_RUN and piece.shape[2] % 2 == 0:
+        half = piece.shape[2] // 2
+        piece = extreme(piece[:, :, :half], piece[:, :, half:])
+    found: FloatArray = extreme.reduce(piece, axis=(0, 2))
+    return found

@@ -23,6 +23,7 @@ class Card(QFrame):
         self.content = content
         self.title = DockTitle(self)
         self.title.close_button.hide()
+        self.title.setContentsMargins(0, 0, 4, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

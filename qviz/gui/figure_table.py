@@ -24,8 +24,11 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTab
 from qviz.gui.theme import Theme, scaled_font
 
 Index = QModelIndex | QPersistentModelIndex
-ROW_HEIGHT = 24
+ROW_HEIGHT = 22
 SORT_ROLE = Qt.ItemDataRole.UserRole
+NARROW = 32
+"""Pixels of a column that holds a sign."""
+
 MARK = 12
 """Pixels of a colour mark."""
 
@@ -46,6 +49,7 @@ class Column:
     left: bool = False
     action: str = ""
     editable: bool = False
+    narrow: bool = False
     cell_tip: Callable[[Any], str] | None = None
     faint: Callable[[Any], bool] | None = None
 
@@ -232,6 +236,7 @@ class FigureTable(QTableView):
             header.setSortIndicatorClearable(True)
             header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.setFont(scaled_font(self.font(), 12))
+        header.setFont(self.font())
         self.doubleClicked.connect(self._on_double_click)
         self.clicked.connect(self._on_click)
         self.figures.edited.connect(self.edited)
@@ -248,6 +253,9 @@ class FigureTable(QTableView):
         """Columns as wide as what they hold; the first takes no more than a third."""
         self.resizeColumnsToContents()
         most = max(160, self.viewport().width() // 3)
+        for at, column in enumerate(self.figures.columns):
+            if column.action or column.narrow:
+                self.setColumnWidth(at, NARROW)
         if self.figures.columns and self.columnWidth(0) > most:
             self.setColumnWidth(0, most)
 

@@ -91,10 +91,10 @@ def metric_columns(metrics_of: Callable[[Any], Metrics | None]) -> list[Column]:
 
     return [
         Column(
-            _tr("Bits/element"),
+            _tr("Bits"),
             text(lambda m: f"{bits(m):.5g}", judged=False),
             value(bits),
-            _tr("With scales and zero points counted."),
+            _tr("Bits per element, with scales and zero points counted."),
             -1,
         ),
         Column(_tr("SQNR"), text(lambda m: decibels(m.sqnr_db)), value(lambda m: m.sqnr_db), _tr("In dB."), 1),

@@ -9,6 +9,7 @@ from PySide6.QtCore import QCoreApplication
 
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.granularity import Granularity
+from qviz.core.number_formats import NumberFormat
 from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.ranges import Manual, MinMax, Percentile, RangeRule
 from qviz.core.scheme import Scheme
@@ -18,10 +19,15 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("SchemeWords", text)
 
 
+def format_word(number_format: NumberFormat) -> str:
+    """A number format."""
+    return str(getattr(number_format, "label", number_format.name)).split(" (", maxsplit=1)[0]
+
+
 def range_word(rule: RangeRule) -> str:
     """A range estimator."""
     word = RANGE_WORDS.get(rule.kind)
-    return word(rule) if word is not None else rule.kind
+    return word(rule) if word is not None else rule.kind.replace("_", " ")
 
 
 def granularity_word(granularity: Granularity) -> str:
@@ -51,7 +57,7 @@ GRANULARITY_WORDS: dict[str, Callable[[Any], str]] = {
 def words(scheme: Scheme) -> dict[str, str]:
     """Each part of a scheme by its heading."""
     return {
-        _tr("Format"): scheme.number_format.name,
+        _tr("Format"): format_word(scheme.number_format),
         _tr("Mode"): _tr("symmetric") if scheme.symmetric else _tr("asymmetric"),
         _tr("Per"): granularity_word(scheme.granularity),
         _tr("Range"): range_word(scheme.range_rule),

@@ -13,6 +13,7 @@ from qviz.core.analysis import Analysis, analyze, estimate
 from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.granularity import PerTensor
 from qviz.core.problems import Problem
+from qviz.core.range_rules import reads_shape
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_tensor import SortedTensor
 from qviz.core.tensor import Tensor
@@ -179,6 +180,7 @@ def _analyze(
 ) -> Analysis:
     if prepared is not None:
         return analyze(prepared, scheme, cancelled, progress)
-    if tensor.elements <= ESTIMATED_ABOVE or not isinstance(scheme.granularity, PerTensor):
+    shaped = not isinstance(scheme.granularity, PerTensor) or reads_shape(scheme.range_rule)
+    if tensor.elements <= ESTIMATED_ABOVE or shaped:
         return analyze(tensor, scheme, cancelled, progress)
     return estimate(tensor, scheme, cancelled)

@@ -37,7 +37,10 @@ from qviz.session.pins import MOST_PINS, Pins
 from qviz.session.state import Session, State
 
 SWEEP, PINS, CONVENTIONS_PART = "sweep", "pins", "conventions"
-SIDE_WIDTH = 236
+SIDE_WIDTH = 286
+PINS_HEIGHT, RUNTIMES_HEIGHT = 214, 236
+"""Of the tables: room for every pin, and for most runtimes."""
+
 REFRESH_MILLISECONDS = 60
 """Results that come in quick succession are shown together."""
 
@@ -111,6 +114,7 @@ class ComparePage(QWidget):
         self.about = named_label("", "caption")
         self.about.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
         self.stack = QStackedWidget()
+        self._tables = {SWEEP: self.results, PINS: self.pins, CONVENTIONS_PART: self.runtimes}
         self._places = {SWEEP: 0, PINS: 1, CONVENTIONS_PART: 2}
         for part in (self._sweep_part(), self._pins_part(), self._conventions_part()):
             self.stack.addWidget(part)
@@ -144,6 +148,7 @@ class ComparePage(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(self.sweep)
+        area.setMinimumWidth(SIDE_WIDTH)
         self.choice_card = Card(self.tr("Schemes"), area)
         self.pareto_card = self._chart_card(self.pareto)
         self.results_card = self._table_card(self.tr("Results"), self.results)
@@ -173,7 +178,8 @@ class ComparePage(QWidget):
         )
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         charts = _splitter(Qt.Orientation.Horizontal, (self.errors_card, 1), (self.rare_card, 1))
-        self._pins_content = _splitter(Qt.Orientation.Vertical, (charts, 3), (self.pins_card, 2))
+        self._pins_content = _splitter(Qt.Orientation.Vertical, (charts, 1), (self.pins_card, 0))
+        self._pins_content.setSizes([1000, PINS_HEIGHT])
         stack = QStackedWidget()
         stack.addWidget(self._pins_content)
         stack.addWidget(self.nothing)
@@ -184,8 +190,11 @@ class ComparePage(QWidget):
         self.runtimes_card = self._table_card(self.tr("Against the chosen runtime"), self.runtimes)
         self.pairs_card = self._table_card(self.tr("Every pair"), self.pairs)
         self.examples_card = self._table_card(self.tr("First elements whose codes differ"), self.examples)
-        lower = _splitter(Qt.Orientation.Vertical, (self.pairs_card, 1), (self.examples_card, 1))
-        return _splitter(Qt.Orientation.Vertical, (self.runtimes_card, 1), (lower, 2))
+        whole = _splitter(
+            Qt.Orientation.Vertical, (self.runtimes_card, 0), (self.pairs_card, 0), (self.examples_card, 1)
+        )
+        whole.setSizes([RUNTIMES_HEIGHT, RUNTIMES_HEIGHT, 160])
+        return whole
 
     def _connect(self) -> None:
         self.parts.chosen.connect(self.show_part)
@@ -235,6 +244,7 @@ class ComparePage(QWidget):
     def showEvent(self, event: QEvent) -> None:
         super().showEvent(event)  # type: ignore[arg-type]
         self._tell()
+        self._tables[self.part].setFocus()
 
     def hideEvent(self, event: QEvent) -> None:
         super().hideEvent(event)  # type: ignore[arg-type]

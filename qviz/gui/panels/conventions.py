@@ -85,7 +85,7 @@ def _code(differences: Differences, at: int) -> Column:
     label = CONVENTIONS[differences.schemes[at].convention].label
     return Column(
         label,
-        lambda e: f"{e.codes[at]:,}".replace("-", "−"),
+        lambda e: f"{e.codes[at]:,g}".replace("-", "−"),
         lambda e: e.codes[at],
         cell_tip=lambda e: _tr("dequantized: {value}").format(value=figure(e.dequantized[at], 7)),
         faint=lambda e: e.codes[at] == e.codes[0] and at > 0,

@@ -62,6 +62,7 @@ class PinsTable(FigureTable):
 
 def _columns(rows: list[PinRow]) -> list[Column]:
     parts = [words(row.pin.scheme) for row in rows]
+    parts_alone = list(parts[0]) if parts else []  # of a single pin there is nothing that differs
     differing = [key for key in (parts[0] if parts else ()) if len({each[key] for each in parts}) > 1]
 
     def word(key: str) -> Callable[[PinRow], str]:
@@ -70,16 +71,16 @@ def _columns(rows: list[PinRow]) -> list[Column]:
     return [
         Column(
             _tr("Scheme"),
-            lambda row: row.name,
+            lambda row: row.pin.name or _tr("Pin {place}").format(place=row.pin.place + 1),
             left=True,
             editable=True,
             tip=_tr("F2 or a double click gives it another name."),
             cell_tip=lambda row: why_not(row.found) or line(row.pin.scheme),
             faint=lambda row: bool(why_not(row.found)),
         ),
-        *(Column(key, word(key), left=True) for key in differing),
-        *metric_columns(lambda row: known(row.found)),
-        *parameter_columns(lambda row: known(row.found)),
         Column("", lambda row: "", tip=_tr("Show this scheme on the Tensor page"), action=OPEN),
         Column("", lambda row: "", tip=_tr("Remove this pin (Delete)"), action=REMOVE),
+        *(Column(key, word(key), left=True) for key in differing or parts_alone),
+        *metric_columns(lambda row: known(row.found)),
+        *parameter_columns(lambda row: known(row.found)),
     ]

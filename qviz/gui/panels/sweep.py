@@ -9,16 +9,20 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import PerAxis, PerTensor
-from qviz.core.number_formats import IntFormat
+from qviz.core.granularity import PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.number_formats import CODEBOOKS, FLOATS, Codebook, FloatFormat, IntFormat, NumberFormat
 from qviz.core.optimal_ranges import MSE, Entropy
-from qviz.core.ranges import MinMax, Percentile
+from qviz.core.range_rules import RANGE_RULES
+from qviz.core.ranges import Manual, MinMax, Percentile
 from qviz.core.sweep import Combinations
+from qviz.gui.scheme_words import format_word, granularity_word, range_word
 from qviz.gui.widgets import column, named_label, quiet
 from qviz.session.state import Session, State
 from qviz.session.sweeper import Choice
 
 BITS = (2, 3, 4, 5, 6, 7, 8, 16)
+BLOCK_SIZES = (32, 64, 128)
+TICKED_FORMATS = ("float8_e4m3fn",)
 MOST_AXES = 4
 """Axes of a tensor that can be ticked: those of a convolution's weights."""
 
@@ -79,16 +83,17 @@ class SweepPanel(QWidget):
         super().__init__()
         self.setObjectName("panel")
         self._session = session
-        self.bits = Ticks(self.tr("Bits"), columns=4)
-        self.formats = Ticks(self.tr("Formats"))
+        self.bits = Ticks(self.tr("Integers, bits"), columns=4)
+        self.formats = Ticks(self.tr("Floats and codebooks"))
         self.modes = Ticks(self.tr("Mode"))
         self.granularities = Ticks(self.tr("One scale for each"))
         self.rules = Ticks(self.tr("Range"))
+        self.library_rules = Ticks(self.tr("Range, as a library finds it"), columns=1)
         self.count = named_label("", "value")
         self.count.setWordWrap(True)
         self.missing = named_label("", "hint", wrap=True)
         layout = column(self, spacing=10)
-        self._groups = (self.bits, self.modes, self.granularities, self.rules)
+        self._groups = (self.bits, self.modes, self.granularities, self.rules, self.formats, self.library_rules)
         for group in self._groups:
             layout.addWidget(group)
             group.changed.connect(self._on_changed)
@@ -118,6 +123,17 @@ class SweepPanel(QWidget):
             ]
         )
 
+        formats: list[NumberFormat] = [*map(FloatFormat, FLOATS), *map(Codebook, CODEBOOKS)]
+        self.formats.fill(
+            [
+                (each, format_word(each), each.name in TICKED_FORMATS, self.tr("{bits} bits").format(bits=each.bits))
+                for each in formats
+            ]
+        )
+        ours = {MinMax.kind, MSE.kind, Percentile.kind, Entropy.kind, Manual.kind}
+        rules: list[Any] = [rule() for kind, rule in RANGE_RULES.items() if kind not in ours]
+        self.library_rules.fill([(rule, range_word(rule), False, "") for rule in rules])
+
     def _fill_granularities(self, shape: tuple[int, ...]) -> None:
         if shape == self._shape:
             return
@@ -127,16 +143,20 @@ class SweepPanel(QWidget):
         ]
         for axis, size in enumerate(shape[:MOST_AXES]):
             tip = self.tr("One scale for each of {count} channels.").format(count=f"{size:,}")
-            rows.append((PerAxis(axis), self.tr("axis {axis}").format(axis=axis), axis < 2 and len(shape) > 1, tip))
+            rows.append((PerAxis(axis), granularity_word(PerAxis(axis)), axis < 2 and len(shape) > 1, tip))
+        for size in BLOCK_SIZES:
+            block, tip = PerBlock(-1, size), self.tr("One scale for {count} neighbours of the last axis.")
+            rows.append((block, granularity_word(block), size == BLOCK_SIZES[0], tip.format(count=size)))
+        rows.append((PerToken(), granularity_word(PerToken()), False, self.tr("One scale for each row of features.")))
         self.granularities.fill(rows)
 
     def choice(self) -> Choice:
         """What is ticked."""
         signed = getattr(self._session.scheme.number_format, "signed", True)
         return Choice(
-            number_formats=tuple(IntFormat(bits, signed) for bits in self.bits.ticked()),
+            number_formats=(*(IntFormat(bits, signed) for bits in self.bits.ticked()), *self.formats.ticked()),
             granularities=self.granularities.ticked(),
-            range_rules=self.rules.ticked(),
+            range_rules=self.rules.ticked() + self.library_rules.ticked(),
             symmetries=self.modes.ticked(),
         )
 

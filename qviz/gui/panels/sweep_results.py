@@ -25,7 +25,7 @@ class SweepResults(FigureTable):
     """Every result of a sweep."""
 
     def __init__(self) -> None:
-        super().__init__(_columns(), QCoreApplication.translate("SweepResults", "Schemes that were swept"))
+        super().__init__(_columns([]), QCoreApplication.translate("SweepResults", "Schemes that were swept"))
         self._known: dict[int, Result] = {}
 
     def show_metrics(self, metrics: list[Metrics], unbeaten: set[int]) -> None:
@@ -37,14 +37,17 @@ class SweepResults(FigureTable):
         self._known = {key: result for key, result in self._known.items() if key in kept}
         for key, result in self._known.items():
             result.unbeaten = key in unbeaten
-        self.set_rows(list(self._known.values()))
+        rows = sorted(
+            self._known.values(), key=lambda r: (not r.unbeaten, r.metrics.storage.bits_per_element, -r.metrics.sqnr_db)
+        )
+        self.set_rows(rows, _columns(rows))
 
     def point_to_metrics(self, metrics: object) -> None:
         """The row of what another part points at."""
         self.point_to(next((r for r in self._known.values() if r.metrics is metrics), None))
 
 
-def _columns() -> list[Column]:
+def _columns(rows: list[Result]) -> list[Column]:
     def tr(text: str) -> str:
         return QCoreApplication.translate("SweepResults", text)
 
@@ -60,11 +63,12 @@ def _columns() -> list[Column]:
             lambda r: "★" if r.unbeaten else "",
             lambda r: 0 if r.unbeaten else 1,
             tr("No other scheme keeps more with as few bits."),
+            narrow=True,
         ),
-        *(part(at) for at in range(4)),
-        *metric_columns(lambda r: r.metrics),
         Column("", lambda r: "", tip=tr("Show this scheme on the Tensor page"), action="↗"),
         Column("", lambda r: "", tip=tr("Pin this scheme"), action="＋"),
+        *(part(at) for at in range(4) if len({list(r.parts.values())[at] for r in rows}) != 1),
+        *metric_columns(lambda r: r.metrics),
     ]
 
 

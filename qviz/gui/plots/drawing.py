@@ -215,6 +215,14 @@ class Brush:
         edges = np.append(column[starts], column[-1] + 1) / self.grain
         self.area(edges, low - half, high + half, pen.color())
 
+    def path(self, x: Floats, y: Floats, pen: QPen) -> None:
+        """A smooth line through a few points, in pixels."""
+        self._stroke(pen)
+        self.painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self.painter.drawPolyline(_polygon(x, y))
+        if self.grain:
+            self.painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
     # -- single ones
 
     def upright(self, value: float, pen: QPen) -> None:

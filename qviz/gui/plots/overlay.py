@@ -18,6 +18,9 @@ from qviz.gui.plots.drawing import Brush
 
 LEAST = 1e-300
 
+DECADES = 5
+"""What is rarer than so many powers of ten below the densest is out of sight at first."""
+
 
 @dataclass(frozen=True, eq=False)
 class Overlaid:
@@ -77,7 +80,7 @@ class ErrorOverlay(OverlayChart):
     name: ClassVar[str] = "errors"
 
     def __init__(self, link: LinkedCursor) -> None:
-        super().__init__(link, wheel_axis=0)
+        super().__init__(link, wheel_axis=0, axes={"left": PowerAxis("left")})
         self.set_labels(self.tr("Error: dequantized − original"), self.tr("Density of errors (1 / unit)"))
         self._heights: list[np.ndarray[Any, Any]] = []
 
@@ -97,23 +100,27 @@ class ErrorOverlay(OverlayChart):
             counts = histogram.rounding + histogram.clipping
             width = np.diff(histogram.edges)
             total = max(int(counts.sum()), 1)
-            self._heights.append(counts / (np.where(width > 0, width, 1) * total))
+            density = counts / (np.where(width > 0, width, 1) * total)
+            self._heights.append(np.where(counts > 0, np.log10(np.maximum(density, LEAST)), np.nan))
 
     def paint_marks(self, brush: Brush) -> None:
         for at in self.in_order():
             edges = brush.x(self.shown[at].analysis.error_histogram.edges)
-            heights = brush.y(self._heights[at])
-            floor = float(brush.y(0.0))
+            below = brush.height + 8.0
+            heights = np.nan_to_num(brush.y(self._heights[at]), nan=below)
             outline = np.concatenate(([edges[0]], edges, [edges[-1]]))
-            brush.stairs(outline, np.concatenate(([floor], heights, [floor])), self.line(self.shown[at]))
+            brush.stairs(outline, np.concatenate(([below], heights, [below])), self.line(self.shown[at]))
 
     def reset_view(self) -> None:
-        """The middle of the narrowest and of the widest: all of what is common, and most of what is rare."""
-        if not self.shown:
+        """All of what rounding does under the coarsest scheme, and the beginning of what clipping does."""
+        there = [h[~np.isnan(h)] for h in self._heights]
+        heights = np.concatenate(there) if there else np.zeros(0)
+        if not heights.size:
             return
-        reach = max(2.2 * o.analysis.error_histogram.half_step for o in self.shown)
-        top = max((float(h.max(initial=0)) for h in self._heights), default=1.0) or 1.0
-        self.view.move_to(x=(-reach or -1.0, reach or 1.0), y=(0.0, top * 1.12))
+        reach = max(2.4 * o.analysis.error_histogram.half_step for o in self.shown) or 1.0
+        top = float(heights.max())
+        bottom = max(float(heights.min()), top - DECADES)
+        self.view.move_to(x=(-reach, reach), y=(bottom - 0.1, top + 0.08 * (top - bottom) + 0.1))
 
     def tables(self) -> dict[str, Table]:
         return {
@@ -122,7 +129,7 @@ class ErrorOverlay(OverlayChart):
                     "error_low": o.analysis.error_histogram.edges[:-1],
                     "error_high": o.analysis.error_histogram.edges[1:],
                     "elements": o.analysis.error_histogram.rounding + o.analysis.error_histogram.clipping,
-                    "density": self._heights[at],
+                    "density": np.nan_to_num(10.0 ** self._heights[at]),
                 }
             )
             for at, o in enumerate(self.shown)
@@ -165,7 +172,7 @@ class RareErrors(OverlayChart):
     def paint_marks(self, brush: Brush) -> None:
         for at in self.in_order():
             x, share = self._curves[at]
-            brush.curve(brush.x(x), brush.y(share), self.line(self.shown[at]))
+            brush.path(brush.x(x), brush.y(share), self.line(self.shown[at]))
 
     def reset_view(self) -> None:
         if not self.shown:
@@ -220,7 +227,8 @@ def _exceedance(analysis: Analysis) -> tuple[np.ndarray[Any, Any], np.ndarray[An
     some = beyond > 0
     x, beyond = x[some], beyond[some]
     largest = float(analysis.max_abs_error)
-    if math.isfinite(largest) and largest > 0 and (not x.size or largest > x[-1]):
-        last = beyond[-1] if beyond.size else total  # up to the largest error, and down from there
-        x, beyond = np.append(x, largest), np.append(beyond, min(last, 1.0) if not x.size else last)
+    if math.isfinite(largest) and largest > 0:
+        inside = x < largest
+        last = beyond[inside][-1] if inside.any() else total  # up to the largest error, and down from there
+        x, beyond = np.append(x[inside], (largest, largest)), np.append(beyond[inside], (last, 1.0))
     return np.log10(np.maximum(x, LEAST)), np.log10(np.maximum(beyond / total, LEAST))
