@@ -334,7 +334,7 @@ def _batches(items: Sequence[Item]) -> list[Item]:
     families: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         path = Path(item.origin)
-        if path.suffix.lower() == ".npy" and re.search(r"\d", path.stem):
+        if path.suffix.lower() == ".npy" and re.search(r"batch.*\d", path.stem, re.IGNORECASE):
             families.setdefault((str(path.parent), re.sub(r"\d+", "*", path.stem)), []).append(item)
     return [
         Item(
