@@ -17,8 +17,8 @@ from click.core import ParameterSource
 from qviz import __version__
 from qviz.core.analysis import Analysis, analyze
 from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import GRANULARITIES, Granularity, PerAxis, PerTensor
-from qviz.core.number_formats import NUMBER_FORMATS, IntFormat
+from qviz.core.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.number_formats import CODEBOOKS, FLOATS, IntFormat, NumberFormat, format_named
 from qviz.core.problems import Problem
 from qviz.core.range_rules import RANGE_RULES
 from qviz.core.ranges import Manual, Percentile, RangeRule
@@ -31,6 +31,7 @@ from qviz.files.writers import WRITERS, save_as
 
 EXIT_BAD_INPUT = 2
 _OUTPUTS = f"The {', '.join(WRITERS)} to write."
+_FORMATS = f"int, {', '.join([*FLOATS, *CODEBOOKS])}."
 EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
 
 
@@ -75,13 +76,14 @@ def scheme_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that make a scheme, on every command that needs one."""
     options = [
         click.option("--scheme", "scheme_file", type=click.Path(path_type=Path), help="A scheme saved as JSON."),
-        click.option("--number-format", type=click.Choice(list(NUMBER_FORMATS)), default="int", show_default=True),
-        click.option("--bits", type=int, default=8, show_default=True, help="2 to 16."),
+        click.option("--number-format", default=IntFormat.kind, show_default=True, help=_FORMATS),
+        click.option("--bits", type=int, default=8, show_default=True, help="2 to 16; of integers."),
         click.option("--signed/--unsigned", default=True, show_default=True),
         click.option("--symmetric/--asymmetric", default=True, show_default=True),
         click.option("--convention", type=click.Choice(list(CONVENTIONS)), default="onnxruntime", show_default=True),
         click.option("--per", type=click.Choice(list(GRANULARITIES)), default="tensor", show_default=True),
-        click.option("--axis", type=int, default=0, show_default=True, help="With --per axis."),
+        click.option("--axis", type=int, help="With --per axis (0 by itself) or --per block (-1 by itself)."),
+        click.option("--block-size", type=int, default=32, show_default=True, help="With --per block."),
         click.option(
             "--range", "range_rule", type=click.Choice(list(RANGE_RULES)), default="minmax", show_default=True
         ),
@@ -111,9 +113,10 @@ def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **option
     if as_json:
         click.echo(json.dumps(result.to_dict()))
         return
+    q = result.qparams
     for key, value in result.to_dict().items():
-        many = isinstance(value, list) and len(value) > 8
-        text = f"{len(value)} values, {min(value):.6g} to {max(value):.6g}" if many else value
+        many = {"scale": q.scale, "zero_point": q.zero_point}.get(key) if q.groups > 8 else None
+        text = value if many is None else f"{many.size:,} values, {many.min():.6g} to {many.max():.6g}"
         click.echo(f"{key:<18}{text}")
 
 
@@ -219,7 +222,7 @@ def _scheme(options: dict[str, Any]) -> Scheme:
             raise click.UsageError(f"--scheme holds the whole scheme: leave out {others}.", context)
         return read_scheme(options["scheme_file"])
     return Scheme(
-        number_format=IntFormat(options["bits"], options["signed"]),
+        number_format=_number_format(options),
         symmetric=options["symmetric"],
         granularity=_granularity(options),
         range_rule=_range_rule(options),
@@ -228,7 +231,8 @@ def _scheme(options: dict[str, Any]) -> Scheme:
 
 
 def _is_given(name: str) -> bool:
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+    source = click.get_current_context().get_parameter_source(name.replace("-", "_"))
+    return source is ParameterSource.COMMANDLINE
 
 
 def _refuse_idle(name: str, needs: str, is_used: bool) -> None:
@@ -237,9 +241,27 @@ def _refuse_idle(name: str, needs: str, is_used: bool) -> None:
         raise click.UsageError(f"--{name} means nothing without {needs}: give both.", click.get_current_context())
 
 
+def _number_format(options: dict[str, Any]) -> NumberFormat:
+    if options["number_format"] == IntFormat.kind:
+        return IntFormat(options["bits"], options["signed"])
+    number_format = format_named(options["number_format"])
+    for name in ("bits", "signed"):
+        _refuse_idle(name, "--number-format int", False)
+    return number_format
+
+
 def _granularity(options: dict[str, Any]) -> Granularity:
-    _refuse_idle("axis", "--per axis", options["per"] == PerAxis.kind)
-    return PerAxis(options["axis"]) if options["per"] == PerAxis.kind else PerTensor()
+    per, axis = options["per"], options["axis"]
+    _refuse_idle("axis", "--per axis or --per block", per in (PerAxis.kind, PerBlock.kind))
+    _refuse_idle("block-size", "--per block", per == PerBlock.kind)
+    if per == PerAxis.kind:
+        return PerAxis(0 if axis is None else axis)
+    if per == PerBlock.kind:
+        return PerBlock(-1 if axis is None else axis, options["block_size"])
+    if per == PerToken.kind:
+        return PerToken()
+    fixed = CONVENTIONS[options["convention"]].block_size
+    return PerBlock(-1, fixed) if fixed and not _is_given("per") else PerTensor()
 
 
 def _range_rule(options: dict[str, Any]) -> RangeRule:

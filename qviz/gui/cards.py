@@ -21,8 +21,7 @@ class Card(QFrame):
         self.setObjectName("panel")
         self.setWindowTitle(title)
         self.content = content
-        frame: Any = self
-        self.title = DockTitle(frame)
+        self.title = DockTitle(self)
         self.title.close_button.hide()
         self.title.setContentsMargins(0, 0, 4, 0)
         layout = QVBoxLayout(self)
