@@ -290,14 +290,6 @@ class SortedTensor:
                 second += np.bincount(cell, two, second.size)
         return first, second
 
-    def beyond(self, low: FloatArray, high: FloatArray) -> float:
-        """Σ(x − low)² of the elements below ``low`` plus Σ(x − high)² of those above ``high``, shape (1,) each."""
-        ends = np.concatenate((low, high)).astype(np.float64)
-        if not np.isfinite(ends).all():
-            return 0.0
-        second = self.add_up(self.cut(np.concatenate((low, high))), ends[[0, 0, 1]])[1]
-        return float(max(second[0], 0.0) + max(second[2], 0.0))
-
     def counts(self, edges: Floats) -> Counts:
         """Elements between neighbouring edges: exactly ``numpy.histogram(values, edges)[0]``.
 
