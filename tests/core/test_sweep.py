@@ -128,11 +128,12 @@ def test_progress_grows_to_the_end() -> None:
 
 
 def test_it_stops_when_it_is_told_to() -> None:
-    found = []
+    stop = False
+    results = sweep(X, SCHEMES, cancelled=lambda: stop)
+    assert [next(results).scheme, next(results).scheme] == list(SCHEMES[:2])
+    stop = True
     with pytest.raises(Cancelled):
-        for metrics in sweep(X, SCHEMES, cancelled=lambda: len(found) == 2):
-            found.append(metrics)
-    assert len(found) == 2
+        next(results)
 
 
 def test_a_scheme_that_does_not_fit_is_a_problem() -> None:
