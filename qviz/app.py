@@ -31,6 +31,7 @@ from qviz.session.library import FIRST_SPEC, Library
 from qviz.session.memory import Memory, tensor_budget
 from qviz.session.pins import Pins
 from qviz.session.preparer import Preparer
+from qviz.session.presets import Presets
 from qviz.session.saver import Saver
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
@@ -63,7 +64,10 @@ class App(QObject):
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
         self.workers: list[Any] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
-        self.page = TensorPage(self.session)
+        self.presets = Presets(self)
+        self.presets.restore(settings.get("presets"))
+        self.presets.changed.connect(self._remember_presets)
+        self.page = TensorPage(self.session, self.presets)
         self.window = MainWindow(self.session, settings, self.page, self._pages())
         self.crashes = CrashReporter(self)
         self.crash_dialog: CrashDialog | None = None
@@ -86,7 +90,16 @@ class App(QObject):
                 self.tr("Which scheme is best for it, and what does each bit buy?"),
                 self._compare_page,
             ),
+            "product": PageRow(
+                self.tr("Product"),
+                self.tr("What does a layer's output lose when it multiplies integers?"),
+                self._product_page,
+            ),
         }
+
+    @Slot()
+    def _remember_presets(self) -> None:
+        self.settings.set("presets", self.presets.to_list())
 
     def _compare_page(self) -> QWidget:
         """The page, and the workers that answer while it is looked at."""
@@ -135,6 +148,18 @@ class App(QObject):
 
     def _is_sorting(self) -> bool:
         return self.preparer.busy
+
+    def _product_page(self) -> QWidget:
+        """The page, and the worker that multiplies while it is looked at."""
+        from qviz.gui.pages.product_page import ProductPage
+        from qviz.session.multiplier import Multiplier
+
+        multiplier = Multiplier(self.session, self.memory, self)
+        self.workers.append(multiplier)
+        page = ProductPage(self.session, multiplier)
+        page.export_requested.connect(self.window.saving.export_chart)
+        page.copy_requested.connect(self.window.saving.copy_chart)
+        return page
 
     def _wire(self) -> None:
         window, page, library, banner = self.window, self.page, self.library, self.window.banner

@@ -17,9 +17,11 @@ from click.core import ParameterSource
 from qviz import __version__
 from qviz.core.analysis import Analysis, analyze
 from qviz.core.conventions import CONVENTIONS
+from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.number_formats import CODEBOOKS, FLOATS, IntFormat, NumberFormat, format_named
 from qviz.core.problems import Problem
+from qviz.core.product import multiply
 from qviz.core.range_rules import RANGE_RULES
 from qviz.core.ranges import Manual, Percentile, RangeRule
 from qviz.core.scheme import Scheme
@@ -171,6 +173,54 @@ def render_command(
         click.echo(path)
 
 
+@cli.command("product")
+@click.argument("activation", type=click.Path(path_type=Path))
+@click.argument("weight", type=click.Path(path_type=Path))
+@click.option("--activation-tensor", help="Its name, where the file holds several.")
+@click.option("--weight-tensor", help="Its name, where the file holds several.")
+@click.option(
+    "--runtime",
+    type=click.Choice(list(DYNAMIC_RUNTIMES)),
+    default="onnxruntime",
+    show_default=True,
+    help="How both are quantized.",
+)
+@click.option("--activation-scheme", type=click.Path(path_type=Path), help="A scheme saved as JSON, instead.")
+@click.option("--weight-scheme", type=click.Path(path_type=Path), help="A scheme saved as JSON, instead.")
+@click.option("--transposed", is_flag=True, help="WEIGHT is outputs × features, as PyTorch's Linear has it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def product_command(
+    activation: Path,
+    weight: Path,
+    activation_tensor: str | None,
+    weight_tensor: str | None,
+    runtime: str,
+    activation_scheme: Path | None,
+    weight_scheme: Path | None,
+    transposed: bool,
+    as_json: bool,
+) -> None:
+    """Print what the output of ACTIVATION × WEIGHT loses as a product of integers."""
+    preset = DYNAMIC_RUNTIMES[runtime]
+    x, w = (
+        _tensor(_entry(file, name, f"--{what}-tensor"))
+        for file, name, what in ((activation, activation_tensor, "activation"), (weight, weight_tensor, "weight"))
+    )
+    result = multiply(
+        x,
+        w,
+        read_scheme(activation_scheme) if activation_scheme else preset.activation,
+        read_scheme(weight_scheme) if weight_scheme else laid_out(preset.weight, transposed),
+        transposed=transposed,
+    ).to_dict()
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    for key, value in result.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        click.echo(f"{key:<18}" + ", ".join(f"{name} {figure}".strip() for name, figure in parts))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a problem is one line on stderr and exit code 2."""
     try:
@@ -198,11 +248,14 @@ def _leave(message: str, code: int) -> Any:
 
 def _analyze(file: Path, tensor_name: str | None, options: dict[str, Any]) -> Analysis:
     scheme = _scheme(options)
-    entry = _entry(file, tensor_name)
-    return analyze(Tensor(entry.load(), entry.name, dtype=entry.dtype), scheme)
+    return analyze(_tensor(_entry(file, tensor_name)), scheme)
 
 
-def _entry(file: Path, name: str | None) -> TensorEntry:
+def _tensor(entry: TensorEntry) -> Tensor:
+    return Tensor(entry.load(), entry.name, dtype=entry.dtype)
+
+
+def _entry(file: Path, name: str | None, option: str = "--tensor") -> TensorEntry:
     entries = list_tensors(file)
     chosen = [entry for entry in entries if name is None or name in (entry.key, entry.name)]
     if len(chosen) == 1:
@@ -210,7 +263,7 @@ def _entry(file: Path, name: str | None) -> TensorEntry:
     names = ", ".join(entry.key or entry.name for entry in entries[:12]) + (", …" if len(entries) > 12 else "")
     if name is not None:
         raise Problem(f"{file.name} has no tensor “{name}”: choose one of {names}.")
-    raise Problem(f"{file.name} holds {len(entries)} tensors: choose one with --tensor: {names}.")
+    raise Problem(f"{file.name} holds {len(entries)} tensors: choose one with {option}: {names}.")
 
 
 def _scheme(options: dict[str, Any]) -> Scheme:

@@ -20,6 +20,7 @@ from qviz.core.paddle_ranges import (
     PaddlePTF,
 )
 from qviz.core.problems import Problem
+from qviz.core.product import Product, multiply, quantized_product
 from qviz.core.range_notes import pointed_out
 from qviz.core.ranges import Manual, MinMax, Percentile
 from qviz.core.scheme import Scheme
@@ -55,6 +56,7 @@ __all__ = [
     "PerToken",
     "Percentile",
     "Problem",
+    "Product",
     "QParams",
     "Scheme",
     "SortedTensor",
@@ -69,10 +71,12 @@ __all__ = [
     "format_named",
     "loss_curves",
     "measure",
+    "multiply",
     "pointed_out",
     "prepare",
     "qparams_known",
     "quantize",
+    "quantized_product",
     "stack",
     "storage",
 ]

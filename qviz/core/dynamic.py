@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from qviz.core.granularity import PerAxis, PerToken
+from qviz.core.granularity import PerAxis, PerBlock, PerToken
 from qviz.core.number_formats import IntFormat
 from qviz.core.scheme import Scheme
 
@@ -46,12 +46,12 @@ DYNAMIC_RUNTIMES: dict[str, DynamicRuntime] = {
             Scheme(IntFormat(8), True, PerAxis(1), convention="onnxruntime"),
         ),
         DynamicRuntime(
-            "int4_weights",
-            "int4 weights, int8 activations",
-            "The weight in half the bytes: symmetric int4 of a scale for each output channel; activations asymmetric "
-            "int8 per token; in torchao's arithmetic.",
+            "int4_groups",
+            "int4 in groups × int8 per token",
+            "The weight in half the bytes: symmetric int4 of a scale for each 32 features of an output; activations "
+            "asymmetric int8 per token; in torchao's arithmetic.",
             Scheme(IntFormat(8), False, PerToken(), convention="torchao"),
-            Scheme(IntFormat(4), True, PerAxis(1), convention="torchao"),
+            Scheme(IntFormat(4), True, PerBlock(0, 32), convention="torchao"),
         ),
     )
 }
@@ -60,6 +60,9 @@ DYNAMIC_RUNTIMES: dict[str, DynamicRuntime] = {
 
 def laid_out(weight: Scheme, transposed: bool) -> Scheme:
     """A weight's scheme for (outputs, features) if ``transposed``, else for (features, outputs)."""
-    if not isinstance(weight.granularity, PerAxis):
-        return weight
-    return replace(weight, granularity=PerAxis(0 if transposed else 1))
+    granularity = weight.granularity
+    if isinstance(granularity, PerAxis):
+        return replace(weight, granularity=PerAxis(0 if transposed else 1))
+    if isinstance(granularity, PerBlock):
+        return replace(weight, granularity=PerBlock(1 if transposed else 0, granularity.block_size))
+    return weight

@@ -32,7 +32,13 @@ def error_edges(
     half_step : float
         Half the widest step: for integers half the largest scale.
     """
-    largest_scale = float(np.abs(qparams.scale).max()) or 1.0  # GGUF's scale of zeros is 0
+    scales = np.abs(qparams.scale)
+    apart = np.float32(0)
+    if qparams.offset is not None or qparams.convention.code is not None:
+        # GGUF rounds with one scale and multiplies by another, which float16 may have made 0.
+        apart = np.abs(qparams.scale - qparams.divisor)
+        scales = np.maximum(scales, np.abs(qparams.divisor))
+    largest_scale = float(scales.max()) or 1.0
     half_step = largest_scale * qparams.number_format.largest_step / 2
     values = np.stack(tensor.extremes(layout), axis=1)
     ends = qparams.shaped(-1, 1).quantized(values).astype(np.float64) - values
@@ -43,7 +49,9 @@ def error_edges(
     largest = np.abs(values).max(axis=1).astype(np.float64)
     levels = qparams.quant_max - qparams.quant_min + 1
     reach = 2 * largest + levels * np.abs(qparams.scale.reshape(-1).astype(np.float64))
-    slack = float(np.finfo(np.float32).eps * reach.max())
+    slack = float(np.finfo(np.float32).eps * reach.max()) + levels * float(apart.max())
+    if qparams.shift is not None and qparams.offset is not None:
+        slack += float(np.abs(qparams.shift - qparams.offset).max())
     low = min(-half_step, float(ends.min(initial=0))) - slack
     high = max(half_step, float(ends.max(initial=0))) + slack
     width = half_step / min(to_half_step, max(4, round(math.sqrt(tensor.finite) / 4)))

@@ -1,8 +1,8 @@
 """What does a layer's output lose when its activation and its weight are quantized?
 
 Runtimes that quantize dynamically multiply integers: ``Σ (Qx − Zx)·(Qw − Zw)`` is added up without any rounding and
-scaled once, by Sx·Sw. So does this module; the loss is told apart into what the weight alone, the activation alone,
-and both together do to the output.
+scaled once, by Sx·Sw; once for each block of features, where each of them has a scale. So does this module; the loss is
+told apart into what the weight alone, the activation alone, and both together do to the output.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = np.ndarray[Any, Any]
 EXACT_SINGLE, EXACT_DOUBLE = 1 << 24, 1 << 53
 """Below these every whole number is a float32, or a float64, of its own: sums of such numbers are not rounded."""
 
-BLOCK = 1 << 21
+BLOCK = 1 << 19
 """Elements of one operand, or of the output, that are looked at together."""
 
 BINS = 1024
@@ -163,6 +163,20 @@ class Product:
         return self.losses["both"]
 
     @property
+    def row_scales(self) -> FloatArray:
+        """The scale of each row of the activation, shape (rows,)."""
+        return np.broadcast_to(self.activation_qparams.scale.reshape(-1), (self.shape[0],))
+
+    @property
+    def column_scales(self) -> FloatArray:
+        """The largest scale of each column of the weight, shape (outputs,)."""
+        scale, columns = self.weight_qparams.scale, self.shape[1]
+        if scale.size == 1:
+            return np.broadcast_to(scale.reshape(-1), (columns,))
+        grid: FloatArray = scale.reshape(columns, -1).T if self.transposed else scale.reshape(-1, columns)
+        return np.asarray(grid.max(axis=0))
+
+    @property
     def fits_int32(self) -> bool:
         """Whether no sum leaves the 32 bits that runtimes add up in."""
         return self.largest_sum < 1 << 31
@@ -249,7 +263,7 @@ def multiply(
     activation_scheme : Scheme
         Per tensor or per token.
     weight_scheme : Scheme
-        Per tensor, or of a scale for each output channel.
+        Per tensor, of a scale for each output channel, or for each block of its features (group-wise).
 
     Raises
     ------
@@ -323,7 +337,7 @@ def quantized_product(
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """Two operands that fit each other, and their parameters."""
+    """Two operands that fit each other, their parameters, and the stretches of features that share a scale."""
 
     activation: Tensor
     weight: Tensor
@@ -332,6 +346,22 @@ class _Pair:
     weight_qparams: QParams
     features: int
     shape: tuple[int, int]
+    stretches: tuple[slice, ...]
+
+
+def _checked(tensor: Tensor, scheme: Scheme, operand: str) -> tuple[int, ...]:
+    """The block that shares a scale, of codes that can be multiplied."""
+    convention = convention_named(scheme.convention)
+    if not isinstance(scheme.number_format, IntFormat) or convention.block_size is not None:
+        raise OperandProblem(
+            f"Codes of {scheme.number_format.name} under “{convention.label}” are no plain integers: "
+            "choose an integer format, and a runtime without blocks.",
+            operand,
+        )
+    try:
+        return scheme.granularity.block_shape(tensor.shape)
+    except Problem as problem:
+        raise OperandProblem(str(problem), operand) from None
 
 
 def _pair(
@@ -347,25 +377,23 @@ def _pair(
         raise OperandProblem(_misfit(x.shape, w.shape, transposed), "weight")
     features = x.shape[-1]
     x = x.reshaped((x.elements // features, features))
-    outputs = w.shape[0 if transposed else 1]
-    one_row = (1, features)
-    one_column = one_row if transposed else (features, 1)
-    for scheme, tensor, alone, what, operand in (
-        (activation_scheme, x, one_row, "per tensor or per token", "activation"),
-        (weight_scheme, w, one_column, "per tensor or per output channel", "weight"),
-    ):
-        convention = convention_named(scheme.convention)
-        if not isinstance(scheme.number_format, IntFormat) or convention.block_size is not None:
-            raise OperandProblem(
-                f"Codes of {scheme.number_format.name} under “{convention.label}” are no plain integers: "
-                "choose an integer format, and a runtime without blocks.",
-                operand,
-            )
-        if scheme.granularity.block_shape(tensor.shape) not in (tensor.shape, alone):
-            raise OperandProblem(
-                f"Scales that differ along the features cannot be taken out of the sum: choose {what}.", operand
-            )
-    qx, qw = (_flat(choose_qparams(*each, cancelled)) for each in ((x, activation_scheme), (w, weight_scheme)))
+    across = 0 if transposed else 1
+    checked = _checked(x, activation_scheme, "activation"), _checked(w, weight_scheme, "weight")
+    if checked[0] not in (x.shape, (1, features)):
+        raise OperandProblem(
+            "Scales of an activation that differ along the features cannot be taken out of the sum: "
+            "choose per tensor or per token.",
+            "activation",
+        )
+    if checked[1] != w.shape and checked[1][across] != 1:
+        raise OperandProblem(
+            "Scales of a weight that many outputs share, but not all features, cannot be taken out of the sum: "
+            "choose per tensor, per output channel, or per block along the features.",
+            "weight",
+        )
+    stretch = checked[1][1 - across]
+    stretches = tuple(slice(a, min(a + stretch, features)) for a in range(0, features, stretch))
+    qx, qw = choose_qparams(x, activation_scheme, cancelled), choose_qparams(w, weight_scheme, cancelled)
     for q, operand in ((qx, "activation"), (qw, "weight")):
         if not np.array_equal(q.zero_point, np.rint(q.zero_point)):
             raise OperandProblem(
@@ -373,7 +401,7 @@ def _pair(
                 "multiplied: choose symmetric, or another runtime.",
                 operand,
             )
-    return _Pair(x, w, transposed, qx, qw, features, (x.shape[0], outputs))
+    return _Pair(x, w, transposed, qx, qw, features, (x.shape[0], w.shape[across]), stretches)
 
 
 def _finite(operand: object, what: str, cancelled: IsCancelled) -> Tensor:
@@ -423,80 +451,87 @@ def _blocks(pair: _Pair, cancelled: IsCancelled, progress: Progress) -> Iterator
     done = 0
     for first in range(0, columns, wide):
         across = slice(first, min(first + wide, columns))
-        w, w_code, w_scale = _columns(pair, across)
-        w_hat = _values(w_code, w_scale)
+        w = _columns(pair, across)
         for top in range(0, rows, high):
             check(cancelled)
             down = slice(top, min(top + high, rows))
-            x, x_code, x_scale = _rows(pair, down)
-            x_hat = _values(x_code, x_scale)
-            exact = x @ w
+            x = _rows(pair, down)
+            exact = x.values @ w.values
             check(cancelled)
-            sums = integer_product(x_code, w_code)
-            scale = x_scale * w_scale
+            quantized, largest_sum = _multiplied(x, w, pair.stretches)
             yield _Block(
                 rows=down,
                 columns=across,
                 exact=exact,
-                weight_alone=x @ w_hat,
-                activation_alone=x_hat @ w,
-                quantized=sums.astype(np.float32) * scale,
-                largest_sum=int(np.abs(sums).max()),
+                weight_alone=x.values @ w.dequantized,
+                activation_alone=x.dequantized @ w.values,
+                quantized=quantized,
+                largest_sum=largest_sum,
             )
             done += exact.size
             progress(done / (rows * columns))
 
 
-Operand = tuple[Floats, Floats, FloatArray]
-"""Values and codes minus zero points, both exactly as float64; and scales that broadcast against them."""
+@dataclass(frozen=True, eq=False)
+class _Operand:
+    """A part of one: values, codes minus zero points, and x̂, all exactly as float64; scales that broadcast."""
+
+    values: Floats
+    codes: Floats
+    dequantized: Floats
+    scale: FloatArray
+
+    @property
+    def turned(self) -> _Operand:
+        return _Operand(self.values.T, self.codes.T, self.dequantized.T, self.scale.T)
 
 
-def _rows(pair: _Pair, part: slice) -> Operand:
+def _multiplied(x: _Operand, w: _Operand, stretches: tuple[slice, ...]) -> tuple[FloatArray, int]:
+    """The integer product, scaled; and the largest of its sums."""
+    output, largest = np.zeros((x.codes.shape[0], w.codes.shape[1]), np.float32), 0
+    for part in stretches:
+        sums = integer_product(x.codes[:, part], w.codes[part])
+        scale = w.scale if w.scale.shape[0] == 1 else w.scale[part.start : part.start + 1]
+        output += sums.astype(np.float32) * (x.scale * scale)
+        largest = max(largest, int(np.abs(sums).max()))
+    return output, largest
+
+
+def _rows(pair: _Pair, part: slice) -> _Operand:
     """Some rows of the activation."""
     features, tensor = pair.features, pair.activation
     x = np.asarray(tensor.values[part.start * features : part.stop * features]).reshape(-1, features)
-    return _operand(x, _of_group(pair.activation_qparams, part), 0)
+    return _operand(x, _of_groups(pair.activation_qparams, (pair.shape[0], -1), part, 0))
 
 
-def _columns(pair: _Pair, part: slice) -> Operand:
+def _columns(pair: _Pair, part: slice) -> _Operand:
     """Some columns of the weight, (features, outputs) whichever way it lies."""
-    features, columns = pair.features, pair.shape[1]
-    qparams, values = _of_group(pair.weight_qparams, part), pair.weight.values
+    features, columns, values = pair.features, pair.shape[1], pair.weight.values
     if pair.transposed:
         w = np.asarray(values[part.start * features : part.stop * features]).reshape(-1, features)
-        value, code, scale = _operand(w, qparams, 0)
-        return value.T, code.T, scale.T
+        return _operand(w, _of_groups(pair.weight_qparams, (columns, -1), part, 0)).turned
     step = max(1, BLOCK // columns)
     pieces = [
         np.asarray(values[a * columns : min(a + step, features) * columns]).reshape(-1, columns)[:, part]
         for a in range(0, features, step)
     ]
-    return _operand(np.concatenate(pieces), qparams, 1)
+    return _operand(np.concatenate(pieces), _of_groups(pair.weight_qparams, (-1, columns), part, 1))
 
 
-def _flat(qparams: QParams) -> QParams:
-    """With one axis, along the rows or the columns, whatever the granularity."""
+def _of_groups(qparams: QParams, grid: tuple[int, int], part: slice, axis: int) -> QParams:
+    """The parameters of some rows or columns alone, of a tensor whose groups lie in a grid."""
     if isinstance(qparams.scheme.granularity, PerTensor):
         return qparams
-    return replace(qparams, **{name: getattr(qparams, name).reshape(-1) for name in OF_GROUPS})
+    at = (part, slice(None)) if axis == 0 else (slice(None), part)
+    return replace(qparams, **{name: getattr(qparams, name).reshape(grid)[at].reshape(-1) for name in OF_GROUPS})
 
 
-def _of_group(qparams: QParams, part: slice) -> QParams:
-    """The parameters of some rows or columns alone."""
-    if isinstance(qparams.scheme.granularity, PerTensor):
-        return qparams
-    return replace(qparams, **{name: getattr(qparams, name)[part] for name in OF_GROUPS})
-
-
-def _operand(values: Array, qparams: QParams, axis: int) -> Operand:
-    shape = (1, 1) if qparams.scale.ndim == 0 else (-1, 1) if axis == 0 else (1, -1)
-    zero_point = qparams.zero_point.astype(np.float64).reshape(shape)
-    return values.astype(np.float64), quantize(values, qparams) - zero_point, qparams.scale.reshape(shape)
-
-
-def _values(codes: Floats, scale: FloatArray) -> Floats:
-    """What the codes stand for: float32, as float64."""
-    return np.asarray(codes.astype(np.float32) * scale, np.float64)
+def _operand(values: Array, qparams: QParams) -> _Operand:
+    quantizer = qparams.spread(values.shape)
+    codes = quantize(values, qparams) - quantizer.zero_point.astype(np.float64)
+    dequantized = (codes.astype(np.float32) * quantizer.scale).astype(np.float64)
+    scale = quantizer.scale.reshape(1, 1) if quantizer.scale.ndim == 0 else quantizer.scale
+    return _Operand(values.astype(np.float64), codes, dequantized, scale)
 
 
 class _Sums:

@@ -58,6 +58,9 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Ctrl+Shift+P",
         QT_TRANSLATE_NOOP("Actions", "A script that gives the same codes with NumPy alone"),
     ),
+    ActionRow(_EDIT, "copy_onnx_script", QT_TRANSLATE_NOOP("Actions", "Copy as Python with &ONNX Runtime")),
+    ActionRow(_EDIT, "copy_torch_script", QT_TRANSLATE_NOOP("Actions", "Copy as Python with Py&Torch")),
+    ActionRow(_EDIT, "copy_paddle_script", QT_TRANSLATE_NOOP("Actions", "Copy as Python with Pa&ddle")),
     ActionRow(_EDIT, "-"),
     ActionRow(
         _EDIT,
@@ -97,6 +100,8 @@ ACTIONS: tuple[ActionRow, ...] = (
 )
 """Every action of the window; a new one is a row and a slot of that name."""
 
+
+SCRIPTS = ("copy_snippet", "copy_onnx_script", "copy_torch_script", "copy_paddle_script")
 
 SUBMENUS = ("recent", "pages", "docks", "resolution", "memory")
 

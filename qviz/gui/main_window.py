@@ -18,9 +18,10 @@ from PySide6.QtWidgets import (
 )
 
 from qviz import __version__
+from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.files.readers import SUFFIXES
-from qviz.gui.actions import build_menus
+from qviz.gui.actions import SCRIPTS, build_menus
 from qviz.gui.banner import Banner
 from qviz.gui.drop import DropOverlay
 from qviz.gui.navigation import PageRow, Pages
@@ -189,7 +190,7 @@ class MainWindow(QMainWindow):
         a = self.actions_by_key
         a["undo"].setEnabled(self._session.can_undo)
         a["redo"].setEnabled(self._session.can_redo)
-        for key in ("save_quantized", "save_tensor", "save_metrics", "export_all", "copy_metrics", "copy_snippet"):
+        for key in ("save_quantized", "save_tensor", "save_metrics", "export_all", "copy_metrics", *SCRIPTS):
             a[key].setEnabled(self.page.frame is not None)
         a["all_channels"].setEnabled(state.channel is not None)
 
@@ -299,15 +300,22 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def more_bits(self) -> None:
-        self._session.update(bits=min(16, self._session.scheme.number_format.bits + 1))
+        self._change(bits=min(16, self._session.scheme.number_format.bits + 1))
 
     @Slot()
     def fewer_bits(self) -> None:
-        self._session.update(bits=max(2, self._session.scheme.number_format.bits - 1))
+        self._change(bits=max(2, self._session.scheme.number_format.bits - 1))
 
     @Slot()
     def toggle_symmetric(self) -> None:
-        self._session.update(symmetric=not self._session.scheme.symmetric)
+        self._change(symmetric=not self._session.scheme.symmetric)
+
+    def _change(self, **changes: Any) -> None:
+        """Ask the session for what its runtime may not have."""
+        try:
+            self._session.update(**changes)
+        except Problem as problem:
+            self.banner.error(str(problem))
 
     @Slot()
     def measure_speed(self) -> None:

@@ -144,9 +144,33 @@ class Saving(QObject):
     def copy_snippet(self) -> None:
         from qviz.core.snippet import python_snippet
 
-        QApplication.clipboard().setText(
-            python_snippet(self._frame.shown.qparams, self._source(), all_finite=self._frame.shown.tensor.all_finite)
-        )
+        self._copy_script(python_snippet)
+
+    @Slot()
+    def copy_onnx_script(self) -> None:
+        self._copy_runtime_script("onnxruntime")
+
+    @Slot()
+    def copy_torch_script(self) -> None:
+        self._copy_runtime_script("torch")
+
+    @Slot()
+    def copy_paddle_script(self) -> None:
+        self._copy_runtime_script("paddle")
+
+    def _copy_runtime_script(self, runtime: str) -> None:
+        from qviz.core.runtime_snippets import runtime_snippet
+
+        self._copy_script(lambda qparams, source, **options: runtime_snippet(qparams, runtime, source, **options))
+
+    def _copy_script(self, write: Callable[..., str]) -> None:
+        shown = self._frame.shown
+        try:
+            script = write(shown.qparams, self._source(), all_finite=shown.tensor.all_finite)
+        except Problem as problem:
+            self.problem.emit(str(problem))
+            return
+        QApplication.clipboard().setText(script)
         self.notice.emit(self.tr("A Python script that gives the same codes is in the clipboard."))
 
     def _source(self) -> str:

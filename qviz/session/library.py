@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,12 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.batches import stack
 from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.conventions import CONVENTIONS
+from qviz.core.fitting import fitted
 from qviz.core.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
-from qviz.core.granularity import PerAxis, PerTensor
+from qviz.core.granularity import PerAxis
 from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
@@ -200,13 +204,23 @@ class Library(QObject):
         scheme = state.scheme
         changes: dict[str, object] = {"items": items, "current": item, "tensor": tensor, "prepared": kept.prepared}
         notices = self._notices(tensor)
-        if isinstance(scheme.granularity, PerAxis) and not _has_axis(tensor, scheme.granularity):
-            changes["granularity"] = PerTensor()
-            text = self.tr("{name} has no axis {axis}: shown per tensor.")
-            notices.append(text.format(name=item.name, axis=scheme.granularity.axis))
+        fitting = fitted(scheme, tensor.shape)
+        if fitting != scheme:
+            changes["scheme"] = fitting
+            notices.append(self._why_per_tensor(item, scheme, fitting))
         self._session.update(**changes)
         if notices:  # all at once: one would take the place of the other
             self.notice.emit(" ".join(notices))
+
+    def _why_per_tensor(self, item: Item, scheme: Scheme, fitting: Scheme) -> str:
+        granularity = scheme.granularity
+        if isinstance(granularity, PerAxis):
+            return self.tr("{name} has no axis {axis}: shown per tensor.").format(name=item.name, axis=granularity.axis)
+        text = self.tr("{name} is too small for {old}: shown per tensor, as {new} has it.")
+        if fitting.convention == scheme.convention:
+            text = self.tr("{name} is too small for such blocks: shown per tensor.")
+        labels = (CONVENTIONS[each.convention].label for each in (scheme, fitting))
+        return text.format(name=item.name, **dict(zip(("old", "new"), labels, strict=True)))
 
     def _notices(self, tensor: Tensor) -> list[str]:
         parts = []
@@ -312,11 +326,40 @@ def _list(paths: tuple[Path, ...], progress: Progress, cancelled: IsCancelled) -
                 good.append(file)
             except Problem as problem:
                 problems.append(str(problem))
-    return Opened(tuple(items), tuple(good), tuple(problems))
+    return Opened((*_batches(items), *items), tuple(good), tuple(problems))
 
 
-def _has_axis(tensor: Tensor, granularity: PerAxis) -> bool:
-    return -len(tensor.shape) <= granularity.axis < len(tensor.shape)
+def _batches(items: Sequence[Item]) -> list[Item]:
+    """Files opened together whose names differ in their numbers alone, as the batches of one tensor."""
+    families: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        path = Path(item.origin)
+        if path.suffix.lower() == ".npy" and re.search(r"\d", path.stem):
+            families.setdefault((str(path.parent), re.sub(r"\d+", "*", path.stem)), []).append(item)
+    return [
+        Item(
+            f"{stem} ({len(family):,} batches)",
+            folder,
+            _stacked_shape(family),
+            family[0].dtype,
+            partial(_stack, family),
+        )
+        for (folder, stem), family in families.items()
+        if len(family) > 1
+    ]
+
+
+def _stacked_shape(items: Sequence[Item]) -> tuple[int, ...] | None:
+    shapes = {item.shape for item in items}
+    shape = shapes.pop()
+    return None if shapes or shape is None else (len(items), *shape)
+
+
+def _stack(items: Sequence[Item], progress: Progress, cancelled: IsCancelled) -> Tensor:
+    def load(place: int, item: Item) -> Tensor:
+        return item.load(lambda f: progress((place + f) / len(items)), cancelled)
+
+    return stack([load(place, item) for place, item in enumerate(items)], "batches")
 
 
 def _about(tensor: Tensor) -> dict[str, object]:

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "layout": QByteArray(),
     "page": "tensor",
     "pins": [],
+    "presets": [],
     "png_scale": 2.0,
     "memory_budget_mb": 0,
 }

@@ -10,10 +10,9 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from qviz.core.cancel import IsCancelled, Progress
+from qviz.core.fitting import fitted
 from qviz.core.generators import GeneratorSpec
-from qviz.core.granularity import PerTensor
 from qviz.core.number_formats import IntFormat
-from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.core.sorted_tensor import SortedTensor
 from qviz.core.tensor import Tensor
@@ -69,16 +68,6 @@ _SCHEME_FIELDS = {f.name for f in fields(Scheme)}
 _FORMAT_FIELDS = {f.name for f in fields(IntFormat)}
 
 
-def _fitted(scheme: Scheme, tensor: Tensor | None) -> Scheme:
-    """The scheme, per tensor where the tensor of today lacks its axis."""
-    try:
-        if tensor is not None:
-            scheme.granularity.block_shape(tensor.shape)
-    except Problem:
-        return replace(scheme, granularity=PerTensor())
-    return scheme
-
-
 class Session(QObject):
     """Holds the state; every change is asked for here and told once.
 
@@ -132,7 +121,8 @@ class Session(QObject):
             raise TypeError(f"no such field: {', '.join(sorted(unknown))}")
         scheme = changes.get("scheme", self._state.scheme)
         if format_changes:
-            scheme_changes["number_format"] = replace(scheme.number_format, **format_changes)
+            integers = scheme.number_format if isinstance(scheme.number_format, IntFormat) else IntFormat()
+            scheme_changes["number_format"] = replace(integers, **format_changes)
         if scheme_changes:
             scheme = replace(scheme, **scheme_changes)
         tensor = changes.get("tensor", self._state.tensor)
@@ -167,7 +157,8 @@ class Session(QObject):
         if source:
             target.append(self._state.scheme)
             self._last_change = (frozenset(), 0.0)
-            self._set(replace(self._state, scheme=_fitted(source.pop(), self._state.tensor)))
+            scheme, tensor = source.pop(), self._state.tensor
+            self._set(replace(self._state, scheme=scheme if tensor is None else fitted(scheme, tensor.shape)))
 
     def _set(self, new: State) -> None:
         old = self._state

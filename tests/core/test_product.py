@@ -29,6 +29,7 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.cancel import Cancelled
+from qviz.core.dynamic import laid_out
 from qviz.core.product import integer_product, multiply, quantized_product
 from tests.golden.record_conventions import recorded_tensors
 from tests.golden.record_product import TORCHAO, VECTORS
@@ -161,6 +162,7 @@ PAIRS = {
     "per tensor": (Scheme(), Scheme()),
     "per token and channel": (Scheme(granularity=PerToken()), Scheme(IntFormat(4), granularity=PerAxis(1))),
     "asymmetric": (DYNAMIC, Scheme(IntFormat(8), symmetric=False, granularity=PerAxis(1))),
+    "groups": (Scheme(granularity=PerToken()), Scheme(IntFormat(4), False, PerBlock(0, 16))),
     "clipped": (Scheme(range_rule=Percentile(95)), Scheme(IntFormat(3), range_rule=Manual(-0.2, 0.2))),
     "16 bits": (Scheme(IntFormat(16)), Scheme(IntFormat(16))),
 }
@@ -179,18 +181,19 @@ def test_every_figure_is_that_of_float64(name, block, transposed, monkeypatch):
     x64, w64 = X.astype(np.float64), W.astype(np.float64)
     qx, qw = choose_qparams(X, x_scheme), choose_qparams(W, w_scheme)
     integers = [quantize(a, q) - q.grouped(a.shape)[1].astype(np.int64) for a, q in ((X, qx), (W, qw))]
-    sums = integers[0].astype(np.int64) @ integers[1].astype(np.int64)
-    scale = qx.grouped(X.shape)[0] * qw.grouped(W.shape)[0]
+    scales = [np.broadcast_to(q.grouped(a.shape)[0], a.shape) for a, q in ((X, qx), (W, qw))]
+    stretch = getattr(w_scheme.granularity, "block_size", 40)
+    both, largest = np.zeros((9, 12), np.float32), 0
+    for at in range(0, 40, stretch):
+        sums = integers[0][:, at : at + stretch].astype(np.int64) @ integers[1][at : at + stretch].astype(np.int64)
+        both += sums.astype(np.float32) * (scales[0][:, :1] * scales[1][at])
+        largest = max(largest, np.abs(sums).max())
     x_hat, w_hat = (dequantize(quantize(a, q), q).astype(np.float64) for a, q in ((X, qx), (W, qw)))
-    outputs = {
-        "weight": x64 @ w_hat,
-        "activation": x_hat @ w64,
-        "both": (sums.astype(np.float32) * scale).astype(np.float64),
-    }
+    outputs = {"weight": x64 @ w_hat, "activation": x_hat @ w64, "both": both.astype(np.float64)}
     y = x64 @ w64
 
-    if transposed and w_scheme.granularity == PerAxis(1):
-        w_scheme = Scheme(w_scheme.number_format, w_scheme.symmetric, PerAxis(0))
+    if transposed:
+        w_scheme = laid_out(w_scheme, True)
     given = W.T if transposed else W
     told = []
     p = multiply(X, given, x_scheme, w_scheme, transposed=transposed, progress=told.append)
@@ -198,7 +201,7 @@ def test_every_figure_is_that_of_float64(name, block, transposed, monkeypatch):
     assert told == sorted(told)
     assert told[-1] == 1
     assert p.shape == y.shape
-    assert p.largest_sum == np.abs(sums).max()
+    assert p.largest_sum == largest
     np.testing.assert_array_equal(
         quantized_product(X, given, x_scheme, w_scheme, transposed=transposed), outputs["both"]
     )
@@ -220,6 +223,8 @@ def test_every_figure_is_that_of_float64(name, block, transposed, monkeypatch):
             lines.sqnr_db, 10 * np.log10((y**2).sum(axis=axis) / (error**2).sum(axis=axis)), rtol=1e-9
         )
         assert lines.worst_first[0] == np.argmin(lines.sqnr_db)
+    np.testing.assert_array_equal(p.row_scales, scales[0].max(axis=1))
+    np.testing.assert_array_equal(p.column_scales, scales[1].max(axis=0))
     s = p.sample
     np.testing.assert_allclose(s.exact, y[s.row, s.column])
     np.testing.assert_array_equal(s.quantized, outputs["both"][s.row, s.column])
@@ -230,7 +235,7 @@ def test_all_axes_but_the_last_are_rows():
     x = X.reshape(3, 3, 40)
     p = multiply(x, W, Scheme(granularity=PerToken()), Scheme())
     assert p.activation.shape == (9, 40)
-    assert p.activation_qparams.scale.shape == (9,)
+    assert p.row_scales.shape == (9,)
     assert p.loss == multiply(X, W, Scheme(granularity=PerAxis(0)), Scheme()).loss
     assert multiply(X[0], W, Scheme(), Scheme()).shape == (1, 12)
 
@@ -354,12 +359,16 @@ def test_what_is_not_finite_has_no_product():
 
 
 def test_scales_along_the_features_cannot_be_taken_out():
-    for x_axis, w_axis, transposed, what in ((1, 1, False, "per token"), (0, 0, False, "per output channel")):
-        schemes = Scheme(granularity=PerAxis(x_axis)), Scheme(granularity=PerAxis(w_axis))
-        with pytest.raises(Problem, match=f"along the features cannot be taken out .* per tensor or {what}"):
-            multiply(X, W, *schemes, transposed=transposed)
-    with pytest.raises(Problem, match="per output channel"):
-        multiply(X, W.T, Scheme(), Scheme(granularity=PerAxis(1)), transposed=True)
+    with pytest.raises(Problem, match=r"Scales of an activation .* choose per tensor or per token") as problem:
+        multiply(X, W, Scheme(granularity=PerAxis(1)), Scheme())
+    assert problem.value.operand == "activation"
+    for axis, transposed in ((0, False), (1, True)):
+        with pytest.raises(Problem, match=r"Scales of a weight .* or per block along the features") as problem:
+            multiply(X, W.T if transposed else W, Scheme(), Scheme(granularity=PerAxis(axis)), transposed=transposed)
+        assert problem.value.operand == "weight"
+    with pytest.raises(Problem, match="A block of 64 is longer than axis 0") as problem:
+        multiply(X, W, Scheme(), Scheme(granularity=PerBlock(0, 64)))
+    assert problem.value.operand == "weight"
 
 
 @pytest.mark.parametrize(

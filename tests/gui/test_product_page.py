@@ -23,6 +23,7 @@ from qviz.session.memory import Memory
 from qviz.session.multiplier import FIRST_RUNTIME, Factors, Multiplier
 from qviz.session.state import Item, Session
 from tests.gui.conftest import PATIENCE, mouse_over, spot
+from tests.gui.conftest import Desk as WindowDesk
 
 RNG = np.random.default_rng(11)
 
@@ -73,7 +74,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desks(dressed: QApplication) -> Iterator[list[Desk]]:
+def stands(dressed: QApplication) -> Iterator[list[Desk]]:
     made: list[Desk] = []
     yield made
     for desk in made:
@@ -81,10 +82,10 @@ def desks(dressed: QApplication) -> Iterator[list[Desk]]:
 
 
 @pytest.fixture
-def desk(qtbot: QtBot, desks: list[Desk]) -> Desk:
-    if not desks:
-        desks.append(Desk(qtbot))
-    (desk,) = desks
+def desk(qtbot: QtBot, stands: list[Desk]) -> Desk:
+    if not stands:
+        stands.append(Desk(qtbot))
+    (desk,) = stands
     desk.bot = qtbot
     desk.tidy()
     return desk
@@ -141,9 +142,7 @@ def test_the_charts_tell_of_the_product(desk: Desk, tmp_path: Path) -> None:
     assert errors["both"].sum() == 256 * 512
     lines = page.lines.tables()
     assert lines["rows"].columns["row"][0] == np.argmin(product.rows.sqnr_db)
-    np.testing.assert_array_equal(
-        lines["outputs"].columns["scale"], product.weight_qparams.scale[product.columns.worst_first]
-    )
+    np.testing.assert_array_equal(lines["outputs"].columns["scale"], product.column_scales[product.columns.worst_first])
     sources = page.sources.tables()[""].columns
     assert sources["mse"].tolist() == [product.losses[s].mse for s in ("weight", "activation", "both")]
     assert page.sources.note.endswith("× as much from the activation")
@@ -226,7 +225,7 @@ def test_a_runtime_is_one_choice(desk: Desk) -> None:
     product = desk.settle()
     assert product.activation_qparams.scheme.convention == "onnxruntime_dynamic"
     assert panel.activation.mode.button(False).isChecked()
-    assert panel.weight.per.button(PerTensor()).isChecked()
+    assert panel.weight.per.button("tensor").isChecked()
     assert panel.about.text() == DYNAMIC_RUNTIMES["onnxruntime"].summary
     desk.pick(panel.runtime, "Your own")
     assert panel.runtime.currentText() == "ONNX Runtime dynamic"
@@ -236,7 +235,7 @@ def test_every_control_changes_its_scheme(desk: Desk) -> None:
     activation, weight = desk.page.factors.activation, desk.page.factors.weight
     activation.bits.setValue(6)
     weight.bits_box.setValue(4)
-    weight.per.button(PerTensor()).click()
+    weight.per.button("tensor").click()
     activation.mode.button(False).click()
     desk.pick(weight.convention, "TFLite")
     product = desk.settle()
@@ -324,7 +323,7 @@ def test_slow_work_shows_a_bar_that_stops_it(desk: Desk) -> None:
 
 def test_out_of_sight_nothing_is_multiplied(desk: Desk) -> None:
     desk.page.hide()
-    desk.multiplier.update(weight_scheme=DYNAMIC_RUNTIMES["int4_weights"].weight)
+    desk.multiplier.update(weight_scheme=DYNAMIC_RUNTIMES["int4_groups"].weight)
     assert not desk.multiplier.busy
     desk.page.show()
     assert desk.settle().weight_qparams.scheme.number_format == IntFormat(4)
@@ -348,3 +347,18 @@ def test_empty_charts_have_nothing_to_tell(qtbot: QtBot, desk: Desk) -> None:
         alone.reset_view()
         assert alone.title()
         alone.deleteLater()
+
+
+def test_the_window_opens_it_and_closes_its_worker(new_desk: WindowDesk, tmp_path: Path) -> None:
+    new_desk.window.pages.show_page("product")
+    page = new_desk.window.pages.current
+    assert isinstance(page, ProductPage)
+    new_desk.bot.waitUntil(lambda: page.figures.product is not None, timeout=PATIENCE)
+    picked = page.factors.activation.items
+    assert [picked.itemText(i) for i in range(picked.count())] == ["Activations (generated)", "given"]
+    new_desk.do("reset_layout")
+    new_desk.do("reset_zoom")
+    new_desk.window.pages.show_page("tensor")
+    assert not page._multiplier._wanted
+    new_desk.close()
+    assert page._multiplier._runner._closed

@@ -149,25 +149,25 @@ CONTROLS: dict[str, tuple[Callable[[Desk], object], dict[str, object], Scheme]] 
         {"granularity": PerAxis(0)},
         Scheme(granularity=PerAxis(1)),
     ),
-    "percentile": (lambda d: d.press(d.scheme.range, Key.Key_Down), {}, Scheme(range_rule=Percentile(99.9))),
-    "min–max": (lambda d: d.press(d.scheme.range, Key.Key_Home), {"range_rule": Percentile(99)}, Scheme()),
+    "percentile": (lambda d: d.press(d.scheme.range.kind, Key.Key_Down), {}, Scheme(range_rule=Percentile(99.9))),
+    "min–max": (lambda d: d.press(d.scheme.range.kind, Key.Key_Home), {"range_rule": Percentile(99)}, Scheme()),
     "percentile slider": (
-        lambda d: d.press(d.scheme.kept, Key.Key_Home),
+        lambda d: d.press(d.scheme.range.kept, Key.Key_Home),
         {"range_rule": Percentile(99.9)},
         Scheme(range_rule=Percentile(90.0)),
     ),
     "percentile box": (
-        lambda d: d.type(d.scheme.kept_box, "97,5"),
+        lambda d: d.type(d.scheme.range.kept_box, "97,5"),
         {"range_rule": Percentile(99.9)},
         Scheme(range_rule=Percentile(97.5)),
     ),
     "low end": (
-        lambda d: d.type(d.scheme.low, "−0.5"),
+        lambda d: d.type(d.scheme.range.low, "−0.5"),
         {"range_rule": Manual(-1.0, 1.0), "symmetric": False},
         Scheme(symmetric=False, range_rule=Manual(-0.5, 1.0)),
     ),
     "high end": (
-        lambda d: d.type(d.scheme.high, "2e-1"),
+        lambda d: d.type(d.scheme.range.high, "2e-1"),
         {"range_rule": Manual(-1.0, 1.0), "symmetric": False},
         Scheme(symmetric=False, range_rule=Manual(-1.0, 0.2)),
     ),
@@ -204,14 +204,14 @@ def test_every_control_shows_the_scheme_of_the_session(desk: Desk) -> None:
     assert not panel.signed.isChecked()
     assert panel.per.button("axis").isChecked()
     assert panel.axis.currentText() == "axis 1 · 30 channels"
-    assert panel.range.currentText() == "By hand"
-    assert (panel.low.text(), panel.high.text()) == ("-1.5", "2.25")
-    assert panel.low.isVisible()
-    assert not panel.kept.isVisible()
+    assert panel.range.kind.currentText() == "By hand"
+    assert (panel.range.low.text(), panel.range.high.text()) == ("-1.5", "2.25")
+    assert panel.range.low.isVisible()
+    assert not panel.range.kept.isVisible()
 
 
 def test_by_hand_starts_where_the_data_end(desk: Desk) -> None:
-    frame = desk.gesture(lambda: desk.press(desk.scheme.range, Key.Key_End))
+    frame = desk.gesture(lambda: desk.press(desk.scheme.range.kind, Key.Key_End))
     assert frame.scheme.range_rule == Manual(frame.tensor.minimum, frame.tensor.maximum)
     assert frame.shown.saturated == 0
 
@@ -220,7 +220,7 @@ def test_an_empty_range_by_hand_is_refused_with_a_reason(desk: Desk) -> None:
     desk.session.update(range_rule=Manual(-1.0, 1.0), symmetric=False)
     desk.settle()
     desk.changes.clear()
-    desk.type(desk.scheme.low, "3")
+    desk.type(desk.scheme.range.low, "3")
     assert desk.changes == []
     assert desk.session.scheme.range_rule == Manual(-1.0, 1.0)
     assert "the low end must be below the high" in desk.banner.text
@@ -229,9 +229,9 @@ def test_an_empty_range_by_hand_is_refused_with_a_reason(desk: Desk) -> None:
 def test_the_two_ends_of_a_symmetric_range_are_one_number(desk: Desk) -> None:
     desk.session.update(range_rule=Manual(-1.0, 1.0))
     desk.settle()
-    frame = desk.gesture(lambda: desk.type(desk.scheme.high, "2"))
+    frame = desk.gesture(lambda: desk.type(desk.scheme.range.high, "2"))
     assert frame.scheme.range_rule == Manual(-2.0, 2.0)
-    assert desk.scheme.low.value() == -2.0
+    assert desk.scheme.range.low.value() == -2.0
     assert_everything_follows(desk, frame)
 
 
@@ -244,7 +244,7 @@ def test_dragging_a_clip_line_sets_the_range_by_hand(desk: Desk) -> None:
     assert isinstance(rule, Manual)
     assert rule.high == pytest.approx(1.0, abs=0.05)
     assert rule.low == -rule.high  # symmetric
-    assert desk.scheme.range.currentText() == "By hand"
+    assert desk.scheme.range.kind.currentText() == "By hand"
     assert frame.shown.saturated > 0
     assert_everything_follows(desk, frame)
     assert all(old.scheme != new.scheme for old, new in desk.changes)
@@ -531,6 +531,20 @@ def test_metrics_elements_and_snippet_go_to_the_clipboard(desk: Desk) -> None:
     compile(clipboard.text(), "snippet", "exec")
     assert "import numpy" in clipboard.text()
     assert "in the clipboard" in desk.banner.text
+
+
+def test_a_script_that_asks_a_runtime_goes_to_the_clipboard(desk: Desk) -> None:
+    clipboard = QApplication.clipboard()
+    for convention, runtime in (("onnxruntime", "onnx"), ("pytorch", "torch"), ("paddle", "paddle")):
+        desk.session.update(convention=convention, symmetric=True)
+        desk.settle()
+        desk.do(f"copy_{runtime}_script")
+        compile(clipboard.text(), "script", "exec")
+        assert f"import {runtime}" in clipboard.text() or f"from {runtime}" in clipboard.text()
+        assert "in the clipboard" in desk.banner.text
+    desk.do("copy_torch_script")
+    assert desk.banner.text.startswith("PyTorch has no function that gives these codes: take the script for Paddle")
+    assert "paddle" in clipboard.text()
 
 
 def test_integers_are_taken_as_floats_and_the_person_is_told(desk: Desk, tmp_path: Path) -> None:

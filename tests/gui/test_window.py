@@ -570,6 +570,20 @@ def test_quantized_and_original_tensors_are_saved(desk: Desk, tmp_path: Path, mo
     assert desk.banner.text == "Saved x.npy."
 
 
+def test_a_quantized_tensor_is_saved_as_the_model_that_was_chosen(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(monkeypatch, getSaveFileName=(str(tmp_path / "q"), "ONNX model (*.onnx)"))
+    desk.do("save_quantized")
+    desk.bot.waitUntil(lambda: (tmp_path / "q.onnx").exists() and not desk.app.saver._runner.busy)
+    desk.session.update(bits=5)
+    desk.rest()
+    answer(monkeypatch, getSaveFileName=(str(tmp_path / "r.onnx"), ""))
+    desk.do("save_quantized")
+    desk.bot.waitUntil(lambda: desk.banner.text.startswith("ONNX has integers of 2, 4, 8 and 16 bits, not int5"))
+    assert not (tmp_path / "r.onnx").exists()
+
+
 def test_what_cannot_be_saved_is_told(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, getSaveFileName=(str(tmp_path / "gone" / "q.npz"), ""))
     for key in ("save_quantized", "save_tensor", "save_metrics", "save_scheme"):
@@ -734,7 +748,7 @@ def test_tab_reaches_the_controls_of_the_scheme(desk: Desk) -> None:
         desk.bot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
         reached.add(QApplication.focusWidget())
     panel = desk.scheme
-    assert {panel.bits, panel.bits_box, panel.signed, panel.range} <= reached
+    assert {panel.bits, panel.bits_box, panel.signed, panel.range.kind} <= reached
     assert {panel.mode.button(True), panel.mode.button(False)} & reached
 
 

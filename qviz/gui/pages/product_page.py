@@ -21,6 +21,7 @@ from qviz.session.state import Session
 
 SIDE_WIDTH = 290
 RIGHT_WIDTH = 300
+TITLE_HEIGHT = 38
 
 PROGRESS_AFTER_MILLISECONDS = 200
 """What takes no longer shows no bar."""
@@ -36,6 +37,7 @@ class ProductPage(QMainWindow):
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
         self._multiplier = multiplier
+        self._fresh = True
         self.menus = ChartMenus(self)
         self.link = link = LinkedCursor()
         self.outputs = OutputsChart(link)
@@ -91,8 +93,8 @@ class ProductPage(QMainWindow):
         self.along.setFixedWidth(136)
         self.along.chosen.connect(self.lines.show_rows)
         self.docks["lines"].title.add_widget(self.along)
-        for name in ("outputs", "output_error", "lines", "sources"):  # neighbours begin at one height
-            self.docks[name].title.setFixedHeight(self.docks["lines"].title.sizeHint().height())
+        for chart in self.charts:  # neighbours begin at one height
+            self.docks[chart.name].title.setFixedHeight(TITLE_HEIGHT)
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
@@ -147,8 +149,10 @@ class ProductPage(QMainWindow):
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
         self._multiplier.want(True)
-        self.reset_layout()
-        QTimer.singleShot(0, self.reset_layout)  # once more, when the size is the real one
+        if self._fresh:
+            self._fresh = False
+            self.reset_layout()
+            QTimer.singleShot(0, self.reset_layout)  # once more, when the size is the real one
 
     def hideEvent(self, event: Any) -> None:
         super().hideEvent(event)

@@ -32,6 +32,7 @@ from qviz.gui.plots.base import Chart, CountChart, LinkedCursor
 from qviz.gui.theme import Theme
 from qviz.gui.widgets import Segments
 from qviz.session.analyst import Frame
+from qviz.session.presets import Presets
 from qviz.session.state import Session, State
 
 LAYOUT_VERSION = 2
@@ -48,10 +49,10 @@ class TensorPage(QMainWindow):
     loss_wanted = Signal(bool)
     loss_chosen = Signal(object)
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, presets: Presets) -> None:
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
-        self._session = session
+        self._session, self._presets = session, presets
         self.frame: Frame | None = None
         self.link = LinkedCursor()
         self.menus = ChartMenus(self)
@@ -82,7 +83,7 @@ class TensorPage(QMainWindow):
         )
         self.tensors = TensorListPanel(self._session)
         self.generator = GeneratorPanel()
-        self.scheme = SchemePanel(self._session)
+        self.scheme = SchemePanel(self._session, self._presets)
         self.metrics = MetricsPanel()
         self.formula = FormulaPanel()
         self.table = ValueTable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QSpinBox, QVBoxLa
 
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
-from qviz.core.granularity import Granularity, PerAxis, PerTensor, PerToken
+from qviz.core.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.number_formats import IntFormat
 from qviz.core.scheme import Scheme
 from qviz.gui.widgets import Segments, column, form, named_label, quiet
@@ -26,12 +27,12 @@ OWN = ""
 
 
 class OperandControls(QWidget):
-    """One operand: which tensor, and its scheme. ``each`` may have a scale of its own."""
+    """One operand: which tensor, and its scheme. ``each`` row is what may have a scale of its own."""
 
     item_chosen = Signal(object)
     scheme_changed = Signal(object)
 
-    def __init__(self, name: str, generated: Item, each: Granularity, words: tuple[str, str], tip: str) -> None:
+    def __init__(self, name: str, generated: Item, each: Sequence[tuple[Granularity, str, str]], tip: str) -> None:
         super().__init__()
         self._generated = generated
         self._scheme = Scheme()
@@ -68,8 +69,8 @@ class OperandControls(QWidget):
         self._each = each
         self.per = Segments(
             [
-                (PerTensor(), self.tr("Per tensor"), self.tr("One scale for everything.")),
-                (each, *words),
+                (PerTensor.kind, self.tr("Per tensor"), self.tr("One scale for everything.")),
+                *((granularity.kind, word, tip) for granularity, word, tip in each),
             ],
             self.tr("{name}: granularity").format(name=name),
         )
@@ -118,7 +119,7 @@ class OperandControls(QWidget):
             self.bits.setValue(scheme.number_format.bits)
             self.bits_box.setValue(scheme.number_format.bits)
         self.mode.choose(scheme.symmetric)
-        self.per.choose(PerTensor() if isinstance(scheme.granularity, PerTensor) else self._each)
+        self.per.choose(scheme.granularity.kind)
         self.shape.setText(_shape(item))
 
     def show_problem(self, text: str) -> None:
@@ -157,8 +158,9 @@ class OperandControls(QWidget):
         self._change(number_format=IntFormat(bits, self._scheme.number_format.signed))
 
     @Slot(object)
-    def _on_per(self, granularity: Granularity) -> None:
-        self._change(granularity=granularity)
+    def _on_per(self, kind: str) -> None:
+        found = next((granularity for granularity, _, _ in self._each if granularity.kind == kind), PerTensor())
+        self._change(granularity=found)
 
 
 class FactorsPanel(QWidget):
@@ -180,15 +182,16 @@ class FactorsPanel(QWidget):
         self.activation = OperandControls(
             self.tr("Activation"),
             ACTIVATIONS,
-            PerToken(),
-            (self.tr("Per token"), self.tr("One scale for each row, found when it arrives.")),
+            [(PerToken(), self.tr("Per token"), self.tr("One scale for each row, found when it arrives."))],
             self.tr("What the layer is given: rows are tokens, the last axis holds the features."),
         )
         self.weight = OperandControls(
             self.tr("Weight"),
             WEIGHTS,
-            PerAxis(1),
-            (self.tr("Per output"), self.tr("One scale for each output channel, stored with the weight.")),
+            [
+                (PerAxis(1), self.tr("Per output"), self.tr("One scale for each output channel, stored with it.")),
+                (PerBlock(0, 32), self.tr("Groups"), self.tr("One scale for each 32 features of each output.")),
+            ],
             self.tr("What the layer multiplies with: a tensor with two axes."),
         )
         self.layout_choice = Segments(

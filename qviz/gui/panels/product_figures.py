@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
@@ -168,7 +167,7 @@ class ProductFigures(QWidget):
             label.setText(figure.read(product))
         rows = product.rows
         worst = rows.worst_first[:WORST]
-        scale = np.broadcast_to(product.activation_qparams.scale, (product.shape[0],))
+        scale = product.row_scales
         self.table.setRowCount(worst.size)
         for line, row in enumerate(worst.tolist()):
             values = (rows.sqnr_db[row], rows.max_abs_error[row], scale[row])

@@ -2,53 +2,67 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
 
 from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import PerAxis, PerTensor
-from qviz.core.optimal_ranges import MSE, Entropy
+from qviz.core.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.number_formats import CODEBOOKS, FLOATS, IntFormat, format_named
 from qviz.core.problems import Problem
-from qviz.core.range_rules import RANGE_RULES
-from qviz.core.ranges import Manual, MinMax, Percentile
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
-from qviz.gui.widgets import NumberBox, Segments, column, form, named_label, quiet
+from qviz.gui.preset_box import PresetBox
+from qviz.gui.range_controls import RangeControls
+from qviz.gui.widgets import Segments, column, form, named_label, quiet
+from qviz.session.presets import Presets
 from qviz.session.state import Session, State
 
-SLIDER_STEPS = 400
-LEAST_KEPT, MOST_KEPT = 90.0, 99.9999
+LARGEST_BLOCK = 1 << 20
+USUAL_BLOCK = 32
 
 
 class SchemePanel(QWidget):
-    """Shows the session's scheme and asks the session for every change."""
+    """Shows the session's scheme and asks the session for every change.
+
+    What cannot be is said in one sentence under the control that asked for it.
+    """
 
     problem = Signal(str)
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, presets: Presets) -> None:
         super().__init__()
         self.setObjectName("panel")
         self._session = session
         self._tensor: Tensor | None = None
         self._axes: tuple[int, ...] = ()
-        self._build()
+        self._build(presets)
         self._lay_out()
         self._connect()
         session.changed.connect(self._on_changed)
         self.refresh(session.state)
 
-    def _build(self) -> None:
+    def _build(self, presets: Presets) -> None:
+        self.preset = PresetBox(presets)
         self.convention = QComboBox()
         for convention in CONVENTIONS.values():
             self.convention.addItem(convention.label, convention.name)
+        self.convention.setMaxVisibleItems(self.convention.count())
         self.convention.setAccessibleName(self.tr("Convention: whose arithmetic"))
         self.convention.setToolTip(
             self.tr("Each runtime rounds in its own way. The codes shown are the codes it stores.")
         )
         self.about = named_label("", "hint", wrap=True)
+        self.format = QComboBox()
+        self.format.addItem(self.tr("Integer"), IntFormat.kind)
+        for table in (FLOATS, CODEBOOKS):
+            self.format.insertSeparator(self.format.count())
+            for name, (_, label) in table.items():
+                self.format.addItem(label, name)
+        self.format.setMaxVisibleItems(self.format.count())
+        self.format.setAccessibleName(self.tr("Number format"))
+        self.format.setToolTip(self.tr("Which numbers a code can stand for: whole ones, small floats, or a codebook."))
         self.mode = Segments(
             [
                 (True, self.tr("Symmetric"), self.tr("The range is centred on zero; zero point in the middle.")),
@@ -70,232 +84,218 @@ class SchemePanel(QWidget):
         self.signed.setToolTip(self.tr("Signed: −128…127 at 8 bits. Unsigned: 0…255."))
         self.per = Segments(
             [
-                ("tensor", self.tr("Per tensor"), self.tr("One scale for everything.")),
-                ("axis", self.tr("Per axis"), self.tr("One scale for each channel: costs few bytes, wins much.")),
+                (PerTensor.kind, self.tr("Tensor"), self.tr("Per tensor: one scale for everything.")),
+                (
+                    PerAxis.kind,
+                    self.tr("Axis"),
+                    self.tr("Per axis: one scale for each channel, which costs few bytes and wins much."),
+                ),
+                (
+                    PerBlock.kind,
+                    self.tr("Block"),
+                    self.tr("Per block: one scale for so many neighbours along an axis (group-wise)."),
+                ),
+                (
+                    PerToken.kind,
+                    self.tr("Token"),
+                    self.tr("Per token: one scale for each row of features, the last axis, as activations come."),
+                ),
             ],
             self.tr("Granularity"),
         )
         self.axis = QComboBox()
         self.axis.setAccessibleName(self.tr("Axis"))
-        self.range = QComboBox()
-        for kind, label in (
-            (MinMax.kind, self.tr("Min–max")),
-            (Percentile.kind, self.tr("Percentile")),
-            (MSE.kind, self.tr("Least MSE")),
-            (Entropy.kind, self.tr("Entropy (KL)")),
-            (Manual.kind, self.tr("By hand")),
-        ):
-            self.range.addItem(label, kind)
-        self.range.setAccessibleName(self.tr("Range"))
-        for row, tip in enumerate(
-            (
-                self.tr("From the smallest value to the largest: nothing is clipped."),
-                self.tr("Clip the rarest values, a fixed share of them."),
-                self.tr("The range with the least mean squared error, measured on every element."),
-                self.tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
-                self.tr("Where you put the clip lines."),
-            )
-        ):
-            self.range.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
-        self.range.setToolTip(self.tr("From where to where the codes reach. Drag the clip lines to choose by hand."))
-        self.kept = QSlider(Qt.Orientation.Horizontal)
-        self.kept.setRange(0, SLIDER_STEPS)
-        self.kept.setAccessibleName(self.tr("Percentile"))
-        self.kept_box = NumberBox(50.0001, 100.0, digits=8, name=self.tr("Percentile, as a number"))
-        self.kept_box.setSuffix(" %")
-        self.low = NumberBox(name=self.tr("Low end of the range"))
-        self.high = NumberBox(name=self.tr("High end of the range"))
+        self.block_size = QSpinBox()
+        self.block_size.setRange(1, LARGEST_BLOCK)
+        self.block_size.setKeyboardTracking(False)
+        self.block_size.setPrefix(self.tr("blocks of "))
+        self.block_size.setAccessibleName(self.tr("Block size"))
+        self.block_size.setToolTip(self.tr("Elements that share a scale; the last block of an axis may be shorter."))
+        self.range = RangeControls()
+        self.trouble = named_label("", "problem", wrap=True)
+        self.trouble.hide()
 
     def _lay_out(self) -> None:
-        layout = column(self)
-        layout.addLayout(form((self.tr("Runtime"), self.convention)))
-        layout.addWidget(self.about)
-        layout.addSpacing(4)
-        layout.addWidget(self.mode)
-        bits = QWidget()
+        layout = self._layout = column(self)
+        bits = self._bits = QWidget()
         row = QHBoxLayout(bits)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.bits)
         row.addWidget(self.bits_box)
-        layout.addLayout(form((self.tr("Bits"), bits)))
-        layout.addWidget(self.signed)
-        layout.addSpacing(4)
-        layout.addWidget(self.per)
-        layout.addWidget(self.axis)
-        layout.addSpacing(4)
-        layout.addLayout(form((self.tr("Range"), self.range)))
-        percentile = QWidget()
-        row = QHBoxLayout(percentile)
+        # Each part of the form is a widget of its own, so that a sentence can stand under it.
+        self._preset_part, self._runtime_part = QWidget(), QWidget()
+        self._format_part, self._bits_part, self._axis_part = QWidget(), QWidget(), QWidget()
+        self._preset_part.setLayout(form((self.tr("Preset"), self.preset)))
+        self._runtime_part.setLayout(form((self.tr("Runtime"), self.convention)))
+        self._format_part.setLayout(form((self.tr("Format"), self.format)))
+        self._bits_part.setLayout(form((self.tr("Bits"), bits)))
+        row = QHBoxLayout(self._axis_part)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.kept, 1)
-        row.addWidget(self.kept_box)
-        manual = QWidget()
-        row = QHBoxLayout(manual)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.low)
-        row.addWidget(named_label("…", "caption"))
-        row.addWidget(self.high)
-        self._range_pages = {Percentile.kind: percentile, Manual.kind: manual}
-        for page in self._range_pages.values():
-            layout.addWidget(page)
+        row.addWidget(self.axis, 1)
+        row.addWidget(self.block_size, 1)
+        for part in (self._preset_part, self._runtime_part, self.about):
+            layout.addWidget(part)
+        layout.addSpacing(4)
+        for part in (self._format_part, self._bits_part, self.signed, self.mode):
+            layout.addWidget(part)
+        layout.addSpacing(4)
+        for part in (self.per, self._axis_part):
+            layout.addWidget(part)
+        layout.addSpacing(4)
+        layout.addWidget(self.range)
         layout.addStretch(1)
 
     def _connect(self) -> None:
+        self.preset.chosen.connect(self._on_preset)
+        self.preset.refused.connect(self._on_preset_refused)
         self.convention.currentIndexChanged.connect(self._on_convention)
+        self.format.currentIndexChanged.connect(self._on_format)
         self.mode.chosen.connect(self._on_mode)
         self.bits.valueChanged.connect(self._on_bits)
         self.bits_box.valueChanged.connect(self._on_bits)
         self.signed.toggled.connect(self._on_signed)
         self.per.chosen.connect(self._on_per)
         self.axis.currentIndexChanged.connect(self._on_axis)
-        self.range.currentIndexChanged.connect(self._on_range)
-        self.kept.valueChanged.connect(self._on_kept)
-        self.kept_box.valueChanged.connect(self._on_kept_box)
-        self.low.valueChanged.connect(self._on_bounds)
-        self.high.valueChanged.connect(self._on_bounds)
+        self.block_size.valueChanged.connect(self._on_block_size)
+        self.range.chosen.connect(self._on_range)
+        self.range.refused.connect(self._on_range_refused)
 
     # -- from the session
 
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:
         if new.scheme != old.scheme or new.tensor is not old.tensor:
+            self.trouble.hide()
             self.refresh(new)
 
     def refresh(self, state: State) -> None:
         """Show a state, without asking for anything."""
         scheme, self._tensor = state.scheme, state.tensor
-        controls = (self.convention, self.bits, self.bits_box, self.signed, self.axis, self.range)
-        with quiet((*controls, self.kept, self.kept_box, self.low, self.high)):
+        number_format = scheme.number_format
+        with quiet((self.convention, self.format, self.bits, self.bits_box, self.signed, self.axis, self.block_size)):
+            self.preset.show_scheme(scheme)
             self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
             summary = self.tr(CONVENTIONS[scheme.convention].summary)
             if self.about.text() != summary:  # a label tells its layout about every new text
                 self.about.setText(summary)
             self.mode.choose(scheme.symmetric)
-            self.bits.setValue(scheme.number_format.bits)
-            self.bits_box.setValue(scheme.number_format.bits)
-            self.signed.setChecked(scheme.number_format.signed)
-            self._show_granularity(scheme, state.tensor)
-            self._show_range(scheme)
+            whole = isinstance(number_format, IntFormat)
+            self.format.setCurrentIndex(
+                self.format.findData(IntFormat.kind if whole else number_format.to_dict()["format"])
+            )
+            self._bits_part.setVisible(whole)
+            self.signed.setVisible(whole)
+            if whole:
+                self.bits.setValue(number_format.bits)
+                self.bits_box.setValue(number_format.bits)
+                self.signed.setChecked(number_format.signed)
+            self._show_granularity(scheme.granularity, state.tensor)
+        self.range.show_scheme(scheme, state.tensor)
 
-    def _show_granularity(self, scheme: Scheme, tensor: Tensor | None) -> None:
-        per_axis = isinstance(scheme.granularity, PerAxis)
-        self.per.choose(scheme.granularity.kind)
+    def _show_granularity(self, granularity: Granularity, tensor: Tensor | None) -> None:
+        self.per.choose(granularity.kind)
         shape = tensor.shape if tensor is not None else ()
         if shape != self._axes:
             self._axes = shape
             self.axis.clear()
             for axis, size in enumerate(shape):
-                self.axis.addItem(self.tr("axis {axis} · {size} channels").format(axis=axis, size=f"{size:,}"), axis)
-        if isinstance(scheme.granularity, PerAxis) and tensor is not None:
-            self.axis.setCurrentIndex(scheme.granularity.axis % len(tensor.shape))
-        self.axis.setVisible(per_axis)
-
-    def _show_range(self, scheme: Scheme) -> None:
-        rule = scheme.range_rule
-        self.range.setCurrentIndex(self.range.findData(rule.kind))
-        for kind, page in self._range_pages.items():
-            page.setVisible(kind == rule.kind)
-        if isinstance(rule, Percentile):
-            self.kept_box.setValue(rule.percentile)
-            self.kept.setValue(_slider_from_percentile(rule.percentile))
-        elif isinstance(rule, Manual):
-            for box, value in zip((self.low, self.high), _in_force(rule, scheme), strict=True):
-                if not box.hasFocus():
-                    box.setValue(value)
+                self.axis.addItem(self.tr("axis {axis} · {size}").format(axis=axis, size=f"{size:,}"), axis)
+        along = isinstance(granularity, PerAxis | PerBlock)
+        if isinstance(granularity, PerAxis | PerBlock) and shape:
+            self.axis.setCurrentIndex(granularity.axis % len(shape))
+        if isinstance(granularity, PerBlock):
+            self.block_size.setValue(granularity.block_size)
+        self.block_size.setVisible(isinstance(granularity, PerBlock))
+        self._axis_part.setVisible(along)
 
     # -- to the session
 
-    def _ask(self, **changes: Any) -> None:
+    def _ask(self, at: QWidget, **changes: Any) -> None:
+        """Ask for a change; where it cannot be, say so under ``at``."""
         try:
             self._session.update(**changes)
         except Problem as problem:
-            self.problem.emit(str(problem))
             self.refresh(self._session.state)
+            self._say(at, str(problem))
+        else:
+            self.trouble.hide()
+
+    def _say(self, at: QWidget, text: str) -> None:
+        self.trouble.setText(text)
+        self._layout.removeWidget(self.trouble)
+        self._layout.insertWidget(self._layout.indexOf(at) + 1, self.trouble)
+        self.trouble.show()
+
+    @Slot(object)
+    def _on_preset(self, scheme: Scheme) -> None:
+        self._ask(self._preset_part, scheme=scheme)
+
+    @Slot(str)
+    def _on_preset_refused(self, text: str) -> None:
+        self._say(self._preset_part, text)
 
     @Slot()
     def _on_convention(self) -> None:
         """What the runtime does not have gives way to what it has, in the same step."""
         name, scheme = self.convention.currentData(), self._session.scheme
         parts = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric, scheme.granularity)
-        self._ask(convention=name, **dict(zip(("number_format", "symmetric", "granularity"), parts, strict=True)))
+        names = ("number_format", "symmetric", "granularity")
+        self._ask(self._runtime_part, convention=name, **dict(zip(names, parts, strict=True)))
+
+    @Slot()
+    def _on_format(self) -> None:
+        """A format without a zero point makes the scheme symmetric; a runtime that lacks it is not left."""
+        name = self.format.currentData()
+        number_format = IntFormat() if name == IntFormat.kind else format_named(name)
+        changes: dict[str, Any] = {"number_format": number_format}
+        if not number_format.offers_zero_point:
+            changes["symmetric"] = True
+        self._ask(self._format_part, **changes)
 
     @Slot(object)
     def _on_mode(self, symmetric: bool) -> None:
-        self._ask(symmetric=symmetric)
+        self._ask(self.mode, symmetric=symmetric)
 
     @Slot(int)
     def _on_bits(self, bits: int) -> None:
-        self._ask(bits=bits)
+        self._ask(self._bits_part, bits=bits)
 
     @Slot(bool)
     def _on_signed(self, signed: bool) -> None:
-        self._ask(signed=signed)
+        self._ask(self.signed, signed=signed)
 
     @Slot(object)
     def _on_per(self, kind: str) -> None:
-        self._ask(granularity=PerTensor() if kind == "tensor" else PerAxis(max(0, self.axis.currentIndex())))
+        now, shape = self._session.scheme.granularity, self._axes
+        granularity: Granularity = PerToken() if kind == PerToken.kind else PerTensor()
+        if kind == PerAxis.kind:
+            granularity = PerAxis(max(0, self.axis.currentIndex()) if isinstance(now, PerAxis) else 0)
+        elif kind == PerBlock.kind:
+            last = shape[-1] if shape else USUAL_BLOCK
+            granularity = PerBlock(-1, min(USUAL_BLOCK, last))
+        self._ask(self.per, granularity=granularity)
 
     @Slot()
     def _on_axis(self) -> None:
-        if isinstance(self._session.scheme.granularity, PerAxis) and self.axis.currentIndex() >= 0:
-            self._ask(granularity=PerAxis(self.axis.currentData()))
-
-    @Slot()
-    def _on_range(self) -> None:
-        kind = self.range.currentData()
-        if kind == Manual.kind:
-            self._ask(range_rule=self._whole_range())
-        else:
-            self._ask(range_rule=RANGE_RULES[kind]())
-
-    def _whole_range(self) -> Manual:
-        """By hand starts where the data end."""
-        low, high = (self._tensor.minimum, self._tensor.maximum) if self._tensor else (-1.0, 1.0)
-        if not low < high:
-            reach = max(abs(low), 1.0)
-            low, high = low - reach, high + reach
-        return Manual(low, high)
+        granularity, axis = self._session.scheme.granularity, self.axis.currentData()
+        if axis is None:
+            return
+        if isinstance(granularity, PerAxis):
+            self._ask(self._axis_part, granularity=PerAxis(axis))
+        elif isinstance(granularity, PerBlock):
+            last = axis == len(self._axes) - 1  # as the runtimes write it
+            self._ask(self._axis_part, granularity=PerBlock(-1 if last else axis, granularity.block_size))
 
     @Slot(int)
-    def _on_kept(self, position: int) -> None:
-        self._ask(range_rule=Percentile(_percentile_from_slider(position)))
+    def _on_block_size(self, size: int) -> None:
+        granularity = self._session.scheme.granularity
+        if isinstance(granularity, PerBlock):
+            self._ask(self._axis_part, granularity=PerBlock(granularity.axis, size))
 
-    @Slot(float)
-    def _on_kept_box(self, percentile: float) -> None:
-        self._ask(range_rule=Percentile(percentile))
+    @Slot(object)
+    def _on_range(self, rule: Any) -> None:
+        self._ask(self.range, range_rule=rule)
 
-    @Slot()
-    def _on_bounds(self) -> None:
-        low, high = self.low.value(), self.high.value()
-        if self._session.scheme.symmetric:  # the two ends are one number
-            reach = abs(low if self.sender() is self.low else high)
-            low, high = -reach, reach
-        try:
-            rule = Manual(low, high)
-        except Problem as problem:
-            self.problem.emit(str(problem))
-            return
-        self._ask(range_rule=rule)
-
-
-def _in_force(rule: Manual, scheme: Scheme) -> tuple[float, float]:
-    """The range that the scheme makes of the one drawn by hand."""
-    if scheme.symmetric:
-        reach = max(abs(rule.low), abs(rule.high))
-        return -reach, reach
-    if CONVENTIONS[scheme.convention].range_includes_zero:
-        return min(rule.low, 0.0), max(rule.high, 0.0)
-    return rule.low, rule.high
-
-
-def _percentile_from_slider(position: int) -> float:
-    """Even steps in the logarithm of what is cut off: 10 % at the left, a millionth at the right."""
-    first, last = math.log10(100 - LEAST_KEPT), math.log10(100 - MOST_KEPT)
-    cut = 10 ** (first + (last - first) * position / SLIDER_STEPS)
-    return float(f"{100 - cut:.{max(1, 2 - math.floor(math.log10(cut)))}f}")
-
-
-def _slider_from_percentile(percentile: float) -> int:
-    first, last = math.log10(100 - LEAST_KEPT), math.log10(100 - MOST_KEPT)
-    cut = max(100 - percentile, 1e-12)
-    return round(min(max((math.log10(cut) - first) / (last - first), 0), 1) * SLIDER_STEPS)
+    @Slot(str)
+    def _on_range_refused(self, text: str) -> None:
+        self._say(self.range, text)

@@ -153,8 +153,8 @@ class OutputErrorChart(ProductChart, CountChart):
         self.add_legend(
             {
                 ROLES["both"]: self.tr("both"),
-                ROLES["weight"]: self.tr("weight alone"),
-                ROLES["activation"]: self.tr("activation alone"),
+                ROLES["weight"]: self.tr("weight"),
+                ROLES["activation"]: self.tr("activation"),
             }
         )
         self.set_labels(self.tr("Error of an output: integer − float"), self.tr("Outputs in a bin"))
@@ -367,13 +367,13 @@ class LinesChart(ProductChart):
             if self.of_rows
             else self.tr("output {line}: {sqnr} dB, error at most {error}, S {scale}")
         )
-        q = self.product.activation_qparams if self.of_rows else self.product.weight_qparams
+        scales = self.product.row_scales if self.of_rows else self.product.column_scales
         self.read_out.emit(
             said.format(
                 line=f"{at:,}",
                 sqnr=number(float(lines.sqnr_db[at])),
                 error=number(float(lines.max_abs_error[at])),
-                scale=number(float(q.scale if q.scale.ndim == 0 else q.scale[at])),
+                scale=number(float(scales[at])),
             )
         )
 
@@ -381,9 +381,9 @@ class LinesChart(ProductChart):
         if self.product is None:
             return {}
         tables = {}
-        for suffix, lines, q in (
-            ("rows", self.product.rows, self.product.activation_qparams),
-            ("outputs", self.product.columns, self.product.weight_qparams),
+        for suffix, lines, scales in (
+            ("rows", self.product.rows, self.product.row_scales),
+            ("outputs", self.product.columns, self.product.column_scales),
         ):
             order = lines.worst_first
             tables[suffix] = Table(
@@ -392,7 +392,7 @@ class LinesChart(ProductChart):
                     "sqnr_db": lines.sqnr_db[order],
                     "mse": lines.mse[order],
                     "max_abs_error": lines.max_abs_error[order],
-                    "scale": np.broadcast_to(q.scale, order.shape)[order],
+                    "scale": scales[order],
                 }
             )
         return tables

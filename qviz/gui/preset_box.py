@@ -1,0 +1,109 @@
+"""How is a named scheme chosen, or a scheme given a name?"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QToolButton, QWidget
+
+from qviz.core.presets import Preset
+from qviz.core.problems import Problem
+from qviz.core.scheme import Scheme
+from qviz.session.presets import Presets
+
+
+class PresetBox(QWidget):
+    """All presets in one list, under their headings, and a menu to keep one's own.
+
+    Signals
+    -------
+    chosen(Scheme)
+    refused(str)
+    """
+
+    chosen = Signal(object)
+    refused = Signal(str)
+
+    def __init__(self, presets: Presets) -> None:
+        super().__init__()
+        self._presets = presets
+        self._scheme = Scheme()
+        self.list = QComboBox()
+        self.list.setAccessibleName(self.tr("Preset"))
+        self.list.setToolTip(self.tr("Schemes that have a name."))
+        self.list.setMaxVisibleItems(40)
+        self.list.setMinimumContentsLength(10)
+        self.list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.more = QToolButton()
+        self.more.setObjectName("text")
+        self.more.setText("…")
+        self.more.setToolTip(self.tr("Save this scheme as a preset, or delete one of your own"))
+        self.more.setAccessibleName(self.tr("Save or delete a preset"))
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._menu = QMenu(self.more)
+        self._menu.aboutToShow.connect(self._fill_menu)
+        self.more.setMenu(self._menu)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.list, 1)
+        layout.addWidget(self.more)
+        self.setFocusProxy(self.list)
+        self.list.activated.connect(self._on_activated)
+        presets.changed.connect(self._fill)
+        self._fill()
+
+    @Slot()
+    def _fill(self) -> None:
+        self.list.clear()
+        self.list.addItem(self.tr("none: a scheme of its own"), None)
+        heading = ""
+        for preset in self._presets.all:
+            if preset.group != heading:
+                heading = preset.group
+                self.list.addItem(self.tr(heading), None)
+                item = self.list.model().item(self.list.count() - 1)  # type: ignore[attr-defined]
+                item.setFlags(Qt.ItemFlag.NoItemFlags)
+            self.list.addItem("   " + self.tr(preset.name), preset)
+            self.list.setItemData(self.list.count() - 1, self.tr(preset.about), Qt.ItemDataRole.ToolTipRole)
+        self.show_scheme(self._scheme)
+
+    def show_scheme(self, scheme: Scheme) -> None:
+        """The name of a scheme, where it has one."""
+        self._scheme = scheme
+        preset = self._presets.named(scheme)
+        row = next((i for i in range(self.list.count()) if preset and self.list.itemData(i) == preset), 0)
+        if row != self.list.currentIndex():
+            self.list.setCurrentIndex(row)
+
+    @Slot(int)
+    def _on_activated(self, row: int) -> None:
+        preset: Preset | None = self.list.itemData(row)
+        if preset is not None:
+            self.chosen.emit(preset.scheme)
+        self.show_scheme(self._scheme)
+
+    @Slot()
+    def _fill_menu(self) -> None:
+        self._menu.clear()
+        self._menu.addAction(self.tr("Save this scheme as a preset…")).triggered.connect(self._save)
+        preset = self._presets.named(self._scheme)
+        if preset is not None and self._presets.is_own(preset.name):
+            self._menu.addAction(self.tr("Delete “{name}”").format(name=preset.name)).triggered.connect(self._delete)
+
+    @Slot()
+    def _save(self) -> None:
+        name, agreed = QInputDialog.getText(self, self.tr("Save preset"), self.tr("Name of the preset"))
+        if agreed:
+            self.save(name)
+
+    def save(self, name: str) -> None:
+        """Keep the scheme that is shown under a name."""
+        try:
+            self._presets.save(name, self._scheme)
+        except Problem as problem:
+            self.refused.emit(str(problem))
+
+    @Slot()
+    def _delete(self) -> None:
+        preset = self._presets.named(self._scheme)
+        if preset is not None:
+            self._presets.remove(preset.name)

@@ -1,0 +1,231 @@
+"""With which controls is a range rule chosen?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QWidget
+
+from qviz.core.conventions import CONVENTIONS
+from qviz.core.problems import Problem
+from qviz.core.range_notes import pointed_out
+from qviz.core.range_rules import RANGE_RULES
+from qviz.core.ranges import Manual, Percentile, RangeRule
+from qviz.core.scheme import Scheme
+from qviz.core.tensor import Tensor
+from qviz.gui.widgets import NumberBox, column, form, named_label, quiet
+
+SLIDER_STEPS = 400
+LEAST_KEPT, MOST_KEPT = 90.0, 99.9999
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("RangeControls", text)
+
+
+def _rules() -> tuple[tuple[str, str, str], ...]:
+    """The kind of each rule, what it is called, and the tip that teaches; a line between groups."""
+    return (
+        ("minmax", _tr("Min–max"), _tr("From the smallest value to the largest: nothing is clipped.")),
+        ("percentile", _tr("Percentile"), _tr("Clip the rarest values, a fixed share of them.")),
+        ("mse", _tr("Least MSE"), _tr("The range with the least mean squared error, measured on every element.")),
+        (
+            "entropy",
+            _tr("Entropy (KL)"),
+            _tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
+        ),
+        ("manual", _tr("By hand"), _tr("Where you put the clip lines.")),
+        ("", "", ""),
+        ("abs_max", _tr("Abs max"), _tr("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
+        (
+            "moving_average",
+            _tr("Moving average"),
+            _tr("Minimum and maximum, averaged over batches: PyTorch's MovingAverageMinMaxObserver."),
+        ),
+        (
+            "onnxruntime_percentile",
+            _tr("ONNX Runtime percentile"),
+            _tr("Over a histogram of 2048 bins: ONNX Runtime's percentile calibration."),
+        ),
+        (
+            "torch_histogram",
+            _tr("PyTorch histogram"),
+            _tr("Search for the least squared error over a histogram: PyTorch's HistogramObserver."),
+        ),
+        ("paddle_kl", _tr("Paddle KL"), _tr("Paddle's own divergence, over the upper half of its histogram.")),
+        ("paddle_hist", _tr("Paddle hist"), _tr("The bin where 99.999 % of the magnitudes are reached.")),
+        ("paddle_avg", _tr("Paddle avg"), _tr("The mean of the largest magnitude of every batch.")),
+        ("paddle_mse", _tr("Paddle mse"), _tr("The best of 35 parts of the largest magnitude, by squared error.")),
+        ("paddle_emd", _tr("Paddle emd"), _tr("The best of 35 parts, by the change of mean and deviation.")),
+        ("paddle_ptf", _tr("Paddle ptf"), _tr("The largest magnitude, or a half, quarter or eighth of it.")),
+    )
+
+
+class RangeControls(QWidget):
+    """Shows a range rule and asks for another.
+
+    Signals
+    -------
+    chosen(RangeRule)
+    refused(str)
+        What is wrong with what was typed, in a sentence.
+    """
+
+    chosen = Signal(object)
+    refused = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scheme = Scheme()
+        self._tensor: Tensor | None = None
+        self._shape: tuple[int, ...] | None = None
+        self.kind = QComboBox()
+        for kind, label, tip in _rules():
+            if not kind:
+                self.kind.insertSeparator(self.kind.count())
+                continue
+            self.kind.addItem(label, kind)
+            self.kind.setItemData(self.kind.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.kind.setMaxVisibleItems(self.kind.count())
+        self.kind.setAccessibleName(self.tr("Range"))
+        self.kind.setToolTip(self.tr("From where to where the codes reach. Drag the clip lines to choose by hand."))
+        self.kept = QSlider(Qt.Orientation.Horizontal)
+        self.kept.setRange(0, SLIDER_STEPS)
+        self.kept.setAccessibleName(self.tr("Percentile"))
+        self.kept_box = NumberBox(50.0001, 100.0, digits=8, name=self.tr("Percentile, as a number"))
+        self.kept_box.setSuffix(" %")
+        self.low = NumberBox(name=self.tr("Low end of the range"))
+        self.high = NumberBox(name=self.tr("High end of the range"))
+        self.batches = QComboBox()
+        self.batches.setAccessibleName(self.tr("Calibration batches"))
+        self.batches.setToolTip(
+            self.tr(
+                "Along which axis the calibration batches lie. Drop batch_0.npy, batch_1.npy … together to stack them."
+            )
+        )
+        self.about = named_label("", "hint", wrap=True)
+        self._lay_out()
+        self.kind.currentIndexChanged.connect(self._on_kind)
+        self.kept.valueChanged.connect(self._on_kept)
+        self.kept_box.valueChanged.connect(self._on_kept_box)
+        self.low.valueChanged.connect(self._on_bounds)
+        self.high.valueChanged.connect(self._on_bounds)
+        self.batches.currentIndexChanged.connect(self._on_batches)
+
+    def _lay_out(self) -> None:
+        layout = column(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form((self.tr("Range"), self.kind)))
+        self._percentile, self._manual, self._batched = QWidget(), QWidget(), QWidget()
+        row = QHBoxLayout(self._percentile)
+        row.addWidget(self.kept, 1)
+        row.addWidget(self.kept_box)
+        row = QHBoxLayout(self._manual)
+        row.addWidget(self.low)
+        row.addWidget(named_label("…", "caption"))
+        row.addWidget(self.high)
+        batched = form((self.tr("Batches"), self.batches))
+        self._batched.setLayout(batched)
+        for page in (self._percentile, self._manual, self._batched):
+            page.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+            layout.addWidget(page)
+        layout.addWidget(self.about)
+
+    def show_scheme(self, scheme: Scheme, tensor: Tensor | None) -> None:
+        """Show a scheme's rule, without asking for anything."""
+        self._scheme, self._tensor = scheme, tensor
+        rule = scheme.range_rule
+        with quiet((self.kind, self.kept, self.kept_box, self.low, self.high, self.batches)):
+            self.kind.setCurrentIndex(self.kind.findData(rule.kind))
+            self._percentile.setVisible(isinstance(rule, Percentile))
+            self._manual.setVisible(isinstance(rule, Manual))
+            self._batched.setVisible(hasattr(rule, "batch_axis"))
+            if isinstance(rule, Percentile):
+                self.kept_box.setValue(rule.percentile)
+                self.kept.setValue(_slider_from_percentile(rule.percentile))
+            elif isinstance(rule, Manual):
+                for box, value in zip((self.low, self.high), _in_force(rule, scheme), strict=True):
+                    if not box.hasFocus():
+                        box.setValue(value)
+            elif hasattr(rule, "batch_axis"):
+                self._show_batches(rule)
+        about = pointed_out(rule, scheme) or ""
+        if self.about.text() != about:
+            self.about.setText(about)
+        self.about.setVisible(bool(about))
+
+    def _show_batches(self, rule: Any) -> None:
+        shape = () if self._tensor is None else self._tensor.shape
+        if shape != self._shape:
+            self._shape = shape
+            self.batches.clear()
+            self.batches.addItem(self.tr("one: the whole tensor"), None)
+            for axis, size in enumerate(shape):
+                self.batches.addItem(self.tr("axis {axis} · {size} batches").format(axis=axis, size=f"{size:,}"), axis)
+        axis = rule.batch_axis
+        self.batches.setCurrentIndex(0 if axis is None or not shape else 1 + axis % len(shape))
+
+    @Slot()
+    def _on_kind(self) -> None:
+        kind = self.kind.currentData()
+        self.chosen.emit(self._whole_range() if kind == Manual.kind else RANGE_RULES[kind]())
+
+    def _whole_range(self) -> Manual:
+        """By hand starts where the data end."""
+        low, high = (self._tensor.minimum, self._tensor.maximum) if self._tensor else (-1.0, 1.0)
+        if not low < high:
+            reach = max(abs(low), 1.0)
+            low, high = low - reach, high + reach
+        return Manual(low, high)
+
+    @Slot(int)
+    def _on_kept(self, position: int) -> None:
+        self.chosen.emit(Percentile(_percentile_from_slider(position)))
+
+    @Slot(float)
+    def _on_kept_box(self, percentile: float) -> None:
+        self.chosen.emit(Percentile(percentile))
+
+    @Slot()
+    def _on_batches(self) -> None:
+        rule: Any = self._scheme.range_rule
+        self.chosen.emit(replace(rule, batch_axis=self.batches.currentData()))
+
+    @Slot()
+    def _on_bounds(self) -> None:
+        low, high = self.low.value(), self.high.value()
+        if self._scheme.symmetric:  # the two ends are one number
+            reach = abs(low if self.sender() is self.low else high)
+            low, high = -reach, reach
+        try:
+            rule: RangeRule = Manual(low, high)
+        except Problem as problem:
+            self.refused.emit(str(problem))
+            return
+        self.chosen.emit(rule)
+
+
+def _in_force(rule: Manual, scheme: Scheme) -> tuple[float, float]:
+    """The range that the scheme makes of the one drawn by hand."""
+    if scheme.symmetric:
+        reach = max(abs(rule.low), abs(rule.high))
+        return -reach, reach
+    if CONVENTIONS[scheme.convention].range_includes_zero:
+        return min(rule.low, 0.0), max(rule.high, 0.0)
+    return rule.low, rule.high
+
+
+def _percentile_from_slider(position: int) -> float:
+    """Even steps in the logarithm of what is cut off: 10 % at the left, a millionth at the right."""
+    first, last = math.log10(100 - LEAST_KEPT), math.log10(100 - MOST_KEPT)
+    cut = 10 ** (first + (last - first) * position / SLIDER_STEPS)
+    return float(f"{100 - cut:.{max(1, 2 - math.floor(math.log10(cut)))}f}")
+
+
+def _slider_from_percentile(percentile: float) -> int:
+    first, last = math.log10(100 - LEAST_KEPT), math.log10(100 - MOST_KEPT)
+    cut = max(100 - percentile, 1e-12)
+    return round(min(max((math.log10(cut) - first) / (last - first), 0), 1) * SLIDER_STEPS)
