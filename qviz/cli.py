@@ -26,6 +26,7 @@ from qviz.core.tensor import Tensor
 from qviz.files.entry import TensorEntry
 from qviz.files.readers import list_tensors
 from qviz.files.results import read_scheme, save_quantized
+from qviz.train_command import train_command
 
 EXIT_BAD_INPUT = 2
 EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
@@ -160,6 +161,9 @@ def render_command(
     application = make_application()
     for path in render_charts(application, result, output, formats or ("png",), theme_name=theme, scale=scale):
         click.echo(path)
+
+
+cli.add_command(train_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

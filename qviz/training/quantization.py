@@ -149,21 +149,21 @@ class Quantizer:
             return q
         width = q.high - q.low
         width = np.asarray(np.where(width > 0, width, 1), np.float32)  # a constant is its own lowest level
-        return replace(q, scale=width, zero_point=np.asarray(-q.low / width), quant_max=1)
+        return replace(q, scale=width, zero_point=np.asarray(0 - q.low / width), quant_max=1)
 
     def _binary(self, x: Array) -> QParams:
         mean = np.abs(x).mean(axis=1 if self.per_axis else None, dtype=np.float32)
         return self.of_range(-mean, mean)
 
     def learner(self, x: Array) -> QParams:
-        """Where a learned step size starts: S = 2·mean\\|x\\|/√quant_max, and Z as min–max has it.
+        """Where a learned step size starts: at S = 2·mean\\|x\\|/√quant_max, as Esser et al. (2020) have it.
 
-        The start is that of Esser et al. (2020). A step that has to reach from one end of asymmetric values
-        below zero to the other starts at min–max.
+        It starts at min–max where that is less (at many bits, codes would be left over), and where values lie
+        on both sides of an asymmetric zero point. Z is that of min–max.
         """
         q = self.calibrated(x) if self.bits == 1 else self.spanning(x)
         if self.bits == 1 or not (self.symmetric or float(q.zero_point.max()) == 0):
             return q
         mean = np.abs(x).mean(axis=1 if self.per_axis else None, dtype=np.float32)
         scale = np.maximum(2 * mean / np.sqrt(np.float32(q.quant_max)), np.float32(1e-6))
-        return replace(q, scale=np.asarray(scale, np.float32))
+        return replace(q, scale=np.asarray(np.minimum(scale, q.scale), np.float32))

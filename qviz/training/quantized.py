@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from qviz.core import QParams, dequantize, fake_quantize, quantize
+from qviz.core import QParams, fake_quantize, quantize
 from qviz.training.network import Shape, Slopes, activate, cross_entropy, forward, through_activation
 from qviz.training.quantization import Quantization, Quantizer
 from qviz.training.straight_through import pass_through, scale_gradient
@@ -198,9 +197,7 @@ class QuantizationAware:
         if self._learned:
             scale = passed.qparams.scale
             # ∂L/∂ln S = S · ∂L/∂S
-            self._scale_slopes[index][...] = scale * scale_gradient(
-                passed.x, passed.x_hat, passed.passes, slope, scale
-            )
+            self._scale_slopes[index][...] = scale * scale_gradient(passed.x, passed.x_hat, passed.passes, slope, scale)
 
 
 class Passed:
@@ -216,8 +213,3 @@ class Passed:
 def _averaged(old: tuple[Array, Array], seen: QParams) -> tuple[Array, Array]:
     low, high = (a * KEPT + b * (1 - KEPT) for a, b in zip(old, (seen.low, seen.high), strict=True))
     return low, high
-
-
-def levels_of(qparams: QParams) -> Sequence[Array]:
-    """The values that weights can take, one array a scale."""
-    return list(dequantize(np.arange(qparams.quant_min, qparams.quant_max + 1), replace(qparams)))

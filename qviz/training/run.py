@@ -24,8 +24,9 @@ CHECKPOINT = 25
 CALIBRATION_ROWS = 1024
 """Rows of the training data that ranges are calibrated on."""
 
-HOPELESS = 20.0
-"""A mean loss of so many times that of guessing is called divergence; so is what is not finite."""
+HOPELESS, BEYOND_HOPE = 20.0, 100.0
+"""A mean loss between two checkpoints, or the loss of one batch, of so many times that of guessing is called
+divergence; so is what is not finite."""
 
 TRAINING_FLOAT, TRAINING_QUANTIZED, DONE, DIVERGED = "float", "qat", "done", "diverged"
 
@@ -200,9 +201,10 @@ class Run:
         self.step += 1
         self._losses.append(loss)
         at_the_end = self.step in (training.steps, self.steps)
-        if at_the_end or self.step % CHECKPOINT == 0 or not math.isfinite(loss):
+        lost = not loss <= BEYOND_HOPE * math.log(self.dataset.classes)
+        if at_the_end or self.step % CHECKPOINT == 0 or lost:
             self._look()
-            self._turn(at_the_end)
+            self._turn(at_the_end, lost)
 
     def _look(self) -> None:
         """Measure the networks that there are."""
@@ -232,12 +234,12 @@ class Run:
             and np.isfinite(self.float_logits(self.dataset.x_test)).all()
         )
 
-    def _turn(self, at_the_end: bool) -> None:
+    def _turn(self, at_the_end: bool, lost: bool = False) -> None:
         """Where the last steps lead: on, to the next phase, to the end, or nowhere."""
         mean, self._losses = sum(self._losses) / max(len(self._losses), 1), []
         values = self._flat if self._aware is None else self._aware.values
         hopeless = HOPELESS * math.log(self.dataset.classes)
-        if not (mean <= hopeless and np.isfinite(values).all()):
+        if lost or not (mean <= hopeless and np.isfinite(values).all()):
             self.diverged_in, self.phase = self.phase, DIVERGED
         elif at_the_end and self._aware is None and self._post is not None:
             self.phase = TRAINING_QUANTIZED

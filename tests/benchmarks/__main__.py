@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from tests.benchmarks import drag, engine, opening, start
+from tests.benchmarks import drag, engine, opening, start, training
 
 BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
     "start": lambda largest: start.measure(),
     "engine": engine.measure_ways,
     "drag": drag.measure,
     "open": opening.measure,
+    "training": lambda largest: training.measure(),
 }
 """Every benchmark by name; a new one is a module and a row. Each is told the size of the largest tensor."""
 
