@@ -197,6 +197,7 @@ def analyze(
     *,
     error_bins: int = BINS_TO_HALF_STEP,
     qparams: QParams | None = None,
+    layout: Layout | None = None,
 ) -> Analysis:
     """Quantize, dequantize and compare, every element.
 
@@ -214,6 +215,9 @@ def analyze(
         Bins of the error histogram between 0 and half a scale, at most; 0 for no histogram.
     qparams : QParams, optional
         Known scales and zero points; chosen by the scheme's range rule otherwise.
+    layout : Layout, optional
+        How the groups of ``qparams`` lie in ``x``, where that is a piece of a larger tensor and may
+        be shorter than a block; as the scheme's granularity has it otherwise.
 
     Raises
     ------
@@ -225,7 +229,7 @@ def analyze(
     started = time.perf_counter()
     source, tensor = _source(x, cancelled)
     qparams = qparams or choose_qparams(source, scheme, cancelled)
-    layout = scheme.granularity.layout(tensor.shape)
+    layout = layout or scheme.granularity.layout(tensor.shape)
     edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
     prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None
     if prepared is not None and tensor.finite > DIRECT_UP_TO:

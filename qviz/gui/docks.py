@@ -121,6 +121,11 @@ class Dock(QDockWidget):
             | QDockWidget.DockWidgetFeature.DockWidgetFloatable
         )
 
+    def rename(self, title: str) -> None:
+        """Another name, in its title and on its tab."""
+        self.setWindowTitle(title)
+        self.title.name.setText(title)
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QPaintEvent) and watched is self.content:
             QPainter(self.content).fillRect(event.rect(), self.content.palette().window())

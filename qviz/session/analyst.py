@@ -222,7 +222,12 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
         return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged)
     alone = tensor.channel(scheme.granularity, channel)
     alone.histogram(cancelled)
-    shown = analyze(alone, replace(scheme, granularity=PerTensor()), cancelled)
+    # Chosen for the group alone they could be others: NVFP4's scales depend on the whole tensor.
+    mine = whole.qparams.for_group(channel)
+    if mine.convention.block_size is None:
+        mine = replace(mine, scheme=replace(scheme, granularity=PerTensor()))
+    one = PerTensor().layout(alone.shape)
+    shown = analyze(alone, mine.scheme, cancelled, qparams=mine, layout=one)
     return Frame(tensor, question.prepared, scheme, channel, whole, shown)
 
 

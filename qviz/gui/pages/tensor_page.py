@@ -5,23 +5,26 @@ from __future__ import annotations
 from PySide6.QtCore import QByteArray, Qt, Signal, Slot
 from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget
 
-from qviz.core.granularity import PerAxis
+from qviz.core.granularity import PerAxis, PerTensor
 from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.ranges import Manual
 from qviz.core.scheme import Scheme
 from qviz.core.speed import Speed
 from qviz.gui.cards import ChartMenus
 from qviz.gui.docks import Dock
+from qviz.gui.group_words import alone_text, group_words
 from qviz.gui.panels.formula import FormulaPanel
 from qviz.gui.panels.generator import GeneratorPanel
 from qviz.gui.panels.metrics import MetricsPanel
 from qviz.gui.panels.scheme import SchemePanel
 from qviz.gui.panels.tensor_list import TensorListPanel
 from qviz.gui.panels.value_table import ValueTable
+from qviz.gui.panels.worst_groups import WorstGroupsPanel
 from qviz.gui.plots import (
     ChannelsChart,
     DistributionChart,
     ErrorChart,
+    HeatMapChart,
     LossChart,
     MemoryChart,
     SpeedChart,
@@ -35,9 +38,11 @@ from qviz.session.analyst import Frame
 from qviz.session.presets import Presets
 from qviz.session.state import Session, State
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 SIDE_WIDTH = 272
 RIGHT_WIDTH = 288
+GROUP_DOCKS = ("channels", "heat_map", "worst")
+"""There when each group of elements has a scale of its own."""
 
 
 class TensorPage(QMainWindow):
@@ -69,6 +74,7 @@ class TensorPage(QMainWindow):
         self.loss = LossChart(link)
         self.loss.follow(self.distribution.view)
         self.channels = ChannelsChart(link)
+        self.heat_map = HeatMapChart(link)
         self.memory = MemoryChart(link)
         self.speed = SpeedChart(link)
         self.charts: tuple[Chart, ...] = (
@@ -78,6 +84,7 @@ class TensorPage(QMainWindow):
             self.transfer,
             self.loss,
             self.channels,
+            self.heat_map,
             self.memory,
             self.speed,
         )
@@ -87,6 +94,7 @@ class TensorPage(QMainWindow):
         self.metrics = MetricsPanel()
         self.formula = FormulaPanel()
         self.table = ValueTable()
+        self.worst = WorstGroupsPanel()
         self.docks: dict[str, Dock] = {
             "tensors": Dock("tensors", self.tr("Tensors"), self.tensors),
             "generator": Dock("generator", self.tr("Generator"), self.generator, scrolls=True),
@@ -94,6 +102,7 @@ class TensorPage(QMainWindow):
             "metrics": Dock("metrics", self.tr("Metrics"), self.metrics, scrolls=True),
             "formula": Dock("formula", self.tr("Formula"), self.formula),
             "table": Dock("table", self.tr("Elements"), self.table),
+            "worst": Dock("worst", self.tr("Worst"), self.worst),
         }
         for chart in self.charts:
             dock = Dock(chart.name, chart.title(), chart)
@@ -116,6 +125,18 @@ class TensorPage(QMainWindow):
         self.losses.choose(MSE.kind)
         self.losses.setFixedWidth(92)
         self.docks["loss"].title.add_widget(self.losses)
+        self.quantities = Segments(
+            [
+                ("scale", self.tr("Scale"), self.tr("The width of one step, without its sign.")),
+                ("mse", self.tr("MSE"), self.tr("Mean squared error.")),
+                ("sqnr", self.tr("SQNR"), self.tr("Signal to quantization noise: lower is worse.")),
+                ("max", self.tr("Max"), self.tr("The largest error.")),
+            ],
+            self.tr("Colours"),
+        )
+        self.quantities.choose(self.heat_map.quantity)
+        self.quantities.setFixedWidth(self.quantities.sizeHint().width() + 16)
+        self.docks["heat_map"].title.add_widget(self.quantities)
         self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
 
     def _arrange(self) -> None:
@@ -136,6 +157,8 @@ class TensorPage(QMainWindow):
         self.splitDockWidget(d["error"], d["transfer"], across)
         self.tabifyDockWidget(d["transfer"], d["loss"])
         self.tabifyDockWidget(d["loss"], d["channels"])
+        self.tabifyDockWidget(d["channels"], d["heat_map"])
+        self.tabifyDockWidget(d["error"], d["worst"])
         self.splitDockWidget(d["metrics"], d["formula"], down)
         self.splitDockWidget(d["formula"], d["memory"], down)
         self.splitDockWidget(d["memory"], d["speed"], down)
@@ -143,7 +166,9 @@ class TensorPage(QMainWindow):
             dock.setFloating(False)
             dock.show()
         d["transfer"].raise_()
-        d["channels"].hide()
+        d["error"].raise_()
+        for name in GROUP_DOCKS:
+            d[name].hide()
         d["generator"].hide()
 
     def size_up(self) -> None:
@@ -211,7 +236,9 @@ class TensorPage(QMainWindow):
         self.distribution.clip_moved.connect(self._on_clip_moved)
         self.loss.clip_moved.connect(self._on_clip_moved)
         self.docks["loss"].visibilityChanged.connect(self.loss_wanted)
-        self.channels.channel_clicked.connect(self._on_channel_clicked)
+        for part in (self.channels, self.heat_map, self.worst):
+            part.channel_clicked.connect(self._on_channel_clicked)
+        self.quantities.chosen.connect(self.heat_map.choose_quantity)
         self.values.element_clicked.connect(self._on_element)
         self.table.element_chosen.connect(self._on_element)
         self.losses.chosen.connect(self.loss_chosen)
@@ -225,19 +252,18 @@ class TensorPage(QMainWindow):
     def present(self, frame: Frame) -> None:
         """Paint an answer: each chart only hands ready points to its items."""
         self.frame = frame
-        self.channels.present(frame.whole)
         for chart in self.charts:
-            if chart is not self.channels:
-                chart.present(frame.shown)
-        if frame.channel is not None:
+            of_groups = chart is self.channels or chart is self.heat_map
+            chart.present(frame.whole if of_groups else frame.shown)
+        self.worst.present(frame.whole)
+        alone = "" if frame.channel is None else alone_text(frame.whole.scheme.granularity, frame.channel)
+        if alone:
             for chart in (self.values, self.transfer):
-                chart.set_note(self.tr("channel {channel} alone").format(channel=f"{frame.channel:,}"))
+                chart.set_note(alone)
         self.metrics.present(frame.shown)
         self.formula.present(frame.shown)
         self.table.present(frame.shown)
-        note = "" if frame.channel is None else self.tr("channel {channel} alone").format(channel=f"{frame.channel:,}")
-        if not frame.shown.exact:
-            note = self.tr("estimate")
+        note = alone if frame.shown.exact else self.tr("estimate")
         for name in ("metrics", "table"):
             self.docks[name].title.set_note(note)
 
@@ -282,7 +308,8 @@ class TensorPage(QMainWindow):
             for part in (self.values, self.transfer, self.formula, self.table):
                 part.point_to(new.selected)
         if new.channel != old.channel:
-            self.channels.choose(new.channel)
+            for each in (self.channels, self.heat_map, self.worst):
+                each.choose(new.channel)
         if new.scheme.granularity != old.scheme.granularity or new.tensor is not old.tensor:
             self._show_channels(new)
         if new.scheme.range_rule != old.scheme.range_rule:
@@ -303,14 +330,21 @@ class TensorPage(QMainWindow):
             self.docks["loss"].raise_()
 
     def _show_channels(self, state: State) -> None:
-        """The chart of channels is there when there are channels."""
-        per_axis = isinstance(state.scheme.granularity, PerAxis)
-        dock = self.docks["channels"]
-        if per_axis and dock.isHidden():
-            dock.show()
-            dock.raise_()
-        elif not per_axis:
-            dock.hide()
+        """What is said of channels, blocks or tokens is there when there are some."""
+        granularity = state.scheme.granularity
+        grouped = not isinstance(granularity, PerTensor)
+        fresh = grouped and all(self.docks[name].isHidden() for name in GROUP_DOCKS)
+        for name in GROUP_DOCKS:
+            if fresh or not grouped:
+                self.docks[name].setVisible(grouped)
+        if not grouped:
+            return
+        words = group_words(granularity)
+        self.docks["channels"].rename(words.titles)
+        self.docks["worst"].rename(self.tr("Worst {groups}").format(groups=words.many))
+        if fresh:
+            self.docks["channels" if isinstance(granularity, PerAxis) else "heat_map"].raise_()
+            self.docks["error"].raise_()
 
     # -- to the session
 

@@ -1,4 +1,4 @@
-"""Which channels suffer?"""
+"""Which channels, blocks or tokens suffer?"""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.analysis import Analysis
+from qviz.gui.group_words import GroupWords, group_columns, group_words, place_text
 from qviz.gui.plots.axes import IndexAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
 from qviz.gui.theme import Theme
 
 
 class ChannelsChart(Chart):
-    """SQNR of each channel as a bar; a click looks at one alone."""
+    """SQNR of each channel, block or token as a bar; a click looks at one alone."""
 
     name: ClassVar[str] = "channels"
     channel_clicked = Signal(int)
+    _words: GroupWords | None = None
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
@@ -32,34 +34,37 @@ class ChannelsChart(Chart):
         self._total = pg.InfiniteLine(angle=0)
         for item in (self._chosen, self._bars, self._total, self._worst):
             self.plot.addItem(item, ignoreBounds=True)
-        self.set_labels(self.tr("Channel"), self.tr("SQNR (dB, higher is better)"))
         self._sqnr = np.zeros(0)
         self._key: Any = None
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
         self.follow_view()
 
     def title(self) -> str:
-        return self.tr("Channels")
+        return self.tr("Channels") if self._words is None else self._words.titles
 
     def description(self) -> str:
         return self.tr(
-            "Signal to quantization noise of each channel: the triangle marks the worst. "
-            "Click a channel to see it alone in every chart; click it again to see all."
+            "Signal to quantization noise of each channel, block or token: the triangle marks the worst. "
+            "Click one to see it alone in every chart; click it again to see all."
         )
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
         groups = analysis.groups
+        words = group_words(analysis.scheme.granularity)
+        if words != self._words:
+            self._words = words
+            self._label()
         self._sqnr = np.zeros(0) if groups is None else groups.sqnr_db
         self._worst.setVisible(groups is not None)
         self._total.setVisible(groups is not None and math.isfinite(analysis.sqnr_db))
         if groups is None:
-            self.set_note(self.tr("one channel only"))
+            self.set_note(self.tr("one {group} only").format(group=words.one))
             self._bars.setData([0, 1], [0], fillLevel=0)
             return
         self._total.setValue(analysis.sqnr_db)
         self._worst.setData([groups.worst], [self._drawn(self._sqnr[groups.worst])])
-        key = (analysis.tensor.shape, groups.mse.size)
+        key = (analysis.tensor.shape, analysis.scheme.granularity)
         if key != self._key:
             self._key = key
             self.reset_view()
@@ -84,23 +89,13 @@ class ChannelsChart(Chart):
             self.view.setXRange(-0.5, self._sqnr.size - 0.5, padding=0.02)
 
     def tables(self) -> dict[str, Table]:
-        if self.analysis is None or self.analysis.groups is None:
-            return {}
-        groups, q = self.analysis.groups, self.analysis.qparams
-        return {
-            "": Table(
-                {
-                    "channel": np.arange(groups.mse.size),
-                    "scale": q.scale,
-                    "zero_point": q.zero_point,
-                    "sqnr_db": groups.sqnr_db,
-                    "mse": groups.mse,
-                    "max_abs_error": groups.max_abs_error,
-                    "saturated": groups.saturated,
-                    "elements": groups.finite,
-                }
-            )
-        }
+        columns = {} if self.analysis is None else group_columns(self.analysis)
+        return {"": Table(columns)} if columns else {}
+
+    def _label(self) -> None:
+        self.setAccessibleName(self.title())
+        title = self.tr("Channel") if self._words is None else self._words.title
+        self.set_labels(title, self.tr("SQNR (dB, higher is better)"))
 
     def restyle(self, theme: Theme) -> None:
         self._bars.setPen(pen(theme, "rounding"))
@@ -109,6 +104,7 @@ class ChannelsChart(Chart):
         self._worst.setBrush(theme.color("clipping"))
         self._total.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
         self._chosen.setBrush(theme.color("pointer", 60))
+        self._label()
 
     def draw(self) -> None:
         if not self._sqnr.size:
@@ -122,7 +118,7 @@ class ChannelsChart(Chart):
         starts = np.arange(first, last, join)
         worst = np.minimum.reduceat(self._drawn(self._sqnr[:last]), starts)
         self._bars.setData(np.append(starts, last) - 0.5, worst, fillLevel=0)
-        self.set_note("" if join == 1 else self.tr("a bar is the worst of {count}").format(count=join))
+        self.set_note("" if join == 1 else self.tr("a bar is the worst of {count}").format(count=f"{join:,}"))
 
     def _channel_at(self, point: QPointF) -> int | None:
         channel = round(point.x())
@@ -135,11 +131,11 @@ class ChannelsChart(Chart):
             return
         groups, q = self.analysis.groups, self.analysis.qparams
         self.read_out.emit(
-            self.tr("#{channel}  {sqnr} dB  MSE {mse}  S {scale}").format(
-                channel=f"{channel:,}",
+            self.tr("{place}  {sqnr} dB  MSE {mse}  S {scale}").format(
+                place=place_text(self.analysis.scheme.granularity, self.analysis.tensor.shape, channel),
                 sqnr=number(float(groups.sqnr_db[channel])),
                 mse=number(float(groups.mse[channel])),
-                scale=number(float(q.scale[channel])),
+                scale=number(float(q.scale.reshape(-1)[channel])),
             )
         )
 
