@@ -207,6 +207,29 @@ class CountAxis(ChartAxis):
         return [short_count(v) for v in values]
 
 
+class DecadeAxis(ChartAxis):
+    """Values drawn as their logarithms: 1, 2 and 5 of each decade while there is room, else the decades."""
+
+    def __init__(self) -> None:
+        super().__init__("left")
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
+        room = max(1, int(size / 22))
+        decades = range(math.floor(minVal), math.ceil(maxVal) + 1)
+        for steps in ((1, 2, 5), (1, 3), (1,)):
+            values = [k + math.log10(m) for k in decades for m in steps]
+            values = [v for v in values if minVal <= v <= maxVal]
+            if len(values) <= room:
+                break
+        if len(values) < 2:  # a narrow view lies between them
+            step = (maxVal - minVal) / 4 or 1.0
+            return [(1.0, [minVal + step * i for i in range(1, 4)])]
+        return [(1.0, values[:: -(-len(values) // room)])]
+
+    def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
+        return [f"{10.0**v:.3g}" for v in values]
+
+
 def four_axes(special: dict[str, pg.AxisItem]) -> dict[str, pg.AxisItem]:
     """The axes of a chart: those that are given, plain ones on the other sides."""
     return {side: special.get(side) or ChartAxis(side) for side in ("left", "bottom", "right", "top")}
