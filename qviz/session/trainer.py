@@ -84,6 +84,7 @@ class Trainer(QObject):
         self.running = False
         self._seat = Seat(self.experiment)
         self._to_save: deque[tuple[Path, Callable[[Path, Run], None]]] = deque()
+        self._to_show: Callable[[Run], None] | None = None
         self._looked = 0.0
         self._submitted = 0.0
         self._runner = LatestRunner(self)
@@ -168,6 +169,17 @@ class Trainer(QObject):
         if not self._runner.busy:
             self._save_next()
 
+    def look_at(self, show: Callable[[Run], None]) -> None:
+        """Call ``show`` with the run, in this thread and between two slices; not at all where there is none yet."""
+        self._to_show = show
+        if not self._runner.busy:
+            self._show_now()
+
+    def _show_now(self) -> None:
+        show, self._to_show = self._to_show, None
+        if show is not None and self._seat.observer is not None:
+            show(self._seat.observer.run)
+
     def _save_next(self) -> None:
         path, write = self._to_save[0]
         seat = self._seat
@@ -219,6 +231,7 @@ class Trainer(QObject):
 
     def _wait(self) -> None:
         """What is to be saved, then the next slice: now, or when its time has come."""
+        self._show_now()
         if self._to_save:
             self._save_next()
             return
