@@ -16,16 +16,16 @@ from qviz.session.runner import LatestRunner, Request
 from qviz.training.experiment import Experiment
 from qviz.training.run import Run
 from qviz.training.seeds import Summary, sweep
-from qviz.training.snapshot import Observer, Snapshot
+from qviz.training.snapshot import ALL, Observer, Snapshot
 
-SLICE_SECONDS = 0.014
+SLICE_SECONDS = 0.012
 """How long a slice of a training at full speed takes: with painting, a frame."""
 
 FRAME_SECONDS = 1 / 30
 """A slower training is drawn no more often."""
 
-CLOSE_LOOK_SECONDS = 0.12
-"""Maps of answers and histograms of weights are made no more often: they take as long as many steps."""
+LOOK_SECONDS = 0.06
+"""The next of the maps of answers and histograms of weights is made no more often: each takes as long as many steps."""
 
 FULL_SPEED = 0
 """As many steps as there is time for."""
@@ -201,9 +201,11 @@ class Trainer(QObject):
     def _submit(self, steps: int | None) -> None:
         self._submitted = time.monotonic()
         seat = self._seat
-        closely = steps in (0, 1) or self._submitted - self._looked > CLOSE_LOOK_SECONDS
-        if closely:
+        parts = int(self._submitted - self._looked > LOOK_SECONDS)
+        if parts:
             self._looked = self._submitted
+        if not self.running:
+            parts = ALL
 
         def work(progress: Progress, cancelled: IsCancelled) -> Snapshot:
             observer = seat.taken()
@@ -213,7 +215,7 @@ class Trainer(QObject):
             else:
                 while not run.finished and time.monotonic() < end:
                     run.advance(4)
-            return observer.look(closely=closely or run.finished)
+            return observer.look(ALL if run.finished else parts)
 
         self._runner.submit(Request(seat, work))
 

@@ -11,12 +11,15 @@ import numpy as np
 from qviz.training.data import Dataset
 from qviz.training.experiment import Experiment
 from qviz.training.quantized import QuantizedNetwork
-from qviz.training.run import DIVERGED, DONE, TRAINING_QUANTIZED, Checkpoint, Run
+from qviz.training.run import DIVERGED, DONE, Checkpoint, Run
 
 Array = np.ndarray[Any, Any]
 
 NETWORKS = ("float", "ptq", "qat")
 """The three that are compared."""
+
+ALL = len(NETWORKS) + 1
+"""Parts that a look has: what each network answers, and the weights."""
 
 GRID = 64
 """Points of a map of answers, each way."""
@@ -102,15 +105,25 @@ class Observer:
         )
         grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
         self._grid = grid.astype(np.float32)
+        self._turn = 0
+        self._resting: dict[str, bool] = {}
         self._answers: dict[str, Answers] = {}
         self._weights: tuple[LayerWeights, ...] = ()
 
-    def look(self, *, closely: bool = True) -> Snapshot:
-        """The moment there is now; if not ``closely``, with the answers and weights of the last close look."""
+    def look(self, parts: int = ALL) -> Snapshot:
+        """The moment there is now.
+
+        Parameters
+        ----------
+        parts : int
+            How many of the networks' answers, and of the weights, are looked at anew: they take turns, for they
+            take as long as many steps. Curves are always those of now.
+        """
+        with np.errstate(all="ignore"):
+            for _ in range(ALL if not self._weights else parts):
+                self._ask(self._turn)
+                self._turn = (self._turn + 1) % ALL
         run = self.run
-        if closely or not self._weights:
-            with np.errstate(all="ignore"):
-                self._ask()
         columns = np.array([astuple(c) for c in run.checkpoints], np.float64).T
         names = [f.name for f in fields(Checkpoint)]
         return Snapshot(
@@ -126,19 +139,20 @@ class Observer:
             self._extent,
         )
 
-    def _ask(self) -> None:
+    def _ask(self, turn: int) -> None:
         run = self.run
         post, aware = run.post_training(), run.quantization_aware()
-        answers = dict(self._answers) if run.phase == TRAINING_QUANTIZED and "ptq" in self._answers else {}
-        if "ptq" not in answers or aware is None:
-            answers["float"] = self._answers_of(run.float_logits)
-            if post is not None:
-                answers["ptq"] = self._answers_of(post.logits)
-        if aware is not None:
-            answers["qat"] = self._answers_of(aware.logits)
-        self._answers = answers
-        weights, _ = run.float_weights()
-        self._weights = tuple(_weights_of(i, w, post, aware) for i, w in enumerate(weights))
+        if turn == len(NETWORKS):
+            weights, _ = run.float_weights()
+            self._weights = tuple(_weights_of(i, w, post, aware) for i, w in enumerate(weights))
+            return
+        name = NETWORKS[turn]
+        if aware is not None and name != "qat" and self._resting.get(name):
+            return  # it does not change any more
+        self._resting[name] = aware is not None
+        network = {"float": run.float_logits, "ptq": post and post.logits, "qat": aware and aware.logits}[name]
+        if network is not None:
+            self._answers = {**self._answers, name: self._answers_of(network)}
 
     def _answers_of(self, logits: Any) -> Answers:
         data = self.run.dataset

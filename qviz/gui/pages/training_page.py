@@ -20,7 +20,14 @@ from qviz.gui.plots.weights import WeightsChart
 from qviz.gui.theme import Theme
 from qviz.session.trainer import Trainer
 from qviz.training import Experiment, QuantizedNetwork, Run
-from qviz.training.export import float_arrays, network_arrays, save_arrays, save_experiment, save_onnx
+from qviz.training.export import (
+    float_arrays,
+    network_arrays,
+    read_experiment,
+    save_arrays,
+    save_experiment,
+    save_onnx,
+)
 from qviz.training.snapshot import NETWORKS, Snapshot
 
 SIDE_WIDTH = 288
@@ -214,8 +221,6 @@ class TrainingPage(QMainWindow):
     @Slot()
     def open_experiment(self) -> None:
         """Take an experiment from its file."""
-        from qviz.train_command import read_experiment
-
         text, _ = QFileDialog.getOpenFileName(
             self, self.tr("Open an experiment"), self.folder, self.tr("Experiments (*.json)")
         )
@@ -245,7 +250,7 @@ class TrainingPage(QMainWindow):
         """What can be taken along; made when it is asked for."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for key, text in (
+        for saved, label in (
             ("qat", self.tr("QAT network: weights…")),
             ("ptq", self.tr("PTQ network: weights…")),
             ("float", self.tr("Float network: weights…")),
@@ -253,7 +258,7 @@ class TrainingPage(QMainWindow):
             ("ptq_onnx", self.tr("PTQ network as ONNX…")),
             ("experiment", self.tr("Experiment as JSON…")),
         ):
-            menu.addAction(text).triggered.connect(partial(self._ask_and_save, key))
+            menu.addAction(label).triggered.connect(partial(self._ask_and_save, saved))
         menu.addSeparator()
         menu.addAction(self.tr("Open an experiment…")).triggered.connect(self.open_experiment)
         return menu
@@ -262,7 +267,7 @@ class TrainingPage(QMainWindow):
     def _on_save(self) -> None:
         self.save_menu().popup(self.save_button.mapToGlobal(QPoint(0, self.save_button.height())))
 
-    def _ask_and_save(self, key: str, *_: object) -> None:
+    def _ask_and_save(self, key: str, *_rest: object) -> None:
         kind = self.trainer.experiment.data.kind
         endings = {"experiment": "*.json", "qat_onnx": "*.onnx", "ptq_onnx": "*.onnx"}.get(key, "*.npz *.safetensors")
         first = endings.split()[0].removeprefix("*")

@@ -179,8 +179,8 @@ class TrainingPanel(QWidget):
         )
         layout.addWidget(self.ranges)
         layout.addWidget(self.per)
-        for box in (self.spare_ends, self.symmetric_weights, self.symmetric_activations):
-            layout.addWidget(box)
+        for check in (self.spare_ends, self.symmetric_weights, self.symmetric_activations):
+            layout.addWidget(check)
         layout.addSpacing(4)
         layout.addWidget(named_label(self.tr("Data and network"), "section"))
         layout.addLayout(
@@ -279,16 +279,16 @@ class TrainingPanel(QWidget):
             own = KINDS[data.kind].noise if data.kind in KINDS else 0.0
             self.noise.setValue(own if data.noise is None else data.noise)
             self.samples.setValue(data.samples)
-            for box in (self.noise, self.samples):
-                box.setEnabled(data.kind in KINDS)
+            for drawn in (self.noise, self.samples):
+                drawn.setEnabled(data.kind in KINDS)
             self.hidden.setText(", ".join(str(n) for n in experiment.hidden))
             self.activation.setCurrentIndex(self.activation.findData(experiment.activation))
-            for bits, *controls in (
+            for bits, slider, box in (
                 (quantization.weight_bits, self.weight_bits, self.weight_box),
                 (quantization.activation_bits, self.activation_bits, self.activation_box),
             ):
-                for control in controls:
-                    control.setValue(bits)
+                slider.setValue(bits)
+                box.setValue(bits)
             self.symmetric_weights.setChecked(quantization.weight_symmetric)
             self.symmetric_activations.setChecked(quantization.activation_symmetric)
             self.spare_ends.setChecked(quantization.spare_ends)
@@ -317,7 +317,7 @@ class TrainingPanel(QWidget):
             text = self.tr("Ready: {steps} steps").format(steps=steps)
         self.state.setText(text)
         data = snapshot.dataset
-        split = self.tr("{train} rows to learn from, {test} to test with")
+        split = self.tr("{train} rows to train, {test} to test")
         self.split.setText(split.format(train=f"{data.y_train.size:,}", test=f"{data.y_test.size:,}"))
         self.step.setEnabled(not snapshot.finished)
         self._finished = snapshot.finished

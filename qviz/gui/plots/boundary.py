@@ -33,12 +33,14 @@ class ConfusionAxis(ChartAxis):
         if not self.classes:
             return super().tickValues(minVal, maxVal, size)
         every = max(1, round(len(self.classes) * 16 / max(size, 1)))
-        return [(1.0, [float(v) for v in range(0, len(self.classes), every) if minVal <= v <= maxVal])]
+        sign = -1 if self.orientation == "left" else 1  # labels are read downwards
+        places = [float(sign * v) for v in range(0, len(self.classes), every)]
+        return [(1.0, [v for v in places if minVal <= v <= maxVal])]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
         if not self.classes:
             return [str(text) for text in super().tickStrings(values, scale, spacing)]
-        return [self.classes[int(v)] for v in values]
+        return [self.classes[round(abs(v))] for v in values]
 
 
 class BoundaryChart(RunChart):
@@ -56,6 +58,7 @@ class BoundaryChart(RunChart):
             self.plot.addItem(item, ignoreBounds=True)
         self.plot.getAxis("left").setWidth(44)
         self._plane = True
+        self._drawn: Answers | None = None
 
     def title(self) -> str:
         return self.tr("{network} answers").format(network=self.tr(NAMES[self.network]))
@@ -80,7 +83,6 @@ class BoundaryChart(RunChart):
             for axis in self._axes.values():
                 axis.classes = names
                 axis.picture = None
-            self.view.invertY(not self._plane)
             labels = (self.tr("x₁"), self.tr("x₂")) if self._plane else (self.tr("Answer"), self.tr("Label"))
             self.set_labels(*labels)
             self._show_points(snapshot)
@@ -90,6 +92,9 @@ class BoundaryChart(RunChart):
             self.set_note(self.tr("{share} % right").format(share=f"{100 * accuracy:.1f}"))
         else:
             self.set_note(self.tr("begins after float") if self.network == "qat" else "")
+        if answers is self._drawn and not fresh:
+            return
+        self._drawn = answers
         if answers is not None and self._plane:
             self._map.setImage(self._colors()[answers.classes], autoLevels=False)
             left, right, bottom, top = snapshot.extent
@@ -125,7 +130,7 @@ class BoundaryChart(RunChart):
         brush.painter.setFont(scaled_font(self.font(), 10))
         metrics = QFontMetricsF(brush.painter.font())
         edges = np.arange(classes + 1) - 0.5
-        x, y = brush.x(edges), brush.y(edges)
+        x, y = brush.x(edges), brush.y(-edges)
         for i, k in np.argwhere(count > 0).tolist():
             top, bottom = sorted((float(y[i]), float(y[i + 1])))
             left, width, height = float(x[k]), float(x[k + 1] - x[k]), bottom - top
@@ -145,8 +150,8 @@ class BoundaryChart(RunChart):
             left, right, bottom, top = self.snapshot.extent
             self.view.move_to(x=(left, right), y=(bottom, top))
         else:
-            ends = (-0.5, self.snapshot.dataset.classes - 0.5)
-            self.view.move_to(x=ends, y=ends)
+            end = self.snapshot.dataset.classes - 0.5
+            self.view.move_to(x=(-0.5, end), y=(-end, 0.5))
 
     def tables(self) -> dict[str, Table]:
         answers = self.answers
@@ -180,11 +185,11 @@ class BoundaryChart(RunChart):
             side = len(answers.classes)
             column, row = (point.x() - left) / (right - left), (point.y() - bottom) / (top - bottom)
             if 0 <= column < 1 and 0 <= row < 1:
-                answer = names[int(answers.classes[int(row * side), int(column * side)])]
+                name = names[int(answers.classes[int(row * side), int(column * side)])]
                 text = self.tr("({x}, {y}) → class {answer}")
-                self.read_out.emit(text.format(x=number(point.x(), 3), y=number(point.y(), 3), answer=answer))
+                self.read_out.emit(text.format(x=number(point.x(), 3), y=number(point.y(), 3), answer=name))
             return
-        answer, label = round(point.x()), round(point.y())
+        answer, label = round(point.x()), round(-point.y())
         if 0 <= answer < len(names) and 0 <= label < len(names):
             text = self.tr("label {label} → {answer}: {count}")
             count = int(answers.confusion[label, answer])

@@ -9,7 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.analysis import Analysis
-from qviz.gui.plots.axes import DecadeAxis, IndexAxis
+from qviz.gui.plots.axes import ChartAxis, DecadeAxis, IndexAxis
 from qviz.gui.plots.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.plots.of_runs import NAMES, ROLES, RunChart
@@ -22,6 +22,13 @@ DASHES = {"float": Qt.PenStyle.SolidLine, "ptq": Qt.PenStyle.DashLine, "qat": Qt
 
 LEAST_LOSS = 1e-4
 """Nats: what is less is drawn there."""
+
+
+class ShareAxis(ChartAxis):
+    """Per cent, of which there are no more than a hundred."""
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
+        return [(gap, [v for v in values if v <= 100]) for gap, values in super().tickValues(minVal, maxVal, size)]
 
 
 class CurvesChart(RunChart):
@@ -103,7 +110,7 @@ class AccuracyChart(CurvesChart):
     figure: ClassVar[str] = "accuracy"
 
     def __init__(self, link: LinkedCursor) -> None:
-        super().__init__(link, axes={"bottom": IndexAxis()})
+        super().__init__(link, axes={"left": ShareAxis("left"), "bottom": IndexAxis()})
         self.set_labels(self.tr("Step"), self.tr("Test accuracy, %"))
 
     def title(self) -> str:
@@ -168,7 +175,7 @@ class SweepChart(Chart):
     judged: ClassVar[bool] = False
 
     def __init__(self, link: LinkedCursor) -> None:
-        super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
+        super().__init__(link, wheel_axis=0, axes={"left": ShareAxis("left"), "bottom": IndexAxis()})
         self._swept: Swept | None = None
         self._curves = {name: pg.PlotCurveItem(connect="finite") for name in NETWORKS}
         for item in self._curves.values():
@@ -178,7 +185,7 @@ class SweepChart(Chart):
         self.set_labels(self.tr("Bits of weights and activations"), self.tr("Test accuracy, %"))
         self.reset_view()
 
-    @property
+    @property  # type: ignore[misc]
     def analysis(self) -> Any:
         """What is shown, for the base: whether there is anything."""
         return self._swept

@@ -12,10 +12,10 @@ from qviz.training.snapshot import NETWORKS, Snapshot
 ROLES = {"float": "original", "ptq": "ptq", "qat": "qat"}
 """The colour of each network."""
 
-NAMES = {
-    "float": QT_TRANSLATE_NOOP("RunChart", "float"),
-    "ptq": QT_TRANSLATE_NOOP("RunChart", "PTQ"),
-    "qat": QT_TRANSLATE_NOOP("RunChart", "QAT"),
+NAMES: dict[str, str] = {
+    "float": str(QT_TRANSLATE_NOOP("RunChart", "Float")),
+    "ptq": str(QT_TRANSLATE_NOOP("RunChart", "PTQ")),
+    "qat": str(QT_TRANSLATE_NOOP("RunChart", "QAT")),
 }
 
 
@@ -28,7 +28,7 @@ class RunChart(Chart):
         super().__init__(link, **options)
         self.snapshot: Snapshot | None = None
 
-    @property
+    @property  # type: ignore[misc]
     def analysis(self) -> Any:
         """What is shown, for the base: whether there is anything."""
         return self.snapshot

@@ -25,6 +25,7 @@ class WeightsChart(RunChart):
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link, wheel_axis=0, axes={"left": CountAxis()})
         self.layer = 1
+        self._drawn: LayerWeights | None = None
         self.add_legend(self.names())
         self.set_labels(self.tr("Weight before quantization; stems: levels"), self.tr("Weights"))
 
@@ -55,6 +56,9 @@ class WeightsChart(RunChart):
     def draw_snapshot(self, snapshot: Snapshot, fresh: bool) -> None:
         weights = self.shown
         assert weights is not None
+        if weights is self._drawn and not fresh:
+            return
+        self._drawn = weights
         tallest = max((int(c.max(initial=0)) for c in weights.counts.values()), default=1)
         room = 1 - LEGEND_HEIGHT / max(self.view.height(), 100)
         reach = 1.05 * float(weights.edges[-1])
