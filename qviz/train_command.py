@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qviz.core.problems import Problem
-from qviz.files.problems import FileProblem, system_errors
 
 if TYPE_CHECKING:  # what trains is imported when something is trained
     from qviz.training import Experiment, Summary
 
 MOST_SEEDS = 1000
-MOST_BYTES = 1 << 20
 
 
 @click.command("train")
@@ -55,6 +53,7 @@ def train_command(file: Path | None, seeds: int, as_json: bool, **options: Any) 
     with mean, std and values (one a seed; null where the training diverged).
     """
     from qviz.training import run_seeds
+    from qviz.training.export import read_experiment
 
     experiment = read_experiment(file) if file is not None else _experiment(options)
     if sys.stderr.isatty():
@@ -74,29 +73,6 @@ def _stepping(bar: Any) -> Callable[[float], None]:
         bar.update(int(1000 * fraction) - bar.pos)
 
     return step
-
-
-def read_experiment(path: Path) -> Experiment:
-    """The experiment that was saved as JSON.
-
-    Raises
-    ------
-    FileProblem
-        When the file cannot be read or holds none.
-    """
-    from qviz.training import Experiment
-
-    with system_errors(path), path.open("rb") as stream:
-        content = stream.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise FileProblem(path, "is too large for an experiment", "Choose one that qviz saved as JSON.")
-    try:
-        return Experiment.from_dict(json.loads(content))
-    except Problem as problem:
-        why = str(problem).removesuffix(".")
-        raise FileProblem(path, f"holds no experiment that can be used: {why}", "Save the experiment again.") from None
-    except (ValueError, RecursionError):
-        raise FileProblem(path, "is not JSON", "Choose an experiment that qviz saved.") from None
 
 
 def _experiment(options: dict[str, Any]) -> Experiment:

@@ -156,7 +156,9 @@ def sum_columns(
                     binade = grid[1] if binade < grid[1] else binade
                     binade = grid[2] if binade > grid[2] else binade
                     step = np.int32(binade - grid[0])
-                    free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(np.float32)
+                    free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(
+                        np.float32
+                    )
                 code = low if free < low else free
                 code = high if code > high else code
                 error: Any = np.float64((code - given[THREE_TILES + c]) * s) - np.float64(value)
@@ -224,7 +226,9 @@ def count(  # noqa: PLR0912, PLR0915  (a kernel calls nothing)
                     binade = grid[1] if binade < grid[1] else binade
                     binade = grid[2] if binade > grid[2] else binade
                     step = np.int32(binade - grid[0])
-                    free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(np.float32)
+                    free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(
+                        np.float32
+                    )
                 code = low if free < low else free
                 code = high if code > high else code
                 error = np.float64((code - z) * s) - np.float64(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from qviz.core import Problem, QParams, fake_quantize, quantize
 from qviz.files.atomic import atomic_write
+from qviz.files.problems import FileProblem, system_errors
 from qviz.files.results import save_json
 from qviz.training.experiment import Experiment
 from qviz.training.quantized import QuantizedNetwork
@@ -17,6 +19,9 @@ from qviz.training.quantized import QuantizedNetwork
 Array = np.ndarray[Any, Any]
 
 OPSET = 21
+
+MOST_BYTES = 1 << 20
+"""No experiment is longer."""
 
 
 def network_arrays(network: QuantizedNetwork) -> dict[str, Array]:
@@ -71,6 +76,27 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 def save_experiment(path: Path, experiment: Experiment) -> None:
     """Write an experiment as JSON."""
     save_json(path, experiment.to_dict())
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment that was saved as JSON.
+
+    Raises
+    ------
+    FileProblem
+        When the file cannot be read or holds none.
+    """
+    with system_errors(path), path.open("rb") as stream:
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise FileProblem(path, "is too large for an experiment", "Choose one that qviz saved as JSON.")
+    try:
+        return Experiment.from_dict(json.loads(content))
+    except Problem as problem:
+        why = str(problem).removesuffix(".")
+        raise FileProblem(path, f"holds no experiment that can be used: {why}", "Save the experiment again.") from None
+    except (ValueError, RecursionError):
+        raise FileProblem(path, "is not JSON", "Choose an experiment that qviz saved.") from None
 
 
 def save_onnx(path: Path, network: QuantizedNetwork) -> None:

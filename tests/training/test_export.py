@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from qviz.core import Problem, dequantize, fake_quantize
-from qviz.train_command import read_experiment
 from qviz.training import Data, Experiment, Quantization, QuantizedNetwork, Run, Training
 from qviz.training.export import (
     float_arrays,
     network_arrays,
     onnx_model,
+    read_experiment,
     save_arrays,
     save_experiment,
     save_onnx,

@@ -223,6 +223,9 @@ class PowerAxis(ChartAxis):
             values = [v for v in values if minVal <= v <= maxVal]
             if len(values) <= room:
                 break
+        if len(values) < 2:  # a narrow view lies between them
+            step = (maxVal - minVal) / 4 or 1.0
+            return [(1.0, [minVal + step * i for i in range(1, 4)])]
         return [(1.0, values[:: max(1, -(-len(values) // room))])]
 
     def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
