@@ -140,14 +140,10 @@ class RangeControls(QWidget):
             page.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
             layout.addWidget(page)
         self._options: dict[str, QWidget] = {}
-        for kind, rule in RANGE_RULES.items():
-            if kind not in (Percentile.kind, Manual.kind):
-                self._add_options(kind, rule())
-        for page in self._options.values():
-            layout.addWidget(page)
+        self._layout = layout
         layout.addWidget(self.about)
 
-    def _add_options(self, kind: str, rule: Any) -> None:
+    def _add_options(self, rule: Any) -> None:
         """A control for each number or switch that a rule has, under the name it has in its library."""
         rows: list[tuple[str, QWidget]] = []
         for each in fields(rule):
@@ -156,11 +152,11 @@ class RangeControls(QWidget):
             control = self._control(getattr(rule, each.name))
             control.setAccessibleName(each.name)
             control.setProperty("field", each.name)
-            self.options[f"{kind}.{each.name}"] = control
+            self.options[f"{rule.kind}.{each.name}"] = control
             rows.append((each.name.replace("_", " "), control))
-        if rows:
-            page = self._options[kind] = QWidget()
-            page.setLayout(form(*rows))
+        page = self._options[rule.kind] = QWidget()
+        page.setLayout(form(*rows))
+        self._layout.insertWidget(self._layout.indexOf(self.about), page)
 
     def _control(self, value: bool | int | float) -> Option:
         if isinstance(value, bool):
@@ -186,10 +182,11 @@ class RangeControls(QWidget):
             self._percentile.setVisible(isinstance(rule, Percentile))
             self._manual.setVisible(isinstance(rule, Manual))
             self._batched.setVisible(hasattr(rule, "batch_axis"))
+            if rule.kind not in self._options and not isinstance(rule, Percentile | Manual):
+                self._add_options(rule)  # made when they are first asked for
             for kind, page in self._options.items():
-                page.setVisible(kind == rule.kind)
-            if rule.kind in self._options:
-                self._show_options(rule)
+                page.setVisible(kind == rule.kind and bool(page.layout().count()))  # type: ignore[union-attr]
+            self._show_options(rule)
             if isinstance(rule, Percentile):
                 self.kept_box.setValue(rule.percentile)
                 self.kept.setValue(_slider_from_percentile(rule.percentile))
