@@ -11,6 +11,7 @@ from PySide6.QtCore import QPointF, Qt
 
 from qviz.core.affine import quantize
 from qviz.core.analysis import Analysis
+from qviz.gui.group_words import code_text, group_words
 from qviz.gui.plots.base import LARGEST, Chart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
@@ -41,7 +42,8 @@ class TransferChart(Chart):
 
     def description(self) -> str:
         return self.tr(
-            "What each value becomes. Steps are as wide as the scale; the flat ends are where values are clipped. "
+            "What each value becomes. Steps of integers are as wide as the scale, those of floats grow with the value; "
+            "the flat ends are where values are clipped. "
             "The dashed diagonal is no quantization at all."
         )
 
@@ -49,7 +51,11 @@ class TransferChart(Chart):
         self.analysis = analysis
         self._group = analysis.groups.worst if analysis.groups else 0
         if analysis.groups is not None:
-            self.set_note(self.tr("of channel {channel}, the worst").format(channel=f"{self._group:,}"))
+            self.set_note(
+                self.tr("of {group} {number}, the worst").format(
+                    group=group_words(analysis.scheme.granularity).one, number=f"{self._group:,}"
+                )
+            )
         else:
             self.set_note("")
         tensor, q = analysis.tensor, analysis.qparams
@@ -120,10 +126,10 @@ class TransferChart(Chart):
             return
         x = np.clip(np.array([point.x()]), -LARGEST, LARGEST).astype(np.float32)
         x_hat = float(self.analysis.transfer(x, self._group)[0])
-        code = int(quantize(x, self.analysis.qparams.for_group(self._group))[0])
+        q = self.analysis.qparams.for_group(self._group)
         self.read_out.emit(
             self.tr("x {x} → code {code} → x̂ {x_hat}").format(
-                x=number(float(x[0])), code=f"{code}".replace("-", "−"), x_hat=number(x_hat)
+                x=number(float(x[0])), code=code_text(q.number_format, quantize(x, q)[0]), x_hat=number(x_hat)
             )
         )
         self.link.moved.emit(self, float(x[0]))
