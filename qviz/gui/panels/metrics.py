@@ -46,7 +46,8 @@ def _figure(value: float, unit: str = "", digits: int = 5) -> str:
 
 
 def _codes(first: float, last: float) -> str:
-    ends = (f"{end:,}" if isinstance(end, int) else _figure(end) for end in (first, last))
+    digits = 5 if abs(last) < 1e6 else 3
+    ends = (f"{end:,}" if isinstance(end, int) else _figure(end, digits=digits) for end in (first, last))
     return "…".join(ends).replace("-", "−")
 
 

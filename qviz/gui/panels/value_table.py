@@ -110,7 +110,7 @@ class StepsModel(QAbstractTableModel):
         )
         return [
             (self.tr("R"), "value"),
-            (self.tr("(R − min) / S") if shifts else self.tr("R / S"), "divided"),
+            (self.tr("(R−min)/S") if shifts else self.tr("R / S"), "divided"),
             *middle,
             (self.tr("clip"), "clipped"),
             (self.tr("Q"), "code"),
@@ -246,9 +246,7 @@ class ValueTable(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(48)
-        for column in range(2, 6):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
-            header.resizeSection(column, 66)
+        self._make_narrow(True)
         rows = self.table.verticalHeader()
         rows.setDefaultSectionSize(ROW_HEIGHT)
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -289,6 +287,7 @@ class ValueTable(QWidget):
         """Show another answer; another tensor begins at its first element."""
         fresh = self.model.analysis is None or self.model.analysis.tensor is not analysis.tensor
         self.model.set_analysis(analysis)
+        self._make_narrow(isinstance(analysis.scheme.number_format, IntFormat))
         if fresh:
             self.model.first = 0
             self.jump.setText(self.model.place(0))
@@ -296,6 +295,16 @@ class ValueTable(QWidget):
             self.table.verticalHeader().setFixedWidth(width + 22)
             self._fit()
             self.point_to(self._selected)
+
+    def _make_narrow(self, narrow: bool) -> None:
+        """Whole numbers need less room than others."""
+        header = self.table.horizontalHeader()
+        mode = QHeaderView.ResizeMode.Fixed if narrow else QHeaderView.ResizeMode.Stretch
+        for column in range(2, 6):
+            if header.sectionResizeMode(column) != mode:
+                header.setSectionResizeMode(column, mode)
+                if narrow:
+                    header.resizeSection(column, 66)
 
     def point_to(self, index: int | None) -> None:
         """Select one element, and bring it into sight."""

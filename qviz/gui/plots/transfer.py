@@ -60,10 +60,15 @@ class TransferChart(Chart):
             self.set_note("")
         tensor, q = analysis.tensor, analysis.qparams
         low, high = (np.clip(ends, -LARGEST, LARGEST) for ends in q.clip_range())
-        reach = (
-            min(tensor.minimum, float(low[self._group])),
-            max(tensor.maximum, float(high[self._group])),
-        )
+        lowest, highest = tensor.minimum, tensor.maximum
+        if analysis.groups is not None:
+            lowest, highest = (float(end.reshape(-1)[self._group]) for end in (q.low, q.high))
+            margin = (highest - lowest) / 4
+            lowest, highest = lowest - margin, highest + margin
+        reach = min(lowest, float(low[self._group])), max(highest, float(high[self._group]))
+        if not q.number_format.scaled:  # all levels there are would make the data vanish
+            span = tensor.maximum - tensor.minimum
+            reach = max(reach[0], tensor.minimum - span), min(reach[1], tensor.maximum + span)
         with self.moving():
             if reach != self._reach:
                 self._reach = reach
@@ -84,6 +89,8 @@ class TransferChart(Chart):
         self._mark.hide()
         if index is None or self.analysis is None or index >= self.analysis.tensor.elements:
             return
+        if int(self.analysis.layout.group_of(index)) != self._group:
+            return  # its own staircase is another one
         x, x_hat = float(self.analysis.tensor.values[index]), float(self.analysis.fake_quantize(index, index + 1)[0])
         if math.isfinite(x_hat):  # what is not a number has no place on the staircase
             self._mark.setData([x], [x_hat])
