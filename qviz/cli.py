@@ -30,6 +30,7 @@ from qviz.files.entry import TensorEntry
 from qviz.files.readers import list_tensors
 from qviz.files.results import read_scheme
 from qviz.files.writers import WRITERS, save_as
+from qviz.train_command import train_command
 
 EXIT_BAD_INPUT = 2
 _OUTPUTS = f"The {', '.join(WRITERS)} to write."
@@ -219,6 +220,9 @@ def product_command(
     for key, value in result.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         click.echo(f"{key:<18}" + ", ".join(f"{name} {figure}".strip() for name, figure in parts))
+
+
+cli.add_command(train_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -38,8 +38,8 @@ def below(*folders: str) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("path", below("core", "files"), ids=name_of)
-def test_core_and_files_know_no_qt(path: Path) -> None:
+@pytest.mark.parametrize("path", below("core", "files", "training"), ids=name_of)
+def test_core_files_and_training_know_no_qt(path: Path) -> None:
     assert [name for name in imports(path) if name.split(".")[0] in QT] == []
 
 

@@ -121,9 +121,8 @@ class QParams:
     quant_min, quant_max : int, or float where the codes stand for floats
         Codes are clipped to these: not always the first and the last of the number format.
     scheme : Scheme
-    divisor : float32 array, the shape of ``scale``
-        What values are divided by: mostly the scale itself; for Paddle the threshold, for GGUF the
-        scale before it is stored as float16. For NVFP4 what they are multiplied by.
+    own_divisor : float32 array, the shape of ``scale``, or None
+        A `divisor` that does not follow from the scale and the range.
     shift, offset : float32 arrays, the shape of ``scale``, or None
         What is taken from a value before that, and given back in the end; None for nothing.
     """
@@ -135,7 +134,7 @@ class QParams:
     quant_min: int | float
     quant_max: int | float
     scheme: Scheme
-    divisor: FloatArray
+    own_divisor: FloatArray | None = None
     shift: FloatArray | None = None
     offset: FloatArray | None = None
 
@@ -170,6 +169,21 @@ class QParams:
         if not self.convention.divides_by_threshold:
             return None
         return np.float32(self.convention.half_steps(self.number_format))
+
+    @property
+    def divisor(self) -> FloatArray:
+        """What values are divided by, the shape of ``scale``: mostly the scale itself.
+
+        For Paddle the threshold; for GGUF the scale before it is stored as float16; for NVFP4 what
+        they are multiplied by.
+        """
+        if self.own_divisor is not None:
+            return self.own_divisor
+        factor = self.factor
+        if factor is None:
+            return self.scale
+        narrow = self.high.astype(np.float64) / factor < SMALLEST_SCALE
+        return np.asarray(np.where(narrow, factor, self.high), np.float32)
 
     @property
     def whole_zero_point(self) -> bool:
@@ -240,10 +254,20 @@ class QParams:
 
     def for_group(self, group: int) -> QParams:
         """The parameters of one group, as if it were a tensor of its own."""
-        names = ("scale", "zero_point", "low", "high", "divisor", "shift", "offset")
+        names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset")
         mine = {name: getattr(self, name) for name in names}
         picked: dict[str, Any] = {name: np.asarray(a.reshape(-1)[group]) for name, a in mine.items() if a is not None}
         return replace(self, **picked)
+
+    def codes_of(self, x: FloatArray) -> FloatArray:
+        """Rounded but unclipped codes of an array, as float32.
+
+        Raises
+        ------
+        Problem
+            When the parameters were chosen for another number of groups.
+        """
+        return self.spread(x.shape).unclipped(x)
 
     def levels(self) -> FloatArray:
         """The value each code stands for, shape (groups, codes), in code order."""
@@ -337,16 +361,11 @@ def _qparams(
     quant_min: float,
     quant_max: float,
 ) -> QParams:
-    """With the divisor that follows from them."""
-    lowest, highest, divisor = np.asarray(low, np.float32), np.asarray(high, np.float32), scale
+    """Everything in float32."""
     # Adding 0 makes −0 into 0.
     points = np.asarray(zero_point + 0.0, np.float32)
-    qparams = QParams(scale, points, lowest, highest, quant_min, quant_max, scheme, divisor)
-    factor = qparams.factor
-    if factor is not None:
-        narrow = highest.astype(np.float64) / factor < SMALLEST_SCALE
-        divisor = np.asarray(np.where(narrow, factor, highest), np.float32)
-    return replace(qparams, divisor=divisor)
+    lowest, highest = np.asarray(low, np.float32), np.asarray(high, np.float32)
+    return QParams(scale, points, lowest, highest, quant_min, quant_max, scheme)
 
 
 def quantize(x: object, qparams: QParams) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from qviz.core.cancel import IsCancelled, check, never
 from qviz.core.envelope import FloatArray
 from qviz.core.flat import FlatValues
-from qviz.core.granularity import Layout
+from qviz.core.granularity import BlockLayout, Layout
 from qviz.core.problems import Problem
 from qviz.core.tensor import BLOCK, Tensor
 
@@ -108,9 +108,11 @@ def batches_of(
             yield 0, (Batch(values, 0, size, rows, clean=clean) for values in copied)
         return
     outer = layout.outer
-    if outer % (before * count) == 0:
+    if count == 1:
+        before = 1
+    elif outer % (before * count) == 0:
         outer //= count
-    elif layout.inner % (count * after) == 0:
+    elif layout.inner % (count * after) == 0 and not isinstance(layout, BlockLayout):
         before //= layout.groups
     else:
         raise Problem(

@@ -11,6 +11,7 @@ where the zero point is added on one side of the rounding and 0 on the other.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import logging
 import os
 import subprocess
@@ -26,7 +27,7 @@ import numpy as np
 from qviz.core.affine import QParams
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.envelope import FloatArray
-from qviz.core.number_formats import IntFormat
+from qviz.core.number_formats import MANTISSA_BITS, ONE_EXPONENT, FloatFormat, IntFormat
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,11 @@ NAN_BITS = np.int32(0x7F800000)
 
 MAGNITUDE = np.int32(0x7FFFFFFF)
 
+EXPONENT = np.int32(0x7F800000)
+
+ONE_OVER = np.int32(0x7F000000)
+"""Less the bits of a power of two, these are the bits of one over it."""
+
 
 # --- the kernels -------------------------------------------------------------------------------------
 #
@@ -64,7 +70,7 @@ MAGNITUDE = np.int32(0x7FFFFFFF)
 
 def sum_rows(
     x: Any, bits: Any, scale: Any, inverse: Any, before: Any, after: Any, zero_point: Any, low: Any, high: Any,
-    first: Any, groups: Any, squared_error: Any, largest: Any, saturated: Any, totals: Any,
+    grid: Any, first: Any, groups: Any, squared_error: Any, largest: Any, saturated: Any, totals: Any,
 ) -> None:  # fmt: skip
     """Add rows up, each with one scale: row ``r`` of ``x`` belongs to group ``first + r % groups``.
 
@@ -80,7 +86,14 @@ def sum_rows(
             if bits is not None:
                 value = np.float32(0) if (bits[r, i] & MAGNITUDE) > NAN_BITS else value
             divided = value / s if inverse is None else value * inverse[g]
-            free = np.rint(divided + b) + a
+            if grid is None:
+                free = np.rint(divided + b) + a
+            else:
+                binade = np.float32(divided).view(np.int32) & EXPONENT
+                binade = grid[1] if binade < grid[1] else binade
+                binade = grid[2] if binade > grid[2] else binade
+                step = np.int32(binade - grid[0])
+                free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(np.float32)
             code = low if free < low else free
             code = high if code > high else code
             error: Any = np.float64((code - z) * s) - np.float64(value)
@@ -108,7 +121,7 @@ def sum_rows(
 
 def sum_columns(
     x: Any, bits: Any, scale: Any, inverse: Any, before: Any, after: Any, zero_point: Any, low: Any, high: Any,
-    first: Any, squared_error: Any, largest: Any, saturated: Any, totals: Any,
+    grid: Any, first: Any, squared_error: Any, largest: Any, saturated: Any, totals: Any,
 ) -> None:  # fmt: skip
     """Add columns up, each with one scale: column ``c`` of ``x`` belongs to group ``first + c``.
 
@@ -136,7 +149,16 @@ def sum_columns(
                     value = np.float32(0) if (bits[r, left + c] & MAGNITUDE) > NAN_BITS else value
                 s = given[c]
                 divided = value / s if inverse is None else value * given[FOUR_TILES + c]
-                free = np.rint(divided + given[ONE_TILE + c]) + given[TWO_TILES + c]
+                if grid is None:
+                    free = np.rint(divided + given[ONE_TILE + c]) + given[TWO_TILES + c]
+                else:
+                    binade = np.float32(divided).view(np.int32) & EXPONENT
+                    binade = grid[1] if binade < grid[1] else binade
+                    binade = grid[2] if binade > grid[2] else binade
+                    step = np.int32(binade - grid[0])
+                    free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(
+                        np.float32
+                    )
                 code = low if free < low else free
                 code = high if code > high else code
                 error: Any = np.float64((code - given[THREE_TILES + c]) * s) - np.float64(value)
@@ -164,9 +186,9 @@ def sum_columns(
         totals[2] += beyond
 
 
-def count(  # noqa: PLR0912  (a kernel calls nothing)
+def count(  # noqa: PLR0912, PLR0915  (a kernel calls nothing)
     x: Any, bits: Any, scale: Any, inverse: Any, before: Any, after: Any, zero_point: Any, low: Any, high: Any,
-    first: Any, groups: Any, columns: Any, codes: Any, errors: Any, clipping: Any, edges: Any, x_hat: Any,
+    grid: Any, first: Any, groups: Any, columns: Any, codes: Any, errors: Any, clipping: Any, edges: Any, x_hat: Any,
 ) -> None:  # fmt: skip
     """Count codes and errors, and write x̂; each where there is room for it (an empty array: none).
 
@@ -178,7 +200,7 @@ def count(  # noqa: PLR0912  (a kernel calls nothing)
     bottom = edges[0] if bins else 0.0
     per_bin = 1 / (edges[1] - edges[0]) if bins else 0.0
     last, lowest = float(bins - 1), np.int32(low)
-    code_of = np.empty(STRETCH, np.int32)
+    code_of = np.empty(STRETCH, np.float32)
     error_of = np.empty(STRETCH, np.float64)
     bin_of = np.empty(STRETCH, np.int32)
     clipped_of = np.empty(STRETCH, np.bool_)
@@ -196,28 +218,46 @@ def count(  # noqa: PLR0912  (a kernel calls nothing)
                     g = np.uint64(first) + left + c
                     s, b, a, z = scale[g], before[g], after[g], zero_point[g]
                     m = s if inverse is None else inverse[g]
-                free = np.rint((value / s if inverse is None else value * m) + b) + a
+                divided = value / s if inverse is None else value * m
+                if grid is None:
+                    free = np.rint(divided + b) + a
+                else:
+                    binade = np.float32(divided).view(np.int32) & EXPONENT
+                    binade = grid[1] if binade < grid[1] else binade
+                    binade = grid[2] if binade > grid[2] else binade
+                    step = np.int32(binade - grid[0])
+                    free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(
+                        np.float32
+                    )
                 code = low if free < low else free
                 code = high if code > high else code
                 error = np.float64((code - z) * s) - np.float64(value)
                 guess = (error - bottom) * per_bin
                 guess = 0.0 if guess < 0.0 else guess
                 guess = last if guess > last else guess
-                code_of[c] = np.int32(code)
+                code_of[c] = code
                 error_of[c] = error
                 bin_of[c] = np.int32(guess)
                 clipped_of[c] = code != free
             if x_hat.size:
                 for c in range(width):
                     g = np.uint64(first) + left + c if columns else np.uint64(row)
-                    value = (np.float32(code_of[c]) - zero_point[g]) * scale[g]
+                    value = (code_of[c] - zero_point[g]) * scale[g]
                     if bits is not None:
                         value = x[r, left + c] if (bits[r, left + c] & MAGNITUDE) > NAN_BITS else value
                     x_hat[r, left + c] = value
             if codes.size:
                 for c in range(width):
                     if bits is None or (bits[r, left + c] & MAGNITUDE) <= NAN_BITS:
-                        codes[np.uint32(code_of[c] - lowest)] += 1
+                        if grid is None:
+                            place = np.int32(code_of[c]) - lowest
+                        else:  # the levels above 0 are numbered as their bit patterns are
+                            pattern = np.float32(code_of[c]).view(np.int32) & MAGNITUDE
+                            place = np.int32(abs(code_of[c]) / grid[4])
+                            if pattern >= grid[1]:
+                                place = ((pattern - grid[1]) >> grid[5]) + grid[6]
+                            place = grid[3] - place if code_of[c] < 0 else grid[3] + place
+                        codes[np.uint32(place)] += 1
             if bins:
                 for c in range(width):
                     if bits is None or (bits[r, left + c] & MAGNITUDE) <= NAN_BITS:
@@ -243,17 +283,22 @@ class Parameters:
     zero_point: FloatArray
     low: np.float32
     high: np.float32
+    grid: tuple[Any, ...] | None
 
     @property
     def arguments(self) -> tuple[Any, ...]:
         """In the order of the kernels."""
-        return self.scale, self.inverse, self.before, self.after, self.zero_point, self.low, self.high
+        return self.scale, self.inverse, self.before, self.after, self.zero_point, self.low, self.high, self.grid
 
 
 def fits(qparams: QParams) -> bool:
     """Whether the kernels know the arithmetic; they would not keep to the order of a division and a product."""
-    plain = qparams.factor is None and qparams.convention.code is None
-    return plain and isinstance(qparams.number_format, IntFormat) and qparams.divisor is qparams.scale
+    if qparams.factor is not None or qparams.convention.code is not None:
+        return False
+    if not qparams.multiplies and qparams.divisor is not qparams.scale and np.any(qparams.divisor != qparams.scale):
+        return False
+    number_format = qparams.number_format
+    return isinstance(number_format, IntFormat) or (isinstance(number_format, FloatFormat) and number_format.scaled)
 
 
 def parameters(qparams: QParams, repeats: int = 1) -> Parameters:
@@ -269,7 +314,24 @@ def parameters(qparams: QParams, repeats: int = 1) -> Parameters:
         zero_point=zero_point,
         low=np.float32(qparams.quant_min),
         high=np.float32(qparams.quant_max),
+        grid=_grid(qparams.number_format) if isinstance(qparams.number_format, FloatFormat) else None,
     )
+
+
+def _grid(number_format: FloatFormat) -> tuple[Any, ...]:
+    """What the kernels know of a small float.
+
+    Its mantissa bits as float32 exponent bits; the exponent bits of its smallest and of its largest
+    binade, and one more; the place of 0 among its levels; its smallest step; the bits of a float32's
+    mantissa that it lacks; and its levels below the smallest normal one.
+    """
+    mantissa, lowest, highest = number_format.grid
+    zero = int(np.searchsorted(number_format.values, 0))
+    smallest = number_format.values[zero + 1]
+    counts = (zero, MANTISSA_BITS - mantissa, 1 << mantissa)
+    place, lacks, below = (np.int32(n) for n in counts)
+    ends = np.int32(mantissa * ONE_EXPONENT), np.int32(lowest), np.int32(highest + ONE_EXPONENT)
+    return *ends, place, np.float32(smallest), lacks, below
 
 
 # --- compiled, or not yet -----------------------------------------------------------------------------
@@ -339,22 +401,23 @@ def compile_all() -> Kernels:
 
     compile_one = numba.njit(nogil=True, cache=True, fastmath=FLAGS, error_model="numpy")
     compiled = Kernels(*(compile_one(function) for function in (sum_rows, sum_columns, count)))
-    for reciprocal in sorted({c.multiplies_by_reciprocal for c in CONVENTIONS.values()}):
-        for nan in (False, True):
-            exercise(compiled, reciprocal, nan)
+    multiply = {c.multiplies_by_reciprocal or c.divisor_is_inverse for c in CONVENTIONS.values()}
+    for reciprocal, nan, small in itertools.product(sorted(multiply), (False, True), (False, True)):
+        exercise(compiled, reciprocal, nan, small)
     return compiled
 
 
-def exercise(them: Kernels, reciprocal: bool, nan: bool) -> None:
-    """Call every kernel once, with a tensor of one element."""
+def exercise(them: Kernels, reciprocal: bool, nan: bool, small: bool = False) -> None:
+    """Call every kernel once, with a tensor of one element, of integers or of small floats."""
     x, one, zero = np.zeros((1, 1), np.float32), np.ones(1, np.float32), np.zeros(1, np.float32)
     bits = x.view(np.int32) if nan else None
-    given = Parameters(one, one if reciprocal else None, zero, zero, zero, np.float32(0), np.float32(1))
+    grid = _grid(FloatFormat()) if small else None
+    given = Parameters(one, one if reciprocal else None, zero, zero, zero, np.float32(0), np.float32(1), grid)
     sums, integers, totals = np.zeros(1), np.zeros((2, 1), np.int64), np.zeros(3)
     them.sum_rows(x, bits, *given.arguments, 0, 1, sums, integers[0], integers[1], totals)
     them.sum_columns(x, bits, *given.arguments, 0, sums, integers[0], integers[1], totals)
-    tallies = np.zeros((2, 2), np.int64)
-    them.count(x, bits, *given.arguments, 0, 1, False, tallies[0], tallies[0], tallies[1], np.arange(-1.0, 2), x)
+    codes, tallies = np.zeros(256, np.int64), np.zeros((2, 2), np.int64)
+    them.count(x, bits, *given.arguments, 0, 1, False, codes, tallies[0], tallies[1], np.arange(-1.0, 2), x)
 
 
 def _cache_folder() -> str:

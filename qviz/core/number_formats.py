@@ -394,9 +394,12 @@ class Codebook:
 
     def round(self, x: FloatArray, out: FloatArray) -> FloatArray:
         """The nearest level; infinity more than half a step beyond the ends; NaN stays NaN."""
-        place = np.searchsorted(self.thresholds, x, "right")
-        nearest = self._ladder[place]
-        np.copyto(out, np.where(np.isnan(x), x, nearest))
+        place = np.zeros(x.shape, np.uint8)
+        for threshold in self.thresholds:  # few: comparing with each is several times as fast as searching
+            np.add(place, x >= threshold, out=place)
+        missing = np.isnan(x)
+        np.take(self._ladder, place, out=out, mode="clip")
+        np.copyto(out, np.float32(np.nan), where=missing)
         return out
 
     def index(self, values: FloatArray) -> Array:

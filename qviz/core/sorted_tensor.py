@@ -28,6 +28,9 @@ SMALLEST_SUPERBLOCK = 1 << 9
 SUPERBLOCKS = 1 << 12
 """Prefix sums start anew, with a centre of their own, so often that they lose no digits."""
 
+GROUPED = 16
+"""Superblocks that lie within one cell altogether are taken so many at a time."""
+
 PARTED_ABOVE = 1 << 22
 """More elements are parted at the median first: two threads sort a half each."""
 
@@ -60,6 +63,41 @@ class Cuts:
     def pick(self, which: Any) -> Cuts:
         """Some of them: a slice, or indices in any order."""
         return Cuts(self.position[which], self.superblock[which], self.first[which], self.second[which])
+
+
+@dataclass(frozen=True, eq=False)
+class _Wholes:
+    """What neighbours that are taken as a whole add up to, float64 arrays of one length.
+
+    ``first`` and ``second`` are Σ(x − c) and Σ(x − c)² around the ``centre`` of each; ``size`` its elements.
+    """
+
+    centre: Floats
+    first: Floats
+    second: Floats
+    size: Floats
+
+    def grouped(self) -> _Wholes:
+        """Every `GROUPED` of them as one; the last may be of fewer."""
+        starts = np.arange(0, self.centre.size, GROUPED)
+        middle = np.minimum(starts + GROUPED // 2, self.centre.size - 1)
+        centre = self.centre[middle]
+        w = self.centre - np.repeat(centre, GROUPED)[: self.centre.size]
+        first, second = _moved(self.first, self.second, self.size, w)
+        return _Wholes(centre, *(np.add.reduceat(a, starts) for a in (first, second, self.size)))
+
+    def add(self, cell: Counts, start: Counts, stop: Counts, reference: Floats, first: Floats, second: Floats) -> None:
+        """Add those from ``start`` to before ``stop`` to each ``cell``, around its reference."""
+        length = stop - start
+        of = np.repeat(cell, length)
+        if not of.size:
+            return
+        offset = np.arange(of.size) - np.repeat(np.cumsum(length) - length, length)
+        which = np.repeat(start, length) + offset
+        w = self.centre[which] - reference[of]
+        one, two = _moved(self.first[which], self.second[which], self.size[which], w)
+        first += np.bincount(of, one, first.size)
+        second += np.bincount(of, two, second.size)
 
 
 class SortedTensor:
@@ -119,6 +157,8 @@ class SortedTensor:
         self._start[-1] = n
         self._add_up(size, cancelled, lambda f: progress(0.8 + 0.2 * f))
         first, second = (ends[1] - ends[0] for ends in (self._first_ends, self._second_ends))
+        self._wholes = _Wholes(self._centre, first, second, self._size)
+        self._groups = self._wholes.grouped()
         self.sum = math.fsum(self._size * self._centre) + math.fsum(first)
         self.squared_sum = math.fsum(self._size * self._centre**2 + 2 * self._centre * first + second)
         self._histogram: Histogram | None = None
@@ -129,7 +169,8 @@ class SortedTensor:
         """Bytes that the sorted copy, its index and its sums take; the tensor itself not counted."""
         sums = (self._first, self._second, self._first_ends, self._second_ends)
         places = (self._index, self._centre, self._size, self._start, self._middle)
-        return sum(a.nbytes for a in (self._padded, *sums, *places))
+        wholes = (self._wholes.first, self._wholes.second)
+        return sum(a.nbytes for a in (self._padded, *sums, *places, *wholes))
 
     def _add_up(self, size: int, cancelled: IsCancelled, progress: Progress) -> None:
         """Sums of x − c and its square from the middle of each superblock to the blocks' ends that lie nearer to it."""
@@ -277,26 +318,15 @@ class SortedTensor:
             one, two = _moved(one, two - self._second_ends[0, last], many, w)
             first[across] += one
             second[across] += two
-            # Superblocks that lie within one cell altogether.
-            inner = right[across] - left[across] - 1
-            cell = np.repeat(across, inner)
-            if cell.size:
-                offset = np.arange(cell.size) - np.repeat(np.cumsum(inner) - inner, inner)
-                which = np.repeat(left[across] + 1, inner) + offset
-                w = self._centre[which] - reference[cell]
-                one, two = (ends[1, which] - ends[0, which] for ends in (self._first_ends, self._second_ends))
-                one, two = _moved(one, two, self._size[which], w)
-                first += np.bincount(cell, one, first.size)
-                second += np.bincount(cell, two, second.size)
+            # Superblocks that lie within one cell altogether: whole groups, and those before and behind them.
+            begin, end = left[across] + 1, right[across]
+            group, last_group = -(-begin // GROUPED), end // GROUPED
+            any_group = last_group > group
+            sums = (reference, first, second)
+            self._groups.add(across, group, np.where(any_group, last_group, group), *sums)
+            self._wholes.add(across, begin, np.where(any_group, group * GROUPED, end), *sums)
+            self._wholes.add(across, np.where(any_group, last_group * GROUPED, end), end, *sums)
         return first, second
-
-    def beyond(self, low: FloatArray, high: FloatArray) -> float:
-        """Σ(x − low)² of the elements below ``low`` plus Σ(x − high)² of those above ``high``, shape (1,) each."""
-        ends = np.concatenate((low, high)).astype(np.float64)
-        if not np.isfinite(ends).all():
-            return 0.0
-        second = self.add_up(self.cut(np.concatenate((low, high))), ends[[0, 0, 1]])[1]
-        return float(max(second[0], 0.0) + max(second[2], 0.0))
 
     def counts(self, edges: Floats) -> Counts:
         """Elements between neighbouring edges: exactly ``numpy.histogram(values, edges)[0]``.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
 
 from qviz.core.conventions import CONVENTIONS
 from qviz.core.problems import Problem
@@ -20,6 +20,12 @@ from qviz.gui.widgets import NumberBox, column, form, named_label, quiet
 
 SLIDER_STEPS = 400
 LEAST_KEPT, MOST_KEPT = 90.0, 99.9999
+LARGEST_COUNT = 1 << 16
+OWN_CONTROLS = ("batch_axis",)
+"""Fields of rules that have a control of their own; so has all of a percentile and of a range by hand."""
+
+
+Option = QSpinBox | NumberBox | QCheckBox
 
 
 def _tr(text: str) -> str:
@@ -107,6 +113,7 @@ class RangeControls(QWidget):
             )
         )
         self.about = named_label("", "hint", wrap=True)
+        self.options: dict[str, Option] = {}
         self._lay_out()
         self.kind.currentIndexChanged.connect(self._on_kind)
         self.kept.valueChanged.connect(self._on_kept)
@@ -132,7 +139,43 @@ class RangeControls(QWidget):
         for page in (self._percentile, self._manual, self._batched):
             page.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
             layout.addWidget(page)
+        self._options: dict[str, QWidget] = {}
+        for kind, rule in RANGE_RULES.items():
+            if kind not in (Percentile.kind, Manual.kind):
+                self._add_options(kind, rule())
+        for page in self._options.values():
+            layout.addWidget(page)
         layout.addWidget(self.about)
+
+    def _add_options(self, kind: str, rule: Any) -> None:
+        """A control for each number or switch that a rule has, under the name it has in its library."""
+        rows: list[tuple[str, QWidget]] = []
+        for each in fields(rule):
+            if each.name in OWN_CONTROLS:
+                continue
+            control = self._control(getattr(rule, each.name))
+            control.setAccessibleName(each.name)
+            control.setProperty("field", each.name)
+            self.options[f"{kind}.{each.name}"] = control
+            rows.append((each.name.replace("_", " "), control))
+        if rows:
+            page = self._options[kind] = QWidget()
+            page.setLayout(form(*rows))
+
+    def _control(self, value: bool | int | float) -> Option:
+        if isinstance(value, bool):
+            switch = QCheckBox()
+            switch.toggled.connect(self._on_option)
+            return switch
+        if isinstance(value, int):
+            count = QSpinBox()
+            count.setRange(2, LARGEST_COUNT)
+            count.setKeyboardTracking(False)
+            count.valueChanged.connect(self._on_option)
+            return count
+        number = NumberBox(0.0, 100.0, digits=8)
+        number.valueChanged.connect(self._on_option)
+        return number
 
     def show_scheme(self, scheme: Scheme, tensor: Tensor | None) -> None:
         """Show a scheme's rule, without asking for anything."""
@@ -143,6 +186,10 @@ class RangeControls(QWidget):
             self._percentile.setVisible(isinstance(rule, Percentile))
             self._manual.setVisible(isinstance(rule, Manual))
             self._batched.setVisible(hasattr(rule, "batch_axis"))
+            for kind, page in self._options.items():
+                page.setVisible(kind == rule.kind)
+            if rule.kind in self._options:
+                self._show_options(rule)
             if isinstance(rule, Percentile):
                 self.kept_box.setValue(rule.percentile)
                 self.kept.setValue(_slider_from_percentile(rule.percentile))
@@ -156,6 +203,17 @@ class RangeControls(QWidget):
         if self.about.text() != about:
             self.about.setText(about)
         self.about.setVisible(bool(about))
+
+    def _show_options(self, rule: Any) -> None:
+        for key, control in self.options.items():
+            kind, name = key.split(".")
+            if kind == rule.kind:
+                value = getattr(rule, name)
+                with quiet((control,)):
+                    if isinstance(control, QCheckBox):
+                        control.setChecked(value)
+                    else:
+                        control.setValue(value)
 
     def _show_batches(self, rule: Any) -> None:
         shape = () if self._tensor is None else self._tensor.shape
@@ -188,6 +246,17 @@ class RangeControls(QWidget):
     @Slot(float)
     def _on_kept_box(self, percentile: float) -> None:
         self.chosen.emit(Percentile(percentile))
+
+    @Slot()
+    def _on_option(self) -> None:
+        control: Any = self.sender()
+        value = control.isChecked() if isinstance(control, QCheckBox) else control.value()
+        rule: Any = self._scheme.range_rule
+        try:
+            self.chosen.emit(replace(rule, **{control.property("field"): value}))
+        except Problem as problem:
+            self.refused.emit(str(problem))
+            self.show_scheme(self._scheme, self._tensor)
 
     @Slot()
     def _on_batches(self) -> None:

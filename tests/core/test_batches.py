@@ -7,6 +7,7 @@ import pytest
 
 from qviz.core import PerAxis, PerTensor, Problem, Tensor, choose_qparams
 from qviz.core.batches import batches_of, stack
+from qviz.core.granularity import PerBlock, PerToken
 from qviz.core.range_rules import RANGE_RULES, reads_shape
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import BLOCK
@@ -49,6 +50,28 @@ def test_many_groups_are_copied_out_some_at_a_time():
         [0, x.shape[1]],
         [x.shape[1] - 1, x.size - 1],
     ]
+
+
+@pytest.mark.parametrize("batch_axis", [0, 1, 2, 3])
+def test_blocks_are_not_cut_into_batches(batch_axis):
+    with pytest.raises(Problem, match="both batches and scales"):
+        read(X, PerBlock(2, 4), batch_axis)
+
+
+def test_one_batch_is_every_blocks_own():
+    x = X.reshape(4, 1, 30)
+    of_one, of_none = (read(x, PerBlock(2, 4), axis) for axis in (1, None))
+    assert len(of_one) == 4 * 8
+    for group, ((values, rows),) in of_one.items():
+        np.testing.assert_array_equal(values, of_none[group][0][0])
+        assert rows == 1
+        assert np.count_nonzero(~np.isnan(values)) == (2 if group % 8 == 7 else 4)
+
+
+def test_batches_of_each_token_lie_along_its_features():
+    found = read(X, PerToken(), 3)
+    assert len(found) == 4 * 3 * 5
+    assert [v.tolist() for v, _ in found[7]] == [[v] for v in X.reshape(-1, 2)[7].tolist()]
 
 
 @pytest.mark.parametrize(("shape", "batch_axis", "choice"), [((2, 3), 2, "from -2 to 1"), ((7,), -2, "from -1 to 0")])

@@ -71,8 +71,9 @@ def test_what_a_range_loses_is_the_same_sorted_or_not():
         scheme = Scheme(IntFormat(4), symmetric)
         plain, ordered = subject_of(X, scheme), subject_of(prepare(X), scheme)
         assert ordered.squared_error(*ends) == pytest.approx(plain.squared_error(*ends), rel=1e-12)
-        assert plain.clipping_error is None
-        assert 0 < ordered.clipping_error(*ends) <= ordered.squared_error(*ends)[0]
+        assert plain.squared_errors is None and plain.clipping_errors is None
+        np.testing.assert_allclose(ordered.squared_errors(*ends), ordered.squared_error(*ends), rtol=1e-12)
+        assert 0 < ordered.clipping_errors(*ends)[0] <= ordered.squared_error(*ends)[0]
 
 
 # --- comparing -------------------------------------------------------------------------------------

@@ -194,17 +194,6 @@ def test_a_cut_into_nothing_adds_nothing():
     np.testing.assert_allclose(second[empty], 0, atol=1e-8)
 
 
-def test_what_lies_beyond_a_range():
-    x = numbers(20_000)
-    p, wide = prepare(x), x.astype(np.float64)
-    for low, high in ((-1.5, 1), (-100, 0.25), (-0.5, 100), (0, 0)):
-        ends = np.array([low], F), np.array([high], F)
-        expected = ((wide - low)[x < low] ** 2).sum() + ((wide - high)[x > high] ** 2).sum()
-        assert p.beyond(*ends) == pytest.approx(expected, rel=1e-12)
-    assert p.beyond(np.array([-1], F), np.array([np.inf], F)) == 0  # where that is no figure, no bound
-    assert p.beyond(x.min().reshape(1), x.max().reshape(1)) == 0
-
-
 # --- histograms ------------------------------------------------------------------------------------
 
 

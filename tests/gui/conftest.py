@@ -196,6 +196,8 @@ class Desk:
         """As it came up, but for what a person cannot see."""
         app, session, page, window = self.app, self.session, self.page, self.window
         self.rest()
+        window.pages.show_page("tensor")
+        app.pins.clear()
         app.settings._store.clear()
         if page.values.theme.name != "light":
             self.do("theme_light")
@@ -241,8 +243,7 @@ class Desk:
 def runners_of(app: App) -> list[Any]:
     """Everything that has a thread."""
     library = app.library
-    parts = (app.preparer, app.analyst, app.tracer, app.meter, app.saver)
-    return [library._opener, library._loader, *(part._runner for part in parts)]
+    return [library._opener, library._loader, *(w._runner for w in app.workers if w is not library)]
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from pytestqt.qtbot import QtBot
 
 from qviz.core import MSE, Entropy, IntFormat, PerAxis, Percentile, Scheme, Tensor, analyze, prepare
 from qviz.core.calibration import Losses, compare_ranges
+from qviz.gui.plots.axes import PowerAxis
 from qviz.gui.plots.base import EXPORT_FORMATS, LinkedCursor
 from qviz.gui.plots.export import export_chart
-from qviz.gui.plots.loss import DecadeAxis, LossChart
+from qviz.gui.plots.loss import LossChart
 from qviz.gui.theme import load_theme
 from tests.gui.conftest import mouse_over, spot
 from tests.session.ladder import large, lower_the_rungs
@@ -393,7 +394,7 @@ def test_it_follows_the_axis_of_another_chart(easel: Easel) -> None:
 def test_losses_are_written_as_powers_of_ten(
     dressed: QApplication, ends: tuple[float, float], size: float, expected: list[str] | None
 ) -> None:
-    axis = DecadeAxis()
+    axis = PowerAxis("left")
     ((_, values),) = axis.tickValues(*ends, size)
     texts = axis.tickStrings(sorted(values), 1, 1)
     assert len(texts) <= size / 22

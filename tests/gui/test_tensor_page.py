@@ -203,7 +203,7 @@ def test_every_control_shows_the_scheme_of_the_session(desk: Desk) -> None:
     assert (panel.bits.value(), panel.bits_box.value()) == (5, 5)
     assert not panel.signed.isChecked()
     assert panel.per.button("axis").isChecked()
-    assert panel.axis.currentText() == "axis 1 · 30 channels"
+    assert panel.axis.currentText() == "axis 1 · 30"
     assert panel.range.kind.currentText() == "By hand"
     assert (panel.range.low.text(), panel.range.high.text()) == ("-1.5", "2.25")
     assert panel.range.low.isVisible()
@@ -211,7 +211,7 @@ def test_every_control_shows_the_scheme_of_the_session(desk: Desk) -> None:
 
 
 def test_by_hand_starts_where_the_data_end(desk: Desk) -> None:
-    frame = desk.gesture(lambda: desk.press(desk.scheme.range.kind, Key.Key_End))
+    frame = desk.gesture(lambda: desk.scheme.range.kind.setCurrentText("By hand"))
     assert frame.scheme.range_rule == Manual(frame.tensor.minimum, frame.tensor.maximum)
     assert frame.shown.saturated == 0
 
@@ -223,7 +223,8 @@ def test_an_empty_range_by_hand_is_refused_with_a_reason(desk: Desk) -> None:
     desk.type(desk.scheme.range.low, "3")
     assert desk.changes == []
     assert desk.session.scheme.range_rule == Manual(-1.0, 1.0)
-    assert "the low end must be below the high" in desk.banner.text
+    assert "the low end must be below the high" in desk.scheme.trouble.text()
+    assert desk.scheme.trouble.isVisible()
 
 
 def test_the_two_ends_of_a_symmetric_range_are_one_number(desk: Desk) -> None:
@@ -659,9 +660,14 @@ def test_a_runtime_is_one_choice_whatever_was_chosen_before(desk: Desk, name: st
     desk.session.update(symmetric=False, signed=False)
     box = desk.page.scheme.convention
     box.setCurrentIndex(box.findData(name))
-    scheme = desk.settle().scheme
+    desk.settle()
+    scheme, convention = desk.session.scheme, CONVENTIONS[name]
+    if (convention.block_size or 0) > desk.page.frame.tensor.shape[-1]:
+        assert "longer than axis -1" in desk.scheme.trouble.text()
+        assert scheme.convention == box.currentData() != name
+        return
     assert scheme.convention == name
-    assert CONVENTIONS[name].offers(scheme.number_format, scheme.symmetric)
-    assert desk.banner.text == ""
+    assert convention.offers(scheme.number_format, scheme.symmetric, scheme.granularity)
+    assert not desk.scheme.trouble.isVisible()
     numbers = desk.page.formula._shown
     assert numbers[2][1].startswith("Q = clip(round(")

@@ -21,6 +21,7 @@ VALUES: dict[str, Any] = {
     "layout": QByteArray(b"layout"),
     "page": "compare",
     "pins": [{"name": "mine", "place": 2, "scheme": {"symmetric": True}}],
+    "presets": [{"name": "mine", "scheme": {"symmetric": True}}],
     "png_scale": 3.125,
     "memory_budget_mb": 2048,
 }

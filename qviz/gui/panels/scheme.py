@@ -80,7 +80,7 @@ class SchemePanel(QWidget):
         self.bits_box.setFixedWidth(44)
         self.bits_box.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.bits_box.setAccessibleName(self.tr("Bit width, as a number"))
-        self.signed = QCheckBox(self.tr("Signed codes"))
+        self.signed = QCheckBox(self.tr("signed"))
         self.signed.setToolTip(self.tr("Signed: −128…127 at 8 bits. Unsigned: 0…255."))
         self.per = Segments(
             [
@@ -117,11 +117,12 @@ class SchemePanel(QWidget):
 
     def _lay_out(self) -> None:
         layout = self._layout = column(self)
-        bits = self._bits = QWidget()
+        bits = QWidget()
         row = QHBoxLayout(bits)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.bits)
         row.addWidget(self.bits_box)
+        row.addWidget(self.signed)
         # Each part of the form is a widget of its own, so that a sentence can stand under it.
         self._preset_part, self._runtime_part = QWidget(), QWidget()
         self._format_part, self._bits_part, self._axis_part = QWidget(), QWidget(), QWidget()
@@ -136,7 +137,7 @@ class SchemePanel(QWidget):
         for part in (self._preset_part, self._runtime_part, self.about):
             layout.addWidget(part)
         layout.addSpacing(4)
-        for part in (self._format_part, self._bits_part, self.signed, self.mode):
+        for part in (self._format_part, self._bits_part, self.mode):
             layout.addWidget(part)
         layout.addSpacing(4)
         for part in (self.per, self._axis_part):
@@ -184,7 +185,6 @@ class SchemePanel(QWidget):
                 self.format.findData(IntFormat.kind if whole else number_format.to_dict()["format"])
             )
             self._bits_part.setVisible(whole)
-            self.signed.setVisible(whole)
             if whole:
                 self.bits.setValue(number_format.bits)
                 self.bits_box.setValue(number_format.bits)
@@ -262,7 +262,7 @@ class SchemePanel(QWidget):
 
     @Slot(bool)
     def _on_signed(self, signed: bool) -> None:
-        self._ask(self.signed, signed=signed)
+        self._ask(self._bits_part, signed=signed)
 
     @Slot(object)
     def _on_per(self, kind: str) -> None:

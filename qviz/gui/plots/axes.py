@@ -215,14 +215,17 @@ class PowerAxis(ChartAxis):
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
         if not self.logarithmic:
             return super().tickValues(minVal, maxVal, size)
-        each = 26 if self.orientation == "left" else 64
-        room = max(2, int(size / each))
+        each = 22 if self.orientation == "left" else 64
+        room = max(1, int(size / each))
         decades = range(math.floor(minVal), math.ceil(maxVal) + 1)
         for steps in ((1, 2, 5), (1, 3), (1,)):
             values = [k + math.log10(m) for k in decades for m in steps]
             values = [v for v in values if minVal <= v <= maxVal]
             if len(values) <= room:
                 break
+        if len(values) < 2:  # a narrow view lies between them
+            step = (maxVal - minVal) / 4 or 1.0
+            return [(1.0, [minVal + step * i for i in range(1, 4)])]
         return [(1.0, values[:: max(1, -(-len(values) // room))])]
 
     def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:

@@ -12,35 +12,12 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from qviz.core.analysis import Analysis
 from qviz.core.calibration import Losses
 from qviz.gui.group_words import group_words
-from qviz.gui.plots.axes import ChartAxis
+from qviz.gui.plots.axes import PowerAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen
 from qviz.gui.theme import Theme
 
 DECADES = 6
 """What loses more than so many powers of ten above the least is out of sight at first."""
-
-
-class DecadeAxis(ChartAxis):
-    """Values drawn as their logarithms: 1, 2 and 5 of each decade while there is room, else the decades."""
-
-    def __init__(self) -> None:
-        super().__init__("left")
-
-    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
-        room = max(1, int(size / 22))
-        decades = range(math.floor(minVal), math.ceil(maxVal) + 1)
-        for steps in ((1, 2, 5), (1, 3), (1,)):
-            values = [k + math.log10(m) for k in decades for m in steps]
-            values = [v for v in values if minVal <= v <= maxVal]
-            if len(values) <= room:
-                break
-        if len(values) < 2:  # a narrow view lies between them
-            step = (maxVal - minVal) / 4 or 1.0
-            return [(1.0, [minVal + step * i for i in range(1, 4)])]
-        return [(1.0, values[:: -(-len(values) // room)])]
-
-    def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
-        return [f"{10.0**v:.3g}" for v in values]
 
 
 class LossChart(Chart):
@@ -50,7 +27,7 @@ class LossChart(Chart):
     clip_moved = Signal(float, float)
 
     def __init__(self, link: LinkedCursor) -> None:
-        super().__init__(link, wheel_axis=0, axes={"left": DecadeAxis()})
+        super().__init__(link, wheel_axis=0, axes={"left": PowerAxis("left")})
         self._curves = [pg.PlotCurveItem(connect="finite") for _ in range(2)]
         self._best = pg.ScatterPlotItem(size=9, pxMode=True)
         self._rivals = {name: [pg.InfiniteLine(angle=90) for _ in range(2)] for name in ("minmax", "percentile")}

@@ -1,0 +1,24 @@
+"""What does quantization-aware training win back? Small networks in NumPy, no Qt."""
+
+from qviz.training.data import KINDS, Data, Dataset
+from qviz.training.experiment import Experiment, Training
+from qviz.training.quantization import Quantization
+from qviz.training.quantized import QuantizedNetwork
+from qviz.training.run import Checkpoint, Run
+from qviz.training.seeds import Spread, Summary, run_seeds, sweep
+
+__all__ = [
+    "KINDS",
+    "Checkpoint",
+    "Data",
+    "Dataset",
+    "Experiment",
+    "Quantization",
+    "QuantizedNetwork",
+    "Run",
+    "Spread",
+    "Summary",
+    "Training",
+    "run_seeds",
+    "sweep",
+]

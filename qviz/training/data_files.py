@@ -1,0 +1,91 @@
+"""Which rows and labels does a person's own file hold?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qviz.files.entry import TensorEntry
+from qviz.files.problems import FileProblem
+from qviz.files.readers import list_tensors
+
+Array = np.ndarray[Any, Any]
+
+MOST_ROWS, MOST_FEATURES, MOST_CLASSES, LEAST_ROWS = 200_000, 4096, 100, 10
+
+
+def read_table(path: Path, label_column: int = -1) -> tuple[Array, Array, tuple[str, ...]]:
+    """Rows, labels and the names of the classes.
+
+    Parameters
+    ----------
+    path : Path
+        An ``.npz`` with ``x`` of shape (rows, …) and ``y`` of shape (rows,), or a table of numbers.
+    label_column : int
+        Which column of a table holds the labels; negative from the end.
+
+    Returns
+    -------
+    x : float32 array, shape (rows, features)
+    y : intp array, shape (rows,)
+        0 … classes − 1, in the order of the labels' values.
+    names : tuple of str
+        The label that each stands for.
+
+    Raises
+    ------
+    FileProblem
+        When the file cannot be read, or nothing can be learned from what it holds.
+    """
+    entries = list_tensors(path)
+    if entries[0].key is None:
+        x, y = _from_table(path, entries[0], label_column)
+    else:
+        x, y = _from_archive(path, {str(entry.key): entry for entry in entries})
+    if not LEAST_ROWS <= y.size <= MOST_ROWS:
+        raise FileProblem(path, f"has {y.size:,} rows", f"Give it {LEAST_ROWS} to {MOST_ROWS:,}.")
+    if not 1 <= x.shape[1] <= MOST_FEATURES:
+        raise FileProblem(path, f"has {x.shape[1]:,} numbers in a row", f"Give it 1 to {MOST_FEATURES:,}.")
+    with np.errstate(over="ignore"):
+        x = np.ascontiguousarray(x, np.float32)
+    if not np.isfinite(x).all():
+        raise FileProblem(path, "holds numbers that are missing, infinite or beyond float32", "Leave such rows out.")
+    labels, codes = np.unique(y, return_inverse=True)
+    if not (np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
+        wrong = labels[~(np.isfinite(labels) & (labels == np.rint(labels)))][0]
+        raise FileProblem(path, f"has the label {wrong:g}", "Number the classes: 0, 1, 2 and so on.")
+    if not 2 <= labels.size <= MOST_CLASSES:
+        what = "class" if labels.size == 1 else "classes"
+        raise FileProblem(path, f"has {labels.size:,} {what}", f"Give it 2 to {MOST_CLASSES}.")
+    return x, codes.astype(np.intp), tuple(f"{label:.0f}" for label in labels)
+
+
+def _from_table(path: Path, entry: TensorEntry, label_column: int) -> tuple[Array, Array]:
+    table = entry.load()
+    if table.ndim != 2 or table.shape[1] < 2:
+        raise FileProblem(path, "has no column of labels beside its numbers", "Give each row numbers and a label.")
+    columns = table.shape[1]
+    if not -columns <= label_column < columns:
+        advice = f"Choose one from {-columns} to {columns - 1}."
+        raise FileProblem(path, f"has no column {label_column} for the labels", advice)
+    return np.delete(table, label_column, axis=1), table[:, label_column]
+
+
+def _from_archive(path: Path, entries: dict[str, TensorEntry]) -> tuple[Array, Array]:
+    missing = [name for name in ("x", "y") if name not in entries]
+    if missing:
+        raise FileProblem(path, f"has no array “{missing[0]}”", "Save it with numpy.savez(file, x=rows, y=labels).")
+    for name in ("x", "y"):
+        size = entries[name].shape or ()
+        if int(np.prod(size, dtype=object)) > MOST_ROWS * MOST_FEATURES:
+            raise FileProblem(path, f"holds an “{name}” that is too large to learn from", "Give it fewer rows.")
+    x, y = (np.asarray(entries[name].load()) for name in ("x", "y"))
+    if x.ndim < 2 or y.ndim != 1 or x.shape[0] != y.size:
+        raise FileProblem(
+            path,
+            f"holds x of shape {x.shape} and y of shape {y.shape}, which do not belong together",
+            "Give x the shape (rows, features) and y the shape (rows,).",
+        )
+    return x.reshape(y.size, -1), y.astype(np.float64)
