@@ -307,8 +307,8 @@ class TrainingPanel(QWidget):
         """Say how far the training is."""
         step, steps = f"{snapshot.step:,}", f"{snapshot.steps:,}"
         said = {
-            "float": self.tr("Training in float: step {step} of {steps}"),
-            "qat": self.tr("Quantization-aware: step {step} of {steps}"),
+            "float": self.tr("Float: step {step} of {steps}"),
+            "qat": self.tr("QAT: step {step} of {steps}"),
             "done": self.tr("Done: {steps} steps"),
             "diverged": self.tr("Diverged at step {step}: lower the learning rate, then reset"),
         }[snapshot.phase]
