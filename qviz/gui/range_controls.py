@@ -6,7 +6,7 @@ import math
 from dataclasses import fields, replace
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
 
 from qviz.core.conventions import CONVENTIONS
@@ -16,6 +16,7 @@ from qviz.core.range_rules import RANGE_RULES
 from qviz.core.ranges import Manual, Percentile, RangeRule
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
+from qviz.gui.scheme_words import range_rules
 from qviz.gui.widgets import NumberBox, column, form, named_label, quiet
 
 SLIDER_STEPS = 400
@@ -26,48 +27,6 @@ OWN_CONTROLS = ("batch_axis",)
 
 
 Option = QSpinBox | NumberBox | QCheckBox
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("RangeControls", text)
-
-
-def _rules() -> tuple[tuple[str, str, str], ...]:
-    """The kind of each rule, what it is called, and the tip that teaches; a line between groups."""
-    return (
-        ("minmax", _tr("Min–max"), _tr("From the smallest value to the largest: nothing is clipped.")),
-        ("percentile", _tr("Percentile"), _tr("Clip the rarest values, a fixed share of them.")),
-        ("mse", _tr("Least MSE"), _tr("The range with the least mean squared error, measured on every element.")),
-        (
-            "entropy",
-            _tr("Entropy (KL)"),
-            _tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
-        ),
-        ("manual", _tr("By hand"), _tr("Where you put the clip lines.")),
-        ("", "", ""),
-        ("abs_max", _tr("Abs max"), _tr("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
-        (
-            "moving_average",
-            _tr("Moving average"),
-            _tr("Minimum and maximum, averaged over batches: PyTorch's MovingAverageMinMaxObserver."),
-        ),
-        (
-            "onnxruntime_percentile",
-            _tr("ONNX Runtime percentile"),
-            _tr("Over a histogram of 2048 bins: ONNX Runtime's percentile calibration."),
-        ),
-        (
-            "torch_histogram",
-            _tr("PyTorch histogram"),
-            _tr("Search for the least squared error over a histogram: PyTorch's HistogramObserver."),
-        ),
-        ("paddle_kl", _tr("Paddle KL"), _tr("Paddle's own divergence, over the upper half of its histogram.")),
-        ("paddle_hist", _tr("Paddle hist"), _tr("The bin where 99.999 % of the magnitudes are reached.")),
-        ("paddle_avg", _tr("Paddle avg"), _tr("The mean of the largest magnitude of every batch.")),
-        ("paddle_mse", _tr("Paddle mse"), _tr("The best of 35 parts of the largest magnitude, by squared error.")),
-        ("paddle_emd", _tr("Paddle emd"), _tr("The best of 35 parts, by the change of mean and deviation.")),
-        ("paddle_ptf", _tr("Paddle ptf"), _tr("The largest magnitude, or a half, quarter or eighth of it.")),
-    )
 
 
 class RangeControls(QWidget):
@@ -89,7 +48,7 @@ class RangeControls(QWidget):
         self._tensor: Tensor | None = None
         self._shape: tuple[int, ...] | None = None
         self.kind = QComboBox()
-        for kind, label, tip in _rules():
+        for kind, label, tip in range_rules():
             if not kind:
                 self.kind.insertSeparator(self.kind.count())
                 continue
