@@ -63,7 +63,9 @@ class CurvesChart(RunChart):
     def draw_snapshot(self, snapshot: Snapshot, fresh: bool) -> None:
         steps = snapshot.curves["step"]
         for name, curve in self._curves.items():
-            curve.setData(steps, self.heights(snapshot.curves[f"{name}_{self.figure}"]))
+            values = snapshot.curves[f"{name}_{self.figure}"]
+            known = np.isfinite(values)  # PTQ is not looked at in each checkpoint where it takes long
+            curve.setData(steps[known], self.heights(values[known]))
         self._turn.setValue(snapshot.experiment.training.steps)
         last = snapshot.last
         parts = [
