@@ -46,9 +46,9 @@ def _figure(value: float, unit: str = "", digits: int = 5) -> str:
 
 
 def _codes(first: float, last: float) -> str:
-    digits = 5 if abs(last) < 1e6 else 3
-    ends = (f"{end:,}" if isinstance(end, int) else _figure(end, digits=digits) for end in (first, last))
-    return "…".join(ends).replace("-", "−")
+    if isinstance(last, int):
+        return f"{first:,}…{last:,}".replace("-", "−")
+    return f"±{_figure(last, digits=6)}"
 
 
 def _share(count: int, total: int) -> str:

@@ -32,7 +32,7 @@ from PySide6.QtWidgets import (
 
 from qviz.core.affine import Steps, walk
 from qviz.core.analysis import Analysis
-from qviz.core.number_formats import FloatFormat, IntFormat
+from qviz.core.number_formats import FloatFormat, IntFormat, NumberFormat
 from qviz.gui.group_words import code_text
 from qviz.gui.theme import Theme, scaled_font
 from qviz.gui.widgets import named_label
@@ -246,7 +246,7 @@ class ValueTable(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(48)
-        self._make_narrow(True)
+        self._make_narrow(IntFormat())
         rows = self.table.verticalHeader()
         rows.setDefaultSectionSize(ROW_HEIGHT)
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -287,7 +287,7 @@ class ValueTable(QWidget):
         """Show another answer; another tensor begins at its first element."""
         fresh = self.model.analysis is None or self.model.analysis.tensor is not analysis.tensor
         self.model.set_analysis(analysis)
-        self._make_narrow(isinstance(analysis.scheme.number_format, IntFormat))
+        self._make_narrow(analysis.scheme.number_format)
         if fresh:
             self.model.first = 0
             self.jump.setText(self.model.place(0))
@@ -296,9 +296,12 @@ class ValueTable(QWidget):
             self._fit()
             self.point_to(self._selected)
 
-    def _make_narrow(self, narrow: bool) -> None:
-        """Whole numbers need less room than others."""
+    def _make_narrow(self, number_format: NumberFormat) -> None:
+        """Numbers of a few digits need less room than others."""
         header = self.table.horizontalHeader()
+        narrow = isinstance(number_format, IntFormat) or (
+            isinstance(number_format, FloatFormat) and number_format.bits <= 6
+        )
         mode = QHeaderView.ResizeMode.Fixed if narrow else QHeaderView.ResizeMode.Stretch
         for column in range(2, 6):
             if header.sectionResizeMode(column) != mode:
