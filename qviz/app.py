@@ -95,6 +95,9 @@ class App(QObject):
                 self.tr("What does a layer's output lose when it multiplies integers?"),
                 self._product_page,
             ),
+            "training": PageRow(
+                self.tr("Training"), self.tr("What does quantization-aware training win back?"), self._training_page
+            ),
         }
 
     @Slot()
@@ -160,6 +163,27 @@ class App(QObject):
         page.export_requested.connect(self.window.saving.export_chart)
         page.copy_requested.connect(self.window.saving.copy_chart)
         return page
+
+    def _training_page(self) -> QWidget:
+        """The page, and the worker that trains beside the window."""
+        from qviz.gui.pages.training_page import TrainingPage
+        from qviz.session.trainer import Trainer
+
+        trainer = Trainer(parent=self)
+        self.workers.append(trainer)
+        page = TrainingPage(trainer)
+        page.export_requested.connect(self.window.saving.export_chart)
+        page.copy_requested.connect(self.window.saving.copy_chart)
+        page.problem.connect(self.window.banner.error)
+        page.notice.connect(self.window.banner.notice)
+        page.tensor_requested.connect(self._open_layer)
+        return page
+
+    @Slot(str, object)
+    def _open_layer(self, name: str, array: Any) -> None:
+        """A layer's weights on the Tensor page."""
+        self.library.show_array(name, array)
+        self.window.pages.show_page("tensor")
 
     def _wire(self) -> None:
         window, page, library, banner = self.window, self.page, self.library, self.window.banner

@@ -19,7 +19,7 @@ BINS_TO_HALF_STEP = 24
 def error_edges(
     tensor: Tensor, qparams: QParams, layout: Layout, to_half_step: int = BINS_TO_HALF_STEP
 ) -> tuple[Floats, float]:
-    """Equal bins that hold every error, with an edge at 0 and at ± half the widest step.
+    """Equal bins that hold every error, with an edge at 0 and at ± half the widest step that the data reach.
 
     Parameters
     ----------
@@ -40,7 +40,6 @@ def error_edges(
         apart = np.abs(qparams.scale - qparams.divisor)
         scales = np.maximum(scales, np.abs(qparams.divisor))
     largest_scale = float(scales.max()) or 1.0
-    half_step = largest_scale * qparams.number_format.largest_step / 2
     values = np.stack(tensor.extremes(layout), axis=1)
     ends = qparams.shaped(-1, 1).quantized(values).astype(np.float64) - values
     ends = ends[np.isfinite(ends)]
@@ -48,7 +47,12 @@ def error_edges(
     # float32, which may push an error over the bound: far over it where a narrow range lies
     # far from 0.
     largest = np.abs(values).max(axis=1).astype(np.float64)
-    levels = qparams.quant_max - qparams.quant_min + 1
+    number_format = qparams.number_format
+    levels, widest = qparams.quant_max - qparams.quant_min + 1, number_format.largest_step
+    if not number_format.scaled:  # the data have a small part of all levels, and nothing is computed with
+        at = int(np.searchsorted(number_format.values[1:-1], np.float32(largest.max())))
+        levels, widest = 0, float(number_format.values[at + 1] - number_format.values[at])
+    half_step = largest_scale * widest / 2
     reach = 2 * largest + levels * np.abs(qparams.scale.reshape(-1).astype(np.float64))
     slack = float(np.finfo(np.float32).eps * reach.max()) + levels * float(apart.max())
     if qparams.shift is not None and qparams.offset is not None:

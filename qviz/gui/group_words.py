@@ -41,13 +41,6 @@ def alone_text(granularity: Granularity, group: int) -> str:
     return _tr("{group} {number} alone").format(group=group_words(granularity).one, number=f"{group:,}")
 
 
-def place_heading(granularity: Granularity, shape: tuple[int, ...]) -> str:
-    """What the numbers of `place_numbers` are."""
-    if isinstance(granularity, PerBlock) and granularity.resolve(shape) == len(shape) - 1 > 0:
-        return _tr("Row, block")
-    return group_words(granularity).title
-
-
 def place_numbers(granularity: Granularity, shape: tuple[int, ...], group: int) -> str:
     """Where a group lies, in numbers alone: its place in the array of scales."""
     index = np.unravel_index(group, granularity.scale_shape(shape))

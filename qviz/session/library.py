@@ -127,6 +127,21 @@ class Library(QObject):
         self._session.update(scheme=ARTICLE_SCHEME)
         self.choose(item)
 
+    @Slot(str, object)
+    def show_array(self, name: str, array: Any) -> None:
+        """Add an array that was made here, or take it anew, and show it."""
+        item = Item(
+            name,
+            MADE_HERE,
+            array.shape,
+            str(array.dtype),
+            lambda progress, cancelled: Tensor(array, name, progress, cancelled),
+        )
+        state = self._session.state
+        kept = tuple(i for i in state.items if (i.origin, i.name) != (item.origin, item.name))
+        self._session.update(items=(*kept, item))
+        self.choose(item)
+
     @Slot(object)
     def close_item(self, item: Item) -> None:
         """Take an item off the list; another one is shown in its place."""
@@ -274,6 +289,7 @@ def generated_item(spec: GeneratorSpec) -> Item:
 
 
 _ARTICLE_ORIGIN = "built in"
+MADE_HERE = "trained here"
 
 
 def article_item() -> Item:

@@ -221,7 +221,9 @@ class Desk:
             window.resize(WINDOW)
             QApplication.processEvents()
             hidden = set()
-        if hidden != {"channels", "generator"} or any(dock.isFloating() for dock in page.docks.values()):
+        if hidden != {"channels", "heat_map", "worst", "generator"} or any(
+            dock.isFloating() for dock in page.docks.values()
+        ):
             page.reset_layout()
         window.activateWindow()
         window.setFocus()
@@ -363,7 +365,8 @@ class Gallery:
             self[name].point_to(None)
         for name in ("distribution", "error"):
             self[name].set_logarithmic(False)
-        self["channels"].choose(None)
+        for name in ("channels", "heat_map"):
+            self[name].choose(None)
         self["speed"].forget()
         for chart in self.charts.values():
             chart.apply_theme(theme.load_theme("light"))

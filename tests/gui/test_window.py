@@ -498,7 +498,7 @@ def test_a_closed_dock_comes_back_with_the_menu_and_with_the_layout(desk: Desk) 
     docks["error"].setFloating(True)
     desk.do("reset_layout")
     hidden = {key for key, dock in docks.items() if dock.isHidden()}
-    assert hidden == {"channels", "generator"}
+    assert hidden == {"channels", "heat_map", "worst", "generator"}
     assert not any(dock.isFloating() for dock in docks.values())
     desk.gesture(lambda: desk.do("fewer_bits"))
 

@@ -7,8 +7,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
-from qviz.core.affine import walk
 from qviz.core.analysis import Analysis
+from qviz.gui.formula_rows import formula_rows
+from qviz.gui.group_words import group_words
 from qviz.gui.theme import Theme
 from qviz.gui.widgets import column
 
@@ -66,7 +67,7 @@ class FormulaPanel(QWidget):
     def _refresh(self) -> None:
         if self._analysis is None or self._theme is None:
             return
-        rows = self._rows(self._analysis)
+        rows = formula_rows(self._analysis, self._element(self._analysis))
         self.heading_changed.emit(self._heading(self._analysis))
         if [rule for rule, _ in rows] != [rule for rule, _ in self._shown]:
             self._write(rows, self._theme.ui["muted"])
@@ -109,76 +110,10 @@ class FormulaPanel(QWidget):
         if analysis.groups is None:
             return self.tr("for element {index}").format(index=f"{index:,}")
         group = int(analysis.tensor.group_of(analysis.layout, index))
-        return self.tr("for element {index}, in channel {channel}").format(index=f"{index:,}", channel=f"{group:,}")
-
-    def _rows(self, analysis: Analysis) -> list[tuple[str, str]]:
-        index = self._element(analysis)
-        group = int(analysis.tensor.group_of(analysis.layout, index))
-        q = analysis.qparams.for_group(group)
-        convention, symmetric = q.convention, analysis.scheme.symmetric
-        step = walk(analysis.tensor.values[index : index + 1], np.array([0]), q)
-        low, high, scale, zero = (_number(float(a)) for a in (q.low, q.high, q.scale, q.zero_point))
-        fmt = analysis.scheme.number_format
-        if symmetric:
-            steps = convention.symmetric_steps(fmt)
-            scale_rule = convention.symmetric_scale_formula
-            doubled = convention.symmetric_scale_formula.startswith("S = 2")
-            numbers = f"2 · {high} / {steps:g}" if doubled else _floored(scale_rule, high, f"{steps / 2:g}")
-            zero_row = (self.tr("Z is fixed by symmetry"), f"Z = {zero}")
-        else:
-            scale_rule = convention.scale_formula
-            first, last = convention.scale_range(fmt)
-            numbers = _floored(scale_rule, f"{high} − {_bracket(low)}", f"{last - first}")
-            if convention.zero_point_formula.startswith("Z = clip"):
-                ends = f"{_number(q.quant_min)}, {_number(q.quant_max)}"
-                filled = f"clip({_number(first)} − round({_bracket(low)} / {scale}), {ends})"
-            elif convention.range_includes_zero:
-                filled = f"round({_number(first)} − {_bracket(low)} / {scale})"
-            else:
-                filled = f"{_number(q.quant_max)} − {_bracket(high)} / {scale}"
-            zero_row = (convention.zero_point_formula, f"Z = {filled} = {zero}")
-        x = _number(float(step.value[0]))
-        divided = f"{x} / {scale}"
-        if convention.multiplies_by_reciprocal:
-            divided = f"{x} · (1 / {scale})"
-        elif q.factor is not None:
-            divided = f"{x} / {_number(float(q.divisor))} · {_number(float(q.factor))}"
-        if "Z" not in convention.code_formula:
-            filled = f"round({divided})"
-        elif convention.zero_point_before_rounding:
-            filled = f"round({divided} + {_bracket(zero)})"
-        else:
-            filled = f"round({divided}) + {_bracket(zero)}"
-        ends = f"{_number(q.quant_min)}, {_number(q.quant_max)}"
-        code = _number(int(step.code[0]))
-        x_hat, error = _number(float(step.dequantized[0])), _number(float(step.error[0]))
-        return [
-            (scale_rule, f"S = {numbers} = {scale}"),
-            zero_row,
-            (convention.code_formula, f"Q = clip({filled}, {ends}) = {code}"),
-            ("x̂ = (Q − Z) · S", f"x̂ = ({code} − {_bracket(zero)}) · {scale} = {x_hat}"),
-            (self.tr("error = x̂ − R"), f"{x_hat} − {_bracket(x)} = {error}"),
-        ]
-
-
-def _floored(rule: str, width: str, steps: str) -> str:
-    """A width over its steps, with the floor that the rule has for one of them."""
-    many = f"({width})" if "−" in width[1:] else width
-    if "max(" not in rule:
-        return f"{many} / {steps}"
-    floor = rule[rule.index("max(") :].split(", ")[1].split(")", maxsplit=1)[0]
-    if f"{floor}) /" in rule:  # of the range, not of the scale
-        return f"max({width}, {floor}) / {steps}"
-    return f"max({many} / {steps}, {floor})"
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}".replace("-", "−")
+        return self.tr("for element {index}, in {group} {number}").format(
+            index=f"{index:,}", group=group_words(analysis.scheme.granularity).one, number=f"{group:,}"
+        )
 
 
 def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _bracket(text: str) -> str:
-    return f"({text})" if text.startswith("−") else text

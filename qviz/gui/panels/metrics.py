@@ -45,6 +45,12 @@ def _figure(value: float, unit: str = "", digits: int = 5) -> str:
     return f"{value:.{digits}g}".replace("-", "−") + (f" {unit}" if unit else "")
 
 
+def _codes(first: float, last: float) -> str:
+    if isinstance(last, int):
+        return f"{first:,}…{last:,}".replace("-", "−")
+    return f"±{_figure(last, digits=6)}"
+
+
 def _share(count: int, total: int) -> str:
     return f"{count:,} · {100 * count / total:.3g} %"
 
@@ -79,8 +85,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "Codes",
         "",
-        lambda a: f"{a.qparams.quant_min:,}…{a.qparams.quant_max:,}".replace("-", "−"),
-        "qmin … qmax.",
+        lambda a: _codes(a.qparams.quant_min, a.qparams.quant_max),
+        "qmin … qmax: of floats and codebooks, the values that the codes stand for.",
         judged=False,
     ),
     Metric(

@@ -32,6 +32,8 @@ from PySide6.QtWidgets import (
 
 from qviz.core.affine import Steps, walk
 from qviz.core.analysis import Analysis
+from qviz.core.number_formats import FloatFormat, IntFormat, NumberFormat
+from qviz.gui.group_words import code_text
 from qviz.gui.theme import Theme, scaled_font
 from qviz.gui.widgets import named_label
 
@@ -79,7 +81,10 @@ class StepsModel(QAbstractTableModel):
         """Show another answer through the same window."""
         before = self.analysis
         self.analysis = analysis
-        if before is None or before.qparams.convention != analysis.qparams.convention:
+        if before is None or (before.scheme.convention, before.scheme.symmetric) != (
+            analysis.scheme.convention,
+            analysis.scheme.symmetric,
+        ):
             self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, self.columnCount() - 1)
         self.show_window(self.first, self._rows)
         if self._rows and (before is None or before.tensor is not analysis.tensor):
@@ -97,6 +102,7 @@ class StepsModel(QAbstractTableModel):
     def columns(self) -> list[tuple[str, str]]:
         """Headings and the steps they show, in the order of the convention's arithmetic."""
         before = self.analysis is None or self.analysis.qparams.convention.zero_point_before_rounding
+        shifts = self.analysis is not None and self.analysis.qparams.shift is not None
         middle = (
             [(self.tr("+ Z"), "shifted"), (self.tr("round"), "rounded")]
             if before
@@ -104,7 +110,7 @@ class StepsModel(QAbstractTableModel):
         )
         return [
             (self.tr("R"), "value"),
-            (self.tr("R / S"), "divided"),
+            (self.tr("(R−min)/S") if shifts else self.tr("R / S"), "divided"),
             *middle,
             (self.tr("clip"), "clipped"),
             (self.tr("Q"), "code"),
@@ -130,8 +136,11 @@ class StepsModel(QAbstractTableModel):
         if self._steps is None:
             return []
         if column not in self._cells:
-            values = getattr(self._steps, self.columns()[column][1])
-            self._cells[column] = [_cell(value) for value in values]
+            name = self.columns()[column][1]
+            values = getattr(self._steps, name)
+            number_format = self.analysis.qparams.number_format if self.analysis is not None else IntFormat()
+            coded = name == "code" and isinstance(number_format, FloatFormat)
+            self._cells[column] = [code_text(number_format, v) if coded else _cell(v) for v in values]
         return self._cells[column]
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -237,9 +246,7 @@ class ValueTable(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(48)
-        for column in range(2, 6):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
-            header.resizeSection(column, 66)
+        self._make_narrow(IntFormat())
         rows = self.table.verticalHeader()
         rows.setDefaultSectionSize(ROW_HEIGHT)
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -280,6 +287,7 @@ class ValueTable(QWidget):
         """Show another answer; another tensor begins at its first element."""
         fresh = self.model.analysis is None or self.model.analysis.tensor is not analysis.tensor
         self.model.set_analysis(analysis)
+        self._make_narrow(analysis.scheme.number_format)
         if fresh:
             self.model.first = 0
             self.jump.setText(self.model.place(0))
@@ -287,6 +295,19 @@ class ValueTable(QWidget):
             self.table.verticalHeader().setFixedWidth(width + 22)
             self._fit()
             self.point_to(self._selected)
+
+    def _make_narrow(self, number_format: NumberFormat) -> None:
+        """Numbers of a few digits need less room than others."""
+        header = self.table.horizontalHeader()
+        narrow = isinstance(number_format, IntFormat) or (
+            isinstance(number_format, FloatFormat) and number_format.bits <= 6
+        )
+        mode = QHeaderView.ResizeMode.Fixed if narrow else QHeaderView.ResizeMode.Stretch
+        for column in range(2, 6):
+            if header.sectionResizeMode(column) != mode:
+                header.setSectionResizeMode(column, mode)
+                if narrow:
+                    header.resizeSection(column, 66)
 
     def point_to(self, index: int | None) -> None:
         """Select one element, and bring it into sight."""

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHeaderView, QWidget
 from qviz.core.analysis import Analysis, Groups
 from qviz.gui.figure_table import Column, FigureTable
 from qviz.gui.figures import figure
-from qviz.gui.group_words import place_heading, place_numbers, place_text
+from qviz.gui.group_words import group_words, place_numbers, place_text
 from qviz.gui.theme import Theme
 from qviz.gui.widgets import column
 
@@ -44,7 +44,7 @@ def _columns(title: str) -> list[Column]:
             title,
             lambda s: s.place,
             lambda s: s.group,
-            _tr("Where it lies, and its number."),
+            _tr("Its place in the array of scales: of blocks, row and block."),
             left=True,
             cell_tip=lambda s: f"#{s.group:,}: {s.whole_place}",
         ),
@@ -57,7 +57,7 @@ def _columns(title: str) -> list[Column]:
         ),
         Column(_tr("Scale"), lambda s: figure(s.scale, 3), lambda s: s.scale, _tr("The width of one step.")),
         Column(
-            _tr("Clipped"),
+            _tr("Clip"),
             lambda s: f"{s.saturated:,}/{s.elements:,}",
             lambda s: s.saturated / max(s.elements, 1),
             _tr("Elements whose code was changed by clipping, of how many."),
@@ -91,7 +91,8 @@ class WorstGroupsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("panel")
-        self.table = FigureTable(_columns(""), self.tr("The worst groups"))
+        self.table = FigureTable(_columns(""), self.tr("The worst groups"), sortable=False)
+        self.table.setObjectName("tightFigures")
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         layout = column(self, margin=4)
         layout.addWidget(self.table)
@@ -123,7 +124,7 @@ class WorstGroupsPanel(QWidget):
             )
             for group in worst_groups(groups)
         ]
-        self.table.set_rows(rows, _columns(place_heading(granularity, shape)))
+        self.table.set_rows(rows, _columns(group_words(granularity).title))
         self.choose(self._chosen)
 
     def choose(self, channel: int | None) -> None:

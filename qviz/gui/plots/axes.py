@@ -215,8 +215,8 @@ class PowerAxis(ChartAxis):
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
         if not self.logarithmic:
             return super().tickValues(minVal, maxVal, size)
-        each = 26 if self.orientation == "left" else 64
-        room = max(2, int(size / each))
+        each = 22 if self.orientation == "left" else 64
+        room = max(1, int(size / each))
         decades = range(math.floor(minVal), math.ceil(maxVal) + 1)
         for steps in ((1, 2, 5), (1, 3), (1,)):
             values = [k + math.log10(m) for k in decades for m in steps]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from PySide6.QtGui import QFontMetricsF
@@ -12,6 +13,9 @@ from qviz.gui.theme import scaled_font
 
 THICK = 0.56
 """Of a bar, as a share of its row."""
+
+NAMES_WIDTH = 66
+"""Pixels for the names of the bars, at least."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class BarChart(Chart):
         self.plot.hideAxis("bottom")
         self.view.setMouseEnabled(x=False, y=False)
         self.view.invertY(True)
-        self.plot.getAxis("left").setWidth(66)
+        self.plot.getAxis("left").setWidth(NAMES_WIDTH)
         self.bars: tuple[Bar, ...] = ()
         self.view.sigResized.connect(self._make_room)
         self.setMinimumSize(160, 84)
@@ -47,6 +51,9 @@ class BarChart(Chart):
         if bars == self.bars:
             return
         self.bars = bars
+        metrics = QFontMetricsF(scaled_font(self.font(), 11))
+        names = max(metrics.horizontalAdvance(bar.name) for bar in bars)
+        self.plot.getAxis("left").setWidth(max(NAMES_WIDTH, math.ceil(names) + 10))
         self.plot.getAxis("left").setTicks([[(row, bar.name) for row, bar in enumerate(bars)]])
         self._make_room()
         self.repaint_marks()

@@ -10,6 +10,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.analysis import Analysis
+from qviz.core.granularity import PerAxis
 from qviz.gui.group_words import GroupWords, group_columns, group_words, place_text
 from qviz.gui.plots.axes import IndexAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve
@@ -129,10 +130,13 @@ class ChannelsChart(Chart):
         if channel is None or self.analysis is None or self.analysis.groups is None:
             self.read_out.emit("")
             return
-        groups, q = self.analysis.groups, self.analysis.qparams
+        groups, q, granularity = self.analysis.groups, self.analysis.qparams, self.analysis.scheme.granularity
+        where = f"{channel:,}"
+        if not isinstance(granularity, PerAxis):
+            where += f" ({place_text(granularity, self.analysis.tensor.shape, channel)})"
         self.read_out.emit(
-            self.tr("{place}  {sqnr} dB  MSE {mse}  S {scale}").format(
-                place=place_text(self.analysis.scheme.granularity, self.analysis.tensor.shape, channel),
+            self.tr("#{number}  {sqnr} dB  MSE {mse}  S {scale}").format(
+                number=where,
                 sqnr=number(float(groups.sqnr_db[channel])),
                 mse=number(float(groups.mse[channel])),
                 scale=number(float(q.scale.reshape(-1)[channel])),

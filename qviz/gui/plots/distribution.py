@@ -11,7 +11,9 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Signal, Slot
 
 from qviz.core.analysis import Analysis
+from qviz.core.number_formats import IntFormat
 from qviz.core.tensor import Tensor
+from qviz.gui.group_words import group_words
 from qviz.gui.plots.base import LABEL_MIDDLE, LARGEST, CountChart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
@@ -145,13 +147,11 @@ class DistributionChart(CountChart):
         tables = {"": Table({"bin_low": edges[:-1], "bin_high": edges[1:], "elements": counts})}
         if self.analysis.groups is None:
             q = self.analysis.qparams
-            tables["levels"] = Table(
-                {
-                    "code": np.arange(q.quant_min, q.quant_max + 1),
-                    "level": q.levels()[0].astype(np.float64),
-                    "elements": self.analysis.occupancy,
-                }
-            )
+            columns: dict[str, Array] = {"code": q.number_format.encode(q.codes, q.codes)}
+            if not isinstance(q.number_format, IntFormat):
+                columns["unit_value"] = q.codes
+            levels = q.levels()[0].astype(np.float64)
+            tables["levels"] = Table({**columns, "level": levels, "elements": self.analysis.occupancy})
         return tables
 
     def restyle(self, theme: Theme) -> None:
@@ -205,7 +205,9 @@ class DistributionChart(CountChart):
     def _find_levels(self, analysis: Analysis) -> Levels | None:
         """The levels of the one scale there is."""
         if analysis.groups is not None or self._bins is None:
-            self.set_note(self.tr("each channel has its own levels: click one in Channels"))
+            words = group_words(analysis.scheme.granularity)
+            text = self.tr("each {group} has its own levels: click one in {groups}")
+            self.set_note(text.format(group=words.one, groups=words.titles))
             return None
         edges, _ = self._bins
         levels = analysis.qparams.levels()[0].astype(np.float64)
@@ -213,6 +215,9 @@ class DistributionChart(CountChart):
             used=f"{analysis.levels_used:,}", count=f"{levels.size:,}"
         )
         levels = np.clip(levels, -LARGEST, LARGEST)  # x̂ may leave float32
+        occupancy = analysis.occupancy
+        if levels[0] > levels[-1]:  # under a negative scale
+            levels, occupancy = levels[::-1], occupancy[::-1]
         between = (levels[1:] + levels[:-1]) / 2
         cells = np.concatenate(([2 * levels[0] - between[0]], between, [2 * levels[-1] - between[-1]]))
         bin_width = float(edges[1] - edges[0])
@@ -220,10 +225,10 @@ class DistributionChart(CountChart):
         # A level gathers the elements of a whole step: drawn per bin, it stands as high as the
         # histogram it came from.
         if narrow:
-            before = np.concatenate(([0], np.cumsum(analysis.occupancy)))
+            before = np.concatenate(([0], np.cumsum(occupancy)))
             heights, cells = self.heights(np.diff(np.interp(edges, cells, before))), edges
         else:
-            heights = self.heights(analysis.occupancy * (bin_width / np.maximum(np.diff(cells), 1e-300)))
+            heights = self.heights(occupancy * (bin_width / np.maximum(np.diff(cells), 1e-300)))
         taller = int(np.count_nonzero(heights > self._headroom()))
         heights = np.minimum(heights, self._headroom())
         left, right = self.view.viewRange()[0]
@@ -231,7 +236,7 @@ class DistributionChart(CountChart):
         self.set_note(self.tr("{note}, {count} taller than shown").format(note=note, count=taller) if taller else note)
         if levels.size > LEVELS_UP_TO:
             levels = levels[:0]
-        return Levels(levels, analysis.occupancy[: levels.size] > 0, cells, heights, few)
+        return Levels(levels, occupancy[: levels.size] > 0, cells, heights, few)
 
     def _headroom(self) -> float:
         """Stems of clipped ends may tower over the histogram: they reach the top, no further."""

@@ -15,6 +15,9 @@ from qviz.gui.plots.drawing import Brush
 LABELS = ("−S/2", "+S/2")
 """At the two bounds of rounding."""
 
+UNEVEN_LABELS = ("−Δ/2", "+Δ/2")
+"""The same where steps are not alike: Δ is the widest."""
+
 
 class ErrorChart(CountChart):
     """Every element's error in bins, rounding and clipping in their own colours."""
@@ -35,14 +38,14 @@ class ErrorChart(CountChart):
 
     def description(self) -> str:
         return self.tr(
-            "Every element's error. Rounding stays within half a scale on either side (the dashed lines); "
-            "what clipping adds lies beyond."
+            "Every element's error. Rounding stays within half the widest step on either side (the dashed lines; "
+            "S/2 for integers); what clipping adds lies beyond."
         )
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
         histogram = analysis.error_histogram
-        notes = [] if analysis.groups is None else [self.tr("S/2 of the largest scale")]
+        notes = [] if analysis.groups is None else [self._of_which(analysis)]
         if analysis.saturated:
             share = f"{100 * analysis.saturated_share:.3g}"
             notes.append(self.tr("{count} clipped ({share} %)").format(count=f"{analysis.saturated:,}", share=share))
@@ -57,6 +60,11 @@ class ErrorChart(CountChart):
             self._fit()
         self.repaint_marks()
 
+    def _of_which(self, analysis: Analysis) -> str:
+        if analysis.scheme.number_format.largest_step == 1:
+            return self.tr("S/2 of the largest scale")
+        return self.tr("Δ of the largest scale")
+
     def paint_marks(self, brush: Brush) -> None:
         if self.analysis is None:
             return
@@ -69,7 +77,8 @@ class ErrorChart(CountChart):
             each(brush)
         # Inside the bounds where there is room for both, else outside.
         brush.painter.setFont(self.font())
-        for text, x, right in zip(LABELS, (low, high), (wide, not wide), strict=True):
+        labels = LABELS if self.analysis.scheme.number_format.largest_step == 1 else UNEVEN_LABELS
+        for text, x, right in zip(labels, (low, high), (wide, not wide), strict=True):
             brush.label(
                 text, x, LABEL_MIDDLE, right=right, color=self.color("bound"), back=self.color("background", 200)
             )

@@ -10,6 +10,7 @@ from qviz.core.analysis import Analysis
 from qviz.core.speed import Speed
 from qviz.gui.plots.bars import Bar, BarChart
 from qviz.gui.plots.base import LinkedCursor, Table, time_text
+from qviz.gui.scheme_words import format_word
 
 
 class MemoryChart(BarChart):
@@ -23,8 +24,8 @@ class MemoryChart(BarChart):
 
     def description(self) -> str:
         return self.tr(
-            "Bytes of this tensor: codes packed without gaps, scales and zero points counted (the small piece at "
-            "the end of the bar)."
+            "Bytes of this tensor: codes packed without gaps, scales, zero points and minima counted (the small piece "
+            "at the end of the bar)."
         )
 
     def present(self, analysis: Analysis) -> None:
@@ -35,7 +36,7 @@ class MemoryChart(BarChart):
             Bar("float32", s.float32_bytes, byte_text(s.float32_bytes), "unused"),
             Bar("float16", s.float16_bytes, byte_text(s.float16_bytes), "unused"),
             Bar(
-                analysis.scheme.number_format.name,
+                format_word(analysis.scheme.number_format),
                 s.code_bytes,
                 share,
                 "dequantized",
@@ -53,7 +54,7 @@ class MemoryChart(BarChart):
             ("float16", s.float16_bytes),
             ("codes", s.code_bytes),
             ("scales", s.scale_bytes),
-            ("zero_points", s.zero_point_bytes),
+            ("zero_points" if self.analysis.qparams.offset is None else "minima", s.zero_point_bytes),
         ]
         return {"": Table({"what": np.array([r[0] for r in rows]), "bytes": np.array([r[1] for r in rows], np.int64)})}
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.analysis import Analysis
 from qviz.core.calibration import Losses
+from qviz.gui.group_words import group_words
 from qviz.gui.plots.axes import PowerAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen
 from qviz.gui.theme import Theme
@@ -74,7 +75,12 @@ class LossChart(Chart):
                 line.setValue(float(ends.reshape(-1)[0]))
         if not shown:
             self.forget()
-            self.set_note(self.tr("each channel has its own range: click one in Channels"))
+            words = group_words(analysis.scheme.granularity)
+            text = self.tr("each {group} has its own range: click one in {groups}")
+            self.set_note(text.format(group=words.one, groups=words.titles))
+        elif analysis.qparams.convention.recipe is not None or not analysis.scheme.number_format.scaled:
+            self.forget()
+            self.set_note(self.tr("no threshold to choose: the scale follows a rule of its own"))
         elif self._losses is None:
             self.set_note("")  # what was said of channels
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import QPointF, Qt
 
 from qviz.core.affine import quantize
 from qviz.core.analysis import Analysis
+from qviz.gui.group_words import code_text, group_words
 from qviz.gui.plots.base import LARGEST, Chart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
@@ -41,7 +42,8 @@ class TransferChart(Chart):
 
     def description(self) -> str:
         return self.tr(
-            "What each value becomes. Steps are as wide as the scale; the flat ends are where values are clipped. "
+            "What each value becomes. Steps of integers are as wide as the scale, those of floats grow with the value; "
+            "the flat ends are where values are clipped. "
             "The dashed diagonal is no quantization at all."
         )
 
@@ -49,15 +51,24 @@ class TransferChart(Chart):
         self.analysis = analysis
         self._group = analysis.groups.worst if analysis.groups else 0
         if analysis.groups is not None:
-            self.set_note(self.tr("of channel {channel}, the worst").format(channel=f"{self._group:,}"))
+            self.set_note(
+                self.tr("of {group} {number}, the worst").format(
+                    group=group_words(analysis.scheme.granularity).one, number=f"{self._group:,}"
+                )
+            )
         else:
             self.set_note("")
         tensor, q = analysis.tensor, analysis.qparams
         low, high = (np.clip(ends, -LARGEST, LARGEST) for ends in q.clip_range())
-        reach = (
-            min(tensor.minimum, float(low[self._group])),
-            max(tensor.maximum, float(high[self._group])),
-        )
+        lowest, highest = tensor.minimum, tensor.maximum
+        if analysis.groups is not None:
+            lowest, highest = (float(end.reshape(-1)[self._group]) for end in (q.low, q.high))
+            margin = (highest - lowest) / 4
+            lowest, highest = lowest - margin, highest + margin
+        reach = min(lowest, float(low[self._group])), max(highest, float(high[self._group]))
+        if not q.number_format.scaled:  # all levels there are would make the data vanish
+            span = tensor.maximum - tensor.minimum
+            reach = max(reach[0], tensor.minimum - span), min(reach[1], tensor.maximum + span)
         with self.moving():
             if reach != self._reach:
                 self._reach = reach
@@ -78,6 +89,8 @@ class TransferChart(Chart):
         self._mark.hide()
         if index is None or self.analysis is None or index >= self.analysis.tensor.elements:
             return
+        if int(self.analysis.layout.group_of(index)) != self._group:
+            return  # its own staircase is another one
         x, x_hat = float(self.analysis.tensor.values[index]), float(self.analysis.fake_quantize(index, index + 1)[0])
         if math.isfinite(x_hat):  # what is not a number has no place on the staircase
             self._mark.setData([x], [x_hat])
@@ -120,10 +133,10 @@ class TransferChart(Chart):
             return
         x = np.clip(np.array([point.x()]), -LARGEST, LARGEST).astype(np.float32)
         x_hat = float(self.analysis.transfer(x, self._group)[0])
-        code = int(quantize(x, self.analysis.qparams.for_group(self._group))[0])
+        q = self.analysis.qparams.for_group(self._group)
         self.read_out.emit(
             self.tr("x {x} → code {code} → x̂ {x_hat}").format(
-                x=number(float(x[0])), code=f"{code}".replace("-", "−"), x_hat=number(x_hat)
+                x=number(float(x[0])), code=code_text(q.number_format, quantize(x, q)[0]), x_hat=number(x_hat)
             )
         )
         self.link.moved.emit(self, float(x[0]))
