@@ -48,6 +48,8 @@ REFUSED = [
     ("nvfp4", IntFormat(8), True, PerBlock(-1, 16), "NVFP4 has no int8: choose one of e2m1fn, or another runtime"),
     ("gguf", Codebook("nf4"), True, BLOCKS, "has no nf4: choose one of int8, uint4, uint5, or another runtime"),
     ("tensorrt", Codebook("nf4"), True, PerTensor(), "has no nf4"),
+    ("paddle", Codebook("nf4"), True, PerTensor(), "has no nf4: choose one of the integers, or another runtime"),
+    ("onnxruntime", Codebook("nf4"), True, PerTensor(), "has no nf4: choose one of the integers, bfloat16, e2m1fn, "),
     ("gguf", IntFormat(8), False, BLOCKS, "quantizes int8 symmetrically only: choose symmetric, or another format"),
     ("mx_ceil", IntFormat(8), False, BLOCKS, "quantizes symmetrically only: choose symmetric, or another runtime"),
     ("textbook", FP4, False, PerTensor(), "float4_e2m1fn has no zero point: choose symmetric, or an integer format"),
