@@ -93,7 +93,7 @@ class WorstGroupsPanel(QWidget):
         self.table = FigureTable(_columns(""), self.tr("The worst groups"), sortable=False)
         self.table.setObjectName("tightFigures")
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        layout = column(self, margin=4)
+        layout = column(self, margin=2)
         layout.addWidget(self.table)
         self._chosen: int | None = None
         self.table.clicked.connect(self._on_clicked)
