@@ -431,7 +431,7 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
         ("--bits 1", "1 bits cannot be shown: choose a bit width from 2 to 16."),
         ("--bits four", "Invalid value for '--bits': 'four' is not a valid integer."),
         ("--convention cuda", "Invalid value for '--convention': 'cuda' is not one of"),
-        ("--per block", "Invalid value for '--per': 'block' is not one of"),
+        ("--per pixel", "Invalid value for '--per': 'pixel' is not one of"),
         ("--per axis --axis 2", "There is no axis 2 in a tensor of shape (4, 6): choose an axis from -2 to 1"),
         ("--range percentile --percentile 10", "A percentile of 10 makes no range"),
         ("--range percentile --percentile nan", "A percentile of nan makes no range"),
@@ -460,7 +460,7 @@ def test_a_scheme_file_and_an_option_of_a_scheme_contradict_each_other(run: Run,
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ("--axis 1", "--axis means nothing without --per axis: give both."),
+        ("--axis 1", "--axis means nothing without --per axis or --per block: give both."),
         ("--percentile 90", "--percentile means nothing without --range percentile: give both."),
         ("--low -1", "--low means nothing without --range manual: give both."),
         ("--range minmax --high 1", "--high means nothing without --range manual: give both."),

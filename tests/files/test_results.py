@@ -248,7 +248,7 @@ def test_a_file_that_is_not_json(tmp_path: Path, content: str | bytes) -> None:
         (changed(convention="cuda"), "There is no convention “cuda”"),
         (changed(convention=["a"]), "There is no convention"),
         (changed(granularity=None), "The scheme's granularity is unknown"),
-        (changed(granularity={"kind": "block"}), "The scheme's granularity is unknown"),
+        (changed(granularity={"kind": "pixel"}), "The scheme's granularity is unknown"),
         (changed(granularity={"kind": "axis", "axis": "0"}), "The scheme's granularity cannot have axis = '0'."),
         (changed(number_format={"kind": "int", "bits": 99}), "99 bits cannot be shown"),
         (changed(number_format={"kind": "int", "size": 3}), "The scheme's number format cannot have size = 3."),
