@@ -449,8 +449,10 @@ def walk(values: FloatArray, groups: Array, qparams: QParams) -> Steps:
     """
     quantizer = qparams.quantizer(groups)
     scale, zero_point = quantizer.scale, quantizer.zero_point
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         divided = quantizer.divided(values)
+        if qparams.convention.code is not None:  # GGUF multiplies by 0 where it cannot divide
+            divided = np.where(quantizer.divisor == 0, np.float32(0), divided)
         unclipped = quantizer.unclipped(values)
         shifted = divided + zero_point if qparams.convention.zero_point_before_rounding else unclipped
         rounded = unclipped

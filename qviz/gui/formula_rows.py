@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.affine import QParams, Steps, walk
+from qviz.core.affine import SMALLEST_SCALE, QParams, Steps, walk
 from qviz.core.analysis import Analysis
 from qviz.core.block_conventions import E4M3, INT8_FRACTION
 from qviz.core.number_formats import IntFormat
@@ -75,11 +75,9 @@ def _nvfp4_row(analysis: Analysis, q: QParams, absmax: str) -> Row:
     ends = analysis.qparams
     most = np.maximum(np.abs(ends.low), np.abs(ends.high)).max().astype(np.float32)
     whole = most / np.float32(q.quant_max * E4M3.quant_max)
-    if analysis.groups is None or not whole > 0:  # a block alone does not know the tensor's own scale
+    if analysis.groups is None or whole < SMALLEST_SCALE:  # a block alone does not know the tensor's own scale
         return rule, f"absmax = {absmax}: S = {scale}"
     share = E4M3.round(np.asarray(q.scale / whole, np.float32).reshape(1), np.empty(1, np.float32))[0]
-    if np.float32(share * whole) != q.scale:  # without a scale of the tensor there is none of the block
-        return rule, f"absmax = {absmax}: S = {scale}"
     return rule, f"absmax = {absmax}, G = {_number(whole)}: S = {_number(share)} · {_number(whole)} = {scale}"
 
 

@@ -15,6 +15,7 @@ from qviz.core import (
     Manual,
     MinMax,
     PerAxis,
+    PerBlock,
     Percentile,
     PerTensor,
     Problem,
@@ -499,3 +500,10 @@ def test_parameters_fit_every_shape_with_as_many_channels(shape):
     codes = quantize(values, q)
     assert codes.shape == shape
     assert np.all(codes == 127)
+
+
+def test_the_walk_through_a_block_of_zeros_divides_by_nothing():
+    scheme = Scheme(IntFormat(4, False), True, PerBlock(-1, 32), convention="gguf")
+    steps = walk(np.zeros(2, F), np.array([0, 0]), choose_qparams(np.zeros(32, F), scheme))
+    assert steps.divided.tolist() == steps.dequantized.tolist() == [0, 0]
+    assert steps.code.tolist() == [8, 8]

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from qviz.core import (
+    FloatFormat,
     IntFormat,
     Manual,
     MinMax,
     PerAxis,
+    PerBlock,
     Percentile,
     PerTensor,
     Problem,
@@ -551,3 +553,30 @@ def test_it_stops_at_once_when_cancelled_before():
     for rule in (MinMax(), Percentile(99.0)):
         with pytest.raises(Cancelled):
             analyze(Tensor(np.ones((2, 3))), Scheme(granularity=PerAxis(0), range_rule=rule), lambda: True)
+
+
+def test_a_piece_that_is_shorter_than_its_block_is_analyzed_under_the_scale_it_has():
+    x = noisy((2, 80)).astype(F)
+    scheme = Scheme(IntFormat(4, False), True, PerBlock(-1, 32), convention="gguf")
+    whole = analyze(x, scheme)
+    alone = analyze(x[1, 64:], scheme, qparams=whole.qparams.for_group(5), layout=PerTensor().layout((16,)))
+    assert alone.groups is None
+    assert alone.mse == pytest.approx(whole.groups.mse[5], rel=1e-12)
+    assert alone.max_abs_error == whole.groups.max_abs_error[5]
+    assert np.array_equal(alone.fake_quantize(0, 16), whole.fake_quantize(144, 160))
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_errors_of_a_format_without_scales_are_binned_by_the_steps_that_the_data_reach(name):
+    x = noisy((3000,)) / F(4)
+    x[7] = 5.5
+    number_format = FloatFormat(name)
+    histogram = analyze(x, Scheme(number_format, convention="textbook")).error_histogram
+    values = number_format.values
+    widest = np.diff(values[(values >= 4) & (values <= 8)]).max()
+    assert histogram.half_step == widest / 2
+    assert histogram.rounding.sum() == x.size
+    assert np.count_nonzero(histogram.rounding) > 2
+    far = analyze(np.array([1, np.finfo(F).max], F), Scheme(number_format, convention="textbook"))
+    assert far.error_histogram.half_step == number_format.largest_step / 2
+    assert (far.error_histogram.rounding + far.error_histogram.clipping).sum() == 2

@@ -60,9 +60,11 @@ def analyzed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Scheme]]:
     """What was really computed."""
     calls: list[tuple[Tensor, Scheme]] = []
 
-    def counting(x: Tensor, scheme: Scheme, cancelled: IsCancelled = never, progress: Progress = ignore) -> Any:
+    def counting(
+        x: Tensor, scheme: Scheme, cancelled: IsCancelled = never, progress: Progress = ignore, **known: Any
+    ) -> Any:
         calls.append((x, scheme))
-        return analyze(x, scheme, cancelled, progress)
+        return analyze(x, scheme, cancelled, progress, **known)
 
     monkeypatch.setattr(analyst_module, "analyze", counting)
     return calls

@@ -31,7 +31,6 @@ class Suffering:
     max_abs_error: float
     scale: float
     saturated: int
-    elements: int
 
 
 def _tr(text: str) -> str:
@@ -58,9 +57,9 @@ def _columns(title: str) -> list[Column]:
         Column(_tr("Scale"), lambda s: figure(s.scale, 3), lambda s: s.scale, _tr("The width of one step.")),
         Column(
             _tr("Clip"),
-            lambda s: f"{s.saturated:,}/{s.elements:,}",
-            lambda s: s.saturated / max(s.elements, 1),
-            _tr("Elements whose code was changed by clipping, of how many."),
+            lambda s: f"{s.saturated:,}",
+            lambda s: s.saturated,
+            _tr("Elements whose code was changed by clipping."),
         ),
     ]
 
@@ -94,7 +93,7 @@ class WorstGroupsPanel(QWidget):
         self.table = FigureTable(_columns(""), self.tr("The worst groups"), sortable=False)
         self.table.setObjectName("tightFigures")
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        layout = column(self, margin=4)
+        layout = column(self, margin=2)
         layout.addWidget(self.table)
         self._chosen: int | None = None
         self.table.clicked.connect(self._on_clicked)
@@ -120,7 +119,6 @@ class WorstGroupsPanel(QWidget):
                 float(groups.max_abs_error[group]),
                 float(scale[group]),
                 int(groups.saturated[group]),
-                int(groups.finite[group]),
             )
             for group in worst_groups(groups)
         ]

@@ -208,6 +208,7 @@ class HeatMapChart(Chart):
         self._grid: Grid | None = None
         self._image: Array | None = None
         self._tiles: Tiles | None = None
+        self._key: Any = None
         self._levels = (0.0, 1.0)
         self._picture = QImage()
         self._palette = np.zeros((256, 3))
@@ -239,7 +240,7 @@ class HeatMapChart(Chart):
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
         if analysis.groups is None:
-            self._grid = self._image = self._tiles = None
+            self._grid = self._image = self._tiles = self._key = None
             self.set_note(self.tr("one scale only"))
             self._picture = QImage()
             self.repaint_marks()
@@ -248,17 +249,15 @@ class HeatMapChart(Chart):
         badness = QUANTITIES[self.quantity].badness(analysis)
         self._image = grid.image(badness)
         self._levels = _levels(badness, QUANTITIES[self.quantity].logarithmic)
-        if grid != self._grid or not self._labelled_for(analysis):
-            self._grid = grid
+        key = (grid, analysis.scheme.granularity, analysis.tensor.shape)
+        if key != self._key:
+            self._grid, self._key, self._tiles = grid, key, None
             self._label(analysis)
             with self.moving():
                 self.reset_view()
         else:
             self.draw()
         self._dress_bar()
-
-    def _labelled_for(self, analysis: Analysis) -> bool:
-        return self._columns.labelText == self._words(analysis)[0]
 
     def _words(self, analysis: Analysis) -> tuple[str, str]:
         """The titles of both axes."""
@@ -289,7 +288,12 @@ class HeatMapChart(Chart):
         assert grid is not None
         self._rows.each = grid.columns if grid.wrapped else 1
         self._rows.setStyle(showValues=grid.rows > 1)
-        self.set_labels(*self._words(analysis))
+        bottom, left = self._words(analysis)
+        if self._tiles is not None and self._tiles.joined > 1:  # the title of a small window has no room for it
+            bottom = self.tr("{cells} · a pixel: worst of {count}").format(
+                cells=bottom, count=f"{self._tiles.joined:,}"
+            )
+        self.set_labels(bottom, left)
 
     def choose(self, channel: int | None) -> None:
         """Mark the group that is looked at alone."""
@@ -347,8 +351,10 @@ class HeatMapChart(Chart):
         first_column, last_column, wide = _span(left, right, self._grid.columns, self.view.width())
         first_row, last_row, tall = _span(top, bottom, self._grid.rows, self.view.height())
         part = self._image[first_row:last_row, first_column:last_column]
-        self._tiles = Tiles(first_row, first_column, tall, wide, _worst(part, tall, wide))
+        before, self._tiles = self._tiles, Tiles(first_row, first_column, tall, wide, _worst(part, tall, wide))
         joined = self._tiles.joined
+        if self.analysis is not None and joined != (before.joined if before is not None else 1):
+            self._label(self.analysis)
         self.set_note("" if joined == 1 else self.tr("a pixel is the worst of {count}").format(count=f"{joined:,}"))
         self._paint_picture()
 
