@@ -14,6 +14,7 @@ from qviz.core.conventions import convention_named
 from qviz.core.direct_pass import direct_sums
 from qviz.core.envelope import FloatArray
 from qviz.core.granularity import Layout, PerTensor
+from qviz.core.number_formats import FloatFormat
 from qviz.core.optimal_ranges import MSE, Entropy, LossCurve, mse_curves
 from qviz.core.ranges import MinMax, Percentile, Range, Subject
 from qviz.core.scheme import Scheme
@@ -27,6 +28,9 @@ SEARCHES = (MSE.kind, Entropy.kind)
 
 FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
 """Range rules that look at the values alone: the same range at every bit width, under every convention."""
+
+CODES_BEYOND, MOST_BEYOND = 2, 0.25
+"""How many codes may lie beyond the data, and how much of the range at most."""
 
 SORTED_AT_ONCE = 1 << 17
 """Up to so many elements sorting takes a few milliseconds."""
@@ -208,7 +212,24 @@ def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Sub
         squared_errors if prepared is not None else None,
         clipping_errors if prepared is not None else None,
         cancelled,
+        _beyond(scheme),
     )
+
+
+def _beyond(scheme: Scheme) -> float:
+    """How far beyond the data a symmetric range is worth trying; an asymmetric one ends where they end.
+
+    Where the last code falls short of the range (ONNX Runtime's int4 reaches 7/7.5 of it), the range
+    has to be wider for that code to meet the data; one or two codes more may suit small groups. The
+    steps of a float are alike in every binade: it gains up to the next one.
+    """
+    number_format, convention = scheme.number_format, convention_named(scheme.convention)
+    if not scheme.symmetric:
+        return 1.0
+    if isinstance(number_format, FloatFormat):
+        return 2.0
+    last = convention.ends(number_format, True)[1] - convention.middle(number_format)
+    return float(convention.half_steps(number_format) / last * (1 + min(CODES_BEYOND / last, MOST_BEYOND)))
 
 
 def _direct_squared_error(tensor: Tensor, qparams: QParams, layout: Layout, cancelled: IsCancelled) -> Floats:

@@ -33,7 +33,7 @@ APART = 2.0 ** (np.arange(-8, 9) / 4)
 NEARLY = 1.25
 """What loses no more than so many times the least is looked at again."""
 
-REFINEMENTS = 2
+REFINEMENTS = 3
 AROUND = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 5
 KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
 
@@ -76,11 +76,11 @@ class _Search:
         if subject.symmetric:
             self.high = np.maximum(np.abs(self.low), np.abs(self.high))
             self.low = -self.high
-        self.reach = self.low.copy(), self.high.copy()
+        self.reach = _reach(subject)
         self.loss = subject.squared_error(self.low, self.high)
 
     def attempt(self, low: FloatArray, high: FloatArray) -> Floats:
-        """Try a range for each group, never one beyond the data; those that lose less are kept."""
+        """Try a range for each group, never one beyond the reach; those that lose less are kept."""
         subject = self._subject
         check(subject.cancelled)
         low = np.maximum(np.asarray(low, np.float32), self.reach[0])
@@ -114,12 +114,23 @@ class _Search:
         return losses[:, None]
 
 
+def _reach(subject: Subject) -> Range:
+    """The widest range worth trying for each group."""
+    low, high = (end.astype(np.float64) for end in subject.tensor.extremes(subject.layout, subject.cancelled))
+    if subject.symmetric:
+        high = np.maximum(np.abs(low), np.abs(high)) * subject.beyond
+        low = -high
+    lowest, highest = (np.clip(end, -LARGEST, LARGEST).astype(np.float32) for end in (low, high))
+    return lowest, highest
+
+
 @dataclass(frozen=True)
 class MSE:
     """The range with the least mean squared error, each candidate measured on every element.
 
-    No histogram stands between: candidates from the whole range to a thousandth of it, the usual
-    percentiles, a fine grid where the loss is near its least, then ever finer steps around the best.
+    No histogram stands between: candidates from a little beyond the data, where the last code still
+    gains, to a thousandth of them, the usual percentiles, a fine grid where the loss is near its
+    least, then ever finer steps around the best.
     Symmetric: one threshold. Asymmetric: both ends, together and then in turn.
     """
 
@@ -246,9 +257,9 @@ def mse_curves(subject: Subject, best: Range) -> tuple[LossCurve, ...]:
         What `MSE` chose for it.
     """
     low, high = best
-    n, reach = subject.tensor.finite, subject.tensor.extremes(subject.layout)
+    n, reach = subject.tensor.finite, _reach(subject)
     if subject.symmetric:
-        largest = float(max(abs(reach[0][0]), abs(reach[1][0])))
+        largest = float(reach[1][0])
         threshold = _around(largest * COARSE[:56], float(high[0]), largest)
         return (_curve(subject, "both", -threshold, threshold, threshold, n),)
     middle = float(_medians(subject)[0])

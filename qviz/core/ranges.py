@@ -42,6 +42,8 @@ class Subject:
     clipping_errors : Callable[[low, high], float64 array, shape (candidates,)] or None
         The part of it that lies beyond the codes: no more than the whole, and quicker to know.
     cancelled : Callable[[], bool]
+    beyond : float
+        How far beyond the data a range may still lose less, as a part of them: 1 for not at all.
     """
 
     tensor: Tensor
@@ -53,6 +55,7 @@ class Subject:
     squared_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
     clipping_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
     cancelled: IsCancelled = never
+    beyond: float = 1.0
 
 
 class RangeRule(Protocol):

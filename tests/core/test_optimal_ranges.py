@@ -95,6 +95,15 @@ def test_no_other_range_loses_less_in_any_channel(axis, symmetric, convention):
         assert np.all(least <= of(rule) * (1 + 1e-9)), rule
 
 
+@pytest.mark.parametrize("convention", ["onnxruntime", "torchao", "pytorch", "paddle", "textbook"])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_the_last_code_meets_the_data_where_it_falls_short_of_the_range(convention, bits):
+    x = np.random.default_rng(0).choice([-1, 0, 1], (64, 64)).astype(F)
+    scheme = Scheme(IntFormat(bits), True, range_rule=MSE(), convention=convention)
+    assert measure(x, scheme).mse < 1e-8
+    assert measure(np.full((8, 64), 3.25), scheme).mse < 1e-7
+
+
 def test_each_channel_gets_what_it_would_get_alone():
     rng = np.random.default_rng(3)
     x = (rng.laplace(size=(4, 400)) * [[1], [5], [0.1], [30]]).astype(F)
@@ -107,7 +116,7 @@ def test_each_channel_gets_what_it_would_get_alone():
 
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0)])
-def test_it_never_reaches_beyond_the_data(granularity, symmetric):
+def test_it_reaches_little_beyond_the_data(granularity, symmetric):
     x = np.stack([TENSORS["normal"], TENSORS["half zeros"], TENSORS["shifted"]])
     scheme = Scheme(IntFormat(4), symmetric, granularity, MSE(), "textbook")
     t = Tensor(x)
@@ -115,7 +124,7 @@ def test_it_never_reaches_beyond_the_data(granularity, symmetric):
     smallest, largest = t.extremes(granularity.layout(x.shape))
     if symmetric:
         np.testing.assert_array_equal(low, -high)
-        assert np.all(high <= np.maximum(np.abs(smallest), np.abs(largest)))
+        assert np.all(high <= np.maximum(np.abs(smallest), np.abs(largest)) * F(1.25))
     else:
         assert np.all(low >= smallest)
         assert np.all(high <= largest)
@@ -226,7 +235,7 @@ def test_the_symmetric_curve_is_the_error_of_each_threshold(name, bits):
     assert (curve.loss, curve.side) == ("mse", "both")
     assert np.all(np.diff(curve.threshold) > 0)
     assert curve.threshold.shape == curve.value.shape
-    assert curve.threshold[-1] == np.abs(p.values).max()
+    assert 1 < curve.threshold[-1] / np.abs(p.values).max() < 1.5
     for i in range(0, curve.threshold.size, 7):
         t = float(curve.threshold[i])
         manual = Scheme(IntFormat(bits), range_rule=Manual(-t, t))
