@@ -21,7 +21,6 @@ from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.number_formats import CODEBOOKS, FLOATS, IntFormat, NumberFormat, format_named
 from qviz.core.problems import Problem
-from qviz.core.product import multiply
 from qviz.core.range_rules import RANGE_RULES
 from qviz.core.ranges import Manual, Percentile, RangeRule
 from qviz.core.scheme import Scheme
@@ -202,6 +201,8 @@ def product_command(
     as_json: bool,
 ) -> None:
     """Print what the output of ACTIVATION × WEIGHT loses as a product of integers."""
+    from qviz.core.product import multiply
+
     preset = DYNAMIC_RUNTIMES[runtime]
     x, w = (
         _tensor(_entry(file, name, f"--{what}-tensor"))

@@ -119,6 +119,19 @@ def test_dragging_tells_of_frames_and_gaps() -> None:
     assert "nan" not in dragged
 
 
+def test_training_tells_what_is_won_back_and_what_it_costs() -> None:
+    program = "from tests.benchmarks import training\nprint(*training.measure(1, 1, 30), sep='\\n')"
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "PYTHONUTF8": "1"}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    assert sum(line.startswith(("| spirals |", "| digits |")) for line in lines) == 4
+    assert any(line.startswith("- fake quantization, learned step sizes") for line in lines)
+    assert "frames a second" in lines[-1]
+
+
 def test_opening_tells_of_time_and_memory() -> None:
     charts, memory = alone("opening", 0.2)
     assert "charts after " in charts

@@ -20,12 +20,16 @@ import qviz
 from qviz import cli
 from qviz.core import (
     MSE,
+    Codebook,
     Entropy,
+    FloatFormat,
     IntFormat,
     Manual,
     PerAxis,
+    PerBlock,
     Percentile,
     PerTensor,
+    PerToken,
     Scheme,
     analyze,
     choose_qparams,
@@ -33,6 +37,7 @@ from qviz.core import (
 )
 from qviz.core.dynamic import DYNAMIC_RUNTIMES
 from qviz.core.generators import ARTICLE_VALUES
+from qviz.core.presets import PRESETS, Preset
 from qviz.core.product import multiply
 from qviz.core.range_rules import RANGE_RULES
 from qviz.core.torch_ranges import MovingAverage
@@ -185,11 +190,62 @@ def test_json_says_what_analyze_says(run: Run, file: Path) -> None:
         ("--range mse --per axis", Scheme(granularity=PerAxis(0), range_rule=MSE())),
         ("--range entropy", Scheme(range_rule=Entropy())),
         ("--range entropy --asymmetric --per axis", Scheme(IntFormat(8), False, PerAxis(0), Entropy())),
+        ("--per token", Scheme(granularity=PerToken())),
+        ("--per block --block-size 2", Scheme(granularity=PerBlock(-1, 2))),
+        ("--per block --block-size 4 --axis 0", Scheme(granularity=PerBlock(0, 4))),
+        ("--per block --block-size 4 --asymmetric", Scheme(symmetric=False, granularity=PerBlock(-1, 4))),
+        ("--number-format uint4", Scheme(IntFormat(4, False))),
+        ("--number-format e4m3", Scheme(FloatFormat("e4m3fn"))),
+        ("--number-format bfloat16", Scheme(FloatFormat("bfloat16"))),
+        (
+            "--number-format nf4 --convention textbook --per token",
+            Scheme(Codebook("nf4"), granularity=PerToken(), convention="textbook"),
+        ),
     ],
 )
 def test_options_make_a_scheme(run: Run, file: Path, options: str, scheme: Scheme) -> None:
     expected = json.loads(json.dumps(analyze(X, scheme).to_dict()))
     assert run("analyze", file, *options.split(), "--json").json == expected
+
+
+WIDE = np.random.default_rng(8).normal(0, 1, (3, 64)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [
+        ("--per block", Scheme(granularity=PerBlock(-1, 32))),
+        ("--convention mx_floor", Scheme(granularity=PerBlock(-1, 32), convention="mx_floor")),
+        (
+            "--convention mx_even --number-format e2m1fn",
+            Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 32), convention="mx_even"),
+        ),
+        (
+            "--convention nvfp4 --number-format e2m1",
+            Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 16), convention="nvfp4"),
+        ),
+        (
+            "--convention gguf --bits 4 --unsigned --asymmetric",
+            Scheme(IntFormat(4, False), False, PerBlock(-1, 32), convention="gguf"),
+        ),
+        ("--convention gguf --per block --axis -1", Scheme(granularity=PerBlock(-1, 32), convention="gguf")),
+    ],
+)
+def test_a_runtime_of_blocks_alone_has_its_own_by_itself(
+    run: Run, tmp_path: Path, options: str, scheme: Scheme
+) -> None:
+    wide = saved(tmp_path / "wide.npy", WIDE)
+    expected = json.loads(json.dumps(analyze(WIDE, scheme).to_dict()))
+    assert run("analyze", wide, *options.split(), "--json").json == expected
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_preset_can_be_given_as_a_file(run: Run, tmp_path: Path, preset: Preset) -> None:
+    wide = saved(tmp_path / "wide.npy", np.tile(WIDE, 2))
+    save_scheme(tmp_path / "s.json", preset.scheme)
+    result = run("analyze", wide, "--scheme", tmp_path / "s.json", "--json").json
+    assert result["mse"] == analyze(np.tile(WIDE, 2), preset.scheme).mse
+    assert run("quantize", wide, "--scheme", tmp_path / "s.json", "-o", tmp_path / "q.npz").code == 0
 
 
 @pytest.mark.parametrize("name", [name for name in RANGE_RULES if name != "manual"])
@@ -431,7 +487,22 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
         ("--bits 1", "1 bits cannot be shown: choose a bit width from 2 to 16."),
         ("--bits four", "Invalid value for '--bits': 'four' is not a valid integer."),
         ("--convention cuda", "Invalid value for '--convention': 'cuda' is not one of"),
-        ("--per block", "Invalid value for '--per': 'block' is not one of"),
+        ("--per galaxy", "Invalid value for '--per': 'galaxy' is not one of"),
+        (
+            "--per block",
+            "A block of 32 is longer than axis -1 of a tensor of shape (4, 6): choose a block size up to 6",
+        ),
+        ("--per block --axis 0 --block-size 5", "A block of 5 is longer than axis 0 of a tensor of shape (4, 6)"),
+        ("--per block --axis 2 --block-size 2", "There is no axis 2 in a tensor of shape (4, 6)"),
+        ("--per block --block-size 0", "A block of 0 has no element: choose a block size of 1 or more."),
+        ("--per block --block-size two", "Invalid value for '--block-size': 'two' is not a valid integer."),
+        ("--number-format e9m9", "There is no number format “e9m9”: choose one of int2"),
+        ("--number-format int17", "17 bits cannot be shown: choose a bit width from 2 to 16."),
+        ("--number-format e4m3fn --asymmetric", "float8_e4m3fn has no zero point: choose symmetric"),
+        ("--number-format nf4", "ONNX Runtime has no nf4: choose one of the integers, "),
+        ("--convention nvfp4", "NVFP4 has no int8: choose one of e2m1fn, or another runtime."),
+        ("--convention mx_floor --per tensor", "MX, scale rounded down has a scale for each 32 neighbours"),
+        ("--convention mx_floor", "A block of 32 is longer than axis -1 of a tensor of shape (4, 6)"),
         ("--per axis --axis 2", "There is no axis 2 in a tensor of shape (4, 6): choose an axis from -2 to 1"),
         ("--range percentile --percentile 10", "A percentile of 10 makes no range"),
         ("--range percentile --percentile nan", "A percentile of nan makes no range"),
@@ -460,7 +531,14 @@ def test_a_scheme_file_and_an_option_of_a_scheme_contradict_each_other(run: Run,
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ("--axis 1", "--axis means nothing without --per axis: give both."),
+        ("--axis 1", "--axis means nothing without --per axis or --per block: give both."),
+        ("--per token --axis 1", "--axis means nothing without --per axis or --per block: give both."),
+        ("--block-size 2", "--block-size means nothing without --per block: give both."),
+        ("--per axis --block-size 2", "--block-size means nothing without --per block: give both."),
+        ("--number-format e4m3fn --bits 8", "--bits means nothing without --number-format int: give both."),
+        ("--number-format uint4 --bits 4", "--bits means nothing without --number-format int: give both."),
+        ("--number-format nf4 --signed", "--signed means nothing without --number-format int: give both."),
+        ("--number-format int8 --unsigned", "--signed means nothing without --number-format int: give both."),
         ("--percentile 90", "--percentile means nothing without --range percentile: give both."),
         ("--low -1", "--low means nothing without --range manual: give both."),
         ("--range minmax --high 1", "--high means nothing without --range manual: give both."),

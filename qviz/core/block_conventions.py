@@ -26,6 +26,9 @@ MX_FORMATS = frozenset({"e4m3fn", "e5m2", "e2m3fn", "e3m2fn", "e2m1fn"})
 INT8_FRACTION = 64.0
 """An MXINT8 element is a whole number of 64ths."""
 
+WHOLE_ABOVE = np.float32(1 << MANTISSA_BITS)
+"""From here on every float32 is a whole number."""
+
 E4M3 = FloatFormat("e4m3fn")
 SMALLEST_E4M3 = np.float32(2.0**-6)
 
@@ -114,7 +117,8 @@ def _gguf(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
         middle = levels / 2
         scale = np.where(np.abs(low) >= np.abs(high), low, high) / np.float32(-middle)
     else:
-        scale = (high - low) / np.float32(levels - 1)
+        with np.errstate(over="ignore"):
+            scale = (high - low) / np.float32(levels - 1)
         shift, offset = low, _as_float16(low)
     stored = _as_float16(scale)
     if not (np.isfinite(stored).all() and (offset is None or np.isfinite(offset).all())):
@@ -130,12 +134,15 @@ def _as_float16(values: FloatArray) -> FloatArray:
 def _gguf_codes(quantizer: Any, x: FloatArray, out: FloatArray | None) -> FloatArray:
     """Half away from zero for Q8_0; half up, by adding a half and cutting off, for the others."""
     with np.errstate(divide="ignore"):
-        inverse = np.where(quantizer.divisor == 0, np.float32(0), np.float32(1) / quantizer.divisor)
+        inverse = np.float32(1) / quantizer.divisor
+    # A scale without a finite inverse is stored as 0, and all its codes mean the same.
+    inverse = np.where(np.isfinite(inverse), inverse, np.float32(0))
     if quantizer.shift is not None:
         x = x - quantizer.shift
-    y = np.asarray(np.multiply(x, inverse, out=out))
+    with np.errstate(invalid="ignore"):
+        y = np.asarray(np.multiply(x, inverse, out=out))
     if quantizer.qparams.number_format.signed:
-        magnitude = np.abs(y)
+        magnitude = np.minimum(np.abs(y), WHOLE_ABOVE)
         whole = np.floor(magnitude)
         whole += np.floor(2 * (magnitude - whole))
         np.copysign(whole, y, out=y)

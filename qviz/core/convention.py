@@ -162,8 +162,9 @@ class Convention:
         if self.unsigned_only and number_format.signed:
             raise Problem(f"{self.label} has unsigned codes only: choose unsigned, or another runtime.")
         if not self.knows(number_format):
-            known = ", ".join(sorted(self.integers or ()) + sorted(self.others))
-            raise Problem(f"{self.label} has no {name}: choose one of {known or 'the integers'}, or another runtime.")
+            integers = ["the integers"] if self.integers is None else sorted(self.integers)
+            known = ", ".join(integers + sorted(self.others))
+            raise Problem(f"{self.label} has no {name}: choose one of {known}, or another runtime.")
         if not symmetric and name in self.symmetric_integers_only:
             raise Problem(f"{self.label} quantizes {name} symmetrically only: choose symmetric, or another format.")
         if self.block_size is not None and granularity != PerBlock(-1, self.block_size):

@@ -34,8 +34,9 @@ def error_edges(
     """
     scales = np.abs(qparams.scale)
     apart = np.float32(0)
-    if qparams.offset is not None or qparams.convention.code is not None:
-        # GGUF rounds with one scale and multiplies by another, which float16 may have made 0.
+    if qparams.convention.recipe is not None and not qparams.convention.divisor_is_inverse:
+        # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
+        # so does MX where the scale is denormal.
         apart = np.abs(qparams.scale - qparams.divisor)
         scales = np.maximum(scales, np.abs(qparams.divisor))
     largest_scale = float(scales.max()) or 1.0

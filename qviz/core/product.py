@@ -42,7 +42,7 @@ BINS = 1024
 SAMPLE = 1 << 12
 """Outputs that are kept to be drawn one by one."""
 
-OF_GROUPS = ("scale", "zero_point", "low", "high", "divisor")
+OF_GROUPS = ("scale", "zero_point", "low", "high", "own_divisor")
 """What `QParams` has for each row or column."""
 
 SOURCES = ("weight", "activation", "both")
@@ -523,7 +523,14 @@ def _of_groups(qparams: QParams, grid: tuple[int, int], part: slice, axis: int) 
     if isinstance(qparams.scheme.granularity, PerTensor):
         return qparams
     at = (part, slice(None)) if axis == 0 else (slice(None), part)
-    return replace(qparams, **{name: getattr(qparams, name).reshape(grid)[at].reshape(-1) for name in OF_GROUPS})
+    return replace(
+        qparams,
+        **{
+            name: getattr(qparams, name).reshape(grid)[at].reshape(-1)
+            for name in OF_GROUPS
+            if getattr(qparams, name) is not None
+        },
+    )
 
 
 def _operand(values: Array, qparams: QParams) -> _Operand:

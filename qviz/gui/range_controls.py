@@ -6,7 +6,7 @@ import math
 from dataclasses import fields, replace
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
 
 from qviz.core.conventions import CONVENTIONS
@@ -16,6 +16,7 @@ from qviz.core.range_rules import RANGE_RULES
 from qviz.core.ranges import Manual, Percentile, RangeRule
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
+from qviz.gui.scheme_words import range_rules
 from qviz.gui.widgets import NumberBox, column, form, named_label, quiet
 
 SLIDER_STEPS = 400
@@ -26,48 +27,6 @@ OWN_CONTROLS = ("batch_axis",)
 
 
 Option = QSpinBox | NumberBox | QCheckBox
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("RangeControls", text)
-
-
-def _rules() -> tuple[tuple[str, str, str], ...]:
-    """The kind of each rule, what it is called, and the tip that teaches; a line between groups."""
-    return (
-        ("minmax", _tr("Min–max"), _tr("From the smallest value to the largest: nothing is clipped.")),
-        ("percentile", _tr("Percentile"), _tr("Clip the rarest values, a fixed share of them.")),
-        ("mse", _tr("Least MSE"), _tr("The range with the least mean squared error, measured on every element.")),
-        (
-            "entropy",
-            _tr("Entropy (KL)"),
-            _tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
-        ),
-        ("manual", _tr("By hand"), _tr("Where you put the clip lines.")),
-        ("", "", ""),
-        ("abs_max", _tr("Abs max"), _tr("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
-        (
-            "moving_average",
-            _tr("Moving average"),
-            _tr("Minimum and maximum, averaged over batches: PyTorch's MovingAverageMinMaxObserver."),
-        ),
-        (
-            "onnxruntime_percentile",
-            _tr("ONNX Runtime percentile"),
-            _tr("Over a histogram of 2048 bins: ONNX Runtime's percentile calibration."),
-        ),
-        (
-            "torch_histogram",
-            _tr("PyTorch histogram"),
-            _tr("Search for the least squared error over a histogram: PyTorch's HistogramObserver."),
-        ),
-        ("paddle_kl", _tr("Paddle KL"), _tr("Paddle's own divergence, over the upper half of its histogram.")),
-        ("paddle_hist", _tr("Paddle hist"), _tr("The bin where 99.999 % of the magnitudes are reached.")),
-        ("paddle_avg", _tr("Paddle avg"), _tr("The mean of the largest magnitude of every batch.")),
-        ("paddle_mse", _tr("Paddle mse"), _tr("The best of 35 parts of the largest magnitude, by squared error.")),
-        ("paddle_emd", _tr("Paddle emd"), _tr("The best of 35 parts, by the change of mean and deviation.")),
-        ("paddle_ptf", _tr("Paddle ptf"), _tr("The largest magnitude, or a half, quarter or eighth of it.")),
-    )
 
 
 class RangeControls(QWidget):
@@ -89,7 +48,7 @@ class RangeControls(QWidget):
         self._tensor: Tensor | None = None
         self._shape: tuple[int, ...] | None = None
         self.kind = QComboBox()
-        for kind, label, tip in _rules():
+        for kind, label, tip in range_rules():
             if not kind:
                 self.kind.insertSeparator(self.kind.count())
                 continue
@@ -140,14 +99,10 @@ class RangeControls(QWidget):
             page.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
             layout.addWidget(page)
         self._options: dict[str, QWidget] = {}
-        for kind, rule in RANGE_RULES.items():
-            if kind not in (Percentile.kind, Manual.kind):
-                self._add_options(kind, rule())
-        for page in self._options.values():
-            layout.addWidget(page)
+        self._layout = layout
         layout.addWidget(self.about)
 
-    def _add_options(self, kind: str, rule: Any) -> None:
+    def _add_options(self, rule: Any) -> None:
         """A control for each number or switch that a rule has, under the name it has in its library."""
         rows: list[tuple[str, QWidget]] = []
         for each in fields(rule):
@@ -156,11 +111,11 @@ class RangeControls(QWidget):
             control = self._control(getattr(rule, each.name))
             control.setAccessibleName(each.name)
             control.setProperty("field", each.name)
-            self.options[f"{kind}.{each.name}"] = control
+            self.options[f"{rule.kind}.{each.name}"] = control
             rows.append((each.name.replace("_", " "), control))
-        if rows:
-            page = self._options[kind] = QWidget()
-            page.setLayout(form(*rows))
+        page = self._options[rule.kind] = QWidget()
+        page.setLayout(form(*rows))
+        self._layout.insertWidget(self._layout.indexOf(self.about), page)
 
     def _control(self, value: bool | int | float) -> Option:
         if isinstance(value, bool):
@@ -186,10 +141,11 @@ class RangeControls(QWidget):
             self._percentile.setVisible(isinstance(rule, Percentile))
             self._manual.setVisible(isinstance(rule, Manual))
             self._batched.setVisible(hasattr(rule, "batch_axis"))
+            if rule.kind not in self._options and not isinstance(rule, Percentile | Manual):
+                self._add_options(rule)  # made when they are first asked for
             for kind, page in self._options.items():
-                page.setVisible(kind == rule.kind)
-            if rule.kind in self._options:
-                self._show_options(rule)
+                page.setVisible(kind == rule.kind and bool(page.layout().count()))  # type: ignore[union-attr]
+            self._show_options(rule)
             if isinstance(rule, Percentile):
                 self.kept_box.setValue(rule.percentile)
                 self.kept.setValue(_slider_from_percentile(rule.percentile))

@@ -24,10 +24,50 @@ def format_word(number_format: NumberFormat) -> str:
     return str(getattr(number_format, "label", number_format.name)).split(" (", maxsplit=1)[0]
 
 
+def range_rules() -> tuple[tuple[str, str, str], ...]:
+    """The kind of each range estimator, what it is called, and the tip that teaches; "" is a line between groups."""
+    return (
+        ("minmax", _tr("Min–max"), _tr("From the smallest value to the largest: nothing is clipped.")),
+        ("percentile", _tr("Percentile"), _tr("Clip the rarest values, a fixed share of them.")),
+        ("mse", _tr("Least MSE"), _tr("The range with the least mean squared error, measured on every element.")),
+        (
+            "entropy",
+            _tr("Entropy (KL)"),
+            _tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
+        ),
+        ("manual", _tr("By hand"), _tr("Where you put the clip lines.")),
+        ("", "", ""),
+        ("abs_max", _tr("Abs max"), _tr("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
+        (
+            "moving_average",
+            _tr("Moving average"),
+            _tr("Minimum and maximum, averaged over batches: PyTorch's MovingAverageMinMaxObserver."),
+        ),
+        (
+            "onnxruntime_percentile",
+            _tr("ONNX Runtime percentile"),
+            _tr("Over a histogram of 2048 bins: ONNX Runtime's percentile calibration."),
+        ),
+        (
+            "torch_histogram",
+            _tr("PyTorch histogram"),
+            _tr("Search for the least squared error over a histogram: PyTorch's HistogramObserver."),
+        ),
+        ("paddle_kl", _tr("Paddle KL"), _tr("Paddle's own divergence, over the upper half of its histogram.")),
+        ("paddle_hist", _tr("Paddle hist"), _tr("The bin where 99.999 % of the magnitudes are reached.")),
+        ("paddle_avg", _tr("Paddle avg"), _tr("The mean of the largest magnitude of every batch.")),
+        ("paddle_mse", _tr("Paddle mse"), _tr("The best of 35 parts of the largest magnitude, by squared error.")),
+        ("paddle_emd", _tr("Paddle emd"), _tr("The best of 35 parts, by the change of mean and deviation.")),
+        ("paddle_ptf", _tr("Paddle ptf"), _tr("The largest magnitude, or a half, quarter or eighth of it.")),
+    )
+
+
 def range_word(rule: RangeRule) -> str:
     """A range estimator."""
     word = RANGE_WORDS.get(rule.kind)
-    return word(rule) if word is not None else rule.kind.replace("_", " ")
+    if word is not None:
+        return word(rule)
+    return next((label for kind, label, _ in range_rules() if kind == rule.kind), rule.kind)
 
 
 def granularity_word(granularity: Granularity) -> str:

@@ -353,16 +353,14 @@ def _batches(items: Sequence[Item]) -> list[Item]:
         if path.suffix.lower() == ".npy" and re.search(r"batch.*\d", path.stem, re.IGNORECASE):
             families.setdefault((str(path.parent), re.sub(r"\d+", "*", path.stem)), []).append(item)
     return [
-        Item(
-            f"{stem} ({len(family):,} batches)",
-            folder,
-            _stacked_shape(family),
-            family[0].dtype,
-            partial(_stack, family),
-        )
+        _stacked_item(f"{stem} ({len(family):,} batches)", folder, family)
         for (folder, stem), family in families.items()
         if len(family) > 1
     ]
+
+
+def _stacked_item(name: str, folder: str, family: Sequence[Item]) -> Item:
+    return Item(name, folder, _stacked_shape(family), family[0].dtype, partial(_stack, family, name))
 
 
 def _stacked_shape(items: Sequence[Item]) -> tuple[int, ...] | None:
@@ -371,11 +369,11 @@ def _stacked_shape(items: Sequence[Item]) -> tuple[int, ...] | None:
     return None if shapes or shape is None else (len(items), *shape)
 
 
-def _stack(items: Sequence[Item], progress: Progress, cancelled: IsCancelled) -> Tensor:
+def _stack(items: Sequence[Item], name: str, progress: Progress, cancelled: IsCancelled) -> Tensor:
     def load(place: int, item: Item) -> Tensor:
         return item.load(lambda f: progress((place + f) / len(items)), cancelled)
 
-    return stack([load(place, item) for place, item in enumerate(items)], "batches")
+    return stack([load(place, item) for place, item in enumerate(items)], name)
 
 
 def _about(tensor: Tensor) -> dict[str, object]:

@@ -51,13 +51,16 @@ class Presets(QObject):
         Problem
             For a name that is empty, too long, or taken by a preset of qviz.
         """
+        self._own[self._accepted(name)] = scheme
+        self.changed.emit()
+
+    def _accepted(self, name: str) -> str:
         name = " ".join(name.split())
         if not name or len(name) > LONGEST_NAME:
             raise Problem(self.tr("A preset needs a name of 1 to {most} letters.").format(most=LONGEST_NAME))
         if any(preset.name == name for preset in PRESETS):
             raise Problem(self.tr("“{name}” comes with qviz: choose another name.").format(name=name))
-        self._own[name] = scheme
-        self.changed.emit()
+        return name
 
     def remove(self, name: str) -> None:
         """Forget one of the person's own."""
@@ -72,7 +75,7 @@ class Presets(QObject):
         """What `to_list` gave; a damaged entry is left out."""
         for each in data if isinstance(data, list) else []:
             try:
-                self._own[str(each["name"])[:LONGEST_NAME]] = Scheme.from_dict(each["scheme"])
+                self._own[self._accepted(str(each["name"]))] = Scheme.from_dict(each["scheme"])
             except (Problem, KeyError, TypeError):
                 continue
         self.changed.emit()

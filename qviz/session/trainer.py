@@ -121,9 +121,11 @@ class Trainer(QObject):
 
     @Slot()
     def pause(self) -> None:
-        """Rest after the slice under way."""
+        """Rest after the slice under way, and show all of what there is then."""
         self._pace.stop()
-        self._set_running(False)
+        if self.running:
+            self._set_running(False)
+            self._submit(0)
 
     @Slot()
     def step(self) -> None:
@@ -257,7 +259,7 @@ class Trainer(QObject):
             self._to_save.popleft()
             self._wait()
         else:
-            self.pause()
+            self._set_running(False)
         if not isinstance(error, Problem):
             raise error
         self.problem.emit(str(error))

@@ -16,6 +16,10 @@ ACTIVATIONS = ("relu", "tanh")
 """What stands between two layers."""
 
 
+BLOCK = 128
+"""Rows that are multiplied at once where there are many: few enough for one thread."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """How many numbers go into each layer, and how many come out of the last; what stands between them."""
@@ -65,11 +69,21 @@ def forward(
     for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
         if quantize_input is not None:
             x = quantize_input(i, x)
-        x = x @ w.T
+        x = _product(x, w.T)
         x += b
         if i < last:
             activate(x, activation)
     return x
+
+
+def _product(x: Array, w: Array) -> Array:
+    """``x @ w``, block by block: threads of a BLAS that wait for each other hold up a window on a busy machine."""
+    if x.shape[0] <= BLOCK:
+        return np.asarray(x @ w)
+    out = np.empty((x.shape[0], w.shape[1]), x.dtype)
+    for first in range(0, x.shape[0], BLOCK):
+        np.matmul(x[first : first + BLOCK], w, out=out[first : first + BLOCK])
+    return out
 
 
 def activate(z: Array, activation: str) -> None:

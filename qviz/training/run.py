@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.calibration import SEARCHES
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.training.data import Dataset
 from qviz.training.experiment import Experiment
@@ -20,6 +21,9 @@ Array = np.ndarray[Any, Any]
 
 CHECKPOINT = 25
 """Steps from one checkpoint to the next: there, test loss and accuracy are measured."""
+
+RARELY = 20
+"""Checkpoints between two looks at PTQ where its range estimator searches: that takes as long as 1,000 steps."""
 
 CALIBRATION_ROWS = 1024
 """Rows of the training data that ranges are calibrated on."""
@@ -219,12 +223,16 @@ class Run:
             )
             return
         plain = post = NAN, NAN
-        self._post = None
+        known, self._post = self._post, None
         if self._is_finite():
             plain = loss_and_accuracy(self.float_logits(data.x_test), data.y_test)
             quantization = self.experiment.quantization
-            self._post = quantized_after_training(self.shape, self._flat, quantization, self._calibration)
-            post = loss_and_accuracy(self._post.logits(data.x_test), data.y_test)
+            searches = quantization.post_training_range in SEARCHES
+            if searches and self.step % (RARELY * CHECKPOINT) and self.step != self.experiment.training.steps:
+                self._post = known
+            else:
+                self._post = quantized_after_training(self.shape, self._flat, quantization, self._calibration)
+                post = loss_and_accuracy(self._post.logits(data.x_test), data.y_test)
         self.checkpoints.append(Checkpoint(self.step, plain[0], post[0], NAN, plain[1], post[1]))
 
     def _is_finite(self) -> bool:

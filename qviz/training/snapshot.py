@@ -106,7 +106,7 @@ class Observer:
         grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
         self._grid = grid.astype(np.float32)
         self._turn = 0
-        self._resting: dict[str, bool] = {}
+        self._resting: set[str] = set()
         self._answers: dict[str, Answers] = {}
         self._weights: tuple[LayerWeights, ...] = ()
 
@@ -120,9 +120,16 @@ class Observer:
             take as long as many steps. Curves are always those of now.
         """
         with np.errstate(all="ignore"):
-            for _ in range(ALL if not self._weights else parts):
-                self._ask(self._turn)
-                self._turn = (self._turn + 1) % ALL
+            if parts >= ALL or not self._weights:
+                for turn in range(ALL):
+                    if not self._idle(turn):
+                        self._ask(turn)
+            else:
+                for _ in range(parts):
+                    while self._idle(self._turn):
+                        self._turn = (self._turn + 1) % ALL
+                    self._ask(self._turn)
+                    self._turn = (self._turn + 1) % ALL
         run = self.run
         columns = np.array([astuple(c) for c in run.checkpoints], np.float64).T
         names = [f.name for f in fields(Checkpoint)]
@@ -139,6 +146,12 @@ class Observer:
             self._extent,
         )
 
+    def _idle(self, turn: int) -> bool:
+        """Whether a part is as it was: its training has not begun, or it had its last turn."""
+        begun = self.run.quantization_aware() is not None
+        name = (*NETWORKS, "weights")[turn]
+        return not begun if name == "qat" else begun and name in self._resting
+
     def _ask(self, turn: int) -> None:
         run = self.run
         post, aware = run.post_training(), run.quantization_aware()
@@ -147,9 +160,8 @@ class Observer:
             self._weights = tuple(_weights_of(i, w, post, aware) for i, w in enumerate(weights))
             return
         name = NETWORKS[turn]
-        if aware is not None and name != "qat" and self._resting.get(name):
-            return  # it does not change any more
-        self._resting[name] = aware is not None
+        if aware is not None:
+            self._resting.add(name)
         network = {"float": run.float_logits, "ptq": post and post.logits, "qat": aware and aware.logits}[name]
         if network is not None:
             self._answers = {**self._answers, name: self._answers_of(network)}

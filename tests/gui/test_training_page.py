@@ -78,6 +78,7 @@ def test_controls_ask_for_another_experiment(page, qtbot):
     page.panel.weight_bits.setValue(3)
     page.panel.activation_box.setValue(6)
     page.panel.symmetric_activations.setChecked(True)
+    page.panel.post_range.setCurrentIndex(page.panel.post_range.findData("percentile"))
     page.panel.per.button(True).click()
     page.panel.ranges.button("minmax").click()
     page.panel.rate.setValue(0.01)
@@ -89,7 +90,7 @@ def test_controls_ask_for_another_experiment(page, qtbot):
     page.panel.noise.setValue(0.2)
     page.panel.experiment_changed.disconnect(asked.append)
     last = asked[-1]
-    assert last.quantization == Quantization(3, 6, True, True, True, True, "minmax")
+    assert last.quantization == Quantization(3, 6, True, True, True, True, "minmax", "percentile")
     assert (last.hidden, last.seed, last.data) == ((6, 5, 4), 7, Data("circles", 300, 0.2, seed=7))
     assert last.training == replace(SHORT.training, learning_rate=0.01)
     assert page.trainer.experiment == last

@@ -13,7 +13,18 @@ from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 from safetensors.numpy import save_file
 
-from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor
+from qviz.core import (
+    IntFormat,
+    MovingAverage,
+    PerAxis,
+    PerBlock,
+    PerTensor,
+    PerToken,
+    Problem,
+    Scheme,
+    Tensor,
+    choose_qparams,
+)
 from qviz.core.generators import ARTICLE_VALUES, GeneratorSpec, generate
 from qviz.core.sorted_tensor import prepare
 from qviz.session import library as library_module
@@ -557,3 +568,111 @@ def test_a_problem_is_one_for_a_person(shelf: Shelf) -> None:
     work.answer = Problem("What is wrong, and what to do.")
     shelf.choose(item)
     assert shelf.heard.of("problem") == ["What is wrong, and what to do."]
+
+
+# --- blocks -----------------------------------------------------------------------------------------
+
+
+def test_blocks_that_do_not_fit_fall_back(shelf: Shelf) -> None:
+    shelf.open(shelf.file("wide.npy", np.ones((4, 64))))
+    shelf.session.update(scheme=Scheme(IntFormat(4), granularity=PerBlock(-1, 32)))
+    shelf.open(shelf.file("narrow.npy", np.ones((4, 5))))
+    assert shelf.session.scheme == Scheme(IntFormat(4))
+    assert shelf.heard.of("notice") == ["narrow.npy is too small for such blocks: shown per tensor."]
+
+
+def test_a_runtime_of_blocks_alone_gives_way_to_one_that_is_free(shelf: Shelf) -> None:
+    shelf.open(shelf.file("wide.npy", np.ones((4, 64))))
+    shelf.session.update(scheme=Scheme(IntFormat(8), granularity=PerBlock(-1, 32), convention="mx_floor"))
+    shelf.open(shelf.file("narrow.npy", np.ones((4, 5))))
+    assert shelf.session.scheme == Scheme(IntFormat(8))
+    (said,) = shelf.heard.of("notice")
+    assert said.startswith("narrow.npy is too small for MX, scale rounded down: shown per tensor, as ONNX Runtime")
+    shelf.session.undo()
+    assert shelf.session.scheme == Scheme(IntFormat(8))  # the tensor of today has no such blocks
+    shelf.choose(shelf.session.state.items[0])
+    assert shelf.session.scheme == Scheme(IntFormat(8))
+
+
+def test_blocks_and_tokens_that_fit_stay(shelf: Shelf) -> None:
+    for granularity in (PerBlock(-1, 16), PerBlock(0, 4), PerToken()):
+        shelf.open(shelf.file("a.npy", np.ones((4, 64))))
+        shelf.session.update(scheme=Scheme(granularity=granularity))
+        shelf.open(shelf.file("b.npy", np.ones((5, 20))))
+        assert shelf.session.scheme.granularity == granularity
+    assert shelf.heard.of("notice") == []
+
+
+# --- batches ----------------------------------------------------------------------------------------
+
+
+def test_numbered_files_are_the_batches_of_one_tensor(shelf: Shelf) -> None:
+    parts = [np.full((2, 3), i, np.float32) for i in range(3)]
+    shelf.open(*(shelf.file(f"batch_{i}.npy", part) for i, part in enumerate(parts)))
+    assert shelf.names == ["batch_* (3 batches)", "batch_0.npy", "batch_1.npy", "batch_2.npy"]
+    assert shelf.shown == "batch_* (3 batches)"
+    item, tensor = shelf.session.state.current, shelf.session.state.tensor
+    assert item is not None
+    assert tensor is not None
+    assert item.shape == tensor.shape == (3, 2, 3)
+    assert shelf.values == np.stack(parts).ravel().tolist()
+    shelf.session.update(range_rule=MovingAverage(batch_axis=0))
+    assert choose_qparams(tensor, shelf.session.scheme).high > 0
+
+
+def test_families_are_told_apart_by_name_and_folder(shelf: Shelf) -> None:
+    files = ["x_batch1.npy", "y_batch1.npy", "a/x_batch1.npy", "a/x_batch22.npy", "a/batch.npy", "a/w.npy"]
+    files += ["a/Batch1 of 2.npy", "a/Batch2 of 2.npy", "b/w1.npy", "b/w2.npy", "b/batch.npy"]
+    shelf.open(*(shelf.file(name, [1.0, 2.0]) for name in files))
+    stacked = {item.name for item in shelf.session.state.items if item.shape == (2, 2)}
+    assert stacked == {"x_batch* (2 batches)", "Batch* of * (2 batches)"}
+    assert len(shelf.names) == len(files) + 2
+
+
+def test_archives_and_single_files_are_no_batches(shelf: Shelf) -> None:
+    shelf.open(
+        shelf.file("batch1.npz", {"x": np.ones(2)}),
+        shelf.file("batch2.npz", {"x": np.ones(2)}),
+        shelf.file("batch1.npy"),
+    )
+    shelf.open(shelf.file("batch2.npy"))
+    assert not any("batches)" in name for name in shelf.names)
+
+
+def test_batches_of_unequal_shape_are_one_sentence_and_the_first_file_is_shown(shelf: Shelf) -> None:
+    shelf.open(shelf.file("batch_0.npy", np.ones((2, 3))), shelf.file("batch_1.npy", np.ones((3, 2))))
+    (said,) = shelf.heard.of("problem")
+    assert "batch_0.npy is (2, 3) and batch_1.npy is (3, 2)" in said
+    assert said.endswith("choose tensors of one shape.")
+    assert "\n" not in said
+    assert shelf.shown == "batch_0.npy"
+    item = shelf.session.state.items[0]
+    assert (item.name, item.shape) == ("batch_* (2 batches)", None)
+    shelf.choose(item)
+    assert len(shelf.heard.of("problem")) == 2
+    assert shelf.shown == "batch_0.npy"
+
+
+def test_batches_are_dropped_again_without_being_doubled(shelf: Shelf) -> None:
+    files = [shelf.file(f"batch_{i}.npy", [1.0, i]) for i in range(2)]
+    shelf.open(*files)
+    shelf.open(*files)
+    assert shelf.names == ["batch_* (2 batches)", "batch_0.npy", "batch_1.npy"]
+
+
+def test_whole_numbers_are_stacked_too(shelf: Shelf) -> None:
+    shelf.open(*(shelf.file(f"q_batch{i}.npy", np.array([i, 100], np.int8)) for i in range(2)))
+    assert shelf.values == [0, 100, 1, 100]
+
+
+def test_a_batch_that_vanished_is_one_sentence(shelf: Shelf) -> None:
+    files = [shelf.file(f"batch_{i}.npy", [1.0, i]) for i in range(2)]
+    shelf.open(shelf.file("other.npy"))
+    shelf.open(*files)
+    item = next(i for i in shelf.session.state.items if "batches" in i.name)
+    shelf.choose(shelf.session.state.items[0])
+    shelf.memory.forget(item)
+    files[1].unlink()
+    shelf.choose(item)
+    assert len(shelf.heard.of("problem")) == 1
+    assert shelf.shown == "other.npy"

@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qviz.core import IntFormat, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor, prepare
+from qviz.core import (
+    Codebook,
+    FloatFormat,
+    IntFormat,
+    MinMax,
+    PerAxis,
+    PerBlock,
+    Percentile,
+    PerTensor,
+    Problem,
+    Scheme,
+    Tensor,
+    prepare,
+)
 from qviz.session import state as state_module
 from qviz.session.state import MERGE_SECONDS, Item, Session, State
 from tests.session.ladder import large, lower_the_rungs
@@ -291,6 +304,43 @@ def test_undo_brings_no_axis_back_that_the_tensor_of_today_lacks(session: Sessio
     session.update(tensor=tensor(6))
     session.undo()
     assert session.scheme == Scheme()
+
+
+def test_undo_brings_no_blocks_back_that_the_tensor_of_today_lacks(session: Session, clock: Clock) -> None:
+    session.update(tensor=tensor(4, 32))
+    for scheme in (
+        Scheme(FloatFormat("e4m3fn"), granularity=PerBlock(-1, 32), convention="mx_floor"),
+        Scheme(IntFormat(4), granularity=PerBlock(0, 4)),
+        Scheme(IntFormat(3)),
+    ):
+        clock.now += 10
+        session.update(scheme=scheme)
+    session.update(tensor=tensor(3, 5))
+    session.undo()
+    assert session.scheme == Scheme(IntFormat(4))
+    session.undo()
+    assert session.scheme == Scheme(FloatFormat("e4m3fn"))
+    session.redo()
+    assert session.scheme == Scheme(IntFormat(4))
+
+
+@pytest.mark.parametrize("number_format", [FloatFormat("e5m2"), Codebook("nf4")])
+def test_bits_and_signs_make_an_integer_of_any_other_format(session: Session, number_format: Any) -> None:
+    session.update(number_format=number_format, convention="textbook")
+    session.update(bits=4)
+    assert session.scheme.number_format == IntFormat(4)
+    session.update(number_format=number_format)
+    session.update(signed=False)
+    assert session.scheme.number_format == IntFormat(8, False)
+
+
+@pytest.mark.parametrize("size", [33, 0, -1])
+def test_a_block_that_the_tensor_has_no_room_for_is_a_problem(session: Session, changes: list[Any], size: int) -> None:
+    session.update(tensor=tensor(4, 32))
+    changes.clear()
+    with pytest.raises(Problem, match="choose a block size"):
+        session.update(granularity=PerBlock(-1, size))
+    assert (changes, session.scheme) == ([], Scheme())
 
 
 # --- the same tensor, better known ------------------------------------------------------------------

@@ -181,5 +181,14 @@ def test_a_sweep_of_what_diverges_ends():
     assert [s.diverged for s in known] == [1, 1]
 
 
+def test_where_ranges_are_searched_ptq_is_looked_at_rarely():
+    quantization = Quantization(post_training_range="mse")
+    run = Run(replace(SHORT, quantization=quantization))
+    run.complete()
+    known = [c.step for c in run.checkpoints[:6] if math.isfinite(c.ptq_accuracy)]
+    assert known == [0, 120]
+    assert run.checkpoints[-1].ptq_accuracy == run.checkpoints[5].ptq_accuracy
+
+
 def test_a_checkpoint_knows_nothing_at_first():
     assert math.isnan(Checkpoint(0).ptq_loss)

@@ -10,9 +10,10 @@ from PySide6.QtCore import QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
 
 from qviz.core.problems import Problem
+from qviz.gui.cards import ChartMenus
 from qviz.gui.docks import Dock
 from qviz.gui.panels.training import TrainingPanel
-from qviz.gui.plots.base import EXPORT_FORMATS, Chart, LinkedCursor
+from qviz.gui.plots.base import Chart, LinkedCursor
 from qviz.gui.plots.boundary import BoundaryChart
 from qviz.gui.plots.curves import AccuracyChart, LossCurvesChart, SweepChart
 from qviz.gui.plots.of_runs import RunChart
@@ -59,9 +60,12 @@ class TrainingPage(QMainWindow):
         self.link = LinkedCursor()
         self.folder = ""
         self._shown_once = False
+        self.menus = ChartMenus(self)
         self._build()
         self._arrange()
         self._connect()
+        self.menus.export_requested.connect(self.export_requested)
+        self.menus.copy_requested.connect(self.copy_requested)
 
     def _build(self) -> None:
         self.panel = TrainingPanel(self.trainer.experiment)
@@ -81,7 +85,7 @@ class TrainingPage(QMainWindow):
         for chart in self.charts:
             dock = Dock(chart.name, chart.title(), chart)
             self.docks[chart.name] = dock
-            self._dress_chart(chart, dock)
+            self.menus.dress(chart, dock.title)
         self.layers = QComboBox()
         self.layers.setAccessibleName(self.tr("Layer"))
         self.docks[self.weights.name].title.add_widget(self.layers)
@@ -95,17 +99,6 @@ class TrainingPage(QMainWindow):
         self.save_button.setText(self.tr("Save"))
         self.save_button.setToolTip(self.tr("Take the weights, the network or the experiment along."))
         self.docks["training"].title.add_widget(self.save_button)
-
-    def _dress_chart(self, chart: Chart, dock: Dock) -> None:
-        """Title, read-out, export button and context menu of one chart."""
-        dock.title.setToolTip(chart.description())
-        chart.note_changed.connect(dock.title.set_note)
-        chart.read_out.connect(dock.title.set_readout)
-        button = dock.title.add_tool("export", self.tr("Export {name}").format(name=chart.title()))
-        button.setProperty("chart", chart)
-        button.clicked.connect(self._on_export_button)
-        chart.canvas.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        chart.canvas.customContextMenuRequested.connect(self._on_context_menu)
 
     def _arrange(self) -> None:
         self.setDockNestingEnabled(True)
@@ -281,28 +274,6 @@ class TrainingPage(QMainWindow):
     def save(self, key: str, path: Path) -> None:
         """Write what ``key`` names: ``"qat"``, ``"ptq"`` or ``"float"`` weights, ``"qat_onnx"``, ``"experiment"``."""
         self.trainer.save(path, partial(_write, key))
-
-    def chart_menu(self, chart: Chart) -> QMenu:
-        """What can be done with one chart; made when it is asked for."""
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for ending in EXPORT_FORMATS:
-            action = menu.addAction(self.tr("Export as {format}…").format(format=ending.upper()))
-            action.triggered.connect(partial(self.export_requested.emit, chart, ending))
-        menu.addAction(self.tr("Copy picture")).triggered.connect(partial(self.copy_requested.emit, chart))
-        menu.addSeparator()
-        menu.addAction(self.tr("Reset zoom (double click)")).triggered.connect(chart.reset_view)
-        return menu
-
-    @Slot()
-    def _on_export_button(self) -> None:
-        button: Any = self.sender()
-        self.chart_menu(button.property("chart")).popup(button.mapToGlobal(QPoint(0, button.height())))
-
-    @Slot(QPoint)
-    def _on_context_menu(self, position: QPoint) -> None:
-        canvas: Any = self.sender()
-        self.chart_menu(canvas.parentWidget()).popup(canvas.mapToGlobal(position))
 
 
 def _write(key: str, path: Path, run: Run) -> None:

@@ -40,6 +40,7 @@ class SchemePanel(QWidget):
         self._build(presets)
         self._lay_out()
         self._connect()
+        presets.changed.connect(self.trouble.hide)
         session.changed.connect(self._on_changed)
         self.refresh(session.state)
 

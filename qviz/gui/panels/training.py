@@ -24,7 +24,7 @@ from qviz.gui.widgets import Line, NumberBox, Segments, column, form, named_labe
 from qviz.training import KINDS, Data, Experiment, Quantization, Training
 from qviz.training.network import ACTIVATIONS
 from qviz.training.optimizers import OPTIMIZERS
-from qviz.training.quantization import BITS
+from qviz.training.quantization import BITS, POST_TRAINING_RANGES
 from qviz.training.snapshot import Snapshot
 
 SPEEDS = (5, 30, 150, 600, 0)
@@ -103,6 +103,19 @@ class TrainingPanel(QWidget):
             ],
             self.tr("Ranges while training"),
         )
+        self.post_range = QComboBox()
+        labels = {
+            "minmax": self.tr("Min–max"),
+            "percentile": self.tr("Percentile"),
+            "mse": self.tr("Least MSE"),
+            "entropy": self.tr("Entropy (KL)"),
+        }
+        for rule in POST_TRAINING_RANGES:
+            self.post_range.addItem(labels.get(rule, rule), rule)
+        self.post_range.setAccessibleName(self.tr("Ranges after training"))
+        self.post_range.setToolTip(
+            self.tr("How PTQ finds its ranges. A search takes long: then PTQ is looked at every 500 steps.")
+        )
         self.optimizer = self._choices(tuple(OPTIMIZERS), self.tr("Optimizer"))
         self.rate = NumberBox(1e-6, 1e6, name=self.tr("Learning rate in float"))
         self.rate.setToolTip(self.tr("Of the float network. Much too large, and the training diverges: try 100."))
@@ -177,6 +190,7 @@ class TrainingPanel(QWidget):
                 (self.tr("Activations"), _row(self.activation_bits, self.activation_box)),
             )
         )
+        layout.addLayout(form((self.tr("PTQ range"), self.post_range)))
         layout.addWidget(self.ranges)
         layout.addWidget(self.per)
         for check in (self.spare_ends, self.symmetric_weights, self.symmetric_activations):
@@ -237,6 +251,7 @@ class TrainingPanel(QWidget):
             self.symmetric_weights,
             self.symmetric_activations,
             self.spare_ends,
+            self.post_range,
             self.optimizer,
             self.rate,
             self.fine_rate,
@@ -254,7 +269,7 @@ class TrainingPanel(QWidget):
             slider.valueChanged.connect(self._on_edited)
         for check in (self.symmetric_weights, self.symmetric_activations, self.spare_ends):
             check.toggled.connect(self._on_edited)
-        for combo in (self.activation, self.optimizer):
+        for combo in (self.activation, self.optimizer, self.post_range):
             combo.currentIndexChanged.connect(self._on_edited)
         self.data.activated.connect(self._on_data)
         self.hidden.editingFinished.connect(self._on_edited)
@@ -294,6 +309,7 @@ class TrainingPanel(QWidget):
             self.spare_ends.setChecked(quantization.spare_ends)
             self.per.choose(quantization.per_axis)
             self.ranges.choose(quantization.ranges)
+            self.post_range.setCurrentIndex(self.post_range.findData(quantization.post_training_range))
             self.optimizer.setCurrentIndex(self.optimizer.findData(training.optimizer))
             self.rate.setValue(training.learning_rate)
             self.fine_rate.setValue(training.fine_tuning_rate)
@@ -307,8 +323,8 @@ class TrainingPanel(QWidget):
         """Say how far the training is."""
         step, steps = f"{snapshot.step:,}", f"{snapshot.steps:,}"
         said = {
-            "float": self.tr("Training in float: step {step} of {steps}"),
-            "qat": self.tr("Quantization-aware: step {step} of {steps}"),
+            "float": self.tr("Float: step {step} of {steps}"),
+            "qat": self.tr("QAT: step {step} of {steps}"),
             "done": self.tr("Done: {steps} steps"),
             "diverged": self.tr("Diverged at step {step}: lower the learning rate, then reset"),
         }[snapshot.phase]
@@ -372,6 +388,7 @@ class TrainingPanel(QWidget):
             weight_symmetric=self.symmetric_weights.isChecked(),
             activation_symmetric=self.symmetric_activations.isChecked(),
             spare_ends=self.spare_ends.isChecked(),
+            post_training_range=self.post_range.currentData(),
         )
         training = replace(
             now.training,

@@ -24,6 +24,11 @@ LEAST_LOSS = 1e-4
 """Nats: what is less is drawn there."""
 
 
+def _room(chart: Chart) -> float:
+    """What the legend needs above the data, as a share of their height."""
+    return LEGEND_HEIGHT / max(chart.view.height() - LEGEND_HEIGHT, 70)
+
+
 class ShareAxis(ChartAxis):
     """Per cent, of which there are no more than a hundred."""
 
@@ -44,6 +49,12 @@ class CurvesChart(RunChart):
             self.plot.addItem(item, ignoreBounds=True)
         self.add_pointer()
         self.add_legend(self.names())
+        self.view.sigResized.connect(self._refit)
+
+    @Slot()
+    def _refit(self, *_: object) -> None:
+        if self.snapshot is not None:
+            self.fit(self.snapshot)
 
     def heights(self, values: np.ndarray) -> np.ndarray:
         """Values as they are drawn."""
@@ -52,7 +63,9 @@ class CurvesChart(RunChart):
     def draw_snapshot(self, snapshot: Snapshot, fresh: bool) -> None:
         steps = snapshot.curves["step"]
         for name, curve in self._curves.items():
-            curve.setData(steps, self.heights(snapshot.curves[f"{name}_{self.figure}"]))
+            values = snapshot.curves[f"{name}_{self.figure}"]
+            known = np.isfinite(values)  # PTQ is not looked at in each checkpoint where it takes long
+            curve.setData(steps[known], self.heights(values[known]))
         self._turn.setValue(snapshot.experiment.training.steps)
         last = snapshot.last
         parts = [
@@ -60,6 +73,8 @@ class CurvesChart(RunChart):
             for name in NETWORKS
             if np.isfinite(last[f"{name}_{self.figure}"])
         ]
+        if snapshot.diverged_in:
+            parts.insert(0, self.tr("diverged"))
         self.set_note(" · ".join(parts))
         if fresh:
             self.view.move_to(x=(0, snapshot.steps))
@@ -132,8 +147,7 @@ class AccuracyChart(CurvesChart):
         values = np.concatenate([snapshot.curves[f"{name}_accuracy"] for name in NETWORKS])
         low = 100 * float(np.nanmin(values, initial=1.0))
         low = 10 * np.floor(max(low - 2, 0) / 10)
-        room = LEGEND_HEIGHT / max(self.view.height(), 100)
-        self.view.move_to(y=(low, 102 + room * (102 - low)))
+        self.view.move_to(y=(low, 102 + _room(self) * (102 - low)))
 
 
 class LossCurvesChart(CurvesChart):
@@ -164,8 +178,7 @@ class LossCurvesChart(CurvesChart):
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if values.size else (-1.0, 0.0)
         low, high = np.floor(low * 4) / 4, np.ceil(high * 4) / 4 + 0.05
-        room = LEGEND_HEIGHT / max(self.view.height(), 100)
-        self.view.move_to(y=(low, high + room * (high - low)))
+        self.view.move_to(y=(low, high + _room(self) * (high - low)))
 
 
 class SweepChart(Chart):
@@ -210,8 +223,9 @@ class SweepChart(Chart):
         self._swept = swept
         for name, curve in self._curves.items():
             curve.setData(self._bits(), 100 * np.array([self._spread(s, name).mean for s in swept.summaries]))
-        done = self.tr("{seeds} seeds") if swept.share >= 1 else self.tr("{share} % of {seeds} seeds")
-        self.set_note(done.format(seeds=swept.seeds, share=round(100 * swept.share)))
+        seeds = self.tr("1 seed") if swept.seeds == 1 else self.tr("{count} seeds").format(count=swept.seeds)
+        part = self.tr("{share} % of {seeds}").format(share=round(100 * swept.share), seeds=seeds)
+        self.set_note(seeds if swept.share >= 1 else part)
         self.reset_view()
         self.repaint_marks()
 
@@ -237,8 +251,7 @@ class SweepChart(Chart):
         if self._swept is not None:
             found = [v for s in self._swept.summaries for n in NETWORKS for v in self._spread(s, n).finite]
             low = 10 * np.floor(max(100 * min(found, default=0.0) - 2, 0) / 10)
-        room = LEGEND_HEIGHT / max(self.view.height(), 100)
-        self.view.move_to(x=(0.6, 8.4), y=(low, 102 + room * (102 - low)))
+        self.view.move_to(x=(0.6, 8.4), y=(low, 102 + _room(self) * (102 - low)))
 
     def tables(self) -> dict[str, Table]:
         if self._swept is None:

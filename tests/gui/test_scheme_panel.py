@@ -1,0 +1,508 @@
+"""Presets, formats, granularities and range rules are a gesture each, and a refusal stands under what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QComboBox, QInputDialog, QWidget
+
+from qviz.core import (
+    CONVENTIONS,
+    Codebook,
+    FloatFormat,
+    IntFormat,
+    Manual,
+    MovingAverage,
+    PerAxis,
+    PerBlock,
+    PerTensor,
+    PerToken,
+    Scheme,
+    pointed_out,
+)
+from qviz.core.number_formats import CODEBOOKS, FLOATS
+from qviz.core.presets import PRESETS
+from qviz.core.range_rules import RANGE_RULES
+from qviz.session.presets import OWN
+from tests.gui.conftest import Desk
+
+Key = Qt.Key
+WIDE = np.random.default_rng(9).normal(0, 1, (6, 64)).astype(np.float32)
+FP4 = FloatFormat("e2m1fn")
+LESSON = [preset for preset in PRESETS if preset.group == "The lesson"]
+BLOCK_RUNTIMES = [name for name, convention in CONVENTIONS.items() if convention.block_size]
+
+
+@pytest.fixture
+def wide(desk: Desk) -> Desk:
+    """A window on a tensor that has room for blocks of 32."""
+    desk.show(WIDE)
+    return desk
+
+
+def pick(desk: Desk, box: QComboBox, row: int) -> None:
+    """Two clicks: one opens the list, the other one chooses."""
+    desk.click(box)
+    view = box.view()
+    desk.bot.waitUntil(view.isVisible)
+    place = view.visualRect(box.model().index(row, 0)).center()
+    desk.bot.mouseMove(view.viewport(), place)
+    desk.bot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place, delay=500)
+    desk.bot.waitUntil(lambda: not view.isVisible())
+
+
+def choose(box: QComboBox, data: object) -> None:
+    row = next(i for i in range(box.count()) if box.itemData(i) == data)
+    box.setCurrentIndex(row)
+    box.activated.emit(row)
+
+
+def said_under(desk: Desk) -> QWidget:
+    """The part of the panel that the visible sentence stands under."""
+    panel = desk.scheme
+    assert panel.trouble.isVisible()
+    return panel._layout.itemAt(panel._layout.indexOf(panel.trouble) - 1).widget()
+
+
+# -- two clicks to each row of the lesson
+
+
+@pytest.mark.parametrize("preset", LESSON, ids=lambda preset: preset.name)
+def test_from_a_fresh_start_each_row_of_the_lesson_is_two_clicks_away(desks: Callable[..., Desk], preset: Any) -> None:
+    desk = desks()
+    desk.app.start()
+    desk.bot.waitUntil(lambda: desk.session.state.tensor is not None, timeout=10_000)
+    desk.settle()
+    box = desk.scheme.preset.list
+    row = next(i for i in range(box.count()) if box.itemData(i) == preset)
+    pick(desk, box, row)
+    frame = desk.settle()
+    assert frame.scheme == preset.scheme
+    assert box.currentText().strip() == preset.name
+    assert desk.banner.text == ""
+
+
+# -- one gesture, one change
+
+GESTURES: dict[str, tuple[Callable[[Desk], object], dict[str, object], Scheme]] = {
+    "a small float": (lambda d: d.press(d.scheme.format, Key.Key_Down), {}, Scheme(FloatFormat("e4m3fn"))),
+    "a float has no zero point": (
+        lambda d: d.press(d.scheme.format, Key.Key_Down),
+        {"symmetric": False},
+        Scheme(FloatFormat("e4m3fn")),
+    ),
+    "back to integers": (
+        lambda d: d.press(d.scheme.format, Key.Key_Home),
+        {"number_format": FP4},
+        Scheme(IntFormat(8)),
+    ),
+    "a codebook": (
+        lambda d: d.press(d.scheme.format, Key.Key_End),
+        {"convention": "textbook"},
+        Scheme(Codebook("nf4"), convention="textbook"),
+    ),
+    "more bits of a float": (lambda d: d.do("more_bits"), {"bits": 4}, Scheme(IntFormat(5))),
+    "per block": (lambda d: d.click(d.scheme.per.button("block")), {}, Scheme(granularity=PerBlock(-1, 32))),
+    "per token": (lambda d: d.click(d.scheme.per.button("token")), {}, Scheme(granularity=PerToken())),
+    "from blocks to the axis": (
+        lambda d: d.click(d.scheme.per.button("axis")),
+        {"granularity": PerBlock(-1, 16)},
+        Scheme(granularity=PerAxis(0)),
+    ),
+    "from blocks to one scale": (
+        lambda d: d.click(d.scheme.per.button("tensor")),
+        {"granularity": PerBlock(-1, 16)},
+        Scheme(),
+    ),
+    "blocks along another axis": (
+        lambda d: d.press(d.scheme.axis, Key.Key_Up),
+        {"granularity": PerBlock(-1, 6)},
+        Scheme(granularity=PerBlock(0, 6)),
+    ),
+    "blocks along the last axis": (
+        lambda d: d.press(d.scheme.axis, Key.Key_Down),
+        {"granularity": PerBlock(0, 6)},
+        Scheme(granularity=PerBlock(-1, 6)),
+    ),
+    "block size": (
+        lambda d: d.type(d.scheme.block_size, "20"),
+        {"granularity": PerBlock(-1, 32)},
+        Scheme(granularity=PerBlock(-1, 20)),
+    ),
+    "a larger block": (
+        lambda d: d.press(d.scheme.block_size, Key.Key_Up),
+        {"granularity": PerBlock(-1, 32)},
+        Scheme(granularity=PerBlock(-1, 33)),
+    ),
+    "a preset": (
+        lambda d: d.press(d.scheme.preset.list, Key.Key_Down),
+        {},  # which is called “ONNX Runtime static int8”
+        Scheme(IntFormat(8, False), False),
+    ),
+    "batches": (
+        lambda d: d.press(d.scheme.range.batches, Key.Key_Down),
+        {"range_rule": MovingAverage()},
+        Scheme(range_rule=MovingAverage(batch_axis=0)),
+    ),
+    "a single batch": (
+        lambda d: d.press(d.scheme.range.batches, Key.Key_Home),
+        {"range_rule": MovingAverage(batch_axis=1)},
+        Scheme(range_rule=MovingAverage()),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GESTURES)
+def test_a_gesture_is_one_change_and_one_undo(wide: Desk, name: str) -> None:
+    act, before, after = GESTURES[name]
+    if before:
+        wide.session.update(**before)
+        wide.settle()
+        wide.session._last_change = (frozenset(), 0.0)  # that was long ago
+    old = wide.session.scheme
+    frame = wide.gesture(lambda: act(wide))
+    assert frame.scheme == after
+    assert not wide.scheme.trouble.isVisible()
+    assert wide.banner.text == ""
+    wide.session.undo()
+    assert wide.session.scheme == old
+    wide.settle()
+
+
+@pytest.mark.parametrize("name", [*FLOATS, *CODEBOOKS])
+def test_every_format_can_be_chosen(wide: Desk, name: str) -> None:
+    wide.session.update(convention="textbook")
+    wide.settle()
+    panel = wide.scheme
+    frame = wide.gesture(lambda: panel.format.setCurrentIndex(panel.format.findData(name)))
+    assert frame.scheme.number_format.to_dict()["format"] == name
+    assert not panel._bits_part.isVisible()
+    assert not panel.signed.isVisible()
+    frame = wide.gesture(lambda: panel.format.setCurrentIndex(0))
+    assert frame.scheme.number_format == IntFormat(8)
+    assert panel._bits_part.isVisible()
+    assert panel.signed.isVisible()
+
+
+def test_what_a_granularity_needs_is_in_sight(wide: Desk) -> None:
+    panel = wide.scheme
+    for granularity, axis, size in (
+        (PerTensor(), False, False),
+        (PerAxis(1), True, False),
+        (PerBlock(0, 5), True, True),
+        (PerToken(), False, False),
+    ):
+        wide.session.update(granularity=granularity)
+        wide.settle()
+        assert panel.per.button(granularity.kind).isChecked()
+        assert (panel.axis.isVisible(), panel.block_size.isVisible()) == (axis, size)
+    wide.session.update(granularity=PerBlock(0, 5))
+    assert (panel.axis.currentIndex(), panel.block_size.value()) == (0, 5)
+    wide.session.update(granularity=PerBlock(-1, 7))
+    assert (panel.axis.currentIndex(), panel.block_size.value()) == (1, 7)
+
+
+def test_a_block_is_no_longer_than_the_last_axis(desk: Desk) -> None:
+    frame = desk.gesture(lambda: desk.click(desk.scheme.per.button("block")))
+    assert frame.scheme.granularity == PerBlock(-1, 30)
+
+
+# -- a runtime of blocks
+
+
+@pytest.mark.parametrize("name", BLOCK_RUNTIMES)
+def test_a_runtime_of_blocks_brings_its_format_and_blocks_in_one_step(wide: Desk, name: str) -> None:
+    before = Scheme(IntFormat(3, False), False, PerAxis(1))
+    wide.gesture(lambda: wide.session.update(scheme=before))
+    box, convention = wide.scheme.convention, CONVENTIONS[name]
+    frame = wide.gesture(lambda: box.setCurrentIndex(box.findData(name)))
+    scheme = frame.scheme
+    assert scheme.convention == name
+    assert scheme.granularity == PerBlock(-1, convention.block_size or 0)
+    assert convention.knows(scheme.number_format)
+    assert wide.scheme.block_size.value() == convention.block_size
+    assert not wide.scheme.trouble.isVisible()
+    wide.do("undo")
+    assert wide.session.scheme == before
+    wide.settle()
+    wide.do("redo")
+    assert wide.session.scheme == scheme
+    wide.settle()
+    frame = wide.gesture(lambda: box.setCurrentIndex(box.findData("textbook")))
+    assert frame.scheme.granularity == scheme.granularity
+
+
+@pytest.mark.parametrize("name", BLOCK_RUNTIMES)
+def test_what_a_runtime_of_blocks_does_not_have_is_said_under_the_control(wide: Desk, name: str) -> None:
+    panel = wide.scheme
+    panel.convention.setCurrentIndex(panel.convention.findData(name))
+    wide.settle()
+    scheme, label = wide.session.scheme, CONVENTIONS[name].label
+    wide.changes.clear()
+    asked: list[tuple[Callable[[], object], QWidget]] = [
+        (lambda: wide.click(panel.per.button("tensor")), panel.per),
+        (lambda: wide.click(panel.per.button("token")), panel.per),
+        (lambda: wide.type(panel.block_size, "5"), panel._axis_part),
+        (lambda: wide.press(panel.axis, Key.Key_Up), panel._axis_part),
+        (lambda: panel.format.setCurrentIndex(panel.format.findData("nf4")), panel._format_part),
+    ]
+    if name != "gguf":
+        asked.append((lambda: wide.click(panel.mode.button(False)), panel.mode))
+    for act, part in asked:
+        act()
+        assert wide.session.scheme == scheme
+        assert said_under(wide) is part
+        assert label in panel.trouble.text() or "zero point" in panel.trouble.text()
+        assert panel.trouble.text().count(". ") == 0
+    assert wide.changes == []
+    # every control still shows what is so
+    assert panel.per.button("block").isChecked()
+    assert panel.block_size.value() == CONVENTIONS[name].block_size
+    assert panel.mode.button(True).isChecked()
+    assert panel.axis.currentIndex() == 1
+    wide.gesture(lambda: panel.convention.setCurrentIndex(panel.convention.findData("textbook")))
+    assert not panel.trouble.isVisible()
+
+
+# -- what cannot be
+
+
+def test_a_block_longer_than_the_axis_is_said_and_the_next_good_change_takes_it_away(wide: Desk) -> None:
+    wide.gesture(lambda: wide.click(wide.scheme.per.button("block")))
+    panel = wide.scheme
+    wide.type(panel.block_size, "65")
+    assert said_under(wide) is panel._axis_part
+    assert "choose a block size up to 64" in panel.trouble.text()
+    assert panel.block_size.value() == 32
+    wide.gesture(lambda: wide.type(panel.block_size, "64"))
+    assert not panel.trouble.isVisible()
+
+
+def test_an_axis_shorter_than_the_block_is_said(wide: Desk) -> None:
+    wide.gesture(lambda: wide.click(wide.scheme.per.button("block")))
+    wide.press(wide.scheme.axis, Key.Key_Up)
+    assert said_under(wide) is wide.scheme._axis_part
+    assert "A block of 32 is longer than axis 0" in wide.scheme.trouble.text()
+    assert wide.scheme.axis.currentIndex() == 1
+
+
+def test_what_was_refused_is_gone_when_something_else_is_shown(wide: Desk) -> None:
+    for onward in (
+        lambda: wide.session.update(bits=5),
+        lambda: wide.do("undo"),
+        lambda: wide.show(WIDE + 1),
+        lambda: wide.click(wide.scheme.per.button("tensor")),
+    ):
+        wide.session.update(scheme=Scheme(granularity=PerBlock(-1, 32)))
+        wide.settle()
+        wide.type(wide.scheme.block_size, "1000")
+        assert wide.scheme.trouble.isVisible()
+        onward()
+        assert not wide.scheme.trouble.isVisible()
+        wide.settle()
+
+
+def test_asymmetric_floats_are_refused(wide: Desk) -> None:
+    wide.gesture(lambda: wide.press(wide.scheme.format, Key.Key_Down))
+    wide.click(wide.scheme.mode.button(False))
+    assert said_under(wide) is wide.scheme.mode
+    assert "has no zero point" in wide.scheme.trouble.text()
+    assert wide.scheme.mode.button(True).isChecked()
+
+
+def test_a_codebook_that_the_runtime_lacks_is_refused(wide: Desk) -> None:
+    wide.press(wide.scheme.format, Key.Key_End)
+    assert said_under(wide) is wide.scheme._format_part
+    assert "ONNX Runtime has no nf4" in wide.scheme.trouble.text()
+    assert wide.scheme.format.currentIndex() == 0
+
+
+# -- ranges
+
+
+@pytest.mark.parametrize("kind", RANGE_RULES)
+def test_every_range_rule_can_be_chosen_and_says_what_is_surprising(wide: Desk, kind: str) -> None:
+    wide.session.update(symmetric=False, bits=5)
+    wide.settle()
+    panel = wide.scheme.range
+    if kind != "minmax":
+        wide.gesture(lambda: panel.kind.setCurrentIndex(panel.kind.findData(kind)))
+    rule = wide.session.scheme.range_rule
+    assert rule.kind == kind
+    if kind != "manual":
+        assert rule == RANGE_RULES[kind]()
+    said = pointed_out(rule, wide.session.scheme)
+    assert (panel.about.text(), panel.about.isVisible()) == (said or "", said is not None)
+    assert panel.batches.isVisible() == any(field.name == "batch_axis" for field in fields(rule))
+    assert panel.kept.isVisible() == (kind == "percentile")
+    assert panel.low.isVisible() == (kind == "manual")
+    assert not wide.scheme.trouble.isVisible()
+    tip = panel.kind.itemData(panel.kind.currentIndex(), Qt.ItemDataRole.ToolTipRole)
+    assert tip.endswith(".")
+
+
+def test_the_note_follows_the_rest_of_the_scheme(wide: Desk) -> None:
+    wide.session.update(range_rule=RANGE_RULES["paddle_avg"]())
+    wide.settle()
+    assert not wide.scheme.range.about.isVisible()
+    wide.gesture(lambda: wide.click(wide.scheme.per.button("axis")))
+    assert "Paddle has this for a whole tensor alone" in wide.scheme.range.about.text()
+
+
+def test_the_axes_of_batches_are_those_of_the_tensor(wide: Desk) -> None:
+    wide.session.update(range_rule=MovingAverage())
+    wide.settle()
+    box = wide.scheme.range.batches
+    assert [box.itemText(i) for i in range(box.count())] == [
+        "one: the whole tensor",
+        "axis 0 · 6 batches",
+        "axis 1 · 64 batches",
+    ]
+    wide.show(np.ones((2, 3, 1200), np.float32))
+    assert box.itemText(box.count() - 1) == "axis 2 · 1,200 batches"
+    assert box.currentIndex() == 0
+
+
+def test_batches_and_scales_along_one_axis_are_one_sentence(wide: Desk) -> None:
+    wide.session.update(range_rule=MovingAverage(), granularity=PerAxis(0))
+    wide.settle()
+    choose(wide.scheme.range.batches, 0)
+    wide.bot.waitUntil(lambda: "cannot tell both batches and scales apart" in wide.banner.text, timeout=10_000)
+    choose(wide.scheme.range.batches, 1)
+    assert wide.settle().scheme.range_rule == MovingAverage(batch_axis=1)
+
+
+def test_the_range_of_a_tensor_of_one_value_by_hand_is_not_empty(wide: Desk) -> None:
+    wide.show(np.full((2, 40), 3.0, np.float32), symmetric=False)
+    panel = wide.scheme.range
+    frame = wide.gesture(lambda: panel.kind.setCurrentIndex(panel.kind.findData("manual")))
+    assert frame.scheme.range_rule == Manual(0.0, 6.0)
+
+
+# -- presets
+
+
+def own_names(desk: Desk) -> list[str]:
+    return [preset.name for preset in desk.app.presets.all if preset.group == OWN]
+
+
+@pytest.fixture
+def no_presets(wide: Desk) -> Desk:
+    for name in own_names(wide):
+        wide.app.presets.remove(name)
+    return wide
+
+
+def menu_of(desk: Desk) -> dict[str, Any]:
+    box = desk.scheme.preset
+    box._menu.aboutToShow.emit()
+    return {action.text(): action for action in box._menu.actions()}
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_preset_is_chosen_with_its_name_in_sight(wide: Desk, preset: Any) -> None:
+    if "128" in preset.name or "64" in preset.name:
+        wide.show(np.tile(WIDE, 2))
+    box = wide.scheme.preset.list
+    choose(box, preset)
+    frame = wide.settle()
+    assert frame.scheme == preset.scheme
+    assert box.currentText().strip() == preset.name
+    assert box.itemData(box.currentIndex(), Qt.ItemDataRole.ToolTipRole) == preset.about
+    assert not wide.scheme.trouble.isVisible()
+    wide.session.update(range_rule=Manual(-0.125, 0.25))
+    assert box.currentIndex() == 0
+    assert box.currentText() == "none: a scheme of its own"
+    wide.settle()
+
+
+def test_headings_cannot_be_chosen(wide: Desk) -> None:
+    box = wide.scheme.preset.list
+    headings = [i for i in range(1, box.count()) if box.itemData(i) is None]
+    assert [box.itemText(i) for i in headings] == list(dict.fromkeys(preset.group for preset in PRESETS))
+    assert all(box.model().item(i).flags() == Qt.ItemFlag.NoItemFlags for i in headings)
+    wide.changes.clear()
+    box.activated.emit(0)
+    assert wide.changes == []
+
+
+def test_a_preset_that_does_not_fit_is_said_under_the_list(desk: Desk) -> None:
+    box = desk.scheme.preset.list
+    preset = next(p for p in PRESETS if p.name == "MXFP4")
+    choose(box, preset)
+    assert said_under(desk) is desk.scheme._preset_part
+    assert "A block of 32 is longer than axis -1" in desk.scheme.trouble.text()
+    assert box.currentText().strip() == "ONNX Runtime static int8"
+    assert desk.session.scheme == Scheme()
+
+
+def test_ones_own_preset_is_saved_chosen_and_deleted(no_presets: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = no_presets
+    mine = Scheme(IntFormat(3), granularity=PerBlock(-1, 16))
+    desk.gesture(lambda: desk.session.update(scheme=mine))
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("  three   bits ", True))
+    menu = menu_of(desk)
+    assert list(menu) == ["Save this scheme as a preset…"]
+    menu["Save this scheme as a preset…"].trigger()
+    box = desk.scheme.preset.list
+    assert own_names(desk) == ["three bits"]
+    assert box.currentText().strip() == "three bits"
+    assert box.itemText(1) == OWN
+    desk.gesture(lambda: desk.session.update(scheme=Scheme()))
+    assert list(menu_of(desk)) == ["Save this scheme as a preset…"]
+    frame = desk.gesture(lambda: choose(box, desk.app.presets.all[0]))
+    assert frame.scheme == mine
+    menu_of(desk)["Delete “three bits”"].trigger()
+    assert own_names(desk) == []
+    assert box.currentIndex() == 0
+    assert desk.session.scheme == mine
+
+
+def test_nothing_is_saved_when_the_question_is_cancelled(no_presets: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("name", False))
+    menu_of(no_presets)["Save this scheme as a preset…"].trigger()
+    assert own_names(no_presets) == []
+
+
+@pytest.mark.parametrize(("name", "said"), [("NVFP4", "“NVFP4” comes with qviz"), ("  ", "a name of 1 to 60 letters")])
+def test_a_name_that_is_refused_is_said_until_a_good_one_is_given(no_presets: Desk, name: str, said: str) -> None:
+    desk = no_presets
+    desk.scheme.preset.save(name)
+    assert said_under(desk) is desk.scheme._preset_part
+    assert said in desk.scheme.trouble.text()
+    assert own_names(desk) == []
+    desk.scheme.preset.save("good")
+    assert own_names(desk) == ["good"]
+    assert not desk.scheme.trouble.isVisible()
+    desk.app.presets.remove("good")
+
+
+def test_ones_own_presets_survive_a_restart(desks: Callable[..., Desk], tmp_path: Path) -> None:
+    first = desks(tmp_path / "own.ini")
+    first.show(WIDE, scheme=Scheme(FP4, True, PerBlock(-1, 16), convention="nvfp4"))
+    first.scheme.preset.save("mine")
+    first.show(WIDE, scheme=Scheme(IntFormat(3)))
+    first.scheme.preset.save("other")
+    first.close()
+    second = desks(tmp_path / "own.ini")
+    assert own_names(second) == ["mine", "other"]
+    second.show(WIDE)
+    box = second.scheme.preset.list
+    assert [box.itemText(i).strip() for i in (2, 3)] == ["mine", "other"]
+    choose(box, second.app.presets.all[1])
+    assert second.settle().scheme == Scheme(IntFormat(3))
+
+
+def test_the_list_is_wide_enough_and_inside_the_panel(wide: Desk) -> None:
+    panel = wide.scheme
+    for widget in (panel.preset.list, panel.preset.more, panel.format, panel.convention, panel.range.kind):
+        corner = widget.mapTo(panel, QPoint(widget.width(), 0))
+        assert widget.isVisible()
+        assert corner.x() <= panel.width()
+        assert widget.accessibleName()
