@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 
 from qviz.core.analysis import Analysis
@@ -63,4 +64,7 @@ def render_charts(
             for ending in formats:
                 written += export_chart(chart, folder / f"{chart.name}.{ending}", scale=scale)
         chart.close()
+    for chart in charts:  # in Qt's own order: the garbage collector's, after an export as SVG or PDF, is fatal
+        chart.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     return written
