@@ -253,9 +253,10 @@ def count(  # noqa: PLR0912, PLR0915  (a kernel calls nothing)
                             place = np.int32(code_of[c]) - lowest
                         else:  # the levels above 0 are numbered as their bit patterns are
                             pattern = np.float32(code_of[c]).view(np.int32) & MAGNITUDE
-                            place = np.int32(abs(code_of[c]) / grid[4])
                             if pattern >= grid[1]:
                                 place = ((pattern - grid[1]) >> grid[5]) + grid[6]
+                            else:
+                                place = np.int32(abs(code_of[c]) / grid[4])
                             place = grid[3] - place if code_of[c] < 0 else grid[3] + place
                         codes[np.uint32(place)] += 1
             if bins:

@@ -60,12 +60,16 @@ def brute_force(x, scheme, sums):
     saturated = finite & ((free < q.quant_min) | (free > q.quant_max))
     close = {"rtol": 1e-12, "atol": 0}
 
+    group = layout.group_of(np.arange(x.size))
+
     def groups(values):
-        return values.reshape(layout.shape).sum(axis=(0, 2))
+        return np.bincount(group, values.reshape(-1), layout.groups)
 
     np.testing.assert_array_equal(sums.finite, groups(finite))
     np.testing.assert_array_equal(sums.saturated, groups(saturated))
-    np.testing.assert_array_equal(sums.max_abs_error, np.abs(error).reshape(layout.shape).max(axis=(0, 2)))
+    largest = np.zeros(layout.groups)
+    np.maximum.at(largest, group, np.abs(error).reshape(-1))
+    np.testing.assert_array_equal(sums.max_abs_error, largest)
     np.testing.assert_allclose(sums.squared_error, groups(error**2), **close)
     np.testing.assert_allclose(sums.squared_value, groups(wide**2), **close)
     np.testing.assert_allclose(sums.absolute_error, np.abs(error).sum(), **close)
@@ -73,8 +77,10 @@ def brute_force(x, scheme, sums):
     np.testing.assert_allclose(sums.squared_dequantized, (x_hat**2).sum(), **close)
     np.testing.assert_allclose(sums.product, (wide * x_hat).sum(), rtol=0, atol=1e-12 * np.abs(wide * x_hat).sum())
     if sums.occupancy is not None:
-        codes = quantize(safe, q)[finite].astype(int) - q.quant_min
-        np.testing.assert_array_equal(sums.occupancy, np.bincount(codes, minlength=q.quant_max - q.quant_min + 1))
+        values = q.number_format.decode(quantize(safe, q))[finite]
+        codes = np.searchsorted(q.codes, values)
+        np.testing.assert_array_equal(q.codes[codes], values)
+        np.testing.assert_array_equal(sums.occupancy, np.bincount(codes, minlength=q.codes.size))
     if sums.error_histogram is not None:
         h = sums.error_histogram
         np.testing.assert_array_equal(h.rounding, np.histogram(error[finite & ~saturated], h.edges)[0])

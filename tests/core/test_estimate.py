@@ -23,6 +23,7 @@ from qviz.core import (
     estimate,
 )
 from qviz.core.cancel import Cancelled
+from qviz.core.sorted_tensor import prepare_sample
 from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
@@ -127,3 +128,8 @@ def test_it_is_drawn_and_written_like_any_answer():
 def test_it_stops_when_cancelled():
     with pytest.raises(Cancelled):
         estimate(Tensor(NORMAL, counted=False), Scheme(), lambda: True)
+
+
+def test_the_sample_is_sorted_once():
+    tensor = Tensor(NORMAL, counted=False)
+    assert prepare_sample(tensor) is prepare_sample(tensor)

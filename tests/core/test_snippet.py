@@ -14,12 +14,17 @@ import pytest
 from qviz.core import (
     CONVENTIONS,
     MSE,
+    Codebook,
+    FloatFormat,
     IntFormat,
     Manual,
     MinMax,
     PerAxis,
+    PerBlock,
     Percentile,
     PerTensor,
+    PerToken,
+    Problem,
     Scheme,
     Tensor,
     analyze,
@@ -228,3 +233,17 @@ def test_a_range_wider_than_float32(monkeypatch: pytest.MonkeyPatch, convention:
     assert "np.minimum(high.astype(float)" not in python_snippet(
         choose_qparams(x / 2, Scheme(symmetric=False, convention=convention))
     )
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme(FloatFormat("e4m3fn")),
+        Scheme(Codebook("nf4"), convention="textbook"),
+        Scheme(granularity=PerBlock(-1, 4)),
+        Scheme(granularity=PerToken()),
+    ],
+)
+def test_there_is_no_numpy_script_for_floats_and_blocks(scheme):
+    with pytest.raises(Problem, match="for integers per tensor and per axis alone: choose one of these"):
+        python_snippet(choose_qparams(np.ones((3, 8)), scheme))
