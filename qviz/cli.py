@@ -83,7 +83,12 @@ def scheme_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--signed/--unsigned", default=True, show_default=True),
         click.option("--symmetric/--asymmetric", default=True, show_default=True),
         click.option("--convention", type=click.Choice(list(CONVENTIONS)), default="onnxruntime", show_default=True),
-        click.option("--per", type=click.Choice(list(GRANULARITIES)), default="tensor", show_default=True),
+        click.option(
+            "--per",
+            type=click.Choice(list(GRANULARITIES)),
+            default="tensor",
+            help="By itself tensor, or the blocks of a convention that has nothing else.",
+        ),
         click.option("--axis", type=int, help="With --per axis (0 by itself) or --per block (-1 by itself)."),
         click.option("--block-size", type=int, default=32, show_default=True, help="With --per block."),
         click.option(

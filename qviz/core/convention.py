@@ -150,7 +150,7 @@ class Convention:
         Problem
             Where it does not.
         """
-        name = number_format.name
+        name = number_format.label
         if not symmetric and not number_format.offers_zero_point:
             raise Problem(f"{name} has no zero point: choose symmetric, or an integer format.")
         if self.symmetric_only and not symmetric:

@@ -4,7 +4,7 @@ A code is computed with as a *unit value*: the number that it stands for before 
 integers that is the code itself; for small floats and codebooks it is the entry of a table, and
 the stored bit pattern is looked up at the very end.
 
-Every format has the same properties: ``name``, ``bits``, ``signed``, ``scaled`` (whether values are
+Every format has the same properties: ``name``, ``label``, ``bits``, ``signed``, ``scaled`` (whether values are
 divided by a scale first), ``offers_zero_point`` (whether an asymmetric scheme is possible),
 ``quant_min`` and ``quant_max`` (the smallest and the largest unit value), ``values`` (all of them,
 ascending), ``levels`` (how many), ``largest_step`` (the widest gap between neighbours) and ``dtype``
@@ -60,6 +60,11 @@ class IntFormat:
     def name(self) -> str:
         """The name the runtimes use: ``int8``, ``uint4``, …"""
         return f"{'int' if self.signed else 'uint'}{self.bits}"
+
+    @property
+    def label(self) -> str:
+        """What people call it: the same."""
+        return self.name
 
     @property
     def quant_min(self) -> int:
@@ -300,7 +305,7 @@ NF4 = (
     1.0,
 )
 
-CODEBOOKS: dict[str, tuple[tuple[float, ...], str]] = {"nf4": (NF4, "NF4 (normal float)")}
+CODEBOOKS: dict[str, tuple[tuple[float, ...], str]] = {"nf4": (NF4, "NF4")}
 """Levels, ascending, and what people call them."""
 
 

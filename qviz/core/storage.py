@@ -69,7 +69,9 @@ def storage(elements: int, qparams: QParams) -> Storage:
         zero_point_bits = 0
     else:
         zero_point_bits = bits if qparams.whole_zero_point else 32
-    scale_bits = convention.scale_bits * groups + convention.tensor_bits if number_format.scaled else 0
+    # A block that is looked at alone does not carry what is stored once for all of them.
+    once = convention.tensor_bits if qparams.scale.ndim else 0
+    scale_bits = convention.scale_bits * groups + once if number_format.scaled else 0
     return Storage(
         elements=elements,
         code_bytes=-(-elements * bits // 8),

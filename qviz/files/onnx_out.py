@@ -28,12 +28,15 @@ _OPSETS = {
     **dict.fromkeys(("int8", "uint8", "float16", "bfloat16"), 13),
     **dict.fromkeys(("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"), 19),
     **dict.fromkeys(("int4", "uint4", "int16", "uint16"), 21),
-    "float4_e2m1fn": 23,
+    "float4_e2m1fn": 13,
     **dict.fromkeys(("int2", "uint2"), 25),
 }
 """The first version of ONNX's operators that knows a type; blocks are known from 21 on."""
 
 _BLOCKS = 21
+
+_HALVES = "float4_e2m1fn"
+"""ONNX has this type from 23 on, but ONNX Runtime no kernel for it: its values are stored as whole halves, in int8."""
 
 
 def save_onnx(path: Path, analysis: Analysis, name: str = "tensor") -> None:
@@ -67,14 +70,15 @@ def _model(analysis: Analysis, name: str) -> bytes:
 
     q, tensor = analysis.qparams, analysis.tensor
     number_format = q.number_format
-    codes = _as_stored(quantize(tensor, q), number_format)
-    parts = {f"{name}_quantized": codes}
+    codes, halves = quantize(tensor, q), number_format.name == _HALVES
+    stored: Array = (2 * number_format.decode(codes)).astype(np.int8) if halves else _as_stored(codes, number_format)
+    parts = {f"{name}_quantized": stored}
     opset = _OPSETS[number_format.name]
     if number_format.scaled:
         attributes = _attributes(q, tensor.shape)
         opset = max(opset, _BLOCKS if "block_size" in attributes else 0)
         shape = q.scale.shape if attributes else ()
-        parts[f"{name}_scale"] = q.scale.reshape(shape)
+        parts[f"{name}_scale"] = (q.scale / np.float32(2) if halves else q.scale).reshape(shape)
         if isinstance(number_format, IntFormat):
             points = q.zero_point.astype(number_format.dtype).reshape(shape)
             parts[f"{name}_zero_point"] = _as_stored(points, number_format)
@@ -109,8 +113,11 @@ def check_expressible(qparams: QParams) -> None:
     """
     number_format = qparams.number_format
     if number_format.name not in _OPSETS:
-        what = "integers of 2, 4, 8 and 16 bits" if isinstance(number_format, IntFormat) else "no such codes"
-        raise Problem(f"ONNX has {what}, not {number_format.name}: choose another number format, or save an .npz.")
+        what = "integers of 2," if isinstance(number_format, IntFormat) else "floats of"
+        raise Problem(
+            f"ONNX has {what} 4, 8 and 16 bits, not {number_format.label}: "
+            "choose another number format, or save an .npz."
+        )
     if qparams.offset is not None:
         raise Problem(
             "DequantizeLinear has a whole zero point, not the minimum that GGUF adds in the end: "

@@ -132,8 +132,6 @@ def _code_row(q: QParams, x: str, code: str) -> Row:
         divided = f"{x} / {divisor} · {_number(q.factor)}"
     elif convention.multiplies_by_reciprocal:  # but not for such codes
         rule = rule.replace("R · (1 / S)", "R / S")
-    if rule.startswith("Q = round(clip"):
-        return rule, f"Q = round(clip({divided}, {_ends(q)})) = {code}"
     if "Z" not in rule:
         filled = f"round({divided})"
     elif convention.zero_point_before_rounding:

@@ -78,6 +78,7 @@ class Library(QObject):
         self._loader = LatestRunner(self)
         self._to_open: list[Path] = []
         self._next_choices: list[Item] = []
+        self._gave_way = (session.scheme, session.scheme)
         self._opener.finished.connect(self._on_opened)
         self._opener.failed.connect(self._on_failed)
         self._loader.started.connect(self._on_load_started)
@@ -216,16 +217,23 @@ class Library(QObject):
             return  # closed while it was being read
         self._memory.retain(items)
         self._memory.keep(item, kept)
-        scheme = state.scheme
+        scheme = self._wanted(state.scheme)
         changes: dict[str, object] = {"items": items, "current": item, "tensor": tensor, "prepared": kept.prepared}
         notices = self._notices(tensor)
         fitting = fitted(scheme, tensor.shape)
-        if fitting != scheme:
+        self._gave_way = (scheme, fitting)
+        if fitting != state.scheme:
             changes["scheme"] = fitting
+        if fitting != scheme:
             notices.append(self._why_per_tensor(item, scheme, fitting))
         self._session.update(**changes)
         if notices:  # all at once: one would take the place of the other
             self.notice.emit(" ".join(notices))
+
+    def _wanted(self, scheme: Scheme) -> Scheme:
+        """What a person chose, where it had to give way to a tensor and nothing was changed since."""
+        wanted, instead = self._gave_way
+        return wanted if scheme == instead else scheme
 
     def _why_per_tensor(self, item: Item, scheme: Scheme, fitting: Scheme) -> str:
         granularity = scheme.granularity

@@ -49,16 +49,20 @@ class Presets(QObject):
         Raises
         ------
         Problem
-            For a name that is empty, too long, or taken by a preset of qviz.
+            For a name that is empty, too long, or taken by a preset of qviz, and for a scheme that was saved before.
         """
-        self._own[self._accepted(name)] = scheme
+        accepted = self._accepted(name)
+        for other, kept in self._own.items():
+            if kept == scheme and other != accepted:
+                raise Problem(self.tr("You have this scheme as “{name}” already: choose that.").format(name=other))
+        self._own[accepted] = scheme
         self.changed.emit()
 
     def _accepted(self, name: str) -> str:
         name = " ".join(name.split())
         if not name or len(name) > LONGEST_NAME:
             raise Problem(self.tr("A preset needs a name of 1 to {most} letters.").format(most=LONGEST_NAME))
-        if any(preset.name == name for preset in PRESETS):
+        if any(preset.name.casefold() == name.casefold() for preset in PRESETS):
             raise Problem(self.tr("“{name}” comes with qviz: choose another name.").format(name=name))
         return name
 

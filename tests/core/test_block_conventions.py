@@ -46,14 +46,14 @@ REFUSED = [
     ("gguf", UINT4, True, PerToken(), "choose per block of 32 along axis -1"),
     ("mx_floor", IntFormat(4), True, BLOCKS, "has no int4: choose one of int8, e2m1fn, e2m3fn, e3m2fn, e4m3fn, e5m2"),
     ("nvfp4", IntFormat(8), True, PerBlock(-1, 16), "NVFP4 has no int8: choose one of e2m1fn, or another runtime"),
-    ("gguf", Codebook("nf4"), True, BLOCKS, "has no nf4: choose one of int8, uint4, uint5, or another runtime"),
-    ("tensorrt", Codebook("nf4"), True, PerTensor(), "has no nf4"),
-    ("paddle", Codebook("nf4"), True, PerTensor(), "has no nf4: choose one of the integers, or another runtime"),
-    ("onnxruntime", Codebook("nf4"), True, PerTensor(), "has no nf4: choose one of the integers, bfloat16, e2m1fn, "),
+    ("gguf", Codebook("nf4"), True, BLOCKS, "has no NF4: choose one of int8, uint4, uint5, or another runtime"),
+    ("tensorrt", Codebook("nf4"), True, PerTensor(), "has no NF4"),
+    ("paddle", Codebook("nf4"), True, PerTensor(), "has no NF4: choose one of the integers, or another runtime"),
+    ("onnxruntime", Codebook("nf4"), True, PerTensor(), "has no NF4: choose one of the integers, bfloat16, e2m1fn, "),
     ("gguf", IntFormat(8), False, BLOCKS, "quantizes int8 symmetrically only: choose symmetric, or another format"),
     ("mx_ceil", IntFormat(8), False, BLOCKS, "quantizes symmetrically only: choose symmetric, or another runtime"),
-    ("textbook", FP4, False, PerTensor(), "float4_e2m1fn has no zero point: choose symmetric, or an integer format"),
-    ("textbook", Codebook("nf4"), False, PerTensor(), "nf4 has no zero point: choose symmetric"),
+    ("textbook", FP4, False, PerTensor(), "FP4 E2M1 has no zero point: choose symmetric, or an integer format"),
+    ("textbook", Codebook("nf4"), False, PerTensor(), "NF4 has no zero point: choose symmetric"),
 ]
 
 

@@ -154,7 +154,7 @@ def test_a_float_that_there_is_none_of_is_a_problem(name):
 
 def test_the_normal_float():
     f = Codebook("nf4")
-    assert (f.name, f.label, f.bits, f.levels, f.dtype) == ("nf4", "NF4 (normal float)", 4, 16, np.uint8)
+    assert (f.name, f.label, f.bits, f.levels, f.dtype) == ("nf4", "NF4", 4, 16, np.uint8)
     assert (f.quant_min, f.quant_max, f.values[7]) == (-1, 1, 0)
 
 

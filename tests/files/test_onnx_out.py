@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx.reference import ReferenceEvaluator
 
 from qviz.core import (
     Codebook,
@@ -65,6 +64,8 @@ def check(path: Path, x: Any, scheme: Scheme) -> onnx.ModelProto:
     np.testing.assert_array_equal(output_of(path), expected, strict=True)
     # There is one integer zero: fake_quantize may give −0.
     codes = quantize(x, analysis.qparams)
+    if scheme.number_format.name == "float4_e2m1fn":  # stored as integers too
+        return model
     np.testing.assert_array_equal(np.signbit(output_of(path)), np.signbit(dequantize(codes, analysis.qparams)))
     return model
 
@@ -98,13 +99,9 @@ def test_every_runtime_whose_zero_points_are_whole_can_be_written(
 
 
 @pytest.mark.parametrize(("convention", "block"), [("nvfp4", 16), ("mx_even", 32), ("onnxruntime", 8)])
-def test_float4_is_written_as_the_standard_has_it(path: Path, convention: str, block: int) -> None:
-    # ONNX Runtime has no kernel for it on a processor yet.
-    scheme = Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, block), convention=convention)
-    model, analysis = written(path, X[:, :64], scheme)
-    (value,) = ReferenceEvaluator(model).run(None, {})
-    np.testing.assert_array_equal(value, fake_quantize(X[:, :64], analysis.qparams), strict=True)
-    assert model.opset_import[0].version == 23
+def test_float4_is_written_as_whole_halves(path: Path, convention: str, block: int) -> None:
+    # ONNX has the type, but ONNX Runtime no kernel for it: int8 and half of the scale give the same values.
+    check(path, X[:, :64], Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, block), convention=convention))
 
 
 @pytest.mark.parametrize("shape", [(1,), (40,), (2, 3, 4, 33)])
@@ -167,8 +164,8 @@ def test_what_is_not_finite_has_the_code_of_zero(path: Path) -> None:
     ("scheme", "said"),
     [
         (Scheme(IntFormat(5)), "ONNX has integers of 2, 4, 8 and 16 bits, not int5: choose another number format"),
-        (Scheme(FloatFormat("e2m3fn"), convention="textbook"), "ONNX has no such codes, not float6_e2m3fn"),
-        (Scheme(Codebook("nf4"), convention="textbook"), "not nf4"),
+        (Scheme(FloatFormat("e2m3fn"), convention="textbook"), "floats of 4, 8 and 16 bits, not FP6 E2M3"),
+        (Scheme(Codebook("nf4"), convention="textbook"), "not NF4"),
         (Scheme(IntFormat(8), False, convention="textbook"), "stores a zero point as a whole number"),
         (Scheme(IntFormat(4, False), False, PerBlock(-1, 32), convention="gguf"), "not the minimum that GGUF adds"),
     ],

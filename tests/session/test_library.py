@@ -591,7 +591,11 @@ def test_a_runtime_of_blocks_alone_gives_way_to_one_that_is_free(shelf: Shelf) -
     shelf.session.undo()
     assert shelf.session.scheme == Scheme(IntFormat(8))  # the tensor of today has no such blocks
     shelf.choose(shelf.session.state.items[0])
-    assert shelf.session.scheme == Scheme(IntFormat(8))
+    assert shelf.session.scheme.convention == "mx_floor"  # what was chosen is back where it fits
+    shelf.choose(shelf.session.state.items[1])
+    shelf.session.update(bits=4)
+    shelf.choose(shelf.session.state.items[0])
+    assert shelf.session.scheme == Scheme(IntFormat(4))  # but not over a later choice
 
 
 def test_blocks_and_tokens_that_fit_stay(shelf: Shelf) -> None:
