@@ -13,6 +13,7 @@ from qviz.core.calibration import SEARCHES, choose_qparams
 from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.error_bins import BINS_TO_HALF_STEP
 from qviz.core.granularity import PerTensor
+from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.range_rules import reads_shape
 from qviz.core.scheme import Scheme
@@ -328,7 +329,8 @@ class SpeedMeter(QObject):
         self._runner.cancel()
 
     def _key(self, state: State) -> tuple[int, str] | None:
-        if state.tensor is None:
+        # Codes of floats and codebooks are bit patterns: adding them means nothing.
+        if state.tensor is None or not isinstance(state.scheme.number_format, IntFormat):
             return None
         return state.tensor.elements, str(state.scheme.number_format.dtype)
 
@@ -344,9 +346,12 @@ class SpeedMeter(QObject):
         if key in self._known:
             self._timer.stop()
             self.measured.emit(self._known[key])
-        elif key is not None:
+        else:
             self.forgotten.emit()
-            self._timer.start()
+            if key is None:
+                self._timer.stop()
+            else:
+                self._timer.start()
 
     @Slot(object, float)
     def _on_progressed(self, request: Request, fraction: float) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from qviz.core.analysis import Analysis
+from qviz.core.number_formats import IntFormat
 from qviz.core.speed import Speed
 from qviz.gui.plots.bars import Bar, BarChart
 from qviz.gui.plots.base import LinkedCursor, Table, time_text
@@ -89,6 +90,8 @@ class SpeedChart(BarChart):
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
+        if self.speed is None and not isinstance(analysis.scheme.number_format, IntFormat):
+            self.set_note(self.tr("{name} codes cannot be added").format(name=analysis.scheme.number_format.label))
 
     def forget(self) -> None:
         """What was measured was another size or type."""
