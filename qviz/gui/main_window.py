@@ -153,14 +153,24 @@ class MainWindow(QMainWindow):
             room = self.screen().availableSize()
             self.resize(min(1440, room.width() - FRAME[0]), min(900, room.height() - FRAME[1]))
         self._first_layout = not self.page.restore_layout(self._settings.get("layout"))
-        self.pages.show_page(self._settings.get("page"))
+        self._settled = False
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
-        if getattr(self, "_first_layout", False):
+        if getattr(self, "_settled", True):
+            return
+        self._settled = True
+        if self._first_layout:
+            self.page.size_up()
+        QTimer.singleShot(0, self._settle)
+
+    @Slot()
+    def _settle(self) -> None:
+        """Now the size is the real one. Docks of a page that is hidden would be laid out for another."""
+        if self._first_layout:
             self._first_layout = False
             self.page.size_up()
-            QTimer.singleShot(0, self.page.size_up)  # once more, when the size is the real one
+        self.pages.show_page(self._settings.get("page"))
 
     # -- what is shown
 

@@ -13,6 +13,9 @@ from PySide6.QtWidgets import QMenu, QStackedWidget, QTabBar, QWidget
 from qviz.gui.theme import Theme
 
 
+ROOM_FOR_BOLD = 24
+
+
 @dataclass(frozen=True)
 class PageRow:
     """A page before it is made: the word on its tab, the question that it answers, and how it is made.
@@ -48,6 +51,7 @@ class Pages(QStackedWidget):
         self.bar.setDrawBase(False)
         self.bar.setExpanding(False)
         self.bar.setElideMode(Qt.TextElideMode.ElideNone)
+        self.bar.setUsesScrollButtons(False)
         self.bar.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         for i, row in enumerate(self._rows.values()):
             self.bar.addTab(row.title)
@@ -87,6 +91,8 @@ class Pages(QStackedWidget):
     def apply_theme(self, theme: Theme) -> None:
         """Dress every page that there is; the others are dressed when they are made."""
         self._theme = theme
+        # Whichever tab is the bold one, all have room.
+        self.bar.setMinimumWidth(self.bar.sizeHint().width() + ROOM_FOR_BOLD)
         for page in self._made.values():
             _dress(page, theme)
 
