@@ -123,6 +123,7 @@ class App(QObject):
         page.again.clicked.connect(sweeper.again)
         sweeper.planned.connect(page.plan)
         sweeper.found.connect(page.add_metrics)
+        sweeper.ended.connect(page.end_sweep)
         sweeper.forgotten.connect(page.forget_sweep)
         pin_analyst.judged.connect(page.judge)
         pin_analyst.forgotten.connect(page.forget_pins)
@@ -185,6 +186,12 @@ class App(QObject):
         self.library.show_array(name, array)
         self.window.pages.show_page("tensor")
 
+    def _wire_refusals(self) -> None:
+        """What cannot be computed is said until something is."""
+        self.analyst.problem.connect(self.page.show_refused)
+        self.analyst.problem.connect(self.window.banner.remember)
+        self.analyst.answered.connect(self.window.banner.withdraw)
+
     def _wire(self) -> None:
         window, page, library, banner = self.window, self.page, self.library, self.window.banner
 
@@ -229,6 +236,7 @@ class App(QObject):
         # what a person is told
         for source in (library, self.analyst, self.preparer, self.saver):
             source.problem.connect(banner.error)
+        self._wire_refusals()
         library.problem.connect(self._on_library_problem)
         library.notice.connect(banner.notice)
         library.opened.connect(self._remember_files)

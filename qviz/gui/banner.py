@@ -18,6 +18,7 @@ class Banner(QFrame):
         super().__init__(parent)
         self.setObjectName("banner")
         self.kind = "notice"
+        self._refused = ""
         self.label = named_label("", "value", wrap=True)
         self.label.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -49,6 +50,18 @@ class Banner(QFrame):
         if self.isHidden() or self.kind != "error":
             self._say("notice", text)
             self._timer.start(NOTICE_SECONDS * 1000)
+
+    @Slot(str)
+    def remember(self, text: str) -> None:
+        """What was refused: said as long as nothing else has been answered."""
+        self._refused = text
+
+    @Slot()
+    def withdraw(self, *_: object) -> None:
+        """Something was answered: what was refused before is past."""
+        if self._refused and self.text == self._refused:
+            self.hide()
+        self._refused = ""
 
     def apply_theme(self, theme: Theme) -> None:
         self.close_button.setIcon(icon("close", theme.ui["text"]))

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QMenu, QStackedWidget, QTabBar, QWidget
 
 from qviz.gui.theme import Theme
 
-
 ROOM_FOR_BOLD = 24
 
 

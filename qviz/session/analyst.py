@@ -181,6 +181,7 @@ class Analyst(QObject):
             error = Problem(self.tr("There is not enough memory for this scheme: close other programs and try again."))
         if not isinstance(error, Problem):
             raise error
+        self._last = None  # whoever goes back to it is answered anew
         self.problem.emit(str(error))
 
 

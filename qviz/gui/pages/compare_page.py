@@ -109,6 +109,7 @@ class ComparePage(QWidget):
         self.errors, self.rare = ErrorOverlay(link), RareErrors(link)
         self.charts: tuple[Chart, ...] = (self.pareto, self.errors, self.rare)
         self.sweep, self.results = SweepPanel(self._session), SweepResults()
+        self._sweeping = False
         self.pins = PinsTable()
         self.runtimes, self.pairs, self.examples = ConventionsTable(), PairsTable(), ExamplesTable()
         self.about = named_label("", "caption")
@@ -267,6 +268,13 @@ class ComparePage(QWidget):
     def plan(self, combinations: Combinations) -> None:
         """A sweep begins."""
         self._planned, self._metrics = combinations, []
+        self._sweeping = True
+        self._refresh.start()
+
+    @Slot()
+    def end_sweep(self) -> None:
+        """All have come, or no more will."""
+        self._sweeping = False
         self._refresh.start()
 
     @Slot(object)
@@ -299,7 +307,9 @@ class ComparePage(QWidget):
         self._show_table()
         planned = len(self._planned.schemes) if self._planned is not None else 0
         done = len(self._metrics)
-        if done < planned:
+        if done < planned and not self._sweeping:
+            note = self.tr("stopped: {done} of {count} schemes, the rest is missing").format(done=done, count=planned)
+        elif done < planned:
             note = self.tr("{done} of {count}").format(done=done, count=planned)
         else:
             note = self.tr("{count} schemes, {best} unbeaten").format(count=done, best=len(self.pareto.front))

@@ -267,6 +267,13 @@ class TensorPage(QMainWindow):
         for name in ("metrics", "table"):
             self.docks[name].title.set_note(note)
 
+    @Slot()
+    def show_refused(self, *_: object) -> None:
+        """There is no answer: the charts still show the one before, and say so."""
+        for chart in self.charts:
+            if chart.judged:
+                chart.set_note(self.tr("not computed: the scheme before"))
+
     def set_stale(self, stale: bool) -> None:
         """Figures of an older scheme are pale until their successors arrive."""
         for panel in (self.metrics, self.formula, self.table):
