@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QStackedWidget, QTabBar, QWidget
 
+from qviz.gui.building import building
 from qviz.gui.theme import Theme
 
 ROOM_FOR_BOLD = 24
@@ -108,7 +109,8 @@ class Pages(QStackedWidget):
     def _show(self, index: int) -> None:
         key = self._keys[index]
         if key not in self._made:
-            page = self._made[key] = self._rows[key].make()
+            with building():
+                page = self._made[key] = self._rows[key].make()
             if self._theme is not None:
                 _dress(page, self._theme)
             place: Any = self.widget(index)

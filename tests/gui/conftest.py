@@ -20,6 +20,7 @@ from qviz.core.analysis import Analysis, analyze
 from qviz.core.scheme import Scheme
 from qviz.core.tensor import Tensor
 from qviz.gui import theme
+from qviz.gui.building import building
 from qviz.gui.main_window import MainWindow
 from qviz.gui.plots import CHARTS
 from qviz.gui.plots.base import Chart, LinkedCursor
@@ -269,7 +270,8 @@ def application() -> QApplication:
 
 
 def open_desk(bot: QtBot, settings: Path, *, shown: bool = True) -> Desk:
-    desk = Desk(App(Settings(settings)), bot)
+    with building():
+        desk = Desk(App(Settings(settings)), bot)
     desk.window.resize(WINDOW)
     if shown:
         desk.window.show()
@@ -337,7 +339,8 @@ class Gallery:
 
     def __init__(self) -> None:
         self.link = LinkedCursor()
-        self.charts = {kind.name: kind(self.link) for kind in CHARTS}
+        with building():
+            self.charts = {kind.name: kind(self.link) for kind in CHARTS}
         for chart in self.charts.values():
             chart.resize(640, 400)
             chart.apply_theme(theme.load_theme("light"))

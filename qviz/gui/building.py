@@ -1,0 +1,19 @@
+"""When must no garbage be collected? While widgets are being made."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """No collection within: one that deletes a Qt object while a signal is being connected may wait for itself."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
