@@ -39,6 +39,9 @@ from qviz.session.tracer import Tracer
 
 log = logging.getLogger(__name__)
 
+ANALYSIS, TENSOR = "analysis", "tensor"
+"""What the banner speaks of until it is over: an analysis that failed, the tensor that is shown."""
+
 WARM_UP_MILLISECONDS = 1500
 """The first pictures come first."""
 
@@ -124,6 +127,7 @@ class App(QObject):
         sweeper.planned.connect(page.plan)
         sweeper.found.connect(page.add_metrics)
         sweeper.forgotten.connect(page.forget_sweep)
+        sweeper.stopped.connect(page.stop_sweep)
         pin_analyst.judged.connect(page.judge)
         pin_analyst.forgotten.connect(page.forget_pins)
         differ.compared.connect(page.compare)
@@ -227,10 +231,13 @@ class App(QObject):
         self.saver.saved.connect(banner.notice)
 
         # what a person is told
-        for source in (library, self.analyst, self.preparer, self.saver):
+        for source in (library, self.preparer, self.saver):
             source.problem.connect(banner.error)
+        self.analyst.problem.connect(partial(banner.error, topic=ANALYSIS))
+        self.analyst.answered.connect(self._on_answered)
+        self.session.changed.connect(self._on_changed)
         library.problem.connect(self._on_library_problem)
-        library.notice.connect(banner.notice)
+        library.notice.connect(partial(banner.notice, topic=TENSOR))
         library.opened.connect(self._remember_files)
         library.refused.connect(page.tensors.refresh)
         library.began.connect(window.status.reading.begin)
@@ -297,6 +304,15 @@ class App(QObject):
     def _show_element(self, index: int) -> None:
         self.session.update(selected=index)
         self.window.pages.show_page("tensor")
+
+    @Slot()
+    def _on_answered(self) -> None:
+        self.window.banner.withdraw(ANALYSIS)
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.current is not old.current:
+            self.window.banner.withdraw(TENSOR)
 
     @Slot()
     def _on_memory_changed(self) -> None:

@@ -249,11 +249,10 @@ class Library(QObject):
                 (self.tr("{count} beyond float32"), tensor.overflowed),
             ]
             what = ", ".join(text.format(count=f"{count:,}") for text, count in counts if count)
-            parts.append(
-                self.tr("{count} of {name}'s {elements} elements are left out: {what}.").format(
-                    count=f"{left_out:,}", what=what, **_about(tensor)
-                )
-            )
+            text = self.tr("{count} of {name}'s {elements} elements are left out: {what}.")
+            if left_out == 1:
+                text = self.tr("{count} of {name}'s {elements} elements is left out: {what}.")
+            parts.append(text.format(count=f"{left_out:,}", what=what, **_about(tensor)))
         return parts
 
     @Slot(object, object)

@@ -74,6 +74,7 @@ class ComparePage(QWidget):
         self._session, self._pins = session, pins
         self._metrics: list[Metrics] = []
         self._planned: Combinations | None = None
+        self._stopped = False
         self._found: dict[Scheme, Analysis | Problem] = {}
         self.differences: Differences | None = None
         self.menus = ChartMenus(self)
@@ -266,7 +267,7 @@ class ComparePage(QWidget):
     @Slot(object)
     def plan(self, combinations: Combinations) -> None:
         """A sweep begins."""
-        self._planned, self._metrics = combinations, []
+        self._planned, self._metrics, self._stopped = combinations, [], False
         self._refresh.start()
 
     @Slot(object)
@@ -279,7 +280,13 @@ class ComparePage(QWidget):
     @Slot()
     def forget_sweep(self) -> None:
         """The results are of another tensor."""
-        self._metrics, self._planned = [], None
+        self._metrics, self._planned, self._stopped = [], None, False
+        self._refresh.start()
+
+    @Slot()
+    def stop_sweep(self) -> None:
+        """Somebody stopped it, or it failed."""
+        self._stopped = True
         self._refresh.start()
 
     @Slot()
@@ -299,11 +306,15 @@ class ComparePage(QWidget):
         self._show_table()
         planned = len(self._planned.schemes) if self._planned is not None else 0
         done = len(self._metrics)
-        if done < planned:
+        stopped = self._stopped and done < planned
+        if stopped:
+            note = self.tr("stopped: {done} of {count} schemes").format(done=done, count=planned)
+        elif done < planned:
             note = self.tr("{done} of {count}").format(done=done, count=planned)
         else:
             note = self.tr("{count} schemes, {best} unbeaten").format(count=done, best=len(self.pareto.front))
         self.results_card.title.set_note(note if planned else "")
+        self.pareto.set_caveat(note if stopped else "")
 
     def _show_table(self) -> None:
         front = {id(self.pareto.points[at].metrics) for at in self.pareto.front.tolist()}

@@ -56,6 +56,13 @@ def _share(count: int, total: int) -> str:
 
 
 METRICS: tuple[Metric, ...] = (
+    Metric(
+        "Bits per element",
+        "↓",
+        lambda a: f"{a.storage.bits_per_element:.5g}",
+        "With scales and zero points counted.",
+        judged=False,
+    ),
     Metric("MSE", "↓", lambda a: _figure(a.mse), "Mean squared error, in the tensor's unit squared."),
     Metric("… of rounding", "↓", lambda a: _figure(a.rounding_mse), "The part of the MSE that rounding makes."),
     Metric("… of clipping", "↓", lambda a: _figure(a.clipping_mse), "The part of the MSE that clipping makes."),
@@ -87,13 +94,6 @@ METRICS: tuple[Metric, ...] = (
         "",
         lambda a: _codes(a.qparams.quant_min, a.qparams.quant_max),
         "qmin … qmax: of floats and codebooks, the values that the codes stand for.",
-        judged=False,
-    ),
-    Metric(
-        "Bits per element",
-        "↓",
-        lambda a: f"{a.storage.bits_per_element:.5g}",
-        "With scales and zero points counted.",
         judged=False,
     ),
 )
