@@ -50,6 +50,10 @@ class SchemePanel(QWidget):
         for convention in CONVENTIONS.values():
             self.convention.addItem(convention.label, convention.name)
         self.convention.setMaxVisibleItems(self.convention.count())
+        # As wide as its longest name it would widen every dock of the column.
+        self.convention.view().setMinimumWidth(self.convention.sizeHint().width())
+        self.convention.setMinimumContentsLength(10)
+        self.convention.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.convention.setAccessibleName(self.tr("Convention: whose arithmetic"))
         self.convention.setToolTip(
             self.tr("Each runtime rounds in its own way. The codes shown are the codes it stores.")
