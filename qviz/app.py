@@ -64,6 +64,7 @@ class App(QObject):
         self.meter = SpeedMeter(self.session, self)
         self.tracer = Tracer(self)
         self.saver = Saver(self)
+        self.session.changed.connect(self._on_changed)
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
         self.workers: list[Any] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
@@ -235,7 +236,6 @@ class App(QObject):
             source.problem.connect(banner.error)
         self.analyst.problem.connect(partial(banner.error, topic=ANALYSIS))
         self.analyst.answered.connect(self._on_answered)
-        self.session.changed.connect(self._on_changed)
         library.problem.connect(self._on_library_problem)
         library.notice.connect(partial(banner.notice, topic=TENSOR))
         library.opened.connect(self._remember_files)

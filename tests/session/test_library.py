@@ -517,9 +517,9 @@ def test_a_recipe_that_does_not_work_leaves_what_was_shown(shelf: Shelf) -> None
         (np.array([1, 2], np.int8), "w.npy holds int8 values, taken as float32."),
         (np.array([1, 2], np.uint16), "w.npy holds uint16 values, taken as float32."),
         (np.array([True, False]), "w.npy holds bool values, taken as float32."),
-        (np.array([1, np.nan, 2]), "1 of w.npy's 3 elements are left out: 1 NaN."),
+        (np.array([1, np.nan, 2]), "1 of w.npy's 3 elements is left out: 1 NaN."),
         (np.array([1, np.inf, -np.inf], np.float16), "2 of w.npy's 3 elements are left out: 2 infinite."),
-        (np.array([1, 1e300]), "1 of w.npy's 2 elements are left out: 1 beyond float32."),
+        (np.array([1, 1e300]), "1 of w.npy's 2 elements is left out: 1 beyond float32."),
         (
             np.array([1, np.nan, np.inf, -1e300, np.nan]),
             "4 of w.npy's 5 elements are left out: 2 NaN, 1 infinite, 1 beyond float32.",

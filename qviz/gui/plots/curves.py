@@ -203,7 +203,9 @@ class SweepChart(Chart):
             wrap=True,
         )
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.layout().addWidget(self.hint)
+        layout = self.layout()
+        assert layout is not None
+        layout.addWidget(self.hint)
         self.reset_view()
 
     @property  # type: ignore[misc]
