@@ -39,6 +39,9 @@ from qviz.session.tracer import Tracer
 
 log = logging.getLogger(__name__)
 
+ANALYSIS, TENSOR = "analysis", "tensor"
+"""What the banner speaks of until it is over: an analysis that failed, the tensor that is shown."""
+
 WARM_UP_MILLISECONDS = 1500
 """The first pictures come first."""
 
@@ -61,6 +64,7 @@ class App(QObject):
         self.meter = SpeedMeter(self.session, self)
         self.tracer = Tracer(self)
         self.saver = Saver(self)
+        self.session.changed.connect(self._on_changed)
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
         self.workers: list[Any] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
@@ -123,8 +127,8 @@ class App(QObject):
         page.again.clicked.connect(sweeper.again)
         sweeper.planned.connect(page.plan)
         sweeper.found.connect(page.add_metrics)
-        sweeper.ended.connect(page.end_sweep)
         sweeper.forgotten.connect(page.forget_sweep)
+        sweeper.stopped.connect(page.stop_sweep)
         pin_analyst.judged.connect(page.judge)
         pin_analyst.forgotten.connect(page.forget_pins)
         differ.compared.connect(page.compare)
@@ -186,12 +190,6 @@ class App(QObject):
         self.library.show_array(name, array)
         self.window.pages.show_page("tensor")
 
-    def _wire_refusals(self) -> None:
-        """What cannot be computed is said until something is."""
-        self.analyst.problem.connect(self.page.show_refused)
-        self.analyst.problem.connect(self.window.banner.remember)
-        self.analyst.answered.connect(self.window.banner.withdraw)
-
     def _wire(self) -> None:
         window, page, library, banner = self.window, self.page, self.library, self.window.banner
 
@@ -234,11 +232,12 @@ class App(QObject):
         self.saver.saved.connect(banner.notice)
 
         # what a person is told
-        for source in (library, self.analyst, self.preparer, self.saver):
+        for source in (library, self.preparer, self.saver):
             source.problem.connect(banner.error)
-        self._wire_refusals()
+        self.analyst.problem.connect(partial(banner.error, topic=ANALYSIS))
+        self.analyst.answered.connect(self._on_answered)
         library.problem.connect(self._on_library_problem)
-        library.notice.connect(banner.notice)
+        library.notice.connect(partial(banner.notice, topic=TENSOR))
         library.opened.connect(self._remember_files)
         library.refused.connect(page.tensors.refresh)
         library.began.connect(window.status.reading.begin)
@@ -305,6 +304,15 @@ class App(QObject):
     def _show_element(self, index: int) -> None:
         self.session.update(selected=index)
         self.window.pages.show_page("tensor")
+
+    @Slot()
+    def _on_answered(self) -> None:
+        self.window.banner.withdraw(ANALYSIS)
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.current is not old.current:
+            self.window.banner.withdraw(TENSOR)
 
     @Slot()
     def _on_memory_changed(self) -> None:

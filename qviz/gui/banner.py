@@ -12,13 +12,12 @@ NOTICE_SECONDS = 8
 
 
 class Banner(QFrame):
-    """One sentence: an error stays until it is closed, a notice goes by itself."""
+    """One sentence: an error stays until it is closed or its cause is gone, a notice goes by itself."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("banner")
-        self.kind = "notice"
-        self._refused = ""
+        self.kind, self.topic = "notice", ""
         self.label = named_label("", "value", wrap=True)
         self.label.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -40,35 +39,29 @@ class Banner(QFrame):
         return self.label.text() if not self.isHidden() else ""
 
     @Slot(str)
-    def error(self, text: str) -> None:
-        """Something did not work."""
-        self._say("error", text)
+    def error(self, text: str, topic: str = "") -> None:
+        """Something did not work; ``topic`` is what `withdraw` calls it by."""
+        self._say("error", text, topic)
 
     @Slot(str)
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, topic: str = "") -> None:
         """Something worth knowing; never in place of an error."""
         if self.isHidden() or self.kind != "error":
-            self._say("notice", text)
+            self._say("notice", text, topic)
             self._timer.start(NOTICE_SECONDS * 1000)
-
-    @Slot(str)
-    def remember(self, text: str) -> None:
-        """What was refused: said as long as nothing else has been answered."""
-        self._refused = text
-
-    @Slot()
-    def withdraw(self, *_: object) -> None:
-        """Something was answered: what was refused before is past."""
-        if self._refused and self.text == self._refused:
-            self.hide()
-        self._refused = ""
 
     def apply_theme(self, theme: Theme) -> None:
         self.close_button.setIcon(icon("close", theme.ui["text"]))
 
-    def _say(self, kind: str, text: str) -> None:
+    def withdraw(self, topic: str) -> None:
+        """The cause of what was said is gone."""
+        if self.topic == topic:
+            self._timer.stop()
+            self.hide()
+
+    def _say(self, kind: str, text: str, topic: str) -> None:
         self._timer.stop()
-        self.kind = kind
+        self.kind, self.topic = kind, topic
         self.setProperty("kind", kind)
         self.style().unpolish(self)
         self.style().polish(self)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QByteArray, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -88,6 +88,7 @@ class MainWindow(QMainWindow):
         self.status = StatusLine(self.statusBar(), session)
         self.status.exact_requested.connect(self.exact_requested)
         self.status.stale.connect(page.set_stale)
+        self.status.outdated.connect(page.set_caveat)
         self.overlay = DropOverlay(self)
         self.overlay.files_dropped.connect(self.open_requested)
         session.changed.connect(self._on_changed)
@@ -152,24 +153,7 @@ class MainWindow(QMainWindow):
         if geometry.isEmpty() or not self.restoreGeometry(geometry):
             room = self.screen().availableSize()
             self.resize(min(1440, room.width() - FRAME[0]), min(900, room.height() - FRAME[1]))
-        self._first_layout = not self.page.restore_layout(self._settings.get("layout"))
-        self._settled = False
-
-    def showEvent(self, event: Any) -> None:
-        super().showEvent(event)
-        if getattr(self, "_settled", True):
-            return
-        self._settled = True
-        if self._first_layout:
-            self.page.size_up()
-        QTimer.singleShot(0, self._settle)
-
-    @Slot()
-    def _settle(self) -> None:
-        """Now the size is the real one. Docks of a page that is hidden would be laid out for another."""
-        if self._first_layout:
-            self._first_layout = False
-            self.page.size_up()
+        self.page.restore_layout(self._settings.get("layout"))
         self.pages.show_page(self._settings.get("page"))
 
     # -- what is shown
@@ -178,6 +162,7 @@ class MainWindow(QMainWindow):
     def present(self, frame: Frame) -> None:
         """Paint an answer and say what it is of."""
         self.page.set_stale(False)
+        self.page.set_caveat("")
         self.page.present(frame)
         self.status.present(frame)
         self._refresh_actions(self._session.state)

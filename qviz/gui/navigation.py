@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence
 from PySide6.QtWidgets import QMenu, QStackedWidget, QTabBar, QWidget
 
 from qviz.gui.building import building
 from qviz.gui.theme import Theme
 
-ROOM_FOR_BOLD = 24
+TAB_PADDING = 28
+"""Beside the word on a tab, in pixels: what the style sheet puts there, and a little air."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,23 @@ class PageRow:
     title: str
     question: str
     make: Callable[[], QWidget]
+
+
+class PageBar(QTabBar):
+    """Tabs that are as wide as each is when it is the chosen one, in heavier letters: none is ever cut off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setUsesScrollButtons(False)
+        self.setElideMode(Qt.TextElideMode.ElideNone)
+
+    def tabSizeHint(self, index: int) -> QSize:
+        font = self.font()
+        font.setWeight(QFont.Weight.DemiBold)
+        room = QFontMetrics(font).horizontalAdvance(self.tabText(index))
+        size = super().tabSizeHint(index)
+        size.setWidth(room + TAB_PADDING)
+        return size
 
 
 class Pages(QStackedWidget):
@@ -45,13 +63,11 @@ class Pages(QStackedWidget):
         self._keys = list(rows)
         self._made: dict[str, QWidget] = {}
         self._theme: Theme | None = None
-        self.bar = QTabBar()
+        self.bar = PageBar()
         self.bar.setObjectName("pages")
         self.bar.setAccessibleName(self.tr("Pages"))
         self.bar.setDrawBase(False)
         self.bar.setExpanding(False)
-        self.bar.setElideMode(Qt.TextElideMode.ElideNone)
-        self.bar.setUsesScrollButtons(False)
         self.bar.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         for i, row in enumerate(self._rows.values()):
             self.bar.addTab(row.title)
@@ -91,8 +107,6 @@ class Pages(QStackedWidget):
     def apply_theme(self, theme: Theme) -> None:
         """Dress every page that there is; the others are dressed when they are made."""
         self._theme = theme
-        # Whichever tab is the bold one, all have room.
-        self.bar.setMinimumWidth(self.bar.sizeHint().width() + ROOM_FOR_BOLD)
         for page in self._made.values():
             _dress(page, theme)
 

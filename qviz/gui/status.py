@@ -19,6 +19,7 @@ class StatusLine(QObject):
 
     exact_requested = Signal()
     stale = Signal(bool)
+    outdated = Signal(str)
 
     def __init__(self, bar: QStatusBar, session: Session) -> None:
         super().__init__(bar)
@@ -112,7 +113,14 @@ class StatusLine(QObject):
         self._exact_asked = False
         self.analyzing.end()
         self.timing.setText(self.tr("not computed"))
-        self.stale.emit(not self._is_present())
+        present = self._is_present()
+        self.stale.emit(not present)
+        if self._frame is not None and not present:
+            text = self.tr("not computed: this is the scheme before")
+            if not self._frame.tensor.same_data(self._session.state.tensor):
+                text = self.tr("not computed: this is the tensor before")
+            self.exactness.setText(text)
+            self.outdated.emit(text)
         self._show_exact_button()
 
     @Slot()

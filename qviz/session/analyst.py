@@ -86,8 +86,7 @@ class Analyst(QObject):
         self._session = session
         self._runner = LatestRunner(self)
         self._last: Frame | None = None
-        self._refused = False
-        self._exactly = False
+        self._exactly = self._given_up = False
         self._refinement = QTimer(self)
         self._refinement.setSingleShot(True)
         self._refinement.setInterval(STILL_MILLISECONDS)
@@ -118,7 +117,7 @@ class Analyst(QObject):
         last = self._last
         if new.tensor is None or _asked(new) == _asked(old):
             return
-        if last is not None and not self._refused and not self._runner.busy and _asked(new) == _answered(last):
+        if last is not None and not (self._runner.busy or self._given_up) and _asked(new) == _answered(last):
             return  # it was this answer that changed the state
         few, many = _error_bins(new)
         self._ask(new, few, urgent=not new.tensor.same_data(old.tensor))
@@ -163,6 +162,7 @@ class Analyst(QObject):
     @Slot(object)
     def _on_cancelled(self, request: Request) -> None:
         if not self._runner.busy:
+            self._given_up = True  # whoever goes back to the last answer is told that it is valid again
             self.cancelled.emit()
 
     @Slot(object, object)
@@ -171,7 +171,7 @@ class Analyst(QObject):
         state = self._session.state
         if not request.key.same_data(state.tensor):
             return
-        self._last, self._refused = frame, False
+        self._last, self._given_up = frame, False
         self.answered.emit(frame)
         if state.tensor is not None and frame.tensor.counted and not state.tensor.counted:
             self._session.update(tensor=frame.tensor)  # what was counted on the way is known from now on
@@ -182,7 +182,7 @@ class Analyst(QObject):
             error = Problem(self.tr("There is not enough memory for this scheme: close other programs and try again."))
         if not isinstance(error, Problem):
             raise error
-        self._refused = True
+        self._given_up = True
         self.problem.emit(str(error))
 
 

@@ -31,6 +31,8 @@ class OnDemand(QObject):
         The tensor is being put in order first.
     forgotten()
         What was answered was about something else.
+    stopped()
+        What was answered so far is all there will be until somebody asks again.
     problem(str)
         One sentence for the person.
     """
@@ -40,6 +42,7 @@ class OnDemand(QObject):
     ended = Signal()
     waiting = Signal()
     forgotten = Signal()
+    stopped = Signal()
     problem = Signal(str)
 
     def __init__(self, session: Session, sorting: Callable[[], bool], parent: QObject | None = None) -> None:
@@ -115,6 +118,7 @@ class OnDemand(QObject):
         self._timer.stop()
         self._declined = self.key()
         self._runner.cancel()
+        self.stopped.emit()
 
     @Slot()
     def again(self) -> None:
@@ -161,6 +165,7 @@ class OnDemand(QObject):
         if not isinstance(error, Problem):
             raise error
         self._declined = request.key
+        self.stopped.emit()
         self.problem.emit(str(error))
 
     @Slot(object)

@@ -297,3 +297,34 @@ def test_the_pointer_reads_the_overlaid_charts(desk: Desk, page: ComparePage) ->
     page.pins.selectRow(1)
     assert page.errors.pointed == page.pins.figures.rows[1].name
     desk.window.grab()
+
+
+def test_a_sweep_that_was_stopped_says_so_until_it_is_run_again(desk: Desk, page: ComparePage) -> None:
+    found, planned = page._metrics, page._planned
+    page.plan(planned)
+    for metrics in found[:5]:
+        page.add_metrics(metrics)
+    page.stop_sweep()
+    settle(desk, page)
+    said = "stopped: 5 of 12 schemes"
+    assert (page.results_card.title.note.text(), page.pareto.note) == (said, said)
+    page.measure.setCurrentIndex(1)
+    assert page.pareto.note == said
+    page.again.click()
+    settle(desk, page)
+    assert page.pareto.note == ""
+    assert "12 schemes" in page.results_card.title.note.text()
+    page.stop_sweep()
+    settle(desk, page)
+    assert "stopped" not in page.results_card.title.note.text() + page.pareto.note
+
+
+def test_whoever_stops_a_sweep_is_told(desk: Desk, page: ComparePage) -> None:
+    sweeper = next(w for w in desk.app.workers if type(w).__name__ == "Sweeper")
+    page.again.click()
+    sweeper.cancel()
+    settle(desk, page)
+    assert page._stopped
+    page.again.click()
+    settle(desk, page)
+    assert not page._stopped

@@ -103,3 +103,44 @@ def test_the_page_is_remembered(desks: Callable[..., Desk], tmp_path: Path) -> N
     assert desk.window.pages.current is desk.page
     desk.window.close()
     assert Settings(path).get("page") == "tensor"
+
+
+def test_no_tab_is_cut_off_whichever_is_chosen(shelf: Shelf) -> None:
+    bar = shelf.pages.bar
+    widths = set()
+    for key in ("one", "two", "three"):
+        shelf.pages.show_page(key)
+        widths.add(bar.sizeHint().width())
+    assert len(widths) == 1
+    assert bar.minimumSizeHint().width() == widths.pop()
+    assert not bar.usesScrollButtons()
+
+
+def _places(desk: Desk) -> dict[str, tuple[int, int]]:
+    return {name: (dock.width(), dock.height()) for name, dock in desk.page.docks.items() if dock.isVisible()}
+
+
+def test_a_layout_that_was_left_on_another_page_is_there_when_its_page_is_shown(
+    desks: Callable[..., Desk], tmp_path: Path, qtbot: QtBot
+) -> None:
+    path = tmp_path / "settings.ini"
+    first = desks(path)
+    qtbot.wait(50)
+    before = _places(first)
+    first.window.pages.show_page("product")
+    first.window.close()
+    saved = Settings(path).get("layout")
+    second = desks(path)
+    assert second.window.pages.current_key == "product"
+    assert second.page.layout_state() == saved
+    second.window.pages.show_page("tensor")
+    qtbot.wait(50)
+    after = _places(second)
+    assert after.keys() == before.keys()
+    for name, size in before.items():
+        assert after[name] == pytest.approx(size, abs=8), name
+
+
+def test_the_left_docks_are_no_wider_than_they_have_to_be(desk: Desk) -> None:
+    assert desk.page.docks["scheme"].minimumSizeHint().width() <= 272
+    assert desk.page.scheme.minimumSizeHint().width() <= 272

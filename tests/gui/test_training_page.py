@@ -14,7 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from qviz.gui import theme
 from qviz.gui.pages.training_page import TrainingPage, make_training_page
-from qviz.gui.plots.base import EXPORT_FORMATS
+from qviz.gui.plots.base import EXPORT_FORMATS, LinkedCursor
+from qviz.gui.plots.curves import SweepChart
 from qviz.gui.plots.export import export_chart
 from qviz.training import Data, Experiment, Quantization, Training
 from tests.gui.conftest import PATIENCE
@@ -262,3 +263,20 @@ def test_the_layout_comes_back(page, qtbot):
     page.docks["layer_weights"].close()
     page.reset_layout()
     assert not page.docks["layer_weights"].isHidden()
+
+
+def test_an_empty_sweep_says_how_to_begin_one(qtbot: QtBot, dressed: QApplication) -> None:
+    chart = SweepChart(LinkedCursor())
+    assert "Train at 1…8 bits" in chart.hint.text()
+    assert not chart.hint.isHidden()
+    chart.deleteLater()
+
+
+def test_all_levels_are_in_sight(page, qtbot):
+    finish(page, qtbot)
+    for layer in range(len(page.trainer.snapshot.weights)):
+        page.weights.choose(layer)
+        low, high = page.weights.view.viewRange()[0]
+        for levels in page.weights.shown.levels.values():
+            assert low < levels.min()
+            assert levels.max() < high

@@ -74,6 +74,7 @@ class ComparePage(QWidget):
         self._session, self._pins = session, pins
         self._metrics: list[Metrics] = []
         self._planned: Combinations | None = None
+        self._stopped = False
         self._found: dict[Scheme, Analysis | Problem] = {}
         self.differences: Differences | None = None
         self.menus = ChartMenus(self)
@@ -109,7 +110,6 @@ class ComparePage(QWidget):
         self.errors, self.rare = ErrorOverlay(link), RareErrors(link)
         self.charts: tuple[Chart, ...] = (self.pareto, self.errors, self.rare)
         self.sweep, self.results = SweepPanel(self._session), SweepResults()
-        self._sweeping = False
         self.pins = PinsTable()
         self.runtimes, self.pairs, self.examples = ConventionsTable(), PairsTable(), ExamplesTable()
         self.about = named_label("", "caption")
@@ -267,14 +267,7 @@ class ComparePage(QWidget):
     @Slot(object)
     def plan(self, combinations: Combinations) -> None:
         """A sweep begins."""
-        self._planned, self._metrics = combinations, []
-        self._sweeping = True
-        self._refresh.start()
-
-    @Slot()
-    def end_sweep(self) -> None:
-        """All have come, or no more will."""
-        self._sweeping = False
+        self._planned, self._metrics, self._stopped = combinations, [], False
         self._refresh.start()
 
     @Slot(object)
@@ -287,7 +280,13 @@ class ComparePage(QWidget):
     @Slot()
     def forget_sweep(self) -> None:
         """The results are of another tensor."""
-        self._metrics, self._planned = [], None
+        self._metrics, self._planned, self._stopped = [], None, False
+        self._refresh.start()
+
+    @Slot()
+    def stop_sweep(self) -> None:
+        """Somebody stopped it, or it failed."""
+        self._stopped = True
         self._refresh.start()
 
     @Slot()
@@ -307,13 +306,15 @@ class ComparePage(QWidget):
         self._show_table()
         planned = len(self._planned.schemes) if self._planned is not None else 0
         done = len(self._metrics)
-        if done < planned and not self._sweeping:
-            note = self.tr("stopped: {done} of {count} schemes, the rest is missing").format(done=done, count=planned)
+        stopped = self._stopped and done < planned
+        if stopped:
+            note = self.tr("stopped: {done} of {count} schemes").format(done=done, count=planned)
         elif done < planned:
             note = self.tr("{done} of {count}").format(done=done, count=planned)
         else:
             note = self.tr("{count} schemes, {best} unbeaten").format(count=done, best=len(self.pareto.front))
         self.results_card.title.set_note(note if planned else "")
+        self.pareto.set_caveat(note if stopped else "")
 
     def _show_table(self) -> None:
         front = {id(self.pareto.points[at].metrics) for at in self.pareto.front.tolist()}

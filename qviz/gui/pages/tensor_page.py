@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QByteArray, Qt, Signal, Slot
+from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget
 
 from qviz.core.granularity import PerAxis, PerTensor
@@ -59,6 +60,7 @@ class TensorPage(QMainWindow):
         self.setWindowFlags(Qt.WindowType.Widget)
         self._session, self._presets = session, presets
         self.frame: Frame | None = None
+        self._layout: QByteArray | None = None
         self.link = LinkedCursor()
         self.menus = ChartMenus(self)
         self._build()
@@ -222,11 +224,19 @@ class TensorPage(QMainWindow):
 
     def layout_state(self) -> QByteArray:
         """Where every dock is, for the settings."""
-        return self.saveState(LAYOUT_VERSION)
+        return self.saveState(LAYOUT_VERSION) if self._layout is None else self._layout
 
-    def restore_layout(self, state: QByteArray) -> bool:
-        """Put every dock where it was left."""
-        return not state.isEmpty() and self.restoreState(state, LAYOUT_VERSION)
+    def restore_layout(self, state: QByteArray) -> None:
+        """Put every dock where it was left, or in a fresh layout, as soon as the page is shown."""
+        self._layout = state
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._layout is not None:  # not before: a hidden page has no room that could be shared out
+            state, self._layout = self._layout, None
+            if state.isEmpty() or not self.restoreState(state, LAYOUT_VERSION):
+                self.size_up()
+                QTimer.singleShot(0, self.size_up)  # once more, when the size is the real one
 
     def _connect(self) -> None:
         session = self._session
@@ -267,18 +277,18 @@ class TensorPage(QMainWindow):
         for name in ("metrics", "table"):
             self.docks[name].title.set_note(note)
 
-    @Slot()
-    def show_refused(self, *_: object) -> None:
-        """There is no answer: the charts still show the one before, and say so."""
-        for chart in self.charts:
-            if chart.judged:
-                chart.set_note(self.tr("not computed: the scheme before"))
-
     def set_stale(self, stale: bool) -> None:
         """Figures of an older scheme are pale until their successors arrive."""
         for panel in (self.metrics, self.formula, self.table):
             if panel.isEnabled() == stale:
                 panel.setEnabled(not stale)
+
+    @Slot(str)
+    def set_caveat(self, caveat: str) -> None:
+        """What must be known of every chart of an answer, until it is taken back with ""."""
+        for chart in self.charts:
+            if chart is not self.speed:  # measured for itself
+                chart.set_caveat(caveat)
 
     @Slot(object)
     def show_speed(self, speed: Speed) -> None:

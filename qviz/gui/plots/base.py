@@ -114,7 +114,7 @@ class Chart(QWidget):
         super().__init__()
         self._analysis: Analysis | None = None
         self.theme: Theme | None = None
-        self.note = ""
+        self.note = self._own_note = self._caveat = ""
         self._drawing = False
         self.link = link
         self.view = ChartView(wheel_axis)
@@ -212,11 +212,19 @@ class Chart(QWidget):
 
     def set_note(self, note: str) -> None:
         """A word beside the title, on what part is shown; an estimate always says that it is one."""
-        if self.judged and self.analysis is not None and not self.analysis.exact:
+        self._own_note = note
+        if self._caveat:
+            note = self._caveat
+        elif self.judged and self.analysis is not None and not self.analysis.exact:
             note = self.tr("estimate, {note}").format(note=note) if note else self.tr("estimate")
         if note != self.note:
             self.note = note
             self.note_changed.emit(note)
+
+    def set_caveat(self, caveat: str) -> None:
+        """What must be known of all that is shown stands in the note's place until it is taken back with ""."""
+        self._caveat = caveat
+        self.set_note(self._own_note)
 
     def follow_view(self) -> None:
         """Call `draw` whenever another stretch, or another number of pixels, is in sight."""

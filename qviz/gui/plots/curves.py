@@ -14,6 +14,7 @@ from qviz.gui.plots.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, numbe
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.plots.of_runs import NAMES, ROLES, RunChart
 from qviz.gui.theme import Theme
+from qviz.gui.widgets import named_label
 from qviz.session.trainer import Swept
 from qviz.training.snapshot import NETWORKS, Snapshot
 
@@ -196,6 +197,15 @@ class SweepChart(Chart):
         names = {ROLES[name]: self.tr(NAMES[name]) for name in NETWORKS}
         self.add_legend(names)
         self.set_labels(self.tr("Bits of weights and activations"), self.tr("Test accuracy, %"))
+        self.hint = named_label(
+            self.tr("Nothing is swept yet.\n\nClick “Train at 1…8 bits” at the end of the Training panel."),
+            "hint",
+            wrap=True,
+        )
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        layout = self.layout()
+        assert layout is not None
+        layout.addWidget(self.hint)
         self.reset_view()
 
     @property  # type: ignore[misc]
@@ -219,6 +229,7 @@ class SweepChart(Chart):
     def show_sweep(self, swept: Swept) -> None:
         """Show what is known by now."""
         if self._swept is None:
+            self.hint.hide()
             self.canvas.show()
         self._swept = swept
         for name, curve in self._curves.items():

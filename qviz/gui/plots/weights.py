@@ -61,8 +61,8 @@ class WeightsChart(RunChart):
         self._drawn = weights
         tallest = max((int(c.max(initial=0)) for c in weights.counts.values()), default=1)
         room = 1 - LEGEND_HEIGHT / max(self.view.height(), 100)
-        farthest = [float(np.abs(levels).max(initial=0)) for levels in weights.levels.values()]
-        reach = 1.05 * max(float(weights.edges[-1]), *farthest)
+        ends = [np.abs(found[np.isfinite(found)]).max(initial=0) for found in weights.levels.values()]
+        reach = 1.05 * float(max(weights.edges[-1], *ends, 0))
         self.view.move_to(x=(-rung(reach), rung(reach)), y=(0, rung(max(tallest, 1) / room)))
         levels = {self.tr(NAMES[name]): found.size for name, found in weights.levels.items()}
         self.set_note(" · ".join(self.tr("{name} {count} levels").format(name=n, count=c) for n, c in levels.items()))
