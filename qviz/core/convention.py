@@ -35,6 +35,18 @@ def _full_range(number_format: IntFormat) -> tuple[int, int]:
     return number_format.quant_min, number_format.quant_max
 
 
+def _twice_the_last(number_format: IntFormat) -> float:
+    return 2 * number_format.quant_max
+
+
+def _zero(number_format: IntFormat) -> float:
+    return 0.0
+
+
+def _zeros(number_format: IntFormat, low: Floats, high: Floats, scale: Floats) -> Floats:
+    return np.zeros_like(scale)
+
+
 def _all_codes(number_format: IntFormat, symmetric: bool) -> tuple[int, int]:
     return _full_range(number_format)
 
@@ -50,9 +62,9 @@ class Convention:
     range_includes_zero : bool
         Whether an asymmetric range is first widened to contain 0.
     symmetric_steps : Callable[[IntFormat], float]
-        How many steps span [-absmax, absmax]; the scale is ``absmax / (steps / 2)``.
+        How many steps span [-absmax, absmax]; the scale is ``absmax / (steps / 2)``. By itself ``absmax / qmax``.
     symmetric_zero_point : Callable[[IntFormat], float]
-        The zero point of a symmetric scheme.
+        The zero point of a symmetric scheme; 0 by itself.
     zero_point : Callable[[IntFormat, low, high, scale], array]
         The zero point of an asymmetric scheme, in the precision of the scale.
     scale_formula, symmetric_scale_formula, zero_point_formula, code_formula : str
@@ -98,14 +110,14 @@ class Convention:
     label: str
     summary: str
     range_includes_zero: bool
-    symmetric_steps: Callable[[IntFormat], float]
-    symmetric_zero_point: Callable[[IntFormat], float]
-    zero_point: Callable[[IntFormat, Floats, Floats, Floats], Floats]
     scale_formula: str
     symmetric_scale_formula: str
     zero_point_formula: str
     code_formula: str
-    zero_point_before_rounding: bool
+    symmetric_steps: Callable[[IntFormat], float] = _twice_the_last
+    symmetric_zero_point: Callable[[IntFormat], float] = _zero
+    zero_point: Callable[[IntFormat, Floats, Floats, Floats], Floats] = _zeros
+    zero_point_before_rounding: bool = False
     degenerate_zero_point: Callable[[Floats], Floats] = np.zeros_like
     scale_range: Callable[[IntFormat], tuple[int, int]] = _full_range
     code_range: Callable[[IntFormat, bool], tuple[int, int]] = _all_codes

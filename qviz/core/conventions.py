@@ -109,7 +109,6 @@ CONVENTIONS: dict[str, Convention] = {
             symmetric_scale_formula="S = 2 · absmax / steps",
             zero_point_formula="Z = round(qmin − min / S)",
             code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
-            zero_point_before_rounding=False,
             others=FP8 | SIXTEEN_BITS | {"e2m1fn"},
         ),
         Convention(
@@ -126,7 +125,6 @@ CONVENTIONS: dict[str, Convention] = {
             symmetric_scale_formula="S = 2 · absmax / steps",
             zero_point_formula="Z = round(first − min / S)",
             code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
-            zero_point_before_rounding=False,
         ),
         Convention(
             name="onnxruntime_dynamic",
@@ -134,8 +132,6 @@ CONVENTIONS: dict[str, Convention] = {
             summary="DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point "
             "computed in float32 whenever a tensor arrives.",
             range_includes_zero=True,
-            symmetric_steps=_steps,  # never asked
-            symmetric_zero_point=_middle_rounded_up,  # never asked
             zero_point=lambda f, low, high, scale: np.rint(
                 np.clip(f.quant_min - low / scale, f.quant_min, f.quant_max)
             ),
@@ -143,7 +139,6 @@ CONVENTIONS: dict[str, Convention] = {
             symmetric_scale_formula="S = (max − min) / (qmax − qmin)",
             zero_point_formula="Z = round(clip(qmin − min / S, qmin, qmax))",
             code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
-            zero_point_before_rounding=False,
             single_precision=True,
             asymmetric_only=True,
             unsigned_only=True,
@@ -162,7 +157,6 @@ CONVENTIONS: dict[str, Convention] = {
             symmetric_scale_formula="S = max(absmax / ((qmax − qmin) / 2), 1.19e-7)",
             zero_point_formula="Z = clip(qmin − round(min / S), qmin, qmax)",
             code_formula="Q = clip(round(R · (1 / S)) + Z, qmin, qmax)",
-            zero_point_before_rounding=False,
             multiplies_by_reciprocal=True,
             single_precision=True,
             smallest_scale=float(np.finfo(np.float32).eps),
@@ -181,7 +175,6 @@ CONVENTIONS: dict[str, Convention] = {
             symmetric_scale_formula="S = max(absmax / ((qmax − qmin) / 2), 1.18e-38)",
             zero_point_formula="Z = clip(qmin − round(min / S), qmin, qmax)",
             code_formula="Q = clip(round(R · (1 / S)) + Z, qmin, qmax)",
-            zero_point_before_rounding=False,
             multiplies_by_reciprocal=True,
             single_precision=True,
             smallest_scale=float(np.finfo(np.float32).tiny),
@@ -193,14 +186,10 @@ CONVENTIONS: dict[str, Convention] = {
             summary="Symmetric and signed only. Weights are divided by the threshold T = absmax and then multiplied "
             "by 127, not divided by S = T / 127; codes are clipped to −128…127.",
             range_includes_zero=True,
-            symmetric_steps=lambda f: 2 * f.quant_max,
-            symmetric_zero_point=lambda f: 0.0,
-            zero_point=_torch_zero_point,  # never asked
             scale_formula="S = absmax / qmax",
             symmetric_scale_formula="S = absmax / qmax",
             zero_point_formula="Z = 0",
             code_formula="Q = clip(round(R / T · qmax), qmin, qmax)",
-            zero_point_before_rounding=False,
             divides_by_threshold=True,
             symmetric_only=True,
             signed_only=True,
@@ -211,14 +200,10 @@ CONVENTIONS: dict[str, Convention] = {
             summary="Symmetric and signed only: S = absmax / 127, no zero point, and codes clipped to −128…127. "
             "By its documentation: it needs a graphics card, so that it was not asked.",
             range_includes_zero=True,
-            symmetric_steps=lambda f: 2 * f.quant_max,
-            symmetric_zero_point=lambda f: 0.0,
-            zero_point=_torch_zero_point,  # never asked
             scale_formula="S = absmax / qmax",
             symmetric_scale_formula="S = absmax / qmax",
             zero_point_formula="Z = 0",
             code_formula="Q = clip(round(R / S), qmin, qmax)",
-            zero_point_before_rounding=False,
             symmetric_only=True,
             signed_only=True,
         ),
@@ -228,8 +213,6 @@ CONVENTIONS: dict[str, Convention] = {
             summary="LiteRT, formerly TensorFlow Lite: signed only, all in float32. Symmetric from 8 bits on (weights) "
             "never uses the smallest code: −127…127. Asymmetric (activations) has a whole zero point.",
             range_includes_zero=True,
-            symmetric_steps=lambda f: 2 * f.quant_max,
-            symmetric_zero_point=lambda f: 0.0,
             zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
             code_range=_tflite_codes,
             scale_formula="S = max(max − min, 1e-9) / (qmax − qmin), with min ≤ 0 ≤ max",

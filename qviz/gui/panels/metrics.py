@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, Qt
-from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QCoreApplication
+from PySide6.QtWidgets import QWidget
 
 from qviz.core.analysis import Analysis
-from qviz.gui.theme import scaled_font
-from qviz.gui.widgets import Line, column, named_label
+from qviz.gui.figure_rows import FigureRows, Headline
+from qviz.gui.widgets import column
 
 
 @dataclass(frozen=True)
@@ -116,52 +115,26 @@ class MetricsPanel(QWidget):
         self.setObjectName("panel")
         self.analysis: Analysis | None = None
         layout = column(self, spacing=4)
-        head = QHBoxLayout()
-        self._sqnr = Line("headline")
-        self._sqnr.setFont(scaled_font(self.font(), 26, weight=QFont.Weight.DemiBold))
-        self._sqnr.reserve("≈ 88.88 dB")
-        self._sqnr.setAccessibleName(self.tr("SQNR in dB"))
-        words = QVBoxLayout()
-        words.setSpacing(0)
-        words.addWidget(named_label(self.tr("SQNR"), "value"))
-        self._judgement = named_label(self.tr("higher is better"), "caption")
-        words.addWidget(self._judgement)
-        head.addWidget(self._sqnr)
-        head.addSpacing(4)
-        head.addLayout(words, 1)
-        tip = self.tr("20·log₁₀(‖x‖ / ‖x − x̂‖) in dB. Each bit is worth about 6 dB.")
-        self._sqnr.setToolTip(tip)
-        layout.addLayout(head)
-        grid = QGridLayout()
-        grid.setContentsMargins(0, 4, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(2, 1)
-        self._values = []
-        for row, metric in enumerate(METRICS):
-            name = named_label(_translated(metric.label), "caption")
-            better = named_label(metric.better, "caption")
-            better.setToolTip(self.tr("higher is better") if metric.better == "↑" else self.tr("lower is better"))
-            value = Line("value", Qt.AlignmentFlag.AlignRight)
-            value.setAccessibleName(_translated(metric.label))
-            for widget in (name, value):
-                widget.setToolTip(_translated(metric.tip))
-            grid.addWidget(name, row, 0)
-            grid.addWidget(better, row, 1)
-            grid.addWidget(value, row, 2)
-            self._values.append(value)
-        layout.addLayout(grid)
+        self._headline = Headline(
+            "≈ 88.88 dB",
+            self.tr("SQNR"),
+            self.tr("higher is better"),
+            self.tr("SQNR in dB"),
+            self.tr("20·log₁₀(‖x‖ / ‖x − x̂‖) in dB. Each bit is worth about 6 dB."),
+        )
+        self._rows = FigureRows([(_translated(m.label), m.better, _translated(m.tip)) for m in METRICS])
+        layout.addWidget(self._headline)
+        layout.addWidget(self._rows)
         layout.addStretch(1)
 
     def present(self, analysis: Analysis) -> None:
         """Show a new answer."""
         self.analysis = analysis
-        self._sqnr.setText(self._headline(round(analysis.sqnr_db, 2)))
-        self._judgement.setText(self.tr("higher is better") if analysis.exact else self.tr("an estimate"))
-        for metric, label in zip(METRICS, self._values, strict=True):
-            label.setText(metric.text(analysis))
+        self._headline.figure.setText(self._sqnr(round(analysis.sqnr_db, 2)))
+        self._headline.judgement.setText(self.tr("higher is better") if analysis.exact else self.tr("an estimate"))
+        self._rows.show_texts([metric.text(analysis) for metric in METRICS])
 
-    def _headline(self, sqnr_db: float) -> str:
+    def _sqnr(self, sqnr_db: float) -> str:
         about = "" if self.analysis is None or self.analysis.exact else ABOUT
         return about + _figure(sqnr_db, "dB")
 
@@ -169,7 +142,7 @@ class MetricsPanel(QWidget):
         """The table as tab-separated lines."""
         if self.analysis is None:
             return ""
-        rows = [("SQNR", self._headline(self.analysis.sqnr_db))]
+        rows = [("SQNR", self._sqnr(self.analysis.sqnr_db))]
         rows += [(_translated(m.label), m.text(self.analysis)) for m in METRICS]
         return "\n".join("\t".join(row) for row in rows) + "\n"
 

@@ -7,23 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, Qt
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QGridLayout,
-    QHBoxLayout,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from qviz.core.affine import QParams
 from qviz.core.product import Product
+from qviz.gui.figure_rows import FigureRows, Headline
 from qviz.gui.plots.base import number, time_text
-from qviz.gui.theme import scaled_font
-from qviz.gui.widgets import Line, column, named_label
+from qviz.gui.widgets import column, named_label
 
 WORST = 24
 """Rows of the table."""
@@ -109,41 +105,16 @@ class ProductFigures(QWidget):
         self.setObjectName("panel")
         self.product: Product | None = None
         layout = column(self, spacing=4)
-        head = QHBoxLayout()
-        self._sqnr = Line("headline")
-        self._sqnr.setFont(scaled_font(self.font(), 26, weight=QFont.Weight.DemiBold))
-        self._sqnr.reserve("88.88 dB")
-        self._sqnr.setAccessibleName(self.tr("SQNR of the output in dB"))
-        self._sqnr.setToolTip(self.tr("20·log₁₀(‖y‖ / ‖y − ŷ‖) in dB, y being the float output."))
-        words = QVBoxLayout()
-        words.setSpacing(0)
-        words.addWidget(named_label(self.tr("SQNR of the output"), "value"))
-        words.addWidget(named_label(self.tr("higher is better"), "caption"))
-        head.addWidget(self._sqnr)
-        head.addSpacing(4)
-        head.addLayout(words, 1)
-        layout.addLayout(head)
-        grid = QGridLayout()
-        grid.setContentsMargins(0, 4, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(2, 1)
-        self._values = []
-        for row, figure in enumerate(FIGURES):
-            name = named_label(_translated(figure.label), "caption")
-            better = named_label(figure.better, "caption")
-            better.setToolTip(
-                {"↑": self.tr("higher is better"), "↓": self.tr("lower is better")}.get(figure.better, "")
-            )
-            value = Line("value", Qt.AlignmentFlag.AlignRight)
-            value.setAccessibleName(_translated(figure.label))
-            for widget in (name, value):
-                widget.setToolTip(_translated(figure.tip))
-            grid.addWidget(name, row, 0)
-            grid.addWidget(better, row, 1)
-            grid.addWidget(value, row, 2)
-            self._values.append(value)
-        layout.addLayout(grid)
+        self._headline = Headline(
+            "88.88 dB",
+            self.tr("SQNR of the output"),
+            self.tr("higher is better"),
+            self.tr("SQNR of the output in dB"),
+            self.tr("20·log₁₀(‖y‖ / ‖y − ŷ‖) in dB, y being the float output."),
+        )
+        self._rows = FigureRows([(_translated(f.label), f.better, _translated(f.tip)) for f in FIGURES])
+        layout.addWidget(self._headline)
+        layout.addWidget(self._rows)
         layout.addSpacing(8)
         layout.addWidget(named_label(self.tr("Worst tokens"), "section"))
         self.table = QTableWidget(0, 4)
@@ -162,9 +133,8 @@ class ProductFigures(QWidget):
     def present(self, product: Product) -> None:
         """Show a new answer."""
         self.product = product
-        self._sqnr.setText(f"{number(round(product.loss.sqnr_db, 2))} dB")
-        for figure, label in zip(FIGURES, self._values, strict=True):
-            label.setText(figure.read(product))
+        self._headline.figure.setText(f"{number(round(product.loss.sqnr_db, 2))} dB")
+        self._rows.show_texts([figure.read(product) for figure in FIGURES])
         rows = product.rows
         worst = rows.worst_first[:WORST]
         scale = product.row_scales
