@@ -23,9 +23,10 @@ from qviz.core import (
     quantize,
 )
 from qviz.core import direct_pass as module
+from qviz.core.block_workers import ROW, Order
 from qviz.core.cancel import Cancelled
 from qviz.core.conventions import CONVENTIONS
-from qviz.core.direct_pass import BLOCK, ROW, direct_sums
+from qviz.core.direct_pass import BLOCK, direct_sums
 from qviz.core.error_bins import error_edges
 from tests.core.test_analysis import noisy
 from tests.schemes import FREE_CONVENTIONS
@@ -250,7 +251,7 @@ class Worker:
 def walk(workers, cancelled=lambda: False):
     t = Tensor(np.ones(6 * BLOCK, F))
     layout = PerTensor().layout(t.shape)
-    order = module._Order(t, choose_qparams(t, Scheme()), layout, False, None, None, None, False)
+    order = Order(t, choose_qparams(t, Scheme()), layout, False, None, None, None, False)
     module._walk(order, workers, cancelled, lambda _: None)
 
 
