@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from qviz.core.affine import QParams, quantize
-from qviz.core.analysis import sqnr_db
 from qviz.core.calibration import choose_qparams
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.core.conventions import convention_named
@@ -24,6 +23,7 @@ from qviz.core.envelope import FloatArray
 from qviz.core.granularity import PerTensor
 from qviz.core.number_formats import IntFormat
 from qviz.core.problems import Problem
+from qviz.core.product_sums import SOURCES, Along, Bins, Errors, Lines, Loss, Sums
 from qviz.core.scheme import Scheme
 from qviz.core.sums import Counts, Floats
 from qviz.core.tensor import Tensor
@@ -36,17 +36,11 @@ EXACT_SINGLE, EXACT_DOUBLE = 1 << 24, 1 << 53
 BLOCK = 1 << 19
 """Elements of one operand, or of the output, that are looked at together."""
 
-BINS = 1024
-"""Bins of the error histogram on either side of 0."""
-
 SAMPLE = 1 << 12
 """Outputs that are kept to be drawn one by one."""
 
 OF_GROUPS = ("scale", "zero_point", "low", "high", "own_divisor")
 """What `QParams` has for each row or column."""
-
-SOURCES = ("weight", "activation", "both")
-"""What is quantized."""
 
 
 class OperandProblem(Problem):
@@ -55,58 +49,6 @@ class OperandProblem(Problem):
     def __init__(self, message: str, operand: str) -> None:
         super().__init__(message)
         self.operand = operand
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What the output loses, errors being ŷ − y in float64.
-
-    Attributes
-    ----------
-    mse, max_abs_error : float
-        In the output's unit (squared for mse).
-    sqnr_db : float
-        20·log10(‖y‖ / ‖y − ŷ‖) in dB; higher is better, infinite without error.
-    cosine : float
-        Of the angle between y and ŷ; NaN where either is all zeros.
-    """
-
-    mse: float
-    max_abs_error: float
-    sqnr_db: float
-    cosine: float
-
-
-@dataclass(frozen=True, eq=False)
-class Lines:
-    """The same for each row (token) of the output, or each column (channel), with both operands quantized.
-
-    Float64 arrays of one length: ``mse``, ``max_abs_error`` and ``sqnr_db``.
-    """
-
-    mse: Floats
-    max_abs_error: Floats
-    sqnr_db: Floats
-
-    @property
-    def worst_first(self) -> Counts:
-        """Their numbers, the lowest SQNR first."""
-        return np.argsort(self.sqnr_db, kind="stable")
-
-
-@dataclass(frozen=True, eq=False)
-class Errors:
-    """Every output's error, counted in equal bins.
-
-    Attributes
-    ----------
-    edges : float64 array, shape (bins + 1,)
-    counts : dict of str to int array, shape (bins,)
-        By what is quantized: the `SOURCES`.
-    """
-
-    edges: Floats
-    counts: dict[str, Counts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,9 +218,9 @@ def multiply(
     started = time.perf_counter()
     pair = _pair(activation, weight, activation_scheme, weight_scheme, transposed, cancelled)
     rows, columns = pair.shape
-    sums = {source: _Sums() for source in SOURCES}
-    along = [_Along(rows), _Along(columns)]
-    bins = _Bins()
+    sums = {source: Sums() for source in SOURCES}
+    along = [Along(rows), Along(columns)]
+    bins = Bins()
     picked = np.sort(np.random.default_rng(0).choice(rows * columns, min(SAMPLE, rows * columns), replace=False))
     sample = Sample(picked // columns, picked % columns, np.zeros(picked.size), np.zeros(picked.size))
     largest = 0
@@ -539,75 +481,6 @@ def _operand(values: Array, qparams: QParams) -> _Operand:
     dequantized = (codes.astype(np.float32) * quantizer.scale).astype(np.float64)
     scale = quantizer.scale.reshape(1, 1) if quantizer.scale.ndim == 0 else quantizer.scale
     return _Operand(values.astype(np.float64), codes, dequantized, scale)
-
-
-class _Sums:
-    """What the errors of one source add up to."""
-
-    def __init__(self) -> None:
-        self.error = self.signal = self.output = self.product = self.largest = 0.0
-
-    def add(self, y: Floats, output: Array, error: Floats) -> None:
-        flat, out, e = y.ravel(), output.astype(np.float64).ravel(), error.ravel()
-        self.error += float(e @ e)
-        self.signal += float(flat @ flat)
-        self.output += float(out @ out)
-        self.product += float(flat @ out)
-        self.largest = max(self.largest, float(np.abs(e).max()))
-
-    def loss(self, size: int) -> Loss:
-        norms = math.sqrt(self.signal) * math.sqrt(self.output)
-        cosine = min(1.0, self.product / norms) if norms else math.nan
-        return Loss(self.error / size, self.largest, float(sqnr_db(self.signal, self.error)), cosine)
-
-
-class _Along:
-    """What the errors add up to along one axis."""
-
-    def __init__(self, length: int) -> None:
-        self.error, self.signal, self.largest = (np.zeros(length) for _ in range(3))
-
-    def add(self, part: slice, y: Floats, error: Floats, over: int) -> None:
-        self.error[part] += np.square(error).sum(axis=over)
-        self.signal[part] += np.square(y).sum(axis=over)
-        self.largest[part] = np.maximum(self.largest[part], np.abs(error).max(axis=over))
-
-    def lines(self, size: int) -> Lines:
-        return Lines(self.error / size, self.largest, sqnr_db(self.signal, self.error))
-
-
-class _Bins:
-    """A histogram about 0 that grows with what it is given: two bins become one, so that every count stays exact."""
-
-    def __init__(self) -> None:
-        self.exponent: int | None = None
-        self.counts = {source: np.zeros(2 * BINS, np.int64) for source in SOURCES}
-
-    def add(self, errors: dict[str, Floats]) -> None:
-        largest = max(float(np.abs(e).max()) for e in errors.values())
-        if largest > 0:
-            # The least power of two as a width, with which the largest error is inside the last bin.
-            needed = math.frexp(largest / BINS)[1]
-            if self.exponent is None:
-                self.exponent = needed
-            self._widen(needed - self.exponent)
-        width = 2.0 ** (self.exponent or 0)
-        for source, e in errors.items():
-            bins = np.floor(e / width).astype(np.int64).ravel() + BINS
-            self.counts[source] += np.bincount(bins, minlength=2 * BINS)
-
-    def _widen(self, doublings: int) -> None:
-        assert self.exponent is not None
-        for _ in range(max(0, doublings)):
-            self.exponent += 1
-            for source, counts in self.counts.items():
-                joined = np.zeros_like(counts)
-                joined[BINS // 2 : BINS + BINS // 2] = counts.reshape(-1, 2).sum(axis=1)
-                self.counts[source] = joined
-
-    def errors(self) -> Errors:
-        edges: Floats = np.arange(-BINS, BINS + 1, dtype=np.float64) * 2.0 ** (self.exponent or 0)
-        return Errors(edges, self.counts)
 
 
 def _within(places: Counts, part: slice) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -26,8 +26,9 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
-from qviz.core.affine import SMALLEST_SCALE, QParams, qparams_from_range, walk
+from qviz.core.affine import SMALLEST_SCALE, QParams, qparams_from_range
 from qviz.core.cancel import Cancelled
+from qviz.core.steps import walk
 from tests.golden.record_onnxruntime import hard_tensors
 
 F = np.float32

@@ -26,8 +26,8 @@ from qviz.core import (
     quantize,
     storage,
 )
-from qviz.core.affine import walk
 from qviz.core.number_formats import CODEBOOKS, FLOATS
+from qviz.core.steps import walk
 
 F = np.float32
 BLOCKS = PerBlock(-1, 32)

@@ -20,8 +20,8 @@ from qviz.core import (
     dequantize,
     quantize,
 )
-from qviz.core.affine import walk
 from qviz.core.conventions import convention_named
+from qviz.core.steps import walk
 
 F = np.float32
 

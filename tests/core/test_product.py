@@ -31,6 +31,7 @@ from qviz.core import (
 from qviz.core.cancel import Cancelled
 from qviz.core.dynamic import laid_out
 from qviz.core.product import integer_product, multiply, quantized_product
+from qviz.core.product_sums import BINS
 from tests.golden.record_conventions import recorded_tensors
 from tests.golden.record_product import TORCHAO, VECTORS
 
@@ -251,7 +252,7 @@ def test_without_error_there_is_no_noise():
     p = multiply(x, np.array([[127.0], [1.0]]), Scheme(), Scheme())
     assert p.loss.sqnr_db == math.inf
     assert p.loss.cosine == 1
-    assert p.errors.counts["both"][product.BINS] == 2
+    assert p.errors.counts["both"][BINS] == 2
     assert p.to_dict()["sqnr_db"] is None
     assert math.isnan(multiply(x * 0, np.ones((2, 1)), Scheme(), Scheme()).loss.cosine)
 

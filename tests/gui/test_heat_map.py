@@ -12,9 +12,10 @@ from qviz.core.analysis import Analysis, analyze
 from qviz.core.granularity import Granularity, PerAxis, PerBlock, PerToken
 from qviz.core.number_formats import Codebook, FloatFormat, IntFormat
 from qviz.core.scheme import Scheme
+from qviz.gui.group_grid import Grid
 from qviz.gui.group_words import alone_text, group_columns, place_numbers, place_text
 from qviz.gui.panels.worst_groups import LISTED, WorstGroupsPanel, worst_groups
-from qviz.gui.plots.heat_map import QUANTITIES, Grid
+from qviz.gui.plots.heat_map import QUANTITIES
 from qviz.gui.theme import load_theme
 from tests.gui.conftest import Desk, Gallery, mouse_over, spot
 

@@ -12,7 +12,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
 
 from qviz.core.analysis import Analysis
-from qviz.core.granularity import PerBlock, PerToken
+from qviz.core.granularity import PerBlock
+from qviz.gui.group_grid import Grid, Tiles, span, worst_of
 from qviz.gui.group_words import group_columns, group_words, place_text
 from qviz.gui.plots.axes import ChartAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number
@@ -20,9 +21,6 @@ from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme, scaled_font
 
 Array = np.ndarray[Any, Any]
-
-STRIP = 64
-"""A list of up to so many groups is one row; a longer one is wrapped, or its cells would be hair-thin."""
 
 DECADES = 8
 """A logarithmic colour scale ends so many powers of ten below its largest value."""
@@ -69,86 +67,6 @@ QUANTITIES: dict[str, Quantity] = {
     "max": Quantity("Max |error|", "", True, 1, lambda a: a.groups.max_abs_error if a.groups else np.zeros(0)),
 }
 """What can be looked at; a new one is a row."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The groups as rows and columns: blocks beside each other where they are neighbours in the tensor.
-
-    The array of scales is ``(before, along, after)``, with the blocks of one row ``along``. A mere
-    list of groups is ``wrapped`` into rows.
-    """
-
-    before: int
-    along: int
-    after: int
-    wrapped: bool = False
-
-    @classmethod
-    def of(cls, analysis: Analysis) -> Grid:
-        granularity, shape = analysis.scheme.granularity, analysis.tensor.shape
-        scales = granularity.scale_shape(shape)
-        before, along, after = 1, math.prod(scales), 1
-        if isinstance(granularity, PerBlock):
-            axis = granularity.resolve(shape)
-            before, along, after = math.prod(scales[:axis]), scales[axis], math.prod(scales[axis + 1 :])
-        elif isinstance(granularity, PerToken):
-            before, along = math.prod(scales[:-2]), scales[-2] if len(scales) > 1 else 1
-        rows = before * after
-        if 1 in (rows, along):  # a list
-            count = rows * along
-            wide = count if count <= STRIP else 2 ** math.ceil(math.log2(math.sqrt(2 * count)))
-            return cls(count, min(wide, count), 1, wrapped=True)
-        return cls(before, along, after)
-
-    @property
-    def columns(self) -> int:
-        return self.along
-
-    @property
-    def rows(self) -> int:
-        return -(-self.before // self.along) if self.wrapped else self.before * self.after
-
-    def image(self, values: Array) -> Array:
-        """One value a group in its place, shape (rows, columns); NaN where there is no group."""
-        if self.wrapped:
-            missing = self.rows * self.columns - values.size
-            if missing:
-                values = np.concatenate((values, np.full(missing, np.nan, values.dtype)))
-            return values.reshape(self.rows, self.columns)
-        return values.reshape(self.before, self.along, self.after).swapaxes(1, 2).reshape(self.rows, self.columns)
-
-    def group(self, row: int, column: int) -> int | None:
-        """The group in a cell."""
-        if not (0 <= row < self.rows and 0 <= column < self.columns):
-            return None
-        if self.wrapped:
-            group = row * self.columns + column
-            return group if group < self.before else None
-        return (row // self.after * self.along + column) * self.after + row % self.after
-
-    def cell(self, group: Any) -> tuple[Any, Any]:
-        """The row and the column of a group, or of many."""
-        if self.wrapped:
-            return divmod(group, self.columns)
-        outer, rest = divmod(group, self.along * self.after)
-        column, inner = divmod(rest, self.after)
-        return outer * self.after + inner, column
-
-
-@dataclass(frozen=True, eq=False)
-class Tiles:
-    """What is in sight: cells joined until each is worth a pixel, by the worst of them."""
-
-    first_row: int
-    first_column: int
-    tall: int
-    wide: int
-    worst: Array
-
-    @property
-    def joined(self) -> int:
-        return self.tall * self.wide
 
 
 class CellAxis(ChartAxis):
@@ -348,10 +266,10 @@ class HeatMapChart(Chart):
         if self._grid is None or self._image is None:
             return
         (left, right), (top, bottom) = self.view.viewRange()
-        first_column, last_column, wide = _span(left, right, self._grid.columns, self.view.width())
-        first_row, last_row, tall = _span(top, bottom, self._grid.rows, self.view.height())
+        first_column, last_column, wide = span(left, right, self._grid.columns, self.view.width())
+        first_row, last_row, tall = span(top, bottom, self._grid.rows, self.view.height())
         part = self._image[first_row:last_row, first_column:last_column]
-        before, self._tiles = self._tiles, Tiles(first_row, first_column, tall, wide, _worst(part, tall, wide))
+        before, self._tiles = self._tiles, Tiles(first_row, first_column, tall, wide, worst_of(part, tall, wide))
         joined = self._tiles.joined
         if self.analysis is not None and joined != (before.joined if before is not None else 1):
             self._label(self.analysis)
@@ -492,24 +410,6 @@ class HeatMapChart(Chart):
             group = self.group_at(self.view.mapSceneToView(event.scenePos()))
             if group is not None:
                 self.channel_clicked.emit(group)
-
-
-def _span(low: float, high: float, cells: int, pixels: float) -> tuple[int, int, int]:
-    """The cells in sight, from … to, and how many are joined: the same ones wherever the view begins."""
-    first = min(max(math.floor(low + 0.5), 0), cells - 1)
-    last = max(min(math.ceil(high + 0.5), cells), first + 1)
-    join = max(1, math.ceil((last - first) / max(pixels, 32)))
-    first = first // join * join
-    return first, min(-(-last // join) * join, cells), join
-
-
-def _worst(part: Array, tall: int, wide: int) -> Array:
-    """The largest of each ``tall`` by ``wide`` cells; NaN where there is none."""
-    if tall > 1:
-        part = np.fmax.reduceat(part, np.arange(0, part.shape[0], tall), axis=0)
-    if wide > 1:
-        part = np.fmax.reduceat(part, np.arange(0, part.shape[1], wide), axis=1)
-    return part
 
 
 def _levels(badness: Array, logarithmic: bool) -> tuple[float, float]:
