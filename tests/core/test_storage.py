@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import IntFormat, PerAxis, PerTensor, Scheme, choose_qparams, storage
+from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, Scheme, choose_qparams, storage
 
 
 def bytes_of(shape, scheme):
@@ -61,3 +61,11 @@ def test_a_whole_zero_point_that_is_no_code_takes_a_float():
 def test_tensors_smaller_than_their_overhead_grow():
     s = bytes_of((1,), Scheme(granularity=PerTensor()))
     assert s.quantized_bytes == 5 > s.float32_bytes
+
+
+def test_a_block_alone_does_not_carry_what_is_stored_once():
+    x = np.random.default_rng(0).standard_normal((4, 64))
+    scheme = Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 16), convention="nvfp4")
+    whole = choose_qparams(x, scheme)
+    assert storage(x.size, whole).quantized_bytes == 128 + 16 + 4
+    assert storage(16, whole.for_group(3)).bits_per_element == 4.5

@@ -15,10 +15,12 @@ from PySide6.QtWidgets import QComboBox, QInputDialog, QWidget
 from qviz.core import (
     CONVENTIONS,
     Codebook,
+    Entropy,
     FloatFormat,
     IntFormat,
     Manual,
     MovingAverage,
+    PaddleMSE,
     PerAxis,
     PerBlock,
     PerTensor,
@@ -506,3 +508,23 @@ def test_the_list_is_wide_enough_and_inside_the_panel(wide: Desk) -> None:
         assert widget.isVisible()
         assert corner.x() <= panel.width()
         assert widget.accessibleName()
+
+
+def test_the_options_of_an_estimator_have_their_librarys_names(desk: Desk) -> None:
+    desk.session.update(range_rule=Entropy())
+    desk.settle()
+    controls = desk.scheme.range
+    bins = controls.options["entropy.bins"]
+    bins.setValue(128)
+    assert desk.settle().scheme.range_rule == Entropy(bins=128)
+    assert "a single candidate: the whole range" in controls.about.text()
+    bins.setValue(64)
+    desk.settle()
+    assert desk.session.scheme.range_rule == Entropy(bins=128)
+    assert bins.value() == 128
+    assert "64 bins cannot be merged into 128" in desk.scheme.trouble.text()
+    desk.session.update(range_rule=PaddleMSE())
+    desk.settle()
+    assert not bins.isVisible()
+    controls.options["paddle_mse.onnx_format"].click()
+    assert desk.settle().scheme.range_rule == PaddleMSE(onnx_format=True)

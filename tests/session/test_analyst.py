@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
-from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor, analyze
+from qviz.core import FloatFormat, IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor, analyze
 from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
 from qviz.core.speed import Speed
 from qviz.session import analyst as analyst_module
@@ -297,6 +297,17 @@ def test_each_change_puts_it_off(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) 
     shop.meter.close()
 
 
+def test_codes_that_are_no_integers_are_not_added(shop: Workshop, watch: Stopwatch) -> None:
+    shop.update(tensor=tensor(4, 5))
+    shop.update(scheme=Scheme(FloatFormat("e4m3fn")))
+    shop.meter.measure_again()
+    shop.settle()
+    assert watch.asked == [(20, "int8")]
+    assert shop.heard.names[-1] == "forgotten"
+    shop.update(scheme=Scheme(IntFormat(4)))
+    assert len(shop.heard.of("measured")) == 2
+
+
 def test_nothing_is_measured_without_a_tensor(shop: Workshop, watch: Stopwatch) -> None:
     shop.update(bits=16)
     shop.meter.measure()
@@ -365,7 +376,11 @@ def test_another_size_stops_what_is_measured(shop: Workshop, watch: Stopwatch) -
     shop.session.update(tensor=tensor(4, 5))
     shop.bot.waitUntil(watch.began.is_set)
     shop.session.update(tensor=tensor(6))
+    shop.meter._timer.stop()  # what was stopped is over before the next one begins, however slow the machine
     watch.let_go.set()
+    shop.settle()
+    assert shop.measured == []
+    shop.meter.measure()
     shop.settle()
     assert shop.measured == [(6, "int8")]
     assert shop.heard.names.count("began") == shop.heard.names.count("ended") == 2

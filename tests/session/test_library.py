@@ -680,3 +680,13 @@ def test_a_batch_that_vanished_is_one_sentence(shelf: Shelf) -> None:
     shelf.choose(item)
     assert len(shelf.heard.of("problem")) == 1
     assert shelf.shown == "other.npy"
+
+
+def test_an_array_that_was_made_here_is_shown_and_taken_anew(shelf: Shelf) -> None:
+    shelf.library.show_array("layer1", np.ones((2, 3), np.float32))
+    shelf.settle()
+    assert shelf.session.state.tensor.shape == (2, 3)
+    shelf.library.show_array("layer1", np.ones((5, 4), np.float32))
+    shelf.settle()
+    assert shelf.session.state.tensor.shape == (5, 4)
+    assert [item.name for item in shelf.session.state.items].count("layer1") == 1

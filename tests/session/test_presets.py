@@ -41,6 +41,15 @@ def test_ones_own_come_first_and_are_told(presets: Presets) -> None:
     assert heard.names == ["changed"] * 2
 
 
+def test_a_scheme_has_one_name_of_ones_own(presets: Presets) -> None:
+    presets.save("mine", MINE)
+    with pytest.raises(Problem, match="You have this scheme as “mine” already: choose that"):
+        presets.save("Mine", MINE)
+    presets.save("mine", MINE)
+    presets.save("what I ship", PRESETS[0].scheme)  # one of qviz may have another name
+    assert [preset.name for preset in presets.all[:2]] == ["mine", "what I ship"]
+
+
 def test_the_same_name_gives_way(presets: Presets) -> None:
     presets.save("mine", MINE)
     presets.save("mine", OTHER)
