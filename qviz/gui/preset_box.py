@@ -10,6 +10,9 @@ from qviz.core.problems import Problem
 from qviz.core.scheme import Scheme
 from qviz.session.presets import Presets
 
+ROOM_FOR_SCROLLING = 28
+"""Beside the longest name in the list, in pixels."""
+
 
 class PresetBox(QWidget):
     """All presets in one list, under their headings, and a menu to keep one's own.
@@ -29,13 +32,13 @@ class PresetBox(QWidget):
         self._scheme = Scheme()
         self.list = QComboBox()
         self.list.setAccessibleName(self.tr("Preset"))
-        self.list.setToolTip(self.tr("Schemes that have a name."))
         self.list.setMaxVisibleItems(40)
         self.list.setMinimumContentsLength(10)
         self.list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.more = QToolButton()
         self.more.setObjectName("text")
         self.more.setText("…")
+        self.more.setFixedWidth(30)
         self.more.setToolTip(self.tr("Save this scheme as a preset, or delete one of your own"))
         self.more.setAccessibleName(self.tr("Save or delete a preset"))
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -62,8 +65,9 @@ class PresetBox(QWidget):
                 self.list.addItem(self.tr(heading), None)
                 item = self.list.model().item(self.list.count() - 1)  # type: ignore[attr-defined]
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
-            self.list.addItem("   " + self.tr(preset.name), preset)
+            self.list.addItem(self.tr(preset.name), preset)
             self.list.setItemData(self.list.count() - 1, self.tr(preset.about), Qt.ItemDataRole.ToolTipRole)
+        self.list.view().setMinimumWidth(self.list.view().sizeHintForColumn(0) + ROOM_FOR_SCROLLING)
         self.show_scheme(self._scheme)
 
     def show_scheme(self, scheme: Scheme) -> None:
@@ -73,6 +77,8 @@ class PresetBox(QWidget):
         row = next((i for i in range(self.list.count()) if preset and self.list.itemData(i) == preset), 0)
         if row != self.list.currentIndex():
             self.list.setCurrentIndex(row)
+        about = self.tr("Schemes that have a name.") if preset is None else f"{preset.name}: {self.tr(preset.about)}"
+        self.list.setToolTip(about)  # the name may be longer than the box
 
     @Slot(int)
     def _on_activated(self, row: int) -> None:
