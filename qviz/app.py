@@ -16,9 +16,9 @@ from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication, QWidget
 
 from qviz.assets import resource
-from qviz.core import fused
+from qviz.core.passes import kernels
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme
 from qviz.gui import theme
 from qviz.gui.crash import CrashDialog, CrashReporter
 from qviz.gui.display import explain_fatal_messages, stop_explaining
@@ -366,8 +366,8 @@ class App(QObject):
 
 def _warm_up() -> None:
     """Load the compiled kernels in a thread that nobody waits for; without them NumPy does the same."""
-    if fused.available():
-        threading.Thread(target=fused.warm_up, name="warm-up", daemon=True).start()
+    if kernels.available():
+        threading.Thread(target=kernels.warm_up, name="warm-up", daemon=True).start()
 
 
 def _remembered_scheme(settings: Settings) -> Scheme:

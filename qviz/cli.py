@@ -15,16 +15,16 @@ import click
 from click.core import ParameterSource
 
 from qviz import __version__
-from qviz.core.analysis import Analysis, analyze
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
-from qviz.core.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
-from qviz.core.number_formats import CODEBOOKS, FLOATS, IntFormat, NumberFormat, format_named
+from qviz.core.formats.table import CODEBOOKS, FLOATS, IntFormat, NumberFormat, format_named
 from qviz.core.problems import Problem
-from qviz.core.range_rules import RANGE_RULES
-from qviz.core.ranges import Manual, Percentile, RangeRule
-from qviz.core.scheme import Scheme
-from qviz.core.tensor import Tensor
+from qviz.core.questions.analysis import Analysis, analyze
+from qviz.core.ranges.rules import Manual, Percentile, RangeRule
+from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.tensor import Tensor
 from qviz.files.entry import TensorEntry
 from qviz.files.readers import list_tensors
 from qviz.files.results import read_scheme
@@ -206,7 +206,7 @@ def product_command(
     as_json: bool,
 ) -> None:
     """Print what the output of ACTIVATION × WEIGHT loses as a product of integers."""
-    from qviz.core.product import multiply
+    from qviz.core.questions.product import multiply
 
     preset = DYNAMIC_RUNTIMES[runtime]
     x, w = (

@@ -12,8 +12,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QEventLoop, QTimer
 
 from qviz.app import App, make_application
-from qviz.core.generators import GeneratorSpec
-from qviz.core.ranges import Percentile
+from qviz.core.ranges.rules import Percentile
+from qviz.core.tensors.generators import GeneratorSpec
 from qviz.session.settings import Settings
 
 SIZE = (1440, 900)

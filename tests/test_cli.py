@@ -35,12 +35,12 @@ from qviz.core import (
     choose_qparams,
     quantize,
 )
-from qviz.core.dynamic import DYNAMIC_RUNTIMES
-from qviz.core.generators import ARTICLE_VALUES
-from qviz.core.presets import PRESETS, Preset
-from qviz.core.product import multiply
-from qviz.core.range_rules import RANGE_RULES
-from qviz.core.torch_ranges import MovingAverage
+from qviz.core.questions.product import multiply
+from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.ranges.torch import MovingAverage
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
+from qviz.core.schemes.presets import PRESETS, Preset
+from qviz.core.tensors.generators import ARTICLE_VALUES
 from qviz.files.results import save_scheme
 from qviz.gui.plots import CHARTS
 

@@ -1,16 +1,15 @@
 """What quantization is, in NumPy alone: the public face that people script against."""
 
-from qviz.core.affine import QParams, dequantize, fake_quantize, qparams_known, quantize
-from qviz.core.analysis import Analysis, Metrics, analyze, estimate, measure
-from qviz.core.batches import stack
-from qviz.core.calibration import choose_qparams, loss_curves
-from qviz.core.convention import Convention
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import PerAxis, PerBlock, PerTensor, PerToken
-from qviz.core.number_formats import Codebook, FloatFormat, IntFormat, format_named
-from qviz.core.onnxruntime_ranges import OnnxRuntimePercentile
-from qviz.core.optimal_ranges import MSE, Entropy
-from qviz.core.paddle_ranges import (
+from qviz.core.arithmetic.qparams import QParams, dequantize, fake_quantize, qparams_known, quantize
+from qviz.core.arithmetic.storage import Storage, storage
+from qviz.core.formats.table import Codebook, FloatFormat, IntFormat, format_named
+from qviz.core.problems import Problem
+from qviz.core.questions.analysis import Analysis, Metrics, analyze, estimate, measure
+from qviz.core.questions.calibration import choose_qparams, loss_curves
+from qviz.core.questions.product import Product, multiply, quantized_product
+from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
+from qviz.core.ranges.paddle import (
     AbsMax,
     PaddleAverage,
     PaddleEMD,
@@ -19,15 +18,16 @@ from qviz.core.paddle_ranges import (
     PaddleMSE,
     PaddlePTF,
 )
-from qviz.core.problems import Problem
-from qviz.core.product import Product, multiply, quantized_product
-from qviz.core.range_notes import pointed_out
-from qviz.core.ranges import Manual, MinMax, Percentile
-from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import SortedTensor, prepare
-from qviz.core.storage import Storage, storage
-from qviz.core.tensor import Tensor
-from qviz.core.torch_ranges import MovingAverage, TorchHistogram
+from qviz.core.ranges.rules import Manual, MinMax, Percentile
+from qviz.core.ranges.torch import MovingAverage, TorchHistogram
+from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.caveats import pointed_out
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.batches import stack
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
+from qviz.core.tensors.tensor import Tensor
 
 __all__ = [
     "CONVENTIONS",

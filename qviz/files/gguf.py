@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import check_room
 from qviz.files.npy import NoNumbers

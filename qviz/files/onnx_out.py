@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.affine import QParams, quantize
-from qviz.core.analysis import Analysis
-from qviz.core.granularity import PerAxis
-from qviz.core.number_formats import FloatFormat, IntFormat, NumberFormat
+from qviz.core.arithmetic.qparams import QParams, quantize
+from qviz.core.formats.table import FloatFormat, IntFormat, NumberFormat
 from qviz.core.problems import Problem
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.granularity import PerAxis
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem
 

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qviz.core.affine import QParams
-from qviz.core.granularity import PerAxis, PerTensor
-from qviz.core.number_formats import IntFormat
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.formats.table import IntFormat
 from qviz.core.problems import Problem
+from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.files.results import save_json
 
 TYPES = {

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.affine import dequantize, quantize
-from qviz.core.analysis import Analysis
+from qviz.core.arithmetic.qparams import dequantize, quantize
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
+from qviz.core.questions.analysis import Analysis
+from qviz.core.schemes.scheme import Scheme
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem, system_errors
 

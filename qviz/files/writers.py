@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from qviz.core.analysis import Analysis
 from qviz.core.problems import Problem
+from qviz.core.questions.analysis import Analysis
 from qviz.files.results import save_quantized
 
 # The writers are imported when they are asked for: that keeps the start quick.

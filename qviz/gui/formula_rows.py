@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.affine import SMALLEST_SCALE, QParams
-from qviz.core.analysis import Analysis
-from qviz.core.block_conventions import E4M3, INT8_FRACTION
-from qviz.core.number_formats import IntFormat
-from qviz.core.steps import Steps, walk
+from qviz.core.arithmetic.element_trace import Steps, walk
+from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
+from qviz.core.formats.table import IntFormat
+from qviz.core.questions.analysis import Analysis
+from qviz.core.runtimes.microscaling import E4M3, INT8_FRACTION
 from qviz.gui.group_words import code_text
 
 Row = tuple[str, str]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.analysis import Analysis
-from qviz.core.granularity import PerBlock, PerToken
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.granularity import PerBlock, PerToken
 
 Array = np.ndarray[Any, Any]
 

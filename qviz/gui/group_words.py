@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.analysis import Metrics
-from qviz.core.granularity import Granularity, PerBlock, PerToken
-from qviz.core.number_formats import FloatFormat, NumberFormat
+from qviz.core.formats.table import FloatFormat, NumberFormat
+from qviz.core.questions.analysis import Metrics
+from qviz.core.tensors.granularity import Granularity, PerBlock, PerToken
 
 
 def _tr(text: str) -> str:

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from qviz import __version__
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme
 from qviz.files.readers import SUFFIXES
 from qviz.gui.actions import SCRIPTS, build_menus
 from qviz.gui.banner import Banner

@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QToolButton, QWidget
 
-from qviz.core.presets import Preset
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
+from qviz.core.schemes.presets import Preset
+from qviz.core.schemes.scheme import Scheme
 from qviz.session.presets import Presets
 
 ROOM_FOR_SCROLLING = 28

@@ -9,13 +9,13 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
 
-from qviz.core.conventions import CONVENTIONS
 from qviz.core.problems import Problem
-from qviz.core.range_notes import pointed_out
-from qviz.core.range_rules import RANGE_RULES
-from qviz.core.ranges import Manual, Percentile, RangeRule
-from qviz.core.scheme import Scheme
-from qviz.core.tensor import Tensor
+from qviz.core.ranges.rules import Manual, Percentile, RangeRule
+from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.caveats import pointed_out
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui.scheme_words import range_rules
 from qviz.gui.widgets import NumberBox, column, form, named_label, quiet
 

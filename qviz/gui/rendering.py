@@ -8,11 +8,11 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 
-from qviz.core.analysis import Analysis
-from qviz.core.calibration import compare_ranges
-from qviz.core.optimal_ranges import MSE, Entropy
-from qviz.core.sorted_tensor import prepare
-from qviz.core.speed import measure_addition
+from qviz.core.questions.analysis import Analysis
+from qviz.core.questions.calibration import compare_ranges
+from qviz.core.questions.speed import measure_addition
+from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.tensors.sorted_tensor import prepare
 from qviz.gui import theme
 from qviz.gui.plots import CHARTS
 from qviz.gui.plots.base import LinkedCursor

@@ -142,7 +142,7 @@ class Saving(QObject):
 
     @Slot()
     def copy_snippet(self) -> None:
-        from qviz.core.snippet import python_snippet
+        from qviz.core.scripts.numpy_script import python_snippet
 
         self._copy_script(python_snippet)
 
@@ -159,7 +159,7 @@ class Saving(QObject):
         self._copy_runtime_script("paddle")
 
     def _copy_runtime_script(self, runtime: str) -> None:
-        from qviz.core.runtime_snippets import runtime_snippet
+        from qviz.core.scripts.runtime_scripts import runtime_snippet
 
         self._copy_script(lambda qparams, source, **options: runtime_snippet(qparams, runtime, source, **options))
 

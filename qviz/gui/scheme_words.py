@@ -7,12 +7,12 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import Granularity
-from qviz.core.number_formats import NumberFormat
-from qviz.core.optimal_ranges import MSE, Entropy
-from qviz.core.ranges import Manual, MinMax, Percentile, RangeRule
-from qviz.core.scheme import Scheme
+from qviz.core.formats.table import NumberFormat
+from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.rules import Manual, MinMax, Percentile, RangeRule
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import Granularity
 
 
 def _tr(text: str) -> str:

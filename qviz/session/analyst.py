@@ -8,18 +8,18 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from qviz.core.analysis import DIRECT_UP_TO, Analysis, analyze, estimate
-from qviz.core.calibration import SEARCHES, choose_qparams
-from qviz.core.cancel import IsCancelled, Progress
-from qviz.core.error_bins import BINS_TO_HALF_STEP
-from qviz.core.granularity import PerTensor
-from qviz.core.number_formats import IntFormat
+from qviz.core.formats.table import IntFormat
+from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
 from qviz.core.problems import Problem
-from qviz.core.range_rules import reads_shape
-from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import SortedTensor, prepare_sample
-from qviz.core.speed import Speed, measure_addition
-from qviz.core.tensor import Tensor
+from qviz.core.questions.analysis import DIRECT_UP_TO, Analysis, analyze, estimate
+from qviz.core.questions.calibration import SEARCHES, choose_qparams
+from qviz.core.questions.speed import Speed, measure_addition
+from qviz.core.ranges.table import reads_shape
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerTensor
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session, State
 

@@ -7,13 +7,13 @@ from functools import partial
 
 from PySide6.QtCore import Signal
 
-from qviz.core.calibration import SEARCHES
-from qviz.core.cancel import IsCancelled, Progress
-from qviz.core.differences import Differences, compare_conventions
-from qviz.core.granularity import PerTensor
-from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import SortedTensor, prepare_sample
-from qviz.core.tensor import Tensor
+from qviz.core.questions.calibration import SEARCHES
+from qviz.core.questions.differences import Differences, compare_conventions
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerTensor
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.analyst import ESTIMATED_ABOVE
 from qviz.session.on_demand import OnDemand, Work
 

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.batches import stack
-from qviz.core.cancel import IsCancelled, Progress
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.fitting import fitted
-from qviz.core.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
-from qviz.core.granularity import PerAxis
-from qviz.core.number_formats import IntFormat
+from qviz.core.formats.table import IntFormat
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import prepare
-from qviz.core.tensor import Tensor
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.fitting import fitted
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.batches import stack
+from qviz.core.tensors.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
+from qviz.core.tensors.granularity import PerAxis
+from qviz.core.tensors.sorted_tensor import prepare
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import TensorEntry
 from qviz.files.readers import expand, list_tensors
 from qviz.session.memory import Kept, Memory

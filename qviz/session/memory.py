@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qviz.core.sorted_tensor import SortedTensor
-from qviz.core.tensor import Tensor
+from qviz.core.tensors.sorted_tensor import SortedTensor
+from qviz.core.tensors.tensor import Tensor
 from qviz.session.state import Item
 
 MEGABYTE = 1 << 20

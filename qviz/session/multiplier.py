@@ -9,13 +9,13 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
-from qviz.core.cancel import IsCancelled, Progress
-from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
-from qviz.core.generators import GeneratorSpec, generate
 from qviz.core.problems import Problem
-from qviz.core.product import OperandProblem, Product, fits, multiply
-from qviz.core.scheme import Scheme
-from qviz.core.tensor import Tensor
+from qviz.core.questions.product import OperandProblem, Product, fits, multiply
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.generators import GeneratorSpec, generate
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.memory import Memory
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session, State

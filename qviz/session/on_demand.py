@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.problems import Problem
-from qviz.core.tensor import Tensor
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.analyst import ESTIMATED_ABOVE
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session

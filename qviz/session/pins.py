@@ -9,14 +9,14 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.analysis import Analysis, analyze, estimate
-from qviz.core.cancel import IsCancelled, Progress
-from qviz.core.granularity import PerTensor
 from qviz.core.problems import Problem
-from qviz.core.range_rules import reads_shape
-from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import SortedTensor
-from qviz.core.tensor import Tensor
+from qviz.core.questions.analysis import Analysis, analyze, estimate
+from qviz.core.ranges.table import reads_shape
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerTensor
+from qviz.core.tensors.sorted_tensor import SortedTensor
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.analyst import ESTIMATED_ABOVE
 from qviz.session.on_demand import OnDemand, Work
 from qviz.session.state import Session

@@ -6,11 +6,11 @@ from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.analysis import DIRECT_UP_TO
-from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.problems import Problem
-from qviz.core.sorted_tensor import SortedTensor, prepare, prepared_nbytes
-from qviz.core.tensor import Tensor
+from qviz.core.questions.analysis import DIRECT_UP_TO
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbytes
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.memory import Kept, Memory
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session, State

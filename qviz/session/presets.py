@@ -6,9 +6,9 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from qviz.core.presets import PRESETS, Preset
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
+from qviz.core.schemes.presets import PRESETS, Preset
+from qviz.core.schemes.scheme import Scheme
 
 OWN = "Your own"
 LONGEST_NAME = 60

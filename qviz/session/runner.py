@@ -10,7 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThreadPool, Signal, Slot
 
-from qviz.core.cancel import Cancelled, IsCancelled, Progress
+from qviz.core.work import Cancelled, IsCancelled, Progress
 
 PROGRESS_SECONDS = 0.05
 """Progress is told no more often: each telling takes time from the window's thread."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.analysis import Analysis
 from qviz.core.problems import Problem
-from qviz.core.tensor import Tensor
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.tensor import Tensor
 from qviz.session.runner import LatestRunner, Request
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from qviz.core.cancel import IsCancelled, Progress
-from qviz.core.fitting import fitted
-from qviz.core.generators import GeneratorSpec
-from qviz.core.number_formats import IntFormat
-from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import SortedTensor
-from qviz.core.tensor import Tensor
+from qviz.core.formats.table import IntFormat
+from qviz.core.schemes.fitting import fitted
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.generators import GeneratorSpec
+from qviz.core.tensors.sorted_tensor import SortedTensor
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 
 MERGE_SECONDS = 0.7
 """Changes of the same control closer together than this are one step of undo."""

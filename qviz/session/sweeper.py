@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.analysis import Metrics
-from qviz.core.cancel import IsCancelled, Progress
-from qviz.core.granularity import Granularity, PerTensor
-from qviz.core.number_formats import IntFormat, NumberFormat
-from qviz.core.ranges import MinMax, RangeRule
-from qviz.core.sweep import Combinations, combine, sweep
+from qviz.core.formats.table import IntFormat, NumberFormat
+from qviz.core.questions.analysis import Metrics
+from qviz.core.questions.sweep import Combinations, combine, sweep
+from qviz.core.ranges.rules import MinMax, RangeRule
+from qviz.core.tensors.granularity import Granularity, PerTensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.on_demand import OnDemand, Work
 from qviz.session.state import Session, State
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from qviz.core.calibration import Losses, compare_ranges
-from qviz.core.cancel import IsCancelled, Progress
-from qviz.core.optimal_ranges import MSE, Entropy
 from qviz.core.problems import Problem
-from qviz.core.ranges import Percentile
-from qviz.core.scheme import Scheme
-from qviz.core.sorted_tensor import SortedTensor
-from qviz.core.tensor import Tensor
+from qviz.core.questions.calibration import Losses, compare_ranges
+from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.rules import Percentile
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.sorted_tensor import SortedTensor
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.analyst import Frame
 from qviz.session.runner import LatestRunner, Request
 

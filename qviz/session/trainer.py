@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from qviz.core.cancel import IsCancelled, Progress
 from qviz.core.problems import Problem
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.runner import LatestRunner, Request
 from qviz.training.experiment import Experiment
 from qviz.training.run import Run

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from qviz.core import IntFormat, MinMax, PerAxis, PerTensor, Problem, QParams, Scheme, choose_qparams
-from qviz.core.affine import qparams_from_range
-from qviz.core.range_rules import RANGE_RULES
-from qviz.core.ranges import Manual
+from qviz.core.arithmetic.qparams import qparams_from_range
+from qviz.core.ranges.rules import Manual
+from qviz.core.ranges.table import RANGE_RULES
 
 Array = np.ndarray[Any, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.calibration import SEARCHES
-from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
+from qviz.core.questions.calibration import SEARCHES
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.training.data import Dataset
 from qviz.training.experiment import Experiment
 from qviz.training.network import Shape, Slopes, forward, gradient, loss_and_accuracy

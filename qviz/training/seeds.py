@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.cancel import IsCancelled, Progress, ignore, never
+from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.training.experiment import Experiment
 from qviz.training.quantization import BITS
 from qviz.training.run import Checkpoint, Run

@@ -18,9 +18,9 @@ from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt, QT
 from PySide6.QtWidgets import QApplication
 
 from qviz.app import App, make_application
-from qviz.core.granularity import Granularity, PerAxis, PerTensor
-from qviz.core.scheme import Scheme
-from qviz.core.tensor import Tensor
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerTensor
+from qviz.core.tensors.tensor import Tensor
 from qviz.session.analyst import Frame
 from qviz.session.runner import AFTER_PAINTING
 from qviz.session.settings import Settings

@@ -20,12 +20,12 @@ from unittest import mock
 import numpy as np
 
 from qviz.core import MSE, Entropy, PerAxis, Scheme, Tensor, analyze, choose_qparams, measure, prepare
-from qviz.core.sorted_tensor import SortedTensor
+from qviz.core.tensors.sorted_tensor import SortedTensor
 
 try:
-    from qviz.core import fused
+    from qviz.core.passes import kernels
 except ImportError:  # a version without kernels
-    fused = None  # type: ignore[assignment]
+    kernels = None  # type: ignore[assignment]
 
 SIZES = (10**4, 10**6, 10**7, 10**8)
 CHANNELS = 4096
@@ -397,8 +397,8 @@ def measure_ways(largest: int = SIZES[-1], *, compiled: bool = True) -> Iterator
     compiled : bool
         Whether to compile the kernels first, where the compiler is installed.
     """
-    if compiled and fused is not None and fused.available():
-        fused.warm_up()
+    if compiled and kernels is not None and kernels.available():
+        kernels.warm_up()
     sizes = tuple(n for n in SIZES if n <= largest) or (largest,)
     timings = Timings()
     for size in sizes:
@@ -491,11 +491,11 @@ def _timed(work: Work) -> tuple[float, Any]:
 
 def _plainly(work: Work) -> Work:
     """Without the compiled kernels, whether they are there or not."""
-    if fused is None:
+    if kernels is None:
         return work
 
     def plain() -> Any:
-        with mock.patch.object(fused, "kernels", lambda: None):
+        with mock.patch.object(kernels, "kernels", lambda: None):
             return work()
 
     return plain
@@ -514,7 +514,7 @@ def _missing(libraries: tuple[str, ...]) -> str | None:
 
 
 def _compiled() -> bool:
-    return fused is not None and fused.ready()
+    return kernels is not None and kernels.ready()
 
 
 def _available_memory() -> int | None:

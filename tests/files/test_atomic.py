@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qviz.core.cancel import Cancelled
+from qviz.core.work import Cancelled
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem
 

@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType, GGUFEndian, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import dequantize, quantize
 
-from qviz.core.cancel import Cancelled
+from qviz.core.work import Cancelled
 from qviz.files import gguf, memory
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors

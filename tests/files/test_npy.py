@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qviz.core.cancel import Cancelled
+from qviz.core.work import Cancelled
 from qviz.files.npy import LONGEST_HEADER, MAGIC
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors

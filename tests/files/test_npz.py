@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qviz.core.cancel import Cancelled
+from qviz.core.work import Cancelled
 from qviz.files import memory, npz
 from qviz.files.npy import MAGIC
 from qviz.files.problems import FileProblem

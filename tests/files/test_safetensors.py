@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from qviz.core.cancel import Cancelled
+from qviz.core.work import Cancelled
 from qviz.files import memory, safetensors
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors

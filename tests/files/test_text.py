@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qviz.core.cancel import Cancelled
+from qviz.core.work import Cancelled
 from qviz.files import text
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors

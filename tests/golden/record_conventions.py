@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core import IntFormat, Manual, MinMax, PerAxis, PerTensor, Scheme
-from qviz.core.generators import ARTICLE_VALUES
+from qviz.core.tensors.generators import ARTICLE_VALUES
 from tests.golden.record_onnxruntime import hard_tensors, library_answer
 
 Array = np.ndarray[Any, Any]

@@ -1,7 +1,7 @@
 """What does ONNX Runtime itself answer? Its answers to hard tensors, to be compared with ours.
 
 ``python -m tests.golden.record_onnxruntime`` asks the installed library and writes
-``onnxruntime.npz`` and ``onnxruntime.json`` beside this file. `tests.core.test_onnxruntime` asks it live.
+``onnxruntime.npz`` and ``onnxruntime.json`` beside this file. `tests.core.runtimes.test_onnxruntime` asks it live.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
-from qviz.core.runtime_snippets import runtime_snippet, runtimes_of
+from qviz.core.scripts.runtime_scripts import runtime_snippet, runtimes_of
 from qviz.files.results import save_quantized
 
 VERIFIED = Path(__file__).parent / "snippets_torch.json"

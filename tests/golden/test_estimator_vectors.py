@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qviz.core import PerAxis, PerTensor, Scheme, choose_qparams, quantize
-from qviz.core.range_rules import RANGE_RULES
+from qviz.core.ranges.table import RANGE_RULES
 from tests.golden.record_estimators import LIBRARIES, TENSORS, files, load, load_tensors, tensors
 
 CONVENTIONS = {"torch": "pytorch", "paddle": "paddle", "onnxruntime": "onnxruntime"}

@@ -18,7 +18,7 @@ from qviz.core import (
     fake_quantize,
     qparams_known,
 )
-from qviz.core.paddle_ranges import PaddleKL
+from qviz.core.ranges.paddle import PaddleKL
 from tests.golden.record_ranges import (
     ANSWERS,
     ENTROPIES,

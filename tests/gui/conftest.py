@@ -16,9 +16,9 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from qviz.app import App, make_application
-from qviz.core.analysis import Analysis, analyze
-from qviz.core.scheme import Scheme
-from qviz.core.tensor import Tensor
+from qviz.core.questions.analysis import Analysis, analyze
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui import theme
 from qviz.gui.building import building
 from qviz.gui.main_window import MainWindow

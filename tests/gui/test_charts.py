@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF
 
-from qviz.core.affine import fake_quantize, quantize
-from qviz.core.analysis import analyze
-from qviz.core.calibration import choose_qparams
-from qviz.core.granularity import PerAxis, PerTensor
-from qviz.core.number_formats import IntFormat
-from qviz.core.ranges import Manual, Percentile
-from qviz.core.scheme import Scheme
-from qviz.core.speed import Speed
-from qviz.core.tensor import HISTOGRAM_BINS
+from qviz.core.arithmetic.qparams import fake_quantize, quantize
+from qviz.core.formats.table import IntFormat
+from qviz.core.questions.analysis import analyze
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.speed import Speed
+from qviz.core.ranges.rules import Manual, Percentile
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis, PerTensor
+from qviz.core.tensors.tensor import HISTOGRAM_BINS
 from qviz.gui.plots.base import Chart
 from qviz.gui.plots.gains import byte_text, time_text
 from qviz.gui.theme import load_theme

@@ -15,15 +15,15 @@ import pytest
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QFileDialog
 
-from qviz.core.analysis import analyze
-from qviz.core.calibration import compare_ranges
-from qviz.core.granularity import PerAxis
-from qviz.core.number_formats import IntFormat
-from qviz.core.optimal_ranges import MSE
+from qviz.core.formats.table import IntFormat
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
-from qviz.core.speed import Speed
-from qviz.core.tensor import Tensor
+from qviz.core.questions.analysis import analyze
+from qviz.core.questions.calibration import compare_ranges
+from qviz.core.questions.speed import Speed
+from qviz.core.ranges.mse import MSE
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui.plots import CHARTS
 from qviz.gui.plots.base import EXPORT_FORMATS, Chart
 from qviz.gui.plots.export import chart_image, copy_chart, export_chart

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qviz.core.affine import quantize
-from qviz.core.analysis import analyze
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import Granularity, PerAxis, PerBlock, PerTensor
-from qviz.core.number_formats import Codebook, FloatFormat, IntFormat, NumberFormat
-from qviz.core.scheme import Scheme
+from qviz.core.arithmetic.qparams import quantize
+from qviz.core.formats.table import Codebook, FloatFormat, IntFormat, NumberFormat
+from qviz.core.questions.analysis import analyze
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor
 from qviz.gui.formula_rows import formula_rows
 
 FORMATS: list[NumberFormat] = [

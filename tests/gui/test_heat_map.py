@@ -8,10 +8,10 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
-from qviz.core.analysis import Analysis, analyze
-from qviz.core.granularity import Granularity, PerAxis, PerBlock, PerToken
-from qviz.core.number_formats import Codebook, FloatFormat, IntFormat
-from qviz.core.scheme import Scheme
+from qviz.core.formats.table import Codebook, FloatFormat, IntFormat
+from qviz.core.questions.analysis import Analysis, analyze
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerToken
 from qviz.gui.group_grid import Grid
 from qviz.gui.group_words import alone_text, group_columns, place_numbers, place_text
 from qviz.gui.panels.worst_groups import LISTED, WorstGroupsPanel, worst_groups

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QApplication, QComboBox
 from pytestqt.qtbot import QtBot
 
 from qviz.core import IntFormat, PerAxis, PerTensor, PerToken, Tensor
-from qviz.core.dynamic import DYNAMIC_RUNTIMES
-from qviz.core.product import Product
+from qviz.core.questions.product import Product
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
 from qviz.gui import theme
 from qviz.gui.pages.product_page import ProductPage
 from qviz.gui.panels.product_figures import FIGURES, WORST

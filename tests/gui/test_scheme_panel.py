@@ -28,9 +28,9 @@ from qviz.core import (
     Scheme,
     pointed_out,
 )
-from qviz.core.number_formats import CODEBOOKS, FLOATS
-from qviz.core.presets import PRESETS
-from qviz.core.range_rules import RANGE_RULES
+from qviz.core.formats.table import CODEBOOKS, FLOATS
+from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.schemes.presets import PRESETS
 from qviz.session.presets import OWN
 from tests.gui.conftest import Desk
 

@@ -13,14 +13,14 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QTextBrowser
 
-from qviz.core.affine import dequantize, quantize
-from qviz.core.analysis import analyze
-from qviz.core.calibration import choose_qparams
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import PerAxis, PerTensor
-from qviz.core.number_formats import IntFormat
-from qviz.core.ranges import Manual, Percentile
-from qviz.core.scheme import Scheme
+from qviz.core.arithmetic.qparams import dequantize, quantize
+from qviz.core.formats.table import IntFormat
+from qviz.core.questions.analysis import analyze
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.ranges.rules import Manual, Percentile
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.gui.plots.base import CountChart
 from qviz.session.analyst import Frame
 from qviz.session.state import Session

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qviz.core.problems import Problem
-from qviz.core.tensor import Tensor
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui.panels.metrics import METRICS
 from qviz.session import analyst
 from tests.gui.conftest import PATIENCE, SMALL, Desk

@@ -31,13 +31,13 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from qviz.core.affine import dequantize, quantize
-from qviz.core.cancel import check
-from qviz.core.granularity import PerAxis
-from qviz.core.number_formats import IntFormat
-from qviz.core.ranges import Percentile
-from qviz.core.scheme import Scheme
-from qviz.core.tensor import Tensor
+from qviz.core.arithmetic.qparams import dequantize, quantize
+from qviz.core.formats.table import IntFormat
+from qviz.core.ranges.rules import Percentile
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import check
 from qviz.gui.actions import ACTIONS
 from qviz.gui.theme import load_theme
 from qviz.session.runner import Request

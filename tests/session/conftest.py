@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import SignalInstance
 
-from qviz.core.cancel import IsCancelled, Progress, check
+from qviz.core.work import IsCancelled, Progress, check
 
 PATIENCE = 10.0
 """Seconds until a worker gives up; nothing ever waits that long unless it is broken."""

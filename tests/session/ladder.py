@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qviz.core import Tensor, analysis, calibration
-from qviz.core import tensor as tensor_module
-from qviz.core.cancel import IsCancelled, Progress, check, never
-from qviz.core.sorted_tensor import SortedTensor, prepare
+from qviz.core import Tensor
+from qviz.core.questions import analysis, calibration
+from qviz.core.tensors import tensor as tensor_module
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
+from qviz.core.work import IsCancelled, Progress, check, never
 from qviz.session import analyst as analyst_module
 from qviz.session import library as library_module
 from qviz.session import preparer as preparer_module

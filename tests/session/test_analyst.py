@@ -12,8 +12,8 @@ from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from qviz.core import FloatFormat, IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor, analyze
-from qviz.core.cancel import IsCancelled, Progress, check, ignore, never
-from qviz.core.speed import Speed
+from qviz.core.questions.speed import Speed
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.session import analyst as analyst_module
 from qviz.session.analyst import QUIET_MILLISECONDS, Analyst, Frame, SpeedMeter
 from qviz.session.state import Session

@@ -21,8 +21,8 @@ from qviz.core import (
     analyze,
     prepare,
 )
-from qviz.core.analysis import Analysis
-from qviz.core.sweep import Combinations
+from qviz.core.questions.analysis import Analysis
+from qviz.core.questions.sweep import Combinations
 from qviz.session.differ import Differ
 from qviz.session.on_demand import OnDemand
 from qviz.session.pins import MOST_PINS, Pin, PinAnalyst, Pins

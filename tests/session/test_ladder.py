@@ -24,9 +24,9 @@ from qviz.core import (
     Tensor,
     analyze,
 )
-from qviz.core.calibration import SEARCHES
-from qviz.core.error_bins import BINS_TO_HALF_STEP
-from qviz.core.torch_ranges import MovingAverage
+from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
+from qviz.core.questions.calibration import SEARCHES
+from qviz.core.ranges.torch import MovingAverage
 from qviz.session import analyst as analyst_module
 from qviz.session.analyst import STILL_MILLISECONDS, Analyst, Frame
 from qviz.session.library import Library

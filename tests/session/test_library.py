@@ -25,8 +25,8 @@ from qviz.core import (
     Tensor,
     choose_qparams,
 )
-from qviz.core.generators import ARTICLE_VALUES, GeneratorSpec, generate
-from qviz.core.sorted_tensor import prepare
+from qviz.core.tensors.generators import ARTICLE_VALUES, GeneratorSpec, generate
+from qviz.core.tensors.sorted_tensor import prepare
 from qviz.session import library as library_module
 from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, Library, Opened
 from qviz.session.memory import Kept, Memory

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qviz.core import Tensor
-from qviz.core.sorted_tensor import SortedTensor, prepare, prepared_nbytes
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbytes
 from qviz.session import memory as memory_module
 from qviz.session.memory import MEGABYTE, UNKNOWN_MEMORY, WINDOW_BYTES, Kept, Memory, machine_memory, tensor_budget
 from qviz.session.state import Item

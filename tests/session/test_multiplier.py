@@ -10,8 +10,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from qviz.core import IntFormat, PerAxis, PerToken, Problem, Scheme, Tensor
-from qviz.core.dynamic import DYNAMIC_RUNTIMES
-from qviz.core.product import multiply
+from qviz.core.questions.product import multiply
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
 from qviz.session import multiplier as module
 from qviz.session.memory import Kept, Memory
 from qviz.session.multiplier import ACTIVATIONS, FIRST_RUNTIME, WEIGHTS, Factors, Multiplier

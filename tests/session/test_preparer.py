@@ -10,7 +10,7 @@ from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from qviz.core import Problem, Tensor
-from qviz.core.sorted_tensor import prepare, prepared_nbytes
+from qviz.core.tensors.sorted_tensor import prepare, prepared_nbytes
 from qviz.session.memory import Kept, Memory
 from qviz.session.preparer import Preparer
 from qviz.session.state import Item, Session

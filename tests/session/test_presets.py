@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qviz.core import IntFormat, PerBlock, Percentile, Problem, Scheme
-from qviz.core.presets import PRESETS
+from qviz.core.schemes.presets import PRESETS
 from qviz.session.presets import LONGEST_NAME, OWN, Presets
 from tests.session.conftest import Heard
 

@@ -10,8 +10,8 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QObject
 from pytestqt.qtbot import QtBot
 
-from qviz.core.cancel import Cancelled, IsCancelled, Progress
 from qviz.core.problems import Problem
+from qviz.core.work import Cancelled, IsCancelled, Progress
 from qviz.session.runner import LatestRunner, Request
 from tests.session.conftest import Heard, Work
 

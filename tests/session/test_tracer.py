@@ -23,8 +23,8 @@ from qviz.core import (
     estimate,
     prepare,
 )
-from qviz.core.calibration import Losses, compare_ranges
-from qviz.core.cancel import IsCancelled
+from qviz.core.questions.calibration import Losses, compare_ranges
+from qviz.core.work import IsCancelled
 from qviz.session import tracer as tracer_module
 from qviz.session.analyst import Frame
 from qviz.session.tracer import STILL_MILLISECONDS, Tracer

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qviz.core import Problem
-from qviz.core.cancel import Cancelled
+from qviz.core.work import Cancelled
 from qviz.training import Checkpoint, Data, Experiment, Quantization, Run, Spread, Training, run_seeds, sweep
 from qviz.training.experiment import Experiment as Value
 

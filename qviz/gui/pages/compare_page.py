@@ -14,12 +14,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qviz.core.analysis import Analysis, Metrics
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.differences import Differences, Example
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
-from qviz.core.sweep import Combinations
+from qviz.core.questions.analysis import Analysis, Metrics
+from qviz.core.questions.differences import Differences, Example
+from qviz.core.questions.sweep import Combinations
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.scheme import Scheme
 from qviz.gui.cards import Card, ChartMenus
 from qviz.gui.figure_table import FigureTable
 from qviz.gui.figures import MEASURES, known

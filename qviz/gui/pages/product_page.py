@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QProgressBar
 
-from qviz.core.product import Product
+from qviz.core.questions.product import Product
 from qviz.gui.cards import ChartMenus
 from qviz.gui.docks import Dock
 from qviz.gui.panels.factors import FactorsPanel

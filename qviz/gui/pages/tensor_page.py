@@ -6,11 +6,11 @@ from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget
 
-from qviz.core.granularity import PerAxis, PerTensor
-from qviz.core.optimal_ranges import MSE, Entropy
-from qviz.core.ranges import Manual
-from qviz.core.scheme import Scheme
-from qviz.core.speed import Speed
+from qviz.core.questions.speed import Speed
+from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.rules import Manual
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.gui.cards import ChartMenus
 from qviz.gui.docks import Dock
 from qviz.gui.group_words import alone_text, group_words

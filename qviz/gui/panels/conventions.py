@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.differences import Differences
+from qviz.core.questions.differences import Differences
+from qviz.core.runtimes.table import CONVENTIONS
 from qviz.gui.figure_table import Column, FigureTable
 from qviz.gui.figures import NONE, figure, spread
 

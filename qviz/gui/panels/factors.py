@@ -10,11 +10,11 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QSpinBox, QVBoxLayout, QWidget
 
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.dynamic import DYNAMIC_RUNTIMES, laid_out
-from qviz.core.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
-from qviz.core.number_formats import IntFormat
-from qviz.core.scheme import Scheme
+from qviz.core.formats.table import IntFormat
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.gui.widgets import Segments, column, form, named_label, quiet
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
 from qviz.session.state import Item, Session, State

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
-from qviz.core.analysis import Analysis
+from qviz.core.questions.analysis import Analysis
 from qviz.gui.formula_rows import formula_rows
 from qviz.gui.group_words import group_words
 from qviz.gui.theme import Theme

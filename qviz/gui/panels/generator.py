@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QPushButton, QSpinBox, QWidget
 
-from qviz.core.generators import GENERATORS, GeneratorSpec
+from qviz.core.tensors.generators import GENERATORS, GeneratorSpec
 from qviz.gui.widgets import NumberBox, column, form, named_label, quiet
 
 

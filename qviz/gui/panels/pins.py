@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme
 from qviz.gui.figure_table import Column, FigureTable
 from qviz.gui.figures import known, metric_columns, parameter_columns, why_not
 from qviz.gui.scheme_words import line, words

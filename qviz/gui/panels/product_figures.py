@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qviz.core.affine import QParams
-from qviz.core.product import Product
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.questions.product import Product
 from qviz.gui.figure_rows import FigureRows, Headline
 from qviz.gui.plots.base import number, time_text
 from qviz.gui.widgets import column, named_label

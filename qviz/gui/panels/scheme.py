@@ -7,12 +7,12 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
 
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
-from qviz.core.number_formats import CODEBOOKS, FLOATS, IntFormat, format_named
+from qviz.core.formats.table import CODEBOOKS, FLOATS, IntFormat, format_named
 from qviz.core.problems import Problem
-from qviz.core.scheme import Scheme
-from qviz.core.tensor import Tensor
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui.preset_box import PresetBox
 from qviz.gui.range_controls import RangeControls
 from qviz.gui.widgets import Segments, column, form, named_label, quiet

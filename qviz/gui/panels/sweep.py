@@ -8,13 +8,13 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
-from qviz.core.conventions import CONVENTIONS
-from qviz.core.granularity import PerAxis, PerBlock, PerTensor, PerToken
-from qviz.core.number_formats import CODEBOOKS, FLOATS, Codebook, FloatFormat, IntFormat, NumberFormat
-from qviz.core.optimal_ranges import MSE, Entropy
-from qviz.core.range_rules import RANGE_RULES
-from qviz.core.ranges import Manual, MinMax, Percentile
-from qviz.core.sweep import Combinations
+from qviz.core.formats.table import CODEBOOKS, FLOATS, Codebook, FloatFormat, IntFormat, NumberFormat
+from qviz.core.questions.sweep import Combinations
+from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.rules import Manual, MinMax, Percentile
+from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
 from qviz.gui.scheme_words import format_word, granularity_word, range_word
 from qviz.gui.widgets import column, named_label, quiet
 from qviz.session.state import Session, State

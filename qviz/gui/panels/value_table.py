@@ -30,9 +30,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qviz.core.analysis import Analysis
-from qviz.core.number_formats import FloatFormat, IntFormat, NumberFormat
-from qviz.core.steps import Steps, walk
+from qviz.core.arithmetic.element_trace import Steps, walk
+from qviz.core.formats.table import FloatFormat, IntFormat, NumberFormat
+from qviz.core.questions.analysis import Analysis
 from qviz.gui.group_words import code_text
 from qviz.gui.theme import Theme, scaled_font
 from qviz.gui.widgets import named_label

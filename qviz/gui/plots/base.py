@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QPen
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from qviz.core.analysis import Analysis
+from qviz.core.questions.analysis import Analysis
 from qviz.gui.plots.axes import CountAxis, four_axes
 from qviz.gui.plots.drawing import Brush, Drawing
 from qviz.gui.theme import Theme, scaled_font

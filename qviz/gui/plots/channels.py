@@ -9,8 +9,8 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
-from qviz.core.analysis import Analysis
-from qviz.core.granularity import PerAxis
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.granularity import PerAxis
 from qviz.gui.group_words import GroupWords, group_columns, group_words, place_text
 from qviz.gui.plots.axes import IndexAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen, step_curve

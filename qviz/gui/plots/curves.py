@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Slot
 
-from qviz.core.analysis import Analysis
+from qviz.core.questions.analysis import Analysis
 from qviz.gui.plots.axes import ChartAxis, IndexAxis, PowerAxis
 from qviz.gui.plots.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush

@@ -10,9 +10,9 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Signal, Slot
 
-from qviz.core.analysis import Analysis
-from qviz.core.number_formats import IntFormat
-from qviz.core.tensor import Tensor
+from qviz.core.formats.table import IntFormat
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui.group_words import group_words
 from qviz.gui.plots.base import LABEL_MIDDLE, LARGEST, CountChart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush

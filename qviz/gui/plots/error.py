@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from PySide6.QtCore import QPointF, Qt, Slot
 
-from qviz.core.analysis import Analysis
+from qviz.core.questions.analysis import Analysis
 from qviz.gui.plots.base import LABEL_MIDDLE, LARGEST, CountChart, LinkedCursor, Table, number, rung
 from qviz.gui.plots.drawing import Brush
 

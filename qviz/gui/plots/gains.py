@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from qviz.core.analysis import Analysis
-from qviz.core.number_formats import IntFormat
-from qviz.core.speed import Speed
+from qviz.core.formats.table import IntFormat
+from qviz.core.questions.analysis import Analysis
+from qviz.core.questions.speed import Speed
 from qviz.gui.plots.bars import Bar, BarChart
 from qviz.gui.plots.base import LinkedCursor, Table, time_text
 from qviz.gui.scheme_words import format_word

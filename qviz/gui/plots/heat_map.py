@@ -11,8 +11,8 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
 
-from qviz.core.analysis import Analysis
-from qviz.core.granularity import PerBlock
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.granularity import PerBlock
 from qviz.gui.group_grid import Grid, Tiles, span, worst_of
 from qviz.gui.group_words import group_columns, group_words, place_text
 from qviz.gui.plots.axes import ChartAxis

@@ -11,7 +11,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QPen
 
-from qviz.core.analysis import Analysis
+from qviz.core.questions.analysis import Analysis
 from qviz.gui.plots.axes import PowerAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number
 from qviz.gui.plots.drawing import Brush

@@ -9,8 +9,8 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 
-from qviz.core.product import Product
-from qviz.core.product_sums import SOURCES, Lines, Loss
+from qviz.core.questions.product import Product
+from qviz.core.questions.product_sums import SOURCES, Lines, Loss
 from qviz.gui.plots.axes import IndexAxis
 from qviz.gui.plots.bars import Bar, BarChart
 from qviz.gui.plots.base import Chart, CountChart, LinkedCursor, Table, number, rung

@@ -8,9 +8,9 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
-from qviz.core.analysis import Analysis
-from qviz.core.envelope import EnvelopeView
-from qviz.core.tensor import Tensor
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.envelope import EnvelopeView
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui.plots.axes import IndexAxis
 from qviz.gui.plots.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush

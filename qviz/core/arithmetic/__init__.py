@@ -1,0 +1,1 @@
+"""How does a value become a code, and a code a value again?"""

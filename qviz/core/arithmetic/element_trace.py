@@ -1,0 +1,69 @@
+"""What happens to single elements on their way through the formula?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import Array, QParams
+from qviz.core.tensors.envelope import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The walk of single elements through the formula, one array a column, float32 unless noted.
+
+    ``shifted`` is R/S + Z where the convention adds Z before it rounds; elsewhere it is the
+    rounded value + Z. ``error`` is float64: x̂ − x without a rounding of its own.
+    """
+
+    value: FloatArray
+    scale: FloatArray
+    zero_point: FloatArray
+    divided: FloatArray
+    shifted: FloatArray
+    rounded: FloatArray
+    clipped: FloatArray
+    code: Array
+    dequantized: FloatArray
+    error: np.ndarray[Any, np.dtype[np.float64]]
+
+
+def walk(values: FloatArray, groups: Array, qparams: QParams) -> Steps:
+    """Every step of the formula for some elements.
+
+    Parameters
+    ----------
+    values : float32 array, shape (n,)
+    groups : int array, shape (n,)
+        The group that each belongs to.
+    """
+    quantizer = qparams.quantizer(groups)
+    scale, zero_point = quantizer.scale, quantizer.zero_point
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        divided = quantizer.divided(values)
+        if qparams.convention.code is not None:  # GGUF multiplies by 0 where it cannot divide
+            divided = np.where(quantizer.divisor == 0, np.float32(0), divided)
+        unclipped = quantizer.unclipped(values)
+        shifted = divided + zero_point if qparams.convention.zero_point_before_rounding else unclipped
+        rounded = unclipped
+        if qparams.convention.code is None and not qparams.convention.zero_point_before_rounding:
+            rounded = qparams.number_format.round(divided, np.empty_like(divided))
+        clipped = np.clip(unclipped, qparams.quant_min, qparams.quant_max)
+        dequantized = quantizer.dequantize(clipped.copy())
+    middle = np.clip(np.rint(zero_point), qparams.quant_min, qparams.quant_max)
+    code = qparams.number_format.encode(np.where(np.isnan(clipped), middle, clipped), values)
+    return Steps(
+        value=values,
+        scale=scale,
+        zero_point=zero_point,
+        divided=divided,
+        shifted=shifted,
+        rounded=rounded,
+        clipped=clipped,
+        code=code,
+        dequantized=dequantized,
+        error=dequantized.astype(np.float64) - values,
+    )

@@ -1,0 +1,425 @@
+"""How does a value become a code, and a code a value again? Q = R/S + Z and R = (Q − Z)·S.
+
+Everything here is float32 arithmetic with the order of operations of the scheme's convention, so
+that the codes are the runtime's own. Scales and zero points follow from the range in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qviz.core.formats.table import IntFormat, NumberFormat
+from qviz.core.problems import Problem
+from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.table import convention_named
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.envelope import FloatArray
+from qviz.core.tensors.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+"""Below this a scale is denormal and the division by it means nothing: the range is degenerate."""
+
+LARGEST_WIDTH: dict[type, float] = {np.float32: float(np.finfo(np.float32).max), np.float64: float("inf")}
+"""No range is wider; in float64 the range of any float32 tensor has room."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantizer:
+    """How some groups turn values into codes and back: float32 arrays that broadcast against the values.
+
+    Attributes
+    ----------
+    qparams : QParams
+        What these are a part of.
+    scale, divisor, zero_point : float32 arrays
+    shift, offset : float32 arrays or None
+        What is taken from a value first, and given back in the end (GGUF's minima); None for nothing.
+    """
+
+    qparams: QParams
+    scale: FloatArray
+    divisor: FloatArray
+    zero_point: FloatArray
+    shift: FloatArray | None
+    offset: FloatArray | None
+
+    def map(self, change: Callable[[FloatArray], FloatArray]) -> Quantizer:
+        """The same with every array changed."""
+        arrays = (self.scale, self.divisor, self.zero_point, self.shift, self.offset)
+        scale, divisor, zero_point, shift, offset = (None if a is None else change(a) for a in arrays)
+        assert scale is not None and divisor is not None and zero_point is not None
+        return Quantizer(self.qparams, scale, divisor, zero_point, shift, offset)
+
+    def part(self, groups: slice) -> Quantizer:
+        """Of some of the groups of one of shape (1, groups, 1)."""
+        return self if self.scale.size == 1 else self.map(lambda a: a[:, groups])
+
+    def divided(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """R/S, the way of the convention."""
+        if self.shift is not None:
+            x = x - self.shift
+        if self.qparams.multiplies:
+            return np.asarray(np.multiply(x, self.qparams.inverse(self.divisor), out=out))
+        divided, factor = np.asarray(np.divide(x, self.divisor, out=out)), self.qparams.factor
+        return divided if factor is None else np.multiply(divided, factor, out=divided)
+
+    def unclipped(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Rounded but unclipped codes as float32; the one place where a value meets a scale.
+
+        Parameters
+        ----------
+        x : float32 array
+        out : float32 array, optional
+            Where the codes go.
+        """
+        convention, round_ = self.qparams.convention, self.qparams.number_format.round
+        with np.errstate(over="ignore"):
+            if convention.code is not None:
+                return convention.code(self, x, out)
+            codes = self.divided(x, out)
+            if convention.zero_point_before_rounding:
+                np.add(codes, self.zero_point, out=codes)
+            round_(codes, out=codes)
+            if not convention.zero_point_before_rounding:
+                np.add(codes, self.zero_point, out=codes)
+        return codes
+
+    def dequantize(self, codes: FloatArray) -> FloatArray:
+        """Clip ``codes`` and turn them into values, in their own memory."""
+        with np.errstate(over="ignore"):
+            np.clip(codes, self.qparams.quant_min, self.qparams.quant_max, out=codes)
+            np.subtract(codes, self.zero_point, out=codes)
+            np.multiply(codes, self.scale, out=codes)
+            if self.offset is not None:
+                np.add(codes, self.offset, out=codes)
+        return codes
+
+    def quantized(self, x: FloatArray) -> FloatArray:
+        """x̂: there and back again."""
+        return self.dequantize(self.unclipped(x))
+
+
+@dataclass(frozen=True, eq=False)
+class QParams:
+    """The quantization parameters of one tensor under one scheme.
+
+    Attributes
+    ----------
+    scale : float32 array, shape () per tensor, (channels,) per axis, one for each block in the tensor's order
+        What a code is multiplied by.
+    zero_point : float32 array, the shape of ``scale``
+        A whole number except under conventions that keep it real.
+    low, high : float32 arrays, the shape of ``scale``
+        The range the scale was made for: the estimator's, made symmetric or widened to include 0.
+    quant_min, quant_max : int, or float where the codes stand for floats
+        Codes are clipped to these: not always the first and the last of the number format.
+    scheme : Scheme
+    own_divisor : float32 array, the shape of ``scale``, or None
+        A `divisor` that does not follow from the scale and the range.
+    shift, offset : float32 arrays, the shape of ``scale``, or None
+        What is taken from a value before that, and given back in the end; None for nothing.
+    """
+
+    scale: FloatArray
+    zero_point: FloatArray
+    low: FloatArray
+    high: FloatArray
+    quant_min: int | float
+    quant_max: int | float
+    scheme: Scheme
+    own_divisor: FloatArray | None = None
+    shift: FloatArray | None = None
+    offset: FloatArray | None = None
+
+    @property
+    def convention(self) -> Convention:
+        return convention_named(self.scheme.convention)
+
+    @property
+    def number_format(self) -> NumberFormat:
+        return self.scheme.number_format
+
+    @property
+    def groups(self) -> int:
+        """How many scales there are."""
+        return int(self.scale.size)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether values are multiplied by an inverse instead of divided."""
+        convention = self.convention
+        # Small floats are divided under every runtime's convention.
+        reciprocal = convention.multiplies_by_reciprocal and self.number_format.offers_zero_point
+        return reciprocal or convention.divisor_is_inverse
+
+    def inverse(self, divisor: FloatArray) -> FloatArray:
+        """What values are multiplied by, where they are."""
+        return divisor if self.convention.divisor_is_inverse else np.float32(1) / divisor
+
+    @property
+    def factor(self) -> np.float32 | None:
+        """What they are multiplied by after that; None for nothing."""
+        if not self.convention.divides_by_threshold:
+            return None
+        return np.float32(self.convention.half_steps(self.number_format))
+
+    @property
+    def divisor(self) -> FloatArray:
+        """What values are divided by, the shape of ``scale``: mostly the scale itself.
+
+        For Paddle the threshold; for GGUF the scale before it is stored as float16; for NVFP4 what
+        they are multiplied by.
+        """
+        if self.own_divisor is not None:
+            return self.own_divisor
+        factor = self.factor
+        if factor is None:
+            return self.scale
+        narrow = self.high.astype(np.float64) / factor < SMALLEST_SCALE
+        return np.asarray(np.where(narrow, factor, self.high), np.float32)
+
+    @property
+    def whole_zero_point(self) -> bool:
+        """Whether every zero point is itself a code, so that it can be stored as one."""
+        z = self.zero_point
+        return bool(np.all((z == np.rint(z)) & (z >= self.quant_min) & (z <= self.quant_max)))
+
+    @property
+    def codes(self) -> FloatArray:
+        """The unit value of every code in use, ascending, shape (codes,)."""
+        values = self.number_format.values
+        return values[(values >= self.quant_min) & (values <= self.quant_max)]
+
+    @property
+    def levels_count(self) -> int:
+        """How many codes are in use."""
+        return self.codes.size
+
+    def quantizer(self, groups: Any) -> Quantizer:
+        """Of single groups: arrays of the shape of the index ``groups``."""
+        return self._whole.map(lambda a: a.reshape(-1)[groups])
+
+    def shaped(self, *shape: int) -> Quantizer:
+        """Of all groups, with arrays of that shape."""
+        return self._whole.map(lambda a: a.reshape(shape))
+
+    def spread(self, shape: tuple[int, ...]) -> Quantizer:
+        """Of all groups, shaped to broadcast against an array of ``shape``.
+
+        Raises
+        ------
+        Problem
+            When the parameters were chosen for another number of groups.
+        """
+        if self.scale.ndim == 0:
+            return self._whole
+        blocks = self.scheme.granularity.block_shape(shape)
+        grid = tuple(1 if b == n else -(-n // b) for n, b in zip(shape, blocks, strict=True))
+        if math.prod(grid) != self.groups:
+            raise Problem(
+                f"A tensor of shape {shape} needs {math.prod(grid):,} scales under this scheme, but there are "
+                f"{self.groups:,}: choose the parameters for this shape."
+            )
+        longer = [(i, b, n) for i, (b, n) in enumerate(zip(blocks, shape, strict=True)) if 1 < b < n]
+
+        def spread(array: FloatArray) -> FloatArray:
+            array = array.reshape(grid)
+            for axis, block, length in longer:
+                array = np.repeat(array, block, axis=axis).take(np.arange(length), axis=axis)
+            return array
+
+        return self._whole.map(spread)
+
+    def grouped(self, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        """Scale and zero point, shaped to broadcast against an array of ``shape``.
+
+        Raises
+        ------
+        Problem
+            When the parameters were chosen for another number of groups.
+        """
+        quantizer = self.spread(shape)
+        return quantizer.scale, quantizer.zero_point
+
+    @property
+    def _whole(self) -> Quantizer:
+        return Quantizer(self, self.scale, self.divisor, self.zero_point, self.shift, self.offset)
+
+    def for_group(self, group: int) -> QParams:
+        """The parameters of one group, as if it were a tensor of its own."""
+        names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset")
+        mine = {name: getattr(self, name) for name in names}
+        picked: dict[str, Any] = {name: np.asarray(a.reshape(-1)[group]) for name, a in mine.items() if a is not None}
+        return replace(self, **picked)
+
+    def codes_of(self, x: FloatArray) -> FloatArray:
+        """Rounded but unclipped codes of an array, as float32.
+
+        Raises
+        ------
+        Problem
+            When the parameters were chosen for another number of groups.
+        """
+        return self.spread(x.shape).unclipped(x)
+
+    def levels(self) -> FloatArray:
+        """The value each code stands for, shape (groups, codes), in code order."""
+        return self._values_of(self.codes)
+
+    def clip_range(self) -> tuple[FloatArray, FloatArray]:
+        """The values of the first and the last code, the smaller one first, shape (groups,)."""
+        ends = self._values_of(np.array([self.quant_min, self.quant_max], np.float32))
+        return np.minimum(ends[:, 0], ends[:, 1]), np.maximum(ends[:, 0], ends[:, 1])
+
+    def _values_of(self, codes: FloatArray) -> FloatArray:
+        return self.shaped(-1, 1).dequantize(np.repeat(codes[None], self.groups, axis=0))
+
+
+def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
+    """Scale and zero point for a known range (conventions.py has each runtime's formulas).
+
+    Parameters
+    ----------
+    low, high : float32 arrays of one shape
+    """
+    convention, number_format = convention_named(scheme.convention), scheme.number_format
+    quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
+    precision = np.float32 if convention.single_precision else np.float64
+    lowest: Array = np.asarray(low, precision)
+    highest: Array = np.asarray(high, precision)
+    if not number_format.scaled:
+        one = np.ones(lowest.shape, np.float32)
+        return _qparams(scheme, one, one * 0, lowest, highest, quant_min, quant_max)
+    if convention.recipe is not None:
+        recipe = convention.recipe(np.asarray(low, np.float32), np.asarray(high, np.float32), scheme)
+        return QParams(
+            recipe.scale,
+            np.full(recipe.scale.shape, recipe.zero_point, np.float32),
+            np.asarray(low, np.float32),
+            np.asarray(high, np.float32),
+            quant_min,
+            quant_max,
+            scheme,
+            recipe.divisor,
+            recipe.shift,
+            recipe.offset,
+        )
+    if scheme.symmetric:
+        highest = np.maximum(np.abs(lowest), np.abs(highest))
+        lowest = -highest
+        scale = np.maximum(highest, convention.smallest_range) / convention.half_steps(number_format)
+        exact_scale = np.maximum(scale, convention.smallest_scale)
+        zero_point = np.full(exact_scale.shape, convention.middle(number_format))
+        degenerate_zero_point = convention.degenerate_zero_point(np.zeros_like(zero_point))
+    else:
+        assert isinstance(number_format, IntFormat)  # nothing else has a zero point
+        if convention.range_includes_zero:
+            lowest, highest = np.minimum(lowest, 0.0), np.maximum(highest, 0.0)
+        first, last = convention.scale_range(number_format)
+        with np.errstate(over="ignore"):  # where float32 ends, PyTorch's scale is infinite and nothing is left
+            width = np.minimum(highest - lowest, LARGEST_WIDTH[precision])
+        scale = np.maximum(width, convention.smallest_range) / (last - first)
+        exact_scale = np.maximum(scale, convention.smallest_scale)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            zero_point = convention.zero_point(number_format, lowest, highest, exact_scale)
+        degenerate_zero_point = convention.degenerate_zero_point(highest)
+    degenerate = exact_scale < SMALLEST_SCALE
+    scales = np.asarray(np.where(degenerate, 1.0, exact_scale), np.float32)
+    zero_point = np.where(degenerate, degenerate_zero_point, zero_point)
+    return _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)
+
+
+def qparams_known(scale: object, zero_point: object, scheme: Scheme) -> QParams:
+    """The parameters of a scheme whose scales and zero points somebody else chose: a file, a runtime.
+
+    Parameters
+    ----------
+    scale, zero_point : array_like of one shape
+        () per tensor, (channels,) per axis, ``granularity.scale_shape`` of the tensor for blocks.
+    """
+    scales, points = (np.asarray(np.asarray(a), np.float32) for a in (scale, zero_point))
+    points = np.broadcast_to(points, scales.shape)
+    quant_min, quant_max = convention_named(scheme.convention).ends(scheme.number_format, scheme.symmetric)
+    with np.errstate(over="ignore"):
+        low, high = ((np.float32(end) - points) * scales for end in (quant_min, quant_max))
+    return _qparams(scheme, scales, points, low, high, quant_min, quant_max)
+
+
+def _qparams(
+    scheme: Scheme,
+    scale: FloatArray,
+    zero_point: Array,
+    low: Array,
+    high: Array,
+    quant_min: float,
+    quant_max: float,
+) -> QParams:
+    """Everything in float32."""
+    # Adding 0 makes −0 into 0.
+    points = np.asarray(zero_point + 0.0, np.float32)
+    lowest, highest = np.asarray(low, np.float32), np.asarray(high, np.float32)
+    return QParams(scale, points, lowest, highest, quant_min, quant_max, scheme)
+
+
+def quantize(x: object, qparams: QParams) -> Array:
+    """The codes of ``x``: an integer array of its shape, in the smallest type that holds them.
+
+    Integers as they are, small floats as their bit patterns, codebooks as the numbers of their
+    levels. NaN gets the code nearest to the zero point, infinities the first and the last code. A
+    `Tensor` has NaN in the place of infinities.
+
+    Raises
+    ------
+    Problem
+        When the shape of ``x`` does not fit the parameters.
+    """
+    array = _as_float32(x)
+    quantizer = qparams.spread(array.shape)
+    codes = quantizer.unclipped(array)
+    np.clip(codes, qparams.quant_min, qparams.quant_max, out=codes)
+    if np.isnan(codes).any():
+        zero = np.clip(np.rint(quantizer.zero_point), qparams.quant_min, qparams.quant_max)
+        codes = np.where(np.isnan(codes), zero, codes)
+    return qparams.number_format.encode(codes, array)
+
+
+def dequantize(codes: object, qparams: QParams) -> FloatArray:
+    """(Q − Z)·S as float32, the shape of ``codes``.
+
+    Raises
+    ------
+    Problem
+        When that shape does not fit the parameters.
+    """
+    stored = np.asarray(codes)
+    values = np.array(qparams.number_format.decode(stored), np.float32).reshape(stored.shape)
+    quantizer = qparams.spread(stored.shape)
+    with np.errstate(over="ignore"):
+        values = np.asarray((values - quantizer.zero_point) * quantizer.scale)
+        return values if quantizer.offset is None else values + quantizer.offset
+
+
+def fake_quantize(x: object, qparams: QParams) -> FloatArray:
+    """Quantized and dequantized again: what the network computes with. NaN stays NaN.
+
+    Raises
+    ------
+    Problem
+        When the shape of ``x`` does not fit the parameters.
+    """
+    array = _as_float32(x)
+    return qparams.spread(array.shape).quantized(array)
+
+
+def _as_float32(x: object) -> FloatArray:
+    if isinstance(x, Tensor):
+        return np.asarray(x.values[:]).reshape(x.shape)
+    with np.errstate(over="ignore"):
+        return np.asarray(x).astype(np.float32, copy=False)

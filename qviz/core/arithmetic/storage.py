@@ -1,0 +1,80 @@
+"""How many bytes does the tensor take, before and after?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Bytes of a tensor as float and as codes, with nothing left out.
+
+    Attributes
+    ----------
+    elements : int
+    float32_bytes, float16_bytes : int
+    code_bytes : int
+        Codes packed without gaps (int4: two a byte), rounded up to whole bytes.
+    scale_bytes, zero_point_bytes : int
+        The overhead. A zero point takes the bits of a code, or a float32 where the convention
+        keeps it real; where every zero point is 0, or the format fixes it, none is stored. A
+        format's minima count here.
+    """
+
+    elements: int
+    code_bytes: int
+    scale_bytes: int
+    zero_point_bytes: int
+
+    @property
+    def float32_bytes(self) -> int:
+        return 4 * self.elements
+
+    @property
+    def float16_bytes(self) -> int:
+        return 2 * self.elements
+
+    @property
+    def quantized_bytes(self) -> int:
+        """Codes, scales and zero points."""
+        return self.code_bytes + self.scale_bytes + self.zero_point_bytes
+
+    @property
+    def bits_per_element(self) -> float:
+        """With the overhead counted."""
+        return 8 * self.quantized_bytes / self.elements
+
+    @property
+    def code_ratio(self) -> float:
+        """Codes alone against float32: the “quarter” of the textbooks."""
+        return self.code_bytes / self.float32_bytes
+
+    @property
+    def ratio(self) -> float:
+        """Everything against float32."""
+        return self.quantized_bytes / self.float32_bytes
+
+
+def storage(elements: int, qparams: QParams) -> Storage:
+    """The bytes of ``elements`` values under ``qparams``."""
+    number_format, convention = qparams.number_format, qparams.convention
+    bits, groups = number_format.bits, qparams.groups
+    if qparams.offset is not None:
+        zero_point_bits = convention.scale_bits
+    elif convention.recipe is not None or not np.any(qparams.zero_point):
+        zero_point_bits = 0
+    else:
+        zero_point_bits = bits if qparams.whole_zero_point else 32
+    # A block that is looked at alone does not carry what is stored once for all of them.
+    once = convention.tensor_bits if qparams.scale.ndim else 0
+    scale_bits = convention.scale_bits * groups + once if number_format.scaled else 0
+    return Storage(
+        elements=elements,
+        code_bytes=-(-elements * bits // 8),
+        scale_bytes=-(-scale_bits // 8),
+        zero_point_bytes=-(-groups * zero_point_bits // 8),
+    )

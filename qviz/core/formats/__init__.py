@@ -1,0 +1,1 @@
+"""Which numbers can a code stand for?"""

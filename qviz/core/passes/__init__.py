@@ -1,0 +1,1 @@
+"""What do the errors add up to? Once over every element, or over the sorted ones."""

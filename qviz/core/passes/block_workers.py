@@ -1,0 +1,371 @@
+"""What does one thread find in the blocks that it is given? In NumPy, or in compiled kernels."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams, Quantizer
+from qviz.core.formats.table import Codebook
+from qviz.core.passes import kernels as compiled
+from qviz.core.passes.sums import Counts, Floats
+from qviz.core.tensors.envelope import BASE, Envelope, FloatArray
+from qviz.core.tensors.granularity import Block, Layout
+from qviz.core.tensors.tensor import Tensor
+
+FEW_COLUMNS = 32
+"""Runs shorter than this are too short a loop: the kernels take them as columns."""
+
+ROW = 8192
+"""Elements of a dot product: longer ones would wake the linear algebra library's own threads."""
+
+LONG_RUN = 256
+"""Runs from here on are worth a dot product each."""
+
+EDGE = 1e-6
+"""Guesses as near to an edge, in bins, are not believed: far more than a guess can be wrong."""
+
+NOTHING = np.zeros(0, np.intp)
+
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+_Quantized = tuple[FloatArray, Bools | None, Bools | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What somebody wants to know; every thread reads it, none writes to it."""
+
+    tensor: Tensor
+    qparams: QParams
+    layout: Layout
+    occupancy: bool
+    edges: Floats | None
+    envelope: Envelope | None
+    signal: Signal | None
+    overflows: bool
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def levels(self) -> int:
+        return self.qparams.levels_count if self.occupancy else 0
+
+    @property
+    def bins(self) -> int:
+        return 0 if self.edges is None else self.edges.size - 1
+
+    @property
+    def maybe_nan(self) -> bool:
+        return self.layout.ragged or not self.tensor.all_finite
+
+    def draw(self, block: Block, x_hat: FloatArray) -> None:
+        """Take x̂ of a block into the envelope."""
+        if self.envelope is None:
+            return
+        for start, flat in self.layout.runs(block, x_hat):
+            stop = start + flat.size
+            first = min(-(-start // BASE) * BASE, stop)
+            last = max(first, stop // BASE * BASE)
+            with self.lock:  # the ends share their buckets with blocks of the other thread
+                self.envelope.add(start, flat[: first - start])
+                self.envelope.add(last, flat[last - start :])
+            self.envelope.add(first, flat[first - start : last - start])
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """What is the same under every scheme: Σx² and the finite elements of each group."""
+
+    squared: Floats
+    finite: Counts
+
+
+class Worker(Protocol):
+    """What one thread does."""
+
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        ...
+
+
+class Found:
+    """Sums over some blocks."""
+
+    def __init__(self, order: Order) -> None:
+        groups = order.layout.groups
+        self.signal = None if order.signal else Signal(np.zeros(groups), np.zeros(groups, np.int64))
+        self.squared_error = np.zeros(groups)
+        self.max_abs_error = np.zeros(groups)
+        self.saturated = np.zeros(groups, np.int64)
+        self.totals = np.zeros(3)  # Σ|e|, Σx·e and Σe² of the saturated
+        self.occupancy = np.zeros(order.levels, np.int64)
+        self.errors = np.zeros(order.bins, np.int64)
+        self.clipping = np.zeros(order.bins, np.int64)
+
+    def add_signal(self, x: Floats, missing: Bools | None, group: slice) -> None:
+        """Take the values of a block, with 0 in the place of what is missing."""
+        if self.signal is not None:
+            self.signal.squared[group] += _squares(x)
+            present = x.size // x.shape[1] - (0 if missing is None else np.count_nonzero(missing, axis=(0, 2)))
+            self.signal.finite[group] += present
+
+    def merge(self, other: Found) -> None:
+        """Add what another thread has found."""
+        if self.signal is not None and other.signal is not None:
+            self.signal.squared[:] += other.signal.squared
+            self.signal.finite[:] += other.signal.finite
+        np.maximum(self.max_abs_error, other.max_abs_error, out=self.max_abs_error)
+        for name in ("squared_error", "saturated", "totals", "occupancy", "errors", "clipping"):
+            total: Any = getattr(self, name)
+            total += getattr(other, name)
+
+
+class _Workspace:
+    """Buffers that every block uses again: fresh ones would cost more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, type], np.ndarray[Any, Any]] = {}
+
+    def get(self, name: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+        size = math.prod(shape)
+        if (name, dtype) not in self._buffers or self._buffers[name, dtype].size < size:
+            self._buffers[name, dtype] = np.empty(size, dtype)
+        return self._buffers[name, dtype][:size].reshape(shape)
+
+
+class NumPyWorker:
+    """The pass in NumPy.
+
+    Where the zero point is a whole number that is added after rounding, x̂ − x of an element that
+    is not clipped is exact in float32 already: x is between x̂/2 and 2·x̂ (Sterbenz's lemma), or
+    x̂ is 0. Such a block is subtracted in float32; clipped elements once more in float64.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self.order, self.found = order, Found(order)
+        self.work = _Workspace()
+        q = order.qparams
+        self.quantizer = q.shaped(1, -1, 1)
+        convention = q.convention
+        divides = not q.multiplies and q.factor is None and convention.code is None and q.divisor is q.scale
+        even = not isinstance(q.number_format, Codebook) and not convention.zero_point_before_rounding
+        self.narrow = divides and even and q.whole_zero_point
+        self.plain = self.narrow and q.shift is None and not q.zero_point.any()
+        self.ones = np.ones(ROW)
+
+    def finish(self) -> Found:
+        """What this thread has found."""
+        return self.found
+
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        with np.errstate(over="ignore", invalid="ignore"):  # x̂ may leave float32, and means so
+            self._add(self.order.tensor.block(self.order.layout, block), block)
+
+    def _add(self, x: FloatArray, block: Block) -> None:
+        order, work, found, g = self.order, self.work, self.found, block[1]
+        quantizer = self.quantizer.part(g)
+        codes, missing, clipped = self._quantize(x, quantizer)
+        if order.occupancy:
+            found.occupancy += self._count_codes(codes, missing)
+        if not self.plain:
+            np.subtract(codes, quantizer.zero_point, out=codes)
+        x_hat = np.multiply(codes, quantizer.scale, out=codes)
+        if quantizer.offset is not None:
+            np.add(x_hat, quantizer.offset, out=x_hat)
+        order.draw(block, x_hat)
+        wide = work.get("wide", np.float64, x.shape)
+        error = work.get("error", np.float64, x.shape)
+        np.copyto(wide, x)
+        beyond = np.flatnonzero(clipped) if clipped is not None else NOTHING
+        if self.narrow:
+            outside = x_hat.reshape(-1)[beyond].astype(np.float64) - wide.reshape(-1)[beyond]
+            np.copyto(error, np.subtract(x_hat, x, out=x_hat))
+            error.reshape(-1)[beyond] = outside
+        else:
+            np.copyto(error, x_hat)
+            np.subtract(error, wide, out=error)
+        if missing is not None:  # a zero adds nothing to any sum
+            wide[missing] = error[missing] = 0
+        if order.edges is not None:
+            found.errors += self._count_errors(error.reshape(-1) if missing is None else error[~missing])
+        if clipped is not None:
+            outside = error.reshape(-1)[beyond]
+            found.saturated[g] += np.count_nonzero(clipped, axis=(0, 2))
+            found.totals[2] += _dot(outside, outside)
+            if order.edges is not None:
+                found.clipping += self._count_errors(outside)
+        found.add_signal(wide, missing, g)
+        self._add_sums(wide, error, g)
+
+    def _quantize(self, x: FloatArray, quantizer: Quantizer) -> _Quantized:
+        """Clipped codes as floats; which elements are NaN, and which were clipped; None for none."""
+        q = self.order.qparams
+        codes = self.work.get("codes", np.float32, x.shape)
+        if self.plain:  # adding 0 and subtracting it again changes no code
+            q.number_format.round(np.divide(x, quantizer.divisor, out=codes), out=codes)
+        else:
+            quantizer.unclipped(x, out=codes)
+        missing = clipped = None
+        lowest, highest = codes.min(), codes.max()
+        if np.isnan(lowest):
+            missing = np.isnan(x)
+            lowest, highest = np.fmin.reduce(codes, axis=None), np.fmax.reduce(codes, axis=None)
+        if lowest < q.quant_min or highest > q.quant_max:
+            clipped = (codes < q.quant_min) | (codes > q.quant_max)
+            np.clip(codes, q.quant_min, q.quant_max, out=codes)
+        return codes, missing, clipped
+
+    def _add_sums(self, x: Floats, error: Floats, group: slice) -> None:
+        """Add the sums; the errors are overwritten."""
+        found = self.found
+        found.squared_error[group] += _squares(error)
+        found.totals[1] += _dot(x.reshape(-1), error.reshape(-1))
+        magnitude = np.abs(error, out=error)
+        found.totals[0] += self._sum(magnitude.reshape(-1))
+        largest = magnitude.max(axis=(0, 2)) if error.shape[1] > 1 else magnitude.max()
+        found.max_abs_error[group] = np.maximum(found.max_abs_error[group], largest)
+
+    def _sum(self, values: Floats) -> float:
+        whole = values.size // ROW * ROW
+        rows = values[:whole].reshape(-1, ROW)
+        return float(np.vecdot(rows, self.ones).sum() + values[whole:].sum())
+
+    def _count_codes(self, codes: FloatArray, missing: Bools | None) -> Counts:
+        """How often each code occurs. Codes of a byte are counted in pairs, which halves the work."""
+        q, levels = self.order.qparams, self.order.levels
+        used = codes if missing is None else codes[~missing]
+        if not q.number_format.offers_zero_point:
+            return np.bincount(q.number_format.index(used.reshape(-1)), minlength=levels)
+        shifted = np.subtract(used, np.float32(q.quant_min), out=self.work.get("narrow", np.float32, used.shape))
+        small = levels <= 1 << 8 and not used.size % 2
+        index = self.work.get("pairs", np.uint8, (used.size,)) if small else shifted.reshape(-1)
+        np.copyto(index, shifted.reshape(-1), casting="unsafe")
+        if small:
+            index = index.view(np.uint16)
+        wide = self.work.get("index", np.intp, index.shape)
+        np.copyto(wide, index, casting="unsafe")
+        if not small:
+            return np.bincount(wide, minlength=levels)
+        pairs = np.bincount(wide, minlength=1 << 16).reshape(1 << 8, 1 << 8)
+        both: Counts = (pairs.sum(axis=0) + pairs.sum(axis=1))[:levels]
+        return both
+
+    def _count_errors(self, error: Floats) -> Counts:
+        """Exactly ``numpy.histogram(error, edges)[0]``: a bin is guessed; near an edge it is looked up."""
+        work, edges, bins = self.work, self.order.edges, self.order.bins
+        assert edges is not None
+        if self.order.overflows:
+            error = error[np.isfinite(error)]
+        guess = np.subtract(error, edges[0], out=work.get("guess", np.float64, error.shape))
+        np.multiply(guess, 1 / (edges[1] - edges[0]), out=guess)
+        nearest = np.rint(guess, out=work.get("nearest", np.float64, error.shape))
+        np.subtract(guess, nearest, out=nearest)
+        doubtful = np.flatnonzero(np.abs(nearest, out=nearest) < EDGE)
+        index = work.get("index", np.intp, error.shape)
+        np.copyto(index, guess, casting="unsafe")
+        if doubtful.size:
+            near, at = error[doubtful], np.minimum(index[doubtful], bins - 1)
+            at -= near < edges[at]
+            at += near >= edges[at + 1]
+            index[doubtful] = at
+        return np.bincount(index, minlength=bins)
+
+
+class FusedWorker:
+    """The pass in compiled kernels."""
+
+    def __init__(self, order: Order, kernels: compiled.Kernels) -> None:
+        self.order, self.found, self.kernels = order, Found(order), kernels
+        outer, groups, inner = order.layout.shape
+        self.columns = inner == 1 or (inner < FEW_COLUMNS and outer >= FEW_COLUMNS)
+        self.repeats = inner if self.columns else 1
+        self.parameters = compiled.parameters(order.qparams, self.repeats).arguments
+        self.sums = np.zeros(groups * self.repeats)
+        self.integers = np.zeros((2, groups * self.repeats), np.int64)
+        self.work = _Workspace()
+        self.edges = np.zeros(1) if order.edges is None else order.edges
+
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        x = self.order.tensor.block(self.order.layout, block)
+        columns = self.columns
+        rows = np.ascontiguousarray(x.reshape(x.shape[0], -1) if columns else x.reshape(-1, x.shape[2]))
+        bits = rows.view(np.int32) if self.order.maybe_nan else None
+        first, groups = block[1].start * self.repeats, x.shape[1]
+        sums = (self.sums, self.integers[0], self.integers[1], self.found.totals)
+        if columns:
+            self.kernels.sum_columns(rows, bits, *self.parameters, first, *sums)
+        else:
+            self.kernels.sum_rows(rows, bits, *self.parameters, first, groups, *sums)
+        order, found = self.order, self.found
+        if found.signal is not None:
+            wide = self.work.get("wide", np.float64, x.shape)
+            np.copyto(wide, x)
+            missing = np.isnan(x) if self.order.maybe_nan else None
+            if missing is not None:
+                wide[missing] = 0
+            found.add_signal(wide, missing, block[1])
+        if order.occupancy or order.edges is not None or order.envelope is not None:
+            shape = (0, 0) if order.envelope is None else rows.shape
+            x_hat = self.work.get("x_hat", np.float32, shape)
+            counts = (found.occupancy, found.errors, found.clipping, self.edges, x_hat)
+            self.kernels.count(rows, bits, *self.parameters, first, 1 if columns else groups, columns, *counts)
+            order.draw(block, x_hat)
+
+    def finish(self) -> Found:
+        """What this thread has found; columns of one group belong together."""
+        found, shape = self.found, (-1, self.repeats)
+        largest = self.integers[0].view(np.float64)
+        if self.repeats == 1:  # NumPy would reduce them one by one
+            found.squared_error += self.sums
+            found.max_abs_error = largest
+            found.saturated += self.integers[1]
+            return found
+        found.squared_error += self.sums.reshape(shape).sum(axis=1)
+        found.max_abs_error = largest.reshape(shape).max(axis=1)
+        found.saturated += self.integers[1].reshape(shape).sum(axis=1)
+        return found
+
+
+class ProductWorker:
+    """Σx·x̂ and Σx̂² themselves, for schemes that leave next to nothing of x."""
+
+    def __init__(self, order: Order) -> None:
+        self.order, self.product, self.squared = order, 0.0, 0.0
+
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        q, x = self.order.qparams, self.order.tensor.block(self.order.layout, block)
+        missing = np.isnan(x)
+        x = np.where(missing, np.float32(0), x)
+        x_hat = q.shaped(1, -1, 1).part(block[1]).quantized(x).astype(np.float64)
+        x_hat[missing] = 0
+        x_hat, wide = x_hat.reshape(-1), x.astype(np.float64).reshape(-1)
+        self.product += _dot(wide, x_hat)
+        self.squared += _dot(x_hat, x_hat)
+
+
+def _dot(a: Floats, b: Floats) -> float:
+    """Σa·b of flat arrays."""
+    whole = a.size // ROW * ROW
+    rows = np.vecdot(a[:whole].reshape(-1, ROW), b[:whole].reshape(-1, ROW))
+    return float(rows.sum() + np.vecdot(a[whole:], b[whole:]))
+
+
+def _squares(a: Floats) -> Any:
+    """The sum of squares of each group of a block ``(outer, groups, inner)``."""
+    outer, groups, inner = a.shape
+    if groups == 1:
+        return _dot(a.reshape(-1), a.reshape(-1))
+    if inner > ROW:
+        return np.array([[_dot(run, run) for run in row] for row in a]).sum(axis=0)
+    if inner >= LONG_RUN:
+        return np.vecdot(a, a).sum(axis=0)
+    if inner == 1:
+        flat = a.reshape(outer, groups)
+        return np.einsum("og,og->g", flat, flat)
+    return np.einsum("ogi,ogi->g", a, a)

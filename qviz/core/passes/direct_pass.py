@@ -1,0 +1,181 @@
+"""What do all the errors add up to? One walk over every element, block by block.
+
+This pass serves every scheme; it never asks for more than a few blocks of memory. Two threads
+share the blocks of a large tensor. `qviz.core.passes.kernels` does the arithmetic where it is ready,
+NumPy elsewhere; the answers are the same but for the order in which sums are rounded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import islice
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.passes import kernels as compiled
+from qviz.core.passes.block_workers import Found, FusedWorker, NumPyWorker, Order, ProductWorker, Signal, Worker
+from qviz.core.passes.sums import ErrorHistogram, Floats, Sums
+from qviz.core.tensors.envelope import Envelope
+from qviz.core.tensors.granularity import Layout
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
+
+BLOCK = 1 << 18
+"""Elements a block: its copies stay in the cache, and two threads do not wait for each other."""
+
+THREADED = 1 << 20
+"""Tensors of fewer elements are done before a second thread has started."""
+
+THREADS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""The calling thread and one more: more would be waiting for memory, and windows want to be drawn."""
+
+CANCELLING = 64
+"""Where a sum is so much smaller than its parts, they are not added up but it is."""
+
+_signals: WeakKeyDictionary[Tensor, dict[Layout, Signal]] = WeakKeyDictionary()
+"""Found by the first walk over a tensor, asked for by every later one."""
+
+
+def direct_sums(
+    tensor: Tensor,
+    qparams: QParams,
+    layout: Layout,
+    *,
+    occupancy: bool = True,
+    error_edges: tuple[Floats, float] | None = None,
+    envelope: bool = True,
+    products: bool = True,
+    cancelled: IsCancelled = never,
+    progress: Progress = ignore,
+) -> Sums:
+    """What all the errors add up to, by looking at every element.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Counted.
+    qparams, layout : QParams, Layout
+        Of the same scheme and the tensor's shape.
+    occupancy : bool
+        Whether to count how often each code is used.
+    error_edges : (float64 array of shape (bins + 1,), float) or None
+        The answer of `qviz.core.passes.error_bins.error_edges` for these arguments; None for no histogram.
+    envelope : bool
+        Whether to make the envelope of x̂; only done for more than one group.
+    products : bool
+        Whether Σx·x̂ and Σx̂² are wanted; NaN where they are not.
+    cancelled : Callable[[], bool]
+        Asked between blocks, by the calling thread.
+    progress : Callable[[float], None]
+        Told the fraction that is done, by the calling thread.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
+    order = Order(
+        tensor=tensor,
+        qparams=qparams,
+        layout=layout,
+        occupancy=occupancy,
+        edges=None if error_edges is None else error_edges[0],
+        envelope=Envelope(tensor.elements) if envelope and layout.groups > 1 else None,
+        signal=_signals.get(tensor, {}).get(layout),
+        overflows=not all(np.isfinite(ends).all() for ends in qparams.clip_range()),
+    )
+    threads = THREADS if tensor.elements >= THREADED else 1
+    found = _find(order, threads, cancelled, progress)
+    signal = order.signal or found.signal
+    assert signal is not None
+    _signals.setdefault(tensor, {})[layout] = signal
+    if order.envelope is not None:
+        order.envelope.finish()
+    nothing = (math.nan, math.nan)
+    product, squared_dequantized = _products(order, found, signal, cancelled) if products else nothing
+    histogram = None
+    if error_edges is not None:
+        histogram = ErrorHistogram(error_edges[0], found.errors - found.clipping, found.clipping, error_edges[1])
+    absolute_error, _, clipping_squared_error = found.totals.tolist()
+    return Sums(
+        finite=signal.finite,
+        squared_error=found.squared_error,
+        squared_value=signal.squared,
+        max_abs_error=found.max_abs_error,
+        saturated=found.saturated,
+        absolute_error=absolute_error,
+        clipping_squared_error=clipping_squared_error,
+        product=product,
+        squared_dequantized=squared_dequantized,
+        occupancy=found.occupancy if occupancy else None,
+        error_histogram=histogram,
+        dequantized=order.envelope,
+    )
+
+
+def _find(order: Order, threads: int, cancelled: IsCancelled, progress: Progress) -> Found:
+    """Everything but what the signal adds to it."""
+    # The kernels are promised that nothing becomes NaN, and would not keep to the order of a division and a product.
+    unfit = order.overflows or not compiled.fits(order.qparams)
+    kernels = None if unfit else compiled.kernels()
+    workers: list[NumPyWorker | FusedWorker] = [
+        NumPyWorker(order) if kernels is None else FusedWorker(order, kernels) for _ in range(threads)
+    ]
+    _walk(order, workers, cancelled, progress)
+    first, *others = (worker.finish() for worker in workers)
+    for other in others:
+        first.merge(other)
+    return first
+
+
+def _walk(order: Order, workers: Sequence[Worker], cancelled: IsCancelled, progress: Progress) -> None:
+    """Every block, in turn to one of the workers, each in a thread of its own; the first in this one."""
+    stop = threading.Event()
+    done = [0] * len(workers)
+
+    def share(which: int) -> Iterator[None]:
+        for block in islice(order.layout.blocks(BLOCK), which, None, len(workers)):
+            yield
+            workers[which].add(block)
+            done[which] += math.prod(part.stop - part.start for part in block)
+
+    def aside(which: int) -> None:
+        for _ in share(which):
+            if stop.is_set():
+                return
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        others = [pool.submit(aside, which) for which in range(1, len(workers))]
+        try:
+            for _ in share(0):
+                if done[0]:
+                    progress(sum(done) / order.tensor.elements)
+                check(cancelled)
+            while wait(others, timeout=0.02).not_done:
+                check(cancelled)
+        except BaseException:
+            stop.set()
+            raise
+        for other in others:
+            other.result()
+    progress(1.0)
+
+
+def _products(order: Order, found: Found, signal: Signal, cancelled: IsCancelled) -> tuple[float, float]:
+    """Σx·x̂ and Σx̂², from x̂ = x + e where that loses no digits."""
+    squared, noise, mixed = float(signal.squared.sum()), float(found.squared_error.sum()), float(found.totals[1])
+    if not math.isfinite(noise):
+        return math.inf, math.inf
+    product, squared_dequantized = squared + mixed, squared + 2 * mixed + noise
+    parts = squared + abs(mixed)
+    if abs(product) * CANCELLING >= parts and squared_dequantized * CANCELLING >= parts + noise:
+        return product, squared_dequantized
+    worker = ProductWorker(order)
+    _walk(order, [worker], cancelled, ignore)
+    return worker.product, worker.squared

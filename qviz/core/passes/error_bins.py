@@ -1,0 +1,69 @@
+"""Into which bins do the errors of a scheme go? Equal ones, with edges at 0 and at ± half a step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.passes.sums import Floats
+from qviz.core.tensors.granularity import Layout
+from qviz.core.tensors.tensor import Tensor
+
+MAX_ERROR_BINS = 1024
+BINS_TO_HALF_STEP = 24
+"""Error bins between 0 and half a step; fewer for few elements, or where errors reach far beyond it."""
+
+
+def error_edges(
+    tensor: Tensor, qparams: QParams, layout: Layout, to_half_step: int = BINS_TO_HALF_STEP
+) -> tuple[Floats, float]:
+    """Equal bins that hold every error, with an edge at 0 and at ± half the widest step that the data reach.
+
+    Parameters
+    ----------
+    to_half_step : int
+        Bins between 0 and half a step, at most.
+
+    Returns
+    -------
+    edges : float64 array, shape (bins + 1,)
+    half_step : float
+        Half the widest step: for integers half the largest scale.
+    """
+    scales = np.abs(qparams.scale)
+    apart = np.float32(0)
+    if qparams.convention.recipe is not None and not qparams.convention.divisor_is_inverse:
+        # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
+        # so does MX where the scale is denormal.
+        apart = np.abs(qparams.scale - qparams.divisor)
+        scales = np.maximum(scales, np.abs(qparams.divisor))
+    largest_scale = float(scales.max()) or 1.0
+    values = np.stack(tensor.extremes(layout), axis=1)
+    ends = qparams.shaped(-1, 1).quantized(values).astype(np.float64) - values
+    ends = ends[np.isfinite(ends)]
+    # A quantizer clips most at the ends of the data. Every step of the formula rounds to
+    # float32, which may push an error over the bound: far over it where a narrow range lies
+    # far from 0.
+    largest = np.abs(values).max(axis=1).astype(np.float64)
+    number_format = qparams.number_format
+    levels, widest = qparams.quant_max - qparams.quant_min + 1, number_format.largest_step
+    if not number_format.scaled:  # the data have a small part of all levels, and nothing is computed with
+        at = int(np.searchsorted(number_format.values[1:-1], np.float32(largest.max())))
+        levels, widest = 0, float(number_format.values[at + 1] - number_format.values[at])
+    half_step = largest_scale * widest / 2
+    reach = 2 * largest + levels * np.abs(qparams.scale.reshape(-1).astype(np.float64))
+    slack = float(np.finfo(np.float32).eps * reach.max()) + levels * float(apart.max())
+    if qparams.shift is not None and qparams.offset is not None:
+        slack += float(np.abs(qparams.shift - qparams.offset).max())
+    low = min(-half_step, float(ends.min(initial=0))) - slack
+    high = max(half_step, float(ends.max(initial=0))) + slack
+    width = half_step / min(to_half_step, max(4, round(math.sqrt(tensor.finite) / 4)))
+    if (high - low) / width > MAX_ERROR_BINS - 2:
+        width = half_step / max(1, int(half_step * (MAX_ERROR_BINS - 2) / (high - low)))
+    if (high - low) / width > MAX_ERROR_BINS - 2:
+        width = (high - low) / (MAX_ERROR_BINS - 2)
+    first, last = math.floor(low / width), math.ceil(high / width)
+    edges: Floats = np.arange(first, last + 1, dtype=np.float64) * width
+    return edges, half_step

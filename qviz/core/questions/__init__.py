@@ -1,0 +1,1 @@
+"""What do people ask of a tensor and a scheme?"""

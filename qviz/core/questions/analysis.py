@@ -1,0 +1,381 @@
+"""What does this scheme do to this tensor? Every element, one frozen answer.
+
+Errors are x̂ − x in float64. An element is *saturated* when clipping changed its code; its error
+is clipping error, every other error is rounding error.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arithmetic.storage import Storage, storage
+from qviz.core.passes.direct_pass import direct_sums
+from qviz.core.passes.error_bins import BINS_TO_HALF_STEP, error_edges
+from qviz.core.passes.sorted_pass import sorted_sums
+from qviz.core.passes.sums import Counts, ErrorHistogram, Floats, Sums
+from qviz.core.problems import Problem
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.ranges.rules import MinMax
+from qviz.core.ranges.table import reads_shape
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.envelope import BASE, RAW, Envelope, EnvelopeView, FloatArray
+from qviz.core.tensors.granularity import Layout
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
+from qviz.core.tensors.tensor import Histogram, Tensor
+from qviz.core.work import IsCancelled, Progress, ignore, never
+
+DIRECT_UP_TO = 1 << 15
+"""Up to so many elements a direct pass is as quick as searching, and rounds less."""
+
+NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The same questions for each group (channel), float64 arrays of shape (groups,)."""
+
+    finite: Counts
+    mse: Floats
+    max_abs_error: Floats
+    sqnr_db: Floats
+    saturated: Counts
+
+    @property
+    def worst(self) -> int:
+        """The group with the lowest SQNR."""
+        return int(np.argmin(self.sqnr_db))
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """What a scheme costs a tensor, in figures alone.
+
+    Attributes
+    ----------
+    tensor : Tensor
+    scheme : Scheme
+    qparams : QParams
+    layout : Layout
+    mse, mae, max_abs_error : float
+        Mean squared, mean absolute and largest error, in the tensor's units (squared for mse).
+    sqnr_db : float
+        20·log10(‖x‖ / ‖x − x̂‖) in dB; higher is better, infinite without error.
+    relative_rmse : float
+        ‖x − x̂‖ / ‖x‖; NaN for a tensor of zeros.
+    cosine : float
+        Of the angle between x and x̂; NaN where either is all zeros, or x̂ leaves float32.
+    rounding_mse, clipping_mse : float
+        The two parts of mse.
+    saturated : int
+        Elements whose code was changed by clipping.
+    groups : Groups or None
+        None per tensor.
+    storage : Storage
+    exact : bool
+        Whether every element was counted; an estimate comes from a sample.
+    seconds : float
+        How long the answer took.
+    """
+
+    tensor: Tensor
+    scheme: Scheme
+    qparams: QParams
+    layout: Layout
+    mse: float
+    mae: float
+    max_abs_error: float
+    sqnr_db: float
+    relative_rmse: float
+    cosine: float
+    rounding_mse: float
+    clipping_mse: float
+    saturated: int
+    groups: Groups | None
+    storage: Storage
+    exact: bool
+    seconds: float
+
+    @property
+    def saturated_share(self) -> float:
+        """Saturated elements as a share of the finite ones."""
+        return self.saturated / self.tensor.finite
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis(Metrics):
+    """Everything the charts and tables show of one tensor under one scheme.
+
+    Attributes
+    ----------
+    levels_used : int
+        Different codes in use.
+    occupancy : int array, shape (codes,)
+        Elements at each code, from quant_min to quant_max.
+    error_histogram : ErrorHistogram
+        Without bins where none was asked for.
+    prepared : SortedTensor or None
+        The tensor in order, for further questions.
+    """
+
+    levels_used: int
+    occupancy: Counts
+    error_histogram: ErrorHistogram
+    prepared: SortedTensor | None
+    _dequantized: Envelope | None
+
+    def histogram(self) -> Histogram:
+        """The values in fine equal bins, as exact as the answer is; made once."""
+        return self.tensor.histogram(sampled=not self.exact)
+
+    def fake_quantize(self, start: int, stop: int) -> FloatArray:
+        """x̂ of the flat elements ``start`` … ``stop``."""
+        return self.dequantize_values(self.tensor.values[start:stop], np.arange(start, stop))
+
+    def dequantize_values(self, values: FloatArray, index: Any) -> FloatArray:
+        """x̂ of float32 ``values`` that stand at flat ``index``."""
+        groups = self.layout.group_of(index)
+        return self.qparams.quantizer(groups).quantized(np.asarray(values, np.float32))
+
+    def transfer(self, values: Any, group: int = 0) -> FloatArray:
+        """x̂ of any ``values`` (taken as float32), under the scale of one group."""
+        return self.qparams.quantizer(group).quantized(np.asarray(values, np.float32))
+
+    def views(self, start: int, stop: int, buckets: int) -> tuple[EnvelopeView, EnvelopeView]:
+        """The original and the dequantized values of a stretch, reduced alike to ``buckets``."""
+        original = self.tensor.envelope.view(self.tensor.values, start, stop, buckets)
+        first, last = (int(original.start[0]), int(original.start[-1])) if original.low.size else (start, start)
+        if original.is_samples:
+            values = self.fake_quantize(first, last)
+            return original, EnvelopeView(original.start, values, values)
+        if self._dequantized is None:  # the quantizer is monotone: it maps envelope to envelope
+            low, high = (self.dequantize_values(edge, 0) for edge in (original.low, original.high))
+            return original, EnvelopeView(original.start, low, high)
+        if last - first <= 2 * RAW or original.start[1] - original.start[0] < BASE:
+            starts = original.start[:-1] - first
+            values = self.fake_quantize(first, last)
+            low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
+            return original, EnvelopeView(original.start, low, high)
+        return original, self._dequantized.view(self.tensor.values, start, stop, buckets)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the keys of ``qviz analyze --json``; None for what is not finite."""
+        q = self.qparams
+        return {
+            "shape": list(self.tensor.shape),
+            "dtype": self.tensor.dtype,
+            "elements": self.tensor.elements,
+            "nan": self.tensor.nan,
+            "inf": self.tensor.inf + self.tensor.overflowed,
+            "scale": _plain(q.scale),
+            "zero_point": _plain(q.zero_point, whole=q.whole_zero_point),
+            "quant_min": q.quant_min,
+            "quant_max": q.quant_max,
+            "mse": _number(self.mse),
+            "mae": _number(self.mae),
+            "max_abs_error": _number(self.max_abs_error),
+            "sqnr_db": _number(self.sqnr_db),
+            "cosine": _number(self.cosine),
+            "saturated": self.saturated,
+            "levels_used": self.levels_used,
+            "bits_per_element": self.storage.bits_per_element,
+            "float_bytes": self.storage.float32_bytes,
+            "quantized_bytes": self.storage.quantized_bytes,
+        }
+
+
+def analyze(
+    x: object,
+    scheme: Scheme,
+    cancelled: IsCancelled = never,
+    progress: Progress = ignore,
+    *,
+    error_bins: int = BINS_TO_HALF_STEP,
+    qparams: QParams | None = None,
+    layout: Layout | None = None,
+) -> Analysis:
+    """Quantize, dequantize and compare, every element.
+
+    Parameters
+    ----------
+    x : array_like, Tensor or SortedTensor
+        Real numbers, any shape. One that was prepared is answered from its order where the scheme
+        has one scale: the same answer, in a fraction of the time.
+    scheme : Scheme
+    cancelled : Callable[[], bool]
+        Asked between blocks.
+    progress : Callable[[float], None]
+        Told the fraction that is done.
+    error_bins : int
+        Bins of the error histogram between 0 and half a scale, at most; 0 for no histogram.
+    qparams : QParams, optional
+        Known scales and zero points; chosen by the scheme's range rule otherwise.
+    layout : Layout, optional
+        How the groups of ``qparams`` lie in ``x``, where that is a piece of a larger tensor and may
+        be shorter than a block; as the scheme's granularity has it otherwise.
+
+    Raises
+    ------
+    Problem
+        When ``x`` holds nothing to quantize, or the scheme does not fit its shape.
+    Cancelled
+        When asked to stop.
+    """
+    started = time.perf_counter()
+    source, tensor = _source(x, cancelled)
+    qparams = qparams or choose_qparams(source, scheme, cancelled)
+    layout = layout or scheme.granularity.layout(tensor.shape)
+    edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
+    prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None
+    if prepared is not None and tensor.finite > DIRECT_UP_TO:
+        sums = sorted_sums(prepared, qparams, edges)
+    else:
+        sums = direct_sums(tensor, qparams, layout, error_edges=edges, cancelled=cancelled, progress=progress)
+    return _analysis(tensor, prepared, qparams, layout, sums, started)
+
+
+def estimate(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled = never) -> Analysis:
+    """What `analyze` would say, judged from blocks of neighbouring elements; its ``exact`` is False.
+
+    Counts are scaled up to the whole tensor. Rare outliers may be missed: figures that depend on
+    them (the largest error, an MSE that clipping makes) can be far off.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Counted or not; where it is, its true extremes decide the range.
+    scheme : Scheme
+        Of one scale.
+
+    Raises
+    ------
+    Problem
+        When the scheme has a scale for each group, or its range depends on batches: a sample says
+        nothing about either.
+    """
+    started = time.perf_counter()
+    layout = scheme.granularity.layout(tensor.shape)
+    if layout.groups > 1:
+        raise Problem("An estimate needs one scale for the whole tensor: choose per tensor, or an exact answer.")
+    if reads_shape(scheme.range_rule):
+        raise Problem("An estimate knows no batches: choose a range rule without them, or an exact answer.")
+    prepared = prepare_sample(tensor, cancelled)
+    # The tensor may know its true ends, which the sample does not.
+    source = tensor if scheme.range_rule.kind == MinMax.kind else prepared
+    qparams = choose_qparams(source, scheme, cancelled)
+    sums = sorted_sums(prepared, qparams, error_edges(tensor, qparams, layout))
+    sums = sums.scaled(tensor.finite / prepared.values.size)
+    return replace(_analysis(tensor, None, qparams, layout, sums, started), exact=False)
+
+
+def measure(
+    x: object,
+    scheme: Scheme,
+    cancelled: IsCancelled = never,
+    progress: Progress = ignore,
+    *,
+    qparams: QParams | None = None,
+) -> Metrics:
+    """The figures of `analyze` alone, without occupancy and histograms: several times as fast per axis.
+
+    Parameters
+    ----------
+    x : array_like, Tensor or SortedTensor
+    scheme : Scheme
+    qparams : QParams, optional
+        Known scales and zero points; chosen by the scheme's range rule otherwise.
+
+    Raises
+    ------
+    Problem
+        When ``x`` holds nothing to quantize, or the scheme does not fit its shape.
+    Cancelled
+        When asked to stop.
+    """
+    source, tensor = _source(x, cancelled)
+    layout = scheme.granularity.layout(tensor.shape)
+    if isinstance(source, SortedTensor) and layout.groups == 1:
+        return analyze(source, scheme, cancelled, progress, error_bins=0, qparams=qparams)
+    started = time.perf_counter()
+    qparams = qparams or choose_qparams(source, scheme, cancelled)
+    sums = direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, cancelled=cancelled, progress=progress)
+    figures = _figures(tensor, qparams, layout, sums)
+    return Metrics(**figures, exact=True, seconds=time.perf_counter() - started)
+
+
+def _source(x: object, cancelled: IsCancelled) -> tuple[Tensor | SortedTensor, Tensor]:
+    """What is asked, and the tensor it is of, every element counted."""
+    if isinstance(x, SortedTensor):
+        return x, x.tensor
+    tensor = x.count(cancelled=cancelled) if isinstance(x, Tensor) else Tensor(x, cancelled=cancelled)
+    return tensor, tensor
+
+
+def _analysis(
+    tensor: Tensor, prepared: SortedTensor | None, qparams: QParams, layout: Layout, sums: Sums, started: float
+) -> Analysis:
+    assert sums.occupancy is not None
+    return Analysis(
+        **_figures(tensor, qparams, layout, sums),
+        levels_used=int(np.count_nonzero(sums.occupancy)),
+        occupancy=sums.occupancy,
+        error_histogram=sums.error_histogram or NO_HISTOGRAM,
+        exact=True,
+        seconds=time.perf_counter() - started,
+        prepared=prepared,
+        _dequantized=sums.dequantized,
+    )
+
+
+def _figures(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> dict[str, Any]:
+    """The fields of `Metrics`, but for ``exact`` and ``seconds``."""
+    n = tensor.finite
+    noise, signal = float(sums.squared_error.sum()), float(sums.squared_value.sum())
+    norms = math.sqrt(signal) * math.sqrt(sums.squared_dequantized)
+    return {
+        "tensor": tensor,
+        "scheme": qparams.scheme,
+        "qparams": qparams,
+        "layout": layout,
+        "mse": noise / n,
+        "mae": sums.absolute_error / n,
+        "max_abs_error": float(sums.max_abs_error.max()),
+        "sqnr_db": float(sqnr_db(np.float64(signal), np.float64(noise))),
+        "relative_rmse": math.sqrt(noise / signal) if signal else math.nan,
+        "cosine": min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
+        "rounding_mse": max(0.0, noise - sums.clipping_squared_error) / n,
+        "clipping_mse": sums.clipping_squared_error / n,
+        "saturated": int(sums.saturated.sum()),
+        "groups": _groups(sums) if layout.groups > 1 else None,
+        "storage": storage(tensor.elements, qparams),
+    }
+
+
+def _groups(sums: Sums) -> Groups:
+    count = np.maximum(sums.finite, 1)
+    return Groups(
+        finite=sums.finite,
+        mse=sums.squared_error / count,
+        max_abs_error=sums.max_abs_error,
+        sqnr_db=sqnr_db(sums.squared_value, sums.squared_error),
+        saturated=sums.saturated,
+    )
+
+
+def sqnr_db(signal: Any, noise: Any) -> Any:
+    """10·log10(signal / noise) in dB, of sums of squares; infinite without noise."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(noise > 0, 10 * np.log10(signal / np.where(noise > 0, noise, 1)), np.inf)
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _plain(array: FloatArray, whole: bool = False) -> Any:
+    return (array.astype(np.int64) if whole else array).tolist()

@@ -1,0 +1,237 @@
+"""Which scale and zero point does a tensor get under a scheme?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams, qparams_from_range
+from qviz.core.formats.table import FloatFormat
+from qviz.core.passes import candidates
+from qviz.core.passes.direct_pass import direct_sums
+from qviz.core.passes.sorted_pass import sorted_squared_error
+from qviz.core.passes.sums import Floats
+from qviz.core.ranges.mse import MSE, Entropy, LossCurve, mse_curves
+from qviz.core.ranges.rules import MinMax, Percentile, Range, Subject
+from qviz.core.runtimes.table import convention_named
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.envelope import FloatArray
+from qviz.core.tensors.granularity import Layout, PerTensor
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepare_sample
+from qviz.core.tensors.tensor import BLOCK, Tensor
+from qviz.core.work import IsCancelled, check, never
+
+SEARCHES = (MSE.kind, Entropy.kind)
+"""Range rules that ask so much that sorting comes first."""
+
+FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
+"""Range rules that look at the values alone: the same range at every bit width, under every convention."""
+
+CODES_BEYOND, MOST_BEYOND = 2, 0.25
+"""How many codes may lie beyond the data, and how much of the range at most."""
+
+SORTED_AT_ONCE = 1 << 17
+"""Up to so many elements sorting takes a few milliseconds."""
+
+
+def choose_qparams(
+    x: object, scheme: Scheme, cancelled: IsCancelled = never, *, known: dict[Any, Range] | None = None
+) -> QParams:
+    """Scale and zero point for ``x``.
+
+    Parameters
+    ----------
+    x : array_like, Tensor or SortedTensor
+        Real numbers, any shape.
+    scheme : Scheme
+    cancelled : Callable[[], bool]
+    known : dict, optional
+        Remembers ranges that do not depend on the codes, for other schemes of the same ``x``.
+
+    Raises
+    ------
+    Problem
+        When ``x`` holds nothing to quantize, or the scheme's axis does not exist.
+    Cancelled
+        When asked to stop.
+    """
+    subject = subject_of(x, scheme, cancelled)
+    low, high = _range(subject, scheme, known)
+    if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
+        low = _yielding(low, high, subject)
+    shape = scheme.granularity.scale_shape(subject.tensor.shape)
+    return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme)
+
+
+def _yielding(low: FloatArray, high: FloatArray, subject: Subject) -> FloatArray:
+    """The low ends, one float32 nearer to 0 where the high end is as far from it and comes first."""
+    equal = np.flatnonzero((low == -high) & (high > 0))
+    if not equal.size:
+        return low
+    first = np.zeros(subject.layout.groups, np.bool_)
+    for block in subject.layout.blocks(BLOCK):
+        check(subject.cancelled)
+        piece = subject.tensor.block(subject.layout, block)[0]
+        place = np.argmax(np.nan_to_num(np.abs(piece)), axis=1, keepdims=True)
+        first[block[1]] = np.take_along_axis(piece, place, axis=1)[:, 0] > 0
+    nearer: FloatArray = np.nextafter(low, np.float32(0))
+    return np.where((low == -high) & first, nearer, low)
+
+
+def _range(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
+    """What the range rule chooses; a search is remembered."""
+    rule = scheme.range_rule
+    if shared is not None and rule.kind in FREE_OF_CODES:
+        place = (subject.layout, rule, scheme.symmetric)
+        if place not in shared:
+            shared[place] = rule.estimate(subject)
+        return shared[place]
+    if subject.prepared is None or rule.kind not in SEARCHES:
+        return rule.estimate(subject)
+    known = subject.prepared.answers
+    key = (scheme.number_format, scheme.symmetric, rule, scheme.convention)
+    if key not in known:
+        known[key] = rule.estimate(subject)
+    found: Range = known[key]
+    return found
+
+
+def loss_curves(
+    x: object, scheme: Scheme, rule: MSE | Entropy, cancelled: IsCancelled = never
+) -> tuple[LossCurve, ...]:
+    """What each threshold would lose, for one scale: one curve, or one for each end of the range.
+
+    Parameters
+    ----------
+    x : array_like, Tensor or SortedTensor
+    scheme : Scheme
+        Its own range rule does not matter; its granularity is taken to be per tensor.
+    rule : MSE or Entropy
+        Whose loss.
+
+    Raises
+    ------
+    Problem
+        When ``x`` holds nothing to quantize.
+    Cancelled
+        When asked to stop.
+    """
+    prepared = prepare(x, cancelled)
+    key = ("curves", scheme.number_format, scheme.symmetric, rule, scheme.convention)
+    if key not in prepared.answers:
+        whole = Scheme(scheme.number_format, scheme.symmetric, PerTensor(), rule, scheme.convention)
+        subject = subject_of(prepared, whole, cancelled)
+        if isinstance(rule, Entropy):
+            prepared.answers[key] = (rule.search(prepared, subject)[0],)
+        else:
+            prepared.answers[key] = mse_curves(subject, _range(subject, whole))
+    curves: tuple[LossCurve, ...] = prepared.answers[key]
+    return curves
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What the thresholds lose, and which of them the range estimators choose.
+
+    Attributes
+    ----------
+    tensor : Tensor
+    scheme : Scheme
+    loss : str
+        ``"mse"`` or ``"entropy"``.
+    curves : tuple of LossCurve
+    ranges : dict of str to (float, float)
+        The low and the high end under ``"best"`` (the least loss), ``"minmax"`` and ``"percentile"``.
+    exact : bool
+        Whether every element was counted.
+    """
+
+    tensor: Tensor
+    scheme: Scheme
+    loss: str
+    curves: tuple[LossCurve, ...]
+    ranges: dict[str, tuple[float, float]]
+    exact: bool
+
+
+def compare_ranges(
+    x: Tensor | SortedTensor, scheme: Scheme, rule: MSE | Entropy, cancelled: IsCancelled = never
+) -> Losses:
+    """The loss curves of ``rule``, with its own choice beside those of min-max and percentile.
+
+    A tensor that is not in order is put in order if it is small, else judged from a sample. The
+    percentile is the scheme's own where that has one.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
+    tensor = x.tensor if isinstance(x, SortedTensor) else x
+    exact = isinstance(x, SortedTensor) or tensor.elements <= SORTED_AT_ONCE
+    prepared = prepare(x, cancelled) if exact else prepare_sample(tensor, cancelled)
+    percentile = scheme.range_rule if isinstance(scheme.range_rule, Percentile) else Percentile()
+    ranges = {}
+    for name, each in (("best", rule), ("minmax", MinMax()), ("percentile", percentile)):
+        q = choose_qparams(prepared, replace(scheme, range_rule=each, granularity=PerTensor()), cancelled)
+        ranges[name] = float(q.low), float(q.high)
+    return Losses(tensor, scheme, rule.kind, loss_curves(prepared, scheme, rule, cancelled), ranges, exact)
+
+
+def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Subject:
+    """What the scheme's range rule is asked about."""
+    tensor = x.tensor if isinstance(x, SortedTensor) else x if isinstance(x, Tensor) else Tensor(x)
+    layout = scheme.granularity.layout(tensor.shape)
+    prepared = x if isinstance(x, SortedTensor) and layout.groups == 1 else None
+    if prepared is None and layout.groups == 1 and scheme.range_rule.kind in SEARCHES:
+        prepared = prepare(tensor, cancelled)
+
+    def squared_error(low: FloatArray, high: FloatArray) -> Floats:
+        qparams = qparams_from_range(low, high, scheme)
+        if prepared is not None:
+            return np.array([sorted_squared_error(prepared, qparams)])
+        return _direct_squared_error(tensor, qparams, layout, cancelled)
+
+    def squared_errors(low: FloatArray, high: FloatArray) -> Floats:
+        assert prepared is not None
+        return candidates.squared_errors(prepared, qparams_from_range(low, high, scheme), cancelled)
+
+    def clipping_errors(low: FloatArray, high: FloatArray) -> Floats:
+        assert prepared is not None
+        return candidates.clipping_errors(prepared, qparams_from_range(low, high, scheme), cancelled)
+
+    return Subject(
+        tensor,
+        prepared,
+        layout,
+        scheme.symmetric,
+        scheme.number_format.levels,
+        squared_error,
+        squared_errors if prepared is not None else None,
+        clipping_errors if prepared is not None else None,
+        cancelled,
+        _beyond(scheme),
+    )
+
+
+def _beyond(scheme: Scheme) -> float:
+    """How far beyond the data a symmetric range is worth trying; an asymmetric one ends where they end.
+
+    Where the last code falls short of the range (ONNX Runtime's int4 reaches 7/7.5 of it), the range
+    has to be wider for that code to meet the data; one or two codes more may suit small groups. The
+    steps of a float are alike in every binade: it gains up to the next one.
+    """
+    number_format, convention = scheme.number_format, convention_named(scheme.convention)
+    if not scheme.symmetric:
+        return 1.0
+    if isinstance(number_format, FloatFormat):
+        return 2.0
+    last = convention.ends(number_format, True)[1] - convention.middle(number_format)
+    return float(convention.half_steps(number_format) / last * (1 + min(CODES_BEYOND / last, MOST_BEYOND)))
+
+
+def _direct_squared_error(tensor: Tensor, qparams: QParams, layout: Layout, cancelled: IsCancelled) -> Floats:
+    sums = direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, products=False, cancelled=cancelled)
+    return sums.squared_error

@@ -1,0 +1,371 @@
+"""Which range loses least? Searches over thresholds, with a loss that is computed and not guessed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from qviz.core.passes.staircase import LARGEST
+from qviz.core.passes.sums import Counts, Floats
+from qviz.core.problems import Problem
+from qviz.core.ranges.rules import Percentile, Range, Subject
+from qviz.core.tensors.envelope import FloatArray
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
+from qviz.core.work import check
+
+COARSE = 2.0 ** (-np.arange(80) / 8)
+"""Thresholds as parts of the largest magnitude: from all of it to a thousandth, 9 % apart."""
+
+COARSE_JOINT = 2.0 ** (-np.arange(40) / 4)
+ONE_SIDED = 2.0 ** (-np.arange(24) / 3)
+FINE, FEW_LEVELS = 192, 1024
+"""Steps of a fine grid; an eighth of them where many levels make each take long, and dips narrow."""
+
+VERY_FEW_LEVELS = 16
+"""Up to so many, a whole zero point makes the loss jump: both ends are moved apart from each other too."""
+
+APART = 2.0 ** (np.arange(-8, 9) / 4)
+
+NEARLY = 1.25
+"""What loses no more than so many times the least is looked at again."""
+
+REFINEMENTS = 3
+AROUND = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 5
+KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
+
+SMOOTHING = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class LossCurve:
+    """What each threshold would lose.
+
+    Attributes
+    ----------
+    loss : str
+        ``"mse"`` (in the tensor's units, squared) or ``"entropy"`` (Kullback-Leibler, nats).
+    side : str
+        Which clip line moves: ``"both"`` (symmetric), ``"low"`` or ``"high"`` (the other one stands
+        at its best place).
+    threshold : float64 array, shape (candidates,)
+        Ascending, in the tensor's units.
+    value : float64 array, shape (candidates,)
+    """
+
+    loss: str
+    side: str
+    threshold: Floats
+    value: Floats
+
+    @property
+    def best(self) -> float:
+        """The threshold that loses least."""
+        return float(self.threshold[np.argmin(self.value)])
+
+
+class _Search:
+    """The best range so far of each group."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self.low, self.high = (a.copy() for a in subject.tensor.extremes(subject.layout, subject.cancelled))
+        if subject.symmetric:
+            self.high = np.maximum(np.abs(self.low), np.abs(self.high))
+            self.low = -self.high
+        self.reach = _reach(subject)
+        self.loss = subject.squared_error(self.low, self.high)
+
+    def attempt(self, low: FloatArray, high: FloatArray) -> Floats:
+        """Try a range for each group, never one beyond the reach; those that lose less are kept."""
+        subject = self._subject
+        check(subject.cancelled)
+        low = np.maximum(np.asarray(low, np.float32), self.reach[0])
+        high = np.minimum(np.asarray(high, np.float32), self.reach[1])
+        loss = subject.squared_error(low, high)
+        better = loss < self.loss
+        self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
+        self.loss = np.where(better, loss, self.loss)
+        return loss
+
+    def attempt_all(self, ranges: Iterable[Range], *, hopeful: bool = True) -> Floats:
+        """`attempt` each; the losses, shape (ranges, groups). Those of one group are measured together.
+
+        Where there is little hope, what clipping alone loses is looked at first.
+        """
+        given = list(ranges)
+        subject = self._subject
+        if subject.squared_errors is None or subject.clipping_errors is None or not given:
+            return np.array([self.attempt(low, high) for low, high in given])
+        low = np.maximum(np.concatenate([np.asarray(low, np.float32) for low, _ in given]), self.reach[0])
+        high = np.minimum(np.concatenate([np.asarray(high, np.float32) for _, high in given]), self.reach[1])
+        losses = np.full(low.size, np.inf)
+        likely = np.arange(low.size)
+        if not hopeful or subject.levels > FEW_LEVELS:
+            likely = np.flatnonzero(subject.clipping_errors(low, high) < NEARLY * self.loss[0])
+        if likely.size:
+            losses[likely] = subject.squared_errors(low[likely], high[likely])
+            best = int(np.argmin(losses))
+            if losses[best] < self.loss[0]:
+                self.low, self.high, self.loss = (a[[best]] for a in (low, high, losses))
+        return losses[:, None]
+
+
+def _reach(subject: Subject) -> Range:
+    """The widest range worth trying for each group."""
+    low, high = (end.astype(np.float64) for end in subject.tensor.extremes(subject.layout, subject.cancelled))
+    if subject.symmetric:
+        high = np.maximum(np.abs(low), np.abs(high)) * subject.beyond
+        low = -high
+    lowest, highest = (np.clip(end, -LARGEST, LARGEST).astype(np.float32) for end in (low, high))
+    return lowest, highest
+
+
+@dataclass(frozen=True)
+class MSE:
+    """The range with the least mean squared error, each candidate measured on every element.
+
+    No histogram stands between: candidates from a little beyond the data, where the last code still
+    gains, to a thousandth of them, the usual percentiles, a fine grid where the loss is near its
+    least, then ever finer steps around the best.
+    Symmetric: one threshold. Asymmetric: both ends, together and then in turn.
+    """
+
+    kind: ClassVar[str] = "mse"
+
+    def estimate(self, subject: Subject) -> Range:
+        """The best range of each group."""
+        search = _Search(subject)
+        search.attempt_all(_percentile_ranges(subject))
+        fine = FINE if subject.levels <= FEW_LEVELS and subject.prepared is not None else FINE // 8
+        if subject.symmetric:
+            middle = np.zeros_like(search.low)
+            losses = search.attempt_all((_shrunk(search.reach, middle, part) for part in COARSE), hopeful=False)
+            # The loss has narrow dips where the last level meets the data: a fine grid over every
+            # part that is nearly as good as the best.
+            good = losses <= NEARLY * search.loss
+            first, last = np.argmax(good, axis=0), good.shape[0] - 1 - np.argmax(good[::-1], axis=0)
+            largest, smallest = COARSE[np.maximum(first - 1, 0)], COARSE[np.minimum(last + 1, COARSE.size - 1)]
+            steps = np.arange(fine) / fine
+            search.attempt_all(_shrunk(search.reach, middle, largest + (smallest - largest) * step) for step in steps)
+            _refine(search, 1 + 1 / fine, (1, 1), middle)
+        else:
+            middle = _medians(subject)
+            search.attempt_all((_shrunk(search.reach, middle, part) for part in COARSE_JOINT[1:]), hopeful=False)
+            reach, parts = search.reach, ONE_SIDED.astype(np.float32)
+            search.attempt_all(((search.low, middle + (reach[1] - middle) * part) for part in parts), hopeful=False)
+            search.attempt_all(((middle + (reach[0] - middle) * part, search.high) for part in parts), hopeful=False)
+            if subject.levels <= VERY_FEW_LEVELS:
+                best = search.low, search.high
+                search.attempt_all(
+                    (
+                        (_scaled(best, middle, factor, (1, 0))[0], _scaled(best, middle, other, (0, 1))[1])
+                        for factor, other in itertools.product(APART.astype(np.float32), repeat=2)
+                    ),
+                    hopeful=False,
+                )
+            for sides in ((1, 1), (0, 1), (1, 0), (0, 1), (1, 0)):
+                best, factors = (search.low, search.high), np.linspace(0.85, 1.15, fine // 2).astype(np.float32)
+                search.attempt_all([_scaled(best, middle, factor, sides) for factor in factors])
+            for sides in ((0, 1), (1, 0), (1, 1)):
+                _refine(search, 1 + 1 / fine, sides, middle)
+        return search.low, search.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"kind": self.kind}
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """The threshold whose codes keep most of the information: ONNX Runtime's entropy calibration.
+
+    A histogram of ``bins`` equal bins from -absmax to absmax; for each symmetric part of it the
+    Kullback-Leibler divergence of the clipped distribution from one merged into
+    ``quantized_bins``. ONNX Runtime merges into 128 whatever the bit width.
+    (``HistogramCollector.get_entropy_threshold``)
+
+    Raises
+    ------
+    Problem
+        When there are fewer bins than quantized bins, or fewer than 2.
+    """
+
+    kind: ClassVar[str] = "entropy"
+    bins: int = 2048
+    quantized_bins: int = 128
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.quantized_bins <= self.bins <= 1 << 16:
+            raise Problem(
+                f"{self.bins} bins cannot be merged into {self.quantized_bins}: "
+                f"choose 2 or more quantized bins, and at least as many bins, up to {1 << 16:,}."
+            )
+
+    def estimate(self, subject: Subject) -> Range:
+        """The best symmetric threshold of each group, kept within its values."""
+        low = np.zeros(subject.layout.groups, np.float32)
+        high = np.zeros(subject.layout.groups, np.float32)
+        for group, prepared in _groups(subject):
+            low[group], high[group] = self.search(prepared, subject)[1]
+        return low, high
+
+    def search(self, prepared: SortedTensor, subject: Subject) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
+        """The divergence at every threshold, and the range of the least one."""
+        key = (self.kind, self)
+        if key not in prepared.answers:
+            edges, counts = self.histogram(prepared)
+            first = self.bins // 2 - np.arange(self.quantized_bins // 2, self.bins // 2 + 1)
+            last = np.minimum(2 * (self.bins // 2) - first + 1, self.bins)
+            losses = np.empty(first.size)
+            for i, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+                if i % 64 == 0:
+                    check(subject.cancelled)
+                losses[i] = _divergence(counts, start, stop, self.quantized_bins)
+            best = int(np.argmin(losses))
+            low = max(edges[first[best]], prepared.values[0])
+            high = min(edges[last[best]], prepared.values[-1])
+            prepared.answers[key] = LossCurve("entropy", "both", edges[last].astype(np.float64), losses), (low, high)
+        answer: tuple[LossCurve, tuple[np.float32, np.float32]] = prepared.answers[key]
+        return answer
+
+    def histogram(self, prepared: SortedTensor) -> tuple[FloatArray, Counts]:
+        """Edges in float32, as ONNX Runtime's, and the elements between them."""
+        largest = max(abs(prepared.values[0]), abs(prepared.values[-1]))
+        reach = largest if largest > 0 else np.float32(0.5)
+        if reach > LARGEST / 2:  # float32 could not hold the width of the whole
+            reach = np.float64(reach)
+        edges: FloatArray = np.linspace(-reach, reach, self.bins + 1).astype(np.float32)
+        return edges, prepared.counts(edges.astype(np.float64))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"kind": self.kind, "bins": self.bins, "quantized_bins": self.quantized_bins}
+
+
+def mse_curves(subject: Subject, best: Range) -> tuple[LossCurve, ...]:
+    """The mean squared error at every threshold of one group: one curve, or one for each end.
+
+    Parameters
+    ----------
+    subject : Subject
+        Of one group.
+    best : Range
+        What `MSE` chose for it.
+    """
+    low, high = best
+    n, reach = subject.tensor.finite, _reach(subject)
+    if subject.symmetric:
+        largest = float(reach[1][0])
+        threshold = _around(largest * COARSE[:56], float(high[0]), largest)
+        return (_curve(subject, "both", -threshold, threshold, threshold, n),)
+    middle = float(_medians(subject)[0])
+    curves = []
+    for side, end, chosen in (("low", float(reach[0][0]), float(low[0])), ("high", float(reach[1][0]), float(high[0]))):
+        moving = np.sort(_around(abs(end - middle) * COARSE_JOINT, abs(chosen - middle), abs(end - middle)))
+        moving = np.unique(middle + np.sign(end - middle) * moving)
+        ends = (moving, np.full_like(moving, high[0])) if side == "low" else (np.full_like(moving, low[0]), moving)
+        if moving.size > 1:
+            curves.append(_curve(subject, side, *ends, moving, n))
+    return tuple(curves)
+
+
+def _around(grid: Floats, best: float, largest: float) -> Floats:
+    """A grid that is finer near its best point, and holds it."""
+    near = best * 2.0 ** (np.arange(-8, 9) / 32)
+    return np.unique(np.minimum(np.concatenate((grid, near[near > 0])), largest))
+
+
+def _curve(subject: Subject, side: str, low: Floats, high: Floats, threshold: Floats, n: int) -> LossCurve:
+    values = np.empty(threshold.size)
+    for i in range(threshold.size):
+        check(subject.cancelled)
+        ends = (np.array([end[i]], np.float32) for end in (low, high))
+        values[i] = subject.squared_error(*ends)[0] / n
+    return LossCurve("mse", side, threshold, values)
+
+
+def _refine(search: _Search, ratio: float, sides: tuple[int, int], middle: FloatArray) -> None:
+    """Ever smaller steps around the best: each a fifth of the one before."""
+    for _ in range(REFINEMENTS):
+        best = search.low, search.high
+        search.attempt_all([_scaled(best, middle, np.float32(ratio**step), sides) for step in AROUND])
+        ratio **= 0.2
+
+
+def _shrunk(reach: Range, middle: FloatArray, part: Any) -> Range:
+    """A part of the whole range, for each group its own where ``part`` is an array."""
+    return _moved(reach[0], middle, part), _moved(reach[1], middle, part)
+
+
+def _scaled(ends: Range, middle: FloatArray, factor: Any, sides: tuple[int, int]) -> Range:
+    """One end or both, further from the middle or nearer."""
+    return _moved(ends[0], middle, factor if sides[0] else 1), _moved(ends[1], middle, factor if sides[1] else 1)
+
+
+def _moved(end: FloatArray, middle: FloatArray, factor: Any) -> FloatArray:
+    """In float64: twice the largest float32 would not be one."""
+    centre = middle.astype(np.float64)
+    moved: FloatArray = np.clip(centre + (end - centre) * factor, -LARGEST, LARGEST).astype(np.float32)
+    return moved
+
+
+def _percentile_ranges(subject: Subject) -> list[Range]:
+    return [Percentile(p).estimate(subject) for p in KEPT_PERCENTS]
+
+
+def _medians(subject: Subject) -> FloatArray:
+    """What both ends shrink towards."""
+    if subject.prepared is not None:
+        return subject.prepared.values[[subject.prepared.values.size // 2]]
+    middle = np.zeros(subject.layout.groups, np.float32)
+    for group, values in subject.tensor.finite_groups(subject.layout, subject.cancelled):
+        if values.size:
+            values.partition(values.size // 2)
+            middle[group] = values[values.size // 2]
+    return middle
+
+
+def _groups(subject: Subject) -> Any:
+    """Each group with a finite value, sorted."""
+    if subject.prepared is not None:
+        yield 0, subject.prepared
+        return
+    for group, values in subject.tensor.finite_groups(subject.layout, subject.cancelled):
+        if values.size:
+            yield group, prepare(values)
+
+
+def _divergence(counts: Counts, start: int, stop: int, quantized_bins: int) -> float:
+    """Of the distribution clipped to bins ``start`` … ``stop`` from its merged self, in float32 as ONNX Runtime's."""
+    inside = counts[start:stop]
+    p = inside.copy()
+    p[0] += counts[:start].sum()
+    p[-1] += counts[stop:].sum()
+    each = inside.size // quantized_bins
+    whole = each * quantized_bins
+    merged = inside[:whole].reshape(quantized_bins, each).sum(axis=1)
+    used = np.count_nonzero(p[:whole].reshape(quantized_bins, each), axis=1)
+    merged[-1] += inside[whole:].sum()
+    q = np.zeros(p.size, np.int64)
+    q[:whole] = np.repeat((merged / np.maximum(used, 1) * (used > 0)).astype(np.int64), each)
+    smooth_p, smooth_q = _smooth(p), _smooth(q)
+    if smooth_p is None or smooth_q is None:
+        return float("inf")
+    smooth_p /= smooth_p.sum()
+    smooth_q /= smooth_q.sum()
+    return float(np.sum(smooth_p * np.log(smooth_p / smooth_q)))
+
+
+def _smooth(counts: Counts) -> FloatArray | None:
+    """Bins without an element get a little, which the others give."""
+    empty = counts == 0
+    zeros = int(np.count_nonzero(empty))
+    full = counts.size - zeros
+    if not full or SMOOTHING * zeros / full >= 1:
+        return None
+    shift = np.where(empty, SMOOTHING, -SMOOTHING * zeros / full)
+    return (counts.astype(np.float32) + shift).astype(np.float32)

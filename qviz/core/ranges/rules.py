@@ -1,0 +1,202 @@
+"""From where to where shall the codes reach? The range estimators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from qviz.core.passes.sums import Floats
+from qviz.core.problems import Problem
+from qviz.core.tensors.envelope import FloatArray
+from qviz.core.tensors.granularity import Layout
+from qviz.core.tensors.sorted_tensor import SortedTensor
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, never
+
+Range = tuple[FloatArray, FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What a range is sought for.
+
+    Attributes
+    ----------
+    tensor : Tensor
+    prepared : SortedTensor or None
+        The tensor in order, where it is one group and somebody sorted it.
+    layout : Layout
+        The groups that get a range each.
+    symmetric : bool
+        Only the larger magnitude of the two ends counts.
+    levels : int
+        How many codes there are.
+    squared_error : Callable[[low, high], float64 array, shape (groups,)]
+        Σ(x̂ − x)² of each group when its range is that, in the scheme's own arithmetic.
+    squared_errors : Callable[[low, high], float64 array, shape (candidates,)] or None
+        The same for many ranges of one group at once.
+    clipping_errors : Callable[[low, high], float64 array, shape (candidates,)] or None
+        The part of it that lies beyond the codes: no more than the whole, and quicker to know.
+    cancelled : Callable[[], bool]
+    beyond : float
+        How far beyond the data a range may still lose less, as a part of them: 1 for not at all.
+    """
+
+    tensor: Tensor
+    prepared: SortedTensor | None
+    layout: Layout
+    symmetric: bool
+    levels: int
+    squared_error: Callable[[FloatArray, FloatArray], Floats]
+    squared_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
+    clipping_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
+    cancelled: IsCancelled = never
+    beyond: float = 1.0
+
+
+class RangeRule(Protocol):
+    """What the rest of qviz asks of a range estimator."""
+
+    kind: ClassVar[str]
+
+    def estimate(self, subject: Subject) -> Range:
+        """The lowest and highest value of each group, float32, shape ``(groups,)``.
+
+        A symmetric scheme reads the larger magnitude of the two.
+        """
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        ...
+
+
+@dataclass(frozen=True)
+class MinMax:
+    """From the smallest value to the largest: nothing is clipped."""
+
+    kind: ClassVar[str] = "minmax"
+
+    def estimate(self, subject: Subject) -> Range:
+        """The extremes of each group."""
+        return subject.tensor.extremes(subject.layout, subject.cancelled)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"kind": self.kind}
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """Keep ``percentile`` per cent of the elements and clip the rest.
+
+    Symmetric: of the magnitudes. Asymmetric: half of the rest is cut off on each side. Between
+    two order statistics the value is interpolated linearly, as ``numpy.percentile`` does.
+
+    Raises
+    ------
+    Problem
+        When ``percentile`` is not above 50 and at most 100.
+    """
+
+    kind: ClassVar[str] = "percentile"
+    percentile: float = 99.9
+
+    def __post_init__(self) -> None:
+        if not 50 < self.percentile <= 100:
+            raise Problem(f"A percentile of {self.percentile:g} makes no range: choose one above 50, up to 100.")
+
+    def estimate(self, subject: Subject) -> Range:
+        """The exact percentiles of each group."""
+        symmetric, kept = subject.symmetric, self.percentile / 100
+        upper = kept if symmetric else (1 + kept) / 2
+        low = np.zeros(subject.layout.groups, np.float32)
+        high = np.zeros(subject.layout.groups, np.float32)
+        if subject.prepared is not None:
+            ranked = subject.prepared
+            if symmetric:
+                high[0] = _interpolated(ranked.magnitude_statistic, ranked.values.size, upper)
+                low[0] = -high[0]
+            else:
+                low[0], high[0] = (
+                    _interpolated(ranked.order_statistic, ranked.values.size, q) for q in (1 - upper, upper)
+                )
+            return low, high
+        for first, rows in subject.tensor.group_rows(subject.layout, subject.cancelled):
+            here = slice(first, first + len(rows))
+            if symmetric:
+                high[here] = _order_statistics(np.abs(rows), upper)[0]
+                low[here] = -high[here]
+            else:
+                low[here], high[here] = _order_statistics(rows, 1 - upper, upper)
+        return low, high
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"kind": self.kind, "percentile": self.percentile}
+
+
+@dataclass(frozen=True)
+class Manual:
+    """The range a person drew: the two clip lines, the same for every group.
+
+    Raises
+    ------
+    Problem
+        When the bounds are not finite or not in order.
+    """
+
+    kind: ClassVar[str] = "manual"
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        largest = float(np.finfo(np.float32).max)
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise Problem(f"A range from {self.low:g} to {self.high:g} is empty: the low end must be below the high.")
+        if max(abs(self.low), abs(self.high)) > largest:
+            raise Problem(f"A range from {self.low:g} to {self.high:g} is beyond float32: stay within ±{largest:.2g}.")
+
+    def estimate(self, subject: Subject) -> Range:
+        """The two bounds, repeated for each group."""
+        groups = subject.layout.groups
+        return np.full(groups, self.low, np.float32), np.full(groups, self.high, np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"kind": self.kind, "low": self.low, "high": self.high}
+
+
+def _order_statistics(rows: FloatArray, *quantiles: float) -> list[Floats]:
+    """Linear-interpolation quantiles (numpy's default) of each row's finite values, by sorting them in place.
+
+    A row without a finite value has 0.
+    """
+    finite = rows.shape[1] - np.count_nonzero(np.isnan(rows), axis=1)
+    found = [np.zeros(len(rows)) for _ in quantiles]
+    for size in np.unique(finite[finite > 0]).tolist():  # NaN is sorted behind every number
+        same = finite == size
+        some = rows if same.all() else rows[same]
+        some.sort(axis=1)  # several times as fast as to partition at two places
+        for values, q in zip(found, quantiles, strict=True):
+            below, after, fraction = _ranks(size, q)
+            low = some[:, below].astype(np.float64)
+            values[same] = low + (some[:, after] - low) * fraction
+    return found
+
+
+def _interpolated(statistic: Callable[[int], float], size: int, quantile: float) -> float:
+    """Between the two order statistics around a quantile, linearly, as numpy does."""
+    below, after, fraction = _ranks(size, quantile)
+    low = statistic(below)
+    return low + (statistic(after) - low) * fraction if fraction else low
+
+
+def _ranks(size: int, quantile: float) -> tuple[int, int, float]:
+    position = quantile * (size - 1)
+    below = math.floor(position)
+    return below, min(below + 1, size - 1), position - below

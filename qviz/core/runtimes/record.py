@@ -1,0 +1,220 @@
+"""How does one runtime turn a range into a scale and a zero point, and a value into a code?
+
+Only what the runtimes really do differently is a field here; `qviz.core.arithmetic.qparams` reads the fields
+and knows no runtime by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qviz.core.formats.table import CODEBOOKS, Codebook, FloatFormat, IntFormat, NumberFormat
+from qviz.core.problems import Problem
+from qviz.core.tensors.envelope import FloatArray
+from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """The parameters of blocks that a recipe made: float32 arrays of one shape; see `QParams`."""
+
+    scale: FloatArray
+    divisor: FloatArray
+    zero_point: float = 0.0
+    shift: FloatArray | None = None
+    offset: FloatArray | None = None
+
+
+def _full_range(number_format: IntFormat) -> tuple[int, int]:
+    return number_format.quant_min, number_format.quant_max
+
+
+def _twice_the_last(number_format: IntFormat) -> float:
+    return 2 * number_format.quant_max
+
+
+def _zero(number_format: IntFormat) -> float:
+    return 0.0
+
+
+def _zeros(number_format: IntFormat, low: Floats, high: Floats, scale: Floats) -> Floats:
+    return np.zeros_like(scale)
+
+
+def _all_codes(number_format: IntFormat, symmetric: bool) -> tuple[int, int]:
+    return _full_range(number_format)
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How one runtime turns a range into a scale and a zero point, and a value into a code.
+
+    Attributes
+    ----------
+    name, label, summary : str
+        The name people type, the one they read, and a line on what is particular about it.
+    range_includes_zero : bool
+        Whether an asymmetric range is first widened to contain 0.
+    symmetric_steps : Callable[[IntFormat], float]
+        How many steps span [-absmax, absmax]; the scale is ``absmax / (steps / 2)``. By itself ``absmax / qmax``.
+    symmetric_zero_point : Callable[[IntFormat], float]
+        The zero point of a symmetric scheme; 0 by itself.
+    zero_point : Callable[[IntFormat, low, high, scale], array]
+        The zero point of an asymmetric scheme, in the precision of the scale.
+    scale_formula, symmetric_scale_formula, zero_point_formula, code_formula : str
+        The same rules as people write them.
+    zero_point_before_rounding : bool
+        ``round(x / s + Z)`` when true, ``round(x / s) + Z`` when false.
+    degenerate_zero_point : Callable[[high], array]
+        The zero point of an asymmetric range too narrow for a scale (the scale is then 1).
+    scale_range : Callable[[IntFormat], (first, last)]
+        The codes that an asymmetric range is spread over.
+    code_range : Callable[[IntFormat, symmetric], (first, last)]
+        The codes that are clipped to.
+    multiplies_by_reciprocal : bool
+        ``x * (1 / s)`` instead of ``x / s``.
+    divides_by_threshold : bool
+        ``x / T * (steps / 2)`` instead of ``x / s``, with T the absmax of a symmetric range.
+    divisor_is_inverse : bool
+        Whether the recipe's divisor is what values are multiplied by.
+    single_precision : bool
+        Whether scale and zero point follow from the range in float32, not in float64.
+    smallest_scale, smallest_range : float
+        A scale is made at least this large; so is the width of an asymmetric range, or the absmax
+        of a symmetric one, before it is divided. Where both are 0, a range can be too narrow.
+    symmetric_only, signed_only, asymmetric_only, unsigned_only : bool
+        What the runtime does not offer is a `Problem`.
+    integers : frozenset of str, or None
+        The names of the integer formats it knows; None for all of them.
+    others : frozenset of str
+        The small floats and codebooks it knows, by their ``format``.
+    symmetric_integers_only : frozenset of str
+        Integer formats that it quantizes symmetrically only.
+    block_size : int or None
+        Where not None, every scheme is per block of so many elements of the last axis.
+    scale_bits, tensor_bits : int
+        Bits of a stored scale, and of what is stored once a tensor.
+    recipe : Callable[[low, high, scheme], Recipe] or None
+        Scales that follow from the ranges of blocks in a way of their own.
+    code : Callable[[Quantizer, x, out], codes] or None
+        Unclipped codes in a way of its own.
+    """
+
+    name: str
+    label: str
+    summary: str
+    range_includes_zero: bool
+    scale_formula: str
+    symmetric_scale_formula: str
+    zero_point_formula: str
+    code_formula: str
+    symmetric_steps: Callable[[IntFormat], float] = _twice_the_last
+    symmetric_zero_point: Callable[[IntFormat], float] = _zero
+    zero_point: Callable[[IntFormat, Floats, Floats, Floats], Floats] = _zeros
+    zero_point_before_rounding: bool = False
+    degenerate_zero_point: Callable[[Floats], Floats] = np.zeros_like
+    scale_range: Callable[[IntFormat], tuple[int, int]] = _full_range
+    code_range: Callable[[IntFormat, bool], tuple[int, int]] = _all_codes
+    multiplies_by_reciprocal: bool = False
+    divides_by_threshold: bool = False
+    divisor_is_inverse: bool = False
+    single_precision: bool = False
+    smallest_scale: float = 0.0
+    smallest_range: float = 0.0
+    symmetric_only: bool = False
+    signed_only: bool = False
+    asymmetric_only: bool = False
+    unsigned_only: bool = False
+    integers: frozenset[str] | None = None
+    others: frozenset[str] = frozenset()
+    symmetric_integers_only: frozenset[str] = frozenset()
+    block_size: int | None = None
+    scale_bits: int = 32
+    tensor_bits: int = 0
+    recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None
+    code: Callable[[Any, FloatArray, FloatArray | None], FloatArray] | None = None
+
+    def knows(self, number_format: NumberFormat) -> bool:
+        """Whether the runtime has such codes at all."""
+        if not isinstance(number_format, IntFormat):
+            return number_format.format in self.others
+        return self.integers is None or number_format.name in self.integers
+
+    def offers(self, number_format: NumberFormat, symmetric: bool, granularity: Granularity | None = None) -> bool:
+        """Whether the runtime knows such codes; per tensor where no granularity is given."""
+        try:
+            self.check(number_format, symmetric, granularity or PerTensor())
+        except Problem:
+            return False
+        return True
+
+    def check(self, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> None:
+        """Nothing, where the runtime knows such codes.
+
+        Raises
+        ------
+        Problem
+            Where it does not.
+        """
+        name = number_format.label
+        if not symmetric and not number_format.offers_zero_point:
+            raise Problem(f"{name} has no zero point: choose symmetric, or an integer format.")
+        if self.symmetric_only and not symmetric:
+            raise Problem(f"{self.label} quantizes symmetrically only: choose symmetric, or another runtime.")
+        if self.signed_only and not number_format.signed:
+            raise Problem(f"{self.label} has signed codes only: choose signed, or another runtime.")
+        if self.asymmetric_only and symmetric:
+            raise Problem(f"{self.label} quantizes asymmetrically only: choose asymmetric, or another runtime.")
+        if self.unsigned_only and number_format.signed:
+            raise Problem(f"{self.label} has unsigned codes only: choose unsigned, or another runtime.")
+        if not self.knows(number_format):
+            integers = ["the integers"] if self.integers is None else sorted(self.integers)
+            known = ", ".join(integers + sorted(self.others))
+            raise Problem(f"{self.label} has no {name}: choose one of {known}, or another runtime.")
+        if not symmetric and name in self.symmetric_integers_only:
+            raise Problem(f"{self.label} quantizes {name} symmetrically only: choose symmetric, or another format.")
+        if self.block_size is not None and granularity != PerBlock(-1, self.block_size):
+            raise Problem(
+                f"{self.label} has a scale for each {self.block_size} neighbours of the last axis: "
+                f"choose per block of {self.block_size} along axis -1, or another runtime."
+            )
+
+    def nearest(
+        self, number_format: NumberFormat, symmetric: bool, granularity: Granularity | None = None
+    ) -> tuple[NumberFormat, bool, Granularity]:
+        """What it offers in the place of such a scheme: as little as possible gives way."""
+        formats = [number_format]
+        if isinstance(number_format, IntFormat):
+            formats.append(replace(number_format, signed=not number_format.signed))
+        formats += [IntFormat(bits, signed) for bits in (8, 4) for signed in (True, False)]
+        formats += [Codebook(f) if f in CODEBOOKS else FloatFormat(f) for f in sorted(self.others)]
+        blocks = PerBlock(-1, self.block_size) if self.block_size else granularity or PerTensor()
+        choices = [(codes, mode) for codes in formats for mode in (symmetric, not symmetric)]
+        codes, mode = next((codes, mode) for codes, mode in choices if self.offers(codes, mode, blocks))
+        return codes, mode, blocks
+
+    def signed_extreme(self, number_format: NumberFormat, symmetric: bool) -> bool:
+        """Whether the sign of the element furthest from 0 matters, the first one's where two are as far."""
+        return self.recipe is not None and symmetric and not number_format.signed
+
+    def half_steps(self, number_format: NumberFormat) -> float:
+        """The scale of a symmetric range is its absmax divided by this."""
+        if isinstance(number_format, IntFormat):
+            return self.symmetric_steps(number_format) / 2
+        return float(number_format.quant_max)
+
+    def middle(self, number_format: NumberFormat) -> float:
+        """The zero point of a symmetric scheme."""
+        return self.symmetric_zero_point(number_format) if isinstance(number_format, IntFormat) else 0.0
+
+    def ends(self, number_format: NumberFormat, symmetric: bool) -> tuple[Any, Any]:
+        """The unit values that are clipped to."""
+        if isinstance(number_format, IntFormat):
+            return self.code_range(number_format, symmetric)
+        return number_format.quant_min, number_format.quant_max

@@ -1,0 +1,1 @@
+"""What did the person choose, and what does that choice entail?"""

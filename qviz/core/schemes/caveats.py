@@ -1,0 +1,69 @@
+"""What does a range estimator do that a person would not expect of it? One sentence, to be shown beside it."""
+
+from __future__ import annotations
+
+from qviz.core.ranges.mse import Entropy
+from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
+from qviz.core.ranges.paddle import PaddleAverage, PaddleEMD, PaddleHistogram, PaddleKL, PaddleMSE, PaddlePTF
+from qviz.core.ranges.rules import RangeRule
+from qviz.core.ranges.torch import LEVELS, MovingAverage, TorchHistogram
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerTensor
+
+PER_TENSOR_ALONE = {
+    Entropy: "ONNX Runtime",
+    OnnxRuntimePercentile: "ONNX Runtime",
+    TorchHistogram: "PyTorch",
+    PaddleKL: "Paddle",
+    PaddleHistogram: "Paddle",
+    PaddleAverage: "Paddle",
+    PaddleMSE: "Paddle",
+    PaddleEMD: "Paddle",
+    PaddlePTF: "Paddle",
+}
+"""Rules that their library has for a whole tensor alone."""
+
+
+def pointed_out(rule: RangeRule, scheme: Scheme) -> str | None:
+    """The most surprising thing about a range rule under a scheme, None where there is nothing to say.
+
+    Parameters
+    ----------
+    rule : RangeRule
+    scheme : Scheme
+        Its own range rule does not matter.
+    """
+    return _of_itself(rule, scheme) or _per_axis(rule, scheme)
+
+
+def _of_itself(rule: RangeRule, scheme: Scheme) -> str | None:  # noqa: PLR0911  (a table of patterns)
+    match rule:
+        case Entropy() if rule.bins // 2 == rule.quantized_bins // 2:
+            return (
+                f"With {rule.bins} bins, ONNX Runtime's own default, there is a single candidate: the whole range. "
+                "Nothing is clipped."
+            )
+        case TorchHistogram() if scheme.number_format.levels != LEVELS:
+            return f"PyTorch's search assumes {LEVELS} levels, whatever the bits: it is not the best range for these."
+        case MovingAverage(batch_axis=None):
+            return "A single batch has nothing to average: this is min–max. Say along which axis the batches lie."
+        case PaddleKL():
+            return "Paddle tries no threshold below half of the largest magnitude."
+        case PaddleHistogram():
+            return "Paddle leaves the smallest magnitude out of the threshold: far from 0 it is too low by that."
+        case PaddleMSE(batch_axis=None, onnx_format=False) | PaddleEMD(batch_axis=None, onnx_format=False):
+            return "Paddle takes negative values for 0 in this search, as behind a ReLU; its onnx_format counts them."
+        case PaddleMSE(batch_axis=int()) | PaddleEMD(batch_axis=int()):
+            return "Paddle keeps the threshold of the one batch with the least loss, which clips all larger batches."
+        case PaddlePTF(batch_axis=int()):
+            return "In Paddle every batch overwrites the threshold of the one before: the last batch decides."
+        case PaddlePTF():
+            return "Paddle takes negative values for 0 in this search, as behind a ReLU."
+    return None
+
+
+def _per_axis(rule: RangeRule, scheme: Scheme) -> str | None:
+    library = PER_TENSOR_ALONE.get(type(rule))
+    if library is None or isinstance(scheme.granularity, PerTensor):
+        return None
+    return f"{library} has this for a whole tensor alone: each group is treated as a tensor of its own."

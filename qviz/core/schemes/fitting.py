@@ -1,0 +1,25 @@
+"""What becomes of a scheme under a tensor that it was not made for?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qviz.core.problems import Problem
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerTensor
+
+FREE = "onnxruntime"
+"""Takes the place of a runtime that has blocks alone."""
+
+
+def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
+    """The scheme itself where the shape has its axis and its blocks; per tensor elsewhere."""
+    try:
+        scheme.granularity.block_shape(shape)
+    except Problem:
+        if CONVENTIONS[scheme.convention].block_size is None:
+            return replace(scheme, granularity=PerTensor())
+        codes, symmetric, whole = CONVENTIONS[FREE].nearest(scheme.number_format, scheme.symmetric, PerTensor())
+        return replace(scheme, number_format=codes, symmetric=symmetric, granularity=whole, convention=FREE)
+    return scheme

@@ -1,0 +1,165 @@
+"""Which schemes have a name? What people mean when they say how a tensor is quantized."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qviz.core.formats.table import Codebook, FloatFormat, IntFormat
+from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
+from qviz.core.ranges.paddle import PaddleKL
+from qviz.core.ranges.torch import TorchHistogram
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
+
+INT8, UINT8, INT4, UINT4 = IntFormat(8), IntFormat(8, signed=False), IntFormat(4), IntFormat(4, signed=False)
+UINT5 = IntFormat(5, signed=False)
+BLOCKS = PerBlock(-1, 32)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named scheme.
+
+    Attributes
+    ----------
+    group : str
+        Under which heading it stands.
+    name : str
+    about : str
+        Where it is met.
+    scheme : Scheme
+    """
+
+    group: str
+    name: str
+    about: str
+    scheme: Scheme
+
+
+LESSON, RUNTIMES, MODELS, MICROSCALING, GGUF = "The lesson", "Runtimes", "Language models", "Microscaling", "GGUF"
+
+PRESETS = (
+    Preset(
+        LESSON, "Symmetric", "int8 −128…127 around zero, by the textbook.", Scheme(INT8, True, convention="textbook")
+    ),
+    Preset(
+        LESSON,
+        "Asymmetric",
+        "uint8 0…255 from min to max, by the textbook.",
+        Scheme(UINT8, False, convention="textbook"),
+    ),
+    Preset(
+        LESSON,
+        "Static with KL divergence",
+        "Calibrated once: the threshold that keeps most of the information, ONNX Runtime's entropy.",
+        Scheme(INT8, True, range_rule=Entropy()),
+    ),
+    Preset(
+        LESSON,
+        "Dynamic",
+        "Scale and zero point are computed whenever a tensor arrives: ONNX Runtime's DynamicQuantizeLinear.",
+        Scheme(UINT8, False, convention="onnxruntime_dynamic"),
+    ),
+    Preset(RUNTIMES, "ONNX Runtime static int8", "Weights and activations, min–max.", Scheme(INT8, True)),
+    Preset(RUNTIMES, "ONNX Runtime static uint8", "Activations, asymmetric, min–max.", Scheme(UINT8, False)),
+    Preset(
+        RUNTIMES,
+        "ONNX Runtime percentile int8",
+        "Calibrated with 99.999 % of the values.",
+        Scheme(INT8, True, range_rule=OnnxRuntimePercentile()),
+    ),
+    Preset(
+        RUNTIMES,
+        "PyTorch per-channel int8 weights",
+        "PerChannelMinMaxObserver along the first axis.",
+        Scheme(INT8, True, PerAxis(0), convention="pytorch"),
+    ),
+    Preset(
+        RUNTIMES,
+        "PyTorch activations uint8",
+        "HistogramObserver, asymmetric.",
+        Scheme(UINT8, False, range_rule=TorchHistogram(), convention="pytorch"),
+    ),
+    Preset(RUNTIMES, "TensorRT int8", "absmax / 127, no zero point.", Scheme(INT8, True, convention="tensorrt")),
+    Preset(
+        RUNTIMES,
+        "TFLite int8 weights",
+        "Per channel, −127…127.",
+        Scheme(INT8, True, PerAxis(0), convention="tflite"),
+    ),
+    Preset(
+        RUNTIMES,
+        "PaddleSlim KL int8",
+        "Post-training quantization with Paddle's own divergence.",
+        Scheme(INT8, True, range_rule=PaddleKL(), convention="paddle"),
+    ),
+    Preset(
+        MODELS,
+        "LLM int4 group 128",
+        "Weights in groups of 128, symmetric, as GPTQ and torchao store them.",
+        Scheme(INT4, True, PerBlock(-1, 128), convention="torchao"),
+    ),
+    Preset(
+        MODELS,
+        "LLM uint4 group 32, asymmetric",
+        "Weights in groups of 32 with a zero point each, as AWQ stores them.",
+        Scheme(UINT4, False, PerBlock(-1, 32), convention="torchao"),
+    ),
+    Preset(
+        MODELS,
+        "int8 activations per token",
+        "One scale a token, symmetric: torchao's dynamic activations.",
+        Scheme(INT8, True, PerToken(), convention="torchao"),
+    ),
+    Preset(
+        MODELS,
+        "FP8 E4M3 per tensor",
+        "absmax / 448.",
+        Scheme(FloatFormat("e4m3fn"), True, convention="torchao"),
+    ),
+    Preset(
+        MODELS,
+        "NF4 block 64",
+        "QLoRA's normal float: 16 quantiles of a normal distribution, absmax of 64 weights.",
+        Scheme(Codebook("nf4"), True, PerBlock(-1, 64), convention="textbook"),
+    ),
+    Preset(
+        MODELS,
+        "int4 with least MSE",
+        "The best a single scale can do.",
+        Scheme(INT4, True, PerTensor(), MSE()),
+    ),
+    *(
+        Preset(
+            MICROSCALING,
+            f"MX{word}",
+            f"Blocks of 32 {FloatFormat(layout).label} values with a power of two each.",
+            Scheme(FloatFormat(layout), True, BLOCKS, convention="mx_floor"),
+        )
+        for word, layout in (("FP8 E4M3", "e4m3fn"), ("FP8 E5M2", "e5m2"), ("FP6 E2M3", "e2m3fn"), ("FP4", "e2m1fn"))
+    ),
+    Preset(
+        MICROSCALING,
+        "MXINT8",
+        "Blocks of 32 integers, by the OCP specification.",
+        Scheme(INT8, True, BLOCKS, convention="mx_floor"),
+    ),
+    Preset(
+        MICROSCALING,
+        "NVFP4",
+        "Blocks of 16 FP4 values with an FP8 scale each.",
+        Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 16), convention="nvfp4"),
+    ),
+    *(
+        Preset(GGUF, f"GGUF {name}", f"llama.cpp's {name}: {bits} bits an element.", Scheme(*parts, convention="gguf"))
+        for name, bits, parts in (
+            ("Q4_0", 4.5, (UINT4, True, BLOCKS)),
+            ("Q4_1", 5, (UINT4, False, BLOCKS)),
+            ("Q5_0", 5.5, (UINT5, True, BLOCKS)),
+            ("Q5_1", 6, (UINT5, False, BLOCKS)),
+            ("Q8_0", 8.5, (INT8, True, BLOCKS)),
+        )
+    ),
+)
+"""Every preset, group by group."""

@@ -1,0 +1,107 @@
+"""What did the person choose? One frozen value that panels, undo, files and commands pass around."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from qviz.core.formats.table import NUMBER_FORMATS, IntFormat, NumberFormat
+from qviz.core.problems import Problem
+from qviz.core.ranges.rules import MinMax, RangeRule
+from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.runtimes.table import convention_named
+from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerTensor
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A complete choice of quantizer: equal schemes give equal codes.
+
+    Parameters
+    ----------
+    number_format : IntFormat | FloatFormat | Codebook
+        Which codes there are.
+    symmetric : bool
+        The range is centred on zero.
+    granularity : PerTensor | PerAxis | PerBlock | PerToken
+        Which elements share a scale.
+    range_rule : RangeRule
+        How the range is found: a class of `qviz.core.ranges.table.RANGE_RULES`.
+    convention : str
+        Whose arithmetic, a key of `qviz.core.CONVENTIONS`.
+
+    Raises
+    ------
+    Problem
+        When there is no such convention, or when it does not offer such a scheme.
+    """
+
+    number_format: NumberFormat = field(default_factory=IntFormat)
+    symmetric: bool = True
+    granularity: Granularity = field(default_factory=PerTensor)
+    range_rule: RangeRule = field(default_factory=MinMax)
+    convention: str = "onnxruntime"
+
+    def __post_init__(self) -> None:
+        convention_named(self.convention).check(self.number_format, self.symmetric, self.granularity)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `Scheme.from_dict` takes them back."""
+        return {
+            "number_format": self.number_format.to_dict(),
+            "symmetric": self.symmetric,
+            "granularity": self.granularity.to_dict(),
+            "range_rule": self.range_rule.to_dict(),
+            "convention": self.convention,
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> Scheme:
+        """The scheme that `to_dict` wrote.
+
+        Raises
+        ------
+        Problem
+            When a part is missing, unknown or out of range.
+        """
+        if not isinstance(data, Mapping):
+            raise Problem("This is not a scheme: expected an object with number_format, granularity and so on.")
+        missing = [f.name for f in fields(cls) if f.name not in data]
+        if missing:
+            raise Problem(f"This is not a complete scheme: {', '.join(missing)} is missing.")
+        if not isinstance(data["symmetric"], bool):
+            raise Problem("The scheme's “symmetric” must be true or false.")
+        return cls(
+            number_format=_part(NUMBER_FORMATS, data["number_format"], "number format"),
+            symmetric=data["symmetric"],
+            granularity=_part(GRANULARITIES, data["granularity"], "granularity"),
+            range_rule=_part(RANGE_RULES, data["range_rule"], "range rule"),
+            convention=str(data["convention"]),
+        )
+
+
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "int | None": (int, type(None)),
+}
+
+
+def _part(table: Mapping[str, Any], data: object, what: str) -> Any:
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(kind, str) or kind not in table:
+        raise Problem(f"The scheme's {what} is unknown: its “kind” must be one of {', '.join(table)}.")
+    part = table[kind]
+    known = {f.name: f.type for f in fields(part)}
+    arguments = {key: value for key, value in data.items() if key != "kind"}
+    for key, value in arguments.items():
+        right = _JSON_TYPES.get(str(known.get(key)), ())
+        if not isinstance(value, right) or (isinstance(value, bool) and bool not in right):
+            raise Problem(f"The scheme's {what} cannot have {key} = {value!r}.")
+    try:
+        return part(**arguments)
+    except OverflowError:  # JSON sets no bound to whole numbers
+        raise Problem(f"The scheme's {what} has a number that is too large.") from None

@@ -1,0 +1,1 @@
+"""How does a person get the same codes without qviz?"""

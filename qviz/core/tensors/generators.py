@@ -1,0 +1,305 @@
+"""Which tensors show what quantization does, when there is no file at hand?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qviz.core.problems import Problem
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
+
+BLOCK = 1 << 20
+"""Elements drawn between two looks at the cancel flag. A part of the recipe: it decides the numbers."""
+
+MOST_ELEMENTS = 2**31
+
+FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+Sampler = Callable[[int, int], np.ndarray[Any, Any]]
+"""Draws the flat elements ``start`` to ``stop``; called for one block after the other."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number that shapes a distribution, and how far it may be turned."""
+
+    name: str
+    label: str
+    default: float
+    minimum: float
+    maximum: float
+    step: float
+    description: str
+
+
+@dataclass(frozen=True)
+class Generator:
+    """One row of the table of distributions.
+
+    ``sampler(rng, shape, **parameters)`` gives the ``Sampler`` of one tensor.
+    """
+
+    key: str
+    label: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    sampler: Callable[..., Sampler]
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """Everything that decides a generated tensor.
+
+    ``parameters`` holds pairs of name and value; those left out have their defaults.
+    """
+
+    kind: str = "normal"
+    shape: tuple[int, ...] = (64, 256)
+    seed: int = 0
+    parameters: tuple[tuple[str, float], ...] = ()
+
+
+def generate(spec: GeneratorSpec, progress: Progress = ignore, cancelled: IsCancelled = never) -> FloatArray:
+    """Draw the tensor that ``spec`` describes.
+
+    Parameters
+    ----------
+    spec : GeneratorSpec
+        Equal specs give equal numbers.
+    progress : Callable[[float], None]
+        Told the fraction that is done, block by block.
+    cancelled : Callable[[], bool]
+        Asked between blocks.
+
+    Returns
+    -------
+    float32 array, C-contiguous, of shape ``spec.shape``
+
+    Raises
+    ------
+    Problem
+        For an unknown kind or parameter, a value out of its range, a shape without elements or
+        with more than 2**31 of them, or when memory runs out.
+    Cancelled
+    """
+    size = _checked_size(spec)
+    values = _checked_values(spec)
+    rng = np.random.default_rng(spec.seed)
+    sampler = GENERATORS[spec.kind].sampler(rng, spec.shape, **values)
+    try:
+        flat = np.empty(size, dtype=np.float32)
+    except MemoryError as error:
+        raise Problem(f"{size:,} elements do not fit in memory: choose a smaller shape.") from error
+    for start in range(0, size, BLOCK):
+        check(cancelled)
+        stop = min(start + BLOCK, size)
+        flat[start:stop] = sampler(start, stop)
+        progress(stop / size)
+    return flat.reshape(spec.shape)
+
+
+def _checked_size(spec: GeneratorSpec) -> int:
+    if not spec.shape or min(spec.shape) < 1 or len(spec.shape) > 64:
+        raise Problem(f"The shape {spec.shape} has no elements: give it 1 to 64 axes of length 1 or more.")
+    size = math.prod(spec.shape)
+    if size > MOST_ELEMENTS:
+        raise Problem(f"The shape {spec.shape} has {size:,} elements: choose one of at most {MOST_ELEMENTS:,}.")
+    if spec.seed < 0:
+        raise Problem(f"The seed {spec.seed} is negative: choose 0 or more.")
+    return size
+
+
+def _checked_values(spec: GeneratorSpec) -> dict[str, float]:
+    """Every parameter of the kind with its value."""
+    generator = GENERATORS.get(spec.kind)
+    if generator is None:
+        raise Problem(f"There is no generator '{spec.kind}': choose one of {', '.join(GENERATORS)}.")
+    values = {parameter.name: parameter.default for parameter in generator.parameters}
+    for name, value in spec.parameters:
+        if name not in values:
+            raise Problem(f"The generator '{spec.kind}' has no parameter '{name}': it has {', '.join(values)}.")
+        values[name] = value
+    for parameter in generator.parameters:
+        value = values[parameter.name]
+        # Written so that NaN fails too.
+        if not parameter.minimum <= value <= parameter.maximum:
+            raise Problem(
+                f"The parameter '{parameter.name}' of the generator '{spec.kind}' is {value:g}:"
+                f" choose {parameter.minimum:g} to {parameter.maximum:g}."
+            )
+    return values
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...], mean: float, std: float) -> Sampler:
+    return lambda start, stop: rng.standard_normal(stop - start, dtype=np.float32) * std + mean
+
+
+def _uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Sampler:
+    if low > high:
+        raise Problem(f"The generator 'uniform' has low {low:g} above high {high:g}: swap them.")
+    return lambda start, stop: rng.random(stop - start, dtype=np.float32) * (high - low) + low
+
+
+def _laplace(rng: np.random.Generator, shape: tuple[int, ...], loc: float, scale: float) -> Sampler:
+    return lambda start, stop: rng.laplace(loc, scale, stop - start)
+
+
+def _student_t(rng: np.random.Generator, shape: tuple[int, ...], degrees: float, scale: float) -> Sampler:
+    return lambda start, stop: rng.standard_t(degrees, stop - start) * scale
+
+
+def _bimodal(rng: np.random.Generator, shape: tuple[int, ...], separation: float, std: float) -> Sampler:
+    def draw(start: int, stop: int) -> np.ndarray[Any, Any]:
+        side = rng.integers(0, 2, stop - start, dtype=np.int8) - np.float32(0.5)
+        return rng.standard_normal(stop - start, dtype=np.float32) * std + side * separation
+
+    return draw
+
+
+def _relu(rng: np.random.Generator, shape: tuple[int, ...], std: float) -> Sampler:
+    return lambda start, stop: np.maximum(rng.standard_normal(stop - start, dtype=np.float32) * std, 0)
+
+
+def _channel_outliers(
+    rng: np.random.Generator, shape: tuple[int, ...], std: float, channels: float, factor: float
+) -> Sampler:
+    length = math.prod(shape[1:])
+    chosen = rng.choice(shape[0], min(round(channels), shape[0]), replace=False)
+
+    def draw(start: int, stop: int) -> np.ndarray[Any, Any]:
+        block = rng.standard_normal(stop - start, dtype=np.float32) * std
+        for channel in chosen.tolist():
+            # A slice that ends before it begins is empty: then the channel is not in this block.
+            block[max(channel * length - start, 0) : max((channel + 1) * length - start, 0)] *= factor
+        return block
+
+    return draw
+
+
+def _activations(
+    rng: np.random.Generator, shape: tuple[int, ...], std: float, features: float, factor: float, spread: float
+) -> Sampler:
+    length = shape[-1]
+    scale = np.ones(length, np.float32)
+    scale[rng.choice(length, min(round(features), length), replace=False)] = factor
+    tokens = np.exp(rng.standard_normal(math.prod(shape[:-1]), dtype=np.float32) * np.float32(spread))
+
+    def draw(start: int, stop: int) -> np.ndarray[Any, Any]:
+        at = np.arange(start, stop)
+        block = rng.standard_normal(stop - start, dtype=np.float32) * std
+        return np.asarray(block * scale[at % length] * tokens[at // length])
+
+    return draw
+
+
+_STD = Parameter("std", "Standard deviation", 1.0, 0.0, 100.0, 0.1, "How far values typically lie from the mean.")
+
+_TABLE = (
+    Generator(
+        "normal",
+        "Normal",
+        "The bell curve of most trained weights: many small values, so a range from minimum to maximum"
+        " spends most levels on few of them.",
+        (Parameter("mean", "Mean", 0.0, -100.0, 100.0, 0.1, "Where the middle of the bell lies."), _STD),
+        _normal,
+    ),
+    Generator(
+        "uniform",
+        "Uniform",
+        "Every value is equally likely, the case that evenly spaced levels fit best: the mean squared"
+        " error is scale²/12, as the textbooks say.",
+        (
+            Parameter("low", "Lowest", -1.0, -100.0, 100.0, 0.1, "No value lies below."),
+            Parameter("high", "Highest", 1.0, -100.0, 100.0, 0.1, "No value lies above."),
+        ),
+        _uniform,
+    ),
+    Generator(
+        "laplace",
+        "Laplace",
+        "A sharp peak with longer tails than the normal distribution, as in sparse layers: clipping the"
+        " tails begins to pay.",
+        (
+            Parameter("loc", "Peak", 0.0, -100.0, 100.0, 0.1, "Where the peak lies."),
+            Parameter("scale", "Scale", 1.0, 0.0, 100.0, 0.1, "The mean distance from the peak."),
+        ),
+        _laplace,
+    ),
+    Generator(
+        "student_t",
+        "Student's t",
+        "Heavy tails: a few huge values stretch the range until all the others share a handful of levels.",
+        (
+            Parameter("degrees", "Degrees of freedom", 3.0, 1.0, 100.0, 0.5, "The fewer, the heavier the tails."),
+            Parameter("scale", "Scale", 1.0, 0.0, 100.0, 0.1, "Stretches the whole distribution."),
+        ),
+        _student_t,
+    ),
+    Generator(
+        "bimodal",
+        "Two peaks",
+        "Two bells with a gap between them: evenly spaced levels in the gap are never used.",
+        (
+            Parameter("separation", "Separation", 4.0, 0.0, 100.0, 0.1, "The distance from peak to peak."),
+            Parameter("std", "Standard deviation", 0.5, 0.0, 100.0, 0.1, "The width of each of the peaks."),
+        ),
+        _bimodal,
+    ),
+    Generator(
+        "relu",
+        "After a ReLU",
+        "Activations after a ReLU, half of them exactly 0 and none below: signed symmetric codes waste"
+        " every negative level.",
+        (Parameter("std", "Standard deviation", 1.0, 0.0, 100.0, 0.1, "Of the values before the ReLU."),),
+        _relu,
+    ),
+    Generator(
+        "channel_outliers",
+        "Outlier channels",
+        "A few channels of axis 0 are far larger than the rest, as in large language models: one scale"
+        " for the whole tensor ruins all others, a scale per channel does not.",
+        (
+            _STD,
+            Parameter("channels", "Outlier channels", 2.0, 0.0, 256.0, 1.0, "How many; at most all there are."),
+            Parameter("factor", "Factor", 20.0, 1.0, 1000.0, 1.0, "How many times larger they are."),
+        ),
+        _channel_outliers,
+    ),
+    Generator(
+        "activations",
+        "Activations",
+        "What a layer of a language model is given: in every token (row) the same few features (columns) are far"
+        " larger than the rest, and some tokens are louder than others.",
+        (
+            _STD,
+            Parameter("features", "Outlier features", 4.0, 0.0, 256.0, 1.0, "How many; at most all there are."),
+            Parameter("factor", "Factor", 20.0, 1.0, 1000.0, 1.0, "How many times larger they are."),
+            Parameter("spread", "Spread of tokens", 0.5, 0.0, 4.0, 0.1, "Of the logarithm of a token's loudness."),
+        ),
+        _activations,
+    ),
+)
+
+GENERATORS: dict[str, Generator] = {generator.key: generator for generator in _TABLE}
+
+ARTICLE_VALUES: FloatArray = np.array(
+    [
+        -0.47069794,
+        0.8608386,
+        -0.947035,
+        -1.0697421,
+        0.10035864,
+        0.0013437,
+        0.6782814,
+        0.7141242,
+        -0.09668107,
+        0.4391506,
+    ],
+    dtype=np.float32,
+)
+"""The ten values of the introductory worked example; read-only, for all share them."""
+
+ARTICLE_VALUES.setflags(write=False)

@@ -1,0 +1,72 @@
+"""How many bytes does the tensor take, before and after?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, Scheme, choose_qparams
+from qviz.core.arithmetic import storage
+
+
+def bytes_of(shape, scheme):
+    x = np.random.default_rng(0).standard_normal(shape)
+    return storage(x.size, choose_qparams(x, scheme))
+
+
+@pytest.mark.parametrize(
+    ("shape", "scheme", "codes", "scales", "zero_points"),
+    [
+        ((1000,), Scheme(), 1000, 4, 0),
+        ((1000,), Scheme(IntFormat(8, False), False), 1000, 4, 1),
+        ((1000,), Scheme(IntFormat(8, False), False, convention="textbook"), 1000, 4, 4),
+        ((1000,), Scheme(IntFormat(8, False), True), 1000, 4, 1),  # the zero point is 128
+        ((1000,), Scheme(IntFormat(4)), 500, 4, 0),
+        ((1001,), Scheme(IntFormat(4)), 501, 4, 0),  # half a byte is a byte
+        ((1000,), Scheme(IntFormat(3)), 375, 4, 0),
+        ((1001,), Scheme(IntFormat(3)), 376, 4, 0),
+        ((1000,), Scheme(IntFormat(16, False), False), 2000, 4, 2),
+        ((1000,), Scheme(IntFormat(5, False), False), 625, 4, 1),
+        ((5, 200), Scheme(IntFormat(4, False), False, PerAxis(0)), 500, 20, 3),  # five half bytes
+        ((5, 200), Scheme(IntFormat(4), True, PerAxis(0)), 500, 20, 0),
+        ((5, 200), Scheme(IntFormat(8, False), False, PerAxis(1)), 1000, 800, 200),
+        ((5, 200), Scheme(IntFormat(8, False), False, PerAxis(0), convention="textbook"), 1000, 20, 20),
+    ],
+)
+def test_codes_are_packed_and_the_overhead_is_counted(shape, scheme, codes, scales, zero_points):
+    s = bytes_of(shape, scheme)
+    assert (s.code_bytes, s.scale_bytes, s.zero_point_bytes) == (codes, scales, zero_points)
+    assert s.quantized_bytes == codes + scales + zero_points
+    n = np.prod(shape)
+    assert (s.elements, s.float32_bytes, s.float16_bytes) == (n, 4 * n, 2 * n)
+    assert s.bits_per_element == pytest.approx(8 * (codes + scales + zero_points) / n)
+    assert s.ratio == pytest.approx((codes + scales + zero_points) / (4 * n))
+    assert s.code_ratio == pytest.approx(codes / (4 * n))
+
+
+def test_the_quarter_of_the_textbooks():
+    assert bytes_of((10,), Scheme(IntFormat(8, False), False, convention="textbook")).code_ratio == 0.25
+
+
+def test_a_scale_for_each_32_values_makes_4_bits_into_5():
+    s = bytes_of((100, 32), Scheme(IntFormat(4), True, PerAxis(0)))
+    assert s.bits_per_element == 4 + 32 / 32
+
+
+def test_a_whole_zero_point_that_is_no_code_takes_a_float():
+    q = choose_qparams(np.full(10, 1000.0), Scheme(IntFormat(8, False), False, convention="textbook"))
+    assert q.zero_point == -1000
+    assert storage(10, q).zero_point_bytes == 4
+
+
+def test_tensors_smaller_than_their_overhead_grow():
+    s = bytes_of((1,), Scheme(granularity=PerTensor()))
+    assert s.quantized_bytes == 5 > s.float32_bytes
+
+
+def test_a_block_alone_does_not_carry_what_is_stored_once():
+    x = np.random.default_rng(0).standard_normal((4, 64))
+    scheme = Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 16), convention="nvfp4")
+    whole = choose_qparams(x, scheme)
+    assert storage(x.size, whole).quantized_bytes == 128 + 16 + 4
+    assert storage(16, whole.for_group(3)).bits_per_element == 4.5

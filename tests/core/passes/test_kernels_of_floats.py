@@ -1,0 +1,105 @@
+"""The kernels find small floats and their blocks as NumPy does, level for level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qviz.core import (
+    CONVENTIONS,
+    Codebook,
+    FloatFormat,
+    IntFormat,
+    Manual,
+    PerAxis,
+    PerBlock,
+    Percentile,
+    PerTensor,
+    PerToken,
+    Scheme,
+    choose_qparams,
+)
+from qviz.core.formats.table import FLOATS
+from qviz.core.passes import kernels as fused
+from tests.core.passes.test_direct_pass import ask, brute_force
+from tests.core.passes.test_kernels import compare, compiled, kernels  # noqa: F401  (fixtures)
+from tests.core.questions.test_analysis import noisy
+
+F = np.float32
+SMALL = [name for name in FLOATS if FloatFormat(name).scaled]
+
+
+def around(number_format):
+    """Every level, every tie, their neighbours, and what is clipped."""
+    values = number_format.values.astype(np.float64)
+    points = np.concatenate([values, (values[:-1] + values[1:]) / 2, values * 1.3]).astype(F)
+    near = [np.nextafter(points, F(end)) for end in (-np.inf, np.inf)]
+    return np.concatenate([points, *near, np.array([0.0, -0.0, 1e-45, -1e-45, 1e-39, 3e37, -3e37], F)])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_level_and_tie_is_found_as_numpy_finds_it(name, kernels):  # noqa: F811
+    number_format = FloatFormat(name)
+    largest = number_format.quant_max
+    for reach in (1.0, 0.37, 1e-20, 1e20):
+        scheme = Scheme(number_format, range_rule=Manual(-largest * reach, largest * reach), convention="textbook")
+        with np.errstate(over="ignore"):
+            x = around(number_format) * F(reach)
+        x = x[np.isfinite(x)]
+        compare(x, scheme)
+        brute_force(x, scheme, ask(x, scheme))
+
+
+@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
+@pytest.mark.parametrize("name", ["e4m3fn", "e2m1fn"])
+@pytest.mark.parametrize("shape", [(3, 4, 9), (40, 2, 9), (5, 30, 1), (2, 3, 70)], ids=str)
+def test_every_sum_of_a_float_equals_brute_force_and_numpy(shape, name, nan, kernels):  # noqa: F811
+    x = noisy(shape, nan)
+    last = min(4, shape[-1])
+    granularities = [PerTensor(), PerToken(), PerBlock(-1, last), PerBlock(0, 2)]
+    for granularity in (*granularities, *(PerAxis(axis) for axis in range(len(shape)))):
+        scheme = Scheme(FloatFormat(name), True, granularity, Percentile(97.0), "textbook")
+        brute_force(x, scheme, ask(x, scheme))
+        compare(x, scheme)
+
+
+@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
+@pytest.mark.parametrize("convention", ["mx_floor", "mx_ceil", "mx_rceil", "nvfp4"])
+def test_blocks_of_microscaling(convention, nan, kernels):  # noqa: F811
+    size = CONVENTIONS[convention].block_size
+    for columns in (2 * size, 2 * size + 5):
+        x = noisy((4, columns), nan)
+        for number_format in (FloatFormat("e2m1fn"), FloatFormat("e4m3fn"), IntFormat(8)):
+            if CONVENTIONS[convention].knows(number_format):
+                scheme = Scheme(number_format, True, PerBlock(-1, size), convention=convention)
+                brute_force(x, scheme, ask(x, scheme))
+                compare(x, scheme)
+
+
+@pytest.mark.parametrize("granularity", [PerBlock(-1, 7), PerBlock(1, 3), PerBlock(0, 2), PerToken()], ids=str)
+def test_blocks_of_integers(granularity, kernels):  # noqa: F811
+    for nan in (False, True):
+        x = noisy((3, 5, 30), nan)
+        for symmetric in (True, False):
+            scheme = Scheme(IntFormat(4), symmetric, granularity, Percentile(95.0))
+            brute_force(x, scheme, ask(x, scheme))
+            compare(x, scheme)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "fits"),
+    [
+        (Scheme(FloatFormat("e4m3fn"), convention="torchao"), True),
+        (Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor"), True),
+        (Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 16), convention="nvfp4"), True),
+        (Scheme(FloatFormat("bfloat16"), convention="textbook"), False),
+        (Scheme(Codebook("nf4"), convention="textbook"), False),
+        (Scheme(IntFormat(4, False), True, PerBlock(-1, 32), convention="gguf"), False),
+    ],
+)
+def test_which_formats_the_kernels_know(scheme, fits):
+    x = noisy((4, 64))
+    assert fused.fits(choose_qparams(x, scheme)) == fits
+    denormal = x * F(1e-40)
+    if scheme.convention == "mx_floor":  # where the scale is not what is divided by
+        assert not fused.fits(choose_qparams(denormal, scheme))

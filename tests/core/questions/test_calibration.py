@@ -1,0 +1,116 @@
+"""Which scale and zero point does a tensor get, and which ones are compared?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qviz.core import (
+    CONVENTIONS,
+    MSE,
+    Entropy,
+    IntFormat,
+    Manual,
+    MinMax,
+    PerAxis,
+    Percentile,
+    Scheme,
+    Tensor,
+    choose_qparams,
+    loss_curves,
+    prepare,
+)
+from qviz.core.questions import calibration as module
+from qviz.core.questions.calibration import compare_ranges, subject_of
+from qviz.core.work import Cancelled
+from tests.schemes import FREE_CONVENTIONS
+
+F = np.float32
+X = np.random.default_rng(0).standard_t(4, (20, 50)).astype(F)
+RULES = (MinMax(), Percentile(99.0), Percentile(97.3), Percentile(100), Manual(-1, 2), MSE(), Entropy(256))
+
+
+def chosen(x, scheme):
+    q = choose_qparams(x, scheme)
+    return [a.tolist() for a in (q.scale, q.zero_point, q.low, q.high)]
+
+
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_prepared_or_not_the_choice_is_the_same(rule, symmetric, convention):
+    if not CONVENTIONS[convention].offers(IntFormat(4), symmetric):
+        pytest.skip("not offered")
+    x = X.copy()
+    x[3, ::4] = np.nan
+    for granularity in (Scheme().granularity, PerAxis(0)):
+        if granularity.kind == "axis" and rule.kind == "mse":
+            continue  # no order is of use there
+        scheme = Scheme(IntFormat(4), symmetric, granularity, rule, convention)
+        assert chosen(prepare(x), scheme) == chosen(Tensor(x), scheme) == chosen(x, scheme)
+
+
+def test_a_search_sorts_first_and_is_remembered(monkeypatch):
+    p = prepare(X)
+    scheme = Scheme(range_rule=MSE())
+    assert subject_of(Tensor(X), scheme).prepared is not None
+    assert subject_of(Tensor(X), Scheme()).prepared is None
+    assert subject_of(p, scheme).prepared is p
+    assert subject_of(p, Scheme(granularity=PerAxis(0), range_rule=MSE())).prepared is None
+    first = chosen(p, scheme)
+    monkeypatch.setattr(MSE, "estimate", None)  # nobody searches again
+    assert chosen(p, scheme) == first
+    assert chosen(p, Scheme()) != first
+    with pytest.raises(TypeError):
+        chosen(p, Scheme(IntFormat(4), range_rule=MSE()))
+
+
+def test_what_a_range_loses_is_the_same_sorted_or_not():
+    ends = np.array([-1.5], F), np.array([2.5], F)
+    for symmetric in (True, False):
+        scheme = Scheme(IntFormat(4), symmetric)
+        plain, ordered = subject_of(X, scheme), subject_of(prepare(X), scheme)
+        assert ordered.squared_error(*ends) == pytest.approx(plain.squared_error(*ends), rel=1e-12)
+        assert plain.squared_errors is None and plain.clipping_errors is None
+        np.testing.assert_allclose(ordered.squared_errors(*ends), ordered.squared_error(*ends), rtol=1e-12)
+        assert 0 < ordered.clipping_errors(*ends)[0] <= ordered.squared_error(*ends)[0]
+
+
+# --- comparing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", [MSE(), Entropy(512)])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_ranges_beside_the_curves_are_those_of_the_estimators(symmetric, rule):
+    p = prepare(X)
+    scheme = Scheme(IntFormat(4), symmetric, PerAxis(0), Percentile(98.0))
+    found = compare_ranges(p, scheme, rule)
+    assert (found.tensor, found.scheme, found.loss, found.exact) == (p.tensor, scheme, rule.kind, True)
+    assert found.curves is loss_curves(p, scheme, rule)
+    expected = {"best": rule, "minmax": MinMax(), "percentile": Percentile(98.0)}
+    assert list(found.ranges) == list(expected)
+    for name, each in expected.items():
+        q = choose_qparams(p, Scheme(IntFormat(4), symmetric, range_rule=each))
+        assert found.ranges[name] == (float(q.low), float(q.high))
+
+
+def test_without_a_percentile_of_its_own_the_usual_one_is_compared():
+    q = choose_qparams(X, Scheme(range_rule=Percentile()))
+    assert compare_ranges(Tensor(X), Scheme(), MSE()).ranges["percentile"] == (float(q.low), float(q.high))
+
+
+def test_a_large_tensor_out_of_order_is_judged_from_a_sample(monkeypatch):
+    x = np.random.default_rng(1).standard_normal(300_000).astype(F)
+    scheme = Scheme(IntFormat(4))
+    about = compare_ranges(Tensor(x, counted=False), scheme, MSE())
+    exact = compare_ranges(prepare(x), scheme, MSE())
+    assert (about.exact, exact.exact) == (False, True)
+    assert about.ranges["best"][1] == pytest.approx(exact.ranges["best"][1], rel=0.02)
+    assert about.curves[0].value.min() == pytest.approx(exact.curves[0].value.min(), rel=0.02)
+    monkeypatch.setattr(module, "SORTED_AT_ONCE", 300_000)
+    assert compare_ranges(Tensor(x, counted=False), scheme, MSE()).ranges == exact.ranges
+
+
+def test_comparing_stops_when_cancelled():
+    with pytest.raises(Cancelled):
+        compare_ranges(Tensor(X), Scheme(), MSE(), lambda: True)

@@ -1,0 +1,135 @@
+"""What is said of a tensor before every element was counted?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from qviz.core import (
+    CONVENTIONS,
+    MSE,
+    Entropy,
+    IntFormat,
+    Manual,
+    MinMax,
+    PerAxis,
+    Percentile,
+    Problem,
+    Scheme,
+    Tensor,
+    analyze,
+    estimate,
+)
+from qviz.core.tensors.sorted_tensor import prepare_sample
+from qviz.core.work import Cancelled
+from tests.schemes import FREE_CONVENTIONS
+
+F = np.float32
+SIZE = 1_000_000
+NORMAL = np.random.default_rng(0).standard_normal(SIZE).astype(F)
+SCHEMES = [
+    Scheme(IntFormat(bits, signed), symmetric, range_rule=rule, convention=convention)
+    for bits, signed, symmetric in ((2, True, True), (4, False, False), (8, True, True), (8, False, False))
+    for rule in (MinMax(), Percentile(99.0), Manual(-1.0, 2.0))
+    for convention in FREE_CONVENTIONS
+    if CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric)
+]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: f"{s.number_format.name} {s.range_rule.kind} {s.convention}")
+def test_it_is_close_for_normal_values(scheme, counted):
+    t = Tensor(NORMAL, counted=counted)
+    about = estimate(t, scheme)
+    assert not about.exact
+    assert about.tensor is t
+    assert about.prepared is None
+    # A sample knows the ends of a distribution less well than its middle.
+    rel = 0.02 if counted or scheme.range_rule.kind != "minmax" else 0.3
+    exact = analyze(NORMAL, scheme)
+    assert about.mse == pytest.approx(exact.mse, rel=5 * rel)
+    assert about.mae == pytest.approx(exact.mae, rel=rel)
+    assert about.sqnr_db == pytest.approx(exact.sqnr_db, abs=20 * rel)
+    assert about.cosine == pytest.approx(exact.cosine, abs=rel)
+    assert about.saturated_share == pytest.approx(exact.saturated_share, abs=rel / 2)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_counts_are_scaled_to_the_whole(counted):
+    t = Tensor(NORMAL, counted=counted)
+    about = estimate(t, Scheme(IntFormat(4), range_rule=Percentile(99.0)))
+    half_a_unit_each = about.occupancy.size
+    assert about.occupancy.sum() == pytest.approx(SIZE, abs=half_a_unit_each)
+    assert about.saturated == pytest.approx(about.occupancy[[0, -1]].sum(), rel=1)
+    h = about.error_histogram
+    assert h.rounding.sum() + h.clipping.sum() == pytest.approx(SIZE, abs=2 * h.rounding.size)
+    assert about.storage.quantized_bytes == analyze(NORMAL, about.scheme).storage.quantized_bytes
+    assert about.histogram().counts.sum() == pytest.approx(SIZE, abs=about.histogram().counts.size)
+
+
+def test_a_counted_tensor_gives_its_true_ends():
+    x = NORMAL.copy()
+    unseen = np.flatnonzero(~np.isin(x, Tensor(x).sample()))[[1000, -1000]]
+    x[unseen] = -50, 70
+    about, exact = (ask(Tensor(x), Scheme(symmetric=False)) for ask in (estimate, analyze))
+    assert (float(about.qparams.low), float(about.qparams.high)) == (-50, 70)
+    assert about.qparams.scale == exact.qparams.scale
+    assert estimate(Tensor(x, counted=False), Scheme()).qparams.high < 10
+
+
+def test_a_small_tensor_is_its_own_sample():
+    x = NORMAL[:5000].copy()
+    x[::7] = np.nan
+    for scheme in SCHEMES[::3]:
+        about, exact = (ask(Tensor(x), scheme) for ask in (estimate, analyze))
+        assert not about.exact
+        np.testing.assert_array_equal(about.occupancy, exact.occupancy)
+        assert about.mse == pytest.approx(exact.mse, rel=1e-12)
+
+
+def test_nan_are_not_counted_as_elements():
+    x = NORMAL.copy()
+    x[::2] = np.nan
+    t = Tensor(x)
+    about = estimate(t, Scheme(IntFormat(4)))
+    assert about.occupancy.sum() == pytest.approx(t.finite, abs=16)
+    assert about.mse == pytest.approx(analyze(t, Scheme(IntFormat(4))).mse, rel=0.03)
+
+
+@pytest.mark.parametrize("rule", [MSE(), Entropy()])
+def test_it_searches_for_a_range_in_the_sample(rule):
+    about = estimate(Tensor(NORMAL, counted=False), Scheme(IntFormat(4), range_rule=rule))
+    exact = analyze(NORMAL, Scheme(IntFormat(4), range_rule=rule))
+    assert about.mse == pytest.approx(exact.mse, rel=0.15)
+    assert about.qparams.high == pytest.approx(exact.qparams.high, rel=0.15)
+
+
+def test_groups_cannot_be_judged():
+    t = Tensor(NORMAL.reshape(1000, 1000), counted=False)
+    with pytest.raises(Problem, match="one scale for the whole tensor"):
+        estimate(t, Scheme(granularity=PerAxis(0)))
+    alone = Tensor(NORMAL.reshape(1, -1), counted=False)
+    assert estimate(alone, Scheme(granularity=PerAxis(0))).groups is None
+
+
+def test_it_is_drawn_and_written_like_any_answer():
+    about = estimate(Tensor(NORMAL, counted=False), Scheme(IntFormat(4)))
+    original, dequantized = about.views(0, SIZE, 100)
+    np.testing.assert_array_equal(original.start, dequantized.start)
+    assert np.all(original.low <= original.high)
+    assert np.all(np.isin(dequantized.low, about.qparams.levels()))
+    assert about.to_dict()["elements"] == SIZE
+    assert math.isfinite(about.to_dict()["mse"])
+    assert about.levels_used == 16 - 1 * (about.occupancy[0] == 0)
+
+
+def test_it_stops_when_cancelled():
+    with pytest.raises(Cancelled):
+        estimate(Tensor(NORMAL, counted=False), Scheme(), lambda: True)
+
+
+def test_the_sample_is_sorted_once():
+    tensor = Tensor(NORMAL, counted=False)
+    assert prepare_sample(tensor) is prepare_sample(tensor)

@@ -1,0 +1,249 @@
+"""Does the script that a person takes home give the same codes?"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qviz.core import (
+    CONVENTIONS,
+    MSE,
+    Codebook,
+    FloatFormat,
+    IntFormat,
+    Manual,
+    MinMax,
+    PerAxis,
+    PerBlock,
+    Percentile,
+    PerTensor,
+    PerToken,
+    Problem,
+    Scheme,
+    Tensor,
+    analyze,
+    choose_qparams,
+    dequantize,
+    quantize,
+)
+from qviz.core.ranges.paddle import PaddleKL
+from qviz.core.ranges.torch import TorchHistogram
+from qviz.core.scripts.numpy_script import python_snippet
+from qviz.core.tensors.generators import ARTICLE_VALUES
+from tests.schemes import FREE_CONVENTIONS
+
+RULES = (MinMax(), Percentile(99.0), Percentile(51.5), Manual(-1.2, 0.7), Manual(0.1, 2))
+GRANULARITIES = (PerTensor(), PerAxis(0), PerAxis(1), PerAxis(-1))
+X = np.random.default_rng(5).normal(0.1, 1, (5, 4, 3)).astype(np.float32)
+
+
+class Ran:
+    """What a script left behind, and what it printed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, script: str, x: object) -> None:
+        self.asked: list[str] = []
+        printed, names = io.StringIO(), {}
+
+        def load(path: str) -> Any:
+            self.asked.append(path)
+            return np.array(x)
+
+        with monkeypatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.setattr(np, "load", load)
+            exec(script, names)
+        self.names: dict[str, Any] = names
+        self.printed = printed.getvalue()
+
+
+def check(monkeypatch: pytest.MonkeyPatch, x: Any, scheme: Scheme) -> Ran:
+    """Run the script and compare everything it computes, bit for bit."""
+    analysis = analyze(x, scheme)
+    q, tensor = analysis.qparams, analysis.tensor
+    ran = Ran(monkeypatch, python_snippet(q, all_finite=tensor.all_finite), x)
+    codes = quantize(tensor, q)
+    np.testing.assert_array_equal(ran.names["codes"], codes, strict=True)
+    np.testing.assert_array_equal(ran.names["x_hat"], dequantize(codes, q), strict=True)
+    scale, zero_point = np.broadcast_arrays(*(np.ravel(ran.names[name]) for name in ("scale", "zero_point")), q.scale)[
+        :2
+    ]
+    np.testing.assert_array_equal(scale.ravel(), q.scale.ravel())
+    np.testing.assert_array_equal(zero_point.ravel(), q.zero_point.ravel())
+    assert ran.names["mse"] == pytest.approx(analysis.mse, rel=1e-12, abs=0)
+    return ran
+
+
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_the_codes_are_those_of_qviz(
+    monkeypatch: pytest.MonkeyPatch, convention: str, granularity: Any, rule: Any
+) -> None:
+    for bits, signed, symmetric in product((2, 4, 8, 16), (True, False), (True, False)):
+        if not CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric):
+            continue
+        check(monkeypatch, X, Scheme(IntFormat(bits, signed), symmetric, granularity, rule, convention))
+
+
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
+@pytest.mark.parametrize("rule", [MSE(), TorchHistogram(batch_axis=None), PaddleKL()], ids=str)
+def test_a_searched_range_is_written_down_as_it_was_found(
+    monkeypatch: pytest.MonkeyPatch, convention: str, granularity: Any, rule: Any
+) -> None:
+    for symmetric in (True, False):
+        number_format = IntFormat(8, CONVENTIONS[convention].signed_only)
+        if CONVENTIONS[convention].offers(number_format, symmetric):
+            check(monkeypatch, X, Scheme(number_format, symmetric, granularity, rule, convention))
+
+
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@pytest.mark.parametrize(
+    "x",
+    [
+        pytest.param([[2.5, 2.5], [2.5, 2.5]], id="one value"),
+        pytest.param([[-2.5, -2.5], [-2.5, -2.5]], id="one negative value"),
+        pytest.param([[0.0, 0.0], [0.0, 0.0]], id="zeros"),
+        pytest.param([[0.0, 0.0], [-1.0, 3.0]], id="a row of zeros beside another"),
+        pytest.param([[1.0, 1.0], [-1.0, 3.0]], id="a row of one value beside another"),
+        pytest.param([[0.0, 1e-45], [3e-44, -1e-44]], id="denormal"),
+        pytest.param([[3.0, 4.0], [5.0, 6.0]], id="all positive"),
+        pytest.param([[-0.0, 1.0], [0.5, 0.25]], id="negative zero"),
+    ],
+)
+def test_ranges_without_room_for_a_scale(monkeypatch: pytest.MonkeyPatch, convention: str, x: Any) -> None:
+    x = np.array(x, np.float32)
+    for signed, symmetric, granularity, rule in product(
+        (True, False), (True, False), (PerTensor(), PerAxis(0)), (MinMax(), Percentile(99.0))
+    ):
+        if not CONVENTIONS[convention].offers(IntFormat(8, signed), symmetric):
+            continue
+        check(monkeypatch, x, Scheme(IntFormat(8, signed), symmetric, granularity, rule, convention))
+
+
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_what_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch, convention: str, symmetric: bool) -> None:
+    x = X.copy()
+    x[0, 0] = np.nan, np.inf, -np.inf
+    for granularity, rule in product(GRANULARITIES, RULES):
+        number_format = IntFormat(8, CONVENTIONS[convention].signed_only)
+        if CONVENTIONS[convention].offers(number_format, symmetric):
+            check(monkeypatch, x, Scheme(number_format, symmetric, granularity, rule, convention))
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
+@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_channel_without_a_finite_value(monkeypatch: pytest.MonkeyPatch, convention: str, symmetric: bool) -> None:
+    x = X.copy()
+    x[2] = np.nan
+    for rule in (MinMax(), Percentile(99.0)):
+        number_format = IntFormat(8, CONVENTIONS[convention].signed_only)
+        if CONVENTIONS[convention].offers(number_format, symmetric):
+            check(monkeypatch, x, Scheme(number_format, symmetric, PerAxis(0), rule, convention))
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (1, 1), (2, 1, 3)], ids=str)
+def test_small_shapes(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]) -> None:
+    x = np.linspace(-1, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+    for granularity, rule in product((PerTensor(), PerAxis(0), PerAxis(-1)), RULES):
+        check(monkeypatch, x, Scheme(IntFormat(4, False), False, granularity, rule))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int8", "uint16", "bool"])
+def test_other_types_are_taken_as_float32(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    check(monkeypatch, np.abs(X * 3).astype(dtype), Scheme(IntFormat(4), False))
+
+
+def test_the_article(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheme = Scheme(IntFormat(8, signed=False), symmetric=False, convention="textbook")
+    ran = check(monkeypatch, ARTICLE_VALUES, scheme)
+    assert ran.printed.startswith("codes [ 79 255  16   0 155 141 231 236 129 199] MSE 5.4746")
+
+
+def test_it_reads_the_file_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    q = choose_qparams(X, Scheme())
+    name = 'it\'s "x".npy'
+    assert Ran(monkeypatch, python_snippet(q, name), X).asked == [name]
+    monkeypatch.chdir(tmp_path)
+    np.save("tensor.npy", X)
+    names: dict[str, Any] = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(python_snippet(q), names)
+    np.testing.assert_array_equal(names["codes"], quantize(X, q))
+
+
+def test_it_reads_well() -> None:
+    x = Tensor(X)
+    assert python_snippet(choose_qparams(x, Scheme())) == (
+        "import numpy as np\n"
+        "\n"
+        "# int8, symmetric, per tensor, ONNX Runtime arithmetic\n"
+        "x = np.load('tensor.npy').astype(np.float32)\n"
+        "qmin, qmax = -128, 127\n"
+        "\n"
+        "absmax = np.max(np.abs(x))\n"
+        "absmax = np.float32(absmax).astype(float)\n"
+        "scale = 2 * absmax / 254\n"
+        "zero_point = 0\n"
+        "scale, zero_point = np.float32(scale), np.float32(zero_point)\n"
+        "\n"
+        "codes = np.clip(np.rint(x / scale) + zero_point, qmin, qmax)\n"
+        "x_hat = (codes - zero_point) * scale\n"
+        "codes = codes.astype(np.int8)\n"
+        "mse = np.mean((x_hat.astype(float) - x) ** 2)\n"
+        'print("codes", codes.ravel()[:10], "MSE", mse)\n'
+    )
+    scheme = Scheme(IntFormat(4, False), False, PerAxis(-1), Percentile(99.5), "textbook")
+    middle = python_snippet(choose_qparams(x, scheme)).partition("# ")[2].partition("codes =")[0]
+    assert middle == (
+        "uint4, asymmetric, per axis -1, Textbook arithmetic\n"
+        "x = np.load('tensor.npy').astype(np.float32)\n"
+        "axes = tuple(a for a in range(x.ndim) if a != x.ndim - 1)\n"
+        "qmin, qmax = 0, 15\n"
+        "\n"
+        "upper = (1 + 99.5 / 100) / 2\n"
+        "low, high = np.quantile(x.astype(float), [1 - upper, upper], axis=axes, keepdims=True)\n"
+        "low, high = np.float32([low, high]).astype(float)\n"
+        "scale = (high - low) / (qmax - qmin)\n"
+        "zero_point = qmax - high / scale\n"
+        "scale, zero_point = np.float32(scale), np.float32(zero_point)\n"
+        "\n"
+    )
+
+
+@pytest.mark.parametrize("scheme", [Scheme(), Scheme(symmetric=False, granularity=PerAxis(0))])
+def test_only_what_is_needed_is_written(scheme: Scheme) -> None:
+    plain = python_snippet(choose_qparams(X, scheme))
+    assert "narrow" not in plain
+    assert "nan" not in plain
+    assert "narrow" in python_snippet(choose_qparams(np.zeros((2, 3)), scheme))
+
+
+@pytest.mark.parametrize("convention", ["pytorch", "torchao", "tflite"])
+def test_a_range_wider_than_float32(monkeypatch: pytest.MonkeyPatch, convention: str) -> None:
+    x = np.float32([3e38, -2e38, 1e38])
+    check(monkeypatch, x, Scheme(symmetric=False, convention=convention))
+    assert "np.minimum(high.astype(float)" not in python_snippet(
+        choose_qparams(x / 2, Scheme(symmetric=False, convention=convention))
+    )
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme(FloatFormat("e4m3fn")),
+        Scheme(Codebook("nf4"), convention="textbook"),
+        Scheme(granularity=PerBlock(-1, 4)),
+        Scheme(granularity=PerToken()),
+    ],
+)
+def test_there_is_no_numpy_script_for_floats_and_blocks(scheme):
+    with pytest.raises(Problem, match="for integers per tensor and per axis alone: choose one of these"):
+        python_snippet(choose_qparams(np.ones((3, 8)), scheme))

@@ -1,0 +1,104 @@
+"""The scripts that ask a runtime give the codes of qviz: those for ONNX Runtime run here, the others were run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qviz.core import (
+    IntFormat,
+    Manual,
+    PerAxis,
+    PerBlock,
+    PerToken,
+    Problem,
+    Scheme,
+    Tensor,
+    choose_qparams,
+    dequantize,
+    quantize,
+)
+from qviz.core.scripts.runtime_scripts import RUNTIME_SCRIPTS, runtime_snippet
+from tests.golden.record_snippets import VERIFIED, X, check, digest, offered, run
+
+ONNX = {"onnxruntime", "onnxruntime_reduce_range", "onnxruntime_dynamic"}
+
+
+def test_the_codes_of_onnx_runtime_are_those_of_qviz(tmp_path: Path) -> None:
+    for scheme, qparams in offered("onnxruntime"):
+        check("onnxruntime", scheme, qparams, tmp_path)
+
+
+def test_the_scripts_for_torch_are_those_that_were_run() -> None:
+    # After a change run `python -m tests.golden.record_snippets` where torch and torchao are installed.
+    noted = json.loads(VERIFIED.read_text(encoding="utf-8"))
+    assert set(noted["recorded_with"]) == {"torch", "torchao", "numpy"}
+    assert (noted["scripts"], noted["sha256"]) == digest("torch")
+
+
+@pytest.mark.parametrize("runtime", RUNTIME_SCRIPTS)
+def test_every_script_is_python_that_fits_on_a_screen(runtime: str) -> None:
+    for scheme, qparams in offered(runtime):
+        script = runtime_snippet(qparams, runtime, "a file.npy")
+        compile(script, "script", "exec")
+        assert scheme.number_format.name in script
+        assert len(script.splitlines()) < 40
+
+
+def test_a_script_reads_the_file_that_it_is_told_to() -> None:
+    script = runtime_snippet(choose_qparams(X, Scheme()), "onnxruntime", "a file's.npy")
+    assert """np.load("a file's.npy")""" in script
+
+
+@pytest.mark.parametrize(
+    ("runtime", "conventions"),
+    [
+        ("onnxruntime", {*ONNX, "tensorrt", "textbook", "tflite"}),
+        ("torch", {"pytorch", "torchao", "mx_floor", "mx_ceil", "mx_even", "mx_rceil"}),
+        ("paddle", {"paddle"}),
+    ],
+)
+def test_a_runtime_has_scripts_for_the_conventions_that_it_computes_itself(runtime: str, conventions: set[str]) -> None:
+    assert {scheme.convention for scheme, _ in offered(runtime)} == conventions
+
+
+def test_what_is_not_finite_gets_the_code_of_zero(tmp_path: Path) -> None:
+    x = X.copy()
+    x[0, 3], x[1, 2], x[2, 1] = np.nan, np.inf, -np.inf
+    tensor = Tensor(x)
+    qparams = choose_qparams(tensor, Scheme(IntFormat(8), False))
+    left = run(runtime_snippet(qparams, "onnxruntime", all_finite=False), tmp_path, x)
+    codes = quantize(tensor, qparams)
+    np.testing.assert_array_equal(left["codes"], codes)
+    np.testing.assert_array_equal(left["x_hat"], dequantize(codes, qparams))
+
+
+@pytest.mark.parametrize("granularity", [PerBlock(-1, 64), PerToken(), PerAxis(0)], ids=str)
+def test_a_single_group_needs_no_axis(tmp_path: Path, granularity: Any) -> None:
+    x = X[:1]
+    qparams = choose_qparams(x, Scheme(IntFormat(4), False, granularity))
+    left = run(runtime_snippet(qparams, "onnxruntime"), tmp_path, x)
+    np.testing.assert_array_equal(left["codes"], quantize(x, qparams))
+
+
+def test_many_scales_are_read_from_the_saved_tensor() -> None:
+    qparams = choose_qparams(X, Scheme(granularity=PerAxis(1)))
+    assert 'np.load("quantized.npz")' in runtime_snippet(qparams, "onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "scheme", "said"),
+    [
+        ("torch", Scheme(), "PyTorch has no function that gives these codes: take the script for ONNX Runtime, or"),
+        ("onnxruntime", Scheme(convention="torchao"), "take the script for PyTorch, or take the NumPy script"),
+        ("onnxruntime", Scheme(IntFormat(8), False, convention="textbook"), "choose its own convention, or"),
+        ("torch", Scheme(range_rule=Manual(-1, 1), convention="tflite"), "or take the NumPy script"),
+    ],
+)
+def test_a_runtime_that_would_give_other_codes_is_a_problem(runtime: str, scheme: Scheme, said: str) -> None:
+    with pytest.raises(Problem, match=said):
+        runtime_snippet(choose_qparams(X, scheme), runtime)
