@@ -15,7 +15,10 @@ import click
 from click.core import ParameterSource
 
 from qviz import __version__
-from qviz.core.formats.table import CODEBOOKS, FLOATS, IntFormat, NumberFormat, format_named
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat, format_named
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis, analyze
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule

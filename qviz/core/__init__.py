@@ -1,13 +1,20 @@
 """What quantization is, in NumPy alone: the public face that people script against."""
 
-from qviz.core.arithmetic.qparams import QParams, dequantize, fake_quantize, qparams_known, quantize
+from qviz.core.arithmetic.qparams import QParams, qparams_known
+from qviz.core.arithmetic.quantize import dequantize, fake_quantize, quantize
 from qviz.core.arithmetic.storage import Storage, storage
-from qviz.core.formats.table import Codebook, FloatFormat, IntFormat, format_named
+from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import format_named
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import Analysis, Metrics, analyze, estimate, measure
-from qviz.core.questions.calibration import choose_qparams, loss_curves
+from qviz.core.questions.analysis import Analysis, analyze, estimate, measure
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.figures import Metrics
+from qviz.core.questions.loss_curves import loss_curves
 from qviz.core.questions.product import Product, multiply, quantized_product
-from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import (
     AbsMax,

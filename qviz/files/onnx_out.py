@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import QParams, quantize
-from qviz.core.formats.table import FloatFormat, IntFormat, NumberFormat
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arithmetic.quantize import quantize
+from qviz.core.arrays import Array
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerAxis
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem
-
-Array = np.ndarray[Any, Any]
 
 MOST_BYTES = (1 << 31) - (1 << 20)
 """A protobuf message ends at 2 GB; a little is left for the scales' names and the graph."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.files.results import save_json

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import dequantize, quantize
+from qviz.core.arithmetic.quantize import dequantize, quantize
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.core.schemes.scheme import Scheme

@@ -10,7 +10,7 @@ import numpy as np
 from PySide6.QtCore import QCoreApplication
 
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import Metrics
+from qviz.core.questions.figures import Metrics
 from qviz.gui.figure_table import Column
 from qviz.gui.plots.pareto import Measure
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import QCoreApplication
 
 from qviz.core.arithmetic.element_trace import Steps, walk
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
 from qviz.core.runtimes.microscaling import E4M3, INT8_FRACTION
 from qviz.gui.group_words import code_text

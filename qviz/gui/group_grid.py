@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import Array
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerBlock, PerToken
-
-Array = np.ndarray[Any, Any]
 
 STRIP = 64
 """A list of up to so many groups is one row; a longer one is wrapped, or its cells would be hair-thin."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.formats.table import FloatFormat, NumberFormat
-from qviz.core.questions.analysis import Metrics
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.table import NumberFormat
+from qviz.core.questions.figures import Metrics
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerToken
 
 

@@ -9,9 +9,10 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 
 from qviz.core.questions.analysis import Analysis
-from qviz.core.questions.calibration import compare_ranges
+from qviz.core.questions.loss_curves import compare_ranges
 from qviz.core.questions.speed import measure_addition
-from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.tensors.sorted_tensor import prepare
 from qviz.gui import theme
 from qviz.gui.plots import CHARTS

@@ -8,7 +8,8 @@ from typing import Any
 from PySide6.QtCore import QCoreApplication
 
 from qviz.core.formats.table import NumberFormat
-from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual, MinMax, Percentile, RangeRule
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import DIRECT_UP_TO, Analysis, analyze, estimate

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.fitting import fitted

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.schemes.fitting import fitted
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.generators import GeneratorSpec

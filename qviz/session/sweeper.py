@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.formats.table import IntFormat, NumberFormat
-from qviz.core.questions.analysis import Metrics
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
+from qviz.core.questions.figures import Metrics
 from qviz.core.questions.sweep import Combinations, combine, sweep
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.tensors.granularity import Granularity, PerTensor

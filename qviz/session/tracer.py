@@ -8,8 +8,9 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from qviz.core.problems import Problem
-from qviz.core.questions.calibration import Losses, compare_ranges
-from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.questions.loss_curves import Losses, compare_ranges
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Percentile
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import SortedTensor

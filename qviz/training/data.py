@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from qviz.core import Problem
+from qviz.core.arrays import Array
 from qviz.training.digits import digits
 
-Array = np.ndarray[Any, Any]
 Rng = np.random.Generator
 
 SAMPLES = range(40, 100_001)

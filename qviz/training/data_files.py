@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import Array
 from qviz.files.entry import TensorEntry
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
-
-Array = np.ndarray[Any, Any]
 
 MOST_ROWS, MOST_FEATURES, MOST_CLASSES, LEAST_ROWS = 200_000, 4096, 100, 10
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from qviz.core.arrays import Array
 
 SIDE = 12
 """Pixels of a picture, each way."""

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from qviz.core import Problem, QParams, fake_quantize, quantize
+from qviz.core.arrays import Array
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.results import save_json
 from qviz.training.experiment import Experiment
 from qviz.training.quantized import QuantizedNetwork
-
-Array = np.ndarray[Any, Any]
 
 OPSET = 21
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from qviz.core.arrays import Array
+
 Floats = np.ndarray[Any, Any]
 
 ACTIVATIONS = ("relu", "tanh")

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from qviz.core.arrays import Array
 
 
 class Optimizer(Protocol):

@@ -9,10 +9,9 @@ import numpy as np
 
 from qviz.core import IntFormat, MinMax, PerAxis, PerTensor, Problem, QParams, Scheme, choose_qparams
 from qviz.core.arithmetic.qparams import qparams_from_range
+from qviz.core.arrays import Array
 from qviz.core.ranges.rules import Manual
 from qviz.core.ranges.table import RANGE_RULES
-
-Array = np.ndarray[Any, Any]
 
 BITS = range(1, 9)
 """Bit widths that can be trained at."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from qviz.core import QParams, fake_quantize, quantize
+from qviz.core.arrays import Array
 from qviz.training.network import Shape, Slopes, activate, cross_entropy, forward, through_activation
 from qviz.training.quantization import Quantization, Quantizer
 from qviz.training.straight_through import pass_through, scale_gradient
-
-Array = np.ndarray[Any, Any]
 
 KEPT = np.float32(0.95)
 """How much of a moving average a batch leaves as it was."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import Array
 from qviz.core.questions.calibration import SEARCHES
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.training.data import Dataset
@@ -16,8 +16,6 @@ from qviz.training.experiment import Experiment
 from qviz.training.network import Shape, Slopes, forward, gradient, loss_and_accuracy
 from qviz.training.optimizers import OPTIMIZERS, Adam, Optimizer, Sgd, cosine
 from qviz.training.quantized import QuantizationAware, QuantizedNetwork, quantized_after_training
-
-Array = np.ndarray[Any, Any]
 
 CHECKPOINT = 25
 """Steps from one checkpoint to the next: there, test loss and accuracy are measured."""

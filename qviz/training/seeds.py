@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import Array
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.training.experiment import Experiment
 from qviz.training.quantization import BITS
 from qviz.training.run import Checkpoint, Run
-
-Array = np.ndarray[Any, Any]
 
 ACCURACIES = ("float_accuracy", "ptq_accuracy", "qat_accuracy")
 

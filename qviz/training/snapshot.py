@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import Array
 from qviz.training.data import Dataset
 from qviz.training.experiment import Experiment
 from qviz.training.quantized import QuantizedNetwork
 from qviz.training.run import DIVERGED, DONE, Checkpoint, Run
-
-Array = np.ndarray[Any, Any]
 
 NETWORKS = ("float", "ptq", "qat")
 """The three that are compared."""

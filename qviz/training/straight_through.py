@@ -6,13 +6,10 @@ the gradient as if nothing had been rounded, except where a value was clipped.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from qviz.core import QParams, dequantize
-
-Array = np.ndarray[Any, Any]
+from qviz.core.arrays import Array
 
 
 def pass_through(x: Array, qparams: QParams) -> tuple[Array, Array]:

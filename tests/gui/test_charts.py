@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF
 
-from qviz.core.arithmetic.qparams import fake_quantize, quantize
-from qviz.core.formats.table import IntFormat
+from qviz.core.arithmetic.quantize import fake_quantize, quantize
+from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import analyze
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.speed import Speed

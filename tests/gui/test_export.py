@@ -15,10 +15,10 @@ import pytest
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QFileDialog
 
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import analyze
-from qviz.core.questions.calibration import compare_ranges
+from qviz.core.questions.loss_curves import compare_ranges
 from qviz.core.questions.speed import Speed
 from qviz.core.ranges.mse import MSE
 from qviz.core.schemes.scheme import Scheme

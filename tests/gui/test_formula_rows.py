@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qviz.core.arithmetic.qparams import quantize
-from qviz.core.formats.table import Codebook, FloatFormat, IntFormat, NumberFormat
+from qviz.core.arithmetic.quantize import quantize
+from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.analysis import analyze
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme

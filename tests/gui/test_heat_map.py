@@ -8,7 +8,9 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
-from qviz.core.formats.table import Codebook, FloatFormat, IntFormat
+from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis, analyze
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerToken

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from qviz.core import MSE, Entropy, IntFormat, PerAxis, Percentile, Scheme, Tensor, analyze, prepare
-from qviz.core.questions.calibration import Losses, compare_ranges
+from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.gui.plots.axes import PowerAxis
 from qviz.gui.plots.base import EXPORT_FORMATS, LinkedCursor
 from qviz.gui.plots.export import export_chart

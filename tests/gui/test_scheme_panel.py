@@ -28,7 +28,8 @@ from qviz.core import (
     Scheme,
     pointed_out,
 )
-from qviz.core.formats.table import CODEBOOKS, FLOATS
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.schemes.presets import PRESETS
 from qviz.session.presets import OWN

@@ -13,8 +13,8 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QTextBrowser
 
-from qviz.core.arithmetic.qparams import dequantize, quantize
-from qviz.core.formats.table import IntFormat
+from qviz.core.arithmetic.quantize import dequantize, quantize
+from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import analyze
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.ranges.rules import Manual, Percentile

@@ -31,8 +31,8 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from qviz.core.arithmetic.qparams import dequantize, quantize
-from qviz.core.formats.table import IntFormat
+from qviz.core.arithmetic.quantize import dequantize, quantize
+from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.rules import Percentile
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis

@@ -23,7 +23,7 @@ from qviz.core import (
     estimate,
     prepare,
 )
-from qviz.core.questions.calibration import Losses, compare_ranges
+from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.core.work import IsCancelled
 from qviz.session import tracer as tracer_module
 from qviz.session.analyst import Frame

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import Array, QParams
-from qviz.core.tensors.envelope import FloatArray
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arrays import Array, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

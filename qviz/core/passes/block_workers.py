@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams, Quantizer
-from qviz.core.formats.table import Codebook
+from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.formats.codebooks import Codebook
 from qviz.core.passes import kernels as compiled
-from qviz.core.passes.sums import Counts, Floats
-from qviz.core.tensors.envelope import BASE, Envelope, FloatArray
-from qviz.core.tensors.granularity import Block, Layout
+from qviz.core.tensors.envelope import BASE, Envelope
+from qviz.core.tensors.layout import Block, Layout
 from qviz.core.tensors.tensor import Tensor
 
 FEW_COLUMNS = 32

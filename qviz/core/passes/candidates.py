@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arrays import FloatArray, Floats
 from qviz.core.passes.sorted_pass import code_steps, settle_ends
-from qviz.core.passes.sums import Floats
-from qviz.core.tensors.envelope import FloatArray
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.work import IsCancelled, check
 

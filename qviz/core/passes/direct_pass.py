@@ -18,11 +18,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arrays import Floats
 from qviz.core.passes import kernels as compiled
 from qviz.core.passes.block_workers import Found, FusedWorker, NumPyWorker, Order, ProductWorker, Signal, Worker
-from qviz.core.passes.sums import ErrorHistogram, Floats, Sums
+from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.tensors.envelope import Envelope
-from qviz.core.tensors.granularity import Layout
+from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 

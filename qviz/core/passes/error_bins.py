@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.passes.sums import Floats
-from qviz.core.tensors.granularity import Layout
+from qviz.core.arrays import Floats
+from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
 
 MAX_ERROR_BINS = 1024

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.formats.table import MANTISSA_BITS, ONE_EXPONENT, FloatFormat, IntFormat
+from qviz.core.arrays import FloatArray
+from qviz.core.formats.floats import MANTISSA_BITS, ONE_EXPONENT, FloatFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.core.tensors.envelope import FloatArray
 
 log = logging.getLogger(__name__)
 
-Array = np.ndarray[Any, Any]
 
 FLAGS = {"reassoc", "nsz", "nnan"}
 """Sums may be added in any order, and no arithmetic meets a NaN. Never all of fast-math: it would

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.passes.staircase import first_reaching
-from qviz.core.passes.sums import Counts, ErrorHistogram, Floats, Sums
-from qviz.core.tensors.envelope import FloatArray
+from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.tensors.sorted_tensor import SortedTensor
 
 FAR_BEYOND = 1e6

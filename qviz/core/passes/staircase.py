@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.tensors.envelope import FloatArray
+from qviz.core.arrays import LARGEST, FloatArray
 
 Reached = Callable[[FloatArray, Any], np.ndarray[Any, np.dtype[np.bool_]]]
 """``reached(x, which)``: whether each x, shape (tries, steps), lies at or beyond the steps ``which`` (an index)."""
 
 SECTIONS = 16
-LARGEST = float(np.finfo(np.float32).max)
 INFINITY = int(np.float32(np.inf).view(np.int32))
 
 

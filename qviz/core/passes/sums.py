@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import Counts, Floats
 from qviz.core.tensors.envelope import Envelope
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)

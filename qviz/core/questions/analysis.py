@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arithmetic.storage import Storage, storage
+from qviz.core.arrays import Counts, FloatArray
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP, error_edges
 from qviz.core.passes.sorted_pass import sorted_sums
-from qviz.core.passes.sums import Counts, ErrorHistogram, Floats, Sums
+from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.figures import Metrics, figures_of
 from qviz.core.ranges.rules import MinMax
 from qviz.core.ranges.table import reads_shape
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.envelope import BASE, RAW, Envelope, EnvelopeView, FloatArray
-from qviz.core.tensors.granularity import Layout
+from qviz.core.tensors.envelope import BASE, RAW, Envelope, EnvelopeView
+from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.tensors.tensor import Histogram, Tensor
 from qviz.core.work import IsCancelled, Progress, ignore, never
@@ -34,77 +35,6 @@ DIRECT_UP_TO = 1 << 15
 """Up to so many elements a direct pass is as quick as searching, and rounds less."""
 
 NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Groups:
-    """The same questions for each group (channel), float64 arrays of shape (groups,)."""
-
-    finite: Counts
-    mse: Floats
-    max_abs_error: Floats
-    sqnr_db: Floats
-    saturated: Counts
-
-    @property
-    def worst(self) -> int:
-        """The group with the lowest SQNR."""
-        return int(np.argmin(self.sqnr_db))
-
-
-@dataclass(frozen=True, eq=False)
-class Metrics:
-    """What a scheme costs a tensor, in figures alone.
-
-    Attributes
-    ----------
-    tensor : Tensor
-    scheme : Scheme
-    qparams : QParams
-    layout : Layout
-    mse, mae, max_abs_error : float
-        Mean squared, mean absolute and largest error, in the tensor's units (squared for mse).
-    sqnr_db : float
-        20·log10(‖x‖ / ‖x − x̂‖) in dB; higher is better, infinite without error.
-    relative_rmse : float
-        ‖x − x̂‖ / ‖x‖; NaN for a tensor of zeros.
-    cosine : float
-        Of the angle between x and x̂; NaN where either is all zeros, or x̂ leaves float32.
-    rounding_mse, clipping_mse : float
-        The two parts of mse.
-    saturated : int
-        Elements whose code was changed by clipping.
-    groups : Groups or None
-        None per tensor.
-    storage : Storage
-    exact : bool
-        Whether every element was counted; an estimate comes from a sample.
-    seconds : float
-        How long the answer took.
-    """
-
-    tensor: Tensor
-    scheme: Scheme
-    qparams: QParams
-    layout: Layout
-    mse: float
-    mae: float
-    max_abs_error: float
-    sqnr_db: float
-    relative_rmse: float
-    cosine: float
-    rounding_mse: float
-    clipping_mse: float
-    saturated: int
-    groups: Groups | None
-    storage: Storage
-    exact: bool
-    seconds: float
-
-    @property
-    def saturated_share(self) -> float:
-        """Saturated elements as a share of the finite ones."""
-        return self.saturated / self.tensor.finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,7 +234,7 @@ def measure(
     started = time.perf_counter()
     qparams = qparams or choose_qparams(source, scheme, cancelled)
     sums = direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, cancelled=cancelled, progress=progress)
-    figures = _figures(tensor, qparams, layout, sums)
+    figures = figures_of(tensor, qparams, layout, sums)
     return Metrics(**figures, exact=True, seconds=time.perf_counter() - started)
 
 
@@ -321,7 +251,7 @@ def _analysis(
 ) -> Analysis:
     assert sums.occupancy is not None
     return Analysis(
-        **_figures(tensor, qparams, layout, sums),
+        **figures_of(tensor, qparams, layout, sums),
         levels_used=int(np.count_nonzero(sums.occupancy)),
         occupancy=sums.occupancy,
         error_histogram=sums.error_histogram or NO_HISTOGRAM,
@@ -330,47 +260,6 @@ def _analysis(
         prepared=prepared,
         _dequantized=sums.dequantized,
     )
-
-
-def _figures(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> dict[str, Any]:
-    """The fields of `Metrics`, but for ``exact`` and ``seconds``."""
-    n = tensor.finite
-    noise, signal = float(sums.squared_error.sum()), float(sums.squared_value.sum())
-    norms = math.sqrt(signal) * math.sqrt(sums.squared_dequantized)
-    return {
-        "tensor": tensor,
-        "scheme": qparams.scheme,
-        "qparams": qparams,
-        "layout": layout,
-        "mse": noise / n,
-        "mae": sums.absolute_error / n,
-        "max_abs_error": float(sums.max_abs_error.max()),
-        "sqnr_db": float(sqnr_db(np.float64(signal), np.float64(noise))),
-        "relative_rmse": math.sqrt(noise / signal) if signal else math.nan,
-        "cosine": min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
-        "rounding_mse": max(0.0, noise - sums.clipping_squared_error) / n,
-        "clipping_mse": sums.clipping_squared_error / n,
-        "saturated": int(sums.saturated.sum()),
-        "groups": _groups(sums) if layout.groups > 1 else None,
-        "storage": storage(tensor.elements, qparams),
-    }
-
-
-def _groups(sums: Sums) -> Groups:
-    count = np.maximum(sums.finite, 1)
-    return Groups(
-        finite=sums.finite,
-        mse=sums.squared_error / count,
-        max_abs_error=sums.max_abs_error,
-        sqnr_db=sqnr_db(sums.squared_value, sums.squared_error),
-        saturated=sums.saturated,
-    )
-
-
-def sqnr_db(signal: Any, noise: Any) -> Any:
-    """10·log10(signal / noise) in dB, of sums of squares; infinite without noise."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(noise > 0, 10 * np.log10(signal / np.where(noise > 0, noise, 1)), np.inf)
 
 
 def _number(value: float) -> float | None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams, qparams_from_range
-from qviz.core.formats.table import FloatFormat
+from qviz.core.arrays import FloatArray, Floats
+from qviz.core.formats.floats import FloatFormat
 from qviz.core.passes import candidates
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.sorted_pass import sorted_squared_error
-from qviz.core.passes.sums import Floats
-from qviz.core.ranges.mse import MSE, Entropy, LossCurve, mse_curves
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import MinMax, Percentile, Range, Subject
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.envelope import FloatArray
-from qviz.core.tensors.granularity import Layout, PerTensor
-from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepare_sample
+from qviz.core.tensors.layout import Layout
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import BLOCK, Tensor
 from qviz.core.work import IsCancelled, check, never
 
@@ -31,9 +30,6 @@ FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
 
 CODES_BEYOND, MOST_BEYOND = 2, 0.25
 """How many codes may lie beyond the data, and how much of the range at most."""
-
-SORTED_AT_ONCE = 1 << 17
-"""Up to so many elements sorting takes a few milliseconds."""
 
 
 def choose_qparams(
@@ -58,7 +54,7 @@ def choose_qparams(
         When asked to stop.
     """
     subject = subject_of(x, scheme, cancelled)
-    low, high = _range(subject, scheme, known)
+    low, high = range_of(subject, scheme, known)
     if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _yielding(low, high, subject)
     shape = scheme.granularity.scale_shape(subject.tensor.shape)
@@ -80,7 +76,7 @@ def _yielding(low: FloatArray, high: FloatArray, subject: Subject) -> FloatArray
     return np.where((low == -high) & first, nearer, low)
 
 
-def _range(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
+def range_of(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
     """What the range rule chooses; a search is remembered."""
     rule = scheme.range_rule
     if shared is not None and rule.kind in FREE_OF_CODES:
@@ -96,88 +92,6 @@ def _range(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None = N
         known[key] = rule.estimate(subject)
     found: Range = known[key]
     return found
-
-
-def loss_curves(
-    x: object, scheme: Scheme, rule: MSE | Entropy, cancelled: IsCancelled = never
-) -> tuple[LossCurve, ...]:
-    """What each threshold would lose, for one scale: one curve, or one for each end of the range.
-
-    Parameters
-    ----------
-    x : array_like, Tensor or SortedTensor
-    scheme : Scheme
-        Its own range rule does not matter; its granularity is taken to be per tensor.
-    rule : MSE or Entropy
-        Whose loss.
-
-    Raises
-    ------
-    Problem
-        When ``x`` holds nothing to quantize.
-    Cancelled
-        When asked to stop.
-    """
-    prepared = prepare(x, cancelled)
-    key = ("curves", scheme.number_format, scheme.symmetric, rule, scheme.convention)
-    if key not in prepared.answers:
-        whole = Scheme(scheme.number_format, scheme.symmetric, PerTensor(), rule, scheme.convention)
-        subject = subject_of(prepared, whole, cancelled)
-        if isinstance(rule, Entropy):
-            prepared.answers[key] = (rule.search(prepared, subject)[0],)
-        else:
-            prepared.answers[key] = mse_curves(subject, _range(subject, whole))
-    curves: tuple[LossCurve, ...] = prepared.answers[key]
-    return curves
-
-
-@dataclass(frozen=True, eq=False)
-class Losses:
-    """What the thresholds lose, and which of them the range estimators choose.
-
-    Attributes
-    ----------
-    tensor : Tensor
-    scheme : Scheme
-    loss : str
-        ``"mse"`` or ``"entropy"``.
-    curves : tuple of LossCurve
-    ranges : dict of str to (float, float)
-        The low and the high end under ``"best"`` (the least loss), ``"minmax"`` and ``"percentile"``.
-    exact : bool
-        Whether every element was counted.
-    """
-
-    tensor: Tensor
-    scheme: Scheme
-    loss: str
-    curves: tuple[LossCurve, ...]
-    ranges: dict[str, tuple[float, float]]
-    exact: bool
-
-
-def compare_ranges(
-    x: Tensor | SortedTensor, scheme: Scheme, rule: MSE | Entropy, cancelled: IsCancelled = never
-) -> Losses:
-    """The loss curves of ``rule``, with its own choice beside those of min-max and percentile.
-
-    A tensor that is not in order is put in order if it is small, else judged from a sample. The
-    percentile is the scheme's own where that has one.
-
-    Raises
-    ------
-    Cancelled
-        When asked to stop.
-    """
-    tensor = x.tensor if isinstance(x, SortedTensor) else x
-    exact = isinstance(x, SortedTensor) or tensor.elements <= SORTED_AT_ONCE
-    prepared = prepare(x, cancelled) if exact else prepare_sample(tensor, cancelled)
-    percentile = scheme.range_rule if isinstance(scheme.range_rule, Percentile) else Percentile()
-    ranges = {}
-    for name, each in (("best", rule), ("minmax", MinMax()), ("percentile", percentile)):
-        q = choose_qparams(prepared, replace(scheme, range_rule=each, granularity=PerTensor()), cancelled)
-        ranges[name] = float(q.low), float(q.high)
-    return Losses(tensor, scheme, rule.kind, loss_curves(prepared, scheme, rule, cancelled), ranges, exact)
 
 
 def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Subject:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.passes.sums import Counts, Floats
+from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.envelope import FloatArray
-from qviz.core.tensors.granularity import Block, Layout
+from qviz.core.tensors.layout import Block, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import BLOCK, Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never

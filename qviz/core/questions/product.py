@@ -15,20 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import QParams, quantize
-from qviz.core.formats.table import IntFormat
-from qviz.core.passes.sums import Counts, Floats
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arithmetic.quantize import quantize
+from qviz.core.arrays import Array, Counts, FloatArray, Floats
+from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.product_sums import SOURCES, Along, Bins, Errors, Lines, Loss, Sums
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.envelope import FloatArray
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-
-Array = np.ndarray[Any, Any]
 
 EXACT_SINGLE, EXACT_DOUBLE = 1 << 24, 1 << 53
 """Below these every whole number is a float32, or a float64, of its own: sums of such numbers are not rounded."""

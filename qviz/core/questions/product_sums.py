@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from qviz.core.passes.sums import Counts, Floats
-from qviz.core.questions.analysis import sqnr_db
-
-Array = np.ndarray[Any, Any]
+from qviz.core.arrays import Array, Counts, Floats
+from qviz.core.questions.figures import sqnr_db
 
 BINS = 1024
 """Bins of the error histogram on either side of 0."""

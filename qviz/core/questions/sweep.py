@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import Floats
 from qviz.core.formats.table import NumberFormat
-from qviz.core.passes.sums import Floats
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import Metrics, estimate, measure
-from qviz.core.questions.calibration import SEARCHES, SORTED_AT_ONCE, choose_qparams
+from qviz.core.questions.analysis import estimate, measure
+from qviz.core.questions.calibration import SEARCHES, choose_qparams
+from qviz.core.questions.figures import Metrics
+from qviz.core.questions.loss_curves import SORTED_AT_ONCE
 from qviz.core.ranges.rules import Range, RangeRule
 from qviz.core.ranges.table import reads_shape
 from qviz.core.schemes.scheme import Scheme

@@ -8,8 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from qviz.core.passes.sums import Counts, Floats
-from qviz.core.tensors.envelope import FloatArray
+from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.tensors.sorted_tensor import above, at_least
 from qviz.core.tensors.tensor import Tensor
 

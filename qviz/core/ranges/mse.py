@@ -1,4 +1,4 @@
-"""Which range loses least? Searches over thresholds, with a loss that is computed and not guessed."""
+"""Which range has the least mean squared error? A search whose every candidate is measured, not guessed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qviz.core.passes.staircase import LARGEST
-from qviz.core.passes.sums import Counts, Floats
-from qviz.core.problems import Problem
-from qviz.core.ranges.rules import Percentile, Range, Subject
-from qviz.core.tensors.envelope import FloatArray
-from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
+from qviz.core.arrays import LARGEST, FloatArray, Floats
+from qviz.core.ranges.rules import LossCurve, Percentile, Range, Subject
 from qviz.core.work import check
 
 COARSE = 2.0 ** (-np.arange(80) / 8)
@@ -36,35 +32,6 @@ NEARLY = 1.25
 REFINEMENTS = 3
 AROUND = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 5
 KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
-
-SMOOTHING = 1e-4
-
-
-@dataclass(frozen=True, eq=False)
-class LossCurve:
-    """What each threshold would lose.
-
-    Attributes
-    ----------
-    loss : str
-        ``"mse"`` (in the tensor's units, squared) or ``"entropy"`` (Kullback-Leibler, nats).
-    side : str
-        Which clip line moves: ``"both"`` (symmetric), ``"low"`` or ``"high"`` (the other one stands
-        at its best place).
-    threshold : float64 array, shape (candidates,)
-        Ascending, in the tensor's units.
-    value : float64 array, shape (candidates,)
-    """
-
-    loss: str
-    side: str
-    threshold: Floats
-    value: Floats
-
-    @property
-    def best(self) -> float:
-        """The threshold that loses least."""
-        return float(self.threshold[np.argmin(self.value)])
 
 
 class _Search:
@@ -179,73 +146,6 @@ class MSE:
         return {"kind": self.kind}
 
 
-@dataclass(frozen=True)
-class Entropy:
-    """The threshold whose codes keep most of the information: ONNX Runtime's entropy calibration.
-
-    A histogram of ``bins`` equal bins from -absmax to absmax; for each symmetric part of it the
-    Kullback-Leibler divergence of the clipped distribution from one merged into
-    ``quantized_bins``. ONNX Runtime merges into 128 whatever the bit width.
-    (``HistogramCollector.get_entropy_threshold``)
-
-    Raises
-    ------
-    Problem
-        When there are fewer bins than quantized bins, or fewer than 2.
-    """
-
-    kind: ClassVar[str] = "entropy"
-    bins: int = 2048
-    quantized_bins: int = 128
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.quantized_bins <= self.bins <= 1 << 16:
-            raise Problem(
-                f"{self.bins} bins cannot be merged into {self.quantized_bins}: "
-                f"choose 2 or more quantized bins, and at least as many bins, up to {1 << 16:,}."
-            )
-
-    def estimate(self, subject: Subject) -> Range:
-        """The best symmetric threshold of each group, kept within its values."""
-        low = np.zeros(subject.layout.groups, np.float32)
-        high = np.zeros(subject.layout.groups, np.float32)
-        for group, prepared in _groups(subject):
-            low[group], high[group] = self.search(prepared, subject)[1]
-        return low, high
-
-    def search(self, prepared: SortedTensor, subject: Subject) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
-        """The divergence at every threshold, and the range of the least one."""
-        key = (self.kind, self)
-        if key not in prepared.answers:
-            edges, counts = self.histogram(prepared)
-            first = self.bins // 2 - np.arange(self.quantized_bins // 2, self.bins // 2 + 1)
-            last = np.minimum(2 * (self.bins // 2) - first + 1, self.bins)
-            losses = np.empty(first.size)
-            for i, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
-                if i % 64 == 0:
-                    check(subject.cancelled)
-                losses[i] = _divergence(counts, start, stop, self.quantized_bins)
-            best = int(np.argmin(losses))
-            low = max(edges[first[best]], prepared.values[0])
-            high = min(edges[last[best]], prepared.values[-1])
-            prepared.answers[key] = LossCurve("entropy", "both", edges[last].astype(np.float64), losses), (low, high)
-        answer: tuple[LossCurve, tuple[np.float32, np.float32]] = prepared.answers[key]
-        return answer
-
-    def histogram(self, prepared: SortedTensor) -> tuple[FloatArray, Counts]:
-        """Edges in float32, as ONNX Runtime's, and the elements between them."""
-        largest = max(abs(prepared.values[0]), abs(prepared.values[-1]))
-        reach = largest if largest > 0 else np.float32(0.5)
-        if reach > LARGEST / 2:  # float32 could not hold the width of the whole
-            reach = np.float64(reach)
-        edges: FloatArray = np.linspace(-reach, reach, self.bins + 1).astype(np.float32)
-        return edges, prepared.counts(edges.astype(np.float64))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "bins": self.bins, "quantized_bins": self.quantized_bins}
-
-
 def mse_curves(subject: Subject, best: Range) -> tuple[LossCurve, ...]:
     """The mean squared error at every threshold of one group: one curve, or one for each end.
 
@@ -327,45 +227,3 @@ def _medians(subject: Subject) -> FloatArray:
             values.partition(values.size // 2)
             middle[group] = values[values.size // 2]
     return middle
-
-
-def _groups(subject: Subject) -> Any:
-    """Each group with a finite value, sorted."""
-    if subject.prepared is not None:
-        yield 0, subject.prepared
-        return
-    for group, values in subject.tensor.finite_groups(subject.layout, subject.cancelled):
-        if values.size:
-            yield group, prepare(values)
-
-
-def _divergence(counts: Counts, start: int, stop: int, quantized_bins: int) -> float:
-    """Of the distribution clipped to bins ``start`` … ``stop`` from its merged self, in float32 as ONNX Runtime's."""
-    inside = counts[start:stop]
-    p = inside.copy()
-    p[0] += counts[:start].sum()
-    p[-1] += counts[stop:].sum()
-    each = inside.size // quantized_bins
-    whole = each * quantized_bins
-    merged = inside[:whole].reshape(quantized_bins, each).sum(axis=1)
-    used = np.count_nonzero(p[:whole].reshape(quantized_bins, each), axis=1)
-    merged[-1] += inside[whole:].sum()
-    q = np.zeros(p.size, np.int64)
-    q[:whole] = np.repeat((merged / np.maximum(used, 1) * (used > 0)).astype(np.int64), each)
-    smooth_p, smooth_q = _smooth(p), _smooth(q)
-    if smooth_p is None or smooth_q is None:
-        return float("inf")
-    smooth_p /= smooth_p.sum()
-    smooth_q /= smooth_q.sum()
-    return float(np.sum(smooth_p * np.log(smooth_p / smooth_q)))
-
-
-def _smooth(counts: Counts) -> FloatArray | None:
-    """Bins without an element get a little, which the others give."""
-    empty = counts == 0
-    zeros = int(np.count_nonzero(empty))
-    full = counts.size - zeros
-    if not full or SMOOTHING * zeros / full >= 1:
-        return None
-    shift = np.where(empty, SMOOTHING, -SMOOTHING * zeros / full)
-    return (counts.astype(np.float32) + shift).astype(np.float32)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qviz.core.passes.staircase import LARGEST
+from qviz.core.arrays import LARGEST
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.rules import Range, Subject

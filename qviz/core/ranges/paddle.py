@@ -15,13 +15,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qviz.core.passes.sums import Counts, Floats
+from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.rules import Range, Subject
 from qviz.core.tensors.batches import Batch, batches_of
-from qviz.core.tensors.envelope import FloatArray
 from qviz.core.work import IsCancelled, check
 
 BINS = 2048

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from qviz.core.arrays import FloatArray
 from qviz.core.tensors.batches import Batch
-from qviz.core.tensors.envelope import FloatArray
 from qviz.core.work import IsCancelled, check
 
 LEAF = 1 << 16

@@ -9,10 +9,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from qviz.core.passes.sums import Floats
+from qviz.core.arrays import FloatArray, Floats
 from qviz.core.problems import Problem
-from qviz.core.tensors.envelope import FloatArray
-from qviz.core.tensors.granularity import Layout
+from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, never
@@ -200,3 +199,30 @@ def _ranks(size: int, quantile: float) -> tuple[int, int, float]:
     position = quantile * (size - 1)
     below = math.floor(position)
     return below, min(below + 1, size - 1), position - below
+
+
+@dataclass(frozen=True, eq=False)
+class LossCurve:
+    """What each threshold would lose.
+
+    Attributes
+    ----------
+    loss : str
+        ``"mse"`` (in the tensor's units, squared) or ``"entropy"`` (Kullback-Leibler, nats).
+    side : str
+        Which clip line moves: ``"both"`` (symmetric), ``"low"`` or ``"high"`` (the other one stands
+        at its best place).
+    threshold : float64 array, shape (candidates,)
+        Ascending, in the tensor's units.
+    value : float64 array, shape (candidates,)
+    """
+
+    loss: str
+    side: str
+    threshold: Floats
+    value: Floats
+
+    @property
+    def best(self) -> float:
+        """The threshold that loses least."""
+        return float(self.threshold[np.argmin(self.value)])

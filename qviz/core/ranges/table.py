@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import (
     AbsMax,

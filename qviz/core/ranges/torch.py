@@ -13,12 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qviz.core.passes.sums import Floats
+from qviz.core.arrays import FloatArray, Floats
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import linear_counts, remembered
 from qviz.core.ranges.rules import Range, Subject
 from qviz.core.tensors.batches import Batch, batches_of
-from qviz.core.tensors.envelope import FloatArray
 from qviz.core.work import IsCancelled, check
 
 BINS, LEVELS = 2048, 256

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.formats.table import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, FloatFormat, IntFormat, NumberFormat
+from qviz.core.arrays import FloatArray
+from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.runtimes.record import Convention, Recipe
-from qviz.core.tensors.envelope import FloatArray
 
 BIAS = 127
 LARGEST_EXPONENT = 254

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.formats.table import CODEBOOKS, Codebook, FloatFormat, IntFormat, NumberFormat
+from qviz.core.arrays import FloatArray, Floats
+from qviz.core.formats.codebooks import CODEBOOKS, Codebook
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
-from qviz.core.tensors.envelope import FloatArray
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)

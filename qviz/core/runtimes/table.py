@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from qviz.core.formats.table import CODEBOOKS, FLOATS, IntFormat
+from qviz.core.arrays import Floats
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
+from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.runtimes.microscaling import BLOCK_CONVENTIONS
-from qviz.core.runtimes.record import Convention, Floats
+from qviz.core.runtimes.record import Convention
 
 SIXTEEN_BITS = frozenset({"bfloat16", "float16"})
 FP8 = frozenset({"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qviz.core.ranges.mse import Entropy
+from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import PaddleAverage, PaddleEMD, PaddleHistogram, PaddleKL, PaddleMSE, PaddlePTF
 from qviz.core.ranges.rules import RangeRule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
 

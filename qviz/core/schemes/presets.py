@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qviz.core.formats.table import Codebook, FloatFormat, IntFormat
-from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import PaddleKL
 from qviz.core.ranges.torch import TorchHistogram

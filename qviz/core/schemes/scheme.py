@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from qviz.core.formats.table import NUMBER_FORMATS, IntFormat, NumberFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NUMBER_FORMATS, NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.ranges.table import RANGE_RULES

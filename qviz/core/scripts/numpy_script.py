@@ -7,7 +7,8 @@ import re
 import numpy as np
 
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
-from qviz.core.formats.table import IntFormat
+from qviz.core.arrays import LARGEST
+from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import Manual, MinMax, Percentile
 from qviz.core.tensors.granularity import PerAxis, PerTensor
@@ -147,8 +148,6 @@ def _asymmetric_lines(qparams: QParams) -> list[str]:
         zero_point = f"{name} = np.where(narrow, {instead}, {formula})"
     return [*lines, zero_point]
 
-
-LARGEST = float(np.finfo(np.float32).max)
 
 _NARROW = [
     "narrow = scale < np.finfo(np.float32).tiny  # too narrow for a scale",

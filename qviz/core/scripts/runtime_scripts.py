@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.formats.table import FloatFormat, IntFormat
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import MinMax
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from qviz.core.arrays import FloatArray
 from qviz.core.problems import Problem
-from qviz.core.tensors.envelope import FloatArray
-from qviz.core.tensors.granularity import BlockLayout, Layout
+from qviz.core.tensors.layout import BlockLayout, Layout
 from qviz.core.tensors.mapped_values import FlatValues
 from qviz.core.tensors.tensor import BLOCK, Tensor
 from qviz.core.work import IsCancelled, check, never

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+from qviz.core.arrays import FloatArray
 
 BASE = 64
 """Elements in a bucket of the finest level; finer views read the values themselves."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import FloatArray
 from qviz.core.problems import Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
@@ -17,7 +18,6 @@ BLOCK = 1 << 20
 
 MOST_ELEMENTS = 2**31
 
-FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 Sampler = Callable[[int, int], np.ndarray[Any, Any]]
 """Draws the flat elements ``start`` to ``stop``; called for one block after the other."""
 

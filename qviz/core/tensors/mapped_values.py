@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.tensors.envelope import FloatArray
+from qviz.core.arrays import FloatArray
 
 READ_AROUND = 1 << 21
 """A system that has to fetch one page of a file fetches its neighbours too."""

@@ -15,8 +15,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from qviz.core.passes.sums import Counts, Floats
-from qviz.core.tensors.envelope import FloatArray
+from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.tensors.tensor import BLOCK, Histogram, Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 

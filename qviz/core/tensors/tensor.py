@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import FloatArray
 from qviz.core.problems import Problem
-from qviz.core.tensors.envelope import Envelope, FloatArray, SampledEnvelope
-from qviz.core.tensors.granularity import Block, Granularity, Layout
+from qviz.core.tensors.envelope import Envelope, SampledEnvelope
+from qviz.core.tensors.granularity import Granularity
+from qviz.core.tensors.layout import Block, Layout
 from qviz.core.tensors.mapped_values import FlatValues, Mapping, as_float32
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 

@@ -15,8 +15,9 @@ from PySide6.QtWidgets import (
 )
 
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import Analysis, Metrics
+from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.differences import Differences, Example
+from qviz.core.questions.figures import Metrics
 from qviz.core.questions.sweep import Combinations
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme

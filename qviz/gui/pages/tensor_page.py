@@ -7,7 +7,8 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget
 
 from qviz.core.questions.speed import Speed
-from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor

@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QSpinBox, QVBoxLayout, QWidget
 
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme

@@ -7,7 +7,10 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
 
-from qviz.core.formats.table import CODEBOOKS, FLOATS, IntFormat, format_named
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import format_named
 from qviz.core.problems import Problem
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme

@@ -8,9 +8,13 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
-from qviz.core.formats.table import CODEBOOKS, FLOATS, Codebook, FloatFormat, IntFormat, NumberFormat
+from qviz.core.formats.codebooks import CODEBOOKS, Codebook
+from qviz.core.formats.floats import FLOATS, FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.sweep import Combinations
-from qviz.core.ranges.mse import MSE, Entropy
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual, MinMax, Percentile
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.table import CONVENTIONS

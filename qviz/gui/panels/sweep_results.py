@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.questions.analysis import Metrics
+from qviz.core.questions.figures import Metrics
 from qviz.gui.figure_table import Column, FigureTable
 from qviz.gui.figures import metric_columns
 from qviz.gui.scheme_words import words

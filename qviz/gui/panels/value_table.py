@@ -31,7 +31,9 @@ from PySide6.QtWidgets import (
 )
 
 from qviz.core.arithmetic.element_trace import Steps, walk
-from qviz.core.formats.table import FloatFormat, IntFormat, NumberFormat
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.group_words import code_text
 from qviz.gui.theme import Theme, scaled_font

@@ -9,7 +9,8 @@ import numpy as np
 from PySide6.QtCore import QCoreApplication, QModelIndex, Signal, Slot
 from PySide6.QtWidgets import QHeaderView, QWidget
 
-from qviz.core.questions.analysis import Analysis, Groups
+from qviz.core.questions.analysis import Analysis
+from qviz.core.questions.figures import Groups
 from qviz.gui.figure_table import Column, FigureTable
 from qviz.gui.figures import figure
 from qviz.gui.group_words import group_words, place_numbers, place_text

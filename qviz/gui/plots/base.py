@@ -22,9 +22,6 @@ from qviz.gui.theme import Theme, scaled_font
 EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
 """How a chart can leave the window; export.py has a writer for each."""
 
-LARGEST = float(np.finfo(np.float32).max)
-"""What is drawn ends here: the levels of the widest ranges leave float32 and become infinite."""
-
 HALF = math.log10(0.5)
 """Where the floor of a logarithmic count axis lies: a single element still stands out."""
 

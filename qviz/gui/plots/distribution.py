@@ -10,11 +10,12 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Signal, Slot
 
-from qviz.core.formats.table import IntFormat
+from qviz.core.arrays import LARGEST, Array
+from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.group_words import group_words
-from qviz.gui.plots.base import LABEL_MIDDLE, LARGEST, CountChart, LinkedCursor, Table, number, pen
+from qviz.gui.plots.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
 
@@ -24,9 +25,6 @@ STEMS_UP_TO = 48
 
 LEVELS_UP_TO = 1024
 """More levels than this are narrower than a pixel: they are counted in the histogram's own bins."""
-
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from PySide6.QtCore import QPointF, Qt, Slot
 
+from qviz.core.arrays import LARGEST
 from qviz.core.questions.analysis import Analysis
-from qviz.gui.plots.base import LABEL_MIDDLE, LARGEST, CountChart, LinkedCursor, Table, number, rung
+from qviz.gui.plots.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, number, rung
 from qviz.gui.plots.drawing import Brush
 
 LABELS = ("−S/2", "+S/2")

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from qviz.core.formats.table import IntFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.speed import Speed
 from qviz.gui.plots.bars import Bar, BarChart

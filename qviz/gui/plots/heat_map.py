@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
 
+from qviz.core.arrays import Array
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerBlock
 from qviz.gui.group_grid import Grid, Tiles, span, worst_of
@@ -19,8 +20,6 @@ from qviz.gui.plots.axes import ChartAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme, scaled_font
-
-Array = np.ndarray[Any, Any]
 
 DECADES = 8
 """A logarithmic colour scale ends so many powers of ten below its largest value."""

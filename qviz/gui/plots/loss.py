@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.questions.analysis import Analysis
-from qviz.core.questions.calibration import Losses
+from qviz.core.questions.loss_curves import Losses
 from qviz.gui.group_words import group_words
 from qviz.gui.plots.axes import PowerAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen

@@ -11,7 +11,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
-from qviz.core.questions.analysis import Metrics
+from qviz.core.questions.figures import Metrics
 from qviz.core.questions.sweep import pareto
 from qviz.gui.plots.axes import PowerAxis
 from qviz.gui.plots.base import Chart, LinkedCursor, Table, number

@@ -9,10 +9,11 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 
-from qviz.core.arithmetic.qparams import quantize
+from qviz.core.arithmetic.quantize import quantize
+from qviz.core.arrays import LARGEST
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.group_words import code_text, group_words
-from qviz.gui.plots.base import LARGEST, Chart, LinkedCursor, Table, number, pen
+from qviz.gui.plots.base import Chart, LinkedCursor, Table, number, pen
 from qviz.gui.plots.drawing import Brush
 from qviz.gui.theme import Theme
 

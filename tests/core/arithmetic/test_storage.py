@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, Scheme, choose_qparams
-from qviz.core.arithmetic import storage
+from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, Scheme, choose_qparams, storage
 
 
 def bytes_of(shape, scheme):

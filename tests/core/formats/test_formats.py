@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qviz.core import Codebook, FloatFormat, IntFormat, Problem, format_named
-from qviz.core.formats.table import CODEBOOKS, FLOATS, NUMBER_FORMATS
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
+from qviz.core.formats.table import NUMBER_FORMATS
 
 F = np.float32
 

@@ -25,7 +25,7 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.passes import direct_pass
-from qviz.core.passes import kernels as fused
+from qviz.core.passes import kernels as module
 from qviz.core.runtimes.table import CONVENTIONS
 from tests.core.passes.test_direct_pass import EVERYTHING, FIGURES, SCHEMES, ask, brute_force
 from tests.core.questions.test_analysis import noisy
@@ -34,7 +34,7 @@ from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
 FORMATS = [IntFormat(bits, signed) for bits in range(2, 17) for signed in (True, False)]
-COMPILED = pytest.param("compiled", marks=pytest.mark.skipif(not fused.available(), reason="needs the extra fast"))
+COMPILED = pytest.param("compiled", marks=pytest.mark.skipif(not module.available(), reason="needs the extra fast"))
 
 
 @pytest.fixture(scope="session")
@@ -42,22 +42,22 @@ def compiled(tmp_path_factory):
     """Compiled once for all tests, away from the person's own cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
-        return fused.compile_all()
+        return module.compile_all()
 
 
 @pytest.fixture(params=["plain", COMPILED])
 def kernels(request, monkeypatch):
     """The kernels in use: as they stand, then compiled."""
-    them = fused.PLAIN if request.param == "plain" else request.getfixturevalue("compiled")
-    monkeypatch.setattr(fused, "_loaded", them)
+    them = module.PLAIN if request.param == "plain" else request.getfixturevalue("compiled")
+    monkeypatch.setattr(module, "_loaded", them)
     return them
 
 
 @pytest.fixture
 def fresh(monkeypatch):
     """As if nothing had been compiled."""
-    monkeypatch.setattr(fused, "_loaded", None)
-    monkeypatch.setattr(fused, "available", lambda: True)
+    monkeypatch.setattr(module, "_loaded", None)
+    monkeypatch.setattr(module, "available", lambda: True)
 
 
 def fused_codes(x, qparams, kernels):
@@ -65,7 +65,7 @@ def fused_codes(x, qparams, kernels):
     x_hat = np.empty((1, x.size), F)
     none = np.zeros(0, np.int64)
     rows = x.reshape(1, -1)
-    given = fused.parameters(qparams).arguments
+    given = module.parameters(qparams).arguments
     kernels.count(rows, None, *given, 0, 1, False, none, none, none, np.zeros(1), x_hat)
     levels = qparams.levels()[0]
     assert np.all(np.diff(levels) > 0)
@@ -101,7 +101,7 @@ def test_codes_are_the_same_to_the_last_bit(convention, symmetric, reciprocal, k
     if changed.divides_by_threshold or not any(changed.offers(f, symmetric) for f in FORMATS):
         pytest.skip("not for the kernels")
     monkeypatch.setitem(CONVENTIONS, convention, changed)
-    few = kernels is fused.PLAIN
+    few = kernels is module.PLAIN
     for number_format in (f for f in FORMATS if changed.offers(f, symmetric)):
         for low, high in ((-1.0, 1.7), (-0.37, 0.21), (-3e4, 5e4), (-3e-30, 1e-30)):
             scheme = Scheme(number_format, symmetric, PerTensor(), Manual(low, high), convention)
@@ -129,7 +129,7 @@ def compare(x, scheme):
     tensor = Tensor(x)
     ours = ask(tensor, scheme)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "_loaded", None)
+        patch.setattr(module, "_loaded", None)
         theirs = ask(Tensor(x), scheme)
     for name in FIGURES:
         a, b = getattr(ours, name), getattr(theirs, name)
@@ -164,7 +164,7 @@ def test_every_sum_equals_brute_force_and_numpy(shape, scheme, nan, kernels):
 @pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
 @pytest.mark.parametrize("shape", [(300, 200), (50, 4100, 2), (3, 2, 20_000)], ids=str)
 def test_large_tensors_in_two_threads(shape, nan, kernels, monkeypatch):
-    if kernels is fused.PLAIN:
+    if kernels is module.PLAIN:
         pytest.skip("takes minutes")
     monkeypatch.setattr(direct_pass, "BLOCK", 1 << 13)
     monkeypatch.setattr(direct_pass, "THREADED", 0)
@@ -188,7 +188,7 @@ def test_only_what_was_asked_for_is_made(kernels):
 
 
 def test_what_leaves_float32_is_left_to_numpy(monkeypatch):
-    monkeypatch.setattr(fused, "_loaded", fused.Kernels(None, None, None))
+    monkeypatch.setattr(module, "_loaded", module.Kernels(None, None, None))
     largest = np.finfo(F).max
     assert np.isinf(ask(np.array([-largest, largest]), Scheme(IntFormat(8, False))).squared_error[0])
 
@@ -197,19 +197,20 @@ def test_what_leaves_float32_is_left_to_numpy(monkeypatch):
 
 
 def test_nothing_is_imported_before_it_is_asked_for():
-    code = "import sys, qviz.core; from qviz.core import fused; fused.available(); assert 'numba' not in sys.modules"
+    look = "from qviz.core.passes import kernels; kernels.available()"
+    code = f"import sys, qviz.core; {look}; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
 
 
-@pytest.mark.skipif(not fused.available(), reason="needs the extra fast")
+@pytest.mark.skipif(not module.available(), reason="needs the extra fast")
 def test_warming_up_compiles_in_another_process_and_loads(fresh, monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    assert not fused.ready()
-    fused.warm_up()
-    assert fused.ready()
+    assert not module.ready()
+    module.warm_up()
+    assert module.ready()
     assert list(tmp_path.rglob("*.nbc"))
     monkeypatch.setattr(subprocess, "run", None)
-    fused.warm_up()  # has nothing left to do
+    module.warm_up()  # has nothing left to do
     x, scheme = noisy((6, 50)), Scheme(granularity=PerAxis(0))
     brute_force(x, scheme, ask(x, scheme))
 
@@ -217,7 +218,7 @@ def test_warming_up_compiles_in_another_process_and_loads(fresh, monkeypatch, tm
 @pytest.mark.usefixtures("fresh")
 def test_the_kernels_are_kept_in_the_persons_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "put back as it was")
-    monkeypatch.setattr(fused, "compile_all", lambda: fused.PLAIN)
+    monkeypatch.setattr(module, "compile_all", lambda: module.PLAIN)
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
@@ -226,9 +227,9 @@ def test_the_kernels_are_kept_in_the_persons_cache(monkeypatch, tmp_path):
     for platform in ("linux", "win32", "darwin"):
         monkeypatch.setattr(sys, "platform", platform)
         monkeypatch.delenv("NUMBA_CACHE_DIR")
-        monkeypatch.setattr(fused, "_loaded", None)
-        fused.warm_up()
-        assert fused.ready()
+        monkeypatch.setattr(module, "_loaded", None)
+        module.warm_up()
+        assert module.ready()
         assert asked[-1] == os.environ["NUMBA_CACHE_DIR"]
     assert len({*asked}) == 3
     assert all(folder.startswith(str(tmp_path)) for folder in asked)
@@ -246,8 +247,8 @@ def test_what_is_in_the_way_is_noted_and_numpy_goes_on(failure, monkeypatch, cap
 
     monkeypatch.setattr(subprocess, "run", fail)
     with caplog.at_level(logging.INFO):
-        fused.warm_up()
-    assert not fused.ready()
+        module.warm_up()
+    assert not module.ready()
     assert "fast kernels are not used" in caplog.text
     assert not any(record.exc_info for record in caplog.records)
 
@@ -256,7 +257,7 @@ def test_what_is_in_the_way_is_noted_and_numpy_goes_on(failure, monkeypatch, cap
 def test_nothing_is_compiled_where_it_cannot_be(monkeypatch):
     monkeypatch.setattr(subprocess, "run", None)
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    fused.warm_up()
-    monkeypatch.setattr(fused, "available", lambda: False)
-    fused.warm_up()
-    assert not fused.ready()
+    module.warm_up()
+    monkeypatch.setattr(module, "available", lambda: False)
+    module.warm_up()
+    assert not module.ready()

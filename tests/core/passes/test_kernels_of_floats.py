@@ -19,8 +19,8 @@ from qviz.core import (
     Scheme,
     choose_qparams,
 )
-from qviz.core.formats.table import FLOATS
-from qviz.core.passes import kernels as fused
+from qviz.core.formats.floats import FLOATS
+from qviz.core.passes import kernels as module
 from tests.core.passes.test_direct_pass import ask, brute_force
 from tests.core.passes.test_kernels import compare, compiled, kernels  # noqa: F401  (fixtures)
 from tests.core.questions.test_analysis import noisy
@@ -99,7 +99,7 @@ def test_blocks_of_integers(granularity, kernels):  # noqa: F811
 )
 def test_which_formats_the_kernels_know(scheme, fits):
     x = noisy((4, 64))
-    assert fused.fits(choose_qparams(x, scheme)) == fits
+    assert module.fits(choose_qparams(x, scheme)) == fits
     denormal = x * F(1e-40)
     if scheme.convention == "mx_floor":  # where the scale is not what is divided by
-        assert not fused.fits(choose_qparams(denormal, scheme))
+        assert not module.fits(choose_qparams(denormal, scheme))

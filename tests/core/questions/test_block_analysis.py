@@ -30,7 +30,8 @@ from qviz.core import (
     prepare,
     quantize,
 )
-from qviz.core.formats.table import CODEBOOKS, FLOATS
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
 from qviz.core.passes import direct_pass as direct
 from qviz.core.ranges.rules import Percentile
 from qviz.core.ranges.table import RANGE_RULES

@@ -20,8 +20,9 @@ from qviz.core import (
     loss_curves,
     prepare,
 )
-from qviz.core.questions import calibration as module
-from qviz.core.questions.calibration import compare_ranges, subject_of
+from qviz.core.questions import loss_curves as module
+from qviz.core.questions.calibration import subject_of
+from qviz.core.questions.loss_curves import compare_ranges
 from qviz.core.work import Cancelled
 from tests.schemes import FREE_CONVENTIONS
 

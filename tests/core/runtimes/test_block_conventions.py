@@ -24,10 +24,11 @@ from qviz.core import (
     fake_quantize,
     qparams_known,
     quantize,
+    storage,
 )
-from qviz.core.arithmetic import storage
 from qviz.core.arithmetic.element_trace import walk
-from qviz.core.formats.table import CODEBOOKS, FLOATS
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
 
 F = np.float32
 BLOCKS = PerBlock(-1, 32)

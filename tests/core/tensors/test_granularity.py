@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qviz.core import PerAxis, PerBlock, PerTensor, PerToken, Problem
-from qviz.core.tensors.granularity import GRANULARITIES, BlockLayout, Layout
+from qviz.core.tensors.granularity import GRANULARITIES
+from qviz.core.tensors.layout import BlockLayout, Layout
 
 SHAPE = (2, 3, 4, 5)
 

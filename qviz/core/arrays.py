@@ -1,0 +1,15 @@
+"""What are arrays called in signatures, and where does float32 end?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Counts = np.ndarray[Any, np.dtype[np.int64]]
+
+LARGEST = float(np.finfo(np.float32).max)
+"""The levels of the widest ranges lie beyond it: there they are infinite, and nothing is drawn."""

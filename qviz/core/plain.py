@@ -1,0 +1,1 @@
+"""How does a frozen dataclass become JSON, and JSON a dataclass again?"""

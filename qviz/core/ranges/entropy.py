@@ -1,0 +1,125 @@
+"""Which threshold keeps most of the information? ONNX Runtime's entropy calibration, exactly counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from qviz.core.arrays import LARGEST, Counts, FloatArray
+from qviz.core.problems import Problem
+from qviz.core.ranges.rules import LossCurve, Range, Subject
+from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
+from qviz.core.work import check
+
+SMOOTHING = 1e-4
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """The threshold whose codes keep most of the information: ONNX Runtime's entropy calibration.
+
+    A histogram of ``bins`` equal bins from -absmax to absmax; for each symmetric part of it the
+    Kullback-Leibler divergence of the clipped distribution from one merged into
+    ``quantized_bins``. ONNX Runtime merges into 128 whatever the bit width.
+    (``HistogramCollector.get_entropy_threshold``)
+
+    Raises
+    ------
+    Problem
+        When there are fewer bins than quantized bins, or fewer than 2.
+    """
+
+    kind: ClassVar[str] = "entropy"
+    bins: int = 2048
+    quantized_bins: int = 128
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.quantized_bins <= self.bins <= 1 << 16:
+            raise Problem(
+                f"{self.bins} bins cannot be merged into {self.quantized_bins}: "
+                f"choose 2 or more quantized bins, and at least as many bins, up to {1 << 16:,}."
+            )
+
+    def estimate(self, subject: Subject) -> Range:
+        """The best symmetric threshold of each group, kept within its values."""
+        low = np.zeros(subject.layout.groups, np.float32)
+        high = np.zeros(subject.layout.groups, np.float32)
+        for group, prepared in _groups(subject):
+            low[group], high[group] = self.search(prepared, subject)[1]
+        return low, high
+
+    def search(self, prepared: SortedTensor, subject: Subject) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
+        """The divergence at every threshold, and the range of the least one."""
+        key = (self.kind, self)
+        if key not in prepared.answers:
+            edges, counts = self.histogram(prepared)
+            first = self.bins // 2 - np.arange(self.quantized_bins // 2, self.bins // 2 + 1)
+            last = np.minimum(2 * (self.bins // 2) - first + 1, self.bins)
+            losses = np.empty(first.size)
+            for i, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+                if i % 64 == 0:
+                    check(subject.cancelled)
+                losses[i] = _divergence(counts, start, stop, self.quantized_bins)
+            best = int(np.argmin(losses))
+            low = max(edges[first[best]], prepared.values[0])
+            high = min(edges[last[best]], prepared.values[-1])
+            prepared.answers[key] = LossCurve("entropy", "both", edges[last].astype(np.float64), losses), (low, high)
+        answer: tuple[LossCurve, tuple[np.float32, np.float32]] = prepared.answers[key]
+        return answer
+
+    def histogram(self, prepared: SortedTensor) -> tuple[FloatArray, Counts]:
+        """Edges in float32, as ONNX Runtime's, and the elements between them."""
+        largest = max(abs(prepared.values[0]), abs(prepared.values[-1]))
+        reach = largest if largest > 0 else np.float32(0.5)
+        if reach > LARGEST / 2:  # float32 could not hold the width of the whole
+            reach = np.float64(reach)
+        edges: FloatArray = np.linspace(-reach, reach, self.bins + 1).astype(np.float32)
+        return edges, prepared.counts(edges.astype(np.float64))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"kind": self.kind, "bins": self.bins, "quantized_bins": self.quantized_bins}
+
+
+def _groups(subject: Subject) -> Any:
+    """Each group with a finite value, sorted."""
+    if subject.prepared is not None:
+        yield 0, subject.prepared
+        return
+    for group, values in subject.tensor.finite_groups(subject.layout, subject.cancelled):
+        if values.size:
+            yield group, prepare(values)
+
+
+def _divergence(counts: Counts, start: int, stop: int, quantized_bins: int) -> float:
+    """Of the distribution clipped to bins ``start`` … ``stop`` from its merged self, in float32 as ONNX Runtime's."""
+    inside = counts[start:stop]
+    p = inside.copy()
+    p[0] += counts[:start].sum()
+    p[-1] += counts[stop:].sum()
+    each = inside.size // quantized_bins
+    whole = each * quantized_bins
+    merged = inside[:whole].reshape(quantized_bins, each).sum(axis=1)
+    used = np.count_nonzero(p[:whole].reshape(quantized_bins, each), axis=1)
+    merged[-1] += inside[whole:].sum()
+    q = np.zeros(p.size, np.int64)
+    q[:whole] = np.repeat((merged / np.maximum(used, 1) * (used > 0)).astype(np.int64), each)
+    smooth_p, smooth_q = _smooth(p), _smooth(q)
+    if smooth_p is None or smooth_q is None:
+        return float("inf")
+    smooth_p /= smooth_p.sum()
+    smooth_q /= smooth_q.sum()
+    return float(np.sum(smooth_p * np.log(smooth_p / smooth_q)))
+
+
+def _smooth(counts: Counts) -> FloatArray | None:
+    """Bins without an element get a little, which the others give."""
+    empty = counts == 0
+    zeros = int(np.count_nonzero(empty))
+    full = counts.size - zeros
+    if not full or SMOOTHING * zeros / full >= 1:
+        return None
+    shift = np.where(empty, SMOOTHING, -SMOOTHING * zeros / full)
+    return (counts.astype(np.float32) + shift).astype(np.float32)
