@@ -19,13 +19,13 @@ from qviz.assets import resource
 from qviz.core.passes import kernels
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
-from qviz.gui import theme
-from qviz.gui.crash import CrashDialog, CrashReporter
-from qviz.gui.display import explain_fatal_messages, stop_explaining
-from qviz.gui.main_window import MainWindow
-from qviz.gui.navigation import PageRow
-from qviz.gui.pages.tensor_page import TensorPage
-from qviz.gui.scheme_words import line
+from qviz.gui.kit import theme
+from qviz.gui.tensor.page import TensorPage
+from qviz.gui.window.crash import CrashDialog, CrashReporter
+from qviz.gui.window.display import explain_fatal_messages, stop_explaining
+from qviz.gui.window.main_window import MainWindow
+from qviz.gui.window.navigation import PageRow
+from qviz.gui.words.schemes import line
 from qviz.session.analyst import Analyst, SpeedMeter
 from qviz.session.library import FIRST_SPEC, Library
 from qviz.session.memory import Memory, tensor_budget
@@ -110,7 +110,7 @@ class App(QObject):
 
     def _compare_page(self) -> QWidget:
         """The page, and the workers that answer while it is looked at."""
-        from qviz.gui.pages.compare_page import ComparePage
+        from qviz.gui.compare.page import ComparePage
         from qviz.session.differ import Differ
         from qviz.session.pins import PinAnalyst
         from qviz.session.sweeper import Sweeper
@@ -159,7 +159,7 @@ class App(QObject):
 
     def _product_page(self) -> QWidget:
         """The page, and the worker that multiplies while it is looked at."""
-        from qviz.gui.pages.product_page import ProductPage
+        from qviz.gui.product.page import ProductPage
         from qviz.session.multiplier import Multiplier
 
         multiplier = Multiplier(self.session, self.memory, self)
@@ -171,7 +171,7 @@ class App(QObject):
 
     def _training_page(self) -> QWidget:
         """The page, and the worker that trains beside the window."""
-        from qviz.gui.pages.training_page import TrainingPage
+        from qviz.gui.training.page import TrainingPage
         from qviz.session.trainer import Trainer
 
         trainer = Trainer(parent=self)

@@ -63,7 +63,7 @@ def cli() -> None:
 def open_window(files: tuple[Path, ...]) -> None:
     """Open the window, with FILES or folders in it."""
     gc.disable()  # nothing made while starting is garbage; `run` turns it on again
-    from qviz.gui import display
+    from qviz.gui.window import display
 
     lost = [file.name for file in files if not file.exists()]
     if files and len(lost) == len(files):
@@ -163,7 +163,7 @@ def render_command(
     **options: Any,
 ) -> None:
     """Draw every chart of the tensor in FILE into a folder; needs no display."""
-    from qviz.gui import display
+    from qviz.gui.window import display
 
     result = _analyze(file, tensor_name, options)
     try:
@@ -173,7 +173,7 @@ def render_command(
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     try:
         from qviz.app import make_application
-        from qviz.gui.rendering import render_charts
+        from qviz.gui.tensor.rendering import render_charts
     except ImportError as error:
         _leave(display.missing_library(error), display.EXIT_NO_DISPLAY)
     application = make_application()

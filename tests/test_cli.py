@@ -42,7 +42,7 @@ from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
 from qviz.core.schemes.presets import PRESETS, Preset
 from qviz.core.tensors.generators import ARTICLE_VALUES
 from qviz.files.results import save_scheme
-from qviz.gui.plots import CHARTS
+from qviz.gui.tensor.charts import CHARTS
 
 # fmt: off
 KEYS = [

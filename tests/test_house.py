@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import qviz
-from qviz.gui.actions import ACTIONS, SUBMENUS
-from qviz.gui.main_window import MainWindow
-from qviz.gui.saving import Saving
+from qviz.gui.window.actions import ACTIONS, SUBMENUS
+from qviz.gui.window.main_window import MainWindow
+from qviz.gui.window.saving import Saving
 
 ROOT = Path(qviz.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -18,8 +18,8 @@ from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 
 from qviz.app import make_application
-from qviz.gui import theme
-from qviz.gui.pages.training_page import make_training_page
+from qviz.gui.kit import theme
+from qviz.gui.training.page import make_training_page
 from qviz.training import Data, Experiment, Quantization, Run, Summary, run_seeds
 from qviz.training.quantized import QuantizationAware
 

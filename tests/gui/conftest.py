@@ -19,11 +19,11 @@ from qviz.app import App, make_application
 from qviz.core.questions.analysis import Analysis, analyze
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
-from qviz.gui import theme
-from qviz.gui.building import building
-from qviz.gui.main_window import MainWindow
-from qviz.gui.plots import CHARTS
-from qviz.gui.plots.base import Chart, LinkedCursor
+from qviz.gui.charts.base import Chart, LinkedCursor
+from qviz.gui.kit import theme
+from qviz.gui.kit.gc_pause import building
+from qviz.gui.tensor.charts import CHARTS
+from qviz.gui.window.main_window import MainWindow
 from qviz.session.analyst import Frame
 from qviz.session.library import FIRST_SPEC
 from qviz.session.settings import Settings

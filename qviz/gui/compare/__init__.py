@@ -1,0 +1,1 @@
+"""The Compare page: which scheme is best?"""

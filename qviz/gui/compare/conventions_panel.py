@@ -1,0 +1,151 @@
+"""Which runtimes give this tensor other codes, how many, and which elements are the first?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication
+
+from qviz.core.questions.differences import Differences
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.words.figures import NONE, figure, spread
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Conventions", text)
+
+
+@dataclass(frozen=True)
+class ConventionRow:
+    """One convention; ``at`` is its place among those compared, None for one that has no such scheme."""
+
+    name: str
+    differences: Differences
+    at: int | None
+    why_not: str = ""
+
+    @property
+    def label(self) -> str:
+        return CONVENTIONS[self.name].label
+
+
+def convention_rows(differences: Differences) -> list[ConventionRow]:
+    """The chosen convention first, then the others, then those that do not offer such a scheme."""
+    rows = [ConventionRow(s.convention, differences, at) for at, s in enumerate(differences.schemes)]
+    return rows + [ConventionRow(name, differences, None, why) for name, why in differences.missing.items()]
+
+
+class ConventionsTable(FigureTable):
+    """Each convention against the chosen one."""
+
+    def __init__(self) -> None:
+        super().__init__(_convention_columns(), _tr("Conventions"))
+
+    def show_differences(self, differences: Differences | None) -> None:
+        self.set_rows([] if differences is None else convention_rows(differences))
+
+
+class PairsTable(FigureTable):
+    """Elements whose codes differ, for every pair of conventions."""
+
+    def __init__(self) -> None:
+        super().__init__([Column(_tr("Codes differ"), str)], _tr("Pairs of conventions"), sortable=False)
+
+    def show_differences(self, differences: Differences | None) -> None:
+        if differences is None:
+            self.set_rows([])
+            return
+        rows = [row for row in convention_rows(differences) if row.at is not None]
+        names = Column(_tr("Codes differ"), lambda row: row.label, left=True)
+        self.set_rows(rows, [names, *(_pair(row) for row in rows)])
+
+
+class ExamplesTable(FigureTable):
+    """The first elements that get another code, with the code of each convention."""
+
+    def __init__(self) -> None:
+        super().__init__([Column(_tr("Element"), str)], _tr("First elements whose codes differ"))
+
+    def show_differences(self, differences: Differences | None) -> None:
+        if differences is None:
+            self.set_rows([])
+            return
+        columns = [
+            Column(_tr("Element"), lambda e: f"{e.index:,}", lambda e: e.index, left=True),
+            Column(_tr("Value"), lambda e: figure(e.value, 7), lambda e: e.value),
+            *(_code(differences, at) for at in range(len(differences.schemes))),
+        ]
+        self.set_rows(differences.examples, columns)
+
+
+def _code(differences: Differences, at: int) -> Column:
+    label = CONVENTIONS[differences.schemes[at].convention].label
+    return Column(
+        label,
+        lambda e: f"{e.codes[at]:,g}".replace("-", "−"),
+        lambda e: e.codes[at],
+        cell_tip=lambda e: _tr("dequantized: {value}").format(value=figure(e.dequantized[at], 7)),
+        faint=lambda e: e.codes[at] == e.codes[0] and at > 0,
+    )
+
+
+def _pair(column: ConventionRow) -> Column:
+    assert column.at is not None
+    other = column.at
+
+    def text(row: ConventionRow) -> str:
+        return NONE if row.at == other or row.at is None else _count(row.differences, row.at, other)
+
+    return Column(column.label, text, faint=lambda row: text(row) in (NONE, "0"))
+
+
+def _count(differences: Differences, one: int, other: int) -> str:
+    count = int(differences.codes[one, other])
+    return "0" if not count else f"{count:,} · {_share(count, differences)}"
+
+
+def _share(count: int, differences: Differences) -> str:
+    share = 100 * count / differences.tensor.finite
+    return f"{share:.3g} %" if share >= 0.01 else f"{share:.1e} %"
+
+
+def _convention_columns() -> list[Column]:
+    def counted(which: str) -> tuple[Callable[[ConventionRow], str], Callable[[ConventionRow], float]]:
+        def value(row: ConventionRow) -> float:
+            return math.nan if row.at is None else float(getattr(row.differences, which)[row.at, 0])
+
+        def text(row: ConventionRow) -> str:
+            if row.at is None:
+                return NONE
+            if row.at == 0:
+                return _tr("chosen")
+            count = int(value(row))
+            return "0" if not count else f"{count:,} · {_share(count, row.differences)}"
+
+        return text, value
+
+    codes, values = counted("codes"), counted("values")
+
+    def parameter(name: str, digits: int) -> Callable[[ConventionRow], str]:
+        return lambda row: NONE if row.at is None else spread(getattr(row.differences.qparams[row.at], name), digits)
+
+    def mse(row: ConventionRow) -> float:
+        return math.nan if row.at is None else float(row.differences.mse[row.at])
+
+    return [
+        Column(
+            _tr("Runtime"),
+            lambda row: row.label,
+            left=True,
+            cell_tip=lambda row: row.why_not or CONVENTIONS[row.name].summary,
+            faint=lambda row: row.at is None,
+        ),
+        Column(_tr("Scale"), parameter("scale", 9), tip=_tr("The width of one step, in the tensor's unit.")),
+        Column(_tr("Zero point"), parameter("zero_point", 9), tip=_tr("The code that stands for 0.")),
+        Column(_tr("Codes that differ"), *codes, tip=_tr("Elements whose code is not the chosen runtime's.")),
+        Column(_tr("x̂ that differ"), *values, tip=_tr("Elements whose dequantized value is another float32.")),
+        Column(_tr("MSE"), lambda row: figure(mse(row), 6), mse, _tr("Mean squared error."), -1),
+    ]

@@ -1,0 +1,301 @@
+"""What does each bit buy? Every scheme by its bits per element and what it keeps; none beats those on the line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from PySide6.QtCore import QPointF, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
+
+from qviz.core.questions.figures import Metrics
+from qviz.core.questions.sweep import pareto
+from qviz.gui.charts.axes import PowerAxis
+from qviz.gui.charts.base import Chart, LinkedCursor, Table, number
+from qviz.gui.charts.drawing import Brush
+from qviz.gui.kit.theme import scaled_font
+from qviz.gui.words.measures import Measure
+
+DB_PER_BIT = 20 * math.log10(2)
+"""Each bit halves the step, which is worth so much: 6.02 dB."""
+
+RADIUS, NEAR = 4.5, 14.0
+"""Pixels: half a mark; how near the pointer has to be."""
+
+SHAPES = ("circle", "square", "diamond", "triangle", "cross")
+SERIES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One scheme: its figures, its name, and the groups that its colour and its shape tell."""
+
+    metrics: Metrics
+    name: str
+    color: str
+    shape: str
+
+
+class ParetoChart(Chart):
+    """A mark for each scheme; the front that no other one beats; a click takes a scheme."""
+
+    name: ClassVar[str] = "sweep"
+    chosen = Signal(object)
+    pointed = Signal(object)
+
+    def __init__(self, link: LinkedCursor, measure: Measure) -> None:
+        super().__init__(link, axes={"left": PowerAxis("left")})
+        self.measure = measure
+        self.points: tuple[Point, ...] = ()
+        self.front = np.zeros(0, np.intp)
+        self.marked: object = None
+        self.current: object = None
+        self._colors: dict[str, str] = {}
+        self._shapes: dict[str, str] = {}
+        self._x = self._y = np.zeros(0)
+        self._fitted: tuple[float, ...] = ()
+        self.set_measure(measure)
+        self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
+
+    def title(self) -> str:
+        return self.tr("What each bit buys")
+
+    def description(self) -> str:
+        return self.tr(
+            "Every scheme by the bits that an element takes, scales and zero points counted, and by what is left of "
+            "the tensor. No scheme beats those on the line. Colours tell the range, shapes who shares a scale. "
+            "Click a mark to see its scheme on the Tensor page."
+        )
+
+    def set_measure(self, measure: Measure) -> None:
+        """Another figure."""
+        self.measure = measure
+        self.plot.getAxis("left").logarithmic = measure.logarithmic
+        self.plot.getAxis("left").picture = None
+        self.set_labels(self.tr("Bits per element, scales and zero points counted"), measure.label)
+        self.show_points(self.points, anew=True)
+
+    def show_points(self, points: Sequence[Point], *, anew: bool = False) -> None:
+        """Show these, and move the view only when that is needed."""
+        self.points = tuple(points)
+        self.canvas.setVisible(bool(points))
+        metrics: list[Any] = [p.metrics for p in points]
+        if metrics:
+            self.analysis = metrics[0]
+        self._x = np.array([m.storage.bits_per_element for m in metrics])
+        self._y = np.array([self.measure.height(m) for m in metrics])
+        worth = self._y if self.measure.higher_is_better else -self._y
+        self.front = pareto(self._x, worth)
+        for group, names in ((self._colors, [p.color for p in points]), (self._shapes, [p.shape for p in points])):
+            for name in dict.fromkeys(names):
+                if name not in group:
+                    group[name] = self._next(group)
+        if not points:
+            self._colors.clear()
+            self._shapes.clear()
+        self.set_note("" if all(m.exact for m in metrics) else self.tr("some are estimates"))
+        span = self._span()
+        if anew or span != self._fitted:
+            self._fitted = span
+            self.reset_view()
+        self.repaint_marks()
+
+    def _next(self, group: dict[str, str]) -> str:
+        if group is self._colors:
+            return f"series{len(group) % SERIES + 1}"
+        return SHAPES[len(group) % len(SHAPES)]
+
+    def mark(self, metrics: object) -> None:
+        """Let one stand out."""
+        if metrics is not self.marked:
+            self.marked = metrics
+            self.repaint_marks()
+
+    def point_to_scheme(self, scheme: object) -> None:
+        """Ring the scheme that the Tensor page shows."""
+        if scheme != self.current:
+            self.current = scheme
+            self.repaint_marks()
+
+    # -- painting
+
+    def paint_marks(self, brush: Brush) -> None:
+        if not self.points:
+            return
+        if self.measure.key == "sqnr":
+            self._paint_reference(brush)
+        painter = brush.painter
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        front = self.front
+        if front.size > 1:
+            # From each to the next: up where the next one starts to pay.
+            x, y = np.repeat(self._x[front], 2)[1:], np.repeat(self._y[front], 2)[:-1]
+            painter.setPen(self.pen("unused", width=2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawPolyline(QPolygonF([QPointF(a, b) for a, b in zip(brush.x(x), brush.y(y), strict=True)]))
+        on_front = set(front.tolist())
+        order = sorted(range(len(self.points)), key=lambda i: (i in on_front, self.points[i].metrics is self.marked))
+        for at in order:
+            if not math.isnan(self._y[at]):
+                self._paint_point(brush, at, at in on_front)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not brush.grain)
+        self._paint_key(brush)
+
+    def _paint_point(self, brush: Brush, at: int, on_front: bool) -> None:
+        point, painter = self.points[at], brush.painter
+        color = QColor(self.color(self._colors[point.color]))
+        center = QPointF(float(brush.x(self._x[at])), float(brush.y(self._y[at])))
+        if point.metrics is self.marked or point.metrics.scheme == self.current:
+            painter.setPen(self.pen("pointer", width=2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawEllipse(center, RADIUS + 4, RADIUS + 4)
+        painter.setPen(QPen(self.color("background"), 1))
+        if not on_front:
+            color.setAlpha(150)
+        if not point.metrics.exact:
+            painter.setPen(QPen(color, 1.5))
+            color = QColor(self.color("background"))
+        painter.setBrush(color)
+        _draw_shape(painter, self._shapes[point.shape], center, RADIUS if on_front else RADIUS - 1)
+
+    def _paint_reference(self, brush: Brush) -> None:
+        """Through the cheapest of the front: what others would keep if each bit were worth 6.02 dB."""
+        if not self.front.size:
+            return
+        first = int(self.front[0])
+        x0, y0 = float(self._x[first]), float(self._y[first])
+        left, right = self.view.viewRange()[0]
+        ends = [(x, y0 + DB_PER_BIT * (x - x0)) for x in (left, right)]
+        brush.line(*ends[0], *ends[1], self.pen("bound", style=Qt.PenStyle.DashLine))
+        brush.painter.setFont(scaled_font(self.font(), 11))
+        top = self.view.viewRange()[1][1]
+        x = min(right, x0 + (top - y0) / DB_PER_BIT)
+        at = x0 + 0.86 * (x - x0)
+        brush.label(
+            self.tr("6.02 dB per bit"),
+            float(brush.x(at)) - 4,
+            float(brush.y(y0 + DB_PER_BIT * (at - x0))) - 8,
+            right=False,
+            color=self.color("bound"),
+            back=self.color("background", 200),
+        )
+
+    def _paint_key(self, brush: Brush) -> None:
+        """Colours and shapes, in the lower right corner, where few schemes are."""
+        painter, font = brush.painter, scaled_font(self.font(), 11)
+        painter.setFont(font)
+        rows = [(name, role, "circle") for name, role in self._colors.items()]
+        if len(self._shapes) > 1:
+            rows += [(name, "axis", shape) for name, shape in self._shapes.items()]
+        height = 17
+        if len(rows) * height + 24 > brush.height:
+            return
+        wide = max(painter.fontMetrics().horizontalAdvance(name) for name, _, _ in rows) + 30
+        left, top = brush.width - wide - 10, brush.height - len(rows) * height - 10
+        if not self.measure.higher_is_better:
+            top = 10.0
+        brush.rect(left, top - 4, wide, len(rows) * height + 6, self.color("background", 215))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for at, (name, role, shape) in enumerate(rows):
+            middle = top + at * height + height / 2
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(self.color(role))
+            _draw_shape(painter, shape, QPointF(left + 12, middle), RADIUS)
+            brush.write(left + 24, middle, name, self.color("axis"))
+
+    # -- the view
+
+    def _span(self) -> tuple[float, ...]:
+        there = ~np.isnan(self._y)
+        if not there.any():
+            return ()
+        x, y = self._x[there], self._y[there]
+        return tuple(float(v) for v in (x.min(), x.max(), y.min(), y.max()))
+
+    def reset_view(self) -> None:
+        span = self._span()
+        if not span:
+            return
+        left, right, bottom, top = span
+        across, up = (right - left) or 1.0, (top - bottom) or 1.0
+        self.view.move_to(x=(left - 0.06 * across, right + 0.08 * across), y=(bottom - 0.1 * up, top + 0.12 * up))
+
+    def tables(self) -> dict[str, Table]:
+        if not self.points:
+            return {}
+        front = np.zeros(len(self.points), np.int64)
+        front[self.front] = 1
+        return {
+            "": Table(
+                {
+                    "scheme": np.array([p.name for p in self.points]),
+                    "bits_per_element": self._x,
+                    "sqnr_db": np.array([p.metrics.sqnr_db for p in self.points]),
+                    "mse": np.array([p.metrics.mse for p in self.points]),
+                    "max_abs_error": np.array([p.metrics.max_abs_error for p in self.points]),
+                    "cosine": np.array([p.metrics.cosine for p in self.points]),
+                    "unbeaten": front,
+                }
+            )
+        }
+
+    # -- the pointer
+
+    def _nearest(self, point: QPointF) -> int | None:
+        if not self.points:
+            return None
+        (left, right), (bottom, top) = self.view.viewRange()
+        across, up = self.view.width() / (right - left), self.view.height() / (top - bottom)
+        distance = np.hypot((self._x - point.x()) * across, (self._y - point.y()) * up)
+        distance = np.where(np.isnan(distance), np.inf, distance)
+        at = int(np.argmin(distance))
+        return at if distance[at] <= NEAR else None
+
+    def hover(self, point: QPointF) -> None:
+        at = self._nearest(point)
+        self.canvas.setCursor(Qt.CursorShape.ArrowCursor if at is None else Qt.CursorShape.PointingHandCursor)
+        self.mark(None if at is None else self.points[at].metrics)
+        self.pointed.emit(None if at is None else self.points[at].metrics)
+        if at is None:
+            self.read_out.emit("")
+            return
+        metrics = self.points[at].metrics
+        self.read_out.emit(
+            self.tr("{name}: {figure} at {bits} bits").format(
+                name=self.points[at].name,
+                figure=self.measure.text(self.measure.read(metrics)),
+                bits=number(metrics.storage.bits_per_element, 4),
+            )
+        )
+
+    def leave(self) -> None:
+        super().leave()
+        self.mark(None)
+
+    @Slot(object)
+    def _on_clicked(self, event: Any) -> None:
+        if event.double() or event.button() != Qt.MouseButton.LeftButton:
+            return
+        if self.view.sceneBoundingRect().contains(event.scenePos()):
+            at = self._nearest(self.view.mapSceneToView(event.scenePos()))
+            if at is not None:
+                self.chosen.emit(self.points[at].metrics)
+
+
+def _draw_shape(painter: QPainter, shape: str, center: QPointF, radius: float) -> None:
+    x, y = center.x(), center.y()
+    if shape == "circle":
+        painter.drawEllipse(center, radius, radius)
+        return
+    r = radius
+    corners = {
+        "square": [(-r, -r), (r, -r), (r, r), (-r, r)],
+        "diamond": [(0, -1.3 * r), (1.3 * r, 0), (0, 1.3 * r), (-1.3 * r, 0)],
+        "triangle": [(0, -1.2 * r), (1.2 * r, r), (-1.2 * r, r)],
+        "cross": [(-r, -r / 3), (-r / 3, -r / 3), (-r / 3, -r), (r / 3, -r), (r / 3, -r / 3), (r, -r / 3),
+                  (r, r / 3), (r / 3, r / 3), (r / 3, r), (-r / 3, r), (-r / 3, r / 3), (-r, r / 3)],
+    }[shape]  # fmt: skip
+    painter.drawPolygon(QPolygonF([QPointF(x + dx, y + dy) for dx, dy in corners]))

@@ -1,0 +1,65 @@
+"""How do figures stand in a panel? A headline, and rows with a name, a judgement and a value each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+
+from qviz.gui.kit.theme import scaled_font
+from qviz.gui.kit.widgets import Line, named_label
+
+
+class Headline(QWidget):
+    """One large figure, and two words on it."""
+
+    def __init__(self, longest: str, word: str, judgement: str, name: str, tip: str) -> None:
+        """``longest`` is the widest figure there will be; ``name`` is read aloud."""
+        super().__init__()
+        self.figure = Line("headline")
+        self.figure.setFont(scaled_font(self.font(), 26, weight=QFont.Weight.DemiBold))
+        self.figure.reserve(longest)
+        self.figure.setAccessibleName(name)
+        self.figure.setToolTip(tip)
+        self.judgement = named_label(judgement, "caption")
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(named_label(word, "value"))
+        words.addWidget(self.judgement)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.figure)
+        layout.addSpacing(4)
+        layout.addLayout(words, 1)
+
+
+class FigureRows(QWidget):
+    """A row for each figure; ``better`` says which way is better: ↑ higher, ↓ lower, or nothing."""
+
+    def __init__(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """``rows``: what each is called, which way is better, and the tooltip that teaches."""
+        super().__init__()
+        judgements = {"↑": self.tr("higher is better"), "↓": self.tr("lower is better")}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 4, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(2, 1)
+        self._values = []
+        for at, (label, better, tip) in enumerate(rows):
+            name, arrow = named_label(label, "caption"), named_label(better, "caption")
+            arrow.setToolTip(judgements.get(better, ""))
+            value = Line("value", Qt.AlignmentFlag.AlignRight)
+            value.setAccessibleName(label)
+            for widget in (name, value):
+                widget.setToolTip(tip)
+            for place, widget in enumerate((name, arrow, value)):
+                grid.addWidget(widget, at, place)
+            self._values.append(value)
+
+    def show_texts(self, texts: Sequence[str]) -> None:
+        """The figures, in the order of the rows."""
+        for value, text in zip(self._values, texts, strict=True):
+            value.setText(text)

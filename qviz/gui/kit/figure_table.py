@@ -1,0 +1,327 @@
+"""How are rows of figures shown, so that they can be sorted, compared, copied and acted on?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QItemSelectionModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QBrush, QColor, QFont, QIcon, QKeyEvent, QPainter, QPixmap
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView
+
+from qviz.gui.kit.theme import Theme, scaled_font
+
+Index = QModelIndex | QPersistentModelIndex
+ROW_HEIGHT = 22
+SORT_ROLE = Qt.ItemDataRole.UserRole
+NARROW = 32
+"""Pixels of a column that holds a sign."""
+
+MARK = 12
+"""Pixels of a colour mark."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: how a row is read (``text``), ordered (``value``) and judged.
+
+    ``better`` is 1 where more is better, -1 where less is, 0 where neither; the best are marked.
+    A column with an ``action`` is a button in every row; an ``editable`` one can be typed into.
+    """
+
+    title: str
+    text: Callable[[Any], str]
+    value: Callable[[Any], Any] | None = None
+    tip: str = ""
+    better: int = 0
+    left: bool = False
+    action: str = ""
+    editable: bool = False
+    narrow: bool = False
+    cell_tip: Callable[[Any], str] | None = None
+    faint: Callable[[Any], bool] | None = None
+
+
+class FigureModel(QAbstractTableModel):
+    """Rows of any kind, read through `Column`s."""
+
+    edited = Signal(object, str)
+
+    def __init__(self, columns: Sequence[Column], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.columns = tuple(columns)
+        self.rows: list[Any] = []
+        self.mark: Callable[[Any], str | None] = lambda row: None
+        self.theme: Theme | None = None
+        self._best: dict[int, float] = {}
+        self._bold = QFont()
+        self._bold.setWeight(QFont.Weight.DemiBold)
+        self._marks: dict[str, QIcon] = {}
+
+    def set_rows(self, rows: Sequence[Any], columns: Sequence[Column] | None = None) -> None:
+        """Show other rows, through other columns where they are given."""
+        self.beginResetModel()
+        if columns is not None:
+            self.columns = tuple(columns)
+        self.rows = list(rows)
+        self._judge()
+        self.endResetModel()
+
+    def add_rows(self, rows: Sequence[Any]) -> None:
+        """More rows, below those that there are."""
+        if rows:
+            self.beginInsertRows(QModelIndex(), len(self.rows), len(self.rows) + len(rows) - 1)
+            self.rows += rows
+            self._judge()
+            self.endInsertRows()
+            self._tell_all()
+
+    def _judge(self) -> None:
+        self._best = {}
+        for at, column in enumerate(self.columns):
+            if column.better and column.value is not None:
+                values = [column.value(row) for row in self.rows]
+                known = [v for v in values if isinstance(v, int | float) and not math.isnan(v)]
+                if len(known) > 1 and min(known) < max(known):
+                    self._best[at] = max(known) if column.better > 0 else min(known)
+
+    def _tell_all(self) -> None:
+        if self.rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.rows) - 1, len(self.columns) - 1))
+
+    def set_theme(self, theme: Theme, font: QFont) -> None:
+        """Other colours."""
+        self.theme, self._marks = theme, {}
+        self._bold = scaled_font(font, 12, weight=QFont.Weight.DemiBold)
+        self._tell_all()
+
+    def is_best(self, row: Any, column: int) -> bool:
+        """Whether no other row has a better figure in a column."""
+        value = self.columns[column].value
+        return column in self._best and value is not None and value(row) == self._best[column]
+
+    # -- what Qt asks
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.columns)
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled
+        return flags | Qt.ItemFlag.ItemIsEditable if self.columns[index.column()].editable else flags
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
+        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
+            return None
+        column = self.columns[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.title + {1: " ↑", -1: " ↓"}.get(column.better, "")
+        if role == Qt.ItemDataRole.ToolTipRole:
+            better = {1: self.tr("Higher is better."), -1: self.tr("Lower is better.")}.get(column.better, "")
+            return f"{column.tip} {better}".strip()
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return int(self._alignment(column))
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: PLR0911
+        row, column = self.rows[index.row()], self.columns[index.column()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
+            return column.action or column.text(row)
+        if role == SORT_ROLE:
+            return column.value(row) if column.value is not None else column.text(row)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return int(self._alignment(column))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.cell_tip(row) if column.cell_tip is not None else column.tip if column.action else None
+        if role == Qt.ItemDataRole.FontRole:
+            return self._bold if self.is_best(row, index.column()) else None
+        if role == Qt.ItemDataRole.ForegroundRole and self.theme is not None:
+            if column.action or self.is_best(row, index.column()):
+                return QBrush(QColor(self.theme.ui["accent"]))
+            if column.faint is not None and column.faint(row):
+                return QBrush(QColor(self.theme.ui["faint"]))
+        if role == Qt.ItemDataRole.DecorationRole and index.column() == 0 and self.theme is not None:
+            mark = self.mark(row)
+            return self._icon(mark) if mark is not None else None
+        return None
+
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        if role != Qt.ItemDataRole.EditRole:
+            return False
+        self.edited.emit(self.rows[index.row()], str(value))
+        return True
+
+    def _alignment(self, column: Column) -> Qt.AlignmentFlag:
+        if column.action:
+            return Qt.AlignmentFlag.AlignCenter
+        side = Qt.AlignmentFlag.AlignLeft if column.left else Qt.AlignmentFlag.AlignRight
+        return side | Qt.AlignmentFlag.AlignVCenter
+
+    def _icon(self, role: str) -> QIcon:
+        if role not in self._marks:
+            assert self.theme is not None
+            pixmap = QPixmap(MARK, MARK)
+            pixmap.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(pixmap)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(self.theme.color(role))
+            painter.drawRoundedRect(0, 0, MARK, MARK, 3, 3)
+            painter.end()
+            self._marks[role] = QIcon(pixmap)
+        return self._marks[role]
+
+
+class FigureTable(QTableView):
+    """A `FigureModel` in sight.
+
+    Signals
+    -------
+    opened(object)
+        A row was double-clicked, or Enter was pressed on it.
+    acted(object, str)
+        The button of a row and of the column with that ``action`` was clicked.
+    edited(object, str)
+        A cell of an editable column got another text.
+    pointed(object)
+        Another row is current; None for none.
+    removed(object)
+        Delete was pressed on a row.
+    """
+
+    opened = Signal(object)
+    acted = Signal(object, str)
+    edited = Signal(object, str)
+    pointed = Signal(object)
+    removed = Signal(object)
+
+    def __init__(self, columns: Sequence[Column], name: str, *, sortable: bool = True) -> None:
+        super().__init__()
+        self.figures = FigureModel(columns, self)
+        self.proxy = QSortFilterProxyModel(self)
+        self.proxy.setSortRole(SORT_ROLE)
+        self.proxy.setSourceModel(self.figures)
+        self.setModel(self.proxy)
+        self.setObjectName("figures")
+        self.setAccessibleName(name)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(28)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.setSortingEnabled(sortable)
+        if sortable:
+            header.setSortIndicatorClearable(True)
+            header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.setFont(scaled_font(self.font(), 12))
+        header.setFont(self.font())
+        self.doubleClicked.connect(self._on_double_click)
+        self.clicked.connect(self._on_click)
+        self.figures.edited.connect(self.edited)
+        self.selectionModel().currentRowChanged.connect(self._on_current)
+
+    def set_rows(self, rows: Sequence[Any], columns: Sequence[Column] | None = None) -> None:
+        """Show other rows; the same one stays current."""
+        current = self.current()
+        self.figures.set_rows(rows, columns)
+        self.fit()
+        self.point_to(current)
+
+    def fit(self) -> None:
+        """Columns as wide as what they hold; the first takes no more than a third."""
+        self.resizeColumnsToContents()
+        most = max(160, self.viewport().width() // 3)
+        for at, column in enumerate(self.figures.columns):
+            if column.action or column.narrow:
+                self.setColumnWidth(at, NARROW)
+        if self.figures.columns and self.columnWidth(0) > most:
+            self.setColumnWidth(0, most)
+
+    def current(self) -> Any:
+        """The row that the keyboard is at; None for none."""
+        index = self.currentIndex()
+        return self._row(index) if index.isValid() else None
+
+    def point_to(self, row: Any) -> None:
+        """Make a row current, without telling anybody."""
+        rows = self.figures.rows
+        at = next((i for i, each in enumerate(rows) if each is row or each == row), None) if row is not None else None
+        model = self.selectionModel()
+        model.blockSignals(True)
+        if at is None:
+            model.clear()
+        else:
+            index = self.proxy.mapFromSource(self.figures.index(at, 0))
+            flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+            model.setCurrentIndex(index, flags)
+            self.scrollTo(index)
+        model.blockSignals(False)
+        self.viewport().update()
+
+    def text(self) -> str:
+        """Everything in sight as tab-separated lines."""
+        shown = [i for i, c in enumerate(self.figures.columns) if not c.action]
+        lines = [[self.figures.columns[i].title for i in shown]]
+        for at in range(self.proxy.rowCount()):
+            row = self._row(self.proxy.index(at, 0))
+            lines.append([self.figures.columns[i].text(row) for i in shown])
+        return "\n".join("\t".join(line) for line in lines) + "\n"
+
+    @Slot()
+    def copy(self) -> None:
+        QApplication.clipboard().setText(self.text())
+
+    def apply_theme(self, theme: Theme) -> None:
+        self.figures.set_theme(theme, self.font())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        row = self.current()
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row is not None:
+            self.opened.emit(row)
+        elif event.key() == Qt.Key.Key_Delete and row is not None:
+            self.removed.emit(row)
+        else:
+            super().keyPressEvent(event)
+
+    def _row(self, index: Index) -> Any:
+        return self.figures.rows[self.proxy.mapToSource(index).row()]
+
+    @Slot(QModelIndex)
+    def _on_double_click(self, index: QModelIndex) -> None:
+        column = self.figures.columns[index.column()]
+        if column.editable:
+            self.edit(index)
+        elif not column.action:
+            self.opened.emit(self._row(index))
+
+    @Slot(QModelIndex)
+    def _on_click(self, index: QModelIndex) -> None:
+        action = self.figures.columns[index.column()].action
+        if action:
+            self.acted.emit(self._row(index), action)
+
+    @Slot(QModelIndex, QModelIndex)
+    def _on_current(self, now: QModelIndex, before: QModelIndex) -> None:
+        self.pointed.emit(self._row(now) if now.isValid() else None)

@@ -1,0 +1,208 @@
+"""Small widgets that several panels are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from PySide6.QtCore import QObject, QSignalBlocker, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from qviz.gui.kit.theme import SPACE
+
+
+class Segments(QWidget):
+    """A choice of a few words that are all in sight."""
+
+    chosen = Signal(object)
+
+    def __init__(self, choices: Sequence[tuple[Any, str, str]], name: str) -> None:
+        """``choices``: the data, the word, and the tooltip that teaches."""
+        super().__init__()
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        self._group = QButtonGroup(self)
+        self._data = [data for data, _, _ in choices]
+        for i, (_, word, tip) in enumerate(choices):
+            button = QToolButton()
+            button.setObjectName("segment")
+            button.setProperty("place", "first" if i == 0 else "last" if i == len(choices) - 1 else "middle")
+            button.setText(word)
+            button.setToolTip(tip)
+            button.setCheckable(True)
+            button.setAccessibleName(f"{name}: {word}")
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            self._group.addButton(button, i)
+            layout.addWidget(button)
+        self.setAccessibleName(name)
+        self._group.idClicked.connect(self._on_clicked)
+
+    def choose(self, data: Any) -> None:
+        """Show a choice, without telling anybody."""
+        self._group.button(self._data.index(data)).setChecked(True)
+
+    def button(self, data: Any) -> QToolButton:
+        """The button of one choice."""
+        button = self._group.button(self._data.index(data))
+        assert isinstance(button, QToolButton)
+        return button
+
+    @Slot(int)
+    def _on_clicked(self, index: int) -> None:
+        self.chosen.emit(self._data[index])
+
+
+class NumberBox(QDoubleSpinBox):
+    """A number with as many digits as it needs; the wheel turns it only when it has the focus."""
+
+    def __init__(self, minimum: float = -3.4e38, maximum: float = 3.4e38, *, digits: int = 6, name: str = "") -> None:
+        super().__init__()
+        self._digits = digits
+        self.setDecimals(40 if maximum > 1e30 else 8)
+        self.setRange(minimum, maximum)
+        self.setKeyboardTracking(False)
+        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setAccessibleName(name)
+        self.setMinimumWidth(64)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def textFromValue(self, value: float) -> str:
+        return f"{value:.{self._digits}g}"
+
+    def valueFromText(self, text: str) -> float:
+        try:
+            return float(self._plain(text))
+        except ValueError:
+            return self.value()
+
+    def validate(self, text: str, position: int) -> object:
+        from PySide6.QtGui import QValidator
+
+        plain = self._plain(text)
+        if not set(plain) <= set("0123456789.+-eE"):  # nor "nan" and "inf", which Python would read
+            return QValidator.State.Invalid, text, position
+        try:
+            float(plain)
+        except ValueError:
+            return QValidator.State.Intermediate, text, position
+        return QValidator.State.Acceptable, text, position
+
+    def _plain(self, text: str) -> str:
+        """A number as Python reads it; Qt hands in the suffix too."""
+        return text.removesuffix(self.suffix()).strip().replace(",", ".").replace("−", "-")
+
+    def sizeHint(self) -> Any:
+        hint = super().sizeHint()
+        hint.setWidth(90)
+        return hint
+
+    minimumSizeHint = sizeHint  # noqa: N815 - Qt's name
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class Line(QLabel):
+    """One line of text that is cut with an ellipsis, and whose changes cost no new layout.
+
+    A QLabel tells its layout about every new text; with a few dozen figures in a window that is
+    half of a frame's time.
+    """
+
+    def __init__(self, name: str, alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setAlignment(alignment | Qt.AlignmentFlag.AlignVCenter)
+        self._right = alignment == Qt.AlignmentFlag.AlignRight
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._line = ""
+
+    def reserve(self, longest: str) -> None:
+        """Always as wide as ``longest``."""
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.setFixedWidth(self.fontMetrics().horizontalAdvance(longest) + 4)
+
+    def setText(self, text: str) -> None:
+        if text != self._line:
+            self._line = text
+            self.setAccessibleDescription(text)
+            self.update()
+
+    def text(self) -> str:
+        return self._line
+
+    def sizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().horizontalAdvance(self._line) + 2, self.fontMetrics().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, self.fontMetrics().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        metrics, text = self.fontMetrics(), self._line
+        wide = metrics.horizontalAdvance(text)
+        if wide > self.width():
+            text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self.width())
+            wide = metrics.horizontalAdvance(text)
+        x = self.width() - wide if self._right else 0
+        painter.drawText(x, (self.height() - metrics.height()) // 2 + metrics.ascent(), text)
+
+
+def form(*rows: tuple[str, QWidget]) -> QFormLayout:
+    """Labels and controls, one under the other."""
+    layout = QFormLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setHorizontalSpacing(SPACE)
+    layout.setVerticalSpacing(SPACE)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for text, widget in rows:
+        label = QLabel(text)
+        label.setObjectName("caption")
+        label.setBuddy(widget)
+        layout.addRow(label, widget)
+    return layout
+
+
+def column(parent: QWidget, *, margin: int = 12, spacing: int = SPACE) -> QVBoxLayout:
+    """A panel's one column."""
+    layout = QVBoxLayout(parent)
+    layout.setContentsMargins(margin, SPACE, margin, margin)
+    layout.setSpacing(spacing)
+    return layout
+
+
+def named_label(text: str, name: str, *, wrap: bool = False) -> QLabel:
+    """A label that the style sheet knows by ``name``."""
+    label = QLabel(text)
+    label.setObjectName(name)
+    label.setWordWrap(wrap)
+    return label
+
+
+@contextmanager
+def quiet(widgets: Iterable[QObject]) -> Iterator[None]:
+    """Widgets that are being refreshed tell nobody."""
+    blockers = [QSignalBlocker(widget) for widget in widgets]
+    try:
+        yield
+    finally:
+        for blocker in blockers:
+            blocker.unblock()

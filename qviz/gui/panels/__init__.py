@@ -1,1 +1,0 @@
-"""Controls and read-outs that a page composes; no panel knows another."""

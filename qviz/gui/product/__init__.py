@@ -1,0 +1,1 @@
+"""The Product page: what does a layer's output lose?"""

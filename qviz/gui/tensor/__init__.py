@@ -1,0 +1,1 @@
+"""The Tensor page: what does this scheme do to this tensor?"""

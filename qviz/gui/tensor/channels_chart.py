@@ -1,0 +1,153 @@
+"""Which channels, blocks or tokens suffer?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Qt, Signal, Slot
+
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.granularity import PerAxis
+from qviz.gui.charts.axes import IndexAxis
+from qviz.gui.charts.base import Chart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.kit.theme import Theme
+from qviz.gui.words.groups import GroupWords, group_columns, group_words, place_text
+
+
+class ChannelsChart(Chart):
+    """SQNR of each channel, block or token as a bar; a click looks at one alone."""
+
+    name: ClassVar[str] = "channels"
+    channel_clicked = Signal(int)
+    _words: GroupWords | None = None
+
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
+        self._bars = step_curve()
+        self._worst = pg.ScatterPlotItem(size=9, pxMode=True, symbol="t")
+        self._chosen = pg.LinearRegionItem(movable=False)
+        for line in self._chosen.lines:
+            line.hide()
+        self._chosen.hide()
+        self._total = pg.InfiniteLine(angle=0)
+        for item in (self._chosen, self._bars, self._total, self._worst):
+            self.plot.addItem(item, ignoreBounds=True)
+        self._sqnr = np.zeros(0)
+        self._key: Any = None
+        self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
+        self.follow_view()
+
+    def title(self) -> str:
+        return self.tr("Channels") if self._words is None else self._words.titles
+
+    def description(self) -> str:
+        return self.tr(
+            "Signal to quantization noise of each channel, block or token: the triangle marks the worst. "
+            "Click one to see it alone in every chart; click it again to see all."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        groups = analysis.groups
+        words = group_words(analysis.scheme.granularity)
+        if words != self._words:
+            self._words = words
+            self._label()
+        self._sqnr = np.zeros(0) if groups is None else groups.sqnr_db
+        self._worst.setVisible(groups is not None)
+        self._total.setVisible(groups is not None and math.isfinite(analysis.sqnr_db))
+        if groups is None:
+            self.set_note(self.tr("one {group} only").format(group=words.one))
+            self._bars.setData([0, 1], [0], fillLevel=0)
+            return
+        self._total.setValue(analysis.sqnr_db)
+        self._worst.setData([groups.worst], [self._drawn(self._sqnr[groups.worst])])
+        key = (analysis.tensor.shape, analysis.scheme.granularity)
+        if key != self._key:
+            self._key = key
+            self.reset_view()
+        self.draw()
+        finite = self._sqnr[np.isfinite(self._sqnr)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        self.view.setYRange(min(0.0, low * 1.08), max(1.0, high * 1.08), padding=0)
+
+    def _drawn(self, sqnr: Any) -> Any:
+        """A channel without error has no finite SQNR: it is drawn as high as the best that has."""
+        finite = self._sqnr[np.isfinite(self._sqnr)]
+        return np.where(np.isfinite(sqnr), sqnr, finite.max() if finite.size else 0.0)
+
+    def choose(self, channel: int | None) -> None:
+        """Mark the channel that is looked at alone."""
+        self._chosen.setVisible(channel is not None)
+        if channel is not None:
+            self._chosen.setRegion((channel - 0.5, channel + 0.5))
+
+    def reset_view(self) -> None:
+        if self._sqnr.size:
+            self.view.setXRange(-0.5, self._sqnr.size - 0.5, padding=0.02)
+
+    def tables(self) -> dict[str, Table]:
+        columns = {} if self.analysis is None else group_columns(self.analysis)
+        return {"": Table(columns)} if columns else {}
+
+    def _label(self) -> None:
+        self.setAccessibleName(self.title())
+        title = self.tr("Channel") if self._words is None else self._words.title
+        self.set_labels(title, self.tr("SQNR (dB, higher is better)"))
+
+    def restyle(self, theme: Theme) -> None:
+        self._bars.setPen(pen(theme, "rounding"))
+        self._bars.setBrush(theme.color("rounding", 120))
+        self._worst.setPen(None)
+        self._worst.setBrush(theme.color("clipping"))
+        self._total.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
+        self._chosen.setBrush(theme.color("pointer", 60))
+        self._label()
+
+    def draw(self) -> None:
+        if not self._sqnr.size:
+            return
+        left, right = self.view.viewRange()[0]
+        pixels = self.pixels() // 2
+        first = min(max(int(left), 0), self._sqnr.size - 1)
+        last = max(min(int(right) + 2, self._sqnr.size), first + 1)
+        join = max(1, -(-(last - first) // pixels))
+        first = first // join * join
+        starts = np.arange(first, last, join)
+        worst = np.minimum.reduceat(self._drawn(self._sqnr[:last]), starts)
+        self._bars.setData(np.append(starts, last) - 0.5, worst, fillLevel=0)
+        self.set_note("" if join == 1 else self.tr("a bar is the worst of {count}").format(count=f"{join:,}"))
+
+    def _channel_at(self, point: QPointF) -> int | None:
+        channel = round(point.x())
+        return channel if 0 <= channel < self._sqnr.size else None
+
+    def hover(self, point: QPointF) -> None:
+        channel = self._channel_at(point)
+        if channel is None or self.analysis is None or self.analysis.groups is None:
+            self.read_out.emit("")
+            return
+        groups, q, granularity = self.analysis.groups, self.analysis.qparams, self.analysis.scheme.granularity
+        where = f"{channel:,}"
+        if not isinstance(granularity, PerAxis):
+            where += f" ({place_text(granularity, self.analysis.tensor.shape, channel)})"
+        self.read_out.emit(
+            self.tr("#{number}  {sqnr} dB  MSE {mse}  S {scale}").format(
+                number=where,
+                sqnr=number(float(groups.sqnr_db[channel])),
+                mse=number(float(groups.mse[channel])),
+                scale=number(float(q.scale.reshape(-1)[channel])),
+            )
+        )
+
+    @Slot(object)
+    def _on_clicked(self, event: Any) -> None:
+        if event.double() or event.button() != Qt.MouseButton.LeftButton:
+            return
+        if self.view.sceneBoundingRect().contains(event.scenePos()):
+            channel = self._channel_at(self.view.mapSceneToView(event.scenePos()))
+            if channel is not None:
+                self.channel_clicked.emit(channel)

@@ -1,0 +1,153 @@
+"""How large are the errors, and which of them come from rounding, which from clipping?"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+from PySide6.QtCore import QPointF, Qt, Slot
+
+from qviz.core.arrays import LARGEST
+from qviz.core.questions.analysis import Analysis
+from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, number, rung
+from qviz.gui.charts.drawing import Brush
+
+LABELS = ("−S/2", "+S/2")
+"""At the two bounds of rounding."""
+
+UNEVEN_LABELS = ("−Δ/2", "+Δ/2")
+"""The same where steps are not alike: Δ is the widest."""
+
+
+class ErrorChart(CountChart):
+    """Every element's error in bins, rounding and clipping in their own colours."""
+
+    name: ClassVar[str] = "error"
+
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link)
+        self.add_pointer()
+        self.add_legend({"rounding": self.tr("rounding"), "clipping": self.tr("clipping")})
+        self.set_labels(self.tr("Error: dequantized − original"), self.tr("Elements in a bin"))
+        self._range: tuple[float, float] = (0.0, 0.0)
+        self._heights: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
+        self.view.sigResized.connect(self._fit)
+
+    def title(self) -> str:
+        return self.tr("Error histogram")
+
+    def description(self) -> str:
+        return self.tr(
+            "Every element's error. Rounding stays within half the widest step on either side (the dashed lines; "
+            "S/2 for integers); what clipping adds lies beyond."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        histogram = analysis.error_histogram
+        notes = [] if analysis.groups is None else [self._of_which(analysis)]
+        if analysis.saturated:
+            share = f"{100 * analysis.saturated_share:.3g}"
+            notes.append(self.tr("{count} clipped ({share} %)").format(count=f"{analysis.saturated:,}", share=share))
+        self.set_note(", ".join(notes))
+        low, high = float(histogram.edges[0]), float(histogram.edges[-1])
+        reach = (-rung(-low) if low < 0 else low, rung(high) if high > 0 else high)
+        moved, self._range = reach != self._range, reach
+        self._heights = self.heights(histogram.rounding), self.heights(histogram.clipping)
+        if moved:
+            self.reset_view()
+        else:
+            self._fit()
+        self.repaint_marks()
+
+    def _of_which(self, analysis: Analysis) -> str:
+        if analysis.scheme.number_format.largest_step == 1:
+            return self.tr("S/2 of the largest scale")
+        return self.tr("Δ of the largest scale")
+
+    def paint_marks(self, brush: Brush) -> None:
+        if self.analysis is None:
+            return
+        histogram = self.analysis.error_histogram
+        half = histogram.half_step
+        low, high = float(brush.x(-half)), float(brush.x(half))
+        wide = high - low > 0.4 * brush.width
+        paint = (self._paint_bars, self._paint_bounds) if wide else (self._paint_bounds, self._paint_bars)
+        for each in paint:  # lines close to each other must not hide what is between them
+            each(brush)
+        # Inside the bounds where there is room for both, else outside.
+        brush.painter.setFont(self.font())
+        labels = LABELS if self.analysis.scheme.number_format.largest_step == 1 else UNEVEN_LABELS
+        for text, x, right in zip(labels, (low, high), (wide, not wide), strict=True):
+            brush.label(
+                text, x, LABEL_MIDDLE, right=right, color=self.color("bound"), back=self.color("background", 200)
+            )
+
+    def _paint_bars(self, brush: Brush) -> None:
+        if self.analysis is not None:
+            edges = brush.x(self.analysis.error_histogram.edges)
+            for role, heights in zip(("rounding", "clipping"), self._heights, strict=True):
+                there = heights > self.floor
+                if there.any():
+                    brush.columns(edges, np.where(there, brush.y(heights), np.nan), self.solid(role))
+
+    def _paint_bounds(self, brush: Brush) -> None:
+        if self.analysis is not None:
+            for side in (-1, 1):
+                value = side * self.analysis.error_histogram.half_step
+                brush.upright(value, self.pen("bound", style=Qt.PenStyle.DashLine))
+
+    @Slot()
+    def _fit(self, *_: object) -> None:
+        histogram = self.analysis.error_histogram if self.analysis is not None else None
+        if histogram is not None:
+            both = self.heights(histogram.rounding + histogram.clipping)
+            self.fit_counts(float(both.max(initial=self.floor)))
+
+    def reset_view(self) -> None:
+        low, high = self._range
+        margin = (high - low) * 0.03 or 1.0
+        self.view.move_to(x=(low - margin, high + margin))
+        self._fit()
+
+    def tables(self) -> dict[str, Table]:
+        if self.analysis is None:
+            return {}
+        histogram = self.analysis.error_histogram
+        return {
+            "": Table(
+                {
+                    "error_low": histogram.edges[:-1],
+                    "error_high": histogram.edges[1:],
+                    "rounding": histogram.rounding,
+                    "clipping": histogram.clipping,
+                }
+            )
+        }
+
+    def point_at(self, value: float | None) -> None:
+        if value is None or self.analysis is None:
+            super().point_at(None)
+            return
+        group = self.analysis.groups.worst if self.analysis.groups else 0
+        x = np.clip(np.array([value]), -LARGEST, LARGEST)
+        error = float(self.analysis.transfer(x, group)[0]) - float(x[0])
+        super().point_at(error if math.isfinite(error) else None)
+
+    def hover(self, point: QPointF) -> None:
+        if self.analysis is None:
+            return
+        histogram = self.analysis.error_histogram
+        at = int(np.searchsorted(histogram.edges, point.x(), "right")) - 1
+        if not 0 <= at < histogram.rounding.size:
+            self.read_out.emit("")
+            return
+        self.read_out.emit(
+            self.tr("{low}…{high}  {rounding} rounded, {clipping} clipped").format(
+                low=number(float(histogram.edges[at])),
+                high=number(float(histogram.edges[at + 1])),
+                rounding=f"{int(histogram.rounding[at]):,}",
+                clipping=f"{int(histogram.clipping[at]):,}",
+            )
+        )

@@ -1,0 +1,110 @@
+"""Which synthetic tensor? Every turn of a knob draws it anew."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QPushButton, QSpinBox, QWidget
+
+from qviz.core.tensors.generators import GENERATORS, GeneratorSpec
+from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
+
+
+class GeneratorPanel(QWidget):
+    """Kind, shape, seed and the parameters of the kind."""
+
+    spec_changed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.kind = QComboBox()
+        for generator in GENERATORS.values():
+            self.kind.addItem(self.tr(generator.label), generator.key)
+        self.kind.setAccessibleName(self.tr("Kind of distribution"))
+        self.about = named_label("", "hint", wrap=True)
+        self.shape = QLineEdit()
+        self.shape.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
+        self.shape.setAccessibleName(self.tr("Shape"))
+        self.shape.setToolTip(self.tr("Lengths of the axes, such as 64 × 256; one number makes a vector."))
+        self.seed = QSpinBox()
+        self.seed.setRange(0, 2**31 - 1)
+        self.seed.setAccessibleName(self.tr("Seed"))
+        self.seed.setToolTip(self.tr("The same seed draws the same numbers."))
+        self.reseed = QPushButton(self.tr("Draw again"))
+        self.reseed.setToolTip(self.tr("The next seed."))
+        self._boxes: dict[str, NumberBox] = {}
+        layout = column(self)
+        layout.addLayout(form((self.tr("Kind"), self.kind)))
+        layout.addWidget(self.about)
+        self._parameters = QFormLayout()
+        holder = QWidget()
+        holder.setLayout(self._parameters)
+        self._parameters.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(holder)
+        layout.addLayout(form((self.tr("Shape"), self.shape), (self.tr("Seed"), self.seed)))
+        layout.addWidget(self.reseed)
+        layout.addStretch(1)
+        self.kind.currentIndexChanged.connect(self._on_kind)
+        self.shape.editingFinished.connect(self._on_edited)
+        self.seed.valueChanged.connect(self._on_edited)
+        self.reseed.clicked.connect(self._on_reseed)
+        self.show_spec(GeneratorSpec())
+
+    def show_spec(self, spec: GeneratorSpec) -> None:
+        """Set every control, without telling anybody."""
+        with quiet((self.kind, self.shape, self.seed)):
+            self.kind.setCurrentIndex(self.kind.findData(spec.kind))
+            self.shape.setText(" × ".join(str(n) for n in spec.shape))
+            self.seed.setValue(spec.seed)
+        self._make_parameters(dict(spec.parameters))
+
+    def spec(self) -> GeneratorSpec | None:
+        """What the controls say; None while the shape cannot be read."""
+        shape = _shape(self.shape.text())
+        if shape is None:
+            return None
+        parameters = tuple((name, box.value()) for name, box in self._boxes.items())
+        return GeneratorSpec(self.kind.currentData(), shape, self.seed.value(), parameters)
+
+    def _make_parameters(self, values: dict[str, float]) -> None:
+        generator = GENERATORS[self.kind.currentData()]
+        self.about.setText(self.tr(generator.description))
+        while self._parameters.rowCount():
+            self._parameters.removeRow(0)
+        self._boxes = {}
+        for parameter in generator.parameters:
+            box = NumberBox(parameter.minimum, parameter.maximum, name=self.tr(parameter.label))
+            box.setStepType(NumberBox.StepType.DefaultStepType)
+            box.setSingleStep(parameter.step)
+            box.setValue(values.get(parameter.name, parameter.default))
+            box.setToolTip(self.tr(parameter.description))
+            box.valueChanged.connect(self._on_edited)
+            label = named_label(self.tr(parameter.label), "caption")
+            self._parameters.addRow(label, box)
+            self._boxes[parameter.name] = box
+
+    @Slot()
+    def _on_kind(self) -> None:
+        self._make_parameters({})
+        self._on_edited()
+
+    @Slot()
+    def _on_edited(self, *_: Any) -> None:
+        spec = self.spec()
+        self.shape.setProperty("wrong", spec is None)
+        if spec is not None:
+            self.spec_changed.emit(spec)
+
+    @Slot()
+    def _on_reseed(self) -> None:
+        self.seed.setValue(self.seed.value() + 1)
+
+
+def _shape(text: str) -> tuple[int, ...] | None:
+    numbers = re.findall(r"\d+", text)
+    if not numbers or re.sub(r"[\d\s,x×*()\[\]]", "", text):
+        return None
+    return tuple(int(n) for n in numbers)

@@ -1,0 +1,139 @@
+"""What is gained: bytes that are counted, and time that is measured?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from qviz.core.formats.integers import IntFormat
+from qviz.core.questions.analysis import Analysis
+from qviz.core.questions.speed import Speed
+from qviz.gui.charts.bars import Bar, BarChart
+from qviz.gui.charts.base import LinkedCursor, Table, time_text
+from qviz.gui.words.schemes import format_word
+
+
+class MemoryChart(BarChart):
+    """Bytes as float32, as float16, and as codes with their scales and zero points."""
+
+    name: ClassVar[str] = "memory"
+    judged: ClassVar[bool] = False
+
+    def title(self) -> str:
+        return self.tr("Memory")
+
+    def description(self) -> str:
+        return self.tr(
+            "Bytes of this tensor: codes packed without gaps, scales, zero points and minima counted (the small piece "
+            "at the end of the bar)."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        s = analysis.storage
+        share = self.tr("{size} · {share} %").format(size=byte_text(s.quantized_bytes), share=f"{100 * s.ratio:.3g}")
+        self.draw_bars(
+            Bar("float32", s.float32_bytes, byte_text(s.float32_bytes), "unused"),
+            Bar("float16", s.float16_bytes, byte_text(s.float16_bytes), "unused"),
+            Bar(
+                format_word(analysis.scheme.number_format),
+                s.code_bytes,
+                share,
+                "dequantized",
+                extra=s.quantized_bytes - s.code_bytes,
+            ),
+        )
+        self.set_note(self.tr("{bits} bits per element").format(bits=f"{s.bits_per_element:.4g}"))
+
+    def tables(self) -> dict[str, Table]:
+        if self.analysis is None:
+            return {}
+        s = self.analysis.storage
+        rows = [
+            ("float32", s.float32_bytes),
+            ("float16", s.float16_bytes),
+            ("codes", s.code_bytes),
+            ("scales", s.scale_bytes),
+            ("zero_points" if self.analysis.qparams.offset is None else "minima", s.zero_point_bytes),
+        ]
+        return {"": Table({"what": np.array([r[0] for r in rows]), "bytes": np.array([r[1] for r in rows], np.int64)})}
+
+
+class SpeedChart(BarChart):
+    """Seconds for one element-wise addition, measured on this computer."""
+
+    name: ClassVar[str] = "speed"
+    judged: ClassVar[bool] = False
+
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link)
+        self.speed: Speed | None = None
+        self.set_note(self.tr("not measured yet"))
+        self.plot.showAxis("bottom")
+        axis = self.plot.getAxis("bottom")
+        axis.setStyle(showValues=False, tickLength=0)
+        axis.setTicks([])
+        axis.setHeight(36)
+        self.plot.setLabel(
+            "bottom", self.tr("measured on this computer:<br>element-wise addition"), **{"font-size": "11px"}
+        )
+
+    def title(self) -> str:
+        return self.tr("Speed")
+
+    def description(self) -> str:
+        return self.tr(
+            "Measured on this computer: element-wise addition, over and over in place, at this tensor's size; "
+            "the median of several runs. A network's own speed depends on its runtime and kernels."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        if self.speed is None and not isinstance(analysis.scheme.number_format, IntFormat):
+            self.set_note(self.tr("{name} codes cannot be added").format(name=analysis.scheme.number_format.label))
+
+    def forget(self) -> None:
+        """What was measured was another size or type."""
+        self.speed = None
+        self.draw_bars(Bar("", 0.0, "", "unused"))
+        self.set_note(self.tr("not measured yet"))
+
+    def show_progress(self, fraction: float) -> None:
+        """A measurement is under way."""
+        self.set_note(self.tr("measuring {percent} %").format(percent=round(100 * fraction)))
+
+    def show_speed(self, speed: Speed) -> None:
+        """A measurement is done."""
+        self.speed = speed
+        verdict = (
+            self.tr("{time} · {ratio} × quicker").format(time=time_text(speed.code_seconds), ratio=f"{speed.ratio:.1f}")
+            if speed.gains
+            else self.tr("{time} · no gain at this size").format(time=time_text(speed.code_seconds))
+        )
+        self.draw_bars(
+            Bar("float32", speed.float32_seconds, time_text(speed.float32_seconds), "unused"),
+            Bar(speed.code_dtype, speed.code_seconds, verdict, "dequantized"),
+        )
+        self.set_note("")
+
+    def tables(self) -> dict[str, Table]:
+        if self.speed is None:
+            return {}
+        return {
+            "": Table(
+                {
+                    "type": np.array(["float32", self.speed.code_dtype]),
+                    "seconds": np.array([self.speed.float32_seconds, self.speed.code_seconds]),
+                }
+            )
+        }
+
+
+def byte_text(size: float) -> str:
+    """Bytes as people read them, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    raise AssertionError

@@ -1,0 +1,402 @@
+"""What does this scheme do to this tensor? The page that opens."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget
+
+from qviz.core.questions.speed import Speed
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
+from qviz.core.ranges.rules import Manual
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis, PerTensor
+from qviz.gui.charts.base import Chart, CountChart, LinkedCursor
+from qviz.gui.charts.cards import ChartMenus
+from qviz.gui.kit.docks import Dock
+from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.widgets import Segments
+from qviz.gui.tensor.charts import (
+    ChannelsChart,
+    DistributionChart,
+    ErrorChart,
+    HeatMapChart,
+    LossChart,
+    MemoryChart,
+    SpeedChart,
+    TransferChart,
+    ValuesChart,
+)
+from qviz.gui.tensor.formula_panel import FormulaPanel
+from qviz.gui.tensor.generator_panel import GeneratorPanel
+from qviz.gui.tensor.metrics_panel import MetricsPanel
+from qviz.gui.tensor.scheme_panel import SchemePanel
+from qviz.gui.tensor.tensor_list_panel import TensorListPanel
+from qviz.gui.tensor.value_table import ValueTable
+from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
+from qviz.gui.words.groups import alone_text, group_words
+from qviz.session.analyst import Frame
+from qviz.session.presets import Presets
+from qviz.session.state import Session, State
+
+LAYOUT_VERSION = 3
+SIDE_WIDTH = 272
+RIGHT_WIDTH = 288
+GROUP_DOCKS = ("channels", "heat_map", "worst")
+"""There when each group of elements has a scale of its own."""
+
+
+class TensorPage(QMainWindow):
+    """Composes the panels and charts; shows a `Frame`; asks the session for changes."""
+
+    export_requested = Signal(object, str)
+    copy_requested = Signal(object)
+    problem = Signal(str)
+    loss_wanted = Signal(bool)
+    loss_chosen = Signal(object)
+
+    def __init__(self, session: Session, presets: Presets) -> None:
+        super().__init__()
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self._session, self._presets = session, presets
+        self.frame: Frame | None = None
+        self._layout: QByteArray | None = None
+        self.link = LinkedCursor()
+        self.menus = ChartMenus(self)
+        self._build()
+        self._arrange()
+        self._connect()
+
+    def _build(self) -> None:
+        link = self.link
+        self.values = ValuesChart(link)
+        self.distribution = DistributionChart(link)
+        self.error = ErrorChart(link)
+        self.transfer = TransferChart(link)
+        self.loss = LossChart(link)
+        self.loss.follow(self.distribution.view)
+        self.channels = ChannelsChart(link)
+        self.heat_map = HeatMapChart(link)
+        self.memory = MemoryChart(link)
+        self.speed = SpeedChart(link)
+        self.charts: tuple[Chart, ...] = (
+            self.values,
+            self.distribution,
+            self.error,
+            self.transfer,
+            self.loss,
+            self.channels,
+            self.heat_map,
+            self.memory,
+            self.speed,
+        )
+        self.tensors = TensorListPanel(self._session)
+        self.generator = GeneratorPanel()
+        self.scheme = SchemePanel(self._session, self._presets)
+        self.metrics = MetricsPanel()
+        self.formula = FormulaPanel()
+        self.table = ValueTable()
+        self.worst = WorstGroupsPanel()
+        self.docks: dict[str, Dock] = {
+            "tensors": Dock("tensors", self.tr("Tensors"), self.tensors),
+            "generator": Dock("generator", self.tr("Generator"), self.generator, scrolls=True),
+            "scheme": Dock("scheme", self.tr("Scheme"), self.scheme, scrolls=True),
+            "metrics": Dock("metrics", self.tr("Metrics"), self.metrics, scrolls=True),
+            "formula": Dock("formula", self.tr("Formula"), self.formula),
+            "table": Dock("table", self.tr("Elements"), self.table),
+            "worst": Dock("worst", self.tr("Worst"), self.worst),
+        }
+        for chart in self.charts:
+            dock = Dock(chart.name, chart.title(), chart)
+            self.docks[chart.name] = dock
+            self.menus.dress(chart, dock.title)
+        self.formula.heading_changed.connect(self._on_formula_heading)
+        copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
+        copy.clicked.connect(self._copy_metrics)
+        self.docks["table"].title.add_widget(self.table.tools)
+        copy = self.docks["table"].title.add_tool("copy", self.tr("Copy the rows in sight as text"))
+        copy.clicked.connect(self.table.copy)
+        self.pin_button = self.docks["scheme"].title.add_tool("pin", self.tr("Pin this scheme, to compare it (P)"))
+        self.losses = Segments(
+            [
+                (MSE.kind, self.tr("MSE"), self.tr("Mean squared error of each threshold, measured.")),
+                (Entropy.kind, self.tr("KL"), self.tr("Kullback-Leibler divergence, as entropy calibration has it.")),
+            ],
+            self.tr("Loss"),
+        )
+        self.losses.choose(MSE.kind)
+        self.losses.setFixedWidth(92)
+        self.docks["loss"].title.add_widget(self.losses)
+        self.quantities = Segments(
+            [
+                ("scale", self.tr("Scale"), self.tr("The width of one step, without its sign.")),
+                ("mse", self.tr("MSE"), self.tr("Mean squared error.")),
+                ("sqnr", self.tr("SQNR"), self.tr("Signal to quantization noise: lower is worse.")),
+                ("max", self.tr("Max"), self.tr("The largest error.")),
+            ],
+            self.tr("Colours"),
+        )
+        self.quantities.choose(self.heat_map.quantity)
+        self.quantities.setFixedWidth(self.quantities.sizeHint().width() + 16)
+        self.docks["heat_map"].title.add_widget(self.quantities)
+        self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
+
+    def _arrange(self) -> None:
+        self.setDockNestingEnabled(True)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        for dock in self.docks.values():
+            dock.setParent(self)
+        left, across, down = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        d = self.docks
+        self.addDockWidget(left, d["tensors"])
+        self.splitDockWidget(d["tensors"], d["values"], across)
+        self.splitDockWidget(d["values"], d["metrics"], across)
+        self.splitDockWidget(d["tensors"], d["generator"], down)
+        self.splitDockWidget(d["generator"], d["scheme"], down)
+        self.splitDockWidget(d["values"], d["error"], down)
+        self.splitDockWidget(d["error"], d["table"], down)
+        self.splitDockWidget(d["values"], d["distribution"], across)
+        self.splitDockWidget(d["error"], d["transfer"], across)
+        self.tabifyDockWidget(d["transfer"], d["loss"])
+        self.tabifyDockWidget(d["loss"], d["channels"])
+        self.tabifyDockWidget(d["channels"], d["heat_map"])
+        self.tabifyDockWidget(d["error"], d["worst"])
+        self.splitDockWidget(d["metrics"], d["formula"], down)
+        self.splitDockWidget(d["formula"], d["memory"], down)
+        self.splitDockWidget(d["memory"], d["speed"], down)
+        for dock in d.values():
+            dock.setFloating(False)
+            dock.show()
+        d["transfer"].raise_()
+        d["error"].raise_()
+        for name in GROUP_DOCKS:
+            d[name].hide()
+        d["generator"].hide()
+
+    def size_up(self) -> None:
+        """The sizes of a fresh layout, for the height there is."""
+        d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        height = self.height()
+        low = height <= 740
+        if low != (d["formula"] in self.tabifiedDockWidgets(d["metrics"])):
+            if low:  # the formula stands behind the metrics, not under them
+                self.tabifyDockWidget(d["metrics"], d["formula"])
+                d["metrics"].raise_()
+            else:  # beside a tab, Qt only ever adds another tab
+                self._rearrange()
+        middle = max(400, self.width() - SIDE_WIDTH - RIGHT_WIDTH)
+        self.resizeDocks(
+            [d["tensors"], d["values"], d["distribution"], d["metrics"]],
+            [SIDE_WIDTH, middle // 2, middle // 2, RIGHT_WIDTH],
+            across,
+        )
+        self.resizeDocks([d["error"], d["transfer"]], [middle // 2, middle // 2], across)
+        table = 176 if height > 740 else 122
+        chart = (height - table) // 2
+        self.resizeDocks([d["values"], d["error"], d["table"]], [chart, chart, table], down)
+        self._size_left()
+        gains = [124, 130]
+        rest = height - sum(gains)
+        parts = [rest] if low else [rest * 57 // 100, rest * 43 // 100]
+        names = ["metrics", "memory", "speed"] if low else ["metrics", "formula", "memory", "speed"]
+        self.resizeDocks([d[name] for name in names], [*parts, *gains], down)
+
+    def _size_left(self) -> None:
+        """The scheme gets what it needs, the list what is left."""
+        d, height = self.docks, self.height()
+        if d["generator"].isHidden():
+            parts = {"tensors": max(140, height - 470), "scheme": 470}
+        else:
+            parts = {"tensors": max(130, height - 700), "generator": min(330, height // 3), "scheme": 370}
+        self.resizeDocks([d[name] for name in parts], list(parts.values()), Qt.Orientation.Vertical)
+
+    def reset_layout(self) -> None:
+        """Every dock where it was in the beginning."""
+        self._rearrange()
+        self.size_up()
+
+    def _rearrange(self) -> None:
+        for dock in self.docks.values():
+            self.removeDockWidget(dock)
+        self._arrange()
+        self._show_channels(self._session.state)
+        self._show_loss(self._session.state.scheme)
+
+    def layout_state(self) -> QByteArray:
+        """Where every dock is, for the settings."""
+        return self.saveState(LAYOUT_VERSION) if self._layout is None else self._layout
+
+    def restore_layout(self, state: QByteArray) -> None:
+        """Put every dock where it was left, or in a fresh layout, as soon as the page is shown."""
+        self._layout = state
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._layout is not None:  # not before: a hidden page has no room that could be shared out
+            state, self._layout = self._layout, None
+            if state.isEmpty() or not self.restoreState(state, LAYOUT_VERSION):
+                self.size_up()
+                QTimer.singleShot(0, self.size_up)  # once more, when the size is the real one
+
+    def _connect(self) -> None:
+        session = self._session
+        session.changed.connect(self._on_changed)
+        self.menus.export_requested.connect(self.export_requested)
+        self.menus.copy_requested.connect(self.copy_requested)
+        self.distribution.clip_moved.connect(self._on_clip_moved)
+        self.loss.clip_moved.connect(self._on_clip_moved)
+        self.docks["loss"].visibilityChanged.connect(self.loss_wanted)
+        for part in (self.channels, self.heat_map, self.worst):
+            part.channel_clicked.connect(self._on_channel_clicked)
+        self.quantities.chosen.connect(self.heat_map.choose_quantity)
+        self.values.element_clicked.connect(self._on_element)
+        self.table.element_chosen.connect(self._on_element)
+        self.losses.chosen.connect(self.loss_chosen)
+        self.scheme.problem.connect(self.problem)
+        self.table.problem.connect(self.problem)
+        self.tensors.generate_requested.connect(self._on_generate)
+
+    # -- what is shown
+
+    @Slot(object)
+    def present(self, frame: Frame) -> None:
+        """Paint an answer: each chart only hands ready points to its items."""
+        self.frame = frame
+        for chart in self.charts:
+            of_groups = chart is self.channels or chart is self.heat_map
+            chart.present(frame.whole if of_groups else frame.shown)
+        self.worst.present(frame.whole)
+        alone = "" if frame.channel is None else alone_text(frame.whole.scheme.granularity, frame.channel)
+        if alone:
+            for chart in (self.values, self.transfer):
+                chart.set_note(alone)
+        self.metrics.present(frame.shown)
+        self.formula.present(frame.shown)
+        self.table.present(frame.shown)
+        note = alone if frame.shown.exact else self.tr("estimate")
+        for name in ("metrics", "table"):
+            self.docks[name].title.set_note(note)
+
+    def set_stale(self, stale: bool) -> None:
+        """Figures of an older scheme are pale until their successors arrive."""
+        for panel in (self.metrics, self.formula, self.table):
+            if panel.isEnabled() == stale:
+                panel.setEnabled(not stale)
+
+    @Slot(str)
+    def set_caveat(self, caveat: str) -> None:
+        """What must be known of every chart of an answer, until it is taken back with ""."""
+        for chart in self.charts:
+            if chart is not self.speed:  # measured for itself
+                chart.set_caveat(caveat)
+
+    @Slot(object)
+    def show_speed(self, speed: Speed) -> None:
+        self.speed.show_speed(speed)
+
+    @Slot()
+    def show_measuring(self) -> None:
+        """The button stops the measurement."""
+        self._dress_measure_button("stop", self.tr("Stop measuring"))
+
+    @Slot()
+    def show_measured(self) -> None:
+        """The button starts another one."""
+        self._dress_measure_button("refresh", self.tr("Measure again"))
+
+    def _dress_measure_button(self, icon_name: str, tip: str) -> None:
+        self.docks["speed"].title.change_tool(self.measure_button, icon_name, tip)
+
+    def set_logarithmic(self, logarithmic: bool) -> None:
+        """Counts as powers of ten in every chart of counts."""
+        for chart in self.charts:
+            if isinstance(chart, CountChart):
+                chart.set_logarithmic(logarithmic)
+
+    def apply_theme(self, theme: Theme) -> None:
+        for dock in self.docks.values():
+            dock.apply_theme(theme)
+
+    # -- from the session
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.selected != old.selected:
+            for part in (self.values, self.transfer, self.formula, self.table):
+                part.point_to(new.selected)
+        if new.channel != old.channel:
+            for each in (self.channels, self.heat_map, self.worst):
+                each.choose(new.channel)
+        if new.scheme.granularity != old.scheme.granularity or new.tensor is not old.tensor:
+            self._show_channels(new)
+        if new.scheme.range_rule != old.scheme.range_rule:
+            self._show_loss(new.scheme)
+        if new.current is not old.current:
+            spec = new.current.spec if new.current else None
+            self.docks["generator"].setVisible(spec is not None and self.docks["generator"].isVisible())
+            if spec is not None and spec != self.generator.spec():
+                self.generator.show_spec(spec)
+
+    def _show_loss(self, scheme: Scheme) -> None:
+        """The curve comes to the front when its least point is what the scheme follows."""
+        kind = scheme.range_rule.kind
+        if kind in (MSE.kind, Entropy.kind):
+            self.losses.choose(kind)
+            self.loss_chosen.emit(kind)
+            self.docks["loss"].show()
+            self.docks["loss"].raise_()
+
+    def _show_channels(self, state: State) -> None:
+        """What is said of channels, blocks or tokens is there when there are some."""
+        granularity = state.scheme.granularity
+        grouped = not isinstance(granularity, PerTensor)
+        fresh = grouped and all(self.docks[name].isHidden() for name in GROUP_DOCKS)
+        for name in GROUP_DOCKS:
+            if fresh or not grouped:
+                self.docks[name].setVisible(grouped)
+        if not grouped:
+            return
+        words = group_words(granularity)
+        self.docks["channels"].rename(words.titles)
+        self.docks["worst"].rename(self.tr("Worst {groups}").format(groups=words.many))
+        if fresh:
+            self.docks["channels" if isinstance(granularity, PerAxis) else "heat_map"].raise_()
+            self.docks["error"].raise_()
+
+    # -- to the session
+
+    @Slot(str)
+    def _on_formula_heading(self, heading: str) -> None:
+        estimate = self.frame is not None and not self.frame.shown.exact
+        text = self.tr("estimate, {heading}").format(heading=heading) if estimate else heading
+        self.docks["formula"].title.set_note(text)
+
+    @Slot(float, float)
+    def _on_clip_moved(self, low: float, high: float) -> None:
+        self._session.update(range_rule=Manual(low, high))
+
+    @Slot(int)
+    def _on_channel_clicked(self, channel: int) -> None:
+        now = self._session.state.channel
+        self._session.update(channel=None if channel == now else channel)
+
+    @Slot(int)
+    def _on_element(self, index: int) -> None:
+        self._session.update(selected=index)
+
+    @Slot()
+    def _on_generate(self) -> None:
+        dock = self.docks["generator"]
+        dock.setVisible(dock.isHidden())
+        self._size_left()
+        spec = self.generator.spec()
+        current = self._session.state.current
+        if not dock.isHidden() and spec is not None and (current is None or current.spec is None):
+            self.generator.spec_changed.emit(spec)
+
+    # -- away
+
+    @Slot()
+    def _copy_metrics(self) -> None:
+        QApplication.clipboard().setText(self.metrics.text())

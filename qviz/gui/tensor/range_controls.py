@@ -1,0 +1,256 @@
+"""With which controls is a range rule chosen?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
+
+from qviz.core.problems import Problem
+from qviz.core.ranges.rules import Manual, Percentile, RangeRule
+from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.caveats import pointed_out
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.tensor import Tensor
+from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
+from qviz.gui.words.schemes import range_rules
+
+SLIDER_STEPS = 400
+LEAST_KEPT, MOST_KEPT = 90.0, 99.9999
+LARGEST_COUNT = 1 << 16
+OWN_CONTROLS = ("batch_axis",)
+"""Fields of rules that have a control of their own; so has all of a percentile and of a range by hand."""
+
+
+Option = QSpinBox | NumberBox | QCheckBox
+
+
+class RangeControls(QWidget):
+    """Shows a range rule and asks for another.
+
+    Signals
+    -------
+    chosen(RangeRule)
+    refused(str)
+        What is wrong with what was typed, in a sentence.
+    """
+
+    chosen = Signal(object)
+    refused = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scheme = Scheme()
+        self._tensor: Tensor | None = None
+        self._shape: tuple[int, ...] | None = None
+        self.kind = QComboBox()
+        for kind, label, tip in range_rules():
+            if not kind:
+                self.kind.insertSeparator(self.kind.count())
+                continue
+            self.kind.addItem(label, kind)
+            self.kind.setItemData(self.kind.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.kind.setMaxVisibleItems(self.kind.count())
+        self.kind.setAccessibleName(self.tr("Range"))
+        self.kind.setToolTip(self.tr("From where to where the codes reach. Drag the clip lines to choose by hand."))
+        self.kept = QSlider(Qt.Orientation.Horizontal)
+        self.kept.setRange(0, SLIDER_STEPS)
+        self.kept.setAccessibleName(self.tr("Percentile"))
+        self.kept_box = NumberBox(50.0001, 100.0, digits=8, name=self.tr("Percentile, as a number"))
+        self.kept_box.setSuffix(" %")
+        self.low = NumberBox(name=self.tr("Low end of the range"))
+        self.high = NumberBox(name=self.tr("High end of the range"))
+        self.batches = QComboBox()
+        self.batches.setAccessibleName(self.tr("Calibration batches"))
+        self.batches.setToolTip(
+            self.tr(
+                "Along which axis the calibration batches lie. Drop batch_0.npy, batch_1.npy … together to stack them."
+            )
+        )
+        self.about = named_label("", "hint", wrap=True)
+        self.options: dict[str, Option] = {}
+        self._lay_out()
+        self.kind.currentIndexChanged.connect(self._on_kind)
+        self.kept.valueChanged.connect(self._on_kept)
+        self.kept_box.valueChanged.connect(self._on_kept_box)
+        self.low.valueChanged.connect(self._on_bounds)
+        self.high.valueChanged.connect(self._on_bounds)
+        self.batches.currentIndexChanged.connect(self._on_batches)
+
+    def _lay_out(self) -> None:
+        layout = column(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form((self.tr("Range"), self.kind)))
+        self._percentile, self._manual, self._batched = QWidget(), QWidget(), QWidget()
+        row = QHBoxLayout(self._percentile)
+        row.addWidget(self.kept, 1)
+        row.addWidget(self.kept_box)
+        row = QHBoxLayout(self._manual)
+        row.addWidget(self.low)
+        row.addWidget(named_label("…", "caption"))
+        row.addWidget(self.high)
+        batched = form((self.tr("Batches"), self.batches))
+        self._batched.setLayout(batched)
+        for page in (self._percentile, self._manual, self._batched):
+            page.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+            layout.addWidget(page)
+        self._options: dict[str, QWidget] = {}
+        self._layout = layout
+        layout.addWidget(self.about)
+
+    def _add_options(self, rule: Any) -> None:
+        """A control for each number or switch that a rule has, under the name it has in its library."""
+        rows: list[tuple[str, QWidget]] = []
+        for each in fields(rule):
+            if each.name in OWN_CONTROLS:
+                continue
+            control = self._control(getattr(rule, each.name))
+            control.setAccessibleName(each.name)
+            control.setProperty("field", each.name)
+            self.options[f"{rule.kind}.{each.name}"] = control
+            rows.append((each.name.replace("_", " "), control))
+        page = self._options[rule.kind] = QWidget()
+        page.setLayout(form(*rows))
+        self._layout.insertWidget(self._layout.indexOf(self.about), page)
+
+    def _control(self, value: bool | int | float) -> Option:
+        if isinstance(value, bool):
+            switch = QCheckBox()
+            switch.toggled.connect(self._on_option)
+            return switch
+        if isinstance(value, int):
+            count = QSpinBox()
+            count.setRange(2, LARGEST_COUNT)
+            count.setKeyboardTracking(False)
+            count.valueChanged.connect(self._on_option)
+            return count
+        number = NumberBox(0.0, 100.0, digits=8)
+        number.valueChanged.connect(self._on_option)
+        return number
+
+    def show_scheme(self, scheme: Scheme, tensor: Tensor | None) -> None:
+        """Show a scheme's rule, without asking for anything."""
+        self._scheme, self._tensor = scheme, tensor
+        rule = scheme.range_rule
+        with quiet((self.kind, self.kept, self.kept_box, self.low, self.high, self.batches)):
+            self.kind.setCurrentIndex(self.kind.findData(rule.kind))
+            self._percentile.setVisible(isinstance(rule, Percentile))
+            self._manual.setVisible(isinstance(rule, Manual))
+            self._batched.setVisible(hasattr(rule, "batch_axis"))
+            if rule.kind not in self._options and not isinstance(rule, Percentile | Manual):
+                self._add_options(rule)  # made when they are first asked for
+            for kind, page in self._options.items():
+                page.setVisible(kind == rule.kind and bool(page.layout().count()))  # type: ignore[union-attr]
+            self._show_options(rule)
+            if isinstance(rule, Percentile):
+                self.kept_box.setValue(rule.percentile)
+                self.kept.setValue(_slider_from_percentile(rule.percentile))
+            elif isinstance(rule, Manual):
+                for box, value in zip((self.low, self.high), _in_force(rule, scheme), strict=True):
+                    if not box.hasFocus():
+                        box.setValue(value)
+            elif hasattr(rule, "batch_axis"):
+                self._show_batches(rule)
+        about = pointed_out(rule, scheme) or ""
+        if self.about.text() != about:
+            self.about.setText(about)
+        self.about.setVisible(bool(about))
+
+    def _show_options(self, rule: Any) -> None:
+        for key, control in self.options.items():
+            kind, name = key.split(".")
+            if kind == rule.kind:
+                value = getattr(rule, name)
+                with quiet((control,)):
+                    if isinstance(control, QCheckBox):
+                        control.setChecked(value)
+                    else:
+                        control.setValue(value)
+
+    def _show_batches(self, rule: Any) -> None:
+        shape = () if self._tensor is None else self._tensor.shape
+        if shape != self._shape:
+            self._shape = shape
+            self.batches.clear()
+            self.batches.addItem(self.tr("one: the whole tensor"), None)
+            for axis, size in enumerate(shape):
+                self.batches.addItem(self.tr("axis {axis} · {size} batches").format(axis=axis, size=f"{size:,}"), axis)
+        axis = rule.batch_axis
+        self.batches.setCurrentIndex(0 if axis is None or not shape else 1 + axis % len(shape))
+
+    @Slot()
+    def _on_kind(self) -> None:
+        kind = self.kind.currentData()
+        self.chosen.emit(self._whole_range() if kind == Manual.kind else RANGE_RULES[kind]())
+
+    def _whole_range(self) -> Manual:
+        """By hand starts where the data end."""
+        low, high = (self._tensor.minimum, self._tensor.maximum) if self._tensor else (-1.0, 1.0)
+        if not low < high:
+            reach = max(abs(low), 1.0)
+            low, high = low - reach, high + reach
+        return Manual(low, high)
+
+    @Slot(int)
+    def _on_kept(self, position: int) -> None:
+        self.chosen.emit(Percentile(_percentile_from_slider(position)))
+
+    @Slot(float)
+    def _on_kept_box(self, percentile: float) -> None:
+        self.chosen.emit(Percentile(percentile))
+
+    @Slot()
+    def _on_option(self) -> None:
+        control: Any = self.sender()
+        value = control.isChecked() if isinstance(control, QCheckBox) else control.value()
+        rule: Any = self._scheme.range_rule
+        try:
+            self.chosen.emit(replace(rule, **{control.property("field"): value}))
+        except Problem as problem:
+            self.refused.emit(str(problem))
+            self.show_scheme(self._scheme, self._tensor)
+
+    @Slot()
+    def _on_batches(self) -> None:
+        rule: Any = self._scheme.range_rule
+        self.chosen.emit(replace(rule, batch_axis=self.batches.currentData()))
+
+    @Slot()
+    def _on_bounds(self) -> None:
+        low, high = self.low.value(), self.high.value()
+        if self._scheme.symmetric:  # the two ends are one number
+            reach = abs(low if self.sender() is self.low else high)
+            low, high = -reach, reach
+        try:
+            rule: RangeRule = Manual(low, high)
+        except Problem as problem:
+            self.refused.emit(str(problem))
+            return
+        self.chosen.emit(rule)
+
+
+def _in_force(rule: Manual, scheme: Scheme) -> tuple[float, float]:
+    """The range that the scheme makes of the one drawn by hand."""
+    if scheme.symmetric:
+        reach = max(abs(rule.low), abs(rule.high))
+        return -reach, reach
+    if CONVENTIONS[scheme.convention].range_includes_zero:
+        return min(rule.low, 0.0), max(rule.high, 0.0)
+    return rule.low, rule.high
+
+
+def _percentile_from_slider(position: int) -> float:
+    """Even steps in the logarithm of what is cut off: 10 % at the left, a millionth at the right."""
+    first, last = math.log10(100 - LEAST_KEPT), math.log10(100 - MOST_KEPT)
+    cut = 10 ** (first + (last - first) * position / SLIDER_STEPS)
+    return float(f"{100 - cut:.{max(1, 2 - math.floor(math.log10(cut)))}f}")
+
+
+def _slider_from_percentile(percentile: float) -> int:
+    first, last = math.log10(100 - LEAST_KEPT), math.log10(100 - MOST_KEPT)
+    cut = max(100 - percentile, 1e-12)
+    return round(min(max((math.log10(cut) - first) / (last - first), 0), 1) * SLIDER_STEPS)

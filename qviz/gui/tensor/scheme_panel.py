@@ -1,0 +1,309 @@
+"""With which controls is a scheme chosen?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
+
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import format_named
+from qviz.core.problems import Problem
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.tensor import Tensor
+from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
+from qviz.gui.tensor.preset_box import PresetBox
+from qviz.gui.tensor.range_controls import RangeControls
+from qviz.session.presets import Presets
+from qviz.session.state import Session, State
+
+LARGEST_BLOCK = 1 << 20
+USUAL_BLOCK = 32
+
+
+class SchemePanel(QWidget):
+    """Shows the session's scheme and asks the session for every change.
+
+    What cannot be is said in one sentence under the control that asked for it.
+    """
+
+    problem = Signal(str)
+
+    def __init__(self, session: Session, presets: Presets) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self._session = session
+        self._tensor: Tensor | None = None
+        self._axes: tuple[int, ...] = ()
+        self._build(presets)
+        self._lay_out()
+        self._connect()
+        presets.changed.connect(self.trouble.hide)
+        session.changed.connect(self._on_changed)
+        self.refresh(session.state)
+
+    def _build(self, presets: Presets) -> None:
+        self.preset = PresetBox(presets)
+        self.convention = QComboBox()
+        for convention in CONVENTIONS.values():
+            self.convention.addItem(convention.label, convention.name)
+        self.convention.setMaxVisibleItems(self.convention.count())
+        # As wide as its longest name it would widen every dock of the column.
+        self.convention.view().setMinimumWidth(self.convention.sizeHint().width())
+        self.convention.setMinimumContentsLength(10)
+        self.convention.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.convention.setAccessibleName(self.tr("Convention: whose arithmetic"))
+        self.convention.setToolTip(
+            self.tr("Each runtime rounds in its own way. The codes shown are the codes it stores.")
+        )
+        self.about = named_label("", "hint", wrap=True)
+        self.format = QComboBox()
+        self.format.addItem(self.tr("Integer"), IntFormat.kind)
+        for table in (FLOATS, CODEBOOKS):
+            self.format.insertSeparator(self.format.count())
+            for name, (_, label) in table.items():
+                self.format.addItem(label, name)
+        self.format.setMaxVisibleItems(self.format.count())
+        self.format.setAccessibleName(self.tr("Number format"))
+        self.format.setToolTip(self.tr("Which numbers a code can stand for: whole ones, small floats, or a codebook."))
+        self.mode = Segments(
+            [
+                (True, self.tr("Symmetric"), self.tr("The range is centred on zero; zero point in the middle.")),
+                (False, self.tr("Asymmetric"), self.tr("The range follows the data; the zero point is shifted.")),
+            ],
+            self.tr("Mode"),
+        )
+        self.bits = QSlider(Qt.Orientation.Horizontal)
+        self.bits.setRange(2, 16)
+        self.bits.setPageStep(1)
+        self.bits.setAccessibleName(self.tr("Bit width"))
+        self.bits.setToolTip(self.tr("Bits of a code: each one more halves the step, worth about 6 dB."))
+        self.bits_box = QSpinBox()
+        self.bits_box.setRange(2, 16)
+        self.bits_box.setFixedWidth(44)
+        self.bits_box.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.bits_box.setAccessibleName(self.tr("Bit width, as a number"))
+        self.signed = QCheckBox(self.tr("signed"))
+        self.signed.setToolTip(self.tr("Signed: −128…127 at 8 bits. Unsigned: 0…255."))
+        self.per = Segments(
+            [
+                (PerTensor.kind, self.tr("Tensor"), self.tr("Per tensor: one scale for everything.")),
+                (
+                    PerAxis.kind,
+                    self.tr("Axis"),
+                    self.tr("Per axis: one scale for each channel, which costs few bytes and wins much."),
+                ),
+                (
+                    PerBlock.kind,
+                    self.tr("Block"),
+                    self.tr("Per block: one scale for so many neighbours along an axis (group-wise)."),
+                ),
+                (
+                    PerToken.kind,
+                    self.tr("Token"),
+                    self.tr("Per token: one scale for each row of features, the last axis, as activations come."),
+                ),
+            ],
+            self.tr("Granularity"),
+        )
+        self.axis = QComboBox()
+        self.axis.setAccessibleName(self.tr("Axis"))
+        self.block_size = QSpinBox()
+        self.block_size.setRange(1, LARGEST_BLOCK)
+        self.block_size.setKeyboardTracking(False)
+        self.block_size.setPrefix(self.tr("blocks of "))
+        self.block_size.setAccessibleName(self.tr("Block size"))
+        self.block_size.setToolTip(self.tr("Elements that share a scale; the last block of an axis may be shorter."))
+        self.range = RangeControls()
+        self.trouble = named_label("", "problem", wrap=True)
+        self.trouble.hide()
+
+    def _lay_out(self) -> None:
+        layout = self._layout = column(self)
+        bits = QWidget()
+        row = QHBoxLayout(bits)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bits)
+        row.addWidget(self.bits_box)
+        row.addWidget(self.signed)
+        # Each part of the form is a widget of its own, so that a sentence can stand under it.
+        self._preset_part, self._runtime_part = QWidget(), QWidget()
+        self._format_part, self._bits_part, self._axis_part = QWidget(), QWidget(), QWidget()
+        self._preset_part.setLayout(form((self.tr("Preset"), self.preset)))
+        self._runtime_part.setLayout(form((self.tr("Runtime"), self.convention)))
+        self._format_part.setLayout(form((self.tr("Format"), self.format)))
+        self._bits_part.setLayout(form((self.tr("Bits"), bits)))
+        row = QHBoxLayout(self._axis_part)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.axis, 1)
+        row.addWidget(self.block_size, 1)
+        for part in (self._preset_part, self._runtime_part, self.about):
+            layout.addWidget(part)
+        layout.addSpacing(4)
+        for part in (self._format_part, self._bits_part, self.mode):
+            layout.addWidget(part)
+        layout.addSpacing(4)
+        for part in (self.per, self._axis_part):
+            layout.addWidget(part)
+        layout.addSpacing(4)
+        layout.addWidget(self.range)
+        layout.addStretch(1)
+
+    def _connect(self) -> None:
+        self.preset.chosen.connect(self._on_preset)
+        self.preset.refused.connect(self._on_preset_refused)
+        self.convention.currentIndexChanged.connect(self._on_convention)
+        self.format.currentIndexChanged.connect(self._on_format)
+        self.mode.chosen.connect(self._on_mode)
+        self.bits.valueChanged.connect(self._on_bits)
+        self.bits_box.valueChanged.connect(self._on_bits)
+        self.signed.toggled.connect(self._on_signed)
+        self.per.chosen.connect(self._on_per)
+        self.axis.currentIndexChanged.connect(self._on_axis)
+        self.block_size.valueChanged.connect(self._on_block_size)
+        self.range.chosen.connect(self._on_range)
+        self.range.refused.connect(self._on_range_refused)
+
+    # -- from the session
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.scheme != old.scheme or new.tensor is not old.tensor:
+            self.trouble.hide()
+            self.refresh(new)
+
+    def refresh(self, state: State) -> None:
+        """Show a state, without asking for anything."""
+        scheme, self._tensor = state.scheme, state.tensor
+        number_format = scheme.number_format
+        with quiet((self.convention, self.format, self.bits, self.bits_box, self.signed, self.axis, self.block_size)):
+            self.preset.show_scheme(scheme)
+            self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
+            summary = self.tr(CONVENTIONS[scheme.convention].summary)
+            if self.about.text() != summary:  # a label tells its layout about every new text
+                self.about.setText(summary)
+            self.mode.choose(scheme.symmetric)
+            whole = isinstance(number_format, IntFormat)
+            self.format.setCurrentIndex(
+                self.format.findData(IntFormat.kind if whole else number_format.to_dict()["format"])
+            )
+            self._bits_part.setVisible(whole)
+            if whole:
+                self.bits.setValue(number_format.bits)
+                self.bits_box.setValue(number_format.bits)
+                self.signed.setChecked(number_format.signed)
+            self._show_granularity(scheme.granularity, state.tensor)
+        self.range.show_scheme(scheme, state.tensor)
+
+    def _show_granularity(self, granularity: Granularity, tensor: Tensor | None) -> None:
+        self.per.choose(granularity.kind)
+        shape = tensor.shape if tensor is not None else ()
+        if shape != self._axes:
+            self._axes = shape
+            self.axis.clear()
+            for axis, size in enumerate(shape):
+                self.axis.addItem(self.tr("axis {axis} · {size}").format(axis=axis, size=f"{size:,}"), axis)
+        along = isinstance(granularity, PerAxis | PerBlock)
+        if isinstance(granularity, PerAxis | PerBlock) and shape:
+            self.axis.setCurrentIndex(granularity.axis % len(shape))
+        if isinstance(granularity, PerBlock):
+            self.block_size.setValue(granularity.block_size)
+        self.block_size.setVisible(isinstance(granularity, PerBlock))
+        self._axis_part.setVisible(along)
+
+    # -- to the session
+
+    def _ask(self, at: QWidget, **changes: Any) -> None:
+        """Ask for a change; where it cannot be, say so under ``at``."""
+        try:
+            self._session.update(**changes)
+        except Problem as problem:
+            self.refresh(self._session.state)
+            self._say(at, str(problem))
+        else:
+            self.trouble.hide()
+
+    def _say(self, at: QWidget, text: str) -> None:
+        self.trouble.setText(text)
+        self._layout.removeWidget(self.trouble)
+        self._layout.insertWidget(self._layout.indexOf(at) + 1, self.trouble)
+        self.trouble.show()
+
+    @Slot(object)
+    def _on_preset(self, scheme: Scheme) -> None:
+        self._ask(self._preset_part, scheme=scheme)
+
+    @Slot(str)
+    def _on_preset_refused(self, text: str) -> None:
+        self._say(self._preset_part, text)
+
+    @Slot()
+    def _on_convention(self) -> None:
+        """What the runtime does not have gives way to what it has, in the same step."""
+        name, scheme = self.convention.currentData(), self._session.scheme
+        parts = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric, scheme.granularity)
+        names = ("number_format", "symmetric", "granularity")
+        self._ask(self._runtime_part, convention=name, **dict(zip(names, parts, strict=True)))
+
+    @Slot()
+    def _on_format(self) -> None:
+        """A format without a zero point makes the scheme symmetric; a runtime that lacks it is not left."""
+        name = self.format.currentData()
+        number_format = IntFormat() if name == IntFormat.kind else format_named(name)
+        changes: dict[str, Any] = {"number_format": number_format}
+        if not number_format.offers_zero_point:
+            changes["symmetric"] = True
+        self._ask(self._format_part, **changes)
+
+    @Slot(object)
+    def _on_mode(self, symmetric: bool) -> None:
+        self._ask(self.mode, symmetric=symmetric)
+
+    @Slot(int)
+    def _on_bits(self, bits: int) -> None:
+        self._ask(self._bits_part, bits=bits)
+
+    @Slot(bool)
+    def _on_signed(self, signed: bool) -> None:
+        self._ask(self._bits_part, signed=signed)
+
+    @Slot(object)
+    def _on_per(self, kind: str) -> None:
+        now, shape = self._session.scheme.granularity, self._axes
+        granularity: Granularity = PerToken() if kind == PerToken.kind else PerTensor()
+        if kind == PerAxis.kind:
+            granularity = PerAxis(max(0, self.axis.currentIndex()) if isinstance(now, PerAxis) else 0)
+        elif kind == PerBlock.kind:
+            last = shape[-1] if shape else USUAL_BLOCK
+            granularity = PerBlock(-1, min(USUAL_BLOCK, last))
+        self._ask(self.per, granularity=granularity)
+
+    @Slot()
+    def _on_axis(self) -> None:
+        granularity, axis = self._session.scheme.granularity, self.axis.currentData()
+        if axis is None:
+            return
+        if isinstance(granularity, PerAxis):
+            self._ask(self._axis_part, granularity=PerAxis(axis))
+        elif isinstance(granularity, PerBlock):
+            last = axis == len(self._axes) - 1  # as the runtimes write it
+            self._ask(self._axis_part, granularity=PerBlock(-1 if last else axis, granularity.block_size))
+
+    @Slot(int)
+    def _on_block_size(self, size: int) -> None:
+        granularity = self._session.scheme.granularity
+        if isinstance(granularity, PerBlock):
+            self._ask(self._axis_part, granularity=PerBlock(granularity.axis, size))
+
+    @Slot(object)
+    def _on_range(self, rule: Any) -> None:
+        self._ask(self.range, range_rule=rule)
+
+    @Slot(str)
+    def _on_range_refused(self, text: str) -> None:
+        self._say(self.range, text)

@@ -1,0 +1,196 @@
+"""Which tensors are open, and which one is shown?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRect,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLineEdit,
+    QListView,
+    QPushButton,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
+
+from qviz.gui.kit.theme import scaled_font
+from qviz.gui.kit.widgets import column, named_label
+from qviz.session.state import Item, Session, State
+
+Index = QModelIndex | QPersistentModelIndex
+ITEM_ROLE = Qt.ItemDataRole.UserRole
+
+
+class ItemsModel(QAbstractListModel):
+    """The session's items as Qt sees them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: tuple[Item, ...] = ()
+
+    def set_items(self, items: tuple[Item, ...]) -> None:
+        self.beginResetModel()
+        self.items = items
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
+        return 0 if parent.isValid() else len(self.items)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        item = self.items[index.row()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return item.name
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{item.origin}\n{_about(item)}".strip()
+        return item if role == ITEM_ROLE else None
+
+
+def _about(item: Item) -> str:
+    shape = "" if item.shape is None else " × ".join(f"{n:,}" for n in item.shape)
+    return " · ".join(part for part in (shape, item.dtype or "") if part)
+
+
+class ItemDelegate(QStyledItemDelegate):
+    """The name, and under it what it is."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(120, 42)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        self.initStyleOption(option, index)
+        item: Item = index.data(ITEM_ROLE)
+        option.text = ""
+        option.widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        palette = option.palette
+        inside = option.rect.adjusted(8, 3, -6, -3)
+        half = inside.height() // 2
+        painter.save()
+        painter.setPen(palette.highlightedText().color() if chosen else palette.text().color())
+        painter.setFont(option.font)
+        name = option.fontMetrics.elidedText(item.name, Qt.TextElideMode.ElideMiddle, inside.width())
+        painter.drawText(QRect(inside.left(), inside.top(), inside.width(), half), Qt.AlignmentFlag.AlignVCenter, name)
+        if not chosen:
+            painter.setPen(palette.placeholderText().color())
+        painter.setFont(scaled_font(option.font, 11))
+        below = QRect(inside.left(), inside.top() + half, inside.width(), half)
+        about = painter.fontMetrics().elidedText(_about(item), Qt.TextElideMode.ElideRight, inside.width())
+        painter.drawText(below, Qt.AlignmentFlag.AlignVCenter, about)
+        painter.restore()
+
+
+class TensorListPanel(QWidget):
+    """Open, generate, filter, choose."""
+
+    open_requested = Signal()
+    generate_requested = Signal()
+    item_chosen = Signal(object)
+    item_closed = Signal(object)
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self._session = session
+        self.open_button = QPushButton(self.tr("Open…"))
+        self.open_button.setToolTip(
+            self.tr("Open .safetensors, .gguf, .npy, .npz, .csv or .txt files; or drop them anywhere on the window.")
+        )
+        self.generate_button = QPushButton(self.tr("Generate"))
+        self.generate_button.setToolTip(self.tr("Make a synthetic tensor and shape it live."))
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText(self.tr("Filter by name"))
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
+        self.filter.setAccessibleName(self.tr("Filter tensors by name"))
+        self.model = ItemsModel()
+        self.proxy = QSortFilterProxyModel(self)
+        self.proxy.setSourceModel(self.model)
+        self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.list = QListView()
+        self.list.setModel(self.proxy)
+        self.list.setItemDelegate(ItemDelegate(self.list))
+        self.list.setUniformItemSizes(True)
+        self.list.setMouseTracking(True)
+        self.list.setAccessibleName(self.tr("Open tensors"))
+        self.list.setMinimumHeight(46)
+        hint = self.tr("Drop .safetensors, .gguf, .npy or .csv files anywhere on the window.")
+        self.hint = named_label(hint, "hint", wrap=True)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.open_button, 1)
+        buttons.addWidget(self.generate_button, 1)
+        layout = column(self)
+        layout.addLayout(buttons)
+        layout.addWidget(self.filter)
+        layout.addWidget(self.list, 1)
+        layout.addWidget(self.hint)
+        self.setMinimumHeight(168)  # on a low screen the hint would lie under the list
+        self.open_button.clicked.connect(self.open_requested)
+        self.generate_button.clicked.connect(self.generate_requested)
+        self.filter.textChanged.connect(self._on_filtered)
+        self.list.selectionModel().currentChanged.connect(self._on_current_changed)
+        session.changed.connect(self._on_changed)
+        self._refreshing = False
+        self._show(session.state)
+
+    def keyPressEvent(self, event: Any) -> None:
+        if event.key() == Qt.Key.Key_Delete and self._session.state.current is not None:
+            self.item_closed.emit(self._session.state.current)
+        else:
+            super().keyPressEvent(event)
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.items != old.items or new.current is not old.current:
+            self._show(new)
+
+    def _show(self, state: State) -> None:
+        self._refreshing = True
+        try:
+            if state.items != self.model.items:
+                self.model.set_items(state.items)
+            self.filter.setVisible(len(state.items) > 1)
+            self.hint.setVisible(len(state.items) < 2)
+            if state.current in state.items and not self._row(state).isValid():
+                self.filter.clear()  # what is newly shown is not hidden by a filter
+            self.list.setCurrentIndex(self._row(state))
+        finally:
+            self._refreshing = False
+
+    def _row(self, state: State) -> QModelIndex:
+        """Where the shown item stands in the list; nowhere when the filter hides it."""
+        if state.current is None or state.current not in state.items:
+            return QModelIndex()
+        return self.proxy.mapFromSource(self.model.index(state.items.index(state.current)))
+
+    @Slot(str)
+    def _on_filtered(self, text: str) -> None:
+        """Looking for a name chooses nothing, even when the shown item goes out of sight."""
+        before, self._refreshing = self._refreshing, True
+        try:
+            self.proxy.setFilterFixedString(text)
+            self.list.setCurrentIndex(self._row(self._session.state))
+        finally:
+            self._refreshing = before
+
+    def refresh(self) -> None:
+        """Show again what the session says: a choice may have failed."""
+        self._show(self._session.state)
+
+    @Slot(QModelIndex, QModelIndex)
+    def _on_current_changed(self, current: QModelIndex, previous: QModelIndex) -> None:
+        if current.isValid() and not self._refreshing:
+            self.item_chosen.emit(current.data(ITEM_ROLE))

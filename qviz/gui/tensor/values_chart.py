@@ -1,0 +1,216 @@
+"""How do the dequantized values run beside the original ones, over the index?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Qt, Signal, Slot
+
+from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.envelope import EnvelopeView
+from qviz.core.tensors.tensor import Tensor
+from qviz.gui.charts.axes import IndexAxis
+from qviz.gui.charts.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, number, pen
+from qviz.gui.charts.drawing import Brush
+from qviz.gui.kit.theme import Theme
+
+DOTS_BELOW = 160
+"""With fewer elements in sight each one gets a dot."""
+
+
+class ValuesChart(Chart):
+    """The whole tensor at every zoom: a true min/max envelope, or every sample as a step."""
+
+    name: ClassVar[str] = "values"
+    element_clicked = Signal(int)
+
+    def __init__(self, link: LinkedCursor) -> None:
+        super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
+        self._dots = pg.ScatterPlotItem(size=6, pxMode=True)
+        self._mark = pg.InfiniteLine(angle=90)
+        self._marked = pg.ScatterPlotItem(size=9, pxMode=True)
+        for item in (self._dots, self._mark, self._marked):
+            item.hide()
+            self.plot.addItem(item, ignoreBounds=True)
+        self.add_pointer(angle=0)
+        self.add_legend({"original": self.tr("original"), "dequantized": self.tr("dequantized")})
+        self.set_labels(self.tr("Element index (row by row)"), self.tr("Value"))
+        self._shown: tuple[EnvelopeView, EnvelopeView] | None = None
+        self._tensor: Tensor | None = None
+        self._selected: int | None = None
+        self._fitted: list[float] | None = None
+        self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
+        self.follow_view()
+        self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
+
+    def title(self) -> str:
+        return self.tr("Values")
+
+    def description(self) -> str:
+        return self.tr(
+            "Original and dequantized values over the index. Zoomed out, the band spans the smallest and largest "
+            "value under each pixel, of every element; zoomed in, each element is a step."
+        )
+
+    def present(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        if not analysis.tensor.same_data(self._tensor):
+            self._tensor = analysis.tensor
+            n = analysis.tensor.elements
+            with self.moving():
+                self.view.setLimits(xMin=-0.5 - n * 0.02, xMax=n - 0.5 + n * 0.02, minXRange=min(4, n))
+                self._fitted = []
+                self.view.move_to(x=(-0.5, n - 0.5))
+        else:
+            self.draw()
+        self.point_to(self._selected)
+
+    def reset_view(self) -> None:
+        if self.analysis is None:
+            return
+        self._fitted = []
+        with self.moving():
+            self.view.move_to(x=(-0.5, self.analysis.tensor.elements - 0.5))
+
+    def _fit_height(self, original: EnvelopeView, dequantized: EnvelopeView) -> None:
+        """The values in sight fill the height, until a person stretches it by hand."""
+        if self._fitted is None or not original.low.size:
+            return
+        low = np.fmin(np.fmin.reduce(original.low), np.fmin.reduce(dequantized.low))
+        high = np.fmax(np.fmax.reduce(original.high), np.fmax.reduce(dequantized.high))
+        if not (np.isfinite(low) and np.isfinite(high)):
+            return
+        span = float(high) - float(low)
+        margin = span * 0.05 or max(abs(float(high)), 1e-30) * 0.05
+        legend = (span + margin) * LEGEND_HEIGHT / max(self.view.height(), 100)
+        self.view.move_to(y=(float(low) - margin, float(high) + margin + legend))
+        self._fitted = self.view.viewRange()[1]
+
+    @Slot()
+    def _on_moved_by_hand(self, *_: object) -> None:
+        if self._fitted is not None and self.view.viewRange()[1] != self._fitted:
+            self._fitted = None
+
+    def point_to(self, index: int | None) -> None:
+        """Mark one element; follow it when it is out of sight."""
+        self._selected = index
+        visible = index is not None and self.analysis is not None and index < self.analysis.tensor.elements
+        self._mark.setVisible(visible)
+        self._marked.hide()
+        if not visible or index is None or self.analysis is None:
+            return
+        x = self.analysis.tensor.values[index]
+        x_hat = self.analysis.fake_quantize(index, index + 1)[0]
+        self._mark.setValue(index)
+        if np.isfinite(x_hat):  # what is not a number has a place, but no height
+            self._marked.setData([index, index], [x, x_hat])
+            self._marked.show()
+        left, right = self.view.viewRange()[0]
+        if not left <= index <= right:
+            half = (right - left) / 2
+            self.view.setXRange(index - half, index + half, padding=0)
+
+    def tables(self) -> dict[str, Table]:
+        if self._shown is None:
+            return {}
+        original, dequantized = self._shown
+        if original.is_samples:
+            columns: dict[str, np.ndarray[Any, Any]] = {
+                "index": original.start[:-1],
+                "original": original.low,
+                "dequantized": dequantized.low,
+            }
+        else:
+            columns = {
+                "first_index": original.start[:-1],
+                "last_index": original.start[1:] - 1,
+                "original_min": original.low,
+                "original_max": original.high,
+                "dequantized_min": dequantized.low,
+                "dequantized_max": dequantized.high,
+            }
+        return {"": Table(columns)}
+
+    def restyle(self, theme: Theme) -> None:
+        self._dots.setPen(None)
+        self._dots.setBrush(theme.color("original"))
+        self._mark.setPen(pen(theme, "pointer", style=Qt.PenStyle.DashLine))
+        self._marked.setPen(pen(theme, "pointer"))
+        self._marked.setBrush(theme.color("dequantized"))
+
+    def draw(self) -> None:
+        if self.analysis is None:
+            return
+        left, right = self.view.viewRange()[0]
+        self._shown = self.analysis.views(int(np.floor(left)), int(np.ceil(right)) + 1, self.pixels())
+        original, dequantized = self._shown
+        self._fit_height(original, dequantized)
+        samples = original.is_samples
+        few = samples and original.low.size <= DOTS_BELOW
+        self._dots.setVisible(few)
+        if few:
+            numbers = ~np.isnan(original.low)
+            self._dots.setData(original.start[:-1][numbers], original.low[numbers])
+        if samples:
+            self.set_note("")
+        else:
+            width = int(original.start[1] - original.start[0])
+            self.set_note(self.tr("min and max of every {count}").format(count=f"{width:,}"))
+        self.repaint_marks()
+
+    def paint_marks(self, brush: Brush) -> None:
+        if self._shown is None or not self._shown[0].low.size:
+            return
+        original, dequantized = self._shown
+        edges = brush.x(original.start - 0.5)
+        if original.is_samples:
+            brush.stairs(edges, brush.y(original.low), self.pen("original", alpha=200))
+            brush.stairs(edges, brush.y(dequantized.low), self.pen("dequantized"))
+            return
+        color = self.color("original")
+        stretch = int(original.start[0]), int(original.start[-1]), original.low.size
+        what = (self._tensor, stretch, self.view.viewRange(), color.rgba())
+        brush.keep("band", what, lambda b: b.band(edges, b.y(original.low), b.y(original.high), color))
+        # Dashes at the ends of the envelope: lines between them would fill narrow spikes, and
+        # quantization would seem to make values larger than they are.
+        sides = np.concatenate((edges[:-1], edges[:-1])), np.concatenate((edges[1:], edges[1:]))
+        brush.dashes(*sides, brush.y(np.concatenate((dequantized.low, dequantized.high))), self.pen("dequantized"))
+
+    def hover(self, point: QPointF) -> None:
+        if self.analysis is None or self._shown is None:
+            return
+        original, dequantized = self._shown
+        index = round(point.x())
+        if not 0 <= index < self.analysis.tensor.elements or not original.low.size:
+            self.leave()
+            return
+        if original.is_samples:
+            x = float(self.analysis.tensor.values[index])
+            x_hat = float(self.analysis.fake_quantize(index, index + 1)[0])
+            text = self.tr("#{index}  x {x}  x̂ {x_hat}  error {error}").format(
+                index=f"{index:,}", x=number(x), x_hat=number(x_hat), error=number(x_hat - x)
+            )
+            self.link.moved.emit(self, x)
+        else:
+            bucket = min(max(int(np.searchsorted(original.start, index, "right")) - 1, 0), original.low.size - 1)
+            text = self.tr("#{first}…  x {low}…{high}  x̂ {low_hat}…{high_hat}").format(
+                first=f"{original.start[bucket]:,}",
+                low=number(float(original.low[bucket]), 3),
+                high=number(float(original.high[bucket]), 3),
+                low_hat=number(float(dequantized.low[bucket]), 3),
+                high_hat=number(float(dequantized.high[bucket]), 3),
+            )
+            self.link.moved.emit(self, point.y())
+        self.read_out.emit(text)
+
+    @Slot(object)
+    def _on_clicked(self, event: Any) -> None:
+        if self.analysis is None or event.double() or event.button() != Qt.MouseButton.LeftButton:
+            return
+        if not self.view.sceneBoundingRect().contains(event.scenePos()):
+            return
+        index = round(self.view.mapSceneToView(event.scenePos()).x())
+        if 0 <= index < self.analysis.tensor.elements:
+            self.element_clicked.emit(index)

@@ -1,0 +1,141 @@
+"""Which groups suffer most? The worst of them, one a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QCoreApplication, QModelIndex, Signal, Slot
+from PySide6.QtWidgets import QHeaderView, QWidget
+
+from qviz.core.questions.analysis import Analysis
+from qviz.core.questions.figures import Groups
+from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.widgets import column
+from qviz.gui.words.figures import figure
+from qviz.gui.words.groups import group_words, place_numbers, place_text
+
+LISTED = 10
+"""So many of the worst groups."""
+
+
+@dataclass(frozen=True)
+class Suffering:
+    """One group and its figures."""
+
+    group: int
+    place: str
+    whole_place: str
+    sqnr_db: float
+    max_abs_error: float
+    scale: float
+    saturated: int
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("WorstGroups", text)
+
+
+def _columns(title: str) -> list[Column]:
+    return [
+        Column(
+            title,
+            lambda s: s.place,
+            lambda s: s.group,
+            _tr("Its place in the array of scales: of blocks, row and block."),
+            left=True,
+            cell_tip=lambda s: f"#{s.group:,}: {s.whole_place}",
+        ),
+        Column(_tr("SQNR"), lambda s: figure(s.sqnr_db), lambda s: s.sqnr_db, _tr("In dB; higher is better.")),
+        Column(
+            _tr("Max"),
+            lambda s: figure(s.max_abs_error, 3),
+            lambda s: s.max_abs_error,
+            _tr("The largest error, in the tensor's unit; lower is better."),
+        ),
+        Column(_tr("Scale"), lambda s: figure(s.scale, 3), lambda s: s.scale, _tr("The width of one step.")),
+        Column(
+            _tr("Clip"),
+            lambda s: f"{s.saturated:,}",
+            lambda s: s.saturated,
+            _tr("Elements whose code was changed by clipping."),
+        ),
+    ]
+
+
+def worst_groups(groups: Groups, count: int = LISTED) -> list[int]:
+    """The groups with the lowest SQNR, the lowest first; the one with the larger error where two are as low."""
+    count = min(count, groups.sqnr_db.size)
+    limit = np.partition(groups.sqnr_db, count - 1)[count - 1]
+    below = np.flatnonzero(groups.sqnr_db < limit)
+    ties = np.flatnonzero(groups.sqnr_db == limit)
+    if ties.size > count - below.size:
+        ties = ties[np.argsort(-groups.max_abs_error[ties], kind="stable")[: count - below.size]]
+    found = np.concatenate((below, ties))
+    order = np.lexsort((found, -groups.max_abs_error[found], groups.sqnr_db[found]))
+    return [int(g) for g in found[order]]
+
+
+class WorstGroupsPanel(QWidget):
+    """The groups with the lowest SQNR; a click looks at one alone.
+
+    Signals
+    -------
+    channel_clicked(int)
+    """
+
+    channel_clicked = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.table = FigureTable(_columns(""), self.tr("The worst groups"), sortable=False)
+        self.table.setObjectName("tightFigures")
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        layout = column(self, margin=2)
+        layout.addWidget(self.table)
+        self._chosen: int | None = None
+        self.table.clicked.connect(self._on_clicked)
+        self.table.opened.connect(self._on_opened)
+
+    def apply_theme(self, theme: Theme) -> None:
+        """The colours of the table."""
+        self.table.apply_theme(theme)
+
+    def present(self, analysis: Analysis) -> None:
+        """List the worst groups of an answer; none where there is one scale."""
+        groups, q, granularity = analysis.groups, analysis.qparams, analysis.scheme.granularity
+        if groups is None:
+            self.table.set_rows([])
+            return
+        scale, shape = q.scale.reshape(-1), analysis.tensor.shape
+        rows = [
+            Suffering(
+                group,
+                place_numbers(granularity, shape, group),
+                place_text(granularity, shape, group),
+                float(groups.sqnr_db[group]),
+                float(groups.max_abs_error[group]),
+                float(scale[group]),
+                int(groups.saturated[group]),
+            )
+            for group in worst_groups(groups)
+        ]
+        self.table.set_rows(rows, _columns(group_words(granularity).title))
+        self.choose(self._chosen)
+
+    def choose(self, channel: int | None) -> None:
+        """Mark the group that is looked at alone, where it is in the list."""
+        self._chosen = channel
+        self.table.point_to(next((row for row in self.table.figures.rows if row.group == channel), None))
+
+    @Slot(QModelIndex)
+    def _on_clicked(self, index: QModelIndex) -> None:
+        self._on_opened(self.table.current())
+
+    @Slot(object)
+    def _on_opened(self, row: Any) -> None:
+        if row is not None:
+            self.channel_clicked.emit(row.group)

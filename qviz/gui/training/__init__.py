@@ -1,0 +1,1 @@
+"""The Training page: what does quantization-aware training win back?"""

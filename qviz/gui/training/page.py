@@ -1,0 +1,309 @@
+"""What does quantization-aware training win back? The page that trains."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QPoint, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
+
+from qviz.core.problems import Problem
+from qviz.gui.charts.base import Chart, LinkedCursor
+from qviz.gui.charts.cards import ChartMenus
+from qviz.gui.kit.docks import Dock
+from qviz.gui.kit.theme import Theme
+from qviz.gui.training.curves_chart import AccuracyChart, LossCurvesChart, SweepChart
+from qviz.gui.training.decision_map import BoundaryChart
+from qviz.gui.training.panel import TrainingPanel
+from qviz.gui.training.run_chart import RunChart
+from qviz.gui.training.weights_chart import WeightsChart
+from qviz.session.trainer import Trainer
+from qviz.training import Experiment, QuantizedNetwork, Run
+from qviz.training.export import (
+    float_arrays,
+    network_arrays,
+    read_experiment,
+    save_arrays,
+    save_experiment,
+    save_onnx,
+)
+from qviz.training.snapshot import NETWORKS, Snapshot
+
+SIDE_WIDTH = 288
+
+
+class TrainingPage(QMainWindow):
+    """Composes the panel and the charts; shows a `Snapshot`; asks the trainer.
+
+    Signals
+    -------
+    export_requested(Chart, str), copy_requested(Chart)
+        As of the Tensor page.
+    problem(str), notice(str)
+        One sentence for the person.
+    tensor_requested(str, array)
+        A layer's weights, float32 of shape (outputs, inputs), to be opened as a tensor of that name.
+    """
+
+    export_requested = Signal(object, str)
+    copy_requested = Signal(object)
+    problem = Signal(str)
+    notice = Signal(str)
+    tensor_requested = Signal(str, object)
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self.trainer = trainer
+        self.link = LinkedCursor()
+        self.folder = ""
+        self._shown_once = False
+        self.menus = ChartMenus(self)
+        self._build()
+        self._arrange()
+        self._connect()
+        self.menus.export_requested.connect(self.export_requested)
+        self.menus.copy_requested.connect(self.copy_requested)
+
+    def _build(self) -> None:
+        self.panel = TrainingPanel(self.trainer.experiment)
+        self.boundaries = {name: BoundaryChart(self.link, name) for name in NETWORKS}
+        self.accuracy = AccuracyChart(self.link)
+        self.loss = LossCurvesChart(self.link)
+        self.weights = WeightsChart(self.link)
+        self.sweep = SweepChart(self.link)
+        self.charts: tuple[Chart, ...] = (
+            *self.boundaries.values(),
+            self.accuracy,
+            self.loss,
+            self.weights,
+            self.sweep,
+        )
+        self.docks: dict[str, Dock] = {"training": Dock("training", self.tr("Training"), self.panel, scrolls=True)}
+        for chart in self.charts:
+            dock = Dock(chart.name, chart.title(), chart)
+            self.docks[chart.name] = dock
+            self.menus.dress(chart, dock.title)
+        self.layers = QComboBox()
+        self.layers.setAccessibleName(self.tr("Layer"))
+        self.docks[self.weights.name].title.add_widget(self.layers)
+        self.open_layer = QToolButton()
+        self.open_layer.setObjectName("text")
+        self.open_layer.setText(self.tr("Open"))
+        self.open_layer.setToolTip(self.tr("Open the weights of this layer as a tensor."))
+        self.docks[self.weights.name].title.add_widget(self.open_layer)
+        self.save_button = QToolButton()
+        self.save_button.setObjectName("text")
+        self.save_button.setText(self.tr("Save"))
+        self.save_button.setToolTip(self.tr("Take the weights, the network or the experiment along."))
+        self.docks["training"].title.add_widget(self.save_button)
+
+    def _arrange(self) -> None:
+        self.setDockNestingEnabled(True)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        left, across, down = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        d = self.docks
+        for dock in d.values():
+            dock.setParent(self)
+        first, second, third = (d[chart.name] for chart in self.boundaries.values())
+        self.addDockWidget(left, d["training"])
+        self.splitDockWidget(d["training"], first, across)
+        self.splitDockWidget(first, d[self.accuracy.name], down)
+        self.splitDockWidget(first, second, across)
+        self.splitDockWidget(second, third, across)
+        self.splitDockWidget(d[self.accuracy.name], d[self.weights.name], across)
+        self.tabifyDockWidget(d[self.accuracy.name], d[self.loss.name])
+        self.tabifyDockWidget(d[self.weights.name], d[self.sweep.name])
+        for name in (self.accuracy.name, self.weights.name):
+            d[name].raise_()
+        for dock in d.values():
+            dock.setFloating(False)
+            dock.show()
+
+    def size_up(self) -> None:
+        """The sizes of a fresh layout, for the room there is."""
+        d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        middle = max(450, self.width() - SIDE_WIDTH)
+        names = [chart.name for chart in self.boundaries.values()]
+        self.resizeDocks([d["training"], *(d[n] for n in names)], [SIDE_WIDTH, *[middle // 3] * 3], across)
+        self.resizeDocks([d[self.accuracy.name], d[self.weights.name]], [middle // 2, middle // 2], across)
+        upper = min(middle // 3 + 40, self.height() * 55 // 100)
+        self.resizeDocks([d[names[0]], d[self.accuracy.name]], [upper, self.height() - upper], down)
+
+    def reset_layout(self) -> None:
+        """Every dock where it was in the beginning."""
+        for dock in self.docks.values():
+            self.removeDockWidget(dock)
+        self._arrange()
+        self.size_up()
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        if not self._shown_once:
+            self._shown_once = True
+            self.size_up()
+            if self.trainer.snapshot is None:
+                self.trainer.reset()
+
+    def _connect(self) -> None:
+        trainer, panel = self.trainer, self.panel
+        panel.experiment_changed.connect(trainer.set_experiment)
+        panel.start_requested.connect(trainer.start)
+        panel.pause_requested.connect(trainer.pause)
+        panel.step_requested.connect(trainer.step)
+        panel.reset_requested.connect(trainer.reset)
+        panel.speed_changed.connect(trainer.set_speed)
+        panel.sweep_requested.connect(self._on_sweep)
+        panel.sweep_cancelled.connect(trainer.cancel_sweep)
+        panel.file_requested.connect(self.open_data)
+        panel.problem.connect(self.problem)
+        trainer.advanced.connect(self.present)
+        trainer.running_changed.connect(panel.show_running)
+        trainer.sweeping_changed.connect(panel.show_sweeping)
+        trainer.swept.connect(self.sweep.show_sweep)
+        trainer.problem.connect(self.problem)
+        trainer.saved.connect(self.notice)
+        self.layers.currentIndexChanged.connect(self.weights.choose)
+        self.open_layer.clicked.connect(self._on_open_layer)
+        self.save_button.clicked.connect(self._on_save)
+
+    # -- what is shown
+
+    @Slot(object)
+    def present(self, snapshot: Snapshot) -> None:
+        """Paint a moment: each chart only hands ready arrays to its items."""
+        count = len(snapshot.weights)
+        if self.layers.count() != count:
+            wanted = min(max(self.layers.currentIndex(), 1), count - 1)
+            self.layers.blockSignals(True)
+            self.layers.clear()
+            for i in range(count):
+                self.layers.addItem(self.tr("Layer {number}").format(number=i + 1))
+            self.layers.setCurrentIndex(wanted)
+            self.layers.blockSignals(False)
+            self.weights.layer = wanted
+        for chart in self.charts:
+            if isinstance(chart, RunChart):
+                chart.show_snapshot(snapshot)
+        self.panel.show_snapshot(snapshot)
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Change every colour, now."""
+        for dock in self.docks.values():
+            dock.apply_theme(theme)
+
+    # -- what is asked for
+
+    @Slot(int)
+    def _on_sweep(self, seeds: int) -> None:
+        self.docks[self.sweep.name].raise_()
+        self.trainer.sweep(seeds)
+
+    @Slot()
+    def open_data(self) -> None:
+        """Learn from a person's own file."""
+        text, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Data to learn from"), self.folder, self.tr("Tables (*.npz *.csv *.txt *.tsv)")
+        )
+        if text:
+            self.folder = str(Path(text).parent)
+            self.panel.take_file(Path(text))
+
+    @Slot()
+    def open_experiment(self) -> None:
+        """Take an experiment from its file."""
+        text, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Open an experiment"), self.folder, self.tr("Experiments (*.json)")
+        )
+        if text:
+            try:
+                experiment = read_experiment(Path(text))
+            except Problem as problem:
+                self.problem.emit(str(problem))
+                return
+            self.panel.show_experiment(experiment)
+            self.trainer.set_experiment(experiment)
+
+    @Slot()
+    def _on_open_layer(self) -> None:
+        self.trainer.look_at(self._offer_layer)
+
+    def _offer_layer(self, run: Run) -> None:
+        layer = self.weights.layer
+        aware = run.quantization_aware()
+        weights = aware.weights[layer] if aware is not None else run.float_weights()[0][layer]
+        kind = "qat" if aware is not None else "float"
+        self.tensor_requested.emit(f"{run.experiment.data.kind}-{kind}-layer{layer + 1}", weights)
+
+    # -- away
+
+    def save_menu(self) -> QMenu:
+        """What can be taken along; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for saved, label in (
+            ("qat", self.tr("QAT network: weights…")),
+            ("ptq", self.tr("PTQ network: weights…")),
+            ("float", self.tr("Float network: weights…")),
+            ("qat_onnx", self.tr("QAT network as ONNX…")),
+            ("ptq_onnx", self.tr("PTQ network as ONNX…")),
+            ("experiment", self.tr("Experiment as JSON…")),
+        ):
+            menu.addAction(label).triggered.connect(partial(self._ask_and_save, saved))
+        menu.addSeparator()
+        menu.addAction(self.tr("Open an experiment…")).triggered.connect(self.open_experiment)
+        return menu
+
+    @Slot()
+    def _on_save(self) -> None:
+        self.save_menu().popup(self.save_button.mapToGlobal(QPoint(0, self.save_button.height())))
+
+    def _ask_and_save(self, key: str, *_rest: object) -> None:
+        kind = self.trainer.experiment.data.kind
+        endings = {"experiment": "*.json", "qat_onnx": "*.onnx", "ptq_onnx": "*.onnx"}.get(key, "*.npz *.safetensors")
+        first = endings.split()[0].removeprefix("*")
+        name = str(Path(self.folder) / f"{kind}-{key.removesuffix('_onnx')}{first}")
+        text, _ = QFileDialog.getSaveFileName(self, self.tr("Save"), name, f"({endings})")
+        if text:
+            path = Path(text)
+            self.folder = str(path.parent)
+            self.save(key, path if path.suffix else path.with_suffix(first))
+
+    def save(self, key: str, path: Path) -> None:
+        """Write what ``key`` names: ``"qat"``, ``"ptq"`` or ``"float"`` weights, ``"qat_onnx"``, ``"experiment"``."""
+        self.trainer.save(path, partial(_write, key))
+
+
+def _write(key: str, path: Path, run: Run) -> None:
+    """Write one thing of a run.
+
+    Raises
+    ------
+    Problem
+        When there is no such network yet, or the file cannot be written.
+    """
+    if key == "experiment":
+        save_experiment(path, run.experiment)
+    elif key == "float":
+        save_arrays(path, float_arrays(*run.float_weights()))
+    elif key.endswith("_onnx"):
+        save_onnx(path, _network(key.removesuffix("_onnx"), run))
+    else:
+        save_arrays(path, network_arrays(_network(key, run)))
+
+
+def _network(kind: str, run: Run) -> QuantizedNetwork:
+    network = run.quantization_aware() if kind == "qat" else run.post_training()
+    if network is None:
+        raise Problem("There is no such network yet: train on, then save it.")
+    return network
+
+
+def make_training_page(experiment: Experiment | None = None) -> TrainingPage:
+    """The page with a trainer of its own, its child: whoever closes the window calls ``page.trainer.close()``."""
+    trainer = Trainer(experiment)
+    page = TrainingPage(trainer)
+    trainer.setParent(page)
+    return page

@@ -1,0 +1,365 @@
+"""What is the window made of: menus, banner, pages, status bar; and what do its commands do?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from qviz import __version__
+from qviz.core.problems import Problem
+from qviz.core.schemes.scheme import Scheme
+from qviz.files.readers import SUFFIXES
+from qviz.gui.kit.theme import Theme
+from qviz.gui.tensor.page import TensorPage
+from qviz.gui.window.actions import SCRIPTS, build_menus
+from qviz.gui.window.banner import Banner
+from qviz.gui.window.drop import DropOverlay
+from qviz.gui.window.navigation import PageRow, Pages
+from qviz.gui.window.saving import Saving
+from qviz.gui.window.status import StatusLine
+from qviz.session.analyst import Frame
+from qviz.session.settings import Settings
+from qviz.session.state import Session, State
+
+FRAME = (8, 40)
+"""What a window manager puts around a window, about."""
+
+MEMORY_CHOICES = (0, 1024, 2048, 4096, 8192, 16384, 32768)
+"""Megabytes that qviz may take; 0 for half of what there is."""
+
+PNG_SCALES = (1.0, 2.0, 3.125, 6.25)
+"""Pixels of a picture for each on the screen: 96, 192, 300 and 600 dpi."""
+
+
+class MainWindow(QMainWindow):
+    """Commands ask the session and the library; nothing that matters is kept here."""
+
+    open_requested = Signal(list)
+    close_requested = Signal(object)
+    article_requested = Signal()
+    theme_requested = Signal(str)
+    measure_requested = Signal()
+    exact_requested = Signal()
+    memory_changed = Signal()
+    pin_requested = Signal()
+    closing = Signal()
+
+    def __init__(self, session: Session, settings: Settings, page: TensorPage, rows: Mapping[str, PageRow]) -> None:
+        """``page`` is the one of ``rows`` that the commands are about; the others keep to themselves."""
+        super().__init__()
+        self._session, self._settings = session, settings
+        self.page = page
+        self.setWindowTitle("qviz")
+        self.setMinimumSize(960, 600)
+        self.banner = Banner()
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.setContentsMargins(6, 0, 6, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.banner)
+        self.pages = Pages(rows)
+        layout.addWidget(self.pages, 1)
+        self.setCentralWidget(body)
+        self.saving = Saving(self, session, settings, page)
+        self.actions_by_key = build_menus(self.menuBar(), self, self.saving)
+        if self.menuBar().isNativeMenuBar():  # outside the window, where it has no corner
+            layout.insertWidget(0, self.pages.bar, 0, Qt.AlignmentFlag.AlignRight)
+        else:
+            self.menuBar().setCornerWidget(self.pages.bar)
+        self._recent = QMenu(self)
+        self.actions_by_key["recent"].setMenu(self._recent)
+        self._recent.aboutToShow.connect(self._fill_recent)
+        self._fill_pages()
+        self._fill_docks()
+        self._fill_resolutions()
+        self._fill_memory()
+        self.status = StatusLine(self.statusBar(), session)
+        self.status.exact_requested.connect(self.exact_requested)
+        self.status.stale.connect(page.set_stale)
+        self.status.outdated.connect(page.set_caveat)
+        self.overlay = DropOverlay(self)
+        self.overlay.files_dropped.connect(self.open_requested)
+        session.changed.connect(self._on_changed)
+        self.saving.problem.connect(self.banner.error)
+        self.saving.notice.connect(self.banner.notice)
+        page.export_requested.connect(self.saving.export_chart)
+        page.copy_requested.connect(self.saving.copy_chart)
+        page.problem.connect(self.banner.error)
+        page.tensors.open_requested.connect(self.open_files)
+        self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
+        page.set_logarithmic(settings.get("log_counts"))
+        self._refresh_actions(session.state)
+
+    def _fill_pages(self) -> None:
+        menu = QMenu(self)
+        self.page_actions = self.pages.fill_menu(menu)
+        self.actions_by_key["pages"].setMenu(menu)
+
+    def _fill_docks(self) -> None:
+        menu = QMenu(self)
+        for dock in self.page.docks.values():
+            menu.addAction(dock.toggleViewAction())
+        self.actions_by_key["docks"].setMenu(menu)
+
+    def _fill_resolutions(self) -> None:
+        menu, group = QMenu(self), QActionGroup(self)
+        for scale in PNG_SCALES:
+            action = menu.addAction(self.tr("{scale} × ({dpi} dpi)").format(scale=f"{scale:g}", dpi=round(96 * scale)))
+            action.setCheckable(True)
+            action.setData(scale)
+            action.setChecked(scale == self._settings.get("png_scale"))
+            group.addAction(action)
+        group.triggered.connect(self._choose_resolution)
+        self.actions_by_key["resolution"].setMenu(menu)
+
+    def _fill_memory(self) -> None:
+        menu, group = QMenu(self), QActionGroup(self)
+        for megabytes in MEMORY_CHOICES:
+            text = (
+                self.tr("{size} GB").format(size=megabytes // 1024) if megabytes else self.tr("Half of this machine's")
+            )
+            action = menu.addAction(text)
+            action.setCheckable(True)
+            action.setData(megabytes)
+            action.setChecked(megabytes == self._settings.get("memory_budget_mb"))
+            group.addAction(action)
+        group.triggered.connect(self._choose_memory)
+        self.actions_by_key["memory"].setMenu(menu)
+
+    @Slot(QAction)
+    def _choose_memory(self, action: QAction) -> None:
+        self._settings.set("memory_budget_mb", action.data())
+        self.memory_changed.emit()
+
+    @Slot(QAction)
+    def _choose_resolution(self, action: QAction) -> None:
+        self._settings.set("png_scale", action.data())
+
+    def restore(self) -> None:
+        """Geometry and layout as they were left; a fresh one otherwise."""
+        geometry: QByteArray = self._settings.get("geometry")
+        if geometry.isEmpty() or not self.restoreGeometry(geometry):
+            room = self.screen().availableSize()
+            self.resize(min(1440, room.width() - FRAME[0]), min(900, room.height() - FRAME[1]))
+        self.page.restore_layout(self._settings.get("layout"))
+        self.pages.show_page(self._settings.get("page"))
+
+    # -- what is shown
+
+    @Slot(object)
+    def present(self, frame: Frame) -> None:
+        """Paint an answer and say what it is of."""
+        self.page.set_stale(False)
+        self.page.set_caveat("")
+        self.page.present(frame)
+        self.status.present(frame)
+        self._refresh_actions(self._session.state)
+
+    def apply_theme(self, theme: Theme, choice: str) -> None:
+        """Colours of the charts and icons, and the tick in the menu."""
+        self.pages.apply_theme(theme)
+        self.banner.apply_theme(theme)
+        self.overlay.apply_theme(theme)
+        self.actions_by_key[f"theme_{choice}"].setChecked(True)
+
+    @Slot(object, object)
+    def _on_changed(self, old: State, new: State) -> None:
+        if new.current is not old.current:
+            name = new.current.name if new.current else ""
+            self.setWindowTitle(f"{name} — qviz" if name else "qviz")
+        self._refresh_actions(new)
+
+    def _refresh_actions(self, state: State) -> None:
+        a = self.actions_by_key
+        a["undo"].setEnabled(self._session.can_undo)
+        a["redo"].setEnabled(self._session.can_redo)
+        for key in ("save_quantized", "save_tensor", "save_metrics", "export_all", "copy_metrics", *SCRIPTS):
+            a[key].setEnabled(self.page.frame is not None)
+        a["all_channels"].setEnabled(state.channel is not None)
+
+    # -- commands: opening
+
+    @Slot()
+    def open_files(self) -> None:
+        endings = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        paths, _ = QFileDialog.getOpenFileNames(
+            self,
+            self.tr("Open tensors"),
+            self._settings.get("last_folder"),
+            self.tr("Tensors ({endings});;All files (*)").format(endings=endings),
+        )
+        self._open([Path(p) for p in paths])
+
+    @Slot()
+    def open_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, self.tr("Open folder"), self._settings.get("last_folder"))
+        self._open([Path(folder)] if folder else [])
+
+    def _open(self, paths: list[Path]) -> None:
+        if paths:
+            self._settings.set("last_folder", str(paths[0].parent))
+            self.open_requested.emit(paths)
+
+    @Slot()
+    def _fill_recent(self) -> None:
+        self._recent.clear()
+        recent = [p for p in self._settings.get("recent_files") if isinstance(p, str)]
+        for text in recent:
+            action = self._recent.addAction(Path(text).name)
+            action.setToolTip(text)
+            action.setData(text)
+            action.triggered.connect(self._open_recent)
+        if not recent:
+            self._recent.addAction(self.tr("(none yet)")).setEnabled(False)
+
+    @Slot()
+    def _open_recent(self) -> None:
+        action = self.sender()
+        assert isinstance(action, QAction)
+        self._open([Path(action.data())])
+
+    @Slot()
+    def close_tensor(self) -> None:
+        if self._session.state.current is not None:
+            self.close_requested.emit(self._session.state.current)
+
+    @Slot()
+    def generate(self) -> None:
+        self.page.tensors.generate_requested.emit()
+
+    @Slot()
+    def article(self) -> None:
+        self.article_requested.emit()
+
+    # -- commands: editing and viewing
+
+    @Slot()
+    def undo(self) -> None:
+        self._session.undo()
+
+    @Slot()
+    def redo(self) -> None:
+        self._session.redo()
+
+    @Slot()
+    def default_scheme(self) -> None:
+        self._session.update(scheme=Scheme())
+
+    @Slot()
+    def theme_system(self) -> None:
+        self.theme_requested.emit("system")
+
+    @Slot()
+    def theme_light(self) -> None:
+        self.theme_requested.emit("light")
+
+    @Slot()
+    def theme_dark(self) -> None:
+        self.theme_requested.emit("dark")
+
+    @Slot(bool)
+    def log_counts(self, logarithmic: bool) -> None:
+        self._settings.set("log_counts", logarithmic)
+        self.page.set_logarithmic(logarithmic)
+
+    @Slot()
+    def reset_zoom(self) -> None:
+        for chart in getattr(self.pages.current, "charts", ()):
+            chart.reset_view()
+
+    @Slot()
+    def all_channels(self) -> None:
+        self._session.update(channel=None)
+
+    @Slot()
+    def reset_layout(self) -> None:
+        reset = getattr(self.pages.current, "reset_layout", None)
+        if reset is not None:
+            reset()
+
+    @Slot()
+    def pin_scheme(self) -> None:
+        self.pin_requested.emit()
+
+    @Slot()
+    def more_bits(self) -> None:
+        self._change(bits=min(16, self._session.scheme.number_format.bits + 1))
+
+    @Slot()
+    def fewer_bits(self) -> None:
+        self._change(bits=max(2, self._session.scheme.number_format.bits - 1))
+
+    @Slot()
+    def toggle_symmetric(self) -> None:
+        self._change(symmetric=not self._session.scheme.symmetric)
+
+    def _change(self, **changes: Any) -> None:
+        """Ask the session for what its runtime may not have."""
+        try:
+            self._session.update(**changes)
+        except Problem as problem:
+            self.banner.error(str(problem))
+
+    @Slot()
+    def measure_speed(self) -> None:
+        self.measure_requested.emit()
+
+    @Slot()
+    def shortcuts(self) -> None:
+        rows = [
+            (self.tr("Wheel"), self.tr("zoom along the values or the index; with Shift in both directions")),
+            (self.tr("Drag"), self.tr("move the chart; on a clip line: clip there")),
+            (self.tr("Right drag"), self.tr("stretch an axis")),
+            (self.tr("Double click"), self.tr("everything in sight again")),
+            (self.tr("Right click"), self.tr("export this chart")),
+            (self.tr("Click in Values"), self.tr("point at an element in every chart and in the table")),
+        ]
+        keys = [
+            (action.shortcut().toString(), action.text().replace("&", ""))
+            for action in (*self.actions_by_key.values(), *self.page_actions.values())
+            if not action.shortcut().isEmpty()
+        ]
+        html = "".join(f"<tr><td><b>{k}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for k, what in [*rows, *keys])
+        self._tell(self.tr("Keyboard and mouse"), f"<table cellspacing='3'>{html}</table>")
+
+    @Slot()
+    def about(self) -> None:
+        text = self.tr(
+            "<h3>qviz {version}</h3><p>See, exactly and live, what quantization does to a tensor.</p>"
+            "<p>MIT licence. Fonts: Inter (SIL Open Font License), Droid Sans Fallback (Apache License 2.0).</p>"
+        ).format(version=__version__)
+        self._tell(self.tr("About qviz"), text)
+
+    def _tell(self, title: str, html: str) -> None:
+        box = QMessageBox(self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setWindowTitle(title)
+        box.setTextFormat(Qt.TextFormat.RichText)
+        box.setText(html)
+        box.setWindowModality(Qt.WindowModality.NonModal)
+        box.show()
+
+    @Slot()
+    def quit(self) -> None:
+        self.close()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._settings.set("geometry", self.saveGeometry())
+        self._settings.set("layout", self.page.layout_state())
+        self._settings.set("page", self.pages.current_key)
+        self._settings.set("scheme", self._session.scheme.to_dict())
+        self._settings.save()
+        self.closing.emit()
+        super().closeEvent(event)

@@ -1,0 +1,144 @@
+"""Which page is shown? Tabs along the top; a page is made when it is first looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence
+from PySide6.QtWidgets import QMenu, QStackedWidget, QTabBar, QWidget
+
+from qviz.gui.kit.gc_pause import building
+from qviz.gui.kit.theme import Theme
+
+TAB_PADDING = 28
+"""Beside the word on a tab, in pixels: what the style sheet puts there, and a little air."""
+
+
+@dataclass(frozen=True)
+class PageRow:
+    """A page before it is made: the word on its tab, the question that it answers, and how it is made.
+
+    The page may have ``apply_theme(theme)``, ``charts`` and ``reset_layout()``; the window uses what it has.
+    """
+
+    title: str
+    question: str
+    make: Callable[[], QWidget]
+
+
+class PageBar(QTabBar):
+    """Tabs that are as wide as each is when it is the chosen one, in heavier letters: none is ever cut off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setUsesScrollButtons(False)
+        self.setElideMode(Qt.TextElideMode.ElideNone)
+
+    def tabSizeHint(self, index: int) -> QSize:
+        font = self.font()
+        font.setWeight(QFont.Weight.DemiBold)
+        room = QFontMetrics(font).horizontalAdvance(self.tabText(index))
+        size = super().tabSizeHint(index)
+        size.setWidth(room + TAB_PADDING)
+        return size
+
+
+class Pages(QStackedWidget):
+    """The pages under their tabs; the first is made at once, the others when they are shown.
+
+    Signals
+    -------
+    shown(str)
+        The key of the page that came to the front.
+    """
+
+    shown = Signal(str)
+
+    def __init__(self, rows: Mapping[str, PageRow]) -> None:
+        super().__init__()
+        self._rows = dict(rows)
+        self._keys = list(rows)
+        self._made: dict[str, QWidget] = {}
+        self._theme: Theme | None = None
+        self.bar = PageBar()
+        self.bar.setObjectName("pages")
+        self.bar.setAccessibleName(self.tr("Pages"))
+        self.bar.setDrawBase(False)
+        self.bar.setExpanding(False)
+        self.bar.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        for i, row in enumerate(self._rows.values()):
+            self.bar.addTab(row.title)
+            self.bar.setTabToolTip(i, f"{row.question}  ({_keys_of(i)})")
+            self.bar.setAccessibleTabName(i, f"{row.title}: {row.question}")
+            self.addWidget(QWidget())
+        self.bar.setVisible(len(self._keys) > 1)
+        self.bar.currentChanged.connect(self._on_tab)
+        self._show(0)
+
+    @property
+    def current_key(self) -> str:
+        """The page in front."""
+        return self._keys[self.currentIndex()]
+
+    @property
+    def current(self) -> Any:
+        """The widget of the page in front."""
+        return self.currentWidget()
+
+    def show_page(self, key: str) -> None:
+        """Bring a page to the front; nothing happens for one that there is not."""
+        if key in self._rows:
+            self.bar.setCurrentIndex(self._keys.index(key))
+
+    def fill_menu(self, menu: QMenu) -> dict[str, QAction]:
+        """An entry for each page, with its keys."""
+        actions = {}
+        for i, (key, row) in enumerate(self._rows.items()):
+            action = menu.addAction(row.title)
+            action.setShortcut(QKeySequence(_keys_of(i)))
+            action.setData(key)
+            action.triggered.connect(self._on_action)
+            actions[key] = action
+        return actions
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Dress every page that there is; the others are dressed when they are made."""
+        self._theme = theme
+        for page in self._made.values():
+            _dress(page, theme)
+
+    @Slot()
+    def _on_action(self) -> None:
+        action: Any = self.sender()
+        self.show_page(action.data())
+
+    @Slot(int)
+    def _on_tab(self, index: int) -> None:
+        self._show(index)
+        self.shown.emit(self._keys[index])
+
+    def _show(self, index: int) -> None:
+        key = self._keys[index]
+        if key not in self._made:
+            with building():
+                page = self._made[key] = self._rows[key].make()
+            if self._theme is not None:
+                _dress(page, self._theme)
+            place: Any = self.widget(index)
+            self.insertWidget(index, page)
+            self.removeWidget(place)
+            place.deleteLater()
+        self.setCurrentIndex(index)
+
+
+def _keys_of(index: int) -> str:
+    return f"Ctrl+{index + 1}"
+
+
+def _dress(page: Any, theme: Theme) -> None:
+    apply = getattr(page, "apply_theme", None)
+    if apply is not None:
+        apply(theme)

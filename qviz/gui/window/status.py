@@ -1,0 +1,137 @@
+"""What does the status bar say: of what, how exact, how long it took, and what is going on?"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QPushButton, QStatusBar
+
+from qviz.gui.charts.base import time_text
+from qviz.gui.kit.widgets import Line, named_label
+from qviz.gui.window.banner import Activity
+from qviz.session.analyst import Frame
+from qviz.session.state import Session
+
+PATIENCE_MILLISECONDS = 1000
+
+
+class StatusLine(QObject):
+    """Fills a status bar, and offers an exact answer where there is only an estimate."""
+
+    exact_requested = Signal()
+    stale = Signal(bool)
+    outdated = Signal(str)
+
+    def __init__(self, bar: QStatusBar, session: Session) -> None:
+        super().__init__(bar)
+        self._session = session
+        self._frame: Frame | None = None
+        self._is_sorting = self._exact_asked = False
+        self.about_tensor = named_label("", "caption")
+        self.exactness = named_label("", "caption")
+        self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
+        self.exact_button = QPushButton(self.tr("Compute exactly"))
+        self.exact_button.setToolTip(self.tr("Look at every element, which may take a while."))
+        self.exact_button.clicked.connect(self._on_exact)
+        self.exact_button.hide()
+        self.timing = Line("caption", Qt.AlignmentFlag.AlignRight)
+        self.timing.reserve(self.tr("updated in {time}").format(time="88.88 ms"))
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MILLISECONDS)
+        self._patience.timeout.connect(self._say_computing)
+        self.activity = Activity()
+        self.analyzing, self.reading, self.sorting = (self.activity.task() for _ in range(3))
+        bar.setSizeGripEnabled(False)
+        bar.setContentsMargins(12, 0, 12, 2)
+        bar.addWidget(self.about_tensor)
+        bar.addWidget(self.exactness)
+        bar.addWidget(self.exact_button)
+        bar.addPermanentWidget(self.activity)
+        bar.addPermanentWidget(self.timing)
+
+    def present(self, frame: Frame) -> None:
+        """Say of what an answer is, how exact, and how long it took."""
+        self._frame = frame
+        self._patience.stop()
+        self._exact_asked = False
+        self.analyzing.end()
+        tensor = frame.shown.tensor
+        shape = " × ".join(f"{n:,}" for n in tensor.shape)
+        parts = [tensor.name, shape, frame.tensor.dtype]
+        if tensor.finite != tensor.elements:
+            parts.append(self.tr("{count} left out").format(count=f"{tensor.elements - tensor.finite:,}"))
+        self.about_tensor.setText("  ·  ".join(parts))
+        self.exactness.setText(self._how_exact(frame))
+        self._show_exact_button()
+        self.timing.setText(self.tr("updated in {time}").format(time=time_text(frame.whole.seconds)))
+
+    def _how_exact(self, frame: Frame) -> str:
+        tensor = frame.shown.tensor
+        if not frame.shown.exact:
+            return self.tr("estimate from {sample} of {count} elements").format(
+                sample=f"{tensor.sample().size:,}", count=f"{tensor.elements:,}"
+            )
+        text = self.tr("exact: {count} elements").format(count=f"{tensor.finite:,}")
+        return self.tr("{text}, in a range judged from a sample").format(text=text) if frame.range_judged else text
+
+    @Slot()
+    def _show_exact_button(self) -> None:
+        """Offered where an estimate is all there is, and nothing better is on its way."""
+        frame = self._frame
+        better = self._is_sorting or self._exact_asked or self._session.state.prepared is not None
+        self.exact_button.setVisible(frame is not None and not frame.shown.exact and not better)
+
+    @Slot()
+    def _on_exact(self) -> None:
+        self._exact_asked = True
+        self._show_exact_button()
+        self.exact_requested.emit()
+
+    @Slot(str)
+    def show_sorting(self, text: str) -> None:
+        """The tensor is being put in order; exact answers follow."""
+        self._is_sorting, self._exact_asked = True, False
+        self.sorting.begin(text)
+        self._show_exact_button()
+
+    @Slot()
+    def show_sorted(self) -> None:
+        """It is, or somebody stopped it."""
+        self._is_sorting = False
+        self.sorting.end()
+        self._show_exact_button()
+
+    @Slot()
+    def show_computing(self) -> None:
+        """An answer is on its way; said only when it takes a while."""
+        self._patience.start()
+
+    @Slot()
+    def stop_waiting(self) -> None:
+        """There will be no answer: what is shown stays, and stays pale where it is of something else."""
+        self._patience.stop()
+        self._exact_asked = False
+        self.analyzing.end()
+        self.timing.setText(self.tr("not computed"))
+        present = self._is_present()
+        self.stale.emit(not present)
+        if self._frame is not None and not present:
+            text = self.tr("not computed: this is the scheme before")
+            if not self._frame.tensor.same_data(self._session.state.tensor):
+                text = self.tr("not computed: this is the tensor before")
+            self.exactness.setText(text)
+            self.outdated.emit(text)
+        self._show_exact_button()
+
+    @Slot()
+    def _say_computing(self) -> None:
+        self.timing.setText(self.tr("computing…"))
+        self.stale.emit(not self._is_present())
+        self.analyzing.begin(self.tr("Analyzing"))
+
+    def _is_present(self) -> bool:
+        """Whether what is shown is of the present tensor and scheme, though better may be on its way."""
+        frame, state = self._frame, self._session.state
+        if frame is None or not frame.tensor.same_data(state.tensor):
+            return False
+        return (frame.scheme, frame.channel) == (state.scheme, state.channel)

@@ -1,0 +1,1 @@
+"""Every number, unit and part of a sentence that a person reads."""

@@ -1,0 +1,330 @@
+"""The Compare page as a person uses it: sweep, pin, look at runtimes, and go back to the Tensor page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+
+from qviz.core import MSE, IntFormat, MinMax, PerAxis, PerTensor, Scheme, analyze
+from qviz.gui.charts.export import export_chart
+from qviz.gui.compare.page import CONVENTIONS_PART, PINS, SWEEP, ComparePage
+from qviz.gui.words.figures import MEASURES
+from qviz.session.pins import MOST_PINS
+from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, spot
+
+FOUR, EIGHT = Scheme(IntFormat(4)), Scheme()
+
+
+@pytest.fixture
+def page(desk: Desk) -> ComparePage:
+    """The page in front, with a small sweep."""
+    desk.window.pages.show_page("compare")
+    page: ComparePage = desk.window.pages.current
+    for ticks, wanted in (
+        (page.sweep.bits, (2, 4, 8)),
+        (page.sweep.formats, ()),
+        (page.sweep.modes, (True,)),
+        (page.sweep.granularities, (PerTensor(), PerAxis(0))),
+        (page.sweep.rules, (MinMax(), MSE())),
+        (page.sweep.library_rules, ()),
+    ):
+        ticks.tick(wanted)
+    page.sweep.bits.changed.emit()
+    page.show_part(SWEEP)
+    page.measure.setCurrentIndex(0)
+    settle(desk, page)
+    return page
+
+
+def settle(desk: Desk, page: ComparePage) -> None:
+    """Wait until nobody computes, and everything that was found is shown."""
+    desk.bot.waitUntil(
+        lambda: not any(getattr(w, "busy", False) for w in desk.app.workers) and not page._refresh.isActive(),
+        timeout=PATIENCE,
+    )
+    QApplication.processEvents()
+
+
+def cell(table: Any, row: int, title: str) -> str:
+    at = next(i for i, c in enumerate(table.figures.columns) if c.title == title)
+    return str(table.proxy.index(row, at).data())
+
+
+def click_action(desk: Desk, table: Any, row: int, action: str) -> None:
+    at = next(i for i, c in enumerate(table.figures.columns) if c.action == action)
+    index = table.proxy.index(row, at)
+    table.scrollTo(index)
+    desk.bot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=table.visualRect(index).center())
+
+
+# --- the sweep ---------------------------------------------------------------------------------------
+
+
+def test_every_ticked_scheme_is_a_mark_and_a_row(desk: Desk, page: ComparePage) -> None:
+    assert len(page.pareto.points) == page.results.proxy.rowCount() == 12
+    for point in page.pareto.points:
+        assert point.metrics.mse == pytest.approx(analyze(SMALL, point.metrics.scheme).mse, rel=1e-9)
+    front = page.pareto.front
+    assert f"{len(front)} unbeaten" in page.results_card.title.note.text()
+    assert [cell(page.results, row, "★") for row in range(12)].count("★") == len(front)
+    assert "12 schemes" in page.sweep.count.text()
+
+
+def test_a_box_that_is_ticked_is_swept_and_what_there_is_not_is_told(desk: Desk, page: ComparePage) -> None:
+    box = next(box for box, data in page.sweep.bits.boxes if data == 3)
+    box.click()
+    settle(desk, page)
+    assert len(page.pareto.points) == 16
+    asymmetric = next(box for box, data in page.sweep.modes.boxes if data is False)
+    asymmetric.click()
+    desk.session.update(convention="paddle")
+    settle(desk, page)
+    assert len(page.pareto.points) == 16
+    assert "16 left out" in page.sweep.missing.text()
+    assert "symmetrically only" in page.sweep.missing.text()
+
+
+def test_with_nothing_ticked_it_says_so(desk: Desk, page: ComparePage) -> None:
+    for box, _ in page.sweep.rules.boxes:
+        box.setChecked(False)
+    settle(desk, page)
+    assert "Tick" in page.sweep.count.text()
+    assert page.pareto.points == ()
+    assert page.pareto.tables() == {}
+
+
+def test_another_tensor_is_swept_anew(desk: Desk, page: ComparePage) -> None:
+    before = {p.metrics.mse for p in page.pareto.points}
+    desk.show(SMALL * np.float32(3))
+    settle(desk, page)
+    assert len(page.pareto.points) == 12
+    assert before.isdisjoint(p.metrics.mse for p in page.pareto.points)
+
+
+def test_a_click_on_a_mark_shows_its_scheme_on_the_tensor_page(desk: Desk, page: ComparePage) -> None:
+    at = int(page.pareto.front[-1])
+    place = spot(page.pareto, page.pareto._x[at], page.pareto._y[at])
+    mouse = mouse_over(page.pareto)
+    mouse.move(place)
+    assert page.pareto.points[at].name in page.pareto_card.title.readout.text()
+    assert "bits" in page.pareto_card.title.readout.text()
+    mouse.click(place)
+    assert desk.window.pages.current_key == "tensor"
+    assert desk.session.scheme == page.pareto.points[at].metrics.scheme
+
+
+def test_rows_lead_to_the_tensor_page_and_can_be_pinned(desk: Desk, page: ComparePage) -> None:
+    row = page.results.figures.rows[3]
+    page.results.point_to(row)
+    click_action(desk, page.results, 3, "＋")
+    assert [pin.scheme for pin in desk.app.pins.pins] == [row.metrics.scheme]
+    desk.press(page.results, Qt.Key.Key_Return)
+    assert desk.session.scheme == row.metrics.scheme
+    assert desk.window.pages.current_key == "tensor"
+
+
+def test_results_are_sorted_by_any_figure(desk: Desk, page: ComparePage) -> None:
+    at = next(i for i, c in enumerate(page.results.figures.columns) if c.title == "SQNR")
+    page.results.sortByColumn(at, Qt.SortOrder.DescendingOrder)
+    best = max(page.pareto.points, key=lambda p: p.metrics.sqnr_db)
+    assert cell(page.results, 0, "SQNR") == f"{best.metrics.sqnr_db:.2f} dB"
+    page.results.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda m: m.key)
+def test_schemes_are_compared_by_the_figure_that_is_chosen(desk: Desk, page: ComparePage, measure: Any) -> None:
+    page.measure.setCurrentIndex(page.measure.findData(measure.key))
+    worth = [measure.read(p.metrics) * (1 if measure.higher_is_better else -1) for p in page.pareto.points]
+    cost = [p.metrics.storage.bits_per_element for p in page.pareto.points]
+    for at in page.pareto.front.tolist():
+        beaten = [c <= cost[at] and w > worth[at] for c, w in zip(cost, worth, strict=True)]
+        assert not any(beaten)
+    desk.window.grab()
+
+
+def test_what_the_keyboard_points_at_stands_out_in_the_chart(desk: Desk, page: ComparePage) -> None:
+    page.results.setFocus()
+    page.results.selectRow(2)
+    assert page.pareto.marked is page.results.current().metrics
+
+
+# --- pins --------------------------------------------------------------------------------------------
+
+
+def test_p_pins_the_scheme_and_the_page_lays_it_over_others(desk: Desk, page: ComparePage) -> None:
+    desk.do("pin_scheme")
+    desk.session.update(bits=4)
+    desk.page.pin_button.click()
+    page.show_part(PINS)
+    settle(desk, page)
+    assert page.pins.proxy.rowCount() == len(page.errors.shown) == len(page.rare.shown) == 2
+    assert cell(page.pins, 0, "SQNR ↑"[:4]) == f"{analyze(SMALL, EIGHT).sqnr_db:.2f} dB"
+    assert {c.title for c in page.pins.figures.columns} >= {"Format", "MSE", "Scale", "Zero point"}
+    assert "Mode" not in {c.title for c in page.pins.figures.columns}  # it is the same for both
+    for overlaid, (x, share) in zip(page.rare.shown, page.rare._curves, strict=True):
+        errors = np.abs(overlaid.analysis.error_histogram.edges)
+        assert 10 ** x[-1] == pytest.approx(overlaid.analysis.max_abs_error)
+        assert (np.diff(share) <= 0).all()
+        assert errors.size
+
+
+def test_a_pin_is_opened_renamed_and_removed(desk: Desk, page: ComparePage) -> None:
+    desk.app.pin(FOUR)
+    desk.app.pin(EIGHT)
+    page.show_part(PINS)
+    settle(desk, page)
+    page.pins.figures.setData(page.pins.figures.index(0, 0), "mine")
+    assert desk.app.pins.pins[0].name == "mine"
+    assert page.errors.shown[0].name == "mine"
+    page.pins.point_to(page.pins.figures.rows[1])
+    desk.press(page.pins, Qt.Key.Key_Delete)
+    assert [pin.scheme for pin in desk.app.pins.pins] == [FOUR]
+    click_action(desk, page.pins, 0, "↗")
+    assert (desk.session.scheme, desk.window.pages.current_key) == (FOUR, "tensor")
+    desk.window.pages.show_page("compare")
+    click_action(desk, page.pins, 0, "✕")
+    assert desk.app.pins.pins == ()
+    assert page._pins_stack.currentWidget() is page.nothing
+
+
+def test_what_cannot_be_pinned_is_said(desk: Desk, page: ComparePage) -> None:
+    for bits in range(2, 2 + MOST_PINS):
+        desk.app.pin(Scheme(IntFormat(bits)))
+    desk.app.pin(Scheme(IntFormat(12)))
+    assert "remove one first" in desk.banner.label.text()
+    page.clear_button.click()
+    assert desk.app.pins.pins == ()
+
+
+def test_a_pin_that_does_not_fit_says_why_in_its_row(desk: Desk, page: ComparePage) -> None:
+    desk.app.pin(Scheme(granularity=PerAxis(3)))
+    page.show_part(PINS)
+    settle(desk, page)
+    assert page.errors.shown == ()
+    assert "axis 3" in str(page.pins.proxy.index(0, 0).data(Qt.ItemDataRole.ToolTipRole))
+    page.pins.opened.emit(page.pins.figures.rows[0])
+    assert "axis 3" in desk.banner.label.text()
+    assert desk.window.pages.current_key == "compare"
+
+
+def test_pins_survive_the_session(desks: Callable[..., Desk], tmp_path: Path) -> None:
+    first = desks(tmp_path / "s.ini")
+    first.app.pin(FOUR)
+    first.window.close()
+    assert [pin.scheme for pin in desks(tmp_path / "s.ini").app.pins.pins] == [FOUR]
+
+
+# --- runtimes ----------------------------------------------------------------------------------------
+
+
+def test_runtimes_are_held_against_the_chosen_one(desk: Desk, page: ComparePage) -> None:
+    page.show_part(CONVENTIONS_PART)
+    settle(desk, page)
+    differences = page.differences
+    assert differences is not None
+    rows = page.runtimes.proxy.rowCount()
+    assert rows == len(differences.schemes) + len(differences.missing)
+    assert cell(page.runtimes, 0, "Codes that differ") == "chosen"
+    assert page.pairs.proxy.rowCount() == len(differences.schemes)
+    assert page.examples.proxy.rowCount() == len(differences.examples) > 0
+    example = page.examples.figures.rows[0]
+    page.examples.opened.emit(example)
+    assert (desk.session.state.selected, desk.window.pages.current_key) == (example.index, "tensor")
+    desk.window.pages.show_page("compare")
+    other = next(row for row in page.runtimes.figures.rows if row.at == 1)
+    page.runtimes.opened.emit(other)
+    assert desk.session.scheme.convention == other.name
+
+
+def test_another_scheme_is_compared_anew(desk: Desk, page: ComparePage) -> None:
+    page.show_part(CONVENTIONS_PART)
+    settle(desk, page)
+    desk.session.update(bits=4)
+    settle(desk, page)
+    assert page.differences is not None
+    assert page.differences.schemes[0] == desk.session.scheme
+
+
+# --- away --------------------------------------------------------------------------------------------
+
+
+def test_every_chart_can_be_exported_and_every_table_copied(desk: Desk, page: ComparePage, tmp_path: Path) -> None:
+    desk.app.pin(FOUR)
+    desk.app.pin(Scheme(IntFormat(3), range_rule=MSE()))
+    page.show_part(PINS)
+    settle(desk, page)
+    for chart in page.charts:
+        for ending in ("png", "svg", "pdf", "csv"):
+            for path in export_chart(chart, tmp_path / f"{chart.name}.{ending}"):
+                assert path.stat().st_size > 100
+    page.pins.copy()
+    lines = QApplication.clipboard().text().splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("Scheme\t")
+    assert json.dumps(desk.app.settings.get("pins"))
+
+
+@pytest.mark.parametrize("part", [SWEEP, PINS, CONVENTIONS_PART])
+def test_it_is_dressed_in_both_themes(desk: Desk, page: ComparePage, part: str) -> None:
+    desk.app.pin(FOUR)
+    page.show_part(part)
+    settle(desk, page)
+    pictures = []
+    for theme in ("theme_dark", "theme_light"):
+        desk.do(theme)
+        pictures.append(page.grab().toImage())
+    assert pictures[0] != pictures[1]
+
+
+def test_the_pointer_reads_the_overlaid_charts(desk: Desk, page: ComparePage) -> None:
+    desk.app.pin(FOUR)
+    desk.app.pin(EIGHT)
+    page.show_part(PINS)
+    settle(desk, page)
+    mouse_over(page.errors).move(spot(page.errors, 0.001))
+    assert "int4" in page.errors_card.title.readout.text()
+    x, _ = page.rare._curves[0]
+    mouse_over(page.rare).move(spot(page.rare, float(x[x.size // 2])))
+    assert "|error| >" in page.rare_card.title.readout.text()
+    page.pins.setFocus()
+    page.pins.selectRow(1)
+    assert page.errors.pointed == page.pins.figures.rows[1].name
+    desk.window.grab()
+
+
+def test_a_sweep_that_was_stopped_says_so_until_it_is_run_again(desk: Desk, page: ComparePage) -> None:
+    found, planned = page._metrics, page._planned
+    page.plan(planned)
+    for metrics in found[:5]:
+        page.add_metrics(metrics)
+    page.stop_sweep()
+    settle(desk, page)
+    said = "stopped: 5 of 12 schemes"
+    assert (page.results_card.title.note.text(), page.pareto.note) == (said, said)
+    page.measure.setCurrentIndex(1)
+    assert page.pareto.note == said
+    page.again.click()
+    settle(desk, page)
+    assert page.pareto.note == ""
+    assert "12 schemes" in page.results_card.title.note.text()
+    page.stop_sweep()
+    settle(desk, page)
+    assert "stopped" not in page.results_card.title.note.text() + page.pareto.note
+
+
+def test_whoever_stops_a_sweep_is_told(desk: Desk, page: ComparePage) -> None:
+    sweeper = next(w for w in desk.app.workers if type(w).__name__ == "Sweeper")
+    page.again.click()
+    sweeper.cancel()
+    settle(desk, page)
+    assert page._stopped
+    page.again.click()
+    settle(desk, page)
+    assert not page._stopped

@@ -1,0 +1,146 @@
+"""Pages along the top: one in front, the others made when they are first looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QMenu, QWidget
+from pytestqt.qtbot import QtBot
+
+from qviz.gui.kit.theme import Theme, load_theme
+from qviz.gui.window.navigation import PageRow, Pages
+from qviz.session.settings import Settings
+from tests.gui.conftest import Desk
+
+
+class Page(QLabel):
+    """A page that remembers how it was dressed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.themes: list[str] = []
+
+    def apply_theme(self, theme: Theme) -> None:
+        self.themes.append(theme.name)
+
+
+class Shelf:
+    """Three pages and the order in which they were made."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.pages = Pages(
+            {name: PageRow(name.title(), f"{name}?", self._maker(name)) for name in ("one", "two", "three")}
+        )
+
+    def _maker(self, name: str) -> Callable[[], QWidget]:
+        def make() -> QWidget:
+            self.made.append(name)
+            return QLabel(name) if name == "three" else Page(name)
+
+        return make
+
+
+@pytest.fixture
+def shelf(qtbot: QtBot) -> Iterator[Shelf]:
+    shelf = Shelf()
+    yield shelf
+    shelf.pages.deleteLater()
+
+
+def test_the_first_page_is_made_at_once_and_the_others_when_they_are_shown(shelf: Shelf, qtbot: QtBot) -> None:
+    assert (shelf.made, shelf.pages.current_key, shelf.pages.current.text()) == (["one"], "one", "one")
+    with qtbot.waitSignal(shelf.pages.shown) as shown:
+        shelf.pages.show_page("two")
+    assert (shelf.made, shown.args, shelf.pages.current.text()) == (["one", "two"], ["two"], "two")
+    shelf.pages.show_page("one")
+    shelf.pages.show_page("two")
+    shelf.pages.show_page("none of them")
+    assert (shelf.made, shelf.pages.current_key, shelf.pages.count()) == (["one", "two"], "two", 3)
+
+
+def test_a_page_is_dressed_as_the_window_is_whenever_it_is_made(shelf: Shelf) -> None:
+    first = shelf.pages.current
+    shelf.pages.apply_theme(load_theme("dark"))
+    shelf.pages.show_page("two")
+    shelf.pages.show_page("three")
+    shelf.pages.apply_theme(load_theme("light"))
+    shelf.pages.show_page("two")
+    assert (first.themes, shelf.pages.current.themes) == (["dark", "light"], ["dark", "light"])
+
+
+def test_each_page_has_a_tab_an_entry_and_keys_that_say_what_it_answers(shelf: Shelf) -> None:
+    bar, menu = shelf.pages.bar, QMenu()
+    actions = shelf.pages.fill_menu(menu)
+    assert [bar.tabText(i) for i in range(3)] == ["One", "Two", "Three"]
+    assert [bar.accessibleTabName(i) for i in range(3)] == ["One: one?", "Two: two?", "Three: three?"]
+    assert bar.tabToolTip(1) == "two?  (Ctrl+2)"
+    assert [a.shortcut().toString() for a in actions.values()] == ["Ctrl+1", "Ctrl+2", "Ctrl+3"]
+    assert list(actions) == ["one", "two", "three"]
+    actions["three"].trigger()
+    assert shelf.pages.current_key == "three"
+    assert bar.currentIndex() == 2
+
+
+def test_arrow_keys_turn_the_pages(shelf: Shelf, qtbot: QtBot) -> None:
+    qtbot.keyClick(shelf.pages.bar, Qt.Key.Key_Right)
+    assert shelf.pages.current_key == "two"
+
+
+def test_one_page_needs_no_tabs(qtbot: QtBot) -> None:
+    pages = Pages({"one": PageRow("One", "one?", QWidget)})
+    assert pages.bar.isHidden()
+    pages.deleteLater()
+
+
+def test_the_page_is_remembered(desks: Callable[..., Desk], tmp_path: Path) -> None:
+    path = tmp_path / "settings.ini"
+    desk = desks(path)
+    assert desk.window.pages.current_key == "tensor"
+    assert desk.window.pages.current is desk.page
+    desk.window.close()
+    assert Settings(path).get("page") == "tensor"
+
+
+def test_no_tab_is_cut_off_whichever_is_chosen(shelf: Shelf) -> None:
+    bar = shelf.pages.bar
+    widths = set()
+    for key in ("one", "two", "three"):
+        shelf.pages.show_page(key)
+        widths.add(bar.sizeHint().width())
+    assert len(widths) == 1
+    assert bar.minimumSizeHint().width() == widths.pop()
+    assert not bar.usesScrollButtons()
+
+
+def _places(desk: Desk) -> dict[str, tuple[int, int]]:
+    return {name: (dock.width(), dock.height()) for name, dock in desk.page.docks.items() if dock.isVisible()}
+
+
+def test_a_layout_that_was_left_on_another_page_is_there_when_its_page_is_shown(
+    desks: Callable[..., Desk], tmp_path: Path, qtbot: QtBot
+) -> None:
+    path = tmp_path / "settings.ini"
+    first = desks(path)
+    qtbot.wait(50)
+    before = _places(first)
+    first.window.pages.show_page("product")
+    first.window.close()
+    saved = Settings(path).get("layout")
+    second = desks(path)
+    assert second.window.pages.current_key == "product"
+    assert second.page.layout_state() == saved
+    second.window.pages.show_page("tensor")
+    qtbot.wait(50)
+    after = _places(second)
+    assert after.keys() == before.keys()
+    for name, size in before.items():
+        assert after[name] == pytest.approx(size, abs=8), name
+
+
+def test_the_left_docks_are_no_wider_than_they_have_to_be(desk: Desk) -> None:
+    assert desk.page.docks["scheme"].minimumSizeHint().width() <= 272
+    assert desk.page.scheme.minimumSizeHint().width() <= 272
