@@ -1,6 +1,6 @@
 """``python main.py`` is ``qviz``."""
 
-from qviz.cli import main
+from qviz.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import QEventLoop, QTimer
 
-from qviz.app import App, make_application
+from qviz.app.app import App, make_application
 from qviz.core.ranges.rules import Percentile
 from qviz.core.tensors.generators import GeneratorSpec
 from qviz.session.settings import Settings

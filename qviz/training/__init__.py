@@ -2,10 +2,10 @@
 
 from qviz.training.data import KINDS, Data, Dataset
 from qviz.training.experiment import Experiment, Training
-from qviz.training.quantization import Quantization
-from qviz.training.quantized import QuantizedNetwork
+from qviz.training.quantized_network import QuantizedNetwork
 from qviz.training.run import Checkpoint, Run
 from qviz.training.seeds import Spread, Summary, run_seeds, sweep
+from qviz.training.settings import Quantization
 
 __all__ = [
     "KINDS",

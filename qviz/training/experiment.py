@@ -11,7 +11,7 @@ from qviz.core import Problem
 from qviz.training.data import Data
 from qviz.training.network import ACTIVATIONS
 from qviz.training.optimizers import OPTIMIZERS
-from qviz.training.quantization import Quantization
+from qviz.training.settings import Quantization
 
 WIDEST, DEEPEST, LONGEST = 512, 8, 1_000_000
 

@@ -15,7 +15,7 @@ from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.results import save_json
 from qviz.training.experiment import Experiment
-from qviz.training.quantized import QuantizedNetwork
+from qviz.training.quantized_network import QuantizedNetwork
 
 OPSET = 21
 

@@ -15,7 +15,7 @@ from qviz.training.data import Dataset
 from qviz.training.experiment import Experiment
 from qviz.training.network import Shape, Slopes, forward, gradient, loss_and_accuracy
 from qviz.training.optimizers import OPTIMIZERS, Adam, Optimizer, Sgd, cosine
-from qviz.training.quantized import QuantizationAware, QuantizedNetwork, quantized_after_training
+from qviz.training.quantized_network import QuantizationAware, QuantizedNetwork, quantized_after_training
 
 CHECKPOINT = 25
 """Steps from one checkpoint to the next: there, test loss and accuracy are measured."""

@@ -12,8 +12,8 @@ import numpy as np
 from qviz.core.arrays import Array
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.training.experiment import Experiment
-from qviz.training.quantization import BITS
 from qviz.training.run import Checkpoint, Run
+from qviz.training.settings import BITS
 
 ACCURACIES = ("float_accuracy", "ptq_accuracy", "qat_accuracy")
 

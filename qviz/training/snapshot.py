@@ -11,7 +11,7 @@ import numpy as np
 from qviz.core.arrays import Array
 from qviz.training.data import Dataset
 from qviz.training.experiment import Experiment
-from qviz.training.quantized import QuantizedNetwork
+from qviz.training.quantized_network import QuantizedNetwork
 from qviz.training.run import DIVERGED, DONE, Checkpoint, Run
 
 NETWORKS = ("float", "ptq", "qat")

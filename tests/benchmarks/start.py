@@ -27,7 +27,7 @@ window.installEventFilter(first_paint)
 QVIZ = f"""
 import gc
 gc.disable()
-from qviz.app import App, Settings, make_application
+from qviz.app.app import App, Settings, make_application
 app = make_application()
 qviz = App(Settings())
 window = qviz.window

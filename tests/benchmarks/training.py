@@ -17,11 +17,11 @@ import numpy as np
 from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 
-from qviz.app import make_application
+from qviz.app.app import make_application
 from qviz.gui.kit import theme
 from qviz.gui.training.page import make_training_page
 from qviz.training import Data, Experiment, Quantization, Run, Summary, run_seeds
-from qviz.training.quantized import QuantizationAware
+from qviz.training.quantized_network import QuantizationAware
 
 SEEDS, ROUNDS = 10, 5
 

@@ -10,8 +10,8 @@ import pytest
 from qviz.core import IntFormat, PerAxis, PerTensor, QParams, Scheme, fake_quantize
 from qviz.core.arithmetic.qparams import qparams_from_range
 from qviz.training.network import Shape
-from qviz.training.quantization import Quantization
-from qviz.training.quantized import QuantizationAware
+from qviz.training.quantized_network import QuantizationAware
+from qviz.training.settings import Quantization
 from qviz.training.straight_through import pass_through, scale_gradient
 from tests.golden.record_straight_through import CASES, FILE, NETWORK, SIZES, TIES, batch, values
 

@@ -15,7 +15,7 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from qviz.app import App, make_application
+from qviz.app.app import App, make_application
 from qviz.core.questions.analysis import Analysis, analyze
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor

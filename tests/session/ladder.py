@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qviz.core import Tensor
-from qviz.core.questions import analysis, calibration
+from qviz.core.questions import analysis, loss_curves
 from qviz.core.tensors import tensor as tensor_module
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.work import IsCancelled, Progress, check, never
@@ -36,7 +36,7 @@ def lower_the_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
         (analyst_module, "DIRECT_UP_TO", SMALL),
         (preparer_module, "DIRECT_UP_TO", SMALL),
         (analysis, "DIRECT_UP_TO", SMALL),
-        (calibration, "SORTED_AT_ONCE", SMALL),
+        (loss_curves, "SORTED_AT_ONCE", SMALL),
         (tensor_module, "SAMPLED_BLOCKS", 4),
         (tensor_module, "SAMPLED_BLOCK", SMALL // 4),
     ):

@@ -24,7 +24,7 @@ from qviz.gui.kit.widgets import Line, NumberBox, Segments, column, form, named_
 from qviz.training import KINDS, Data, Experiment, Quantization, Training
 from qviz.training.network import ACTIVATIONS
 from qviz.training.optimizers import OPTIMIZERS
-from qviz.training.quantization import BITS, POST_TRAINING_RANGES
+from qviz.training.settings import BITS, POST_TRAINING_RANGES
 from qviz.training.snapshot import Snapshot
 
 SPEEDS = (5, 30, 150, 600, 0)

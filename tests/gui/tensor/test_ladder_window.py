@@ -317,7 +317,7 @@ def test_more_memory_prepares_what_is_shown_and_less_lets_others_go(poor: House,
     first = poor.session.state.current
     poor.show("second", 1)
     assert poor.app.memory._kept[first].prepared is not None
-    monkeypatch.setattr("qviz.app.tensor_budget", lambda megabytes: 0)
+    monkeypatch.setattr("qviz.app.app.tensor_budget", lambda megabytes: 0)
     choose_memory(poor, MEMORY_CHOICES[1])
     assert list(poor.app.memory._kept) == [poor.session.state.current]
     assert poor.session.state.prepared is not None  # what is shown is never dropped

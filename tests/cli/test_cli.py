@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import qviz
-from qviz import cli
+from qviz.cli import main as cli
 from qviz.core import (
     MSE,
     Codebook,
@@ -629,7 +629,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Path, ...]]]:
         calls.append(paths)
         return 0
 
-    monkeypatch.setattr("qviz.app.run", run_window)
+    monkeypatch.setattr("qviz.app.app.run", run_window)
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     yield calls
     gc.enable()  # starting turns it off
@@ -668,7 +668,7 @@ def test_an_option_that_nobody_knows_opens_no_window(run: Run, opened: list[tupl
 def test_a_qt_that_cannot_be_loaded_is_one_line(
     run: Run, file: Path, opened: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "qviz.app", None)
+    monkeypatch.setitem(sys.modules, "qviz.app.app", None)
     for arguments in ((), ("render", file, "-o", file.parent / "charts")):
         said = run(*arguments)
         assert (said.code, said.out) == (3, "")
@@ -689,7 +689,7 @@ def without_display(*arguments: object) -> Said:
         encoding="utf-8",
         timeout=120,
         check=False,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
     )
     return Said(done.returncode, done.stdout, done.stderr)
 
@@ -748,9 +748,9 @@ def test_the_loss_of_a_searched_range_is_rendered(file: Path, tmp_path: Path, na
 
 def test_commands_that_draw_nothing_never_load_qt(file: Path, tmp_path: Path) -> None:
     script = (
-        "import sys, qviz.cli\n"
+        "import sys, qviz.cli.main as cli\n"
         f"for line in (['analyze', {str(file)!r}], ['quantize', {str(file)!r}, '-o', {str(tmp_path / 'q.npz')!r}]):\n"
-        "    try: qviz.cli.main(line)\n"
+        "    try: cli.main(line)\n"
         "    except SystemExit as end: assert end.code == 0\n"
         "print([m for m in sys.modules if m.startswith(('PySide6', 'shiboken6', 'pyqtgraph', 'qviz.gui'))])\n"
     )

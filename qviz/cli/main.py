@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from qviz import __version__
+from qviz.cli.train import train_command
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
@@ -32,7 +33,6 @@ from qviz.files.entry import TensorEntry
 from qviz.files.readers import list_tensors
 from qviz.files.results import read_scheme
 from qviz.files.writers import WRITERS, save_as
-from qviz.train_command import train_command
 
 EXIT_BAD_INPUT = 2
 _OUTPUTS = f"The {', '.join(WRITERS)} to write."
@@ -71,7 +71,7 @@ def open_window(files: tuple[Path, ...]) -> None:
     if missing := display.missing_display():
         _leave(missing, display.EXIT_NO_DISPLAY)
     try:
-        from qviz.app import run
+        from qviz.app.app import run
     except ImportError as error:
         _leave(display.missing_library(error), display.EXIT_NO_DISPLAY)
     sys.exit(run(files))
@@ -172,7 +172,7 @@ def render_command(
         raise Problem(f"{output} cannot be made a folder ({error.strerror}): choose another one.") from None
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     try:
-        from qviz.app import make_application
+        from qviz.app.app import make_application
         from qviz.gui.tensor.rendering import render_charts
     except ImportError as error:
         _leave(display.missing_library(error), display.EXIT_NO_DISPLAY)

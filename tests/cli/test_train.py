@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from qviz.cli import main
+from qviz.cli.main import main
 
 QUICK = ["--steps", "40", "--fine-tuning-steps", "40", "--samples", "200", "--hidden", "8,8"]
 

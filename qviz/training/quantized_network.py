@@ -9,7 +9,7 @@ import numpy as np
 from qviz.core import QParams, fake_quantize, quantize
 from qviz.core.arrays import Array
 from qviz.training.network import Shape, Slopes, activate, cross_entropy, forward, through_activation
-from qviz.training.quantization import Quantization, Quantizer
+from qviz.training.settings import Quantization, Quantizer
 from qviz.training.straight_through import pass_through, scale_gradient
 
 KEPT = np.float32(0.95)

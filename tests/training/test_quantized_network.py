@@ -7,8 +7,8 @@ import pytest
 
 from qviz.core import Problem, choose_qparams, fake_quantize
 from qviz.training.network import Shape
-from qviz.training.quantization import BITS, RANGES, Quantization
-from qviz.training.quantized import QuantizationAware, quantized_after_training
+from qviz.training.quantized_network import QuantizationAware, quantized_after_training
+from qviz.training.settings import BITS, RANGES, Quantization
 from qviz.training.straight_through import pass_through
 
 SHAPE = Shape((2, 6, 5, 3))

@@ -1,0 +1,6 @@
+"""``python -m qviz`` is ``qviz``."""
+
+from qviz.cli.main import main
+
+if __name__ == "__main__":
+    main()
