@@ -25,6 +25,9 @@ FLOATS: dict[str, tuple[str, str]] = {
 }
 """The small floats by the name of their layout: what ml_dtypes calls them, and what people do."""
 
+SIXTEEN_BITS = frozenset({"bfloat16", "float16"})
+FP8 = frozenset({"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz"})
+
 MANTISSA_BITS = 23
 ONE_EXPONENT = 1 << MANTISSA_BITS
 EXPONENT_MASK = np.int32(0x7F800000)

@@ -18,6 +18,7 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
+from qviz.core.runtimes.formulas import all_codes, full_range, no_middle, no_zero_point, twice_the_last
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 
 
@@ -30,26 +31,6 @@ class Recipe:
     zero_point: float = 0.0
     shift: FloatArray | None = None
     offset: FloatArray | None = None
-
-
-def _full_range(number_format: IntFormat) -> tuple[int, int]:
-    return number_format.quant_min, number_format.quant_max
-
-
-def _twice_the_last(number_format: IntFormat) -> float:
-    return 2 * number_format.quant_max
-
-
-def _zero(number_format: IntFormat) -> float:
-    return 0.0
-
-
-def _zeros(number_format: IntFormat, low: Floats, high: Floats, scale: Floats) -> Floats:
-    return np.zeros_like(scale)
-
-
-def _all_codes(number_format: IntFormat, symmetric: bool) -> tuple[int, int]:
-    return _full_range(number_format)
 
 
 @dataclass(frozen=True)
@@ -115,13 +96,13 @@ class Convention:
     symmetric_scale_formula: str
     zero_point_formula: str
     code_formula: str
-    symmetric_steps: Callable[[IntFormat], float] = _twice_the_last
-    symmetric_zero_point: Callable[[IntFormat], float] = _zero
-    zero_point: Callable[[IntFormat, Floats, Floats, Floats], Floats] = _zeros
+    symmetric_steps: Callable[[IntFormat], float] = twice_the_last
+    symmetric_zero_point: Callable[[IntFormat], float] = no_middle
+    zero_point: Callable[[IntFormat, Floats, Floats, Floats], Floats] = no_zero_point
     zero_point_before_rounding: bool = False
     degenerate_zero_point: Callable[[Floats], Floats] = np.zeros_like
-    scale_range: Callable[[IntFormat], tuple[int, int]] = _full_range
-    code_range: Callable[[IntFormat, bool], tuple[int, int]] = _all_codes
+    scale_range: Callable[[IntFormat], tuple[int, int]] = full_range
+    code_range: Callable[[IntFormat, bool], tuple[int, int]] = all_codes
     multiplies_by_reciprocal: bool = False
     divides_by_threshold: bool = False
     divisor_is_inverse: bool = False

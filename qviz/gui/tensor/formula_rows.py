@@ -12,7 +12,8 @@ from qviz.core.arithmetic.element_trace import Steps, walk
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
-from qviz.core.runtimes.microscaling import E4M3, INT8_FRACTION
+from qviz.core.runtimes.microscaling import INT8_FRACTION
+from qviz.core.runtimes.nvfp4 import E4M3
 from qviz.gui.words.groups import code_text
 
 Row = tuple[str, str]

@@ -1,0 +1,88 @@
+"""How does ONNX Runtime quantize: its quantization tools, with reduce_range, and DynamicQuantizeLinear?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qviz.core.formats.floats import FP8, SIXTEEN_BITS
+from qviz.core.formats.integers import IntFormat
+from qviz.core.runtimes.formulas import full_range
+from qviz.core.runtimes.record import Convention
+
+
+def _symmetric_range(number_format: IntFormat) -> tuple[int, int]:
+    # ONNX_INT_TYPE_SYMMETRIC_RANGE of onnxruntime.quantization: int8 and int16 alone leave out
+    # their smallest code when the scale is chosen.
+    if number_format.signed and number_format.bits in (8, 16):
+        return -number_format.quant_max, number_format.quant_max
+    return number_format.quant_min, number_format.quant_max
+
+
+def _steps(number_format: IntFormat) -> float:
+    low, high = _symmetric_range(number_format)
+    return high - low
+
+
+def _middle(number_format: IntFormat) -> float:
+    return float(np.rint(sum(_symmetric_range(number_format)) / 2))
+
+
+def _reduced_range(number_format: IntFormat) -> tuple[int, int]:
+    # ONNX_INT_TYPE_REDUCED_RANGE of onnxruntime.quantization, which knows 4, 8 and 16 bits; with 2 or 3 there is
+    # nothing to spare.
+    if number_format.bits < 4:
+        return full_range(number_format)
+    half = 1 << (number_format.bits - 2)
+    if not number_format.signed:
+        return 0, 2 * half - 1
+    return -half, half if number_format.bits in (8, 16) else half - 1
+
+
+ONNXRUNTIME = Convention(
+    name="onnxruntime",
+    label="ONNX Runtime",
+    summary="The range always includes 0; the zero point is a whole number, added after rounding. "
+    "Symmetric int8 and int16 leave out the smallest code when scaling (254 steps), not when clipping; "
+    "int4 uses all of −8…7 (15 steps).",
+    range_includes_zero=True,
+    symmetric_steps=_steps,
+    symmetric_zero_point=_middle,
+    zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
+    scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
+    symmetric_scale_formula="S = 2 · absmax / steps",
+    zero_point_formula="Z = round(qmin − min / S)",
+    code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
+    others=FP8 | SIXTEEN_BITS | {"e2m1fn"},
+)
+
+ONNXRUNTIME_REDUCE_RANGE = Convention(
+    name="onnxruntime_reduce_range",
+    label="ONNX Runtime, reduce_range",
+    summary="The scale is chosen for 7 of 8 bits (int8 −64…64, uint8 0…127), so that older processors do not "
+    "overflow when they add products up. Codes beyond that are still clipped at the full type.",
+    range_includes_zero=True,
+    symmetric_steps=lambda f: _reduced_range(f)[1] - _reduced_range(f)[0],
+    symmetric_zero_point=lambda f: float(np.rint(sum(_reduced_range(f)) / 2)) + 0.0,
+    zero_point=lambda f, low, high, scale: np.rint(_reduced_range(f)[0] - low / scale),
+    scale_range=_reduced_range,
+    scale_formula="S = (max − min) / (last − first), with min ≤ 0 ≤ max",
+    symmetric_scale_formula="S = 2 · absmax / steps",
+    zero_point_formula="Z = round(first − min / S)",
+    code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
+)
+
+ONNXRUNTIME_DYNAMIC = Convention(
+    name="onnxruntime_dynamic",
+    label="ONNX Runtime, dynamic",
+    summary="DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point "
+    "computed in float32 whenever a tensor arrives.",
+    range_includes_zero=True,
+    zero_point=lambda f, low, high, scale: np.rint(np.clip(f.quant_min - low / scale, f.quant_min, f.quant_max)),
+    scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
+    symmetric_scale_formula="S = (max − min) / (qmax − qmin)",
+    zero_point_formula="Z = round(clip(qmin − min / S, qmin, qmax))",
+    code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
+    single_precision=True,
+    asymmetric_only=True,
+    unsigned_only=True,
+)

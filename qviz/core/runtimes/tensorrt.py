@@ -1,0 +1,19 @@
+"""How does TensorRT quantize?"""
+
+from __future__ import annotations
+
+from qviz.core.runtimes.record import Convention
+
+TENSORRT = Convention(
+    name="tensorrt",
+    label="TensorRT",
+    summary="Symmetric and signed only: S = absmax / 127, no zero point, and codes clipped to −128…127. "
+    "By its documentation: it needs a graphics card, so that it was not asked.",
+    range_includes_zero=True,
+    scale_formula="S = absmax / qmax",
+    symmetric_scale_formula="S = absmax / qmax",
+    zero_point_formula="Z = 0",
+    code_formula="Q = clip(round(R / S), qmin, qmax)",
+    symmetric_only=True,
+    signed_only=True,
+)

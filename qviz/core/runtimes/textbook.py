@@ -1,0 +1,32 @@
+"""What do the formulas say as they are taught?"""
+
+from __future__ import annotations
+
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
+from qviz.core.formats.integers import IntFormat
+from qviz.core.runtimes.record import Convention
+
+
+def _middle(number_format: IntFormat) -> float:
+    return 0.0 if number_format.signed else (number_format.quant_max + 1) / 2
+
+
+TEXTBOOK = Convention(
+    name="textbook",
+    label="Textbook",
+    summary="Q = round(R/S + Z), with a zero point that stays a real number: "
+    "the formulas as they are taught. No runtime stores exactly these codes.",
+    range_includes_zero=False,
+    symmetric_steps=lambda f: 2 * (f.quant_max - _middle(f)),
+    symmetric_zero_point=_middle,
+    zero_point=lambda f, low, high, scale: f.quant_max - high / scale,
+    # Z = -x gives the code 0 and (0 - Z) * 1 = x, exactly.
+    degenerate_zero_point=lambda high: -high,
+    scale_formula="S = (max − min) / (qmax − qmin)",
+    symmetric_scale_formula="S = absmax / (qmax − Z)",
+    zero_point_formula="Z = qmax − max / S",
+    code_formula="Q = clip(round(R / S + Z), qmin, qmax)",
+    zero_point_before_rounding=True,
+    others=frozenset(FLOATS) | frozenset(CODEBOOKS),
+)

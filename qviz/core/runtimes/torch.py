@@ -1,0 +1,70 @@
+"""How do PyTorch's observers and torchao quantize?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qviz.core.arrays import Floats
+from qviz.core.formats.floats import FP8, SIXTEEN_BITS
+from qviz.core.formats.integers import IntFormat
+from qviz.core.runtimes.record import Convention
+
+
+def _steps(number_format: IntFormat) -> float:
+    return number_format.quant_max - number_format.quant_min
+
+
+def _zero_point(number_format: IntFormat, low: Floats, high: Floats, scale: Floats) -> Floats:
+    zero_point: Floats = number_format.quant_min - np.rint(low / scale)
+    return zero_point.clip(number_format.quant_min, number_format.quant_max)
+
+
+def _pytorch_middle(number_format: IntFormat) -> float:
+    # 128 is written there; in a range of one's own, the middle is rounded down.
+    if number_format.signed:
+        return 0.0
+    return 1 << (number_format.bits - 1) if number_format.bits in (8, 16) else number_format.quant_max // 2
+
+
+def _middle_rounded_up(number_format: IntFormat) -> float:
+    return (number_format.quant_min + number_format.quant_max + 1) // 2
+
+
+PYTORCH = Convention(
+    name="pytorch",
+    label="PyTorch",
+    summary="Observers of torch.ao.quantization: all in float32, a scale of at least 1.19e-7, symmetric int8 "
+    "in 255 steps (absmax / 127.5), and values times 1 / S instead of divided by S, "
+    "which moves a few codes by one.",
+    range_includes_zero=True,
+    symmetric_steps=_steps,
+    symmetric_zero_point=_pytorch_middle,
+    zero_point=_zero_point,
+    scale_formula="S = max((max − min) / (qmax − qmin), 1.19e-7), with min ≤ 0 ≤ max",
+    symmetric_scale_formula="S = max(absmax / ((qmax − qmin) / 2), 1.19e-7)",
+    zero_point_formula="Z = clip(qmin − round(min / S), qmin, qmax)",
+    code_formula="Q = clip(round(R · (1 / S)) + Z, qmin, qmax)",
+    multiplies_by_reciprocal=True,
+    single_precision=True,
+    smallest_scale=float(np.finfo(np.float32).eps),
+    others=SIXTEEN_BITS,
+)
+
+TORCHAO = Convention(
+    name="torchao",
+    label="torchao",
+    summary="choose_qparams_affine and quantize_affine: as PyTorch's observers, but scales may be as small as "
+    "1.18e-38, and the zero point of symmetric unsigned codes is the middle rounded up (uint4: 8, not 7).",
+    range_includes_zero=True,
+    symmetric_steps=_steps,
+    symmetric_zero_point=_middle_rounded_up,
+    zero_point=_zero_point,
+    scale_formula="S = max((max − min) / (qmax − qmin), 1.18e-38), with min ≤ 0 ≤ max",
+    symmetric_scale_formula="S = max(absmax / ((qmax − qmin) / 2), 1.18e-38)",
+    zero_point_formula="Z = clip(qmin − round(min / S), qmin, qmax)",
+    code_formula="Q = clip(round(R · (1 / S)) + Z, qmin, qmax)",
+    multiplies_by_reciprocal=True,
+    single_precision=True,
+    smallest_scale=float(np.finfo(np.float32).tiny),
+    others=FP8 | SIXTEEN_BITS,
+)
