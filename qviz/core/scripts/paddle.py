@@ -1,0 +1,34 @@
+"""How would a person get the same codes from Paddle?"""
+
+from __future__ import annotations
+
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.scripts.common import MOST_NUMBERS, RuntimeScript, parameters
+from qviz.core.tensors.granularity import PerAxis, PerTensor
+
+
+def _offers(qparams: QParams) -> bool:
+    scheme = qparams.scheme
+    plain = scheme.granularity in (PerTensor(), PerAxis(0), PerAxis(1))
+    return scheme.convention == "paddle" and plain and qparams.groups <= MOST_NUMBERS
+
+
+def _lines(qparams: QParams) -> list[str]:
+    granularity = qparams.scheme.granularity
+    axis = granularity.axis if isinstance(granularity, PerAxis) else 0
+    thresholds = str(qparams.high.tolist())
+    return [
+        f"threshold = {thresholds}  # what Paddle calls scale",
+        f"codes = quant_tensor(x.copy(), threshold, {axis}, {qparams.number_format.bits}, onnx_format=True)",
+        *parameters(qparams),
+        f"shape = [-1 if i == {axis} else 1 for i in range(x.ndim)]",
+        "x_hat = codes.astype(np.float32) * scale.reshape(shape)",
+    ]
+
+
+PADDLE_SCRIPT = RuntimeScript(
+    "Paddle",
+    _offers,
+    lambda qparams: ["from paddle.static.quantization.utils import quant_tensor"],
+    _lines,
+)
