@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication, QWidget
 
+from qviz.app.display import explain_fatal_messages, stop_explaining
 from qviz.assets import resource
 from qviz.core.passes import kernels
 from qviz.core.problems import Problem
@@ -22,7 +23,6 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.gui.kit import theme
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.crash import CrashDialog, CrashReporter
-from qviz.gui.window.display import explain_fatal_messages, stop_explaining
 from qviz.gui.window.main_window import MainWindow
 from qviz.gui.window.navigation import PageRow
 from qviz.gui.words.schemes import line

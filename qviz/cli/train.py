@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qviz.cli.options import json_option
 from qviz.core.problems import Problem
 
 if TYPE_CHECKING:  # what trains is imported when something is trained
@@ -44,7 +45,7 @@ MOST_SEEDS = 1000
 @click.option("--seed", type=int, default=0, show_default=True, help="The first of the seeds.")
 @click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=5, show_default=True, help="How many to train.")
 @click.option("--experiment", "file", type=click.Path(path_type=Path), help="An experiment saved as JSON, instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def train_command(file: Path | None, seeds: int, as_json: bool, **options: Any) -> None:
     """Train a small network in float and quantization-aware, and print what each of them gets right.
 

@@ -1,4 +1,4 @@
-"""In which forms can a quantized tensor be written? The ending of the file's name tells."""
+"""In which forms can a quantized tensor, or a chart, be written? The ending of the file's name tells."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def _save_overrides(path: Path, analysis: Analysis) -> None:
 
     save_overrides(path, {name_in_model(analysis.tensor.name): analysis.qparams})
 
+
+EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
+"""How a chart can leave the window; `qviz.gui.charts.export` has a writer for each."""
 
 WRITERS: dict[str, tuple[str, Callable[[Path, Analysis], None]]] = {
     ".npz": ("NumPy archive", save_quantized),

@@ -19,9 +19,6 @@ from qviz.gui.charts.axes import CountAxis, four_axes
 from qviz.gui.charts.drawing import Brush, Drawing
 from qviz.gui.kit.theme import Theme, scaled_font
 
-EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
-"""How a chart can leave the window; export.py has a writer for each."""
-
 HALF = math.log10(0.5)
 """Where the floor of a logarithmic count axis lies: a single element still stands out."""
 

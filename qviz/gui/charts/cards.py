@@ -8,7 +8,8 @@ from typing import Any
 from PySide6.QtCore import QObject, QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QMenu, QVBoxLayout, QWidget
 
-from qviz.gui.charts.base import EXPORT_FORMATS, Chart
+from qviz.files.writers import EXPORT_FORMATS
+from qviz.gui.charts.base import Chart
 from qviz.gui.kit.docks import DockTitle
 from qviz.gui.kit.theme import Theme
 

@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QApplication
 from qviz.core.problems import Problem
 from qviz.files.atomic import atomic_write
 from qviz.files.results import save_table
-from qviz.gui.charts.base import EXPORT_FORMATS, Chart
+from qviz.files.writers import EXPORT_FORMATS
+from qviz.gui.charts.base import Chart
 
 DOTS_PER_METER_AT_SCALE_1 = 96 / 0.0254
 

@@ -9,7 +9,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
 from qviz.core.problems import Problem
-from qviz.gui.charts.base import EXPORT_FORMATS, Chart
+from qviz.files.writers import EXPORT_FORMATS
+from qviz.gui.charts.base import Chart
 from qviz.gui.tensor.page import TensorPage
 from qviz.session.analyst import Frame
 from qviz.session.settings import Settings

@@ -24,7 +24,8 @@ from qviz.core.ranges.mse import MSE
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
 from qviz.core.tensors.tensor import Tensor
-from qviz.gui.charts.base import EXPORT_FORMATS, Chart
+from qviz.files.writers import EXPORT_FORMATS
+from qviz.gui.charts.base import Chart
 from qviz.gui.charts.export import chart_image, copy_chart, export_chart
 from qviz.gui.kit.theme import apply, load_theme
 from qviz.gui.tensor.charts import CHARTS

@@ -16,8 +16,9 @@ from pytestqt.qtbot import QtBot
 
 from qviz.core import MSE, Entropy, IntFormat, PerAxis, Percentile, Scheme, Tensor, analyze, prepare
 from qviz.core.questions.loss_curves import Losses, compare_ranges
+from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.axes import PowerAxis
-from qviz.gui.charts.base import EXPORT_FORMATS, LinkedCursor
+from qviz.gui.charts.base import LinkedCursor
 from qviz.gui.charts.export import export_chart
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.tensor.loss_chart import LossChart

@@ -12,7 +12,8 @@ from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from qviz.gui.charts.base import EXPORT_FORMATS, LinkedCursor
+from qviz.files.writers import EXPORT_FORMATS
+from qviz.gui.charts.base import LinkedCursor
 from qviz.gui.charts.export import export_chart
 from qviz.gui.kit import theme
 from qviz.gui.training.curves_chart import SweepChart

@@ -10,7 +10,7 @@ import PySide6.QtCore
 import pytest
 from PySide6.QtCore import QtMsgType
 
-from qviz.gui.window.display import (
+from qviz.app.display import (
     DEBIAN_PACKAGES,
     DEBIAN_WINDOW_PACKAGES,
     EXIT_NO_DISPLAY,

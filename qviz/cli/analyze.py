@@ -1,0 +1,33 @@
+"""What does ``qviz analyze`` do? It prints what a scheme does to a tensor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qviz.cli.options import json_option, scheme_of, scheme_options, tensor_of, tensor_options
+from qviz.core.questions.analysis import analyze
+
+MOST_SCALES = 8
+"""More of them than this are told as a range, to people."""
+
+
+@click.command("analyze")
+@tensor_options
+@scheme_options
+@json_option
+def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **options: Any) -> None:
+    """Print what a scheme does to the tensor in FILE."""
+    scheme = scheme_of(options)
+    result = analyze(tensor_of(file, tensor_name), scheme)
+    if as_json:
+        click.echo(json.dumps(result.to_dict()))
+        return
+    q = result.qparams
+    for key, value in result.to_dict().items():
+        many = {"scale": q.scale, "zero_point": q.zero_point}.get(key) if q.groups > MOST_SCALES else None
+        text = value if many is None else f"{many.size:,} values, {many.min():.6g} to {many.max():.6g}"
+        click.echo(f"{key:<18}{text}")

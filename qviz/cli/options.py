@@ -1,0 +1,177 @@
+"""Which tensor and which scheme do the options of a command mean?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import click
+from click.core import ParameterSource
+
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
+from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat, format_named
+from qviz.core.problems import Problem
+from qviz.core.ranges.rules import Manual, Percentile, RangeRule
+from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.tensor import Tensor
+from qviz.files.entry import TensorEntry
+from qviz.files.readers import list_tensors
+from qviz.files.results import read_scheme
+
+Command = Callable[..., Any]
+
+_FORMATS = f"int, {', '.join([*FLOATS, *CODEBOOKS])}."
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def runtime_options(runtimes: Iterable[str], text: str) -> Callable[[Command], Command]:
+    """``--runtime``, and ``--convention`` as it was called once; `chosen_runtime` reads them."""
+    choice = click.Choice(list(runtimes))
+
+    def add(command: Command) -> Command:
+        command = click.option("--convention", type=choice, hidden=True)(command)
+        return click.option("--runtime", type=choice, default="onnxruntime", show_default=True, help=text)(command)
+
+    return add
+
+
+def chosen_runtime(options: dict[str, Any]) -> str:
+    """The runtime, under whichever of its two names it was given."""
+    if options["convention"] is None:
+        return cast(str, options["runtime"])
+    if _is_given("runtime"):
+        context = click.get_current_context()
+        raise click.UsageError("--convention is the old name of --runtime: give --runtime alone.", context)
+    return cast(str, options["convention"])
+
+
+def scheme_options(command: Command) -> Command:
+    """The options that make a scheme, on every command that needs one; `scheme_of` reads them."""
+    options: list[Callable[[Command], Command]] = [
+        click.option("--scheme", "scheme_file", type=click.Path(path_type=Path), help="A scheme saved as JSON."),
+        click.option("--number-format", default=IntFormat.kind, show_default=True, help=_FORMATS),
+        click.option("--bits", type=int, default=8, show_default=True, help="2 to 16; of integers."),
+        click.option("--signed/--unsigned", default=True, show_default=True),
+        click.option("--symmetric/--asymmetric", default=True, show_default=True),
+        runtime_options(CONVENTIONS, "Whose arithmetic the codes come from."),
+        click.option(
+            "--per",
+            type=click.Choice(list(GRANULARITIES)),
+            default="tensor",
+            help="Default: tensor, or the runtime's fixed blocks.",
+        ),
+        click.option("--axis", type=int, help="Default: 0 with --per axis, -1 with --per block."),
+        click.option("--block-size", type=int, default=32, show_default=True, help="With --per block."),
+        click.option(
+            "--range", "range_rule", type=click.Choice(list(RANGE_RULES)), default="minmax", show_default=True
+        ),
+        click.option("--percentile", type=float, default=99.9, show_default=True, help="With --range percentile."),
+        click.option("--batch-axis", type=int, help="The axis along which calibration batches lie."),
+        click.option("--low", type=float, help="With --range manual."),
+        click.option("--high", type=float, help="With --range manual."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def tensor_options(command: Command) -> Command:
+    """The file, and which of its tensors."""
+    command = click.option("--tensor", "tensor_name", help="Its name, where the file holds several.")(command)
+    return click.argument("file", type=click.Path(path_type=Path))(command)
+
+
+def tensor_of(file: Path, name: str | None, option: str = "--tensor") -> Tensor:
+    """The tensor of that name, or the only one in the file; ``option`` is where its name is given."""
+    entry = _entry(file, name, option)
+    return Tensor(entry.load(), entry.name, dtype=entry.dtype)
+
+
+def _entry(file: Path, name: str | None, option: str) -> TensorEntry:
+    entries = list_tensors(file)
+    chosen = [entry for entry in entries if name is None or name in (entry.key, entry.name)]
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(entry.key or entry.name for entry in entries[:12]) + (", …" if len(entries) > 12 else "")
+    if name is not None:
+        raise Problem(f"{file.name} has no tensor “{name}”: choose one of {names}.")
+    raise Problem(f"{file.name} holds {len(entries)} tensors: choose one with {option}: {names}.")
+
+
+def scheme_of(options: dict[str, Any]) -> Scheme:
+    """The scheme of the file, or of the options; what contradicts it, or would change nothing, is refused."""
+    if options["scheme_file"] is not None:
+        context = click.get_current_context()
+        given = [p.opts[0] for p in context.command.params if p.name in options and _is_given(p.name)]
+        if len(given) > 1:
+            others = ", ".join(name for name in given if name != "--scheme")
+            raise click.UsageError(f"--scheme holds the whole scheme: leave out {others}.", context)
+        return read_scheme(options["scheme_file"])
+    runtime = chosen_runtime(options)
+    return Scheme(
+        number_format=_number_format(options),
+        symmetric=options["symmetric"],
+        granularity=_granularity(options, runtime),
+        range_rule=_range_rule(options),
+        convention=runtime,
+    )
+
+
+def _is_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name.replace("-", "_"))
+    return source is ParameterSource.COMMANDLINE
+
+
+def _refuse_idle(name: str, needs: str, is_used: bool) -> None:
+    """An option that would change nothing is a mistake that must not pass in silence."""
+    if _is_given(name) and not is_used:
+        raise click.UsageError(f"--{name} means nothing without {needs}: give both.", click.get_current_context())
+
+
+def _number_format(options: dict[str, Any]) -> NumberFormat:
+    if options["number_format"] == IntFormat.kind:
+        return IntFormat(options["bits"], options["signed"])
+    number_format = format_named(options["number_format"])
+    for name in ("bits", "signed"):
+        _refuse_idle(name, "--number-format int", False)
+    return number_format
+
+
+def _granularity(options: dict[str, Any], runtime: str) -> Granularity:
+    per, axis = options["per"], options["axis"]
+    _refuse_idle("axis", "--per axis or --per block", per in (PerAxis.kind, PerBlock.kind))
+    _refuse_idle("block-size", "--per block", per == PerBlock.kind)
+    if per == PerAxis.kind:
+        return PerAxis(0 if axis is None else axis)
+    if per == PerBlock.kind:
+        return PerBlock(-1 if axis is None else axis, options["block_size"])
+    if per == PerToken.kind:
+        return PerToken()
+    fixed = CONVENTIONS[runtime].block_size
+    return PerBlock(-1, fixed) if fixed and not _is_given("per") else PerTensor()
+
+
+def _range_rule(options: dict[str, Any]) -> RangeRule:
+    _refuse_idle("percentile", "--range percentile", options["range_rule"] == Percentile.kind)
+    for end in ("low", "high"):
+        _refuse_idle(end, "--range manual", options["range_rule"] == Manual.kind)
+    if options["range_rule"] == Percentile.kind:
+        return Percentile(options["percentile"])
+    if options["range_rule"] == Manual.kind:
+        if options["low"] is None or options["high"] is None:
+            raise Problem("A range by hand needs both ends: give --low and --high.")
+        return Manual(options["low"], options["high"])
+    rule: Any = RANGE_RULES[options["range_rule"]]()
+    if options["batch_axis"] is None:
+        return cast(RangeRule, rule)
+    if not hasattr(rule, "batch_axis"):
+        raise Problem(f"--range {rule.kind} looks at all batches together: leave --batch-axis out.")
+    return cast(RangeRule, replace(rule, batch_axis=options["batch_axis"]))

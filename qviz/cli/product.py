@@ -1,0 +1,55 @@
+"""What does ``qviz product`` do? It prints what a layer's output loses as a product of integers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qviz.cli.options import chosen_runtime, json_option, runtime_options, tensor_of
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
+from qviz.files.results import read_scheme
+
+
+@click.command("product")
+@click.argument("activation", type=click.Path(path_type=Path))
+@click.argument("weight", type=click.Path(path_type=Path))
+@click.option("--activation-tensor", help="Its name, where the file holds several.")
+@click.option("--weight-tensor", help="Its name, where the file holds several.")
+@runtime_options(DYNAMIC_RUNTIMES, "How both are quantized.")
+@click.option("--activation-scheme", type=click.Path(path_type=Path), help="A scheme saved as JSON, instead.")
+@click.option("--weight-scheme", type=click.Path(path_type=Path), help="A scheme saved as JSON, instead.")
+@click.option("--transposed", is_flag=True, help="WEIGHT is outputs × features, as PyTorch's Linear has it.")
+@json_option
+def product_command(
+    activation: Path,
+    weight: Path,
+    activation_tensor: str | None,
+    weight_tensor: str | None,
+    activation_scheme: Path | None,
+    weight_scheme: Path | None,
+    transposed: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Print what the output of ACTIVATION × WEIGHT loses as a product of integers."""
+    from qviz.core.questions.product import multiply
+
+    preset = DYNAMIC_RUNTIMES[chosen_runtime(options)]
+    x = tensor_of(activation, activation_tensor, "--activation-tensor")
+    w = tensor_of(weight, weight_tensor, "--weight-tensor")
+    result = multiply(
+        x,
+        w,
+        read_scheme(activation_scheme) if activation_scheme else preset.activation,
+        read_scheme(weight_scheme) if weight_scheme else laid_out(preset.weight, transposed),
+        transposed=transposed,
+    ).to_dict()
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    for key, value in result.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        click.echo(f"{key:<18}" + ", ".join(f"{name} {figure}".strip() for name, figure in parts))

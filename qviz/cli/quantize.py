@@ -1,0 +1,31 @@
+"""What does ``qviz quantize`` do? It writes a quantized tensor, in the form that the name's ending says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qviz.cli.options import scheme_of, scheme_options, tensor_of, tensor_options
+from qviz.core.questions.analysis import analyze
+from qviz.files.writers import WRITERS, save_as
+
+_OUTPUTS = f"The {', '.join(WRITERS)} to write."
+
+
+@click.command("quantize")
+@tensor_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=_OUTPUTS)
+@scheme_options
+def quantize_command(file: Path, tensor_name: str | None, output: Path, **options: Any) -> None:
+    """Write the quantized tensor of FILE.
+
+    To an .npz: codes, scale, zero_point and dequantized values; to an .onnx: a model with the codes and
+    DequantizeLinear; to a .json: scale and zero_point as ONNX Runtime's TensorQuantOverrides.
+    """
+    scheme = scheme_of(options)
+    result = analyze(tensor_of(file, tensor_name), scheme)
+    save_as(output, result)
+    s = result.storage
+    click.echo(f"{output}: {s.elements} codes, {s.quantized_bytes} bytes when packed, {100 * s.ratio:.4g} % of float32")

@@ -1,0 +1,35 @@
+"""What does ``qviz`` without a command do? It opens the window, or says why none can be opened here."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+import click
+
+from qviz.app import display
+from qviz.core.problems import Problem
+
+
+class NoDisplay(click.ClickException):
+    """What a command that draws lacks on this machine, in one line."""
+
+    exit_code = display.EXIT_NO_DISPLAY
+
+
+@click.command("open")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def open_command(files: tuple[Path, ...]) -> None:
+    """Open the window, with FILES or folders in it."""
+    gc.disable()  # nothing made while starting is garbage; `run` turns it on again
+    lost = [file.name for file in files if not file.exists()]
+    if files and len(lost) == len(files):
+        raise Problem(f"{', '.join(lost)} does not exist: give a file, a folder, or a command (qviz --help).")
+    if missing := display.missing_display():
+        raise NoDisplay(missing)
+    try:
+        from qviz.app.app import run
+    except ImportError as error:
+        raise NoDisplay(display.missing_library(error)) from None
+    sys.exit(run(files))
