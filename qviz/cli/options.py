@@ -102,8 +102,14 @@ def _entry(file: Path, name: str | None, option: str) -> TensorEntry:
         return chosen[0]
     names = ", ".join(entry.key or entry.name for entry in entries[:12]) + (", …" if len(entries) > 12 else "")
     if name is not None:
-        raise Problem(f"{file.name} has no tensor “{name}”: choose one of {names}.")
-    raise Problem(f"{file.name} holds {len(entries)} tensors: choose one with {option}: {names}.")
+        raise Problem("{file} has no tensor “{name}”: choose one of {names}.", file=file.name, name=name, names=names)
+    raise Problem(
+        "{file} holds {count} tensors: choose one with {option}: {names}.",
+        file=file.name,
+        count=len(entries),
+        option=option,
+        names=names,
+    )
 
 
 def scheme_of(options: dict[str, Any]) -> Scheme:
@@ -173,5 +179,5 @@ def _range_rule(options: dict[str, Any]) -> RangeRule:
     if options["batch_axis"] is None:
         return cast(RangeRule, rule)
     if not hasattr(rule, "batch_axis"):
-        raise Problem(f"--range {rule.kind} looks at all batches together: leave --batch-axis out.")
+        raise Problem("--range {rule} looks at all batches together: leave --batch-axis out.", rule=rule.kind)
     return cast(RangeRule, replace(rule, batch_axis=options["batch_axis"]))

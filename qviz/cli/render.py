@@ -38,7 +38,9 @@ def render_command(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Problem(f"{output} cannot be made a folder ({error.strerror}): choose another one.") from None
+        raise Problem(
+            "{output} cannot be made a folder ({reason}): choose another one.", output=output, reason=error.strerror
+        ) from None
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     try:
         from qviz.app.app import make_application

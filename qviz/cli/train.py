@@ -116,7 +116,9 @@ def _widths(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.replace(" ", "").split(","))
     except ValueError:
-        raise Problem(f"“{text}” are no widths of layers: give numbers with commas, such as 48,48,48.") from None
+        raise Problem(
+            "“{text}” are no widths of layers: give numbers with commas, such as 48,48,48.", text=text
+        ) from None
 
 
 def _lines(summary: Summary) -> list[str]:

@@ -25,7 +25,9 @@ def open_command(files: tuple[Path, ...]) -> None:
     gc.disable()  # nothing made while starting is garbage; `run` turns it on again
     lost = [file.name for file in files if not file.exists()]
     if files and len(lost) == len(files):
-        raise Problem(f"{', '.join(lost)} does not exist: give a file, a folder, or a command (qviz --help).")
+        raise Problem(
+            "{files} does not exist: give a file, a folder, or a command (qviz --help).", files=", ".join(lost)
+        )
     if missing := display.missing_display():
         raise NoDisplay(missing)
     try:

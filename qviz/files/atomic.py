@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from qviz.core.problems import N_
 from qviz.files.problems import FileProblem, system_errors
 
 
@@ -60,7 +61,7 @@ def _check_target(path: Path, target: Path) -> None:
         return
     if not target.is_file():
         # Renaming would put an ordinary file in the place of, say, /dev/null.
-        raise FileProblem(path, "can't be written: it is a device or a pipe", "Choose an ordinary file.")
+        raise FileProblem(path, N_("can't be written: it is a device or a pipe"), N_("Choose an ordinary file."))
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import check_room
@@ -26,8 +27,8 @@ MAGIC = b"GGUF"
 BLOCK = 1 << 18
 """Elements decoded between two looks at the cancel flag."""
 
-_DAMAGED = "Copy or download it again."
-_CONVERT = "Convert the model again with a current llama.cpp."
+_DAMAGED = N_("Copy or download it again.")
+_CONVERT = N_("Convert the model again with a current llama.cpp.")
 _MOST_AXES = 8
 _LONGEST_NAME = (1 << 16) - 1
 _MOST_ITEMS = 1 << 21
@@ -75,11 +76,13 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     """
     infos = _infos(path)
     if not infos:
-        raise FileProblem(path, "has no tensors in it: it holds a vocabulary alone", "Choose a model with weights.")
+        raise FileProblem(
+            path, N_("has no tensors in it: it holds a vocabulary alone"), N_("Choose a model with weights.")
+        )
     filled = [info for info in infos.values() if info.nbytes]
     if not filled:
         key = shortened(next(iter(infos)))
-        raise NoNumbers(path, f"holds '{key}', which has no elements", "Choose a model with weights.")
+        raise NoNumbers(path, N_("holds '{key}', which has no elements"), N_("Choose a model with weights."), key=key)
     return tuple(
         TensorEntry(f"{path.stem}/{info.key}", path, info.key, info.shape, info.dtype, partial(_load, path, info.key))
         for info in filled
@@ -91,7 +94,7 @@ def _load(path: Path, key: str, progress: Progress = ignore, cancelled: IsCancel
     # Once more: the file may have changed since it was listed.
     info = _infos(path).get(key)
     if info is None or not info.nbytes:
-        raise FileProblem(path, f"has no tensor '{shortened(key)}' any more", "Open the file again.")
+        raise FileProblem(path, N_("has no tensor '{key}' any more"), N_("Open the file again."), key=shortened(key))
     if plain := _PLAIN.get(info.kind):
         progress(1.0)
         return np.memmap(path, plain, "r", info.start, info.shape)
@@ -106,7 +109,7 @@ def _decode(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled)
     kind = GGMLQuantizationType[info.kind]
     block, block_bytes = GGML_QUANT_SIZES[kind]
     elements = math.prod(info.shape)
-    check_room(path, info.key, 4 * elements, "Close other programs, or choose a smaller tensor.")
+    check_room(path, info.key, 4 * elements, N_("Close other programs, or choose a smaller tensor."))
     stored = np.memmap(path, np.uint8, "r", info.start, (info.nbytes,))
     values = np.empty(elements, np.float32)
     step = max(1, BLOCK // block)
@@ -118,8 +121,13 @@ def _decode(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled)
             with np.errstate(all="ignore"):
                 decoded = dequantize(np.asarray(piece).reshape(1, -1), kind)
         except NotImplementedError:
-            what = f"holds '{name}', whose type {info.kind} cannot be decoded by the gguf package"
-            raise FileProblem(path, what, "Update it, or save the tensor in another type.") from None
+            raise FileProblem(
+                path,
+                N_("holds '{name}', whose type {kind} cannot be decoded by the gguf package"),
+                N_("Update it, or save the tensor in another type."),
+                name=name,
+                kind=info.kind,
+            ) from None
         values[first * block : first * block + decoded.size] = decoded[0]
         progress(min(1.0, (first + step) * block / elements))
     return values.reshape(info.shape)
@@ -130,9 +138,9 @@ def _infos(path: Path) -> dict[str, _Info]:
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
         if not start:
-            raise FileProblem(path, "is empty", _DAMAGED)
+            raise FileProblem(path, N_("is empty"), _DAMAGED)
         if not start.startswith(MAGIC[: len(start)]):
-            raise FileProblem(path, "is not a GGUF file: it does not begin like one", _CONVERT)
+            raise FileProblem(path, N_("is not a GGUF file: it does not begin like one"), _CONVERT)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _Header(path, content).tensors()
 
@@ -150,9 +158,11 @@ class _Header:
     def tensors(self) -> dict[str, _Info]:
         version = self._number("I")
         if version and not version & 0xFFFF:
-            raise FileProblem(self._path, "is written in big-endian order", _CONVERT)
+            raise FileProblem(self._path, N_("is written in big-endian order"), _CONVERT)
         if version not in (2, 3):
-            raise FileProblem(self._path, f"is of GGUF version {version}, where 2 and 3 are known", _CONVERT)
+            raise FileProblem(
+                self._path, N_("is of GGUF version {version}, where 2 and 3 are known"), _CONVERT, version=version
+            )
         count, keys = self._number("Q"), self._number("Q")
         alignment = 32
         for _ in range(keys):
@@ -162,12 +172,12 @@ class _Header:
             else:
                 self._skip(kind)
         if not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
-            raise self._damaged(f"has an impossible alignment ({alignment})")
+            raise self._damaged(N_("has an impossible alignment ({alignment})"), alignment=alignment)
         rows = [(self._text(), self._shape(), self._number("I"), self._number("Q")) for _ in range(count)]
         data = -(-self._at // alignment) * alignment
         found = {key: self._placed(key, shape, number, data + offset) for key, shape, number, offset in rows}
         if len(found) < len(rows):
-            raise self._damaged("names two of its tensors alike")
+            raise self._damaged(N_("names two of its tensors alike"))
         return found
 
     def _placed(self, key: str, shape: tuple[int, ...], number: int, start: int) -> _Info:
@@ -177,25 +187,38 @@ class _Header:
         try:
             kind = GGMLQuantizationType(number)
         except ValueError:
-            what = f"holds '{name}', whose type {number} the gguf package does not know"
-            raise FileProblem(self._path, what, "Update it, or download the file again.") from None
+            raise FileProblem(
+                self._path,
+                N_("holds '{name}', whose type {number} the gguf package does not know"),
+                N_("Update it, or download the file again."),
+                name=name,
+                number=number,
+            ) from None
         block, block_bytes = GGML_QUANT_SIZES[kind]
         if shape[-1] % block:
-            what = f"holds '{name}', whose rows of {shape[-1]:,} do not fit the blocks of {block} of {kind.name}"
-            raise self._damaged(what)
+            raise self._damaged(
+                N_("holds '{name}', whose rows of {row:,} do not fit the blocks of {block} of {kind}"),
+                name=name,
+                row=shape[-1],
+                block=block,
+                kind=kind.name,
+            )
         nbytes = math.prod(shape) // block * block_bytes
         if nbytes and start + nbytes > self._size:
+            if start + nbytes >= 1 << 63:
+                raise self._damaged(N_("holds '{name}', which promises more values than any disk holds"), name=name)
             raise self._damaged(
-                f"is cut off: '{name}' reaches to byte {start + nbytes:,}, but the file has {size_text(self._size)}"
-                if start + nbytes < 1 << 63
-                else f"holds '{name}', which promises more values than any disk holds"
+                N_("is cut off: '{name}' reaches to byte {end:,}, but the file has {size}"),
+                name=name,
+                end=start + nbytes,
+                size=size_text(self._size),
             )
         return _Info(key, shape, kind.name, start, nbytes)
 
     def _shape(self) -> tuple[int, ...]:
         axes = self._number("I")
         if axes > _MOST_AXES:
-            raise self._damaged(f"promises a tensor of {axes:,} axes")
+            raise self._damaged(N_("promises a tensor of {axes:,} axes"), axes=axes)
         # The first is the one whose elements are neighbours.
         return tuple(self._number("Q") for _ in range(axes))[::-1] or (1,)
 
@@ -214,19 +237,19 @@ class _Header:
 
     def _bytes_of(self, kind: int) -> int:
         if kind not in _SCALAR_BYTES:
-            raise self._damaged(f"has metadata of an unknown type ({kind})")
+            raise self._damaged(N_("has metadata of an unknown type ({kind})"), kind=kind)
         return _SCALAR_BYTES[kind]
 
     def _text(self) -> str:
         self._count()
         length = self._number("Q")
         if length > _LONGEST_NAME:
-            raise self._damaged(f"promises a name of {size_text(length)}")
+            raise self._damaged(N_("promises a name of {size}"), size=size_text(length))
         start = self._take(length)
         try:
             return self._content[start : start + length].decode()
         except UnicodeDecodeError:
-            raise self._damaged("has a name that is no text") from None
+            raise self._damaged(N_("has a name that is no text")) from None
 
     def _number(self, code: str) -> int:
         form = "<" + code
@@ -236,14 +259,14 @@ class _Header:
         """Move on by so many bytes; where they begin."""
         start = self._at
         if length > self._size - start:
-            raise self._damaged("is cut off inside its header")
+            raise self._damaged(N_("is cut off inside its header"))
         self._at = start + length
         return start
 
     def _count(self) -> None:
         self._items += 1
         if self._items > _MOST_ITEMS:
-            raise self._damaged(f"has a header of more than {_MOST_ITEMS:,} parts, which no model has")
+            raise self._damaged(N_("has a header of more than {most:,} parts, which no model has"), most=_MOST_ITEMS)
 
-    def _damaged(self, what: str) -> FileProblem:
-        return FileProblem(self._path, what, _DAMAGED)
+    def _damaged(self, what: str, **values: object) -> FileProblem:
+        return FileProblem(self._path, what, _DAMAGED, **values)

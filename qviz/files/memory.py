@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qviz.core.problems import N_
 from qviz.files.problems import FileProblem, shortened, size_text
 
 
@@ -33,5 +34,11 @@ def check_room(path: Path, member: str, nbytes: int, advice: str) -> None:
     """
     free = free_memory()
     if free is not None and nbytes > free:
-        what = f"takes {size_text(nbytes)} unpacked while {size_text(free)} are free"
-        raise FileProblem(path, f"holds '{shortened(member)}', which {what}", advice)
+        raise FileProblem(
+            path,
+            N_("holds '{member}', which takes {size} unpacked while {free} are free"),
+            advice,
+            member=shortened(member),
+            size=size_text(nbytes),
+            free=size_text(free),
+        )

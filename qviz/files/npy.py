@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.problems import FileProblem, shortened, size_text
@@ -25,23 +26,23 @@ LONGEST_HEADER = 10_000
 HEAD = len(MAGIC) + 2 + 4 + LONGEST_HEADER
 """How much of a file has to be read to see the whole of any honest header."""
 
-_DAMAGED = "Copy or download it again."
+_DAMAGED = N_("Copy or download it again.")
 _MOST_AXES = 64
 _KINDS_OF_NUMBERS = "fiub"
 _REFUSED = {
     "O": (
-        "Python objects",
-        "Loading them could run code from the file: save the numbers alone, as a plain array.",
+        N_("Python objects"),
+        N_("Loading them could run code from the file: save the numbers alone, as a plain array."),
     ),
-    "c": ("complex numbers", "Save the real and the imaginary part as two arrays."),
+    "c": (N_("complex numbers"), N_("Save the real and the imaginary part as two arrays.")),
     "S": ("text", "Save it as numbers, for example with .astype('float32')."),
     "U": ("text", "Save it as numbers, for example with .astype('float32')."),
     "T": ("text", "Save it as numbers, for example with .astype('float32')."),
-    "M": ("dates", "Save them as numbers, for example with .astype('int64')."),
-    "m": ("time spans", "Save them as numbers, for example with .astype('int64')."),
+    "M": (N_("dates"), N_("Save them as numbers, for example with .astype('int64').")),
+    "m": (N_("time spans"), N_("Save them as numbers, for example with .astype('int64').")),
     "V": (
-        "records or raw bytes",
-        "Save each field as an array of its own, and bfloat16 or float8 as float32.",
+        N_("records or raw bytes"),
+        N_("Save each field as an array of its own, and bfloat16 or float8 as float32."),
     ),
 }
 
@@ -127,20 +128,22 @@ def read_header(head: bytes, path: Path, member: str | None = None) -> Header:
     """
     damaged = partial(_problem, FileProblem, path, member)
     if not head:
-        raise damaged("is empty", _DAMAGED)
+        raise damaged(N_("is empty"), _DAMAGED)
     if not head.startswith(MAGIC[: len(head)]):
-        raise damaged("is not a NumPy array file: it does not begin like one", "Save it with numpy.save.")
+        raise damaged(N_("is not a NumPy array file: it does not begin like one"), N_("Save it with numpy.save."))
     if len(head) < len(MAGIC) + 2:
-        raise damaged("is cut off inside its header", _DAMAGED)
+        raise damaged(N_("is cut off inside its header"), _DAMAGED)
     major, minor = head[len(MAGIC) : len(MAGIC) + 2]
     if (major, minor) not in ((1, 0), (2, 0), (3, 0)):
-        raise damaged(f"is of version {major}.{minor}, which NumPy does not define", _DAMAGED)
+        raise damaged(
+            N_("is of version {major}.{minor}, which NumPy does not define"), _DAMAGED, major=major, minor=minor
+        )
     start = len(MAGIC) + 2 + (2 if major == 1 else 4)
     length = int.from_bytes(head[len(MAGIC) + 2 : start], "little")
     if length > LONGEST_HEADER:
-        raise damaged(f"claims a header of {size_text(length)}, which no plain array has", _DAMAGED)
+        raise damaged(N_("claims a header of {size}, which no plain array has"), _DAMAGED, size=size_text(length))
     if len(head) < start + length:
-        raise damaged("is cut off inside its header", _DAMAGED)
+        raise damaged(N_("is cut off inside its header"), _DAMAGED)
 
     try:
         text = head[start : start + length].decode("utf-8" if major == 3 else "latin-1")
@@ -150,18 +153,18 @@ def read_header(head: bytes, path: Path, member: str | None = None) -> Header:
         dtype = np.dtype(descr) if isinstance(descr, str) else None
         shown = shortened(repr(shape))
     except Exception as error:  # parsers of hostile text fail in too many ways to list
-        raise damaged("has a header that can't be understood", _DAMAGED) from error
+        raise damaged(N_("has a header that can't be understood"), _DAMAGED) from error
     if not isinstance(fortran_order, bool) or not _is_shape(shape):
-        raise damaged(f"has a header with an impossible shape or order ({shown})", _DAMAGED)
+        raise damaged(N_("has a header with an impossible shape or order ({shape})"), _DAMAGED, shape=shown)
 
     sound = partial(_problem, NoNumbers, path, member)
     kind = dtype.kind if dtype is not None else "V"
     if dtype is None or kind not in _KINDS_OF_NUMBERS:
         name = shortened(str(descr if dtype is None else dtype))
-        what, advice = _REFUSED.get(kind, ("no numbers", "Save it as numbers."))
-        raise sound(f"is made of {what} (dtype {name}), not of real numbers", advice)
+        what, advice = _REFUSED.get(kind, (N_("no numbers"), N_("Save it as numbers.")))
+        raise sound(N_("is made of {what} (dtype {dtype}), not of real numbers"), advice, what=Phrase(what), dtype=name)
     if 0 in shape:
-        raise sound(f"has no elements: its shape is {shown}", "Choose an array that has some.")
+        raise sound(N_("has no elements: its shape is {shape}"), N_("Choose an array that has some."), shape=shown)
     return Header(dtype, shape or (1,), fortran_order, start + length)
 
 
@@ -187,11 +190,20 @@ def check_size(header: Header, held: int, path: Path, member: str | None = None)
     damaged = partial(_problem, FileProblem, path, member)
     values = math.prod(header.shape)
     if values > 2**63:
-        raise damaged("promises more values than any disk holds: its header is damaged", _DAMAGED)
-    promise = f"its header promises {values:,} {header.dtype.name} values ({size_text(header.nbytes)})"
+        raise damaged(N_("promises more values than any disk holds: its header is damaged"), _DAMAGED)
+    told = {
+        "values": values,
+        "dtype": header.dtype.name,
+        "promised": size_text(header.nbytes),
+        "held": size_text(held),
+    }
     if header.nbytes > held:
-        raise damaged(f"is cut off: {promise} but the file holds {size_text(held)} of them", _DAMAGED)
-    raise damaged(f"is not one array: {promise} but {size_text(held)} follow", "Save each array on its own.")
+        what = N_(
+            "is cut off: its header promises {values:,} {dtype} values ({promised}) but the file holds {held} of them"
+        )
+        raise damaged(what, _DAMAGED, **told)
+    what = N_("is not one array: its header promises {values:,} {dtype} values ({promised}) but {held} follow")
+    raise damaged(what, N_("Save each array on its own."), **told)
 
 
 def _is_shape(shape: object) -> bool:
@@ -203,6 +215,10 @@ def _is_shape(shape: object) -> bool:
     )
 
 
-def _problem(kind: type[FileProblem], path: Path, member: str | None, what: str, advice: str) -> FileProblem:
-    where = what if member is None else f"holds '{shortened(member)}', which {what}"
-    return kind(path, where, advice)
+def _problem(
+    kind: type[FileProblem], path: Path, member: str | None, what: str, advice: str, /, **values: object
+) -> FileProblem:
+    if member is None:
+        return kind(path, what, advice, **values)
+    inside = N_("holds '{member}', which {what}")
+    return kind(path, inside, advice, member=shortened(member), what=Phrase(what, **values))

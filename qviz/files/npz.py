@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import check_room
@@ -27,7 +28,7 @@ STORED_BLOCK = 1 << 24
 _MOST_DEFLATE_GAINS = 1032
 """How many bytes a deflated one can stand for at most (zlib's technical details)."""
 
-_DAMAGED = "Copy or download it again."
+_DAMAGED = N_("Copy or download it again.")
 _LOCAL_HEADER = struct.Struct("<26x2H")
 
 
@@ -58,7 +59,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
             load = partial(_load, path, member.filename)
             entries.append(TensorEntry(name, path, key, header.shape, header.dtype.name, load))
     if not entries:
-        raise refused or FileProblem(path, "has no NumPy arrays in it", "Save some with numpy.savez.")
+        raise refused or FileProblem(path, N_("has no NumPy arrays in it"), N_("Save some with numpy.savez."))
     return tuple(entries)
 
 
@@ -69,7 +70,9 @@ def _load(
     with _opened(path) as archive:
         member = _members(archive).get(filename)
         if member is None:
-            raise FileProblem(path, f"has no array '{_shown(filename)}' any more", "Open the file again.")
+            raise FileProblem(
+                path, N_("has no array '{member}' any more"), N_("Open the file again."), member=_shown(filename)
+            )
         header = _header(archive, member, path)
         if member.compress_type == zipfile.ZIP_STORED:
             return _map(path, member, header, progress, cancelled)
@@ -83,22 +86,34 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Header:
     """Read a member's header, once all that the archive says about the member fits together."""
-    holds = f"holds '{_shown(member.filename)}', which"
+    name = _shown(member.filename)
     if member.flag_bits & 1:
-        raise FileProblem(path, f"{holds} is encrypted", "Save it without a password.")
+        raise FileProblem(path, N_("holds '{name}', which is encrypted"), N_("Save it without a password."), name=name)
     most = {
         zipfile.ZIP_STORED: member.compress_size,
         zipfile.ZIP_DEFLATED: member.compress_size * _MOST_DEFLATE_GAINS,
     }.get(member.compress_type)
     if most is None:
-        raise FileProblem(path, f"{holds} is packed in an unknown way", "Save it with numpy.savez_compressed.")
+        raise FileProblem(
+            path,
+            N_("holds '{name}', which is packed in an unknown way"),
+            N_("Save it with numpy.savez_compressed."),
+            name=name,
+        )
     if member.file_size > most:
         claim, held = size_text(member.file_size), size_text(member.compress_size)
-        raise FileProblem(path, f"{holds} claims {claim}, too many for the {held} that are there", _DAMAGED)
+        raise FileProblem(
+            path,
+            N_("holds '{name}', which claims {claim}, too many for the {held} that are there"),
+            _DAMAGED,
+            name=name,
+            claim=claim,
+            held=held,
+        )
     with _damage(path), archive.open(member) as file:
         head = file.read(HEAD)
-    header = read_header(head, path, _shown(member.filename))
-    check_size(header, member.file_size - header.data_offset, path, _shown(member.filename))
+    header = read_header(head, path, name)
+    check_size(header, member.file_size - header.data_offset, path, name)
     return header
 
 
@@ -113,7 +128,7 @@ def _map(
         start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
         size = file.seek(0, 2)
     if start + member.file_size > size:
-        raise FileProblem(path, f"is cut off inside '{_shown(member.filename)}'", _DAMAGED)
+        raise FileProblem(path, N_("is cut off inside '{member}'"), _DAMAGED, member=_shown(member.filename))
     content = np.memmap(path, np.uint8, "r", start, (member.file_size,))
     checksum = 0
     for first in range(0, member.file_size, STORED_BLOCK):
@@ -122,8 +137,12 @@ def _map(
         checksum = zlib.crc32(content[first:last].data, checksum)
         progress(last / member.file_size)
     if checksum != member.CRC:
-        what = f"is damaged: the checksum of '{_shown(member.filename)}' does not fit its content"
-        raise FileProblem(path, what, _DAMAGED)
+        raise FileProblem(
+            path,
+            N_("is damaged: the checksum of '{member}' does not fit its content"),
+            _DAMAGED,
+            member=_shown(member.filename),
+        )
     return content[header.data_offset :].view(header.dtype).reshape(header.shape, order=header.order)
 
 
@@ -135,7 +154,7 @@ def _unpack(
     progress: Progress,
     cancelled: IsCancelled,
 ) -> np.ndarray[Any, Any]:
-    advice = "Save it with numpy.savez, which needs no unpacking."
+    advice = N_("Save it with numpy.savez, which needs no unpacking.")
     check_room(path, member.filename.removesuffix(SUFFIX), header.nbytes, advice)
     content = np.empty(header.nbytes, np.uint8)
     with _damage(path):
@@ -154,7 +173,7 @@ def _read_into(file: IO[bytes], target: np.ndarray[Any, Any], path: Path) -> Non
     with _damage(path):
         data = file.read(target.size)
     if len(data) < target.size:
-        raise FileProblem(path, "is damaged: it ends inside an array", _DAMAGED)
+        raise FileProblem(path, N_("is damaged: it ends inside an array"), _DAMAGED)
     target[:] = np.frombuffer(data, np.uint8)
 
 
@@ -162,7 +181,7 @@ def _read_into(file: IO[bytes], target: np.ndarray[Any, Any], path: Path) -> Non
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as file:
         if not file.read(1):
-            raise FileProblem(path, "is empty", _DAMAGED)
+            raise FileProblem(path, N_("is empty"), _DAMAGED)
         with _damage(path):
             archive = zipfile.ZipFile(file)
         with archive:
@@ -184,7 +203,9 @@ def _damage(path: Path) -> Iterator[None]:
         ValueError,
     ) as error:
         detail = shortened(str(error), 80) or "it ends too early"
-        raise FileProblem(path, f"is not a NumPy archive, or a damaged one ({detail})", _DAMAGED) from error
+        raise FileProblem(
+            path, N_("is not a NumPy archive, or a damaged one ({detail})"), _DAMAGED, detail=detail
+        ) from error
 
 
 def _shown(filename: str) -> str:

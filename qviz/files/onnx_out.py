@@ -16,7 +16,7 @@ from qviz.core.arrays import Array
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerAxis
 from qviz.files.atomic import atomic_write
@@ -60,7 +60,7 @@ def save_onnx(path: Path, analysis: Analysis, name: str = "tensor") -> None:
     check_expressible(analysis.qparams)
     q = analysis.qparams
     if analysis.tensor.elements * q.number_format.bits // 8 + q.scale.nbytes > MOST_BYTES:
-        raise FileProblem(path, "would be larger than the 2 GB of an ONNX file", "Save an .npz instead.")
+        raise FileProblem(path, N_("would be larger than the 2 GB of an ONNX file"), N_("Save an .npz instead."))
     with atomic_write(path) as temporary:
         temporary.write_bytes(_model(analysis, name))
 
@@ -114,10 +114,11 @@ def check_expressible(qparams: QParams) -> None:
     """
     number_format = qparams.number_format
     if number_format.name not in _OPSETS:
-        what = "integers of 2," if isinstance(number_format, IntFormat) else "floats of"
+        what = Phrase("integers of 2,") if isinstance(number_format, IntFormat) else Phrase("floats of")
         raise Problem(
-            f"ONNX has {what} 4, 8 and 16 bits, not {number_format.label}: "
-            "choose another number format, or save an .npz."
+            "ONNX has {what} 4, 8 and 16 bits, not {number_format}: choose another number format, or save an .npz.",
+            what=what,
+            number_format=number_format.label,
         )
     if qparams.offset is not None:
         raise Problem(

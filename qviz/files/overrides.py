@@ -44,8 +44,9 @@ def tensor_overrides(qparams: QParams) -> list[dict[str, Any]]:
     scheme, number_format = qparams.scheme, qparams.number_format
     if not isinstance(number_format, IntFormat) or number_format.name not in TYPES:
         raise Problem(
-            f"ONNX Runtime's quantizer has no override for {number_format.name}: "
-            "choose integers of 4, 8 or 16 bits, or save an .onnx."
+            "ONNX Runtime's quantizer has no override for {number_format}: choose integers of 4, 8 or 16 "
+            "bits, or save an .onnx.",
+            number_format=number_format.name,
         )
     if not isinstance(scheme.granularity, PerTensor | PerAxis):
         raise Problem("ONNX Runtime's overrides know no blocks: choose per tensor or per axis, or save an .onnx.")

@@ -7,27 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Phrase, Problem
 
 _READING = {
-    errno.ENOENT: ("does not exist", "Check its name and its folder."),
-    errno.EISDIR: ("is a folder, not a file", "Choose one of the files in it."),
+    errno.ENOENT: (N_("does not exist"), N_("Check its name and its folder.")),
+    errno.EISDIR: (N_("is a folder, not a file"), N_("Choose one of the files in it.")),
     errno.EACCES: (
-        "can't be read: permission denied",
-        "Ask its owner for access, or copy it to your own folder.",
+        N_("can't be read: permission denied"),
+        N_("Ask its owner for access, or copy it to your own folder."),
     ),
-    errno.ENOMEM: ("needs more memory than is free", "Close other programs, or choose a smaller tensor."),
+    errno.ENOMEM: (N_("needs more memory than is free"), N_("Close other programs, or choose a smaller tensor.")),
 }
 _WRITING = {
-    errno.ENOENT: ("can't be written: there is no folder {folder}", "Create it, or choose another one."),
-    errno.EISDIR: ("can't be written: it is a folder", "Add a file name to it."),
+    errno.ENOENT: (N_("can't be written: there is no folder {folder}"), N_("Create it, or choose another one.")),
+    errno.EISDIR: (N_("can't be written: it is a folder"), N_("Add a file name to it.")),
     errno.EACCES: (
-        "can't be written: permission denied",
-        "Choose another folder, or change the permissions.",
+        N_("can't be written: permission denied"),
+        N_("Choose another folder, or change the permissions."),
     ),
-    errno.EROFS: ("can't be written: the disk is read-only", "Choose another folder."),
-    errno.ENOSPC: ("can't be written: the disk is full", "Free some space, or choose another folder."),
-    errno.ENOMEM: ("can't be written: memory has run out", "Close other programs, and try again."),
+    errno.EROFS: (N_("can't be written: the disk is read-only"), N_("Choose another folder.")),
+    errno.ENOSPC: (N_("can't be written: the disk is full"), N_("Free some space, or choose another folder.")),
+    errno.ENOMEM: (N_("can't be written: memory has run out"), N_("Close other programs, and try again.")),
 }
 _SAME_AS = {errno.ENOTDIR: errno.ENOENT, errno.EPERM: errno.EACCES, errno.EDQUOT: errno.ENOSPC}
 
@@ -40,20 +40,25 @@ class FileProblem(Problem):
     path : str or Path
         The file; the message shows its name alone.
     what : str
-        The rest of the sentence that begins with the name, without its full stop.
-    advice : str
-        A sentence of its own.
+        The rest of the sentence that begins with the name, without its full stop; marked by `N_`.
+    advice : str or Phrase
+        A sentence of its own; marked by `N_`.
+    **values : object
+        What is filled into both, as in `Problem`.
     """
 
-    def __init__(self, path: str | Path, what: str, advice: str) -> None:
-        # All three become ``args``, so that the exception survives a trip between processes.
-        super().__init__(path, what, advice)
-        self.path = Path(path)
+    def __init__(self, path: str | Path, what: str, advice: str | Phrase, /, **values: object) -> None:
+        path = Path(path)
+        super().__init__(
+            "{file} {what}. {advice}",
+            file=path.name or str(path),
+            what=Phrase(what, **values),
+            advice=advice if isinstance(advice, Phrase) else Phrase(advice, **values),
+        )
+        self.args = (path, what, advice)
+        self.path = path
         self.what = what
         self.advice = advice
-
-    def __str__(self) -> str:
-        return f"{self.path.name or self.path} {self.what}. {self.advice}"
 
 
 @contextmanager
@@ -85,10 +90,10 @@ def system_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
 def _problem(path: Path, writing: bool, code: int, reason: str) -> FileProblem:
     known = (_WRITING if writing else _READING).get(code)
     if known is None:
-        verb = "written" if writing else "read"
-        return FileProblem(path, f"can't be {verb}: {reason}", "Try again, or choose another place.")
+        what = N_("can't be written: {reason}") if writing else N_("can't be read: {reason}")
+        return FileProblem(path, what, N_("Try again, or choose another place."), reason=reason)
     what, advice = known
-    return FileProblem(path, what.format(folder=path.parent), advice)
+    return FileProblem(path, what, advice, folder=path.parent)
 
 
 def size_text(count: int) -> str:

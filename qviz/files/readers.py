@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.problems import FileProblem, system_errors
@@ -102,7 +103,7 @@ def list_tensors(path: str | Path) -> tuple[TensorEntry, ...]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):
             # Opening a pipe would wait for ever.
-            raise FileProblem(path, "is a device or a pipe", "Save its content to a file first.")
+            raise FileProblem(path, N_("is a device or a pipe"), N_("Save its content to a file first."))
         entries = _format_of(path).list_entries(path)
     return tuple(replace(entry, load=partial(_load, entry)) for entry in entries)
 
@@ -134,7 +135,7 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
         with system_errors(path):
             found = [file for file in path.iterdir() if _is_offered(file)]
         if not found:
-            raise FileProblem(path, "has no file that qviz reads", _supported())
+            raise FileProblem(path, N_("has no file that qviz reads"), _supported())
         files += sorted(found, key=_natural_order)
     return files
 
@@ -153,11 +154,11 @@ def _format_of(path: Path) -> Format:
     for form in FORMATS:
         if form.magic and start.startswith(form.magic):
             return form
-    raise FileProblem(path, "is of no format that qviz knows", _supported())
+    raise FileProblem(path, N_("is of no format that qviz knows"), _supported())
 
 
-def _supported() -> str:
-    return f"It reads {', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]}."
+def _supported() -> Phrase:
+    return Phrase("It reads {first} and {last}.", first=", ".join(SUFFIXES[:-1]), last=SUFFIXES[-1])
 
 
 def _is_offered(file: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.quantize import dequantize, quantize
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.atomic import atomic_write
@@ -91,11 +91,12 @@ def read_scheme(path: Path) -> Scheme:
     with system_errors(path), path.open("rb") as file:
         content = file.read(MAX_SCHEME_BYTES + 1)
     if len(content) > MAX_SCHEME_BYTES:
-        raise FileProblem(path, "is too large for a scheme", "Choose a scheme that qviz saved as JSON.")
+        raise FileProblem(path, N_("is too large for a scheme"), N_("Choose a scheme that qviz saved as JSON."))
     try:
         return Scheme.from_dict(json.loads(content))
     except Problem as problem:
-        why = str(problem).removesuffix(".")
-        raise FileProblem(path, f"holds no scheme that can be used: {why}", "Save the scheme again.") from None
+        raise FileProblem(
+            path, N_("holds no scheme that can be used: {why}"), N_("Save the scheme again."), why=problem
+        ) from None
     except (ValueError, RecursionError):
-        raise FileProblem(path, "is not JSON", "Choose a scheme that qviz saved as JSON.") from None
+        raise FileProblem(path, N_("is not JSON"), N_("Choose a scheme that qviz saved as JSON.")) from None

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import check_room
@@ -24,7 +25,7 @@ from qviz.files.problems import FileProblem, shortened
 BLOCK = 1 << 20
 """Elements converted between two looks at the cancel flag."""
 
-_DAMAGED = "Copy or download it again."
+_DAMAGED = N_("Copy or download it again.")
 _MOST_AXES = 64
 
 _PLAIN: dict[str, np.dtype[Any]] = {
@@ -78,11 +79,11 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     """
     infos = _infos(path)
     if not infos:
-        raise FileProblem(path, "has no tensors in it", "Choose a file with weights.")
+        raise FileProblem(path, N_("has no tensors in it"), N_("Choose a file with weights."))
     filled = [info for info in infos.values() if 0 not in info.shape]
     if not filled:
         key = shortened(next(iter(infos)))
-        raise NoNumbers(path, f"holds '{key}', which has no elements", "Choose a file with weights.")
+        raise NoNumbers(path, N_("holds '{key}', which has no elements"), N_("Choose a file with weights."), key=key)
     return tuple(
         TensorEntry(f"{path.stem}/{info.key}", path, info.key, info.shape, info.dtype, partial(_load, path, info.key))
         for info in filled
@@ -94,13 +95,18 @@ def _load(path: Path, key: str, progress: Progress = ignore, cancelled: IsCancel
     # Once more: the file may have changed since it was listed.
     info = _infos(path).get(key)
     if info is None or 0 in info.shape:
-        raise FileProblem(path, f"has no tensor '{shortened(key)}' any more", "Open the file again.")
+        raise FileProblem(path, N_("has no tensor '{key}' any more"), N_("Open the file again."), key=shortened(key))
     if plain := _PLAIN.get(info.kind):
         progress(1.0)
         return np.memmap(path, plain, "r", info.start, info.shape)
     if info.kind not in _SMALL:
-        what = f"holds '{shortened(key)}', whose values of type {info.kind} qviz does not read"
-        raise FileProblem(path, what, "Save it as float32.")
+        raise FileProblem(
+            path,
+            N_("holds '{key}', whose values of type {kind} qviz does not read"),
+            N_("Save it as float32."),
+            key=shortened(key),
+            kind=info.kind,
+        )
     return _converted(path, info, progress, cancelled)
 
 
@@ -109,7 +115,7 @@ def _converted(path: Path, info: _Info, progress: Progress, cancelled: IsCancell
 
     dtype = np.dtype(getattr(ml_dtypes, _SMALL[info.kind]))
     elements = math.prod(info.shape)
-    check_room(path, info.key, 4 * elements, "Close other programs, or choose a smaller tensor.")
+    check_room(path, info.key, 4 * elements, N_("Close other programs, or choose a smaller tensor."))
     bits = np.memmap(path, f"<u{dtype.itemsize}", "r", info.start, (elements,))
     values = np.empty(elements, np.float32)
     for first in range(0, elements, BLOCK):
@@ -125,7 +131,7 @@ def _infos(path: Path) -> dict[str, _Info]:
     with path.open("rb") as file:
         start = file.read(8)
     if not start:
-        raise FileProblem(path, "is empty", _DAMAGED)
+        raise FileProblem(path, N_("is empty"), _DAMAGED)
     infos = {}
     with _opened(path) as file:
         # There are no gaps, neither behind the header nor between tensors: the library refuses them.
@@ -134,7 +140,13 @@ def _infos(path: Path) -> dict[str, _Info]:
             part = file.get_slice(key)
             shape, kind = tuple(part.get_shape()), part.get_dtype()
             if len(shape) > _MOST_AXES:
-                raise FileProblem(path, f"holds '{shortened(key)}', which has {len(shape)} axes", "Reshape it.")
+                raise FileProblem(
+                    path,
+                    N_("holds '{key}', which has {axes} axes"),
+                    N_("Reshape it."),
+                    key=shortened(key),
+                    axes=len(shape),
+                )
             infos[key] = _Info(key, shape or (1,), kind, at)
             at += -(-math.prod(shape) * _bits(kind) // 8)
     return infos
@@ -154,5 +166,6 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except SafetensorError as error:
         detail = shortened(str(error).removeprefix("Error while deserializing header: "), 80)
-        what = f"is not a safetensors file, or a damaged one ({detail})"
-        raise FileProblem(path, what, _DAMAGED) from error
+        raise FileProblem(
+            path, N_("is not a safetensors file, or a damaged one ({detail})"), _DAMAGED, detail=detail
+        ) from error

@@ -45,7 +45,12 @@ def check_ending(path: Path) -> None:
     """
     if path.suffix.lower() not in WRITERS:
         *first, last = WRITERS
-        raise Problem(f"{path.name} cannot be written: end its name in {', '.join(first)} or {last}.")
+        raise Problem(
+            "{file} cannot be written: end its name in {endings} or {last}.",
+            file=path.name,
+            endings=", ".join(first),
+            last=last,
+        )
 
 
 def save_as(path: Path, analysis: Analysis) -> None:

@@ -87,15 +87,21 @@ class Data:
 
     def __post_init__(self) -> None:
         if self.kind != FILE and self.kind not in KINDS:
-            raise Problem(f"There are no data “{self.kind}”: choose one of {', '.join((*KINDS, FILE))}.")
+            raise Problem(
+                "There are no data “{kind}”: choose one of {choices}.",
+                kind=self.kind,
+                choices=", ".join((*KINDS, FILE)),
+            )
         if self.samples not in SAMPLES:
-            raise Problem(f"{self.samples:,} samples cannot be drawn: choose 40 to 100,000.")
+            raise Problem("{samples:,} samples cannot be drawn: choose 40 to 100,000.", samples=self.samples)
         if self.noise is not None and not 0 <= self.noise <= 10:
-            raise Problem(f"A noise of {self.noise:g} drowns everything: choose 0 to 10.")
+            raise Problem("A noise of {noise:g} drowns everything: choose 0 to 10.", noise=self.noise)
         if not 0.05 <= self.test_share <= 0.8:
-            raise Problem(f"A test set of {self.test_share:.0%} leaves too little: choose 5 % to 80 %.")
+            raise Problem(
+                "A test set of {test_share:.0%} leaves too little: choose 5 % to 80 %.", test_share=self.test_share
+            )
         if self.seed < 0:
-            raise Problem(f"A seed of {self.seed} cannot be used: choose 0 or more.")
+            raise Problem("A seed of {seed} cannot be used: choose 0 or more.", seed=self.seed)
         if self.kind == FILE and not self.path:
             raise Problem("There is no file to learn from: give one.")
 

@@ -52,17 +52,27 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
-            raise Problem(f"There is no optimizer “{self.optimizer}”: choose one of {', '.join(OPTIMIZERS)}.")
+            raise Problem(
+                "There is no optimizer “{optimizer}”: choose one of {choices}.",
+                optimizer=self.optimizer,
+                choices=", ".join(OPTIMIZERS),
+            )
         for rate in (self.learning_rate, self.fine_tuning_rate):
             if not (math.isfinite(rate) and 0 < rate <= 1e6):
-                raise Problem(f"Nothing can be learned at a rate of {rate:g}: choose one above 0, up to 1,000,000.")
+                raise Problem(
+                    "Nothing can be learned at a rate of {rate:g}: choose one above 0, up to 1,000,000.", rate=rate
+                )
         if not 0 <= self.momentum < 1:
-            raise Problem(f"A momentum of {self.momentum:g} never comes to rest: choose 0 or more, below 1.")
+            raise Problem(
+                "A momentum of {momentum:g} never comes to rest: choose 0 or more, below 1.", momentum=self.momentum
+            )
         if not 1 <= self.batch <= 65_536:
-            raise Problem(f"A batch of {self.batch:,} rows cannot be trained on: choose 1 to 65,536.")
+            raise Problem("A batch of {batch:,} rows cannot be trained on: choose 1 to 65,536.", batch=self.batch)
         for steps in (self.steps, self.fine_tuning_steps):
             if not 1 <= steps <= LONGEST:
-                raise Problem(f"{steps:,} steps cannot be trained: choose 1 to {LONGEST:,}.")
+                raise Problem(
+                    "{steps:,} steps cannot be trained: choose 1 to {longest:,}.", steps=steps, longest=LONGEST
+                )
 
 
 @dataclass(frozen=True)
@@ -96,11 +106,17 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.hidden) <= DEEPEST or not all(1 <= n <= WIDEST for n in self.hidden):
-            raise Problem(f"Hidden layers of {self.hidden} cannot be built: give 1 to 8 layers of 1 to 512 neurons.")
+            raise Problem(
+                "Hidden layers of {hidden} cannot be built: give 1 to 8 layers of 1 to 512 neurons.", hidden=self.hidden
+            )
         if self.activation not in ACTIVATIONS:
-            raise Problem(f"There is no activation “{self.activation}”: choose one of {', '.join(ACTIVATIONS)}.")
+            raise Problem(
+                "There is no activation “{activation}”: choose one of {choices}.",
+                activation=self.activation,
+                choices=", ".join(ACTIVATIONS),
+            )
         if self.seed < 0:
-            raise Problem(f"A seed of {self.seed} cannot be used: choose 0 or more.")
+            raise Problem("A seed of {seed} cannot be used: choose 0 or more.", seed=self.seed)
 
     def with_seed(self, offset: int) -> Experiment:
         """The same experiment on other data, from other weights, in another order."""
@@ -129,12 +145,16 @@ class Experiment:
 
 def _read(kind: Any, data: object, what: str) -> Any:
     if not isinstance(data, Mapping):
-        raise Problem(f"This is no {what}: expected an object with {', '.join(f.name for f in fields(kind))}.")
+        raise Problem(
+            "This is no {what}: expected an object with {fields}.",
+            what=what,
+            fields=", ".join(f.name for f in fields(kind)),
+        )
     hints = get_type_hints(kind)
     arguments = {}
     for key, value in data.items():
         if key not in hints:
-            raise Problem(f"The {what} knows no “{key}”: it has {', '.join(hints)}.")
+            raise Problem("The {what} knows no “{key}”: it has {fields}.", what=what, key=key, fields=", ".join(hints))
         arguments[key] = _value(hints[key], value, f"{what}'s {key}")
     return kind(**arguments)
 
@@ -155,4 +175,4 @@ def _value(hint: Any, value: object, what: str) -> Any:
             pass
     elif value is None and hint is not float:
         return None
-    raise Problem(f"The {what} cannot be {value!r}.")
+    raise Problem("The {what} cannot be {value!r}.", what=what, value=value)

@@ -11,6 +11,7 @@ import numpy as np
 
 from qviz.core import Problem, QParams, fake_quantize, quantize
 from qviz.core.arrays import Array
+from qviz.core.problems import N_
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.results import save_json
@@ -69,7 +70,7 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
         with atomic_write(path) as temporary:
             temporary.write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
     else:
-        raise Problem(f"{path.name} cannot be written: end the name in .npz or .safetensors.")
+        raise Problem("{file} cannot be written: end the name in .npz or .safetensors.", file=path.name)
 
 
 def save_experiment(path: Path, experiment: Experiment) -> None:
@@ -88,14 +89,15 @@ def read_experiment(path: Path) -> Experiment:
     with system_errors(path), path.open("rb") as stream:
         content = stream.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise FileProblem(path, "is too large for an experiment", "Choose one that qviz saved as JSON.")
+        raise FileProblem(path, N_("is too large for an experiment"), N_("Choose one that qviz saved as JSON."))
     try:
         return Experiment.from_dict(json.loads(content))
     except Problem as problem:
-        why = str(problem).removesuffix(".")
-        raise FileProblem(path, f"holds no experiment that can be used: {why}", "Save the experiment again.") from None
+        raise FileProblem(
+            path, N_("holds no experiment that can be used: {why}"), N_("Save the experiment again."), why=problem
+        ) from None
     except (ValueError, RecursionError):
-        raise FileProblem(path, "is not JSON", "Choose an experiment that qviz saved.") from None
+        raise FileProblem(path, N_("is not JSON"), N_("Choose an experiment that qviz saved.")) from None
 
 
 def save_onnx(path: Path, network: QuantizedNetwork) -> None:

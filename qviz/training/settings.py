@@ -75,12 +75,20 @@ class Quantization:
     def __post_init__(self) -> None:
         for name, bits in (("weights", self.weight_bits), ("activations", self.activation_bits)):
             if bits not in BITS:
-                raise Problem(f"{bits} bits for {name} cannot be trained: choose from 1 to 8.")
+                raise Problem("{bits} bits for {name} cannot be trained: choose from 1 to 8.", bits=bits, name=name)
         if self.ranges not in RANGES:
-            raise Problem(f"There are no ranges “{self.ranges}” to train with: choose one of {', '.join(RANGES)}.")
+            raise Problem(
+                "There are no ranges “{ranges}” to train with: choose one of {choices}.",
+                ranges=self.ranges,
+                choices=", ".join(RANGES),
+            )
         if self.post_training_range not in POST_TRAINING_RANGES:
             names = ", ".join(POST_TRAINING_RANGES)
-            raise Problem(f"There is no range estimator “{self.post_training_range}”: choose one of {names}.")
+            raise Problem(
+                "There is no range estimator “{post_training_range}”: choose one of {names}.",
+                post_training_range=self.post_training_range,
+                names=names,
+            )
 
     def of_layer(self, index: int, layers: int) -> tuple[Quantizer, Quantizer]:
         """The quantizers of one layer's weights and of what goes into it."""

@@ -222,8 +222,11 @@ class QParams:
         grid = tuple(1 if b == n else -(-n // b) for n, b in zip(shape, blocks, strict=True))
         if math.prod(grid) != self.groups:
             raise Problem(
-                f"A tensor of shape {shape} needs {math.prod(grid):,} scales under this scheme, but there are "
-                f"{self.groups:,}: choose the parameters for this shape."
+                "A tensor of shape {shape} needs {scales:,} scales under this scheme, but there are {groups:,}: "
+                "choose the parameters for this shape.",
+                shape=shape,
+                scales=math.prod(grid),
+                groups=self.groups,
             )
         longer = [(i, b, n) for i, (b, n) in enumerate(zip(blocks, shape, strict=True)) if 1 < b < n]
 

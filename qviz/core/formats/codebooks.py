@@ -59,7 +59,11 @@ class Codebook:
 
     def __post_init__(self) -> None:
         if self.format not in CODEBOOKS:
-            raise Problem(f"There is no codebook “{self.format}”: choose one of {', '.join(CODEBOOKS)}.")
+            raise Problem(
+                "There is no codebook “{format}”: choose one of {choices}.",
+                format=self.format,
+                choices=", ".join(CODEBOOKS),
+            )
 
     @property
     def name(self) -> str:

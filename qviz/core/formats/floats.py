@@ -61,7 +61,11 @@ class FloatFormat:
 
     def __post_init__(self) -> None:
         if self.format not in FLOATS:
-            raise Problem(f"There is no float format “{self.format}”: choose one of {', '.join(FLOATS)}.")
+            raise Problem(
+                "There is no float format “{format}”: choose one of {choices}.",
+                format=self.format,
+                choices=", ".join(FLOATS),
+            )
 
     @property
     def name(self) -> str:

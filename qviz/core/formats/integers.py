@@ -40,7 +40,7 @@ class IntFormat:
     def __post_init__(self) -> None:
         whole = isinstance(self.bits, int) and not isinstance(self.bits, bool)
         if not whole or not SMALLEST_BITS <= self.bits <= LARGEST_BITS:
-            raise Problem(f"{self.bits} bits cannot be shown: choose a bit width from 2 to 16.")
+            raise Problem("{bits} bits cannot be shown: choose a bit width from 2 to 16.", bits=self.bits)
 
     @property
     def name(self) -> str:

@@ -41,4 +41,4 @@ def format_named(name: str) -> NumberFormat:
     if name.startswith(("int", "uint")) and digits.isdecimal() and len(digits) < 3:
         return IntFormat(int(digits), not name.startswith("u"))
     names = ["int2 … int16", "uint2 … uint16", *FLOATS, *CODEBOOKS]
-    raise Problem(f"There is no number format “{name}”: choose one of {', '.join(names)}.")
+    raise Problem("There is no number format “{name}”: choose one of {choices}.", name=name, choices=", ".join(names))

@@ -19,7 +19,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.quantize import quantize
 from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.formats.integers import IntFormat
-from qviz.core.problems import Problem
+from qviz.core.problems import Phrase, Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.product_sums import SOURCES, Along, Bins, Errors, Lines, Loss, Sums
 from qviz.core.runtimes.table import convention_named
@@ -41,12 +41,21 @@ OF_GROUPS = ("scale", "zero_point", "low", "high", "own_divisor")
 """What `QParams` has for each row or column."""
 
 
+_OPERAND_NAMES = {"activation": Phrase("activation"), "weight": Phrase("weight")}
+
+
 class OperandProblem(Problem):
     """What is wrong with one operand; ``operand`` is ``"activation"`` or ``"weight"``."""
 
-    def __init__(self, message: str, operand: str) -> None:
-        super().__init__(message)
+    def __init__(self, template: str, operand: str, /, **values: object) -> None:
+        super().__init__(template, **values)
+        self.args = (template, operand)
         self.operand = operand
+
+    @classmethod
+    def of(cls, operand: str, problem: Problem) -> OperandProblem:
+        """The same problem, of which it is known that it lies with `operand`."""
+        return cls("{problem}.", operand, problem=problem)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,14 +303,16 @@ def _checked(tensor: Tensor, scheme: Scheme, operand: str) -> tuple[int, ...]:
     convention = convention_named(scheme.convention)
     if not isinstance(scheme.number_format, IntFormat) or convention.block_size is not None:
         raise OperandProblem(
-            f"Codes of {scheme.number_format.name} under “{convention.label}” are no plain integers: "
-            "choose an integer format, and a runtime without blocks.",
+            "Codes of {number_format} under “{runtime}” are no plain integers: choose an integer format, "
+            "and a runtime without blocks.",
             operand,
+            number_format=scheme.number_format.name,
+            runtime=convention.label,
         )
     try:
         return scheme.granularity.block_shape(tensor.shape)
     except Problem as problem:
-        raise OperandProblem(str(problem), operand) from None
+        raise OperandProblem.of(operand, problem) from None
 
 
 def _pair(
@@ -314,21 +325,21 @@ def _pair(
 ) -> _Pair:
     x, w = _finite(activation, "activation", cancelled), _finite(weight, "weight", cancelled)
     if not fits(x.shape, w.shape, transposed):
-        raise OperandProblem(_misfit(x.shape, w.shape, transposed), "weight")
+        raise _misfit(x.shape, w.shape, transposed)
     features = x.shape[-1]
     x = x.reshaped((x.elements // features, features))
     across = 0 if transposed else 1
     checked = _checked(x, activation_scheme, "activation"), _checked(w, weight_scheme, "weight")
     if checked[0] not in (x.shape, (1, features)):
         raise OperandProblem(
-            "Scales of an activation that differ along the features cannot be taken out of the sum: "
-            "choose per tensor or per token.",
+            "Scales of an activation that differ along the features cannot be taken out of the sum: choose "
+            "per tensor or per token.",
             "activation",
         )
     if checked[1] != w.shape and checked[1][across] != 1:
         raise OperandProblem(
-            "Scales of a weight that many outputs share, but not all features, cannot be taken out of the sum: "
-            "choose per tensor, per output channel, or per block along the features.",
+            "Scales of a weight that many outputs share, but not all features, cannot be taken out of the "
+            "sum: choose per tensor, per output channel, or per block along the features.",
             "weight",
         )
     stretch = checked[1][1 - across]
@@ -337,9 +348,10 @@ def _pair(
     for q, operand in ((qx, "activation"), (qw, "weight")):
         if not np.array_equal(q.zero_point, np.rint(q.zero_point)):
             raise OperandProblem(
-                f"Under “{q.convention.label}” the zero point is not a whole number, so that integers cannot be "
-                "multiplied: choose symmetric, or another runtime.",
+                "Under “{runtime}” the zero point is not a whole number, so that integers cannot be multiplied: "
+                "choose symmetric, or another runtime.",
                 operand,
+                runtime=q.convention.label,
             )
     return _Pair(x, w, transposed, qx, qw, features, (x.shape[0], w.shape[across]), stretches)
 
@@ -349,24 +361,39 @@ def _finite(operand: object, what: str, cancelled: IsCancelled) -> Tensor:
     if not tensor.all_finite:
         missing = tensor.elements - tensor.finite
         raise OperandProblem(
-            f"{missing:,} of the {what}'s {tensor.elements:,} elements are not finite, which spoils every output they "
-            "go into: choose a tensor without.",
+            "{missing:,} of the {what}'s {elements:,} elements are not finite, which spoils every output "
+            "they go into: choose a tensor without.",
             what,
+            missing=missing,
+            what=_OPERAND_NAMES[what],
+            elements=tensor.elements,
         )
     return tensor
 
 
-def _misfit(activation: tuple[int, ...], weight: tuple[int, ...], transposed: bool) -> str:
+def _misfit(activation: tuple[int, ...], weight: tuple[int, ...], transposed: bool) -> OperandProblem:
     if len(weight) != 2:
-        return f"The weight has shape {weight}: choose one with two axes, features and outputs."
-    wanted, axis = weight[1 if transposed else 0], "last" if transposed else "first"
-    said = f"An activation of shape {activation} does not fit a weight of shape {weight}"
+        return OperandProblem(
+            "The weight has shape {weight}: choose one with two axes, features and outputs.", "weight", weight=weight
+        )
     if fits(activation, weight, not transposed):
-        order = "features × outputs" if transposed else "outputs × features"
-        return f"{said}: choose the weight's layout {order}."
-    return (
-        f"{said}: choose an activation whose last axis has {wanted:,} features, "
-        f"or a weight whose {axis} axis has {activation[-1]:,}."
+        return OperandProblem(
+            "An activation of shape {activation} does not fit a weight of shape {weight}: "
+            "choose the weight's layout {order}.",
+            "weight",
+            activation=activation,
+            weight=weight,
+            order=Phrase("features × outputs") if transposed else Phrase("outputs × features"),
+        )
+    return OperandProblem(
+        "An activation of shape {activation} does not fit a weight of shape {weight}: choose an activation whose "
+        "last axis has {wanted:,} features, or a weight whose {axis} axis has {features:,}.",
+        "weight",
+        activation=activation,
+        weight=weight,
+        wanted=weight[1 if transposed else 0],
+        axis=Phrase("last") if transposed else Phrase("first"),
+        features=activation[-1],
     )
 
 

@@ -38,8 +38,11 @@ class Entropy:
     def __post_init__(self) -> None:
         if not 2 <= self.quantized_bins <= self.bins <= 1 << 16:
             raise Problem(
-                f"{self.bins} bins cannot be merged into {self.quantized_bins}: "
-                f"choose 2 or more quantized bins, and at least as many bins, up to {1 << 16:,}."
+                "{bins} bins cannot be merged into {quantized_bins}: choose 2 or more quantized bins, and at "
+                "least as many bins, up to {most:,}.",
+                bins=self.bins,
+                quantized_bins=self.quantized_bins,
+                most=1 << 16,
             )
 
     def estimate(self, subject: Subject) -> Range:

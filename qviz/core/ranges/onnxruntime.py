@@ -42,7 +42,10 @@ class OnnxRuntimePercentile:
 
     def __post_init__(self) -> None:
         if not 50 < self.percentile <= 100:
-            raise Problem(f"A percentile of {self.percentile:g} makes no range: choose one above 50, up to 100.")
+            raise Problem(
+                "A percentile of {percentile:g} makes no range: choose one above 50, up to 100.",
+                percentile=self.percentile,
+            )
 
     def estimate(self, subject: Subject) -> Range:
         """The range of each group."""

@@ -112,7 +112,10 @@ class PaddleHistogram:
 
     def __post_init__(self) -> None:
         if not 0 < self.hist_percent <= 1:
-            raise Problem(f"A quantile of {self.hist_percent:g} makes no range: choose one above 0, up to 1.")
+            raise Problem(
+                "A quantile of {hist_percent:g} makes no range: choose one above 0, up to 1.",
+                hist_percent=self.hist_percent,
+            )
 
     def estimate(self, subject: Subject) -> Range:
         """The threshold of each group."""

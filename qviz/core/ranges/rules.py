@@ -107,7 +107,10 @@ class Percentile:
 
     def __post_init__(self) -> None:
         if not 50 < self.percentile <= 100:
-            raise Problem(f"A percentile of {self.percentile:g} makes no range: choose one above 50, up to 100.")
+            raise Problem(
+                "A percentile of {percentile:g} makes no range: choose one above 50, up to 100.",
+                percentile=self.percentile,
+            )
 
     def estimate(self, subject: Subject) -> Range:
         """The exact percentiles of each group."""
@@ -156,9 +159,18 @@ class Manual:
     def __post_init__(self) -> None:
         largest = float(np.finfo(np.float32).max)
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise Problem(f"A range from {self.low:g} to {self.high:g} is empty: the low end must be below the high.")
+            raise Problem(
+                "A range from {low:g} to {high:g} is empty: the low end must be below the high.",
+                low=self.low,
+                high=self.high,
+            )
         if max(abs(self.low), abs(self.high)) > largest:
-            raise Problem(f"A range from {self.low:g} to {self.high:g} is beyond float32: stay within ±{largest:.2g}.")
+            raise Problem(
+                "A range from {low:g} to {high:g} is beyond float32: stay within ±{largest:.2g}.",
+                low=self.low,
+                high=self.high,
+                largest=largest,
+            )
 
     def estimate(self, subject: Subject) -> Range:
         """The two bounds, repeated for each group."""

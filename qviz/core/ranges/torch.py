@@ -59,7 +59,8 @@ class MovingAverage:
     def __post_init__(self) -> None:
         if not 0 < self.averaging_constant <= 1:
             raise Problem(
-                f"An averaging constant of {self.averaging_constant:g} averages nothing: choose one above 0, up to 1."
+                "An averaging constant of {averaging_constant:g} averages nothing: choose one above 0, up to 1.",
+                averaging_constant=self.averaging_constant,
             )
 
     def estimate(self, subject: Subject) -> Range:

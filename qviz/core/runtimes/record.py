@@ -146,25 +146,40 @@ class Convention:
         """
         name = number_format.label
         if not symmetric and not number_format.offers_zero_point:
-            raise Problem(f"{name} has no zero point: choose symmetric, or an integer format.")
+            raise Problem("{name} has no zero point: choose symmetric, or an integer format.", name=name)
         if self.symmetric_only and not symmetric:
-            raise Problem(f"{self.label} quantizes symmetrically only: choose symmetric, or another runtime.")
+            raise Problem(
+                "{runtime} quantizes symmetrically only: choose symmetric, or another runtime.", runtime=self.label
+            )
         if self.signed_only and not number_format.signed:
-            raise Problem(f"{self.label} has signed codes only: choose signed, or another runtime.")
+            raise Problem("{runtime} has signed codes only: choose signed, or another runtime.", runtime=self.label)
         if self.asymmetric_only and symmetric:
-            raise Problem(f"{self.label} quantizes asymmetrically only: choose asymmetric, or another runtime.")
+            raise Problem(
+                "{runtime} quantizes asymmetrically only: choose asymmetric, or another runtime.", runtime=self.label
+            )
         if self.unsigned_only and number_format.signed:
-            raise Problem(f"{self.label} has unsigned codes only: choose unsigned, or another runtime.")
+            raise Problem("{runtime} has unsigned codes only: choose unsigned, or another runtime.", runtime=self.label)
         if not self.knows(number_format):
             integers = ["the integers"] if self.integers is None else sorted(self.integers)
             known = ", ".join(integers + sorted(self.others))
-            raise Problem(f"{self.label} has no {name}: choose one of {known}, or another runtime.")
+            raise Problem(
+                "{runtime} has no {name}: choose one of {known}, or another runtime.",
+                runtime=self.label,
+                name=name,
+                known=known,
+            )
         if not symmetric and name in self.symmetric_integers_only:
-            raise Problem(f"{self.label} quantizes {name} symmetrically only: choose symmetric, or another format.")
+            raise Problem(
+                "{runtime} quantizes {name} symmetrically only: choose symmetric, or another format.",
+                runtime=self.label,
+                name=name,
+            )
         if self.block_size is not None and granularity != PerBlock(-1, self.block_size):
             raise Problem(
-                f"{self.label} has a scale for each {self.block_size} neighbours of the last axis: "
-                f"choose per block of {self.block_size} along axis -1, or another runtime."
+                "{runtime} has a scale for each {block_size} neighbours of the last axis: choose per block of "
+                "{block_size} along axis -1, or another runtime.",
+                runtime=self.label,
+                block_size=self.block_size,
             )
 
     def nearest(

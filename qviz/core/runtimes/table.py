@@ -45,4 +45,6 @@ def convention_named(name: str) -> Convention:
     try:
         return CONVENTIONS[name]
     except KeyError:
-        raise Problem(f"There is no convention “{name}”: choose one of {', '.join(CONVENTIONS)}.") from None
+        raise Problem(
+            "There is no convention “{name}”: choose one of {choices}.", name=name, choices=", ".join(CONVENTIONS)
+        ) from None

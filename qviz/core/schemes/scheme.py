@@ -8,7 +8,7 @@ from typing import Any
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NUMBER_FORMATS, NumberFormat
-from qviz.core.problems import Problem
+from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.table import convention_named
@@ -70,14 +70,14 @@ class Scheme:
             raise Problem("This is not a scheme: expected an object with number_format, granularity and so on.")
         missing = [f.name for f in fields(cls) if f.name not in data]
         if missing:
-            raise Problem(f"This is not a complete scheme: {', '.join(missing)} is missing.")
+            raise Problem("This is not a complete scheme: {missing} is missing.", missing=", ".join(missing))
         if not isinstance(data["symmetric"], bool):
             raise Problem("The scheme's “symmetric” must be true or false.")
         return cls(
-            number_format=_part(NUMBER_FORMATS, data["number_format"], "number format"),
+            number_format=_part(NUMBER_FORMATS, data["number_format"], Phrase("number format")),
             symmetric=data["symmetric"],
-            granularity=_part(GRANULARITIES, data["granularity"], "granularity"),
-            range_rule=_part(RANGE_RULES, data["range_rule"], "range rule"),
+            granularity=_part(GRANULARITIES, data["granularity"], Phrase("granularity")),
+            range_rule=_part(RANGE_RULES, data["range_rule"], Phrase("range rule")),
             convention=str(data["convention"]),
         )
 
@@ -91,18 +91,20 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def _part(table: Mapping[str, Any], data: object, what: str) -> Any:
+def _part(table: Mapping[str, Any], data: object, what: Phrase) -> Any:
     kind = data.get("kind") if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or not isinstance(kind, str) or kind not in table:
-        raise Problem(f"The scheme's {what} is unknown: its “kind” must be one of {', '.join(table)}.")
+        raise Problem(
+            "The scheme's {what} is unknown: its “kind” must be one of {choices}.", what=what, choices=", ".join(table)
+        )
     part = table[kind]
     known = {f.name: f.type for f in fields(part)}
     arguments = {key: value for key, value in data.items() if key != "kind"}
     for key, value in arguments.items():
         right = _JSON_TYPES.get(str(known.get(key)), ())
         if not isinstance(value, right) or (isinstance(value, bool) and bool not in right):
-            raise Problem(f"The scheme's {what} cannot have {key} = {value!r}.")
+            raise Problem("The scheme's {what} cannot have {key} = {value!r}.", what=what, key=key, value=value)
     try:
         return part(**arguments)
     except OverflowError:  # JSON sets no bound to whole numbers
-        raise Problem(f"The scheme's {what} has a number that is too large.") from None
+        raise Problem("The scheme's {what} has a number that is too large.", what=what) from None

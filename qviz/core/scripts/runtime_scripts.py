@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.problems import Problem
+from qviz.core.problems import Phrase, Problem
 from qviz.core.scripts.common import RuntimeScript
 from qviz.core.scripts.onnxruntime import ONNXRUNTIME_SCRIPT
 from qviz.core.scripts.paddle import PADDLE_SCRIPT
@@ -44,8 +44,16 @@ def runtime_snippet(qparams: QParams, runtime: str, source: str = "tensor.npy", 
     script = RUNTIME_SCRIPTS[runtime]
     if not script.offers(qparams):
         others = [RUNTIME_SCRIPTS[name].label for name in runtimes_of(qparams)]
-        instead = f"take the script for {' or '.join(others)}, or" if others else "choose its own convention, or"
-        raise Problem(f"{script.label} has no function that gives these codes: {instead} take the NumPy script.")
+        instead = (
+            Phrase("take the script for {runtimes}, or", runtimes=" or ".join(others))
+            if others
+            else Phrase("choose its own convention, or")
+        )
+        raise Problem(
+            "{runtime} has no function that gives these codes: {instead} take the NumPy script.",
+            runtime=script.label,
+            instead=instead,
+        )
     scheme = qparams.scheme
     how = "symmetric" if scheme.symmetric else "asymmetric"
     lines = [

@@ -116,8 +116,10 @@ def batches_of(
         before //= layout.groups
     else:
         raise Problem(
-            f"Axis {batch_axis} of a tensor of shape {shape} cannot tell both batches and scales apart: "
-            "choose another batch axis, or one scale for the whole tensor."
+            "Axis {batch_axis} of a tensor of shape {shape} cannot tell both batches and scales apart: "
+            "choose another batch axis, or one scale for the whole tensor.",
+            batch_axis=batch_axis,
+            shape=shape,
         )
     rows = rows if outer > 1 else 1
     together = max(1, BLOCK // (size * count))
@@ -137,8 +139,12 @@ def _around(shape: tuple[int, ...], axis: int | None) -> tuple[int, int, int]:
         return 1, 1, math.prod(shape)
     if not -len(shape) <= axis < len(shape):
         raise Problem(
-            f"There is no batch axis {axis} in a tensor of shape {shape}: "
-            f"choose one from {-len(shape)} to {len(shape) - 1}, or none for a single batch."
+            "There is no batch axis {axis} in a tensor of shape {shape}: choose one from {first} to {last}, "
+            "or none for a single batch.",
+            axis=axis,
+            shape=shape,
+            first=-len(shape),
+            last=len(shape) - 1,
         )
     axis %= len(shape)
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
@@ -167,8 +173,12 @@ def stack(tensors: Sequence[Tensor], name: str = "batches") -> Tensor:
     for other in tensors[1:]:
         if other.shape != first.shape:
             raise Problem(
-                f"Batches of unequal shape: {first.name} is {first.shape} and {other.name} is {other.shape}; "
-                "choose tensors of one shape."
+                "Batches of unequal shape: {first} is {first_shape} and {other} is {other_shape}; choose "
+                "tensors of one shape.",
+                first=first.name,
+                first_shape=first.shape,
+                other=other.name,
+                other_shape=other.shape,
             )
     together = np.empty((len(tensors), first.elements), np.float32)
     for row, tensor in zip(together, tensors, strict=True):

@@ -92,7 +92,7 @@ def generate(spec: GeneratorSpec, progress: Progress = ignore, cancelled: IsCanc
     try:
         flat = np.empty(size, dtype=np.float32)
     except MemoryError as error:
-        raise Problem(f"{size:,} elements do not fit in memory: choose a smaller shape.") from error
+        raise Problem("{size:,} elements do not fit in memory: choose a smaller shape.", size=size) from error
     for start in range(0, size, BLOCK):
         check(cancelled)
         stop = min(start + BLOCK, size)
@@ -103,12 +103,17 @@ def generate(spec: GeneratorSpec, progress: Progress = ignore, cancelled: IsCanc
 
 def _checked_size(spec: GeneratorSpec) -> int:
     if not spec.shape or min(spec.shape) < 1 or len(spec.shape) > 64:
-        raise Problem(f"The shape {spec.shape} has no elements: give it 1 to 64 axes of length 1 or more.")
+        raise Problem("The shape {shape} has no elements: give it 1 to 64 axes of length 1 or more.", shape=spec.shape)
     size = math.prod(spec.shape)
     if size > MOST_ELEMENTS:
-        raise Problem(f"The shape {spec.shape} has {size:,} elements: choose one of at most {MOST_ELEMENTS:,}.")
+        raise Problem(
+            "The shape {shape} has {size:,} elements: choose one of at most {most_elements:,}.",
+            shape=spec.shape,
+            size=size,
+            most_elements=MOST_ELEMENTS,
+        )
     if spec.seed < 0:
-        raise Problem(f"The seed {spec.seed} is negative: choose 0 or more.")
+        raise Problem("The seed {seed} is negative: choose 0 or more.", seed=spec.seed)
     return size
 
 
@@ -116,19 +121,30 @@ def _checked_values(spec: GeneratorSpec) -> dict[str, float]:
     """Every parameter of the kind with its value."""
     generator = GENERATORS.get(spec.kind)
     if generator is None:
-        raise Problem(f"There is no generator '{spec.kind}': choose one of {', '.join(GENERATORS)}.")
+        raise Problem(
+            "There is no generator '{kind}': choose one of {choices}.", kind=spec.kind, choices=", ".join(GENERATORS)
+        )
     values = {parameter.name: parameter.default for parameter in generator.parameters}
     for name, value in spec.parameters:
         if name not in values:
-            raise Problem(f"The generator '{spec.kind}' has no parameter '{name}': it has {', '.join(values)}.")
+            raise Problem(
+                "The generator '{kind}' has no parameter '{name}': it has {parameters}.",
+                kind=spec.kind,
+                name=name,
+                parameters=", ".join(values),
+            )
         values[name] = value
     for parameter in generator.parameters:
         value = values[parameter.name]
         # Written so that NaN fails too.
         if not parameter.minimum <= value <= parameter.maximum:
             raise Problem(
-                f"The parameter '{parameter.name}' of the generator '{spec.kind}' is {value:g}:"
-                f" choose {parameter.minimum:g} to {parameter.maximum:g}."
+                "The parameter '{name}' of the generator '{kind}' is {value:g}: choose {least:g} to {most:g}.",
+                name=parameter.name,
+                kind=spec.kind,
+                value=value,
+                least=parameter.minimum,
+                most=parameter.maximum,
             )
     return values
 
@@ -139,7 +155,7 @@ def _normal(rng: np.random.Generator, shape: tuple[int, ...], mean: float, std: 
 
 def _uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Sampler:
     if low > high:
-        raise Problem(f"The generator 'uniform' has low {low:g} above high {high:g}: swap them.")
+        raise Problem("The generator 'uniform' has low {low:g} above high {high:g}: swap them.", low=low, high=high)
     return lambda start, stop: rng.random(stop - start, dtype=np.float32) * (high - low) + low
 
 

@@ -107,7 +107,9 @@ class PerBlock:
 
     def __post_init__(self) -> None:
         if self.block_size < 1:
-            raise Problem(f"A block of {self.block_size} has no element: choose a block size of 1 or more.")
+            raise Problem(
+                "A block of {block_size} has no element: choose a block size of 1 or more.", block_size=self.block_size
+            )
 
     def resolve(self, shape: tuple[int, ...]) -> int:
         """``axis`` as a non-negative number.
@@ -120,8 +122,12 @@ class PerBlock:
         axis = _resolve(self.axis, shape)
         if self.block_size > shape[axis]:
             raise Problem(
-                f"A block of {self.block_size:,} is longer than axis {self.axis} of a tensor of shape {shape}: "
-                f"choose a block size up to {shape[axis]:,}, or another axis."
+                "A block of {block_size:,} is longer than axis {axis} of a tensor of shape {shape}: choose a "
+                "block size up to {length:,}, or another axis.",
+                block_size=self.block_size,
+                axis=self.axis,
+                shape=shape,
+                length=shape[axis],
             )
         return axis
 
@@ -175,8 +181,12 @@ class PerToken:
 def _resolve(axis: int, shape: tuple[int, ...]) -> int:
     if not -len(shape) <= axis < len(shape):
         raise Problem(
-            f"There is no axis {axis} in a tensor of shape {shape}: "
-            f"choose an axis from {-len(shape)} to {len(shape) - 1}, or per tensor."
+            "There is no axis {axis} in a tensor of shape {shape}: choose an axis from {first} to {last}, "
+            "or per tensor.",
+            axis=axis,
+            shape=shape,
+            first=-len(shape),
+            last=len(shape) - 1,
         )
     return axis % len(shape)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import FloatArray
-from qviz.core.problems import Problem
+from qviz.core.problems import Phrase, Problem
 from qviz.core.tensors.envelope import Envelope, SampledEnvelope
 from qviz.core.tensors.granularity import Granularity
 from qviz.core.tensors.layout import Block, Layout
@@ -97,9 +97,15 @@ class Tensor:
     ) -> None:
         source = np.asarray(array)
         if source.dtype.kind not in "fiub":
-            raise Problem(f"{name} holds {source.dtype} values, which cannot be quantized: give it real numbers.")
+            raise Problem(
+                "{name} holds {dtype} values, which cannot be quantized: give it real numbers.",
+                name=name,
+                dtype=source.dtype,
+            )
         if not source.size:
-            raise Problem(f"{name} has no elements (shape {source.shape}): there is nothing to quantize.")
+            raise Problem(
+                "{name} has no elements (shape {shape}): there is nothing to quantize.", name=name, shape=source.shape
+            )
         self.name = name
         self.shape: tuple[int, ...] = source.shape or (1,)
         self.corner: tuple[int, ...] = (0,) * len(self.shape)
@@ -193,8 +199,13 @@ class Tensor:
         self.finite = source.size - self.nan - self.inf - self.overflowed
         self.counted = True
         if not self.finite:
-            what = "NaN, infinite or beyond float32" if self.overflowed else "NaN or infinite"
-            raise Problem(f"{self.name} has no finite value: all {source.size:,} elements are {what}.")
+            what = Phrase("NaN, infinite or beyond float32") if self.overflowed else Phrase("NaN or infinite")
+            raise Problem(
+                "{name} has no finite value: all {elements:,} elements are {what}.",
+                name=self.name,
+                elements=source.size,
+                what=what,
+            )
 
     def _judge(self, cancelled: IsCancelled) -> None:
         """Figures from a sample, until somebody counts."""
@@ -344,7 +355,12 @@ class Tensor:
         """
         layout, block = granularity.layout(self.shape), granularity.block_shape(self.shape)
         if not 0 <= group < layout.groups:
-            raise Problem(f"There is no channel {group} in {self.name}: it has {layout.groups:,}.")
+            raise Problem(
+                "There is no channel {group} in {name}: it has {groups:,}.",
+                group=group,
+                name=self.name,
+                groups=layout.groups,
+            )
         key = (layout, group)
         if key not in self._channels:
             counts = tuple(-(-n // b) for n, b in zip(self.shape, block, strict=True))

@@ -42,9 +42,11 @@ def export_chart(chart: Chart, path: Path, *, scale: float = 2.0) -> list[Path]:
     try:
         write = WRITERS[path.suffix.lower().removeprefix(".")]
     except KeyError:
-        raise Problem(f"{path.name} cannot be written: end the name in one of .{', .'.join(WRITERS)}.") from None
+        raise Problem(
+            "{file} cannot be written: end the name in one of .{endings}.", file=path.name, endings=", .".join(WRITERS)
+        ) from None
     if not chart.tables():
-        raise Problem(f"The chart “{chart.title()}” is empty: there is nothing to export yet.")
+        raise Problem("The chart “{chart}” is empty: there is nothing to export yet.", chart=chart.title())
     return write(chart, path, scale)
 
 
