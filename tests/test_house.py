@@ -64,6 +64,28 @@ def test_the_look_at_the_house_finds_what_it_looks_for(tmp_path: Path) -> None:
     assert list(imports(tmp_path / "a.py")) == ["PySide6.QtGui", "PySide6.QtWidgets"]
 
 
+def told_and_stopped(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """What work that can be watched or stopped takes of the pair, in order: by position, by keyword."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            given = node.args
+            positional = [a.arg for a in given.posonlyargs + given.args if a.arg in PAIR]
+            by_keyword = [a.arg for a in given.kwonlyargs if a.arg in PAIR]
+            optional = {a.arg for a in given.args[len(given.args) - len(given.defaults) :]} & set(PAIR)
+            if positional or by_keyword:
+                yield node.name, [a for a in positional if a in optional], by_keyword
+
+
+PAIR = ("progress", "cancelled")
+
+
+@pytest.mark.parametrize("path", below("core", "files", "training"), ids=name_of)
+def test_progress_and_cancelled_come_by_keyword_and_in_this_order(path: Path) -> None:
+    for name, optional, by_keyword in told_and_stopped(path):
+        assert optional == [], f"{name} takes {optional} by position"
+        assert by_keyword in (["progress", "cancelled"], ["progress"], ["cancelled"], []), name
+
+
 KEYS = [row.key for row in ACTIONS if row.key != "-"]
 
 

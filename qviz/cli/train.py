@@ -59,7 +59,7 @@ def train_command(file: Path | None, seeds: int, as_json: bool, **options: Any) 
     experiment = read_experiment(file) if file is not None else _experiment(options)
     if sys.stderr.isatty():
         with click.progressbar(length=1000, label="training", file=sys.stderr) as bar:
-            summary = run_seeds(experiment, seeds, _stepping(bar))
+            summary = run_seeds(experiment, seeds, progress=_stepping(bar))
     else:
         summary = run_seeds(experiment, seeds)
     if as_json:

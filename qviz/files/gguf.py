@@ -89,7 +89,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     )
 
 
-def _load(path: Path, key: str, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def _load(path: Path, key: str, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
     check(cancelled)
     # Once more: the file may have changed since it was listed.
     info = _infos(path).get(key)

@@ -83,7 +83,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     return (TensorEntry(path.name, path, None, header.shape, header.dtype.name, partial(_load, path)),)
 
 
-def _load(path: Path, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def _load(path: Path, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
     check(cancelled)
     # Once more: the file may have changed since it was listed.
     header = _checked_header(path)

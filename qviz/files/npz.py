@@ -64,7 +64,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
 
 
 def _load(
-    path: Path, filename: str, progress: Progress = ignore, cancelled: IsCancelled = never
+    path: Path, filename: str, *, progress: Progress = ignore, cancelled: IsCancelled = never
 ) -> np.ndarray[Any, Any]:
     check(cancelled)
     with _opened(path) as archive:

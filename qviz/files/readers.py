@@ -140,9 +140,9 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     return files
 
 
-def _load(entry: TensorEntry, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def _load(entry: TensorEntry, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
     with system_errors(entry.path):
-        return entry.load(progress, cancelled)
+        return entry.load(progress=progress, cancelled=cancelled)
 
 
 def _format_of(path: Path) -> Format:

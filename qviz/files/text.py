@@ -40,7 +40,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     return (TensorEntry(path.name, path, None, None, None, partial(_load, path)),)
 
 
-def _load(path: Path, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def _load(path: Path, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
     """Give float64: of shape (rows, columns), or flat for a single row or column."""
     table = _Table(path)
     size = max(path.stat().st_size, 1)

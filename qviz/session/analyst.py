@@ -211,26 +211,30 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
         assert last is not None
         tensor, whole, judged = last.tensor, last.whole, last.range_judged
     elif question.prepared is not None:
-        whole = analyze(question.prepared, scheme, cancelled, progress, error_bins=question.error_bins)
+        whole = analyze(
+            question.prepared, scheme, progress=progress, cancelled=cancelled, error_bins=question.error_bins
+        )
     elif question.exactly or tensor.elements <= ESTIMATED_ABOVE or not _can_be_judged(scheme):
         share = 0.0 if tensor.counted else 0.4
-        tensor = tensor.count(lambda f: progress(share * f), cancelled)
+        tensor = tensor.count(progress=lambda f: progress(share * f), cancelled=cancelled)
         known = _judged_qparams(tensor, scheme, cancelled)
         judged = "qparams" in known
-        whole = analyze(tensor, scheme, cancelled, lambda f: progress(share + (1 - share) * f), **known)
+        whole = analyze(
+            tensor, scheme, progress=lambda f: progress(share + (1 - share) * f), cancelled=cancelled, **known
+        )
     else:
-        whole = estimate(tensor, scheme, cancelled)
-    tensor.histogram(cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
+        whole = estimate(tensor, scheme, cancelled=cancelled)
+    tensor.histogram(cancelled=cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
     if channel is None:
         return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged)
     alone = tensor.channel(scheme.granularity, channel)
-    alone.histogram(cancelled)
+    alone.histogram(cancelled=cancelled)
     # Chosen for the group alone they could be others: NVFP4's scales depend on the whole tensor.
     mine = whole.qparams.for_group(channel)
     if mine.convention.block_size is None:
         mine = replace(mine, scheme=replace(scheme, granularity=PerTensor()))
     one = PerTensor().layout(alone.shape)
-    shown = analyze(alone, mine.scheme, cancelled, qparams=mine, layout=one)
+    shown = analyze(alone, mine.scheme, cancelled=cancelled, qparams=mine, layout=one)
     return Frame(tensor, question.prepared, scheme, channel, whole, shown)
 
 
@@ -244,7 +248,7 @@ def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> d
     searches = scheme.range_rule.kind in SEARCHES and isinstance(scheme.granularity, PerTensor)
     if not searches or tensor.elements <= ESTIMATED_ABOVE:
         return {}
-    return {"qparams": choose_qparams(prepare_sample(tensor, cancelled), scheme, cancelled)}
+    return {"qparams": choose_qparams(prepare_sample(tensor, cancelled=cancelled), scheme, cancelled=cancelled)}
 
 
 def _answers(last: Frame | None, question: Question) -> bool:
@@ -308,7 +312,11 @@ class SpeedMeter(QObject):
             return
         dtype = self._session.scheme.number_format.dtype
         self.began.emit()
-        self._runner.submit(Request(key, partial(measure_addition, key[0], dtype)), urgent=True)
+
+        def work(progress: Progress, cancelled: IsCancelled) -> Speed:
+            return measure_addition(key[0], dtype, progress=progress, cancelled=cancelled)
+
+        self._runner.submit(Request(key, work), urgent=True)
 
     @Slot()
     def toggle(self) -> None:

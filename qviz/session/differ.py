@@ -46,5 +46,5 @@ def _compare(
 ) -> Differences:
     searches = scheme.range_rule.kind in SEARCHES and isinstance(scheme.granularity, PerTensor)
     large = prepared is None and tensor.elements > ESTIMATED_ABOVE
-    judge = prepare_sample(tensor, cancelled) if searches and large else None
-    return compare_conventions(prepared or tensor, scheme, cancelled, progress, judge=judge)
+    judge = prepare_sample(tensor, cancelled=cancelled) if searches and large else None
+    return compare_conventions(prepared or tensor, scheme, progress=progress, cancelled=cancelled, judge=judge)

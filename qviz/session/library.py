@@ -136,7 +136,7 @@ class Library(QObject):
             MADE_HERE,
             array.shape,
             str(array.dtype),
-            lambda progress, cancelled: Tensor(array, name, progress, cancelled),
+            lambda progress, cancelled: Tensor(array, name, progress=progress, cancelled=cancelled),
         )
         state = self._session.state
         kept = tuple(i for i in state.items if (i.origin, i.name) != (item.origin, item.name))
@@ -289,7 +289,7 @@ def generated_item(spec: GeneratorSpec) -> Item:
     kind = GENERATORS[spec.kind].label if spec.kind in GENERATORS else spec.kind
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
-        values = generate(spec, lambda f: progress(0.8 * f), cancelled)
+        values = generate(spec, progress=lambda f: progress(0.8 * f), cancelled=cancelled)
         return _tensor(values, f"{kind} (generated)", lambda f: progress(0.8 + 0.2 * f), cancelled)
 
     return Item(f"{kind} (generated)", "generated", spec.shape, "float32", load, spec)
@@ -311,7 +311,7 @@ def file_item(entry: TensorEntry) -> Item:
     """The item of a file's entry."""
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
-        array = entry.load(lambda f: progress(0.7 * f), cancelled)
+        array = entry.load(progress=lambda f: progress(0.7 * f), cancelled=cancelled)
         return _tensor(array, entry.name, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
 
     return Item(entry.name, str(entry.path), entry.shape, entry.dtype, load)
@@ -320,14 +320,16 @@ def file_item(entry: TensorEntry) -> Item:
 def _tensor(
     array: np.ndarray[Any, Any], name: str, progress: Progress, cancelled: IsCancelled, dtype: str | None = None
 ) -> Tensor:
-    return Tensor(array, name, progress, cancelled, counted=array.size <= COUNTED_AT_ONCE, dtype=dtype)
+    return Tensor(
+        array, name, progress=progress, cancelled=cancelled, counted=array.size <= COUNTED_AT_ONCE, dtype=dtype
+    )
 
 
 def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
     """Read it; what takes no longer than a blink is put in order at once."""
     tensor = item.load(progress, cancelled)
     if tensor.counted:
-        prepared = prepare(tensor, cancelled)
+        prepared = prepare(tensor, cancelled=cancelled)
         prepared.histogram()
         return Kept(tensor, prepared)
     return Kept(tensor)

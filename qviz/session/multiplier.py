@@ -28,7 +28,7 @@ SLOW_SECONDS = 0.25
 
 def _generated(name: str, spec: GeneratorSpec) -> Item:
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
-        return Tensor(generate(spec, progress, cancelled), name)
+        return Tensor(generate(spec, progress=progress, cancelled=cancelled), name)
 
     return Item(name, "generated", spec.shape, "float32", load, spec)
 

@@ -158,7 +158,7 @@ class PinAnalyst(OnDemand):
                     progress((done + fraction) / len(missing))
 
                 try:
-                    found: Analysis | Problem = _analyze(tensor, prepared, scheme, cancelled, advance)
+                    found: Analysis | Problem = _analyze(tensor, prepared, scheme, advance, cancelled)
                 except Problem as problem:
                     found = problem
                 tell(of, scheme, found)
@@ -176,11 +176,11 @@ class PinAnalyst(OnDemand):
 
 
 def _analyze(
-    tensor: Tensor, prepared: SortedTensor | None, scheme: Scheme, cancelled: IsCancelled, progress: Progress
+    tensor: Tensor, prepared: SortedTensor | None, scheme: Scheme, progress: Progress, cancelled: IsCancelled
 ) -> Analysis:
     if prepared is not None:
-        return analyze(prepared, scheme, cancelled, progress)
+        return analyze(prepared, scheme, progress=progress, cancelled=cancelled)
     shaped = not isinstance(scheme.granularity, PerTensor) or reads_shape(scheme.range_rule)
     if tensor.elements <= ESTIMATED_ABOVE or shaped:
-        return analyze(tensor, scheme, cancelled, progress)
-    return estimate(tensor, scheme, cancelled)
+        return analyze(tensor, scheme, progress=progress, cancelled=cancelled)
+    return estimate(tensor, scheme, cancelled=cancelled)

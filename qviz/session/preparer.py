@@ -126,6 +126,6 @@ class Preparer(QObject):
 
 
 def _prepare(tensor: Tensor, progress: Progress, cancelled: IsCancelled) -> SortedTensor:
-    prepared = prepare(tensor, cancelled, progress)
+    prepared = prepare(tensor, progress=progress, cancelled=cancelled)
     prepared.histogram()  # counted here, so that drawing never has to
     return prepared

@@ -85,7 +85,7 @@ class Sweeper(OnDemand):
         self.planned.emit(combinations)
 
         def run(progress: Progress, cancelled: IsCancelled) -> None:
-            for metrics in sweep(source, combinations.schemes, cancelled, progress):
+            for metrics in sweep(source, combinations.schemes, progress=progress, cancelled=cancelled):
                 tell(plan, metrics)
 
         return run

@@ -148,4 +148,4 @@ def _compare(
     source: Tensor | SortedTensor, scheme: Scheme, loss: str, progress: Progress, cancelled: IsCancelled
 ) -> Losses:
     rule: Any = LOSSES[loss]()
-    return compare_ranges(source, scheme, rule, cancelled)
+    return compare_ranges(source, scheme, rule, cancelled=cancelled)

@@ -148,7 +148,7 @@ class Run:
 
     # -- going on
 
-    def advance(self, steps: int, cancelled: IsCancelled = never) -> None:
+    def advance(self, steps: int, *, cancelled: IsCancelled = never) -> None:
         """Do up to so many steps, fewer at the end.
 
         Raises
@@ -163,7 +163,7 @@ class Run:
                 check(cancelled)
                 self._step()
 
-    def complete(self, progress: Progress = ignore, cancelled: IsCancelled = never) -> Checkpoint:
+    def complete(self, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Checkpoint:
         """Go on to the end, and give what was found there.
 
         Raises
@@ -172,7 +172,7 @@ class Run:
             When asked to stop.
         """
         while not self.finished:
-            self.advance(CHECKPOINT, cancelled)
+            self.advance(CHECKPOINT, cancelled=cancelled)
             progress(self.step / self.steps)
         return self.checkpoints[-1]
 

@@ -91,7 +91,7 @@ def summary_of(experiment: Experiment, ends: Sequence[Checkpoint], diverged: int
 
 
 def run_seeds(
-    experiment: Experiment, seeds: int, progress: Progress = ignore, cancelled: IsCancelled = never
+    experiment: Experiment, seeds: int, *, progress: Progress = ignore, cancelled: IsCancelled = never
 ) -> Summary:
     """Run an experiment under its own seed and the ones after it, each with data of its own.
 
@@ -105,13 +105,17 @@ def run_seeds(
     ends, diverged = [], 0
     for offset in range(seeds):
         run = Run(experiment.with_seed(offset))
-        ends.append(run.complete(lambda part, offset=offset: progress((offset + part) / seeds), cancelled))  # type: ignore[misc]
+
+        def tell(part: float, offset: int = offset) -> None:
+            progress((offset + part) / seeds)
+
+        ends.append(run.complete(progress=tell, cancelled=cancelled))
         diverged += bool(run.diverged_in)
     return summary_of(experiment, ends, diverged)
 
 
 def sweep(
-    experiment: Experiment, seeds: int, bits: Sequence[int] = BITS, cancelled: IsCancelled = never
+    experiment: Experiment, seeds: int, bits: Sequence[int] = BITS, *, cancelled: IsCancelled = never
 ) -> Iterator[tuple[float, list[Summary]]]:
     """Train at each bit width under several seeds; yields the share that is done, and what is known by then.
 

@@ -78,14 +78,14 @@ class Gate:
         self.began.clear()
         self.let_go.clear()
 
-    def __call__(self, tensor: Tensor, cancelled: IsCancelled, progress: Progress) -> SortedTensor:
+    def __call__(self, tensor: Tensor, progress: Progress, cancelled: IsCancelled) -> SortedTensor:
         self.sorted.append(tensor.name)
         self.began.set()
         progress(0.25)
         self.wait(cancelled)
         if self.error is not None:
             raise self.error
-        return prepare(tensor, never if self.deaf else cancelled, progress)
+        return prepare(tensor, progress=progress, cancelled=never if self.deaf else cancelled)
 
     def wait(self, cancelled: IsCancelled) -> None:
         """Until it is opened."""

@@ -61,10 +61,10 @@ def analyzed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Scheme]]:
     calls: list[tuple[Tensor, Scheme]] = []
 
     def counting(
-        x: Tensor, scheme: Scheme, cancelled: IsCancelled = never, progress: Progress = ignore, **known: Any
+        x: Tensor, scheme: Scheme, *, progress: Progress = ignore, cancelled: IsCancelled = never, **known: Any
     ) -> Any:
         calls.append((x, scheme))
-        return analyze(x, scheme, cancelled, progress, **known)
+        return analyze(x, scheme, progress=progress, cancelled=cancelled, **known)
 
     monkeypatch.setattr(analyst_module, "analyze", counting)
     return calls
@@ -123,7 +123,7 @@ def test_only_the_current_tensor_is_answered_for(desk: Desk) -> None:
 def test_what_the_charts_draw_from_is_ready(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = desk.update(tensor=tensor(4, 5))
 
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise AssertionError("counted in the window's thread")
 
     monkeypatch.setattr(np, "histogram", fail)
@@ -180,7 +180,7 @@ def test_a_scheme_that_does_not_fit_is_refused_and_the_last_answer_stays(desk: D
 
 
 def test_no_memory_is_a_problem(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_out(*arguments: object) -> None:
+    def run_out(*arguments: object, **options: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(analyst_module, "analyze", run_out)
@@ -192,7 +192,7 @@ def test_no_memory_is_a_problem(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_bug_is_not_hidden(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bug(*arguments: object) -> None:
+    def bug(*arguments: object, **options: object) -> None:
         raise KeyError("bug")
 
     monkeypatch.setattr(analyst_module, "analyze", bug)
@@ -225,7 +225,7 @@ class Stopwatch:
         self.error: Exception | None = None
 
     def __call__(
-        self, elements: int, dtype: np.dtype[Any], progress: Progress = ignore, cancelled: IsCancelled = never
+        self, elements: int, dtype: np.dtype[Any], *, progress: Progress = ignore, cancelled: IsCancelled = never
     ) -> Speed:
         self.asked.append((elements, str(dtype)))
         self.began.set()

@@ -61,7 +61,7 @@ class House:
 
         def load(progress: Any, cancelled: Any) -> Tensor:
             self.read.append(name)
-            return Tensor(array, name, progress, cancelled, counted=array.size <= SMALL)
+            return Tensor(array, name, progress=progress, cancelled=cancelled, counted=array.size <= SMALL)
 
         made = Item(name, "a test", array.shape, "float32", load)
         self.session.update(items=(*self.session.state.items, made))
@@ -324,11 +324,11 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Exact answers wait at a gate."""
     gate = Gate(held=True)
 
-    def wait(x: Any, scheme: Scheme, cancelled: Any, progress: Any, **options: Any) -> Analysis:
+    def wait(x: Any, scheme: Scheme, progress: Any, cancelled: Any, **options: Any) -> Analysis:
         gate.began.set()
         progress(0.5)
         gate.wait(cancelled)
-        return analyze(x, scheme, cancelled, progress, **options)
+        return analyze(x, scheme, progress=progress, cancelled=cancelled, **options)
 
     monkeypatch.setattr(analyst_module, "analyze", wait)
     return gate

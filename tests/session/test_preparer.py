@@ -82,7 +82,7 @@ def test_all_that_drawing_needs_is_counted_too(desk: Desk, monkeypatch: pytest.M
     desk.show(large())
     desk.settle()
 
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise AssertionError("counted in the window's thread")
 
     monkeypatch.setattr(np, "histogram", fail)

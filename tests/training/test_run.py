@@ -91,7 +91,7 @@ def test_a_run_can_be_cancelled_and_goes_on_after():
     run, undisturbed = Run(SHORT), Run(SHORT)
     asked = iter(range(100))
     with pytest.raises(Cancelled):
-        run.advance(50, lambda: next(asked) == 30)
+        run.advance(50, cancelled=lambda: next(asked) == 30)
     assert run.step == 30
     assert repr(run.complete()) == repr(undisturbed.complete())
 
@@ -137,7 +137,7 @@ def test_what_is_no_experiment_is_one_sentence(data, said):
 
 def test_seeds_are_summed_up():
     told: list[float] = []
-    summary = run_seeds(SHORT, 3, told.append)
+    summary = run_seeds(SHORT, 3, progress=told.append)
     ends = [Run(SHORT.with_seed(i)).complete() for i in range(3)]
     values = tuple(end.qat_accuracy for end in ends)
     assert summary.qat_accuracy.values == values

@@ -52,8 +52,8 @@ def direct_sums(
     error_edges: tuple[Floats, float] | None = None,
     envelope: bool = True,
     products: bool = True,
-    cancelled: IsCancelled = never,
     progress: Progress = ignore,
+    cancelled: IsCancelled = never,
 ) -> Sums:
     """What all the errors add up to, by looking at every element.
 
@@ -71,10 +71,10 @@ def direct_sums(
         Whether to make the envelope of x̂; only done for more than one group.
     products : bool
         Whether Σx·x̂ and Σx̂² are wanted; NaN where they are not.
-    cancelled : Callable[[], bool]
-        Asked between blocks, by the calling thread.
     progress : Callable[[float], None]
         Told the fraction that is done, by the calling thread.
+    cancelled : Callable[[], bool]
+        Asked between blocks, by the calling thread.
 
     Raises
     ------

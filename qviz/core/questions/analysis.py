@@ -122,12 +122,12 @@ class Analysis(Metrics):
 def analyze(
     x: object,
     scheme: Scheme,
-    cancelled: IsCancelled = never,
-    progress: Progress = ignore,
     *,
     error_bins: int = BINS_TO_HALF_STEP,
     qparams: QParams | None = None,
     layout: Layout | None = None,
+    progress: Progress = ignore,
+    cancelled: IsCancelled = never,
 ) -> Analysis:
     """Quantize, dequantize and compare, every element.
 
@@ -137,10 +137,6 @@ def analyze(
         Real numbers, any shape. One that was prepared is answered from its order where the scheme
         has one scale: the same answer, in a fraction of the time.
     scheme : Scheme
-    cancelled : Callable[[], bool]
-        Asked between blocks.
-    progress : Callable[[float], None]
-        Told the fraction that is done.
     error_bins : int
         Bins of the error histogram between 0 and half a scale, at most; 0 for no histogram.
     qparams : QParams, optional
@@ -148,6 +144,10 @@ def analyze(
     layout : Layout, optional
         How the groups of ``qparams`` lie in ``x``, where that is a piece of a larger tensor and may
         be shorter than a block; as the scheme's granularity has it otherwise.
+    progress : Callable[[float], None]
+        Told the fraction that is done.
+    cancelled : Callable[[], bool]
+        Asked between blocks.
 
     Raises
     ------
@@ -158,18 +158,18 @@ def analyze(
     """
     started = time.perf_counter()
     source, tensor = _source(x, cancelled)
-    qparams = qparams or choose_qparams(source, scheme, cancelled)
+    qparams = qparams or choose_qparams(source, scheme, cancelled=cancelled)
     layout = layout or scheme.granularity.layout(tensor.shape)
     edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
     prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None
     if prepared is not None and tensor.finite > DIRECT_UP_TO:
         sums = sorted_sums(prepared, qparams, edges)
     else:
-        sums = direct_sums(tensor, qparams, layout, error_edges=edges, cancelled=cancelled, progress=progress)
+        sums = direct_sums(tensor, qparams, layout, error_edges=edges, progress=progress, cancelled=cancelled)
     return _analysis(tensor, prepared, qparams, layout, sums, started)
 
 
-def estimate(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled = never) -> Analysis:
+def estimate(tensor: Tensor, scheme: Scheme, *, cancelled: IsCancelled = never) -> Analysis:
     """What `analyze` would say, judged from blocks of neighbouring elements; its ``exact`` is False.
 
     Counts are scaled up to the whole tensor. Rare outliers may be missed: figures that depend on
@@ -194,10 +194,10 @@ def estimate(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled = never) -> 
         raise Problem("An estimate needs one scale for the whole tensor: choose per tensor, or an exact answer.")
     if reads_shape(scheme.range_rule):
         raise Problem("An estimate knows no batches: choose a range rule without them, or an exact answer.")
-    prepared = prepare_sample(tensor, cancelled)
+    prepared = prepare_sample(tensor, cancelled=cancelled)
     # The tensor may know its true ends, which the sample does not.
     source = tensor if scheme.range_rule.kind == MinMax.kind else prepared
-    qparams = choose_qparams(source, scheme, cancelled)
+    qparams = choose_qparams(source, scheme, cancelled=cancelled)
     sums = sorted_sums(prepared, qparams, error_edges(tensor, qparams, layout))
     sums = sums.scaled(tensor.finite / prepared.values.size)
     return replace(_analysis(tensor, None, qparams, layout, sums, started), exact=False)
@@ -206,10 +206,10 @@ def estimate(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled = never) -> 
 def measure(
     x: object,
     scheme: Scheme,
-    cancelled: IsCancelled = never,
-    progress: Progress = ignore,
     *,
     qparams: QParams | None = None,
+    progress: Progress = ignore,
+    cancelled: IsCancelled = never,
 ) -> Metrics:
     """The figures of `analyze` alone, without occupancy and histograms: several times as fast per axis.
 
@@ -230,10 +230,10 @@ def measure(
     source, tensor = _source(x, cancelled)
     layout = scheme.granularity.layout(tensor.shape)
     if isinstance(source, SortedTensor) and layout.groups == 1:
-        return analyze(source, scheme, cancelled, progress, error_bins=0, qparams=qparams)
+        return analyze(source, scheme, progress=progress, cancelled=cancelled, error_bins=0, qparams=qparams)
     started = time.perf_counter()
-    qparams = qparams or choose_qparams(source, scheme, cancelled)
-    sums = direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, cancelled=cancelled, progress=progress)
+    qparams = qparams or choose_qparams(source, scheme, cancelled=cancelled)
+    sums = direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, progress=progress, cancelled=cancelled)
     figures = figures_of(tensor, qparams, layout, sums)
     return Metrics(**figures, exact=True, seconds=time.perf_counter() - started)
 

@@ -33,7 +33,7 @@ CODES_BEYOND, MOST_BEYOND = 2, 0.25
 
 
 def choose_qparams(
-    x: object, scheme: Scheme, cancelled: IsCancelled = never, *, known: dict[Any, Range] | None = None
+    x: object, scheme: Scheme, *, known: dict[Any, Range] | None = None, cancelled: IsCancelled = never
 ) -> QParams:
     """Scale and zero point for ``x``.
 
@@ -42,9 +42,9 @@ def choose_qparams(
     x : array_like, Tensor or SortedTensor
         Real numbers, any shape.
     scheme : Scheme
-    cancelled : Callable[[], bool]
     known : dict, optional
         Remembers ranges that do not depend on the codes, for other schemes of the same ``x``.
+    cancelled : Callable[[], bool]
 
     Raises
     ------
@@ -53,7 +53,7 @@ def choose_qparams(
     Cancelled
         When asked to stop.
     """
-    subject = subject_of(x, scheme, cancelled)
+    subject = subject_of(x, scheme, cancelled=cancelled)
     low, high = range_of(subject, scheme, known)
     if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _yielding(low, high, subject)
@@ -94,13 +94,13 @@ def range_of(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None =
     return found
 
 
-def subject_of(x: object, scheme: Scheme, cancelled: IsCancelled = never) -> Subject:
+def subject_of(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) -> Subject:
     """What the scheme's range rule is asked about."""
     tensor = x.tensor if isinstance(x, SortedTensor) else x if isinstance(x, Tensor) else Tensor(x)
     layout = scheme.granularity.layout(tensor.shape)
     prepared = x if isinstance(x, SortedTensor) and layout.groups == 1 else None
     if prepared is None and layout.groups == 1 and scheme.range_rule.kind in SEARCHES:
-        prepared = prepare(tensor, cancelled)
+        prepared = prepare(tensor, cancelled=cancelled)
 
     def squared_error(low: FloatArray, high: FloatArray) -> Floats:
         qparams = qparams_from_range(low, high, scheme)

@@ -79,10 +79,10 @@ class Differences:
 def compare_conventions(
     x: object,
     scheme: Scheme,
-    cancelled: IsCancelled = never,
-    progress: Progress = ignore,
     *,
     judge: SortedTensor | None = None,
+    progress: Progress = ignore,
+    cancelled: IsCancelled = never,
 ) -> Differences:
     """Quantize every element under every convention that offers such a scheme, and count where they disagree.
 
@@ -91,12 +91,12 @@ def compare_conventions(
     x : array_like, Tensor or SortedTensor
     scheme : Scheme
         Its convention is the one that the others are held against.
-    cancelled : Callable[[], bool]
-        Asked between blocks.
-    progress : Callable[[float], None]
-        Told the fraction that is done.
     judge : SortedTensor, optional
         A sample that decides the ranges, where searching the whole would take too much.
+    progress : Callable[[float], None]
+        Told the fraction that is done.
+    cancelled : Callable[[], bool]
+        Asked between blocks.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def compare_conventions(
             except Problem as problem:
                 missing[name] = str(problem)
     asked = judge or source
-    qparams = tuple(choose_qparams(asked, each, cancelled) for each in schemes)
+    qparams = tuple(choose_qparams(asked, each, cancelled=cancelled) for each in schemes)
     layout = scheme.granularity.layout(tensor.shape)
     found = _Found(layout, qparams)
     done = 0

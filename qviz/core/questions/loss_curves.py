@@ -19,7 +19,7 @@ SORTED_AT_ONCE = 1 << 17
 
 
 def loss_curves(
-    x: object, scheme: Scheme, rule: MSE | Entropy, cancelled: IsCancelled = never
+    x: object, scheme: Scheme, rule: MSE | Entropy, *, cancelled: IsCancelled = never
 ) -> tuple[LossCurve, ...]:
     """What each threshold would lose, for one scale: one curve, or one for each end of the range.
 
@@ -38,11 +38,11 @@ def loss_curves(
     Cancelled
         When asked to stop.
     """
-    prepared = prepare(x, cancelled)
+    prepared = prepare(x, cancelled=cancelled)
     key = ("curves", scheme.number_format, scheme.symmetric, rule, scheme.convention)
     if key not in prepared.answers:
         whole = Scheme(scheme.number_format, scheme.symmetric, PerTensor(), rule, scheme.convention)
-        subject = subject_of(prepared, whole, cancelled)
+        subject = subject_of(prepared, whole, cancelled=cancelled)
         if isinstance(rule, Entropy):
             prepared.answers[key] = (rule.search(prepared, subject)[0],)
         else:
@@ -77,7 +77,7 @@ class Losses:
 
 
 def compare_ranges(
-    x: Tensor | SortedTensor, scheme: Scheme, rule: MSE | Entropy, cancelled: IsCancelled = never
+    x: Tensor | SortedTensor, scheme: Scheme, rule: MSE | Entropy, *, cancelled: IsCancelled = never
 ) -> Losses:
     """The loss curves of ``rule``, with its own choice beside those of min-max and percentile.
 
@@ -91,10 +91,10 @@ def compare_ranges(
     """
     tensor = x.tensor if isinstance(x, SortedTensor) else x
     exact = isinstance(x, SortedTensor) or tensor.elements <= SORTED_AT_ONCE
-    prepared = prepare(x, cancelled) if exact else prepare_sample(tensor, cancelled)
+    prepared = prepare(x, cancelled=cancelled) if exact else prepare_sample(tensor, cancelled=cancelled)
     percentile = scheme.range_rule if isinstance(scheme.range_rule, Percentile) else Percentile()
     ranges = {}
     for name, each in (("best", rule), ("minmax", MinMax()), ("percentile", percentile)):
-        q = choose_qparams(prepared, replace(scheme, range_rule=each, granularity=PerTensor()), cancelled)
+        q = choose_qparams(prepared, replace(scheme, range_rule=each, granularity=PerTensor()), cancelled=cancelled)
         ranges[name] = float(q.low), float(q.high)
-    return Losses(tensor, scheme, rule.kind, loss_curves(prepared, scheme, rule, cancelled), ranges, exact)
+    return Losses(tensor, scheme, rule.kind, loss_curves(prepared, scheme, rule, cancelled=cancelled), ranges, exact)

@@ -196,8 +196,8 @@ def multiply(
     weight_scheme: Scheme,
     *,
     transposed: bool = False,
-    cancelled: IsCancelled = never,
     progress: Progress = ignore,
+    cancelled: IsCancelled = never,
 ) -> Product:
     """Multiply as floats and as integers, and compare every output.
 
@@ -231,7 +231,7 @@ def multiply(
     picked = np.sort(np.random.default_rng(0).choice(rows * columns, min(SAMPLE, rows * columns), replace=False))
     sample = Sample(picked // columns, picked % columns, np.zeros(picked.size), np.zeros(picked.size))
     largest = 0
-    for block in _blocks(pair, cancelled, progress):
+    for block in _blocks(pair, progress, cancelled):
         y = block.exact
         outputs = {"weight": block.weight_alone, "activation": block.activation_alone, "both": block.quantized}
         errors = {source: output - y for source, output in outputs.items()}
@@ -279,7 +279,7 @@ def quantized_product(
     """
     pair = _pair(activation, weight, activation_scheme, weight_scheme, transposed, cancelled)
     output = np.zeros(pair.shape, np.float32)
-    for block in _blocks(pair, cancelled, ignore):
+    for block in _blocks(pair, ignore, cancelled):
         output[block.rows, block.columns] = block.quantized
     return output
 
@@ -344,7 +344,8 @@ def _pair(
         )
     stretch = checked[1][1 - across]
     stretches = tuple(slice(a, min(a + stretch, features)) for a in range(0, features, stretch))
-    qx, qw = choose_qparams(x, activation_scheme, cancelled), choose_qparams(w, weight_scheme, cancelled)
+    qx = choose_qparams(x, activation_scheme, cancelled=cancelled)
+    qw = choose_qparams(w, weight_scheme, cancelled=cancelled)
     for q, operand in ((qx, "activation"), (qw, "weight")):
         if not np.array_equal(q.zero_point, np.rint(q.zero_point)):
             raise OperandProblem(
@@ -410,7 +411,7 @@ class _Block:
     largest_sum: int
 
 
-def _blocks(pair: _Pair, cancelled: IsCancelled, progress: Progress) -> Iterator[_Block]:
+def _blocks(pair: _Pair, progress: Progress, cancelled: IsCancelled) -> Iterator[_Block]:
     """The output piece by piece, from its first column to its last."""
     rows, columns = pair.shape
     wide = min(columns, max(1, BLOCK // pair.features))

@@ -39,7 +39,7 @@ class Speed:
 
 
 def measure_addition(
-    elements: int, code_dtype: np.dtype[Any], progress: Progress = ignore, cancelled: IsCancelled = never
+    elements: int, code_dtype: np.dtype[Any], *, progress: Progress = ignore, cancelled: IsCancelled = never
 ) -> Speed:
     """Repeated in-place addition, float32 against the codes' integer type.
 

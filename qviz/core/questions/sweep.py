@@ -120,8 +120,9 @@ def _effort(scheme: Scheme) -> tuple[bool, bool, bool]:
 def sweep(
     x: object,
     schemes: Sequence[Scheme],
-    cancelled: IsCancelled = never,
+    *,
     progress: Progress = ignore,
+    cancelled: IsCancelled = never,
 ) -> Iterator[Metrics]:
     """What each scheme does to one tensor, in order, each as soon as it is known.
 
@@ -131,10 +132,10 @@ def sweep(
         A large tensor that is not in order is judged from a sample where a scheme has one scale: such
         answers are not ``exact``. Schemes with a scale for each group are exact always.
     schemes : sequence of Scheme
-    cancelled : Callable[[], bool]
-        Asked between blocks.
     progress : Callable[[float], None]
         Told the fraction that is done.
+    cancelled : Callable[[], bool]
+        Asked between blocks.
 
     Raises
     ------
@@ -157,12 +158,15 @@ def sweep(
         if layout.groups == 1:
             large = isinstance(source, Tensor) and source.elements > SORTED_AT_ONCE
             large = large and not reads_shape(scheme.range_rule)
-            yield estimate(tensor, scheme, cancelled) if large else measure(source, scheme, cancelled, tell)
+            if large:
+                yield estimate(tensor, scheme, cancelled=cancelled)
+            else:
+                yield measure(source, scheme, progress=tell, cancelled=cancelled)
         else:
             if isinstance(source, Tensor):
                 source = source.count(cancelled=cancelled)
-            qparams = choose_qparams(source, scheme, cancelled, known=ranges)
-            yield measure(source, scheme, cancelled, tell, qparams=qparams)
+            qparams = choose_qparams(source, scheme, cancelled=cancelled, known=ranges)
+            yield measure(source, scheme, progress=tell, cancelled=cancelled, qparams=qparams)
         progress((done + 1) * share)
 
 

@@ -91,7 +91,7 @@ def _groups(subject: Subject) -> Any:
     if subject.prepared is not None:
         yield 0, subject.prepared
         return
-    for group, values in subject.tensor.finite_groups(subject.layout, subject.cancelled):
+    for group, values in subject.tensor.finite_groups(subject.layout, cancelled=subject.cancelled):
         if values.size:
             yield group, prepare(values)
 

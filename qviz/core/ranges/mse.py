@@ -39,7 +39,7 @@ class _Search:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self.low, self.high = (a.copy() for a in subject.tensor.extremes(subject.layout, subject.cancelled))
+        self.low, self.high = (a.copy() for a in subject.tensor.extremes(subject.layout, cancelled=subject.cancelled))
         if subject.symmetric:
             self.high = np.maximum(np.abs(self.low), np.abs(self.high))
             self.low = -self.high
@@ -83,7 +83,7 @@ class _Search:
 
 def _reach(subject: Subject) -> Range:
     """The widest range worth trying for each group."""
-    low, high = (end.astype(np.float64) for end in subject.tensor.extremes(subject.layout, subject.cancelled))
+    low, high = (end.astype(np.float64) for end in subject.tensor.extremes(subject.layout, cancelled=subject.cancelled))
     if subject.symmetric:
         high = np.maximum(np.abs(low), np.abs(high)) * subject.beyond
         low = -high
@@ -222,7 +222,7 @@ def _medians(subject: Subject) -> FloatArray:
     if subject.prepared is not None:
         return subject.prepared.values[[subject.prepared.values.size // 2]]
     middle = np.zeros(subject.layout.groups, np.float32)
-    for group, values in subject.tensor.finite_groups(subject.layout, subject.cancelled):
+    for group, values in subject.tensor.finite_groups(subject.layout, cancelled=subject.cancelled):
         if values.size:
             values.partition(values.size // 2)
             middle[group] = values[values.size // 2]

@@ -53,25 +53,25 @@ class OnnxRuntimePercentile:
         def answer() -> Range:
             low = np.zeros(subject.layout.groups, np.float32)
             high = np.zeros(subject.layout.groups, np.float32)
-            for group, (batch,) in batches_of(subject.tensor, subject.layout, None, subject.cancelled):
+            for group, (batch,) in batches_of(subject.tensor, subject.layout, None, cancelled=subject.cancelled):
                 low[group], high[group] = self._range(batch, subject.symmetric, subject.cancelled)
             return low, high
 
         return remembered(subject.tensor, (self, subject.layout, subject.symmetric), answer)
 
     def _range(self, batch: Batch, symmetric: bool, cancelled: IsCancelled) -> tuple[np.float32, np.float32]:
-        extremes = batch.extremes(cancelled)
+        extremes = batch.extremes(cancelled=cancelled)
         if extremes is None:
             return np.float32(0), np.float32(0)
         smallest, largest = extremes
         if symmetric:
-            reach = (min(np.abs(piece).min() for piece in batch.pieces(cancelled)), max(-smallest, largest))
+            reach = (min(np.abs(piece).min() for piece in batch.pieces(cancelled=cancelled)), max(-smallest, largest))
         else:
             reach = (-max(-smallest, largest), max(-smallest, largest))
         wide = reach[1] > LARGEST / 2  # float32 could not hold the width of the whole
         first, last = bin_ends(*(np.float64(end) if wide else end for end in reach))
         edges = np.linspace(first, last, BINS + 1).astype(np.float32)
-        pieces = batch.pieces(cancelled)
+        pieces = batch.pieces(cancelled=cancelled)
         counts = edge_counts((np.abs(piece) for piece in pieces) if symmetric else pieces, edges)
         below = np.cumsum(counts / counts.sum())
         if symmetric:

@@ -49,7 +49,7 @@ class AbsMax:
 
     def estimate(self, subject: Subject) -> Range:
         """The largest magnitude of each group."""
-        low, high = subject.tensor.extremes(subject.layout, subject.cancelled)
+        low, high = subject.tensor.extremes(subject.layout, cancelled=subject.cancelled)
         largest = np.maximum(np.abs(low), np.abs(high))
         return -largest, largest
 
@@ -77,7 +77,7 @@ class PaddleAverage:
         """The threshold of each group."""
 
         def threshold(batches: Iterator[Batch]) -> float:
-            rows = (batch.row_magnitudes(subject.cancelled) for batch in batches)
+            rows = (batch.row_magnitudes(cancelled=subject.cancelled) for batch in batches)
             largest = [float(np.mean(row)) for row in rows if row.size]
             return float(np.array(largest).mean()) if largest else 0.0
 
@@ -263,7 +263,7 @@ class PaddlePTF:
         def threshold(batches: Iterator[Batch]) -> float:
             last = 0.0
             for whole in batches:
-                batch = whole.finite(subject.cancelled)
+                batch = whole.finite(cancelled=subject.cancelled)
                 if batch.size:
                     last = of_batch(batch)
             return last
@@ -300,7 +300,7 @@ def _thresholds(
 
     def answer() -> Range:
         largest = np.zeros(subject.layout.groups, np.float32)
-        for group, batches in batches_of(subject.tensor, subject.layout, batch_axis, subject.cancelled):
+        for group, batches in batches_of(subject.tensor, subject.layout, batch_axis, cancelled=subject.cancelled):
             largest[group] = threshold(batches)
         return -largest, largest
 
@@ -322,12 +322,12 @@ def _histogram_thresholds(subject: Subject, rule: Any, threshold: Callable[[Coun
 
 
 def _histogram(batch: Batch, cancelled: IsCancelled) -> tuple[Counts, Floats] | None:
-    magnitudes = [(np.abs(piece).min(), np.abs(piece).max()) for piece in batch.pieces(cancelled)]
+    magnitudes = [(np.abs(piece).min(), np.abs(piece).max()) for piece in batch.pieces(cancelled=cancelled)]
     if not magnitudes:
         return None
     low, high = (float(end) for end in (min(m[0] for m in magnitudes), max(m[1] for m in magnitudes)))
     edges = np.linspace(*bin_ends(low, high), BINS + 1)
-    return edge_counts((np.abs(piece) for piece in batch.pieces(cancelled)), edges), edges
+    return edge_counts((np.abs(piece) for piece in batch.pieces(cancelled=cancelled)), edges), edges
 
 
 def _least_divergence(counts: Counts, merged: int, cancelled: IsCancelled) -> int:
@@ -396,7 +396,7 @@ def _searched(
     def threshold(batches: Iterator[Batch]) -> float:
         best, least = 0.0, math.inf
         for whole in batches:
-            batch = whole.finite(cancelled)
+            batch = whole.finite(cancelled=cancelled)
             if not batch.size:
                 continue
             largest = _absmax(batch, cancelled) or 1e-8
@@ -426,5 +426,5 @@ def _fake_quantizer(steps: int, onnx_format: bool) -> Callable[[FloatArray, floa
 
 
 def _absmax(batch: Batch, cancelled: IsCancelled) -> float:
-    low, high = batch.extremes(cancelled) or (0, 0)
+    low, high = batch.extremes(cancelled=cancelled) or (0, 0)
     return float(max(-low, high))

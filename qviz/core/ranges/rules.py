@@ -82,7 +82,7 @@ class MinMax:
 
     def estimate(self, subject: Subject) -> Range:
         """The extremes of each group."""
-        return subject.tensor.extremes(subject.layout, subject.cancelled)
+        return subject.tensor.extremes(subject.layout, cancelled=subject.cancelled)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -128,7 +128,7 @@ class Percentile:
                     _interpolated(ranked.order_statistic, ranked.values.size, q) for q in (1 - upper, upper)
                 )
             return low, high
-        for first, rows in subject.tensor.group_rows(subject.layout, subject.cancelled):
+        for first, rows in subject.tensor.group_rows(subject.layout, cancelled=subject.cancelled):
             here = slice(first, first + len(rows))
             if symmetric:
                 high[here] = _order_statistics(np.abs(rows), upper)[0]

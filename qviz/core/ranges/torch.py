@@ -70,10 +70,12 @@ class MovingAverage:
             low = np.zeros(subject.layout.groups, np.float32)
             high = np.zeros(subject.layout.groups, np.float32)
             part = np.float32(self.averaging_constant)
-            for group, batches in batches_of(subject.tensor, subject.layout, self.batch_axis, subject.cancelled):
+            for group, batches in batches_of(
+                subject.tensor, subject.layout, self.batch_axis, cancelled=subject.cancelled
+            ):
                 first = True
                 for batch in batches:
-                    extremes = batch.extremes(subject.cancelled)
+                    extremes = batch.extremes(cancelled=subject.cancelled)
                     if extremes is None:
                         continue
                     with np.errstate(over="ignore"):
@@ -113,7 +115,9 @@ class TorchHistogram:
         def answer() -> Range:
             low = np.zeros(subject.layout.groups, np.float32)
             high = np.zeros(subject.layout.groups, np.float32)
-            for group, batches in batches_of(subject.tensor, subject.layout, self.batch_axis, subject.cancelled):
+            for group, batches in batches_of(
+                subject.tensor, subject.layout, self.batch_axis, cancelled=subject.cancelled
+            ):
                 histogram = _observe(batches, subject.cancelled)
                 if histogram is not None:
                     low[group], high[group] = histogram.search(subject.cancelled)
@@ -130,11 +134,11 @@ def _observe(batches: Iterator[Batch], cancelled: IsCancelled) -> _Histogram | N
     """The histogram of all the batches, None where no batch has a finite value."""
     seen = None
     for batch in batches:
-        extremes = batch.extremes(cancelled)
+        extremes = batch.extremes(cancelled=cancelled)
         if extremes is None:
             continue
         low, high = extremes if seen is None else (min(extremes[0], seen.low), max(extremes[1], seen.high))
-        counts = linear_counts(batch.pieces(cancelled), low, high, BINS)
+        counts = linear_counts(batch.pieces(cancelled=cancelled), low, high, BINS)
         new = _Histogram(np.minimum(counts, COUNTED).astype(np.float32), low, high)
         seen = new if seen is None else seen.joined(new)
     return seen

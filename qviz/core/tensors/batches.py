@@ -34,7 +34,7 @@ class Batch:
         """Float32, NaN where not finite; not to be written to."""
         return self._values[self._start + start : self._start + min(stop, self.size)]
 
-    def pieces(self, cancelled: IsCancelled = never) -> Iterator[FloatArray]:
+    def pieces(self, *, cancelled: IsCancelled = never) -> Iterator[FloatArray]:
         """Its finite values, in order, none of them empty."""
         for start in range(0, self.size, BLOCK):
             check(cancelled)
@@ -43,19 +43,19 @@ class Batch:
             if finite.size:
                 yield finite
 
-    def finite(self, cancelled: IsCancelled = never) -> Batch:
+    def finite(self, *, cancelled: IsCancelled = never) -> Batch:
         """What is left of it without NaN: itself where all is finite, else a copy of one row; it may be empty."""
         if self._clean:
             return self
-        values = np.concatenate([*self.pieces(cancelled), np.empty(0, np.float32)])
+        values = np.concatenate([*self.pieces(cancelled=cancelled), np.empty(0, np.float32)])
         return Batch(values, 0, values.size, 1, clean=True)
 
-    def extremes(self, cancelled: IsCancelled = never) -> tuple[np.float32, np.float32] | None:
+    def extremes(self, *, cancelled: IsCancelled = never) -> tuple[np.float32, np.float32] | None:
         """The smallest and the largest finite value; None where there is none."""
-        ends = [(piece.min(), piece.max()) for piece in self.pieces(cancelled)]
+        ends = [(piece.min(), piece.max()) for piece in self.pieces(cancelled=cancelled)]
         return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
-    def row_magnitudes(self, cancelled: IsCancelled = never) -> FloatArray:
+    def row_magnitudes(self, *, cancelled: IsCancelled = never) -> FloatArray:
         """The largest magnitude of each row that has a finite value, float32."""
         length = self.size // self.rows
         largest = np.full(self.rows, -np.inf, np.float32)
@@ -71,7 +71,7 @@ class Batch:
 
 
 def batches_of(
-    tensor: Tensor, layout: Layout, batch_axis: int | None, cancelled: IsCancelled = never
+    tensor: Tensor, layout: Layout, batch_axis: int | None, *, cancelled: IsCancelled = never
 ) -> Iterator[tuple[int, Iterator[Batch]]]:
     """Each group's number and its batches, in order.
 

@@ -62,7 +62,7 @@ class GeneratorSpec:
     parameters: tuple[tuple[str, float], ...] = ()
 
 
-def generate(spec: GeneratorSpec, progress: Progress = ignore, cancelled: IsCancelled = never) -> FloatArray:
+def generate(spec: GeneratorSpec, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> FloatArray:
     """Draw the tensor that ``spec`` describes.
 
     Parameters

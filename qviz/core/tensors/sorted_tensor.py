@@ -107,9 +107,9 @@ class SortedTensor:
     Parameters
     ----------
     tensor : Tensor
+    progress : Callable[[float], None]
     cancelled : Callable[[], bool]
         Asked between steps; sorting itself cannot be interrupted.
-    progress : Callable[[float], None]
 
     Attributes
     ----------
@@ -126,15 +126,15 @@ class SortedTensor:
         When asked to stop.
     """
 
-    def __init__(self, tensor: Tensor, cancelled: IsCancelled = never, progress: Progress = ignore) -> None:
+    def __init__(self, tensor: Tensor, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> None:
         self.tensor = tensor
         n = tensor.finite
         blocks = -(-n // WIDTH)
         self._padded: FloatArray = np.empty(blocks * WIDTH, np.float32)
         self._padded[n:] = np.inf
         self.values = self._padded[:n]
-        _gather(tensor, self.values, cancelled, lambda f: progress(0.1 * f))
-        _sort(self.values, cancelled, lambda f: progress(0.1 + 0.7 * f))
+        _gather(tensor, self.values, lambda f: progress(0.1 * f), cancelled)
+        _sort(self.values, lambda f: progress(0.1 + 0.7 * f), cancelled)
         self._rows = self._padded.reshape(blocks, WIDTH)
         self._index: FloatArray = np.ascontiguousarray(self._rows[:, 0])
         size = LARGEST_SUPERBLOCK
@@ -154,7 +154,7 @@ class SortedTensor:
         self._size[-1] = n - (count - 1) * size
         self._start = np.arange(count + 1, dtype=np.int64) * size
         self._start[-1] = n
-        self._add_up(size, cancelled, lambda f: progress(0.8 + 0.2 * f))
+        self._add_up(size, lambda f: progress(0.8 + 0.2 * f), cancelled)
         first, second = (ends[1] - ends[0] for ends in (self._first_ends, self._second_ends))
         self._wholes = _Wholes(self._centre, first, second, self._size)
         self._groups = self._wholes.grouped()
@@ -171,7 +171,7 @@ class SortedTensor:
         wholes = (self._wholes.first, self._wholes.second)
         return sum(a.nbytes for a in (self._padded, *sums, *places, *wholes))
 
-    def _add_up(self, size: int, cancelled: IsCancelled, progress: Progress) -> None:
+    def _add_up(self, size: int, progress: Progress, cancelled: IsCancelled) -> None:
         """Sums of x − c and its square from the middle of each superblock to the blocks' ends that lie nearer to it."""
         count, each = self._centre.size, self._blocks_each
         together = max(1, LARGEST_SUPERBLOCK // size)
@@ -371,15 +371,15 @@ def prepared_nbytes(elements: int) -> int:
     return elements * 4 * 6 // 5
 
 
-def prepare(x: object, cancelled: IsCancelled = never, progress: Progress = ignore) -> SortedTensor:
+def prepare(x: object, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> SortedTensor:
     """Sort a tensor once, to ask many questions.
 
     Parameters
     ----------
     x : array_like, Tensor or SortedTensor
         Real numbers, any shape; what is prepared already is given back.
-    cancelled : Callable[[], bool]
     progress : Callable[[float], None]
+    cancelled : Callable[[], bool]
 
     Raises
     ------
@@ -391,19 +391,19 @@ def prepare(x: object, cancelled: IsCancelled = never, progress: Progress = igno
     if isinstance(x, SortedTensor):
         return x
     if isinstance(x, Tensor):
-        tensor = x.count(lambda f: progress(0.3 * f), cancelled)
+        tensor = x.count(progress=lambda f: progress(0.3 * f), cancelled=cancelled)
     else:
         tensor = Tensor(x, progress=lambda f: progress(0.3 * f), cancelled=cancelled)
-    return SortedTensor(tensor, cancelled, lambda f: progress(0.3 + 0.7 * f))
+    return SortedTensor(tensor, progress=lambda f: progress(0.3 + 0.7 * f), cancelled=cancelled)
 
 
 _samples: WeakKeyDictionary[Tensor, SortedTensor] = WeakKeyDictionary()
 
 
-def prepare_sample(tensor: Tensor, cancelled: IsCancelled = never) -> SortedTensor:
+def prepare_sample(tensor: Tensor, *, cancelled: IsCancelled = never) -> SortedTensor:
     """A tensor's sample in order: what every estimate is made from, sorted once."""
     if tensor not in _samples:
-        _samples[tensor] = prepare(tensor.sample(), cancelled)
+        _samples[tensor] = prepare(tensor.sample(), cancelled=cancelled)
     return _samples[tensor]
 
 
@@ -444,7 +444,7 @@ def _moved(first: Any, second: Any, count: Any, w: Any) -> tuple[Floats, Floats]
     return first + count * w, second + w * (2 * first + count * w)
 
 
-def _gather(tensor: Tensor, target: FloatArray, cancelled: IsCancelled, progress: Progress) -> None:
+def _gather(tensor: Tensor, target: FloatArray, progress: Progress, cancelled: IsCancelled) -> None:
     """Copy the finite values, side by side."""
     filled = 0
     for piece in tensor.pieces(16 * BLOCK):
@@ -455,7 +455,7 @@ def _gather(tensor: Tensor, target: FloatArray, cancelled: IsCancelled, progress
         progress(filled / target.size)
 
 
-def _sort(values: FloatArray, cancelled: IsCancelled, progress: Progress) -> None:
+def _sort(values: FloatArray, progress: Progress, cancelled: IsCancelled) -> None:
     """In place; NumPy leaves other threads running while it sorts."""
     check(cancelled)
     if values.size <= PARTED_ABOVE:

@@ -89,11 +89,11 @@ class Tensor:
         self,
         array: object,
         name: str = "tensor",
-        progress: Progress = ignore,
-        cancelled: IsCancelled = never,
         *,
         counted: bool = True,
         dtype: str | None = None,
+        progress: Progress = ignore,
+        cancelled: IsCancelled = never,
     ) -> None:
         source = np.asarray(array)
         if source.dtype.kind not in "fiub":
@@ -127,7 +127,7 @@ class Tensor:
         self._extremes: dict[Layout, tuple[FloatArray, FloatArray]] = {}
         self._channels: dict[tuple[Layout, int], Tensor] = {}
 
-    def count(self, progress: Progress = ignore, cancelled: IsCancelled = never) -> Tensor:
+    def count(self, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Tensor:
         """This tensor with every element looked at; itself where that was done.
 
         Raises
@@ -273,7 +273,7 @@ class Tensor:
             low, high = low - half, high + half
         return np.linspace(low, high, HISTOGRAM_BINS + 1)
 
-    def histogram(self, cancelled: IsCancelled = never, *, sampled: bool = False) -> Histogram:
+    def histogram(self, *, sampled: bool = False, cancelled: IsCancelled = never) -> Histogram:
         """The finite values in equal bins from the smallest to the largest; counted once.
 
         Parameters
@@ -304,7 +304,7 @@ class Tensor:
         """What `histogram` would find was found in another way."""
         self._histogram = histogram
 
-    def extremes(self, layout: Layout, cancelled: IsCancelled = never) -> tuple[FloatArray, FloatArray]:
+    def extremes(self, layout: Layout, *, cancelled: IsCancelled = never) -> tuple[FloatArray, FloatArray]:
         """Smallest and largest finite value of each group, shape (groups,); 0 where a group has none."""
         if layout.groups == 1:
             return np.array([self.minimum], np.float32), np.array([self.maximum], np.float32)
@@ -323,14 +323,14 @@ class Tensor:
             self._extremes[layout] = low, high
         return self._extremes[layout]
 
-    def finite_groups(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
+    def finite_groups(self, layout: Layout, *, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """Each group's number and a fresh copy of its finite values."""
         plain = self.all_finite and not layout.ragged
-        for first, rows in self.group_rows(layout, cancelled):
+        for first, rows in self.group_rows(layout, cancelled=cancelled):
             for offset, row in enumerate(rows):
                 yield first + offset, row.copy() if plain else row[~np.isnan(row)]
 
-    def group_rows(self, layout: Layout, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
+    def group_rows(self, layout: Layout, *, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """A fresh copy of some neighbouring groups, a row each, and the number of the first; NaN where not finite."""
         together = max(1, BLOCK // max(1, layout.outer * layout.inner))
         for first in range(0, layout.groups, together):

@@ -440,7 +440,7 @@ def test_an_axis_that_does_not_exist_is_a_problem():
 
 def test_a_cancelled_choice_stops():
     with pytest.raises(Cancelled):
-        choose_qparams(Tensor(np.ones((2, 3))), Scheme(granularity=PerAxis(0)), lambda: True)
+        choose_qparams(Tensor(np.ones((2, 3))), Scheme(granularity=PerAxis(0)), cancelled=lambda: True)
 
 
 def test_the_columns_of_the_walk():

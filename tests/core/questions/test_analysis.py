@@ -544,7 +544,7 @@ def test_it_stops_between_blocks_when_cancelled(granularity):
         return len(asked) > 2
 
     with pytest.raises(Cancelled):
-        analyze(t, Scheme(granularity=granularity), after_a_block)
+        analyze(t, Scheme(granularity=granularity), cancelled=after_a_block)
     assert len(asked) == 3
     assert analyze(t, Scheme(granularity=granularity)).tensor.finite == 3 * BLOCK
 
@@ -552,7 +552,7 @@ def test_it_stops_between_blocks_when_cancelled(granularity):
 def test_it_stops_at_once_when_cancelled_before():
     for rule in (MinMax(), Percentile(99.0)):
         with pytest.raises(Cancelled):
-            analyze(Tensor(np.ones((2, 3))), Scheme(granularity=PerAxis(0), range_rule=rule), lambda: True)
+            analyze(Tensor(np.ones((2, 3))), Scheme(granularity=PerAxis(0), range_rule=rule), cancelled=lambda: True)
 
 
 def test_a_piece_that_is_shorter_than_its_block_is_analyzed_under_the_scale_it_has():

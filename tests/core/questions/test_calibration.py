@@ -114,4 +114,4 @@ def test_a_large_tensor_out_of_order_is_judged_from_a_sample(monkeypatch):
 
 def test_comparing_stops_when_cancelled():
     with pytest.raises(Cancelled):
-        compare_ranges(Tensor(X), Scheme(), MSE(), lambda: True)
+        compare_ranges(Tensor(X), Scheme(), MSE(), cancelled=lambda: True)

@@ -127,7 +127,7 @@ def test_it_is_drawn_and_written_like_any_answer():
 
 def test_it_stops_when_cancelled():
     with pytest.raises(Cancelled):
-        estimate(Tensor(NORMAL, counted=False), Scheme(), lambda: True)
+        estimate(Tensor(NORMAL, counted=False), Scheme(), cancelled=lambda: True)
 
 
 def test_the_sample_is_sorted_once():

@@ -90,17 +90,17 @@ def test_of_a_long_tensor_a_piece_is_measured(clockwork: list[Any], monkeypatch:
 
 def test_progress_ends_at_one(clockwork: list[Any]) -> None:
     told: list[float] = []
-    measure_addition(10, INT8, told.append)
+    measure_addition(10, INT8, progress=told.append)
     assert told == pytest.approx([run / RUNS for run in range(1, RUNS + 1)])
 
 
 def test_it_stops_between_runs(clockwork: list[Any]) -> None:
     told: list[float] = []
     with pytest.raises(Cancelled):
-        measure_addition(10, INT8, told.append, lambda: len(told) == 2)
+        measure_addition(10, INT8, progress=told.append, cancelled=lambda: len(told) == 2)
     assert len(told) == 2
     with pytest.raises(Cancelled):
-        measure_addition(10, INT8, told.append, lambda: True)
+        measure_addition(10, INT8, progress=told.append, cancelled=lambda: True)
     assert len(told) == 2
 
 

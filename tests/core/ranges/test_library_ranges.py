@@ -119,14 +119,14 @@ def test_every_tensor_has_a_range(rule, bits, values):
 def test_it_can_be_stopped(rule):
     tensor = Tensor(X[:4800].reshape(8, 10, 60))
     with pytest.raises(Cancelled):
-        choose_qparams(tensor, Scheme(range_rule=rule), lambda: True)
+        choose_qparams(tensor, Scheme(range_rule=rule), cancelled=lambda: True)
 
 
 @pytest.mark.parametrize("rule", [PaddleKL(), TorchHistogram(), PaddleMSE(), OnnxRuntimePercentile()], ids=str)
 def test_the_answer_is_remembered_with_the_tensor(rule):
     tensor, scheme = Tensor(X), Scheme(range_rule=rule)
     first = choose_qparams(tensor, scheme)
-    assert choose_qparams(tensor, scheme, lambda: True).scale == first.scale
+    assert choose_qparams(tensor, scheme, cancelled=lambda: True).scale == first.scale
 
 
 def test_bits_that_the_search_reads_are_not_mixed_up():

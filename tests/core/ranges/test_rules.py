@@ -165,4 +165,4 @@ def test_rules_are_values_and_write_themselves():
 @pytest.mark.parametrize("rule", [MinMax(), Percentile(90.0)])
 def test_a_cancelled_estimate_stops(rule):
     with pytest.raises(Cancelled):
-        choose_qparams(Tensor(np.ones((4, 5))), Scheme(granularity=PerAxis(0), range_rule=rule), lambda: True)
+        choose_qparams(Tensor(np.ones((4, 5))), Scheme(granularity=PerAxis(0), range_rule=rule), cancelled=lambda: True)

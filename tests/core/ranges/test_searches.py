@@ -158,7 +158,7 @@ def test_a_search_stops_when_cancelled():
             asked.clear()
             x = np.tile(TENSORS["normal"], (20, 1))
             with pytest.raises(Cancelled):
-                choose_qparams(x, Scheme(granularity=granularity, range_rule=rule), after_some)
+                choose_qparams(x, Scheme(granularity=granularity, range_rule=rule), cancelled=after_some)
 
 
 # --- the entropy threshold -------------------------------------------------------------------------
@@ -301,5 +301,5 @@ def test_curves_stop_when_cancelled():
     for symmetric in (True, False):
         choose_qparams(p, Scheme(symmetric=symmetric, range_rule=MSE()))
         with pytest.raises(Cancelled):
-            loss_curves(p, Scheme(symmetric=symmetric), MSE(), lambda: True)
+            loss_curves(p, Scheme(symmetric=symmetric), MSE(), cancelled=lambda: True)
         assert loss_curves(p, Scheme(symmetric=symmetric), MSE())

@@ -348,10 +348,10 @@ def test_it_stops_whenever_it_is_asked_to():
 
         return cancelled
 
-    prepare(x, after(1000))
+    prepare(x, cancelled=after(1000))
     times = len(asked)
     assert 4 <= times < 1000  # reading, gathering, sorting, adding up
     for stop_after in range(times):
         asked.clear()
         with pytest.raises(Cancelled):
-            prepare(x, after(stop_after))
+            prepare(x, cancelled=after(stop_after))

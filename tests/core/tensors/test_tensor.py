@@ -321,7 +321,7 @@ def test_counting_makes_it_the_tensor_it_would_have_been():
     x[123] = -1000
     waiting, at_once = Tensor(x, "x", counted=False), Tensor(x, "x")
     told = []
-    counted = waiting.count(told.append)
+    counted = waiting.count(progress=told.append)
     assert counted.counted
     assert not waiting.counted
     assert counted.same_data(waiting)
@@ -431,7 +431,11 @@ def test_reading_stops_at_the_next_block_when_cancelled(times):
 def test_a_cancelled_question_can_be_asked_again():
     t = Tensor(np.arange(2 * BLOCK, dtype=F).reshape(2, -1))
     layout = PerAxis(0).layout(t.shape)
-    for ask in (t.histogram, lambda c: t.extremes(layout, c), lambda c: list(t.finite_groups(layout, c))):
+    for ask in (
+        lambda c: t.histogram(cancelled=c),
+        lambda c: t.extremes(layout, cancelled=c),
+        lambda c: list(t.finite_groups(layout, cancelled=c)),
+    ):
         with pytest.raises(Cancelled):
             ask(AfterAsking(1))
     assert t.histogram().counts.sum() == 2 * BLOCK

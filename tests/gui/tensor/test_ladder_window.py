@@ -38,7 +38,7 @@ class House:
     def item(self, name: str = "large", seed: int = 0) -> Item:
         def load(progress: Any, cancelled: Any) -> Tensor:
             self.read.append(name)
-            return Tensor(values(seed), name, progress, cancelled, counted=False)
+            return Tensor(values(seed), name, progress=progress, cancelled=cancelled, counted=False)
 
         made = Item(name, "a test", SHAPE, "float32", load)
         self.session.update(items=(*self.session.state.items, made))
@@ -248,11 +248,11 @@ def slow(poor: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """An exact answer takes until this is opened."""
     gate = Gate(held=True)
 
-    def wait(x: Any, scheme: Scheme, cancelled: Any, progress: Any, **options: Any) -> Any:
+    def wait(x: Any, scheme: Scheme, progress: Any, cancelled: Any, **options: Any) -> Any:
         progress(0.5)
         gate.began.set()
         gate.wait(cancelled)
-        return analyze(x, scheme, cancelled, progress, **options)
+        return analyze(x, scheme, progress=progress, cancelled=cancelled, **options)
 
     poor.show()
     monkeypatch.setattr(analyst_module, "analyze", wait)
@@ -424,7 +424,7 @@ def test_closing_in_the_middle_leaves_no_thread(house: House, monkeypatch: pytes
 
     def wait(*arguments: Any, **options: Any) -> Any:
         gate.began.set()
-        gate.wait(next(a for a in reversed(arguments) if getattr(a, "__name__", "") == "is_set"))
+        gate.wait(next(a for a in (*arguments, *options.values()) if getattr(a, "__name__", "") == "is_set"))
 
     if moment == "sorting":
         house.sorting()
@@ -436,7 +436,7 @@ def test_closing_in_the_middle_leaves_no_thread(house: House, monkeypatch: pytes
     else:
         house.app.settings.set("memory_budget_mb", POOR)
         house.show()
-        monkeypatch.setattr(analyst_module, "analyze", lambda x, scheme, cancelled, progress: wait(cancelled))
+        monkeypatch.setattr(analyst_module, "analyze", lambda x, scheme, progress, cancelled: wait(cancelled))
         house.press()
         house.wait(gate.began.is_set)
     shown, state = house.exactness, house.session.state
