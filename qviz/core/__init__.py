@@ -1,6 +1,6 @@
 """What quantization is, in NumPy alone: the public face that people script against."""
 
-from qviz.core.arithmetic.qparams import QParams, qparams_known
+from qviz.core.arithmetic.qparams import QParams, qparams_from_values
 from qviz.core.arithmetic.quantize import dequantize, fake_quantize, quantize
 from qviz.core.arithmetic.storage import Storage, storage
 from qviz.core.formats.codebooks import Codebook
@@ -35,6 +35,9 @@ from qviz.core.tensors.batches import stack
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
+
+qparams_known = qparams_from_values
+"""The earlier name."""
 
 __all__ = [
     "CONVENTIONS",
@@ -81,6 +84,7 @@ __all__ = [
     "multiply",
     "pointed_out",
     "prepare",
+    "qparams_from_values",
     "qparams_known",
     "quantize",
     "quantized_product",

@@ -16,7 +16,7 @@ from qviz.core import (
     analyze,
     choose_qparams,
     fake_quantize,
-    qparams_known,
+    qparams_from_values,
 )
 from qviz.core.ranges.paddle import PaddleKL
 from tests.golden.record_ranges import (
@@ -97,7 +97,7 @@ def test_the_scale_and_zero_point_of_torch_give_its_error(name, number_format, s
     qparams = choose_qparams(vector.x, Scheme(number_format, symmetric))
     for choice in vector.of(number_format, symmetric):
         if choice.library == "torch":
-            theirs = qparams_known(choice.scale, choice.zero_point, qparams.scheme)
+            theirs = qparams_from_values(choice.scale, choice.zero_point, qparams.scheme)
             error = squared_error(vector.x, fake_quantize(vector.x, theirs))
             assert error == pytest.approx(choice.mse, rel=1e-6, abs=0), choice
 

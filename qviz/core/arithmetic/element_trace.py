@@ -12,8 +12,8 @@ from qviz.core.arrays import Array, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
-    """The walk of single elements through the formula, one array a column, float32 unless noted.
+class ElementTrace:
+    """What single elements become at each stage of the formula, one array a column, float32 unless noted.
 
     ``shifted`` is R/S + Z where the convention adds Z before it rounds; elsewhere it is the
     rounded value + Z. ``error`` is float64: x̂ − x without a rounding of its own.
@@ -31,8 +31,8 @@ class Steps:
     error: np.ndarray[Any, np.dtype[np.float64]]
 
 
-def walk(values: FloatArray, groups: Array, qparams: QParams) -> Steps:
-    """Every step of the formula for some elements.
+def trace_elements(values: FloatArray, groups: Array, qparams: QParams) -> ElementTrace:
+    """Every stage of the formula for some elements.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def walk(values: FloatArray, groups: Array, qparams: QParams) -> Steps:
         dequantized = quantizer.dequantize(clipped.copy())
     middle = np.clip(np.rint(zero_point), qparams.quant_min, qparams.quant_max)
     code = qparams.number_format.encode(np.where(np.isnan(clipped), middle, clipped), values)
-    return Steps(
+    return ElementTrace(
         value=values,
         scale=scale,
         zero_point=zero_point,

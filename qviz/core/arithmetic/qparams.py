@@ -138,6 +138,7 @@ class QParams:
 
     @property
     def convention(self) -> Convention:
+        """The record of the runtime's arithmetic."""
         return convention_named(self.scheme.convention)
 
     @property
@@ -166,7 +167,7 @@ class QParams:
         """What they are multiplied by after that; None for nothing."""
         if not self.convention.divides_by_threshold:
             return None
-        return np.float32(self.convention.half_steps(self.number_format))
+        return np.float32(self.convention.half_span(self.number_format))
 
     @property
     def divisor(self) -> FloatArray:
@@ -284,7 +285,7 @@ class QParams:
 
 
 def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
-    """Scale and zero point for a known range (conventions.py has each runtime's formulas).
+    """Scale and zero point for a known range, by the formulas of the scheme's convention.
 
     Parameters
     ----------
@@ -315,7 +316,7 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
     if scheme.symmetric:
         highest = np.maximum(np.abs(lowest), np.abs(highest))
         lowest = -highest
-        scale = np.maximum(highest, convention.smallest_range) / convention.half_steps(number_format)
+        scale = np.maximum(highest, convention.smallest_range) / convention.half_span(number_format)
         exact_scale = np.maximum(scale, convention.smallest_scale)
         zero_point = np.full(exact_scale.shape, convention.middle(number_format))
         degenerate_zero_point = convention.degenerate_zero_point(np.zeros_like(zero_point))
@@ -337,7 +338,7 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
     return _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)
 
 
-def qparams_known(scale: object, zero_point: object, scheme: Scheme) -> QParams:
+def qparams_from_values(scale: object, zero_point: object, scheme: Scheme) -> QParams:
     """The parameters of a scheme whose scales and zero points somebody else chose: a file, a runtime.
 
     Parameters

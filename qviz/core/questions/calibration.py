@@ -56,13 +56,13 @@ def choose_qparams(
     subject = subject_of(x, scheme, cancelled=cancelled)
     low, high = range_of(subject, scheme, known)
     if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
-        low = _yielding(low, high, subject)
+        low = _break_absmax_tie(low, high, subject)
     shape = scheme.granularity.scale_shape(subject.tensor.shape)
     return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme)
 
 
-def _yielding(low: FloatArray, high: FloatArray, subject: Subject) -> FloatArray:
-    """The low ends, one float32 nearer to 0 where the high end is as far from it and comes first."""
+def _break_absmax_tie(low: FloatArray, high: FloatArray, subject: Subject) -> FloatArray:
+    """The low ends, one float32 nearer to 0 where the high end is as far from 0 and its element comes first."""
     equal = np.flatnonzero((low == -high) & (high > 0))
     if not equal.size:
         return low
@@ -143,7 +143,7 @@ def _beyond(scheme: Scheme) -> float:
     if isinstance(number_format, FloatFormat):
         return 2.0
     last = convention.ends(number_format, True)[1] - convention.middle(number_format)
-    return float(convention.half_steps(number_format) / last * (1 + min(CODES_BEYOND / last, MOST_BEYOND)))
+    return float(convention.half_span(number_format) / last * (1 + min(CODES_BEYOND / last, MOST_BEYOND)))
 
 
 def _direct_squared_error(tensor: Tensor, qparams: QParams, layout: Layout, cancelled: IsCancelled) -> Floats:

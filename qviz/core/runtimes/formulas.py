@@ -19,7 +19,7 @@ def all_codes(number_format: IntFormat, symmetric: bool) -> tuple[int, int]:
 
 
 def twice_the_last(number_format: IntFormat) -> float:
-    """How many steps span [-absmax, absmax] where absmax gets the last code."""
+    """How many scales wide [-absmax, absmax] is, where absmax gets the last code."""
     return 2 * number_format.quant_max
 
 

@@ -18,7 +18,7 @@ def _symmetric_range(number_format: IntFormat) -> tuple[int, int]:
     return number_format.quant_min, number_format.quant_max
 
 
-def _steps(number_format: IntFormat) -> float:
+def _span(number_format: IntFormat) -> float:
     low, high = _symmetric_range(number_format)
     return high - low
 
@@ -45,7 +45,7 @@ ONNXRUNTIME = Convention(
     "Symmetric int8 and int16 leave out the smallest code when scaling (254 steps), not when clipping; "
     "int4 uses all of −8…7 (15 steps).",
     range_includes_zero=True,
-    symmetric_steps=_steps,
+    symmetric_span=_span,
     symmetric_zero_point=_middle,
     zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
     scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
@@ -61,7 +61,7 @@ ONNXRUNTIME_REDUCE_RANGE = Convention(
     summary="The scale is chosen for 7 of 8 bits (int8 −64…64, uint8 0…127), so that older processors do not "
     "overflow when they add products up. Codes beyond that are still clipped at the full type.",
     range_includes_zero=True,
-    symmetric_steps=lambda f: _reduced_range(f)[1] - _reduced_range(f)[0],
+    symmetric_span=lambda f: _reduced_range(f)[1] - _reduced_range(f)[0],
     symmetric_zero_point=lambda f: float(np.rint(sum(_reduced_range(f)) / 2)) + 0.0,
     zero_point=lambda f, low, high, scale: np.rint(_reduced_range(f)[0] - low / scale),
     scale_range=_reduced_range,

@@ -43,8 +43,8 @@ class Convention:
         The name people type, the one they read, and a line on what is particular about it.
     range_includes_zero : bool
         Whether an asymmetric range is first widened to contain 0.
-    symmetric_steps : Callable[[IntFormat], float]
-        How many steps span [-absmax, absmax]; the scale is ``absmax / (steps / 2)``. By itself ``absmax / qmax``.
+    symmetric_span : Callable[[IntFormat], float]
+        How many scales wide [-absmax, absmax] is; the scale is ``absmax / (span / 2)``. By itself ``absmax / qmax``.
     symmetric_zero_point : Callable[[IntFormat], float]
         The zero point of a symmetric scheme; 0 by itself.
     zero_point : Callable[[IntFormat, low, high, scale], array]
@@ -62,7 +62,7 @@ class Convention:
     multiplies_by_reciprocal : bool
         ``x * (1 / s)`` instead of ``x / s``.
     divides_by_threshold : bool
-        ``x / T * (steps / 2)`` instead of ``x / s``, with T the absmax of a symmetric range.
+        ``x / T * (span / 2)`` instead of ``x / s``, with T the absmax of a symmetric range.
     divisor_is_inverse : bool
         Whether the recipe's divisor is what values are multiplied by.
     single_precision : bool
@@ -96,7 +96,7 @@ class Convention:
     symmetric_scale_formula: str
     zero_point_formula: str
     code_formula: str
-    symmetric_steps: Callable[[IntFormat], float] = twice_the_last
+    symmetric_span: Callable[[IntFormat], float] = twice_the_last
     symmetric_zero_point: Callable[[IntFormat], float] = no_middle
     zero_point: Callable[[IntFormat, Floats, Floats, Floats], Floats] = no_zero_point
     zero_point_before_rounding: bool = False
@@ -197,13 +197,13 @@ class Convention:
         return codes, mode, blocks
 
     def signed_extreme(self, number_format: NumberFormat, symmetric: bool) -> bool:
-        """Whether the sign of the element furthest from 0 matters, the first one's where two are as far."""
+        """True for recipes that need the signed extreme (Q4_0, Q5_0); ties go to the first element."""
         return self.recipe is not None and symmetric and not number_format.signed
 
-    def half_steps(self, number_format: NumberFormat) -> float:
+    def half_span(self, number_format: NumberFormat) -> float:
         """The scale of a symmetric range is its absmax divided by this."""
         if isinstance(number_format, IntFormat):
-            return self.symmetric_steps(number_format) / 2
+            return self.symmetric_span(number_format) / 2
         return float(number_format.quant_max)
 
     def middle(self, number_format: NumberFormat) -> float:

@@ -18,7 +18,7 @@ TEXTBOOK = Convention(
     summary="Q = round(R/S + Z), with a zero point that stays a real number: "
     "the formulas as they are taught. No runtime stores exactly these codes.",
     range_includes_zero=False,
-    symmetric_steps=lambda f: 2 * (f.quant_max - _middle(f)),
+    symmetric_span=lambda f: 2 * (f.quant_max - _middle(f)),
     symmetric_zero_point=_middle,
     zero_point=lambda f, low, high, scale: f.quant_max - high / scale,
     # Z = -x gives the code 0 and (0 - Z) * 1 = x, exactly.

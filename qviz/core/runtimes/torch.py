@@ -10,7 +10,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.runtimes.record import Convention
 
 
-def _steps(number_format: IntFormat) -> float:
+def _span(number_format: IntFormat) -> float:
     return number_format.quant_max - number_format.quant_min
 
 
@@ -37,7 +37,7 @@ PYTORCH = Convention(
     "in 255 steps (absmax / 127.5), and values times 1 / S instead of divided by S, "
     "which moves a few codes by one.",
     range_includes_zero=True,
-    symmetric_steps=_steps,
+    symmetric_span=_span,
     symmetric_zero_point=_pytorch_middle,
     zero_point=_zero_point,
     scale_formula="S = max((max − min) / (qmax − qmin), 1.19e-7), with min ≤ 0 ≤ max",
@@ -56,7 +56,7 @@ TORCHAO = Convention(
     summary="choose_qparams_affine and quantize_affine: as PyTorch's observers, but scales may be as small as "
     "1.18e-38, and the zero point of symmetric unsigned codes is the middle rounded up (uint4: 8, not 7).",
     range_includes_zero=True,
-    symmetric_steps=_steps,
+    symmetric_span=_span,
     symmetric_zero_point=_middle_rounded_up,
     zero_point=_zero_point,
     scale_formula="S = max((max − min) / (qmax − qmin), 1.18e-38), with min ≤ 0 ≤ max",

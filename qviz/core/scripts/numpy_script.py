@@ -109,7 +109,7 @@ def _range_lines(qparams: QParams, axes: str, nan: str) -> list[str]:
 def _symmetric_lines(qparams: QParams) -> list[str]:
     convention, number_format = qparams.convention, qparams.scheme.number_format
     zero_point = f"{convention.middle(number_format):g}"
-    steps = 2 * convention.half_steps(number_format)
+    steps = 2 * convention.half_span(number_format)
     range_ = f"np.maximum(absmax, {convention.smallest_range})" if convention.smallest_range else "absmax"
     halves = convention.single_precision or convention.divides_by_threshold
     lines = [f"scale = {range_} / {steps / 2:g}" if halves else f"scale = 2 * absmax / {steps:g}"]
@@ -167,7 +167,7 @@ def _degenerate(qparams: QParams) -> bool:
     if convention.smallest_scale or convention.smallest_range:
         return False
     first, last = convention.scale_range(number_format)
-    steps = convention.symmetric_steps(number_format) if qparams.scheme.symmetric else last - first
+    steps = convention.symmetric_span(number_format) if qparams.scheme.symmetric else last - first
     width = qparams.high.astype(np.float64) - qparams.low
     return bool(np.any(width / steps < SMALLEST_SCALE))
 

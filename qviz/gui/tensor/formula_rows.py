@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QCoreApplication
 
-from qviz.core.arithmetic.element_trace import Steps, walk
+from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
@@ -27,7 +27,7 @@ def formula_rows(analysis: Analysis, index: int) -> list[Row]:
     """Scale, zero point, code, value and error of the element at flat ``index``."""
     group = int(analysis.tensor.group_of(analysis.layout, index))
     q = analysis.qparams.for_group(group)
-    step = walk(np.asarray(analysis.tensor.values[index : index + 1]), np.array([0]), q)
+    step = trace_elements(np.asarray(analysis.tensor.values[index : index + 1]), np.array([0]), q)
     x, x_hat = _number(step.value[0]), _number(step.dequantized[0])
     error: Row = (_tr("error = x̂ − R"), f"{x_hat} − {_bracket(x)} = {_number(step.error[0])}")
     code = _code(q, step)
@@ -46,7 +46,7 @@ def _scale_row(q: QParams) -> Row:
     convention, number_format, scale = q.convention, q.number_format, _number(q.scale)
     low, high = _number(q.low), _number(q.high)
     if q.scheme.symmetric:
-        rule, half = convention.symmetric_scale_formula, convention.half_steps(number_format)
+        rule, half = convention.symmetric_scale_formula, convention.half_span(number_format)
         if rule.startswith("S = 2"):
             return rule, f"S = 2 · {high} / {2 * half:g} = {scale}"
         return rule, f"S = {_floored(rule, high, f'{half:g}')} = {scale}"
@@ -155,7 +155,7 @@ def _gguf_code_row(q: QParams, x: str, code: str) -> Row:
     return rule, f"Q = clip(floor({shifted} · {inverse} + {_number(q.zero_point)} + ½), {_ends(q)}) = {code}"
 
 
-def _value_row(q: QParams, step: Steps, x_hat: str) -> Row:
+def _value_row(q: QParams, step: ElementTrace, x_hat: str) -> Row:
     unit = _number(q.number_format.decode(step.code)[0])
     filled = f"({unit} − {_bracket(_number(q.zero_point))}) · {_bracket(_number(q.scale))}"
     if q.offset is None:
@@ -163,7 +163,7 @@ def _value_row(q: QParams, step: Steps, x_hat: str) -> Row:
     return "x̂ = (Q − Z) · S + min", f"x̂ = {filled} + {_bracket(_number(q.offset))} = {x_hat}"
 
 
-def _code(q: QParams, step: Steps) -> str:
+def _code(q: QParams, step: ElementTrace) -> str:
     """A code; where it is not the number that it stands for, both."""
     text = code_text(q.number_format, step.code[0])
     if isinstance(q.number_format, IntFormat):

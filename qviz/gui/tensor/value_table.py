@@ -30,7 +30,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qviz.core.arithmetic.element_trace import Steps, walk
+from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
@@ -56,7 +56,7 @@ class StepsModel(QAbstractTableModel):
         self.analysis: Analysis | None = None
         self.first = 0
         self._rows = 0
-        self._steps: Steps | None = None
+        self._steps: ElementTrace | None = None
         self._cells: dict[int, list[str]] = {}
 
     @property
@@ -99,7 +99,7 @@ class StepsModel(QAbstractTableModel):
             index = np.arange(self.first, self.first + self._rows)
             values = self.analysis.tensor.values[self.first : self.first + self._rows]
             groups = self.analysis.tensor.group_of(self.analysis.layout, index)
-            self._steps = walk(np.asarray(values), groups, self.analysis.qparams)
+            self._steps = trace_elements(np.asarray(values), groups, self.analysis.qparams)
 
     def columns(self) -> list[tuple[str, str]]:
         """Headings and the steps they show, in the order of the convention's arithmetic."""

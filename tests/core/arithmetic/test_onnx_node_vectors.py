@@ -23,7 +23,7 @@ from qviz.core import (
     Scheme,
     choose_qparams,
     dequantize,
-    qparams_known,
+    qparams_from_values,
     quantize,
 )
 
@@ -84,7 +84,7 @@ def known(scale: Any, zero_point: Any, number_format: Any, axis: int, block_size
     granularity = PerBlock(axis, block_size) if block_size else PerAxis(axis) if scale.ndim else PerTensor()
     scheme = Scheme(number_format, not isinstance(number_format, IntFormat), granularity, convention="onnxruntime")
     zero_point = np.resize(np.asarray(zero_point, np.float32), scale.shape)  # some are of shape (1,), some left out
-    return qparams_known(scale, zero_point, scheme)
+    return qparams_from_values(scale, zero_point, scheme)
 
 
 def test_no_case_is_left_out():

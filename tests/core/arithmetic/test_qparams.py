@@ -26,7 +26,7 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
-from qviz.core.arithmetic.element_trace import walk
+from qviz.core.arithmetic.element_trace import trace_elements
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams, qparams_from_range
 from qviz.core.work import Cancelled
 from tests.golden.record_onnxruntime import hard_tensors
@@ -205,7 +205,7 @@ def test_codes_dequantize_to_what_fake_quantize_says(x, scheme):
 def test_the_walk_of_single_elements_ends_at_the_same_codes(x, scheme):
     q = choose_qparams(x, scheme)
     layout = scheme.granularity.layout(x.shape)
-    steps = walk(x.reshape(-1), Tensor(x).group_of(layout, np.arange(x.size)), q)
+    steps = trace_elements(x.reshape(-1), Tensor(x).group_of(layout, np.arange(x.size)), q)
     np.testing.assert_array_equal(steps.code, quantize(x, q).reshape(-1), strict=True)
     np.testing.assert_array_equal(steps.dequantized, fake_quantize(x, q).reshape(-1), strict=True)
     np.testing.assert_array_equal(steps.error, steps.dequantized.astype(np.float64) - x.reshape(-1))
@@ -366,7 +366,7 @@ def test_infinities_saturate_and_nan_takes_the_code_of_zero(number_format, conve
     assert codes[0] == number_format.quant_min
     assert codes[4] == number_format.quant_max
     assert codes[2] == np.rint(q.zero_point)
-    assert codes[2] == walk(x, np.zeros(5, int), q).code[2]
+    assert codes[2] == trace_elements(x, np.zeros(5, int), q).code[2]
     x_hat = fake_quantize(x, q)
     np.testing.assert_array_equal(np.isnan(x_hat), np.isnan(x))
     np.testing.assert_array_equal(x_hat[[0, 4]], q.levels()[0, [0, -1]])
@@ -445,14 +445,14 @@ def test_a_cancelled_choice_stops():
 
 def test_the_columns_of_the_walk():
     q = choose_qparams([0.0, 255.0], Scheme(UINT8, False))
-    after = walk(np.array([1.5, 300], F), np.array([0, 0]), q)
+    after = trace_elements(np.array([1.5, 300], F), np.array([0, 0]), q)
     assert after.divided.tolist() == [1.5, 300]
     assert after.rounded.tolist() == [2, 300]
     assert after.shifted.tolist() == [2, 300]
     assert after.clipped.tolist() == after.code.tolist() == [2, 255]
     assert after.error.tolist() == [0.5, -45]
     q = choose_qparams([-127.5, 127.5], ARTICLE_SCHEME)
-    before = walk(np.array([1.25], F), np.array([0]), q)
+    before = trace_elements(np.array([1.25], F), np.array([0]), q)
     assert before.divided.tolist() == [1.25]
     assert before.shifted.tolist() == [128.75]
     assert before.rounded.tolist() == before.clipped.tolist() == before.code.tolist() == [129]
@@ -505,6 +505,6 @@ def test_parameters_fit_every_shape_with_as_many_channels(shape):
 
 def test_the_walk_through_a_block_of_zeros_divides_by_nothing():
     scheme = Scheme(IntFormat(4, False), True, PerBlock(-1, 32), convention="gguf")
-    steps = walk(np.zeros(2, F), np.array([0, 0]), choose_qparams(np.zeros(32, F), scheme))
+    steps = trace_elements(np.zeros(2, F), np.array([0, 0]), choose_qparams(np.zeros(32, F), scheme))
     assert steps.divided.tolist() == steps.dequantized.tolist() == [0, 0]
     assert steps.code.tolist() == [8, 8]

@@ -22,11 +22,11 @@ from qviz.core import (
     analyze,
     choose_qparams,
     fake_quantize,
-    qparams_known,
+    qparams_from_values,
     quantize,
     storage,
 )
-from qviz.core.arithmetic.element_trace import walk
+from qviz.core.arithmetic.element_trace import trace_elements
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 
@@ -176,7 +176,7 @@ def test_gguf_with_a_minimum_walks_through_its_shift():
     x = np.linspace(3, 4.5, 32, dtype=F)
     q = choose_qparams(x, Scheme(UINT4, False, BLOCKS, convention="gguf"))
     assert (q.shift, q.offset) == (3, 3)
-    steps = walk(x, np.zeros(32, int), q)
+    steps = trace_elements(x, np.zeros(32, int), q)
     np.testing.assert_allclose(steps.divided, (x - 3) / q.divisor, rtol=1e-6)
     np.testing.assert_array_equal(steps.code, quantize(x, q))
     np.testing.assert_array_equal(steps.dequantized, fake_quantize(x, q))
@@ -234,14 +234,14 @@ def test_known_parameters_of_blocks_quantize_as_their_own():
     for symmetric, granularity in product((True, False), (PerBlock(-1, 16), PerBlock(0, 3), PerToken(), PerAxis(1))):
         scheme = Scheme(IntFormat(4), symmetric, granularity)
         own = choose_qparams(x, scheme)
-        known = qparams_known(own.scale, own.zero_point, scheme)
+        known = qparams_from_values(own.scale, own.zero_point, scheme)
         np.testing.assert_array_equal(quantize(x, known), quantize(x, own))
         np.testing.assert_array_equal(fake_quantize(x, known), fake_quantize(x, own))
         assert analyze(x, scheme, qparams=known).mse == analyze(x, scheme).mse
 
 
 def test_one_known_zero_point_is_that_of_every_block():
-    known = qparams_known([[1.0], [2.0]], 3, Scheme(IntFormat(8), False, PerToken()))
+    known = qparams_from_values([[1.0], [2.0]], 3, Scheme(IntFormat(8), False, PerToken()))
     assert known.zero_point.tolist() == [[3], [3]]
     np.testing.assert_array_equal(known.low, [[-131], [-262]])
     assert known.for_group(1).scale == 2
@@ -261,4 +261,4 @@ def test_every_element_meets_the_scale_of_its_block(granularity):
     groups = granularity.layout(x.shape).group_of(np.arange(x.size))
     spread = np.broadcast_to(q.spread(x.shape).scale, x.shape)
     np.testing.assert_array_equal(spread.reshape(-1), q.scale.reshape(-1)[groups])
-    np.testing.assert_array_equal(walk(x.reshape(-1), groups, q).dequantized, fake_quantize(x, q).reshape(-1))
+    np.testing.assert_array_equal(trace_elements(x.reshape(-1), groups, q).dequantized, fake_quantize(x, q).reshape(-1))

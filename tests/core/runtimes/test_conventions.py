@@ -20,7 +20,7 @@ from qviz.core import (
     dequantize,
     quantize,
 )
-from qviz.core.arithmetic.element_trace import walk
+from qviz.core.arithmetic.element_trace import trace_elements
 from qviz.core.runtimes.table import convention_named
 
 F = np.float32
@@ -106,7 +106,7 @@ def test_a_row_cannot_be_changed():
 )
 def test_symmetric_steps_and_zero_points(convention, bits, signed, steps, zero_point):
     c, number_format = CONVENTIONS[convention], IntFormat(bits, signed)
-    assert c.symmetric_steps(number_format) == steps
+    assert c.symmetric_span(number_format) == steps
     assert c.symmetric_zero_point(number_format) == zero_point
 
 
@@ -171,7 +171,7 @@ def test_every_path_reads_the_row(reciprocal):
     scheme = Scheme(range_rule=Manual(-7.3, 7.3), convention="reciprocal")
     q = choose_qparams(x, scheme)
     codes = quantize(x, q).astype(int)
-    steps = walk(x, np.zeros(x.size, int), q)
+    steps = trace_elements(x, np.zeros(x.size, int), q)
     np.testing.assert_array_equal(steps.code, codes)
     np.testing.assert_array_equal(steps.divided, x * (F(1) / q.scale))
     a = analyze(x, scheme)
@@ -253,7 +253,7 @@ def test_paddle_divides_by_the_threshold():
     np.testing.assert_array_equal(q.divisor, threshold)
     np.testing.assert_array_equal(q.scale, threshold / F(127))
     np.testing.assert_array_equal(quantize(x, q), np.rint(x / threshold[:, None] * F(127)))
-    steps = walk(x[1, :9], np.ones(9, int), q)
+    steps = trace_elements(x[1, :9], np.ones(9, int), q)
     np.testing.assert_array_equal(steps.divided, x[1, :9] / threshold[1] * F(127))
     nothing = choose_qparams(np.zeros(3), Scheme(convention="paddle"))
     assert (nothing.scale, nothing.divisor, nothing.factor) == (1, 127, 127)
