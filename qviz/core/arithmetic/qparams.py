@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,11 @@ class QParams:
     shift: FloatArray | None = None
     offset: FloatArray | None = None
 
-    @property
+    def __getstate__(self) -> dict[str, Any]:
+        # What was computed meanwhile follows from these; a convention's functions cannot be pickled.
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @cached_property
     def convention(self) -> Convention:
         """The record of the runtime's arithmetic."""
         return convention_named(self.scheme.convention)
@@ -150,7 +155,7 @@ class QParams:
         """How many scales there are."""
         return int(self.scale.size)
 
-    @property
+    @cached_property
     def multiplies(self) -> bool:
         """Whether values are multiplied by an inverse instead of divided."""
         convention = self.convention
@@ -162,14 +167,14 @@ class QParams:
         """What values are multiplied by, where they are."""
         return divisor if self.convention.divisor_is_inverse else np.float32(1) / divisor
 
-    @property
+    @cached_property
     def factor(self) -> np.float32 | None:
         """What they are multiplied by after that; None for nothing."""
         if not self.convention.divides_by_threshold:
             return None
         return np.float32(self.convention.half_span(self.number_format))
 
-    @property
+    @cached_property
     def divisor(self) -> FloatArray:
         """What values are divided by, the shape of ``scale``: mostly the scale itself.
 
@@ -184,13 +189,13 @@ class QParams:
         narrow = self.high.astype(np.float64) / factor < SMALLEST_SCALE
         return np.asarray(np.where(narrow, factor, self.high), np.float32)
 
-    @property
+    @cached_property
     def whole_zero_point(self) -> bool:
         """Whether every zero point is itself a code, so that it can be stored as one."""
         z = self.zero_point
         return bool(np.all((z == np.rint(z)) & (z >= self.quant_min) & (z <= self.quant_max)))
 
-    @property
+    @cached_property
     def codes(self) -> FloatArray:
         """The unit value of every code in use, ascending, shape (codes,)."""
         values = self.number_format.values
@@ -250,7 +255,7 @@ class QParams:
         quantizer = self.spread(shape)
         return quantizer.scale, quantizer.zero_point
 
-    @property
+    @cached_property
     def _whole(self) -> Quantizer:
         return Quantizer(self, self.scale, self.divisor, self.zero_point, self.shift, self.offset)
 

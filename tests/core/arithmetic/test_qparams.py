@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from qviz.core import (
+    CONVENTIONS,
     IntFormat,
     Manual,
     MinMax,
@@ -21,6 +23,7 @@ from qviz.core import (
     Problem,
     Scheme,
     Tensor,
+    analyze,
     choose_qparams,
     dequantize,
     fake_quantize,
@@ -28,6 +31,7 @@ from qviz.core import (
 )
 from qviz.core.arithmetic.element_trace import trace_elements
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams, qparams_from_range
+from qviz.core.runtimes import table
 from qviz.core.work import Cancelled
 from tests.golden.record_onnxruntime import hard_tensors
 
@@ -508,3 +512,61 @@ def test_the_walk_through_a_block_of_zeros_divides_by_nothing():
     steps = trace_elements(np.zeros(2, F), np.array([0, 0]), choose_qparams(np.zeros(32, F), scheme))
     assert steps.divided.tolist() == steps.dequantized.tolist() == [0, 0]
     assert steps.code.tolist() == [8, 8]
+
+
+# --- asked once ------------------------------------------------------------------------------------
+
+
+class CountedTable(dict):
+    """A table that counts how often a row is looked up."""
+
+    lookups = 0
+
+    def __getitem__(self, name):
+        self.lookups += 1
+        return super().__getitem__(name)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    counted = CountedTable(CONVENTIONS)
+    monkeypatch.setattr(table, "CONVENTIONS", counted)
+    return counted
+
+
+@pytest.mark.parametrize("convention", ["onnxruntime", "pytorch", "paddle"])
+def test_the_parameters_ask_for_their_convention_once(counted, convention):
+    q = choose_qparams(np.linspace(-1, 1, 9), Scheme(convention=convention))
+    counted.lookups = 0
+    first = (q.convention, q.multiplies, q.factor, q.divisor, q.codes)
+    again = (q.convention, q.multiplies, q.factor, q.divisor, q.codes)
+    assert all(one is other for one, other in zip(first, again, strict=True))
+    quantize(np.linspace(-1, 1, 9), q)
+    assert counted.lookups == 1
+
+
+@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerBlock(-1, 16)], ids=str)
+@pytest.mark.parametrize("convention", ["onnxruntime", "pytorch", "paddle"])
+def test_an_analysis_looks_the_record_up_four_times_at_most(counted, convention, granularity):
+    # How far to search, whether ties are broken, scale and zero point, and the parameters themselves.
+    scheme = Scheme(granularity=granularity, convention=convention)
+    counted.lookups = 0
+    analyze(np.random.default_rng(0).standard_normal((32, 64)).astype(F), scheme)
+    assert counted.lookups <= 4
+
+
+def test_what_was_remembered_is_not_that_of_changed_parameters():
+    q = choose_qparams(np.linspace(-1, 1, 9), Scheme())
+    assert (q.divisor, q.codes.size, q.whole_zero_point) == (q.scale, 256, True)
+    changed = replace(q, scale=np.float32(2) * q.scale, quant_max=0, zero_point=np.float32(0.5))
+    assert (changed.divisor, changed.codes.size, changed.whole_zero_point) == (2 * q.scale, 129, False)
+    np.testing.assert_array_equal(quantize(np.float32([q.scale]), changed), [0])
+
+
+def test_parameters_can_be_sent_to_another_process_after_they_were_used():
+    q = choose_qparams(np.linspace(-1, 1, 9), Scheme(convention="textbook"))
+    quantize(np.ones(3), q)
+    again = pickle.loads(pickle.dumps(q))  # noqa: S301
+    assert again.scheme == q.scheme
+    assert again.convention is q.convention
+    np.testing.assert_array_equal(again.scale, q.scale)
