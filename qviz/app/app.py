@@ -27,6 +27,7 @@ from qviz.gui.window.main_window import MainWindow
 from qviz.gui.window.navigation import PageRow
 from qviz.gui.words.schemes import line
 from qviz.session.analyst import Analyst, SpeedMeter
+from qviz.session.language import told
 from qviz.session.library import FIRST_SPEC, Library
 from qviz.session.memory import Memory, tensor_budget
 from qviz.session.pins import Pins
@@ -278,7 +279,7 @@ class App(QObject):
         try:
             self.pins.add(scheme)
         except Problem as problem:
-            self.window.banner.error(str(problem))
+            self.window.banner.error(told(problem))
             return
         self.window.banner.notice(self.tr("Pinned {scheme}: see the Compare page.").format(scheme=line(scheme)))
 
@@ -296,7 +297,7 @@ class App(QObject):
         try:
             self.session.update(scheme=scheme)
         except Problem as problem:
-            self.window.banner.error(str(problem))
+            self.window.banner.error(told(problem))
             return
         self.window.pages.show_page("tensor")
 

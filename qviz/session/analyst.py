@@ -20,6 +20,7 @@ from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
+from qviz.session.language import told
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session, State
 
@@ -179,11 +180,11 @@ class Analyst(QObject):
     @Slot(object, object)
     def _on_failed(self, request: Request, error: Exception) -> None:
         if isinstance(error, MemoryError):
-            error = Problem(self.tr("There is not enough memory for this scheme: close other programs and try again."))
+            error = Problem("There is not enough memory for this scheme: close other programs and try again.")
         if not isinstance(error, Problem):
             raise error
         self._given_up = True
-        self.problem.emit(str(error))
+        self.problem.emit(told(error))
 
 
 def _asked(state: State) -> tuple[object, ...]:

@@ -26,6 +26,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import TensorEntry
 from qviz.files.readers import expand, list_tensors
+from qviz.session.language import told
 from qviz.session.memory import Kept, Memory
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session
@@ -269,11 +270,11 @@ class Library(QObject):
             self.ended.emit()
         self.refused.emit()
         if isinstance(error, MemoryError):
-            error = Problem(self.tr("There is not enough memory for this tensor: close other programs and try again."))
+            error = Problem("There is not enough memory for this tensor: close other programs and try again.")
         self._open_next()
         if not isinstance(error, Problem):
             raise error
-        self.problem.emit(str(error))
+        self.problem.emit(told(error))
         if isinstance(request.key, Item) and self._next_choices:
             self._load(self._next_choices.pop(0))  # of several files, show the first that can be shown
 
@@ -343,14 +344,14 @@ def _list(paths: tuple[Path, ...], progress: Progress, cancelled: IsCancelled) -
         try:
             files = expand([path])
         except Problem as problem:
-            problems.append(str(problem))
+            problems.append(told(problem))
             continue
         for file in files:
             try:
                 items += [file_item(entry) for entry in list_tensors(file)]
                 good.append(file)
             except Problem as problem:
-                problems.append(str(problem))
+                problems.append(told(problem))
     return Opened((*_batches(items), *items), tuple(good), tuple(problems))
 
 

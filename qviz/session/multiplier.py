@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.questions.product import OperandProblem, Product, fits, multiply
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.generators import GeneratorSpec, generate
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
+from qviz.session.language import told
 from qviz.session.memory import Memory
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session, State
@@ -212,13 +213,11 @@ class Multiplier(QObject):
     def _on_failed(self, request: Request, error: Exception) -> None:
         self._rest()
         if isinstance(error, MemoryError):
-            text = QCoreApplication.translate(
-                "Multiplier", "There is not enough memory for this product: close other programs and try again."
-            )
+            text = N_("There is not enough memory for this product: close other programs and try again.")
             error = OperandProblem(text, "activation")
         if not isinstance(error, OperandProblem):
             raise error
-        self.problem.emit(error.operand, str(error))
+        self.problem.emit(error.operand, told(error))
 
     def _rest(self) -> None:
         if not self._runner.busy:
@@ -244,7 +243,7 @@ def _product(
                 tensors[item] = item.load(lambda f: progress(0.3 * f), cancelled)
             tensors[item] = tensors[item].count(cancelled=cancelled)
         except Problem as problem:
-            raise OperandProblem(str(problem), operand) from None
+            raise OperandProblem.of(operand, problem) from None
     product = multiply(
         tensors[factors.activation],
         tensors[factors.weight],

@@ -10,6 +10,7 @@ from qviz.core.problems import Problem
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.session.analyst import ESTIMATED_ABOVE
+from qviz.session.language import told
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session
 
@@ -161,12 +162,12 @@ class OnDemand(QObject):
     def _on_failed(self, request: Request, error: Exception) -> None:
         self.ended.emit()
         if isinstance(error, MemoryError):
-            error = Problem(self.tr("There is not enough memory to compare: close other programs and try again."))
+            error = Problem("There is not enough memory to compare: close other programs and try again.")
         if not isinstance(error, Problem):
             raise error
         self._declined = request.key
         self.stopped.emit()
-        self.problem.emit(str(error))
+        self.problem.emit(told(error))
 
     @Slot(object)
     def _on_cancelled(self, request: Request) -> None:

@@ -67,9 +67,9 @@ class Pins(QObject):
             When it is pinned already, or there is no room for another.
         """
         if any(pin.scheme == scheme for pin in self._pins):
-            raise Problem(self.tr("This scheme is pinned already."))
+            raise Problem("This scheme is pinned already.")
         if len(self._pins) == MOST_PINS:
-            raise Problem(self.tr("{count} schemes are pinned: remove one first.").format(count=MOST_PINS))
+            raise Problem("{count} schemes are pinned: remove one first.", count=MOST_PINS)
         taken = {pin.place for pin in self._pins}
         place = next(place for place in range(MOST_PINS) if place not in taken)
         self._set((*self._pins, Pin(scheme, place=place)))

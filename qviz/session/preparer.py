@@ -11,6 +11,7 @@ from qviz.core.questions.analysis import DIRECT_UP_TO
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbytes
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
+from qviz.session.language import told
 from qviz.session.memory import Kept, Memory
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session, State
@@ -113,7 +114,7 @@ class Preparer(QObject):
             return  # the estimate stays, and says that it is one
         if not isinstance(error, Problem):
             raise error
-        self.problem.emit(str(error))
+        self.problem.emit(told(error))
 
     @Slot(object)
     def _on_cancelled(self, request: Request) -> None:

@@ -54,16 +54,16 @@ class Presets(QObject):
         accepted = self._accepted(name)
         for other, kept in self._own.items():
             if kept == scheme and other != accepted:
-                raise Problem(self.tr("You have this scheme as “{name}” already: choose that.").format(name=other))
+                raise Problem("You have this scheme as “{name}” already: choose that.", name=other)
         self._own[accepted] = scheme
         self.changed.emit()
 
     def _accepted(self, name: str) -> str:
         name = " ".join(name.split())
         if not name or len(name) > LONGEST_NAME:
-            raise Problem(self.tr("A preset needs a name of 1 to {most} letters.").format(most=LONGEST_NAME))
+            raise Problem("A preset needs a name of 1 to {most} letters.", most=LONGEST_NAME)
         if any(preset.name.casefold() == name.casefold() for preset in PRESETS):
-            raise Problem(self.tr("“{name}” comes with qviz: choose another name.").format(name=name))
+            raise Problem("“{name}” comes with qviz: choose another name.", name=name)
         return name
 
     def remove(self, name: str) -> None:

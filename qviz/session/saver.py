@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.tensor import Tensor
+from qviz.session.language import told
 from qviz.session.runner import LatestRunner, Request
 
 log = logging.getLogger(__name__)
@@ -74,4 +75,4 @@ class Saver(QObject):
         self._next()
         if not isinstance(error, Problem):
             raise error
-        self.problem.emit(str(error))
+        self.problem.emit(told(error))

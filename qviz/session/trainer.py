@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from qviz.core.problems import Problem
 from qviz.core.work import IsCancelled, Progress
+from qviz.session.language import told
 from qviz.session.runner import LatestRunner, Request
 from qviz.training.experiment import Experiment
 from qviz.training.run import Run
@@ -262,7 +263,7 @@ class Trainer(QObject):
             self._set_running(False)
         if not isinstance(error, Problem):
             raise error
-        self.problem.emit(str(error))
+        self.problem.emit(told(error))
 
     def _set_running(self, running: bool) -> None:
         if running != self.running:
@@ -290,4 +291,4 @@ class Trainer(QObject):
         self.sweeping_changed.emit(False)
         if not isinstance(error, Problem):
             raise error
-        self.problem.emit(str(error))
+        self.problem.emit(told(error))

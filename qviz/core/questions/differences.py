@@ -59,7 +59,7 @@ class Differences:
     mse : float64 array, shape (n,)
     examples : tuple of Example
         The first elements whose code is not the chosen convention's, a few of each other one, by index.
-    missing : dict of str to str
+    missing : dict of str to Problem
         Conventions that do not offer such a scheme, and why.
     range_judged : bool
         Every element was quantized, but a sample decided the range.
@@ -72,7 +72,7 @@ class Differences:
     values: Counts
     mse: Floats
     examples: tuple[Example, ...]
-    missing: dict[str, str]
+    missing: dict[str, Problem]
     range_judged: bool = False
 
 
@@ -107,13 +107,13 @@ def compare_conventions(
     """
     source = x if isinstance(x, SortedTensor) else x.count(cancelled=cancelled) if isinstance(x, Tensor) else Tensor(x)
     tensor = source.tensor if isinstance(source, SortedTensor) else source
-    schemes, missing = [scheme], {}
+    schemes, missing = [scheme], dict[str, Problem]()
     for name in CONVENTIONS:
         if name != scheme.convention:
             try:
                 schemes.append(replace(scheme, convention=name))
             except Problem as problem:
-                missing[name] = str(problem)
+                missing[name] = problem
     asked = judge or source
     qparams = tuple(choose_qparams(asked, each, cancelled=cancelled) for each in schemes)
     layout = scheme.granularity.layout(tensor.shape)

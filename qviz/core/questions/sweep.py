@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,13 @@ class Combinations:
         Each once; those that are measured quickly come first.
     missing : dict of str to int
         Why a combination is left out, one sentence, and how many are left out for that reason.
+    reasons : dict of str to Problem
+        What each of these sentences says, for those who translate it.
     """
 
     schemes: tuple[Scheme, ...]
     missing: dict[str, int]
+    reasons: dict[str, Problem]
 
     @property
     def left_out(self) -> int:
@@ -74,21 +77,27 @@ def combine(
         elements as another one does.
     """
     missing: Counter[str] = Counter()
+    reasons: dict[str, Problem] = {}
+
+    def leave_out(problem: Problem, count: int) -> None:
+        missing[str(problem)] += count
+        reasons.setdefault(str(problem), problem)
+
     found: dict[Scheme, None] = {}
     rest = len(number_formats) * len(range_rules) * len(symmetries) * len(conventions)
-    for granularity in _fitting(granularities, shape, missing, rest):
+    for granularity in _fitting(granularities, shape, lambda problem: leave_out(problem, rest)):
         for number_format, symmetric, rule, convention in itertools.product(
             number_formats, symmetries, range_rules, conventions
         ):
             try:
                 found[Scheme(number_format, symmetric, granularity, rule, convention)] = None
             except Problem as problem:
-                missing[str(problem)] += 1
-    return Combinations(tuple(sorted(found, key=_effort)), dict(missing))
+                leave_out(problem, 1)
+    return Combinations(tuple(sorted(found, key=_effort)), dict(missing), reasons)
 
 
 def _fitting(
-    granularities: Sequence[Granularity], shape: tuple[int, ...] | None, missing: Counter[str], weight: int
+    granularities: Sequence[Granularity], shape: tuple[int, ...] | None, leave_out: Callable[[Problem], None]
 ) -> list[Granularity]:
     """Those that fit a shape, each way to group its elements once."""
     if shape is None:
@@ -99,11 +108,11 @@ def _fitting(
         try:
             block = granularity.block_shape(shape)
         except Problem as problem:
-            missing[str(problem)] += weight
+            leave_out(problem)
             continue
         if block in seen:
-            missing["In this tensor two of the granularities group the elements alike: one of them is enough."] += (
-                weight
+            leave_out(
+                Problem("In this tensor two of the granularities group the elements alike: one of them is enough.")
             )
         else:
             seen.add(block)

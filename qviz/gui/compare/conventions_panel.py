@@ -12,6 +12,7 @@ from qviz.core.questions.differences import Differences
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.words.figures import NONE, figure, spread
+from qviz.session.language import told
 
 
 def _tr(text: str) -> str:
@@ -35,7 +36,7 @@ class ConventionRow:
 def convention_rows(differences: Differences) -> list[ConventionRow]:
     """The chosen convention first, then the others, then those that do not offer such a scheme."""
     rows = [ConventionRow(s.convention, differences, at) for at, s in enumerate(differences.schemes)]
-    return rows + [ConventionRow(name, differences, None, why) for name, why in differences.missing.items()]
+    return rows + [ConventionRow(name, differences, None, told(why)) for name, why in differences.missing.items()]
 
 
 class ConventionsTable(FigureTable):

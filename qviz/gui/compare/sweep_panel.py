@@ -21,6 +21,7 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
 from qviz.gui.kit.widgets import column, named_label, quiet
 from qviz.gui.words.schemes import format_word, granularity_word, range_word
+from qviz.session.language import told
 from qviz.session.state import Session, State
 from qviz.session.sweeper import Choice
 
@@ -178,7 +179,10 @@ class SweepPanel(QWidget):
             if count
             else self.tr("Tick at least one box of each group.")
         )
-        lines = [self.tr("{count} left out: {why}").format(count=n, why=why) for why, n in made.missing.items()]
+        lines = [
+            self.tr("{count} left out: {why}").format(count=n, why=told(made.reasons[why]))
+            for why, n in made.missing.items()
+        ]
         self.missing.setText("\n".join(lines))
         self.missing.setVisible(bool(lines))
 

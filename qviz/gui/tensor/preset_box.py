@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QTool
 from qviz.core.problems import Problem
 from qviz.core.schemes.presets import Preset
 from qviz.core.schemes.scheme import Scheme
+from qviz.session.language import told
 from qviz.session.presets import Presets
 
 ROOM_FOR_SCROLLING = 28
@@ -106,7 +107,7 @@ class PresetBox(QWidget):
         try:
             self._presets.save(name, self._scheme)
         except Problem as problem:
-            self.refused.emit(str(problem))
+            self.refused.emit(told(problem))
 
     @Slot()
     def _delete(self) -> None:

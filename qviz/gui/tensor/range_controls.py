@@ -18,6 +18,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules
+from qviz.session.language import told
 
 SLIDER_STEPS = 400
 LEAST_KEPT, MOST_KEPT = 90.0, 99.9999
@@ -211,7 +212,7 @@ class RangeControls(QWidget):
         try:
             self.chosen.emit(replace(rule, **{control.property("field"): value}))
         except Problem as problem:
-            self.refused.emit(str(problem))
+            self.refused.emit(told(problem))
             self.show_scheme(self._scheme, self._tensor)
 
     @Slot()
@@ -228,7 +229,7 @@ class RangeControls(QWidget):
         try:
             rule: RangeRule = Manual(low, high)
         except Problem as problem:
-            self.refused.emit(str(problem))
+            self.refused.emit(told(problem))
             return
         self.chosen.emit(rule)
 

@@ -19,6 +19,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.tensor.preset_box import PresetBox
 from qviz.gui.tensor.range_controls import RangeControls
+from qviz.session.language import told
 from qviz.session.presets import Presets
 from qviz.session.state import Session, State
 
@@ -224,7 +225,7 @@ class SchemePanel(QWidget):
             self._session.update(**changes)
         except Problem as problem:
             self.refresh(self._session.state)
-            self._say(at, str(problem))
+            self._say(at, told(problem))
         else:
             self.trouble.hide()
 

@@ -19,6 +19,7 @@ from qviz.gui.training.decision_map import BoundaryChart
 from qviz.gui.training.panel import TrainingPanel
 from qviz.gui.training.run_chart import RunChart
 from qviz.gui.training.weights_chart import WeightsChart
+from qviz.session.language import told
 from qviz.session.trainer import Trainer
 from qviz.training import Experiment, QuantizedNetwork, Run
 from qviz.training.export import (
@@ -221,7 +222,7 @@ class TrainingPage(QMainWindow):
             try:
                 experiment = read_experiment(Path(text))
             except Problem as problem:
-                self.problem.emit(str(problem))
+                self.problem.emit(told(problem))
                 return
             self.panel.show_experiment(experiment)
             self.trainer.set_experiment(experiment)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from qviz.core.problems import Problem
 from qviz.gui.kit.widgets import Line, NumberBox, Segments, column, form, named_label, quiet
+from qviz.session.language import told
 from qviz.training import KINDS, Data, Experiment, Quantization, Training
 from qviz.training.network import ACTIVATIONS
 from qviz.training.optimizers import OPTIMIZERS
@@ -371,7 +372,7 @@ class TrainingPanel(QWidget):
         try:
             self._ask(self._read())
         except Problem as problem:
-            self.problem.emit(str(problem))
+            self.problem.emit(told(problem))
             self.show_experiment(self._experiment)
 
     def _read(self) -> Experiment:
@@ -414,8 +415,10 @@ class TrainingPanel(QWidget):
         try:
             return tuple(int(part) for part in parts)
         except ValueError:
-            text = self.tr("“{text}” are no widths of layers: give numbers with commas, such as 48, 48, 48.")
-            raise Problem(text.format(text=self.hidden.text())) from None
+            raise Problem(
+                "“{text}” are no widths of layers: give numbers with commas, such as 48, 48, 48.",
+                text=self.hidden.text(),
+            ) from None
 
     @Slot()
     def _on_data(self) -> None:

@@ -30,6 +30,7 @@ from qviz.gui.window.navigation import PageRow, Pages
 from qviz.gui.window.saving import Saving
 from qviz.gui.window.status import StatusLine
 from qviz.session.analyst import Frame
+from qviz.session.language import told
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
 
@@ -310,7 +311,7 @@ class MainWindow(QMainWindow):
         try:
             self._session.update(**changes)
         except Problem as problem:
-            self.banner.error(str(problem))
+            self.banner.error(told(problem))
 
     @Slot()
     def measure_speed(self) -> None:

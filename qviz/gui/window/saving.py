@@ -13,6 +13,7 @@ from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
 from qviz.gui.tensor.page import TensorPage
 from qviz.session.analyst import Frame
+from qviz.session.language import told
 from qviz.session.settings import Settings
 from qviz.session.state import Session
 
@@ -126,7 +127,7 @@ class Saving(QObject):
         try:
             work()
         except Problem as problem:
-            self.problem.emit(str(problem))
+            self.problem.emit(told(problem))
             return
         if written:
             self.notice.emit(self.tr("Saved {name}.").format(name=written))
@@ -169,7 +170,7 @@ class Saving(QObject):
         try:
             script = write(shown.qparams, self._source(), all_finite=shown.tensor.all_finite)
         except Problem as problem:
-            self.problem.emit(str(problem))
+            self.problem.emit(told(problem))
             return
         QApplication.clipboard().setText(script)
         self.notice.emit(self.tr("A Python script that gives the same codes is in the clipboard."))

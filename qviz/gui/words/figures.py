@@ -13,6 +13,7 @@ from qviz.core.problems import Problem
 from qviz.core.questions.figures import Metrics
 from qviz.gui.kit.figure_table import Column
 from qviz.gui.words.measures import Measure
+from qviz.session.language import told
 
 ABOUT = "≈ "
 """Stands before a figure that is an estimate."""
@@ -153,4 +154,4 @@ def known(found: object) -> Metrics | None:
 
 def why_not(found: object) -> str:
     """The problem, where there is one."""
-    return str(found) if isinstance(found, Problem) else ""
+    return told(found) if isinstance(found, Problem) else ""

@@ -1,0 +1,17 @@
+"""How is an English text said in the language of the window?"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication
+
+from qviz.core.problems import Phrase, Problem
+
+
+def tr(text: str) -> str:
+    """A text that is marked by `N_`, or given here as a literal; English where no language file has it."""
+    return QCoreApplication.translate("", text)
+
+
+def told(said: Problem | Phrase) -> str:
+    """What core, files and training say, which know no languages."""
+    return said.told(tr)
