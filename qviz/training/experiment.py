@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from qviz.core import Problem
+from qviz.core.plain import from_plain, to_plain
 from qviz.training.data import Data
 from qviz.training.network import ACTIVATIONS
 from qviz.training.optimizers import OPTIMIZERS
@@ -128,7 +128,7 @@ class Experiment:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `Experiment.from_dict` takes them back."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, data: object) -> Experiment:
@@ -139,40 +139,4 @@ class Experiment:
         Problem
             When a part is unknown or out of range.
         """
-        experiment: Experiment = _read(cls, data, "experiment")
-        return experiment
-
-
-def _read(kind: Any, data: object, what: str) -> Any:
-    if not isinstance(data, Mapping):
-        raise Problem(
-            "This is no {what}: expected an object with {fields}.",
-            what=what,
-            fields=", ".join(f.name for f in fields(kind)),
-        )
-    hints = get_type_hints(kind)
-    arguments = {}
-    for key, value in data.items():
-        if key not in hints:
-            raise Problem("The {what} knows no “{key}”: it has {fields}.", what=what, key=key, fields=", ".join(hints))
-        arguments[key] = _value(hints[key], value, f"{what}'s {key}")
-    return kind(**arguments)
-
-
-def _value(hint: Any, value: object, what: str) -> Any:
-    if is_dataclass(hint):
-        return _read(hint, value, what)
-    if hint == tuple[int, ...]:
-        if isinstance(value, list | tuple) and all(type(n) is int for n in value):
-            return tuple(value)
-    elif hint is bool or hint is int or hint is str:
-        if type(value) is hint:
-            return value
-    elif type(value) in (int, float):  # a float, or one that may be None
-        try:
-            return float(value)  # type: ignore[arg-type]
-        except OverflowError:  # JSON sets no bound to whole numbers
-            pass
-    elif value is None and hint is not float:
-        return None
-    raise Problem("The {what} cannot be {value!r}.", what=what, value=value)
+        return from_plain(cls, data, "experiment")

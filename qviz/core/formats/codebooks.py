@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 
 # QLoRA (Dettmers et al., 2023), appendix E: quantiles of a normal distribution, scaled to [-1, 1], with an exact zero.
@@ -37,7 +38,7 @@ CODEBOOKS: dict[str, tuple[tuple[float, ...], str]] = {"nf4": (NF4, "NF4")}
 
 
 @dataclass(frozen=True)
-class Codebook:
+class Codebook(Tagged):
     """A few fixed levels; a code is the number of the nearest one, the lower one of two as near.
 
     Parameters
@@ -149,7 +150,3 @@ class Codebook:
     def decode(self, codes: Array) -> FloatArray:
         """The levels of codes."""
         return self.values[codes]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "format": self.format}

@@ -10,6 +10,7 @@ import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.integers import LARGEST_BITS
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 
 FLOATS: dict[str, tuple[str, str]] = {
@@ -35,7 +36,7 @@ SIGNIFICANT_ABOVE = 0x400000
 
 
 @dataclass(frozen=True)
-class FloatFormat:
+class FloatFormat(Tagged):
     """A small floating-point format, its values those of `ml_dtypes`.
 
     Parameters
@@ -158,10 +159,6 @@ class FloatFormat:
     def decode(self, codes: Array) -> FloatArray:
         """The values of bit patterns."""
         return codes.astype(self.dtype, copy=False).view(_float_table(self.name).type).astype(np.float32)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "format": self.format}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 
 SMALLEST_BITS, LARGEST_BITS = 2, 16
 
 
 @dataclass(frozen=True)
-class IntFormat:
+class IntFormat(Tagged):
     """Two's-complement or unsigned integers of ``bits`` bits.
 
     Parameters
@@ -92,7 +93,3 @@ class IntFormat:
     def decode(self, codes: Array) -> FloatArray:
         """Integers as float32."""
         return codes.astype(np.float32)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "bits": self.bits, "signed": self.signed}

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qviz.core.arrays import LARGEST, Counts, FloatArray
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import LossCurve, Range, Subject
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
@@ -17,7 +18,7 @@ SMOOTHING = 1e-4
 
 
 @dataclass(frozen=True)
-class Entropy:
+class Entropy(Tagged):
     """The threshold whose codes keep most of the information: ONNX Runtime's entropy calibration.
 
     A histogram of ``bins`` equal bins from -absmax to absmax; for each symmetric part of it the
@@ -80,10 +81,6 @@ class Entropy:
             reach = np.float64(reach)
         edges: FloatArray = np.linspace(-reach, reach, self.bins + 1).astype(np.float32)
         return edges, prepared.counts(edges.astype(np.float64))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "bins": self.bins, "quantized_bins": self.quantized_bins}
 
 
 def _groups(subject: Subject) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qviz.core.arrays import LARGEST, FloatArray, Floats
+from qviz.core.plain import Tagged
 from qviz.core.ranges.rules import LossCurve, Percentile, Range, Subject
 from qviz.core.work import check
 
@@ -92,7 +93,7 @@ def _reach(subject: Subject) -> Range:
 
 
 @dataclass(frozen=True)
-class MSE:
+class MSE(Tagged):
     """The range with the least mean squared error, each candidate measured on every element.
 
     No histogram stands between: candidates from a little beyond the data, where the last code still
@@ -140,10 +141,6 @@ class MSE:
             for sides in ((0, 1), (1, 0), (1, 1)):
                 _refine(search, 1 + 1 / fine, sides, middle)
         return search.low, search.high
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind}
 
 
 def mse_curves(subject: Subject, best: Range) -> tuple[LossCurve, ...]:

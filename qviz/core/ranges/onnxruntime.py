@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import LARGEST
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.rules import Range, Subject
@@ -18,7 +19,7 @@ BINS = 2048
 
 
 @dataclass(frozen=True)
-class OnnxRuntimePercentile:
+class OnnxRuntimePercentile(Tagged):
     """The lower edge of the bin that holds the percentile: `PercentileCalibrater`.
 
     Symmetric: 2048 bins of the magnitudes, from the smallest to the largest. Asymmetric: of the
@@ -81,7 +82,3 @@ class OnnxRuntimePercentile:
             rest = (100 - self.percentile) / 200
             low, high = (edges[np.searchsorted(below, part)] for part in (rest, 1 - rest))
         return max(low, smallest), min(high, largest)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "percentile": self.percentile}

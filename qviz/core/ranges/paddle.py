@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.pairwise import means
@@ -42,7 +43,7 @@ PARTS = _parts()
 
 
 @dataclass(frozen=True)
-class AbsMax:
+class AbsMax(Tagged):
     """From −absmax to absmax: Paddle's ``abs_max``, and for weights per axis its ``channel_wise_abs_max``."""
 
     kind: ClassVar[str] = "abs_max"
@@ -53,13 +54,9 @@ class AbsMax:
         largest = np.maximum(np.abs(low), np.abs(high))
         return -largest, largest
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind}
-
 
 @dataclass(frozen=True)
-class PaddleAverage:
+class PaddleAverage(Tagged):
     """The mean over all batches of the mean over their samples of the largest magnitude: ``avg``.
 
     Samples are the indices of a batch's first axis. Of a tensor with one axis each element is a sample.
@@ -83,13 +80,9 @@ class PaddleAverage:
 
         return _thresholds(subject, self, threshold, self.batch_axis)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "batch_axis": self.batch_axis}
-
 
 @dataclass(frozen=True)
-class PaddleHistogram:
+class PaddleHistogram(Tagged):
     """The middle of the bin that holds a quantile of the magnitudes: ``hist``.
 
     2048 bins from the smallest magnitude to the largest. Paddle takes (i + ½)·width, and so does
@@ -129,13 +122,9 @@ class PaddleHistogram:
 
         return _histogram_thresholds(subject, self, threshold)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "hist_percent": self.hist_percent}
-
 
 @dataclass(frozen=True)
-class PaddleKL:
+class PaddleKL(Tagged):
     """The threshold of the least Kullback-Leibler divergence: ``KL``, Paddle's default (``cal_kl_threshold``).
 
     2048 bins of the magnitudes from the smallest to the largest, merged into 2^(bits − 1) − 1;
@@ -155,13 +144,9 @@ class PaddleKL:
 
         return _histogram_thresholds(subject, self, threshold)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind}
-
 
 @dataclass(frozen=True)
-class PaddleMSE:
+class PaddleMSE(Tagged):
     """The threshold of 0.30, 0.32 … 0.98 of the largest magnitude with the least squared error: ``mse``.
 
     The best of all batches wins, that is, the one batch that is easiest to quantize. Unless
@@ -192,13 +177,9 @@ class PaddleMSE:
 
         return _thresholds(subject, self, _searched(losses, subject.cancelled), self.batch_axis)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "onnx_format": self.onnx_format, "batch_axis": self.batch_axis}
-
 
 @dataclass(frozen=True)
-class PaddleEMD:
+class PaddleEMD(Tagged):
     """The threshold of 0.30, 0.32 … 0.98 of the largest magnitude with the least |Δmean| + |Δstd|: ``emd``.
 
     Otherwise like `PaddleMSE`.
@@ -236,13 +217,9 @@ class PaddleEMD:
 
         return _thresholds(subject, self, _searched(losses, subject.cancelled), self.batch_axis)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "onnx_format": self.onnx_format, "batch_axis": self.batch_axis}
-
 
 @dataclass(frozen=True)
-class PaddlePTF:
+class PaddlePTF(Tagged):
     """An eighth, a quarter, a half or all of the largest magnitude, by the squared error: ``ptf``.
 
     Every batch overwrites what the one before chose: the last decides. Values below 0 are taken for 0.
@@ -282,10 +259,6 @@ class PaddlePTF:
             return float(steps * (scales[0] * 2**best))
 
         return _thresholds(subject, self, threshold, self.batch_axis)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "batch_axis": self.batch_axis}
 
 
 def _steps(subject: Subject) -> int:

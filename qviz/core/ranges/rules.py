@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray, Floats
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
@@ -69,13 +70,9 @@ class RangeRule(Protocol):
         """
         ...
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        ...
-
 
 @dataclass(frozen=True)
-class MinMax:
+class MinMax(Tagged):
     """From the smallest value to the largest: nothing is clipped."""
 
     kind: ClassVar[str] = "minmax"
@@ -84,13 +81,9 @@ class MinMax:
         """The extremes of each group."""
         return subject.tensor.extremes(subject.layout, cancelled=subject.cancelled)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind}
-
 
 @dataclass(frozen=True)
-class Percentile:
+class Percentile(Tagged):
     """Keep ``percentile`` per cent of the elements and clip the rest.
 
     Symmetric: of the magnitudes. Asymmetric: half of the rest is cut off on each side. Between
@@ -137,13 +130,9 @@ class Percentile:
                 low[here], high[here] = _order_statistics(rows, 1 - upper, upper)
         return low, high
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "percentile": self.percentile}
-
 
 @dataclass(frozen=True)
-class Manual:
+class Manual(Tagged):
     """The range a person drew: the two clip lines, the same for every group.
 
     Raises
@@ -176,10 +165,6 @@ class Manual:
         """The two bounds, repeated for each group."""
         groups = subject.layout.groups
         return np.full(groups, self.low, np.float32), np.full(groups, self.high, np.float32)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "low": self.low, "high": self.high}
 
 
 def _order_statistics(rows: FloatArray, *quantiles: float) -> list[Floats]:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qviz.core.arrays import FloatArray, Floats
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import linear_counts, remembered
 from qviz.core.ranges.rules import Range, Subject
@@ -34,7 +35,7 @@ LANES, ROWS, LEVELS_OF_SUMS = 8, 4, 4
 
 
 @dataclass(frozen=True)
-class MovingAverage:
+class MovingAverage(Tagged):
     """Extremes that follow each batch by a part: `MovingAverageMinMaxObserver`, and its version per channel.
 
     The first batch's extremes, then e ← e + c·(extreme − e) for every further one, in float32.
@@ -86,13 +87,9 @@ class MovingAverage:
 
         return remembered(subject.tensor, (self, subject.layout), answer)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "averaging_constant": self.averaging_constant, "batch_axis": self.batch_axis}
-
 
 @dataclass(frozen=True)
-class TorchHistogram:
+class TorchHistogram(Tagged):
     """The part of a histogram with the least L2 error: `HistogramObserver`.
 
     2048 bins between the extremes; a further batch that reaches beyond them has the bins spread anew.
@@ -124,10 +121,6 @@ class TorchHistogram:
             return low, high
 
         return remembered(subject.tensor, (self, subject.layout), answer)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "batch_axis": self.batch_axis}
 
 
 def _observe(batches: Iterator[Batch], cancelled: IsCancelled) -> _Histogram | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NUMBER_FORMATS, NumberFormat
+from qviz.core.plain import tagged_from_plain, to_plain
 from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
@@ -49,13 +50,7 @@ class Scheme:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `Scheme.from_dict` takes them back."""
-        return {
-            "number_format": self.number_format.to_dict(),
-            "symmetric": self.symmetric,
-            "granularity": self.granularity.to_dict(),
-            "range_rule": self.range_rule.to_dict(),
-            "convention": self.convention,
-        }
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, data: object) -> Scheme:
@@ -74,37 +69,9 @@ class Scheme:
         if not isinstance(data["symmetric"], bool):
             raise Problem("The scheme's “symmetric” must be true or false.")
         return cls(
-            number_format=_part(NUMBER_FORMATS, data["number_format"], Phrase("number format")),
+            number_format=tagged_from_plain(NUMBER_FORMATS, data["number_format"], Phrase("scheme's number format")),
             symmetric=data["symmetric"],
-            granularity=_part(GRANULARITIES, data["granularity"], Phrase("granularity")),
-            range_rule=_part(RANGE_RULES, data["range_rule"], Phrase("range rule")),
+            granularity=tagged_from_plain(GRANULARITIES, data["granularity"], Phrase("scheme's granularity")),
+            range_rule=tagged_from_plain(RANGE_RULES, data["range_rule"], Phrase("scheme's range rule")),
             convention=str(data["convention"]),
         )
-
-
-_JSON_TYPES: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "bool": (bool,),
-    "str": (str,),
-    "int | None": (int, type(None)),
-}
-
-
-def _part(table: Mapping[str, Any], data: object, what: Phrase) -> Any:
-    kind = data.get("kind") if isinstance(data, Mapping) else None
-    if not isinstance(data, Mapping) or not isinstance(kind, str) or kind not in table:
-        raise Problem(
-            "The scheme's {what} is unknown: its “kind” must be one of {choices}.", what=what, choices=", ".join(table)
-        )
-    part = table[kind]
-    known = {f.name: f.type for f in fields(part)}
-    arguments = {key: value for key, value in data.items() if key != "kind"}
-    for key, value in arguments.items():
-        right = _JSON_TYPES.get(str(known.get(key)), ())
-        if not isinstance(value, right) or (isinstance(value, bool) and bool not in right):
-            raise Problem("The scheme's {what} cannot have {key} = {value!r}.", what=what, key=key, value=value)
-    try:
-        return part(**arguments)
-    except OverflowError:  # JSON sets no bound to whole numbers
-        raise Problem("The scheme's {what} has a number that is too large.", what=what) from None

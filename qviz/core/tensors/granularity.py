@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
+from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.tensors.layout import BlockLayout, Layout
 
@@ -27,13 +28,9 @@ class Granularity(Protocol):
         """The tensor as ``(outer, groups, inner)``."""
         ...
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        ...
-
 
 @dataclass(frozen=True)
-class PerTensor:
+class PerTensor(Tagged):
     """One scale for the whole tensor."""
 
     kind: ClassVar[str] = "tensor"
@@ -50,13 +47,9 @@ class PerTensor:
         """``(1, 1, n)``."""
         return Layout(1, 1, math.prod(shape))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind}
-
 
 @dataclass(frozen=True)
-class PerAxis:
+class PerAxis(Tagged):
     """One scale for each index along ``axis`` (per channel); negative axes count from the end."""
 
     kind: ClassVar[str] = "axis"
@@ -86,13 +79,9 @@ class PerAxis:
         axis = self.resolve(shape)
         return Layout(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "axis": self.axis}
-
 
 @dataclass(frozen=True)
-class PerBlock:
+class PerBlock(Tagged):
     """One scale for each ``block_size`` neighbours along ``axis`` (group-wise); the last block may be shorter.
 
     Raises
@@ -150,13 +139,9 @@ class PerBlock:
             return Layout(1, blocks, self.block_size)
         return BlockLayout(1, blocks, self.block_size, before, length, after)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind, "axis": self.axis, "block_size": self.block_size}
-
 
 @dataclass(frozen=True)
-class PerToken:
+class PerToken(Tagged):
     """One scale for each row of features, the last axis: how activations are quantized as they come."""
 
     kind: ClassVar[str] = "token"
@@ -172,10 +157,6 @@ class PerToken:
     def layout(self, shape: tuple[int, ...]) -> Layout:
         """The rows."""
         return Layout(1, math.prod(shape[:-1]), shape[-1])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"kind": self.kind}
 
 
 def _resolve(axis: int, shape: tuple[int, ...]) -> int:
