@@ -19,6 +19,7 @@ from qviz.app.display import explain_fatal_messages, stop_explaining
 from qviz.assets import resource
 from qviz.core.passes import kernels
 from qviz.core.problems import Problem
+from qviz.core.questions.effort import Limits
 from qviz.core.schemes.scheme import Scheme
 from qviz.gui.kit import theme
 from qviz.gui.tensor.page import TensorPage
@@ -54,16 +55,17 @@ class App(QObject):
     answers with a frozen frame; the page paints it. There is no other way through the house.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, limits: Limits | None = None) -> None:
+        """``limits`` say what is a large tensor."""
         super().__init__()
         self.settings = settings
-        self.session = Session(State(scheme=_remembered_scheme(settings)))
+        self.session = Session(State(scheme=_remembered_scheme(settings)), limits=limits)
         self.memory = Memory(lambda: tensor_budget(settings.get("memory_budget_mb")))
         self.library = Library(self.session, self.memory, self)
         self.analyst = Analyst(self.session, self)
         self.preparer = Preparer(self.session, self.memory, self)
         self.meter = SpeedMeter(self.session, self)
-        self.tracer = Tracer(self)
+        self.tracer = Tracer(self.session.limits, self)
         self.saver = Saver(self)
         self.session.changed.connect(self._on_changed)
         self.pins = Pins(self)

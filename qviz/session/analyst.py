@@ -11,10 +11,10 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from qviz.core.formats.integers import IntFormat
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import DIRECT_UP_TO, Analysis, analyze, estimate
-from qviz.core.questions.calibration import SEARCHES, choose_qparams
+from qviz.core.questions.analysis import Analysis, analyze, estimate
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.effort import Limits, Plan, plan
 from qviz.core.questions.speed import Speed, measure_addition
-from qviz.core.ranges.table import reads_shape
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
@@ -24,14 +24,8 @@ from qviz.session.language import told
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session, State
 
-ESTIMATED_ABOVE = 1 << 17
-"""A tensor with more elements that is not in order yet is judged from a sample."""
-
 STILL_MILLISECONDS = 150
 """Without a change for this long nothing is being dragged."""
-
-CUTS_MOVING, CUTS_AT_REST = 1 << 14, 1 << 20
-"""Searches that an error histogram may take, while something is dragged and afterwards."""
 
 QUIET_MILLISECONDS = 700
 """Time is measured when nobody has touched anything for this long."""
@@ -67,6 +61,7 @@ class Question:
     channel: int | None
     exactly: bool
     error_bins: int
+    limits: Limits
 
 
 class Analyst(QObject):
@@ -120,16 +115,22 @@ class Analyst(QObject):
             return
         if last is not None and not (self._runner.busy or self._given_up) and _asked(new) == _answered(last):
             return  # it was this answer that changed the state
-        few, many = _error_bins(new)
-        self._ask(new, few, urgent=not new.tensor.same_data(old.tensor))
-        if few < many:
+        how = self._plan(new)
+        self._ask(new, how.error_bins_moving, urgent=not new.tensor.same_data(old.tensor))
+        if how.error_bins_moving < how.error_bins:
             self._refinement.start()
         else:
             self._refinement.stop()
 
+    def _plan(self, state: State) -> Plan:
+        assert state.tensor is not None
+        return plan(state.tensor, state.prepared, state.scheme, self._session.limits)
+
     def _ask(self, state: State, error_bins: int, *, exactly: bool = False, urgent: bool = False) -> None:
         assert state.tensor is not None
-        question = Question(state.tensor, state.prepared, state.scheme, state.channel, exactly, error_bins)
+        question = Question(
+            state.tensor, state.prepared, state.scheme, state.channel, exactly, error_bins, self._session.limits
+        )
         urgent = urgent or self._exactly  # nobody waits for every element of a scheme that was left
         self._exactly = exactly
         self._runner.submit(Request(state.tensor, partial(_frame, question, self._last)), urgent=urgent)
@@ -138,7 +139,7 @@ class Analyst(QObject):
     def _refine(self) -> None:
         """Nothing has moved for a moment: there is time for all bins."""
         if self._session.state.tensor is not None:
-            self._ask(self._session.state, _error_bins(self._session.state)[1])
+            self._ask(self._session.state, self._plan(self._session.state).error_bins)
 
     @Slot()
     def answer_exactly(self) -> None:
@@ -195,31 +196,26 @@ def _answered(frame: Frame) -> tuple[object, ...]:
     return frame.tensor, frame.prepared, frame.scheme, frame.channel
 
 
-def _error_bins(state: State) -> tuple[int, int]:
-    """Error bins while something moves, and when it rests: a search for each bin of each level."""
-    direct = state.tensor is not None and state.tensor.elements <= DIRECT_UP_TO
-    if direct or state.prepared is None or not isinstance(state.scheme.granularity, PerTensor):
-        return BINS_TO_HALF_STEP, BINS_TO_HALF_STEP
-    levels = state.scheme.number_format.levels
-    few, many = (max(1, min(BINS_TO_HALF_STEP, cuts // (2 * levels))) for cuts in (CUTS_MOVING, CUTS_AT_REST))
-    return few, many
-
-
 def _frame(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:
-    tensor, scheme, channel = question.tensor, question.scheme, question.channel
+    tensor, scheme, channel, limits = question.tensor, question.scheme, question.channel, question.limits
+    how = plan(tensor, question.prepared, scheme, limits, exactly=question.exactly)
     judged = False
     if _answers(last, question):
         assert last is not None
         tensor, whole, judged = last.tensor, last.whole, last.range_judged
     elif question.prepared is not None:
         whole = analyze(
-            question.prepared, scheme, progress=progress, cancelled=cancelled, error_bins=question.error_bins
+            question.prepared,
+            scheme,
+            error_bins=question.error_bins,
+            limits=limits,
+            progress=progress,
+            cancelled=cancelled,
         )
-    elif question.exactly or tensor.elements <= ESTIMATED_ABOVE or not _can_be_judged(scheme):
-        share = 0.0 if tensor.counted else 0.4
+    elif how.exact:
+        share, judged = 0.0 if tensor.counted else 0.4, how.range_judged
         tensor = tensor.count(progress=lambda f: progress(share * f), cancelled=cancelled)
-        known = _judged_qparams(tensor, scheme, cancelled)
-        judged = "qparams" in known
+        known = _judged_qparams(tensor, scheme, cancelled) if judged else {}
         whole = analyze(
             tensor, scheme, progress=lambda f: progress(share + (1 - share) * f), cancelled=cancelled, **known
         )
@@ -239,16 +235,8 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     return Frame(tensor, question.prepared, scheme, channel, whole, shown)
 
 
-def _can_be_judged(scheme: Scheme) -> bool:
-    """Whether a sample says anything about its scales."""
-    return isinstance(scheme.granularity, PerTensor) and not reads_shape(scheme.range_rule)
-
-
 def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> dict[str, Any]:
-    """A search on every element would sort them all; where that was not done, a sample decides the range."""
-    searches = scheme.range_rule.kind in SEARCHES and isinstance(scheme.granularity, PerTensor)
-    if not searches or tensor.elements <= ESTIMATED_ABOVE:
-        return {}
+    """Where searching would sort every element, a sample decides the range."""
     return {"qparams": choose_qparams(prepare_sample(tensor, cancelled=cancelled), scheme, cancelled=cancelled)}
 
 

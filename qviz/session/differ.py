@@ -7,14 +7,12 @@ from functools import partial
 
 from PySide6.QtCore import Signal
 
-from qviz.core.questions.calibration import SEARCHES
 from qviz.core.questions.differences import Differences, compare_conventions
+from qviz.core.questions.effort import Limits, plan
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.analyst import ESTIMATED_ABOVE
 from qviz.session.on_demand import OnDemand, Work
 
 
@@ -35,16 +33,20 @@ class Differ(OnDemand):
     def work(self) -> Work:
         state = self._session.state
         assert state.tensor is not None
-        return partial(_compare, state.tensor, state.prepared, state.scheme)
+        return partial(_compare, state.tensor, state.prepared, state.scheme, self._session.limits)
 
     def answer(self, found: object) -> None:
         self.compared.emit(found)
 
 
 def _compare(
-    tensor: Tensor, prepared: SortedTensor | None, scheme: Scheme, progress: Progress, cancelled: IsCancelled
+    tensor: Tensor,
+    prepared: SortedTensor | None,
+    scheme: Scheme,
+    limits: Limits,
+    progress: Progress,
+    cancelled: IsCancelled,
 ) -> Differences:
-    searches = scheme.range_rule.kind in SEARCHES and isinstance(scheme.granularity, PerTensor)
-    large = prepared is None and tensor.elements > ESTIMATED_ABOVE
-    judge = prepare_sample(tensor, cancelled=cancelled) if searches and large else None
+    how = plan(tensor, prepared, scheme, limits, exactly=True)
+    judge = prepare_sample(tensor, cancelled=cancelled) if how.range_judged else None
     return compare_conventions(prepared or tensor, scheme, progress=progress, cancelled=cancelled, judge=judge)

@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
+from qviz.core.questions.effort import Limits
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.fitting import fitted
 from qviz.core.schemes.scheme import Scheme
@@ -30,9 +31,6 @@ from qviz.session.language import told
 from qviz.session.memory import Kept, Memory
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session
-
-COUNTED_AT_ONCE = 1 << 22
-"""A tensor with more elements is first judged from a sample."""
 
 ARTICLE_SCHEME = Scheme(IntFormat(8, signed=False), symmetric=False, convention="textbook")
 
@@ -117,7 +115,7 @@ class Library(QObject):
     @Slot(object)
     def generate(self, spec: GeneratorSpec) -> None:
         """Draw a tensor; it takes the place of the one that was generated before."""
-        item = generated_item(spec)
+        item = generated_item(spec, self._session.limits)
         self._loader.submit(Request(item, partial(_load, item)))
 
     def open_article(self) -> None:
@@ -175,7 +173,7 @@ class Library(QObject):
     def _open_next(self) -> None:
         if self._to_open and not self._opener.busy:
             paths, self._to_open = tuple(self._to_open), []
-            self._opener.submit(Request(paths, partial(_list, paths)))
+            self._opener.submit(Request(paths, partial(_list, paths, self._session.limits)))
 
     @Slot(object, object)
     def _on_opened(self, request: Request, opened: Opened) -> None:
@@ -285,13 +283,13 @@ class Library(QObject):
         self.refused.emit()
 
 
-def generated_item(spec: GeneratorSpec) -> Item:
+def generated_item(spec: GeneratorSpec, limits: Limits) -> Item:
     """The item of a recipe."""
     kind = GENERATORS[spec.kind].label if spec.kind in GENERATORS else spec.kind
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         values = generate(spec, progress=lambda f: progress(0.8 * f), cancelled=cancelled)
-        return _tensor(values, f"{kind} (generated)", lambda f: progress(0.8 + 0.2 * f), cancelled)
+        return _tensor(values, f"{kind} (generated)", limits, lambda f: progress(0.8 + 0.2 * f), cancelled)
 
     return Item(f"{kind} (generated)", "generated", spec.shape, "float32", load, spec)
 
@@ -308,22 +306,26 @@ def article_item() -> Item:
     )
 
 
-def file_item(entry: TensorEntry) -> Item:
+def file_item(entry: TensorEntry, limits: Limits) -> Item:
     """The item of a file's entry."""
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         array = entry.load(progress=lambda f: progress(0.7 * f), cancelled=cancelled)
-        return _tensor(array, entry.name, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
+        return _tensor(array, entry.name, limits, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
 
     return Item(entry.name, str(entry.path), entry.shape, entry.dtype, load)
 
 
 def _tensor(
-    array: np.ndarray[Any, Any], name: str, progress: Progress, cancelled: IsCancelled, dtype: str | None = None
+    array: np.ndarray[Any, Any],
+    name: str,
+    limits: Limits,
+    progress: Progress,
+    cancelled: IsCancelled,
+    dtype: str | None = None,
 ) -> Tensor:
-    return Tensor(
-        array, name, progress=progress, cancelled=cancelled, counted=array.size <= COUNTED_AT_ONCE, dtype=dtype
-    )
+    counted = array.size <= limits.counted_up_to
+    return Tensor(array, name, progress=progress, cancelled=cancelled, counted=counted, dtype=dtype)
 
 
 def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
@@ -336,7 +338,7 @@ def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
     return Kept(tensor)
 
 
-def _list(paths: tuple[Path, ...], progress: Progress, cancelled: IsCancelled) -> Opened:
+def _list(paths: tuple[Path, ...], limits: Limits, progress: Progress, cancelled: IsCancelled) -> Opened:
     items: list[Item] = []
     good: list[Path] = []
     problems: list[str] = []
@@ -348,7 +350,7 @@ def _list(paths: tuple[Path, ...], progress: Progress, cancelled: IsCancelled) -
             continue
         for file in files:
             try:
-                items += [file_item(entry) for entry in list_tensors(file)]
+                items += [file_item(entry, limits) for entry in list_tensors(file)]
                 good.append(file)
             except Problem as problem:
                 problems.append(told(problem))

@@ -7,9 +7,8 @@ from collections.abc import Callable, Hashable
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from qviz.core.problems import Problem
-from qviz.core.tensors.tensor import Tensor
+from qviz.core.questions.effort import plan
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.analyst import ESTIMATED_ABOVE
 from qviz.session.language import told
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session
@@ -135,8 +134,9 @@ class OnDemand(QObject):
 
     def _must_wait(self) -> bool:
         state = self._session.state
-        large = state.tensor is not None and state.tensor.elements > ESTIMATED_ABOVE
-        return large and state.prepared is None and self._sorting()
+        if state.tensor is None:
+            return False
+        return plan(state.tensor, state.prepared, state.scheme, self._session.limits).worth_waiting and self._sorting()
 
     @Slot()
     def _ask(self) -> None:
@@ -172,6 +172,3 @@ class OnDemand(QObject):
     @Slot(object)
     def _on_cancelled(self, request: Request) -> None:
         self.ended.emit()
-
-    def _tensor(self) -> Tensor | None:
-        return self._session.state.tensor

@@ -11,13 +11,11 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis, analyze, estimate
-from qviz.core.ranges.table import reads_shape
+from qviz.core.questions.effort import Limits, plan
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.analyst import ESTIMATED_ABOVE
 from qviz.session.on_demand import OnDemand, Work
 from qviz.session.state import Session
 
@@ -149,7 +147,7 @@ class PinAnalyst(OnDemand):
                 self.judged.emit(pin.scheme, self._known[pin.scheme])
             else:
                 missing.append(pin.scheme)
-        of, tell = self._of, self._came.emit
+        of, tell, limits = self._of, self._came.emit, self._session.limits
 
         def run(progress: Progress, cancelled: IsCancelled) -> None:
             for done, scheme in enumerate(missing):
@@ -158,7 +156,7 @@ class PinAnalyst(OnDemand):
                     progress((done + fraction) / len(missing))
 
                 try:
-                    found: Analysis | Problem = _analyze(tensor, prepared, scheme, advance, cancelled)
+                    found: Analysis | Problem = _analyze(tensor, prepared, scheme, limits, advance, cancelled)
                 except Problem as problem:
                     found = problem
                 tell(of, scheme, found)
@@ -176,11 +174,13 @@ class PinAnalyst(OnDemand):
 
 
 def _analyze(
-    tensor: Tensor, prepared: SortedTensor | None, scheme: Scheme, progress: Progress, cancelled: IsCancelled
+    tensor: Tensor,
+    prepared: SortedTensor | None,
+    scheme: Scheme,
+    limits: Limits,
+    progress: Progress,
+    cancelled: IsCancelled,
 ) -> Analysis:
-    if prepared is not None:
-        return analyze(prepared, scheme, progress=progress, cancelled=cancelled)
-    shaped = not isinstance(scheme.granularity, PerTensor) or reads_shape(scheme.range_rule)
-    if tensor.elements <= ESTIMATED_ABOVE or shaped:
-        return analyze(tensor, scheme, progress=progress, cancelled=cancelled)
+    if plan(tensor, prepared, scheme, limits).exact:
+        return analyze(prepared or tensor, scheme, limits=limits, progress=progress, cancelled=cancelled)
     return estimate(tensor, scheme, cancelled=cancelled)

@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import DIRECT_UP_TO
+from qviz.core.questions.effort import plan
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbytes
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
@@ -63,7 +63,9 @@ class Preparer(QObject):
         """Put what is shown in order now, where that helps and there is room."""
         state = self._session.state
         tensor = state.tensor
-        if tensor is None or state.prepared is not None or tensor.elements <= DIRECT_UP_TO or not self.fits:
+        if tensor is None or not self.fits:
+            return
+        if not plan(tensor, state.prepared, state.scheme, self._session.limits).worth_sorting:
             return
         if tensor.same_data(self._sorting):
             return  # under way

@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.questions.effort import Limits
 from qviz.core.schemes.fitting import fitted
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.generators import GeneratorSpec
@@ -79,8 +80,12 @@ class Session(QObject):
 
     changed = Signal(object, object)
 
-    def __init__(self, state: State | None = None, parent: QObject | None = None) -> None:
+    def __init__(
+        self, state: State | None = None, parent: QObject | None = None, *, limits: Limits | None = None
+    ) -> None:
+        """``limits`` say what is a large tensor, for everyone who answers for this session."""
         super().__init__(parent)
+        self.limits = limits or Limits()
         self._state = state or State()
         self._undo: list[Scheme] = []
         self._redo: list[Scheme] = []

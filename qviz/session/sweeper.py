@@ -81,11 +81,11 @@ class Sweeper(OnDemand):
         combinations = self._choice.combinations(state)
         source = state.prepared or state.tensor
         plan = self._plan = object()
-        tell = self._came.emit
+        tell, limits = self._came.emit, self._session.limits
         self.planned.emit(combinations)
 
         def run(progress: Progress, cancelled: IsCancelled) -> None:
-            for metrics in sweep(source, combinations.schemes, progress=progress, cancelled=cancelled):
+            for metrics in sweep(source, combinations.schemes, limits=limits, progress=progress, cancelled=cancelled):
                 tell(plan, metrics)
 
         return run

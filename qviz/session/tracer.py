@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from qviz.core.problems import Problem
+from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
@@ -37,8 +38,9 @@ class Tracer(QObject):
     traced = Signal(object)
     forgotten = Signal()
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._limits = limits or Limits()
         self._runner = LatestRunner(self)
         self._wanted = False
         self._loss = MSE.kind
@@ -128,7 +130,9 @@ class Tracer(QObject):
         shown = self._frame.shown
         source = shown.prepared or shown.tensor
         self._asked = self._key()
-        self._runner.submit(Request(self._asked, partial(_compare, source, shown.scheme, self._loss)), urgent=True)
+        self._runner.submit(
+            Request(self._asked, partial(_compare, source, shown.scheme, self._loss, self._limits)), urgent=True
+        )
 
     @Slot(object, object)
     def _on_finished(self, request: Request, losses: Losses) -> None:
@@ -145,7 +149,12 @@ class Tracer(QObject):
 
 
 def _compare(
-    source: Tensor | SortedTensor, scheme: Scheme, loss: str, progress: Progress, cancelled: IsCancelled
+    source: Tensor | SortedTensor,
+    scheme: Scheme,
+    loss: str,
+    limits: Limits,
+    progress: Progress,
+    cancelled: IsCancelled,
 ) -> Losses:
     rule: Any = LOSSES[loss]()
-    return compare_ranges(source, scheme, rule, cancelled=cancelled)
+    return compare_ranges(source, scheme, rule, limits=limits, cancelled=cancelled)

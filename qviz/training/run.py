@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qviz.core.arrays import Array
-from qviz.core.questions.calibration import SEARCHES
+from qviz.core.questions.effort import SEARCHES
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.training.data import Dataset
 from qviz.training.experiment import Experiment

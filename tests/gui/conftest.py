@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from qviz.app.app import App, make_application
 from qviz.core.questions.analysis import Analysis, analyze
+from qviz.core.questions.effort import Limits
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.charts.base import Chart, LinkedCursor
@@ -252,8 +253,8 @@ def desks(qtbot: QtBot, tmp_path: Path, desk_of_the_module: list[Desk]) -> Itera
     """Makes windows; every one is closed, joined and deleted at the end."""
     made: list[Desk] = []
 
-    def make(settings: Path | None = None, *, shown: bool = True) -> Desk:
-        made.append(open_desk(qtbot, settings or tmp_path / "s.ini", shown=shown))
+    def make(settings: Path | None = None, *, shown: bool = True, limits: Limits | None = None) -> Desk:
+        made.append(open_desk(qtbot, settings or tmp_path / "s.ini", shown=shown, limits=limits))
         return made[-1]
 
     while desk_of_the_module:  # dressing one window dresses all there are
@@ -269,9 +270,9 @@ def application() -> QApplication:
     return app
 
 
-def open_desk(bot: QtBot, settings: Path, *, shown: bool = True) -> Desk:
+def open_desk(bot: QtBot, settings: Path, *, shown: bool = True, limits: Limits | None = None) -> Desk:
     with building():
-        desk = Desk(App(Settings(settings)), bot)
+        desk = Desk(App(Settings(settings), limits=limits), bot)
     desk.window.resize(WINDOW)
     if shown:
         desk.window.show()

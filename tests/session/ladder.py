@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 
 from qviz.core import Tensor
-from qviz.core.questions import analysis, loss_curves
+from qviz.core.questions.effort import Limits
 from qviz.core.tensors import tensor as tensor_module
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.work import IsCancelled, Progress, check, never
-from qviz.session import analyst as analyst_module
-from qviz.session import library as library_module
 from qviz.session import preparer as preparer_module
 from qviz.session.state import Item
 from tests.session.conftest import PATIENCE
@@ -23,24 +21,18 @@ from tests.session.conftest import PATIENCE
 SMALL = 64
 """Up to so many elements everything is direct; an estimate is made from as many."""
 
+FEW = Limits(direct_up_to=SMALL, estimated_above=SMALL, counted_up_to=SMALL)
+"""The rungs of the ladder, within the reach of a test."""
+
 LARGE = 2048
 SHAPE = (8, 256)
 OUTLIER = 12.5
 
 
-def lower_the_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take a few thousand elements for many."""
-    for module, name, value in (
-        (library_module, "COUNTED_AT_ONCE", SMALL),
-        (analyst_module, "ESTIMATED_ABOVE", SMALL),
-        (analyst_module, "DIRECT_UP_TO", SMALL),
-        (preparer_module, "DIRECT_UP_TO", SMALL),
-        (analysis, "DIRECT_UP_TO", SMALL),
-        (loss_curves, "SORTED_AT_ONCE", SMALL),
-        (tensor_module, "SAMPLED_BLOCKS", 4),
-        (tensor_module, "SAMPLED_BLOCK", SMALL // 4),
-    ):
-        monkeypatch.setattr(module, name, value)
+def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample of a few thousand elements is not all of them."""
+    monkeypatch.setattr(tensor_module, "SAMPLED_BLOCKS", 4)
+    monkeypatch.setattr(tensor_module, "SAMPLED_BLOCK", SMALL // 4)
 
 
 def values(seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -25,7 +25,7 @@ from qviz.core import (
     analyze,
 )
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
-from qviz.core.questions.calibration import SEARCHES
+from qviz.core.questions.effort import SEARCHES
 from qviz.core.ranges.torch import MovingAverage
 from qviz.session import analyst as analyst_module
 from qviz.session.analyst import STILL_MILLISECONDS, Analyst, Frame
@@ -35,7 +35,7 @@ from qviz.session.preparer import Preparer
 from qviz.session.state import Item, Session
 from qviz.session.tracer import Tracer
 from tests.session.conftest import Heard
-from tests.session.ladder import LARGE, OUTLIER, SMALL, Gate, held_gate, lower_the_rungs, values
+from tests.session.ladder import FEW, LARGE, OUTLIER, SMALL, Gate, held_gate, small_samples, values
 
 ENOUGH = 1 << 30
 
@@ -46,12 +46,12 @@ class House:
     def __init__(self, qtbot: QtBot, gate: Gate) -> None:
         self.bot, self.gate = qtbot, gate
         self.budget = ENOUGH
-        self.session = Session()
+        self.session = Session(limits=FEW)
         self.memory = Memory(lambda: self.budget)
         self.library = Library(self.session, self.memory)
         self.analyst = Analyst(self.session)
         self.preparer = Preparer(self.session, self.memory)
-        self.tracer = Tracer()
+        self.tracer = Tracer(FEW)
         self.analyst.answered.connect(self.tracer.look)
         self.heard = Heard(self.analyst, "began", "advanced", "cancelled", "answered", "problem")
         self.read: list[str] = []
@@ -108,7 +108,7 @@ class House:
 
 @pytest.fixture
 def house(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    lower_the_rungs(monkeypatch)
+    small_samples(monkeypatch)
     monkeypatch.setattr(analyst_module, "STILL_MILLISECONDS", 20)
     made = House(qtbot, held_gate(monkeypatch))
     yield made

@@ -15,7 +15,7 @@ from qviz.session.memory import Kept, Memory
 from qviz.session.preparer import Preparer
 from qviz.session.state import Item, Session
 from tests.session.conftest import Heard
-from tests.session.ladder import LARGE, SMALL, Gate, held_gate, item, large, lower_the_rungs
+from tests.session.ladder import FEW, LARGE, SMALL, Gate, held_gate, item, large, small_samples
 
 ENOUGH = 1 << 30
 TOO_LITTLE = 4 * LARGE
@@ -27,7 +27,7 @@ class Desk:
     def __init__(self, qtbot: QtBot, gate: Gate) -> None:
         self.bot, self.gate = qtbot, gate
         self.budget = ENOUGH
-        self.session = Session()
+        self.session = Session(limits=FEW)
         self.memory = Memory(lambda: self.budget)
         self.preparer = Preparer(self.session, self.memory)
         self.heard = Heard(self.preparer, "began", "advanced", "ended", "problem")
@@ -52,7 +52,7 @@ class Desk:
 
 @pytest.fixture
 def desk(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    lower_the_rungs(monkeypatch)
+    small_samples(monkeypatch)
     made = Desk(qtbot, held_gate(monkeypatch))
     yield made
     made.gate.let_go.set()

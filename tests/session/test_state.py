@@ -24,7 +24,7 @@ from qviz.core import (
 )
 from qviz.session import state as state_module
 from qviz.session.state import MERGE_SECONDS, Item, Session, State
-from tests.session.ladder import large, lower_the_rungs
+from tests.session.ladder import large, small_samples
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -347,7 +347,7 @@ def test_a_block_that_the_tensor_has_no_room_for_is_a_problem(session: Session, 
 
 
 def test_counting_and_sorting_leave_the_choices(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    lower_the_rungs(monkeypatch)
+    small_samples(monkeypatch)
     shown = large()
     session.update(tensor=shown, granularity=PerAxis(0), channel=2)
     session.update(selected=9)
@@ -363,7 +363,7 @@ def test_counting_and_sorting_leave_the_choices(session: Session, monkeypatch: p
 
 
 def test_another_tensor_is_not_in_the_order_of_the_last(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    lower_the_rungs(monkeypatch)
+    small_samples(monkeypatch)
     first, second = prepare(large()), prepare(large(seed=1))
     session.update(tensor=first.tensor, prepared=first, selected=9)
     session.update(tensor=large(seed=1))

@@ -23,16 +23,20 @@ from qviz.core import (
     estimate,
     prepare,
 )
+from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.core.work import IsCancelled
 from qviz.session import tracer as tracer_module
 from qviz.session.analyst import Frame
 from qviz.session.tracer import STILL_MILLISECONDS, Tracer
 from tests.session.conftest import Heard
-from tests.session.ladder import Gate, lower_the_rungs
+from tests.session.ladder import Gate, small_samples
 from tests.session.ladder import large as many
 
 X = np.random.default_rng(0).normal(0, 1, (4, 50)).astype(np.float32)
+
+
+LIMITS = Limits(estimated_above=X.size)
 
 
 class Comparison:
@@ -43,14 +47,14 @@ class Comparison:
         self.asked: list[tuple[Scheme, str]] = []
         self.error: Exception | None = None
 
-    def __call__(self, source: Any, scheme: Scheme, rule: Any, cancelled: IsCancelled) -> Losses:
+    def __call__(self, source: Any, scheme: Scheme, rule: Any, *, cancelled: IsCancelled, limits: Limits) -> Losses:
         self.asked.append((scheme, rule.kind))
         self.source = source
         self.gate.began.set()
         self.gate.wait(cancelled)
         if self.error is not None:
             raise self.error
-        return compare_ranges(source, scheme, rule)
+        return compare_ranges(source, scheme, rule, limits=limits)
 
 
 class Desk:
@@ -58,7 +62,7 @@ class Desk:
 
     def __init__(self, qtbot: QtBot, comparison: Comparison) -> None:
         self.bot, self.comparison = qtbot, comparison
-        self.tracer = Tracer()
+        self.tracer = Tracer(LIMITS)
         self.heard = Heard(self.tracer, "traced", "forgotten")
         self.tensor = Tensor(X, "x")
 
@@ -231,7 +235,7 @@ def test_there_and_back_traces_nothing(watched: Desk) -> None:
 
 
 def test_an_exact_answer_is_traced_after_the_estimate(watched: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    lower_the_rungs(monkeypatch)
+    small_samples(monkeypatch)
     large = many()
     guess = estimate(large, Scheme())
     watched.tracer.look(Frame(large, None, Scheme(), None, guess, guess))

@@ -21,6 +21,7 @@ from qviz.core.passes.sorted_pass import sorted_sums
 from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.effort import Limits, Source, plan
 from qviz.core.questions.figures import Metrics, figures_of
 from qviz.core.ranges.rules import MinMax
 from qviz.core.ranges.table import reads_shape
@@ -30,9 +31,6 @@ from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.tensors.tensor import Histogram, Tensor
 from qviz.core.work import IsCancelled, Progress, ignore, never
-
-DIRECT_UP_TO = 1 << 15
-"""Up to so many elements a direct pass is as quick as searching, and rounds less."""
 
 NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
 
@@ -126,6 +124,7 @@ def analyze(
     error_bins: int = BINS_TO_HALF_STEP,
     qparams: QParams | None = None,
     layout: Layout | None = None,
+    limits: Limits | None = None,
     progress: Progress = ignore,
     cancelled: IsCancelled = never,
 ) -> Analysis:
@@ -144,6 +143,8 @@ def analyze(
     layout : Layout, optional
         How the groups of ``qparams`` lie in ``x``, where that is a piece of a larger tensor and may
         be shorter than a block; as the scheme's granularity has it otherwise.
+    limits : Limits, optional
+        Up to how many elements the order is not made use of.
     progress : Callable[[float], None]
         Told the fraction that is done.
     cancelled : Callable[[], bool]
@@ -162,7 +163,7 @@ def analyze(
     layout = layout or scheme.granularity.layout(tensor.shape)
     edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
     prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None
-    if prepared is not None and tensor.finite > DIRECT_UP_TO:
+    if prepared is not None and plan(tensor, prepared, scheme, limits, layout=layout).source is Source.ORDER:
         sums = sorted_sums(prepared, qparams, edges)
     else:
         sums = direct_sums(tensor, qparams, layout, error_edges=edges, progress=progress, cancelled=cancelled)
@@ -208,6 +209,7 @@ def measure(
     scheme: Scheme,
     *,
     qparams: QParams | None = None,
+    limits: Limits | None = None,
     progress: Progress = ignore,
     cancelled: IsCancelled = never,
 ) -> Metrics:
@@ -219,6 +221,8 @@ def measure(
     scheme : Scheme
     qparams : QParams, optional
         Known scales and zero points; chosen by the scheme's range rule otherwise.
+    limits : Limits, optional
+        Up to how many elements the order is not made use of.
 
     Raises
     ------
@@ -230,7 +234,9 @@ def measure(
     source, tensor = _source(x, cancelled)
     layout = scheme.granularity.layout(tensor.shape)
     if isinstance(source, SortedTensor) and layout.groups == 1:
-        return analyze(source, scheme, progress=progress, cancelled=cancelled, error_bins=0, qparams=qparams)
+        return analyze(
+            source, scheme, error_bins=0, qparams=qparams, limits=limits, progress=progress, cancelled=cancelled
+        )
     started = time.perf_counter()
     qparams = qparams or choose_qparams(source, scheme, cancelled=cancelled)
     sums = direct_sums(tensor, qparams, layout, occupancy=False, envelope=False, progress=progress, cancelled=cancelled)

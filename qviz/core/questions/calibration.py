@@ -12,8 +12,8 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.passes import candidates
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.sorted_pass import sorted_squared_error
+from qviz.core.questions.effort import plan, searches
 from qviz.core.ranges.entropy import Entropy
-from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import MinMax, Percentile, Range, Subject
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
@@ -21,9 +21,6 @@ from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import BLOCK, Tensor
 from qviz.core.work import IsCancelled, check, never
-
-SEARCHES = (MSE.kind, Entropy.kind)
-"""Range rules that ask so much that sorting comes first."""
 
 FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
 """Range rules that look at the values alone: the same range at every bit width, under every convention."""
@@ -84,7 +81,7 @@ def range_of(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None =
         if place not in shared:
             shared[place] = rule.estimate(subject)
         return shared[place]
-    if subject.prepared is None or rule.kind not in SEARCHES:
+    if subject.prepared is None or not searches(rule):
         return rule.estimate(subject)
     known = subject.prepared.answers
     key = (scheme.number_format, scheme.symmetric, rule, scheme.convention)
@@ -99,7 +96,7 @@ def subject_of(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) -> 
     tensor = x.tensor if isinstance(x, SortedTensor) else x if isinstance(x, Tensor) else Tensor(x)
     layout = scheme.granularity.layout(tensor.shape)
     prepared = x if isinstance(x, SortedTensor) and layout.groups == 1 else None
-    if prepared is None and layout.groups == 1 and scheme.range_rule.kind in SEARCHES:
+    if prepared is None and plan(tensor, None, scheme, layout=layout).searched:
         prepared = prepare(tensor, cancelled=cancelled)
 
     def squared_error(low: FloatArray, high: FloatArray) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from qviz.core.questions.calibration import choose_qparams, range_of, subject_of
+from qviz.core.questions.effort import Limits, plan
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE, mse_curves
 from qviz.core.ranges.rules import LossCurve, MinMax, Percentile
@@ -13,9 +14,6 @@ from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, never
-
-SORTED_AT_ONCE = 1 << 17
-"""Up to so many elements sorting takes a few milliseconds."""
 
 
 def loss_curves(
@@ -77,7 +75,12 @@ class Losses:
 
 
 def compare_ranges(
-    x: Tensor | SortedTensor, scheme: Scheme, rule: MSE | Entropy, *, cancelled: IsCancelled = never
+    x: Tensor | SortedTensor,
+    scheme: Scheme,
+    rule: MSE | Entropy,
+    *,
+    limits: Limits | None = None,
+    cancelled: IsCancelled = never,
 ) -> Losses:
     """The loss curves of ``rule``, with its own choice beside those of min-max and percentile.
 
@@ -89,12 +92,13 @@ def compare_ranges(
     Cancelled
         When asked to stop.
     """
-    tensor = x.tensor if isinstance(x, SortedTensor) else x
-    exact = isinstance(x, SortedTensor) or tensor.elements <= SORTED_AT_ONCE
+    tensor, ordered = (x.tensor, x) if isinstance(x, SortedTensor) else (x, None)
+    whole = replace(scheme, range_rule=rule, granularity=PerTensor())
+    exact = plan(tensor, ordered, whole, limits).exact
     prepared = prepare(x, cancelled=cancelled) if exact else prepare_sample(tensor, cancelled=cancelled)
     percentile = scheme.range_rule if isinstance(scheme.range_rule, Percentile) else Percentile()
     ranges = {}
     for name, each in (("best", rule), ("minmax", MinMax()), ("percentile", percentile)):
-        q = choose_qparams(prepared, replace(scheme, range_rule=each, granularity=PerTensor()), cancelled=cancelled)
+        q = choose_qparams(prepared, replace(whole, range_rule=each), cancelled=cancelled)
         ranges[name] = float(q.low), float(q.high)
     return Losses(tensor, scheme, rule.kind, loss_curves(prepared, scheme, rule, cancelled=cancelled), ranges, exact)

@@ -19,11 +19,10 @@ from qviz.core.arrays import Floats
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import estimate, measure
-from qviz.core.questions.calibration import SEARCHES, choose_qparams
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.effort import Limits, plan, searches
 from qviz.core.questions.figures import Metrics
-from qviz.core.questions.loss_curves import SORTED_AT_ONCE
 from qviz.core.ranges.rules import Range, RangeRule
-from qviz.core.ranges.table import reads_shape
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity
 from qviz.core.tensors.sorted_tensor import SortedTensor
@@ -122,14 +121,15 @@ def _fitting(
 
 def _effort(scheme: Scheme) -> tuple[bool, bool, bool]:
     """What takes long comes last: searches, above all those for each group."""
-    grouped, searches = scheme.granularity.kind != "tensor", scheme.range_rule.kind in SEARCHES
-    return grouped and searches, searches, grouped
+    grouped, searched = scheme.granularity.kind != "tensor", searches(scheme.range_rule)
+    return grouped and searched, searched, grouped
 
 
 def sweep(
     x: object,
     schemes: Sequence[Scheme],
     *,
+    limits: Limits | None = None,
     progress: Progress = ignore,
     cancelled: IsCancelled = never,
 ) -> Iterator[Metrics]:
@@ -141,6 +141,8 @@ def sweep(
         A large tensor that is not in order is judged from a sample where a scheme has one scale: such
         answers are not ``exact``. Schemes with a scale for each group are exact always.
     schemes : sequence of Scheme
+    limits : Limits, optional
+        From how many elements on it is large.
     progress : Callable[[float], None]
         Told the fraction that is done.
     cancelled : Callable[[], bool]
@@ -162,20 +164,17 @@ def sweep(
         def tell(fraction: float, first: float = done * share, share: float = share) -> None:
             progress(first + fraction * share)
 
-        tensor = source.tensor if isinstance(source, SortedTensor) else source
+        tensor, prepared = (source.tensor, source) if isinstance(source, SortedTensor) else (source, None)
         layout = scheme.granularity.layout(tensor.shape)
-        if layout.groups == 1:
-            large = isinstance(source, Tensor) and source.elements > SORTED_AT_ONCE
-            large = large and not reads_shape(scheme.range_rule)
-            if large:
-                yield estimate(tensor, scheme, cancelled=cancelled)
-            else:
-                yield measure(source, scheme, progress=tell, cancelled=cancelled)
+        if not plan(tensor, prepared, scheme, limits, layout=layout).exact:
+            yield estimate(tensor, scheme, cancelled=cancelled)
+        elif layout.groups == 1:
+            yield measure(source, scheme, limits=limits, progress=tell, cancelled=cancelled)
         else:
             if isinstance(source, Tensor):
                 source = source.count(cancelled=cancelled)
             qparams = choose_qparams(source, scheme, cancelled=cancelled, known=ranges)
-            yield measure(source, scheme, progress=tell, cancelled=cancelled, qparams=qparams)
+            yield measure(source, scheme, qparams=qparams, limits=limits, progress=tell, cancelled=cancelled)
         progress((done + 1) * share)
 
 

@@ -32,6 +32,7 @@ from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import error_edges
 from qviz.core.passes.sorted_pass import code_steps, sorted_squared_error, sorted_sums
 from qviz.core.questions import analysis as analysis_module
+from qviz.core.questions.effort import Limits
 from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
@@ -258,10 +259,8 @@ def assert_same_sums(ours, theirs):
 # --- the whole answer ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def all_from_the_order(monkeypatch):
-    """Small tensors would be answered by a direct pass."""
-    monkeypatch.setattr(analysis_module, "DIRECT_UP_TO", 0)
+BY_ORDER = Limits(direct_up_to=0)
+"""Small tensors would be answered by a direct pass."""
 
 
 def assert_same_answer(a, b, rel):
@@ -284,7 +283,6 @@ def assert_same_answer(a, b, rel):
     assert a.clipping_mse == pytest.approx(b.clipping_mse, rel=rel, abs=1e-12 * b.mse)
 
 
-@pytest.mark.usefixtures("all_from_the_order")
 @pytest.mark.parametrize("bits", [3, 8, 13])
 @pytest.mark.parametrize("name", VALUES)
 def test_prepared_or_not_the_answer_is_the_same(name, bits):
@@ -293,7 +291,10 @@ def test_prepared_or_not_the_answer_is_the_same(name, bits):
         if not CONVENTIONS[convention].offers(IntFormat(bits), symmetric):
             continue
         scheme = Scheme(IntFormat(bits), symmetric, range_rule=rule, convention=convention)
-        a, b = analyze(p, scheme, error_bins=4), analyze(p.tensor, scheme, error_bins=4)
+        a, b = (
+            analyze(p, scheme, error_bins=4, limits=BY_ORDER),
+            analyze(p.tensor, scheme, error_bins=4, limits=BY_ORDER),
+        )
         assert_same_answer(a, b, tolerance(bits))
         assert a.prepared is p
         assert b.prepared is None
@@ -323,14 +324,13 @@ def test_a_scheme_with_many_scales_is_answered_by_a_direct_pass():
     assert analyze(p, replace(scheme, granularity=PerAxis(-1))).layout.groups == 1000
 
 
-@pytest.mark.usefixtures("all_from_the_order")
 @pytest.mark.parametrize("granularity", [Scheme().granularity, PerAxis(1)])
 def test_the_figures_alone_are_those_of_the_analysis(granularity):
     x = kinds(6000)["laplace"].reshape(60, 100)
     p = prepare(x)
     scheme = Scheme(IntFormat(4), False, granularity, Percentile(99.0))
     for source in (x, Tensor(x), p):
-        a, m = analyze(source, scheme), measure(source, scheme)
+        a, m = analyze(source, scheme, limits=BY_ORDER), measure(source, scheme, limits=BY_ORDER)
         for figure in ("mse", "mae", "max_abs_error", "sqnr_db", "cosine", "rounding_mse", "clipping_mse", "saturated"):
             assert getattr(m, figure) == pytest.approx(getattr(a, figure), rel=1e-12)
         assert m.exact
@@ -341,13 +341,12 @@ def test_the_figures_alone_are_those_of_the_analysis(granularity):
             np.testing.assert_allclose(m.groups.mse, a.groups.mse, rtol=1e-12)
 
 
-@pytest.mark.usefixtures("all_from_the_order")
 def test_no_error_bins_no_histogram():
     p = VALUES["normal"]
     for source in (p, p.tensor):
-        a = analyze(source, Scheme(), error_bins=0)
+        a = analyze(source, Scheme(), error_bins=0, limits=BY_ORDER)
         assert a.error_histogram.rounding.size == a.error_histogram.clipping.size == 0
-        assert a.mse == pytest.approx(analyze(source, Scheme()).mse, rel=1e-12)
+        assert a.mse == pytest.approx(analyze(source, Scheme(), limits=BY_ORDER).mse, rel=1e-12)
 
 
 def test_fewer_error_bins_are_those_that_were_asked_for():
@@ -358,17 +357,19 @@ def test_fewer_error_bins_are_those_that_were_asked_for():
         assert h.rounding.sum() + h.clipping.sum() == 40_000
 
 
-@pytest.mark.usefixtures("all_from_the_order")
 def test_zeros_have_no_error_and_no_direction():
-    a = analyze(prepare(np.zeros(5000)), Scheme())
+    a = analyze(prepare(np.zeros(5000)), Scheme(), limits=BY_ORDER)
     assert (a.mse, a.mae, a.max_abs_error, a.saturated, a.levels_used) == (0, 0, 0, 0, 1)
     assert a.sqnr_db == math.inf
     assert math.isnan(a.cosine)
 
 
-@pytest.mark.usefixtures("all_from_the_order")
 @pytest.mark.parametrize("value", [5.0, -0.3, 1e-40, 3e38])
 def test_the_textbook_keeps_a_constant_without_error(value):
-    a = analyze(prepare(np.full(5000, value)), Scheme(IntFormat(8, False), False, convention="textbook"))
+    a = analyze(
+        prepare(np.full(5000, value)),
+        Scheme(IntFormat(8, False), False, convention="textbook"),
+        limits=BY_ORDER,
+    )
     assert (a.mse, a.max_abs_error, a.saturated, a.levels_used) == (0, 0, 0, 1)
     assert a.cosine == pytest.approx(1, abs=1e-15)

@@ -20,8 +20,8 @@ from qviz.core import (
     loss_curves,
     prepare,
 )
-from qviz.core.questions import loss_curves as module
 from qviz.core.questions.calibration import subject_of
+from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import compare_ranges
 from qviz.core.work import Cancelled
 from tests.schemes import FREE_CONVENTIONS
@@ -100,7 +100,7 @@ def test_without_a_percentile_of_its_own_the_usual_one_is_compared():
     assert compare_ranges(Tensor(X), Scheme(), MSE()).ranges["percentile"] == (float(q.low), float(q.high))
 
 
-def test_a_large_tensor_out_of_order_is_judged_from_a_sample(monkeypatch):
+def test_a_large_tensor_out_of_order_is_judged_from_a_sample():
     x = np.random.default_rng(1).standard_normal(300_000).astype(F)
     scheme = Scheme(IntFormat(4))
     about = compare_ranges(Tensor(x, counted=False), scheme, MSE())
@@ -108,8 +108,8 @@ def test_a_large_tensor_out_of_order_is_judged_from_a_sample(monkeypatch):
     assert (about.exact, exact.exact) == (False, True)
     assert about.ranges["best"][1] == pytest.approx(exact.ranges["best"][1], rel=0.02)
     assert about.curves[0].value.min() == pytest.approx(exact.curves[0].value.min(), rel=0.02)
-    monkeypatch.setattr(module, "SORTED_AT_ONCE", 300_000)
-    assert compare_ranges(Tensor(x, counted=False), scheme, MSE()).ranges == exact.ranges
+    few = Limits(estimated_above=300_000)
+    assert compare_ranges(Tensor(x, counted=False), scheme, MSE(), limits=few).ranges == exact.ranges
 
 
 def test_comparing_stops_when_cancelled():

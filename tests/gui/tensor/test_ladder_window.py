@@ -18,7 +18,7 @@ from qviz.session import analyst as analyst_module
 from qviz.session import tracer as tracer_module
 from qviz.session.state import Item
 from tests.gui.conftest import PATIENCE, Desk, mouse_over, spot
-from tests.session.ladder import LARGE, OUTLIER, SHAPE, SMALL, Gate, held_gate, lower_the_rungs, values
+from tests.session.ladder import FEW, LARGE, OUTLIER, SHAPE, SMALL, Gate, held_gate, small_samples, values
 
 ESTIMATE = f"estimate from {SMALL} of {LARGE:,} elements"
 EXACT = f"exact: {LARGE:,} elements"
@@ -101,12 +101,12 @@ class House:
 
 @pytest.fixture
 def house(desks: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    lower_the_rungs(monkeypatch)
+    small_samples(monkeypatch)
     monkeypatch.setattr(analyst_module, "STILL_MILLISECONDS", 10)
     monkeypatch.setattr(tracer_module, "STILL_MILLISECONDS", 1)
     monkeypatch.setattr(status, "PATIENCE_MILLISECONDS", 10)
     gate = held_gate(monkeypatch)
-    made = House(desks(), gate)
+    made = House(desks(limits=FEW), gate)
     made.app.settings.set("memory_budget_mb", 4096)
     yield made
     gate.let_go.set()

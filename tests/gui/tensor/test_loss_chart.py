@@ -23,7 +23,7 @@ from qviz.gui.charts.export import export_chart
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.tensor.loss_chart import LossChart
 from tests.gui.conftest import mouse_over, spot
-from tests.session.ladder import large, lower_the_rungs
+from tests.session.ladder import FEW, large, small_samples
 
 X = np.random.default_rng(2).normal(0.5, 1, 5000).astype(np.float32)
 SYMMETRIC, ASYMMETRIC = Scheme(IntFormat(4)), Scheme(IntFormat(4), symmetric=False)
@@ -168,11 +168,11 @@ def test_the_clip_lines_are_those_of_the_scheme(easel: Easel) -> None:
 def test_it_says_where_the_least_is_and_whether_it_is_an_estimate(
     easel: Easel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lower_the_rungs(monkeypatch)
+    small_samples(monkeypatch)
     losses = easel.present()
     low, high = losses.ranges["best"]
     assert easel.chart.note == f"least at −{abs(low):.4g} … {high:.4g}"
-    easel.chart.show_losses(compare_ranges(large(), SYMMETRIC, MSE()))
+    easel.chart.show_losses(compare_ranges(large(), SYMMETRIC, MSE(), limits=FEW))
     assert easel.chart.note.startswith("estimate, least at −")
 
 

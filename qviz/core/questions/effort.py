@@ -1,0 +1,149 @@
+"""How exactly is a question about a tensor answered, and from what? One policy for every one who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
+from qviz.core.ranges.rules import RangeRule
+from qviz.core.ranges.table import reads_shape
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.layout import Layout
+from qviz.core.tensors.sorted_tensor import SortedTensor
+from qviz.core.tensors.tensor import Tensor
+
+SEARCHES = (MSE.kind, Entropy.kind)
+"""Range rules that ask so much that sorting comes first."""
+
+
+def searches(rule: RangeRule) -> bool:
+    """Whether a rule tries many ranges, which is quick in the order of the values alone."""
+    return rule.kind in SEARCHES
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From how much on what is asked is answered in another way.
+
+    Attributes
+    ----------
+    direct_up_to : int
+        Up to so many elements a direct pass is as quick as searching in their order, and rounds less.
+    estimated_above : int
+        A tensor with more elements that is not in order yet is judged from a sample; up to so many,
+        sorting takes a few milliseconds.
+    counted_up_to : int
+        A tensor with more elements is shown before all of them were counted.
+    cuts_moving, cuts_at_rest : int
+        Searches that an error histogram may take, while something is dragged and afterwards.
+    """
+
+    direct_up_to: int = 1 << 15
+    estimated_above: int = 1 << 17
+    counted_up_to: int = 1 << 22
+    cuts_moving: int = 1 << 14
+    cuts_at_rest: int = 1 << 20
+
+
+class Source(Enum):
+    """What the figures are counted in."""
+
+    ELEMENTS = "every element, in a pass over all of them"
+    ORDER = "every element, found in the sorted tensor"
+    SAMPLE = "a sample, scaled up"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one question is answered.
+
+    Attributes
+    ----------
+    source : Source
+    searched : bool
+        The range is searched for in the order of the values.
+    range_judged : bool
+        Every element is counted, but a sample decides the range: searching would sort them all.
+    error_bins, error_bins_moving : int
+        Bins of the error histogram between 0 and half a scale, at rest and while something is dragged.
+    worth_sorting : bool
+        It is not in order, and would be answered for more quickly if it was.
+    worth_waiting : bool
+        Its order, if it is on its way, gives an exact answer for an estimate.
+    """
+
+    source: Source
+    searched: bool
+    range_judged: bool
+    error_bins: int
+    error_bins_moving: int
+    worth_sorting: bool
+    worth_waiting: bool
+
+    @property
+    def exact(self) -> bool:
+        """Whether every element is counted."""
+        return self.source is not Source.SAMPLE
+
+
+def plan(
+    tensor: Tensor,
+    prepared: SortedTensor | None,
+    scheme: Scheme,
+    limits: Limits | None = None,
+    *,
+    exactly: bool = False,
+    layout: Layout | None = None,
+) -> Plan:
+    """How the figures of a tensor under a scheme are found.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Counted or not.
+    prepared : SortedTensor or None
+        The same in order, where that is known.
+    scheme : Scheme
+    limits : Limits, optional
+        The usual ones otherwise.
+    exactly : bool
+        Every element is to be counted, however long it takes.
+    layout : Layout, optional
+        How the groups lie in ``tensor``, where that is a piece of a larger one; as the scheme's
+        granularity has it otherwise.
+
+    Raises
+    ------
+    Problem
+        When the scheme does not fit the tensor's shape.
+    """
+    limits = limits or Limits()
+    layout = layout or scheme.granularity.layout(tensor.shape)
+    one_scale, large = layout.groups == 1, tensor.elements > limits.estimated_above
+    searched = one_scale and searches(scheme.range_rule)
+    bins = bins_moving = BINS_TO_HALF_STEP
+    # A sample says nothing about single groups, nor about batches.
+    if prepared is None and large and not exactly and one_scale and not reads_shape(scheme.range_rule):
+        source = Source.SAMPLE
+    elif prepared is not None and one_scale and prepared.tensor.finite > limits.direct_up_to:
+        source = Source.ORDER
+        bins, bins_moving = (_bins(scheme, cuts) for cuts in (limits.cuts_at_rest, limits.cuts_moving))
+    else:
+        source = Source.ELEMENTS
+    return Plan(
+        source,
+        searched,
+        range_judged=source is Source.ELEMENTS and prepared is None and large and searched,
+        error_bins=bins,
+        error_bins_moving=bins_moving,
+        worth_sorting=prepared is None and tensor.elements > limits.direct_up_to,
+        worth_waiting=prepared is None and large,
+    )
+
+
+def _bins(scheme: Scheme, cuts: int) -> int:
+    """As many as so many searches allow: one for each bin of each level, on both sides."""
+    return max(1, min(BINS_TO_HALF_STEP, cuts // (2 * scheme.number_format.levels)))
