@@ -35,9 +35,9 @@ _REFUSED = {
         N_("Loading them could run code from the file: save the numbers alone, as a plain array."),
     ),
     "c": (N_("complex numbers"), N_("Save the real and the imaginary part as two arrays.")),
-    "S": ("text", "Save it as numbers, for example with .astype('float32')."),
-    "U": ("text", "Save it as numbers, for example with .astype('float32')."),
-    "T": ("text", "Save it as numbers, for example with .astype('float32')."),
+    "S": (N_("text"), N_("Save it as numbers, for example with .astype('float32').")),
+    "U": (N_("text"), N_("Save it as numbers, for example with .astype('float32').")),
+    "T": (N_("text"), N_("Save it as numbers, for example with .astype('float32').")),
     "M": (N_("dates"), N_("Save them as numbers, for example with .astype('int64').")),
     "m": (N_("time spans"), N_("Save them as numbers, for example with .astype('int64').")),
     "V": (

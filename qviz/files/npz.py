@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from qviz.core.problems import N_
+from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import check_room
@@ -202,7 +202,7 @@ def _damage(path: Path) -> Iterator[None]:
         NotImplementedError,
         ValueError,
     ) as error:
-        detail = shortened(str(error), 80) or "it ends too early"
+        detail = shortened(str(error), 80) or Phrase("it ends too early")
         raise FileProblem(
             path, N_("is not a NumPy archive, or a damaged one ({detail})"), _DAMAGED, detail=detail
         ) from error

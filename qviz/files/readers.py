@@ -68,11 +68,11 @@ def _list_text(path: Path) -> tuple[TensorEntry, ...]:
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("NumPy array", (".npy",), _list_npy, b"\x93NUMPY"),
-    Format("NumPy archive", (".npz",), _list_npz, b"PK"),
-    Format("safetensors", (".safetensors",), _list_safetensors),
-    Format("GGUF model", (".gguf",), _list_gguf, b"GGUF"),
-    Format("Table of numbers", (".csv", ".txt", ".tsv"), _list_text),
+    Format(N_("NumPy array"), (".npy",), _list_npy, b"\x93NUMPY"),
+    Format(N_("NumPy archive"), (".npz",), _list_npz, b"PK"),
+    Format(N_("safetensors"), (".safetensors",), _list_safetensors),
+    Format(N_("GGUF model"), (".gguf",), _list_gguf, b"GGUF"),
+    Format(N_("Table of numbers"), (".csv", ".txt", ".tsv"), _list_text),
 )
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for form in FORMATS for suffix in form.suffixes)

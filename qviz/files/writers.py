@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.files.results import save_quantized
 
@@ -28,9 +28,9 @@ EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
 """How a chart can leave the window; `qviz.gui.charts.export` has a writer for each."""
 
 WRITERS: dict[str, tuple[str, Callable[[Path, Analysis], None]]] = {
-    ".npz": ("NumPy archive", save_quantized),
-    ".onnx": ("ONNX model", _save_onnx),
-    ".json": ("ONNX Runtime overrides", _save_overrides),
+    ".npz": (N_("NumPy archive"), save_quantized),
+    ".onnx": (N_("ONNX model"), _save_onnx),
+    ".json": (N_("ONNX Runtime overrides"), _save_overrides),
 }
 """Every form by the ending of the name: what it is called, and what writes it."""
 

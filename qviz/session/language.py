@@ -12,6 +12,6 @@ def tr(text: str) -> str:
     return QCoreApplication.translate("", text)
 
 
-def told(said: Problem | Phrase) -> str:
+def told(said: Problem | Phrase | str) -> str:
     """What core, files and training say, which know no languages."""
-    return said.told(tr)
+    return tr(said) if isinstance(said, str) else said.told(tr)

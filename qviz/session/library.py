@@ -27,7 +27,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import TensorEntry
 from qviz.files.readers import expand, list_tensors
-from qviz.session.language import told
+from qviz.session.language import told, tr
 from qviz.session.memory import Kept, Memory
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session
@@ -241,7 +241,7 @@ class Library(QObject):
         text = self.tr("{name} is too small for {old}: shown per tensor, as {new} has it.")
         if fitting.convention == scheme.convention:
             text = self.tr("{name} is too small for such blocks: shown per tensor.")
-        labels = (CONVENTIONS[each.convention].label for each in (scheme, fitting))
+        labels = (tr(CONVENTIONS[each.convention].label) for each in (scheme, fitting))
         return text.format(name=item.name, **dict(zip(("old", "new"), labels, strict=True)))
 
     def _notices(self, tensor: Tensor) -> list[str]:
@@ -285,7 +285,7 @@ class Library(QObject):
 
 def generated_item(spec: GeneratorSpec, limits: Limits) -> Item:
     """The item of a recipe."""
-    kind = GENERATORS[spec.kind].label if spec.kind in GENERATORS else spec.kind
+    kind = tr(GENERATORS[spec.kind].label) if spec.kind in GENERATORS else spec.kind
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         values = generate(spec, progress=lambda f: progress(0.8 * f), cancelled=cancelled)

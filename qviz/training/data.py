@@ -11,6 +11,7 @@ import numpy as np
 
 from qviz.core import Problem
 from qviz.core.arrays import Array
+from qviz.core.problems import N_
 from qviz.training.digits import digits
 
 Rng = np.random.Generator
@@ -200,11 +201,11 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "moons": Kind("Two moons", 0.08, _moons),
-    "circles": Kind("Circles", 0.07, _circles),
-    "spirals": Kind("Spirals", 0.02, _spirals),
-    "clusters": Kind("Gaussian clusters", 0.2, _clusters),
-    "checkerboard": Kind("Checkerboard", 0.01, _checkerboard),
-    "digits": Kind("Digits", 0.1, digits, (12, 12)),
+    "moons": Kind(N_("Two moons"), 0.08, _moons),
+    "circles": Kind(N_("Circles"), 0.07, _circles),
+    "spirals": Kind(N_("Spirals"), 0.02, _spirals),
+    "clusters": Kind(N_("Gaussian clusters"), 0.2, _clusters),
+    "checkerboard": Kind(N_("Checkerboard"), 0.01, _checkerboard),
+    "digits": Kind(N_("Digits"), 0.1, digits, (12, 12)),
 }
 """Every kind of data by name; a new one is a function and a row."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.formats.floats import MANTISSA_BITS
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.runtimes.formulas import absmax_of
 from qviz.core.runtimes.record import Convention, Recipe
 
@@ -66,10 +66,12 @@ def _codes(quantizer: Any, x: FloatArray, out: FloatArray | None) -> FloatArray:
 
 GGUF = Convention(
     name="gguf",
-    label="GGUF (llama.cpp)",
-    summary="Blocks of 32 with a float16 scale: Q4_0 and Q5_0 (symmetric, unsigned codes around the middle), Q4_1 "
-    "and Q5_1 (asymmetric, with a float16 minimum), Q8_0 (symmetric int8). Codes come from the float32 scale, "
-    "values from the float16 one.",
+    label=N_("GGUF (llama.cpp)"),
+    summary=N_(
+        "Blocks of 32 with a float16 scale: Q4_0 and Q5_0 (symmetric, unsigned codes around the middle), Q4_1 "
+        "and Q5_1 (asymmetric, with a float16 minimum), Q8_0 (symmetric int8). Codes come from the float32 scale, "
+        "values from the float16 one."
+    ),
     range_includes_zero=False,
     symmetric_zero_point=lambda f: 0.0 if f.signed else f.levels / 2,
     scale_formula="S = (max − min) / qmax",

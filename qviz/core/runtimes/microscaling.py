@@ -15,6 +15,7 @@ from qviz.core.arrays import FloatArray
 from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.core.problems import N_
 from qviz.core.runtimes.formulas import absmax_of
 from qviz.core.runtimes.record import Convention, Recipe
 
@@ -82,11 +83,11 @@ def _power(stored: Any) -> FloatArray:
     return np.asarray(np.ldexp(np.float32(1), np.asarray(stored) - BIAS), np.float32)
 
 
-def _microscaling(name: str, label: str, how: str, formula: str, recipe: Any) -> Convention:
+def _microscaling(name: str, label: str, summary: str, formula: str, recipe: Any) -> Convention:
     return Convention(
         name=name,
         label=label,
-        summary=f"OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), {how}. torchao's to_mx.",
+        summary=summary,
         range_includes_zero=False,
         scale_formula=formula,
         symmetric_scale_formula=formula,
@@ -105,29 +106,42 @@ def _microscaling(name: str, label: str, how: str, formula: str, recipe: Any) ->
 MICROSCALING = (
     _microscaling(
         "mx_floor",
-        "MX, scale rounded down",
-        "the largest element's exponent (the standard's rule): a block may lie up to twice beyond the largest value",
+        N_("MX, scale rounded down"),
+        N_(
+            "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), the largest "
+            "element's exponent (the standard's rule): a block may lie up to twice beyond the largest value. "
+            "torchao's to_mx."
+        ),
         "S = 2^(floor(log2 absmax) − emax)",
         partial(_mx, _floor_exponent),
     ),
     _microscaling(
         "mx_ceil",
-        "MX, scale rounded up",
-        "rounded up so that nothing is clipped, which costs a bit of precision in most blocks",
+        N_("MX, scale rounded up"),
+        N_(
+            "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), "
+            "rounded up so that nothing is clipped, which costs a bit of precision in most blocks. torchao's to_mx."
+        ),
         "S = 2^(ceil(log2 absmax) − emax)",
         partial(_mx, _ceil_exponent),
     ),
     _microscaling(
         "mx_even",
-        "MX, scale rounded to nearest",
-        "rounded up only where the largest element would round up to a power of two itself",
+        N_("MX, scale rounded to nearest"),
+        N_(
+            "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), "
+            "rounded up only where the largest element would round up to a power of two itself. torchao's to_mx."
+        ),
         "S = 2^(floor(log2 round(absmax)) − emax)",
         partial(_mx, _even_exponent),
     ),
     _microscaling(
         "mx_rceil",
-        "MX, smallest scale without clipping",
-        "the smallest one that clips nothing (the rule of NVIDIA's hardware)",
+        N_("MX, smallest scale without clipping"),
+        N_(
+            "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), "
+            "the smallest one that clips nothing (the rule of NVIDIA's hardware). torchao's to_mx."
+        ),
         "S = 2^ceil(log2(absmax / qmax))",
         _mx_rceil,
     ),

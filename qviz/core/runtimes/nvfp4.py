@@ -8,6 +8,7 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.formats.floats import FloatFormat
+from qviz.core.problems import N_
 from qviz.core.runtimes.formulas import absmax_of
 from qviz.core.runtimes.record import Convention, Recipe
 
@@ -32,9 +33,11 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
 
 NVFP4 = Convention(
     name="nvfp4",
-    label="NVFP4",
-    summary="Blocks of 16 FP4 values with an FP8 E4M3 scale each, and one float32 scale for the tensor: "
-    "block scales are multiples of it, never below 2^−6 of it. torchao's nvfp4_quantize with two levels.",
+    label=N_("NVFP4"),
+    summary=N_(
+        "Blocks of 16 FP4 values with an FP8 E4M3 scale each, and one float32 scale for the tensor: "
+        "block scales are multiples of it, never below 2^−6 of it. torchao's nvfp4_quantize with two levels."
+    ),
     range_includes_zero=False,
     scale_formula="S = e4m3(absmax / 6 / G) · G",
     symmetric_scale_formula="S = e4m3(absmax / 6 / G) · G, with G = tensor absmax / (448 · 6)",

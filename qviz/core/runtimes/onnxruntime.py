@@ -6,6 +6,7 @@ import numpy as np
 
 from qviz.core.formats.floats import FP8, SIXTEEN_BITS
 from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import N_
 from qviz.core.runtimes.formulas import full_range
 from qviz.core.runtimes.record import Convention
 
@@ -40,10 +41,12 @@ def _reduced_range(number_format: IntFormat) -> tuple[int, int]:
 
 ONNXRUNTIME = Convention(
     name="onnxruntime",
-    label="ONNX Runtime",
-    summary="The range always includes 0; the zero point is a whole number, added after rounding. "
-    "Symmetric int8 and int16 leave out the smallest code when scaling (254 steps), not when clipping; "
-    "int4 uses all of −8…7 (15 steps).",
+    label=N_("ONNX Runtime"),
+    summary=N_(
+        "The range always includes 0; the zero point is a whole number, added after rounding. "
+        "Symmetric int8 and int16 leave out the smallest code when scaling (254 steps), not when clipping; "
+        "int4 uses all of −8…7 (15 steps)."
+    ),
     range_includes_zero=True,
     symmetric_span=_span,
     symmetric_zero_point=_middle,
@@ -57,9 +60,11 @@ ONNXRUNTIME = Convention(
 
 ONNXRUNTIME_REDUCE_RANGE = Convention(
     name="onnxruntime_reduce_range",
-    label="ONNX Runtime, reduce_range",
-    summary="The scale is chosen for 7 of 8 bits (int8 −64…64, uint8 0…127), so that older processors do not "
-    "overflow when they add products up. Codes beyond that are still clipped at the full type.",
+    label=N_("ONNX Runtime, reduce_range"),
+    summary=N_(
+        "The scale is chosen for 7 of 8 bits (int8 −64…64, uint8 0…127), so that older processors do not "
+        "overflow when they add products up. Codes beyond that are still clipped at the full type."
+    ),
     range_includes_zero=True,
     symmetric_span=lambda f: _reduced_range(f)[1] - _reduced_range(f)[0],
     symmetric_zero_point=lambda f: float(np.rint(sum(_reduced_range(f)) / 2)) + 0.0,
@@ -73,9 +78,11 @@ ONNXRUNTIME_REDUCE_RANGE = Convention(
 
 ONNXRUNTIME_DYNAMIC = Convention(
     name="onnxruntime_dynamic",
-    label="ONNX Runtime, dynamic",
-    summary="DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point "
-    "computed in float32 whenever a tensor arrives.",
+    label=N_("ONNX Runtime, dynamic"),
+    summary=N_(
+        "DynamicQuantizeLinear, for activations: unsigned and asymmetric, with scale and zero point "
+        "computed in float32 whenever a tensor arrives."
+    ),
     range_includes_zero=True,
     zero_point=lambda f, low, high, scale: np.rint(np.clip(f.quant_min - low / scale, f.quant_min, f.quant_max)),
     scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from qviz.core.problems import N_
 from qviz.core.runtimes.record import Convention
 
 PADDLE = Convention(
     name="paddle",
-    label="Paddle",
-    summary="Symmetric and signed only. Weights are divided by the threshold T = absmax and then multiplied "
-    "by 127, not divided by S = T / 127; codes are clipped to −128…127.",
+    label=N_("Paddle"),
+    summary=N_(
+        "Symmetric and signed only. Weights are divided by the threshold T = absmax and then multiplied "
+        "by 127, not divided by S = T / 127; codes are clipped to −128…127."
+    ),
     range_includes_zero=True,
     scale_formula="S = absmax / qmax",
     symmetric_scale_formula="S = absmax / qmax",

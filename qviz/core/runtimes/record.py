@@ -17,7 +17,7 @@ from qviz.core.formats.codebooks import CODEBOOKS, Codebook
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
-from qviz.core.problems import Problem
+from qviz.core.problems import Phrase, Problem
 from qviz.core.runtimes.formulas import all_codes, full_range, no_middle, no_zero_point, twice_the_last
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 
@@ -149,36 +149,46 @@ class Convention:
             raise Problem("{name} has no zero point: choose symmetric, or an integer format.", name=name)
         if self.symmetric_only and not symmetric:
             raise Problem(
-                "{runtime} quantizes symmetrically only: choose symmetric, or another runtime.", runtime=self.label
+                "{runtime} quantizes symmetrically only: choose symmetric, or another runtime.",
+                runtime=Phrase(self.label),
             )
         if self.signed_only and not number_format.signed:
-            raise Problem("{runtime} has signed codes only: choose signed, or another runtime.", runtime=self.label)
+            raise Problem(
+                "{runtime} has signed codes only: choose signed, or another runtime.", runtime=Phrase(self.label)
+            )
         if self.asymmetric_only and symmetric:
             raise Problem(
-                "{runtime} quantizes asymmetrically only: choose asymmetric, or another runtime.", runtime=self.label
+                "{runtime} quantizes asymmetrically only: choose asymmetric, or another runtime.",
+                runtime=Phrase(self.label),
             )
         if self.unsigned_only and number_format.signed:
-            raise Problem("{runtime} has unsigned codes only: choose unsigned, or another runtime.", runtime=self.label)
+            raise Problem(
+                "{runtime} has unsigned codes only: choose unsigned, or another runtime.", runtime=Phrase(self.label)
+            )
         if not self.knows(number_format):
-            integers = ["the integers"] if self.integers is None else sorted(self.integers)
-            known = ", ".join(integers + sorted(self.others))
+            others = sorted(self.others)
+            known = (
+                Phrase(", ".join(["{integers}", *others]), integers=Phrase("the integers"))
+                if self.integers is None
+                else ", ".join([*sorted(self.integers), *others])
+            )
             raise Problem(
                 "{runtime} has no {name}: choose one of {known}, or another runtime.",
-                runtime=self.label,
+                runtime=Phrase(self.label),
                 name=name,
                 known=known,
             )
         if not symmetric and name in self.symmetric_integers_only:
             raise Problem(
                 "{runtime} quantizes {name} symmetrically only: choose symmetric, or another format.",
-                runtime=self.label,
+                runtime=Phrase(self.label),
                 name=name,
             )
         if self.block_size is not None and granularity != PerBlock(-1, self.block_size):
             raise Problem(
                 "{runtime} has a scale for each {block_size} neighbours of the last axis: choose per block of "
                 "{block_size} along axis -1, or another runtime.",
-                runtime=self.label,
+                runtime=Phrase(self.label),
                 block_size=self.block_size,
             )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from qviz.core.problems import N_
 from qviz.core.runtimes.record import Convention
 
 TENSORRT = Convention(
     name="tensorrt",
-    label="TensorRT",
-    summary="Symmetric and signed only: S = absmax / 127, no zero point, and codes clipped to −128…127. "
-    "By its documentation: it needs a graphics card, so that it was not asked.",
+    label=N_("TensorRT"),
+    summary=N_(
+        "Symmetric and signed only: S = absmax / 127, no zero point, and codes clipped to −128…127. "
+        "By its documentation: it needs a graphics card, so that it was not asked."
+    ),
     range_includes_zero=True,
     scale_formula="S = absmax / qmax",
     symmetric_scale_formula="S = absmax / qmax",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import N_
 from qviz.core.runtimes.record import Convention
 
 
@@ -14,9 +15,11 @@ def _middle(number_format: IntFormat) -> float:
 
 TEXTBOOK = Convention(
     name="textbook",
-    label="Textbook",
-    summary="Q = round(R/S + Z), with a zero point that stays a real number: "
-    "the formulas as they are taught. No runtime stores exactly these codes.",
+    label=N_("Textbook"),
+    summary=N_(
+        "Q = round(R/S + Z), with a zero point that stays a real number: "
+        "the formulas as they are taught. No runtime stores exactly these codes."
+    ),
     range_includes_zero=False,
     symmetric_span=lambda f: 2 * (f.quant_max - _middle(f)),
     symmetric_zero_point=_middle,

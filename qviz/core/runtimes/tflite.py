@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import N_
 from qviz.core.runtimes.record import Convention
 
 
@@ -15,9 +16,11 @@ def _codes(number_format: IntFormat, symmetric: bool) -> tuple[int, int]:
 
 TFLITE = Convention(
     name="tflite",
-    label="TFLite",
-    summary="LiteRT, formerly TensorFlow Lite: signed only, all in float32. Symmetric from 8 bits on (weights) "
-    "never uses the smallest code: −127…127. Asymmetric (activations) has a whole zero point.",
+    label=N_("TFLite"),
+    summary=N_(
+        "LiteRT, formerly TensorFlow Lite: signed only, all in float32. Symmetric from 8 bits on (weights) "
+        "never uses the smallest code: −127…127. Asymmetric (activations) has a whole zero point."
+    ),
     range_includes_zero=True,
     zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
     code_range=_codes,

@@ -7,6 +7,7 @@ import numpy as np
 from qviz.core.arrays import Floats
 from qviz.core.formats.floats import FP8, SIXTEEN_BITS
 from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import N_
 from qviz.core.runtimes.record import Convention
 
 
@@ -32,10 +33,12 @@ def _middle_rounded_up(number_format: IntFormat) -> float:
 
 PYTORCH = Convention(
     name="pytorch",
-    label="PyTorch",
-    summary="Observers of torch.ao.quantization: all in float32, a scale of at least 1.19e-7, symmetric int8 "
-    "in 255 steps (absmax / 127.5), and values times 1 / S instead of divided by S, "
-    "which moves a few codes by one.",
+    label=N_("PyTorch"),
+    summary=N_(
+        "Observers of torch.ao.quantization: all in float32, a scale of at least 1.19e-7, symmetric int8 "
+        "in 255 steps (absmax / 127.5), and values times 1 / S instead of divided by S, "
+        "which moves a few codes by one."
+    ),
     range_includes_zero=True,
     symmetric_span=_span,
     symmetric_zero_point=_pytorch_middle,
@@ -52,9 +55,11 @@ PYTORCH = Convention(
 
 TORCHAO = Convention(
     name="torchao",
-    label="torchao",
-    summary="choose_qparams_affine and quantize_affine: as PyTorch's observers, but scales may be as small as "
-    "1.18e-38, and the zero point of symmetric unsigned codes is the middle rounded up (uint4: 8, not 7).",
+    label=N_("torchao"),
+    summary=N_(
+        "choose_qparams_affine and quantize_affine: as PyTorch's observers, but scales may be as small as "
+        "1.18e-38, and the zero point of symmetric unsigned codes is the middle rounded up (uint4: 8, not 7)."
+    ),
     range_includes_zero=True,
     symmetric_span=_span,
     symmetric_zero_point=_middle_rounded_up,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qviz.core.problems import Phrase
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import PaddleAverage, PaddleEMD, PaddleHistogram, PaddleKL, PaddleMSE, PaddlePTF
@@ -24,7 +25,7 @@ PER_TENSOR_ALONE = {
 """Rules that their library has for a whole tensor alone."""
 
 
-def pointed_out(rule: RangeRule, scheme: Scheme) -> str | None:
+def pointed_out(rule: RangeRule, scheme: Scheme) -> Phrase | None:
     """The most surprising thing about a range rule under a scheme, None where there is nothing to say.
 
     Parameters
@@ -36,34 +37,48 @@ def pointed_out(rule: RangeRule, scheme: Scheme) -> str | None:
     return _of_itself(rule, scheme) or _per_axis(rule, scheme)
 
 
-def _of_itself(rule: RangeRule, scheme: Scheme) -> str | None:  # noqa: PLR0911  (a table of patterns)
+def _of_itself(rule: RangeRule, scheme: Scheme) -> Phrase | None:  # noqa: PLR0911  (a table of patterns)
     match rule:
         case Entropy() if rule.bins // 2 == rule.quantized_bins // 2:
-            return (
-                f"With {rule.bins} bins, ONNX Runtime's own default, there is a single candidate: the whole range. "
-                "Nothing is clipped."
+            return Phrase(
+                "With {bins} bins, ONNX Runtime's own default, there is a single candidate: the whole range. "
+                "Nothing is clipped.",
+                bins=rule.bins,
             )
         case TorchHistogram() if scheme.number_format.levels != LEVELS:
-            return f"PyTorch's search assumes {LEVELS} levels, whatever the bits: it is not the best range for these."
+            return Phrase(
+                "PyTorch's search assumes {levels} levels, whatever the bits: it is not the best range for these.",
+                levels=LEVELS,
+            )
         case MovingAverage(batch_axis=None):
-            return "A single batch has nothing to average: this is min–max. Say along which axis the batches lie."
+            return Phrase(
+                "A single batch has nothing to average: this is min–max. Say along which axis the batches lie."
+            )
         case PaddleKL():
-            return "Paddle tries no threshold below half of the largest magnitude."
+            return Phrase("Paddle tries no threshold below half of the largest magnitude.")
         case PaddleHistogram():
-            return "Paddle leaves the smallest magnitude out of the threshold: far from 0 it is too low by that."
+            return Phrase(
+                "Paddle leaves the smallest magnitude out of the threshold: far from 0 it is too low by that."
+            )
         case PaddleMSE(batch_axis=None, onnx_format=False) | PaddleEMD(batch_axis=None, onnx_format=False):
-            return "Paddle takes negative values for 0 in this search, as behind a ReLU; its onnx_format counts them."
+            return Phrase(
+                "Paddle takes negative values for 0 in this search, as behind a ReLU; its onnx_format counts them."
+            )
         case PaddleMSE(batch_axis=int()) | PaddleEMD(batch_axis=int()):
-            return "Paddle keeps the threshold of the one batch with the least loss, which clips all larger batches."
+            return Phrase(
+                "Paddle keeps the threshold of the one batch with the least loss, which clips all larger batches."
+            )
         case PaddlePTF(batch_axis=int()):
-            return "In Paddle every batch overwrites the threshold of the one before: the last batch decides."
+            return Phrase("In Paddle every batch overwrites the threshold of the one before: the last batch decides.")
         case PaddlePTF():
-            return "Paddle takes negative values for 0 in this search, as behind a ReLU."
+            return Phrase("Paddle takes negative values for 0 in this search, as behind a ReLU.")
     return None
 
 
-def _per_axis(rule: RangeRule, scheme: Scheme) -> str | None:
+def _per_axis(rule: RangeRule, scheme: Scheme) -> Phrase | None:
     library = PER_TENSOR_ALONE.get(type(rule))
     if library is None or isinstance(scheme.granularity, PerTensor):
         return None
-    return f"{library} has this for a whole tensor alone: each group is treated as a tensor of its own."
+    return Phrase(
+        "{library} has this for a whole tensor alone: each group is treated as a tensor of its own.", library=library
+    )

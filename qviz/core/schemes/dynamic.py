@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import N_
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
 
@@ -25,31 +26,38 @@ DYNAMIC_RUNTIMES: dict[str, DynamicRuntime] = {
     for runtime in (
         DynamicRuntime(
             "torchao_int8",
-            "torchao int8, dynamic per token",
-            "Int8DynamicActivationInt8WeightConfig: a symmetric scale for each token, and for each output channel.",
+            N_("torchao int8, dynamic per token"),
+            N_("Int8DynamicActivationInt8WeightConfig: a symmetric scale for each token, and for each output channel."),
             Scheme(IntFormat(8), True, PerToken(), convention="pytorch"),
             Scheme(IntFormat(8), True, PerAxis(1), convention="pytorch"),
         ),
         DynamicRuntime(
             "onnxruntime",
-            "ONNX Runtime dynamic",
-            "quantize_dynamic: DynamicQuantizeLinear finds one uint8 scale for all tokens, MatMulInteger multiplies "
-            "with a symmetric int8 weight of one scale.",
+            N_("ONNX Runtime dynamic"),
+            N_(
+                "quantize_dynamic: DynamicQuantizeLinear finds one uint8 scale for all tokens, MatMulInteger "
+                "multiplies with a symmetric int8 weight of one scale."
+            ),
             Scheme(IntFormat(8, signed=False), False, convention="onnxruntime_dynamic"),
             Scheme(IntFormat(8), True, convention="onnxruntime"),
         ),
         DynamicRuntime(
             "onnxruntime_per_channel",
-            "ONNX Runtime dynamic, per channel",
-            "quantize_dynamic with per_channel: one uint8 scale for all tokens, an int8 scale for each output channel.",
+            N_("ONNX Runtime dynamic, per channel"),
+            N_(
+                "quantize_dynamic with per_channel: one uint8 scale for all tokens, "
+                "an int8 scale for each output channel."
+            ),
             Scheme(IntFormat(8, signed=False), False, convention="onnxruntime_dynamic"),
             Scheme(IntFormat(8), True, PerAxis(1), convention="onnxruntime"),
         ),
         DynamicRuntime(
             "int4_groups",
-            "int4 in groups × int8 per token",
-            "The weight in half the bytes: symmetric int4 of a scale for each 32 features of an output; activations "
-            "asymmetric int8 per token; in torchao's arithmetic.",
+            N_("int4 in groups × int8 per token"),
+            N_(
+                "The weight in half the bytes: symmetric int4 of a scale for each 32 features of an output; "
+                "activations asymmetric int8 per token; in torchao's arithmetic."
+            ),
             Scheme(IntFormat(8), False, PerToken(), convention="torchao"),
             Scheme(IntFormat(4), True, PerBlock(0, 32), convention="torchao"),
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import N_, Phrase
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
@@ -29,133 +30,151 @@ class Preset:
     group : str
         Under which heading it stands.
     name : str
-    about : str
+    about : str or Phrase
         Where it is met.
     scheme : Scheme
     """
 
     group: str
     name: str
-    about: str
+    about: str | Phrase
     scheme: Scheme
 
 
-LESSON, RUNTIMES, MODELS, MICROSCALING, GGUF = "The lesson", "Runtimes", "Language models", "Microscaling", "GGUF"
+LESSON, RUNTIMES, MODELS, MICROSCALING, GGUF = (
+    N_("The lesson"),
+    N_("Runtimes"),
+    N_("Language models"),
+    N_("Microscaling"),
+    N_("GGUF"),
+)
 
 PRESETS = (
     Preset(
-        LESSON, "Symmetric", "int8 −128…127 around zero, by the textbook.", Scheme(INT8, True, convention="textbook")
+        LESSON,
+        N_("Symmetric"),
+        N_("int8 −128…127 around zero, by the textbook."),
+        Scheme(INT8, True, convention="textbook"),
     ),
     Preset(
         LESSON,
-        "Asymmetric",
-        "uint8 0…255 from min to max, by the textbook.",
+        N_("Asymmetric"),
+        N_("uint8 0…255 from min to max, by the textbook."),
         Scheme(UINT8, False, convention="textbook"),
     ),
     Preset(
         LESSON,
-        "Static with KL divergence",
-        "Calibrated once: the threshold that keeps most of the information, ONNX Runtime's entropy.",
+        N_("Static with KL divergence"),
+        N_("Calibrated once: the threshold that keeps most of the information, ONNX Runtime's entropy."),
         Scheme(INT8, True, range_rule=Entropy()),
     ),
     Preset(
         LESSON,
-        "Dynamic",
-        "Scale and zero point are computed whenever a tensor arrives: ONNX Runtime's DynamicQuantizeLinear.",
+        N_("Dynamic"),
+        N_("Scale and zero point are computed whenever a tensor arrives: ONNX Runtime's DynamicQuantizeLinear."),
         Scheme(UINT8, False, convention="onnxruntime_dynamic"),
     ),
-    Preset(RUNTIMES, "ONNX Runtime static int8", "Weights and activations, min–max.", Scheme(INT8, True)),
-    Preset(RUNTIMES, "ONNX Runtime static uint8", "Activations, asymmetric, min–max.", Scheme(UINT8, False)),
+    Preset(RUNTIMES, N_("ONNX Runtime static int8"), N_("Weights and activations, min–max."), Scheme(INT8, True)),
+    Preset(RUNTIMES, N_("ONNX Runtime static uint8"), N_("Activations, asymmetric, min–max."), Scheme(UINT8, False)),
     Preset(
         RUNTIMES,
-        "ONNX Runtime percentile int8",
-        "Calibrated with 99.999 % of the values.",
+        N_("ONNX Runtime percentile int8"),
+        N_("Calibrated with 99.999 % of the values."),
         Scheme(INT8, True, range_rule=OnnxRuntimePercentile()),
     ),
     Preset(
         RUNTIMES,
-        "PyTorch per-channel int8 weights",
-        "PerChannelMinMaxObserver along the first axis.",
+        N_("PyTorch per-channel int8 weights"),
+        N_("PerChannelMinMaxObserver along the first axis."),
         Scheme(INT8, True, PerAxis(0), convention="pytorch"),
     ),
     Preset(
         RUNTIMES,
-        "PyTorch activations uint8",
-        "HistogramObserver, asymmetric.",
+        N_("PyTorch activations uint8"),
+        N_("HistogramObserver, asymmetric."),
         Scheme(UINT8, False, range_rule=TorchHistogram(), convention="pytorch"),
     ),
-    Preset(RUNTIMES, "TensorRT int8", "absmax / 127, no zero point.", Scheme(INT8, True, convention="tensorrt")),
+    Preset(
+        RUNTIMES, N_("TensorRT int8"), N_("absmax / 127, no zero point."), Scheme(INT8, True, convention="tensorrt")
+    ),
     Preset(
         RUNTIMES,
-        "TFLite int8 weights",
-        "Per channel, −127…127.",
+        N_("TFLite int8 weights"),
+        N_("Per channel, −127…127."),
         Scheme(INT8, True, PerAxis(0), convention="tflite"),
     ),
     Preset(
         RUNTIMES,
-        "PaddleSlim KL int8",
-        "Post-training quantization with Paddle's own divergence.",
+        N_("PaddleSlim KL int8"),
+        N_("Post-training quantization with Paddle's own divergence."),
         Scheme(INT8, True, range_rule=PaddleKL(), convention="paddle"),
     ),
     Preset(
         MODELS,
-        "LLM int4 group 128",
-        "Weights in groups of 128, symmetric, as GPTQ and torchao store them.",
+        N_("LLM int4 group 128"),
+        N_("Weights in groups of 128, symmetric, as GPTQ and torchao store them."),
         Scheme(INT4, True, PerBlock(-1, 128), convention="torchao"),
     ),
     Preset(
         MODELS,
-        "LLM uint4 group 32, asymmetric",
-        "Weights in groups of 32 with a zero point each, as AWQ stores them.",
+        N_("LLM uint4 group 32, asymmetric"),
+        N_("Weights in groups of 32 with a zero point each, as AWQ stores them."),
         Scheme(UINT4, False, PerBlock(-1, 32), convention="torchao"),
     ),
     Preset(
         MODELS,
-        "int8 activations per token",
-        "One scale a token, symmetric: torchao's dynamic activations.",
+        N_("int8 activations per token"),
+        N_("One scale a token, symmetric: torchao's dynamic activations."),
         Scheme(INT8, True, PerToken(), convention="torchao"),
     ),
     Preset(
         MODELS,
-        "FP8 E4M3 per tensor",
-        "absmax / 448.",
+        N_("FP8 E4M3 per tensor"),
+        N_("absmax / 448."),
         Scheme(FloatFormat("e4m3fn"), True, convention="torchao"),
     ),
     Preset(
         MODELS,
-        "NF4 block 64",
-        "QLoRA's normal float: 16 quantiles of a normal distribution, absmax of 64 weights.",
+        N_("NF4 block 64"),
+        N_("QLoRA's normal float: 16 quantiles of a normal distribution, absmax of 64 weights."),
         Scheme(Codebook("nf4"), True, PerBlock(-1, 64), convention="textbook"),
     ),
     Preset(
         MODELS,
-        "int4 with least MSE",
-        "The best a single scale can do.",
+        N_("int4 with least MSE"),
+        N_("The best a single scale can do."),
         Scheme(INT4, True, PerTensor(), MSE()),
     ),
     *(
         Preset(
             MICROSCALING,
             f"MX{word}",
-            f"Blocks of 32 {FloatFormat(layout).label} values with a power of two each.",
+            Phrase(
+                "Blocks of 32 {number_format} values with a power of two each.", number_format=FloatFormat(layout).label
+            ),
             Scheme(FloatFormat(layout), True, BLOCKS, convention="mx_floor"),
         )
         for word, layout in (("FP8 E4M3", "e4m3fn"), ("FP8 E5M2", "e5m2"), ("FP6 E2M3", "e2m3fn"), ("FP4", "e2m1fn"))
     ),
     Preset(
         MICROSCALING,
-        "MXINT8",
-        "Blocks of 32 integers, by the OCP specification.",
+        N_("MXINT8"),
+        N_("Blocks of 32 integers, by the OCP specification."),
         Scheme(INT8, True, BLOCKS, convention="mx_floor"),
     ),
     Preset(
         MICROSCALING,
-        "NVFP4",
-        "Blocks of 16 FP4 values with an FP8 scale each.",
+        N_("NVFP4"),
+        N_("Blocks of 16 FP4 values with an FP8 scale each."),
         Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 16), convention="nvfp4"),
     ),
     *(
-        Preset(GGUF, f"GGUF {name}", f"llama.cpp's {name}: {bits} bits an element.", Scheme(*parts, convention="gguf"))
+        Preset(
+            GGUF,
+            f"GGUF {name}",
+            Phrase("llama.cpp's {name}: {bits} bits an element.", name=name, bits=bits),
+            Scheme(*parts, convention="gguf"),
+        )
         for name, bits, parts in (
             ("Q4_0", 4.5, (UINT4, True, BLOCKS)),
             ("Q4_1", 5, (UINT4, False, BLOCKS)),

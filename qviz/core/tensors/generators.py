@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import FloatArray
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
 BLOCK = 1 << 20
@@ -211,89 +211,107 @@ def _activations(
     return draw
 
 
-_STD = Parameter("std", "Standard deviation", 1.0, 0.0, 100.0, 0.1, "How far values typically lie from the mean.")
+_STD = Parameter(
+    "std", N_("Standard deviation"), 1.0, 0.0, 100.0, 0.1, N_("How far values typically lie from the mean.")
+)
 
 _TABLE = (
     Generator(
         "normal",
-        "Normal",
-        "The bell curve of most trained weights: many small values, so a range from minimum to maximum"
-        " spends most levels on few of them.",
-        (Parameter("mean", "Mean", 0.0, -100.0, 100.0, 0.1, "Where the middle of the bell lies."), _STD),
+        N_("Normal"),
+        N_(
+            "The bell curve of most trained weights: many small values, so a range from minimum to maximum"
+            " spends most levels on few of them."
+        ),
+        (Parameter("mean", N_("Mean"), 0.0, -100.0, 100.0, 0.1, N_("Where the middle of the bell lies.")), _STD),
         _normal,
     ),
     Generator(
         "uniform",
-        "Uniform",
-        "Every value is equally likely, the case that evenly spaced levels fit best: the mean squared"
-        " error is scale²/12, as the textbooks say.",
+        N_("Uniform"),
+        N_(
+            "Every value is equally likely, the case that evenly spaced levels fit best: the mean squared"
+            " error is scale²/12, as the textbooks say."
+        ),
         (
-            Parameter("low", "Lowest", -1.0, -100.0, 100.0, 0.1, "No value lies below."),
-            Parameter("high", "Highest", 1.0, -100.0, 100.0, 0.1, "No value lies above."),
+            Parameter("low", N_("Lowest"), -1.0, -100.0, 100.0, 0.1, N_("No value lies below.")),
+            Parameter("high", N_("Highest"), 1.0, -100.0, 100.0, 0.1, N_("No value lies above.")),
         ),
         _uniform,
     ),
     Generator(
         "laplace",
-        "Laplace",
-        "A sharp peak with longer tails than the normal distribution, as in sparse layers: clipping the"
-        " tails begins to pay.",
+        N_("Laplace"),
+        N_(
+            "A sharp peak with longer tails than the normal distribution, as in sparse layers: clipping the"
+            " tails begins to pay."
+        ),
         (
-            Parameter("loc", "Peak", 0.0, -100.0, 100.0, 0.1, "Where the peak lies."),
-            Parameter("scale", "Scale", 1.0, 0.0, 100.0, 0.1, "The mean distance from the peak."),
+            Parameter("loc", N_("Peak"), 0.0, -100.0, 100.0, 0.1, N_("Where the peak lies.")),
+            Parameter("scale", N_("Scale"), 1.0, 0.0, 100.0, 0.1, N_("The mean distance from the peak.")),
         ),
         _laplace,
     ),
     Generator(
         "student_t",
-        "Student's t",
-        "Heavy tails: a few huge values stretch the range until all the others share a handful of levels.",
+        N_("Student's t"),
+        N_("Heavy tails: a few huge values stretch the range until all the others share a handful of levels."),
         (
-            Parameter("degrees", "Degrees of freedom", 3.0, 1.0, 100.0, 0.5, "The fewer, the heavier the tails."),
-            Parameter("scale", "Scale", 1.0, 0.0, 100.0, 0.1, "Stretches the whole distribution."),
+            Parameter(
+                "degrees", N_("Degrees of freedom"), 3.0, 1.0, 100.0, 0.5, N_("The fewer, the heavier the tails.")
+            ),
+            Parameter("scale", N_("Scale"), 1.0, 0.0, 100.0, 0.1, N_("Stretches the whole distribution.")),
         ),
         _student_t,
     ),
     Generator(
         "bimodal",
-        "Two peaks",
-        "Two bells with a gap between them: evenly spaced levels in the gap are never used.",
+        N_("Two peaks"),
+        N_("Two bells with a gap between them: evenly spaced levels in the gap are never used."),
         (
-            Parameter("separation", "Separation", 4.0, 0.0, 100.0, 0.1, "The distance from peak to peak."),
-            Parameter("std", "Standard deviation", 0.5, 0.0, 100.0, 0.1, "The width of each of the peaks."),
+            Parameter("separation", N_("Separation"), 4.0, 0.0, 100.0, 0.1, N_("The distance from peak to peak.")),
+            Parameter("std", N_("Standard deviation"), 0.5, 0.0, 100.0, 0.1, N_("The width of each of the peaks.")),
         ),
         _bimodal,
     ),
     Generator(
         "relu",
-        "After a ReLU",
-        "Activations after a ReLU, half of them exactly 0 and none below: signed symmetric codes waste"
-        " every negative level.",
-        (Parameter("std", "Standard deviation", 1.0, 0.0, 100.0, 0.1, "Of the values before the ReLU."),),
+        N_("After a ReLU"),
+        N_(
+            "Activations after a ReLU, half of them exactly 0 and none below: signed symmetric codes waste"
+            " every negative level."
+        ),
+        (Parameter("std", N_("Standard deviation"), 1.0, 0.0, 100.0, 0.1, N_("Of the values before the ReLU.")),),
         _relu,
     ),
     Generator(
         "channel_outliers",
-        "Outlier channels",
-        "A few channels of axis 0 are far larger than the rest, as in large language models: one scale"
-        " for the whole tensor ruins all others, a scale per channel does not.",
+        N_("Outlier channels"),
+        N_(
+            "A few channels of axis 0 are far larger than the rest, as in large language models: one scale"
+            " for the whole tensor ruins all others, a scale per channel does not."
+        ),
         (
             _STD,
-            Parameter("channels", "Outlier channels", 2.0, 0.0, 256.0, 1.0, "How many; at most all there are."),
-            Parameter("factor", "Factor", 20.0, 1.0, 1000.0, 1.0, "How many times larger they are."),
+            Parameter("channels", N_("Outlier channels"), 2.0, 0.0, 256.0, 1.0, N_("How many; at most all there are.")),
+            Parameter("factor", N_("Factor"), 20.0, 1.0, 1000.0, 1.0, N_("How many times larger they are.")),
         ),
         _channel_outliers,
     ),
     Generator(
         "activations",
-        "Activations",
-        "What a layer of a language model is given: in every token (row) the same few features (columns) are far"
-        " larger than the rest, and some tokens are louder than others.",
+        N_("Activations"),
+        N_(
+            "What a layer of a language model is given: in every token (row) the same few features (columns) are far"
+            " larger than the rest, and some tokens are louder than others."
+        ),
         (
             _STD,
-            Parameter("features", "Outlier features", 4.0, 0.0, 256.0, 1.0, "How many; at most all there are."),
-            Parameter("factor", "Factor", 20.0, 1.0, 1000.0, 1.0, "How many times larger they are."),
-            Parameter("spread", "Spread of tokens", 0.5, 0.0, 4.0, 0.1, "Of the logarithm of a token's loudness."),
+            Parameter("features", N_("Outlier features"), 4.0, 0.0, 256.0, 1.0, N_("How many; at most all there are.")),
+            Parameter("factor", N_("Factor"), 20.0, 1.0, 1000.0, 1.0, N_("How many times larger they are.")),
+            Parameter(
+                "spread", N_("Spread of tokens"), 0.5, 0.0, 4.0, 0.1, N_("Of the logarithm of a token's loudness.")
+            ),
         ),
         _activations,
     ),

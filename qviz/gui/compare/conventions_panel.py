@@ -6,17 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication
-
 from qviz.core.questions.differences import Differences
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.words.figures import NONE, figure, spread
-from qviz.session.language import told
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Conventions", text)
+from qviz.session.language import told, tr
 
 
 @dataclass(frozen=True)
@@ -30,7 +24,7 @@ class ConventionRow:
 
     @property
     def label(self) -> str:
-        return CONVENTIONS[self.name].label
+        return tr(CONVENTIONS[self.name].label)
 
 
 def convention_rows(differences: Differences) -> list[ConventionRow]:
@@ -43,7 +37,7 @@ class ConventionsTable(FigureTable):
     """Each convention against the chosen one."""
 
     def __init__(self) -> None:
-        super().__init__(_convention_columns(), _tr("Conventions"))
+        super().__init__(_convention_columns(), tr("Conventions"))
 
     def show_differences(self, differences: Differences | None) -> None:
         self.set_rows([] if differences is None else convention_rows(differences))
@@ -53,14 +47,14 @@ class PairsTable(FigureTable):
     """Elements whose codes differ, for every pair of conventions."""
 
     def __init__(self) -> None:
-        super().__init__([Column(_tr("Codes differ"), str)], _tr("Pairs of conventions"), sortable=False)
+        super().__init__([Column(tr("Codes differ"), str)], tr("Pairs of conventions"), sortable=False)
 
     def show_differences(self, differences: Differences | None) -> None:
         if differences is None:
             self.set_rows([])
             return
         rows = [row for row in convention_rows(differences) if row.at is not None]
-        names = Column(_tr("Codes differ"), lambda row: row.label, left=True)
+        names = Column(tr("Codes differ"), lambda row: row.label, left=True)
         self.set_rows(rows, [names, *(_pair(row) for row in rows)])
 
 
@@ -68,27 +62,27 @@ class ExamplesTable(FigureTable):
     """The first elements that get another code, with the code of each convention."""
 
     def __init__(self) -> None:
-        super().__init__([Column(_tr("Element"), str)], _tr("First elements whose codes differ"))
+        super().__init__([Column(tr("Element"), str)], tr("First elements whose codes differ"))
 
     def show_differences(self, differences: Differences | None) -> None:
         if differences is None:
             self.set_rows([])
             return
         columns = [
-            Column(_tr("Element"), lambda e: f"{e.index:,}", lambda e: e.index, left=True),
-            Column(_tr("Value"), lambda e: figure(e.value, 7), lambda e: e.value),
+            Column(tr("Element"), lambda e: f"{e.index:,}", lambda e: e.index, left=True),
+            Column(tr("Value"), lambda e: figure(e.value, 7), lambda e: e.value),
             *(_code(differences, at) for at in range(len(differences.schemes))),
         ]
         self.set_rows(differences.examples, columns)
 
 
 def _code(differences: Differences, at: int) -> Column:
-    label = CONVENTIONS[differences.schemes[at].convention].label
+    label = tr(CONVENTIONS[differences.schemes[at].convention].label)
     return Column(
         label,
         lambda e: f"{e.codes[at]:,g}".replace("-", "−"),
         lambda e: e.codes[at],
-        cell_tip=lambda e: _tr("dequantized: {value}").format(value=figure(e.dequantized[at], 7)),
+        cell_tip=lambda e: tr("dequantized: {value}").format(value=figure(e.dequantized[at], 7)),
         faint=lambda e: e.codes[at] == e.codes[0] and at > 0,
     )
 
@@ -122,7 +116,7 @@ def _convention_columns() -> list[Column]:
             if row.at is None:
                 return NONE
             if row.at == 0:
-                return _tr("chosen")
+                return tr("chosen")
             count = int(value(row))
             return "0" if not count else f"{count:,} · {_share(count, row.differences)}"
 
@@ -138,15 +132,15 @@ def _convention_columns() -> list[Column]:
 
     return [
         Column(
-            _tr("Runtime"),
+            tr("Runtime"),
             lambda row: row.label,
             left=True,
-            cell_tip=lambda row: row.why_not or CONVENTIONS[row.name].summary,
+            cell_tip=lambda row: row.why_not or tr(CONVENTIONS[row.name].summary),
             faint=lambda row: row.at is None,
         ),
-        Column(_tr("Scale"), parameter("scale", 9), tip=_tr("The width of one step, in the tensor's unit.")),
-        Column(_tr("Zero point"), parameter("zero_point", 9), tip=_tr("The code that stands for 0.")),
-        Column(_tr("Codes that differ"), *codes, tip=_tr("Elements whose code is not the chosen runtime's.")),
-        Column(_tr("x̂ that differ"), *values, tip=_tr("Elements whose dequantized value is another float32.")),
-        Column(_tr("MSE"), lambda row: figure(mse(row), 6), mse, _tr("Mean squared error."), -1),
+        Column(tr("Scale"), parameter("scale", 9), tip=tr("The width of one step, in the tensor's unit.")),
+        Column(tr("Zero point"), parameter("zero_point", 9), tip=tr("The code that stands for 0.")),
+        Column(tr("Codes that differ"), *codes, tip=tr("Elements whose code is not the chosen runtime's.")),
+        Column(tr("x̂ that differ"), *values, tip=tr("Elements whose dequantized value is another float32.")),
+        Column(tr("MSE"), lambda row: figure(mse(row), 6), mse, tr("Mean squared error."), -1),
     ]

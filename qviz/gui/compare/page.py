@@ -34,6 +34,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label
 from qviz.gui.words.figures import MEASURES, known
 from qviz.gui.words.schemes import granularity_word, line, range_word
+from qviz.session.language import tr
 from qviz.session.pins import MOST_PINS, Pins
 from qviz.session.state import Session, State
 
@@ -157,7 +158,7 @@ class ComparePage(QWidget):
         self.measure = QComboBox()
         self.measure.setAccessibleName(self.tr("Figure to compare by"))
         for each in MEASURES:
-            self.measure.addItem(each.label, each.key)
+            self.measure.addItem(tr(each.label), each.key)
         self.pareto_card.title.add_widget(self.measure)
         self.again = self.choice_card.title.add_tool("refresh", self.tr("Sweep again"))
         right = _splitter(Qt.Orientation.Vertical, (self.pareto_card, 3), (self.results_card, 2))
@@ -256,7 +257,7 @@ class ComparePage(QWidget):
     def _on_changed(self, old: State, new: State) -> None:
         self.pareto.point_to_scheme(new.scheme)
         name = new.tensor.name if new.tensor is not None else ""
-        runtime = CONVENTIONS[new.scheme.convention].label
+        runtime = tr(CONVENTIONS[new.scheme.convention].label)
         self.about.setText(
             self.tr("{name}  ·  on the Tensor page: {scheme}").format(name=name, scheme=line(new.scheme))
             if name

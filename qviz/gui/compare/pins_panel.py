@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication
-
 from qviz.core.schemes.scheme import Scheme
 from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.words.figures import known, metric_columns, parameter_columns, why_not
 from qviz.gui.words.schemes import line, words
+from qviz.session.language import tr
 from qviz.session.pins import Pin
 
 OPEN, REMOVE = "↗", "✕"
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("PinsTable", text)
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class PinsTable(FigureTable):
     """The pins with their figures."""
 
     def __init__(self) -> None:
-        super().__init__(_columns([]), _tr("Pinned schemes"))
+        super().__init__(_columns([]), tr("Pinned schemes"))
         self.figures.mark = lambda row: row.role
 
     def show_pins(self, rows: list[PinRow]) -> None:
@@ -70,16 +65,16 @@ def _columns(rows: list[PinRow]) -> list[Column]:
 
     return [
         Column(
-            _tr("Scheme"),
-            lambda row: row.pin.name or _tr("Pin {place}").format(place=row.pin.place + 1),
+            tr("Scheme"),
+            lambda row: row.pin.name or tr("Pin {place}").format(place=row.pin.place + 1),
             left=True,
             editable=True,
-            tip=_tr("F2 or a double click gives it another name."),
+            tip=tr("F2 or a double click gives it another name."),
             cell_tip=lambda row: why_not(row.found) or line(row.pin.scheme),
             faint=lambda row: bool(why_not(row.found)),
         ),
-        Column("", lambda row: "", tip=_tr("Show this scheme on the Tensor page"), action=OPEN),
-        Column("", lambda row: "", tip=_tr("Remove this pin (Delete)"), action=REMOVE),
+        Column("", lambda row: "", tip=tr("Show this scheme on the Tensor page"), action=OPEN),
+        Column("", lambda row: "", tip=tr("Remove this pin (Delete)"), action=REMOVE),
         *(Column(key, word(key), left=True) for key in differing or parts_alone),
         *metric_columns(lambda row: known(row.found)),
         *parameter_columns(lambda row: known(row.found)),

@@ -21,7 +21,7 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
 from qviz.gui.kit.widgets import column, named_label, quiet
 from qviz.gui.words.schemes import format_word, granularity_word, range_word
-from qviz.session.language import told
+from qviz.session.language import told, tr
 from qviz.session.state import Session, State
 from qviz.session.sweeper import Choice
 
@@ -172,7 +172,7 @@ class SweepPanel(QWidget):
         self._say(self.choice().combinations(state))
 
     def _say(self, made: Combinations) -> None:
-        runtime = CONVENTIONS[self._session.scheme.convention].label
+        runtime = tr(CONVENTIONS[self._session.scheme.convention].label)
         count = len(made.schemes)
         self.count.setText(
             self.tr("{count} schemes under {runtime}").format(count=count, runtime=runtime)

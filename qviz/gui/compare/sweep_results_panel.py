@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication
-
 from qviz.core.questions.figures import Metrics
 from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.words.figures import metric_columns
 from qviz.gui.words.schemes import words
+from qviz.session.language import tr
 
 
 @dataclass(eq=False)
@@ -25,7 +24,7 @@ class SweepResults(FigureTable):
     """Every result of a sweep."""
 
     def __init__(self) -> None:
-        super().__init__(_columns([]), QCoreApplication.translate("SweepResults", "Schemes that were swept"))
+        super().__init__(_columns([]), tr("Schemes that were swept"))
         self._known: dict[int, Result] = {}
 
     def show_metrics(self, metrics: list[Metrics], unbeaten: set[int]) -> None:
@@ -48,9 +47,6 @@ class SweepResults(FigureTable):
 
 
 def _columns(rows: list[Result]) -> list[Column]:
-    def tr(text: str) -> str:
-        return QCoreApplication.translate("SweepResults", text)
-
     def part(at: int) -> Column:
         titles = (tr("Format"), tr("Mode"), tr("Per"), tr("Range"))
         return Column(

@@ -16,6 +16,7 @@ from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
+from qviz.session.language import tr
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
 from qviz.session.state import Item, Session, State
 
@@ -47,7 +48,7 @@ class OperandControls(QWidget):
         self.convention = QComboBox()
         for convention in CONVENTIONS.values():
             if convention.name != "textbook" and convention.block_size is None:  # no plain integers
-                self.convention.addItem(convention.label, convention.name)
+                self.convention.addItem(tr(convention.label), convention.name)
         self.convention.setAccessibleName(self.tr("{name}: whose arithmetic").format(name=name))
         self.convention.setToolTip(self.tr("Whose formulas make scale, zero point and codes."))
         self.mode = Segments(
@@ -172,7 +173,7 @@ class FactorsPanel(QWidget):
         self._multiplier = multiplier
         self.runtime = QComboBox()
         for runtime in DYNAMIC_RUNTIMES.values():
-            self.runtime.addItem(self.tr(runtime.label), runtime.name)
+            self.runtime.addItem(tr(runtime.label), runtime.name)
         self.runtime.addItem(self.tr("Your own"), OWN)
         self.runtime.setAccessibleName(self.tr("Runtime"))
         self.runtime.setToolTip(self.tr("How a runtime quantizes both, in one choice."))
@@ -235,7 +236,7 @@ class FactorsPanel(QWidget):
         with quiet((self.runtime,)):
             self.runtime.setCurrentIndex(self.runtime.findData(factors.runtime))
         runtime = DYNAMIC_RUNTIMES.get(factors.runtime)
-        text = self.tr(runtime.summary) if runtime else self.tr("Schemes of your own: no runtime has both of them.")
+        text = tr(runtime.summary) if runtime else self.tr("Schemes of your own: no runtime has both of them.")
         if self.about.text() != text:  # a label tells its layout about every new text
             self.about.setText(text)
         self.layout_choice.choose(factors.transposed)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -16,10 +16,12 @@ from PySide6.QtWidgets import (
 )
 
 from qviz.core.arithmetic.qparams import QParams
+from qviz.core.problems import N_
 from qviz.core.questions.product import Product
 from qviz.gui.charts.base import number, time_text
 from qviz.gui.kit.figure_rows import FigureRows, Headline
 from qviz.gui.kit.widgets import column, named_label
+from qviz.session.language import tr
 
 WORST = 24
 """Rows of the table."""
@@ -42,57 +44,57 @@ def _scales(q: QParams) -> str:
 
 def _largest_sum(p: Product) -> str:
     text = f"{p.largest_sum:,}"
-    return text if p.fits_int32 else text + QCoreApplication.translate("ProductFigures", " > int32")
+    return text if p.fits_int32 else text + tr(" > int32")
 
 
 FIGURES: tuple[Figure, ...] = (
     Figure(
-        "Weight alone",
+        N_("Weight alone"),
         "↑",
         lambda p: f"{number(p.losses['weight'].sqnr_db)} dB",
-        "SQNR of the output when only the weight is quantized.",
+        N_("SQNR of the output when only the weight is quantized."),
     ),
     Figure(
-        "Activation alone",
+        N_("Activation alone"),
         "↑",
         lambda p: f"{number(p.losses['activation'].sqnr_db)} dB",
-        "SQNR of the output when only the activation is quantized.",
+        N_("SQNR of the output when only the activation is quantized."),
     ),
-    Figure("MSE", "↓", lambda p: number(p.loss.mse, 5), "Mean squared error, in the output's unit squared."),
-    Figure("Max |error|", "↓", lambda p: number(p.loss.max_abs_error, 5), "The largest error of an output."),
+    Figure(N_("MSE"), "↓", lambda p: number(p.loss.mse, 5), N_("Mean squared error, in the output's unit squared.")),
+    Figure(N_("Max |error|"), "↓", lambda p: number(p.loss.max_abs_error, 5), N_("The largest error of an output.")),
     Figure(
-        "Cosine",
+        N_("Cosine"),
         "↑",
         lambda p: "–" if math.isnan(p.loss.cosine) else f"{p.loss.cosine:.8f}",
-        "Cosine of the angle between both outputs; 1 is perfect.",
+        N_("Cosine of the angle between both outputs; 1 is perfect."),
     ),
     Figure(
-        "Worst token",
+        N_("Worst token"),
         "↑",
         lambda p: f"{number(float(p.rows.sqnr_db.min()))} dB",
-        "SQNR of the row of the output that fares worst.",
+        N_("SQNR of the row of the output that fares worst."),
     ),
     Figure(
-        "Worst output",
+        N_("Worst output"),
         "↑",
         lambda p: f"{number(float(p.columns.sqnr_db.min()))} dB",
-        "SQNR of the column of the output that fares worst.",
+        N_("SQNR of the column of the output that fares worst."),
     ),
-    Figure("Scale of x", "", lambda p: _scales(p.activation_qparams), "The step of the activation."),
-    Figure("Scale of W", "", lambda p: _scales(p.weight_qparams), "The step of the weight."),
+    Figure(N_("Scale of x"), "", lambda p: _scales(p.activation_qparams), N_("The step of the activation.")),
+    Figure(N_("Scale of W"), "", lambda p: _scales(p.weight_qparams), N_("The step of the weight.")),
     Figure(
-        "Largest sum",
+        N_("Largest sum"),
         "",
         _largest_sum,
-        "The largest |Σ (Qx − Zx)·(Qw − Zw)|. Runtimes add up in 32 bits; beyond 2,147,483,647 they overflow.",
+        N_("The largest |Σ (Qx − Zx)·(Qw − Zw)|. Runtimes add up in 32 bits; beyond 2,147,483,647 they overflow."),
     ),
     Figure(
-        "Multiplied",
+        N_("Multiplied"),
         "",
         lambda p: f"{p.shape[0]:,} × {p.activation.shape[1]:,} × {p.shape[1]:,}",
-        "Tokens × features × outputs.",
+        N_("Tokens × features × outputs."),
     ),
-    Figure("Computed in", "", lambda p: time_text(p.seconds), "This comparison, on this computer."),
+    Figure(N_("Computed in"), "", lambda p: time_text(p.seconds), N_("This comparison, on this computer.")),
 )
 """Every figure, in its order."""
 
@@ -112,7 +114,7 @@ class ProductFigures(QWidget):
             self.tr("SQNR of the output in dB"),
             self.tr("20·log₁₀(‖y‖ / ‖y − ŷ‖) in dB, y being the float output."),
         )
-        self._rows = FigureRows([(_translated(f.label), f.better, _translated(f.tip)) for f in FIGURES])
+        self._rows = FigureRows([(tr(f.label), f.better, tr(f.tip)) for f in FIGURES])
         layout.addWidget(self._headline)
         layout.addWidget(self._rows)
         layout.addSpacing(8)
@@ -151,9 +153,5 @@ class ProductFigures(QWidget):
         if self.product is None:
             return ""
         rows = [("SQNR", f"{number(self.product.loss.sqnr_db, 6)} dB")]
-        rows += [(_translated(f.label), f.read(self.product)) for f in FIGURES]
+        rows += [(tr(f.label), f.read(self.product)) for f in FIGURES]
         return "\n".join("\t".join(row) for row in rows) + "\n"
-
-
-def _translated(text: str) -> str:
-    return QCoreApplication.translate("ProductFigures", text)

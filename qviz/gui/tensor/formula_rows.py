@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication
 
 from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
@@ -15,12 +14,9 @@ from qviz.core.questions.analysis import Analysis
 from qviz.core.runtimes.microscaling import INT8_FRACTION
 from qviz.core.runtimes.nvfp4 import E4M3
 from qviz.gui.words.groups import code_text
+from qviz.session.language import tr
 
 Row = tuple[str, str]
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("FormulaPanel", text)
 
 
 def formula_rows(analysis: Analysis, index: int) -> list[Row]:
@@ -29,11 +25,11 @@ def formula_rows(analysis: Analysis, index: int) -> list[Row]:
     q = analysis.qparams.for_group(group)
     step = trace_elements(np.asarray(analysis.tensor.values[index : index + 1]), np.array([0]), q)
     x, x_hat = _number(step.value[0]), _number(step.dequantized[0])
-    error: Row = (_tr("error = x̂ − R"), f"{x_hat} − {_bracket(x)} = {_number(step.error[0])}")
+    error: Row = (tr("error = x̂ − R"), f"{x_hat} − {_bracket(x)} = {_number(step.error[0])}")
     code = _code(q, step)
     if not q.number_format.scaled:
         return [
-            (_tr("S = 1: values are rounded as they are"), f"S = {_number(q.scale)}"),
+            (tr("S = 1: values are rounded as they are"), f"S = {_number(q.scale)}"),
             ("Q = clip(round(R), qmin, qmax)", f"Q = clip(round({x}), {_ends(q)}) = {code}"),
             ("x̂ = Q", f"x̂ = {x_hat}"),
             error,
@@ -94,17 +90,17 @@ def _gguf_row(analysis: Analysis, q: QParams, absmax: str) -> Row:
     else:
         rule = q.convention.scale_formula
         numbers = f"({_number(high)} − {_bracket(_number(low))}) / {_number(q.quant_max)}"
-    stored = _tr("{fine}, stored as {scale}").format(fine=fine, scale=_number(q.scale))
+    stored = tr("{fine}, stored as {scale}").format(fine=fine, scale=_number(q.scale))
     return rule, f"S = {numbers} = {stored}"
 
 
 def _zero_row(q: QParams) -> Row:
     convention, zero = q.convention, _number(q.zero_point)
     if q.scheme.symmetric:
-        return _tr("Z is fixed by symmetry"), f"Z = {zero}"
+        return tr("Z is fixed by symmetry"), f"Z = {zero}"
     rule = convention.zero_point_formula
     if q.offset is not None:
-        return rule, _tr("Z = {zero}, min = {low}, stored as {offset}").format(
+        return rule, tr("Z = {zero}, min = {low}, stored as {offset}").format(
             zero=zero, low=_number(q.shift), offset=_number(q.offset)
         )
     first, _ = convention.scale_range(_integers(q))
@@ -147,7 +143,7 @@ def _gguf_code_row(q: QParams, x: str, code: str) -> Row:
     divisor = _number(q.divisor)
     inverse = f"(1 / {_bracket(divisor)})" if float(q.divisor) else "0"
     if q.number_format.signed:
-        rule = _tr("Q = clip(round(R · (1 / S)), qmin, qmax), halves away from 0")
+        rule = tr("Q = clip(round(R · (1 / S)), qmin, qmax), halves away from 0")
         return rule, f"Q = clip(round({x} · {inverse}), {_ends(q)}) = {code}"
     rule, shifted = q.convention.code_formula, f"({x} − {_bracket(_number(q.shift))})" if q.shift is not None else x
     if q.shift is None:
@@ -169,7 +165,7 @@ def _code(q: QParams, step: ElementTrace) -> str:
     if isinstance(q.number_format, IntFormat):
         return text
     unit = _number(q.number_format.decode(step.code)[0])
-    return _tr("{unit} (code {code})").format(unit=unit, code=text)
+    return tr("{unit} (code {code})").format(unit=unit, code=text)
 
 
 def _integers(q: QParams) -> IntFormat:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QPushButton, QS
 
 from qviz.core.tensors.generators import GENERATORS, GeneratorSpec
 from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
+from qviz.session.language import tr
 
 
 class GeneratorPanel(QWidget):
@@ -22,7 +23,7 @@ class GeneratorPanel(QWidget):
         self.setObjectName("panel")
         self.kind = QComboBox()
         for generator in GENERATORS.values():
-            self.kind.addItem(self.tr(generator.label), generator.key)
+            self.kind.addItem(tr(generator.label), generator.key)
         self.kind.setAccessibleName(self.tr("Kind of distribution"))
         self.about = named_label("", "hint", wrap=True)
         self.shape = QLineEdit()
@@ -71,18 +72,18 @@ class GeneratorPanel(QWidget):
 
     def _make_parameters(self, values: dict[str, float]) -> None:
         generator = GENERATORS[self.kind.currentData()]
-        self.about.setText(self.tr(generator.description))
+        self.about.setText(tr(generator.description))
         while self._parameters.rowCount():
             self._parameters.removeRow(0)
         self._boxes = {}
         for parameter in generator.parameters:
-            box = NumberBox(parameter.minimum, parameter.maximum, name=self.tr(parameter.label))
+            box = NumberBox(parameter.minimum, parameter.maximum, name=tr(parameter.label))
             box.setStepType(NumberBox.StepType.DefaultStepType)
             box.setSingleStep(parameter.step)
             box.setValue(values.get(parameter.name, parameter.default))
-            box.setToolTip(self.tr(parameter.description))
+            box.setToolTip(tr(parameter.description))
             box.valueChanged.connect(self._on_edited)
-            label = named_label(self.tr(parameter.label), "caption")
+            label = named_label(tr(parameter.label), "caption")
             self._parameters.addRow(label, box)
             self._boxes[parameter.name] = box
 

@@ -12,6 +12,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
 
 from qviz.core.arrays import Array
+from qviz.core.problems import N_
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerBlock
 from qviz.gui.charts.axes import ChartAxis
@@ -20,6 +21,7 @@ from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.tensor.group_grid import Grid, Tiles, span, worst_of
 from qviz.gui.words.groups import group_columns, group_words, place_text
+from qviz.session.language import tr
 
 DECADES = 8
 """A logarithmic colour scale ends so many powers of ten below its largest value."""
@@ -61,9 +63,9 @@ class Quantity:
 
 QUANTITIES: dict[str, Quantity] = {
     "scale": Quantity("|S|", "", True, 1, lambda a: np.abs(a.qparams.scale.reshape(-1))),
-    "mse": Quantity("MSE", "", True, 1, lambda a: a.groups.mse if a.groups else np.zeros(0)),
-    "sqnr": Quantity("SQNR", "dB", False, -1, lambda a: a.groups.sqnr_db if a.groups else np.zeros(0)),
-    "max": Quantity("Max |error|", "", True, 1, lambda a: a.groups.max_abs_error if a.groups else np.zeros(0)),
+    "mse": Quantity(N_("MSE"), "", True, 1, lambda a: a.groups.mse if a.groups else np.zeros(0)),
+    "sqnr": Quantity(N_("SQNR"), "dB", False, -1, lambda a: a.groups.sqnr_db if a.groups else np.zeros(0)),
+    "max": Quantity(N_("Max |error|"), "", True, 1, lambda a: a.groups.max_abs_error if a.groups else np.zeros(0)),
 }
 """What can be looked at; a new one is a row."""
 
@@ -253,7 +255,7 @@ class HeatMapChart(Chart):
     def _dress_bar(self) -> None:
         quantity = QUANTITIES[self.quantity]
         best, worst = self._levels
-        self._bar.heading = quantity.title + (f" ({quantity.unit})" if quantity.unit else "")
+        self._bar.heading = tr(quantity.title) + (f" ({quantity.unit})" if quantity.unit else "")
         if quantity.logarithmic:
             self._bar.heading += ", " + self.tr("log")
         self._bar.best, self._bar.worst = quantity.text(best), quantity.text(worst)

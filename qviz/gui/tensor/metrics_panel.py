@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QWidget
 
+from qviz.core.problems import N_
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.kit.figure_rows import FigureRows, Headline
 from qviz.gui.kit.widgets import column
+from qviz.session.language import tr
 
 
 @dataclass(frozen=True)
@@ -56,43 +57,43 @@ def _share(count: int, total: int) -> str:
 
 METRICS: tuple[Metric, ...] = (
     Metric(
-        "Bits per element",
+        N_("Bits per element"),
         "↓",
         lambda a: f"{a.storage.bits_per_element:.5g}",
-        "With scales and zero points counted.",
+        N_("With scales and zero points counted."),
         judged=False,
     ),
-    Metric("MSE", "↓", lambda a: _figure(a.mse), "Mean squared error, in the tensor's unit squared."),
-    Metric("… of rounding", "↓", lambda a: _figure(a.rounding_mse), "The part of the MSE that rounding makes."),
-    Metric("… of clipping", "↓", lambda a: _figure(a.clipping_mse), "The part of the MSE that clipping makes."),
-    Metric("MAE", "↓", lambda a: _figure(a.mae), "Mean absolute error, in the tensor's unit."),
-    Metric("Max |error|", "↓", lambda a: _figure(a.max_abs_error), "The largest error, in the tensor's unit."),
-    Metric("Relative RMSE", "↓", lambda a: _figure(100 * a.relative_rmse, "%"), "‖x − x̂‖ / ‖x‖."),
+    Metric(N_("MSE"), "↓", lambda a: _figure(a.mse), N_("Mean squared error, in the tensor's unit squared.")),
+    Metric(N_("… of rounding"), "↓", lambda a: _figure(a.rounding_mse), N_("The part of the MSE that rounding makes.")),
+    Metric(N_("… of clipping"), "↓", lambda a: _figure(a.clipping_mse), N_("The part of the MSE that clipping makes.")),
+    Metric(N_("MAE"), "↓", lambda a: _figure(a.mae), N_("Mean absolute error, in the tensor's unit.")),
+    Metric(N_("Max |error|"), "↓", lambda a: _figure(a.max_abs_error), N_("The largest error, in the tensor's unit.")),
+    Metric(N_("Relative RMSE"), "↓", lambda a: _figure(100 * a.relative_rmse, "%"), N_("‖x − x̂‖ / ‖x‖.")),
     Metric(
-        "Cosine",
+        N_("Cosine"),
         "↑",
         lambda a: "–" if math.isnan(a.cosine) else f"{a.cosine:.8f}",
-        "Cosine of the angle between x and x̂; 1 is perfect.",
+        N_("Cosine of the angle between x and x̂; 1 is perfect."),
     ),
     Metric(
-        "Saturated",
+        N_("Saturated"),
         "↓",
         lambda a: _share(a.saturated, a.tensor.finite),
-        "Elements whose code was changed by clipping.",
+        N_("Elements whose code was changed by clipping."),
     ),
     Metric(
-        "Levels used",
+        N_("Levels used"),
         "↑",
         lambda a: f"{a.levels_used:,} of {a.occupancy.size:,}",
-        "Different codes that occur. Unused ones are wasted bits.",
+        N_("Different codes that occur. Unused ones are wasted bits."),
     ),
-    Metric("Scale S", "", lambda a: _spread(a, "scale"), "The width of one step, in the tensor's unit."),
-    Metric("Zero point Z", "", lambda a: _spread(a, "zero_point"), "The code that stands for 0."),
+    Metric(N_("Scale S"), "", lambda a: _spread(a, "scale"), N_("The width of one step, in the tensor's unit.")),
+    Metric(N_("Zero point Z"), "", lambda a: _spread(a, "zero_point"), N_("The code that stands for 0.")),
     Metric(
-        "Codes",
+        N_("Codes"),
         "",
         lambda a: _codes(a.qparams.quant_min, a.qparams.quant_max),
-        "qmin … qmax: of floats and codebooks, the values that the codes stand for.",
+        N_("qmin … qmax: of floats and codebooks, the values that the codes stand for."),
         judged=False,
     ),
 )
@@ -122,7 +123,7 @@ class MetricsPanel(QWidget):
             self.tr("SQNR in dB"),
             self.tr("20·log₁₀(‖x‖ / ‖x − x̂‖) in dB. Each bit is worth about 6 dB."),
         )
-        self._rows = FigureRows([(_translated(m.label), m.better, _translated(m.tip)) for m in METRICS])
+        self._rows = FigureRows([(tr(m.label), m.better, tr(m.tip)) for m in METRICS])
         layout.addWidget(self._headline)
         layout.addWidget(self._rows)
         layout.addStretch(1)
@@ -143,9 +144,5 @@ class MetricsPanel(QWidget):
         if self.analysis is None:
             return ""
         rows = [("SQNR", self._sqnr(self.analysis.sqnr_db))]
-        rows += [(_translated(m.label), m.text(self.analysis)) for m in METRICS]
+        rows += [(tr(m.label), m.text(self.analysis)) for m in METRICS]
         return "\n".join("\t".join(row) for row in rows) + "\n"
-
-
-def _translated(text: str) -> str:
-    return QCoreApplication.translate("Metrics", text)

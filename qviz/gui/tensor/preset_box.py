@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QTool
 from qviz.core.problems import Problem
 from qviz.core.schemes.presets import Preset
 from qviz.core.schemes.scheme import Scheme
-from qviz.session.language import told
+from qviz.session.language import told, tr
 from qviz.session.presets import Presets
 
 ROOM_FOR_SCROLLING = 28
@@ -63,11 +63,11 @@ class PresetBox(QWidget):
         for preset in self._presets.all:
             if preset.group != heading:
                 heading = preset.group
-                self.list.addItem(self.tr(heading), None)
+                self.list.addItem(tr(heading), None)
                 item = self.list.model().item(self.list.count() - 1)  # type: ignore[attr-defined]
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
-            self.list.addItem(self.tr(preset.name), preset)
-            self.list.setItemData(self.list.count() - 1, self.tr(preset.about), Qt.ItemDataRole.ToolTipRole)
+            self.list.addItem(tr(preset.name), preset)
+            self.list.setItemData(self.list.count() - 1, told(preset.about), Qt.ItemDataRole.ToolTipRole)
         self.list.view().setMinimumWidth(self.list.view().sizeHintForColumn(0) + ROOM_FOR_SCROLLING)
         self.show_scheme(self._scheme)
 
@@ -78,7 +78,7 @@ class PresetBox(QWidget):
         row = next((i for i in range(self.list.count()) if preset and self.list.itemData(i) == preset), 0)
         if row != self.list.currentIndex():
             self.list.setCurrentIndex(row)
-        about = self.tr("Schemes that have a name.") if preset is None else f"{preset.name}: {self.tr(preset.about)}"
+        about = self.tr("Schemes that have a name.") if preset is None else f"{preset.name}: {told(preset.about)}"
         self.list.setToolTip(about)  # the name may be longer than the box
 
     @Slot(int)

@@ -156,7 +156,7 @@ class RangeControls(QWidget):
                         box.setValue(value)
             elif hasattr(rule, "batch_axis"):
                 self._show_batches(rule)
-        about = pointed_out(rule, scheme) or ""
+        about = told(pointed_out(rule, scheme) or "")
         if self.about.text() != about:
             self.about.setText(about)
         self.about.setVisible(bool(about))

@@ -19,7 +19,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.tensor.preset_box import PresetBox
 from qviz.gui.tensor.range_controls import RangeControls
-from qviz.session.language import told
+from qviz.session.language import told, tr
 from qviz.session.presets import Presets
 from qviz.session.state import Session, State
 
@@ -52,7 +52,7 @@ class SchemePanel(QWidget):
         self.preset = PresetBox(presets)
         self.convention = QComboBox()
         for convention in CONVENTIONS.values():
-            self.convention.addItem(convention.label, convention.name)
+            self.convention.addItem(tr(convention.label), convention.name)
         self.convention.setMaxVisibleItems(self.convention.count())
         # As wide as its longest name it would widen every dock of the column.
         self.convention.view().setMinimumWidth(self.convention.sizeHint().width())
@@ -185,7 +185,7 @@ class SchemePanel(QWidget):
         with quiet((self.convention, self.format, self.bits, self.bits_box, self.signed, self.axis, self.block_size)):
             self.preset.show_scheme(scheme)
             self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
-            summary = self.tr(CONVENTIONS[scheme.convention].summary)
+            summary = tr(CONVENTIONS[scheme.convention].summary)
             if self.about.text() != summary:  # a label tells its layout about every new text
                 self.about.setText(summary)
             self.mode.choose(scheme.symmetric)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QModelIndex, Signal, Slot
+from PySide6.QtCore import QModelIndex, Signal, Slot
 from PySide6.QtWidgets import QHeaderView, QWidget
 
 from qviz.core.questions.analysis import Analysis
@@ -16,6 +16,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import column
 from qviz.gui.words.figures import figure
 from qviz.gui.words.groups import group_words, place_numbers, place_text
+from qviz.session.language import tr
 
 LISTED = 10
 """So many of the worst groups."""
@@ -34,33 +35,29 @@ class Suffering:
     saturated: int
 
 
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("WorstGroups", text)
-
-
 def _columns(title: str) -> list[Column]:
     return [
         Column(
             title,
             lambda s: s.place,
             lambda s: s.group,
-            _tr("Its place in the array of scales: of blocks, row and block."),
+            tr("Its place in the array of scales: of blocks, row and block."),
             left=True,
             cell_tip=lambda s: f"#{s.group:,}: {s.whole_place}",
         ),
-        Column(_tr("SQNR"), lambda s: figure(s.sqnr_db), lambda s: s.sqnr_db, _tr("In dB; higher is better.")),
+        Column(tr("SQNR"), lambda s: figure(s.sqnr_db), lambda s: s.sqnr_db, tr("In dB; higher is better.")),
         Column(
-            _tr("Max"),
+            tr("Max"),
             lambda s: figure(s.max_abs_error, 3),
             lambda s: s.max_abs_error,
-            _tr("The largest error, in the tensor's unit; lower is better."),
+            tr("The largest error, in the tensor's unit; lower is better."),
         ),
-        Column(_tr("Scale"), lambda s: figure(s.scale, 3), lambda s: s.scale, _tr("The width of one step.")),
+        Column(tr("Scale"), lambda s: figure(s.scale, 3), lambda s: s.scale, tr("The width of one step.")),
         Column(
-            _tr("Clip"),
+            tr("Clip"),
             lambda s: f"{s.saturated:,}",
             lambda s: s.saturated,
-            _tr("Elements whose code was changed by clipping."),
+            tr("Elements whose code was changed by clipping."),
         ),
     ]
 

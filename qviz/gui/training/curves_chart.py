@@ -15,6 +15,7 @@ from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart
+from qviz.session.language import tr
 from qviz.session.trainer import Swept
 from qviz.training.snapshot import NETWORKS, Snapshot
 
@@ -70,7 +71,7 @@ class CurvesChart(RunChart):
         self._turn.setValue(snapshot.experiment.training.steps)
         last = snapshot.last
         parts = [
-            f"{self.tr(NAMES[name])} {self.text(last[f'{name}_{self.figure}'])}"
+            f"{tr(NAMES[name])} {self.text(last[f'{name}_{self.figure}'])}"
             for name in NETWORKS
             if np.isfinite(last[f"{name}_{self.figure}"])
         ]
@@ -114,7 +115,7 @@ class CurvesChart(RunChart):
         for name in NETWORKS:
             value = float(self.snapshot.curves[f"{name}_{self.figure}"][at])
             if np.isfinite(value):
-                parts.append(f"{self.tr(NAMES[name])} {self.text(value)}")
+                parts.append(f"{tr(NAMES[name])} {self.text(value)}")
         self.read_out.emit("  ".join(parts))
         self.link.moved.emit(self, point.x())
 
@@ -194,7 +195,7 @@ class SweepChart(Chart):
         self._curves = {name: pg.PlotCurveItem(connect="finite") for name in NETWORKS}
         for item in self._curves.values():
             self.plot.addItem(item, ignoreBounds=True)
-        names = {ROLES[name]: self.tr(NAMES[name]) for name in NETWORKS}
+        names = {ROLES[name]: tr(NAMES[name]) for name in NETWORKS}
         self.add_legend(names)
         self.set_labels(self.tr("Bits of weights and activations"), self.tr("Test accuracy, %"))
         self.hint = named_label(
@@ -286,5 +287,5 @@ class SweepChart(Chart):
         parts = [self.tr("{bits} bits").format(bits=int(self._bits()[at]))]
         for name in NETWORKS:
             spread = self._spread(summary, name)
-            parts.append(f"{self.tr(NAMES[name])} {100 * spread.mean:.1f} ± {100 * spread.std:.1f} %")
+            parts.append(f"{tr(NAMES[name])} {100 * spread.mean:.1f} ± {100 * spread.std:.1f} %")
         self.read_out.emit("  ".join(parts))

@@ -12,6 +12,7 @@ from qviz.gui.charts.base import LinkedCursor, Table, number, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart
+from qviz.session.language import tr
 from qviz.training.snapshot import Answers, Snapshot
 
 POINTS = 300
@@ -61,7 +62,7 @@ class BoundaryChart(RunChart):
         self._drawn: Answers | None = None
 
     def title(self) -> str:
-        return self.tr("{network} answers").format(network=self.tr(NAMES[self.network]))
+        return self.tr("{network} answers").format(network=tr(NAMES[self.network]))
 
     def description(self) -> str:
         return self.tr(

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from qviz.core.problems import Problem
 from qviz.gui.kit.widgets import Line, NumberBox, Segments, column, form, named_label, quiet
-from qviz.session.language import told
+from qviz.session.language import told, tr
 from qviz.training import KINDS, Data, Experiment, Quantization, Training
 from qviz.training.network import ACTIVATIONS
 from qviz.training.optimizers import OPTIMIZERS
@@ -61,7 +61,7 @@ class TrainingPanel(QWidget):
         self._build_drive()
         self.data = QComboBox()
         for key, kind in KINDS.items():
-            self.data.addItem(self.tr(kind.label), key)
+            self.data.addItem(tr(kind.label), key)
         self.data.addItem(self.tr("From a file…"), "file")
         self.data.setAccessibleName(self.tr("Data"))
         self.data.setToolTip(self.tr("What is learned. A file is an .npz with x and y, or a table with labels last."))

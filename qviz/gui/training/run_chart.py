@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from PySide6.QtCore import QT_TRANSLATE_NOOP, Slot
+from PySide6.QtCore import Slot
 
+from qviz.core.problems import N_
 from qviz.gui.charts.base import Chart, LinkedCursor
+from qviz.session.language import tr
 from qviz.training.snapshot import NETWORKS, Snapshot
 
 ROLES = {"float": "original", "ptq": "ptq", "qat": "qat"}
 """The colour of each network."""
 
 NAMES: dict[str, str] = {
-    "float": str(QT_TRANSLATE_NOOP("RunChart", "Float")),
-    "ptq": str(QT_TRANSLATE_NOOP("RunChart", "PTQ")),
-    "qat": str(QT_TRANSLATE_NOOP("RunChart", "QAT")),
+    "float": N_("Float"),
+    "ptq": N_("PTQ"),
+    "qat": N_("QAT"),
 }
 
 
@@ -48,4 +50,4 @@ class RunChart(Chart):
 
     def names(self) -> dict[str, str]:
         """Colour roles and names of the networks, for a legend."""
-        return {ROLES[name]: self.tr(NAMES[name]) for name in NETWORKS}
+        return {ROLES[name]: tr(NAMES[name]) for name in NETWORKS}

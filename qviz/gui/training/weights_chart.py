@@ -11,6 +11,7 @@ from qviz.gui.charts.axes import CountAxis
 from qviz.gui.charts.base import LEGEND_HEIGHT, LinkedCursor, Table, number, rung
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart
+from qviz.session.language import tr
 from qviz.training.snapshot import LayerWeights, Snapshot
 
 STEMS_UP_TO = 40
@@ -64,7 +65,7 @@ class WeightsChart(RunChart):
         ends = [np.abs(found[np.isfinite(found)]).max(initial=0) for found in weights.levels.values()]
         reach = 1.05 * float(max(weights.edges[-1], *ends, 0))
         self.view.move_to(x=(-rung(reach), rung(reach)), y=(0, rung(max(tallest, 1) / room)))
-        levels = {self.tr(NAMES[name]): found.size for name, found in weights.levels.items()}
+        levels = {tr(NAMES[name]): found.size for name, found in weights.levels.items()}
         self.set_note(" · ".join(self.tr("{name} {count} levels").format(name=n, count=c) for n, c in levels.items()))
         self.repaint_marks()
 
@@ -107,5 +108,5 @@ class WeightsChart(RunChart):
         at = int(np.searchsorted(weights.edges, point.x(), "right")) - 1
         if 0 <= at < weights.edges.size - 1:
             low, high = (number(float(v), 3) for v in weights.edges[at : at + 2])
-            found = "  ".join(f"{self.tr(NAMES[n])} {int(c[at])}" for n, c in weights.counts.items())
+            found = "  ".join(f"{tr(NAMES[n])} {int(c[at])}" for n, c in weights.counts.items())
             self.read_out.emit(self.tr("{low} … {high}: {found}").format(low=low, high=high, found=found))

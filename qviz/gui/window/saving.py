@@ -13,7 +13,7 @@ from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
 from qviz.gui.tensor.page import TensorPage
 from qviz.session.analyst import Frame
-from qviz.session.language import told
+from qviz.session.language import told, tr
 from qviz.session.settings import Settings
 from qviz.session.state import Session
 
@@ -34,7 +34,7 @@ class Saving(QObject):
     def save_quantized(self) -> None:
         from qviz.files.writers import WRITERS
 
-        formats = {label: ending.removeprefix(".") for ending, (label, _) in WRITERS.items()}
+        formats = {tr(label): ending.removeprefix(".") for ending, (label, _) in WRITERS.items()}
         if path := self._ask_path(self.tr("Save quantized tensor"), "quantized", formats):
             self.save_quantized_requested.emit(path, self._frame.shown)
 

@@ -7,22 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.questions.figures import Metrics
 from qviz.gui.kit.figure_table import Column
 from qviz.gui.words.measures import Measure
-from qviz.session.language import told
+from qviz.session.language import told, tr
 
 ABOUT = "≈ "
 """Stands before a figure that is an estimate."""
 
 NONE = "–"
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Figures", text)
 
 
 def figure(value: float, digits: int = 4) -> str:
@@ -57,10 +52,10 @@ def spread(values: Any, digits: int = 4) -> str:
 
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("sqnr", "SQNR (dB)", lambda m: m.sqnr_db, decibels, True, False),
-    Measure("mse", "MSE", lambda m: m.mse, figure, False, True),
-    Measure("max", "Max |error|", lambda m: m.max_abs_error, figure, False, True),
-    Measure("cosine", "1 − cosine", lambda m: 1 - m.cosine, figure, False, True),
+    Measure("sqnr", N_("SQNR (dB)"), lambda m: m.sqnr_db, decibels, True, False),
+    Measure("mse", N_("MSE"), lambda m: m.mse, figure, False, True),
+    Measure("max", N_("Max |error|"), lambda m: m.max_abs_error, figure, False, True),
+    Measure("cosine", N_("1 − cosine"), lambda m: 1 - m.cosine, figure, False, True),
 )
 """What schemes can be compared by; a new one is a row."""
 
@@ -92,40 +87,40 @@ def metric_columns(metrics_of: Callable[[Any], Metrics | None]) -> list[Column]:
 
     return [
         Column(
-            _tr("Bits"),
+            tr("Bits"),
             text(lambda m: f"{bits(m):.5g}", judged=False),
             value(bits),
-            _tr("Bits per element, with scales and zero points counted."),
+            tr("Bits per element, with scales and zero points counted."),
             -1,
         ),
-        Column(_tr("SQNR"), text(lambda m: decibels(m.sqnr_db)), value(lambda m: m.sqnr_db), _tr("In dB."), 1),
-        Column(_tr("MSE"), text(lambda m: figure(m.mse)), value(lambda m: m.mse), _tr("Mean squared error."), -1),
+        Column(tr("SQNR"), text(lambda m: decibels(m.sqnr_db)), value(lambda m: m.sqnr_db), tr("In dB."), 1),
+        Column(tr("MSE"), text(lambda m: figure(m.mse)), value(lambda m: m.mse), tr("Mean squared error."), -1),
         Column(
-            _tr("Max |error|"),
+            tr("Max |error|"),
             text(lambda m: figure(m.max_abs_error)),
             value(lambda m: m.max_abs_error),
-            _tr("The largest error, in the tensor's unit."),
+            tr("The largest error, in the tensor's unit."),
             -1,
         ),
         Column(
-            _tr("Cosine"),
+            tr("Cosine"),
             text(lambda m: NONE if math.isnan(m.cosine) else f"{m.cosine:.7f}"),
             value(lambda m: m.cosine),
-            _tr("Of the angle between x and x̂; 1 is perfect."),
+            tr("Of the angle between x and x̂; 1 is perfect."),
             1,
         ),
         Column(
-            _tr("Saturated"),
+            tr("Saturated"),
             text(saturated),
             value(lambda m: m.saturated),
-            _tr("Elements whose code was changed by clipping."),
+            tr("Elements whose code was changed by clipping."),
             -1,
         ),
         Column(
-            _tr("Bytes"),
+            tr("Bytes"),
             text(lambda m: bytes_text(m.storage.quantized_bytes), judged=False),
             value(lambda m: m.storage.quantized_bytes),
-            _tr("Codes, scales and zero points."),
+            tr("Codes, scales and zero points."),
             -1,
         ),
     ]
@@ -142,8 +137,8 @@ def parameter_columns(metrics_of: Callable[[Any], Metrics | None]) -> list[Colum
         return of
 
     return [
-        Column(_tr("Scale"), text("scale"), tip=_tr("The width of one step, in the tensor's unit.")),
-        Column(_tr("Zero point"), text("zero_point"), tip=_tr("The code that stands for 0.")),
+        Column(tr("Scale"), text("scale"), tip=tr("The width of one step, in the tensor's unit.")),
+        Column(tr("Zero point"), text("zero_point"), tip=tr("The code that stands for 0.")),
     ]
 
 

@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication
 
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.figures import Metrics
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerToken
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Groups", text)
+from qviz.session.language import tr
 
 
 @dataclass(frozen=True)
@@ -31,15 +27,15 @@ class GroupWords:
 def group_words(granularity: Granularity) -> GroupWords:
     """What the groups of a granularity are called."""
     if isinstance(granularity, PerBlock):
-        return GroupWords(_tr("block"), _tr("blocks"), _tr("Block"), _tr("Blocks"))
+        return GroupWords(tr("block"), tr("blocks"), tr("Block"), tr("Blocks"))
     if isinstance(granularity, PerToken):
-        return GroupWords(_tr("token"), _tr("tokens"), _tr("Token"), _tr("Tokens"))
-    return GroupWords(_tr("channel"), _tr("channels"), _tr("Channel"), _tr("Channels"))
+        return GroupWords(tr("token"), tr("tokens"), tr("Token"), tr("Tokens"))
+    return GroupWords(tr("channel"), tr("channels"), tr("Channel"), tr("Channels"))
 
 
 def alone_text(granularity: Granularity, group: int) -> str:
     """That one group is looked at by itself."""
-    return _tr("{group} {number} alone").format(group=group_words(granularity).one, number=f"{group:,}")
+    return tr("{group} {number} alone").format(group=group_words(granularity).one, number=f"{group:,}")
 
 
 def place_numbers(granularity: Granularity, shape: tuple[int, ...], group: int) -> str:
@@ -55,13 +51,13 @@ def place_text(granularity: Granularity, shape: tuple[int, ...], group: int) -> 
     if isinstance(granularity, PerBlock) and len(shape) > 1:
         axis = granularity.resolve(shape)
         others = [f"{int(i):,}" if at != axis else "·" for at, i in enumerate(index)]
-        block = _tr("{group} {number}").format(group=one, number=f"{int(index[axis]):,}")
+        block = tr("{group} {number}").format(group=one, number=f"{int(index[axis]):,}")
         if axis == len(shape) - 1:
-            return _tr("row {row}, {block}").format(row=", ".join(others[:-1]), block=block)
+            return tr("row {row}, {block}").format(row=", ".join(others[:-1]), block=block)
         return f"[{', '.join(others)}], {block}"
     if isinstance(granularity, PerToken):
         index = index[:-1]
-    return _tr("{group} {number}").format(group=one, number=", ".join(f"{int(i):,}" for i in index))
+    return tr("{group} {number}").format(group=one, number=", ".join(f"{int(i):,}" for i in index))
 
 
 def group_columns(metrics: Metrics) -> dict[str, np.ndarray[Any, Any]]:

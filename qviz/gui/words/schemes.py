@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication
-
 from qviz.core.formats.table import NumberFormat
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
@@ -14,10 +12,7 @@ from qviz.core.ranges.rules import Manual, MinMax, Percentile, RangeRule
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("SchemeWords", text)
+from qviz.session.language import tr
 
 
 def format_word(number_format: NumberFormat) -> str:
@@ -28,38 +23,38 @@ def format_word(number_format: NumberFormat) -> str:
 def range_rules() -> tuple[tuple[str, str, str], ...]:
     """The kind of each range estimator, what it is called, and the tip that teaches; "" is a line between groups."""
     return (
-        ("minmax", _tr("Min–max"), _tr("From the smallest value to the largest: nothing is clipped.")),
-        ("percentile", _tr("Percentile"), _tr("Clip the rarest values, a fixed share of them.")),
-        ("mse", _tr("Least MSE"), _tr("The range with the least mean squared error, measured on every element.")),
+        ("minmax", tr("Min–max"), tr("From the smallest value to the largest: nothing is clipped.")),
+        ("percentile", tr("Percentile"), tr("Clip the rarest values, a fixed share of them.")),
+        ("mse", tr("Least MSE"), tr("The range with the least mean squared error, measured on every element.")),
         (
             "entropy",
-            _tr("Entropy (KL)"),
-            _tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
+            tr("Entropy (KL)"),
+            tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
         ),
-        ("manual", _tr("By hand"), _tr("Where you put the clip lines.")),
+        ("manual", tr("By hand"), tr("Where you put the clip lines.")),
         ("", "", ""),
-        ("abs_max", _tr("Abs max"), _tr("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
+        ("abs_max", tr("Abs max"), tr("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
         (
             "moving_average",
-            _tr("Moving average"),
-            _tr("Minimum and maximum, averaged over batches: PyTorch's MovingAverageMinMaxObserver."),
+            tr("Moving average"),
+            tr("Minimum and maximum, averaged over batches: PyTorch's MovingAverageMinMaxObserver."),
         ),
         (
             "onnxruntime_percentile",
-            _tr("ONNX Runtime percentile"),
-            _tr("Over a histogram of 2048 bins: ONNX Runtime's percentile calibration."),
+            tr("ONNX Runtime percentile"),
+            tr("Over a histogram of 2048 bins: ONNX Runtime's percentile calibration."),
         ),
         (
             "torch_histogram",
-            _tr("PyTorch histogram"),
-            _tr("Search for the least squared error over a histogram: PyTorch's HistogramObserver."),
+            tr("PyTorch histogram"),
+            tr("Search for the least squared error over a histogram: PyTorch's HistogramObserver."),
         ),
-        ("paddle_kl", _tr("Paddle KL"), _tr("Paddle's own divergence, over the upper half of its histogram.")),
-        ("paddle_hist", _tr("Paddle hist"), _tr("The bin where 99.999 % of the magnitudes are reached.")),
-        ("paddle_avg", _tr("Paddle avg"), _tr("The mean of the largest magnitude of every batch.")),
-        ("paddle_mse", _tr("Paddle mse"), _tr("The best of 35 parts of the largest magnitude, by squared error.")),
-        ("paddle_emd", _tr("Paddle emd"), _tr("The best of 35 parts, by the change of mean and deviation.")),
-        ("paddle_ptf", _tr("Paddle ptf"), _tr("The largest magnitude, or a half, quarter or eighth of it.")),
+        ("paddle_kl", tr("Paddle KL"), tr("Paddle's own divergence, over the upper half of its histogram.")),
+        ("paddle_hist", tr("Paddle hist"), tr("The bin where 99.999 % of the magnitudes are reached.")),
+        ("paddle_avg", tr("Paddle avg"), tr("The mean of the largest magnitude of every batch.")),
+        ("paddle_mse", tr("Paddle mse"), tr("The best of 35 parts of the largest magnitude, by squared error.")),
+        ("paddle_emd", tr("Paddle emd"), tr("The best of 35 parts, by the change of mean and deviation.")),
+        ("paddle_ptf", tr("Paddle ptf"), tr("The largest magnitude, or a half, quarter or eighth of it.")),
     )
 
 
@@ -78,19 +73,19 @@ def granularity_word(granularity: Granularity) -> str:
 
 
 RANGE_WORDS: dict[str, Callable[[Any], str]] = {
-    MinMax.kind: lambda rule: _tr("min–max"),
-    Percentile.kind: lambda rule: _tr("{percentile} %").format(percentile=f"{rule.percentile:.8g}"),
-    MSE.kind: lambda rule: _tr("least MSE"),
-    Entropy.kind: lambda rule: _tr("entropy"),
+    MinMax.kind: lambda rule: tr("min–max"),
+    Percentile.kind: lambda rule: tr("{percentile} %").format(percentile=f"{rule.percentile:.8g}"),
+    MSE.kind: lambda rule: tr("least MSE"),
+    Entropy.kind: lambda rule: tr("entropy"),
     Manual.kind: lambda rule: f"{rule.low:.4g}…{rule.high:.4g}".replace("-", "−"),
 }
 """A word for each range estimator; one without a row goes by its kind."""
 
 GRANULARITY_WORDS: dict[str, Callable[[Any], str]] = {
-    "tensor": lambda granularity: _tr("tensor"),
-    "axis": lambda granularity: _tr("axis {axis}").format(axis=granularity.axis),
-    "token": lambda granularity: _tr("token"),
-    "block": lambda granularity: _tr("block {size}").format(size=granularity.block_size),
+    "tensor": lambda granularity: tr("tensor"),
+    "axis": lambda granularity: tr("axis {axis}").format(axis=granularity.axis),
+    "token": lambda granularity: tr("token"),
+    "block": lambda granularity: tr("block {size}").format(size=granularity.block_size),
 }
 """A word for each granularity."""
 
@@ -98,11 +93,11 @@ GRANULARITY_WORDS: dict[str, Callable[[Any], str]] = {
 def words(scheme: Scheme) -> dict[str, str]:
     """Each part of a scheme by its heading."""
     return {
-        _tr("Format"): format_word(scheme.number_format),
-        _tr("Mode"): _tr("symmetric") if scheme.symmetric else _tr("asymmetric"),
-        _tr("Per"): granularity_word(scheme.granularity),
-        _tr("Range"): range_word(scheme.range_rule),
-        _tr("Runtime"): CONVENTIONS[scheme.convention].label,
+        tr("Format"): format_word(scheme.number_format),
+        tr("Mode"): tr("symmetric") if scheme.symmetric else tr("asymmetric"),
+        tr("Per"): granularity_word(scheme.granularity),
+        tr("Range"): range_word(scheme.range_rule),
+        tr("Runtime"): tr(CONVENTIONS[scheme.convention].label),
     }
 
 

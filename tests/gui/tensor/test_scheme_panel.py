@@ -341,7 +341,7 @@ def test_every_range_rule_can_be_chosen_and_says_what_is_surprising(wide: Desk, 
     if kind != "manual":
         assert rule == RANGE_RULES[kind]()
     said = pointed_out(rule, wide.session.scheme)
-    assert (panel.about.text(), panel.about.isVisible()) == (said or "", said is not None)
+    assert (panel.about.text(), panel.about.isVisible()) == (str(said or ""), said is not None)
     assert panel.batches.isVisible() == any(field.name == "batch_axis" for field in fields(rule))
     assert panel.kept.isVisible() == (kind == "percentile")
     assert panel.low.isVisible() == (kind == "manual")
@@ -417,7 +417,7 @@ def test_every_preset_is_chosen_with_its_name_in_sight(wide: Desk, preset: Any) 
     frame = wide.settle()
     assert frame.scheme == preset.scheme
     assert box.currentText().strip() == preset.name
-    assert box.itemData(box.currentIndex(), Qt.ItemDataRole.ToolTipRole) == preset.about
+    assert box.itemData(box.currentIndex(), Qt.ItemDataRole.ToolTipRole) == str(preset.about)
     assert not wide.scheme.trouble.isVisible()
     wide.session.update(range_rule=Manual(-0.125, 0.25))
     assert box.currentIndex() == 0
