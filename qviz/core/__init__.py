@@ -10,9 +10,11 @@ from qviz.core.formats.table import format_named
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis, analyze, estimate, measure
 from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.differences import compare_conventions
 from qviz.core.questions.figures import Metrics
 from qviz.core.questions.loss_curves import loss_curves
 from qviz.core.questions.product import Product, multiply, quantized_product
+from qviz.core.questions.sweep import pareto, sweep
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
@@ -30,9 +32,11 @@ from qviz.core.ranges.torch import MovingAverage, TorchHistogram
 from qviz.core.runtimes.record import Convention
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.caveats import pointed_out
+from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.batches import stack
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.generators import GeneratorSpec, generate
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerGroup, PerTensor, PerToken
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
 
@@ -42,12 +46,14 @@ qparams_known = qparams_from_values
 __all__ = [
     "CONVENTIONS",
     "MSE",
+    "PRESETS",
     "AbsMax",
     "Analysis",
     "Codebook",
     "Convention",
     "Entropy",
     "FloatFormat",
+    "GeneratorSpec",
     "IntFormat",
     "Manual",
     "Metrics",
@@ -62,6 +68,7 @@ __all__ = [
     "PaddlePTF",
     "PerAxis",
     "PerBlock",
+    "PerGroup",
     "PerTensor",
     "PerToken",
     "Percentile",
@@ -75,13 +82,16 @@ __all__ = [
     "TorchHistogram",
     "analyze",
     "choose_qparams",
+    "compare_conventions",
     "dequantize",
     "estimate",
     "fake_quantize",
     "format_named",
+    "generate",
     "loss_curves",
     "measure",
     "multiply",
+    "pareto",
     "pointed_out",
     "prepare",
     "qparams_from_values",
@@ -90,4 +100,5 @@ __all__ = [
     "quantized_product",
     "stack",
     "storage",
+    "sweep",
 ]

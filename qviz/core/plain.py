@@ -11,19 +11,54 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
+import numpy as np
+
 from qviz.core.problems import Phrase, Problem
 
 T = TypeVar("T")
 
 
 class Tagged:
-    """Base of the dataclasses that a table holds by their ``kind``: JSON carries it beside the fields."""
+    """Base of the dataclasses that a table holds by their ``kind``: JSON carries it beside the fields.
+
+    Raises
+    ------
+    Problem
+        When a field is given something of another type than its own.
+    """
 
     kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            given = getattr(self, each.name)
+            object.__setattr__(self, each.name, _fitted(given, str(each.type), f"{type(self).__name__}'s {each.name}"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return to_plain(self)
+
+
+_TYPES: dict[str, tuple[type, tuple[type, ...], Phrase]] = {
+    "int": (int, (int, np.integer), Phrase("a whole number")),
+    "float": (float, (int, float, np.integer, np.floating), Phrase("a number")),
+    "bool": (bool, (bool, np.bool_), Phrase("True or False")),
+    "str": (str, (str,), Phrase("a name")),
+}
+"""What a field of a tagged dataclass may be given, by its annotation: numbers of NumPy become Python's."""
+
+
+def _fitted(value: Any, annotation: str, what: str) -> Any:
+    plain, given, wanted = _TYPES[annotation.removesuffix(" | None")]
+    if value is None and annotation.endswith(" | None"):
+        return value
+    if isinstance(value, given) and (plain is bool or not isinstance(value, bool | np.bool_)):
+        try:
+            converted = plain(value)
+            return value if type(value) is int else converted
+        except OverflowError:
+            wanted = Phrase("one that float64 can hold")
+    raise Problem("{what} cannot be {value!r}: give {wanted}.", what=what, value=value, wanted=wanted)
 
 
 def to_plain(value: Any) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Codebook(Tagged):
     format: str = "nf4"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.format not in CODEBOOKS:
             raise Problem(
                 "There is no codebook “{format}”: choose one of {choices}.",

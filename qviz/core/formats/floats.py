@@ -42,7 +42,7 @@ class FloatFormat(Tagged):
     Parameters
     ----------
     format : str
-        A key of `FLOATS`, such as ``"e4m3fn"``.
+        A key of `FLOATS`, such as ``"e4m3fn"``, or what ml_dtypes calls it: ``"float8_e4m3fn"``.
 
     Raises
     ------
@@ -61,6 +61,10 @@ class FloatFormat(Tagged):
     format: str = "e4m3fn"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        for layout, (name, _) in FLOATS.items():
+            if self.format == name:
+                object.__setattr__(self, "format", layout)
         if self.format not in FLOATS:
             raise Problem(
                 "There is no float format “{format}”: choose one of {choices}.",

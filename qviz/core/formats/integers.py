@@ -39,9 +39,10 @@ class IntFormat(Tagged):
     signed: bool = True
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.bits, int) and not isinstance(self.bits, bool)
+        whole = isinstance(self.bits, int | np.integer) and not isinstance(self.bits, bool)
         if not whole or not SMALLEST_BITS <= self.bits <= LARGEST_BITS:
             raise Problem("{bits} bits cannot be shown: choose a bit width from 2 to 16.", bits=self.bits)
+        super().__post_init__()
 
     @property
     def name(self) -> str:

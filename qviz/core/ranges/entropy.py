@@ -37,6 +37,7 @@ class Entropy(Tagged):
     quantized_bins: int = 128
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 2 <= self.quantized_bins <= self.bins <= 1 << 16:
             raise Problem(
                 "{bins} bins cannot be merged into {quantized_bins}: choose 2 or more quantized bins, and at "

@@ -42,6 +42,7 @@ class OnnxRuntimePercentile(Tagged):
     percentile: float = 99.999
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 50 < self.percentile <= 100:
             raise Problem(
                 "A percentile of {percentile:g} makes no range: choose one above 50, up to 100.",

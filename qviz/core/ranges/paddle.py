@@ -104,6 +104,7 @@ class PaddleHistogram(Tagged):
     hist_percent: float = 0.99999
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.hist_percent <= 1:
             raise Problem(
                 "A quantile of {hist_percent:g} makes no range: choose one above 0, up to 1.",

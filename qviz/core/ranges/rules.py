@@ -99,6 +99,7 @@ class Percentile(Tagged):
     percentile: float = 99.9
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 50 < self.percentile <= 100:
             raise Problem(
                 "A percentile of {percentile:g} makes no range: choose one above 50, up to 100.",
@@ -146,6 +147,7 @@ class Manual(Tagged):
     high: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         largest = float(np.finfo(np.float32).max)
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise Problem(

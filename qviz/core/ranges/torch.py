@@ -58,6 +58,7 @@ class MovingAverage(Tagged):
     batch_axis: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.averaging_constant <= 1:
             raise Problem(
                 "An averaging constant of {averaging_constant:g} averages nothing: choose one above 0, up to 1.",

@@ -3,50 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from qviz.core.formats.integers import IntFormat
-from qviz.core.formats.table import NUMBER_FORMATS, NumberFormat
+import numpy as np
+
+from qviz.core.formats.table import NUMBER_FORMATS, NumberFormat, format_named
 from qviz.core.plain import tagged_from_plain, to_plain
 from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
-from qviz.core.runtimes.table import convention_named
+from qviz.core.runtimes.table import CONVENTIONS, convention_named
 from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerTensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Scheme:
     """A complete choice of quantizer: equal schemes give equal codes.
 
     Parameters
     ----------
-    number_format : IntFormat | FloatFormat | Codebook
-        Which codes there are.
+    number_format : IntFormat | FloatFormat | Codebook | str
+        Which codes there are; or a name for `format_named`, such as ``"int8"``.
     symmetric : bool
         The range is centred on zero.
-    granularity : PerTensor | PerAxis | PerBlock | PerToken
-        Which elements share a scale.
-    range_rule : RangeRule
-        How the range is found: a class of `qviz.core.ranges.table.RANGE_RULES`.
+    granularity : PerTensor | PerAxis | PerBlock | PerToken | str
+        Which elements share a scale; or the ``kind`` of one as it is by default: ``"tensor"``, ``"axis"``, …
+    range_rule : RangeRule | str
+        How the range is found: of a class of `qviz.core.ranges.table.RANGE_RULES`; or the ``kind`` of one as it is
+        by default: ``"minmax"``, ``"mse"``, …
     convention : str
         Whose arithmetic, a key of `qviz.core.CONVENTIONS`.
 
     Raises
     ------
     Problem
-        When there is no such convention, or when it does not offer such a scheme.
+        When a part is none, when there is no such convention, or when it does not offer such a scheme.
     """
 
-    number_format: NumberFormat = field(default_factory=IntFormat)
-    symmetric: bool = True
-    granularity: Granularity = field(default_factory=PerTensor)
-    range_rule: RangeRule = field(default_factory=MinMax)
-    convention: str = "onnxruntime"
+    number_format: NumberFormat
+    symmetric: bool
+    granularity: Granularity
+    range_rule: RangeRule
+    convention: str
 
-    def __post_init__(self) -> None:
-        convention_named(self.convention).check(self.number_format, self.symmetric, self.granularity)
+    def __init__(
+        self,
+        number_format: NumberFormat | str = "int8",
+        symmetric: bool = True,
+        granularity: Granularity | str = PerTensor.kind,
+        range_rule: RangeRule | str = MinMax.kind,
+        convention: str = "onnxruntime",
+    ) -> None:
+        # Written out, for a shorthand is of another type than the field that it fills.
+        parts = {
+            "number_format": format_named(number_format) if isinstance(number_format, str) else number_format,
+            "symmetric": _of_numpy(symmetric),
+            "granularity": _of_kind(GRANULARITIES, granularity, Phrase("granularity")),
+            "range_rule": _of_kind(RANGE_RULES, range_rule, Phrase("range rule")),
+            "convention": convention,
+        }
+        for name, part in parts.items():
+            object.__setattr__(self, name, part)
+        self._check_types()
+        convention_named(convention).check(self.number_format, self.symmetric, self.granularity)
+
+    def _check_types(self) -> None:
+        if not isinstance(self.number_format, tuple(NUMBER_FORMATS.values())):
+            raise Problem(
+                "A scheme's number format cannot be {given!r}: give one such as IntFormat(8), or its name, “int8”.",
+                given=self.number_format,
+            )
+        if not isinstance(self.symmetric, bool):
+            raise Problem("A scheme's “symmetric” cannot be {given!r}: give True or False.", given=self.symmetric)
+        if not isinstance(self.granularity, tuple(GRANULARITIES.values())):
+            raise Problem(
+                "A scheme's granularity cannot be {given!r}: give one such as PerAxis(0), or one of {choices}.",
+                given=self.granularity,
+                choices=", ".join(GRANULARITIES),
+            )
+        if isinstance(self.range_rule, type) or not callable(getattr(self.range_rule, "estimate", None)):
+            raise Problem(
+                "A scheme's range rule cannot be {given!r}: give one such as MinMax(), or one of {choices}.",
+                given=self.range_rule,
+                choices=", ".join(RANGE_RULES),
+            )
+        if not isinstance(self.convention, str):
+            raise Problem(
+                "A scheme's convention cannot be {given!r}: give one of {choices}.",
+                given=self.convention,
+                choices=", ".join(CONVENTIONS),
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `Scheme.from_dict` takes them back."""
@@ -75,3 +122,18 @@ class Scheme:
             range_rule=tagged_from_plain(RANGE_RULES, data["range_rule"], Phrase("scheme's range rule")),
             convention=str(data["convention"]),
         )
+
+
+def _of_kind(table: Mapping[str, Any], given: Any, what: Phrase) -> Any:
+    """What a shorthand stands for; anything else as it is."""
+    if not isinstance(given, str):
+        return given
+    if given not in table:
+        raise Problem(
+            "There is no {what} “{given}”: choose one of {choices}.", what=what, given=given, choices=", ".join(table)
+        )
+    return table[given]()
+
+
+def _of_numpy(given: Any) -> Any:
+    return bool(given) if isinstance(given, np.bool_) else given

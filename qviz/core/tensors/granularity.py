@@ -95,6 +95,7 @@ class PerBlock(Tagged):
     block_size: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.block_size < 1:
             raise Problem(
                 "A block of {block_size} has no element: choose a block size of 1 or more.", block_size=self.block_size
@@ -138,6 +139,11 @@ class PerBlock(Tagged):
         if after == 1 and length % self.block_size == 0:
             return Layout(1, blocks, self.block_size)
         return BlockLayout(1, blocks, self.block_size, before, length, after)
+
+
+def PerGroup(group_size: int = 32) -> PerBlock:  # noqa: N802 (a granularity by the name torchao gives it)
+    """One scale for each ``group_size`` neighbours of the last axis: `PerBlock` as torchao calls it."""
+    return PerBlock(-1, group_size)
 
 
 @dataclass(frozen=True)
