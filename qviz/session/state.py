@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -17,9 +16,7 @@ from qviz.core.tensors.generators import GeneratorSpec
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-
-MERGE_SECONDS = 0.7
-"""Changes of the same control closer together than this are one step of undo."""
+from qviz.session.history import History
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,7 @@ _FORMAT_FIELDS = {f.name for f in fields(IntFormat)}
 
 
 class Session(QObject):
-    """Holds the state; every change is asked for here and told once.
+    """Holds the state; every change is asked for here and told once. ``history`` knows the schemes before.
 
     Signals
     -------
@@ -87,9 +84,7 @@ class Session(QObject):
         super().__init__(parent)
         self.limits = limits or Limits()
         self._state = state or State()
-        self._undo: list[Scheme] = []
-        self._redo: list[Scheme] = []
-        self._last_change: tuple[frozenset[str], float] = (frozenset(), 0.0)
+        self.history = History(self._state.scheme, self._go_to, self)
 
     @property
     def state(self) -> State:
@@ -101,11 +96,11 @@ class Session(QObject):
 
     @property
     def can_undo(self) -> bool:
-        return bool(self._undo)
+        return self.history.can_undo
 
     @property
     def can_redo(self) -> bool:
-        return bool(self._redo)
+        return self.history.can_redo
 
     def update(self, **changes: Any) -> None:
         """Change fields of the state, of its scheme, or of the scheme's number format.
@@ -134,36 +129,22 @@ class Session(QObject):
         if tensor is not None:
             scheme.granularity.block_shape(tensor.shape)  # a Problem when the tensor has no such axis
         if scheme != self._state.scheme:
-            what = frozenset(format_changes or scheme_changes or {"scheme"})
-            self._remember(what, scheme)
+            self.history.note(scheme, frozenset(format_changes or scheme_changes or {"scheme"}))
         self._set(replace(self._state, **{**changes, "scheme": scheme}))
 
     def undo(self) -> None:
         """Go back to the scheme before the last change."""
-        self._travel(self._undo, self._redo)
+        self.history.undo()
 
     def redo(self) -> None:
         """Take the last undo back."""
-        self._travel(self._redo, self._undo)
+        self.history.redo()
 
-    def _remember(self, what: frozenset[str], new: Scheme) -> None:
-        now = time.monotonic()
-        same, before = self._last_change
-        merges = bool(self._undo) and what == same and now - before < MERGE_SECONDS
-        self._redo.clear()
-        self._last_change = (what, now)
-        if not merges:
-            self._undo.append(self._state.scheme)
-        elif self._undo[-1] == new:  # there and back again: nothing is left to undo
-            self._undo.pop()
-            self._last_change = (frozenset(), 0.0)
-
-    def _travel(self, source: list[Scheme], target: list[Scheme]) -> None:
-        if source:
-            target.append(self._state.scheme)
-            self._last_change = (frozenset(), 0.0)
-            scheme, tensor = source.pop(), self._state.tensor
-            self._set(replace(self._state, scheme=scheme if tensor is None else fitted(scheme, tensor.shape)))
+    def _go_to(self, scheme: Scheme) -> Scheme:
+        tensor = self._state.tensor
+        scheme = scheme if tensor is None else fitted(scheme, tensor.shape)
+        self._set(replace(self._state, scheme=scheme))
+        return self._state.scheme
 
     def _set(self, new: State) -> None:
         old = self._state

@@ -208,9 +208,7 @@ class Desk:
         app.memory.retain(())
         session.update(items=(), scheme=Scheme(), channel=None, selected=None)
         self.show(SMALL)
-        session._undo.clear()
-        session._redo.clear()
-        session._last_change = (frozenset(), 0.0)
+        session.history.clear()
         window._refresh_actions(session.state)
         app.meter.cancel()
         for widget in (self.banner, window.overlay, app.crash_dialog):

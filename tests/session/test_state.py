@@ -22,8 +22,9 @@ from qviz.core import (
     Tensor,
     prepare,
 )
-from qviz.session import state as state_module
-from qviz.session.state import MERGE_SECONDS, Item, Session, State
+from qviz.session import history as history_module
+from qviz.session.history import MERGE_SECONDS
+from qviz.session.state import Item, Session, State
 from tests.session.ladder import large, small_samples
 
 pytestmark = pytest.mark.usefixtures("qapp")
@@ -42,7 +43,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(state_module, "time", made)
+    monkeypatch.setattr(history_module, "time", made)
     return made
 
 
