@@ -13,14 +13,16 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QIcon
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication
 
 from qviz.app.display import explain_fatal_messages, stop_explaining
+from qviz.app.tensor import ANALYSIS, wire_tensor
 from qviz.assets import resource
 from qviz.core.passes import kernels
 from qviz.core.problems import Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.schemes.scheme import Scheme
+from qviz.gui.charts.page import Closing, Page
 from qviz.gui.kit import theme
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.crash import CrashDialog, CrashReporter
@@ -41,8 +43,8 @@ from qviz.session.tracer import Tracer
 
 log = logging.getLogger(__name__)
 
-ANALYSIS, TENSOR = "analysis", "tensor"
-"""What the banner speaks of until it is over: an analysis that failed, the tensor that is shown."""
+TENSOR = "tensor"
+"""What the banner speaks of until another one is shown."""
 
 WARM_UP_MILLISECONDS = 1500
 """The first pictures come first."""
@@ -70,7 +72,7 @@ class App(QObject):
         self.session.changed.connect(self._on_changed)
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
-        self.workers: list[Any] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
+        self.workers: list[Closing] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
         self.presets = Presets(self)
         self.presets.restore(settings.get("presets"))
         self.presets.changed.connect(self._remember_presets)
@@ -79,8 +81,8 @@ class App(QObject):
         self.crashes = CrashReporter(self)
         self.crash_dialog: CrashDialog | None = None
         self._wire()
-        self.window.pin_requested.connect(self._pin_present)
-        self.page.pin_button.clicked.connect(self._pin_present)
+        wire_tensor(self)
+        self.window.pin_requested.connect(self.pin_present)
         self.pins.changed.connect(self._remember_pins)
         # Dressed when they are all there: a style sheet makes every widget slower to build.
         self.set_theme(settings.get("theme"))
@@ -111,123 +113,44 @@ class App(QObject):
     def _remember_presets(self) -> None:
         self.settings.set("presets", self.presets.to_list())
 
-    def _compare_page(self) -> QWidget:
-        """The page, and the workers that answer while it is looked at."""
-        from qviz.gui.compare.page import ComparePage
-        from qviz.session.differ import Differ
-        from qviz.session.pins import PinAnalyst
-        from qviz.session.sweeper import Sweeper
-
-        page = ComparePage(self.session, self.pins)
-        sweeper = Sweeper(self.session, self._is_sorting, self)
-        pin_analyst = PinAnalyst(self.session, self.pins, self._is_sorting, self)
-        differ = Differ(self.session, self._is_sorting, self)
-        page.sweep_wanted.connect(sweeper.want)
-        page.pins_wanted.connect(pin_analyst.want)
-        page.conventions_wanted.connect(differ.want)
-        sweeper.choose(page.sweep.choice())
-        page.sweep.chosen.connect(sweeper.choose)
-        page.again.clicked.connect(sweeper.again)
-        sweeper.planned.connect(page.plan)
-        sweeper.found.connect(page.add_metrics)
-        sweeper.forgotten.connect(page.forget_sweep)
-        sweeper.stopped.connect(page.stop_sweep)
-        pin_analyst.judged.connect(page.judge)
-        pin_analyst.forgotten.connect(page.forget_pins)
-        differ.compared.connect(page.compare)
-        differ.forgotten.connect(page.forget_conventions)
-        page.scheme_requested.connect(self._show_scheme)
-        page.element_requested.connect(self._show_element)
-        page.pin_requested.connect(self.pin)
-        page.export_requested.connect(self.window.saving.export_chart)
-        page.copy_requested.connect(self.window.saving.copy_chart)
-        for worker, text in (
-            (sweeper, self.tr("Sweeping")),
-            (pin_analyst, self.tr("Comparing pins")),
-            (differ, self.tr("Comparing runtimes")),
-        ):
-            worker.waiting.connect(page.wait_for_order)
-            worker.problem.connect(self.window.banner.error)
-            self.preparer.ended.connect(worker.look)
-            task = self.window.status.activity.task()
-            worker.began.connect(partial(task.begin, text))
-            worker.advanced.connect(task.advance)
-            worker.ended.connect(task.end)
-            task.cancel_requested.connect(worker.cancel)
-            self.workers.append(worker)
-        return page
-
-    def _is_sorting(self) -> bool:
+    def is_sorting(self) -> bool:
+        """Whether exact answers are on their way, so that it pays to wait for them."""
         return self.preparer.busy
 
-    def _product_page(self) -> QWidget:
-        """The page, and the worker that multiplies while it is looked at."""
-        from qviz.gui.product.page import ProductPage
-        from qviz.session.multiplier import Multiplier
+    def _compare_page(self) -> Page:
+        from qviz.app.compare import make_compare
 
-        multiplier = Multiplier(self.session, self.memory, self)
-        self.workers.append(multiplier)
-        page = ProductPage(self.session, multiplier)
-        page.export_requested.connect(self.window.saving.export_chart)
-        page.copy_requested.connect(self.window.saving.copy_chart)
-        return page
+        return self._employ(make_compare(self))
 
-    def _training_page(self) -> QWidget:
-        """The page, and the worker that trains beside the window."""
-        from qviz.gui.training.page import TrainingPage
-        from qviz.session.trainer import Trainer
+    def _product_page(self) -> Page:
+        from qviz.app.product import make_product
 
-        trainer = Trainer(parent=self)
-        self.workers.append(trainer)
-        page = TrainingPage(trainer)
-        page.export_requested.connect(self.window.saving.export_chart)
-        page.copy_requested.connect(self.window.saving.copy_chart)
-        page.problem.connect(self.window.banner.error)
-        page.notice.connect(self.window.banner.notice)
-        page.tensor_requested.connect(self._open_layer)
+        return self._employ(make_product(self))
+
+    def _training_page(self) -> Page:
+        from qviz.app.training import make_training
+
+        return self._employ(make_training(self))
+
+    def _employ(self, page: Page) -> Page:
+        """Who works for a page is closed with the window."""
+        self.workers += page.workers
         return page
 
     @Slot(str, object)
-    def _open_layer(self, name: str, array: Any) -> None:
+    def open_layer(self, name: str, array: Any) -> None:
         """A layer's weights on the Tensor page."""
         self.library.show_array(name, array)
         self.window.pages.show_page("tensor")
 
     def _wire(self) -> None:
-        window, page, library, banner = self.window, self.page, self.library, self.window.banner
+        window, library, banner = self.window, self.library, self.window.banner
 
-        # intent → library and session
+        # intent → library
         window.open_requested.connect(library.open)
         window.close_requested.connect(library.close_item)
         window.article_requested.connect(library.open_article)
-        page.tensors.item_chosen.connect(library.choose)
-        page.tensors.item_closed.connect(library.close_item)
-        page.generator.spec_changed.connect(library.generate)
-
-        # answers → page
-        self.analyst.began.connect(window.status.show_computing)
-        self.analyst.answered.connect(window.present)
-        self.analyst.advanced.connect(window.status.analyzing.advance)
-        self.analyst.problem.connect(window.status.stop_waiting)
-        self.analyst.cancelled.connect(window.status.stop_waiting)
-        self.preparer.began.connect(window.status.show_sorting)
-        self.preparer.advanced.connect(window.status.sorting.advance)
-        self.preparer.ended.connect(window.status.show_sorted)
-        self.analyst.answered.connect(self.tracer.look)
-        page.loss_wanted.connect(self.tracer.want)
-        page.loss_chosen.connect(self.tracer.choose)
-        self.tracer.traced.connect(page.loss.show_losses)
-        self.tracer.forgotten.connect(page.loss.forget)
-        window.exact_requested.connect(self._answer_exactly)
         window.memory_changed.connect(self._on_memory_changed)
-        self.meter.forgotten.connect(page.speed.forget)
-        self.meter.cancelled.connect(page.speed.forget)
-        self.meter.advanced.connect(page.speed.show_progress)
-        self.meter.measured.connect(page.show_speed)
-        window.measure_requested.connect(self.meter.measure_again)
-        page.measure_button.clicked.connect(self.meter.toggle)
-        self.meter.began.connect(page.show_measuring)
-        self.meter.ended.connect(page.show_measured)
 
         # results → files
         window.saving.save_quantized_requested.connect(self.saver.save_quantized)
@@ -237,18 +160,13 @@ class App(QObject):
         # what a person is told
         for source in (library, self.preparer, self.saver):
             source.problem.connect(banner.error)
-        self.analyst.problem.connect(partial(banner.error, topic=ANALYSIS))
-        self.analyst.answered.connect(self._on_answered)
         library.problem.connect(self._on_library_problem)
         library.notice.connect(partial(banner.notice, topic=TENSOR))
         library.opened.connect(self._remember_files)
-        library.refused.connect(page.tensors.refresh)
         library.began.connect(window.status.reading.begin)
         library.advanced.connect(window.status.reading.advance)
         library.ended.connect(window.status.reading.end)
         window.status.reading.cancel_requested.connect(library.cancel)
-        window.status.analyzing.cancel_requested.connect(self.analyst.cancel)
-        window.status.sorting.cancel_requested.connect(self.preparer.cancel)
         self.crashes.crashed.connect(self._on_crash)
 
         # theme and end
@@ -268,7 +186,7 @@ class App(QObject):
             self.library.generate(FIRST_SPEC)
 
     @Slot()
-    def _answer_exactly(self) -> None:
+    def answer_exactly(self) -> None:
         """In order where memory suffices, for all later questions too; else once, element by element."""
         if self.preparer.fits:
             self.preparer.prepare()
@@ -286,7 +204,7 @@ class App(QObject):
         self.window.banner.notice(self.tr("Pinned {scheme}: see the Compare page.").format(scheme=line(scheme)))
 
     @Slot()
-    def _pin_present(self) -> None:
+    def pin_present(self) -> None:
         self.pin(self.session.scheme)
 
     @Slot()
@@ -294,7 +212,7 @@ class App(QObject):
         self.settings.set("pins", self.pins.to_list())
 
     @Slot(object)
-    def _show_scheme(self, scheme: Scheme) -> None:
+    def show_scheme(self, scheme: Scheme) -> None:
         """A scheme that was found elsewhere, on the Tensor page."""
         try:
             self.session.update(scheme=scheme)
@@ -304,12 +222,13 @@ class App(QObject):
         self.window.pages.show_page("tensor")
 
     @Slot(int)
-    def _show_element(self, index: int) -> None:
+    def show_element(self, index: int) -> None:
         self.session.update(selected=index)
         self.window.pages.show_page("tensor")
 
     @Slot()
-    def _on_answered(self) -> None:
+    def forget_failure(self) -> None:
+        """An answer came: what was said of the one before is over."""
         self.window.banner.withdraw(ANALYSIS)
 
     @Slot(object, object)

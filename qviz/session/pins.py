@@ -84,6 +84,10 @@ class Pins(QObject):
         """Take all away."""
         self._set(())
 
+    def put_back(self, pins: tuple[Pin, ...]) -> None:
+        """Those that there were before."""
+        self._set(pins)
+
     def to_list(self) -> list[dict[str, Any]]:
         """Plain values for the settings."""
         return [{"name": p.name, "place": p.place, "scheme": p.scheme.to_dict()} for p in self._pins]

@@ -19,7 +19,8 @@ from PySide6.QtWidgets import QApplication
 
 from qviz.app.app import make_application
 from qviz.gui.kit import theme
-from qviz.gui.training.page import make_training_page
+from qviz.gui.training.page import TrainingPage
+from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Quantization, Run, Summary, run_seeds
 from qviz.training.quantized_network import QuantizationAware
 
@@ -69,7 +70,7 @@ def _frames(seconds: float) -> str:
     assert isinstance(application, QApplication)
     experiment = Experiment()
     endless = replace(experiment.training, steps=100_000, fine_tuning_steps=100_000)
-    page = make_training_page(replace(experiment, training=endless))
+    page = TrainingPage(Trainer(replace(experiment, training=endless)))
     chosen = theme.load_theme("dark")
     theme.apply(application, chosen)
     page.apply_theme(chosen)

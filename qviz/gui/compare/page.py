@@ -23,6 +23,7 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import Card, ChartMenus
+from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.compare.conventions_panel import ConventionRow, ConventionsTable, ExamplesTable, PairsTable
 from qviz.gui.compare.overlay_chart import ErrorOverlay, Overlaid, RareErrors
 from qviz.gui.compare.pareto_chart import ParetoChart, Point
@@ -34,9 +35,12 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label
 from qviz.gui.words.figures import MEASURES, known
 from qviz.gui.words.schemes import granularity_word, line, range_word
+from qviz.session.history import History
 from qviz.session.language import tr
-from qviz.session.pins import MOST_PINS, Pins
+from qviz.session.pins import MOST_PINS, Pin, Pins
+from qviz.session.settings import Settings
 from qviz.session.state import Session, State
+from qviz.session.sweeper import Choice
 
 SWEEP, PINS, CONVENTIONS_PART = "sweep", "pins", "conventions"
 SIDE_WIDTH = 286
@@ -70,6 +74,8 @@ class ComparePage(QWidget):
     pin_requested = Signal(object)
     export_requested = Signal(object, str)
     copy_requested = Signal(object)
+    problem = Signal(str)
+    notice = Signal(str)
 
     def __init__(self, session: Session, pins: Pins) -> None:
         super().__init__()
@@ -79,6 +85,8 @@ class ComparePage(QWidget):
         self._stopped = False
         self._found: dict[Scheme, Analysis | Problem] = {}
         self.differences: Differences | None = None
+        self.workers: tuple[Closing, ...] = ()
+        self.jobs: tuple[Job, ...] = ()
         self.menus = ChartMenus(self)
         self.menus.export_requested.connect(self.export_requested)
         self.menus.copy_requested.connect(self.copy_requested)
@@ -87,6 +95,7 @@ class ComparePage(QWidget):
         self._refresh.setInterval(REFRESH_MILLISECONDS)
         self._refresh.timeout.connect(self._show_results)
         self._build()
+        self.history = History((self.sweep.choice(), pins.pins), self._go_to, self)
         self._connect()
         self._show_pins()
         self._on_changed(session.state, session.state)
@@ -217,7 +226,61 @@ class ComparePage(QWidget):
         self.runtimes.opened.connect(self._on_runtime)
         self.examples.opened.connect(self._on_example)
         self._pins.changed.connect(self._show_pins)
+        self._pins.changed.connect(self._on_chosen)
+        self.sweep.ticked.connect(self._on_chosen)
+        self.sweep.chosen.connect(self._on_fitted)
         self._session.changed.connect(self._on_changed)
+
+    # -- what the window asks
+
+    @property
+    def step_name(self) -> str:
+        return self.tr("choice of schemes")
+
+    @property
+    def ready(self) -> bool:
+        return True
+
+    def subject(self, chart: Chart) -> Subject:
+        """The tensor, and what is compared on it."""
+        tensor = self._session.state.tensor
+        runtime = CONVENTIONS[self._session.scheme.convention].label
+        what = self.tr("schemes under {runtime}").format(runtime=runtime)
+        if chart is not self.pareto:
+            what = self.tr("pinned schemes")
+        return Subject(tensor.name if tensor is not None else "", what)
+
+    @Slot()
+    def copy_figures(self) -> None:
+        """The table of the part that is in sight."""
+        self._tables[self.part].copy()
+
+    def reset_layout(self) -> None:
+        """The parts have their places."""
+
+    def remember(self, settings: Settings) -> None:
+        """The pins are remembered as they are pinned."""
+
+    def recall(self, settings: Settings) -> None:
+        """So they are there already."""
+
+    # -- undo
+
+    @Slot()
+    def _on_chosen(self) -> None:
+        """A person ticked or pinned something, or took it away."""
+        self.history.note((self.sweep.choice(), self._pins.pins))
+
+    @Slot()
+    def _on_fitted(self) -> None:
+        """Another tensor has other axes: that is no step."""
+        self.history.settle((self.sweep.choice(), self._pins.pins))
+
+    def _go_to(self, chosen: tuple[Choice, tuple[Pin, ...]]) -> tuple[Choice, tuple[Pin, ...]]:
+        choice, pins = chosen
+        self._pins.put_back(pins)
+        self.sweep.tick(choice)
+        return self.sweep.choice(), self._pins.pins
 
     def apply_theme(self, theme: Theme) -> None:
         for card in self.findChildren(Card):

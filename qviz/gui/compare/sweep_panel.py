@@ -80,9 +80,17 @@ class Ticks(QWidget):
 
 
 class SweepPanel(QWidget):
-    """Check boxes for each part of a scheme, and how many schemes they make."""
+    """Check boxes for each part of a scheme, and how many schemes they make.
+
+    Signals
+    -------
+    chosen(Choice)
+    ticked()
+        A person changed it; ``chosen`` follows, which is told for another tensor too.
+    """
 
     chosen = Signal(object)
+    ticked = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -188,6 +196,22 @@ class SweepPanel(QWidget):
 
     @Slot()
     def _on_changed(self) -> None:
+        self._say(self.choice().combinations(self._session.state))
+        self.ticked.emit()
+        self.chosen.emit(self.choice())
+
+    def tick(self, choice: Choice) -> None:
+        """Choose what was chosen before, as far as this tensor has it."""
+        integers = [each.bits for each in choice.number_formats if isinstance(each, IntFormat)]
+        for group, wanted in (
+            (self.bits, integers),
+            (self.formats, choice.number_formats),
+            (self.modes, choice.symmetries),
+            (self.granularities, choice.granularities),
+            (self.rules, choice.range_rules),
+            (self.library_rules, choice.range_rules),
+        ):
+            group.tick(wanted)
         self._say(self.choice().combinations(self._session.state))
         self.chosen.emit(self.choice())
 

@@ -5,26 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QProgressBar
+from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow
 
 from qviz.core.questions.product import Product
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import ChartMenus
+from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments
 from qviz.gui.product.charts import LinesChart, OutputErrorChart, OutputsChart, SourcesChart
 from qviz.gui.product.factors_panel import FactorsPanel
 from qviz.gui.product.figures_panel import ProductFigures
-from qviz.session.multiplier import Multiplier
+from qviz.gui.words.schemes import line
+from qviz.session.history import History, parts_changed
+from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
+from qviz.session.settings import Settings
 from qviz.session.state import Session
 
 SIDE_WIDTH = 290
 RIGHT_WIDTH = 300
 TITLE_HEIGHT = 38
 
-PROGRESS_AFTER_MILLISECONDS = 200
-"""What takes no longer shows no bar."""
+STALE_AFTER_MILLISECONDS = 200
+"""What takes no longer leaves the figures as they are until they are replaced."""
 
 
 class ProductPage(QMainWindow):
@@ -32,11 +37,16 @@ class ProductPage(QMainWindow):
 
     export_requested = Signal(object, str)
     copy_requested = Signal(object)
+    problem = Signal(str)
+    notice = Signal(str)
 
     def __init__(self, session: Session, multiplier: Multiplier) -> None:
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
-        self._multiplier = multiplier
+        self._session, self._multiplier = session, multiplier
+        self.history = History(multiplier.factors, self._go_to, self)
+        self.workers: tuple[Closing, ...] = ()
+        self.jobs: tuple[Job, ...] = ()
         self._fresh = True
         self.menus = ChartMenus(self)
         self.link = link = LinkedCursor()
@@ -60,15 +70,15 @@ class ProductPage(QMainWindow):
             dock.title.close_button.hide()
         self._add_choices()
         copy = self.docks["figures"].title.add_tool("copy", self.tr("Copy the metrics as text"))
-        copy.clicked.connect(self._copy)
+        copy.clicked.connect(self.copy_figures)
         self._arrange()
         self.menus.export_requested.connect(self.export_requested)
         self.menus.copy_requested.connect(self.copy_requested)
         multiplier.answered.connect(self.present)
         multiplier.began.connect(self._on_began)
-        multiplier.advanced.connect(self._on_advanced)
         multiplier.ended.connect(self._on_ended)
         multiplier.problem.connect(self._on_problem)
+        multiplier.changed.connect(self._on_changed)
 
     def _add_choices(self) -> None:
         self.kind = Segments(
@@ -95,21 +105,10 @@ class ProductPage(QMainWindow):
         self.docks["lines"].title.add_widget(self.along)
         for chart in self.charts:  # neighbours begin at one height
             self.docks[chart.name].title.setFixedHeight(TITLE_HEIGHT)
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setFixedSize(72, 8)
-        self.progress.setAccessibleName(self.tr("Multiplying"))
-        self.progress.hide()
-        title = self.docks["factors"].title
-        title.add_widget(self.progress)
-        self.stop = title.add_tool("stop", self.tr("Stop multiplying"))
-        self.stop.clicked.connect(self._multiplier.cancel)
-        self.stop.hide()
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
-        self._patience.setInterval(PROGRESS_AFTER_MILLISECONDS)
-        self._patience.timeout.connect(self._show_progress)
+        self._patience.setInterval(STALE_AFTER_MILLISECONDS)
+        self._patience.timeout.connect(self._pale)
 
     def _arrange(self) -> None:
         left, across, down = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
@@ -165,29 +164,59 @@ class ProductPage(QMainWindow):
 
     @Slot()
     def _on_began(self) -> None:
-        self.progress.setValue(0)
         self._patience.start()
 
-    @Slot(float)
-    def _on_advanced(self, fraction: float) -> None:
-        self.progress.setValue(round(1000 * fraction))
-
     @Slot()
-    def _show_progress(self) -> None:
+    def _pale(self) -> None:
         self._set_stale(True)
-        self.progress.show()
-        self.stop.show()
 
     @Slot()
     def _on_ended(self) -> None:
         self._patience.stop()
-        self.progress.hide()
-        self.stop.hide()
 
     @Slot()
     def _on_problem(self, *_: object) -> None:
         self._set_stale(True)
 
+    # -- what the window asks
+
+    @property
+    def step_name(self) -> str:
+        return self.tr("change of the product")
+
+    @property
+    def ready(self) -> bool:
+        return self._multiplier.last is not None
+
+    def subject(self, chart: Chart) -> Subject:
+        """Both factors, and how each of them is quantized."""
+        factors = self._multiplier.factors
+        runtime = DYNAMIC_RUNTIMES.get(factors.runtime)
+        schemes = f"{line(factors.activation_scheme)} × {line(factors.weight_scheme)}"
+        return Subject(
+            f"{factors.activation.name} × {factors.weight.name}", self.tr(runtime.label) if runtime else schemes
+        )
+
     @Slot()
-    def _copy(self) -> None:
+    def copy_figures(self) -> None:
         QApplication.clipboard().setText(self.figures.text())
+
+    def remember(self, settings: Settings) -> None:
+        """Nothing yet."""
+
+    def recall(self, settings: Settings) -> None:
+        """It opens on the generated pair."""
+
+    @Slot(object)
+    def _on_changed(self, factors: Factors) -> None:
+        self.history.note(factors, parts_changed(self.history.present, factors))
+
+    def _go_to(self, factors: Factors) -> Factors:
+        """Earlier factors; what has been closed since is not multiplied any more."""
+        there = self._session.state.items
+        chosen = {"activation": factors.activation, "weight": factors.weight}
+        for operand, first in (("activation", ACTIVATIONS), ("weight", WEIGHTS)):
+            if chosen[operand] is not first and chosen[operand] not in there:
+                chosen[operand] = first
+        self._multiplier.update(**{**vars(factors), **chosen})
+        return self._multiplier.factors

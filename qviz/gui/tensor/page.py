@@ -14,6 +14,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.gui.charts.base import Chart, CountChart, LinkedCursor
 from qviz.gui.charts.cards import ChartMenus
+from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments
@@ -36,8 +37,10 @@ from qviz.gui.tensor.tensor_list_panel import TensorListPanel
 from qviz.gui.tensor.value_table import ValueTable
 from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
 from qviz.gui.words.groups import alone_text, group_words
+from qviz.gui.words.schemes import line
 from qviz.session.analyst import Frame
 from qviz.session.presets import Presets
+from qviz.session.settings import Settings
 from qviz.session.state import Session, State
 
 LAYOUT_VERSION = 3
@@ -53,6 +56,7 @@ class TensorPage(QMainWindow):
     export_requested = Signal(object, str)
     copy_requested = Signal(object)
     problem = Signal(str)
+    notice = Signal(str)
     loss_wanted = Signal(bool)
     loss_chosen = Signal(object)
 
@@ -60,6 +64,9 @@ class TensorPage(QMainWindow):
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
         self._session, self._presets = session, presets
+        self.history = session.history
+        self.workers: tuple[Closing, ...] = ()
+        self.jobs: tuple[Job, ...] = ()
         self.frame: Frame | None = None
         self._layout: QByteArray | None = None
         self.link = LinkedCursor()
@@ -113,7 +120,7 @@ class TensorPage(QMainWindow):
             self.menus.dress(chart, dock.title)
         self.formula.heading_changed.connect(self._on_formula_heading)
         copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
-        copy.clicked.connect(self._copy_metrics)
+        copy.clicked.connect(self.copy_figures)
         self.docks["table"].title.add_widget(self.table.tools)
         copy = self.docks["table"].title.add_tool("copy", self.tr("Copy the rows in sight as text"))
         copy.clicked.connect(self.table.copy)
@@ -397,6 +404,31 @@ class TensorPage(QMainWindow):
 
     # -- away
 
+    @property
+    def step_name(self) -> str:
+        return self.tr("scheme change")
+
+    @property
+    def ready(self) -> bool:
+        return self.frame is not None
+
+    def subject(self, chart: Chart) -> Subject:
+        """The tensor, or the part of it that is shown, and the scheme."""
+        if self.frame is None:
+            return Subject()
+        of = self.frame.shown.tensor.name
+        if self.frame.channel is not None and chart not in (self.channels, self.heat_map):
+            of = f"{of} {alone_text(self.frame.whole.scheme.granularity, self.frame.channel)}"
+        return Subject(of, line(self.frame.whole.scheme))
+
     @Slot()
-    def _copy_metrics(self) -> None:
+    def copy_figures(self) -> None:
         QApplication.clipboard().setText(self.metrics.text())
+
+    def remember(self, settings: Settings) -> None:
+        settings.set("layout", self.layout_state())
+        settings.set("scheme", self._session.scheme.to_dict())
+
+    def recall(self, settings: Settings) -> None:
+        """The layout; the scheme is the session's from its beginning."""
+        self.restore_layout(settings.get("layout"))

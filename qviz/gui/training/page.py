@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
+from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
 
 from qviz.core.problems import Problem
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import ChartMenus
+from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.theme import Theme
 from qviz.gui.training.curves_chart import AccuracyChart, LossCurvesChart, SweepChart
@@ -19,7 +20,9 @@ from qviz.gui.training.decision_map import BoundaryChart
 from qviz.gui.training.panel import TrainingPanel
 from qviz.gui.training.run_chart import RunChart
 from qviz.gui.training.weights_chart import WeightsChart
+from qviz.session.history import History, parts_changed
 from qviz.session.language import told
+from qviz.session.settings import Settings
 from qviz.session.trainer import Trainer
 from qviz.training import Experiment, QuantizedNetwork, Run
 from qviz.training.export import (
@@ -58,6 +61,9 @@ class TrainingPage(QMainWindow):
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
         self.trainer = trainer
+        self.history = History(trainer.experiment, self._go_to, self)
+        self.workers: tuple[Closing, ...] = ()
+        self.jobs: tuple[Job, ...] = ()
         self.link = LinkedCursor()
         self.folder = ""
         self._shown_once = False
@@ -150,7 +156,7 @@ class TrainingPage(QMainWindow):
 
     def _connect(self) -> None:
         trainer, panel = self.trainer, self.panel
-        panel.experiment_changed.connect(trainer.set_experiment)
+        panel.experiment_changed.connect(self._on_experiment)
         panel.start_requested.connect(trainer.start)
         panel.pause_requested.connect(trainer.pause)
         panel.step_requested.connect(trainer.step)
@@ -225,7 +231,17 @@ class TrainingPage(QMainWindow):
                 self.problem.emit(told(problem))
                 return
             self.panel.show_experiment(experiment)
-            self.trainer.set_experiment(experiment)
+            self._on_experiment(experiment)
+
+    @Slot(object)
+    def _on_experiment(self, experiment: Experiment) -> None:
+        self.history.note(experiment, parts_changed(self.history.present, experiment))
+        self.trainer.set_experiment(experiment)
+
+    def _go_to(self, experiment: Experiment) -> Experiment:
+        self.panel.show_experiment(experiment)
+        self.trainer.set_experiment(experiment)
+        return experiment
 
     @Slot()
     def _on_open_layer(self) -> None:
@@ -237,6 +253,40 @@ class TrainingPage(QMainWindow):
         weights = aware.weights[layer] if aware is not None else run.float_weights()[0][layer]
         kind = "qat" if aware is not None else "float"
         self.tensor_requested.emit(f"{run.experiment.data.kind}-{kind}-layer{layer + 1}", weights)
+
+    # -- what the window asks
+
+    @property
+    def step_name(self) -> str:
+        return self.tr("change of settings")
+
+    @property
+    def ready(self) -> bool:
+        return self.trainer.snapshot is not None
+
+    def subject(self, chart: Chart) -> Subject:
+        """The data and the network, and how it is quantized."""
+        experiment = self.trainer.experiment
+        quantization = experiment.quantization
+        hidden = "-".join(str(width) for width in experiment.hidden)
+        under = self.tr("weights {weights} bits · activations {activations} bits").format(
+            weights=quantization.weight_bits, activations=quantization.activation_bits
+        )
+        return Subject(f"{experiment.data.kind} {hidden}", under)
+
+    @Slot()
+    def copy_figures(self) -> None:
+        """The accuracies, step by step."""
+        columns = self.accuracy.tables()[""].columns
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        lines = [list(columns), *([str(each) for each in row] for row in rows)]
+        QApplication.clipboard().setText("\n".join("\t".join(line) for line in lines) + "\n")
+
+    def remember(self, settings: Settings) -> None:
+        """Nothing yet."""
+
+    def recall(self, settings: Settings) -> None:
+        """It opens on the first experiment."""
 
     # -- away
 
@@ -300,11 +350,3 @@ def _network(kind: str, run: Run) -> QuantizedNetwork:
     if network is None:
         raise Problem("There is no such network yet: train on, then save it.")
     return network
-
-
-def make_training_page(experiment: Experiment | None = None) -> TrainingPage:
-    """The page with a trainer of its own, its child: whoever closes the window calls ``page.trainer.close()``."""
-    trainer = Trainer(experiment)
-    page = TrainingPage(trainer)
-    trainer.setParent(page)
-    return page

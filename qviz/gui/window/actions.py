@@ -14,7 +14,10 @@ from qviz.session.language import tr
 
 @dataclass(frozen=True)
 class ActionRow:
-    """One row: ``key`` is also the name of the window's slot, "-" a line between rows; | parts ``keys``."""
+    """One row: ``key`` is also the name of the window's slot, "-" a line between rows; | parts ``keys``.
+
+    ``pages``: the keys of those on which it can be seen what it does, none for every one; elsewhere it is grey.
+    """
 
     menu: str
     key: str
@@ -23,6 +26,7 @@ class ActionRow:
     tip: str = ""
     checkable: bool = False
     group: str = ""
+    pages: tuple[str, ...] = ()
 
 
 _FILE = N_("&File")
@@ -31,34 +35,39 @@ _VIEW = N_("&View")
 _TOOLS = N_("&Tools")
 _HELP = N_("&Help")
 
+TENSOR_PAGE = ("tensor",)
+SCHEME_SHOWN = ("tensor", "compare")
+"""The pages that say which tensor and scheme there are."""
+
 ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_FILE, "open_files", N_("&Open…"), "Ctrl+O"),
     ActionRow(_FILE, "open_folder", N_("Open &folder…"), "Ctrl+Shift+O"),
     ActionRow(_FILE, "recent", N_("Open &recent")),
-    ActionRow(_FILE, "close_tensor", N_("&Close tensor"), "Ctrl+W"),
+    ActionRow(_FILE, "close_tensor", N_("&Close tensor"), "Ctrl+W", pages=SCHEME_SHOWN),
     ActionRow(_FILE, "-"),
-    ActionRow(_FILE, "save_quantized", N_("&Save quantized tensor…"), "Ctrl+S"),
-    ActionRow(_FILE, "save_tensor", N_("Save &original tensor…")),
-    ActionRow(_FILE, "save_metrics", N_("Save &metrics…"), "Ctrl+M"),
+    ActionRow(_FILE, "save_quantized", N_("&Save quantized tensor…"), "Ctrl+S", pages=SCHEME_SHOWN),
+    ActionRow(_FILE, "save_tensor", N_("Save &original tensor…"), pages=SCHEME_SHOWN),
+    ActionRow(_FILE, "save_metrics", N_("Save &metrics…"), "Ctrl+M", pages=SCHEME_SHOWN),
     ActionRow(_FILE, "export_all", N_("&Export all charts…"), "Ctrl+E"),
     ActionRow(_FILE, "resolution", N_("&PNG resolution")),
     ActionRow(_FILE, "-"),
     ActionRow(_FILE, "quit", N_("&Quit"), "Ctrl+Q"),
-    ActionRow(_EDIT, "undo", N_("&Undo scheme change"), "Ctrl+Z"),
-    ActionRow(_EDIT, "redo", N_("&Redo scheme change"), "Ctrl+Shift+Z|Ctrl+Y"),
+    ActionRow(_EDIT, "undo", N_("&Undo"), "Ctrl+Z"),
+    ActionRow(_EDIT, "redo", N_("&Redo"), "Ctrl+Shift+Z|Ctrl+Y"),
     ActionRow(_EDIT, "-"),
     ActionRow(_EDIT, "copy_metrics", N_("Copy &metrics"), "Ctrl+Shift+C"),
-    ActionRow(_EDIT, "copy_elements", N_("Copy &elements in sight")),
+    ActionRow(_EDIT, "copy_elements", N_("Copy &elements in sight"), pages=TENSOR_PAGE),
     ActionRow(
         _EDIT,
         "copy_snippet",
         N_("Copy as &Python"),
         "Ctrl+Shift+P",
         N_("A script that gives the same codes with NumPy alone"),
+        pages=SCHEME_SHOWN,
     ),
-    ActionRow(_EDIT, "copy_onnx_script", N_("Copy as Python with &ONNX Runtime")),
-    ActionRow(_EDIT, "copy_torch_script", N_("Copy as Python with Py&Torch")),
-    ActionRow(_EDIT, "copy_paddle_script", N_("Copy as Python with Pa&ddle")),
+    ActionRow(_EDIT, "copy_onnx_script", N_("Copy as Python with &ONNX Runtime"), pages=SCHEME_SHOWN),
+    ActionRow(_EDIT, "copy_torch_script", N_("Copy as Python with Py&Torch"), pages=SCHEME_SHOWN),
+    ActionRow(_EDIT, "copy_paddle_script", N_("Copy as Python with Pa&ddle"), pages=SCHEME_SHOWN),
     ActionRow(_EDIT, "-"),
     ActionRow(
         _EDIT,
@@ -66,30 +75,31 @@ ACTIONS: tuple[ActionRow, ...] = (
         N_("P&in this scheme"),
         "P",
         N_("Keep it, to be compared with others on the Compare page"),
+        pages=SCHEME_SHOWN,
     ),
-    ActionRow(_EDIT, "load_scheme", N_("&Load scheme…")),
-    ActionRow(_EDIT, "save_scheme", N_("S&ave scheme…")),
-    ActionRow(_EDIT, "default_scheme", N_("&Back to the first scheme"), "Ctrl+0"),
+    ActionRow(_EDIT, "load_scheme", N_("&Load scheme…"), pages=TENSOR_PAGE),
+    ActionRow(_EDIT, "save_scheme", N_("S&ave scheme…"), pages=SCHEME_SHOWN),
+    ActionRow(_EDIT, "default_scheme", N_("&Back to the first scheme"), "Ctrl+0", pages=TENSOR_PAGE),
     ActionRow(_VIEW, "pages", N_("P&age")),
     ActionRow(_VIEW, "-"),
     ActionRow(_VIEW, "theme_system", N_("Theme of the s&ystem"), checkable=True, group="theme"),
     ActionRow(_VIEW, "theme_light", N_("&Light theme"), checkable=True, group="theme"),
     ActionRow(_VIEW, "theme_dark", N_("&Dark theme"), checkable=True, group="theme"),
     ActionRow(_VIEW, "-"),
-    ActionRow(_VIEW, "log_counts", N_("Counts as &powers of ten"), "L", checkable=True),
+    ActionRow(_VIEW, "log_counts", N_("Counts as &powers of ten"), "L", checkable=True, pages=TENSOR_PAGE),
     ActionRow(_VIEW, "reset_zoom", N_("Reset &zoom of every chart"), "R"),
-    ActionRow(_VIEW, "all_channels", N_("Show all &channels"), "Escape"),
+    ActionRow(_VIEW, "all_channels", N_("Show all &channels"), "Escape", pages=TENSOR_PAGE),
     ActionRow(_VIEW, "-"),
-    ActionRow(_VIEW, "docks", N_("&Panels and charts")),
+    ActionRow(_VIEW, "docks", N_("&Panels and charts"), pages=TENSOR_PAGE),
     ActionRow(_VIEW, "reset_layout", N_("&Reset layout")),
     ActionRow(_TOOLS, "generate", N_("&Generate a tensor"), "Ctrl+G"),
     ActionRow(_TOOLS, "article", N_("Ten values: the &worked example"), "Ctrl+T"),
     ActionRow(_TOOLS, "-"),
-    ActionRow(_TOOLS, "more_bits", N_("&More bits"), "Ctrl+Up"),
-    ActionRow(_TOOLS, "fewer_bits", N_("&Fewer bits"), "Ctrl+Down"),
-    ActionRow(_TOOLS, "toggle_symmetric", N_("&Symmetric or asymmetric"), "Ctrl+I"),
+    ActionRow(_TOOLS, "more_bits", N_("&More bits"), "Ctrl+Up", pages=TENSOR_PAGE),
+    ActionRow(_TOOLS, "fewer_bits", N_("&Fewer bits"), "Ctrl+Down", pages=TENSOR_PAGE),
+    ActionRow(_TOOLS, "toggle_symmetric", N_("&Symmetric or asymmetric"), "Ctrl+I", pages=TENSOR_PAGE),
     ActionRow(_TOOLS, "-"),
-    ActionRow(_TOOLS, "measure_speed", N_("Measure s&peed again"), "F5"),
+    ActionRow(_TOOLS, "measure_speed", N_("Measure s&peed again"), "F5", pages=TENSOR_PAGE),
     ActionRow(_TOOLS, "memory", N_("M&emory for tensors")),
     ActionRow(_HELP, "shortcuts", N_("&Keyboard and mouse"), "F1"),
     ActionRow(_HELP, "about", N_("&About qviz")),

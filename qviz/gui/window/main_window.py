@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from qviz import __version__
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.readers import SUFFIXES
+from qviz.gui.charts.page import Page
 from qviz.gui.kit.theme import Theme
 from qviz.gui.tensor.page import TensorPage
-from qviz.gui.window.actions import SCRIPTS, build_menus
+from qviz.gui.window.actions import ACTIONS, SCRIPTS, build_menus
 from qviz.gui.window.banner import Banner
 from qviz.gui.window.drop import DropOverlay
 from qviz.gui.window.navigation import PageRow, Pages
@@ -39,6 +41,9 @@ FRAME = (8, 40)
 
 MEMORY_CHOICES = (0, 1024, 2048, 4096, 8192, 16384, 32768)
 """Megabytes that qviz may take; 0 for half of what there is."""
+
+OF_AN_ANSWER = ("save_quantized", "save_tensor", "save_metrics", *SCRIPTS)
+"""What cannot be done before the tensor has been analyzed."""
 
 PNG_SCALES = (1.0, 2.0, 3.125, 6.25)
 """Pixels of a picture for each on the screen: 96, 192, 300 and 600 dpi."""
@@ -58,7 +63,7 @@ class MainWindow(QMainWindow):
     closing = Signal()
 
     def __init__(self, session: Session, settings: Settings, page: TensorPage, rows: Mapping[str, PageRow]) -> None:
-        """``page`` is the one of ``rows`` that the commands are about; the others keep to themselves."""
+        """``page`` is the one of ``rows`` that shows the session's tensor."""
         super().__init__()
         self._session, self._settings = session, settings
         self.page = page
@@ -73,7 +78,7 @@ class MainWindow(QMainWindow):
         self.pages = Pages(rows)
         layout.addWidget(self.pages, 1)
         self.setCentralWidget(body)
-        self.saving = Saving(self, session, settings, page)
+        self.saving = Saving(self, session, settings, page, self.pages)
         self.actions_by_key = build_menus(self.menuBar(), self, self.saving)
         if self.menuBar().isNativeMenuBar():  # outside the window, where it has no corner
             layout.insertWidget(0, self.pages.bar, 0, Qt.AlignmentFlag.AlignRight)
@@ -95,13 +100,30 @@ class MainWindow(QMainWindow):
         session.changed.connect(self._on_changed)
         self.saving.problem.connect(self.banner.error)
         self.saving.notice.connect(self.banner.notice)
-        page.export_requested.connect(self.saving.export_chart)
-        page.copy_requested.connect(self.saving.copy_chart)
-        page.problem.connect(self.banner.error)
+        for made in self.pages.all_made:
+            self._take(made)
+        self.pages.made.connect(self._take)
+        self.pages.shown.connect(self._refresh_actions)
         page.tensors.open_requested.connect(self.open_files)
         self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
         page.set_logarithmic(settings.get("log_counts"))
-        self._refresh_actions(session.state)
+        self._refresh_actions()
+
+    @Slot(object)
+    def _take(self, page: Page) -> None:
+        """What every page has, wherever it comes from."""
+        page.export_requested.connect(self.saving.export_chart)
+        page.copy_requested.connect(self.saving.copy_chart)
+        page.problem.connect(self.banner.error)
+        page.notice.connect(self.banner.notice)
+        page.history.changed.connect(self._refresh_actions)
+        for job in page.jobs:
+            task = self.status.activity.task()
+            job.work.began.connect(partial(task.begin, job.text))
+            job.work.advanced.connect(task.advance)
+            job.work.ended.connect(task.end)
+            task.cancel_requested.connect(job.work.cancel)
+        page.recall(self._settings)
 
     def _fill_pages(self) -> None:
         menu = QMenu(self)
@@ -154,7 +176,6 @@ class MainWindow(QMainWindow):
         if geometry.isEmpty() or not self.restoreGeometry(geometry):
             room = self.screen().availableSize()
             self.resize(min(1440, room.width() - FRAME[0]), min(900, room.height() - FRAME[1]))
-        self.page.restore_layout(self._settings.get("layout"))
         self.pages.show_page(self._settings.get("page"))
 
     # -- what is shown
@@ -166,7 +187,7 @@ class MainWindow(QMainWindow):
         self.page.set_caveat("")
         self.page.present(frame)
         self.status.present(frame)
-        self._refresh_actions(self._session.state)
+        self._refresh_actions()
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
         """Colours of the charts and icons, and the tick in the menu."""
@@ -180,15 +201,22 @@ class MainWindow(QMainWindow):
         if new.current is not old.current:
             name = new.current.name if new.current else ""
             self.setWindowTitle(f"{name} — qviz" if name else "qviz")
-        self._refresh_actions(new)
+        self._refresh_actions()
 
-    def _refresh_actions(self, state: State) -> None:
-        a = self.actions_by_key
-        a["undo"].setEnabled(self._session.can_undo)
-        a["redo"].setEnabled(self._session.can_redo)
-        for key in ("save_quantized", "save_tensor", "save_metrics", "export_all", "copy_metrics", *SCRIPTS):
-            a[key].setEnabled(self.page.frame is not None)
-        a["all_channels"].setEnabled(state.channel is not None)
+    @Slot()
+    def _refresh_actions(self, *_: object) -> None:
+        """What can be done to the page in front; to another one, unseen, nothing is done."""
+        a, page, front = self.actions_by_key, self.pages.current, self.pages.current_key
+        can: dict[str, bool] = {row.key: not row.pages or front in row.pages for row in ACTIONS}
+        for key in OF_AN_ANSWER:
+            can[key] &= self.page.frame is not None
+        can["undo"], can["redo"] = page.history.can_undo, page.history.can_redo
+        can["export_all"] = can["copy_metrics"] = front != "tensor" or page.ready
+        can["all_channels"] &= self._session.state.channel is not None
+        for key, action in a.items():
+            action.setEnabled(can[key])
+        a["undo"].setText(self.tr("&Undo {step}").format(step=page.step_name))
+        a["redo"].setText(self.tr("&Redo {step}").format(step=page.step_name))
 
     # -- commands: opening
 
@@ -238,21 +266,23 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def generate(self) -> None:
+        self.pages.show_page("tensor")
         self.page.tensors.generate_requested.emit()
 
     @Slot()
     def article(self) -> None:
+        self.pages.show_page("tensor")
         self.article_requested.emit()
 
     # -- commands: editing and viewing
 
     @Slot()
     def undo(self) -> None:
-        self._session.undo()
+        self.pages.current.history.undo()
 
     @Slot()
     def redo(self) -> None:
-        self._session.redo()
+        self.pages.current.history.redo()
 
     @Slot()
     def default_scheme(self) -> None:
@@ -277,7 +307,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def reset_zoom(self) -> None:
-        for chart in getattr(self.pages.current, "charts", ()):
+        for chart in self.pages.current.charts:
             chart.reset_view()
 
     @Slot()
@@ -286,9 +316,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def reset_layout(self) -> None:
-        reset = getattr(self.pages.current, "reset_layout", None)
-        if reset is not None:
-            reset()
+        self.pages.current.reset_layout()
 
     @Slot()
     def pin_scheme(self) -> None:
@@ -358,9 +386,9 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._settings.set("geometry", self.saveGeometry())
-        self._settings.set("layout", self.page.layout_state())
         self._settings.set("page", self.pages.current_key)
-        self._settings.set("scheme", self._session.scheme.to_dict())
+        for page in self.pages.all_made:
+            page.remember(self._settings)
         self._settings.save()
         self.closing.emit()
         super().closeEvent(event)

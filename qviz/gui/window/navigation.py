@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence
 from PySide6.QtWidgets import QMenu, QStackedWidget, QTabBar, QWidget
 
+from qviz.gui.charts.page import Page
 from qviz.gui.kit.gc_pause import building
 from qviz.gui.kit.theme import Theme
 
@@ -19,14 +19,11 @@ TAB_PADDING = 28
 
 @dataclass(frozen=True)
 class PageRow:
-    """A page before it is made: the word on its tab, the question that it answers, and how it is made.
-
-    The page may have ``apply_theme(theme)``, ``charts`` and ``reset_layout()``; the window uses what it has.
-    """
+    """A page before it is made: the word on its tab, the question that it answers, and how it is made."""
 
     title: str
     question: str
-    make: Callable[[], QWidget]
+    make: Callable[[], Page]
 
 
 class PageBar(QTabBar):
@@ -51,17 +48,20 @@ class Pages(QStackedWidget):
 
     Signals
     -------
+    made(Page)
+        A page was made after the first one; it comes to the front next.
     shown(str)
         The key of the page that came to the front.
     """
 
+    made = Signal(object)
     shown = Signal(str)
 
     def __init__(self, rows: Mapping[str, PageRow]) -> None:
         super().__init__()
         self._rows = dict(rows)
         self._keys = list(rows)
-        self._made: dict[str, QWidget] = {}
+        self._made: dict[str, Page] = {}
         self._theme: Theme | None = None
         self.bar = PageBar()
         self.bar.setObjectName("pages")
@@ -84,9 +84,14 @@ class Pages(QStackedWidget):
         return self._keys[self.currentIndex()]
 
     @property
-    def current(self) -> Any:
-        """The widget of the page in front."""
-        return self.currentWidget()
+    def current(self) -> Page:
+        """The page in front."""
+        return self._made[self.current_key]
+
+    @property
+    def all_made(self) -> tuple[Page, ...]:
+        """The pages that there are already."""
+        return tuple(self._made.values())
 
     def show_page(self, key: str) -> None:
         """Bring a page to the front; nothing happens for one that there is not."""
@@ -108,11 +113,12 @@ class Pages(QStackedWidget):
         """Dress every page that there is; the others are dressed when they are made."""
         self._theme = theme
         for page in self._made.values():
-            _dress(page, theme)
+            page.apply_theme(theme)
 
     @Slot()
     def _on_action(self) -> None:
-        action: Any = self.sender()
+        action = self.sender()
+        assert isinstance(action, QAction)
         self.show_page(action.data())
 
     @Slot(int)
@@ -126,19 +132,16 @@ class Pages(QStackedWidget):
             with building():
                 page = self._made[key] = self._rows[key].make()
             if self._theme is not None:
-                _dress(page, self._theme)
-            place: Any = self.widget(index)
+                page.apply_theme(self._theme)
+            assert isinstance(page, QWidget)
+            place = self.widget(index)
+            assert place is not None
             self.insertWidget(index, page)
             self.removeWidget(place)
             place.deleteLater()
+            self.made.emit(page)
         self.setCurrentIndex(index)
 
 
 def _keys_of(index: int) -> str:
     return f"Ctrl+{index + 1}"
-
-
-def _dress(page: Any, theme: Theme) -> None:
-    apply = getattr(page, "apply_theme", None)
-    if apply is not None:
-        apply(theme)

@@ -12,6 +12,7 @@ from qviz.core.problems import Problem
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
 from qviz.gui.tensor.page import TensorPage
+from qviz.gui.window.navigation import Pages
 from qviz.session.analyst import Frame
 from qviz.session.language import told, tr
 from qviz.session.settings import Settings
@@ -26,9 +27,10 @@ class Saving(QObject):
     save_quantized_requested = Signal(object, object)
     save_tensor_requested = Signal(object, object)
 
-    def __init__(self, window: QWidget, session: Session, settings: Settings, page: TensorPage) -> None:
+    def __init__(self, window: QWidget, session: Session, settings: Settings, page: TensorPage, pages: Pages) -> None:
         super().__init__(window)
         self._window, self._session, self._settings, self._page = window, session, settings, page
+        self._pages = pages
 
     @Slot()
     def save_quantized(self) -> None:
@@ -77,11 +79,11 @@ class Saving(QObject):
             self._try(lambda: self.export_all_to(Path(folder)), folder)
 
     def export_all_to(self, folder: Path) -> list[Path]:
-        """Every chart that has something to show, in every format."""
+        """Every chart of the page in front that has something to show, in every format."""
         from qviz.gui.charts.export import export_chart
 
         scale = self._settings.get("png_scale")
-        charts = [chart for chart in self._page.charts if chart.tables()]
+        charts = [chart for chart in self._pages.current.charts if chart.tables()]
         return [
             path
             for chart in charts
@@ -136,7 +138,7 @@ class Saving(QObject):
 
     @Slot()
     def copy_metrics(self) -> None:
-        QApplication.clipboard().setText(self._page.metrics.text())
+        self._pages.current.copy_figures()
 
     @Slot()
     def copy_elements(self) -> None:

@@ -121,7 +121,7 @@ def test_the_figures_are_those_of_the_product(desk: Desk) -> None:
     table = desk.page.figures.table
     assert table.rowCount() == WORST
     assert int(table.item(0, 0).text()) == int(np.argmin(product.rows.sqnr_db))
-    desk.page._copy()
+    desk.page.copy_figures()
     assert QApplication.clipboard().text() == desk.page.figures.text()
 
 
@@ -305,20 +305,15 @@ def test_another_layout_is_asked_for(desk: Desk) -> None:
 # -- work that takes time
 
 
-def test_slow_work_shows_a_bar_that_stops_it(desk: Desk) -> None:
+def test_the_figures_are_pale_while_slow_work_goes_on(desk: Desk) -> None:
     page = desk.page
     page._on_began()
     assert page._patience.isActive()
-    page._show_progress()
-    page._on_advanced(0.5)
-    assert page.progress.isVisible()
-    assert page.stop.isVisible()
-    assert page.progress.value() == 500
+    page._pale()
+    assert not page.figures.isEnabled()
     page._on_ended()
-    assert page.progress.isHidden()
-    assert page.stop.isHidden()
-    page.stop.click()
     page._set_stale(False)
+    assert page.figures.isEnabled()
 
 
 def test_out_of_sight_nothing_is_multiplied(desk: Desk) -> None:

@@ -17,7 +17,8 @@ from qviz.gui.charts.base import LinkedCursor
 from qviz.gui.charts.export import export_chart
 from qviz.gui.kit import theme
 from qviz.gui.training.curves_chart import SweepChart
-from qviz.gui.training.page import TrainingPage, make_training_page
+from qviz.gui.training.page import TrainingPage
+from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Quantization, Training
 from tests.gui.conftest import PATIENCE
 
@@ -26,7 +27,7 @@ SHORT = Experiment(Data("moons", 300), (8, 8), training=Training(steps=60, fine_
 
 @pytest.fixture(scope="module")
 def page_of_the_module(dressed: QApplication) -> Iterator[TrainingPage]:
-    page = make_training_page(SHORT)
+    page = TrainingPage(Trainer(SHORT))
     page.apply_theme(theme.load_theme("light"))
     page.resize(1280, 720)
     page.show()

@@ -6,25 +6,49 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QMenu, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QLabel, QMenu
 from pytestqt.qtbot import QtBot
 
+from qviz.gui.charts.base import Chart
+from qviz.gui.charts.page import Closing, Job, Page, Subject
 from qviz.gui.kit.theme import Theme, load_theme
 from qviz.gui.window.navigation import PageRow, Pages
+from qviz.session.history import History
 from qviz.session.settings import Settings
 from tests.gui.conftest import Desk
 
 
-class Page(QLabel):
+class SomePage(QLabel):
     """A page that remembers how it was dressed."""
+
+    export_requested = Signal(object, str)
+    copy_requested = Signal(object)
+    problem = Signal(str)
+    notice = Signal(str)
+    step_name, ready = "step", True
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.themes: list[str] = []
+        self.charts: tuple[Chart, ...] = ()
+        self.history = History(None, lambda value: value, self)
+        self.workers: tuple[Closing, ...] = ()
+        self.jobs: tuple[Job, ...] = ()
 
     def apply_theme(self, theme: Theme) -> None:
         self.themes.append(theme.name)
+
+    def subject(self, chart: Chart) -> Subject:
+        return Subject()
+
+    def copy_figures(self) -> None: ...
+
+    def reset_layout(self) -> None: ...
+
+    def remember(self, settings: Settings) -> None: ...
+
+    def recall(self, settings: Settings) -> None: ...
 
 
 class Shelf:
@@ -36,10 +60,10 @@ class Shelf:
             {name: PageRow(name.title(), f"{name}?", self._maker(name)) for name in ("one", "two", "three")}
         )
 
-    def _maker(self, name: str) -> Callable[[], QWidget]:
-        def make() -> QWidget:
+    def _maker(self, name: str) -> Callable[[], Page]:
+        def make() -> Page:
             self.made.append(name)
-            return QLabel(name) if name == "three" else Page(name)
+            return SomePage(name)
 
         return make
 
@@ -91,7 +115,7 @@ def test_arrow_keys_turn_the_pages(shelf: Shelf, qtbot: QtBot) -> None:
 
 
 def test_one_page_needs_no_tabs(qtbot: QtBot) -> None:
-    pages = Pages({"one": PageRow("One", "one?", QWidget)})
+    pages = Pages({"one": PageRow("One", "one?", lambda: SomePage("one"))})
     assert pages.bar.isHidden()
     pages.deleteLater()
 

@@ -1,0 +1,50 @@
+"""How is the Compare page made, and who answers while it is looked at?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qviz.gui.charts.page import Job
+from qviz.gui.compare.page import ComparePage
+from qviz.session.differ import Differ
+from qviz.session.pins import PinAnalyst
+from qviz.session.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from qviz.app.app import App
+
+
+def make_compare(app: App) -> ComparePage:
+    """The page, and the three workers that answer its three parts."""
+    page = ComparePage(app.session, app.pins)
+    sweeper = Sweeper(app.session, app.is_sorting, app)
+    pin_analyst = PinAnalyst(app.session, app.pins, app.is_sorting, app)
+    differ = Differ(app.session, app.is_sorting, app)
+    page.sweep_wanted.connect(sweeper.want)
+    page.pins_wanted.connect(pin_analyst.want)
+    page.conventions_wanted.connect(differ.want)
+    sweeper.choose(page.sweep.choice())
+    page.sweep.chosen.connect(sweeper.choose)
+    page.again.clicked.connect(sweeper.again)
+    sweeper.planned.connect(page.plan)
+    sweeper.found.connect(page.add_metrics)
+    sweeper.forgotten.connect(page.forget_sweep)
+    sweeper.stopped.connect(page.stop_sweep)
+    pin_analyst.judged.connect(page.judge)
+    pin_analyst.forgotten.connect(page.forget_pins)
+    differ.compared.connect(page.compare)
+    differ.forgotten.connect(page.forget_conventions)
+    page.scheme_requested.connect(app.show_scheme)
+    page.element_requested.connect(app.show_element)
+    page.pin_requested.connect(app.pin)
+    for worker in (sweeper, pin_analyst, differ):
+        worker.waiting.connect(page.wait_for_order)
+        worker.problem.connect(page.problem)
+        app.preparer.ended.connect(worker.look)
+    page.workers = (sweeper, pin_analyst, differ)
+    page.jobs = (
+        Job(sweeper, app.tr("Sweeping")),
+        Job(pin_analyst, app.tr("Comparing pins")),
+        Job(differ, app.tr("Comparing runtimes")),
+    )
+    return page

@@ -1,0 +1,59 @@
+"""How is the Tensor page joined to the session, and to those who answer for it?"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qviz.app.app import App
+
+ANALYSIS = "analysis"
+"""What the banner speaks of until there is another answer: one that failed."""
+
+
+def wire_tensor(app: App) -> None:
+    """Join the page, which is there from the beginning, to analyst, tracer, meter and preparer."""
+    window, page, library, status = app.window, app.page, app.library, app.window.status
+    analyst, preparer, tracer, meter = app.analyst, app.preparer, app.tracer, app.meter
+
+    # intent → library
+    page.tensors.item_chosen.connect(library.choose)
+    page.tensors.item_closed.connect(library.close_item)
+    page.generator.spec_changed.connect(library.generate)
+    library.refused.connect(page.tensors.refresh)
+    page.pin_button.clicked.connect(app.pin_present)
+
+    # answers → page
+    analyst.began.connect(status.show_computing)
+    analyst.answered.connect(window.present)
+    analyst.answered.connect(app.forget_failure)
+    analyst.problem.connect(status.stop_waiting)
+    analyst.problem.connect(partial(window.banner.error, topic=ANALYSIS))
+    analyst.cancelled.connect(status.stop_waiting)
+    analyst.advanced.connect(status.analyzing.advance)
+    status.analyzing.cancel_requested.connect(analyst.cancel)
+    window.exact_requested.connect(app.answer_exactly)
+
+    # in order
+    preparer.began.connect(status.show_sorting)
+    preparer.advanced.connect(status.sorting.advance)
+    preparer.ended.connect(status.show_sorted)
+    status.sorting.cancel_requested.connect(preparer.cancel)
+
+    # loss curves
+    analyst.answered.connect(tracer.look)
+    page.loss_wanted.connect(tracer.want)
+    page.loss_chosen.connect(tracer.choose)
+    tracer.traced.connect(page.loss.show_losses)
+    tracer.forgotten.connect(page.loss.forget)
+
+    # speed
+    meter.forgotten.connect(page.speed.forget)
+    meter.cancelled.connect(page.speed.forget)
+    meter.advanced.connect(page.speed.show_progress)
+    meter.measured.connect(page.show_speed)
+    meter.began.connect(page.show_measuring)
+    meter.ended.connect(page.show_measured)
+    window.measure_requested.connect(meter.measure_again)
+    page.measure_button.clicked.connect(meter.toggle)
