@@ -1,4 +1,4 @@
-"""Is there room in memory for this tensor?"""
+"""How much memory is there, and is there room in it for this tensor?"""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from pathlib import Path
 from qviz.core.problems import N_
 from qviz.files.problems import FileProblem, shortened, size_text
 
+# psutil is imported when it is asked: nothing needs it before the first painting.
 
-def free_memory() -> int | None:
-    """Bytes that can be had without swapping, where the system tells it in a file."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+def free_memory() -> int:
+    """Bytes that can be had without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
 
 
 def check_room(path: Path, member: str, nbytes: int, advice: str) -> None:
@@ -33,7 +40,7 @@ def check_room(path: Path, member: str, nbytes: int, advice: str) -> None:
         When the system says that fewer are free.
     """
     free = free_memory()
-    if free is not None and nbytes > free:
+    if nbytes > free:
         raise FileProblem(
             path,
             N_("holds '{member}', which takes {size} unpacked while {free} are free"),

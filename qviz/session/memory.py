@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
+from qviz.files.memory import machine_memory
 from qviz.session.state import Item
 
 MEGABYTE = 1 << 20
 
 WINDOW_BYTES = 400 * MEGABYTE
 """What qviz itself takes, with the pages of a mapped file that are being read."""
-
-UNKNOWN_MEMORY = 8 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +92,3 @@ class Memory:
 def tensor_budget(megabytes: int) -> int:
     """Bytes for tensors when qviz may take so many megabytes in all; 0 for half of what the machine has."""
     return max(0, (megabytes * MEGABYTE or machine_memory() // 2) - WINDOW_BYTES)
-
-
-def machine_memory() -> int:
-    """Bytes of memory that this machine has."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # no such question on this system
-        return UNKNOWN_MEMORY

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from qviz.files import memory
-from qviz.files.memory import check_room, free_memory
+from qviz.files.memory import check_room, free_memory, machine_memory
 from qviz.files.problems import FileProblem
 
 
-def test_free_memory_is_unknown_where_no_file_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*args: object) -> str:
-        raise FileNotFoundError
+def test_the_machine_has_more_than_is_free() -> None:
+    assert machine_memory() > free_memory() > 1 << 20
 
-    monkeypatch.setattr(Path, "read_text", missing)
-    assert free_memory() is None
-    monkeypatch.setattr(Path, "read_text", lambda self: "MemTotal: 8 kB\nMemAvailable: 3 kB\n")
-    assert free_memory() == 3072
+
+def test_both_are_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 << 30, available=3 << 30))
+    assert (machine_memory(), free_memory()) == (8 << 30, 3 << 30)
 
 
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,8 +30,3 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == (
         "m.npz holds 'w', which takes 1 KB unpacked while 1 KB are free. Choose a smaller one."
     )
-
-
-def test_where_nobody_knows_everything_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_memory", lambda: None)
-    check_room(Path("m.npz"), "w", 1 << 60, "")

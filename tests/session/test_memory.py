@@ -8,7 +8,7 @@ import pytest
 from qviz.core import Tensor
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbytes
 from qviz.session import memory as memory_module
-from qviz.session.memory import MEGABYTE, UNKNOWN_MEMORY, WINDOW_BYTES, Kept, Memory, machine_memory, tensor_budget
+from qviz.session.memory import MEGABYTE, WINDOW_BYTES, Kept, Memory, tensor_budget
 from qviz.session.state import Item
 from tests.session.ladder import item
 
@@ -166,15 +166,3 @@ def test_a_chosen_budget_leaves_room_for_the_window() -> None:
 def test_without_a_choice_it_is_half_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_module, "machine_memory", lambda: 16 << 30)
     assert tensor_budget(0) == (8 << 30) - WINDOW_BYTES
-
-
-def test_a_machine_that_does_not_say_has_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine_memory() > 1 << 27
-
-    def fail(name: str) -> int:
-        raise ValueError(name)
-
-    monkeypatch.setattr(memory_module.os, "sysconf", fail, raising=False)
-    assert machine_memory() == UNKNOWN_MEMORY
-    monkeypatch.delattr(memory_module.os, "sysconf")
-    assert machine_memory() == UNKNOWN_MEMORY

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
 
 from qviz.core import (
     IntFormat,
@@ -218,21 +220,29 @@ def test_warming_up_compiles_in_another_process_and_loads(fresh, monkeypatch, tm
 @pytest.mark.usefixtures("fresh")
 def test_the_kernels_are_kept_in_the_persons_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "put back as it was")
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(module, "compile_all", lambda: module.PLAIN)
-    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
-    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **_: tmp_path / name)
     asked = []
     monkeypatch.setattr(subprocess, "run", lambda command, env, **_: asked.append(env["NUMBA_CACHE_DIR"]))
-    for platform in ("linux", "win32", "darwin"):
-        monkeypatch.setattr(sys, "platform", platform)
-        monkeypatch.delenv("NUMBA_CACHE_DIR")
-        monkeypatch.setattr(module, "_loaded", None)
-        module.warm_up()
-        assert module.ready()
-        assert asked[-1] == os.environ["NUMBA_CACHE_DIR"]
-    assert len({*asked}) == 3
-    assert all(folder.startswith(str(tmp_path)) for folder in asked)
+    module.warm_up()
+    assert module.ready()
+    assert asked == [os.environ["NUMBA_CACHE_DIR"]] == [str(tmp_path / "qviz" / "kernels")]
+
+
+@pytest.mark.parametrize(
+    ("platform", "folder"),
+    [
+        (Unix, "{home}/.cache/qviz/kernels"),
+        (MacOS, "{home}/Library/Caches/qviz/kernels"),
+    ],
+)
+def test_that_cache_is_where_the_platform_has_it(platform, folder, monkeypatch, tmp_path):
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("platformdirs.PlatformDirs", platform)
+    assert module._cache_folder() == folder.format(home=tmp_path)
 
 
 @pytest.mark.usefixtures("fresh")
