@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,32 @@ def save_quantized(path: Path, analysis: Analysis) -> None:
         When the file cannot be written.
     """
     q = analysis.qparams
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary:
         codes = quantize(analysis.tensor, q)  # in here, for memory may run out
-        np.savez(
-            file,
-            codes=codes,
-            scale=q.scale,
-            zero_point=q.zero_point.astype(codes.dtype) if q.whole_zero_point else q.zero_point,
-            dequantized=dequantize(codes, q),
-            scheme=np.array(json.dumps(analysis.scheme.to_dict())),
-        )
+        arrays = {
+            "codes": codes,
+            "scale": q.scale,
+            "zero_point": q.zero_point.astype(codes.dtype) if q.whole_zero_point else q.zero_point,
+            "dequantized": dequantize(codes, q),
+            "scheme": np.array(json.dumps(analysis.scheme.to_dict())),
+        }
+        write_archive(temporary, arrays)
+
+
+def write_archive(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write named arrays as ``numpy.savez`` does, under any name, but never a pickled object.
+
+    NumPy 2.0 takes the ``allow_pickle`` of ``savez`` for the name of one more array.
+
+    Raises
+    ------
+    ValueError
+        When an array holds Python objects.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def save_tensor(path: Path, values: np.ndarray[Any, Any]) -> None:

@@ -14,7 +14,7 @@ from qviz.core.arrays import Array
 from qviz.core.problems import N_
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem, system_errors
-from qviz.files.results import save_json
+from qviz.files.results import save_json, write_archive
 from qviz.training.experiment import Experiment
 from qviz.training.quantized_network import QuantizedNetwork
 
@@ -60,8 +60,8 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """
     ending = path.suffix.lower()
     if ending == ".npz":
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        with atomic_write(path) as temporary:
+            write_archive(temporary, arrays)
     elif ending == ".safetensors":
         try:
             from safetensors.numpy import save

@@ -21,11 +21,17 @@ from qviz.files.readers import list_tensors
 
 Type = GGMLQuantizationType
 
-CODECS = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4", "BF16")
+
+def known(*names: str) -> tuple[str, ...]:
+    """Those types that the installed package has heard of."""
+    return tuple(name for name in names if name in Type.__members__)
+
+
+CODECS = known("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4", "BF16")
 """What the package can quantize."""
 
 PLAIN = ("F32", "F16", "F64", "I8", "I16", "I32", "I64")
-NOT_DECODED = ("Q8_1", "Q8_K", "Q1_0")
+NOT_DECODED = known("Q8_1", "Q8_K", "Q1_0")
 DECODED = tuple(kind.name for kind in Type if kind.name not in PLAIN + NOT_DECODED)
 
 

@@ -35,6 +35,7 @@ from qviz.files.results import (
     save_scheme,
     save_table,
     save_tensor,
+    write_archive,
 )
 from tests.schemes import FREE_CONVENTIONS
 
@@ -376,3 +377,18 @@ def test_no_memory_for_the_codes_is_a_problem(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(FileProblem, match=r"q\.npz can't be written: memory has run out"):
         save_quantized(tmp_path / "q.npz", analyze(X, Scheme()))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_holds_what_it_was_given_and_nothing_else(tmp_path: Path) -> None:
+    arrays = {"file": X, "allow_pickle": np.arange(3), "layer1.weight": np.array(2.5, np.float32)}
+    write_archive(tmp_path / "a.npz", arrays)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as saved:
+        assert saved.files == list(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(saved[name], array)
+            assert saved[name].dtype == array.dtype
+
+
+def test_an_archive_holds_no_objects(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        write_archive(tmp_path / "a.npz", {"w": np.array([1, None], object)})

@@ -108,6 +108,7 @@ def test_weights_come_back(trained, tmp_path, ending):
     path = tmp_path / f"net.{ending}"
     save_arrays(path, network_arrays(network))
     found = dict(np.load(path)) if ending == "npz" else pytest.importorskip("safetensors.numpy").load_file(path)
+    assert found.keys() == network_arrays(network).keys()
     for i, (w, q) in enumerate(zip(network.weights, network.weight_qparams, strict=True)):
         np.testing.assert_array_equal(found[f"layer{i + 1}.weight"], w, strict=True)
         codes = found[f"layer{i + 1}.weight_codes"]
