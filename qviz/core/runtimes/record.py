@@ -167,11 +167,9 @@ class Convention:
             )
         if not self.knows(number_format):
             others = sorted(self.others)
-            known = (
-                Phrase(", ".join(["{integers}", *others]), integers=Phrase("the integers"))
-                if self.integers is None
-                else ", ".join([*sorted(self.integers), *others])
-            )
+            known: Phrase | str = ", ".join([*sorted(self.integers or ()), *others])
+            if self.integers is None:
+                known = Phrase("the integers, {others}", others=known) if others else Phrase("the integers")
             raise Problem(
                 "{runtime} has no {name}: choose one of {known}, or another runtime.",
                 runtime=Phrase(self.label),

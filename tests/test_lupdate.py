@@ -1,0 +1,96 @@
+"""lupdate finds every text that a person can read: nothing is translated that it does not know of."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lupdate import OURS, QVIZ, texts, update
+
+MARKS = {"tr", *OURS}
+COMPUTED = (ast.JoinedStr, ast.BinOp, ast.Call)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A call that marks or translates a text, and the class around it."""
+
+    file: str
+    line: int
+    name: str
+    context: str
+    text: str | None
+    computed: bool
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} {self.name}({self.text!r})"
+
+
+def marked(path: Path) -> Iterator[Marked]:
+    """Every call in a module that takes a text for people."""
+    yield from _within(ast.parse(path.read_text(encoding="utf-8")), "", str(path.relative_to(QVIZ.parent)))
+
+
+def _within(node: ast.AST, context: str, file: str) -> Iterator[Marked]:
+    for child in ast.iter_child_nodes(node):
+        inside = child.name if isinstance(child, ast.ClassDef) else context
+        if isinstance(child, ast.Call) and child.args:
+            called, first = child.func, child.args[0]
+            text = first.value if isinstance(first, ast.Constant) else None
+            computed = isinstance(first, COMPUTED)
+            if isinstance(called, ast.Name) and called.id in MARKS:
+                yield Marked(file, child.lineno, called.id, "", text, computed)
+            elif isinstance(called, ast.Attribute) and called.attr in ("tr", "translate"):
+                yield Marked(file, child.lineno, ast.unparse(called), inside, text, computed)
+        yield from _within(child, inside, file)
+
+
+CALLS = [call for path in sorted(QVIZ.rglob("*.py")) if path.name != "language.py" for call in marked(path)]
+LITERALS = [call for call in CALLS if call.text is not None]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
+    language = tmp_path_factory.mktemp("languages") / "qviz.ts"
+    try:
+        update(language)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"lupdate does not run here: {getattr(error, 'stderr', error)}")
+    return texts(language)
+
+
+def test_it_finds_every_marked_text(found):
+    lost = [str(call) for call in LITERALS if (call.context, call.text) not in found]
+    assert lost == []
+
+
+def test_there_are_as_many_as_there_were(found):
+    assert len({call.text for call in LITERALS}) > 1000
+    assert len(found) > 1000
+
+
+def test_what_is_marked_is_a_literal():
+    """Or a row of a table, whose text is marked there; no language file can have an f-string or a sum."""
+    assert [f"{call.file}:{call.line}" for call in CALLS if call.computed] == []
+    assert [f"{call.file}:{call.line}" for call in CALLS if call.name == "N_" and call.text is None] == []
+
+
+def test_a_file_s_sentence_is_marked():
+    """What is wrong with a file, and what to do: `N_`, a constant that is, or a phrase."""
+    bare = []
+    for path in sorted(set(QVIZ.rglob("*.py")) - {QVIZ / "files/text.py"}):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func) in ("FileProblem", "NoNumbers", "damaged")):
+                continue
+            parts = node.args if ast.unparse(node.func) == "damaged" else node.args[1:]
+            bare += [
+                f"{path.name}:{node.lineno} {ast.unparse(part)}"
+                for part in parts
+                if isinstance(part, (ast.Constant, ast.JoinedStr, ast.BinOp))
+            ]
+    assert bare == []
