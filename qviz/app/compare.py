@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qviz.gui.charts.page import Job
 from qviz.gui.compare.page import ComparePage
 from qviz.session.differ import Differ
+from qviz.session.language import tr
 from qviz.session.pins import PinAnalyst
 from qviz.session.sweeper import Sweeper
 
@@ -43,8 +44,8 @@ def make_compare(app: App) -> ComparePage:
         app.preparer.ended.connect(worker.look)
     page.workers = (sweeper, pin_analyst, differ)
     page.jobs = (
-        Job(sweeper, app.tr("Sweeping")),
-        Job(pin_analyst, app.tr("Comparing pins")),
-        Job(differ, app.tr("Comparing runtimes")),
+        Job(sweeper, tr("Sweeping")),
+        Job(pin_analyst, tr("Comparing pins")),
+        Job(differ, tr("Comparing runtimes")),
     )
     return page

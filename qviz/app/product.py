@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qviz.gui.charts.page import Job
 from qviz.gui.product.page import ProductPage
+from qviz.session.language import tr
 from qviz.session.multiplier import Multiplier
 
 if TYPE_CHECKING:
@@ -17,5 +18,5 @@ def make_product(app: App) -> ProductPage:
     multiplier = Multiplier(app.session, app.memory, app)
     page = ProductPage(app.session, multiplier)
     page.workers = (multiplier,)
-    page.jobs = (Job(multiplier, app.tr("Multiplying")),)
+    page.jobs = (Job(multiplier, tr("Multiplying")),)
     return page

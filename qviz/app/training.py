@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.gui.charts.page import Job
 from qviz.gui.training.page import TrainingPage
+from qviz.session.language import tr
 from qviz.session.trainer import Swept, Trainer
 from qviz.training.snapshot import Snapshot
 
@@ -54,5 +55,5 @@ def make_training(app: App) -> TrainingPage:
     trainer.swept.connect(sweep.show_swept)
     sweep.cancel_requested.connect(trainer.cancel_sweep)
     page.workers = (trainer,)
-    page.jobs = (Job(run, app.tr("Training")), Job(sweep, app.tr("Training at 1…8 bits")))
+    page.jobs = (Job(run, tr("Training")), Job(sweep, tr("Training at 1…8 bits")))
     return page
