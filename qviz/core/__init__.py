@@ -11,7 +11,7 @@ from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis, analyze, estimate, measure
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.differences import compare_conventions
-from qviz.core.questions.figures import Metrics
+from qviz.core.questions.figures import Figures, Metrics
 from qviz.core.questions.loss_curves import loss_curves
 from qviz.core.questions.product import Product, multiply, quantized_product
 from qviz.core.questions.sweep import pareto, sweep
@@ -52,6 +52,7 @@ __all__ = [
     "Codebook",
     "Convention",
     "Entropy",
+    "Figures",
     "FloatFormat",
     "GeneratorSpec",
     "IntFormat",

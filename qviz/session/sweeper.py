@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
-from qviz.core.questions.figures import Metrics
+from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import Combinations, combine, sweep
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.tensors.granularity import Granularity, PerTensor
@@ -46,7 +46,7 @@ class Sweeper(OnDemand):
     -------
     planned(Combinations)
         What is measured from now on; earlier results are of something else.
-    found(Metrics)
+    found(Figures)
         One result.
     completed()
         Every one was found.
@@ -86,7 +86,7 @@ class Sweeper(OnDemand):
 
         def run(progress: Progress, cancelled: IsCancelled) -> None:
             for metrics in sweep(source, combinations.schemes, limits=limits, progress=progress, cancelled=cancelled):
-                tell(plan, metrics)
+                tell(plan, metrics.figures)
 
         return run
 
@@ -94,6 +94,6 @@ class Sweeper(OnDemand):
         self.completed.emit()
 
     @Slot(object, object)
-    def _on_came(self, plan: object, metrics: Metrics) -> None:
+    def _on_came(self, plan: object, figures: Figures) -> None:
         if plan is self._plan:
-            self.found.emit(metrics)
+            self.found.emit(figures)

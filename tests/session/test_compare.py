@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from qviz.core import (
     MSE,
+    Figures,
     IntFormat,
     MinMax,
     PerAxis,
@@ -100,6 +101,7 @@ def test_every_scheme_is_found_in_turn_and_then_it_is_complete(
     (plan,) = heard.of("planned")
     assert isinstance(plan, Combinations)
     assert [m.scheme for m in heard.of("found")] == list(plan.schemes)
+    assert {type(each) for each in heard.of("found")} == {Figures}  # a table of them keeps no tensor alive
     assert len(heard.threads) == 1
 
 

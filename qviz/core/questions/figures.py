@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -33,16 +33,37 @@ class Groups:
         return int(np.argmin(self.sqnr_db))
 
 
-@dataclass(frozen=True, eq=False)
-class Metrics:
-    """What a scheme costs a tensor, in figures alone.
+@dataclass(frozen=True)
+class WorstGroup:
+    """The group (channel) with the lowest SQNR, the first one where several are as low.
 
     Attributes
     ----------
-    tensor : Tensor
+    index : int
+        Its number, in the order of the scales.
+    finite, saturated : int
+    mse, max_abs_error, sqnr_db : float
+    """
+
+    index: int
+    finite: int
+    mse: float
+    max_abs_error: float
+    sqnr_db: float
+    saturated: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a scheme costs a tensor, without the tensor: less than 1.5 kB to keep in a table or to send.
+
+    Attributes
+    ----------
+    name, dtype : str
+    shape : tuple of int
+    elements, finite : int
+        Of the tensor.
     scheme : Scheme
-    qparams : QParams
-    layout : Layout
     mse, mae, max_abs_error : float
         Mean squared, mean absolute and largest error, in the tensor's units (squared for mse).
     sqnr_db : float
@@ -55,7 +76,9 @@ class Metrics:
         The two parts of mse.
     saturated : int
         Elements whose code was changed by clipping.
-    groups : Groups or None
+    group_count : int
+        How many groups have a scale of their own; 1 per tensor.
+    worst_group : WorstGroup or None
         None per tensor.
     storage : Storage
     exact : bool
@@ -64,10 +87,12 @@ class Metrics:
         How long the answer took.
     """
 
-    tensor: Tensor
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    elements: int
+    finite: int
     scheme: Scheme
-    qparams: QParams
-    layout: Layout
     mse: float
     mae: float
     max_abs_error: float
@@ -77,7 +102,8 @@ class Metrics:
     rounding_mse: float
     clipping_mse: float
     saturated: int
-    groups: Groups | None
+    group_count: int
+    worst_group: WorstGroup | None
     storage: Storage
     exact: bool
     seconds: float
@@ -85,15 +111,49 @@ class Metrics:
     @property
     def saturated_share(self) -> float:
         """Saturated elements as a share of the finite ones."""
-        return self.saturated / self.tensor.finite
+        return self.saturated / self.finite
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics(Figures):
+    """What a scheme costs a tensor, with the tensor and its scales at hand for further questions.
+
+    Attributes
+    ----------
+    tensor : Tensor
+    qparams : QParams
+    layout : Layout
+    groups : Groups or None
+        The figures of each group; None per tensor.
+    """
+
+    tensor: Tensor
+    qparams: QParams
+    layout: Layout
+    groups: Groups | None
+
+    # Arrays have no one truth: an answer is equal to itself alone.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @property
+    def figures(self) -> Figures:
+        """The figures alone, which hold on to nothing large."""
+        return Figures(**{each.name: getattr(self, each.name) for each in fields(Figures)})
 
 
 def figures_of(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> dict[str, Any]:
     """The fields of `Metrics`, but for ``exact`` and ``seconds``."""
     n = tensor.finite
+    groups = _groups(sums) if layout.groups > 1 else None
     noise, signal = float(sums.squared_error.sum()), float(sums.squared_value.sum())
     norms = math.sqrt(signal) * math.sqrt(sums.squared_dequantized)
     return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": tensor.shape,
+        "elements": tensor.elements,
+        "finite": n,
         "tensor": tensor,
         "scheme": qparams.scheme,
         "qparams": qparams,
@@ -107,7 +167,9 @@ def figures_of(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> 
         "rounding_mse": max(0.0, noise - sums.clipping_squared_error) / n,
         "clipping_mse": sums.clipping_squared_error / n,
         "saturated": int(sums.saturated.sum()),
-        "groups": _groups(sums) if layout.groups > 1 else None,
+        "group_count": layout.groups,
+        "worst_group": _worst(groups) if groups is not None else None,
+        "groups": groups,
         "storage": storage(tensor.elements, qparams),
     }
 
@@ -120,6 +182,18 @@ def _groups(sums: Sums) -> Groups:
         max_abs_error=sums.max_abs_error,
         sqnr_db=sqnr_db(sums.squared_value, sums.squared_error),
         saturated=sums.saturated,
+    )
+
+
+def _worst(groups: Groups) -> WorstGroup:
+    index = groups.worst
+    return WorstGroup(
+        index=index,
+        finite=int(groups.finite[index]),
+        mse=float(groups.mse[index]),
+        max_abs_error=float(groups.max_abs_error[index]),
+        sqnr_db=float(groups.sqnr_db[index]),
+        saturated=int(groups.saturated[index]),
     )
 
 

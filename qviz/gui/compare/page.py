@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.differences import Differences, Example
-from qviz.core.questions.figures import Metrics
+from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import Combinations
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
@@ -80,7 +80,7 @@ class ComparePage(QWidget):
     def __init__(self, session: Session, pins: Pins) -> None:
         super().__init__()
         self._session, self._pins = session, pins
-        self._metrics: list[Metrics] = []
+        self._metrics: list[Figures] = []
         self._planned: Combinations | None = None
         self._stopped = False
         self._found: dict[Scheme, Analysis | Problem] = {}
@@ -336,7 +336,7 @@ class ComparePage(QWidget):
         self._refresh.start()
 
     @Slot(object)
-    def add_metrics(self, metrics: Metrics) -> None:
+    def add_metrics(self, metrics: Figures) -> None:
         """One result has come."""
         self._metrics.append(metrics)
         if not self._refresh.isActive():
@@ -391,7 +391,7 @@ class ComparePage(QWidget):
         self._show_table()
 
     @Slot(object)
-    def _on_metrics(self, metrics: Metrics) -> None:
+    def _on_metrics(self, metrics: Figures) -> None:
         self.scheme_requested.emit(metrics.scheme)
 
     @Slot(object)

@@ -11,7 +11,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
-from qviz.core.questions.figures import Metrics
+from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import pareto
 from qviz.gui.charts.axes import PowerAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, number
@@ -33,7 +33,7 @@ SERIES = 6
 class Point:
     """One scheme: its figures, its name, and the groups that its colour and its shape tell."""
 
-    metrics: Metrics
+    metrics: Figures
     name: str
     color: str
     shape: str
@@ -70,6 +70,11 @@ class ParetoChart(Chart):
             "Click a mark to see its scheme on the Tensor page."
         )
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to show yet."""
+        return not self.points
+
     def set_measure(self, measure: Measure) -> None:
         """Another figure."""
         self.measure = measure
@@ -80,11 +85,11 @@ class ParetoChart(Chart):
 
     def show_points(self, points: Sequence[Point], *, anew: bool = False) -> None:
         """Show these, and move the view only when that is needed."""
+        if self.points and (not points or points[0].metrics is not self.points[0].metrics):
+            self.read_out.emit("")  # what the pointer read was of another sweep
         self.points = tuple(points)
         self.canvas.setVisible(bool(points))
         metrics: list[Any] = [p.metrics for p in points]
-        if metrics:
-            self.analysis = metrics[0]
         self._x = np.array([m.storage.bits_per_element for m in metrics])
         self._y = np.array([self.measure.height(m) for m in metrics])
         worth = self._y if self.measure.higher_is_better else -self._y

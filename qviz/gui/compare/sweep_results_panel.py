@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qviz.core.questions.figures import Metrics
+from qviz.core.questions.figures import Figures
 from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.words.figures import metric_columns
 from qviz.gui.words.schemes import words
@@ -15,7 +15,7 @@ from qviz.session.language import tr
 class Result:
     """One scheme's figures, its words, and whether no other one beats it."""
 
-    metrics: Metrics
+    metrics: Figures
     parts: dict[str, str]
     unbeaten: bool = False
 
@@ -27,7 +27,7 @@ class SweepResults(FigureTable):
         super().__init__(_columns([]), tr("Schemes that were swept"))
         self._known: dict[int, Result] = {}
 
-    def show_metrics(self, metrics: list[Metrics], unbeaten: set[int]) -> None:
+    def show_metrics(self, metrics: list[Figures], unbeaten: set[int]) -> None:
         """All results so far; ``unbeaten`` holds the ``id`` of those on the front."""
         for each in metrics:
             if id(each) not in self._known:

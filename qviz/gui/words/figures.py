@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.problems import N_, Problem
-from qviz.core.questions.figures import Metrics
+from qviz.core.questions.figures import Figures, Metrics
 from qviz.gui.kit.figure_table import Column
 from qviz.gui.words.measures import Measure
 from qviz.session.language import told, tr
@@ -60,10 +60,10 @@ MEASURES: tuple[Measure, ...] = (
 """What schemes can be compared by; a new one is a row."""
 
 
-def metric_columns(metrics_of: Callable[[Any], Metrics | None]) -> list[Column]:
-    """Columns of the figures of any rows that have `Metrics`, or do not have them yet."""
+def metric_columns(metrics_of: Callable[[Any], Figures | None]) -> list[Column]:
+    """Columns of the figures of any rows that have `Figures`, or do not have them yet."""
 
-    def text(read: Callable[[Metrics], str], judged: bool = True) -> Callable[[Any], str]:
+    def text(read: Callable[[Figures], str], judged: bool = True) -> Callable[[Any], str]:
         def of(row: Any) -> str:
             metrics = metrics_of(row)
             if metrics is None:
@@ -72,18 +72,18 @@ def metric_columns(metrics_of: Callable[[Any], Metrics | None]) -> list[Column]:
 
         return of
 
-    def value(read: Callable[[Metrics], float]) -> Callable[[Any], float]:
+    def value(read: Callable[[Figures], float]) -> Callable[[Any], float]:
         def of(row: Any) -> float:
             metrics = metrics_of(row)
             return math.nan if metrics is None else float(read(metrics))
 
         return of
 
-    def bits(m: Metrics) -> float:
+    def bits(m: Figures) -> float:
         return m.storage.bits_per_element
 
-    def saturated(m: Metrics) -> str:
-        return f"{m.saturated:,} · {100 * m.saturated / m.tensor.finite:.2g} %" if m.saturated else "0"
+    def saturated(m: Figures) -> str:
+        return f"{m.saturated:,} · {100 * m.saturated / m.finite:.2g} %" if m.saturated else "0"
 
     return [
         Column(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qviz.core.questions.figures import Metrics
+from qviz.core.questions.figures import Figures
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class Measure:
 
     key: str
     label: str
-    read: Callable[[Metrics], float]
+    read: Callable[[Figures], float]
     text: Callable[[float], str]
     higher_is_better: bool
     logarithmic: bool
 
-    def height(self, metrics: Metrics) -> float:
+    def height(self, metrics: Figures) -> float:
         """Where it is drawn; NaN for what cannot be."""
         value = self.read(metrics)
         if self.logarithmic:

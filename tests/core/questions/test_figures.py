@@ -1,0 +1,52 @@
+"""Figures alone say what the answer says, are small, and hold on to nothing large."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from qviz.core import Figures, IntFormat, Manual, PerAxis, PerTensor, Scheme, Tensor, analyze, measure
+from qviz.core.questions.figures import WorstGroup
+
+
+@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(1)])
+@pytest.mark.parametrize("answer", [analyze, measure])
+def test_the_figures_of_a_million_elements_are_a_kilobyte(answer, granularity):
+    x = np.random.default_rng(0).normal(0, 1, (1000, 1000)).astype(np.float32)
+    metrics = answer(Tensor(x, "blocks.0.attention.query.weight"), Scheme(granularity=granularity))
+    pickled = pickle.dumps(metrics.figures)
+    assert len(pickled) < 1500
+    assert pickle.loads(pickled) == metrics.figures  # noqa: S301
+
+
+def test_the_figures_are_those_of_the_answer():
+    x = np.array([[1.0, 2.0, np.nan], [100.0, 3.0, 0.1]], np.float32)
+    metrics = analyze(Tensor(x, "w"), Scheme(IntFormat(4), granularity=PerAxis(0), range_rule=Manual(-10, 10)))
+    figures = metrics.figures
+    assert type(figures) is Figures
+    assert (figures.name, figures.shape, figures.dtype) == ("w", (2, 3), "float32")
+    assert (figures.elements, figures.finite) == (6, 5)
+    for name in ("scheme", "mse", "mae", "max_abs_error", "sqnr_db", "relative_rmse", "cosine", "saturated", "storage"):
+        assert getattr(figures, name) == getattr(metrics, name), name
+    assert figures.saturated_share == metrics.saturated_share == 1 / 5
+    groups = metrics.groups
+    assert groups is not None
+    assert figures.group_count == 2
+    assert figures.worst_group == WorstGroup(
+        1, 3, groups.mse[1], groups.max_abs_error[1], groups.sqnr_db[1], groups.saturated[1]
+    )
+    assert groups.sqnr_db[1] < groups.sqnr_db[0]
+
+
+def test_per_tensor_there_is_no_worst_group():
+    assert measure([1.0, 2.0], Scheme()).figures.worst_group is None
+    assert measure([1.0, 2.0], Scheme()).figures.group_count == 1
+
+
+def test_an_answer_is_equal_to_itself_alone():
+    a, b = analyze([1.0, 2.0], Scheme()), analyze([1.0, 2.0], Scheme())
+    assert a == a  # noqa: PLR0124
+    assert a != b
+    assert len({a, b}) == 2
