@@ -25,9 +25,12 @@ from qviz.core import (
     PerToken,
     Problem,
     Scheme,
+    Tensor,
     analyze,
+    choose_qparams,
     compare_conventions,
     generate,
+    measure,
     pareto,
     storage,
     sweep,
@@ -213,3 +216,62 @@ def test_a_shorthand_answers_like_the_scheme_in_full() -> None:
         analyze(x, Scheme("int4", granularity="axis")).mse
         == analyze(x, Scheme(IntFormat(4), granularity=PerAxis())).mse
     )
+
+
+# --- in a session of Python -------------------------------------------------------------------------
+
+EVERY_SCHEME = [preset.scheme for preset in PRESETS] + [
+    Scheme(range_rule=Manual(-1.0, 2.5)),
+    Scheme("int4", granularity=PerAxis(1), range_rule=MovingAverage(0.5, 0)),
+]
+
+
+def test_a_scheme_reads_as_it_is_typed_in() -> None:
+    assert repr(Scheme()) == (
+        "Scheme('int8', symmetric=True, granularity='tensor', range_rule='minmax', convention='onnxruntime')"
+    )
+    assert repr(Scheme("uint4", False, PerAxis(1), Percentile(99.0), "textbook")) == (
+        "Scheme('uint4', symmetric=False, granularity=PerAxis(axis=1), range_rule=Percentile(percentile=99.0), "
+        "convention='textbook')"
+    )
+
+
+@pytest.mark.parametrize("scheme", EVERY_SCHEME)
+def test_what_a_scheme_reads_gives_it_back(scheme: Scheme) -> None:
+    assert eval(repr(scheme), vars(qviz.core)) == scheme  # (the names of this very package)
+
+
+def test_a_tensor_says_what_it_is() -> None:
+    assert repr(Tensor(np.arange(6.0).reshape(2, 3), "w")) == "Tensor('w', shape=(2, 3), float64, 0 … 5)"
+    holed = np.array([-1, np.nan, np.inf, 1e300, 2, np.nan])
+    assert repr(Tensor(holed)) == ("Tensor('tensor', shape=(6,), float64, -1 … 2, 2 NaN, 1 infinite, 1 beyond float32)")
+    large = Tensor(np.ones(1 << 20, np.float32), "large", counted=False)
+    assert repr(large) == "Tensor('large', shape=(1048576,), float32, 1 … 1, judged from a sample)"
+
+
+def test_quantization_parameters_say_what_they_are() -> None:
+    one = choose_qparams([-1.27, 1.0], Scheme())
+    assert repr(one) == "QParams(int8 of onnxruntime, scale 0.01, zero_point 0, codes -128 … 127)"
+    two = choose_qparams([[-1.0, 1.55], [0.0, 5.1]], Scheme("uint8", False, "axis"))
+    assert repr(two) == "QParams(uint8 of onnxruntime, 2 scales 0.01 … 0.02, zero_point 0 … 100, codes 0 … 255)"
+
+
+def test_an_answer_says_what_was_lost() -> None:
+    tensor = Tensor(np.array([-1.27, 0.5, 0.014]), "w")
+    said = repr(analyze(tensor, Scheme()))
+    assert said == (
+        f"Analysis('w' (3,): SQNR 50.66 dB, MSE 5.333e-06, max error 0.004, 0 saturated, 18.67 bits an element, "
+        f"{Scheme()!r})"
+    )
+    assert repr(measure(tensor, Scheme())) == said.replace("Analysis", "Metrics")
+    assert repr(analyze(tensor, Scheme()).figures) == said.replace("Analysis", "Figures")
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "axis", "block"])
+def test_each_is_one_short_line(granularity: str) -> None:
+    x = np.random.default_rng(0).normal(0, 1, (256, 256)).astype(np.float32)
+    answer = analyze(Tensor(x, "blocks.0.attention.query.weight"), Scheme(granularity=granularity))
+    for each in (answer, answer.tensor, answer.qparams, answer.scheme, answer.figures):
+        assert "\n" not in repr(each)
+        assert len(repr(each)) < 280
+    assert "array(" not in repr(answer)

@@ -105,7 +105,7 @@ class Quantizer:
         return self.dequantize(self.unclipped(x))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class QParams:
     """The quantization parameters of one tensor under one scheme.
 
@@ -136,6 +136,13 @@ class QParams:
     own_divisor: FloatArray | None = None
     shift: FloatArray | None = None
     offset: FloatArray | None = None
+
+    def __repr__(self) -> str:
+        scales = "scale" if self.scale.size == 1 else f"{self.scale.size:,} scales"
+        return (
+            f"QParams({self.scheme.number_format.name} of {self.scheme.convention}, {scales} {_spread(self.scale)}, "
+            f"zero_point {_spread(self.zero_point)}, codes {self.quant_min:g} … {self.quant_max:g})"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # What was computed meanwhile follows from these; a convention's functions cannot be pickled.
@@ -373,3 +380,9 @@ def _qparams(
     points = np.asarray(zero_point + 0.0, np.float32)
     lowest, highest = np.asarray(low, np.float32), np.asarray(high, np.float32)
     return QParams(scale, points, lowest, highest, quant_min, quant_max, scheme)
+
+
+def _spread(values: FloatArray) -> str:
+    """One number, or from where to where many are."""
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.4g}" if low == high else f"{low:.4g} … {high:.4g}"

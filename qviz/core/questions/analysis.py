@@ -35,7 +35,7 @@ from qviz.core.work import IsCancelled, Progress, ignore, never
 NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Analysis(Metrics):
     """Everything the charts and tables show of one tensor under one scheme.
 

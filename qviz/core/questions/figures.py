@@ -53,7 +53,7 @@ class WorstGroup:
     saturated: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Figures:
     """What a scheme costs a tensor, without the tensor: less than 1.5 kB to keep in a table or to send.
 
@@ -108,13 +108,21 @@ class Figures:
     exact: bool
     seconds: float
 
+    def __repr__(self) -> str:
+        about = "" if self.exact else "≈ "
+        return (
+            f"{type(self).__name__}({self.name!r} {self.shape}: {about}SQNR {self.sqnr_db:.2f} dB, MSE {self.mse:.4g}, "
+            f"max error {self.max_abs_error:.4g}, {self.saturated:,} saturated, "
+            f"{self.storage.bits_per_element:.4g} bits an element, {self.scheme})"
+        )
+
     @property
     def saturated_share(self) -> float:
         """Saturated elements as a share of the finite ones."""
         return self.saturated / self.finite
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Metrics(Figures):
     """What a scheme costs a tensor, with the tensor and its scales at hand for further questions.
 

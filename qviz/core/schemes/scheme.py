@@ -17,7 +17,7 @@ from qviz.core.runtimes.table import CONVENTIONS, convention_named
 from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerTensor
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Scheme:
     """A complete choice of quantizer: equal schemes give equal codes.
 
@@ -95,6 +95,14 @@ class Scheme:
                 choices=", ".join(CONVENTIONS),
             )
 
+    def __repr__(self) -> str:
+        # With the shorthands that `Scheme` takes: it is typed in again as it is read.
+        granularity, rule = _short(GRANULARITIES, self.granularity), _short(RANGE_RULES, self.range_rule)
+        return (
+            f"Scheme({self.number_format.name!r}, symmetric={self.symmetric}, granularity={granularity}, "
+            f"range_rule={rule}, convention={self.convention!r})"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `Scheme.from_dict` takes them back."""
         return to_plain(self)
@@ -133,6 +141,12 @@ def _of_kind(table: Mapping[str, Any], given: Any, what: Phrase) -> Any:
             "There is no {what} “{given}”: choose one of {choices}.", what=what, given=given, choices=", ".join(table)
         )
     return table[given]()
+
+
+def _short(table: Mapping[str, Any], part: Any) -> str:
+    """The shorthand of a part, where it is as by default."""
+    kind = part.kind
+    return repr(kind if kind in table and part == table[kind]() else part)
 
 
 def _of_numpy(given: Any) -> Any:

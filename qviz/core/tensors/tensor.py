@@ -127,6 +127,12 @@ class Tensor:
         self._extremes: dict[Layout, tuple[FloatArray, FloatArray]] = {}
         self._channels: dict[tuple[Layout, int], Tensor] = {}
 
+    def __repr__(self) -> str:
+        parts = [repr(self.name), f"shape={self.shape}", self.dtype, f"{self.minimum:.4g} … {self.maximum:.4g}"]
+        kinds = {"NaN": self.nan, "infinite": self.inf, "beyond float32": self.overflowed}
+        parts += [f"{count:,} {kind}" for kind, count in kinds.items() if count]
+        return f"Tensor({', '.join(parts)})" if self.counted else f"Tensor({', '.join(parts)}, judged from a sample)"
+
     def count(self, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Tensor:
         """This tensor with every element looked at; itself where that was done.
 
