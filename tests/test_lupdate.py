@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,6 +79,35 @@ def test_what_is_marked_is_a_literal():
     """Or a row of a table, whose text is marked there; no language file can have an f-string or a sum."""
     assert [f"{call.file}:{call.line}" for call in CALLS if call.computed] == []
     assert [f"{call.file}:{call.line}" for call in CALLS if call.name == "N_" and call.text is None] == []
+
+
+PROSE = re.compile(r"[^\W\d_]{2,} [^\W\d_]{2,}")
+
+BEFORE_QT = QVIZ / "app" / "display.py"
+"""What the terminal is told where there is no window: nothing can be translated without Qt."""
+
+
+def unmarked_prose(path: Path) -> Iterator[str]:
+    """Literals of several words that are neither marked nor for the log nor for programmers."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    exempt: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
+            exempt.add(node.value)
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name.rpartition(".")[2] in MARKS or name.startswith("log.") or name.endswith("Error"):
+                exempt.update(inner for arg in node.args for inner in ast.walk(arg))
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) and node not in exempt else None
+        if isinstance(text, str) and PROSE.search(re.sub("<[^>]*>?", " ", text)):
+            yield f"{path.name}:{node.lineno} {text!r}"
+
+
+@pytest.mark.parametrize("room", ["gui", "app", "session"])
+def test_no_prose_is_unmarked(room):
+    files = sorted(set((QVIZ / room).rglob("*.py")) - {BEFORE_QT})
+    assert [text for path in files for text in unmarked_prose(path)] == []
 
 
 def test_a_file_s_sentence_is_marked():

@@ -14,7 +14,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.fitting import fitted
@@ -286,21 +286,22 @@ class Library(QObject):
 def generated_item(spec: GeneratorSpec, limits: Limits) -> Item:
     """The item of a recipe."""
     kind = tr(GENERATORS[spec.kind].label) if spec.kind in GENERATORS else spec.kind
+    name = tr("{kind} (generated)").format(kind=kind)
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         values = generate(spec, progress=lambda f: progress(0.8 * f), cancelled=cancelled)
-        return _tensor(values, f"{kind} (generated)", limits, lambda f: progress(0.8 + 0.2 * f), cancelled)
+        return _tensor(values, name, limits, lambda f: progress(0.8 + 0.2 * f), cancelled)
 
-    return Item(f"{kind} (generated)", "generated", spec.shape, "float32", load, spec)
+    return Item(name, N_("generated"), spec.shape, "float32", load, spec)
 
 
-_ARTICLE_ORIGIN = "built in"
-MADE_HERE = "trained here"
+_ARTICLE_ORIGIN = N_("built in")
+MADE_HERE = N_("trained here")
 
 
 def article_item() -> Item:
     """The item of the worked example."""
-    name = "Ten values (worked example)"
+    name = tr("Ten values (worked example)")
     return Item(
         name, _ARTICLE_ORIGIN, ARTICLE_VALUES.shape, "float32", lambda progress, cancelled: Tensor(ARTICLE_VALUES, name)
     )

@@ -31,7 +31,7 @@ def _generated(name: str, spec: GeneratorSpec) -> Item:
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         return Tensor(generate(spec, progress=progress, cancelled=cancelled), name)
 
-    return Item(name, "generated", spec.shape, "float32", load, spec)
+    return Item(name, N_("generated"), spec.shape, "float32", load, spec)
 
 
 ACTIVATIONS = _generated(

@@ -6,11 +6,11 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.schemes.presets import PRESETS, Preset
 from qviz.core.schemes.scheme import Scheme
 
-OWN = "Your own"
+OWN = N_("Your own")
 LONGEST_NAME = 60
 
 

@@ -18,6 +18,7 @@ from qviz.gui.charts.base import Chart, LinkedCursor, Table, number
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.words.measures import Measure
+from qviz.session.language import tr
 
 DB_PER_BIT = 20 * math.log10(2)
 """Each bit halves the step, which is worth so much: 6.02 dB."""
@@ -80,7 +81,7 @@ class ParetoChart(Chart):
         self.measure = measure
         self.plot.getAxis("left").logarithmic = measure.logarithmic
         self.plot.getAxis("left").picture = None
-        self.set_labels(self.tr("Bits per element, scales and zero points counted"), measure.label)
+        self.set_labels(self.tr("Bits per element, scales and zero points counted"), tr(measure.label))
         self.show_points(self.points, anew=True)
 
     def show_points(self, points: Sequence[Point], *, anew: bool = False) -> None:

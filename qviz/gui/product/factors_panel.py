@@ -107,7 +107,7 @@ class OperandControls(QWidget):
             for item in (self._generated, *items):
                 self.items.addItem(item.name, item)
                 at = self.items.count() - 1
-                self.items.setItemData(at, f"{item.origin}  {_shape(item)}", Qt.ItemDataRole.ToolTipRole)
+                self.items.setItemData(at, f"{tr(item.origin)}  {_shape(item)}", Qt.ItemDataRole.ToolTipRole)
 
     def refresh(self, item: Item, scheme: Scheme) -> None:
         """Show a choice, without asking for anything."""

@@ -78,7 +78,11 @@ class PresetBox(QWidget):
         row = next((i for i in range(self.list.count()) if preset and self.list.itemData(i) == preset), 0)
         if row != self.list.currentIndex():
             self.list.setCurrentIndex(row)
-        about = self.tr("Schemes that have a name.") if preset is None else f"{preset.name}: {told(preset.about)}"
+        about = (
+            self.tr("Schemes that have a name.")
+            if preset is None
+            else self.tr("{name}: {about}").format(name=tr(preset.name), about=told(preset.about))
+        )
         self.list.setToolTip(about)  # the name may be longer than the box
 
     @Slot(int)

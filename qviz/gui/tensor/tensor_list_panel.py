@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.kit.widgets import column, named_label
+from qviz.session.language import tr
 from qviz.session.state import Item, Session, State
 
 Index = QModelIndex | QPersistentModelIndex
@@ -55,7 +56,7 @@ class ItemsModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return item.name
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{item.origin}\n{_about(item)}".strip()
+            return f"{tr(item.origin)}\n{_about(item)}".strip()
         return item if role == ITEM_ROLE else None
 
 

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from qviz.core.problems import Problem
 from qviz.gui.kit.widgets import Line, NumberBox, Segments, column, form, named_label, quiet
+from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told, tr
 from qviz.training import KINDS, Data, Experiment, Quantization, Training
 from qviz.training.network import ACTIVATIONS
@@ -105,12 +106,7 @@ class TrainingPanel(QWidget):
             self.tr("Ranges while training"),
         )
         self.post_range = QComboBox()
-        labels = {
-            "minmax": self.tr("Min–max"),
-            "percentile": self.tr("Percentile"),
-            "mse": self.tr("Least MSE"),
-            "entropy": self.tr("Entropy (KL)"),
-        }
+        labels = {kind: label for kind, label, _ in range_rules()}
         for rule in POST_TRAINING_RANGES:
             self.post_range.addItem(labels.get(rule, rule), rule)
         self.post_range.setAccessibleName(self.tr("Ranges after training"))

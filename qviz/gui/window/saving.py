@@ -42,7 +42,7 @@ class Saving(QObject):
 
     @Slot()
     def save_tensor(self) -> None:
-        if path := self._ask_path(self.tr("Save original tensor"), "tensor", {"NumPy array": "npy"}):
+        if path := self._ask_path(self.tr("Save original tensor"), "tensor", {self.tr("NumPy array"): "npy"}):
             self.save_tensor_requested.emit(path, self._frame.shown.tensor)
 
     @Slot()
