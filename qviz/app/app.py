@@ -29,17 +29,18 @@ from qviz.gui.window.crash import CrashDialog, CrashReporter
 from qviz.gui.window.main_window import MainWindow
 from qviz.gui.window.navigation import PageRow
 from qviz.gui.words.schemes import line
-from qviz.session.analyst import Analyst, SpeedMeter
+from qviz.session.analyst import Analyst
 from qviz.session.language import told
 from qviz.session.library import FIRST_SPEC, Library
+from qviz.session.loss_curves import LossCurves
 from qviz.session.memory import Memory, tensor_budget
 from qviz.session.pins import Pins
 from qviz.session.preparer import Preparer
 from qviz.session.presets import Presets
 from qviz.session.saver import Saver
 from qviz.session.settings import Settings
+from qviz.session.speed_meter import SpeedMeter
 from qviz.session.state import Session, State
-from qviz.session.tracer import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +68,19 @@ class App(QObject):
         self.analyst = Analyst(self.session, self)
         self.preparer = Preparer(self.session, self.memory, self)
         self.meter = SpeedMeter(self.session, self)
-        self.tracer = Tracer(self.session.limits, self)
+        self.loss_curves = LossCurves(self.session, self)
         self.saver = Saver(self)
         self.session.changed.connect(self._on_changed)
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
-        self.workers: list[Closing] = [self.library, self.preparer, self.analyst, self.tracer, self.meter, self.saver]
+        self.workers: list[Closing] = [
+            self.library,
+            self.preparer,
+            self.analyst,
+            self.loss_curves,
+            self.meter,
+            self.saver,
+        ]
         self.presets = Presets(self)
         self.presets.restore(settings.get("presets"))
         self.presets.changed.connect(self._remember_presets)

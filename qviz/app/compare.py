@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from qviz.gui.charts.page import Job
 from qviz.gui.compare.page import ComparePage
-from qviz.session.differ import Differ
 from qviz.session.language import tr
 from qviz.session.pins import PinAnalyst
+from qviz.session.runtime_comparison import RuntimeComparison
 from qviz.session.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ def make_compare(app: App) -> ComparePage:
     page = ComparePage(app.session, app.pins)
     sweeper = Sweeper(app.session, app.is_sorting, app)
     pin_analyst = PinAnalyst(app.session, app.pins, app.is_sorting, app)
-    differ = Differ(app.session, app.is_sorting, app)
+    comparison = RuntimeComparison(app.session, app.is_sorting, app)
     page.sweep_wanted.connect(sweeper.want)
     page.pins_wanted.connect(pin_analyst.want)
-    page.conventions_wanted.connect(differ.want)
+    page.conventions_wanted.connect(comparison.want)
     sweeper.choose(page.sweep.choice())
     page.sweep.chosen.connect(sweeper.choose)
     page.again.clicked.connect(sweeper.again)
@@ -33,19 +33,19 @@ def make_compare(app: App) -> ComparePage:
     sweeper.stopped.connect(page.stop_sweep)
     pin_analyst.judged.connect(page.judge)
     pin_analyst.forgotten.connect(page.forget_pins)
-    differ.compared.connect(page.compare)
-    differ.forgotten.connect(page.forget_conventions)
+    comparison.compared.connect(page.compare)
+    comparison.forgotten.connect(page.forget_conventions)
     page.scheme_requested.connect(app.show_scheme)
     page.element_requested.connect(app.show_element)
     page.pin_requested.connect(app.pin)
-    for worker in (sweeper, pin_analyst, differ):
+    for worker in (sweeper, pin_analyst, comparison):
         worker.waiting.connect(page.wait_for_order)
         worker.problem.connect(page.problem)
         app.preparer.ended.connect(worker.look)
-    page.workers = (sweeper, pin_analyst, differ)
+    page.workers = (sweeper, pin_analyst, comparison)
     page.jobs = (
         Job(sweeper, tr("Sweeping")),
         Job(pin_analyst, tr("Comparing pins")),
-        Job(differ, tr("Comparing runtimes")),
+        Job(comparison, tr("Comparing runtimes")),
     )
     return page

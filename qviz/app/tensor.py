@@ -13,9 +13,9 @@ ANALYSIS = "analysis"
 
 
 def wire_tensor(app: App) -> None:
-    """Join the page, which is there from the beginning, to analyst, tracer, meter and preparer."""
+    """Join the page, which is there from the beginning, to analyst, loss curves, meter and preparer."""
     window, page, library, status = app.window, app.page, app.library, app.window.status
-    analyst, preparer, tracer, meter = app.analyst, app.preparer, app.tracer, app.meter
+    analyst, preparer, curves, meter = app.analyst, app.preparer, app.loss_curves, app.meter
 
     # intent → library
     page.tensors.item_chosen.connect(library.choose)
@@ -42,11 +42,11 @@ def wire_tensor(app: App) -> None:
     status.sorting.cancel_requested.connect(preparer.cancel)
 
     # loss curves
-    analyst.answered.connect(tracer.look)
-    page.loss_wanted.connect(tracer.want)
-    page.loss_chosen.connect(tracer.choose)
-    tracer.traced.connect(page.loss.show_losses)
-    tracer.forgotten.connect(page.loss.forget)
+    analyst.answered.connect(curves.follow)
+    page.loss_wanted.connect(curves.want)
+    page.loss_chosen.connect(curves.choose)
+    curves.traced.connect(page.loss.show_losses)
+    curves.forgotten.connect(page.loss.forget)
 
     # speed
     meter.forgotten.connect(page.speed.forget)

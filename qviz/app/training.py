@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qviz.gui.charts.page import Job
 from qviz.gui.training.page import TrainingPage
 from qviz.session.language import tr
-from qviz.session.trainer import Swept, Trainer
+from qviz.session.trainer import SweepProgress, Trainer
 from qviz.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Progress(QObject):
         self.advanced.emit(snapshot.step / snapshot.steps)
 
     @Slot(object)
-    def show_swept(self, swept: Swept) -> None:
+    def show_swept(self, swept: SweepProgress) -> None:
         self.advanced.emit(swept.share)
 
     @Slot()

@@ -6,29 +6,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.formats.integers import IntFormat
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import Analysis, analyze, estimate
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.effort import Limits, Plan, plan
-from qviz.core.questions.speed import Speed, measure_addition
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.language import told
-from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session, State
+from qviz.session.worker import Worker
 
 STILL_MILLISECONDS = 150
 """Without a change for this long nothing is being dragged."""
-
-QUIET_MILLISECONDS = 700
-"""Time is measured when nobody has touched anything for this long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,49 +58,34 @@ class Question:
     limits: Limits
 
 
-class Analyst(QObject):
+class Analyst(Worker):
     """Submits a request on every change, and hands on the answers in order.
 
     The ladder: a small tensor is looked at as a whole; a large one is judged from a sample until
     it is in order, or until somebody asks for an exact answer.
+
+    Signals
+    -------
+    answered(Frame)
+    cancelled()
+        No answer is on its way any more: the last one stays.
     """
 
-    began = Signal()
-    advanced = Signal(float)
     cancelled = Signal()
     answered = Signal(object)
-    problem = Signal(str)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._runner = LatestRunner(self)
         self._last: Frame | None = None
         self._exactly = self._given_up = False
-        self._refinement = QTimer(self)
-        self._refinement.setSingleShot(True)
-        self._refinement.setInterval(STILL_MILLISECONDS)
-        self._refinement.timeout.connect(self._refine)
-        self._runner.started.connect(self._on_started)
-        self._runner.progressed.connect(self._on_progressed)
-        self._runner.cancelled.connect(self._on_cancelled)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
+        self._refinement = self._timer(session.timers, STILL_MILLISECONDS, self._refine)
         session.changed.connect(self._on_changed)
-
-    @property
-    def busy(self) -> bool:
-        return self._runner.busy
 
     @property
     def last(self) -> Frame | None:
         """The newest answer."""
         return self._last
-
-    def close(self) -> None:
-        """Stop for good and wait for the thread."""
-        self._refinement.stop()
-        self._runner.close()
 
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:
@@ -133,7 +112,7 @@ class Analyst(QObject):
         )
         urgent = urgent or self._exactly  # nobody waits for every element of a scheme that was left
         self._exactly = exactly
-        self._runner.submit(Request(state.tensor, partial(_frame, question, self._last)), urgent=urgent)
+        self._submit(state.tensor, partial(_frame, question, self._last), urgent=urgent)
 
     @Slot()
     def _refine(self) -> None:
@@ -153,39 +132,26 @@ class Analyst(QObject):
         self._refinement.stop()
         self._runner.cancel()
 
-    @Slot(object)
-    def _on_started(self, request: Request) -> None:
-        self.began.emit()
-
-    @Slot(object, float)
-    def _on_progressed(self, request: Request, fraction: float) -> None:
-        self.advanced.emit(fraction)
-
-    @Slot(object)
-    def _on_cancelled(self, request: Request) -> None:
-        if not self._runner.busy:
+    def _give_up(self, key: Tensor) -> None:
+        if not self.busy:
             self._given_up = True  # whoever goes back to the last answer is told that it is valid again
             self.cancelled.emit()
 
-    @Slot(object, object)
-    def _on_finished(self, request: Request, frame: Frame) -> None:
+    def _answer(self, key: Tensor, frame: Frame) -> None:
         # Answers overtaken by a newer scheme are still shown: dropping them starves the screen.
         state = self._session.state
-        if not request.key.same_data(state.tensor):
+        if not key.same_data(state.tensor):
             return
         self._last, self._given_up = frame, False
         self.answered.emit(frame)
         if state.tensor is not None and frame.tensor.counted and not state.tensor.counted:
             self._session.update(tensor=frame.tensor)  # what was counted on the way is known from now on
 
-    @Slot(object, object)
-    def _on_failed(self, request: Request, error: Exception) -> None:
-        if isinstance(error, MemoryError):
-            error = Problem("There is not enough memory for this scheme: close other programs and try again.")
-        if not isinstance(error, Problem):
-            raise error
-        self._given_up = True
-        self.problem.emit(told(error))
+    def _fail(self, key: Tensor, problem: Problem | None) -> None:
+        self._given_up = self._given_up or problem is not None
+
+    def _purpose(self, key: Tensor) -> Phrase:
+        return Phrase(N_("this scheme"))
 
 
 def _asked(state: State) -> tuple[object, ...]:
@@ -250,131 +216,3 @@ def _answers(last: Frame | None, question: Question) -> bool:
         and last.channel != question.channel
         and (last.whole.exact or not question.exactly)
     )
-
-
-class SpeedMeter(QObject):
-    """Measures additions once for each size and type, when the window is at rest.
-
-    Signals
-    -------
-    forgotten()
-        What was shown is of another size or type, and this one is not measured yet.
-    began(), advanced(float), ended()
-        A measurement is under way.
-    measured(Speed), cancelled()
-        How it ended.
-    """
-
-    forgotten = Signal()
-    began = Signal()
-    ended = Signal()
-    advanced = Signal(float)
-    measured = Signal(object)
-    cancelled = Signal()
-
-    def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = LatestRunner(self)
-        self._known: dict[tuple[int, str], Speed] = {}
-        self._shown: tuple[int, str] | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(QUIET_MILLISECONDS)
-        self._timer.timeout.connect(self.measure)
-        self._runner.progressed.connect(self._on_progressed)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
-        self._runner.cancelled.connect(self._on_cancelled)
-        session.changed.connect(self._on_changed)
-
-    def close(self) -> None:
-        """Stop for good and wait for the thread."""
-        self._timer.stop()
-        self._runner.close()
-
-    @Slot()
-    def measure(self) -> None:
-        """Measure now."""
-        key = self._key(self._session.state)
-        if key is None:
-            return
-        dtype = self._session.scheme.number_format.dtype
-        self.began.emit()
-
-        def work(progress: Progress, cancelled: IsCancelled) -> Speed:
-            return measure_addition(key[0], dtype, progress=progress, cancelled=cancelled)
-
-        self._runner.submit(Request(key, work), urgent=True)
-
-    @Slot()
-    def toggle(self) -> None:
-        """Stop what is being measured; measure again when nothing is."""
-        if self._runner.busy:
-            self.cancel()
-        else:
-            self.measure_again()
-
-    @Slot()
-    def measure_again(self) -> None:
-        """Forget what is known of this size and type, and measure now."""
-        self._known.pop(self._key(self._session.state) or (0, ""), None)
-        self.measure()
-
-    @Slot()
-    def cancel(self) -> None:
-        """Stop measuring."""
-        self._timer.stop()
-        self._runner.cancel()
-
-    def _key(self, state: State) -> tuple[int, str] | None:
-        # Codes of floats and codebooks are bit patterns: adding them means nothing.
-        if state.tensor is None or not isinstance(state.scheme.number_format, IntFormat):
-            return None
-        return state.tensor.elements, str(state.scheme.number_format.dtype)
-
-    @Slot(object, object)
-    def _on_changed(self, old: State, new: State) -> None:
-        key = self._key(new)
-        if key == self._shown:
-            if self._timer.isActive():
-                self._timer.start()
-            return
-        self._shown = key
-        self._runner.cancel()
-        if key in self._known:
-            self._timer.stop()
-            self.measured.emit(self._known[key])
-        else:
-            self.forgotten.emit()
-            if key is None:
-                self._timer.stop()
-            else:
-                self._timer.start()
-
-    @Slot(object, float)
-    def _on_progressed(self, request: Request, fraction: float) -> None:
-        if request.key == self._shown:
-            self.advanced.emit(fraction)
-
-    @Slot(object, object)
-    def _on_finished(self, request: Request, speed: Speed) -> None:
-        self._known[request.key] = speed
-        if not self._runner.busy:
-            self.ended.emit()
-        if request.key == self._shown:
-            self.measured.emit(speed)
-
-    @Slot(object, object)
-    def _on_failed(self, request: Request, error: Exception) -> None:
-        self.ended.emit()
-        self.cancelled.emit()
-        if not isinstance(error, MemoryError):
-            raise error
-
-    @Slot(object)
-    def _on_cancelled(self, request: Request) -> None:
-        if not self._runner.busy:
-            self.ended.emit()
-        if request.key == self._shown:
-            self.cancelled.emit()

@@ -23,6 +23,8 @@ class History(QObject):
     restore : callable
         Makes an earlier choice the present one again, and returns what came of it: a scheme is fitted
         to the tensor that there is now. What it changes on the way is no step of its own.
+    clock : callable
+        Seconds that go by.
 
     Signals
     -------
@@ -32,8 +34,16 @@ class History(QObject):
 
     changed = Signal()
 
-    def __init__(self, present: Any, restore: Callable[[Any], Any], parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        present: Any,
+        restore: Callable[[Any], Any],
+        parent: QObject | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(parent)
+        self._clock = clock
         self._present = present
         self._restore = restore
         self._undo: list[Any] = []
@@ -57,7 +67,7 @@ class History(QObject):
         """A person chose something; quick changes of the same ``what``, unless it is None, are one step."""
         if self._restoring or new == self._present:
             return
-        now = time.monotonic()
+        now = self._clock()
         same, before = self._last_change
         merges = what is not None and bool(self._undo) and what == same and now - before < MERGE_SECONDS
         self._redo.clear()

@@ -14,7 +14,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
-from qviz.core.problems import N_, Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.fitting import fitted
@@ -29,8 +29,8 @@ from qviz.files.entry import TensorEntry
 from qviz.files.readers import expand, list_tensors
 from qviz.session.language import told, tr
 from qviz.session.memory import Kept, Memory
-from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session
+from qviz.session.worker import Worker
 
 ARTICLE_SCHEME = Scheme(IntFormat(8, signed=False), symmetric=False, convention="textbook")
 
@@ -47,49 +47,67 @@ class Opened:
     problems: tuple[str, ...]
 
 
-class Library(QObject):
+class Opener(Worker):
+    """Lists what files and folders hold.
+
+    Signals
+    -------
+    opened(Opened), failed()
+        How it ended.
+    """
+
+    opened = Signal(object)
+    failed = Signal()
+
+    def list(self, paths: tuple[Path, ...], limits: Limits) -> None:
+        """Begin with it."""
+        self._submit(paths, partial(_list, paths, limits))
+
+    def _answer(self, key: tuple[Path, ...], opened: Opened) -> None:
+        self.opened.emit(opened)
+
+    def _fail(self, key: tuple[Path, ...], problem: Problem | None) -> None:
+        self.failed.emit()
+
+    def _purpose(self, key: tuple[Path, ...]) -> Phrase:
+        return Phrase(N_("a list of what these files hold"))
+
+
+class Library(Worker):
     """Opens, generates, chooses and closes items of a session, away from the window's thread.
 
     Signals
     -------
-    problem(str), notice(str)
+    notice(str)
         One sentence for the person.
     opened(list of Path)
         Files that were listed, for the recent ones.
     refused()
         A choice did not come about: show again what the session says.
-    began(str), advanced(float), ended()
-        Work that is worth a progress bar.
+    began(str)
+        With a sentence for its progress bar.
     """
 
-    problem = Signal(str)
     notice = Signal(str)
     opened = Signal(list)
     refused = Signal()
     began = Signal(str)
-    advanced = Signal(float)
-    ended = Signal()
 
     def __init__(self, session: Session, memory: Memory, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._memory = session, memory
-        self._opener = LatestRunner(self)
-        self._loader = LatestRunner(self)
+        self._opener = Opener(self)
         self._to_open: list[Path] = []
         self._next_choices: list[Item] = []
         self._gave_way = (session.scheme, session.scheme)
-        self._opener.finished.connect(self._on_opened)
-        self._opener.failed.connect(self._on_failed)
-        self._loader.started.connect(self._on_load_started)
-        self._loader.progressed.connect(self._on_progressed)
-        self._loader.finished.connect(self._on_loaded)
-        self._loader.failed.connect(self._on_failed)
-        self._loader.cancelled.connect(self._on_cancelled)
+        self._opener.opened.connect(self._on_opened)
+        self._opener.failed.connect(self._on_not_opened)
+        self._opener.problem.connect(self.problem)
 
     @property
     def busy(self) -> bool:
         """Whether something is being opened or read."""
-        return self._opener.busy or self._loader.busy
+        return self._opener.busy or self._runner.busy
 
     # -- what can be asked for
 
@@ -107,16 +125,16 @@ class Library(QObject):
     def _load(self, item: Item) -> None:
         kept = self._memory.get(item)
         if kept is not None:
-            self._loader.cancel()
+            self._runner.cancel()
             self._show(item, kept)
         elif item is not self._session.state.current:
-            self._loader.submit(Request(item, partial(_load, item)), urgent=True)
+            self._submit(item, partial(_load, item), urgent=True)
 
     @Slot(object)
     def generate(self, spec: GeneratorSpec) -> None:
         """Draw a tensor; it takes the place of the one that was generated before."""
         item = generated_item(spec, self._session.limits)
-        self._loader.submit(Request(item, partial(_load, item)))
+        self._submit(item, partial(_load, item))
 
     def open_article(self) -> None:
         """The ten values of the worked example, under the scheme it works with; undo brings yours back."""
@@ -158,25 +176,20 @@ class Library(QObject):
             else:
                 self.generate(FIRST_SPEC)
 
-    @Slot()
-    def cancel(self) -> None:
-        """Stop reading or generating."""
-        self._loader.cancel()
-
     def close(self) -> None:
         """Stop for good and wait for the threads."""
         self._opener.close()
-        self._loader.close()
+        super().close()
 
     # -- opening
 
     def _open_next(self) -> None:
         if self._to_open and not self._opener.busy:
             paths, self._to_open = tuple(self._to_open), []
-            self._opener.submit(Request(paths, partial(_list, paths, self._session.limits)))
+            self._opener.list(paths, self._session.limits)
 
-    @Slot(object, object)
-    def _on_opened(self, request: Request, opened: Opened) -> None:
+    @Slot(object)
+    def _on_opened(self, opened: Opened) -> None:
         if opened.problems:
             self.problem.emit("\n".join(opened.problems))
         if opened.items:
@@ -190,21 +203,32 @@ class Library(QObject):
             self._load(opened.items[0])
         self._open_next()
 
+    @Slot()
+    def _on_not_opened(self) -> None:
+        self.refused.emit()
+        self._open_next()
+
     # -- loading
 
-    @Slot(object)
-    def _on_load_started(self, request: Request) -> None:
-        self.began.emit(self.tr("Reading {name}").format(name=request.key.name))
+    def _begin(self, key: Item) -> None:
+        self.began.emit(self.tr("Reading {name}").format(name=key.name))
 
-    @Slot(object, float)
-    def _on_progressed(self, request: Request, fraction: float) -> None:
-        self.advanced.emit(fraction)
+    def _answer(self, key: Item, kept: Kept) -> None:
+        self._show(key, kept)
 
-    @Slot(object, object)
-    def _on_loaded(self, request: Request, kept: Kept) -> None:
-        if not self._loader.busy:
-            self.ended.emit()
-        self._show(request.key, kept)
+    def _give_up(self, key: Item) -> None:
+        self.refused.emit()
+
+    def _fail(self, key: Item, problem: Problem | None) -> None:
+        self.refused.emit()
+
+    def _tell(self, problem: Problem) -> None:
+        super()._tell(problem)
+        if self._next_choices:
+            self._load(self._next_choices.pop(0))  # of several files, show the first that can be shown
+
+    def _purpose(self, key: Item) -> Phrase:
+        return Phrase(N_("this tensor"))
 
     def _show(self, item: Item, kept: Kept) -> None:
         tensor = kept.tensor
@@ -261,26 +285,6 @@ class Library(QObject):
                 text = self.tr("{count} of {name}'s {elements} elements is left out: {what}.")
             parts.append(text.format(count=f"{left_out:,}", what=what, **_about(tensor)))
         return parts
-
-    @Slot(object, object)
-    def _on_failed(self, request: Request, error: Exception) -> None:
-        if not self._loader.busy:
-            self.ended.emit()
-        self.refused.emit()
-        if isinstance(error, MemoryError):
-            error = Problem("There is not enough memory for this tensor: close other programs and try again.")
-        self._open_next()
-        if not isinstance(error, Problem):
-            raise error
-        self.problem.emit(told(error))
-        if isinstance(request.key, Item) and self._next_choices:
-            self._load(self._next_choices.pop(0))  # of several files, show the first that can be shown
-
-    @Slot(object)
-    def _on_cancelled(self, request: Request) -> None:
-        if not self._loader.busy:
-            self.ended.emit()
-        self.refused.emit()
 
 
 def generated_item(spec: GeneratorSpec, limits: Limits) -> Item:

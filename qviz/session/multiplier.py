@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import N_, Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.product import OperandProblem, Product, fits, multiply
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme
@@ -18,8 +18,8 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.session.language import told
 from qviz.session.memory import Memory
-from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Item, Session, State
+from qviz.session.worker import Worker
 
 FIRST_RUNTIME = "torchao_int8"
 
@@ -72,23 +72,18 @@ class Factors:
         return ""
 
 
-class Multiplier(QObject):
+class Multiplier(Worker):
     """Multiplies what is chosen as often as something is chosen, while somebody looks.
 
     Signals
     -------
     changed(Factors)
-    began(), advanced(float), ended()
-        Work under way, and that there is none any more.
     answered(Product)
     problem(str, str)
         The operand that it is about, ``"activation"`` or ``"weight"``, and one sentence.
     """
 
     changed = Signal(object)
-    began = Signal()
-    advanced = Signal(float)
-    ended = Signal()
     answered = Signal(object)
     problem = Signal(str, str)
 
@@ -100,21 +95,11 @@ class Multiplier(QObject):
         self._asked: Factors | None = None
         self._last: Product | None = None
         self._read: dict[Item, Tensor] = {}
-        self._runner = LatestRunner(self)
-        self._runner.started.connect(self._on_started)
-        self._runner.progressed.connect(self._on_progressed)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
-        self._runner.cancelled.connect(self._on_cancelled)
         session.changed.connect(self._on_session)
 
     @property
     def factors(self) -> Factors:
         return self._factors
-
-    @property
-    def busy(self) -> bool:
-        return self._runner.busy
 
     @property
     def last(self) -> Product | None:
@@ -148,15 +133,6 @@ class Multiplier(QObject):
         weight = laid_out(runtime.weight, self._factors.transposed)
         self.update(activation_scheme=runtime.activation, weight_scheme=weight)
 
-    @Slot()
-    def cancel(self) -> None:
-        """Give up the answer that is being computed."""
-        self._runner.cancel()
-
-    def close(self) -> None:
-        """Stop for good and wait for the thread."""
-        self._runner.close()
-
     def _ask(self) -> None:
         factors = self._factors
         if not self._wanted or factors == self._asked:
@@ -166,7 +142,7 @@ class Multiplier(QObject):
         known = {item: tensor for item in operands if (tensor := self._known(item)) is not None}
         other = old is None or (old.activation, old.weight) != operands
         slow = self._last is not None and self._last.seconds > SLOW_SECONDS
-        self._runner.submit(Request(factors, partial(_product, factors, known)), urgent=other or slow)
+        self._submit(factors, partial(_product, factors, known), urgent=other or slow)
 
     def _known(self, item: Item) -> Tensor | None:
         if item in self._read:
@@ -187,41 +163,21 @@ class Multiplier(QObject):
         if gone:
             self.update(**gone)
 
-    @Slot(object)
-    def _on_started(self, request: Request) -> None:
-        self.began.emit()
-
-    @Slot(object, float)
-    def _on_progressed(self, request: Request, fraction: float) -> None:
-        self.advanced.emit(fraction)
-
-    @Slot(object)
-    def _on_cancelled(self, request: Request) -> None:
-        if request.key == self._asked:
-            self._asked = None  # asked for again, it is computed again
-        self._rest()
-
-    @Slot(object, object)
-    def _on_finished(self, request: Request, answer: tuple[Product, Mapping[Item, Tensor]]) -> None:
-        self._last, read = answer
+    def _answer(self, key: Factors, found: tuple[Product, Mapping[Item, Tensor]]) -> None:
+        self._last, read = found
         # What is in use stays, without a second copy of what the window keeps anyway.
         self._read = {item: tensor for item, tensor in read.items() if self._memory.get(item) is None}
         self.answered.emit(self._last)
-        self._rest()
 
-    @Slot(object, object)
-    def _on_failed(self, request: Request, error: Exception) -> None:
-        self._rest()
-        if isinstance(error, MemoryError):
-            text = N_("There is not enough memory for this product: close other programs and try again.")
-            error = OperandProblem(text, "activation")
-        if not isinstance(error, OperandProblem):
-            raise error
-        self.problem.emit(error.operand, told(error))
+    def _give_up(self, key: Factors) -> None:
+        if key == self._asked:
+            self._asked = None  # asked for again, it is computed again
 
-    def _rest(self) -> None:
-        if not self._runner.busy:
-            self.ended.emit()
+    def _tell(self, problem: Problem) -> None:
+        self.problem.emit(problem.operand if isinstance(problem, OperandProblem) else "activation", told(problem))
+
+    def _purpose(self, key: Factors) -> Phrase:
+        return Phrase(N_("this product"))
 
 
 def _turned(factors: Factors) -> Factors:

@@ -1,73 +1,50 @@
-"""What is computed only while somebody looks at it? An answer to the present tensor, as soon as nothing moves."""
+"""What is computed only while somebody looks at it? An answer to the present question, as soon as nothing moves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import plan
-from qviz.core.work import IsCancelled, Progress
-from qviz.session.language import told
-from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session
+from qviz.session.timers import Timers
+from qviz.session.worker import Work, Worker
 
 STILL_MILLISECONDS = 150
+"""Without a change for this long nothing is being dragged."""
 
-Work = Callable[[Progress, IsCancelled], object]
 
-
-class OnDemand(QObject):
+class OnDemand(Worker):
     """Asks anew whenever what is asked for is another, while it is wanted; subclasses say what that is.
-
-    A large tensor that is being put in order is waited for.
 
     Signals
     -------
-    began(), advanced(float), ended()
-        Work is under way; each ``began`` is followed by one ``ended``.
     waiting()
-        The tensor is being put in order first.
+        Something else has to come first.
     forgotten()
         What was answered was about something else.
     stopped()
         What was answered so far is all there will be until somebody asks again.
-    problem(str)
-        One sentence for the person.
     """
 
-    began = Signal()
-    advanced = Signal(float)
-    ended = Signal()
     waiting = Signal()
     forgotten = Signal()
     stopped = Signal()
-    problem = Signal(str)
 
-    def __init__(self, session: Session, sorting: Callable[[], bool], parent: QObject | None = None) -> None:
-        """``sorting`` tells whether the tensor is being put in order."""
+    def __init__(self, timers: Timers, still: int = STILL_MILLISECONDS, parent: QObject | None = None) -> None:
+        """``still`` is for how many milliseconds nothing may have changed."""
         super().__init__(parent)
-        self._session, self._sorting = session, sorting
         self._wanted = False
         self._asked: Hashable = None
         self._declined: Hashable = None
         self._shown: Hashable = None
-        self._runner = LatestRunner(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(STILL_MILLISECONDS)
-        self._timer.timeout.connect(self._ask)
-        self._runner.started.connect(self._on_started)
-        self._runner.progressed.connect(self._on_progressed)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
-        self._runner.cancelled.connect(self._on_cancelled)
-        session.changed.connect(self.look)
+        self._still = self._timer(timers, still, self._ask)
 
     @property
     def busy(self) -> bool:
-        return self._runner.busy or self._timer.isActive()
+        return self._runner.busy or self._still.active
 
     # -- what a subclass says
 
@@ -83,6 +60,13 @@ class OnDemand(QObject):
         """Tell what was found."""
         raise NotImplementedError
 
+    def _must_wait(self) -> bool:
+        return False
+
+    def _may_stay(self) -> bool:
+        """Whether the answer to another question is shown until its successor is there."""
+        return False
+
     # -- what is asked of it
 
     @Slot(bool)
@@ -90,32 +74,33 @@ class OnDemand(QObject):
         """Somebody looks, or nobody does: then what is under way is given up."""
         self._wanted = wanted
         if not wanted:
-            self._timer.stop()
-            self._runner.cancel()
-            self._asked = None
+            self._give_way()
         self.look()
 
     @Slot()
     def look(self, *_: object) -> None:
         """Something may have changed."""
         key = self.key()
-        if self._shown is not None and key != self._shown:
-            self._shown = None
-            self.forgotten.emit()
+        if key != self._shown and not self._may_stay():
+            self._forget()
         if key != self._declined:
             self._declined = None
-        if not self._wanted or key is None or key in (self._shown, self._declined):
-            self._timer.stop()
+        if key is None:
+            self._give_way()
+        elif not self._wanted or key in (self._shown, self._declined):
+            self._still.stop()
         elif self._must_wait():
-            self._timer.stop()
+            self._still.stop()
             self.waiting.emit()
         elif not (self._runner.busy and key == self._asked):
-            self._timer.start()
+            self._still.start()
+        else:
+            self._still.stop()
 
     @Slot()
     def cancel(self) -> None:
         """Give up what is under way; it is not asked for again by itself."""
-        self._timer.stop()
+        self._still.stop()
         self._declined = self.key()
         self._runner.cancel()
         self.stopped.emit()
@@ -127,10 +112,42 @@ class OnDemand(QObject):
         if self._wanted and self.key() is not None:
             self._ask()
 
-    def close(self) -> None:
-        """Stop for good and wait for the thread."""
-        self._timer.stop()
-        self._runner.close()
+    @Slot()
+    def _ask(self) -> None:
+        self._asked = self.key()
+        self._submit(self._asked, self.work(), urgent=True)
+
+    def _give_way(self) -> None:
+        self._still.stop()
+        self._runner.cancel()
+        self._asked = None
+
+    def _forget(self) -> None:
+        if self._shown is not None:
+            self._shown = None
+            self.forgotten.emit()
+
+    # -- what comes of it
+
+    def _answer(self, key: Hashable, found: object) -> None:
+        if key == self.key():
+            self._shown = key
+            self.answer(found)
+
+    def _fail(self, key: Hashable, problem: Problem | None) -> None:
+        if problem is not None:
+            self._declined = key
+            self.stopped.emit()
+
+
+class TensorOnDemand(OnDemand):
+    """What is asked about the tensor of a session; a large one that is being put in order is waited for."""
+
+    def __init__(self, session: Session, sorting: Callable[[], bool], parent: QObject | None = None) -> None:
+        """``sorting`` tells whether the tensor is being put in order."""
+        super().__init__(session.timers, parent=parent)
+        self._session, self._sorting = session, sorting
+        session.changed.connect(self.look)
 
     def _must_wait(self) -> bool:
         state = self._session.state
@@ -138,37 +155,5 @@ class OnDemand(QObject):
             return False
         return plan(state.tensor, state.prepared, state.scheme, self._session.limits).worth_waiting and self._sorting()
 
-    @Slot()
-    def _ask(self) -> None:
-        self._asked = self.key()
-        self._runner.submit(Request(self._asked, self.work()), urgent=True)
-
-    @Slot(object)
-    def _on_started(self, request: Request) -> None:
-        self.began.emit()
-
-    @Slot(object, float)
-    def _on_progressed(self, request: Request, fraction: float) -> None:
-        self.advanced.emit(fraction)
-
-    @Slot(object, object)
-    def _on_finished(self, request: Request, found: object) -> None:
-        if request.key == self.key():
-            self._shown = request.key
-            self.answer(found)
-        self.ended.emit()
-
-    @Slot(object, object)
-    def _on_failed(self, request: Request, error: Exception) -> None:
-        self.ended.emit()
-        if isinstance(error, MemoryError):
-            error = Problem("There is not enough memory to compare: close other programs and try again.")
-        if not isinstance(error, Problem):
-            raise error
-        self._declined = request.key
-        self.stopped.emit()
-        self.problem.emit(told(error))
-
-    @Slot(object)
-    def _on_cancelled(self, request: Request) -> None:
-        self.ended.emit()
+    def _purpose(self, key: Hashable) -> Phrase:
+        return Phrase(N_("this comparison"))

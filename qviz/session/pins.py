@@ -16,8 +16,9 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.on_demand import OnDemand, Work
+from qviz.session.on_demand import TensorOnDemand
 from qviz.session.state import Session
+from qviz.session.worker import Work
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Pins(QObject):
             self.changed.emit()
 
 
-class PinAnalyst(OnDemand):
+class PinAnalyst(TensorOnDemand):
     """Analyzes the tensor that is shown under every pinned scheme.
 
     Signals

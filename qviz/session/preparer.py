@@ -6,49 +6,33 @@ from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import plan
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbytes
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.language import told
 from qviz.session.memory import Kept, Memory
-from qviz.session.runner import LatestRunner, Request
 from qviz.session.state import Session, State
+from qviz.session.worker import OutOfMemory, Worker
 
 
-class Preparer(QObject):
+class Preparer(Worker):
     """Sorts the tensor that is shown; the session then holds both.
 
     Signals
     -------
-    began(str), advanced(float), ended()
-        Work that is worth a progress bar.
-    problem(str)
-        One sentence for the person.
+    began(str)
+        With a sentence for its progress bar.
     """
 
     began = Signal(str)
-    advanced = Signal(float)
-    ended = Signal()
-    problem = Signal(str)
 
     def __init__(self, session: Session, memory: Memory, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._memory = session, memory
         self._sorting: Tensor | None = None
         self._too_large: Tensor | None = None
-        self._runner = LatestRunner(self)
-        self._runner.started.connect(self._on_started)
-        self._runner.progressed.connect(self._on_progressed)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
-        self._runner.cancelled.connect(self._on_cancelled)
         session.changed.connect(self._on_changed)
-
-    @property
-    def busy(self) -> bool:
-        return self._runner.busy
 
     @property
     def fits(self) -> bool:
@@ -71,17 +55,13 @@ class Preparer(QObject):
             return  # under way
         self._sorting = tensor
         self._memory.make_room(prepared_nbytes(tensor.elements))
-        self._runner.submit(Request(tensor, partial(_prepare, tensor)), urgent=True)
+        self._submit(tensor, partial(_prepare, tensor), urgent=True)
 
     @Slot()
     def cancel(self) -> None:
         """Stop; what is shown stays an estimate."""
         self._sorting = None
         self._runner.cancel()
-
-    def close(self) -> None:
-        """Stop for good and wait for the thread."""
-        self._runner.close()
 
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:
@@ -94,38 +74,28 @@ class Preparer(QObject):
         elif new.current is not None and new.current in new.items:  # counted or sorted since it was read
             self._memory.keep(new.current, Kept(new.tensor, new.prepared))
 
-    @Slot(object)
-    def _on_started(self, request: Request) -> None:
-        self.began.emit(self.tr("Sorting {name}").format(name=request.key.name))
+    def _begin(self, key: Tensor) -> None:
+        self.began.emit(self.tr("Sorting {name}").format(name=key.name))
 
-    @Slot(object, float)
-    def _on_progressed(self, request: Request, fraction: float) -> None:
-        self.advanced.emit(fraction)
-
-    @Slot(object, object)
-    def _on_finished(self, request: Request, prepared: SortedTensor) -> None:
-        if request.key.same_data(self._session.state.tensor):
+    def _answer(self, key: Tensor, prepared: SortedTensor) -> None:
+        if key.same_data(self._session.state.tensor):
             self._session.update(tensor=prepared.tensor, prepared=prepared)
-        self._rest()
 
-    @Slot(object, object)
-    def _on_failed(self, request: Request, error: Exception) -> None:
-        self._rest()
-        if isinstance(error, MemoryError):
-            self._too_large = request.key
-            return  # the estimate stays, and says that it is one
-        if not isinstance(error, Problem):
-            raise error
-        self.problem.emit(told(error))
+    def _fail(self, key: Tensor, problem: Problem | None) -> None:
+        if isinstance(problem, OutOfMemory):
+            self._too_large = key
 
-    @Slot(object)
-    def _on_cancelled(self, request: Request) -> None:
-        self._rest()
+    def _tell(self, problem: Problem) -> None:
+        """Without memory the estimate stays, and says that it is one."""
+        if not isinstance(problem, OutOfMemory):
+            super()._tell(problem)
 
     def _rest(self) -> None:
-        if not self._runner.busy:
-            self._sorting = None
-            self.ended.emit()
+        self._sorting = None
+        super()._rest()
+
+    def _purpose(self, key: Tensor) -> Phrase:
+        return Phrase(N_("sorting {name}"), name=key.name)
 
 
 def _prepare(tensor: Tensor, progress: Progress, cancelled: IsCancelled) -> SortedTensor:

@@ -10,27 +10,22 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.tensor import Tensor
-from qviz.session.language import told
-from qviz.session.runner import LatestRunner, Request
+from qviz.session.worker import Worker
 
 log = logging.getLogger(__name__)
 
 
-class Saver(QObject):
+class Saver(Worker):
     """Writes what it is given, in order; closing waits for what has begun."""
 
     saved = Signal(str)
-    problem = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._runner = LatestRunner(self)
         self._waiting: deque[tuple[Path, Callable[[], None]]] = deque()
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
 
     @Slot(object, object)
     def save_quantized(self, path: Path, analysis: Analysis) -> None:
@@ -48,7 +43,7 @@ class Saver(QObject):
 
     def close(self) -> None:
         """Finish what was asked for; a problem can only be logged now."""
-        self._runner.close()
+        super().close()
         while self._waiting:
             path, work = self._waiting.popleft()
             try:
@@ -61,18 +56,16 @@ class Saver(QObject):
         self._next()
 
     def _next(self) -> None:
-        if self._waiting and not self._runner.busy:
+        if self._waiting and not self.busy:
             path, work = self._waiting.popleft()
-            self._runner.submit(Request(path, lambda progress, cancelled: work()))
+            self._submit(path, lambda progress, cancelled: work())
 
-    @Slot(object, object)
-    def _on_finished(self, request: Request, answer: object) -> None:
-        self.saved.emit(self.tr("Saved {name}.").format(name=request.key.name))
+    def _answer(self, key: Path, found: object) -> None:
+        self.saved.emit(self.tr("Saved {name}.").format(name=key.name))
         self._next()
 
-    @Slot(object, object)
-    def _on_failed(self, request: Request, error: Exception) -> None:
+    def _fail(self, key: Path, problem: Problem | None) -> None:
         self._next()
-        if not isinstance(error, Problem):
-            raise error
-        self.problem.emit(told(error))
+
+    def _purpose(self, key: Path) -> Phrase:
+        return Phrase(N_("saving {name}"), name=key.name)

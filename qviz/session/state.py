@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -17,6 +18,7 @@ from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.session.history import History
+from qviz.session.timers import Timers, WindowTimer
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +80,22 @@ class Session(QObject):
     changed = Signal(object, object)
 
     def __init__(
-        self, state: State | None = None, parent: QObject | None = None, *, limits: Limits | None = None
+        self,
+        state: State | None = None,
+        parent: QObject | None = None,
+        *,
+        limits: Limits | None = None,
+        timers: Timers = WindowTimer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``limits`` say what is a large tensor, for everyone who answers for this session."""
+        """``limits`` say what is a large tensor, ``timers`` and ``clock`` (seconds) when nothing moves.
+
+        They are those of everyone who answers for this session.
+        """
         super().__init__(parent)
-        self.limits = limits or Limits()
+        self.limits, self.timers = limits or Limits(), timers
         self._state = state or State()
-        self.history = History(self._state.scheme, self._go_to, self)
+        self.history = History(self._state.scheme, self._go_to, self, clock=clock)
 
     @property
     def state(self) -> State:

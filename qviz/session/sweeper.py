@@ -14,8 +14,9 @@ from qviz.core.questions.sweep import Combinations, combine, sweep
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.tensors.granularity import Granularity, PerTensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.on_demand import OnDemand, Work
+from qviz.session.on_demand import TensorOnDemand
 from qviz.session.state import Session, State
+from qviz.session.worker import Work
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Choice:
         )
 
 
-class Sweeper(OnDemand):
+class Sweeper(TensorOnDemand):
     """Measures every scheme of a `Choice`, away from the window's thread.
 
     Signals

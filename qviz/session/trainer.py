@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.language import told
-from qviz.session.runner import LatestRunner, Request
+from qviz.session.timers import Timers, WindowTimer
+from qviz.session.worker import Worker
 from qviz.training.experiment import Experiment
 from qviz.training.run import Run
 from qviz.training.seeds import Summary, sweep
@@ -33,7 +33,7 @@ FULL_SPEED = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Swept:
+class SweepProgress:
     """What a sweep over bits knows so far."""
 
     share: float
@@ -41,7 +41,7 @@ class Swept:
     seeds: int
 
 
-class Seat:
+class RunSlot:
     """Where a run is kept from one slice to the next; a fresh one begins anew."""
 
     def __init__(self, experiment: Experiment) -> None:
@@ -55,7 +55,58 @@ class Seat:
         return self.observer
 
 
-class Trainer(QObject):
+class SeedSweep(Worker):
+    """Trains an experiment at 1 to 8 bits under several seeds.
+
+    Signals
+    -------
+    swept(SweepProgress)
+        As often as there is something new.
+    over()
+        Nothing is to be expected any more.
+    """
+
+    swept = Signal(object)
+    over = Signal()
+
+    _went_on = Signal(object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._latest: object | None = None
+        self._went_on.connect(self._on_went_on)
+
+    def sweep(self, experiment: Experiment, seeds: int) -> None:
+        """Begin, in the place of what is under way."""
+        token = self._latest = object()
+        tell = self._went_on.emit
+
+        def work(progress: Progress, cancelled: IsCancelled) -> None:
+            for share, summaries in sweep(experiment, seeds, cancelled=cancelled):
+                tell(token, SweepProgress(share, tuple(summaries), seeds))
+
+        self._submit(token, work, urgent=True)
+
+    @Slot(object, object)
+    def _on_went_on(self, token: object, swept: SweepProgress) -> None:
+        if token is self._latest:
+            self.swept.emit(swept)
+
+    def _answer(self, key: object, found: object) -> None:
+        self.over.emit()
+
+    def _give_up(self, key: object) -> None:
+        if key is self._latest:
+            self.over.emit()
+
+    def _fail(self, key: object, problem: Problem | None) -> None:
+        self.over.emit()
+
+    def _purpose(self, key: object) -> Phrase:
+        return Phrase(N_("this sweep"))
+
+
+class Trainer(Worker):
     """One experiment, and a sweep of it; both may be started, paused and begun anew.
 
     Signals
@@ -63,8 +114,8 @@ class Trainer(QObject):
     advanced(Snapshot)
         After each slice, in the window's thread.
     running_changed(bool), sweeping_changed(bool)
-    swept(Swept)
-    problem(str), saved(str)
+    swept(SweepProgress)
+    saved(str)
         One sentence for the person.
     """
 
@@ -72,34 +123,32 @@ class Trainer(QObject):
     running_changed = Signal(bool)
     sweeping_changed = Signal(bool)
     swept = Signal(object)
-    problem = Signal(str)
     saved = Signal(str)
 
-    _sweep_went_on = Signal(object, object)
-
-    def __init__(self, experiment: Experiment | None = None, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment | None = None,
+        parent: QObject | None = None,
+        *,
+        timers: Timers = WindowTimer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(parent)
+        self._clock = clock
         self.experiment = experiment or Experiment()
         self.snapshot: Snapshot | None = None
         self.speed = FULL_SPEED
         self.running = False
-        self._seat = Seat(self.experiment)
+        self._slot = RunSlot(self.experiment)
         self._to_save: deque[tuple[Path, Callable[[Path, Run], None]]] = deque()
         self._to_show: Callable[[Run], None] | None = None
         self._looked = 0.0
         self._submitted = 0.0
-        self._runner = LatestRunner(self)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
-        self._sweeper = LatestRunner(self)
-        self._sweeper.finished.connect(self._on_sweep_ended)
-        self._sweeper.failed.connect(self._on_sweep_failed)
-        self._sweeper.cancelled.connect(self._on_sweep_cancelled)
-        self._sweep_went_on.connect(self._on_sweep_went_on)
-        self._sweep: object | None = None
-        self._pace = QTimer(self)
-        self._pace.setSingleShot(True)
-        self._pace.timeout.connect(self._go_on)
+        self._sweeper = SeedSweep(self)
+        self._sweeper.swept.connect(self.swept)
+        self._sweeper.over.connect(self._on_sweep_over)
+        self._sweeper.problem.connect(self.problem)
+        self._pace = self._timer(timers, 0, self._go_on)
 
     # -- what a person asks for
 
@@ -116,9 +165,9 @@ class Trainer(QObject):
         if self.running:
             return
         if self.snapshot is not None and self.snapshot.finished:
-            self._seat = Seat(self.experiment)
+            self._slot = RunSlot(self.experiment)
         self._set_running(True)
-        self._submit(self._steps())
+        self._slice(self._steps())
 
     @Slot()
     def pause(self) -> None:
@@ -126,20 +175,20 @@ class Trainer(QObject):
         self._pace.stop()
         if self.running:
             self._set_running(False)
-            self._submit(0)
+            self._slice(0)
 
     @Slot()
     def step(self) -> None:
         """One step alone."""
         self.pause()
-        self._submit(1)
+        self._slice(1)
 
     @Slot()
     def reset(self) -> None:
         """Back to the beginning; shows the untrained network."""
         self.pause()
-        self._seat = Seat(self.experiment)
-        self._submit(0)
+        self._slot = RunSlot(self.experiment)
+        self._slice(0)
 
     @Slot(int)
     def set_speed(self, steps_a_second: int) -> None:
@@ -149,16 +198,8 @@ class Trainer(QObject):
     @Slot(int)
     def sweep(self, seeds: int) -> None:
         """Train the experiment at 1 to 8 bits under so many seeds."""
-        experiment = self.experiment
-        token = self._sweep = object()
-        told = self._sweep_went_on
-
-        def work(progress: Progress, cancelled: IsCancelled) -> None:
-            for share, summaries in sweep(experiment, seeds, cancelled=cancelled):
-                told.emit(token, Swept(share, tuple(summaries), seeds))
-
         self.pause()
-        self._sweeper.submit(Request(token, work), urgent=True)
+        self._sweeper.sweep(self.experiment, seeds)
         self.sweeping_changed.emit(True)
 
     @Slot()
@@ -180,19 +221,18 @@ class Trainer(QObject):
 
     def _show_now(self) -> None:
         show, self._to_show = self._to_show, None
-        if show is not None and self._seat.observer is not None:
-            show(self._seat.observer.run)
+        if show is not None and self._slot.observer is not None:
+            show(self._slot.observer.run)
 
     def _save_next(self) -> None:
         path, write = self._to_save[0]
-        seat = self._seat
-        self._runner.submit(Request(path, lambda progress, cancelled: write(path, seat.taken().run)))
+        slot = self._slot
+        self._submit(path, lambda progress, cancelled: write(path, slot.taken().run))
 
     def close(self) -> None:
         """Stop for good and wait for the threads."""
-        self._pace.stop()
         self.running = False
-        self._runner.close()
+        super().close()
         self._sweeper.close()
 
     # -- slices
@@ -201,9 +241,9 @@ class Trainer(QObject):
         """How many steps the next slice has; None for as many as it has time for."""
         return max(1, round(self.speed * FRAME_SECONDS)) if self.speed else None
 
-    def _submit(self, steps: int | None) -> None:
-        self._submitted = time.monotonic()
-        seat = self._seat
+    def _slice(self, steps: int | None) -> None:
+        self._submitted = self._clock()
+        slot, clock = self._slot, self._clock
         parts = int(self._submitted - self._looked > LOOK_SECONDS)
         if parts:
             self._looked = self._submitted
@@ -211,27 +251,26 @@ class Trainer(QObject):
             parts = ALL
 
         def work(progress: Progress, cancelled: IsCancelled) -> Snapshot:
-            observer = seat.taken()
-            run, end = observer.run, time.monotonic() + SLICE_SECONDS
+            observer = slot.taken()
+            run, end = observer.run, clock() + SLICE_SECONDS
             if steps is not None:
                 run.advance(steps)
             else:
-                while not run.finished and time.monotonic() < end:
+                while not run.finished and clock() < end:
                     run.advance(4)
             return observer.look(ALL if run.finished else parts)
 
-        self._runner.submit(Request(seat, work))
+        self._submit(slot, work)
 
-    @Slot(object, object)
-    def _on_finished(self, request: Request, snapshot: Snapshot) -> None:
-        if isinstance(request.key, Path):
+    def _answer(self, key: Path | RunSlot, found: Snapshot | None) -> None:
+        if isinstance(key, Path):
             self._to_save.popleft()
-            self.saved.emit(self.tr("Saved {name}.").format(name=request.key.name))
-        elif request.key is self._seat:  # else it was begun anew meanwhile
-            self.snapshot = snapshot
-            if snapshot.finished:
+            self.saved.emit(self.tr("Saved {name}.").format(name=key.name))
+        elif key is self._slot and found is not None:  # else it was begun anew meanwhile
+            self.snapshot = found
+            if found.finished:
                 self._set_running(False)
-            self.advanced.emit(snapshot)
+            self.advanced.emit(found)
         self._wait()
 
     def _wait(self) -> None:
@@ -244,51 +283,33 @@ class Trainer(QObject):
             return
         steps = self._steps()
         if steps is None:
-            self._submit(None)
+            self._slice(None)
             return
         due = self._submitted + steps / self.speed
-        self._pace.start(max(0, round(1000 * (due - time.monotonic()))))
+        self._pace.start(max(0, round(1000 * (due - self._clock()))))
 
     @Slot()
     def _go_on(self) -> None:
         if self.running:
-            self._submit(self._steps())
+            self._slice(self._steps())
 
-    @Slot(object, object)
-    def _on_failed(self, request: Request, error: Exception) -> None:
-        if isinstance(request.key, Path):
+    def _fail(self, key: Path | RunSlot, problem: Problem | None) -> None:
+        if isinstance(key, Path):
             self._to_save.popleft()
             self._wait()
         else:
             self._set_running(False)
-        if not isinstance(error, Problem):
-            raise error
-        self.problem.emit(told(error))
+
+    def _purpose(self, key: Path | RunSlot) -> Phrase:
+        if isinstance(key, Path):
+            return Phrase(N_("saving {name}"), name=key.name)
+        return Phrase(N_("this training"))
 
     def _set_running(self, running: bool) -> None:
         if running != self.running:
             self.running = running
             self.running_changed.emit(running)
 
-    # -- the sweep
-
-    @Slot(object, object)
-    def _on_sweep_went_on(self, token: object, swept: Swept) -> None:
-        if token is self._sweep:
-            self.swept.emit(swept)
-
-    @Slot(object, object)
-    def _on_sweep_ended(self, request: Request, answer: object) -> None:
+    @Slot()
+    def _on_sweep_over(self) -> None:
         self.sweeping_changed.emit(False)
-
-    @Slot(object)
-    def _on_sweep_cancelled(self, request: Request) -> None:
-        if request.key is self._sweep:
-            self.sweeping_changed.emit(False)
-
-    @Slot(object, object)
-    def _on_sweep_failed(self, request: Request, error: Exception) -> None:
-        self.sweeping_changed.emit(False)
-        if not isinstance(error, Problem):
-            raise error
-        self.problem.emit(told(error))

@@ -163,7 +163,7 @@ class Desk:
     def rest(self) -> None:
         """Wait until nobody opens, reads, analyzes or saves any more."""
         library, app = self.app.library, self.app
-        runners = (library._opener, library._loader, app.saver._runner, app.preparer._runner, app.tracer)
+        runners = (library, library._opener, app.saver, app.preparer, app.loss_curves)
         self.bot.waitUntil(
             lambda: not any(r.busy for r in runners) and not app.analyst.busy and not library._to_open,
             timeout=PATIENCE,
@@ -243,7 +243,7 @@ class Desk:
 def runners_of(app: App) -> list[Any]:
     """Everything that has a thread."""
     library = app.library
-    return [library._opener, library._loader, *(w._runner for w in app.workers if w is not library)]
+    return [library._opener._runner, *(worker._runner for worker in app.workers)]
 
 
 @pytest.fixture

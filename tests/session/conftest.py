@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import SignalInstance
+from PySide6.QtCore import QObject, SignalInstance
+from pytestqt.qtbot import QtBot
 
 from qviz.core.work import IsCancelled, Progress, check
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds until a worker gives up; nothing ever waits that long unless it is broken."""
 
 
@@ -40,6 +41,63 @@ class Heard:
     def of(self, name: str) -> list[Any]:
         """What came with one signal: its only argument, or all of them, or None."""
         return [(a[0] if len(a) == 1 else a or None) for n, a in self.all if n == name]
+
+
+class HandTimer:
+    """Fires when a test says so, if it was started."""
+
+    def __init__(self, milliseconds: int, slot: Callable[[], None]) -> None:
+        self.milliseconds = milliseconds
+        self.active = False
+        self.starts = 0
+        self._slot = slot
+
+    def start(self, milliseconds: int | None = None) -> None:
+        if milliseconds is not None:
+            self.milliseconds = milliseconds
+        self.active = True
+        self.starts += 1
+
+    def stop(self) -> None:
+        self.active = False
+
+    def fire(self) -> None:
+        assert self.active
+        self.active = False
+        self._slot()
+
+
+class HandTimers:
+    """Makes timers that no clock moves, and knows them all."""
+
+    def __init__(self) -> None:
+        self.all: list[HandTimer] = []
+
+    def __call__(self, milliseconds: int, slot: Callable[[], None], owner: QObject) -> HandTimer:
+        self.all.append(HandTimer(milliseconds, slot))
+        return self.all[-1]
+
+    @property
+    def active(self) -> bool:
+        return any(timer.active for timer in self.all)
+
+    def fire(self) -> None:
+        """Nothing has happened for as long as any of them waits."""
+        for timer in self.all:
+            if timer.active:
+                timer.fire()
+
+    def settle(self, bot: QtBot, busy: Callable[[], bool]) -> None:
+        """Until nothing is under way, nor waits for a moment of rest."""
+        until(bot, lambda: not busy())
+        while self.active:
+            self.fire()
+            until(bot, lambda: not busy())
+
+
+def until(bot: QtBot, true: Callable[[], bool]) -> None:
+    """Let the window live until something is so."""
+    bot.waitUntil(true, timeout=int(1000 * PATIENCE))
 
 
 class Work:

@@ -24,12 +24,12 @@ from qviz.core import (
 )
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.sweep import Combinations
-from qviz.session.differ import Differ
 from qviz.session.on_demand import OnDemand
 from qviz.session.pins import MOST_PINS, Pin, PinAnalyst, Pins
+from qviz.session.runtime_comparison import RuntimeComparison
 from qviz.session.state import Session
 from qviz.session.sweeper import Choice, Sweeper
-from tests.session.conftest import PATIENCE, Heard
+from tests.session.conftest import Heard, until
 
 F = np.float32
 X = np.random.default_rng(0).standard_normal((6, 50)).astype(F)
@@ -72,7 +72,7 @@ def made(qtbot: QtBot) -> Iterator[Callable[..., Any]]:
 
 
 def rest(bot: QtBot, worker: OnDemand) -> None:
-    bot.waitUntil(lambda: not worker.busy, timeout=int(1000 * PATIENCE))
+    until(bot, lambda: not worker.busy)
 
 
 # --- sweeping ----------------------------------------------------------------------------------------
@@ -177,9 +177,9 @@ def test_without_a_tensor_there_is_nothing_to_ask(sorting: Sorting, made: Any, q
         worker.want(True)
         worker.again()
         assert not worker.busy
-    differ = made(Differ, session, sorting)
-    differ.want(True)
-    assert not differ.busy
+    comparison = made(RuntimeComparison, session, sorting)
+    comparison.want(True)
+    assert not comparison.busy
 
 
 def test_problems_are_told_and_bugs_are_not_hidden(session: Session, sorting: Sorting, made: Any) -> None:
@@ -309,11 +309,11 @@ def test_pins_of_a_large_tensor_are_estimates_until_it_is_in_order(
 def test_runtimes_are_compared_for_the_scheme_that_is_shown(
     session: Session, sorting: Sorting, made: Any, qtbot: QtBot
 ) -> None:
-    differ = made(Differ, session, sorting)
-    heard = Heard(differ, "compared", "forgotten")
-    with qtbot.waitSignal(differ.compared):
-        differ.want(True)
-    with qtbot.waitSignal(differ.compared):
+    comparison = made(RuntimeComparison, session, sorting)
+    heard = Heard(comparison, "compared", "forgotten")
+    with qtbot.waitSignal(comparison.compared):
+        comparison.want(True)
+    with qtbot.waitSignal(comparison.compared):
         session.update(bits=4)
     assert heard.names == ["compared", "forgotten", "compared"]
     assert [d.schemes[0].number_format.bits for d in heard.of("compared")] == [8, 4]
@@ -324,10 +324,10 @@ def test_a_sample_decides_what_a_search_would_sort_for(
 ) -> None:
     x = Tensor(np.random.default_rng(1).standard_normal(1 << 18).astype(F))
     session.update(tensor=x, range_rule=MSE())
-    differ = made(Differ, session, sorting)
-    with qtbot.waitSignal(differ.compared) as compared:
-        differ.want(True)
+    comparison = made(RuntimeComparison, session, sorting)
+    with qtbot.waitSignal(comparison.compared) as compared:
+        comparison.want(True)
     assert compared.args[0].range_judged
-    with qtbot.waitSignal(differ.compared) as compared:
+    with qtbot.waitSignal(comparison.compared) as compared:
         session.update(prepared=prepare(x))
     assert not compared.args[0].range_judged

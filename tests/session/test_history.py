@@ -28,7 +28,7 @@ class Choice:
     def __init__(self, first: Any) -> None:
         self.value = first
         self.told = 0
-        self.history = History(first, self.restore)
+        self.history = History(first, self.restore, clock=lambda: 0.0)
         self.history.changed.connect(self.count)
 
     def count(self) -> None:

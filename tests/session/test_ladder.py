@@ -30,11 +30,11 @@ from qviz.core.ranges.torch import MovingAverage
 from qviz.session import analyst as analyst_module
 from qviz.session.analyst import STILL_MILLISECONDS, Analyst, Frame
 from qviz.session.library import Library
+from qviz.session.loss_curves import LossCurves
 from qviz.session.memory import Memory
 from qviz.session.preparer import Preparer
 from qviz.session.state import Item, Session
-from qviz.session.tracer import Tracer
-from tests.session.conftest import Heard
+from tests.session.conftest import HandTimers, Heard, until
 from tests.session.ladder import FEW, LARGE, OUTLIER, SMALL, Gate, held_gate, small_samples, values
 
 ENOUGH = 1 << 30
@@ -46,13 +46,14 @@ class House:
     def __init__(self, qtbot: QtBot, gate: Gate) -> None:
         self.bot, self.gate = qtbot, gate
         self.budget = ENOUGH
-        self.session = Session(limits=FEW)
+        self.timers = HandTimers()
+        self.session = Session(limits=FEW, timers=self.timers)
         self.memory = Memory(lambda: self.budget)
         self.library = Library(self.session, self.memory)
         self.analyst = Analyst(self.session)
         self.preparer = Preparer(self.session, self.memory)
-        self.tracer = Tracer(FEW)
-        self.analyst.answered.connect(self.tracer.look)
+        self.curves = LossCurves(self.session)
+        self.analyst.answered.connect(self.curves.follow)
         self.heard = Heard(self.analyst, "began", "advanced", "cancelled", "answered", "problem")
         self.read: list[str] = []
 
@@ -69,21 +70,21 @@ class House:
 
     def choose(self, item: Item) -> None:
         self.library.choose(item)
-        self.bot.waitUntil(lambda: not self.library.busy)
+        until(self.bot, lambda: not self.library.busy)
 
     def settle(self) -> Frame:
-        self.bot.waitUntil(self._is_settled)
+        self.timers.settle(self.bot, lambda: self._busy)
         QCoreApplication.processEvents()
         assert self.analyst.last is not None
         return self.analyst.last
 
-    def _is_settled(self) -> bool:
-        parts = (self.library, self.analyst, self.preparer)
-        return not any(part.busy for part in parts) and not self.analyst._refinement.isActive()
+    @property
+    def _busy(self) -> bool:
+        return any(part.busy for part in (self.library, self.analyst, self.preparer))
 
     def estimate(self) -> Frame:
         """The answer while the tensor waits to be put in order."""
-        self.bot.waitUntil(lambda: not self.analyst.busy and not self.library.busy and self.analyst.last is not None)
+        until(self.bot, lambda: not self.analyst.busy and not self.library.busy and self.analyst.last is not None)
         assert self.analyst.last is not None
         return self.analyst.last
 
@@ -102,14 +103,13 @@ class House:
         return self.heard.of("answered")
 
     def close(self) -> None:
-        for part in (self.library, self.preparer, self.analyst, self.tracer):
+        for part in (self.library, self.preparer, self.analyst, self.curves):
             part.close()
 
 
 @pytest.fixture
 def house(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     small_samples(monkeypatch)
-    monkeypatch.setattr(analyst_module, "STILL_MILLISECONDS", 20)
     made = House(qtbot, held_gate(monkeypatch))
     yield made
     made.gate.let_go.set()
@@ -199,7 +199,7 @@ def test_a_large_tensor_is_an_estimate_until_it_is_in_order(house: House, scheme
 def test_while_it_is_sorted_every_change_is_answered(house: House) -> None:
     house.gate.hold()
     house.choose(house.item())
-    house.bot.waitUntil(house.gate.began.is_set)
+    until(house.bot, house.gate.began.is_set)
     for bits in (4, 5, 6):
         house.session.update(bits=bits)
         frame = house.estimate()
@@ -338,7 +338,7 @@ def test_an_exact_answer_can_be_given_up(poor: House, monkeypatch: pytest.Monkey
     guess = poor.show()
     gate = slow(monkeypatch)
     poor.analyst.answer_exactly()
-    poor.bot.waitUntil(gate.began.is_set)
+    until(poor.bot, gate.began.is_set)
     poor.analyst.cancel()
     assert poor.settle() is guess
     assert poor.heard.names[-1] == "cancelled"
@@ -353,7 +353,7 @@ def test_nobody_waits_for_the_exact_answer_of_a_scheme_that_was_left(
     poor.show()
     gate = slow(monkeypatch)
     poor.analyst.answer_exactly()
-    poor.bot.waitUntil(gate.began.is_set)
+    until(poor.bot, gate.began.is_set)
     poor.heard.all.clear()
     poor.session.update(bits=4)
     frame = poor.settle()  # the gate is still shut
@@ -425,7 +425,7 @@ def test_a_newer_scheme_while_it_is_counted(poor: House, monkeypatch: pytest.Mon
     gate = slow(monkeypatch)
     poor.session.update(granularity=PerAxis(0))
     poor.choose(poor.item())
-    poor.bot.waitUntil(gate.began.is_set)
+    until(poor.bot, gate.began.is_set)
     poor.session.update(bits=4)
     poor.session.update(bits=3)
     gate.let_go.set()
@@ -453,7 +453,7 @@ def test_while_something_is_dragged_there_are_fewer_error_bins(
     house.show(bits=2)
     house.heard.all.clear()
     house.session.update(bits=bits)
-    assert house.analyst._refinement.isActive() is (moving < at_rest)
+    assert house.analyst._refinement.active is (moving < at_rest)
     last = house.settle()
     first = house.frames[0]
     assert len(house.frames) == (1 if moving == at_rest else 2)
@@ -468,8 +468,7 @@ def test_while_something_is_dragged_there_are_fewer_error_bins(
 
 def test_all_bins_come_when_nothing_has_moved_for_a_moment(house: House) -> None:
     house.show(bits=12)
-    assert Analyst(Session())._refinement.interval() == 20
-    assert STILL_MILLISECONDS == 150
+    assert house.analyst._refinement.milliseconds == STILL_MILLISECONDS == 150
     house.heard.all.clear()
     for bits in (11, 12, 11, 12, 13):
         house.session.update(bits=bits)
@@ -487,7 +486,7 @@ def test_all_bins_come_when_nothing_has_moved_for_a_moment(house: House) -> None
 def test_what_is_not_in_order_has_all_bins_at_once(house: House) -> None:
     few = Tensor(np.arange(SMALL, dtype=np.float32))
     house.session.update(tensor=few, bits=16)
-    assert not house.analyst._refinement.isActive()
+    assert not house.analyst._refinement.active
     frame = house.settle()
     expected = analyze(few, Scheme(IntFormat(16)), error_bins=BINS_TO_HALF_STEP).error_histogram
     np.testing.assert_array_equal(frame.whole.error_histogram.edges, expected.edges)
@@ -498,7 +497,9 @@ def test_giving_up_ends_the_refinement_too(house: House) -> None:
     house.heard.all.clear()
     house.session.update(bits=13)
     house.estimate()
+    assert house.analyst._refinement.active
     house.analyst.cancel()
+    assert not house.timers.active
     house.settle()
     assert len(house.frames) == 1
 
@@ -540,7 +541,7 @@ def test_another_tensor_while_one_is_sorted(house: House) -> None:
     house.gate.hold()
     house.gate.deaf = True
     house.choose(house.item("first"))
-    house.bot.waitUntil(house.gate.began.is_set)
+    until(house.bot, house.gate.began.is_set)
     house.choose(house.item("second", seed=1))
     house.gate.let_go.set()
     frame = house.settle()
@@ -568,19 +569,19 @@ def test_there_and_back_quickly_ends_with_the_first(house: House) -> None:
 
 def test_closing_in_the_middle_of_everything(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.gate.hold()
-    house.tracer.want(True)
+    house.curves.want(True)
     house.choose(house.item())
-    house.bot.waitUntil(house.gate.began.is_set)
+    until(house.bot, house.gate.began.is_set)
     house.estimate()
     house.analyst.answer_exactly()
     said = Heard(house.preparer, "began", "advanced", "ended", "problem")
     house.heard.all.clear()
-    traced = Heard(house.tracer, "traced", "forgotten")
+    traced = Heard(house.curves, "traced", "forgotten")
     house.close()
     house.session.update(bits=3)
     house.library.choose(house.item("late", seed=1))
-    house.bot.wait(50)
+    QCoreApplication.processEvents()
     assert (said.all, house.heard.all, traced.all) == ([], [], [])
-    for part in (house.library._loader, house.analyst._runner, house.preparer._runner, house.tracer._runner):
-        assert part._pool.activeThreadCount() == 0
-    assert not house.analyst._refinement.isActive()
+    for part in (house.library, house.analyst, house.preparer, house.curves):
+        assert part._runner._pool.activeThreadCount() == 0
+    assert not house.analyst._refinement.active

@@ -31,7 +31,7 @@ from qviz.session import library as library_module
 from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, Library, Opened
 from qviz.session.memory import Kept, Memory
 from qviz.session.state import Item, Session
-from tests.session.conftest import Heard, Work
+from tests.session.conftest import Heard, Work, until
 
 KEPT = 3
 SMALL = GeneratorSpec("normal", (4, 5), 1)
@@ -72,7 +72,7 @@ class Shelf:
 
     def settle(self) -> None:
         library = self.library
-        self.bot.waitUntil(lambda: not (library._opener.busy or library._loader.busy or library._to_open))
+        until(self.bot, lambda: not (library.busy or library._to_open))
         QCoreApplication.processEvents()
 
     def item(self, name: str, *, listed: bool = True, **work: Any) -> tuple[Item, Work]:
@@ -265,7 +265,7 @@ def test_another_item_is_shown_when_it_is_chosen(shelf: Shelf) -> None:
 def test_choosing_while_another_is_read_shows_the_last_one(shelf: Shelf) -> None:
     (a, slow), (b, _) = shelf.item("a", held=True), shelf.item("b")
     shelf.library.choose(a)
-    assert slow.began.wait(10)
+    until(shelf.bot, slow.began.is_set)
     shelf.library.choose(b)
     slow.let_go.set()
     shelf.settle()
@@ -278,7 +278,7 @@ def test_one_that_is_read_too_late_does_not_take_the_place_of_the_chosen_one(she
     (a, _), (b, deaf) = shelf.item("a"), shelf.item("b", held=True, deaf=True)
     shelf.choose(a)
     shelf.library.choose(b)
-    assert deaf.began.wait(10)
+    until(shelf.bot, deaf.began.is_set)
     shelf.library.choose(a)
     deaf.let_go.set()
     shelf.settle()
@@ -363,7 +363,7 @@ def test_cancelling_leaves_what_was_shown(shelf: Shelf) -> None:
     shelf.choose(a)
     before = shelf.session.state
     shelf.library.choose(b)
-    assert slow.began.wait(10)
+    until(shelf.bot, slow.began.is_set)
     shelf.library.cancel()
     slow.let_go.set()
     shelf.settle()
@@ -374,7 +374,7 @@ def test_cancelling_leaves_what_was_shown(shelf: Shelf) -> None:
 def test_what_only_waits_ends_too_when_it_is_cancelled(shelf: Shelf) -> None:
     a, slow = shelf.item("a", held=True)
     shelf.library.choose(a)
-    assert slow.began.wait(10)
+    until(shelf.bot, slow.began.is_set)
     shelf.library.generate(SMALL)
     shelf.session.changed.connect(lambda old, new: shelf.library.cancel())
     slow.let_go.set()
@@ -386,7 +386,7 @@ def test_what_only_waits_ends_too_when_it_is_cancelled(shelf: Shelf) -> None:
 def test_nothing_happens_after_closing(shelf: Shelf) -> None:
     item, work = shelf.item("a", held=True, deaf=True)
     shelf.library.choose(item)
-    assert work.began.wait(10)
+    until(shelf.bot, work.began.is_set)
     work.let_go.set()
     shelf.library.close()
     shelf.library.open([shelf.file("w.npy")])
@@ -432,7 +432,7 @@ def test_one_that_is_closed_while_it_is_read_is_not_shown(shelf: Shelf) -> None:
     (a, _), (b, slow) = shelf.item("a"), shelf.item("b", held=True)
     shelf.choose(a)
     shelf.library.close_item(a)
-    assert slow.began.wait(10)
+    until(shelf.bot, slow.began.is_set)
     shelf.library.close_item(b)
     slow.let_go.set()
     shelf.settle()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from qviz.core import IntFormat, PerAxis, PerToken, Problem, Scheme, Tensor
@@ -16,7 +17,7 @@ from qviz.session import multiplier as module
 from qviz.session.memory import Kept, Memory
 from qviz.session.multiplier import ACTIVATIONS, FIRST_RUNTIME, WEIGHTS, Factors, Multiplier
 from qviz.session.state import Item, Session
-from tests.session.conftest import PATIENCE, Heard
+from tests.session.conftest import PATIENCE, Heard, until
 
 RNG = np.random.default_rng(5)
 
@@ -40,9 +41,8 @@ class Desk:
         self.heard = Heard(self.multiplier, "changed", "began", "advanced", "ended", "answered", "problem")
 
     def settle(self) -> None:
-        self.bot.waitUntil(lambda: not self.multiplier.busy, timeout=int(PATIENCE * 1000))
-        self.bot.wait(5)  # the runner rests until what is due is painted
-        self.bot.waitUntil(lambda: not self.multiplier.busy, timeout=int(PATIENCE * 1000))
+        until(self.bot, lambda: not self.multiplier.busy)
+        QCoreApplication.processEvents()  # the runner rests until what is due is painted
 
     def show(self, *items: Item) -> None:
         self.session.update(items=items)
@@ -211,7 +211,7 @@ def test_it_can_be_stopped_and_asked_again(desk: Desk) -> None:
     slow = Item("slow", "a test", (5, 8), "float32", load)
     desk.multiplier.update(activation=slow, weight=W)
     desk.multiplier.want(True)
-    assert began.wait(PATIENCE)
+    until(desk.bot, began.is_set)
     desk.multiplier.cancel()
     let_go.set()
     desk.settle()

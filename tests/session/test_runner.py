@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from qviz.core.problems import Problem
 from qviz.core.work import Cancelled, IsCancelled, Progress
 from qviz.session.runner import LatestRunner, Request
-from tests.session.conftest import Heard, Work
+from tests.session.conftest import Heard, Work, until
 
 SIGNALS = ("started", "progressed", "finished", "failed", "cancelled")
 
@@ -37,12 +37,12 @@ class Bench:
     def hold(self, key: str, **options: Any) -> Work:
         """Submit work, and wait until it is under way."""
         work: Work = self.submit(key, Work(f"answer {key}", held=True, **options))
-        assert work.began.wait(10)
+        until(self.bot, work.began.is_set)
         return work
 
     def settle(self) -> list[str]:
         """Wait until nothing runs or waits; what was said, as "signal key"."""
-        self.bot.waitUntil(lambda: not self.runner.busy)
+        until(self.bot, lambda: not self.runner.busy)
         QCoreApplication.processEvents()
         return self.told()
 
@@ -215,7 +215,7 @@ def test_what_the_slot_of_an_answer_asks_for_waits_for_the_painting_too(bench: B
 
     bench.runner.finished.connect(ask)
     bench.submit("a")
-    bench.bot.waitUntil(lambda: "finished b" in bench.told())
+    until(bench.bot, lambda: "finished b" in bench.told())
     assert bench.settle() == ["started a", "finished a", "started b", "finished b"]
 
 
@@ -243,7 +243,7 @@ def test_progress_belongs_to_its_request(bench: Bench) -> None:
 def test_closing_waits_and_leaves_no_thread(bench: Bench) -> None:
     work = Work()
     bench.submit("a", work.until_cancelled)
-    assert work.began.wait(10)
+    until(bench.bot, work.began.is_set)
     bench.runner.close()
     assert work.ended
     assert bench.runner._pool.activeThreadCount() == 0
@@ -273,6 +273,6 @@ def test_nothing_is_told_after_closing(bench: Bench, answer: object) -> None:
 def test_one_that_is_painted_at_closing_is_not_followed_by_another(bench: Bench) -> None:
     bench.runner.finished.connect(lambda request, answer: (bench.submit("b"), bench.runner.close()))
     bench.submit("a")
-    bench.bot.waitUntil(lambda: "finished a" in bench.told())
+    until(bench.bot, lambda: "finished a" in bench.told())
     QCoreApplication.processEvents()
     assert bench.told() == ["started a", "finished a"]

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from qviz.core import PerAxis, Scheme, Tensor, analyze, quantize
 from qviz.files import results, writers
 from qviz.session.saver import Saver
-from tests.session.conftest import Heard
+from tests.session.conftest import PATIENCE, Heard, until
 
 X = np.random.default_rng(1).normal(0, 1, (4, 5)).astype(np.float32)
 
@@ -26,7 +26,7 @@ class Desk:
         self.heard = Heard(self.saver, "saved", "problem")
 
     def settle(self) -> None:
-        self.bot.waitUntil(lambda: not self.saver._runner.busy and not self.saver._waiting)
+        until(self.bot, lambda: not self.saver._runner.busy and not self.saver._waiting)
         QCoreApplication.processEvents()
 
 
@@ -122,7 +122,7 @@ def test_closing_writes_every_file_that_was_asked_for(
     monkeypatch.setattr(np, "save", slow)
     for name in ("x.npy", "waiting.npy"):
         desk.saver.save_tensor(tmp_path / name, Tensor(X))
-    assert began.wait(10)
+    assert began.wait(PATIENCE)
     desk.saver.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["waiting.npy", "x.npy"]
     for path in tmp_path.iterdir():

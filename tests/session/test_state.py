@@ -22,7 +22,6 @@ from qviz.core import (
     Tensor,
     prepare,
 )
-from qviz.session import history as history_module
 from qviz.session.history import MERGE_SECONDS
 from qviz.session.state import Item, Session, State
 from tests.session.ladder import large, small_samples
@@ -36,20 +35,18 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(history_module, "time", made)
-    return made
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def session() -> Session:
-    return Session()
+def session(clock: Clock) -> Session:
+    return Session(clock=clock)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from qviz.core.problems import Problem
 from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Run, Training
 from qviz.training.snapshot import ALL, NETWORKS, Observer
+from tests.session.conftest import HandTimers, until
 
 SHORT = Experiment(Data("moons", 300), (8, 8), training=Training(steps=60, fine_tuning_steps=60, batch=32))
 PATIENCE = 20_000
@@ -25,7 +26,7 @@ def trainer(qtbot: QtBot) -> Iterator[Trainer]:
     yield trainer
     trainer.close()
     assert trainer._runner._pool.activeThreadCount() == 0
-    assert trainer._sweeper._pool.activeThreadCount() == 0
+    assert trainer._sweeper._runner._pool.activeThreadCount() == 0
 
 
 def finish(trainer: Trainer, qtbot: QtBot) -> None:
@@ -57,19 +58,80 @@ def test_one_step_is_one_step(trainer, qtbot):
         assert trainer.snapshot.step == step
 
 
-def test_pause_rests_and_start_goes_on(trainer, qtbot):
-    trainer.set_speed(30)
-    with qtbot.waitSignals([trainer.advanced] * 3, timeout=PATIENCE):
-        trainer.start()
-    trainer.pause()
-    qtbot.waitUntil(lambda: not trainer._runner.busy, timeout=PATIENCE)
-    step = trainer.snapshot.step
-    qtbot.wait(120)
-    assert trainer.snapshot.step == step
-    assert 0 < step < 30
-    trainer.set_speed(0)
-    finish(trainer, qtbot)
-    assert trainer.snapshot.last["qat_accuracy"] == Run(SHORT).complete().qat_accuracy
+class Clock:
+    """Time that passes with every look at it, by so many seconds."""
+
+    def __init__(self, tick: float = 0.0) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+@pytest.fixture
+def timers() -> HandTimers:
+    return HandTimers()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def paced(qtbot: QtBot, timers: HandTimers, clock: Clock) -> Iterator[Trainer]:
+    trainer = Trainer(SHORT, timers=timers, clock=clock)
+    yield trainer
+    trainer.close()
+
+
+@pytest.mark.parametrize(("speed", "steps", "milliseconds"), [(1, 1, 1000), (30, 1, 33), (44, 1, 23), (300, 10, 33)])
+def test_a_slice_has_as_many_steps_as_its_speed_has_in_a_frame(paced, timers, qtbot, speed, steps, milliseconds):
+    paced.set_speed(speed)
+    paced.start()
+    until(qtbot, lambda: timers.active)
+    assert (paced.snapshot.step, timers.all[0].milliseconds) == (steps, milliseconds)
+    timers.fire()
+    until(qtbot, lambda: timers.active)
+    assert paced.snapshot.step == 2 * steps
+
+
+def test_what_a_slice_took_is_part_of_its_time(paced, timers, clock, qtbot):
+    paced.set_speed(10)
+    paced.advanced.connect(lambda snapshot: setattr(clock, "now", clock.now + 0.03))
+    paced.start()
+    until(qtbot, lambda: timers.active)
+    assert timers.all[0].milliseconds == 70
+    paced.advanced.connect(lambda snapshot: setattr(clock, "now", clock.now + 1))
+    timers.fire()
+    until(qtbot, lambda: timers.active)
+    assert timers.all[0].milliseconds == 0
+
+
+def test_at_full_speed_a_slice_has_as_many_steps_as_there_is_time_for(paced, clock, qtbot):
+    clock.tick = 0.005
+    with qtbot.waitSignal(paced.advanced, timeout=PATIENCE) as told:
+        paced.start()
+    assert told.args[0].step == 8  # begun at 5 and at 10 of 12 ms
+
+
+def test_pause_rests_and_start_goes_on(paced, timers, qtbot):
+    paced.set_speed(30)
+    paced.start()
+    for step in (1, 2, 3):
+        until(qtbot, lambda: timers.active)
+        assert paced.snapshot.step == step
+        timers.fire()
+    until(qtbot, lambda: timers.active)
+    paced.pause()
+    until(qtbot, lambda: not paced.busy)
+    assert not timers.active
+    assert not paced.running
+    assert paced.snapshot.step == 4
+    paced.set_speed(0)
+    finish(paced, qtbot)
+    assert paced.snapshot.last["qat_accuracy"] == Run(SHORT).complete().qat_accuracy
 
 
 def test_started_again_after_the_end_it_begins_anew(trainer, qtbot):
@@ -149,7 +211,6 @@ def test_a_sweep_tells_as_it_goes_and_can_be_stopped(trainer, qtbot):
     slow = replace(SHORT, training=replace(SHORT.training, steps=100_000))
     trainer.set_experiment(slow)
     trainer.sweep(2)
-    qtbot.wait(50)
     with qtbot.waitSignal(trainer.sweeping_changed, check_params_cb=lambda on: not on, timeout=PATIENCE):
         trainer.cancel_sweep()
 
@@ -159,9 +220,9 @@ def test_closing_while_training_waits_for_the_thread(qtbot):
     trainer.start()
     trainer.sweep(1)
     trainer.start()
-    qtbot.wait(50)
+    until(qtbot, lambda: trainer.snapshot is not None)
     trainer.close()
-    assert trainer._runner._pool.activeThreadCount() == trainer._sweeper._pool.activeThreadCount() == 0
+    assert trainer._runner._pool.activeThreadCount() == trainer._sweeper._runner._pool.activeThreadCount() == 0
 
 
 def test_parts_take_turns_and_a_look_changes_nothing():

@@ -16,7 +16,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart
 from qviz.session.language import tr
-from qviz.session.trainer import Swept
+from qviz.session.trainer import SweepProgress
 from qviz.training.snapshot import NETWORKS, Snapshot
 
 DASHES = {"float": Qt.PenStyle.SolidLine, "ptq": Qt.PenStyle.DashLine, "qat": Qt.PenStyle.SolidLine}
@@ -191,7 +191,7 @@ class SweepChart(Chart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link, wheel_axis=0, axes={"left": ShareAxis("left"), "bottom": IndexAxis()})
-        self._swept: Swept | None = None
+        self._swept: SweepProgress | None = None
         self._curves = {name: pg.PlotCurveItem(connect="finite") for name in NETWORKS}
         for item in self._curves.values():
             self.plot.addItem(item, ignoreBounds=True)
@@ -227,7 +227,7 @@ class SweepChart(Chart):
         """Nothing: a tensor has no sweep."""
 
     @Slot(object)
-    def show_sweep(self, swept: Swept) -> None:
+    def show_sweep(self, swept: SweepProgress) -> None:
         """Show what is known by now."""
         if self._swept is None:
             self.hint.hide()

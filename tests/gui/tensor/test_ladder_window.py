@@ -15,7 +15,7 @@ from qviz.core import MSE, Entropy, IntFormat, Manual, PerAxis, PerTensor, Schem
 from qviz.gui.window import status
 from qviz.gui.window.main_window import MEMORY_CHOICES
 from qviz.session import analyst as analyst_module
-from qviz.session import tracer as tracer_module
+from qviz.session import loss_curves as loss_curves_module
 from qviz.session.state import Item
 from tests.gui.conftest import PATIENCE, Desk, mouse_over, spot
 from tests.session.ladder import FEW, LARGE, OUTLIER, SHAPE, SMALL, Gate, held_gate, small_samples, values
@@ -54,7 +54,7 @@ class House:
     def settle(self) -> None:
         """Until nothing is under way any more, and all of it is painted."""
         app = self.app
-        self.wait(lambda: not (app.library.busy or app.preparer.busy or app.analyst._refinement.isActive()))
+        self.wait(lambda: not (app.library.busy or app.preparer.busy or app.analyst._refinement.active))
         self.desk.settle()
         QApplication.processEvents()
 
@@ -103,7 +103,7 @@ class House:
 def house(desks: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     small_samples(monkeypatch)
     monkeypatch.setattr(analyst_module, "STILL_MILLISECONDS", 10)
-    monkeypatch.setattr(tracer_module, "STILL_MILLISECONDS", 1)
+    monkeypatch.setattr(loss_curves_module, "STILL_MILLISECONDS", 1)
     monkeypatch.setattr(status, "PATIENCE_MILLISECONDS", 10)
     gate = held_gate(monkeypatch)
     made = House(desks(limits=FEW), gate)
@@ -365,7 +365,7 @@ def test_there_and_back_quickly(house: House) -> None:
 
 def traced(house: House) -> dict[str, Any]:
     house.settle()
-    house.wait(lambda: not house.app.tracer.busy)
+    house.wait(lambda: not house.app.loss_curves.busy)
     QApplication.processEvents()
     return house.desk.page.loss.tables()
 
@@ -429,7 +429,7 @@ def test_closing_in_the_middle_leaves_no_thread(house: House, monkeypatch: pytes
     if moment == "sorting":
         house.sorting()
     elif moment == "tracing":
-        monkeypatch.setattr(tracer_module, "compare_ranges", wait)
+        monkeypatch.setattr(loss_curves_module, "compare_ranges", wait)
         house.desk.page.docks["loss"].raise_()
         house.show()
         house.wait(gate.began.is_set)
@@ -441,7 +441,7 @@ def test_closing_in_the_middle_leaves_no_thread(house: House, monkeypatch: pytes
         house.wait(gate.began.is_set)
     shown, state = house.exactness, house.session.state
     house.desk.close()
-    for part in (house.app.preparer, house.app.tracer, house.app.analyst):
+    for part in (house.app.preparer, house.app.loss_curves, house.app.analyst):
         assert part._runner._pool.activeThreadCount() == 0
     house.desk.bot.wait(30)
     assert (house.exactness, house.session.state) == (shown, state)

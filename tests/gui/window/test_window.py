@@ -312,11 +312,11 @@ def test_closing_while_a_file_is_read_stops_reading(new_desk: Desk, gate: Gate) 
     assert shown(new_desk) == "given"
 
 
-@pytest.mark.parametrize("which", ["_opener", "_loader", "analyst", "meter"])
+@pytest.mark.parametrize("which", ["opening", "library", "analyst", "meter"])
 def test_closing_waits_for_every_worker_and_hears_nothing_of_it_afterwards(
     new_desk: Desk, gate: Gate, which: str
 ) -> None:
-    runner = getattr(new_desk.app.library, which) if which.startswith("_") else getattr(new_desk.app, which)._runner
+    runner = (new_desk.app.library._opener if which == "opening" else getattr(new_desk.app, which))._runner
     frames = len(new_desk.frames)
     runner.submit(Request(Item("slow", "a test", None, None, gate), gate))
     new_desk.bot.waitUntil(gate.entered.is_set)  # a runner rests while the window paints

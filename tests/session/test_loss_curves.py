@@ -26,10 +26,11 @@ from qviz.core import (
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.core.work import IsCancelled
-from qviz.session import tracer as tracer_module
+from qviz.session import loss_curves as loss_curves_module
 from qviz.session.analyst import Frame
-from qviz.session.tracer import STILL_MILLISECONDS, Tracer
-from tests.session.conftest import Heard
+from qviz.session.loss_curves import STILL_MILLISECONDS, LossCurves
+from qviz.session.state import Session
+from tests.session.conftest import HandTimers, Heard, until
 from tests.session.ladder import Gate, small_samples
 from tests.session.ladder import large as many
 
@@ -58,12 +59,13 @@ class Comparison:
 
 
 class Desk:
-    """A tracer, the frames it is shown, and what it says."""
+    """A worker, the frames it is shown, and what it says."""
 
     def __init__(self, qtbot: QtBot, comparison: Comparison) -> None:
         self.bot, self.comparison = qtbot, comparison
-        self.tracer = Tracer(LIMITS)
-        self.heard = Heard(self.tracer, "traced", "forgotten")
+        self.timers = HandTimers()
+        self.curves = LossCurves(Session(limits=LIMITS, timers=self.timers))
+        self.heard = Heard(self.curves, "traced", "forgotten")
         self.tensor = Tensor(X, "x")
 
     def frame(self, tensor: Tensor | None = None, channel: int | None = None, **scheme: Any) -> Frame:
@@ -75,17 +77,19 @@ class Desk:
         return Frame(tensor, None, chosen, channel, whole, shown)
 
     def look(self, tensor: Tensor | None = None, channel: int | None = None, **scheme: Any) -> None:
-        self.tracer.look(self.frame(tensor, channel, **scheme))
+        self.curves.follow(self.frame(tensor, channel, **scheme))
 
     def settle(self) -> None:
-        self.bot.waitUntil(lambda: not self.tracer.busy)
+        self.timers.settle(self.bot, lambda: self.curves._runner.busy)
+        assert not self.curves.busy
         QCoreApplication.processEvents()
 
     def begin(self, **scheme: Any) -> None:
         """Curves are being computed."""
         self.comparison.gate.hold()
         self.look(**scheme)
-        self.bot.waitUntil(self.comparison.gate.began.is_set)
+        self.timers.fire()
+        until(self.bot, self.comparison.gate.began.is_set)
 
     def finish(self) -> None:
         self.comparison.gate.let_go.set()
@@ -103,18 +107,17 @@ class Desk:
 @pytest.fixture
 def desk(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     comparison = Comparison()
-    monkeypatch.setattr(tracer_module, "compare_ranges", comparison)
-    monkeypatch.setattr(tracer_module, "STILL_MILLISECONDS", 1)
+    monkeypatch.setattr(loss_curves_module, "compare_ranges", comparison)
     made = Desk(qtbot, comparison)
     yield made
     comparison.gate.let_go.set()
-    made.tracer.close()
+    made.curves.close()
 
 
 @pytest.fixture
 def watched(desk: Desk) -> Desk:
     """Somebody looks."""
-    desk.tracer.want(True)
+    desk.curves.want(True)
     return desk
 
 
@@ -125,22 +128,22 @@ def test_nothing_is_traced_until_somebody_looks(desk: Desk) -> None:
     desk.look()
     desk.settle()
     assert desk.asked == 0
-    desk.tracer.want(True)
+    desk.curves.want(True)
     desk.settle()
     assert desk.heard.names == ["traced"]
 
 
 def test_nothing_is_traced_without_an_answer(watched: Desk) -> None:
-    watched.tracer.choose("entropy")
-    watched.tracer.want(False)
-    watched.tracer.want(True)
+    watched.curves.choose("entropy")
+    watched.curves.want(False)
+    watched.curves.want(True)
     watched.settle()
     assert watched.asked == 0
 
 
 def test_looking_away_at_once_asks_for_nothing(watched: Desk) -> None:
     watched.look()
-    watched.tracer.want(False)
+    watched.curves.want(False)
     watched.settle()
     assert watched.asked == 0
 
@@ -156,23 +159,20 @@ def test_the_curves_are_those_of_what_is_shown(watched: Desk) -> None:
     np.testing.assert_array_equal(losses.curves[0].value, expected.curves[0].value)
 
 
-def test_it_waits_until_nothing_moves(qtbot: QtBot) -> None:
-    tracer = Tracer()
-    assert tracer._timer.interval() == STILL_MILLISECONDS == 120
-    tracer.want(True)
-    desk = Desk(qtbot, Comparison())
-    tracer.look(desk.frame())
-    assert tracer.busy
-    assert not tracer._runner.busy
-    tracer.close()
-    assert not tracer.busy
-    desk.tracer.close()
+def test_it_waits_until_nothing_moves(watched: Desk) -> None:
+    (timer,) = watched.timers.all
+    assert timer.milliseconds == STILL_MILLISECONDS == 120
+    watched.look()
+    assert watched.curves.busy
+    assert not watched.curves._runner.busy
+    watched.curves.close()
+    assert not watched.curves.busy
 
 
 def test_many_answers_in_a_row_are_one_trace(watched: Desk) -> None:
-    watched.tracer._timer.setInterval(30)
     for bits in (7, 6, 5, 4):
         watched.look(number_format=IntFormat(bits))
+    assert watched.timers.all[0].starts == 4
     watched.settle()
     assert watched.comparison.asked == [(Scheme(IntFormat(4)), "mse")]
     assert len(watched.traced) == 1
@@ -186,9 +186,9 @@ def test_equal_questions_are_traced_once(watched: Desk, change: dict[str, Any]) 
     watched.look()
     watched.settle()
     watched.look(**change)
-    watched.tracer.want(False)
-    watched.tracer.want(True)
-    watched.tracer.choose("mse")
+    watched.curves.want(False)
+    watched.curves.want(True)
+    watched.curves.choose("mse")
     watched.settle()
     assert watched.asked == 1
     assert watched.heard.names == ["traced"]
@@ -218,7 +218,7 @@ def test_an_answer_to_the_same_question_does_not_begin_again_what_is_under_way(w
     watched.begin()
     watched.look()
     watched.look(range_rule=MSE())
-    assert not watched.tracer._timer.isActive()
+    assert not watched.timers.active
     watched.finish()
     assert watched.asked == 1
     assert len(watched.traced) == 1
@@ -238,11 +238,11 @@ def test_an_exact_answer_is_traced_after_the_estimate(watched: Desk, monkeypatch
     small_samples(monkeypatch)
     large = many()
     guess = estimate(large, Scheme())
-    watched.tracer.look(Frame(large, None, Scheme(), None, guess, guess))
+    watched.curves.follow(Frame(large, None, Scheme(), None, guess, guess))
     watched.settle()
     ordered = prepare(large)
     exact = analyze(ordered, Scheme())
-    watched.tracer.look(Frame(ordered.tensor, ordered, Scheme(), None, exact, exact))
+    watched.curves.follow(Frame(ordered.tensor, ordered, Scheme(), None, exact, exact))
     watched.settle()
     assert [losses.exact for losses in watched.traced] == [False, True]
     assert watched.comparison.source is ordered
@@ -255,9 +255,9 @@ def test_an_exact_answer_is_traced_after_the_estimate(watched: Desk, monkeypatch
 def test_entropy_is_traced_after_it_is_chosen(watched: Desk) -> None:
     watched.look()
     watched.settle()
-    watched.tracer.choose("entropy")
+    watched.curves.choose("entropy")
     watched.settle()
-    watched.tracer.choose("mse")
+    watched.curves.choose("mse")
     watched.settle()
     assert [loss for _, loss in watched.comparison.asked] == ["mse", "entropy", "mse"]
     assert [losses.loss for losses in watched.traced] == ["mse", "entropy", "mse"]
@@ -283,10 +283,10 @@ def test_a_channel_alone_has_one(watched: Desk) -> None:
 def test_after_channels_the_curve_is_traced_again_because_the_chart_was_emptied(watched: Desk, wanted: bool) -> None:
     watched.look()
     watched.settle()
-    watched.tracer.want(wanted)
+    watched.curves.want(wanted)
     watched.look(granularity=PerAxis(0))
     watched.settle()
-    watched.tracer.want(True)
+    watched.curves.want(True)
     watched.look()
     watched.settle()
     assert watched.heard.names == ["traced", "forgotten", "traced"]
@@ -305,10 +305,9 @@ def test_a_stale_answer_is_not_shown(watched: Desk) -> None:
 
 def test_nor_one_that_comes_before_its_successor_was_asked_for(watched: Desk) -> None:
     watched.begin()
-    watched.tracer._timer.setInterval(200)
     watched.look(number_format=IntFormat(4))
     watched.comparison.gate.let_go.set()
-    watched.bot.waitUntil(lambda: not watched.tracer._runner.busy)
+    until(watched.bot, lambda: not watched.curves._runner.busy)
     assert watched.traced == []
     watched.settle()
     assert [losses.scheme.number_format.bits for losses in watched.traced] == [4]
@@ -344,14 +343,14 @@ def test_the_curves_of_another_tensor_go_at_once(watched: Desk) -> None:
 def test_curves_that_nobody_looks_at_go_with_their_scheme(watched: Desk) -> None:
     watched.look()
     watched.settle()
-    watched.tracer.want(False)
+    watched.curves.want(False)
     watched.look()
     assert watched.heard.names == ["traced"]
     watched.look(number_format=IntFormat(4))
     assert watched.heard.names == ["traced", "forgotten"]
     watched.look(number_format=IntFormat(5))
     assert watched.heard.names == ["traced", "forgotten"]
-    watched.tracer.want(True)
+    watched.curves.want(True)
     watched.settle()
     assert watched.heard.names == ["traced", "forgotten", "traced"]
 
@@ -383,9 +382,10 @@ def test_a_bug_is_not_hidden(watched: Desk) -> None:
 
 def test_closing_while_it_is_traced(watched: Desk) -> None:
     watched.begin()
-    watched.tracer.close()
-    assert watched.tracer._runner._pool.activeThreadCount() == 0
+    watched.curves.close()
+    assert watched.curves._runner._pool.activeThreadCount() == 0
     watched.look(number_format=IntFormat(4))
-    watched.bot.wait(20)
+    watched.timers.fire()
+    QCoreApplication.processEvents()
     assert watched.heard.all == []
     assert watched.asked == 1

@@ -13,10 +13,11 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.on_demand import OnDemand, Work
+from qviz.session.on_demand import TensorOnDemand
+from qviz.session.worker import Work
 
 
-class Differ(OnDemand):
+class RuntimeComparison(TensorOnDemand):
     """Quantizes what is shown under every convention, away from the window's thread.
 
     Signals
