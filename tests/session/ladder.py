@@ -11,7 +11,7 @@ import pytest
 
 from qviz.core import Tensor
 from qviz.core.questions.effort import Limits
-from qviz.core.tensors import tensor as tensor_module
+from qviz.core.tensors import sample as sample_module
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.work import IsCancelled, Progress, check, never
 from qviz.session import preparer as preparer_module
@@ -31,8 +31,8 @@ OUTLIER = 12.5
 
 def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample of a few thousand elements is not all of them."""
-    monkeypatch.setattr(tensor_module, "SAMPLED_BLOCKS", 4)
-    monkeypatch.setattr(tensor_module, "SAMPLED_BLOCK", SMALL // 4)
+    monkeypatch.setattr(sample_module, "SAMPLED_BLOCKS", 4)
+    monkeypatch.setattr(sample_module, "SAMPLED_BLOCK", SMALL // 4)
 
 
 def values(seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -29,7 +29,8 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.envelope import BASE, RAW, Envelope, EnvelopeView
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
-from qviz.core.tensors.tensor import Histogram, Tensor
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.value_histogram import Histogram
 from qviz.core.work import IsCancelled, Progress, ignore, never
 
 NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)

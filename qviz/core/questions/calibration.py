@@ -17,9 +17,9 @@ from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.rules import MinMax, Percentile, Range, Subject
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.layout import Layout
+from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
-from qviz.core.tensors.tensor import BLOCK, Tensor
+from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, check, never
 
 FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)

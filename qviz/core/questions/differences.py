@@ -13,9 +13,9 @@ from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.layout import Block, Layout
+from qviz.core.tensors.layout import BLOCK, Block, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
-from qviz.core.tensors.tensor import BLOCK, Tensor
+from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
 EXAMPLES = 4

@@ -9,9 +9,9 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.problems import Problem
-from qviz.core.tensors.layout import BlockLayout, Layout
+from qviz.core.tensors.layout import BLOCK, BlockLayout, Layout
 from qviz.core.tensors.mapped_values import FlatValues
-from qviz.core.tensors.tensor import BLOCK, Tensor
+from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, check, never
 
 

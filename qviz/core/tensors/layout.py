@@ -14,6 +14,9 @@ from qviz.core.tensors.mapped_values import FlatValues, as_float32
 
 Flat = FloatArray | FlatValues
 
+BLOCK = 1 << 18
+"""Elements a block: fits the cache, and keeps two threads quicker than one."""
+
 
 Block = tuple[slice, slice, slice]
 

@@ -16,7 +16,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray, Floats
-from qviz.core.tensors.tensor import BLOCK, Histogram, Tensor
+from qviz.core.tensors.layout import BLOCK
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.value_histogram import Histogram
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
 WIDTH = 32

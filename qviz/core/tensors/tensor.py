@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import FloatArray
+from qviz.core.arrays import FloatArray, Floats
 from qviz.core.problems import Phrase, Problem
+from qviz.core.tensors.counting import count_elements
+from qviz.core.tensors.cutting import cut_of
 from qviz.core.tensors.envelope import Envelope, SampledEnvelope
 from qviz.core.tensors.granularity import Granularity
-from qviz.core.tensors.layout import Block, Layout
+from qviz.core.tensors.group_extremes import group_extremes
+from qviz.core.tensors.layout import BLOCK, Block, Flat, Layout
 from qviz.core.tensors.mapped_values import FlatValues, Mapping, as_float32
+from qviz.core.tensors.sample import is_all_of, read_sample
+from qviz.core.tensors.value_histogram import Histogram, counted_between, equal_bins
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-
-BLOCK = 1 << 18
-"""Elements a block: fits the cache, and keeps two threads quicker than one."""
-
-SHORT_RUN = 256
-"""Neighbours of one group; more are reduced as fast as they are read."""
-
-COPIED_BYTES = 1 << 26
-"""A mapped file larger than this is not copied to be converted."""
-
-SAMPLED_BLOCKS, SAMPLED_BLOCK = 256, 1024
-"""What an estimate is made from: so many blocks of so many neighbours."""
-
-HISTOGRAM_BINS = 8192
-"""Fine enough to zoom into; a chart joins neighbours until a bin is worth a pixel."""
-
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """Counts between edges: ``counts[i]`` elements in ``[edges[i], edges[i + 1])``, the last one closed."""
-
-    edges: np.ndarray[Any, np.dtype[np.float64]]
-    counts: np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Tensor:
@@ -115,7 +95,7 @@ class Tensor:
         self._identity = object()
         self._mapping = Mapping(self._source)
         self._fresh()
-        if counted or self._source.size <= SAMPLED_BLOCKS * SAMPLED_BLOCK:
+        if counted or is_all_of(self._source.size):
             self._count(progress, cancelled)
         else:
             self._judge(cancelled)
@@ -162,63 +142,30 @@ class Tensor:
         return other is not None and other._identity is self._identity
 
     def _count(self, progress: Progress, cancelled: IsCancelled) -> None:
-        """Look at every element, and make a float32 copy where one is needed and small."""
-        source = self._source
-        kept = source.dtype == np.float32 and source.dtype.isnative
-        lazy = self._mapping.exists and source.nbytes > COPIED_BYTES
-        values: FloatArray | FlatValues = source
-        if lazy or not kept:
-            values = FlatValues(source, self._mapping, clean=kept)
-        copied = None if kept or lazy else np.empty(source.size, np.float32)
-        self.nan = self.inf = self.overflowed = 0
-        self.minimum, self.maximum = math.inf, -math.inf
-        envelope = Envelope(source.size)
-        for start in range(0, source.size, BLOCK):
-            check(cancelled)
-            block = source[start : start + BLOCK]
-            with np.errstate(over="ignore"):
-                piece: FloatArray = np.asarray(block).astype(np.float32, copy=False)
-            low, high = float(piece.min()), float(piece.max())
-            if not (math.isfinite(low) and math.isfinite(high)):
-                infinite = np.isinf(piece)
-                beyond = int(np.count_nonzero(infinite & np.isfinite(block)))
-                self.nan += int(np.count_nonzero(np.isnan(piece)))
-                self.overflowed += beyond
-                self.inf += int(np.count_nonzero(infinite)) - beyond
-                if infinite.any():
-                    if kept:  # the caller's own memory is not ours to write to
-                        kept, values = False, FlatValues(source, self._mapping)
-                        copied = None if lazy else np.array(source)
-                    piece = np.where(infinite, np.float32(np.nan), piece)
-                finite = piece[~np.isnan(piece)]
-                low, high = (float(finite.min()), float(finite.max())) if finite.size else (math.inf, -math.inf)
-            if copied is not None:
-                copied[start : start + BLOCK] = piece
-            self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
-            envelope.add(start, piece)
-            self._mapping.read(block.nbytes)
-            progress(min(1.0, (start + BLOCK) / source.size))
-        self.envelope: Envelope | SampledEnvelope = envelope.finish()
-        self.values = values if copied is None else copied
-        if copied is not None:  # the original is not needed any more
-            self._source, self._mapping = copied, Mapping(copied)
-        self.finite = source.size - self.nan - self.inf - self.overflowed
+        """Look at every element."""
+        elements = self.elements
+        count = count_elements(self._source, self._mapping, progress, cancelled)
+        self.values: Flat = count.values
+        self.envelope: Envelope | SampledEnvelope = count.envelope
+        self.finite, self.nan, self.inf, self.overflowed = count.finite, count.nan, count.inf, count.overflowed
+        self.minimum, self.maximum = count.minimum, count.maximum
         self.counted = True
+        if count.copy is not None:  # the original is not needed any more
+            self._source, self._mapping = count.copy, Mapping(count.copy)
         if not self.finite:
             what = Phrase("NaN, infinite or beyond float32") if self.overflowed else Phrase("NaN or infinite")
             raise Problem(
                 "{name} has no finite value: all {elements:,} elements are {what}.",
                 name=self.name,
-                elements=source.size,
+                elements=elements,
                 what=what,
             )
 
     def _judge(self, cancelled: IsCancelled) -> None:
         """Figures from a sample, until somebody counts."""
-        source = self._source
-        self.values = FlatValues(source, self._mapping)
-        self.envelope = SampledEnvelope(source.size)
-        piece = self._read_sample()
+        self.values = FlatValues(self._source, self._mapping)
+        self.envelope = SampledEnvelope(self.elements)
+        piece = read_sample(self._source)
         sample = piece[np.isfinite(piece)]
         if not sample.size:
             self._count(ignore, cancelled)
@@ -226,23 +173,13 @@ class Tensor:
         self._sample = sample
         self.minimum, self.maximum = float(sample.min()), float(sample.max())
         self.nan = self.inf = self.overflowed = 0
-        self.finite = source.size
+        self.finite = self.elements
         self.counted = False
-
-    def _read_sample(self) -> FloatArray:
-        """Blocks of neighbours from all over the tensor, one at a chance place in each of equal stretches."""
-        stretch = self.elements // SAMPLED_BLOCKS
-        within = np.random.default_rng(0).integers(0, max(1, stretch - SAMPLED_BLOCK), SAMPLED_BLOCKS)
-        starts = np.arange(SAMPLED_BLOCKS) * stretch + within
-        with np.errstate(over="ignore"):
-            blocks = [self._source[s : s + SAMPLED_BLOCK].astype(np.float32) for s in starts.tolist()]
-        return np.concatenate(blocks)
 
     def sample(self) -> FloatArray:
         """The finite ones of some quarter of a million elements: blocks of neighbours from all over."""
         if self._sample is None:
-            few = self.elements <= SAMPLED_BLOCKS * SAMPLED_BLOCK
-            piece = np.asarray(self.values[:]) if few else self._read_sample()
+            piece = np.asarray(self.values[:]) if is_all_of(self.elements) else read_sample(self._source)
             piece = piece[np.isfinite(piece)]
             self._sample = piece if piece.size else np.array([self.minimum, self.maximum], np.float32)
         return self._sample
@@ -271,13 +208,9 @@ class Tensor:
         for start in range(0, self.elements, size):
             yield self.values[start : start + size]
 
-    def histogram_edges(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def histogram_edges(self) -> Floats:
         """Equal bins from the smallest finite value to the largest."""
-        low, high = self.minimum, self.maximum
-        if not high - low > 0 or (high - low) / HISTOGRAM_BINS <= np.spacing(max(abs(low), abs(high))):
-            half = max(abs(low), 1.0) / 2  # one value, or a range too narrow for its bins
-            low, high = low - half, high + half
-        return np.linspace(low, high, HISTOGRAM_BINS + 1)
+        return equal_bins(self.minimum, self.maximum)
 
     def histogram(self, *, sampled: bool = False, cancelled: IsCancelled = never) -> Histogram:
         """The finite values in equal bins from the smallest to the largest; counted once.
@@ -293,17 +226,12 @@ class Tensor:
         if sampled and self._sampled_histogram is not None:
             return self._sampled_histogram
         edges = self.histogram_edges()
-        counts = np.zeros(HISTOGRAM_BINS, np.int64)
-        ends = (float(edges[0]), float(edges[-1]))
-        for whole in [self.sample()] if sampled else self.pieces(BLOCK):
-            check(cancelled)
-            piece = whole if self.all_finite or sampled else whole[~np.isnan(whole)]
-            counts += np.histogram(piece.astype(np.float64), HISTOGRAM_BINS, ends)[0]
         if sampled:
-            counts = np.rint(counts * (self.finite / self.sample().size)).astype(np.int64)
-            self._sampled_histogram = Histogram(edges, counts)
+            few = counted_between([self.sample()], edges, True, cancelled)
+            scaled = np.rint(few.counts * (self.finite / self.sample().size)).astype(np.int64)
+            self._sampled_histogram = Histogram(edges, scaled)
             return self._sampled_histogram
-        self._histogram = Histogram(edges, counts)
+        self._histogram = counted_between(self.pieces(BLOCK), edges, self.all_finite, cancelled)
         return self._histogram
 
     def know_histogram(self, histogram: Histogram) -> None:
@@ -315,18 +243,7 @@ class Tensor:
         if layout.groups == 1:
             return np.array([self.minimum], np.float32), np.array([self.maximum], np.float32)
         if layout not in self._extremes:
-            low = np.full(layout.groups, np.inf, np.float32)
-            high = np.full(layout.groups, -np.inf, np.float32)
-            plain = self.all_finite and not layout.ragged
-            smallest, largest = (np.minimum, np.maximum) if plain else (np.fmin, np.fmax)
-            for block in layout.blocks(BLOCK):
-                check(cancelled)
-                g, piece = block[1], self.block(layout, block)
-                low[g] = np.fmin(low[g], _over_groups(smallest, piece))
-                high[g] = np.fmax(high[g], _over_groups(largest, piece))
-            empty = ~(low <= high)
-            low[empty] = high[empty] = 0
-            self._extremes[layout] = low, high
+            self._extremes[layout] = group_extremes(self.values, layout, self.all_finite, cancelled)
         return self._extremes[layout]
 
     def finite_groups(self, layout: Layout, *, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
@@ -359,7 +276,7 @@ class Tensor:
         Problem
             When there is no such group, or it holds no finite value.
         """
-        layout, block = granularity.layout(self.shape), granularity.block_shape(self.shape)
+        layout = granularity.layout(self.shape)
         if not 0 <= group < layout.groups:
             raise Problem(
                 "There is no channel {group} in {name}: it has {groups:,}.",
@@ -369,25 +286,12 @@ class Tensor:
             )
         key = (layout, group)
         if key not in self._channels:
-            counts = tuple(-(-n // b) for n, b in zip(self.shape, block, strict=True))
-            place = np.unravel_index(group, counts)
-            corner = tuple(int(i) * b for i, b in zip(place, block, strict=True))
-            cut = tuple(slice(c, c + b) for c, b in zip(corner, block, strict=True))
-            alone = Tensor(as_float32(self._source.reshape(self.shape)[cut]), f"{self.name} [{group}]")
-            alone.corner = corner
+            cut = cut_of(self.shape, granularity, group)
+            alone = Tensor(as_float32(self._source.reshape(self.shape)[cut.slices]), f"{self.name} [{group}]")
+            alone.corner = cut.corner
             self._channels = {key: alone}
         return self._channels[key]
 
     def group_of(self, layout: Layout, index: Any) -> Any:
         """The group that the elements at flat ``index`` belong to."""
         return layout.group_of(index)
-
-
-def _over_groups(extreme: np.ufunc, piece: FloatArray) -> FloatArray:
-    """The extreme of each group of a block ``(outer, groups, inner)``, shape (groups,)."""
-    # NumPy reduces short runs one by one; halved again and again they are taken many at a time.
-    while piece.shape[2] <= SHORT_RUN and piece.shape[2] % 2 == 0:
-        half = piece.shape[2] // 2
-        piece = extreme(piece[:, :, :half], piece[:, :, half:])
-    found: FloatArray = extreme.reduce(piece, axis=(0, 2))
-    return found

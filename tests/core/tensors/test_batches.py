@@ -10,7 +10,7 @@ from qviz.core.ranges.table import RANGE_RULES, reads_shape
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.batches import batches_of, stack
 from qviz.core.tensors.granularity import PerBlock, PerToken
-from qviz.core.tensors.tensor import BLOCK
+from qviz.core.tensors.layout import BLOCK
 
 X = np.random.default_rng(3).standard_normal((4, 3, 5, 2)).astype(np.float32)
 BATCH_RULES = [kind for kind, rule in RANGE_RULES.items() if "batch_axis" in rule.__dataclass_fields__]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qviz.core import PerAxis, PerTensor, Scheme, Tensor, analyze, prepare
+from qviz.core.tensors import counting as counting_module
 from qviz.core.tensors import mapped_values as module
-from qviz.core.tensors import tensor as tensor_module
 from qviz.core.tensors.mapped_values import FlatValues, Mapping
 
 F = np.float32
@@ -19,7 +19,7 @@ LARGE = 300_000  # more than a sample, and than a block
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Every mapped file counts as large, and its pages are let go again and again."""
-    monkeypatch.setattr(tensor_module, "COPIED_BYTES", 1000)
+    monkeypatch.setattr(counting_module, "COPIED_BYTES", 1000)
     monkeypatch.setattr(module, "HELD_BYTES", 200_000)
 
 
@@ -147,7 +147,7 @@ def test_answers_about_a_mapped_tensor(tmp_path, dtype):
 
 
 def test_a_small_mapped_file_is_copied_to_be_converted(tmp_path, monkeypatch):
-    monkeypatch.setattr(tensor_module, "COPIED_BYTES", 1 << 26)
+    monkeypatch.setattr(counting_module, "COPIED_BYTES", 1 << 26)
     for dtype in ("f8", "f4"):  # the one for its type, the other for its infinities
         x = values_of(dtype)
         t = Tensor(mapped(tmp_path, x))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from qviz.core import PerAxis, PerTensor, Problem, Tensor
-from qviz.core.tensors import tensor as module
+from qviz.core.tensors.layout import BLOCK
+from qviz.core.tensors.sample import SAMPLED_BLOCK, SAMPLED_BLOCKS
 from qviz.core.work import Cancelled
 
 F = np.float32
-BLOCK = module.BLOCK
 rng = np.random.default_rng(5)
 
 
@@ -293,7 +293,7 @@ def test_the_group_of_each_element(axis):
 
 # --- figures before counting -----------------------------------------------------------------------
 
-MANY = module.SAMPLED_BLOCKS * module.SAMPLED_BLOCK + 50_000
+MANY = SAMPLED_BLOCKS * SAMPLED_BLOCK + 50_000
 
 
 def test_a_large_tensor_may_wait_to_be_counted():
@@ -302,7 +302,7 @@ def test_a_large_tensor_may_wait_to_be_counted():
     assert not t.counted
     assert (t.name, t.shape, t.dtype) == ("big", x.shape, "float32")
     assert facts(t) == (MANY, MANY, 0, 0, 0)
-    assert t.sample().size == module.SAMPLED_BLOCKS * module.SAMPLED_BLOCK
+    assert t.sample().size == SAMPLED_BLOCKS * SAMPLED_BLOCK
     assert (t.minimum, t.maximum) == (t.sample().min(), t.sample().max())
     assert x.min() <= t.minimum < -3
     assert 3 < t.maximum <= x.max()
@@ -341,7 +341,7 @@ def test_counting_makes_it_the_tensor_it_would_have_been():
 
 
 def test_a_tensor_no_larger_than_a_sample_is_counted_at_once():
-    for size in (1, 1000, module.SAMPLED_BLOCKS * module.SAMPLED_BLOCK):
+    for size in (1, 1000, SAMPLED_BLOCKS * SAMPLED_BLOCK):
         assert Tensor(np.ones(size, F), counted=False).counted
 
 
@@ -368,7 +368,7 @@ def test_a_sample_is_made_of_finite_neighbours_from_all_over(counted):
     assert np.isfinite(sample).all()
     assert np.isin(sample, x).all()
     assert np.all(np.diff(sample) > 0)
-    assert np.diff(sample).max() < 2 * MANY / module.SAMPLED_BLOCKS
+    assert np.diff(sample).max() < 2 * MANY / SAMPLED_BLOCKS
     assert t.sample() is sample
     few = Tensor(np.array([1, np.nan, 3], F)).sample()
     np.testing.assert_array_equal(few, np.array([1, 3], F), strict=True)

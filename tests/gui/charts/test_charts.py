@@ -17,7 +17,7 @@ from qviz.core.questions.speed import Speed
 from qviz.core.ranges.rules import Manual, Percentile
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor
-from qviz.core.tensors.tensor import HISTOGRAM_BINS
+from qviz.core.tensors.value_histogram import HISTOGRAM_BINS
 from qviz.gui.charts.base import Chart
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.tensor.memory_speed_charts import byte_text, time_text

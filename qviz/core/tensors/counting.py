@@ -1,0 +1,108 @@
+"""Which elements of an array are finite, from where to where do they reach, and what are they as float32?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arrays import FloatArray
+from qviz.core.tensors.envelope import Envelope
+from qviz.core.tensors.layout import BLOCK, Flat
+from qviz.core.tensors.mapped_values import FlatValues, Mapping
+from qviz.core.work import IsCancelled, Progress, check
+
+COPIED_BYTES = 1 << 26
+"""A mapped file larger than this is not copied to be converted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Count:
+    """What one look at every element tells.
+
+    Attributes
+    ----------
+    values : float32 array, or what reads like one, shape (elements,)
+        NaN where not finite.
+    copy : float32 array or None
+        The same in memory, where it takes the place of the source.
+    envelope : Envelope
+    finite, nan, inf, overflowed : int
+        How many elements are finite, NaN, infinite, and finite but beyond float32.
+    minimum, maximum : float
+        Of the finite elements.
+    """
+
+    values: Flat
+    copy: FloatArray | None
+    envelope: Envelope
+    finite: int
+    nan: int
+    inf: int
+    overflowed: int
+    minimum: float
+    maximum: float
+
+
+def count_elements(source: np.ndarray[Any, Any], mapping: Mapping, progress: Progress, cancelled: IsCancelled) -> Count:
+    """Look at every element, and make a float32 copy where one is needed and small.
+
+    Parameters
+    ----------
+    source : array, shape (elements,)
+        Of a real or boolean type; never written to.
+    mapping : Mapping
+        The file behind it.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
+    kept = source.dtype == np.float32 and source.dtype.isnative
+    lazy = mapping.exists and source.nbytes > COPIED_BYTES
+    values: FloatArray | FlatValues = source
+    if lazy or not kept:
+        values = FlatValues(source, mapping, clean=kept)
+    copied = None if kept or lazy else np.empty(source.size, np.float32)
+    nan = inf = overflowed = 0
+    minimum, maximum = math.inf, -math.inf
+    envelope = Envelope(source.size)
+    for start in range(0, source.size, BLOCK):
+        check(cancelled)
+        block = source[start : start + BLOCK]
+        with np.errstate(over="ignore"):
+            piece: FloatArray = np.asarray(block).astype(np.float32, copy=False)
+        low, high = float(piece.min()), float(piece.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            infinite = np.isinf(piece)
+            beyond = int(np.count_nonzero(infinite & np.isfinite(block)))
+            nan += int(np.count_nonzero(np.isnan(piece)))
+            overflowed += beyond
+            inf += int(np.count_nonzero(infinite)) - beyond
+            if infinite.any():
+                if kept:  # the caller's own memory is not ours to write to
+                    kept, values = False, FlatValues(source, mapping)
+                    copied = None if lazy else np.array(source)
+                piece = np.where(infinite, np.float32(np.nan), piece)
+            finite = piece[~np.isnan(piece)]
+            low, high = (float(finite.min()), float(finite.max())) if finite.size else (math.inf, -math.inf)
+        if copied is not None:
+            copied[start : start + BLOCK] = piece
+        minimum, maximum = min(minimum, low), max(maximum, high)
+        envelope.add(start, piece)
+        mapping.read(block.nbytes)
+        progress(min(1.0, (start + BLOCK) / source.size))
+    return Count(
+        values=values if copied is None else copied,
+        copy=copied,
+        envelope=envelope.finish(),
+        finite=source.size - nan - inf - overflowed,
+        nan=nan,
+        inf=inf,
+        overflowed=overflowed,
+        minimum=minimum,
+        maximum=maximum,
+    )
