@@ -1,11 +1,199 @@
-"""Which formulas do several runtimes share?"""
+"""Which formulas and functions do several runtimes share?"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray, Floats
+from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.floats import MANTISSA_BITS, FloatFormat
 from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
+from qviz.core.problems import N_
+from qviz.core.runtimes.expressions import Expression, Folded, Formula, Function, Number, Symbol
+
+# --- what the symbols of every formula stand for ---------------------------------------------------
+
+R, Q, VALUE = Symbol("R", "x"), Symbol("Q", "codes"), Symbol("x̂", "x_hat")
+S, Z = Symbol("S", "scale"), Symbol("Z", "zero_point")
+MIN, MAX, ABSMAX = Symbol("min", "low"), Symbol("max", "high"), Symbol("absmax", "absmax")
+EXTREME = Symbol("extreme", "extreme")
+"""The element furthest from 0, with its sign."""
+TENSOR_ABSMAX = Symbol("tensor absmax", "tensor_absmax", "np.max(absmax)")
+QMIN, QMAX = Symbol("qmin", "qmin"), Symbol("qmax", "qmax")
+
+HALF = Number(0.5, "½")
+ALL_CODES = Folded(QMAX - QMIN)
+
+# --- functions -------------------------------------------------------------------------------------
+
+CLIP = Function("clip({0}, {1}, {2})", "np.clip({0}, {1}, {2})", np.clip)
+AT_LEAST = Function("max({0}, {1})", "np.maximum({0}, {1})", np.maximum)
+FLOOR = Function("floor({0})", "np.floor({0})", np.floor)
+WHOLE = Function("round({0})", "np.rint({0})", np.rint)
+"""To the nearest whole number, ties to even."""
+
+
+def as_float16(values: Any) -> Any:
+    """The nearest float16, as float32; infinite where there is none."""
+    with np.errstate(over="ignore"):
+        return np.float16(values).astype(np.float32)
+
+
+FLOAT16 = Function("f16({0})", "np.float32(np.float16({0}))", as_float16)
+
+
+def rounding(number_format: NumberFormat) -> Function:
+    """``round`` to the nearest unit value of a format."""
+    if isinstance(number_format, IntFormat):
+        return WHOLE
+
+    def nearest(values: Any) -> Any:
+        array = np.asarray(values, np.float32)
+        return number_format.round(array.reshape(-1), np.empty(array.size, np.float32)).reshape(array.shape)[()]
+
+    helper = _float_helper(number_format) if isinstance(number_format, FloatFormat) else _codebook_helper(number_format)
+    return Function("round({0})", "nearest({0})", nearest, helper)
+
+
+def _float_helper(number_format: FloatFormat) -> str:
+    mantissa, lowest, _ = number_format.grid
+    exponent = (lowest >> MANTISSA_BITS) - 127
+    return f"""\
+def nearest(y):  # value of {number_format.label}, ties to an even mantissa
+    y = np.clip(y, qmin, qmax)
+    last = np.maximum(np.frexp(y)[1] - 1, {exponent}) - {mantissa}  # power of two of the last bit
+    return np.ldexp(np.rint(np.ldexp(y, -last)), last)
+"""
+
+
+def _codebook_helper(codebook: Codebook) -> str:
+    return f"""\
+levels = np.float32({codebook.values.tolist()})
+
+
+def nearest(y):  # level of {codebook.label}, the lower one of two as near
+    middles = (levels[:-1].astype(float) + levels[1:]) / 2
+    return levels[np.searchsorted(middles, y)]
+"""
+
+
+# --- the formulas of a scheme ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """Everything that a scheme computes, written once.
+
+    Attributes
+    ----------
+    scale : Formula
+    zero_point : Formula or None
+        None where symmetry fixes it.
+    code, value : Formula
+    divisor : Formula or None
+        What a value meets in the place of the scale; None for the scale itself.
+    offset : Formula or None
+        What is added in the end.
+    """
+
+    scale: Formula
+    zero_point: Formula | None
+    code: Formula
+    value: Formula
+    divisor: Formula | None = None
+    offset: Formula | None = None
+
+
+FormulasOf = Callable[[NumberFormat, bool], Formulas]
+"""The formulas of a number format, symmetric or not."""
+
+CodeRule = Callable[[Function], Expression]
+"""An unclipped code, given how its format rounds."""
+
+DEQUANTIZED = Formula(VALUE, (Q - Z) * S)
+
+
+def zero_point_after(round_: Function) -> Expression:
+    """``round(R / S) + Z``."""
+    return round_(R / S) + Z
+
+
+def zero_point_before(round_: Function) -> Expression:
+    """``round(R / S + Z)``."""
+    return round_(R / S + Z)
+
+
+def no_zero_point_in_codes(round_: Function) -> Expression:
+    """``round(R / S)``."""
+    return round_(R / S)
+
+
+def clipped(code: Expression) -> Formula:
+    """A code that ends where the codes end."""
+    return Formula(Q, CLIP(code, QMIN, QMAX))
+
+
+def unscaled(number_format: NumberFormat) -> Formulas:
+    """Of floats that are rounded as they are."""
+    return Formulas(
+        scale=Formula(S, Number(1), note=N_(": values are rounded as they are")),
+        zero_point=None,
+        code=clipped(rounding(number_format)(R)),
+        value=Formula(VALUE, Q),
+    )
+
+
+def affine(
+    symmetric: Expression | Callable[[NumberFormat], Expression],
+    code: CodeRule,
+    scale: Expression | Callable[[IntFormat], Expression] | None = None,
+    zero_point: Expression | Callable[[IntFormat], Expression] | None = None,
+    *,
+    code_of_floats: CodeRule | None = None,
+    divisor: Formula | None = None,
+    note: str = "",
+) -> FormulasOf:
+    """The formulas of a runtime whose scale follows from a range, and whose zero point follows from both.
+
+    Parameters
+    ----------
+    symmetric : Expression, or a function of the number format that gives it
+        The scale of a symmetric range.
+    code : Callable[[Function], Expression]
+        The code before it is clipped, given ``round``.
+    scale, zero_point : Expression, or a function of the integer format, or None
+        Of an asymmetric range; None where the runtime has none.
+    code_of_floats : Callable[[Function], Expression], optional
+        The same as ``code`` for formats without a zero point, where these differ.
+    divisor : Formula, optional
+    note : str
+        What is said of an asymmetric range besides.
+    """
+
+    @lru_cache
+    def of(number_format: NumberFormat, is_symmetric: bool) -> Formulas:
+        rule = code if number_format.offers_zero_point else code_of_floats or code
+        codes = clipped(rule(rounding(number_format)))
+        if is_symmetric:
+            width = symmetric(number_format) if callable(symmetric) else symmetric
+            return Formulas(Formula(S, width), None, codes, DEQUANTIZED, divisor)
+        assert isinstance(number_format, IntFormat) and scale is not None and zero_point is not None
+        width = scale(number_format) if callable(scale) else scale
+        point = zero_point(number_format) if callable(zero_point) else zero_point
+        return Formulas(Formula(S, width, note=note), Formula(Z, point), codes, DEQUANTIZED, divisor)
+
+    return of
+
+
+WITH_ZERO = N_(", with min ≤ 0 ≤ max")
+
+# --- functions of records --------------------------------------------------------------------------
 
 
 def full_range(number_format: IntFormat) -> tuple[int, int]:

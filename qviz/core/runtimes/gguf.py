@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.formats.floats import MANTISSA_BITS
+from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_, Problem
-from qviz.core.runtimes.formulas import absmax_of
+from qviz.core.runtimes.expressions import ATOM, PRODUCT, Constant, Expression, Formula, Function, Number, Symbol
+from qviz.core.runtimes.formulas import (
+    ABSMAX,
+    DEQUANTIZED,
+    EXTREME,
+    FLOAT16,
+    FLOOR,
+    HALF,
+    MAX,
+    MIN,
+    QMAX,
+    VALUE,
+    Formulas,
+    Q,
+    R,
+    S,
+    Z,
+    absmax_of,
+    clipped,
+)
 from qviz.core.runtimes.record import Convention, Recipe
 
 BLOCK = 32
@@ -64,6 +86,76 @@ def _codes(quantizer: Any, x: FloatArray, out: FloatArray | None) -> FloatArray:
     return y
 
 
+FINE, OFFSET = Symbol("d", "divisor"), Symbol("m", "offset")
+
+
+def _without(divisor: Any) -> Any:
+    """Whether a scale has no finite inverse."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return not np.isfinite(np.float32(1) / divisor).all()
+
+
+def _inverse(divisor: Any) -> Any:
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.float32(1) / np.asarray(divisor, np.float32)
+    return np.where(np.isfinite(inverse), inverse, np.float32(0))[()]
+
+
+def _away(values: Any) -> Any:
+    magnitude = np.abs(values)
+    whole = np.floor(magnitude)
+    return np.copysign(whole + np.floor(2 * (magnitude - whole)), values)
+
+
+INVERSE = Function(
+    "1 / {0}",
+    "inverse({0})",
+    _inverse,
+    """\
+def inverse(d):  # 0 where it has no end
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.float32(1) / d
+    return np.where(np.isfinite(inverse), inverse, np.float32(0))
+""",
+    holds=PRODUCT,
+    asks=ATOM,
+    hides=_without,
+)
+AWAY = Function(
+    "round({0})",
+    "away({0})",
+    _away,
+    """\
+def away(y):  # to the nearest whole number, halves away from 0
+    whole = np.floor(np.abs(y))
+    return np.copysign(whole + np.floor(2 * (np.abs(y) - whole)), y)
+""",
+)
+
+
+@lru_cache
+def _formulas(number_format: NumberFormat, symmetric: bool) -> Formulas:
+    shift, offset, value = R * INVERSE(FINE), None, DEQUANTIZED
+    code: Expression = FLOOR(shift + (Z + HALF))
+    note = ""
+    if number_format.signed:
+        fine, code, note = ABSMAX / QMAX, AWAY(shift), N_(", halves away from 0")
+    elif symmetric:
+        fine = EXTREME / -Constant("middle", number_format.levels // 2)
+    else:
+        fine = (MAX - MIN) / QMAX
+        code = FLOOR((R - MIN) * INVERSE(FINE) + (Z + HALF))
+        offset, value = Formula(OFFSET, FLOAT16(MIN)), Formula(VALUE, (Q - Z) * S + OFFSET)
+    return Formulas(
+        scale=Formula(S, FLOAT16(fine)),
+        zero_point=None if symmetric else Formula(Z, Number(0)),
+        code=replace(clipped(code), note=note),
+        value=value,
+        divisor=Formula(FINE, fine),
+        offset=offset,
+    )
+
+
 GGUF = Convention(
     name="gguf",
     label=N_("GGUF (llama.cpp)"),
@@ -74,10 +166,7 @@ GGUF = Convention(
     ),
     range_includes_zero=False,
     symmetric_zero_point=lambda f: 0.0 if f.signed else f.levels / 2,
-    scale_formula="S = (max − min) / qmax",
-    symmetric_scale_formula="S = extreme / −middle (Q4_0, Q5_0), or absmax / 127 (Q8_0)",
-    zero_point_formula="Z = 0, with min added in the end",
-    code_formula="Q = clip(floor((R − min) · (1 / S) + Z + ½), qmin, qmax)",
+    formulas=_formulas,
     zero_point_before_rounding=True,
     code_range=lambda f, symmetric: (-f.quant_max if f.signed else 0, f.quant_max),
     integers=frozenset({"uint4", "uint5", "int8"}),

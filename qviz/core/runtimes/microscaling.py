@@ -6,7 +6,7 @@ OCP Microscaling Formats 1.0, and torchao's ``to_mx``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,20 @@ from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT,
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
-from qviz.core.runtimes.formulas import absmax_of
+from qviz.core.runtimes.expressions import ATOM, POWER, Constant, Expression, Folded, Formula, Function, Number, Symbol
+from qviz.core.runtimes.formulas import (
+    ABSMAX,
+    CLIP,
+    DEQUANTIZED,
+    QMAX,
+    Formulas,
+    FormulasOf,
+    R,
+    S,
+    absmax_of,
+    clipped,
+    rounding,
+)
 from qviz.core.runtimes.record import Convention, Recipe
 
 BIAS = 127
@@ -25,6 +38,8 @@ LARGEST_EXPONENT = 254
 
 BLOCK = 32
 FORMATS = frozenset({"e4m3fn", "e5m2", "e2m3fn", "e3m2fn", "e2m1fn"})
+DIVISOR = Symbol("S", "divisor")
+
 INT8_FRACTION = 64.0
 """An MXINT8 element is a whole number of 64ths."""
 
@@ -32,6 +47,73 @@ INT8_FRACTION = 64.0
 def _exponent(values: FloatArray) -> Any:
     """The biased exponent bits."""
     return (values.view(np.int32) & EXPONENT_MASK) >> MANTISSA_BITS
+
+
+def _at_least_normal(scale: Any) -> Any:
+    return np.maximum(scale, np.finfo(np.float32).tiny)
+
+
+def _one_where_smallest(scale: Any) -> Any:
+    return np.where(scale < np.finfo(np.float32).tiny, np.float32(1), scale)
+
+
+EXPONENT_HELPER = """\
+def exponent(a):  # floor(log2(a)); -127 below the normal numbers
+    return (a.view(np.int32) >> 23) - 127
+"""
+EXPONENT_UP_HELPER = """\
+def exponent_up(a):  # ceil(log2(a)); -127 for 0
+    return (a.view(np.int32) >> 23) - 127 + ((a.view(np.int32) & 0x7FFFFF) > 0)
+"""
+LOG2_UP_HELPER = """\
+def log2_up(a):  # ceil(log2(a)), of a logarithm rounded to float32
+    with np.errstate(divide="ignore"):
+        return np.ceil(np.float32(np.log2(a.astype(float))))
+"""
+POWER_HELPER = """\
+def power_of_two(k):
+    return np.ldexp(np.float32(1), np.asarray(k).astype(int))
+"""
+
+
+def _bits(values: Any) -> Any:
+    return np.asarray(values, np.float32).view(np.int32)
+
+
+def _exponent_of(values: Any) -> Any:
+    return (_bits(values) >> MANTISSA_BITS) - BIAS
+
+
+def _log2_up(values: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return np.ceil(np.log2(np.asarray(values, np.float64)).astype(np.float32))
+
+
+EXPONENT = Function("floor(log2({0}))", "exponent({0})", _exponent_of, EXPONENT_HELPER)
+EXPONENT_UP = Function(
+    "ceil(log2({0}))",
+    "exponent_up({0})",
+    lambda values: _exponent_of(values) + ((_bits(values) & (ONE_EXPONENT - 1)) > 0),
+    EXPONENT_UP_HELPER,
+    # Among denormal numbers the exponent bits are no logarithm.
+    hides=lambda values: bool(np.any((values > 0) & (values < np.finfo(np.float32).tiny))),
+)
+LOG2_UP = Function("ceil(log2({0}))", "log2_up({0})", _log2_up, LOG2_UP_HELPER)
+TWO_TO = Function(
+    "2^{0}",
+    "power_of_two({0})",
+    lambda k: np.ldexp(np.float32(1), np.asarray(k).astype(int)),
+    POWER_HELPER,
+    holds=POWER,
+    asks=ATOM,
+)
+# A stored 0 stands for 2^-127, which is too small to divide by.
+AT_LEAST_NORMAL = Function("max({0}, 2^−126)", "np.maximum({0}, np.finfo(np.float32).tiny)", _at_least_normal)
+ONE_WHERE_SMALLEST = Function(
+    "{0}, or 1 for 2^−127",
+    "np.where({0} < np.finfo(np.float32).tiny, np.float32(1), {0})",
+    _one_where_smallest,
+)
 
 
 def _floor_exponent(absmax: FloatArray, mantissa: int) -> Any:
@@ -83,16 +165,55 @@ def _power(stored: Any) -> FloatArray:
     return np.asarray(np.ldexp(np.float32(1), np.asarray(stored) - BIAS), np.float32)
 
 
-def _microscaling(name: str, label: str, summary: str, formula: str, recipe: Any) -> Convention:
+def _largest_exponent(number_format: NumberFormat) -> Constant:
+    return Constant("emax", int(np.frexp(_element(number_format)[0])[1]) - 1)
+
+
+def _almost_one(number_format: NumberFormat) -> Expression:
+    # What a mantissa of so many bits rounds up to a power of two, this does too.
+    mantissa = _element(number_format)[2]
+    return Constant(f"(1 − 2^−{mantissa + 2})", 1 - 2.0 ** -(mantissa + 2))
+
+
+def _largest_value(number_format: NumberFormat) -> Expression:
+    return Folded(QMAX / INT8_FRACTION) if isinstance(number_format, IntFormat) else QMAX
+
+
+def _formulas(exponent: Callable[[NumberFormat], Expression], smallest_divisor: Function) -> FormulasOf:
+    """2^exponent, in 64ths where elements are whole numbers of these."""
+
+    @lru_cache
+    def of(number_format: NumberFormat, symmetric: bool) -> Formulas:
+        power = TWO_TO(CLIP(exponent(number_format), -BIAS, BIAS))
+        whole = isinstance(number_format, IntFormat)
+        fraction = Number(INT8_FRACTION)
+        unscaled = S * fraction if whole else S
+        divisor = smallest_divisor(unscaled)
+        return Formulas(
+            scale=Formula(S, power / fraction if whole else power),
+            zero_point=None,
+            code=clipped(rounding(number_format)(R / DIVISOR)),
+            value=DEQUANTIZED,
+            divisor=Formula(DIVISOR, divisor / fraction if whole else divisor),
+        )
+
+    return of
+
+
+def _microscaling(
+    name: str,
+    label: str,
+    summary: str,
+    recipe: Any,
+    exponent: Callable[[NumberFormat], Expression],
+    smallest_divisor: Function = AT_LEAST_NORMAL,
+) -> Convention:
     return Convention(
         name=name,
         label=label,
         summary=summary,
         range_includes_zero=False,
-        scale_formula=formula,
-        symmetric_scale_formula=formula,
-        zero_point_formula="Z = 0",
-        code_formula="Q = clip(round(R / S), −qmax, qmax)",
+        formulas=_formulas(exponent, smallest_divisor),
         code_range=lambda f, symmetric: (-f.quant_max, f.quant_max),
         symmetric_only=True,
         integers=frozenset({"int8"}),
@@ -112,8 +233,8 @@ MICROSCALING = (
             "element's exponent (the standard's rule): a block may lie up to twice beyond the largest value. "
             "torchao's to_mx."
         ),
-        "S = 2^(floor(log2 absmax) − emax)",
         partial(_mx, _floor_exponent),
+        lambda f: EXPONENT(ABSMAX) - _largest_exponent(f),
     ),
     _microscaling(
         "mx_ceil",
@@ -122,8 +243,8 @@ MICROSCALING = (
             "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), "
             "rounded up so that nothing is clipped, which costs a bit of precision in most blocks. torchao's to_mx."
         ),
-        "S = 2^(ceil(log2 absmax) − emax)",
         partial(_mx, _ceil_exponent),
+        lambda f: EXPONENT_UP(ABSMAX) - _largest_exponent(f),
     ),
     _microscaling(
         "mx_even",
@@ -132,8 +253,8 @@ MICROSCALING = (
             "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), "
             "rounded up only where the largest element would round up to a power of two itself. torchao's to_mx."
         ),
-        "S = 2^(floor(log2 round(absmax)) − emax)",
         partial(_mx, _even_exponent),
+        lambda f: EXPONENT(ABSMAX / _almost_one(f)) - _largest_exponent(f),
     ),
     _microscaling(
         "mx_rceil",
@@ -142,8 +263,9 @@ MICROSCALING = (
             "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), "
             "the smallest one that clips nothing (the rule of NVIDIA's hardware). torchao's to_mx."
         ),
-        "S = 2^ceil(log2(absmax / qmax))",
         _mx_rceil,
+        lambda f: LOG2_UP(ABSMAX / _largest_value(f)),
+        ONE_WHERE_SMALLEST,
     ),
 )
 """The four rules for the shared power of two."""

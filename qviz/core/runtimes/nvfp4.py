@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
-from qviz.core.runtimes.formulas import absmax_of
+from qviz.core.runtimes.expressions import Folded, Formula, Function, Number, Symbol
+from qviz.core.runtimes.formulas import (
+    ABSMAX,
+    CLIP,
+    DEQUANTIZED,
+    QMAX,
+    TENSOR_ABSMAX,
+    Formulas,
+    R,
+    S,
+    absmax_of,
+    clipped,
+    rounding,
+)
 from qviz.core.runtimes.record import Convention, Recipe
 
 BLOCK = 16
@@ -31,6 +46,40 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     return Recipe(block * whole, (np.float32(1) / whole) / block)
 
 
+TENSOR_SCALE, BLOCK_SCALE, INVERSE = Symbol("G", "tensor_scale"), Symbol("B", "block_scale"), Symbol("I", "inverse")
+
+
+def _as_e4m3(values: Any) -> Any:
+    array = np.asarray(values, np.float32)
+    return E4M3.round(array.reshape(-1), np.empty(array.size, np.float32)).reshape(array.shape)[()]
+
+
+TO_E4M3 = Function(
+    "e4m3({0})",
+    "e4m3({0})",
+    _as_e4m3,
+    """\
+def e4m3(y):  # the nearest FP8 number from 2^-6 to 448, ties to an even mantissa
+    last = np.frexp(y)[1] - 4
+    return np.ldexp(np.rint(np.ldexp(y, -last)), last)
+""",
+)
+
+
+@lru_cache
+def _formulas(number_format: NumberFormat, symmetric: bool) -> Formulas:
+    whole = Formula(TENSOR_SCALE, TENSOR_ABSMAX / Folded(QMAX * Number(E4M3.quant_max)))
+    share = CLIP(ABSMAX / QMAX / TENSOR_SCALE, Number(float(SMALLEST_E4M3), "2^−6"), E4M3.quant_max)
+    block = Formula(BLOCK_SCALE, TO_E4M3(share))
+    return Formulas(
+        scale=Formula(S, BLOCK_SCALE * TENSOR_SCALE, (whole, block)),
+        zero_point=None,
+        code=clipped(rounding(number_format)(R * INVERSE)),
+        value=DEQUANTIZED,
+        divisor=Formula(INVERSE, 1 / TENSOR_SCALE / BLOCK_SCALE),
+    )
+
+
 NVFP4 = Convention(
     name="nvfp4",
     label=N_("NVFP4"),
@@ -39,10 +88,7 @@ NVFP4 = Convention(
         "block scales are multiples of it, never below 2^−6 of it. torchao's nvfp4_quantize with two levels."
     ),
     range_includes_zero=False,
-    scale_formula="S = e4m3(absmax / 6 / G) · G",
-    symmetric_scale_formula="S = e4m3(absmax / 6 / G) · G, with G = tensor absmax / (448 · 6)",
-    zero_point_formula="Z = 0",
-    code_formula="Q = clip(round(R · (1 / G / e4m3)), −6, 6)",
+    formulas=_formulas,
     symmetric_only=True,
     integers=frozenset(),
     others=frozenset({"e2m1fn"}),

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from qviz.core.formats.floats import FP8, SIXTEEN_BITS
 from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
-from qviz.core.runtimes.formulas import full_range
+from qviz.core.runtimes.expressions import Constant, Expression, Folded
+from qviz.core.runtimes.formulas import (
+    ABSMAX,
+    ALL_CODES,
+    CLIP,
+    MAX,
+    MIN,
+    QMAX,
+    QMIN,
+    WHOLE,
+    WITH_ZERO,
+    S,
+    affine,
+    full_range,
+    zero_point_after,
+)
 from qviz.core.runtimes.record import Convention
 
 
@@ -39,6 +57,24 @@ def _reduced_range(number_format: IntFormat) -> tuple[int, int]:
     return -half, half if number_format.bits in (8, 16) else half - 1
 
 
+def _symmetric_scale(codes: Callable[[IntFormat], tuple[int, int]]) -> Callable[[NumberFormat], Expression]:
+    def scale(number_format: NumberFormat) -> Expression:
+        if not isinstance(number_format, IntFormat):
+            return ABSMAX / QMAX
+        first, last = codes(number_format)
+        return 2 * ABSMAX / Constant("steps", last - first)
+
+    return scale
+
+
+def _first(number_format: IntFormat) -> Constant:
+    return Constant("first", _reduced_range(number_format)[0])
+
+
+def _last(number_format: IntFormat) -> Constant:
+    return Constant("last", _reduced_range(number_format)[1])
+
+
 ONNXRUNTIME = Convention(
     name="onnxruntime",
     label=N_("ONNX Runtime"),
@@ -51,10 +87,13 @@ ONNXRUNTIME = Convention(
     symmetric_span=_span,
     symmetric_zero_point=_middle,
     zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
-    scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
-    symmetric_scale_formula="S = 2 · absmax / steps",
-    zero_point_formula="Z = round(qmin − min / S)",
-    code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
+    formulas=affine(
+        symmetric=_symmetric_scale(_symmetric_range),
+        scale=(MAX - MIN) / ALL_CODES,
+        zero_point=WHOLE(QMIN - MIN / S),
+        code=zero_point_after,
+        note=WITH_ZERO,
+    ),
     others=FP8 | SIXTEEN_BITS | {"e2m1fn"},
 )
 
@@ -70,10 +109,13 @@ ONNXRUNTIME_REDUCE_RANGE = Convention(
     symmetric_zero_point=lambda f: float(np.rint(sum(_reduced_range(f)) / 2)) + 0.0,
     zero_point=lambda f, low, high, scale: np.rint(_reduced_range(f)[0] - low / scale),
     scale_range=_reduced_range,
-    scale_formula="S = (max − min) / (last − first), with min ≤ 0 ≤ max",
-    symmetric_scale_formula="S = 2 · absmax / steps",
-    zero_point_formula="Z = round(first − min / S)",
-    code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
+    formulas=affine(
+        symmetric=_symmetric_scale(_reduced_range),
+        scale=lambda f: (MAX - MIN) / Folded(_last(f) - _first(f)),
+        zero_point=lambda f: WHOLE(_first(f) - MIN / S),
+        code=zero_point_after,
+        note=WITH_ZERO,
+    ),
 )
 
 ONNXRUNTIME_DYNAMIC = Convention(
@@ -85,10 +127,13 @@ ONNXRUNTIME_DYNAMIC = Convention(
     ),
     range_includes_zero=True,
     zero_point=lambda f, low, high, scale: np.rint(np.clip(f.quant_min - low / scale, f.quant_min, f.quant_max)),
-    scale_formula="S = (max − min) / (qmax − qmin), with min ≤ 0 ≤ max",
-    symmetric_scale_formula="S = (max − min) / (qmax − qmin)",
-    zero_point_formula="Z = round(clip(qmin − min / S, qmin, qmax))",
-    code_formula="Q = clip(round(R / S) + Z, qmin, qmax)",
+    formulas=affine(
+        symmetric=(MAX - MIN) / ALL_CODES,
+        scale=(MAX - MIN) / ALL_CODES,
+        zero_point=WHOLE(CLIP(QMIN - MIN / S, QMIN, QMAX)),
+        code=zero_point_after,
+        note=WITH_ZERO,
+    ),
     single_precision=True,
     asymmetric_only=True,
     unsigned_only=True,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from qviz.core.problems import N_
+from qviz.core.runtimes.expressions import Formula, Symbol
+from qviz.core.runtimes.formulas import ABSMAX, QMAX, R, affine
 from qviz.core.runtimes.record import Convention
+
+THRESHOLD = Symbol("T", "threshold")
 
 PADDLE = Convention(
     name="paddle",
@@ -13,10 +17,11 @@ PADDLE = Convention(
         "by 127, not divided by S = T / 127; codes are clipped to −128…127."
     ),
     range_includes_zero=True,
-    scale_formula="S = absmax / qmax",
-    symmetric_scale_formula="S = absmax / qmax",
-    zero_point_formula="Z = 0",
-    code_formula="Q = clip(round(R / T · qmax), qmin, qmax)",
+    formulas=affine(
+        symmetric=ABSMAX / QMAX,
+        code=lambda round_: round_(R / THRESHOLD * QMAX),
+        divisor=Formula(THRESHOLD, ABSMAX),
+    ),
     divides_by_threshold=True,
     symmetric_only=True,
     signed_only=True,

@@ -18,7 +18,16 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Phrase, Problem
-from qviz.core.runtimes.formulas import all_codes, full_range, no_middle, no_zero_point, twice_the_last
+from qviz.core.runtimes.formulas import (
+    Formulas,
+    FormulasOf,
+    all_codes,
+    full_range,
+    no_middle,
+    no_zero_point,
+    twice_the_last,
+    unscaled,
+)
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 
 
@@ -49,8 +58,8 @@ class Convention:
         The zero point of a symmetric scheme; 0 by itself.
     zero_point : Callable[[IntFormat, low, high, scale], array]
         The zero point of an asymmetric scheme, in the precision of the scale.
-    scale_formula, symmetric_scale_formula, zero_point_formula, code_formula : str
-        The same rules as people write them.
+    formulas : Callable[[NumberFormat, symmetric], Formulas]
+        The same rules as people write them: symbols, numbers and Python follow from each.
     zero_point_before_rounding : bool
         ``round(x / s + Z)`` when true, ``round(x / s) + Z`` when false.
     degenerate_zero_point : Callable[[high], array]
@@ -92,10 +101,7 @@ class Convention:
     label: str
     summary: str
     range_includes_zero: bool
-    scale_formula: str
-    symmetric_scale_formula: str
-    zero_point_formula: str
-    code_formula: str
+    formulas: FormulasOf
     symmetric_span: Callable[[IntFormat], float] = twice_the_last
     symmetric_zero_point: Callable[[IntFormat], float] = no_middle
     zero_point: Callable[[IntFormat, Floats, Floats, Floats], Floats] = no_zero_point
@@ -207,6 +213,10 @@ class Convention:
     def signed_extreme(self, number_format: NumberFormat, symmetric: bool) -> bool:
         """True for recipes that need the signed extreme (Q4_0, Q5_0); ties go to the first element."""
         return self.recipe is not None and symmetric and not number_format.signed
+
+    def formulas_of(self, number_format: NumberFormat, symmetric: bool) -> Formulas:
+        """What is computed under a scheme, as it is written down."""
+        return self.formulas(number_format, symmetric) if number_format.scaled else unscaled(number_format)
 
     def half_span(self, number_format: NumberFormat) -> float:
         """The scale of a symmetric range is its absmax divided by this."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qviz.core.problems import N_
+from qviz.core.runtimes.formulas import ABSMAX, QMAX, affine, no_zero_point_in_codes
 from qviz.core.runtimes.record import Convention
 
 TENSORRT = Convention(
@@ -13,10 +14,7 @@ TENSORRT = Convention(
         "By its documentation: it needs a graphics card, so that it was not asked."
     ),
     range_includes_zero=True,
-    scale_formula="S = absmax / qmax",
-    symmetric_scale_formula="S = absmax / qmax",
-    zero_point_formula="Z = 0",
-    code_formula="Q = clip(round(R / S), qmin, qmax)",
+    formulas=affine(symmetric=ABSMAX / QMAX, code=no_zero_point_in_codes),
     symmetric_only=True,
     signed_only=True,
 )

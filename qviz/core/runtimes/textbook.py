@@ -5,12 +5,20 @@ from __future__ import annotations
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
+from qviz.core.runtimes.expressions import Constant, Expression, Folded
+from qviz.core.runtimes.formulas import ABSMAX, ALL_CODES, MAX, MIN, QMAX, S, affine, zero_point_before
 from qviz.core.runtimes.record import Convention
 
 
 def _middle(number_format: IntFormat) -> float:
     return 0.0 if number_format.signed else (number_format.quant_max + 1) / 2
+
+
+def _symmetric_scale(number_format: NumberFormat) -> Expression:
+    middle = _middle(number_format) if isinstance(number_format, IntFormat) else 0.0
+    return ABSMAX / (Folded(QMAX - Constant("Z", middle)) if middle else QMAX)
 
 
 TEXTBOOK = Convention(
@@ -26,10 +34,12 @@ TEXTBOOK = Convention(
     zero_point=lambda f, low, high, scale: f.quant_max - high / scale,
     # Z = -x gives the code 0 and (0 - Z) * 1 = x, exactly.
     degenerate_zero_point=lambda high: -high,
-    scale_formula="S = (max − min) / (qmax − qmin)",
-    symmetric_scale_formula="S = absmax / (qmax − Z)",
-    zero_point_formula="Z = qmax − max / S",
-    code_formula="Q = clip(round(R / S + Z), qmin, qmax)",
+    formulas=affine(
+        symmetric=_symmetric_scale,
+        scale=(MAX - MIN) / ALL_CODES,
+        zero_point=QMAX - MAX / S,
+        code=zero_point_before,
+    ),
     zero_point_before_rounding=True,
     others=frozenset(FLOATS) | frozenset(CODEBOOKS),
 )

@@ -6,6 +6,21 @@ import numpy as np
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import N_
+from qviz.core.runtimes.expressions import Number
+from qviz.core.runtimes.formulas import (
+    ABSMAX,
+    ALL_CODES,
+    AT_LEAST,
+    MAX,
+    MIN,
+    QMAX,
+    QMIN,
+    WHOLE,
+    WITH_ZERO,
+    S,
+    affine,
+    zero_point_before,
+)
 from qviz.core.runtimes.record import Convention
 
 
@@ -13,6 +28,8 @@ def _codes(number_format: IntFormat, symmetric: bool) -> tuple[int, int]:
     narrow = symmetric and number_format.bits >= 8
     return -number_format.quant_max if narrow else number_format.quant_min, number_format.quant_max
 
+
+SMALLEST = Number(1e-9, "1e−9")
 
 TFLITE = Convention(
     name="tflite",
@@ -24,12 +41,15 @@ TFLITE = Convention(
     range_includes_zero=True,
     zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
     code_range=_codes,
-    scale_formula="S = max(max − min, 1e-9) / (qmax − qmin), with min ≤ 0 ≤ max",
-    symmetric_scale_formula="S = max(absmax, 1e-9) / qmax",
-    zero_point_formula="Z = round(qmin − min / S)",
-    code_formula="Q = clip(round(R / S + Z), qmin, qmax)",
+    formulas=affine(
+        symmetric=AT_LEAST(ABSMAX, SMALLEST) / QMAX,
+        scale=AT_LEAST(MAX - MIN, SMALLEST) / ALL_CODES,
+        zero_point=WHOLE(QMIN - MIN / S),
+        code=zero_point_before,
+        note=WITH_ZERO,
+    ),
     zero_point_before_rounding=True,
     single_precision=True,
-    smallest_range=1e-9,
+    smallest_range=SMALLEST.fixed,
     signed_only=True,
 )

@@ -7,8 +7,30 @@ import numpy as np
 from qviz.core.arrays import Floats
 from qviz.core.formats.floats import FP8, SIXTEEN_BITS
 from qviz.core.formats.integers import IntFormat
+from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
+from qviz.core.runtimes.expressions import Constant, Expression, Folded, Function
+from qviz.core.runtimes.formulas import (
+    ABSMAX,
+    ALL_CODES,
+    AT_LEAST,
+    CLIP,
+    MAX,
+    MIN,
+    QMAX,
+    QMIN,
+    WHOLE,
+    WITH_ZERO,
+    FormulasOf,
+    R,
+    S,
+    Z,
+    affine,
+    no_zero_point_in_codes,
+)
 from qviz.core.runtimes.record import Convention
+
+EPSILON, TINY = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
 
 
 def _span(number_format: IntFormat) -> float:
@@ -31,6 +53,27 @@ def _middle_rounded_up(number_format: IntFormat) -> float:
     return (number_format.quant_min + number_format.quant_max + 1) // 2
 
 
+def _reciprocal(round_: Function) -> Expression:
+    return round_(R * (1 / S)) + Z
+
+
+def _formulas(written: str, smallest_scale: float) -> FormulasOf:
+    smallest = Constant(written, smallest_scale)
+
+    def symmetric(number_format: NumberFormat) -> Expression:
+        half = Folded((QMAX - QMIN) / 2) if number_format.offers_zero_point else QMAX
+        return AT_LEAST(ABSMAX / half, smallest)
+
+    return affine(
+        symmetric=symmetric,
+        scale=AT_LEAST((MAX - MIN) / ALL_CODES, smallest),
+        zero_point=CLIP(QMIN - WHOLE(MIN / S), QMIN, QMAX),
+        code=_reciprocal,
+        code_of_floats=no_zero_point_in_codes,
+        note=WITH_ZERO,
+    )
+
+
 PYTORCH = Convention(
     name="pytorch",
     label=N_("PyTorch"),
@@ -43,13 +86,10 @@ PYTORCH = Convention(
     symmetric_span=_span,
     symmetric_zero_point=_pytorch_middle,
     zero_point=_zero_point,
-    scale_formula="S = max((max − min) / (qmax − qmin), 1.19e-7), with min ≤ 0 ≤ max",
-    symmetric_scale_formula="S = max(absmax / ((qmax − qmin) / 2), 1.19e-7)",
-    zero_point_formula="Z = clip(qmin − round(min / S), qmin, qmax)",
-    code_formula="Q = clip(round(R · (1 / S)) + Z, qmin, qmax)",
+    formulas=_formulas("1.19e-7", EPSILON),
     multiplies_by_reciprocal=True,
     single_precision=True,
-    smallest_scale=float(np.finfo(np.float32).eps),
+    smallest_scale=EPSILON,
     others=SIXTEEN_BITS,
 )
 
@@ -64,12 +104,9 @@ TORCHAO = Convention(
     symmetric_span=_span,
     symmetric_zero_point=_middle_rounded_up,
     zero_point=_zero_point,
-    scale_formula="S = max((max − min) / (qmax − qmin), 1.18e-38), with min ≤ 0 ≤ max",
-    symmetric_scale_formula="S = max(absmax / ((qmax − qmin) / 2), 1.18e-38)",
-    zero_point_formula="Z = clip(qmin − round(min / S), qmin, qmax)",
-    code_formula="Q = clip(round(R · (1 / S)) + Z, qmin, qmax)",
+    formulas=_formulas("1.18e-38", TINY),
     multiplies_by_reciprocal=True,
     single_precision=True,
-    smallest_scale=float(np.finfo(np.float32).tiny),
+    smallest_scale=TINY,
     others=FP8 | SIXTEEN_BITS,
 )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
 
 MOST_NUMBERS = 16
 """More scales than these are read from the .npz that qviz writes, not written into a script."""
@@ -33,6 +34,18 @@ class RuntimeScript:
     offers: Callable[[QParams], bool]
     imports: Callable[[QParams], list[str]]
     lines: Callable[[QParams], list[str]]
+
+
+def granularity_words(qparams: QParams) -> str:
+    """Which elements share a scale, in words."""
+    match qparams.scheme.granularity:
+        case PerAxis(axis=axis):
+            return f"per axis {axis}"
+        case PerBlock(axis=axis, block_size=size):
+            return f"blocks of {size} along axis {axis}"
+        case PerToken():
+            return "per token"
+    return "per tensor"
 
 
 def parameters(qparams: QParams) -> list[str]:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
-from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
-from qviz.core.arrays import LARGEST
-from qviz.core.formats.integers import IntFormat
+from qviz.core.arithmetic.formula_values import follow_from_range, formulas_of, single_precision, too_narrow
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arrays import LARGEST, FloatArray
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import Manual, MinMax, Percentile
-from qviz.core.tensors.granularity import PerAxis, PerTensor
+from qviz.core.runtimes.expressions import Expression, Function, as_python, helpers_of, keys_of, literal, replaced
+from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, Formulas, S, absmax_of
+from qviz.core.scripts.common import granularity_words
+from qviz.core.scripts.encoding import encoded, encoding_helper
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
 
-_PYTHON = {
-    "Q": "codes",
-    "R": "x",
-    "S": "scale",
-    "T": "threshold",
-    "Z": "zero_point",
-    "min": "low",
-    "max": "high",
-    "round": "np.rint",
-    "clip": "np.clip",
-    "−": "-",
-    "·": "*",
-}
+MOST_GROUPS = 4096
+"""Of how many groups a script may hold numbers that it cannot compute."""
+
+_FINITE_WIDTH = Function(
+    "", "np.minimum(np.asarray({0}, float) - {1}, np.finfo(np.float32).max).astype(np.float32)", np.subtract
+)
 
 
 def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: bool = True) -> str:
@@ -38,115 +33,237 @@ def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: 
         The ``.npy`` file that the script reads.
     all_finite : bool
         False adds the lines that leave NaN and infinities out, as `Tensor` does.
+
+    Raises
+    ------
+    Problem
+        When it would have to hold a range or a scale for thousands of groups.
     """
-    scheme, number_format = qparams.scheme, qparams.scheme.number_format
-    if not isinstance(number_format, IntFormat) or not isinstance(scheme.granularity, PerTensor | PerAxis):
-        raise Problem("There is a NumPy script for integers per tensor and per axis alone: choose one of these.")
-    axis = scheme.granularity.axis if isinstance(scheme.granularity, PerAxis) else None
-    how = [
-        number_format.name,
-        "symmetric" if scheme.symmetric else "asymmetric",
-        "per tensor" if axis is None else f"per axis {axis}",
-        f"{qparams.convention.label} arithmetic",
-    ]
-    lines = [
-        "import numpy as np",
-        "",
-        f"# {', '.join(how)}",
-        f"x = np.load({source!r}).astype(np.float32)",
-    ]
-    if not all_finite:
-        lines.append("x[~np.isfinite(x)] = np.nan")
-    if axis is not None and not isinstance(scheme.range_rule, Manual):
-        lines.append(f"axes = tuple(a for a in range(x.ndim) if a != {axis if axis >= 0 else f'x.ndim - {-axis}'})")
-    lines += [
-        f"qmin, qmax = {qparams.quant_min}, {qparams.quant_max}",
-        "",
-        *_range_lines(qparams, ", axis=axes, keepdims=True" if axis is not None else "", "" if all_finite else "nan"),
-        *(_symmetric_lines(qparams) if scheme.symmetric else _asymmetric_lines(qparams)),
-        "scale, zero_point = np.float32(scale), np.float32(zero_point)",
-        "",
-        _python(qparams.convention.code_formula),
-    ]
-    if not all_finite:
-        lines.append("codes = np.where(np.isnan(x), np.clip(np.rint(zero_point), qmin, qmax), codes)")
-    lines += [
-        "x_hat = (codes - zero_point) * scale",
-        f"codes = codes.astype(np.{number_format.dtype})",
-        f"mse = np.{'' if all_finite else 'nan'}mean((x_hat.astype(float) - x) ** 2)",
-        'print("codes", codes.ravel()[:10], "MSE", mse)',
-    ]
-    return "\n".join(lines) + "\n"
+    return _NumPyScript(qparams, all_finite).text(source)
 
 
-def _range_lines(qparams: QParams, axes: str, nan: str) -> list[str]:
-    """``absmax``, or ``low`` and ``high``: float32 numbers, in the precision of what follows from them."""
-    rule, symmetric = qparams.scheme.range_rule, qparams.scheme.symmetric
-    if isinstance(rule, Manual):
-        low, high = float(rule.low), float(rule.high)
-        lines = [f"absmax = {max(abs(low), abs(high))}" if symmetric else f"low, high = {low}, {high}"]
-    elif isinstance(rule, Percentile) and symmetric:
-        lines = [f"absmax = np.{nan}quantile(np.abs(x).astype(float), {rule.percentile} / 100{axes})"]
-    elif isinstance(rule, Percentile):
-        lines = [
-            f"upper = (1 + {rule.percentile} / 100) / 2",
-            f"low, high = np.{nan}quantile(x.astype(float), [1 - upper, upper]{axes})",
+class _NumPyScript:
+    """The parts of one script."""
+
+    def __init__(self, qparams: QParams, all_finite: bool) -> None:
+        self.qparams, self.all_finite = qparams, all_finite
+        self.formulas: Formulas = formulas_of(qparams)
+        self.nan = "" if all_finite else "nan"
+        self.computes = follow_from_range(qparams)
+        self.narrow = bool(np.any(too_narrow(qparams)))
+        self.scaled = qparams.number_format.scaled
+        granularity, rule = qparams.scheme.granularity, qparams.scheme.range_rule
+        self.made_of = keys_of(*self.formulas.scale.expressions) if self.computes else set()
+        tie = EXTREME.key in self.made_of and qparams.low.size and np.any(qparams.low >= -qparams.high)
+        # Scales of a range by hand are all alike.
+        alike = not self.scaled or (self.computes and isinstance(rule, Manual) and not tie)
+        self.axis = granularity.axis if isinstance(granularity, PerAxis) and not alike else None
+        self.block = granularity if isinstance(granularity, PerBlock) and not alike else None
+        self.token = isinstance(granularity, PerToken) and not alike
+
+    def text(self, source: str) -> str:
+        q, scheme = self.qparams, self.qparams.scheme
+        how = [
+            q.number_format.name,
+            "symmetric" if scheme.symmetric else "asymmetric",
+            granularity_words(q),
+            f"{q.convention.label} arithmetic",
         ]
-    elif not isinstance(rule, MinMax):  # a search is no script: what it found
-        shape = ".reshape([-1 if a not in axes else 1 for a in range(x.ndim)])" if axes else ""
-        found = [f"np.array({end.tolist()}){shape}" for end in (qparams.low, qparams.high)]
-        lines = [f"absmax = {found[1]}" if symmetric else f"low, high = {found[0]}, {found[1]}"]
-    elif symmetric:
-        lines = [f"absmax = np.{nan}max(np.abs(x){axes})"]
-    else:
-        lines = [f"low, high = np.{nan}min(x{axes}), np.{nan}max(x{axes})"]
-    names, values = ("absmax", "absmax") if symmetric else ("low, high", "[low, high]")
-    exact = f"np.float32({values})" + ("" if qparams.convention.single_precision else ".astype(float)")
-    # A channel without a finite value has no range either.
-    return [*lines, f"{names} = {f'np.nan_to_num({exact})' if nan else exact}"]
+        lines = ["import numpy as np", "", *self._helpers()]
+        lines += [f"# {', '.join(how)}", f"x = np.load({source!r}).astype(np.float32)"]
+        if not self.all_finite:
+            lines.append("x[~np.isfinite(x)] = np.nan")
+        lines += self._group_lines()
+        lines.append(f"qmin, qmax = {literal(q.quant_min)}, {literal(q.quant_max)}")
+        lines += ["", *self._parameter_lines(), "", *self._code_lines()]
+        lines += [
+            f"mse = np.{self.nan}mean((x_hat.astype(float) - x) ** 2)",
+            'print("codes", codes.ravel()[:10], "MSE", mse)',
+        ]
+        return "\n".join(lines) + "\n"
 
+    # --- what comes first --------------------------------------------------------------------------
 
-def _symmetric_lines(qparams: QParams) -> list[str]:
-    convention, number_format = qparams.convention, qparams.scheme.number_format
-    zero_point = f"{convention.middle(number_format):g}"
-    steps = 2 * convention.half_span(number_format)
-    range_ = f"np.maximum(absmax, {convention.smallest_range})" if convention.smallest_range else "absmax"
-    halves = convention.single_precision or convention.divides_by_threshold
-    lines = [f"scale = {range_} / {steps / 2:g}" if halves else f"scale = 2 * absmax / {steps:g}"]
-    lines += _floor_lines(qparams)
-    threshold = "absmax"
-    if _degenerate(qparams):
-        lines += _NARROW
-        zero_point = f"np.where(narrow, 0, {zero_point})"
-        threshold = "np.where(narrow, qmax, absmax)"
-    if convention.divides_by_threshold:
-        lines.append(f"threshold = np.float32({threshold})")
-    return [*lines, f"zero_point = {zero_point}"]
+    def _helpers(self) -> list[str]:
+        formulas = self.formulas
+        used = [*formulas.code.expressions]
+        if self.computes:
+            used += formulas.scale.expressions
+            used += [each.expression for each in (formulas.divisor, formulas.offset) if each is not None]
+        blocks = [_BLOCKED] if self.block else []
+        return [f"\n{helper}\n" for helper in helpers_of(*used) + encoding_helper(self.qparams.number_format) + blocks]
 
+    def _group_lines(self) -> list[str]:
+        if self.axis is not None:
+            axis = self.axis
+            return [f"axes = tuple(a for a in range(x.ndim) if a != {axis if axis >= 0 else f'x.ndim - {-axis}'})"]
+        if self.block is None:
+            return []
+        return [
+            f"axis, size = {self.block.axis} % x.ndim, {self.block.block_size}",
+            "length = x.shape[axis]",
+            "whole, x = x, blocked(x, axis, size)",
+        ]
 
-def _asymmetric_lines(qparams: QParams) -> list[str]:
-    convention = qparams.convention
-    lines = ["low, high = np.minimum(low, 0), np.maximum(high, 0)"] if convention.range_includes_zero else []
-    number_format = qparams.number_format
-    assert isinstance(number_format, IntFormat)
-    first, last = convention.scale_range(number_format)
-    ends = "(qmax - qmin)"
-    if "first" in convention.zero_point_formula:
-        lines.append(f"first, last = {first}, {last}")
-        ends = "(last - first)"
-    width = "high - low"
-    if convention.single_precision and np.any(qparams.high.astype(np.float64) - qparams.low > LARGEST):
-        width = "np.minimum(high.astype(float) - low, np.finfo(np.float32).max).astype(np.float32)"
-    if convention.smallest_range:
-        width = f"np.maximum({width}, {convention.smallest_range})"
-    lines += [f"scale = ({width}) / {ends}", *_floor_lines(qparams)]
-    zero_point = _python(convention.zero_point_formula)
-    if _degenerate(qparams):
-        lines += _NARROW
-        name, _, formula = zero_point.partition(" = ")
-        instead = "-high" if convention.degenerate_zero_point(np.ones(1)).any() else "0"
-        zero_point = f"{name} = np.where(narrow, {instead}, {formula})"
-    return [*lines, zero_point]
+    @property
+    def _axes(self) -> str:
+        """Along which axes a range is looked for, as arguments."""
+        if self.axis is not None:
+            return ", axis=axes, keepdims=True"
+        return ", axis=axis + 1, keepdims=True" if self.block else ", axis=-1, keepdims=True" if self.token else ""
+
+    @property
+    def _shape(self) -> str:
+        """What puts one number a group where the groups are."""
+        if self.axis is not None:
+            return ".reshape([-1 if a not in axes else 1 for a in range(x.ndim)])"
+        if self.block:
+            return ".reshape(*x.shape[: axis + 1], 1, *x.shape[axis + 2 :])"
+        return ".reshape(*x.shape[:-1], 1)" if self.token else ""
+
+    def _array(self, values: FloatArray, dtype: str = "") -> str:
+        """One number a group, written down as it was found."""
+        if values.size and (values == values.reshape(-1)[0]).all():
+            number = literal(float(values.reshape(-1)[0]))
+            return f"np.array({number}{dtype})"
+        if values.size > MOST_GROUPS:
+            raise Problem(
+                "A NumPy script cannot hold the numbers of {groups:,} groups: "
+                "choose the range from min to max, or fewer groups.",
+                groups=values.size,
+            )
+        return f"np.array({values.reshape(-1).tolist()}{dtype}){self._shape}"
+
+    # --- scale and zero point ----------------------------------------------------------------------
+
+    def _parameter_lines(self) -> list[str]:
+        if not self.scaled:
+            return ["scale, zero_point = np.float32(1), np.float32(0)"]
+        if not self.computes:
+            return self._given_lines()
+        formulas, q = self.formulas, self.qparams
+        scale = self._without_overflow(formulas.scale.expression)
+        lines = [*self._range_lines(), *self._extreme_lines()]
+        if q.convention.range_includes_zero and not q.scheme.symmetric:
+            lines.append("low, high = np.minimum(low, 0), np.maximum(high, 0)")
+        lines += [f"{each.symbol.key} = {as_python(each.expression)}" for each in formulas.scale.where]
+        lines.append(f"scale = {as_python(scale)}")
+        if self.narrow:
+            lines += _NARROW
+        lines += self._divisor_lines()
+        zero_point = f"{float(q.zero_point.reshape(-1)[0]):g}" if q.groups else "0"
+        if formulas.zero_point is not None:
+            zero_point = as_python(formulas.zero_point.expression)
+        elif q.convention.recipe is None:
+            zero_point = f"{q.convention.middle(q.number_format):g}"
+        if self.narrow:
+            keeps = not q.scheme.symmetric and q.convention.degenerate_zero_point(np.ones(1)).any()
+            zero_point = f"np.where(narrow, {'-high' if keeps else '0'}, {zero_point})"
+        lines += [f"zero_point = {zero_point}", "scale, zero_point = np.float32(scale), np.float32(zero_point)"]
+        if formulas.offset is not None:
+            lines.append(f"{formulas.offset.symbol.key} = {as_python(formulas.offset.expression)}")
+        return lines
+
+    def _given_lines(self) -> list[str]:
+        """Parameters that no formula gives."""
+        q, formulas = self.qparams, self.formulas
+        lines = [
+            f"scale = {self._array(q.scale, ', np.float32')}",
+            f"zero_point = {self._array(q.zero_point, ', np.float32')}",
+        ]
+        if self._own_divisor and formulas.divisor is not None:
+            lines.append(f"{formulas.divisor.symbol.key} = {self._array(q.divisor, ', np.float32')}")
+        if formulas.offset is not None and q.offset is not None and q.shift is not None:
+            lines.append(f"{MIN.key} = {self._array(q.shift, ', np.float32')}")
+            lines.append(f"{formulas.offset.symbol.key} = {self._array(q.offset, ', np.float32')}")
+        return lines
+
+    @property
+    def _own_divisor(self) -> bool:
+        """Whether values meet anything else than the scale."""
+        divisor = self.formulas.divisor
+        return divisor is not None and (
+            divisor.symbol.name != S.name or not np.array_equal(self.qparams.divisor, self.qparams.scale)
+        )
+
+    def _divisor_lines(self) -> list[str]:
+        divisor = self.formulas.divisor
+        if divisor is None or not self._own_divisor:
+            return []
+        text = as_python(divisor.expression)
+        if self.narrow:
+            text = f"np.where(narrow, qmax, {text})"
+        return [f"{divisor.symbol.key} = {text if single_precision(self.qparams) else f'np.float32({text})'}"]
+
+    def _without_overflow(self, scale: Expression) -> Expression:
+        """The same where a range may be wider than float32 goes."""
+        q = self.qparams
+        if single_precision(q) and np.any(q.high.astype(np.float64) - q.low > LARGEST):
+            return replaced(scale, MAX - MIN, _FINITE_WIDTH(MAX, MIN))
+        return scale
+
+    def _range_lines(self) -> list[str]:
+        """``absmax``, or ``low`` and ``high``: float32 numbers, in the precision of what follows from them."""
+        q, axes, nan = self.qparams, self._axes, self.nan
+        rule, symmetric = q.scheme.range_rule, q.scheme.symmetric
+        if isinstance(rule, Manual):
+            low, high = float(rule.low), float(rule.high)
+            lines = [f"absmax = {max(abs(low), abs(high))}" if symmetric else f"low, high = {low}, {high}"]
+        elif isinstance(rule, Percentile):
+            lines = self._percentile_lines(rule)
+        elif not isinstance(rule, MinMax):  # a search is no script: what it found
+            if symmetric:
+                lines = [f"absmax = {self._array(absmax_of(q.low, q.high))}"]
+            else:
+                lines = [f"low, high = {self._array(q.low)}, {self._array(q.high)}"]
+        elif symmetric:
+            lines = [f"absmax = np.{nan}max(np.abs(x){axes})"]
+        else:
+            lines = [f"low, high = np.{nan}min(x{axes}), np.{nan}max(x{axes})"]
+        names, values = ("absmax", "absmax") if symmetric else ("low, high", "[low, high]")
+        exact = f"np.float32({values})" + ("" if single_precision(q) else ".astype(float)")
+        # A channel without a finite value has no range either.
+        return [*lines, f"{names} = {f'np.nan_to_num({exact})' if nan else exact}"]
+
+    def _percentile_lines(self, rule: Percentile) -> list[str]:
+        # What is missing in the last block must not count.
+        x, nan = ("blocked(whole, axis, size, constant_values=np.nan)", "nan") if self.block else ("x", self.nan)
+        if self.qparams.scheme.symmetric:
+            return [f"absmax = np.{nan}quantile(np.abs({x}).astype(float), {rule.percentile} / 100{self._axes})"]
+        return [
+            f"upper = (1 + {rule.percentile} / 100) / 2",
+            f"low, high = np.{nan}quantile({x}.astype(float), [1 - upper, upper]{self._axes})",
+        ]
+
+    def _extreme_lines(self) -> list[str]:
+        """The end furthest from 0, with its sign; of two as far, that of the element which comes first."""
+        if EXTREME.key not in self.made_of:
+            return []
+        rule = self.qparams.scheme.range_rule
+        if isinstance(rule, Manual) and -rule.low != rule.high:
+            return [f"extreme = np.float32({rule.low if -rule.low > rule.high else rule.high})"]
+        axis = "axis + 1" if self.block else "-1"
+        size = "np.abs(x)" if self.all_finite else "np.nan_to_num(np.abs(x))"
+        return [
+            f"furthest = np.take_along_axis(x, np.argmax({size}, axis={axis}, keepdims=True), axis={axis})",
+            f"extreme = np.where(furthest > 0, {ABSMAX.key}, -{ABSMAX.key})",
+        ]
+
+    # --- codes -------------------------------------------------------------------------------------
+
+    def _code_lines(self) -> list[str]:
+        formulas, divisor = self.formulas, self.formulas.divisor
+        names = {} if divisor is None or self._own_divisor else {divisor.symbol.key: S.key}
+        lines = [f"codes = {as_python(formulas.code.expression, names)}"]
+        if not self.all_finite:
+            lines.append("codes = np.where(np.isnan(x), np.clip(np.rint(zero_point), qmin, qmax), codes)")
+        lines += [
+            f"x_hat = {as_python(formulas.value.expression)}",
+            f"codes = {encoded(self.qparams.number_format)}",
+        ]
+        if self.block:
+            lines.append("x, codes, x_hat = whole, *(unblocked(a, axis, length) for a in (codes, x_hat))")
+        return lines
 
 
 _NARROW = [
@@ -154,24 +271,14 @@ _NARROW = [
     "scale = np.where(narrow, 1, scale)",
 ]
 
-
-def _floor_lines(qparams: QParams) -> list[str]:
-    smallest = qparams.convention.smallest_scale
-    return [f"scale = np.maximum(scale, np.float32({smallest}))"] if smallest else []
-
-
-def _degenerate(qparams: QParams) -> bool:
-    """Whether a range is too narrow: most scripts can do without the lines that take care of it."""
-    convention, number_format = qparams.convention, qparams.scheme.number_format
-    assert isinstance(number_format, IntFormat)
-    if convention.smallest_scale or convention.smallest_range:
-        return False
-    first, last = convention.scale_range(number_format)
-    steps = convention.symmetric_span(number_format) if qparams.scheme.symmetric else last - first
-    width = qparams.high.astype(np.float64) - qparams.low
-    return bool(np.any(width / steps < SMALLEST_SCALE))
+_BLOCKED = """\
+def blocked(a, axis, size, **fill):  # an axis for the blocks, and one for what is in each
+    pad = [(0, -n % size if i == axis else 0) for i, n in enumerate(a.shape)]
+    padded = np.pad(a, pad, **(fill or {"mode": "edge"}))
+    return padded.reshape(*a.shape[:axis], -1, size, *a.shape[axis + 1 :])
 
 
-def _python(formula: str) -> str:
-    """A convention's formula in the names of the script."""
-    return re.sub(r"[A-Za-z]+|[−·]", lambda word: _PYTHON.get(word[0], word[0]), formula)
+def unblocked(a, axis, length):
+    joined = a.reshape(*a.shape[:axis], -1, *a.shape[axis + 2 :])
+    return joined.take(range(length), axis)
+"""

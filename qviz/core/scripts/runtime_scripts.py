@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.problems import Phrase, Problem
-from qviz.core.scripts.common import RuntimeScript
+from qviz.core.scripts.common import RuntimeScript, granularity_words
 from qviz.core.scripts.onnxruntime import ONNXRUNTIME_SCRIPT
 from qviz.core.scripts.paddle import PADDLE_SCRIPT
 from qviz.core.scripts.torch import TORCH_SCRIPT
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
 
 RUNTIME_SCRIPTS: dict[str, RuntimeScript] = {
     "onnxruntime": ONNXRUNTIME_SCRIPT,
@@ -60,20 +59,9 @@ def runtime_snippet(qparams: QParams, runtime: str, source: str = "tensor.npy", 
         "import numpy as np",
         *script.imports(qparams),
         "",
-        f"# {qparams.number_format.name}, {how}, {_granularity(qparams)}, {qparams.convention.label} arithmetic",
+        f"# {qparams.number_format.name}, {how}, {granularity_words(qparams)}, {qparams.convention.label} arithmetic",
         f"x = np.load({source!r}).astype(np.float32)",
     ]
     if not all_finite:
         lines.append("x[~np.isfinite(x)] = 0")
     return "\n".join([*lines, *script.lines(qparams), 'print("codes", codes.reshape(-1)[:10])']) + "\n"
-
-
-def _granularity(qparams: QParams) -> str:
-    match qparams.scheme.granularity:
-        case PerAxis(axis=axis):
-            return f"per axis {axis}"
-        case PerBlock(axis=axis, block_size=size):
-            return f"blocks of {size} along axis {axis}"
-        case PerToken():
-            return "per token"
-    return "per tensor"

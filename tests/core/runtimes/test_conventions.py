@@ -52,10 +52,9 @@ def test_every_row_tells_people_what_it_is():
     for c in CONVENTIONS.values():
         assert c.label
         assert c.summary
-        assert c.scale_formula.startswith("S = ")
-        assert c.symmetric_scale_formula.startswith("S = ")
-        assert c.zero_point_formula.startswith("Z = ")
-        assert c.code_formula.startswith("Q = ")
+        number_format, symmetric, _ = c.nearest(IntFormat(8), True)
+        formulas = c.formulas_of(number_format, symmetric)
+        assert [each.symbol.name for each in (formulas.scale, formulas.code, formulas.value)] == ["S", "Q", "x̂"]
 
 
 def test_an_unknown_name_is_a_problem_that_lists_the_known_ones():

@@ -30,8 +30,11 @@ from qviz.core import (
     analyze,
     choose_qparams,
     dequantize,
+    qparams_from_values,
     quantize,
 )
+from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.floats import FLOATS
 from qviz.core.ranges.paddle import PaddleKL
 from qviz.core.ranges.torch import TorchHistogram
 from qviz.core.scripts.numpy_script import python_snippet
@@ -69,9 +72,7 @@ def check(monkeypatch: pytest.MonkeyPatch, x: Any, scheme: Scheme) -> Ran:
     codes = quantize(tensor, q)
     np.testing.assert_array_equal(ran.names["codes"], codes, strict=True)
     np.testing.assert_array_equal(ran.names["x_hat"], dequantize(codes, q), strict=True)
-    scale, zero_point = np.broadcast_arrays(*(np.ravel(ran.names[name]) for name in ("scale", "zero_point")), q.scale)[
-        :2
-    ]
+    scale, zero_point = (np.broadcast_to(np.ravel(ran.names[name]), q.scale.size) for name in ("scale", "zero_point"))
     np.testing.assert_array_equal(scale.ravel(), q.scale.ravel())
     np.testing.assert_array_equal(zero_point.ravel(), q.zero_point.ravel())
     assert ran.names["mse"] == pytest.approx(analysis.mse, rel=1e-12, abs=0)
@@ -235,15 +236,78 @@ def test_a_range_wider_than_float32(monkeypatch: pytest.MonkeyPatch, convention:
     )
 
 
-@pytest.mark.parametrize(
-    "scheme",
-    [
-        Scheme(FloatFormat("e4m3fn")),
-        Scheme(Codebook("nf4"), convention="textbook"),
-        Scheme(granularity=PerBlock(-1, 4)),
-        Scheme(granularity=PerToken()),
-    ],
+# --- every row of the table ------------------------------------------------------------------------
+
+FORMATS = (
+    *(IntFormat(bits, signed) for bits in (4, 5, 8) for signed in (True, False)),
+    *(FloatFormat(name) for name in FLOATS),
+    *(Codebook(name) for name in CODEBOOKS),
 )
-def test_there_is_no_numpy_script_for_floats_and_blocks(scheme):
-    with pytest.raises(Problem, match="for integers per tensor and per axis alone: choose one of these"):
-        python_snippet(choose_qparams(np.ones((3, 8)), scheme))
+FEW_FORMATS = (IntFormat(8), IntFormat(4, False), FloatFormat("e4m3fn"), FloatFormat("e2m1fn"), Codebook("nf4"))
+EVERY_GRANULARITY = (PerTensor(), PerAxis(1), PerToken(), PerBlock(-1, 16), PerBlock(-1, 32), PerBlock(0, 2))
+W = (np.random.default_rng(6).standard_t(3, (3, 70)) * [[0.3], [4], [60]]).astype(np.float32)
+W[1, :3] = 0, -0.0, 1e-3
+
+
+def every_scheme(convention: str, rules: Any, formats: Any = FEW_FORMATS) -> list[Scheme]:
+    """Everything that a runtime offers of these."""
+    found = []
+    for number_format, symmetric, granularity, rule in product(formats, (True, False), EVERY_GRANULARITY, rules):
+        with contextlib.suppress(Problem):
+            found.append(Scheme(number_format, symmetric, granularity, rule, convention))
+    return found
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_every_format_and_granularity_has_a_script(monkeypatch: pytest.MonkeyPatch, convention: str) -> None:
+    schemes = every_scheme(convention, (MinMax(),), FORMATS)
+    schemes += every_scheme(convention, (Percentile(97.0), Manual(-1, 1), Manual(-2, 0.5)))
+    assert len(schemes) >= 4
+    for scheme in schemes:
+        check(monkeypatch, W, scheme)
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_every_format_and_granularity_leaves_out_what_is_not_finite(
+    monkeypatch: pytest.MonkeyPatch, convention: str
+) -> None:
+    x = W.copy()
+    x[0, :40] = np.nan
+    x[1, 5:8] = np.nan, np.inf, -np.inf
+    for scheme in every_scheme(convention, (MinMax(), Percentile(97.0))):
+        check(monkeypatch, x, scheme)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("size", [0.0, 1e-45, 1e-39, 1e-30, 3e38], ids=str)
+def test_where_float32_ends(monkeypatch: pytest.MonkeyPatch, convention: str, size: float) -> None:
+    x = (np.sign(W) * np.float32(size)).astype(np.float32)
+    for scheme in every_scheme(convention, (MinMax(),)):
+        with contextlib.suppress(Problem):  # GGUF's scales are float16
+            check(monkeypatch, x, scheme)
+
+
+def test_of_two_as_far_the_first_has_its_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.zeros((2, 64), np.float32)
+    x[0, [3, 9]], x[1, [4, 5]] = (2, -2), (-3, 3)
+    for rule in (MinMax(), Percentile(100.0), Manual(-1, 1), MSE()):
+        check(monkeypatch, x, Scheme(IntFormat(4, False), True, PerBlock(-1, 32), rule, "gguf"))
+
+
+@pytest.mark.parametrize("scheme", [Scheme(), Scheme(granularity=PerToken()), Scheme(convention="pytorch")], ids=str)
+def test_scales_that_somebody_else_chose_are_written_down(monkeypatch: pytest.MonkeyPatch, scheme: Scheme) -> None:
+    own = choose_qparams(W, scheme)
+    q = qparams_from_values(own.scale * np.float32(1.25), own.zero_point, scheme)
+    ran = Ran(monkeypatch, python_snippet(q), W)
+    np.testing.assert_array_equal(ran.names["codes"], quantize(W, q), strict=True)
+    np.testing.assert_array_equal(ran.names["x_hat"], dequantize(quantize(W, q), q), strict=True)
+
+
+def test_a_searched_range_of_thousands_of_blocks_is_a_problem() -> None:
+    x = np.random.default_rng(0).standard_normal((80, 256)).astype(np.float32)
+    scheme = Scheme(granularity=PerBlock(-1, 4), range_rule=MSE())
+    with pytest.raises(Problem, match=r"cannot hold the numbers of 5,120 groups: choose the range from min to max"):
+        python_snippet(choose_qparams(x, scheme))
+    assert len(python_snippet(choose_qparams(x, Scheme(granularity=PerBlock(-1, 4))))) < 2000

@@ -18,6 +18,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import analyze
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.ranges.rules import Manual, Percentile
+from qviz.core.runtimes.expressions import as_symbols
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor
@@ -77,7 +78,8 @@ def assert_everything_follows(desk: Desk, frame: Frame) -> None:
     assert column(desk, "memory", "bytes")[2] == -(-x.size * scheme.number_format.bits // 8)
     scale = q.scale.reshape(-1)[0]
     assert f"= {scale:.6g}".replace("-", "−") in formula(desk)
-    assert CONVENTIONS[scheme.convention].code_formula in formula(desk)
+    formulas = CONVENTIONS[scheme.convention].formulas_of(scheme.number_format, scheme.symmetric)
+    assert f"Q = {as_symbols(formulas.code.expression)}" in formula(desk)
 
 
 # -- opening

@@ -1,0 +1,33 @@
+"""How does a script turn unit values into stored codes?"""
+
+from __future__ import annotations
+
+from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.floats import MANTISSA_BITS, FloatFormat
+from qviz.core.formats.table import NumberFormat
+
+
+def encoding_helper(number_format: NumberFormat) -> list[str]:
+    """What a script has to define first."""
+    if not isinstance(number_format, FloatFormat):
+        return []
+    mantissa, lowest, _ = number_format.grid
+    exponent = (lowest >> MANTISSA_BITS) - 127
+    # The FNUZ formats have no negative zero.
+    sign = "values < 0" if number_format.format.endswith("fnuz") else "np.signbit(np.copysign(values, like))"
+    return [
+        f"""\
+def bits(values, like):  # {number_format.label}; a zero keeps the sign of like
+    power = np.where(values == 0, {exponent}, np.maximum(np.frexp(values)[1] - 1, {exponent}))
+    pattern = np.ldexp(np.abs(values), {mantissa} - power).astype(int) + (power - {exponent}) * {1 << mantissa}
+    return pattern + ({sign}) * {1 << (number_format.bits - 1)}
+"""
+    ]
+
+
+def encoded(number_format: NumberFormat) -> str:
+    """The stored codes, as an expression of ``codes`` and ``x``."""
+    cast = f".astype(np.{number_format.dtype})"
+    if isinstance(number_format, FloatFormat):
+        return f"bits(codes, x){cast}"
+    return f"np.searchsorted(levels, codes){cast}" if isinstance(number_format, Codebook) else f"codes{cast}"
