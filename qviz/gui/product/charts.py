@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 
 from qviz.core.questions.product import Product
-from qviz.core.questions.product_sums import SOURCES, Lines, Loss
+from qviz.core.questions.product_sums import SOURCES, Loss, PerIndexLoss
 from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.bars import Bar, BarChart
 from qviz.gui.charts.base import Chart, CountChart, LinkedCursor, Table, number, rung
@@ -297,7 +297,7 @@ class LinesChart(ProductChart):
         self.set_labels(bottom, self.tr("SQNR (dB, higher is better)"))
 
     @property
-    def lines(self) -> Lines | None:
+    def lines(self) -> PerIndexLoss | None:
         """What the bars are of."""
         if self.product is None:
             return None
