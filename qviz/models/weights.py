@@ -91,9 +91,7 @@ def weights_of(network: Network) -> tuple[Weight, ...]:
                 continue
             shape = tuple(int(n) for n in tensor.dims)
             axes = tuple(axis % len(shape) for axis in outputs)
-            found[name] = Weight(
-                name, node.name, node.op_type, place, shape, axes, math.prod(shape) * _BYTES[dtype]
-            )
+            found[name] = Weight(name, node.name, node.op_type, place, shape, axes, math.prod(shape) * _BYTES[dtype])
     return tuple(found.values())
 
 
