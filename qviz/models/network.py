@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.problems import N_
 from qviz.files.problems import FileProblem, shortened, system_errors
 
 MOST_IN_ONE = (1 << 31) - (1 << 20)
@@ -147,17 +148,17 @@ def open_network(path: str | Path) -> Network:
     with system_errors(path):
         size = path.stat().st_size
         if not path.is_file():
-            raise FileProblem(path, "is no file", "Choose an ONNX model.")
+            raise FileProblem(path, N_("is no file"), N_("Choose an ONNX model."))
         head = path.open("rb").read(64)
     if head.startswith(b"version https://git-lfs"):
-        raise FileProblem(path, "is a Git LFS pointer, not the model", "Fetch it with git lfs pull.")
+        raise FileProblem(path, N_("is a Git LFS pointer, not the model"), N_("Fetch it with git lfs pull."))
     try:
         with system_errors(path):
             model = onnx.load_model(str(path), load_external_data=False)
     except (DecodeError, ValueError, UnicodeDecodeError):
-        raise FileProblem(path, "is no ONNX model", "Export it again, or choose another file.") from None
+        raise FileProblem(path, N_("is no ONNX model"), N_("Export it again, or choose another file.")) from None
     if not model.graph.node and not model.graph.initializer:
-        raise FileProblem(path, "holds no network", "Export it again, or choose another file.")
+        raise FileProblem(path, N_("holds no network"), N_("Export it again, or choose another file."))
     external = _read_external(path, model)
     return Network(path.name, path, model, size + sum(each.stat().st_size for each in external), external)
 
@@ -175,7 +176,10 @@ def _read_external(path: Path, model: Any) -> tuple[Path, ...]:
         said = shortened(location)
         if not location or Path(location).is_absolute() or not place.is_relative_to(folder):
             raise FileProblem(
-                path, f"asks for data outside of its folder ({said})", "Get the model from somebody you trust."
+                path,
+                N_("asks for data outside of its folder ({said})"),
+                N_("Get the model from somebody you trust."),
+                said=said,
             )
         with system_errors(place):
             length_there = files.setdefault(place, place.stat().st_size)
@@ -186,14 +190,21 @@ def _read_external(path: Path, model: Any) -> tuple[Path, ...]:
         length = length_there - offset if length == -1 else length
         if offset < 0 or length < 0 or offset + length > length_there:
             raise FileProblem(
-                path, f"asks for more data than {said} holds", "Download both again; one of them is not whole."
+                path,
+                N_("asks for more data than {said} holds"),
+                N_("Download both again; one of them is not whole."),
+                said=said,
             )
         expected = expected_bytes(tensor)
         if expected is not None and expected != length:
             raise FileProblem(
                 path,
-                f"says that “{shortened(tensor.name)}” has {expected:,} bytes, but points at {length:,} of {said}",
-                "Export it again.",
+                N_("says that “{name}” has {expected:,} bytes, but points at {length:,} of {said}"),
+                N_("Export it again."),
+                name=shortened(tensor.name),
+                expected=expected,
+                length=length,
+                said=said,
             )
         with system_errors(place), place.open("rb") as file:
             file.seek(offset)
@@ -261,7 +272,7 @@ def expected_bytes(tensor: Any) -> int | None:
     for n in tensor.dims:
         count *= int(n)
     bits = {"int4": 4, "uint4": 4, "float4_e2m1fn": 4, "int2": 2, "uint2": 2}.get(dtype.name, 8 * dtype.itemsize)
-    return -(-count * bits // 8)
+    return int(-(-count * bits // 8))
 
 
 def tensor_bytes(tensor: Any) -> int:

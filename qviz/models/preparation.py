@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.models.network import MOST_IN_ONE, SUBGRAPHS, Network, array_of, outer_names, subgraphs, walk
 from qviz.models.sessions import Feeds, first_line, open_session, random_feeds, run
 
@@ -31,14 +31,14 @@ class Step:
     ----------
     key : str
         A name of `STEPS`.
-    text : str
+    text : Phrase
         A sentence that says what was done, or why not.
     done : bool
         Whether anything was changed.
     """
 
     key: str
-    text: str
+    text: Phrase
     done: bool = True
 
 
@@ -96,15 +96,15 @@ class Prepared:
     steps : tuple of Step
     comparison : Comparison or None
         Of both on the same data; None where they could not be run.
-    problem : str
-        Why not; empty otherwise.
+    problem : Problem or None
+        Why not.
     """
 
     network: Network
     original: Network
     steps: tuple[Step, ...]
     comparison: Comparison | None
-    problem: str = ""
+    problem: Problem | None = None
 
 
 def prepare_network(original: Network, choices: Choices = NO_CHOICES, *, feeds: Feeds | None = None) -> Prepared:
@@ -134,14 +134,17 @@ def prepare_network(original: Network, choices: Choices = NO_CHOICES, *, feeds: 
         try:
             step, model = take(model, choices)
         except Exception as error:  # a converter or the runtime gave up: what it was given still stands
-            model, step = before, Step(key, f"{_FAILED[key]}: {first_line(error)}", False)
+            model, step = (
+                before,
+                _step(key, "{what}: {reason}", False, what=Phrase(_FAILED[key]), reason=first_line(error)),
+            )
         if step is not None:
             steps.append(step)
     network = replace(original, model=model)
     try:
         comparison = compare(original, network, feeds or random_feeds(original, choices.dimensions), choices)
     except Problem as problem:
-        return Prepared(network, original, tuple(steps), None, str(problem))
+        return Prepared(network, original, tuple(steps), None, problem)
     return Prepared(network, original, tuple(steps), comparison)
 
 
@@ -181,18 +184,23 @@ def _check_choices(network: Network, choices: Choices) -> None:
     known = {name for port in ports.values() for name in port.open_dimensions}
     for name, value in choices.dimensions.items():
         if name not in known:
-            said = f"choose one of {', '.join(sorted(known))}" if known else "every dimension has a number already"
-            raise Problem(f"This network has no open dimension “{name}”: {said}.")
+            nothing = Phrase("every dimension has a number already")
+            said = Phrase("choose one of {known}", known=", ".join(sorted(known))) if known else nothing
+            raise Problem("This network has no open dimension “{name}”: {said}.", name=name, said=said)
         if value < 1:
-            raise Problem(f"The dimension {name} cannot be {value}: give a number of 1 or more.")
+            raise Problem("The dimension {name} cannot be {value}: give a number of 1 or more.", name=name, value=value)
     for name in choices.inputs:
         if name not in ports:
-            raise Problem(f"This network has no input “{name}”: it has {', '.join(ports)}.")
+            raise Problem("This network has no input “{name}”: it has {known}.", name=name, known=", ".join(ports))
 
 
 # --- the steps ------------------------------------------------------------------------------------------
 
 Taken = tuple["Step | None", Any]
+
+
+def _step(key: str, template: str, done: bool = True, **values: object) -> Step:
+    return Step(key, Phrase(template, **values), done)
 
 
 def _operators(model: Any, choices: Choices) -> Taken:
@@ -213,7 +221,9 @@ def _operators(model: Any, choices: Choices) -> Taken:
     del model.graph.node[:]
     model.graph.node.extend(kept)
     said = ", ".join(f"{count} × {name}" for name, count in counts.items())
-    return Step("operators", f"Operators that ONNX no longer has were written with others: {said}."), model
+    return Step(
+        "operators", Phrase("Operators that ONNX no longer has were written with others: {said}.", said=said)
+    ), model
 
 
 def _copied(node: Any) -> Any:
@@ -326,7 +336,7 @@ def _weights_out_of_inputs(model: Any, choices: Choices) -> Taken:
     del graph.input[:]
     graph.input.extend(copied)
     model.ir_version = max(model.ir_version, 4)  # before, every constant had to be an input
-    return Step("weights", f"{count} weights were listed as inputs; they are constants now."), model
+    return _step("weights", N_("{count} weights were listed as inputs; they are constants now."), count=count), model
 
 
 def _constants(model: Any, choices: Choices) -> Taken:
@@ -347,7 +357,7 @@ def _constants(model: Any, choices: Choices) -> Taken:
     if not count:
         return None, model
     model.ir_version = max(model.ir_version, 4)
-    return Step("constants", f"{count} Constant nodes became weights."), model
+    return _step("constants", N_("{count} Constant nodes became weights."), count=count), model
 
 
 def _constant_tensor(node: Any) -> Any:
@@ -387,7 +397,9 @@ def _fixed_inputs(model: Any, choices: Choices) -> Taken:
             kept.append(_copied(each))
     del graph.input[:]
     graph.input.extend(kept)
-    return Step("inputs", f"Inputs with one value were made constants: {', '.join(choices.inputs)}."), model
+    return Step(
+        "inputs", Phrase("Inputs with one value were made constants: {names}.", names=", ".join(choices.inputs))
+    ), model
 
 
 def _opset(model: Any, choices: Choices) -> Taken:
@@ -397,10 +409,16 @@ def _opset(model: Any, choices: Choices) -> Taken:
     version = max((each.version for each in ours), default=1)
     if version >= WANTED_OPSET:
         return None, model
-    text = f"Operators were raised from version {version} to {WANTED_OPSET}, as scales per axis need it."
+    text = N_("Operators were raised from version {version} to {wanted}, as scales per axis need it.")
     if model.ByteSize() >= MOST_IN_ONE:
-        return Step("opset", f"Operators stay at version {version}: the network is larger than 2 GiB.", False), model
-    return Step("opset", text), version_converter.convert_version(model, WANTED_OPSET)
+        return Step(
+            "opset",
+            Phrase("Operators stay at version {version}: the network is larger than 2 GiB.", version=version),
+            False,
+        ), model
+    return _step("opset", text, version=version, wanted=WANTED_OPSET), version_converter.convert_version(
+        model, WANTED_OPSET
+    )
 
 
 def _shapes(model: Any, choices: Choices) -> Taken:
@@ -420,7 +438,7 @@ def _shapes(model: Any, choices: Choices) -> Taken:
         for dimension in value.type.tensor_type.shape.dim:
             dimension.Clear()
     said = ", ".join(f"{name} = {value}" for name, value in choices.dimensions.items())
-    return Step("shapes", f"Open dimensions were given numbers: {said}."), model
+    return _step("shapes", N_("Open dimensions were given numbers: {said}."), said=said), model
 
 
 def _branches(model: Any, choices: Choices) -> Taken:
@@ -435,7 +453,12 @@ def _branches(model: Any, choices: Choices) -> Taken:
     after = sum(node.op_type in SUBGRAPHS for node in walk(folded.graph))
     if after == before:
         return None, model
-    return Step("branches", f"{before - after} of {before} branches had a known condition and were taken."), folded
+    return Step(
+        "branches",
+        Phrase(
+            "{taken} of {before} branches had a known condition and were taken.", taken=before - after, before=before
+        ),
+    ), folded
 
 
 def _fold(model: Any, choices: Choices) -> Taken:
@@ -444,7 +467,7 @@ def _fold(model: Any, choices: Choices) -> Taken:
     import onnxruntime as ort
 
     if model.ByteSize() >= MOST_IN_ONE:
-        return Step("fold", "Nothing was folded: the network is larger than 2 GiB.", False), model
+        return _step("fold", N_("Nothing was folded: the network is larger than 2 GiB."), False), model
     before = sum(1 for _ in walk(model.graph))
     with tempfile.TemporaryDirectory(prefix="qviz-") as folder:
         path = Path(folder) / "folded.onnx"
@@ -458,7 +481,10 @@ def _fold(model: Any, choices: Choices) -> Taken:
     after = sum(1 for _ in walk(folded.graph))
     if after == before:
         return None, folded
-    return Step("fold", f"ONNX Runtime's basic optimizations left {after:,} of {before:,} nodes."), folded
+    return Step(
+        "fold",
+        Phrase("ONNX Runtime's basic optimizations left {after:,} of {before:,} nodes.", after=after, before=before),
+    ), folded
 
 
 def _drop_unused(model: Any) -> None:
@@ -494,7 +520,11 @@ def _names(model: Any, choices: Choices) -> Taken:
         node.name = name
         seen.add(name)
         count += 1
-    step = Step("names", f"{count:,} nodes without a name of their own were given one.") if count else None
+    step = (
+        _step("names", N_("{count:,} nodes without a name of their own were given one."), count=count)
+        if count
+        else None
+    )
     return step, model
 
 
@@ -503,7 +533,9 @@ def _types(model: Any, choices: Choices) -> Taken:
     import onnx
 
     left = sum(node.op_type in SUBGRAPHS for node in walk(model.graph))
-    text = f"{left} branches or loops remain, and what is in them stays as it is: they decide at run time."
+    text = Phrase(
+        "{left} branches or loops remain, and what is in them stays as it is: they decide at run time.", left=left
+    )
     said = Step("types", text, False) if left else None
     if model.ByteSize() >= MOST_IN_ONE:
         return said, model
@@ -525,16 +557,16 @@ STEPS: dict[str, Callable[[Any, Choices], Taken]] = {
 """Every step by its key, in order; a new one is a function and a row."""
 
 _FAILED = {
-    "operators": "Operators that ONNX no longer has could not be written with others",
-    "weights": "Weights stay listed as inputs",
-    "constants": "Constant nodes stay as they are",
-    "inputs": "Inputs could not be made constants",
-    "branches": "Branches stay as they are",
-    "shapes": "Open dimensions stay open",
-    "opset": "Operators stay at their version",
-    "fold": "Nothing was folded",
-    "names": "Nodes stay without names",
-    "types": "Shapes between the nodes stay unknown",
+    "operators": N_("Operators that ONNX no longer has could not be written with others"),
+    "weights": N_("Weights stay listed as inputs"),
+    "constants": N_("Constant nodes stay as they are"),
+    "inputs": N_("Inputs could not be made constants"),
+    "branches": N_("Branches stay as they are"),
+    "shapes": N_("Open dimensions stay open"),
+    "opset": N_("Operators stay at their version"),
+    "fold": N_("Nothing was folded"),
+    "names": N_("Nodes stay without names"),
+    "types": N_("Shapes between the nodes stay unknown"),
 }
 
 

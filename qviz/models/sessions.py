@@ -71,7 +71,7 @@ def open_session(
     try:
         return ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise Problem(f"ONNX Runtime does not load this network: {first_line(error)}") from None
+        raise Problem("ONNX Runtime does not load this network: {reason}", reason=first_line(error)) from None
 
 
 def run(session: Any, feeds: Feeds, outputs: list[str] | None = None) -> list[Array]:
@@ -85,7 +85,7 @@ def run(session: Any, feeds: Feeds, outputs: list[str] | None = None) -> list[Ar
     try:
         found: list[Array] = session.run(outputs, dict(feeds))
     except Exception as error:
-        raise Problem(f"ONNX Runtime could not run this network: {first_line(error)}") from None
+        raise Problem("ONNX Runtime could not run this network: {reason}", reason=first_line(error)) from None
     return found
 
 
@@ -133,7 +133,7 @@ def random_feeds(network: Network, dimensions: Mapping[str, int] | None = None, 
     for port in network.inputs:
         shape = filled_shape(port, dimensions)
         if port.dtype == "string":
-            raise Problem(f"The input “{port.name}” is text: give qviz samples of it.")
+            raise Problem("The input “{name}” is text: give qviz samples of it.", name=port.name)
         dtype = _numpy_type(port.dtype)
         if dtype.kind in "iu":
             feeds[port.name] = rng.integers(0, 2, shape).astype(dtype)
