@@ -73,6 +73,7 @@ class Pieces:
         self._place = {node.name: i for i, node in enumerate(self.nodes)}
         self.starts = self._cuts(weighted, count)
         self._sessions: dict[Any, Any] = {}
+        self._needed: dict[int, list[str]] = {}
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -112,6 +113,10 @@ class Pieces:
         stop = self.starts[piece + 1] if piece + 1 < len(self.starts) else len(self.nodes)
         return self.starts[piece], stop
 
+    def nodes_of(self, piece: int) -> list[Any]:
+        """The nodes of a piece, in order."""
+        return self.nodes[slice(*self._span(piece))]
+
     @cached_property
     def _last_use(self) -> dict[str, int]:
         last = dict.fromkeys(self.outputs, len(self.nodes))
@@ -122,9 +127,11 @@ class Pieces:
 
     def needed(self, piece: int) -> list[str]:
         """The values that piece ``piece`` and those behind it read from before."""
-        start = self.starts[piece]
-        before = [*self._inputs, *(name for node in self.nodes[:start] for name in node.output if name)]
-        return [name for name in before if self._last_use.get(name, -1) >= start]
+        if piece not in self._needed:
+            start = self.starts[piece]
+            before = [*self._inputs, *(name for node in self.nodes[:start] for name in node.output if name)]
+            self._needed[piece] = [name for name in before if self._last_use.get(name, -1) >= start]
+        return self._needed[piece]
 
     def session(
         self,
@@ -155,7 +162,7 @@ class Pieces:
         place = (piece, exchanged, points, switched, key)
         if place not in self._sessions:
             model = self._piece_model(piece, exchanged, points, switched, weights or {}, parameters or {})
-            self._sessions[place] = open_session(model, threads=threads)
+            self._sessions[place] = open_session(model, threads=threads, fuse_pairs=False)
         return self._sessions[place]
 
     def forget(self, key: Any) -> None:

@@ -182,9 +182,9 @@ class Sensitivity:
         units: Sequence[Unit] | None = None,
         threads: int = 0,
     ) -> None:
-        self.network, self.samples, self._threads = network, samples, threads
-        self._parameters = dict(activations or {})
-        self.units = tuple(units if units is not None else units_by_node(network, bool(self._parameters)))
+        self.network, self.samples, self.threads = network, samples, threads
+        self.parameters = dict(activations or {})
+        self.units = tuple(units if units is not None else units_by_node(network, bool(self.parameters)))
         if not self.units:
             raise Problem("This network has no weights that qviz knows: there is nothing to quantize.")
         if not len(samples):
@@ -321,15 +321,15 @@ class Sensitivity:
 
     def _plain(self, piece: int, mode: str) -> Any:
         if mode == ALONE:
-            return self._pieces.session(piece, key="float", threads=self._threads)
+            return self._pieces.session(piece, key="float", threads=self.threads)
         weights = {name: self.quantized(name) for name in self._names(piece)}
         return self._pieces.session(
             piece,
             points=self._points(piece),
             weights=weights,
-            parameters=self._parameters,
+            parameters=self.parameters,
             key="quantized",
-            threads=self._threads,
+            threads=self.threads,
         )
 
     def _exchangeable(self, piece: int) -> Any:
@@ -338,21 +338,34 @@ class Sensitivity:
             exchanged=self._names(piece),
             points=self._points(piece),
             switched=True,
-            parameters=self._parameters,
+            parameters=self.parameters,
             key="exchangeable",
-            threads=self._threads,
+            threads=self.threads,
         )
+
+    def inputs_of(self, node: Any, chosen: frozenset[str]) -> dict[str, Any]:
+        """What is handed to one node beside its values: quantized weights, and that its points are on."""
+        inputs: dict[str, Any] = {}
+        for unit in self.units:
+            if node.name in unit.nodes and unit.name in chosen:
+                inputs.update({f"{p.key}/on": np.array(True) for p in self.points_of(node)})
+        inputs.update({name: self.quantized(name) for name in node.input if name in self.weights})
+        return inputs
+
+    def points_of(self, node: Any) -> tuple[Point, ...]:
+        """Where activations are quantized on their way into one node."""
+        return tuple(p for unit in self.units for p in unit.points if p.node == node.name and p in self.parameters)
 
     def _of_piece(self, piece: int) -> list[Unit]:
         return [unit for unit in self.units if any(self._pieces.piece_of(node) == piece for node in unit.nodes)]
 
     def _names(self, piece: int) -> tuple[str, ...]:
-        read = {name for node in self._pieces.nodes[slice(*self._pieces._span(piece))] for name in node.input}
+        read = {name for node in self._pieces.nodes_of(piece) for name in node.input}
         return tuple(name for name in self.weights if name in read)
 
     def _points(self, piece: int) -> tuple[Point, ...]:
         points = (point for unit in self._of_piece(piece) for point in unit.points)
-        return tuple(p for p in points if p in self._parameters and self._pieces.piece_of(p.node) == piece)
+        return tuple(p for p in points if p in self.parameters and self._pieces.piece_of(p.node) == piece)
 
     def _inputs(self, piece: int, chosen: frozenset[str] | set[str]) -> dict[str, Any]:
         owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}

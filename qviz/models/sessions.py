@@ -28,6 +28,7 @@ def open_session(
     threads: int = 0,
     outputs: tuple[str, ...] = (),
     profile: str | None = None,
+    fuse_pairs: bool = True,
 ) -> Any:
     """An ``onnxruntime.InferenceSession`` of a model in memory, on the processor.
 
@@ -42,6 +43,8 @@ def open_session(
         Names that are given out beside the model's own outputs.
     profile : str, optional
         Where a profile is written, without its ending.
+    fuse_pairs : bool
+        Whether nodes between Q/DQ pairs become integer ones; without, a pair is where it was put.
 
     Raises
     ------
@@ -62,6 +65,8 @@ def open_session(
     options.inter_op_num_threads = 1
     # A thread that spins for the next operator takes the core from the window.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not fuse_pairs:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile
