@@ -6,7 +6,7 @@ are: the network is run again for the next tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from qviz.core.ranges.rules import MinMax
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.network import Network, outer_names
-from qviz.models.sessions import open_session, run
+from qviz.models.sessions import Samples, open_session, run
 
 Feeds = Mapping[str, Array]
 
@@ -73,7 +73,7 @@ def float_tensors(network: Network) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(names) if name and name not in constants and known.get(name, 1) == 1)
 
 
-def capture(network: Network, samples: Iterable[Feeds], names: Sequence[str]) -> Iterator[dict[str, Array]]:
+def capture(network: Network, samples: Samples, names: Sequence[str]) -> Iterator[dict[str, Array]]:
     """The values of tensors between the nodes, a sample at a time.
 
     Raises
@@ -96,7 +96,7 @@ def capture(network: Network, samples: Iterable[Feeds], names: Sequence[str]) ->
 
 def spans(
     network: Network,
-    samples: Sequence[Feeds],
+    samples: Samples,
     names: Sequence[str] | None = None,
     *,
     progress: Progress = ignore,
@@ -133,7 +133,7 @@ def spans(
 
 def ranges(
     network: Network,
-    samples: Sequence[Feeds],
+    samples: Samples,
     scheme: Scheme,
     names: Sequence[str] | None = None,
     *,
@@ -147,7 +147,7 @@ def ranges(
     ----------
     network : Network
         Prepared.
-    samples : sequence of mappings of str to array
+    samples : Samples
     scheme : Scheme
         Of the activations; its granularity does not count. Estimators that average over batches take each sample for
         one.
@@ -181,7 +181,7 @@ def ranges(
     return chosen
 
 
-def _parts(network: Network, samples: Sequence[Feeds], names: list[str], held_bytes: int) -> Iterator[list[str]]:
+def _parts(network: Network, samples: Samples, names: list[str], held_bytes: int) -> Iterator[list[str]]:
     """Tensors that fit into memory together, by their sizes on the first sample."""
     sizes: dict[str, int] = {}
     for values in capture(network, samples[:1], names):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +27,6 @@ TEXTS = frozenset({".txt", ".jsonl"})
 MOST_PIXELS = 1 << 28
 
 Feeds = dict[str, Array]
-
-
-class Samples(Protocol):
-    """What is fed, by number; each is read when it is asked for."""
-
-    def __len__(self) -> int:
-        """How many there are."""
-        ...
-
-    def __getitem__(self, place: Any) -> Any:
-        """One of them as a mapping of input names to arrays, or a part of them."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -335,6 +323,8 @@ def _npz_readers(network: Network, path: Path, settings: DataSettings) -> list[A
             else:
                 keys = {name: name for name in ports}
             shapes = {name: archive[key].shape for name, key in keys.items()}
+    except Problem:
+        raise
     except (zipfile.BadZipFile, ValueError, KeyError):
         raise FileProblem(path, N_("is no archive of arrays"), N_("Save it with numpy.savez.")) from None
     counted = {name: _counted(shape, ports[name], settings, path) for name, shape in shapes.items()}
@@ -455,12 +445,17 @@ def read_picture(path: Path, port: Port, settings: DataSettings) -> Array:
             layout=picture.layout,
         )
     try:
-        with system_errors(path), Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise FileProblem(path, N_("has too many pixels"), N_("Make it smaller."))
             loaded = image.convert("L" if colours == "L" else "RGB")
+    except Problem:
+        raise
     except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError):
         raise FileProblem(path, N_("is no picture that can be read"), N_("Save it as PNG or JPEG.")) from None
+    except OSError as error:
+        with system_errors(path):
+            raise error from None
     size = (width or loaded.width, height or loaded.height)
     if picture.keep_aspect:
         ratio = min(size[0] / loaded.width, size[1] / loaded.height)

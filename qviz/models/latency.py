@@ -19,7 +19,7 @@ import numpy as np
 from qviz.core.arrays import Array, Floats
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.models.sessions import open_session, run
+from qviz.models.sessions import Samples, open_session, run
 
 Feeds = Mapping[str, Array]
 
@@ -69,7 +69,7 @@ class Latency:
 def measure_latency(
     first: Any,
     second: Any,
-    samples: Sequence[Feeds],
+    samples: Samples,
     *,
     threads: int = 0,
     seconds: float = 3.0,
@@ -82,7 +82,7 @@ def measure_latency(
     ----------
     first, second : onnx.ModelProto
         The float network and the other one; each is fed the inputs that it has.
-    samples : sequence of mappings of str to array
+    samples : Samples
     threads : int
         For one operator; 0 for as many as there are cores.
 

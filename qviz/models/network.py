@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array
-from qviz.core.problems import N_
+from qviz.core.problems import N_, Problem
 from qviz.files.problems import FileProblem, shortened, system_errors
 
 MOST_IN_ONE = (1 << 31) - (1 << 20)
@@ -149,13 +149,16 @@ def open_network(path: str | Path) -> Network:
         size = path.stat().st_size
         if not path.is_file():
             raise FileProblem(path, N_("is no file"), N_("Choose an ONNX model."))
-        head = path.open("rb").read(64)
+        with path.open("rb") as file:
+            head = file.read(64)
     if head.startswith(b"version https://git-lfs"):
         raise FileProblem(path, N_("is a Git LFS pointer, not the model"), N_("Fetch it with git lfs pull."))
     try:
         with system_errors(path):
             model = onnx.load_model(str(path), load_external_data=False)
-    except (DecodeError, ValueError, UnicodeDecodeError):
+    except Problem:
+        raise
+    except (DecodeError, ValueError):
         raise FileProblem(path, N_("is no ONNX model"), N_("Export it again, or choose another file.")) from None
     if not model.graph.node and not model.graph.initializer:
         raise FileProblem(path, N_("holds no network"), N_("Export it again, or choose another file."))

@@ -220,6 +220,7 @@ def _operators(model: Any, choices: Choices) -> Taken:
     kept = [_copied(node) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(kept)
+    model.ir_version = max(model.ir_version, 4)  # before, every constant had to be an input
     said = ", ".join(f"{count} × {name}" for name, count in counts.items())
     return Step(
         "operators", Phrase("Operators that ONNX no longer has were written with others: {said}.", said=said)

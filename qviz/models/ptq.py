@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.models.activations import ranges
 from qviz.models.network import MOST_IN_ONE, Network, all_tensors, open_network, walk
-from qviz.models.sessions import first_line, open_session, run
+from qviz.models.sessions import Samples, first_line, open_session, run
 from qviz.models.worker import in_worker
 
 Feeds = Mapping[str, Array]
@@ -161,7 +161,7 @@ def quantize_network(
     network: Network,
     output: str | Path,
     recipe: Recipe,
-    calibration: Sequence[Feeds] = (),
+    calibration: Samples = (),
     *,
     sample: Feeds | None = None,
     progress: Progress = ignore,

@@ -22,6 +22,7 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.network import Network
 from qviz.models.output_figures import Answers, OutputFigures
 from qviz.models.pieces import ActivationParameters, Pieces, Point, Values
+from qviz.models.sessions import Samples
 from qviz.models.weights import Weight, bits_of, quantized_weight, values_of, weights_of
 
 ALONE, RESTORED = "alone", "restored"
@@ -157,7 +158,7 @@ class Sensitivity:
     ----------
     network : Network
         Prepared.
-    samples : sequence of mappings of str to array
+    samples : Samples
         What is fed; held-out data, not what ranges were chosen from.
     scheme : Scheme or mapping of str to Scheme
         Of the weights: one for all, or one a weight by its name (a weight without one stays float).
@@ -175,7 +176,7 @@ class Sensitivity:
     def __init__(
         self,
         network: Network,
-        samples: Sequence[Feeds],
+        samples: Samples,
         scheme: Scheme | Mapping[str, Scheme],
         *,
         activations: Mapping[Point, ActivationParameters] | None = None,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,23 @@ from qviz.core.problems import Problem
 from qviz.models.network import MOST_IN_ONE, Network, Port, all_tensors
 
 Feeds = Mapping[str, Any]
+
+
+class Samples(Protocol):
+    """What a network is fed, by number: each a mapping of input names to arrays, read when it is asked for."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, place: Any) -> Any:
+        """One of them, or a part of them."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """One after the other."""
+        ...
+
 
 UNKNOWN_LENGTH = 1
 """What an open dimension is taken for where nobody said."""
