@@ -416,7 +416,7 @@ class TensorPage(QMainWindow):
         """The tensor, or the part of it that is shown, and the scheme."""
         if self.frame is None:
             return Subject()
-        of = self.frame.shown.tensor.name
+        of = self.frame.whole.tensor.name
         if self.frame.channel is not None and chart not in (self.channels, self.heat_map):
             of = f"{of} {alone_text(self.frame.whole.scheme.granularity, self.frame.channel)}"
         return Subject(of, line(self.frame.whole.scheme))
