@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.charts.axes import CountAxis, four_axes
 from qviz.gui.charts.drawing import Brush, Drawing
+from qviz.gui.charts.plot import Canvas, Plot
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.words.estimates import exactness_note
 
@@ -113,12 +114,10 @@ class Chart(QWidget):
         self._drawing = False
         self.link = link
         self.view = ChartView(wheel_axis)
-        self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=four_axes(axes or {}))
-        self.plot: pg.PlotItem = self.canvas.getPlotItem()
+        self.plot = Plot(self.view, four_axes(axes or {}))
+        self.canvas = Canvas(self.plot)
         for side in ("right", "top"):
             self.plot.hideAxis(side)
-        self.plot.hideButtons()
-        self.plot.setMenuEnabled(False)
         self.view.disableAutoRange()
         for frame in (self.view.background, self.view.borderRect):
             frame.hide()

@@ -216,16 +216,16 @@ def _titled(chart: Chart, caption: str) -> Iterator[float]:
     """
     title = f"{chart.title()} — {chart.note}" if chart.note else chart.title()
     color = chart.theme.chart["pointer"] if chart.theme else "black"
-    chart.plot.setTitle(escape(title), size="13px", color=color)
-    chart.plot.layout.activate()
+    chart.plot.set_title(escape(title), size="13px", color=color)
+    chart.plot.grid.activate()
     words = _caption(chart, caption) if caption else None
     try:
         yield 0.0 if words is None else math.ceil(words.boundingRect().height())
     finally:
         if words is not None:
             chart.plot.scene().removeItem(words)
-        chart.plot.setTitle(None)
-        chart.plot.layout.activate()
+        chart.plot.set_title(None)
+        chart.plot.grid.activate()
 
 
 def _caption(chart: Chart, caption: str) -> QGraphicsTextItem:
@@ -257,7 +257,7 @@ def _laid_out(chart: Chart) -> Iterator[None]:
     chart.ensurePolished()
     chart.resize(_room(chart))
     chart.grab()  # Qt tells no hidden widget of its size, unless it is asked for its picture
-    chart.plot.layout.activate()
+    chart.plot.grid.activate()
     try:
         yield
     finally:
