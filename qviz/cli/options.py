@@ -92,7 +92,11 @@ def tensor_options(command: Command) -> Command:
 def tensor_of(file: Path, name: str | None, option: str = "--tensor") -> Tensor:
     """The tensor of that name, or the only one in the file; ``option`` is where its name is given."""
     entry = _entry(file, name, option)
-    return Tensor(entry.load(), entry.name, dtype=entry.dtype)
+    tensor = Tensor(entry.load(), entry.name, dtype=entry.dtype)
+    note = entry.note()
+    if note and not note.is_plain:
+        click.echo(f"qviz: {file.name}: {note.phrase}", err=True)
+    return tensor
 
 
 def _entry(file: Path, name: str | None, option: str) -> TensorEntry:

@@ -9,6 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.problems import Phrase
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was recognized of a tensor's file; `is_plain` where nothing was left out and nothing assumed."""
+
+    phrase: Phrase
+    is_plain: bool = False
+
+
+def no_note() -> None:
+    """Nothing had to be guessed."""
+
 
 @dataclass(frozen=True)
 class TensorEntry:
@@ -18,6 +32,8 @@ class TensorEntry:
     ``key`` is the tensor's name inside a file that holds several, else None.
     ``load(progress=ignore, cancelled=never)`` gives the array, in the type of the file. It raises
     ``FileProblem`` when the file has no such tensor (any more), and ``Cancelled``.
+    ``note()`` is what a person should hear of how it is read, such as the columns of a table that are
+    left out; None where nothing had to be guessed. It looks at the file, too, and raises as ``load`` does.
     """
 
     name: str
@@ -26,3 +42,4 @@ class TensorEntry:
     shape: tuple[int, ...] | None
     dtype: str | None
     load: Callable[..., np.ndarray[Any, Any]]
+    note: Callable[[], Note | None] = no_note

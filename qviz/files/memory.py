@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qviz.core.problems import N_
-from qviz.core.sizes import byte_text
-from qviz.files.problems import FileProblem, shortened
+from qviz.files.problems import FileProblem, shortened, size_text
 
 # psutil is imported when it is asked: nothing needs it before the first painting.
 
@@ -47,6 +46,6 @@ def check_room(path: Path, member: str, nbytes: int, advice: str) -> None:
             N_("holds '{member}', which takes {size} unpacked while {free} are free"),
             advice,
             member=shortened(member),
-            size=byte_text(nbytes),
-            free=byte_text(free),
+            size=size_text(nbytes),
+            free=size_text(free),
         )

@@ -16,7 +16,7 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, ignore, never
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import Note, TensorEntry
 from qviz.files.problems import FileProblem, system_errors
 
 
@@ -105,7 +105,7 @@ def list_tensors(path: str | Path) -> tuple[TensorEntry, ...]:
             # Opening a pipe would wait for ever.
             raise FileProblem(path, N_("is a device or a pipe"), N_("Save its content to a file first."))
         entries = _format_of(path).list_entries(path)
-    return tuple(replace(entry, load=partial(_load, entry)) for entry in entries)
+    return tuple(replace(entry, load=partial(_load, entry), note=partial(_note, entry)) for entry in entries)
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:
@@ -143,6 +143,11 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
 def _load(entry: TensorEntry, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
     with system_errors(entry.path):
         return entry.load(progress=progress, cancelled=cancelled)
+
+
+def _note(entry: TensorEntry) -> Note | None:
+    with system_errors(entry.path):
+        return entry.note()
 
 
 def _format_of(path: Path) -> Format:

@@ -1,32 +1,47 @@
-"""Which numbers stand in a text file, and where is the line that holds something else?"""
+"""Which numbers stand in a text file, and where is the line that holds something else?
+
+What divides the fields and where the numbers begin is recognized from the first lines (`tables.recognize`);
+pyarrow reads the numbers, block by block, so that progress is told and reading can be cancelled.
+"""
 
 from __future__ import annotations
 
 import codecs
-import io
-from collections.abc import Sequence
+import gzip
+import re
+from collections.abc import Iterator
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import Note, TensorEntry
 from qviz.files.problems import FileProblem, shortened
+from qviz.files.tables.cells import fields_of, is_missing, is_number
+from qviz.files.tables.encoding import encoding_of, is_wide
+from qviz.files.tables.form import TableForm, TableOptions
+from qviz.files.tables.mended import Layout, is_text, mended, with_exponents, with_line_feeds
+from qviz.files.tables.numbers import NotNumbers, Parser
+from qviz.files.tables.recognize import MOST_LINES, Line, Misfit, misfit_of, recognized
 
 READ = 1 << 20
 """Bytes read at once. A thread that reads more often hands the interpreter lock out and takes it
 back before any other can: a window was measured to wait 160 ms for it."""
 
-BLOCK = 1 << 15
-"""Characters parsed between two looks at the cancel flag: some milliseconds, even of "1\\n1\\n1"."""
+BLOCK = 1 << 20
+"""Bytes parsed between two looks at the cancel flag."""
 
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+HEAD = 1 << 16
+"""Bytes that are looked at to recognize the form; more where a line is longer."""
+
+LONGEST_HEADER = 1 << 24
+"""A line that is longer has to be one of numbers."""
 
 
-def list_entries(path: Path) -> tuple[TensorEntry, ...]:
+def list_entries(path: Path, options: TableOptions | None = None) -> tuple[TensorEntry, ...]:
     """The one table of the file, whose shape only loading tells.
 
     Raises
@@ -36,174 +51,251 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     """
     with path.open("rb") as file:
         if not file.read(1):
-            raise FileProblem(path, "is empty", "Choose a file with numbers in it.")
-    return (TensorEntry(path.name, path, None, None, None, partial(_load, path)),)
+            raise FileProblem(path, N_("is empty"), N_("Choose a file with numbers in it."))
+    options = options or TableOptions()
+    load, note = partial(_load, path, options), partial(_note, path, options)
+    return (TensorEntry(path.name, path, None, None, None, load, note),)
 
 
-def _load(path: Path, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def form_of(path: Path, options: TableOptions | None = None) -> TableForm:
+    """How the table is written, from its first lines.
+
+    Raises
+    ------
+    FileProblem
+        When it is no table of numbers.
+    """
+    with _opened(path) as file:
+        return _Head(path, file, options or TableOptions()).form()
+
+
+def _note(path: Path, options: TableOptions) -> Note:
+    form = form_of(path, options)
+    return Note(form.phrase(), form.is_plain)
+
+
+def _load(
+    path: Path, options: TableOptions, *, progress: Progress = ignore, cancelled: IsCancelled = never
+) -> np.ndarray[Any, Any]:
     """Give float64: of shape (rows, columns), or flat for a single row or column."""
-    table = _Table(path)
+    form = form_of(path, options)
     size = max(path.stat().st_size, 1)
-    with path.open("rb") as file:
-        encoding = "utf-16" if file.peek(2)[:2] in _UTF_16 else "utf-8-sig"
-        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
-        is_all = False
-        while not is_all:
-            data = file.read(READ)
-            is_all = not data
-            try:
-                text = decoder.decode(data, final=is_all)
-            except UnicodeError as error:
-                raise _not_text(path) from error
-            for start in range(0, len(text), BLOCK):
+    table = _Table(path, form)
+    with path.open("rb") as raw:
+        file = _unpacked(raw)
+        for piece in _decoded(path, _pieces(file), form.encoding):
+            for start in range(0, max(len(piece), 1), BLOCK):
                 check(cancelled)
-                table.add(text[start : start + BLOCK])
-            progress(min(file.tell() / size, 1.0))
-    return table.finish()
+                table.add(piece[start : start + BLOCK])
+            progress(min(raw.tell() / size, 1.0))
+        check(cancelled)
+    values = table.finish()
+    progress(1.0)
+    return values
+
+
+def _opened(path: Path) -> IO[bytes]:
+    file = path.open("rb")
+    return _unpacked(file)
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    start = file.read(2)
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if start == b"\x1f\x8b" else file  # type: ignore[return-value]
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(READ):
+        yield piece
+
+
+def _decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Pieces in an encoding that has ASCII's digits, without the mark at the beginning."""
+    if not is_wide(encoding):
+        for number, piece in enumerate(pieces):
+            yield piece.removeprefix(codecs.BOM_UTF8) if not number else piece
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for piece in pieces:
+            yield decoder.decode(piece).removeprefix("\ufeff").encode("utf-8", "replace")
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise _not_text(path) from error
+
+
+class _Head:
+    """The first lines of a file, and what is recognized of them."""
+
+    def __init__(self, path: Path, file: IO[bytes], options: TableOptions) -> None:
+        self._path, self._options = path, options
+        start = file.read(HEAD)
+        while start and not self._is_enough(start) and (more := file.read(len(start))):
+            start += more
+        self._is_all = not file.read(1)
+        self._encoding = encoding_of(start, is_whole=self._is_all)
+        whole = start if self._is_all else start[: len(start) & ~3]
+        content = b"".join(_decoded(path, iter((whole,)), self._encoding) if self._is_all else self._begun(whole))
+        if not is_text(content):
+            raise _not_text(path)
+        self._content = with_line_feeds(content)
+
+    def form(self) -> TableForm:
+        lines = self._lines()
+        found = recognized(lines, self._encoding, self._options)
+        if isinstance(found, TableForm):
+            if max(self._options.columns or (1,)) > found.width:
+                raise FileProblem(
+                    self._path, N_("has {count:,} columns"), N_("Choose from these, from 1."), count=found.width
+                )
+            return found
+        if found is None:
+            raise _no_numbers(self._path)
+        raise problem_of(self._path, found, self._encoding)
+
+    def _is_enough(self, start: bytes) -> bool:
+        lines = start.count(b"\n") + start.count(b"\r")
+        return lines > 3 or len(start) >= LONGEST_HEADER or (self._is_numbers(start) and lines < 1)
+
+    def _is_numbers(self, start: bytes) -> bool:
+        """Whether a line that does not end begins with numbers; no more of it is needed."""
+        return not re.search(rb"[^\d\s.,;|+\-eEdDnaifNAIF\x00\"]", start[:4096])
+
+    def _begun(self, start: bytes) -> Iterator[bytes]:
+        if not is_wide(self._encoding):
+            return _decoded(self._path, iter((start,)), self._encoding)
+        decoder = codecs.getincrementaldecoder(self._encoding)("replace")
+        return iter((decoder.decode(start).removeprefix("\ufeff").encode("utf-8", "replace"),))
+
+    def _lines(self) -> list[Line]:
+        texts = self._content.split(b"\n", MOST_LINES + 1000)[: MOST_LINES + 1000]
+        if not self._is_all and len(texts) > 1:
+            texts.pop()
+        elif not self._is_all:
+            # The last field of a line that goes on may be a part of one.
+            cut = max(texts[0].rfind(mark) for mark in b";\t|, ")
+            texts = [texts[0][: max(cut, 0) or len(texts[0])]]
+        numbered = [Line(number, text.decode("latin-1")) for number, text in enumerate(texts, 1) if text.strip()]
+        return numbered[:MOST_LINES]
 
 
 class _Table:
-    """Takes a text piece by piece, so that neither many lines nor a long one hold up other threads."""
+    """Takes the text piece by piece, so that neither many lines nor a long one hold up other threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._blocks: list[np.ndarray[Any, np.dtype[np.float64]]] = []
-        self._separator: str | None = None
-        self._columns = 0
-        self._has_header = False
-        self._is_started = False
+    def __init__(self, path: Path, form: TableForm) -> None:
+        self._path, self._form = path, form
+        self._layout = Layout(form.separator, form.edges)
+        self._parser = Parser(form)
+        self._to_skip = form.skip
         self._line = 1
-        # Of the line that the last piece ended in:
-        self._rest = ""
-        self._fields = 0
-        self._is_skipped = False
+        self._rest = b""
 
-    def add(self, text: str) -> None:
+    def add(self, piece: bytes) -> None:
         """Read on, up to the last end of a line, or of a field where the line is longer than a block."""
-        if "\0" in text:
+        text = with_line_feeds(self._rest + piece) if not piece.endswith(b"\r") else self._rest + piece
+        if text.endswith(b"\r"):
+            self._rest = text
+            return
+        if not is_text(text):
             raise _not_text(self._path)
-        text = self._rest + text
-        end = text.rfind("\n")
-        if end >= 0:
-            self._read(text[:end].split("\n"), is_complete=True)
-        elif len(text) > BLOCK:
-            end = self._end_of_field(text)
-            self._read([text[:end]], is_complete=False)
-        self._rest = text[end + 1 :]
+        text = self._skipped(text)
+        end = text.rfind(b"\n") + 1
+        if end <= 0 and len(text) >= BLOCK and self._parser.takes_parts and b"#" not in text:
+            end = max(text.rfind(mark) for mark in (self._parser.separator or b" \t"))
+            end = max(end, 0)
+        self._read(text[:end])
+        self._rest = text[end:]
 
     def finish(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Read the last line, and put the blocks together."""
-        self._read([self._rest], is_complete=True)
-        values = np.concatenate(self._blocks) if self._blocks else np.empty(0)
+        rest = self._skipped(with_line_feeds(self._rest))
+        self._read(rest if rest.endswith(b"\n") else rest + b"\n")
+        values = self._parser.values()
         if not values.size:
-            raise FileProblem(self._path, "has no numbers in it", "Choose a file with numbers in it.")
-        rows = values.size // self._columns
-        return values if 1 in (rows, self._columns) else values.reshape(rows, self._columns)
+            raise _no_numbers(self._path)
+        return values.ravel() if 1 in values.shape else values
 
-    def _end_of_field(self, text: str) -> int:
-        if self._is_skipped or "#" in text:
-            return len(text)
-        separator = self._separator if self._is_started else _separator_of(text)
-        end = max(text.rfind(s) for s in (separator or " \t"))
-        if end < 0:
-            raise self._wrong_word(text, self._line)
-        return end
+    def _skipped(self, text: bytes) -> bytes:
+        while self._to_skip:
+            end = text.find(b"\n") + 1
+            if not end:
+                return text
+            text = text[end:]
+            self._to_skip -= 1
+            self._line += 1
+        return text
 
-    def _read(self, lines: list[str], is_complete: bool) -> None:
-        """Read whole lines, or one part of a long line that is not complete yet."""
-        going_on = self._fields > 0 and not self._is_skipped
-        if self._is_skipped:
-            lines[0] = ""
-        self._is_skipped = not is_complete and (self._is_skipped or "#" in lines[0])
-        if any("#" in line for line in lines):
-            lines = [line.partition("#")[0] for line in lines]
-        if not self._is_started:
-            self._start(lines, is_complete)
-
-        rows = [line.split(self._separator) if line.strip() else [] for line in lines]
-        if going_on and self._separator and not rows[0]:
-            # The part before it ended at a separator, so something has to follow.
-            rows[0] = [""]
-        self._blocks.append(self._numbers(rows))
-
-        lengths = [len(row) for row in rows]
-        lengths[0] += self._fields
-        self._fields = 0 if is_complete else lengths.pop()
-        self._check_lengths(lengths)
-        self._line += len(lengths)
-
-    def _start(self, lines: list[str], is_complete: bool) -> None:
-        """Pass over the header, and let the first line of numbers tell the separator."""
-        for index, line in enumerate(lines):
-            if not line.strip():
-                continue
-            separator = _separator_of(line)
-            if not self._has_header and _are_words(line.split(separator)):
-                self._has_header = True
-                self._is_skipped = not is_complete
-                lines[index] = ""
-                continue
-            self._separator = separator
-            self._is_started = True
+    def _read(self, text: bytes) -> None:
+        if not text or self._to_skip:
             return
-
-    def _numbers(self, rows: Sequence[Sequence[str]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        words = list(chain.from_iterable(rows))
+        lines = text.count(b"\n")
+        tidy = self._layout.tidied(mended(text))
         try:
-            # Python, and with it NumPy, would take 1_000 for a number.
-            if not any("_" in word for word in words):
-                return np.array(words, dtype=np.float64)
-        except ValueError:
-            pass
-        number, word = next(
-            (number, word) for number, row in enumerate(rows, self._line) for word in row if not _is_number(word)
-        )
-        raise self._wrong_word(word, number)
+            try:
+                self._parser.add(tidy)
+            except NotNumbers:
+                self._parser.add(with_exponents(tidy))
+        except NotNumbers as error:
+            raise self._problem(tidy) from error
+        self._line += lines
 
-    def _check_lengths(self, lengths: list[int]) -> None:
-        for number, length in enumerate(lengths, self._line):
-            self._columns = self._columns or length
-            if length not in (0, self._columns):
-                raise FileProblem(
-                    self._path,
-                    f"has {length:,} instead of {self._columns:,} numbers in line {number:,}",
-                    "Give all lines the same number of fields.",
-                )
-
-    def _wrong_word(self, word: str, line: int) -> FileProblem:
-        if not word.strip():
-            return FileProblem(
-                self._path, f"has an empty field in line {line:,}", "Write nan where a number is missing."
-            )
+    def _problem(self, tidy: bytes) -> FileProblem:
+        """Look for the line that pyarrow has stumbled over."""
+        form = self._form
+        number = partial(is_number, decimal=form.decimal, grouped=form.grouped)
+        numeric = sorted(set(range(form.width)) - set(form.labels))
+        for line, text in enumerate(tidy.decode("latin-1").split("\n"), self._line):
+            row = fields_of(text, form.separator, form.quote)
+            if text and (len(row) != form.width or not all(number(row[at]) or is_missing(row[at]) for at in numeric)):
+                return problem_of(self._path, misfit_of(line, row, form.width, numeric, number), form.encoding)
         return FileProblem(
             self._path,
-            f"has '{shortened(word.strip())}' in line {line:,} where a number should be",
-            "Write numbers with a decimal point, and begin remarks with #.",
+            N_("has something in or below line {line:,} that can't be read as numbers"),
+            N_("Save it as plain comma-separated numbers."),
+            line=self._line,
         )
 
 
-def _separator_of(line: str) -> str | None:
-    """None stands for any white space, as in ``str.split``."""
-    for separator in (";", ","):
-        if separator in line:
-            return separator
-    # Tabs among blanks only line the columns up; tabs alone can have an empty field between them.
-    return "\t" if "\t" in line.strip() and " " not in line else None
+def problem_of(path: Path, misfit: Misfit, encoding: str = "utf-8") -> FileProblem:
+    """What spoils a table, as a sentence."""
+    word, line = misfit.word, misfit.line
+    if word is None:
+        return FileProblem(
+            path,
+            N_("has {found:,} instead of {width:,} numbers in line {line:,}"),
+            N_("Give all lines the same number of fields."),
+            found=misfit.found,
+            width=misfit.width,
+            line=line,
+        )
+    if not word.strip():
+        return FileProblem(
+            path, N_("has an empty field in line {line:,}"), N_("Write nan where a number is missing."), line=line
+        )
+    if encoding in ("cp1252", "latin-1") and not word.isascii():
+        return _not_text(path)
+    shown = shortened(word.strip().encode("latin-1", "replace").decode("utf-8", "replace"))
+    if misfit.is_ambiguous:
+        return FileProblem(
+            path,
+            N_("has '{word}' in line {line:,}, which may have decimals or thousands behind its comma"),
+            N_("Say which: decimal=comma or decimal=point."),
+            word=shown,
+            line=line,
+        )
+    return FileProblem(
+        path,
+        N_("has '{word}' in line {line:,} where a number should be"),
+        N_("Write numbers with a decimal point, and begin remarks with #; or leave out that line or column."),
+        word=shown,
+        line=line,
+    )
 
 
-def _are_words(fields: list[str]) -> bool:
-    """Whether a line can be a header; a number with a slip of the pen can't."""
-    words = [field.strip() for field in fields if field.strip()]
-    return bool(words) and not any(word[0] in "+-.0123456789" or _is_number(word) for word in words)
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return "_" not in word
+def _no_numbers(path: Path) -> FileProblem:
+    return FileProblem(path, N_("has no numbers in it"), N_("Choose a file with numbers in it."))
 
 
 def _not_text(path: Path) -> FileProblem:
-    return FileProblem(path, "is not a text file in UTF-8 or UTF-16", "Save it as UTF-8 text.")
+    return FileProblem(path, N_("is not a text file in UTF-8 or UTF-16"), N_("Save it as UTF-8 text."))

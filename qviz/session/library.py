@@ -242,7 +242,8 @@ class Library(Worker):
         self._memory.keep(item, kept)
         scheme = self._wanted(state.scheme)
         changes: dict[str, object] = {"items": items, "current": item, "tensor": tensor, "prepared": kept.prepared}
-        notices = self._notices(tensor)
+        notices = [told(kept.note.phrase)] if kept.note else []
+        notices += self._notices(tensor)
         fitting = fitted(scheme, tensor.shape)
         self._gave_way = (scheme, fitting)
         if fitting != state.scheme:
@@ -318,7 +319,7 @@ def file_item(entry: TensorEntry, limits: Limits) -> Item:
         array = entry.load(progress=lambda f: progress(0.7 * f), cancelled=cancelled)
         return _tensor(array, entry.name, limits, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
 
-    return Item(entry.name, str(entry.path), entry.shape, entry.dtype, load)
+    return Item(entry.name, str(entry.path), entry.shape, entry.dtype, load, note=entry.note)
 
 
 def _tensor(
@@ -339,8 +340,8 @@ def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
     if tensor.counted:
         prepared = prepare(tensor, cancelled=cancelled)
         prepared.histogram()
-        return Kept(tensor, prepared)
-    return Kept(tensor)
+        return Kept(tensor, prepared, item.note())
+    return Kept(tensor, note=item.note())
 
 
 def _list(paths: tuple[Path, ...], limits: Limits, progress: Progress, cancelled: IsCancelled) -> Opened:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
+from qviz.files.entry import Note
 from qviz.files.memory import machine_memory
 from qviz.session.state import Item
 
@@ -19,10 +20,11 @@ WINDOW_BYTES = 400 * MEGABYTE
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A tensor that was read, and the same in order where that was done."""
+    """A tensor that was read, the same in order where that was done, and what was recognized of its file."""
 
     tensor: Tensor
     prepared: SortedTensor | None = None
+    note: Note | None = None
 
     @property
     def nbytes(self) -> int:

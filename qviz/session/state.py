@@ -17,6 +17,7 @@ from qviz.core.tensors.generators import GeneratorSpec
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
+from qviz.files.entry import Note
 from qviz.session.history import History
 from qviz.session.timers import Timers, WindowTimer
 
@@ -25,7 +26,8 @@ from qviz.session.timers import Timers, WindowTimer
 class Item:
     """A tensor that can be shown: what the list knows of it before it is read.
 
-    ``origin`` says where it comes from (a path, or "generated"); ``load`` reads it.
+    ``origin`` says where it comes from (a path, or "generated"); ``load`` reads it; ``note`` says how, where
+    something had to be recognized.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Item:
     dtype: str | None
     load: Callable[[Progress, IsCancelled], Tensor]
     spec: GeneratorSpec | None = None
+    note: Callable[[], Note | None] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,6 @@ NAMES = [
     "measure",
     "multiply",
     "pointed_out",
-    "range_caveat",
     "prepare",
     "qparams_known",
     "quantize",

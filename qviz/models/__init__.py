@@ -1,1 +1,0 @@
-"""What does quantization do to whole networks?"""
