@@ -73,8 +73,12 @@ def nearest(y):  # value of {number_format.label}, ties to an even mantissa
 
 
 def _codebook_helper(codebook: Codebook) -> str:
+    numbers = [repr(level) for level in codebook.values.tolist()]
+    levels = "\n".join(f"    {', '.join(numbers[i : i + 4])}," for i in range(0, len(numbers), 4))
     return f"""\
-levels = np.float32({codebook.values.tolist()})
+levels = np.float32([
+{levels}
+])
 
 
 def nearest(y):  # level of {codebook.label}, the lower one of two as near

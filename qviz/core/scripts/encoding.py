@@ -19,7 +19,7 @@ def encoding_helper(number_format: NumberFormat) -> list[str]:
         f"""\
 def bits(values, like):  # {number_format.label}; a zero keeps the sign of like
     power = np.where(values == 0, {exponent}, np.maximum(np.frexp(values)[1] - 1, {exponent}))
-    pattern = np.ldexp(np.abs(values), {mantissa} - power).astype(int) + (power - {exponent}) * {1 << mantissa}
+    pattern = np.ldexp(np.abs(values), {mantissa} - power).astype(int) + (power + {-exponent}) * {1 << mantissa}
     return pattern + ({sign}) * {1 << (number_format.bits - 1)}
 """
     ]

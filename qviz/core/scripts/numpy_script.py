@@ -91,7 +91,8 @@ class _NumPyScript:
             used += formulas.scale.expressions
             used += [each.expression for each in (formulas.divisor, formulas.offset) if each is not None]
         blocks = [_BLOCKED] if self.block else []
-        return [f"\n{helper}\n" for helper in helpers_of(*used) + encoding_helper(self.qparams.number_format) + blocks]
+        helpers = helpers_of(*used) + encoding_helper(self.qparams.number_format) + blocks
+        return ["", "\n\n".join(helpers), ""] if helpers else []  # two empty lines around each
 
     def _group_lines(self) -> list[str]:
         if self.axis is not None:
@@ -226,11 +227,14 @@ class _NumPyScript:
         return [*lines, f"{names} = {f'np.nan_to_num({exact})' if nan else exact}"]
 
     def _percentile_lines(self, rule: Percentile) -> list[str]:
-        # What is missing in the last block must not count.
-        x, nan = ("blocked(whole, axis, size, constant_values=np.nan)", "nan") if self.block else ("x", self.nan)
+        x, nan, lines = "x", self.nan, []
+        if self.block:  # what is missing in the last block must not count
+            x, nan, lines = "known", "nan", ["known = blocked(whole, axis, size, constant_values=np.nan)"]
         if self.qparams.scheme.symmetric:
-            return [f"absmax = np.{nan}quantile(np.abs({x}).astype(float), {rule.percentile} / 100{self._axes})"]
+            quantile = f"np.{nan}quantile(np.abs({x}).astype(float), {rule.percentile} / 100{self._axes})"
+            return [*lines, f"absmax = {quantile}"]
         return [
+            *lines,
             f"upper = (1 + {rule.percentile} / 100) / 2",
             f"low, high = np.{nan}quantile({x}.astype(float), [1 - upper, upper]{self._axes})",
         ]

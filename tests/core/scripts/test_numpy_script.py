@@ -50,6 +50,7 @@ class Ran:
     """What a script left behind, and what it printed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, script: str, x: object) -> None:
+        self.script = script
         self.asked: list[str] = []
         printed, names = io.StringIO(), {}
 
@@ -264,7 +265,9 @@ def test_every_format_and_granularity_has_a_script(monkeypatch: pytest.MonkeyPat
     schemes += every_scheme(convention, (Percentile(97.0), Manual(-1, 1), Manual(-2, 0.5)))
     assert len(schemes) >= 4
     for scheme in schemes:
-        check(monkeypatch, W, scheme)
+        ran = check(monkeypatch, W, scheme)
+        assert max(len(line) for line in ran.script.splitlines()) <= 120
+        assert "\n\n\n\n" not in ran.script
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
