@@ -1,5 +1,14 @@
-"""Which conventions can be tried with any granularity?"""
+"""Which conventions can be tried with any granularity, and which scale does a block get?"""
 
-from qviz.core import CONVENTIONS
+import numpy as np
+
+from qviz.core import CONVENTIONS, PerBlock, Scheme, choose_qparams
 
 FREE_CONVENTIONS = tuple(name for name, convention in CONVENTIONS.items() if convention.block_size is None)
+
+
+def block_qparams(convention, number_format, absmax, symmetric=True, size=32):
+    """The parameters of one block whose element furthest from 0 is ``absmax``."""
+    x = np.zeros(size, np.float32)
+    x[3] = absmax
+    return choose_qparams(x, Scheme(number_format, symmetric, PerBlock(-1, size), convention=convention))

@@ -43,7 +43,7 @@ def _within(node: ast.AST, context: str, file: str) -> Iterator[Marked]:
         if isinstance(child, ast.Call) and child.args:
             called, first = child.func, child.args[0]
             text = first.value if isinstance(first, ast.Constant) else None
-            computed = isinstance(first, COMPUTED)
+            computed = isinstance(first, COMPUTED) and not ast.unparse(first).startswith("N_(")
             if isinstance(called, ast.Name) and called.id in MARKS:
                 yield Marked(file, child.lineno, called.id, "", text, computed)
             elif isinstance(called, ast.Attribute) and called.attr in ("tr", "translate"):

@@ -11,8 +11,10 @@ import click
 from qviz import __version__
 from qviz.cli.analyze import analyze_command
 from qviz.cli.product import product_command
+from qviz.cli.ptq import compare_command, ptq_command
 from qviz.cli.quantize import quantize_command
 from qviz.cli.render import render_command
+from qviz.cli.sensitivity import sensitivity_command
 from qviz.cli.train import train_command
 from qviz.cli.window import open_command
 from qviz.core.problems import Problem
@@ -21,7 +23,17 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 """What a shell says of a program that Ctrl+C ended."""
 
-COMMANDS = (open_command, analyze_command, quantize_command, render_command, product_command, train_command)
+COMMANDS = (
+    open_command,
+    analyze_command,
+    quantize_command,
+    render_command,
+    product_command,
+    sensitivity_command,
+    ptq_command,
+    compare_command,
+    train_command,
+)
 
 
 class WindowByDefault(click.Group):

@@ -31,7 +31,7 @@ from qviz.core.ranges.rules import Manual, MinMax, Percentile
 from qviz.core.ranges.torch import MovingAverage, TorchHistogram
 from qviz.core.runtimes.record import Convention
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.core.schemes.caveats import pointed_out
+from qviz.core.schemes.caveats import range_caveat
 from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.batches import stack
@@ -99,7 +99,11 @@ __all__ = [
     "qparams_known",
     "quantize",
     "quantized_product",
+    "range_caveat",
     "stack",
     "storage",
     "sweep",
 ]
+
+pointed_out = range_caveat
+"""Its name in version 0.1."""

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from qviz.core.problems import N_
+from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import check_room
 from qviz.files.npy import NoNumbers
-from qviz.files.problems import FileProblem, shortened, size_text
+from qviz.files.problems import FileProblem, shortened
 
 MAGIC = b"GGUF"
 BLOCK = 1 << 18
@@ -211,7 +212,7 @@ class _Header:
                 N_("is cut off: '{name}' reaches to byte {end:,}, but the file has {size}"),
                 name=name,
                 end=start + nbytes,
-                size=size_text(self._size),
+                size=byte_text(self._size),
             )
         return _Info(key, shape, kind.name, start, nbytes)
 
@@ -244,7 +245,7 @@ class _Header:
         self._count()
         length = self._number("Q")
         if length > _LONGEST_NAME:
-            raise self._damaged(N_("promises a name of {size}"), size=size_text(length))
+            raise self._damaged(N_("promises a name of {size}"), size=byte_text(length))
         start = self._take(length)
         try:
             return self._content[start : start + length].decode()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from qviz.core.problems import N_
-from qviz.files.problems import FileProblem, shortened, size_text
+from qviz.core.sizes import byte_text
+from qviz.files.problems import FileProblem, shortened
 
 # psutil is imported when it is asked: nothing needs it before the first painting.
 
@@ -46,6 +47,6 @@ def check_room(path: Path, member: str, nbytes: int, advice: str) -> None:
             N_("holds '{member}', which takes {size} unpacked while {free} are free"),
             advice,
             member=shortened(member),
-            size=size_text(nbytes),
-            free=size_text(free),
+            size=byte_text(nbytes),
+            free=byte_text(free),
         )

@@ -15,9 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from qviz.core.problems import N_, Phrase
+from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
-from qviz.files.problems import FileProblem, shortened, size_text
+from qviz.files.problems import FileProblem, shortened
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000
@@ -141,7 +142,7 @@ def read_header(head: bytes, path: Path, member: str | None = None) -> Header:
     start = len(MAGIC) + 2 + (2 if major == 1 else 4)
     length = int.from_bytes(head[len(MAGIC) + 2 : start], "little")
     if length > LONGEST_HEADER:
-        raise damaged(N_("claims a header of {size}, which no plain array has"), _DAMAGED, size=size_text(length))
+        raise damaged(N_("claims a header of {size}, which no plain array has"), _DAMAGED, size=byte_text(length))
     if len(head) < start + length:
         raise damaged(N_("is cut off inside its header"), _DAMAGED)
 
@@ -194,8 +195,8 @@ def check_size(header: Header, held: int, path: Path, member: str | None = None)
     told = {
         "values": values,
         "dtype": header.dtype.name,
-        "promised": size_text(header.nbytes),
-        "held": size_text(held),
+        "promised": byte_text(header.nbytes),
+        "held": byte_text(held),
     }
     if header.nbytes > held:
         what = N_(

@@ -14,11 +14,12 @@ from typing import IO, Any
 import numpy as np
 
 from qviz.core.problems import N_, Phrase
+from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import check_room
 from qviz.files.npy import HEAD, Header, NoNumbers, check_size, read_header
-from qviz.files.problems import FileProblem, shortened, size_text
+from qviz.files.problems import FileProblem, shortened
 
 SUFFIX = ".npy"
 PACKED_BLOCK = 1 << 20
@@ -101,7 +102,7 @@ def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> He
             name=name,
         )
     if member.file_size > most:
-        claim, held = size_text(member.file_size), size_text(member.compress_size)
+        claim, held = byte_text(member.file_size), byte_text(member.compress_size)
         raise FileProblem(
             path,
             N_("holds '{name}', which claims {claim}, too many for the {held} that are there"),

@@ -60,7 +60,7 @@ def save_onnx(path: Path, analysis: Analysis, name: str = "tensor") -> None:
     check_expressible(analysis.qparams)
     q = analysis.qparams
     if analysis.tensor.elements * q.number_format.bits // 8 + q.scale.nbytes > MOST_BYTES:
-        raise FileProblem(path, N_("would be larger than the 2 GB of an ONNX file"), N_("Save an .npz instead."))
+        raise FileProblem(path, N_("would be larger than the 2 GiB of an ONNX file"), N_("Save an .npz instead."))
     with atomic_write(path) as temporary:
         temporary.write_bytes(_model(analysis, name))
 

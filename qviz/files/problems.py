@@ -96,18 +96,6 @@ def _problem(path: Path, writing: bool, code: int, reason: str) -> FileProblem:
     return FileProblem(path, what, advice, folder=path.parent)
 
 
-def size_text(count: int) -> str:
-    """Bytes as a person says them: ``"16 KB"``, ``"1.2 KB"``, ``"1 byte"``; 1 KB is 1024 bytes."""
-    if count < 1024:
-        return f"{count} byte" if count == 1 else f"{count} bytes"
-    size = float(count)
-    for unit in ("KB", "MB", "GB", "TB", "PB"):
-        size /= 1024
-        if size < 1023.5:
-            return f"{size:.1f}".removesuffix(".0") + f" {unit}" if size < 9.95 else f"{size:.0f} {unit}"
-    return "more than any disk"
-
-
 def shortened(text: str, length: int = 40) -> str:
     """One printable line of ``text``, cut where it would fill a message with rubbish."""
     line = "".join(c if c.isprintable() else "�" for c in text[: length + 1])

@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "pins": [],
     "presets": [],
     "png_scale": 2.0,
+    "captions": True,
     "memory_budget_mb": 0,
 }
 """Every setting, its type and what it is before anybody chose."""

@@ -80,6 +80,7 @@ NAMES = [
     "measure",
     "multiply",
     "pointed_out",
+    "range_caveat",
     "prepare",
     "qparams_known",
     "quantize",

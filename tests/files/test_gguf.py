@@ -233,7 +233,7 @@ HOSTILE = {
     "keys without end": (header(keys=HUGE), "cut off inside its header"),
     "tensors without end": (header(tensors=HUGE), "cut off inside its header"),
     "a name without end": (header(tensors=1, rest=struct.pack("<Q", HUGE)), "promises a name of"),
-    "a key without end": (header(keys=1, rest=struct.pack("<Q", 70_000) + bytes(80_000)), "a name of 68 KB"),
+    "a key without end": (header(keys=1, rest=struct.pack("<Q", 70_000) + bytes(80_000)), "a name of 68.36 KiB"),
     "text without end": (header(keys=1, rest=text(b"k") + struct.pack("<IQ", 8, HUGE)), "cut off inside its header"),
     "numbers without end": (
         header(keys=1, rest=text(b"k") + struct.pack("<IIQ", 9, 6, HUGE) + bytes(64)),
@@ -329,4 +329,4 @@ def test_a_tensor_that_left_after_it_was_listed_is_missed(path: Path) -> None:
 def test_a_tensor_that_does_not_fit_in_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, ("w", quantize(numbers(8, 32), Type.Q4_0), Type.Q4_0))
     monkeypatch.setattr(memory, "free_memory", lambda: 1023)
-    assert "holds 'w', which takes 1 KB unpacked while 1023 bytes are free" in problem_of(path)
+    assert "holds 'w', which takes 1 KiB unpacked while 1023 B are free" in problem_of(path)

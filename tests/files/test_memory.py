@@ -28,5 +28,5 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileProblem) as caught:
         check_room(Path("m.npz"), "w", 1025, "Choose a smaller one.")
     assert str(caught.value) == (
-        "m.npz holds 'w', which takes 1 KB unpacked while 1 KB are free. Choose a smaller one."
+        "m.npz holds 'w', which takes 1.001 KiB unpacked while 1 KiB are free. Choose a smaller one."
     )

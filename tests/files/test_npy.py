@@ -124,8 +124,8 @@ def test_the_message_for_a_cut_off_file_says_what_is_missing(tmp_path: Path) -> 
     np.save(path, np.zeros(4096, np.float32))
     content = path.read_bytes()
     assert problem_of(path, content[: len(content) - 15_155]) == (
-        "weights.npy is cut off: its header promises 4,096 float32 values (16 KB) but the file holds"
-        " 1.2 KB of them. Copy or download it again."
+        "weights.npy is cut off: its header promises 4,096 float32 values (16 KiB) but the file holds"
+        " 1.2 KiB of them. Copy or download it again."
     )
 
 
@@ -234,7 +234,7 @@ def test_an_absurd_header_length_is_refused_without_allocating(tmp_path: Path, l
 
 def test_more_bytes_than_promised_are_refused(tmp_path: Path) -> None:
     message = problem_of(tmp_path / "w.npy", raw(data=bytes(25)))
-    assert "its header promises 6 float32 values (24 bytes) but 25 bytes follow" in message
+    assert "its header promises 6 float32 values (24 B) but 25 B follow" in message
 
 
 @pytest.mark.parametrize("version", [(0, 0), (1, 1), (4, 0)])

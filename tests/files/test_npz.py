@@ -222,7 +222,7 @@ def test_a_bomb_whose_header_and_directory_agree_is_refused_without_allocating(p
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert "holds 'w', which claims 2 GB, too many for the" in message
+    assert "holds 'w', which claims 2 GiB, too many for the" in message
     assert peak < 1 << 20
 
 
@@ -242,7 +242,7 @@ def test_the_most_compressible_array_is_no_bomb(path: Path) -> None:
 def test_an_array_that_does_not_fit_in_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(path, w=np.arange(1000.0))
     monkeypatch.setattr(memory, "free_memory", lambda: 1024)
-    assert "holds 'w', which takes 7.8 KB unpacked while 1 KB are free" in problem_of(path)
+    assert "holds 'w', which takes 7.812 KiB unpacked while 1 KiB are free" in problem_of(path)
 
 
 def test_memory_that_runs_out_is_a_problem(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

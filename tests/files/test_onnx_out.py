@@ -178,7 +178,7 @@ def test_what_onnx_has_no_words_for_is_a_problem_and_nothing_is_written(path: Pa
 
 def test_more_than_fits_into_the_format_is_a_problem(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_out, "MOST_BYTES", 100)
-    with pytest.raises(FileProblem, match=r"w\.onnx would be larger than the 2 GB of an ONNX file"):
+    with pytest.raises(FileProblem, match=r"w\.onnx would be larger than the 2 GiB of an ONNX file"):
         save_onnx(path, analyze(X, Scheme()))
 
 

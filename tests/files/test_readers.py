@@ -15,7 +15,7 @@ from gguf import GGUFWriter
 from safetensors.numpy import save_file
 
 from qviz.core.problems import Problem
-from qviz.files.problems import FileProblem, shortened, size_text
+from qviz.files.problems import FileProblem, shortened
 from qviz.files.readers import FORMATS, SUFFIXES, expand, list_tensors
 
 
@@ -164,26 +164,6 @@ def test_a_file_problem_survives_the_way_between_processes() -> None:
     problem = pickle.loads(pickle.dumps(FileProblem("w.npy", "is empty", "Copy it again.")))  # noqa: S301
     assert str(problem) == "w.npy is empty. Copy it again."
     assert (problem.path, problem.what, problem.advice) == (Path("w.npy"), "is empty", "Copy it again.")
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 bytes"),
-        (1, "1 byte"),
-        (1023, "1023 bytes"),
-        (1024, "1 KB"),
-        (1229, "1.2 KB"),
-        (10_230, "10 KB"),
-        (16_384, "16 KB"),
-        (2**20 - 1, "1 MB"),
-        (3 * 2**29, "1.5 GB"),
-        (1000 * 2**50, "1000 PB"),
-        (2**70, "more than any disk"),
-    ],
-)
-def test_bytes_as_a_person_says_them(count: int, text: str) -> None:
-    assert size_text(count) == text
 
 
 def test_rubbish_is_shortened_to_one_printable_line() -> None:

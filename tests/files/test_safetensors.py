@@ -173,4 +173,4 @@ def test_a_tensor_that_left_after_it_was_listed_is_missed(path: Path) -> None:
 def test_a_tensor_that_does_not_fit_in_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_file({"w": numbers(256).astype(ml_dtypes.bfloat16)}, path)
     monkeypatch.setattr(memory, "free_memory", lambda: 1023)
-    assert "holds 'w', which takes 1 KB unpacked while 1023 bytes are free" in problem_of(path)
+    assert "holds 'w', which takes 1 KiB unpacked while 1023 B are free" in problem_of(path)

@@ -49,11 +49,6 @@ class Storage:
         return 8 * self.quantized_bytes / self.elements
 
     @property
-    def code_ratio(self) -> float:
-        """Codes alone against float32: the “quarter” of the textbooks."""
-        return self.code_bytes / self.float32_bytes
-
-    @property
     def ratio(self) -> float:
         """Everything against float32."""
         return self.quantized_bytes / self.float32_bytes

@@ -113,11 +113,6 @@ class FloatFormat(Tagged):
         return _float_table(self.name).values
 
     @property
-    def bit_patterns(self) -> Array:
-        """The stored code of each of ``self.values``."""
-        return self.encode(self.values, self.values)
-
-    @property
     def largest_step(self) -> float:
         """The gap below the largest value."""
         return float(self.values[-1] - self.values[-2])

@@ -14,7 +14,7 @@ from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.sorted_pass import sorted_squared_error
 from qviz.core.questions.effort import plan, searches
 from qviz.core.ranges.entropy import Entropy
-from qviz.core.ranges.rules import MinMax, Percentile, Range, Subject
+from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import BLOCK, Layout
@@ -50,7 +50,7 @@ def choose_qparams(
     Cancelled
         When asked to stop.
     """
-    subject = subject_of(x, scheme, cancelled=cancelled)
+    subject = range_input(x, scheme, cancelled=cancelled)
     low, high = range_of(subject, scheme, known)
     if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _break_absmax_tie(low, high, subject)
@@ -58,7 +58,7 @@ def choose_qparams(
     return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme)
 
 
-def _break_absmax_tie(low: FloatArray, high: FloatArray, subject: Subject) -> FloatArray:
+def _break_absmax_tie(low: FloatArray, high: FloatArray, subject: RangeInput) -> FloatArray:
     """The low ends, one float32 nearer to 0 where the high end is as far from 0 and its element comes first."""
     equal = np.flatnonzero((low == -high) & (high > 0))
     if not equal.size:
@@ -73,7 +73,7 @@ def _break_absmax_tie(low: FloatArray, high: FloatArray, subject: Subject) -> Fl
     return np.where((low == -high) & first, nearer, low)
 
 
-def range_of(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
+def range_of(subject: RangeInput, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
     """What the range rule chooses; a search is remembered."""
     rule = scheme.range_rule
     if shared is not None and rule.kind in FREE_OF_CODES:
@@ -91,7 +91,7 @@ def range_of(subject: Subject, scheme: Scheme, shared: dict[Any, Range] | None =
     return found
 
 
-def subject_of(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) -> Subject:
+def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) -> RangeInput:
     """What the scheme's range rule is asked about."""
     tensor = x.tensor if isinstance(x, SortedTensor) else x if isinstance(x, Tensor) else Tensor(x)
     layout = scheme.granularity.layout(tensor.shape)
@@ -113,7 +113,7 @@ def subject_of(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) -> 
         assert prepared is not None
         return candidates.clipping_errors(prepared, qparams_from_range(low, high, scheme), cancelled)
 
-    return Subject(
+    return RangeInput(
         tensor,
         prepared,
         layout,
@@ -123,11 +123,11 @@ def subject_of(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) -> 
         squared_errors if prepared is not None else None,
         clipping_errors if prepared is not None else None,
         cancelled,
-        _beyond(scheme),
+        _reach(scheme),
     )
 
 
-def _beyond(scheme: Scheme) -> float:
+def _reach(scheme: Scheme) -> float:
     """How far beyond the data a symmetric range is worth trying; an asymmetric one ends where they end.
 
     Where the last code falls short of the range (ONNX Runtime's int4 reaches 7/7.5 of it), the range

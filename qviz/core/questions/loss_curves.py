@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from qviz.core.questions.calibration import choose_qparams, range_of, subject_of
+from qviz.core.questions.calibration import choose_qparams, range_input, range_of
 from qviz.core.questions.effort import Limits, plan
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE, mse_curves
@@ -40,7 +40,7 @@ def loss_curves(
     key = ("curves", scheme.number_format, scheme.symmetric, rule, scheme.convention)
     if key not in prepared.answers:
         whole = Scheme(scheme.number_format, scheme.symmetric, PerTensor(), rule, scheme.convention)
-        subject = subject_of(prepared, whole, cancelled=cancelled)
+        subject = range_input(prepared, whole, cancelled=cancelled)
         if isinstance(rule, Entropy):
             prepared.answers[key] = (rule.search(prepared, subject)[0],)
         else:

@@ -21,7 +21,7 @@ from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Phrase, Problem
 from qviz.core.questions.calibration import choose_qparams
-from qviz.core.questions.product_sums import SOURCES, Along, Bins, Errors, Lines, Loss, Sums
+from qviz.core.questions.product_sums import SOURCES, AxisTotals, Bins, Errors, Loss, OutputTotals, PerIndexLoss
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerTensor
@@ -84,7 +84,7 @@ class Product:
         Rows and columns of the output.
     losses : dict of str to Loss
         By what is quantized: the `SOURCES`.
-    rows, columns : Lines
+    rows, columns : PerIndexLoss
     errors : Errors
     sample : Sample
     largest_sum : int
@@ -99,8 +99,8 @@ class Product:
     weight_qparams: QParams
     shape: tuple[int, int]
     losses: dict[str, Loss]
-    rows: Lines
-    columns: Lines
+    rows: PerIndexLoss
+    columns: PerIndexLoss
     errors: Errors
     sample: Sample
     largest_sum: int
@@ -225,8 +225,8 @@ def multiply(
     started = time.perf_counter()
     pair = _pair(activation, weight, activation_scheme, weight_scheme, transposed, cancelled)
     rows, columns = pair.shape
-    sums = {source: Sums() for source in SOURCES}
-    along = [Along(rows), Along(columns)]
+    sums = {source: OutputTotals() for source in SOURCES}
+    along = [AxisTotals(rows), AxisTotals(columns)]
     bins = Bins()
     picked = np.sort(np.random.default_rng(0).choice(rows * columns, min(SAMPLE, rows * columns), replace=False))
     sample = Sample(picked // columns, picked % columns, np.zeros(picked.size), np.zeros(picked.size))

@@ -38,7 +38,7 @@ class Loss:
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class PerIndexLoss:
     """The same for each row (token) of the output, or each column (channel), with both operands quantized.
 
     Float64 arrays of one length: ``mse``, ``max_abs_error`` and ``sqnr_db``.
@@ -69,7 +69,7 @@ class Errors:
     counts: dict[str, Counts]
 
 
-class Sums:
+class OutputTotals:
     """What the errors of one source add up to."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Sums:
         return Loss(self.error / size, self.largest, float(sqnr_db(self.signal, self.error)), cosine)
 
 
-class Along:
+class AxisTotals:
     """What the errors add up to along one axis."""
 
     def __init__(self, length: int) -> None:
@@ -100,8 +100,8 @@ class Along:
         self.signal[part] += np.square(y).sum(axis=over)
         self.largest[part] = np.maximum(self.largest[part], np.abs(error).max(axis=over))
 
-    def lines(self, size: int) -> Lines:
-        return Lines(self.error / size, self.largest, sqnr_db(self.signal, self.error))
+    def lines(self, size: int) -> PerIndexLoss:
+        return PerIndexLoss(self.error / size, self.largest, sqnr_db(self.signal, self.error))
 
 
 class Bins:

@@ -29,8 +29,6 @@ from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
-ALIKE = "In this tensor two of the granularities group the elements alike: one of them is enough."
-
 
 @dataclass(frozen=True)
 class Combinations:

@@ -10,7 +10,7 @@ import numpy as np
 from qviz.core.arrays import LARGEST, Counts, FloatArray
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
-from qviz.core.ranges.rules import LossCurve, Range, Subject
+from qviz.core.ranges.rules import LossCurve, Range, RangeInput
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.work import check
 
@@ -47,7 +47,7 @@ class Entropy(Tagged):
                 most=1 << 16,
             )
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The best symmetric threshold of each group, kept within its values."""
         low = np.zeros(subject.layout.groups, np.float32)
         high = np.zeros(subject.layout.groups, np.float32)
@@ -55,7 +55,7 @@ class Entropy(Tagged):
             low[group], high[group] = self.search(prepared, subject)[1]
         return low, high
 
-    def search(self, prepared: SortedTensor, subject: Subject) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
+    def search(self, prepared: SortedTensor, subject: RangeInput) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
         """The divergence at every threshold, and the range of the least one."""
         key = (self.kind, self)
         if key not in prepared.answers:
@@ -84,7 +84,7 @@ class Entropy(Tagged):
         return edges, prepared.counts(edges.astype(np.float64))
 
 
-def _groups(subject: Subject) -> Any:
+def _groups(subject: RangeInput) -> Any:
     """Each group with a finite value, sorted."""
     if subject.prepared is not None:
         yield 0, subject.prepared

@@ -11,7 +11,7 @@ import numpy as np
 
 from qviz.core.arrays import LARGEST, FloatArray, Floats
 from qviz.core.plain import Tagged
-from qviz.core.ranges.rules import LossCurve, Percentile, Range, Subject
+from qviz.core.ranges.rules import LossCurve, Percentile, Range, RangeInput
 from qviz.core.work import check
 
 COARSE = 2.0 ** (-np.arange(80) / 8)
@@ -38,7 +38,7 @@ KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
 class _Search:
     """The best range so far of each group."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: RangeInput) -> None:
         self._subject = subject
         self.low, self.high = (a.copy() for a in subject.tensor.extremes(subject.layout, cancelled=subject.cancelled))
         if subject.symmetric:
@@ -59,10 +59,10 @@ class _Search:
         self.loss = np.where(better, loss, self.loss)
         return loss
 
-    def attempt_all(self, ranges: Iterable[Range], *, hopeful: bool = True) -> Floats:
+    def attempt_all(self, ranges: Iterable[Range], *, prune_by_clipping: bool = False) -> Floats:
         """`attempt` each; the losses, shape (ranges, groups). Those of one group are measured together.
 
-        Where there is little hope, what clipping alone loses is looked at first.
+        Pruned by clipping, those that lose more than the best known one by clipping alone are not measured.
         """
         given = list(ranges)
         subject = self._subject
@@ -72,7 +72,7 @@ class _Search:
         high = np.minimum(np.concatenate([np.asarray(high, np.float32) for _, high in given]), self.reach[1])
         losses = np.full(low.size, np.inf)
         likely = np.arange(low.size)
-        if not hopeful or subject.levels > FEW_LEVELS:
+        if prune_by_clipping or subject.levels > FEW_LEVELS:
             likely = np.flatnonzero(subject.clipping_errors(low, high) < NEARLY * self.loss[0])
         if likely.size:
             losses[likely] = subject.squared_errors(low[likely], high[likely])
@@ -82,11 +82,11 @@ class _Search:
         return losses[:, None]
 
 
-def _reach(subject: Subject) -> Range:
+def _reach(subject: RangeInput) -> Range:
     """The widest range worth trying for each group."""
     low, high = (end.astype(np.float64) for end in subject.tensor.extremes(subject.layout, cancelled=subject.cancelled))
     if subject.symmetric:
-        high = np.maximum(np.abs(low), np.abs(high)) * subject.beyond
+        high = np.maximum(np.abs(low), np.abs(high)) * subject.reach
         low = -high
     lowest, highest = (np.clip(end, -LARGEST, LARGEST).astype(np.float32) for end in (low, high))
     return lowest, highest
@@ -104,14 +104,16 @@ class MSE(Tagged):
 
     kind: ClassVar[str] = "mse"
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The best range of each group."""
         search = _Search(subject)
         search.attempt_all(_percentile_ranges(subject))
         fine = FINE if subject.levels <= FEW_LEVELS and subject.prepared is not None else FINE // 8
         if subject.symmetric:
             middle = np.zeros_like(search.low)
-            losses = search.attempt_all((_shrunk(search.reach, middle, part) for part in COARSE), hopeful=False)
+            losses = search.attempt_all(
+                (_shrunk(search.reach, middle, part) for part in COARSE), prune_by_clipping=True
+            )
             # The loss has narrow dips where the last level meets the data: a fine grid over every
             # part that is nearly as good as the best.
             good = losses <= NEARLY * search.loss
@@ -122,10 +124,16 @@ class MSE(Tagged):
             _refine(search, 1 + 1 / fine, (1, 1), middle)
         else:
             middle = _medians(subject)
-            search.attempt_all((_shrunk(search.reach, middle, part) for part in COARSE_JOINT[1:]), hopeful=False)
+            search.attempt_all(
+                (_shrunk(search.reach, middle, part) for part in COARSE_JOINT[1:]), prune_by_clipping=True
+            )
             reach, parts = search.reach, ONE_SIDED.astype(np.float32)
-            search.attempt_all(((search.low, middle + (reach[1] - middle) * part) for part in parts), hopeful=False)
-            search.attempt_all(((middle + (reach[0] - middle) * part, search.high) for part in parts), hopeful=False)
+            search.attempt_all(
+                ((search.low, middle + (reach[1] - middle) * part) for part in parts), prune_by_clipping=True
+            )
+            search.attempt_all(
+                ((middle + (reach[0] - middle) * part, search.high) for part in parts), prune_by_clipping=True
+            )
             if subject.levels <= VERY_FEW_LEVELS:
                 best = search.low, search.high
                 search.attempt_all(
@@ -133,7 +141,7 @@ class MSE(Tagged):
                         (_scaled(best, middle, factor, (1, 0))[0], _scaled(best, middle, other, (0, 1))[1])
                         for factor, other in itertools.product(APART.astype(np.float32), repeat=2)
                     ),
-                    hopeful=False,
+                    prune_by_clipping=True,
                 )
             for sides in ((1, 1), (0, 1), (1, 0), (0, 1), (1, 0)):
                 best, factors = (search.low, search.high), np.linspace(0.85, 1.15, fine // 2).astype(np.float32)
@@ -143,12 +151,12 @@ class MSE(Tagged):
         return search.low, search.high
 
 
-def mse_curves(subject: Subject, best: Range) -> tuple[LossCurve, ...]:
+def mse_curves(subject: RangeInput, best: Range) -> tuple[LossCurve, ...]:
     """The mean squared error at every threshold of one group: one curve, or one for each end.
 
     Parameters
     ----------
-    subject : Subject
+    subject : RangeInput
         Of one group.
     best : Range
         What `MSE` chose for it.
@@ -176,7 +184,7 @@ def _around(grid: Floats, best: float, largest: float) -> Floats:
     return np.unique(np.minimum(np.concatenate((grid, near[near > 0])), largest))
 
 
-def _curve(subject: Subject, side: str, low: Floats, high: Floats, threshold: Floats, n: int) -> LossCurve:
+def _curve(subject: RangeInput, side: str, low: Floats, high: Floats, threshold: Floats, n: int) -> LossCurve:
     values = np.empty(threshold.size)
     for i in range(threshold.size):
         check(subject.cancelled)
@@ -210,11 +218,11 @@ def _moved(end: FloatArray, middle: FloatArray, factor: Any) -> FloatArray:
     return moved
 
 
-def _percentile_ranges(subject: Subject) -> list[Range]:
+def _percentile_ranges(subject: RangeInput) -> list[Range]:
     return [Percentile(p).estimate(subject) for p in KEPT_PERCENTS]
 
 
-def _medians(subject: Subject) -> FloatArray:
+def _medians(subject: RangeInput) -> FloatArray:
     """What both ends shrink towards."""
     if subject.prepared is not None:
         return subject.prepared.values[[subject.prepared.values.size // 2]]

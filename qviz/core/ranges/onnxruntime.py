@@ -11,7 +11,7 @@ from qviz.core.arrays import LARGEST
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
-from qviz.core.ranges.rules import Range, Subject
+from qviz.core.ranges.rules import Range, RangeInput
 from qviz.core.tensors.batches import Batch, batches_of
 from qviz.core.work import IsCancelled
 
@@ -49,7 +49,7 @@ class OnnxRuntimePercentile(Tagged):
                 percentile=self.percentile,
             )
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The range of each group."""
 
         def answer() -> Range:

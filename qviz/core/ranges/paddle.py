@@ -20,7 +20,7 @@ from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.pairwise import means
-from qviz.core.ranges.rules import Range, Subject
+from qviz.core.ranges.rules import Range, RangeInput
 from qviz.core.tensors.batches import Batch, batches_of
 from qviz.core.work import IsCancelled, check
 
@@ -48,7 +48,7 @@ class AbsMax(Tagged):
 
     kind: ClassVar[str] = "abs_max"
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The largest magnitude of each group."""
         low, high = subject.tensor.extremes(subject.layout, cancelled=subject.cancelled)
         largest = np.maximum(np.abs(low), np.abs(high))
@@ -70,7 +70,7 @@ class PaddleAverage(Tagged):
     kind: ClassVar[str] = "paddle_avg"
     batch_axis: int | None = None
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The threshold of each group."""
 
         def threshold(batches: Iterator[Batch]) -> float:
@@ -111,7 +111,7 @@ class PaddleHistogram(Tagged):
                 hist_percent=self.hist_percent,
             )
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The threshold of each group."""
 
         def threshold(counts: Counts, width: float) -> float:
@@ -136,7 +136,7 @@ class PaddleKL(Tagged):
 
     kind: ClassVar[str] = "paddle_kl"
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The threshold of each group."""
         merged = max(1, _steps(subject))
 
@@ -165,7 +165,7 @@ class PaddleMSE(Tagged):
     onnx_format: bool = False
     batch_axis: int | None = None
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The threshold of each group."""
         quantized = _fake_quantizer(_steps(subject), self.onnx_format)
 
@@ -197,7 +197,7 @@ class PaddleEMD(Tagged):
     onnx_format: bool = False
     batch_axis: int | None = None
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The threshold of each group."""
         quantized = _fake_quantizer(_steps(subject), self.onnx_format)
 
@@ -234,7 +234,7 @@ class PaddlePTF(Tagged):
     kind: ClassVar[str] = "paddle_ptf"
     batch_axis: int | None = None
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The threshold of each group."""
         steps = _steps(subject)
 
@@ -262,13 +262,13 @@ class PaddlePTF(Tagged):
         return _thresholds(subject, self, threshold, self.batch_axis)
 
 
-def _steps(subject: Subject) -> int:
+def _steps(subject: RangeInput) -> int:
     """The largest code of signed integers with so many codes: 127 of 256."""
     return max(1, subject.levels // 2 - 1)
 
 
 def _thresholds(
-    subject: Subject, rule: Any, threshold: Callable[[Iterator[Batch]], float], batch_axis: int | None
+    subject: RangeInput, rule: Any, threshold: Callable[[Iterator[Batch]], float], batch_axis: int | None
 ) -> Range:
     """From −T to T, with the threshold that follows from each group's batches."""
 
@@ -281,7 +281,7 @@ def _thresholds(
     return remembered(subject.tensor, (rule, subject.layout, _steps(subject)), answer)
 
 
-def _histogram_thresholds(subject: Subject, rule: Any, threshold: Callable[[Counts, float], float]) -> Range:
+def _histogram_thresholds(subject: RangeInput, rule: Any, threshold: Callable[[Counts, float], float]) -> Range:
     """The same, with the threshold that follows from each group's histogram of magnitudes and its bin width."""
 
     def of_group(batches: Iterator[Batch]) -> float:

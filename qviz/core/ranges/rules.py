@@ -21,7 +21,7 @@ Range = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class RangeInput:
     """What a range is sought for.
 
     Attributes
@@ -42,7 +42,7 @@ class Subject:
     clipping_errors : Callable[[low, high], float64 array, shape (candidates,)] or None
         The part of it that lies beyond the codes: no more than the whole, and quicker to know.
     cancelled : Callable[[], bool]
-    beyond : float
+    reach : float
         How far beyond the data a range may still lose less, as a part of them: 1 for not at all.
     """
 
@@ -55,7 +55,7 @@ class Subject:
     squared_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
     clipping_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
     cancelled: IsCancelled = never
-    beyond: float = 1.0
+    reach: float = 1.0
 
 
 class RangeRule(Protocol):
@@ -63,7 +63,7 @@ class RangeRule(Protocol):
 
     kind: ClassVar[str]
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The lowest and highest value of each group, float32, shape ``(groups,)``.
 
         A symmetric scheme reads the larger magnitude of the two.
@@ -77,7 +77,7 @@ class MinMax(Tagged):
 
     kind: ClassVar[str] = "minmax"
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The extremes of each group."""
         return subject.tensor.extremes(subject.layout, cancelled=subject.cancelled)
 
@@ -106,7 +106,7 @@ class Percentile(Tagged):
                 percentile=self.percentile,
             )
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The exact percentiles of each group."""
         symmetric, kept = subject.symmetric, self.percentile / 100
         upper = kept if symmetric else (1 + kept) / 2
@@ -163,7 +163,7 @@ class Manual(Tagged):
                 largest=largest,
             )
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The two bounds, repeated for each group."""
         groups = subject.layout.groups
         return np.full(groups, self.low, np.float32), np.full(groups, self.high, np.float32)

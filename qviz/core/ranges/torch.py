@@ -17,7 +17,7 @@ from qviz.core.arrays import FloatArray, Floats
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import linear_counts, remembered
-from qviz.core.ranges.rules import Range, Subject
+from qviz.core.ranges.rules import Range, RangeInput
 from qviz.core.tensors.batches import Batch, batches_of
 from qviz.core.work import IsCancelled, check
 
@@ -65,7 +65,7 @@ class MovingAverage(Tagged):
                 averaging_constant=self.averaging_constant,
             )
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The averages of each group."""
 
         def answer() -> Range:
@@ -107,7 +107,7 @@ class TorchHistogram(Tagged):
     kind: ClassVar[str] = "torch_histogram"
     batch_axis: int | None = None
 
-    def estimate(self, subject: Subject) -> Range:
+    def estimate(self, subject: RangeInput) -> Range:
         """The range of each group; PyTorch itself has it per tensor alone."""
 
         def answer() -> Range:

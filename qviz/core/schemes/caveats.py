@@ -25,7 +25,7 @@ PER_TENSOR_ALONE = {
 """Rules that their library has for a whole tensor alone."""
 
 
-def pointed_out(rule: RangeRule, scheme: Scheme) -> Phrase | None:
+def range_caveat(rule: RangeRule, scheme: Scheme) -> Phrase | None:
     """The most surprising thing about a range rule under a scheme, None where there is nothing to say.
 
     Parameters

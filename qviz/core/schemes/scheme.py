@@ -82,7 +82,7 @@ class Scheme:
                 given=self.granularity,
                 choices=", ".join(GRANULARITIES),
             )
-        if isinstance(self.range_rule, type) or not callable(getattr(self.range_rule, "estimate", None)):
+        if isinstance(self.range_rule, type) or not hasattr(self.range_rule, "estimate"):
             raise Problem(
                 "A scheme's range rule cannot be {given!r}: give one such as MinMax(), or one of {choices}.",
                 given=self.range_rule,

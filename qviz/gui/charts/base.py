@@ -17,7 +17,9 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.charts.axes import CountAxis, four_axes
 from qviz.gui.charts.drawing import Brush, Drawing
+from qviz.gui.charts.plot import Canvas, Plot
 from qviz.gui.kit.theme import Theme, scaled_font
+from qviz.gui.words.estimates import exactness_note
 
 HALF = math.log10(0.5)
 """Where the floor of a logarithmic count axis lies: a single element still stands out."""
@@ -112,12 +114,10 @@ class Chart(QWidget):
         self._drawing = False
         self.link = link
         self.view = ChartView(wheel_axis)
-        self.canvas = pg.PlotWidget(viewBox=self.view, axisItems=four_axes(axes or {}))
-        self.plot: pg.PlotItem = self.canvas.getPlotItem()
+        self.plot = Plot(self.view, four_axes(axes or {}))
+        self.canvas = Canvas(self.plot)
         for side in ("right", "top"):
             self.plot.hideAxis(side)
-        self.plot.hideButtons()
-        self.plot.setMenuEnabled(False)
         self.view.disableAutoRange()
         for frame in (self.view.background, self.view.borderRect):
             frame.hide()
@@ -210,7 +210,7 @@ class Chart(QWidget):
         if self._caveat:
             note = self._caveat
         elif self.judged and self.analysis is not None and not self.analysis.exact:
-            note = self.tr("estimate, {note}").format(note=note) if note else self.tr("estimate")
+            note = exactness_note(False, note)
         if note != self.note:
             self.note = note
             self.note_changed.emit(note)
@@ -402,18 +402,3 @@ def pen(theme: Theme, role: str, *, width: int = 1, alpha: int = 255, style: Any
 def step_curve(**options: Any) -> pg.PlotCurveItem:
     """A staircase: n + 1 edges and n values."""
     return pg.PlotCurveItem([0, 1], [0], stepMode="center", **options)
-
-
-def number(value: float, digits: int = 4) -> str:
-    """A value, short enough for a label, with the minus sign of typography."""
-    if not math.isfinite(value):
-        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
-    return f"{value:.{digits}g}".replace("-", "−")
-
-
-def time_text(seconds: float) -> str:
-    """Seconds as people read them."""
-    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"

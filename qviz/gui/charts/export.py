@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from pyqtgraph import BarGraphItem, InfiniteLine, PlotCurveItem, mkPen
 from pyqtgraph.exporters import ImageExporter, SVGExporter
-from PySide6.QtCore import QMarginsF, QRectF, QSizeF
-from PySide6.QtGui import QImage, QPageSize, QPainter, QPdfWriter, QPen
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QMarginsF, QRectF, QSize, QSizeF, Qt
+from PySide6.QtGui import QFontMetrics, QImage, QPageSize, QPainter, QPdfWriter, QPen, QTextOption
+from PySide6.QtWidgets import QApplication, QDockWidget, QGraphicsTextItem, QMainWindow, QWidget
 
 from qviz.core.problems import Problem
 from qviz.files.atomic import atomic_write
 from qviz.files.results import save_table
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
+from qviz.gui.kit.theme import scaled_font
 
 DOTS_PER_METER_AT_SCALE_1 = 96 / 0.0254
 
+CAPTION_PIXELS, CAPTION_LINES = 11, 3
+"""Of the words under an exported chart."""
 
-def export_chart(chart: Chart, path: Path, *, scale: float = 2.0) -> list[Path]:
+USUAL_ROOM = QSize(640, 400)
+"""Of a chart that nobody has looked at yet."""
+
+
+def export_chart(chart: Chart, path: Path, *, scale: float = 2.0, caption: str = "") -> list[Path]:
     """Write a chart to ``path`` in the format that its ending names.
+
+    A chart that is out of sight, and may never have been laid out, is given the room that it would have.
 
     Parameters
     ----------
     scale : float
         Pixels of a PNG for each pixel on the screen; 1 is 96 dpi.
+    caption : str
+        Of what it is: a line under the title of a picture.
 
     Returns
     -------
@@ -47,14 +61,41 @@ def export_chart(chart: Chart, path: Path, *, scale: float = 2.0) -> list[Path]:
         ) from None
     if not chart.tables():
         raise Problem("The chart “{chart}” is empty: there is nothing to export yet.", chart=chart.title())
-    return write(chart, path, scale)
+    with _laid_out(chart), _titled(chart, caption) as below:
+        return write(Sheet(chart, scale, below), path)
 
 
-def chart_image(chart: Chart, scale: float = 2.0) -> QImage:
+def paths_of(chart: Chart, path: Path) -> list[Path]:
+    """The files that `export_chart` would write."""
+    if path.suffix.lower() != ".csv":
+        return [path]
+    return [path.with_name(f"{path.stem}-{suffix}{path.suffix}") if suffix else path for suffix in chart.tables()]
+
+
+def chart_image(chart: Chart, scale: float = 2.0, caption: str = "") -> QImage:
     """The chart with its title as a picture; lines keep their weight at every scale."""
-    with _titled(chart), _pens(chart, scale):
+    with _laid_out(chart), _titled(chart, caption) as below:
+        return _image(Sheet(chart, scale, below))
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A chart that is ready to be written: pixels of a PNG for each on the screen, and those of the caption below."""
+
+    chart: Chart
+    scale: float
+    below: float
+
+    def source(self) -> QRectF:
+        """What is written, in the scene of the chart."""
+        return QRectF(ImageExporter(self.chart.plot).getSourceRect()).adjusted(0, 0, 0, self.below)
+
+
+def _image(sheet: Sheet) -> QImage:
+    chart, scale = sheet.chart, sheet.scale
+    with _pens(chart, scale):
         exporter = ImageExporter(chart.plot)
-        source = QRectF(exporter.getSourceRect())
+        source = sheet.source()
         image = QImage((source.size() * scale).toSize(), QImage.Format.Format_ARGB32_Premultiplied)
         image.setDevicePixelRatio(scale)
         image.fill(chart.theme.chart["background"] if chart.theme else "white")
@@ -65,32 +106,36 @@ def chart_image(chart: Chart, scale: float = 2.0) -> QImage:
         return image
 
 
-def copy_chart(chart: Chart) -> None:
+def copy_chart(chart: Chart, caption: str = "") -> None:
     """The picture to the clipboard."""
-    QApplication.clipboard().setImage(chart_image(chart))
+    QApplication.clipboard().setImage(chart_image(chart, caption=caption))
 
 
-def _png(chart: Chart, path: Path, scale: float) -> list[Path]:
-    image = chart_image(chart, scale)
+def _png(sheet: Sheet, path: Path) -> list[Path]:
+    image = _image(sheet)
     with atomic_write(path) as temporary:
         if not image.save(str(temporary)):
             raise OSError(f"Qt could not write {path.name}")
     return [path]
 
 
-def _svg(chart: Chart, path: Path, scale: float) -> list[Path]:
+def _svg(sheet: Sheet, path: Path) -> list[Path]:
+    chart = sheet.chart
     # Rectangles keep their transformation in pyqtgraph's SVG, and a pen would be stretched with it.
-    with _titled(chart), _pens(chart, 1, bars=False):
-        data = SVGExporter(chart.plot).export(toBytes=True)
+    with _pens(chart, 1, bars=False):
+        exporter = SVGExporter(chart.plot)
+        exporter.params.param("height").setValue(sheet.source().height(), blockSignal=exporter.heightChanged)
+        data = exporter.export(toBytes=True)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     return [path]
 
 
-def _pdf(chart: Chart, path: Path, scale: float) -> list[Path]:
-    with _titled(chart), atomic_write(path) as temporary:
+def _pdf(sheet: Sheet, path: Path) -> list[Path]:
+    chart = sheet.chart
+    with atomic_write(path) as temporary:
         exporter = ImageExporter(chart.plot)
-        source = QRectF(exporter.getSourceRect())
+        source = sheet.source()
         # At any other resolution the axes, which are laid out in screen pixels, get the wrong size.
         dpi = chart.screen().logicalDotsPerInch()
         writer = QPdfWriter(str(temporary))
@@ -104,16 +149,14 @@ def _pdf(chart: Chart, path: Path, scale: float) -> list[Path]:
     return [path]
 
 
-def _csv(chart: Chart, path: Path, scale: float) -> list[Path]:
-    written = []
-    for suffix, table in chart.tables().items():
-        target = path.with_name(f"{path.stem}-{suffix}{path.suffix}") if suffix else path
+def _csv(sheet: Sheet, path: Path) -> list[Path]:
+    paths = paths_of(sheet.chart, path)
+    for target, table in zip(paths, sheet.chart.tables().values(), strict=True):
         save_table(target, table.columns)
-        written.append(target)
-    return written
+    return paths
 
 
-WRITERS: dict[str, Callable[[Chart, Path, float], list[Path]]] = dict(
+WRITERS: dict[str, Callable[[Sheet, Path], list[Path]]] = dict(
     zip(EXPORT_FORMATS, (_png, _svg, _pdf, _csv), strict=True)
 )
 """A writer for every export format; a new one is a function and a row."""
@@ -166,17 +209,69 @@ def _set_pen(item: BarGraphItem | PlotCurveItem, pen: QPen) -> None:
 
 
 @contextmanager
-def _titled(chart: Chart) -> Iterator[None]:
-    """On the screen the title stands above the canvas; in a file it has to be inside."""
+def _titled(chart: Chart, caption: str) -> Iterator[float]:
+    """On the screen the title stands above the canvas; in a file it has to be inside, and says of what it is.
+
+    Yields the height of the caption, which stands below everything else and takes no room from it.
+    """
     title = f"{chart.title()} — {chart.note}" if chart.note else chart.title()
     color = chart.theme.chart["pointer"] if chart.theme else "black"
-    shown = chart.canvas.isVisible()
-    chart.plot.setTitle(title, size="13px", color=color)
-    chart.plot.layout.activate()
-    if not shown:
-        chart.ensurePolished()
+    chart.plot.set_title(escape(title), size="13px", color=color)
+    chart.plot.grid.activate()
+    words = _caption(chart, caption) if caption else None
+    try:
+        yield 0.0 if words is None else math.ceil(words.boundingRect().height())
+    finally:
+        if words is not None:
+            chart.plot.scene().removeItem(words)
+        chart.plot.set_title(None)
+        chart.plot.grid.activate()
+
+
+def _caption(chart: Chart, caption: str) -> QGraphicsTextItem:
+    """The words under a chart: as many lines as they need, up to a few."""
+    font = scaled_font(chart.font(), CAPTION_PIXELS)
+    width = chart.plot.boundingRect().width()
+    plain = "".join(c if c.isprintable() else "�" for c in caption)
+    fitting = QFontMetrics(font).elidedText(plain, Qt.TextElideMode.ElideMiddle, round(CAPTION_LINES * 0.9 * width))
+    words = QGraphicsTextItem(chart.plot)
+    words.setPlainText(fitting)
+    words.setFont(font)
+    words.setDefaultTextColor(chart.color("axis") if chart.theme else Qt.GlobalColor.black)
+    words.setTextWidth(width)
+    option = words.document().defaultTextOption()
+    option.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+    option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+    words.document().setDefaultTextOption(option)
+    words.setPos(0, chart.plot.boundingRect().height())
+    return words
+
+
+@contextmanager
+def _laid_out(chart: Chart) -> Iterator[None]:
+    """What is out of sight has the size of what is in sight in its place, or a usual one, while it is exported."""
+    if not chart.visibleRegion().isEmpty():  # what stands behind a tab is visible to Qt, far outside of the window
+        yield
+        return
+    before = chart.size()
+    chart.ensurePolished()
+    chart.resize(_room(chart))
+    chart.grab()  # Qt tells no hidden widget of its size, unless it is asked for its picture
+    chart.plot.grid.activate()
     try:
         yield
     finally:
-        chart.plot.setTitle(None)
-        chart.plot.layout.activate()
+        chart.resize(before)
+
+
+def _room(chart: Chart) -> QSize:
+    place: QWidget | None = chart.parentWidget()
+    while place is not None and not isinstance(place, QDockWidget):
+        place = place.parentWidget()
+    main = place.parentWidget() if place is not None else None
+    if isinstance(place, QDockWidget) and isinstance(main, QMainWindow):
+        for neighbour in main.tabifiedDockWidgets(place):
+            shown = neighbour.widget()
+            if shown is not None and not shown.visibleRegion().isEmpty():
+                return shown.size()
+    return chart.size() if chart.testAttribute(Qt.WidgetAttribute.WA_WState_Created) else USUAL_ROOM

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from qviz.core.questions.differences import Differences
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.gui.kit.figure_table import Column, FigureTable
-from qviz.gui.words.figures import NONE, figure, spread
+from qviz.gui.words.numbers import NONE, counted, number, spread, typographic
 from qviz.session.language import told, tr
 
 
@@ -70,7 +70,7 @@ class ExamplesTable(FigureTable):
             return
         columns = [
             Column(tr("Element"), lambda e: f"{e.index:,}", lambda e: e.index, left=True),
-            Column(tr("Value"), lambda e: figure(e.value, 7), lambda e: e.value),
+            Column(tr("Value"), lambda e: number(e.value, 7), lambda e: e.value),
             *(_code(differences, at) for at in range(len(differences.schemes))),
         ]
         self.set_rows(differences.examples, columns)
@@ -80,9 +80,9 @@ def _code(differences: Differences, at: int) -> Column:
     label = tr(CONVENTIONS[differences.schemes[at].convention].label)
     return Column(
         label,
-        lambda e: f"{e.codes[at]:,g}".replace("-", "−"),
+        lambda e: typographic(f"{e.codes[at]:,g}"),
         lambda e: e.codes[at],
-        cell_tip=lambda e: tr("dequantized: {value}").format(value=figure(e.dequantized[at], 7)),
+        cell_tip=lambda e: tr("dequantized: {value}").format(value=number(e.dequantized[at], 7)),
         faint=lambda e: e.codes[at] == e.codes[0] and at > 0,
     )
 
@@ -99,16 +99,11 @@ def _pair(column: ConventionRow) -> Column:
 
 def _count(differences: Differences, one: int, other: int) -> str:
     count = int(differences.codes[one, other])
-    return "0" if not count else f"{count:,} · {_share(count, differences)}"
-
-
-def _share(count: int, differences: Differences) -> str:
-    share = 100 * count / differences.tensor.finite
-    return f"{share:.3g} %" if share >= 0.01 else f"{share:.1e} %"
+    return counted(count, differences.tensor.finite) if count else "0"
 
 
 def _convention_columns() -> list[Column]:
-    def counted(which: str) -> tuple[Callable[[ConventionRow], str], Callable[[ConventionRow], float]]:
+    def differing(which: str) -> tuple[Callable[[ConventionRow], str], Callable[[ConventionRow], float]]:
         def value(row: ConventionRow) -> float:
             return math.nan if row.at is None else float(getattr(row.differences, which)[row.at, 0])
 
@@ -118,11 +113,11 @@ def _convention_columns() -> list[Column]:
             if row.at == 0:
                 return tr("chosen")
             count = int(value(row))
-            return "0" if not count else f"{count:,} · {_share(count, row.differences)}"
+            return counted(count, row.differences.tensor.finite) if count else "0"
 
         return text, value
 
-    codes, values = counted("codes"), counted("values")
+    codes, values = differing("codes"), differing("values")
 
     def parameter(name: str, digits: int) -> Callable[[ConventionRow], str]:
         return lambda row: NONE if row.at is None else spread(getattr(row.differences.qparams[row.at], name), digits)
@@ -142,5 +137,5 @@ def _convention_columns() -> list[Column]:
         Column(tr("Zero point"), parameter("zero_point", 9), tip=tr("The code that stands for 0.")),
         Column(tr("Codes that differ"), *codes, tip=tr("Elements whose code is not the chosen runtime's.")),
         Column(tr("x̂ that differ"), *values, tip=tr("Elements whose dequantized value is another float32.")),
-        Column(tr("MSE"), lambda row: figure(mse(row), 6), mse, tr("Mean squared error."), -1),
+        Column(tr("MSE"), lambda row: number(mse(row), 6), mse, tr("Mean squared error."), -1),
     ]

@@ -13,8 +13,10 @@ from PySide6.QtGui import QPen
 
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.charts.axes import PowerAxis
-from qviz.gui.charts.base import Chart, LinkedCursor, Table, number
+from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.words.estimates import exactness_note
+from qviz.gui.words.numbers import number, percent
 
 LEAST = 1e-300
 
@@ -48,7 +50,7 @@ class OverlayChart(Chart):
         self.canvas.setVisible(bool(shown))
         if shown:
             self.analysis = shown[0].analysis
-            self.set_note(self.tr("estimate") if not all(o.analysis.exact for o in shown) else "")
+            self.set_note(exactness_note(all(o.analysis.exact for o in shown)))
         self.measure()
         if fresh or count != len(shown):
             self.reset_view()
@@ -203,7 +205,7 @@ class RareErrors(OverlayChart):
 
 def _share_text(share: float) -> str:
     if share >= 0.001:
-        return f"{100 * share:.3g} %"
+        return percent(share, 1)
     return f"1 / {1 / max(share, LEAST):,.3g}" if share > 0 else "0"
 
 

@@ -14,10 +14,11 @@ from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import pareto
 from qviz.gui.charts.axes import PowerAxis
-from qviz.gui.charts.base import Chart, LinkedCursor, Table, number
+from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.words.measures import Measure
+from qviz.gui.words.numbers import number
 from qviz.session.language import tr
 
 DB_PER_BIT = 20 * math.log10(2)

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
+from qviz.gui.kit.judgement import arrow, judgement
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.kit.widgets import Line, named_label
 
@@ -15,7 +16,7 @@ from qviz.gui.kit.widgets import Line, named_label
 class Headline(QWidget):
     """One large figure, and two words on it."""
 
-    def __init__(self, longest: str, word: str, judgement: str, name: str, tip: str) -> None:
+    def __init__(self, longest: str, word: str, judged: str, name: str, tip: str) -> None:
         """``longest`` is the widest figure there will be; ``name`` is read aloud."""
         super().__init__()
         self.figure = Line("headline")
@@ -23,7 +24,7 @@ class Headline(QWidget):
         self.figure.reserve(longest)
         self.figure.setAccessibleName(name)
         self.figure.setToolTip(tip)
-        self.judgement = named_label(judgement, "caption")
+        self.judgement = named_label(judged, "caption")
         words = QVBoxLayout()
         words.setSpacing(0)
         words.addWidget(named_label(word, "value"))
@@ -36,12 +37,11 @@ class Headline(QWidget):
 
 
 class FigureRows(QWidget):
-    """A row for each figure; ``better`` says which way is better: ↑ higher, ↓ lower, or nothing."""
+    """A row for each figure; ``better`` says which way is better: 1 higher, -1 lower, 0 neither."""
 
-    def __init__(self, rows: Sequence[tuple[str, str, str]]) -> None:
+    def __init__(self, rows: Sequence[tuple[str, int, str]]) -> None:
         """``rows``: what each is called, which way is better, and the tooltip that teaches."""
         super().__init__()
-        judgements = {"↑": self.tr("higher is better"), "↓": self.tr("lower is better")}
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 4, 0, 0)
         grid.setHorizontalSpacing(8)
@@ -49,13 +49,13 @@ class FigureRows(QWidget):
         grid.setColumnStretch(2, 1)
         self._values = []
         for at, (label, better, tip) in enumerate(rows):
-            name, arrow = named_label(label, "caption"), named_label(better, "caption")
-            arrow.setToolTip(judgements.get(better, ""))
+            name, sign = named_label(label, "caption"), named_label(arrow(better), "caption")
+            sign.setToolTip(judgement(better))
             value = Line("value", Qt.AlignmentFlag.AlignRight)
             value.setAccessibleName(label)
             for widget in (name, value):
                 widget.setToolTip(tip)
-            for place, widget in enumerate((name, arrow, value)):
+            for place, widget in enumerate((name, sign, value)):
                 grid.addWidget(widget, at, place)
             self._values.append(value)
 

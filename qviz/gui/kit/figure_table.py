@@ -21,6 +21,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QBrush, QColor, QFont, QIcon, QKeyEvent, QPainter, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView
 
+from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.theme import Theme, scaled_font
 
 Index = QModelIndex | QPersistentModelIndex
@@ -129,10 +130,9 @@ class FigureModel(QAbstractTableModel):
             return None
         column = self.columns[section]
         if role == Qt.ItemDataRole.DisplayRole:
-            return column.title + {1: " ↑", -1: " ↓"}.get(column.better, "")
+            return f"{column.title} {arrow(column.better)}".rstrip()
         if role == Qt.ItemDataRole.ToolTipRole:
-            better = {1: self.tr("Higher is better."), -1: self.tr("Lower is better.")}.get(column.better, "")
-            return f"{column.tip} {better}".strip()
+            return judged(column.tip, column.better)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return int(self._alignment(column))
         return None

@@ -10,12 +10,14 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 
 from qviz.core.questions.product import Product
-from qviz.core.questions.product_sums import SOURCES, Lines, Loss
+from qviz.core.questions.product_sums import SOURCES, PerIndexLoss
 from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.bars import Bar, BarChart
-from qviz.gui.charts.base import Chart, CountChart, LinkedCursor, Table, number, rung
+from qviz.gui.charts.base import Chart, CountChart, LinkedCursor, Table, rung
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.kit.theme import Theme
+from qviz.gui.words.numbers import decibels, number
 
 ROLES = {"weight": "weight", "activation": "activation", "both": "dequantized"}
 """The colour of what is quantized."""
@@ -25,11 +27,6 @@ BAR_PIXELS = 3
 
 IN_SIGHT = 0.999
 """Of the errors; the few beyond are seen by zooming out."""
-
-
-def db_text(loss: Loss) -> str:
-    """A loss as people compare it."""
-    return "∞ dB" if math.isinf(loss.sqnr_db) else f"{number(loss.sqnr_db)} dB"
 
 
 class ProductChart(Chart):
@@ -294,10 +291,10 @@ class LinesChart(ProductChart):
 
     def _label(self) -> None:
         bottom = self.tr("Tokens, the worst first") if self.of_rows else self.tr("Outputs, the worst first")
-        self.set_labels(bottom, self.tr("SQNR (dB, higher is better)"))
+        self.set_labels(bottom, sqnr_heading())
 
     @property
-    def lines(self) -> Lines | None:
+    def lines(self) -> PerIndexLoss | None:
         """What the bars are of."""
         if self.product is None:
             return None
@@ -364,15 +361,15 @@ class LinesChart(ProductChart):
             return
         at = int(self._order[rank])
         said = (
-            self.tr("token {line}: {sqnr} dB, error at most {error}, S {scale}")
+            self.tr("token {line}: {sqnr}, error at most {error}, S {scale}")
             if self.of_rows
-            else self.tr("output {line}: {sqnr} dB, error at most {error}, S {scale}")
+            else self.tr("output {line}: {sqnr}, error at most {error}, S {scale}")
         )
         scales = self.product.row_scales if self.of_rows else self.product.column_scales
         self.read_out.emit(
             said.format(
                 line=f"{at:,}",
-                sqnr=number(float(lines.sqnr_db[at])),
+                sqnr=decibels(float(lines.sqnr_db[at])),
                 error=number(float(lines.max_abs_error[at])),
                 scale=number(float(scales[at])),
             )
@@ -424,7 +421,7 @@ class SourcesChart(ProductChart, BarChart):
         bars = []
         for source in SOURCES:
             loss = product.losses[source]
-            text = self.tr("MSE {mse} · {db}").format(mse=number(loss.mse), db=db_text(loss))
+            text = self.tr("MSE {mse} · {db}").format(mse=number(loss.mse), db=decibels(loss.sqnr_db))
             bars.append(Bar(names[source], loss.mse, text, ROLES[source]))
         self.draw_bars(*bars)
         weight, activation = (product.losses[s].mse for s in ("weight", "activation"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,12 +14,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qviz.core.arithmetic.qparams import QParams
 from qviz.core.problems import N_
 from qviz.core.questions.product import Product
-from qviz.gui.charts.base import number, time_text
 from qviz.gui.kit.figure_rows import FigureRows, Headline
+from qviz.gui.kit.judgement import judgement
 from qviz.gui.kit.widgets import column, named_label
+from qviz.gui.words.numbers import cosine, decibels, number, spread, time_text, whole
 from qviz.session.language import tr
 
 WORST = 24
@@ -29,72 +28,67 @@ WORST = 24
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: how it is called, read, and judged (``better``: ↑ higher, ↓ lower, or empty)."""
+    """One row: how it is called, read, and judged (``better``: 1 higher, -1 lower, 0 neither)."""
 
     label: str
-    better: str
+    better: int
     read: Callable[[Product], str]
     tip: str
 
 
-def _scales(q: QParams) -> str:
-    low, high = float(q.scale.min()), float(q.scale.max())
-    return number(low, 5) if low == high else f"{number(low, 3)}…{number(high, 3)}"
-
-
 def _largest_sum(p: Product) -> str:
-    text = f"{p.largest_sum:,}"
+    text = whole(p.largest_sum)
     return text if p.fits_int32 else text + tr(" > int32")
 
 
 FIGURES: tuple[Figure, ...] = (
     Figure(
         N_("Weight alone"),
-        "↑",
-        lambda p: f"{number(p.losses['weight'].sqnr_db)} dB",
+        1,
+        lambda p: decibels(p.losses["weight"].sqnr_db),
         N_("SQNR of the output when only the weight is quantized."),
     ),
     Figure(
         N_("Activation alone"),
-        "↑",
-        lambda p: f"{number(p.losses['activation'].sqnr_db)} dB",
+        1,
+        lambda p: decibels(p.losses["activation"].sqnr_db),
         N_("SQNR of the output when only the activation is quantized."),
     ),
-    Figure(N_("MSE"), "↓", lambda p: number(p.loss.mse, 5), N_("Mean squared error, in the output's unit squared.")),
-    Figure(N_("Max |error|"), "↓", lambda p: number(p.loss.max_abs_error, 5), N_("The largest error of an output.")),
+    Figure(N_("MSE"), -1, lambda p: number(p.loss.mse, 5), N_("Mean squared error, in the output's unit squared.")),
+    Figure(N_("Max |error|"), -1, lambda p: number(p.loss.max_abs_error, 5), N_("The largest error of an output.")),
     Figure(
         N_("Cosine"),
-        "↑",
-        lambda p: "–" if math.isnan(p.loss.cosine) else f"{p.loss.cosine:.8f}",
+        1,
+        lambda p: cosine(p.loss.cosine),
         N_("Cosine of the angle between both outputs; 1 is perfect."),
     ),
     Figure(
         N_("Worst token"),
-        "↑",
-        lambda p: f"{number(float(p.rows.sqnr_db.min()))} dB",
+        1,
+        lambda p: decibels(float(p.rows.sqnr_db.min())),
         N_("SQNR of the row of the output that fares worst."),
     ),
     Figure(
         N_("Worst output"),
-        "↑",
-        lambda p: f"{number(float(p.columns.sqnr_db.min()))} dB",
+        1,
+        lambda p: decibels(float(p.columns.sqnr_db.min())),
         N_("SQNR of the column of the output that fares worst."),
     ),
-    Figure(N_("Scale of x"), "", lambda p: _scales(p.activation_qparams), N_("The step of the activation.")),
-    Figure(N_("Scale of W"), "", lambda p: _scales(p.weight_qparams), N_("The step of the weight.")),
+    Figure(N_("Scale of x"), 0, lambda p: spread(p.activation_qparams.scale, 5), N_("The step of the activation.")),
+    Figure(N_("Scale of W"), 0, lambda p: spread(p.weight_qparams.scale, 5), N_("The step of the weight.")),
     Figure(
         N_("Largest sum"),
-        "",
+        0,
         _largest_sum,
         N_("The largest |Σ (Qx − Zx)·(Qw − Zw)|. Runtimes add up in 32 bits; beyond 2,147,483,647 they overflow."),
     ),
     Figure(
         N_("Multiplied"),
-        "",
+        0,
         lambda p: f"{p.shape[0]:,} × {p.activation.shape[1]:,} × {p.shape[1]:,}",
         N_("Tokens × features × outputs."),
     ),
-    Figure(N_("Computed in"), "", lambda p: time_text(p.seconds), N_("This comparison, on this computer.")),
+    Figure(N_("Computed in"), 0, lambda p: time_text(p.seconds), N_("This comparison, on this computer.")),
 )
 """Every figure, in its order."""
 
@@ -110,7 +104,7 @@ class ProductFigures(QWidget):
         self._headline = Headline(
             "88.88 dB",
             self.tr("SQNR of the output"),
-            self.tr("higher is better"),
+            judgement(1),
             self.tr("SQNR of the output in dB"),
             self.tr("20·log₁₀(‖y‖ / ‖y − ŷ‖) in dB, y being the float output."),
         )
@@ -135,7 +129,7 @@ class ProductFigures(QWidget):
     def present(self, product: Product) -> None:
         """Show a new answer."""
         self.product = product
-        self._headline.figure.setText(f"{number(round(product.loss.sqnr_db, 2))} dB")
+        self._headline.figure.setText(decibels(product.loss.sqnr_db))
         self._rows.show_texts([figure.read(product) for figure in FIGURES])
         rows = product.rows
         worst = rows.worst_first[:WORST]
@@ -152,6 +146,6 @@ class ProductFigures(QWidget):
         """The figures as tab-separated lines."""
         if self.product is None:
             return ""
-        rows = [("SQNR", f"{number(self.product.loss.sqnr_db, 6)} dB")]
+        rows = [("SQNR", number(self.product.loss.sqnr_db, 6, "dB"))]
         rows += [(tr(f.label), f.read(self.product)) for f in FIGURES]
         return "\n".join("\t".join(row) for row in rows) + "\n"

@@ -12,9 +12,11 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerAxis
 from qviz.gui.charts.axes import IndexAxis
-from qviz.gui.charts.base import Chart, LinkedCursor, Table, number, pen, step_curve
+from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen, step_curve
+from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import GroupWords, group_columns, group_words, place_text
+from qviz.gui.words.numbers import decibels, number
 
 
 class ChannelsChart(Chart):
@@ -96,7 +98,7 @@ class ChannelsChart(Chart):
     def _label(self) -> None:
         self.setAccessibleName(self.title())
         title = self.tr("Channel") if self._words is None else self._words.title
-        self.set_labels(title, self.tr("SQNR (dB, higher is better)"))
+        self.set_labels(title, sqnr_heading())
 
     def restyle(self, theme: Theme) -> None:
         self._bars.setPen(pen(theme, "rounding"))
@@ -135,9 +137,9 @@ class ChannelsChart(Chart):
         if not isinstance(granularity, PerAxis):
             where += f" ({place_text(granularity, self.analysis.tensor.shape, channel)})"
         self.read_out.emit(
-            self.tr("#{number}  {sqnr} dB  MSE {mse}  S {scale}").format(
+            self.tr("#{number}  {sqnr}  MSE {mse}  S {scale}").format(
                 number=where,
-                sqnr=number(float(groups.sqnr_db[channel])),
+                sqnr=decibels(float(groups.sqnr_db[channel])),
                 mse=number(float(groups.mse[channel])),
                 scale=number(float(q.scale.reshape(-1)[channel])),
             )

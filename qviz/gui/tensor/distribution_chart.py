@@ -14,10 +14,11 @@ from qviz.core.arrays import LARGEST, Array
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.tensor import Tensor
-from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, number, pen
+from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import group_words
+from qviz.gui.words.numbers import number
 
 BINS_IN_SIGHT = 400
 STEMS_UP_TO = 48

@@ -10,8 +10,9 @@ from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.arrays import LARGEST
 from qviz.core.questions.analysis import Analysis
-from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, number, rung
+from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, rung
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.words.numbers import number, percent, whole
 
 LABELS = ("−S/2", "+S/2")
 """At the two bounds of rounding."""
@@ -48,8 +49,11 @@ class ErrorChart(CountChart):
         histogram = analysis.error_histogram
         notes = [] if analysis.groups is None else [self._of_which(analysis)]
         if analysis.saturated:
-            share = f"{100 * analysis.saturated_share:.3g}"
-            notes.append(self.tr("{count} clipped ({share} %)").format(count=f"{analysis.saturated:,}", share=share))
+            notes.append(
+                self.tr("{count} clipped ({share})").format(
+                    count=whole(analysis.saturated), share=percent(analysis.saturated_share, 1)
+                )
+            )
         self.set_note(", ".join(notes))
         low, high = float(histogram.edges[0]), float(histogram.edges[-1])
         reach = (-rung(-low) if low < 0 else low, rung(high) if high > 0 else high)

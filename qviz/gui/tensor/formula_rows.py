@@ -15,6 +15,7 @@ from qviz.core.questions.analysis import Analysis
 from qviz.core.runtimes.expressions import Formula, Values, as_numbers, as_symbols, evaluate, keys_of
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, Q, R, S
 from qviz.gui.words.groups import code_text
+from qviz.gui.words.numbers import number
 from qviz.session.language import tr
 
 Row = tuple[str, str]
@@ -147,7 +148,7 @@ def _code(q: QParams, trace: ElementTrace) -> str:
 
 
 def _writer(digits: int) -> Callable[[Any], str]:
-    return lambda value: f"{float(value) + 0.0:.{digits}g}".replace("-", "−")
+    return lambda value: number(float(value), digits)
 
 
 _number = _writer(DIGITS[0])

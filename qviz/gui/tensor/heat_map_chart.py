@@ -16,11 +16,12 @@ from qviz.core.problems import N_
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerBlock
 from qviz.gui.charts.axes import ChartAxis
-from qviz.gui.charts.base import Chart, LinkedCursor, Table, number
+from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.tensor.group_grid import Grid, Tiles, span, worst_of
 from qviz.gui.words.groups import group_columns, group_words, place_text
+from qviz.gui.words.numbers import decibels, number
 from qviz.session.language import tr
 
 DECADES = 8
@@ -379,7 +380,7 @@ class HeatMapChart(Chart):
         lines = [
             (f"#{group:,}", place_text(granularity, self.analysis.tensor.shape, group)),
             (self.tr("scale"), number(scale)),
-            (self.tr("SQNR"), f"{number(float(groups.sqnr_db[group]))} dB"),
+            (self.tr("SQNR"), decibels(float(groups.sqnr_db[group]))),
             (self.tr("MSE"), number(float(groups.mse[group]))),
             (self.tr("max |error|"), number(float(groups.max_abs_error[group]))),
             (self.tr("saturated"), f"{int(groups.saturated[group]):,} / {finite:,}"),

@@ -12,9 +12,11 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.loss_curves import Losses
 from qviz.gui.charts.axes import PowerAxis
-from qviz.gui.charts.base import Chart, LinkedCursor, Table, number, pen
+from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.kit.theme import Theme
+from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import group_words
+from qviz.gui.words.numbers import number
 
 DECADES = 6
 """What loses more than so many powers of ten above the least is out of sight at first."""
@@ -115,7 +117,7 @@ class LossChart(Chart):
                 line.show()
         text = self.tr("least at {low} … {high}").format(low=number(low), high=number(high))
         if not losses.exact and self.analysis is not None and self.analysis.exact:
-            text = self.tr("estimate, {text}").format(text=text)  # the answer is not one, its curve is
+            text = exactness_note(False, text)  # the answer is not one, its curve is
         self.set_note(text)
         if fresh:
             self.reset_view()

@@ -9,8 +9,10 @@ import numpy as np
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.speed import Speed
+from qviz.core.sizes import byte_text
 from qviz.gui.charts.bars import Bar, BarChart
-from qviz.gui.charts.base import LinkedCursor, Table, time_text
+from qviz.gui.charts.base import LinkedCursor, Table
+from qviz.gui.words.numbers import fixed, number, percent, time_text
 from qviz.gui.words.schemes import format_word
 
 
@@ -32,7 +34,7 @@ class MemoryChart(BarChart):
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
         s = analysis.storage
-        share = self.tr("{size} · {share} %").format(size=byte_text(s.quantized_bytes), share=f"{100 * s.ratio:.3g}")
+        share = f"{byte_text(s.quantized_bytes)} · {percent(s.ratio, 1)}"
         self.draw_bars(
             Bar("float32", s.float32_bytes, byte_text(s.float32_bytes), "unused"),
             Bar("float16", s.float16_bytes, byte_text(s.float16_bytes), "unused"),
@@ -44,7 +46,7 @@ class MemoryChart(BarChart):
                 extra=s.quantized_bytes - s.code_bytes,
             ),
         )
-        self.set_note(self.tr("{bits} bits per element").format(bits=f"{s.bits_per_element:.4g}"))
+        self.set_note(self.tr("{bits} bits per element").format(bits=number(s.bits_per_element)))
 
     def tables(self) -> dict[str, Table]:
         if self.analysis is None:
@@ -107,7 +109,9 @@ class SpeedChart(BarChart):
         """A measurement is done."""
         self.speed = speed
         verdict = (
-            self.tr("{time} · {ratio} × quicker").format(time=time_text(speed.code_seconds), ratio=f"{speed.ratio:.1f}")
+            self.tr("{time} · {ratio} × quicker").format(
+                time=time_text(speed.code_seconds), ratio=fixed(speed.ratio, 1)
+            )
             if speed.gains
             else self.tr("{time} · no gain at this size").format(time=time_text(speed.code_seconds))
         )
@@ -128,12 +132,3 @@ class SpeedChart(BarChart):
                 }
             )
         }
-
-
-def byte_text(size: float) -> str:
-    """Bytes as people read them, in powers of 1024."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    raise AssertionError

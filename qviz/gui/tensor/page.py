@@ -36,6 +36,7 @@ from qviz.gui.tensor.scheme_panel import SchemePanel
 from qviz.gui.tensor.tensor_list_panel import TensorListPanel
 from qviz.gui.tensor.value_table import ValueTable
 from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
+from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import alone_text, group_words
 from qviz.gui.words.schemes import line
 from qviz.session.analyst import Frame
@@ -281,7 +282,7 @@ class TensorPage(QMainWindow):
         self.metrics.present(frame.shown)
         self.formula.present(frame.shown)
         self.table.present(frame.shown)
-        note = alone if frame.shown.exact else self.tr("estimate")
+        note = alone if frame.shown.exact else exactness_note(False)
         for name in ("metrics", "table"):
             self.docks[name].title.set_note(note)
 
@@ -375,9 +376,8 @@ class TensorPage(QMainWindow):
 
     @Slot(str)
     def _on_formula_heading(self, heading: str) -> None:
-        estimate = self.frame is not None and not self.frame.shown.exact
-        text = self.tr("estimate, {heading}").format(heading=heading) if estimate else heading
-        self.docks["formula"].title.set_note(text)
+        exact = self.frame is None or self.frame.shown.exact
+        self.docks["formula"].title.set_note(exactness_note(exact, heading))
 
     @Slot(float, float)
     def _on_clip_moved(self, low: float, high: float) -> None:
@@ -416,7 +416,7 @@ class TensorPage(QMainWindow):
         """The tensor, or the part of it that is shown, and the scheme."""
         if self.frame is None:
             return Subject()
-        of = self.frame.shown.tensor.name
+        of = self.frame.whole.tensor.name
         if self.frame.channel is not None and chart not in (self.channels, self.heat_map):
             of = f"{of} {alone_text(self.frame.whole.scheme.granularity, self.frame.channel)}"
         return Subject(of, line(self.frame.whole.scheme))

@@ -13,7 +13,7 @@ from qviz.core.problems import Problem
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.core.schemes.caveats import pointed_out
+from qviz.core.schemes.caveats import range_caveat
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
@@ -156,7 +156,7 @@ class RangeControls(QWidget):
                         box.setValue(value)
             elif hasattr(rule, "batch_axis"):
                 self._show_batches(rule)
-        about = told(pointed_out(rule, scheme) or "")
+        about = told(range_caveat(rule, scheme) or "")
         if self.about.text() != about:
             self.about.setText(about)
         self.about.setVisible(bool(about))

@@ -12,10 +12,11 @@ from PySide6.QtCore import QPointF, Qt
 from qviz.core.arithmetic.quantize import quantize
 from qviz.core.arrays import LARGEST
 from qviz.core.questions.analysis import Analysis
-from qviz.gui.charts.base import Chart, LinkedCursor, Table, number, pen
+from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import code_text, group_words
+from qviz.gui.words.numbers import number
 
 POINTS_A_PIXEL = 4
 

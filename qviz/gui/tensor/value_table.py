@@ -38,6 +38,7 @@ from qviz.core.questions.analysis import Analysis
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.groups import code_text
+from qviz.gui.words.numbers import number, typographic
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 22
@@ -401,9 +402,5 @@ class ValueTable(QWidget):
 
 def _cell(value: Any) -> str:
     if isinstance(value, np.integer):
-        text = str(int(value))
-    elif np.isnan(value):
-        return "NaN"
-    else:
-        text = f"{float(value) + 0.0:.6g}"  # + 0 makes −0 plain 0
-    return text.replace("-", "−")
+        return typographic(int(value))
+    return "NaN" if np.isnan(value) else number(float(value), 6)

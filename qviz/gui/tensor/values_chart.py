@@ -12,9 +12,10 @@ from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.envelope import EnvelopeView
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.charts.axes import IndexAxis
-from qviz.gui.charts.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, number, pen
+from qviz.gui.charts.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
+from qviz.gui.words.numbers import number
 
 DOTS_BELOW = 160
 """With fewer elements in sight each one gets a dot."""

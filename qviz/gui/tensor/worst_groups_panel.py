@@ -12,10 +12,11 @@ from PySide6.QtWidgets import QHeaderView, QWidget
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.figures import Groups
 from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.judgement import judged
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import column
-from qviz.gui.words.figures import figure
 from qviz.gui.words.groups import group_words, place_numbers, place_text
+from qviz.gui.words.numbers import number
 from qviz.session.language import tr
 
 LISTED = 10
@@ -45,14 +46,14 @@ def _columns(title: str) -> list[Column]:
             left=True,
             cell_tip=lambda s: f"#{s.group:,}: {s.whole_place}",
         ),
-        Column(tr("SQNR"), lambda s: figure(s.sqnr_db), lambda s: s.sqnr_db, tr("In dB; higher is better.")),
+        Column(tr("SQNR"), lambda s: number(s.sqnr_db), lambda s: s.sqnr_db, judged(tr("In dB."), 1)),
         Column(
             tr("Max"),
-            lambda s: figure(s.max_abs_error, 3),
+            lambda s: number(s.max_abs_error, 3),
             lambda s: s.max_abs_error,
-            tr("The largest error, in the tensor's unit; lower is better."),
+            judged(tr("The largest error, in the tensor's unit."), -1),
         ),
-        Column(tr("Scale"), lambda s: figure(s.scale, 3), lambda s: s.scale, tr("The width of one step.")),
+        Column(tr("Scale"), lambda s: number(s.scale, 3), lambda s: s.scale, tr("The width of one step.")),
         Column(
             tr("Clip"),
             lambda s: f"{s.saturated:,}",

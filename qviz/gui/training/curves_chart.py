@@ -10,11 +10,12 @@ from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.charts.axes import ChartAxis, IndexAxis, PowerAxis
-from qviz.gui.charts.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, number, pen
+from qviz.gui.charts.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart
+from qviz.gui.words.numbers import fixed, number
 from qviz.session.language import tr
 from qviz.session.trainer import SweepProgress
 from qviz.training.snapshot import NETWORKS, Snapshot
@@ -143,7 +144,7 @@ class AccuracyChart(CurvesChart):
         return 100 * values
 
     def text(self, value: float) -> str:
-        return f"{100 * value:.1f} %"
+        return fixed(100 * value, 1, "%")
 
     def fit(self, snapshot: Snapshot) -> None:
         values = np.concatenate([snapshot.curves[f"{name}_accuracy"] for name in NETWORKS])
@@ -287,5 +288,5 @@ class SweepChart(Chart):
         parts = [self.tr("{bits} bits").format(bits=int(self._bits()[at]))]
         for name in NETWORKS:
             spread = self._spread(summary, name)
-            parts.append(f"{tr(NAMES[name])} {100 * spread.mean:.1f} ± {100 * spread.std:.1f} %")
+            parts.append(f"{tr(NAMES[name])} {fixed(100 * spread.mean, 1)} ± {fixed(100 * spread.std, 1, '%')}")
         self.read_out.emit("  ".join(parts))

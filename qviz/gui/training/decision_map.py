@@ -8,10 +8,11 @@ from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QFontMetricsF
 
 from qviz.gui.charts.axes import ChartAxis
-from qviz.gui.charts.base import LinkedCursor, Table, number, pen
+from qviz.gui.charts.base import LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart
+from qviz.gui.words.numbers import fixed, number
 from qviz.session.language import tr
 from qviz.training.snapshot import Answers, Snapshot
 
@@ -90,7 +91,7 @@ class BoundaryChart(RunChart):
             self.reset_view()
         accuracy = snapshot.last[f"{self.network}_accuracy"]
         if np.isfinite(accuracy):
-            self.set_note(self.tr("{share} % right").format(share=f"{100 * accuracy:.1f}"))
+            self.set_note(self.tr("{share} right").format(share=fixed(100 * accuracy, 1, "%")))
         else:
             self.set_note(self.tr("begins after float") if self.network == "qat" else "")
         if answers is self._drawn and not fresh:

@@ -10,10 +10,12 @@ from PySide6.QtCore import QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
 
 from qviz.core.problems import Problem
+from qviz.files.names import numbered
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import ChartMenus
 from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.kit.docks import Dock
+from qviz.gui.kit.in_the_way import InTheWay
 from qviz.gui.kit.theme import Theme
 from qviz.gui.training.curves_chart import AccuracyChart, LossCurvesChart, SweepChart
 from qviz.gui.training.decision_map import BoundaryChart
@@ -66,6 +68,7 @@ class TrainingPage(QMainWindow):
         self.jobs: tuple[Job, ...] = ()
         self.link = LinkedCursor()
         self.folder = ""
+        self.in_the_way = InTheWay(self)
         self._shown_once = False
         self.menus = ChartMenus(self)
         self._build()
@@ -318,9 +321,13 @@ class TrainingPage(QMainWindow):
         name = str(Path(self.folder) / f"{kind}-{key.removesuffix('_onnx')}{first}")
         text, _ = QFileDialog.getSaveFileName(self, self.tr("Save"), name, f"({endings})")
         if text:
-            path = Path(text)
+            path = agreed = Path(text)
             self.folder = str(path.parent)
-            self.save(key, path if path.suffix else path.with_suffix(first))
+            if not path.suffix:
+                path = path.with_suffix(first)
+            self.in_the_way.write(
+                [] if path == agreed else [path], lambda number: self.save(key, numbered(path, number))
+            )
 
     def save(self, key: str, path: Path) -> None:
         """Write what ``key`` names: ``"qat"``, ``"ptq"`` or ``"float"`` weights, ``"qat_onnx"``, ``"experiment"``."""

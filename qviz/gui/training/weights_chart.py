@@ -8,9 +8,10 @@ import numpy as np
 from PySide6.QtCore import QPointF, Slot
 
 from qviz.gui.charts.axes import CountAxis
-from qviz.gui.charts.base import LEGEND_HEIGHT, LinkedCursor, Table, number, rung
+from qviz.gui.charts.base import LEGEND_HEIGHT, LinkedCursor, Table, rung
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart
+from qviz.gui.words.numbers import number
 from qviz.session.language import tr
 from qviz.training.snapshot import LayerWeights, Snapshot
 

@@ -50,6 +50,13 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_FILE, "save_metrics", N_("Save &metrics…"), "Ctrl+M", pages=SCHEME_SHOWN),
     ActionRow(_FILE, "export_all", N_("&Export all charts…"), "Ctrl+E"),
     ActionRow(_FILE, "resolution", N_("&PNG resolution")),
+    ActionRow(
+        _FILE,
+        "captions",
+        N_("&Name tensor and scheme in pictures"),
+        tip=N_("A line under the title of every chart that is exported or copied"),
+        checkable=True,
+    ),
     ActionRow(_FILE, "-"),
     ActionRow(_FILE, "quit", N_("&Quit"), "Ctrl+Q"),
     ActionRow(_EDIT, "undo", N_("&Undo"), "Ctrl+Z"),

@@ -107,6 +107,7 @@ class MainWindow(QMainWindow):
         page.tensors.open_requested.connect(self.open_files)
         self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
         page.set_logarithmic(settings.get("log_counts"))
+        self.actions_by_key["captions"].setChecked(settings.get("captions"))
         self._refresh_actions()
 
     @Slot(object)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
 from qviz.core.problems import Problem
+from qviz.files.names import numbered, stem_of
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
+from qviz.gui.kit.in_the_way import InTheWay
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.navigation import Pages
 from qviz.session.analyst import Frame
@@ -31,33 +34,50 @@ class Saving(QObject):
         super().__init__(window)
         self._window, self._session, self._settings, self._page = window, session, settings, page
         self._pages = pages
+        self.in_the_way = InTheWay(window)
 
     @Slot()
     def save_quantized(self) -> None:
         from qviz.files.writers import WRITERS
 
         formats = {tr(label): ending.removeprefix(".") for ending, (label, _) in WRITERS.items()}
-        if path := self._ask_path(self.tr("Save quantized tensor"), "quantized", formats):
-            self.save_quantized_requested.emit(path, self._frame.shown)
+        shown = self._frame.shown
+
+        def write(path: Path) -> None:
+            self.save_quantized_requested.emit(path, shown)
+
+        self._save(self.tr("Save quantized tensor"), "quantized", formats, write)
 
     @Slot()
     def save_tensor(self) -> None:
-        if path := self._ask_path(self.tr("Save original tensor"), "tensor", {self.tr("NumPy array"): "npy"}):
-            self.save_tensor_requested.emit(path, self._frame.shown.tensor)
+        tensor = self._frame.shown.tensor
+
+        def write(path: Path) -> None:
+            self.save_tensor_requested.emit(path, tensor)
+
+        self._save(self.tr("Save original tensor"), "tensor", {self.tr("NumPy array"): "npy"}, write)
 
     @Slot()
     def save_metrics(self) -> None:
         from qviz.files.results import save_metrics
 
-        if path := self._ask_path(self.tr("Save metrics"), "metrics", {"JSON": "json", "CSV": "csv"}):
-            self._try(lambda: save_metrics(path, self._frame.shown), path.name)
+        shown = self._frame.shown
+
+        def write(path: Path) -> None:
+            self._try(lambda: save_metrics(path, shown), path.name)
+
+        self._save(self.tr("Save metrics"), "metrics", {"JSON": "json", "CSV": "csv"}, write)
 
     @Slot()
     def save_scheme(self) -> None:
         from qviz.files.results import save_scheme
 
-        if path := self._ask_path(self.tr("Save scheme"), "scheme", {"JSON": "json"}):
-            self._try(lambda: save_scheme(path, self._session.scheme), path.name)
+        scheme = self._session.scheme
+
+        def write(path: Path) -> None:
+            self._try(lambda: save_scheme(path, scheme), path.name)
+
+        self._save(self.tr("Save scheme"), "scheme", {"JSON": "json"}, write)
 
     @Slot()
     def load_scheme(self) -> None:
@@ -76,33 +96,61 @@ class Saving(QObject):
         )
         if folder:
             self._settings.set("last_folder", folder)
-            self._try(lambda: self.export_all_to(Path(folder)), folder)
+            self.export_all_to(Path(folder))
 
-    def export_all_to(self, folder: Path) -> list[Path]:
+    def export_all_to(self, folder: Path) -> None:
         """Every chart of the page in front that has something to show, in every format."""
-        from qviz.gui.charts.export import export_chart
+        charts = [chart for chart in self._pages.current.charts if chart.tables()]
+        if not charts:
+            self.problem.emit(self.tr("There is nothing to export on this page yet."))
+            return
+        wanted = [(chart, folder / f"{self._stem(chart)}.{ending}") for chart in charts for ending in EXPORT_FORMATS]
+        self._export(wanted, str(folder))
+
+    def _export(self, wanted: list[tuple[Chart, Path]], written: str = "", agreed: Path | None = None) -> None:
+        """Write charts; what is in the way, but for what a person agreed to lose, is asked about once."""
+        from qviz.gui.charts.export import export_chart, paths_of
 
         scale = self._settings.get("png_scale")
-        charts = [chart for chart in self._pages.current.charts if chart.tables()]
-        return [
-            path
-            for chart in charts
-            for ending in EXPORT_FORMATS
-            for path in export_chart(chart, folder / f"{chart.name}.{ending}", scale=scale)
-        ]
+        captions = {id(chart): self._caption(chart) for chart, _ in wanted}
+
+        def write(number: int) -> None:
+            for chart, path in wanted:
+                export_chart(chart, numbered(path, number), scale=scale, caption=captions[id(chart)])
+
+        paths = [each for chart, path in wanted for each in paths_of(chart, path) if each != agreed]
+        self.in_the_way.write(
+            paths,
+            lambda number: self._try(partial(write, number), written or numbered(wanted[0][1], number).name),
+        )
+
+    def _stem(self, chart: Chart) -> str:
+        """What a chart's file is called: after its tensor, its scheme, and itself."""
+        subject = self._pages.current.subject(chart)
+        return stem_of(subject.of, subject.under, chart.name)
+
+    def _caption(self, chart: Chart) -> str:
+        subject = self._pages.current.subject(chart)
+        parts = [part for part in (subject.of, subject.under) if part]
+        return " · ".join(parts) if self._settings.get("captions") else ""
+
+    @Slot(bool)
+    def captions(self, shown: bool) -> None:
+        """Whether pictures say of what they are."""
+        self._settings.set("captions", shown)
 
     @Slot(object, str)
     def export_chart(self, chart: Chart, ending: str) -> None:
-        from qviz.gui.charts.export import export_chart
+        def write(path: Path, agreed: Path | None) -> None:
+            self._export([(chart, path)], agreed=agreed)
 
-        if path := self._ask_path(chart.title(), chart.name, {ending.upper(): ending}):
-            self._try(lambda: export_chart(chart, path, scale=self._settings.get("png_scale")), path.name)
+        self._ask_path(chart.title(), self._stem(chart), {ending.upper(): ending}, write)
 
     @Slot(object)
     def copy_chart(self, chart: Chart) -> None:
         from qviz.gui.charts.export import copy_chart
 
-        copy_chart(chart)
+        copy_chart(chart, self._caption(chart))
         self.notice.emit(self.tr("“{name}” is in the clipboard as a picture.").format(name=chart.title()))
 
     @property
@@ -110,19 +158,32 @@ class Saving(QObject):
         assert self._page.frame is not None
         return self._page.frame
 
-    def _ask_path(self, title: str, stem: str, formats: dict[str, str]) -> Path | None:
-        """A name to save under; it gets the format's ending when it has none of them."""
+    def _save(self, title: str, stem: str, formats: dict[str, str], write: Callable[[Path], object]) -> None:
+        """Ask for a name and write one file."""
+
+        def settle(path: Path, agreed: Path | None) -> None:
+            self.in_the_way.write([] if path == agreed else [path], lambda number: write(numbered(path, number)))
+
+        self._ask_path(title, stem, formats, settle)
+
+    def _ask_path(
+        self, title: str, stem: str, formats: dict[str, str], then: Callable[[Path, Path | None], object]
+    ) -> None:
+        """A name to save under; it gets the format's ending when it has none of them.
+
+        ``then`` gets the path, and the one that the dialog has asked about where it is there already.
+        """
         filters = {f"{name} (*.{ending})": ending for name, ending in formats.items()}
         first = next(iter(formats.values()))
         start = str(Path(self._settings.get("last_folder")) / f"{stem}.{first}")
         text, chosen = QFileDialog.getSaveFileName(self._window, title, start, ";;".join(filters))
         if not text:
-            return None
-        path = Path(text)
+            return
+        path = agreed = Path(text)
         self._settings.set("last_folder", str(path.parent))
         if path.suffix.lower().removeprefix(".") not in formats.values():
             path = path.with_name(f"{path.name}.{filters.get(chosen, first)}")
-        return path
+        then(path, agreed)
 
     def _try(self, work: Callable[[], object], written: str = "") -> None:
         """Do it; a problem goes to the banner, and what was open stays as it was."""

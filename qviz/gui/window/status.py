@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QPushButton, QStatusBar
 
-from qviz.gui.charts.base import time_text
 from qviz.gui.kit.widgets import Line, named_label
 from qviz.gui.window.banner import Activity
+from qviz.gui.words.numbers import time_text
 from qviz.session.analyst import Frame
 from qviz.session.state import Session
 

@@ -11,6 +11,7 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.figures import Metrics
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerToken
+from qviz.gui.words.numbers import typographic
 from qviz.session.language import tr
 
 
@@ -86,4 +87,4 @@ def code_text(number_format: NumberFormat, code: Any) -> str:
     """A stored code: a whole number, or the bit pattern of a float."""
     if isinstance(number_format, FloatFormat):
         return f"0x{int(code):0{-(-number_format.bits // 4)}X}"
-    return str(int(code)).replace("-", "−")
+    return typographic(int(code))

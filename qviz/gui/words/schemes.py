@@ -12,6 +12,7 @@ from qviz.core.ranges.rules import Manual, MinMax, Percentile, RangeRule
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity
+from qviz.gui.words.numbers import number
 from qviz.session.language import tr
 
 
@@ -74,10 +75,10 @@ def granularity_word(granularity: Granularity) -> str:
 
 RANGE_WORDS: dict[str, Callable[[Any], str]] = {
     MinMax.kind: lambda rule: tr("min–max"),
-    Percentile.kind: lambda rule: tr("{percentile} %").format(percentile=f"{rule.percentile:.8g}"),
+    Percentile.kind: lambda rule: tr("{percentile} %").format(percentile=number(rule.percentile, 8)),
     MSE.kind: lambda rule: tr("least MSE"),
     Entropy.kind: lambda rule: tr("entropy"),
-    Manual.kind: lambda rule: f"{rule.low:.4g}…{rule.high:.4g}".replace("-", "−"),
+    Manual.kind: lambda rule: f"{number(rule.low)}…{number(rule.high)}",
 }
 """A word for each range estimator; one without a row goes by its kind."""
 

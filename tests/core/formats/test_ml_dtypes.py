@@ -70,7 +70,7 @@ def test_the_values_are_all_finite_ones_of_ml_dtypes(name):
 @each
 def test_the_bit_patterns_stand_for_the_values(name):
     number_format = FloatFormat(name)
-    patterns = number_format.bit_patterns
+    patterns = number_format.encode(number_format.values, number_format.values)
     assert patterns.dtype == number_format.dtype
     np.testing.assert_array_equal(patterns.view(dtype_of(name)).astype(F), number_format.values)
 

@@ -134,7 +134,7 @@ def assert_histogram_equals_numpys(h, r):
 def test_the_ten_values_of_the_article():
     a = analyze(ARTICLE, ARTICLE_SCHEME)
     assert a.mse == pytest.approx(5.4746e-06, abs=5e-11)
-    assert (a.saturated, a.levels_used, a.storage.code_ratio) == (0, 10, 0.25)
+    assert (a.saturated, a.levels_used, a.storage.code_bytes) == (0, 10, 10)
     assert np.flatnonzero(a.occupancy).tolist() == sorted([79, 255, 16, 0, 155, 141, 231, 236, 129, 199])
     assert a.exact
     assert a.seconds > 0

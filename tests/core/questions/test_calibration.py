@@ -20,7 +20,7 @@ from qviz.core import (
     loss_curves,
     prepare,
 )
-from qviz.core.questions.calibration import subject_of
+from qviz.core.questions.calibration import range_input
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import compare_ranges
 from qviz.core.work import Cancelled
@@ -54,10 +54,10 @@ def test_prepared_or_not_the_choice_is_the_same(rule, symmetric, convention):
 def test_a_search_sorts_first_and_is_remembered(monkeypatch):
     p = prepare(X)
     scheme = Scheme(range_rule=MSE())
-    assert subject_of(Tensor(X), scheme).prepared is not None
-    assert subject_of(Tensor(X), Scheme()).prepared is None
-    assert subject_of(p, scheme).prepared is p
-    assert subject_of(p, Scheme(granularity=PerAxis(0), range_rule=MSE())).prepared is None
+    assert range_input(Tensor(X), scheme).prepared is not None
+    assert range_input(Tensor(X), Scheme()).prepared is None
+    assert range_input(p, scheme).prepared is p
+    assert range_input(p, Scheme(granularity=PerAxis(0), range_rule=MSE())).prepared is None
     first = chosen(p, scheme)
     monkeypatch.setattr(MSE, "estimate", None)  # nobody searches again
     assert chosen(p, scheme) == first
@@ -70,7 +70,7 @@ def test_what_a_range_loses_is_the_same_sorted_or_not():
     ends = np.array([-1.5], F), np.array([2.5], F)
     for symmetric in (True, False):
         scheme = Scheme(IntFormat(4), symmetric)
-        plain, ordered = subject_of(X, scheme), subject_of(prepare(X), scheme)
+        plain, ordered = range_input(X, scheme), range_input(prepare(X), scheme)
         assert ordered.squared_error(*ends) == pytest.approx(plain.squared_error(*ends), rel=1e-12)
         assert plain.squared_errors is None and plain.clipping_errors is None
         np.testing.assert_allclose(ordered.squared_errors(*ends), ordered.squared_error(*ends), rtol=1e-12)

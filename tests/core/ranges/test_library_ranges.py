@@ -35,7 +35,7 @@ from qviz.core.ranges.paddle import (
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.ranges.torch import MovingAverage, TorchHistogram, total
-from qviz.core.schemes.caveats import pointed_out
+from qviz.core.schemes.caveats import range_caveat
 from qviz.core.tensors.batches import Batch
 from qviz.core.work import Cancelled, never
 
@@ -244,7 +244,7 @@ SYMMETRIC = Scheme()
     ids=str,
 )
 def test_what_is_surprising_is_said(rule, scheme, said):
-    sentence = pointed_out(rule, replace(scheme, range_rule=rule))
+    sentence = range_caveat(rule, replace(scheme, range_rule=rule))
     assert (sentence is None) == (said is None)
     assert said is None or said in str(sentence)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from qviz.core import Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor, choose_qparams
-from qviz.core.questions.calibration import subject_of
+from qviz.core.questions.calibration import range_input
 from qviz.core.work import Cancelled
 
 F = np.float32
@@ -20,7 +20,7 @@ rng = np.random.default_rng(11)
 
 def estimate(rule, x, granularity=None, symmetric=False):
     scheme = Scheme(symmetric=symmetric, granularity=granularity or PerTensor(), range_rule=rule)
-    return rule.estimate(subject_of(Tensor(x), scheme))
+    return rule.estimate(range_input(Tensor(x), scheme))
 
 
 @pytest.mark.parametrize("symmetric", [True, False])

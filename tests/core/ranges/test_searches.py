@@ -24,7 +24,7 @@ from qviz.core import (
     measure,
     prepare,
 )
-from qviz.core.questions.calibration import subject_of
+from qviz.core.questions.calibration import range_input
 from qviz.core.work import Cancelled
 
 F = np.float32
@@ -120,7 +120,7 @@ def test_it_reaches_little_beyond_the_data(granularity, symmetric):
     x = np.stack([TENSORS["normal"], TENSORS["half zeros"], TENSORS["shifted"]])
     scheme = Scheme(IntFormat(4), symmetric, granularity, MSE(), "textbook")
     t = Tensor(x)
-    low, high = scheme.range_rule.estimate(subject_of(t, scheme))
+    low, high = scheme.range_rule.estimate(range_input(t, scheme))
     smallest, largest = t.extremes(granularity.layout(x.shape))
     if symmetric:
         np.testing.assert_array_equal(low, -high)
@@ -186,7 +186,7 @@ def test_the_threshold_is_onnxruntimes_own(name, bins):
     collector.collect({"x": [x]})
     low, high = collector.compute_collection_result()["x"][:2]
     p, rule = prepare(x), Entropy(bins)
-    ours = rule.search(p, subject_of(p, Scheme(range_rule=rule)))[1]
+    ours = rule.search(p, range_input(p, Scheme(range_rule=rule)))[1]
     assert ours == (low, high)
     assert ours[0].dtype == ours[1].dtype == F
 
@@ -196,10 +196,10 @@ def test_each_channel_has_a_threshold_of_its_own():
     x[1, :100] = np.nan
     empty = np.concatenate([x, np.full((1, x.shape[1]), np.nan, F)])
     scheme = Scheme(granularity=PerAxis(0), range_rule=Entropy(512), convention="textbook")
-    low, high = scheme.range_rule.estimate(subject_of(empty, scheme))
+    low, high = scheme.range_rule.estimate(range_input(empty, scheme))
     for row, ends in zip(x, zip(low, high, strict=True), strict=False):
         p = prepare(row)
-        assert ends == scheme.range_rule.search(p, subject_of(p, Scheme(range_rule=Entropy())))[1]
+        assert ends == scheme.range_rule.search(p, range_input(p, Scheme(range_rule=Entropy())))[1]
     assert (low[3], high[3]) == (0, 0)
 
 

@@ -16,11 +16,12 @@ from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.speed import Speed
 from qviz.core.ranges.rules import Manual, Percentile
 from qviz.core.schemes.scheme import Scheme
+from qviz.core.sizes import byte_text
 from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.core.tensors.value_histogram import HISTOGRAM_BINS
 from qviz.gui.charts.base import Chart
 from qviz.gui.kit.theme import load_theme
-from qviz.gui.tensor.memory_speed_charts import byte_text, time_text
+from qviz.gui.words.numbers import time_text
 from tests.gui.conftest import Gallery, mouse_over, spot
 
 UINT8 = Scheme(number_format=IntFormat(8, signed=False), symmetric=False)
@@ -221,7 +222,7 @@ def test_speed_says_what_was_measured_and_nothing_before(new_gallery: Gallery) -
 
 def test_bytes_and_seconds_are_told_as_people_read_them() -> None:
     assert [byte_text(n) for n in (10, 1023, 1024, 1536, 5 << 20, 3 << 40)] == [
-        "10 B", "1023 B", "1 KiB", "1.5 KiB", "5 MiB", "3072 GiB",
+        "10 B", "1023 B", "1 KiB", "1.5 KiB", "5 MiB", "3 TiB",
     ]  # fmt: skip
     assert [time_text(s) for s in (2.5, 0.0123, 4.56e-5, 7e-9)] == ["2.5 s", "12.3 ms", "45.6 µs", "7 ns"]
 

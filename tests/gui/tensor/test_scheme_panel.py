@@ -26,7 +26,7 @@ from qviz.core import (
     PerTensor,
     PerToken,
     Scheme,
-    pointed_out,
+    range_caveat,
 )
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
@@ -340,7 +340,7 @@ def test_every_range_rule_can_be_chosen_and_says_what_is_surprising(wide: Desk, 
     assert rule.kind == kind
     if kind != "manual":
         assert rule == RANGE_RULES[kind]()
-    said = pointed_out(rule, wide.session.scheme)
+    said = range_caveat(rule, wide.session.scheme)
     assert (panel.about.text(), panel.about.isVisible()) == (str(said or ""), said is not None)
     assert panel.batches.isVisible() == any(field.name == "batch_axis" for field in fields(rule))
     assert panel.kept.isVisible() == (kind == "percentile")

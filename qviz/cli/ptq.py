@@ -1,0 +1,201 @@
+"""What do ``qviz ptq`` and ``qviz compare`` do? They quantize a network, and hold two against each other."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
+from qviz.cli.options import json_option
+from qviz.core.problems import Problem
+from qviz.core.ranges.table import RANGE_RULES
+
+if TYPE_CHECKING:
+    from qviz.models.data import FileSamples
+    from qviz.models.network import Network
+
+EXIT_BELOW = 1
+"""A gate failed."""
+
+_TYPES = ["int8", "uint8", "int16", "uint16", "int4", "uint4"]
+
+
+def gate_options(command: Any) -> Any:
+    """What is measured afterwards, and what is too little."""
+    command = click.option("--fail-below", type=float, metavar="DB", help="Exit with 1 where the output keeps less.")(
+        command
+    )
+    return click.option(
+        "--seconds", type=float, default=2.0, show_default=True, help="How long to measure; 0 for not."
+    )(command)
+
+
+@click.command("ptq")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--method", type=click.Choice(["dynamic", "static", "weights", "float16"]), required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--calibration", type=click.Path(path_type=Path), multiple=True, help="Samples: files, folders.")
+@click.option("--library-defaults", is_flag=True, help="As ONNX Runtime's tool does it when nothing is said.")
+@click.option("--weight-type", type=click.Choice(_TYPES))
+@click.option("--activation-type", type=click.Choice(_TYPES[:4]))
+@click.option("--per-channel/--per-tensor", default=None)
+@click.option("--reduce-range", is_flag=True)
+@click.option("--form", type=click.Choice(["qdq", "operator"]))
+@click.option("--operators", help="Kinds of nodes, with commas; “all” for all that the tool knows.")
+@click.option("--range", "range_rule", type=click.Choice(list(RANGE_RULES)), help="Of activations.")
+@click.option("--block-size", type=int, help="Of 4-bit weights.")
+@click.option("--algorithm", type=click.Choice(["default", "hqq", "k_quant", "rtn", "gptq"]), help="Of 4-bit weights.")
+@click.option("--exclude", multiple=True, metavar="NODE", help="Stays in float; several are fine.")
+@gate_options
+@data_options
+@json_option
+def ptq_command(
+    model: Path,
+    method: str,
+    output: Path,
+    calibration: tuple[Path, ...],
+    library_defaults: bool,
+    seconds: float,
+    fail_below: float | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Quantize MODEL for ONNX Runtime, run what comes out, and count it."""
+    from qviz.models.ptq import LIBRARY_DEFAULTS, best_recipe, quantize_network
+
+    network = prepared_network(model, options)
+    samples = samples_of(network, calibration, options) if calibration else None
+    recipe = LIBRARY_DEFAULTS[method] if library_defaults else best_recipe(method, network)
+    given: dict[str, Any] = {
+        name: options[name]
+        for name in ("weight_type", "activation_type", "per_channel", "form", "block_size", "algorithm")
+        if options[name] is not None
+    }
+    if options["reduce_range"]:
+        given["reduce_range"] = True
+    if options["operators"] is not None:
+        given["operators"] = () if options["operators"] == "all" else tuple(options["operators"].split(","))
+    if options["range_rule"] is not None:
+        given["range_rule"] = RANGE_RULES[options["range_rule"]]()
+    recipe = replace(recipe, excluded=tuple(options["exclude"]), **given)
+    unknown = set(recipe.excluded) - {node.name for node in network.model.graph.node}
+    if unknown:
+        raise Problem("{network} has no node {name}.", network=network.name, name=sorted(unknown)[0])
+    chosen, held_out = samples.split() if samples is not None else (None, None)
+    with progress_bar("quantizing") as tell:
+        outcome = quantize_network(
+            network,
+            output,
+            recipe,
+            list(chosen) if chosen is not None else [],
+            sample=None if held_out is None else held_out[0],
+            progress=tell,
+        )
+    found: dict[str, Any] = {
+        "output": str(outcome.path),
+        "nodes": outcome.nodes,
+        "quantized": outcome.quantized,
+        "left_in_float": outcome.left,
+        "float_bytes": outcome.original_bytes,
+        "quantized_bytes": outcome.bytes,
+        "notes": [str(note) for note in outcome.notes],
+    }
+    if held_out is not None:
+        from qviz.models.network import open_network
+
+        found |= _measured(network, open_network(output), held_out, seconds)
+    return _told(found, str(outcome.summary), fail_below, as_json)
+
+
+@click.command("compare")
+@click.argument("float_model", metavar="FLOAT", type=click.Path(path_type=Path))
+@click.argument("other_model", metavar="QUANTIZED", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), multiple=True, required=True, help="Samples: files, folders.")
+@gate_options
+@data_options
+@json_option
+def compare_command(
+    float_model: Path,
+    other_model: Path,
+    data: tuple[Path, ...],
+    seconds: float,
+    fail_below: float | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Run two networks on the same data: what is left of the answer, and what is gained."""
+    from qviz.models.network import open_network
+
+    network = prepared_network(float_model, options)
+    other = open_network(other_model)
+    found = _measured(network, other, samples_of(network, data, options), seconds)
+    found = {"float_bytes": network.file_bytes, "quantized_bytes": other.file_bytes, **found}
+    return _told(found, "", fail_below, as_json)
+
+
+def _measured(network: Network, other: Network, samples: FileSamples, seconds: float) -> dict[str, Any]:
+    from qviz.models.latency import measure_latency
+    from qviz.models.output_figures import Answers
+    from qviz.models.sessions import open_session, run
+
+    names = [port.name for port in network.outputs]
+    if set(names) - {port.name for port in other.outputs}:
+        raise Problem("{name} has other outputs than {original}.", name=other.name, original=network.name)
+    first, second = open_session(network.model), open_session(other.model)
+    inputs = {port.name for port in other.inputs}
+    answers = Answers(names)
+    for sample in samples:
+        answers.add(run(first, sample, names), run(second, {k: v for k, v in sample.items() if k in inputs}, names))
+    found: dict[str, Any] = {
+        "sqnr_db": _finite(answers.sqnr_db),
+        "samples": len(samples),
+        "outputs": [{key: _finite(value) for key, value in vars(each).items()} for each in answers.figures()],
+    }
+    if seconds > 0:
+        latency = measure_latency(network.model, other.model, samples, seconds=seconds)
+        low, high = latency.spread
+        found["latency"] = {
+            "float_seconds": latency.seconds[0],
+            "quantized_seconds": latency.seconds[1],
+            "ratio": latency.ratio,
+            "spread": [low, high],
+            "load": _finite(latency.load),
+        }
+    return found
+
+
+def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json: bool) -> int:
+    below = (
+        fail_below is not None
+        and found.get("sqnr_db", math.inf) is not None
+        and (found.get("sqnr_db") is not None and found["sqnr_db"] < fail_below)
+    )
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        if summary:
+            click.echo(summary)
+        for note in found.get("notes", ()):
+            click.echo(note)
+        share = found["quantized_bytes"] / found["float_bytes"] if found["float_bytes"] else math.nan
+        click.echo(f"{'bytes':<16}{found['quantized_bytes']:,} of {found['float_bytes']:,} ({share:.2f} ×)")
+        if "sqnr_db" in found:
+            exact = found["sqnr_db"] is None
+            click.echo(f"{'output':<16}{'equal' if exact else format(found['sqnr_db'], '.2f') + ' dB'}")
+            for each in found["outputs"]:
+                agreement = {k: each[k] for k in ("top1", "sequences", "detections") if each[k] is not None}
+                said = ", ".join(f"{key} {value:.2%}" for key, value in agreement.items())
+                click.echo(f"  {each['name'][-40:]:<42}{said}")
+        if "latency" in found:
+            ratio = found["latency"]["ratio"]
+            click.echo(f"{'latency':<16}{ratio:.2f} × ({'slower' if ratio > 1 else 'faster'})")
+    return EXIT_BELOW if below else 0
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,98 @@
+"""What does ``qviz sensitivity`` do? It says which layer of a network hurts its output, and what each restores."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
+from qviz.cli.options import json_option, scheme_of, scheme_options
+
+
+@click.command("sensitivity")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), multiple=True, required=True, help="Samples: files, folders.")
+@click.option("--by", type=click.Choice(["node", "group"]), default="node", show_default=True)
+@click.option("--activations", is_flag=True, help="Quantize what enters Conv, MatMul and Gemm to uint8 as well.")
+@data_options
+@json_option
+@scheme_options
+def sensitivity_command(
+    model: Path, data: tuple[Path, ...], by: str, activations: bool, as_json: bool, **options: Any
+) -> None:
+    """Run MODEL with each of its layers quantized alone, and with each left in float.
+
+    alone_db is the output's SQNR with this one quantized alone, restored_db with all others quantized; higher is
+    better. isolated_db and accumulated_db are the errors behind the layer, which say little about the output.
+    """
+    from qviz.core.formats.integers import IntFormat
+    from qviz.core.schemes.scheme import Scheme
+    from qviz.models.activations import ranges
+    from qviz.models.node_errors import node_errors
+    from qviz.models.sensitivity import (
+        ALONE,
+        RESTORED,
+        Sensitivity,
+        activation_parameters,
+        units_by_group,
+        units_by_node,
+    )
+
+    network = prepared_network(model, options)
+    samples = samples_of(network, data, options)
+    calibration, held_out = samples.split()
+    scheme = scheme_of(options)
+    units = (units_by_node if by == "node" else units_by_group)(network, activations)
+    parameters = {}
+    if activations:
+        codes = IntFormat(8, signed=False)
+        points = [point for unit in units for point in unit.points]
+        known = ranges(network, calibration, Scheme(codes, symmetric=False), sorted({p.value for p in points}))
+        parameters = {point: activation_parameters(*known[point.value], codes) for point in points}
+    asked = Sensitivity(network, held_out, scheme, activations=parameters, units=units)
+    with progress_bar("sweeping") as tell:
+        everything = asked.everything()
+        alone = {loss.unit.name: loss for loss in asked.sweep(ALONE, progress=lambda f: tell(f / 2))}
+        restored = {loss.unit.name: loss for loss in asked.sweep(RESTORED, progress=lambda f: tell(0.5 + f / 2))}
+        errors = {error.node: error for error in node_errors(asked)}
+    rows = []
+    for unit in units:
+        last = next((errors[node] for node in reversed(unit.nodes) if node in errors), None)
+        rows.append(
+            {
+                "name": unit.name,
+                "isolated_db": _finite(
+                    min((errors[n].isolated_db for n in unit.nodes if n in errors), default=math.inf)
+                ),
+                "accumulated_db": _finite(last.accumulated_db) if last else None,
+                "alone_db": _finite(alone[unit.name].sqnr_db),
+                "restored_db": _finite(restored[unit.name].sqnr_db),
+                "bytes": unit.bytes,
+            }
+        )
+    rows.sort(key=lambda row: math.inf if row["alone_db"] is None else row["alone_db"])
+    if as_json:
+        output = {
+            "sqnr_db": _finite(everything.sqnr_db),
+            "samples": len(held_out),
+            "outputs": [{key: _finite(value) for key, value in vars(each).items()} for each in everything.figures()],
+        }
+        click.echo(json.dumps({"output": output, "units": rows}))
+        return
+    click.echo(f"{'all quantized':<48}{_text(_finite(everything.sqnr_db))}")
+    click.echo(f"{'':<48}{'alone':>10}{'restored':>10}{'isolated':>10}{'accum.':>10}{'bytes':>12}")
+    for row in rows:
+        figures = "".join(_text(row[key]) for key in ("alone_db", "restored_db", "isolated_db", "accumulated_db"))
+        click.echo(f"{str(row['name'])[-47:]:<48}{figures}{row['bytes']:>12,}")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(value: Any) -> str:
+    return f"{'exact' if value is None else f'{value:.2f} dB':>10}"

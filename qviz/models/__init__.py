@@ -1,0 +1,1 @@
+"""What does quantization do to whole networks?"""

@@ -1,0 +1,162 @@
+"""Where are bits best spent? Losses nearly add up over groups, so that one sweep gives size against output error.
+
+What is predicted is never handed out unmeasured: `Sensitivity.everything` measures the chosen set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qviz.core.problems import Problem
+from qviz.models.sensitivity import UnitLoss, decibels
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One format of one unit.
+
+    Attributes
+    ----------
+    unit : str
+    format : str
+        A label of the scheme; "float" for none.
+    bytes : float
+    noise : float
+        What it alone adds to the output's noise, as a share of the signal's power.
+    """
+
+    unit: str
+    format: str
+    bytes: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """A choice for every unit.
+
+    Attributes
+    ----------
+    formats : mapping of str to str
+        The format of each unit.
+    bytes : float
+    noise : float
+        Predicted: the sum of what each adds alone.
+    """
+
+    formats: Mapping[str, str]
+    bytes: float
+    noise: float
+
+    @property
+    def sqnr_db(self) -> float:
+        """Predicted, in dB; higher is better."""
+        return decibels(self.noise)
+
+
+def choices(losses: Mapping[str, Sequence[UnitLoss]], sizes: Mapping[tuple[str, str], float]) -> list[list[Choice]]:
+    """All formats of each unit, from one sweep a format.
+
+    Parameters
+    ----------
+    losses : mapping of str to sequence of UnitLoss
+        A sweep of single units by the label of its format.
+    sizes : mapping of (unit, format) to float
+        Bytes; those under ``"float"`` are what a unit takes that is left alone.
+    """
+    units = list(dict.fromkeys(loss.unit.name for sweep in losses.values() for loss in sweep))
+    table = {(loss.unit.name, label): loss.noise for label, sweep in losses.items() for loss in sweep}
+    found = []
+    for unit in units:
+        rows = [Choice(unit, "float", sizes[unit, "float"], 0.0)]
+        rows += [
+            Choice(unit, label, sizes[unit, label], table[unit, label]) for label in losses if (unit, label) in table
+        ]
+        found.append(_undominated(rows))
+    return found
+
+
+def frontier(options: Sequence[Sequence[Choice]]) -> tuple[FrontierPoint, ...]:
+    """From the smallest choice to the most exact one, a step at a time: each buys most noise for its bytes.
+
+    Between two points of the convex hull of each unit's choices nothing is better (greedy is optimal there).
+
+    Parameters
+    ----------
+    options : sequence of sequences of Choice
+        For each unit, by bytes.
+    """
+    hulls = [_hull(sorted(rows, key=lambda row: (row.bytes, row.noise))) for rows in options]
+    place = [0] * len(hulls)
+    size, noise = sum(rows[0].bytes for rows in hulls), math.fsum(rows[0].noise for rows in hulls)
+    points = [_point(hulls, place, size, noise)]
+    steps = [(_gain(rows[i], rows[i + 1]), unit, i) for unit, rows in enumerate(hulls) for i in range(len(rows) - 1)]
+    for _, unit, i in sorted(steps, key=lambda step: (-step[0], step[2])):
+        place[unit] = i + 1
+        size = sum(rows[p].bytes for rows, p in zip(hulls, place, strict=True))
+        noise = math.fsum(rows[p].noise for rows, p in zip(hulls, place, strict=True))
+        points.append(_point(hulls, place, size, noise))
+    return tuple(points)
+
+
+def at_most(points: Sequence[FrontierPoint], size: float) -> FrontierPoint:
+    """The most exact point of so many bytes.
+
+    Raises
+    ------
+    Problem
+        When even the smallest is larger.
+    """
+    fitting = [point for point in points if point.bytes <= size]
+    if not fitting:
+        raise Problem(
+            "The smallest choice takes {least:,.0f} bytes, more than {size:,.0f}: tick smaller formats.",
+            least=min(point.bytes for point in points),
+            size=size,
+        )
+    return min(fitting, key=lambda point: point.noise)
+
+
+def at_least(points: Sequence[FrontierPoint], sqnr_db: float) -> FrontierPoint:
+    """The smallest point that is predicted to keep so many dB.
+
+    Raises
+    ------
+    Problem
+        When none does.
+    """
+    fitting = [point for point in points if point.sqnr_db >= sqnr_db]
+    if not fitting:
+        raise Problem("No choice is predicted to keep {wanted:.4g} dB: tick larger formats.", wanted=sqnr_db)
+    return min(fitting, key=lambda point: point.bytes)
+
+
+def _undominated(rows: list[Choice]) -> list[Choice]:
+    kept: list[Choice] = []
+    for row in sorted(rows, key=lambda row: (row.bytes, row.noise)):
+        if not kept or row.noise < kept[-1].noise:
+            kept.append(row)
+    return kept
+
+
+def _hull(rows: list[Choice]) -> list[Choice]:
+    """The lower convex hull: what lies above the line between two others is never the best."""
+    hull: list[Choice] = []
+    for row in _undominated(list(rows)):
+        while len(hull) >= 2 and _gain(hull[-2], hull[-1]) <= _gain(hull[-1], row):
+            hull.pop()
+        hull.append(row)
+    return hull
+
+
+def _gain(smaller: Choice, larger: Choice) -> float:
+    """Noise that is saved for each byte more."""
+    spent = larger.bytes - smaller.bytes
+    return (smaller.noise - larger.noise) / spent if spent > 0 else math.inf
+
+
+def _point(hulls: list[list[Choice]], place: list[int], size: float, noise: float) -> FrontierPoint:
+    formats = {rows[p].unit: rows[p].format for rows, p in zip(hulls, place, strict=True)}
+    return FrontierPoint(formats, size, noise)

@@ -1,0 +1,316 @@
+"""What is in a network's file: its inputs, its nodes, its weights; and is the file to be trusted?
+
+ONNX alone is read here. Nothing of a file is executed before it was checked: external data has to lie in the
+model's own folder (``onnx.external_data_helper`` asks the same), and sizes are those of the files themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arrays import Array
+from qviz.core.problems import N_, Problem
+from qviz.files.problems import FileProblem, shortened, system_errors
+
+MOST_IN_ONE = (1 << 31) - (1 << 20)
+"""Bytes of a model in one piece: protobuf ends at 2 GiB."""
+
+SUBGRAPHS = frozenset({"If", "Loop", "Scan"})
+QUANTIZED = frozenset(
+    {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QLinearAdd",
+        "ConvInteger",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "DynamicQuantizeMatMul",
+        "DynamicQuantizeLSTM",
+        "MatMulNBits",
+        "QGemm",
+        "QAttention",
+    }
+)
+"""Operators that say: this network has been quantized."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or an output of a network.
+
+    Attributes
+    ----------
+    name : str
+    dtype : str
+        NumPy's name of the element type, ``"float32"``; ``"string"`` for text.
+    shape : tuple of (int, str or None), or None
+        A number, the name of a dimension that may vary, or None for one without a name; None where the rank is unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+
+    @property
+    def open_dimensions(self) -> tuple[str, ...]:
+        """The dimensions that have no number yet, under the name `preparation.prepare` takes them by."""
+        shape = self.shape or ()
+        return tuple(
+            each if isinstance(each, str) else f"{self.name}:{place}"
+            for place, each in enumerate(shape)
+            if not isinstance(each, int)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network that was read and checked; the model itself is an ``onnx.ModelProto`` with all its data in memory.
+
+    Attributes
+    ----------
+    name : str
+    path : Path or None
+        Where it was read from.
+    model : onnx.ModelProto
+    file_bytes : int
+        Of the file and its external data; 0 for a network that was never a file.
+    """
+
+    name: str
+    path: Path | None
+    model: Any
+    file_bytes: int = 0
+    external: tuple[Path, ...] = field(default=())
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """What has to be fed: initializers that are listed as inputs too have a value already."""
+        known = {initializer.name for initializer in self.model.graph.initializer}
+        return tuple(_port(value) for value in self.model.graph.input if value.name not in known)
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """What comes out."""
+        return tuple(_port(value) for value in self.model.graph.output)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are, those of branches and loop bodies too."""
+        return sum(1 for _ in walk(self.model.graph))
+
+    @property
+    def operators(self) -> Counter[str]:
+        """How often each operator occurs."""
+        return Counter(node.op_type for node in walk(self.model.graph))
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether somebody quantized it already."""
+        return any(node.op_type in QUANTIZED for node in walk(self.model.graph))
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's own operators; 0 where none is named."""
+        return max((each.version for each in self.model.opset_import if each.domain in ("", "ai.onnx")), default=0)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of all its constants."""
+        return sum(tensor_bytes(each) for each in self.model.graph.initializer)
+
+
+def open_network(path: str | Path) -> Network:
+    """Read an ONNX model and its external data.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    FileProblem
+        When it cannot be read, is no ONNX model, or needs data that is missing, too short or outside of its folder.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    path = Path(path)
+    with system_errors(path):
+        size = path.stat().st_size
+        if not path.is_file():
+            raise FileProblem(path, N_("is no file"), N_("Choose an ONNX model."))
+        with path.open("rb") as file:
+            head = file.read(64)
+    if head.startswith(b"version https://git-lfs"):
+        raise FileProblem(path, N_("is a Git LFS pointer, not the model"), N_("Fetch it with git lfs pull."))
+    try:
+        with system_errors(path):
+            model = onnx.load_model(str(path), load_external_data=False)
+    except Problem:
+        raise
+    except (DecodeError, ValueError):
+        raise FileProblem(path, N_("is no ONNX model"), N_("Export it again, or choose another file.")) from None
+    if not model.graph.node and not model.graph.initializer:
+        raise FileProblem(path, N_("holds no network"), N_("Export it again, or choose another file."))
+    external = _read_external(path, model)
+    return Network(path.name, path, model, size + sum(each.stat().st_size for each in external), external)
+
+
+def _read_external(path: Path, model: Any) -> tuple[Path, ...]:
+    """Put the data that lies in other files where it belongs, and name these files."""
+    files: dict[Path, int] = {}
+    folder = Path(os.path.realpath(path.parent))
+    for tensor in all_tensors(model):
+        if tensor.data_location != tensor.EXTERNAL:
+            continue
+        about = {each.key: each.value for each in tensor.external_data}
+        location = about.get("location", "")
+        place = Path(os.path.realpath(folder / location))
+        said = shortened(location)
+        if not location or Path(location).is_absolute() or not place.is_relative_to(folder):
+            raise FileProblem(
+                path,
+                N_("asks for data outside of its folder ({said})"),
+                N_("Get the model from somebody you trust."),
+                said=said,
+            )
+        with system_errors(place):
+            length_there = files.setdefault(place, place.stat().st_size)
+        try:
+            offset, length = int(about.get("offset", "0")), int(about.get("length", "-1"))
+        except ValueError:
+            offset = length = -2
+        length = length_there - offset if length == -1 else length
+        if offset < 0 or length < 0 or offset + length > length_there:
+            raise FileProblem(
+                path,
+                N_("asks for more data than {said} holds"),
+                N_("Download both again; one of them is not whole."),
+                said=said,
+            )
+        expected = expected_bytes(tensor)
+        if expected is not None and expected != length:
+            raise FileProblem(
+                path,
+                N_("says that “{name}” has {expected:,} bytes, but points at {length:,} of {said}"),
+                N_("Export it again."),
+                name=shortened(tensor.name),
+                expected=expected,
+                length=length,
+                said=said,
+            )
+        with system_errors(place), place.open("rb") as file:
+            file.seek(offset)
+            tensor.raw_data = file.read(length)
+        tensor.data_location = tensor.DEFAULT
+        del tensor.external_data[:]
+    return tuple(files)
+
+
+def walk(graph: Any) -> Iterator[Any]:
+    """Every node of a graph and of the graphs within its nodes, in the file's order."""
+    for node in graph.node:
+        yield node
+        for inner in subgraphs(node):
+            yield from walk(inner)
+
+
+def subgraphs(node: Any) -> Iterator[Any]:
+    """The branches or the body of a node."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def all_tensors(model: Any) -> Iterator[Any]:
+    """Every constant of a model, wherever it is kept: initializers, attributes, branches, local functions."""
+    graphs = [model.graph, *(inner for node in walk(model.graph) for inner in subgraphs(node))]
+    for graph in graphs:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield sparse.values
+            yield sparse.indices
+    nodes = [*walk(model.graph), *(node for function in model.functions for node in function.node)]
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def outer_names(node: Any) -> list[str]:
+    """What a node reads: its inputs, and what its branches take from around them; each once, in order."""
+    names = [name for name in node.input if name]
+    for inner in subgraphs(node):
+        own = {each.name for each in inner.input} | {each.name for each in inner.initializer}
+        for each in inner.node:
+            names += [name for name in outer_names(each) if name not in own]
+            own.update(each.output)
+        names += [each.name for each in inner.output if each.name not in own]
+    return list(dict.fromkeys(names))
+
+
+def expected_bytes(tensor: Any) -> int | None:
+    """How many bytes its shape and its type ask for; None for text."""
+    from onnx import helper
+
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    except (KeyError, ValueError, TypeError):
+        return None
+    if dtype.kind == "O" or any(n < 0 for n in tensor.dims):
+        return None
+    count = 1
+    for n in tensor.dims:
+        count *= int(n)
+    bits = {"int4": 4, "uint4": 4, "float4_e2m1fn": 4, "int2": 2, "uint2": 2}.get(dtype.name, 8 * dtype.itemsize)
+    return int(-(-count * bits // 8))
+
+
+def tensor_bytes(tensor: Any) -> int:
+    """Bytes of a constant; 0 for text."""
+    return expected_bytes(tensor) or 0
+
+
+def array_of(tensor: Any) -> Array:
+    """The values of a constant.
+
+    Raises
+    ------
+    ValueError
+        When its data does not fit its shape.
+    """
+    from onnx import numpy_helper
+
+    return np.asarray(numpy_helper.to_array(tensor))
+
+
+def _port(value: Any) -> Port:
+    from onnx import helper
+
+    kind = value.type.tensor_type
+    dtype = "string"
+    if kind.elem_type and kind.elem_type != 8:  # STRING
+        dtype = str(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    if not kind.HasField("shape"):
+        return Port(value.name, dtype, None)
+    shape: list[int | str | None] = []
+    for dimension in kind.shape.dim:
+        if dimension.HasField("dim_value") and dimension.dim_value > 0:
+            shape.append(int(dimension.dim_value))
+        else:
+            named = dimension.dim_param if dimension.HasField("dim_param") else ""
+            # A question mark says as little as nothing, and two of them need not be alike.
+            shape.append(named if named.strip("?") else None)
+    return Port(value.name, dtype, tuple(shape))

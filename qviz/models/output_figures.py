@@ -1,0 +1,262 @@
+"""How much of a network's answer is left? Sums over samples that become figures, in constant memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qviz.core.arrays import Array, Floats
+from qviz.core.questions.figures import sqnr_db
+
+TOP = 5
+MOST_CLASSES = 1 << 17
+FEWEST_CLASSES = 2
+CTC_CLASSES = 20
+"""From so many classes over a sequence on, an output is read as a sequence of characters (CTC) too."""
+
+
+@dataclass(frozen=True)
+class OutputFigures:
+    """What one output, or all of them, keep.
+
+    Attributes
+    ----------
+    name : str
+    sqnr_db : float
+        20·log10(‖y‖ / ‖y − ŷ‖) in dB; higher is better, infinite where nothing differs, NaN beside what is not finite.
+    cosine : float
+    max_abs_error : float
+    kl : float or None
+        Mean Kullback-Leibler divergence of the softmax (or of what is a distribution already) in nats; lower is better.
+    top1, topk : float or None
+        Share of rows whose largest element, and whose five largest as a set, are the same.
+    sequences : float or None
+        Share of samples whose greedy CTC reading is the same.
+    detections : float or None
+        F1 agreement of the boxes that both find (confidence 0.25, overlap 0.5).
+    samples : int
+    """
+
+    name: str
+    sqnr_db: float
+    cosine: float
+    max_abs_error: float
+    kl: float | None
+    top1: float | None
+    topk: float | None
+    sequences: float | None
+    detections: float | None
+    samples: int
+
+    @property
+    def agreement(self) -> float | None:
+        """The figure that says most of such an output: boxes, sequences, or the largest class."""
+        return next((each for each in (self.detections, self.sequences, self.top1) if each is not None), None)
+
+
+@dataclass
+class OutputSums:
+    """Sums over samples of one output."""
+
+    name: str
+    signal: float = 0.0
+    noise: float = 0.0
+    product: float = 0.0
+    answer: float = 0.0
+    largest: float = 0.0
+    divergence: float = 0.0
+    rows: int = 0
+    same_first: int = 0
+    same_top: float = 0.0
+    samples: int = 0
+    sequences: int = 0
+    same_sequences: int = 0
+    boxes: float = 0.0
+    shared_boxes: float = 0.0
+    kinds: set[str] = field(default_factory=set)
+
+    def add(self, right: Array, given: Array) -> None:
+        """Take one sample: what the float network answers, and the quantized one.
+
+        Parameters
+        ----------
+        right, given : arrays of one shape
+        """
+        self.samples += 1
+        if right.dtype.kind not in "fiub":
+            return
+        if right.shape != given.shape:  # a number of boxes, say, that depends on the data
+            self.noise = self.largest = math.nan
+            return
+        x, y = right.astype(np.float64), given.astype(np.float64)
+        d = y - x
+        self.signal += float(np.vdot(x, x))
+        self.noise += float(np.vdot(d, d))
+        self.product += float(np.vdot(x, y))
+        self.answer += float(np.vdot(y, y))
+        self.largest = max(self.largest, float(np.abs(d).max(initial=0)))
+        if right.dtype.kind == "f" and x.size:
+            self._add_classes(x, y)
+
+    def _add_classes(self, x: Floats, y: Floats) -> None:
+        boxes = _boxes(x)
+        if boxes is not None:
+            other = _boxes(y)
+            assert other is not None
+            found, shared = _matched(boxes, other)
+            self.kinds.add("boxes")
+            self.boxes += found
+            self.shared_boxes += shared
+            return
+        classes = x.shape[-1] if x.ndim else 1
+        if x.ndim < 2 or not FEWEST_CLASSES <= classes <= MOST_CLASSES:
+            return
+        p, q = (a.reshape(-1, classes) for a in (x, y))
+        if not (np.isfinite(p).all() and np.isfinite(q).all()):
+            self.divergence = math.nan
+            return
+        self.kinds.add("classes")
+        self.rows += len(p)
+        first, second = p.argmax(axis=1), q.argmax(axis=1)
+        self.same_first += int(np.count_nonzero(first == second))
+        if classes > TOP:
+            tops = [np.argpartition(a, -TOP, axis=1)[:, -TOP:] for a in (p, q)]
+            hits = (tops[0][:, :, None] == tops[1][:, None, :]).any(axis=2)
+            self.same_top += float(hits.mean(axis=1).sum())
+        self.divergence += _divergence(p, q)
+        if x.ndim == 3 and classes >= CTC_CLASSES and _is_distribution(p):
+            self.kinds.add("sequences")
+            for a, b in zip(first.reshape(x.shape[:2]), second.reshape(x.shape[:2]), strict=True):
+                self.sequences += 1
+                self.same_sequences += _collapsed(a) == _collapsed(b)
+
+    def figures(self) -> OutputFigures:
+        """What the sums say."""
+        norms = math.sqrt(self.signal) * math.sqrt(self.answer) if self.answer >= 0 else math.nan
+        classes = "classes" in self.kinds and self.rows > 0
+        db = math.nan if math.isnan(self.noise) else float(sqnr_db(np.float64(self.signal), np.float64(self.noise)))
+        return OutputFigures(
+            self.name,
+            db,
+            min(1.0, self.product / norms) if norms else (1.0 if not self.noise else math.nan),
+            self.largest,
+            self.divergence / self.rows if classes else None,
+            self.same_first / self.rows if classes else None,
+            self.same_top / self.rows if classes and self.same_top else None,
+            self.same_sequences / self.sequences if self.sequences else None,
+            (self.shared_boxes / self.boxes if self.boxes else 1.0) if "boxes" in self.kinds else None,
+            self.samples,
+        )
+
+
+class Answers:
+    """The sums of all outputs of a network.
+
+    Parameters
+    ----------
+    names : sequence of str
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.sums = tuple(OutputSums(name) for name in names)
+
+    def add(self, right: Sequence[Array], given: Sequence[Array]) -> None:
+        """Take one sample of every output."""
+        for sums, x, y in zip(self.sums, right, given, strict=True):
+            sums.add(x, y)
+
+    @property
+    def noise(self) -> float:
+        """Σ(ŷ − y)² of all outputs, each as a share of its own Σy²; what losses are added up in."""
+        shares = [s.noise / s.signal if s.signal else float(s.noise > 0) for s in self.sums]
+        return float(np.mean(shares)) if shares else 0.0
+
+    @property
+    def sqnr_db(self) -> float:
+        """All outputs together in dB, each with the same weight."""
+        noise = self.noise
+        return math.inf if noise == 0 else -10 * math.log10(noise) if noise > 0 else math.nan
+
+    def figures(self) -> tuple[OutputFigures, ...]:
+        """Of each output."""
+        return tuple(sums.figures() for sums in self.sums)
+
+
+def _is_distribution(rows: Floats) -> bool:
+    return bool((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3))
+
+
+def _log_softmax(rows: Floats) -> Floats:
+    moved = rows - rows.max(axis=1, keepdims=True)
+    logs: Floats = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
+    return logs
+
+
+def _divergence(p: Floats, q: Floats) -> float:
+    if _is_distribution(p):
+        a, b = np.clip(p, 1e-12, None), np.clip(q, 1e-12, None)
+        a, b = a / a.sum(axis=1, keepdims=True), b / b.sum(axis=1, keepdims=True)
+        return float((a * (np.log(a) - np.log(b))).sum())
+    a, b = _log_softmax(p), _log_softmax(q)
+    return float((np.exp(a) * (a - b)).sum())
+
+
+def _collapsed(path: Array) -> tuple[int, ...]:
+    """Greedy CTC: repeats joined, blanks (class 0) dropped."""
+    kept = np.concatenate(([True], path[1:] != path[:-1])) & (path != 0)
+    return tuple(path[kept].tolist())
+
+
+# --- boxes ----------------------------------------------------------------------------------------------
+
+FEWEST_BOXES, CONFIDENCE, OVERLAP = 256, 0.25, 0.5
+
+
+def _boxes(x: Floats) -> tuple[Floats, Floats, Array] | None:
+    """Corners, scores and classes where an output looks like a YOLO head (1, 4 + classes, boxes); None elsewhere."""
+    if x.ndim != 3 or x.shape[0] != 1:
+        return None
+    rows = x[0]
+    if not 5 <= rows.shape[0] <= 300 or rows.shape[1] < FEWEST_BOXES or rows.shape[1] < 4 * rows.shape[0]:
+        return None
+    scores = rows[4:]
+    if not np.isfinite(rows).all() or scores.min() < -1e-3 or scores.max() > 1 + 1e-3 or rows[:4].max() < 4:
+        return None
+    best = scores.max(axis=0)
+    taken = np.flatnonzero(best >= CONFIDENCE)
+    order = taken[np.argsort(-best[taken], kind="stable")]
+    cx, cy, w, h = rows[:4, order]
+    corners = np.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], axis=1)
+    classes = scores[:, order].argmax(axis=0)
+    kept: list[int] = []
+    for i in range(len(order)):
+        same = [k for k in kept if classes[k] == classes[i]]
+        if not same or _overlaps(corners[i], corners[same]).max() < OVERLAP:
+            kept.append(i)
+    return corners[kept], best[order][kept], classes[kept]
+
+
+def _overlaps(box: Floats, others: Floats) -> Floats:
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    inside = np.prod(np.clip(high - low, 0, None), axis=1)
+    areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + float(np.prod(box[2:] - box[:2]))
+    shares: Floats = inside / np.maximum(areas - inside, 1e-12)
+    return shares
+
+
+def _matched(first: tuple[Floats, Floats, Array], second: tuple[Floats, Floats, Array]) -> tuple[float, float]:
+    """How many boxes there are (the mean of both), and how many of them both have."""
+    used: set[int] = set()
+    shared = 0
+    for corners, kind in zip(first[0], first[2], strict=True):
+        free = [i for i in range(len(second[0])) if i not in used and second[2][i] == kind]
+        if free:
+            overlaps = _overlaps(corners, second[0][free])
+            best = int(np.argmax(overlaps))
+            if overlaps[best] >= OVERLAP:
+                used.add(free[best])
+                shared += 1
+    return (len(first[0]) + len(second[0])) / 2, float(shared)

@@ -1,0 +1,254 @@
+"""How is a network cut into pieces that run one behind the other, some of them with weights that can be exchanged?
+
+A piece is a run of neighbouring nodes. What comes out of the pieces before it can be kept, so that a change in one
+piece costs that piece and those behind it: half an inference on average, where a rebuilt network costs several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from qviz.core.arrays import Array
+from qviz.models.network import Network, outer_names
+from qviz.models.sessions import open_session, run, with_outputs
+
+PIECES = 8
+
+Values = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value on its way into a node, which can be quantized there and nowhere else.
+
+    Attributes
+    ----------
+    value : str
+        The name of the tensor.
+    node : str
+    input : int
+        Its place among the node's inputs.
+    """
+
+    value: str
+    node: str
+    input: int
+
+    @property
+    def key(self) -> str:
+        """What its parameters are called in a piece."""
+        return f"qviz/{self.node}/{self.input}"
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationParameters:
+    """How the values at a point are quantized: float32 scale, and zero point in the type of the codes."""
+
+    scale: Array
+    zero_point: Array
+
+
+class Pieces:
+    """A prepared network as consecutive pieces.
+
+    Parameters
+    ----------
+    network : Network
+        Prepared: nodes have names, constants are initializers.
+    count : int
+        How many pieces, of about as many nodes with weights each.
+    weighted : sequence of str
+        Names of the nodes that the pieces are evened out by.
+    """
+
+    def __init__(self, network: Network, weighted: Sequence[str] = (), count: int = PIECES) -> None:
+        self._model = network.model
+        self.nodes = list(network.model.graph.node)
+        self.outputs = [port.name for port in network.outputs]
+        self._constants = {each.name: each for each in network.model.graph.initializer}
+        self._inputs = [port.name for port in network.inputs]
+        self._place = {node.name: i for i, node in enumerate(self.nodes)}
+        self.starts = self._cuts(weighted, count)
+        self._sessions: dict[Any, Any] = {}
+        self._needed: dict[int, list[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def piece_of(self, node: str) -> int:
+        """The number of the piece that a node is in."""
+        place = self._place[node]
+        return max(i for i, start in enumerate(self.starts) if start <= place)
+
+    def _cuts(self, weighted: Sequence[str], count: int) -> list[int]:
+        places = sorted(self._place[name] for name in weighted) or list(range(len(self.nodes)))
+        count = max(1, min(count, len(places)))
+        starts = [0] + [places[len(places) * i // count] for i in range(1, count)]
+        return sorted(set(starts))
+
+    @cached_property
+    def _infos(self) -> dict[str, Any]:
+        """Types of all values: what the file says, else what the runtime says."""
+        infos = {each.name: each for each in (*self._model.graph.value_info, *self._model.graph.input)}
+        infos.update({each.name: each for each in self._model.graph.output})
+        missing = [
+            name
+            for node in self.nodes
+            for name in node.output
+            if name and (name not in infos or not infos[name].type.tensor_type.elem_type)
+        ]
+        if missing:
+            from onnx import helper
+
+            session = open_session(with_outputs(self._model, tuple(missing)), optimized=False, threads=1)
+            for each in session.get_outputs():
+                if each.name in missing and each.type.startswith("tensor("):
+                    infos[each.name] = helper.make_tensor_value_info(each.name, _element(each.type[7:-1]), None)
+        return infos
+
+    def _span(self, piece: int) -> tuple[int, int]:
+        stop = self.starts[piece + 1] if piece + 1 < len(self.starts) else len(self.nodes)
+        return self.starts[piece], stop
+
+    def nodes_of(self, piece: int) -> list[Any]:
+        """The nodes of a piece, in order."""
+        return self.nodes[slice(*self._span(piece))]
+
+    @cached_property
+    def _last_use(self) -> dict[str, int]:
+        last = dict.fromkeys(self.outputs, len(self.nodes))
+        for place, node in enumerate(self.nodes):
+            for name in outer_names(node):
+                last[name] = max(last.get(name, -1), place)
+        return last
+
+    def needed(self, piece: int) -> list[str]:
+        """The values that piece ``piece`` and those behind it read from before."""
+        if piece not in self._needed:
+            start = self.starts[piece]
+            before = [*self._inputs, *(name for node in self.nodes[:start] for name in node.output if name)]
+            self._needed[piece] = [name for name in before if self._last_use.get(name, -1) >= start]
+        return self._needed[piece]
+
+    def session(
+        self,
+        piece: int,
+        *,
+        exchanged: tuple[str, ...] = (),
+        points: tuple[Point, ...] = (),
+        switched: bool = False,
+        weights: Mapping[str, Array] | None = None,
+        parameters: Mapping[Point, ActivationParameters] | None = None,
+        threads: int = 0,
+        key: Any = None,
+    ) -> Any:
+        """A session of one piece; one with the same ``key`` is made once.
+
+        Parameters
+        ----------
+        piece : int
+        exchanged : tuple of str
+            Constants that are inputs of this session.
+        points : tuple of Point
+            Where activations are quantized, by ``parameters``.
+        switched : bool
+            Whether each point has an input ``KEY/on`` that says if it is.
+        weights : mapping of str to array, optional
+            Constants with other values than the network's.
+        """
+        place = (piece, exchanged, points, switched, key)
+        if place not in self._sessions:
+            model = self._piece_model(piece, exchanged, points, switched, weights or {}, parameters or {})
+            self._sessions[place] = open_session(model, threads=threads, fuse_pairs=False)
+        return self._sessions[place]
+
+    def forget(self, key: Any) -> None:
+        """Let the sessions of a key go."""
+        self._sessions = {place: session for place, session in self._sessions.items() if place[-1] != key}
+
+    def advance(self, session: Any, values: Values, extra: Mapping[str, Any] | None = None) -> Values:
+        """The values before a piece and those that it makes."""
+        wanted = {each.name for each in session.get_inputs()}
+        feeds = {name: values[name] for name in wanted if name in values}
+        feeds.update({name: value for name, value in (extra or {}).items() if name in wanted})
+        names = [each.name for each in session.get_outputs()]
+        made = run(session, feeds, names)
+        return {**values, **dict(zip(names, made, strict=True))}
+
+    def kept(self, values: Values, piece: int) -> Values:
+        """What has to be kept of the values before piece ``piece``, for it and those behind it."""
+        names = self.needed(piece) if piece < len(self) else self.outputs
+        done = [name for name in self.outputs if name in values]
+        return {name: values[name] for name in dict.fromkeys([*names, *done])}
+
+    def _piece_model(
+        self,
+        piece: int,
+        exchanged: tuple[str, ...],
+        points: tuple[Point, ...],
+        switched: bool,
+        weights: Mapping[str, Array],
+        parameters: Mapping[Point, ActivationParameters],
+    ) -> Any:
+        from onnx import TensorProto, helper, numpy_helper
+
+        start, stop = self._span(piece)
+        nodes = [type(node)() for node in self.nodes[start:stop]]
+        for copy, node in zip(nodes, self.nodes[start:stop], strict=True):
+            copy.CopyFrom(node)
+        made = {name for node in nodes for name in node.output if name}
+        read = dict.fromkeys(name for node in nodes for name in outer_names(node))
+        inputs = [self._infos[n] for n in read if n not in made and n not in self._constants]
+        constants = []
+        for name in read:
+            if name not in self._constants:
+                continue
+            tensor = self._constants[name]
+            if name in exchanged:
+                inputs.append(helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims)))
+            elif name in weights:
+                dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+                constants.append(numpy_helper.from_array(weights[name].astype(dtype), name))
+            else:
+                constants.append(tensor)
+        by_name = {node.name: node for node in nodes}
+        inserted: dict[str, list[Any]] = {}
+        for point in points:
+            node = by_name.get(point.node)
+            if node is None:
+                continue
+            here = parameters[point]
+            key = point.key
+            constants.append(numpy_helper.from_array(here.scale, f"{key}/scale"))
+            constants.append(numpy_helper.from_array(here.zero_point, f"{key}/zero_point"))
+            both = [f"{key}/scale", f"{key}/zero_point"]
+            steps = [
+                helper.make_node("QuantizeLinear", [point.value, *both], [f"{key}/codes"], name=f"{key}/q"),
+                helper.make_node("DequantizeLinear", [f"{key}/codes", *both], [f"{key}/values"], name=f"{key}/dq"),
+            ]
+            if switched:
+                inputs.append(helper.make_tensor_value_info(f"{key}/on", TensorProto.BOOL, []))
+                where = helper.make_node(
+                    "Where", [f"{key}/on", f"{key}/values", point.value], [f"{key}/out"], name=f"{key}/where"
+                )
+                steps.append(where)
+            inserted.setdefault(point.node, []).extend(steps)
+            node.input[point.input] = f"{key}/out" if switched else f"{key}/values"
+        ordered = [each for node in nodes for each in (*inserted.get(node.name, ()), node)]
+        wanted = [name for name in made if self._last_use.get(name, -1) >= stop]
+        outputs = [self._infos[name] for name in wanted]
+        graph = helper.make_graph(ordered, f"piece {piece}", inputs, outputs, constants)
+        model = helper.make_model(graph, opset_imports=list(self._model.opset_import))
+        model.ir_version = max(self._model.ir_version, 8)
+        model.functions.extend(self._model.functions)
+        return model
+
+
+def _element(name: str) -> int:
+    from onnx import TensorProto
+
+    names = {"float": "FLOAT", "double": "DOUBLE"}
+    return int(getattr(TensorProto, names.get(name, name.upper())))

@@ -1,0 +1,395 @@
+"""Which layer hurts? The network's output with each of them quantized alone, or each left in float, exactly.
+
+Errors that add up along the graph and errors of weights say little about this (rank correlation −0.4 to 0.5); only
+running the network tells. What comes before a layer is kept, so that each costs about half an inference a sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import qparams_from_range
+from qviz.core.arrays import Array, FloatArray
+from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import Problem
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.models.network import Network
+from qviz.models.output_figures import Answers, OutputFigures
+from qviz.models.pieces import ActivationParameters, Pieces, Point, Values
+from qviz.models.sessions import Samples
+from qviz.models.weights import Weight, bits_of, quantized_weight, values_of, weights_of
+
+ALONE, RESTORED = "alone", "restored"
+
+CORE_OPERATORS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
+"""Before these, activations are quantized where somebody asks for it."""
+
+FEWEST_GROUPS, MOST_GROUPS = 8, 60
+
+Feeds = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is quantized together or left in float together.
+
+    Attributes
+    ----------
+    name : str
+    nodes : tuple of str
+    weights : tuple of Weight
+    points : tuple of Point
+        Where activations enter its nodes.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    weights: tuple[Weight, ...]
+    points: tuple[Point, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Of its weights in the file."""
+        return sum(weight.bytes for weight in self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitLoss:
+    """What the output loses by one unit.
+
+    Attributes
+    ----------
+    unit : Unit
+    mode : str
+        `ALONE` (only this one is quantized) or `RESTORED` (all but this one are).
+    sqnr_db : float
+        Of all outputs together, in dB; higher is better.
+    noise : float
+        The same as a share of the signal's power: what adds up, nearly, over units.
+    outputs : tuple of OutputFigures
+    samples : int
+    """
+
+    unit: Unit
+    mode: str
+    sqnr_db: float
+    noise: float
+    outputs: tuple[OutputFigures, ...]
+    samples: int
+
+
+def units_by_node(network: Network, activations: bool = False) -> tuple[Unit, ...]:
+    """A unit for each node that has a weight (or, with activations, that is a core operator)."""
+    weights: dict[str, list[Weight]] = {}
+    for weight in weights_of(network):
+        weights.setdefault(weight.node, []).append(weight)
+    constants = {each.name for each in network.model.graph.initializer}
+    units = []
+    for node in network.model.graph.node:
+        points: tuple[Point, ...] = ()
+        if activations and node.op_type in CORE_OPERATORS:
+            places = range(1) if node.op_type in ("Conv", "ConvTranspose") else range(2)
+            points = tuple(
+                Point(node.input[i], node.name, i)
+                for i in places
+                if i < len(node.input) and node.input[i] not in constants
+            )
+        mine = tuple(weights.get(node.name, ()))
+        if mine or points:
+            units.append(Unit(node.name, (node.name,), mine, points))
+    return tuple(units)
+
+
+def units_by_group(network: Network, activations: bool = False) -> tuple[Unit, ...]:
+    """Neighbouring nodes of one module together, by the paths in their names; by equal numbers where there are none."""
+    singles = units_by_node(network, activations)
+    if len(singles) <= FEWEST_GROUPS:
+        return singles
+    best: list[tuple[str, list[Unit]]] = []
+    for depth in range(1, 12):
+        runs = _runs([(_scope(unit.name, depth), unit) for unit in singles])
+        if len(runs) > MOST_GROUPS:
+            break
+        best = runs
+        if len(runs) == len(singles):
+            break
+    if len(best) < FEWEST_GROUPS:
+        size = -(-len(singles) // min(MOST_GROUPS, len(singles)))
+        chunks = [list(singles[i : i + size]) for i in range(0, len(singles), size)]
+        best = [(c[0].name if len(c) == 1 else f"{c[0].name} … {c[-1].name}", c) for c in chunks]
+    return tuple(
+        Unit(
+            name,
+            tuple(node for unit in units for node in unit.nodes),
+            tuple(weight for unit in units for weight in unit.weights),
+            tuple(point for unit in units for point in unit.points),
+        )
+        for name, units in best
+    )
+
+
+def _scope(name: str, depth: int) -> str:
+    parts = [part for part in name.replace(".", "/").split("/") if part]
+    return "/".join(parts[:depth]) if parts else name
+
+
+def _runs(named: Sequence[tuple[str, Unit]]) -> list[tuple[str, list[Unit]]]:
+    runs: list[tuple[str, list[Unit]]] = []
+    seen: dict[str, int] = {}
+    for name, unit in named:
+        if runs and runs[-1][0] == name:
+            runs[-1][1].append(unit)
+        else:
+            seen[name] = seen.get(name, 0) + 1
+            runs.append((name if seen[name] == 1 else f"{name} ({seen[name]})", [unit]))
+    return runs
+
+
+class Sensitivity:
+    """Asks a network about its layers, on samples, under schemes.
+
+    Parameters
+    ----------
+    network : Network
+        Prepared.
+    samples : Samples
+        What is fed; held-out data, not what ranges were chosen from.
+    scheme : Scheme or mapping of str to Scheme
+        Of the weights: one for all, or one a weight by its name (a weight without one stays float).
+    activations : mapping of Point to ActivationParameters, optional
+        Where activations are quantized, and how.
+    units : sequence of Unit, optional
+        `units_by_node` otherwise.
+
+    Raises
+    ------
+    Problem
+        When there is nothing to quantize, or no sample.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        samples: Samples,
+        scheme: Scheme | Mapping[str, Scheme],
+        *,
+        activations: Mapping[Point, ActivationParameters] | None = None,
+        units: Sequence[Unit] | None = None,
+        threads: int = 0,
+    ) -> None:
+        self.network, self.samples, self.threads = network, samples, threads
+        self.parameters = dict(activations or {})
+        self.units = tuple(units if units is not None else units_by_node(network, bool(self.parameters)))
+        if not self.units:
+            raise Problem("This network has no weights that qviz knows: there is nothing to quantize.")
+        if not len(samples):
+            raise Problem("There is no sample to run the network on: give some.")
+        self.weights = {weight.name: weight for unit in self.units for weight in unit.weights}
+        self._float = {name: value for name, value in values_of(network).items() if name in self.weights}
+        self._schemes: dict[str, Scheme] = (
+            dict.fromkeys(self.weights, scheme) if isinstance(scheme, Scheme) else dict(scheme)
+        )
+        self._quantized: dict[str, FloatArray] = {}
+        nodes = [node for unit in self.units for node in unit.nodes]
+        self._pieces = Pieces(network, nodes)
+        self.inferences = 0.0
+
+    def quantized(self, name: str) -> FloatArray:
+        """x̂ of a weight under its scheme; the weight itself where it has none."""
+        if name not in self._quantized:
+            scheme, values = self._schemes.get(name), self._float[name]
+            self._quantized[name] = quantized_weight(self.weights[name], values, scheme) if scheme else values
+        return self._quantized[name]
+
+    def change(self, name: str, scheme: Scheme | None) -> None:
+        """Another scheme for one weight; None for float."""
+        self._quantized.pop(name, None)
+        if scheme is None:
+            self._schemes.pop(name, None)
+        else:
+            self._schemes[name] = scheme
+        self._pieces.forget("quantized")
+
+    def quantized_bytes(self, left: frozenset[str] = frozenset()) -> float:
+        """Bytes of all weights, those of the units in ``left`` as the file has them."""
+        total = 0.0
+        for unit in self.units:
+            for weight in unit.weights:
+                scheme = None if unit.name in left else self._schemes.get(weight.name)
+                total += weight.bytes if scheme is None else bits_of(weight, scheme) / 8
+        return total
+
+    def baseline(self, mode: str, sample: Feeds) -> list[Values]:
+        """The values before each piece and behind the last, all in float or all quantized."""
+        values: Values = dict(sample)
+        kept = [self._pieces.kept(values, 0)]
+        for piece in range(len(self._pieces)):
+            values = self._pieces.advance(self._plain(piece, mode), kept[-1])
+            kept.append(self._pieces.kept(values, piece + 1))
+        self.inferences += 1
+        return kept
+
+    def answers(self, values: Values) -> list[Array]:
+        """The outputs among the values behind the last piece."""
+        return [values[name] for name in self._pieces.outputs]
+
+    def everything(self, left: frozenset[str] = frozenset(), cancelled: IsCancelled = never) -> Answers:
+        """The output with all units quantized but those in ``left``, over all samples."""
+        sums = Answers(self._pieces.outputs)
+        for sample in self.samples:
+            check(cancelled)
+            right = self.answers(self.baseline(ALONE, sample)[-1])
+            values: Values = dict(sample)
+            for piece in range(len(self._pieces)):
+                quantized = {unit.name for unit in self.units} - left
+                values = self._pieces.kept(
+                    self._pieces.advance(self._exchangeable(piece), values, self._inputs(piece, quantized)), piece + 1
+                )
+            self.inferences += 1
+            sums.add(right, self.answers(values))
+        return sums
+
+    def sweep(
+        self,
+        mode: str = ALONE,
+        order: Sequence[int] | None = None,
+        *,
+        progress: Progress = ignore,
+        cancelled: IsCancelled = never,
+        keep_bytes: int = 1 << 30,
+    ) -> Iterator[UnitLoss]:
+        """The output's loss for each unit, exact over all samples, as they are found.
+
+        Parameters
+        ----------
+        mode : str
+            `ALONE` or `RESTORED`.
+        order : sequence of int, optional
+            Of the units, the most suspicious first; one that was stopped goes on with what is left of it.
+        keep_bytes : int
+            What the values between the pieces may take; more samples than fit are taken in turns.
+
+        Raises
+        ------
+        Cancelled
+            When asked to stop; what was found before stays true.
+        """
+        order = list(order if order is not None else range(len(self.units)))
+        everyone = frozenset(unit.name for unit in self.units)
+        known: list[tuple[list[Array], list[Values]]] = []
+        held = 0
+        for sample in self.samples:
+            check(cancelled)
+            base = self.baseline(mode, sample)
+            right = self.answers(base[-1] if mode == ALONE else self.baseline(ALONE, sample)[-1])
+            held += sum(a.nbytes for values in base for a in values.values())
+            if known and held > keep_bytes:
+                break
+            known.append((right, base))
+        rest = self.samples[len(known) :] if len(known) < len(self.samples) else ()
+        for done, number in enumerate(order):
+            unit = self.units[number]
+            sums = Answers(self._pieces.outputs)
+            chosen = frozenset({unit.name}) if mode == ALONE else everyone - {unit.name}
+            for right, base in known:
+                check(cancelled)
+                sums.add(right, self._changed(unit, chosen, base, mode))
+            for sample in rest:
+                check(cancelled)
+                base = self.baseline(mode, sample)
+                right = self.answers(base[-1] if mode == ALONE else self.baseline(ALONE, sample)[-1])
+                sums.add(right, self._changed(unit, chosen, base, mode))
+            progress((done + 1) / len(order))
+            yield UnitLoss(unit, mode, sums.sqnr_db, sums.noise, sums.figures(), len(self.samples))
+
+    def _changed(self, unit: Unit, chosen: frozenset[str], base: list[Values], mode: str) -> list[Array]:
+        pieces = sorted({self._pieces.piece_of(node) for node in unit.nodes})
+        values = base[pieces[0]]
+        for piece in range(pieces[0], len(self._pieces)):
+            if piece in pieces:
+                values = self._pieces.advance(self._exchangeable(piece), values, self._inputs(piece, chosen))
+            else:
+                values = self._pieces.advance(self._plain(piece, mode), values)
+            values = self._pieces.kept(values, piece + 1)
+        self.inferences += 1 - pieces[0] / len(self._pieces)
+        return self.answers(values)
+
+    def _plain(self, piece: int, mode: str) -> Any:
+        if mode == ALONE:
+            return self._pieces.session(piece, key="float", threads=self.threads)
+        weights = {name: self.quantized(name) for name in self._names(piece)}
+        return self._pieces.session(
+            piece,
+            points=self._points(piece),
+            weights=weights,
+            parameters=self.parameters,
+            key="quantized",
+            threads=self.threads,
+        )
+
+    def _exchangeable(self, piece: int) -> Any:
+        return self._pieces.session(
+            piece,
+            exchanged=self._names(piece),
+            points=self._points(piece),
+            switched=True,
+            parameters=self.parameters,
+            key="exchangeable",
+            threads=self.threads,
+        )
+
+    def inputs_of(self, node: Any, chosen: frozenset[str]) -> dict[str, Any]:
+        """What is handed to one node beside its values: quantized weights, and that its points are on."""
+        inputs: dict[str, Any] = {}
+        for unit in self.units:
+            if node.name in unit.nodes and unit.name in chosen:
+                inputs.update({f"{p.key}/on": np.array(True) for p in self.points_of(node)})
+        inputs.update({name: self.quantized(name) for name in node.input if name in self.weights})
+        return inputs
+
+    def points_of(self, node: Any) -> tuple[Point, ...]:
+        """Where activations are quantized on their way into one node."""
+        return tuple(p for unit in self.units for p in unit.points if p.node == node.name and p in self.parameters)
+
+    def _of_piece(self, piece: int) -> list[Unit]:
+        return [unit for unit in self.units if any(self._pieces.piece_of(node) == piece for node in unit.nodes)]
+
+    def _names(self, piece: int) -> tuple[str, ...]:
+        read = {name for node in self._pieces.nodes_of(piece) for name in node.input}
+        return tuple(name for name in self.weights if name in read)
+
+    def _points(self, piece: int) -> tuple[Point, ...]:
+        points = (point for unit in self._of_piece(piece) for point in unit.points)
+        return tuple(p for p in points if p in self.parameters and self._pieces.piece_of(p.node) == piece)
+
+    def _inputs(self, piece: int, chosen: frozenset[str] | set[str]) -> dict[str, Any]:
+        owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
+        inputs: dict[str, Any] = {
+            name: (self.quantized(name) if owner[name] in chosen else self._float[name]) for name in self._names(piece)
+        }
+        for unit in self._of_piece(piece):
+            for point in unit.points:
+                inputs[f"{point.key}/on"] = np.array(unit.name in chosen)
+        return inputs
+
+
+def activation_parameters(
+    low: float, high: float, number_format: IntFormat, *, symmetric: bool = False
+) -> ActivationParameters:
+    """Scale and zero point of one tensor of activations, as ONNX Runtime chooses them from a range."""
+    scheme = Scheme(number_format, symmetric)
+    q = qparams_from_range(np.array(low, np.float32), np.array(high, np.float32), scheme)
+    return ActivationParameters(
+        np.asarray(q.scale, np.float32).reshape(()), q.zero_point.astype(number_format.dtype).reshape(())
+    )
+
+
+def decibels(noise: float) -> float:
+    """SQNR in dB of noise as a share of the signal's power."""
+    return math.inf if noise == 0 else -10 * math.log10(noise)

@@ -1,0 +1,197 @@
+"""How is a network run? ONNX Runtime sessions made from models in memory, however large, and what they were fed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from qviz.core.arrays import Array
+from qviz.core.problems import Problem
+from qviz.models.network import MOST_IN_ONE, Network, Port, all_tensors
+
+Feeds = Mapping[str, Any]
+
+
+class Samples(Protocol):
+    """What a network is fed, by number: each a mapping of input names to arrays, read when it is asked for."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, place: Any) -> Any:
+        """One of them, or a part of them."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """One after the other."""
+        ...
+
+
+UNKNOWN_LENGTH = 1
+"""What an open dimension is taken for where nobody said."""
+
+LARGE = 1 << 16
+"""Bytes of a constant that is handed over beside a model of more than 2 GiB."""
+
+
+def open_session(
+    model: Any,
+    *,
+    optimized: bool | str = True,
+    threads: int = 0,
+    outputs: tuple[str, ...] = (),
+    profile: str | None = None,
+    fuse_pairs: bool = True,
+) -> Any:
+    """An ``onnxruntime.InferenceSession`` of a model in memory, on the processor.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    optimized : bool or str
+        Every optimization of the graph, none, or ``"basic"``.
+    threads : int
+        For one operator; 0 for as many as there are cores.
+    outputs : tuple of str
+        Names that are given out beside the model's own outputs.
+    profile : str, optional
+        Where a profile is written, without its ending.
+    fuse_pairs : bool
+        Whether nodes between Q/DQ pairs become integer ones; without, a pair is where it was put.
+
+    Raises
+    ------
+    Problem
+        When the runtime refuses it.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = {
+        True: levels.ORT_ENABLE_ALL,
+        False: levels.ORT_DISABLE_ALL,
+        "basic": levels.ORT_ENABLE_BASIC,
+    }[optimized]
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.inter_op_num_threads = 1
+    # A thread that spins for the next operator takes the core from the window.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not fuse_pairs:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile
+    if outputs:
+        model = with_outputs(model, outputs)
+    serialized = _serialized(model, options)
+    try:
+        return ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise Problem("ONNX Runtime does not load this network: {reason}", reason=first_line(error)) from None
+
+
+def run(session: Any, feeds: Feeds, outputs: list[str] | None = None) -> list[Array]:
+    """What a session answers.
+
+    Raises
+    ------
+    Problem
+        When it cannot be run on that: a wrong shape or type, too little memory.
+    """
+    try:
+        found: list[Array] = session.run(outputs, dict(feeds))
+    except Exception as error:
+        raise Problem("ONNX Runtime could not run this network: {reason}", reason=first_line(error)) from None
+    return found
+
+
+def first_line(error: Exception) -> str:
+    """What the runtime says, without its codes and its paths in the source."""
+    text = " ".join(str(error).split())
+    if " : " in text and text.startswith("[ONNXRuntimeError]"):
+        text = text.split(" : ", 3)[-1]
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def with_outputs(model: Any, names: tuple[str, ...]) -> Any:
+    """A copy of the model that gives out more; the runtime finds the types."""
+    from onnx import ValueInfoProto
+
+    other = type(model)()
+    other.CopyFrom(model)
+    there = {each.name for each in other.graph.output}
+    other.graph.output.extend(ValueInfoProto(name=name) for name in names if name not in there)
+    return other
+
+
+def filled_shape(port: Port, dimensions: Mapping[str, int] | None = None) -> tuple[int, ...]:
+    """A shape with a number everywhere: as given, else `UNKNOWN_LENGTH`."""
+    given = dimensions or {}
+    shape = port.shape or ()
+    return tuple(
+        each
+        if isinstance(each, int)
+        else given.get(each if isinstance(each, str) else f"{port.name}:{place}", UNKNOWN_LENGTH)
+        for place, each in enumerate(shape)
+    )
+
+
+def random_feeds(network: Network, dimensions: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Array]:
+    """Something to run a network on: normal floats, small whole numbers, False; never meant as calibration data.
+
+    Raises
+    ------
+    Problem
+        When an input is text.
+    """
+    rng = np.random.default_rng(seed)
+    feeds: dict[str, Array] = {}
+    for port in network.inputs:
+        shape = filled_shape(port, dimensions)
+        if port.dtype == "string":
+            raise Problem("The input “{name}” is text: give qviz samples of it.", name=port.name)
+        dtype = _numpy_type(port.dtype)
+        if dtype.kind in "iu":
+            feeds[port.name] = rng.integers(0, 2, shape).astype(dtype)
+        elif dtype.kind == "b":
+            feeds[port.name] = np.zeros(shape, dtype)
+        else:
+            feeds[port.name] = rng.standard_normal(shape).astype(dtype)
+    return feeds
+
+
+def _numpy_type(name: str) -> np.dtype[Any]:
+    import ml_dtypes
+
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+def _serialized(model: Any, options: Any) -> bytes:
+    """The model as bytes; where it is too large for that, its large constants are handed over beside it."""
+    if model.ByteSize() < MOST_IN_ONE:
+        return bytes(model.SerializeToString())
+    import onnxruntime as ort
+    from onnx import helper, numpy_helper
+
+    small = type(model)()
+    small.CopyFrom(model)
+    names, values = [], []
+    for tensor in small.graph.initializer:
+        if len(tensor.raw_data) < LARGE:
+            continue
+        names.append(tensor.name)
+        values.append(ort.OrtValue.ortvalue_from_numpy(numpy_helper.to_array(tensor)))
+        tensor.ClearField("raw_data")
+        tensor.data_location = tensor.EXTERNAL
+        tensor.external_data.add(key="location", value="beside")
+    options.add_external_initializers(names, values)
+    helper.set_model_props(small, {})
+    if small.ByteSize() >= MOST_IN_ONE or any(len(each.raw_data) >= MOST_IN_ONE for each in all_tensors(small)):
+        raise Problem("This network's constants are too large to be handed to ONNX Runtime: choose a smaller one.")
+    return bytes(small.SerializeToString())

@@ -1,0 +1,201 @@
+"""Which constants of a network are weights, and how does a scheme of qviz lie over each?
+
+A weight is looked at as a matrix of outputs × what is summed over. *Per axis* is then a scale for each output, a
+block lies along the sum, and the rule for rows that are no multiple of a block is one: a row shorter than the block
+is the block.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.quantize import fake_quantize
+from qviz.core.arrays import Array, FloatArray
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis, PerBlock
+from qviz.models.network import Network, array_of
+
+FLOAT_TYPES = frozenset({"float16", "float32", "float64", "bfloat16"})
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant that a node multiplies with.
+
+    Attributes
+    ----------
+    name : str
+        Of the initializer.
+    node : str
+        The name of the first node that reads it.
+    operator : str
+    input : int
+        Its place among the node's inputs.
+    shape : tuple of int
+    outputs : tuple of int
+        The axes that are outputs, in front of the matrix; the other ones are summed over.
+    bytes : int
+        As the file has it.
+    """
+
+    name: str
+    node: str
+    operator: str
+    input: int
+    shape: tuple[int, ...]
+    outputs: tuple[int, ...]
+    bytes: int
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Outputs × what is summed over."""
+        rows = math.prod(self.shape[axis] for axis in self.outputs)
+        return rows, math.prod(self.shape) // max(1, rows)
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+    def matrix(self, values: Array) -> FloatArray:
+        """The values as a float32 matrix, shape `matrix_shape`; a view where the weight lies that way."""
+        rest = [axis for axis in range(len(self.shape)) if axis not in self.outputs]
+        turned = np.transpose(values, (*self.outputs, *rest))
+        return np.ascontiguousarray(turned, np.float32).reshape(self.matrix_shape)
+
+    def restored(self, matrix: FloatArray) -> FloatArray:
+        """A matrix as the network has it, shape `shape`."""
+        rest = [axis for axis in range(len(self.shape)) if axis not in self.outputs]
+        order = (*self.outputs, *rest)
+        turned = matrix.reshape([self.shape[axis] for axis in order])
+        return np.ascontiguousarray(np.transpose(turned, np.argsort(order)))
+
+
+def weights_of(network: Network) -> tuple[Weight, ...]:
+    """The weights of a prepared network, in the order of its nodes; each constant once."""
+    constants = {each.name: each for each in network.model.graph.initializer}
+    found: dict[str, Weight] = {}
+    for node in network.model.graph.node:
+        for place, outputs in _places(node):
+            name = node.input[place] if place < len(node.input) else ""
+            tensor = constants.get(name)
+            if tensor is None or name in found or len(tensor.dims) < 2:
+                continue
+            dtype = _dtype(tensor)
+            if dtype not in FLOAT_TYPES or 0 in tensor.dims:
+                continue
+            shape = tuple(int(n) for n in tensor.dims)
+            axes = tuple(axis % len(shape) for axis in outputs)
+            found[name] = Weight(name, node.name, node.op_type, place, shape, axes, math.prod(shape) * _BYTES[dtype])
+    return tuple(found.values())
+
+
+def values_of(network: Network) -> dict[str, FloatArray]:
+    """The float32 values of all weights by name."""
+    constants = {each.name: each for each in network.model.graph.initializer}
+    return {each.name: array_of(constants[each.name]).astype(np.float32) for each in weights_of(network)}
+
+
+def fitted_scheme(scheme: Scheme, weight: Weight) -> Scheme:
+    """The scheme as it lies over the weight's matrix: blocks no longer than a row, axes that there are.
+
+    A block of a row's length or more is the row (one scale an output). *Per axis* is per output, whichever axis a
+    scheme made for another tensor names.
+    """
+    granularity = scheme.granularity
+    if isinstance(granularity, PerAxis):
+        return replace(scheme, granularity=PerAxis(0))
+    if isinstance(granularity, PerBlock):
+        columns = weight.matrix_shape[1]
+        size = min(granularity.block_size, columns)
+        return replace(scheme, granularity=PerBlock(-1, size)) if _free(scheme, granularity, size) else scheme
+    return scheme
+
+
+def quantized_weight(weight: Weight, values: FloatArray, scheme: Scheme) -> FloatArray:
+    """x̂ of a weight under a scheme, shape ``weight.shape``.
+
+    Blocks that a format fixes (MX, NVFP4, GGUF) are filled up with zeros where the row is no multiple of them.
+
+    Raises
+    ------
+    Problem
+        When the scheme does not fit, or the weight has no finite value.
+    """
+    matrix = weight.matrix(values)
+    fitted = fitted_scheme(scheme, weight)
+    granularity = fitted.granularity
+    columns = matrix.shape[1]
+    padding = 0
+    if isinstance(granularity, PerBlock) and columns % granularity.block_size and not _ragged(fitted):
+        padding = -columns % granularity.block_size
+        matrix = np.pad(matrix, ((0, 0), (0, padding)))
+    found = fake_quantize(matrix, choose_qparams(matrix, fitted))
+    return weight.restored(found[:, :columns] if padding else found)
+
+
+def bits_of(weight: Weight, scheme: Scheme) -> float:
+    """Bits of all that is stored of a weight under a scheme: codes, scales, zero points."""
+    from qviz.core.runtimes.table import convention_named
+
+    fitted = fitted_scheme(scheme, weight)
+    convention = convention_named(fitted.convention)
+    rows, columns = weight.matrix_shape
+    granularity = fitted.granularity
+    if isinstance(granularity, PerBlock):
+        groups = rows * -(-columns // granularity.block_size)
+    elif granularity.kind == "tensor":
+        groups = 1
+    else:
+        groups = rows
+    zero_points = 0 if fitted.symmetric else fitted.number_format.bits
+    scale = convention.scale_bits if fitted.number_format.scaled else 0
+    return weight.elements * fitted.number_format.bits + groups * (scale + zero_points) + convention.tensor_bits
+
+
+def _free(scheme: Scheme, granularity: PerBlock, size: int) -> bool:
+    from qviz.core.runtimes.table import convention_named
+
+    return size == granularity.block_size or convention_named(scheme.convention).block_size is None
+
+
+def _ragged(scheme: Scheme) -> bool:
+    from qviz.core.runtimes.table import convention_named
+
+    return convention_named(scheme.convention).block_size is None
+
+
+def _places(node: Any) -> list[tuple[int, tuple[int, ...]]]:
+    """Where a node's weights are, and which of their axes are outputs."""
+    if node.op_type == "Gemm":
+        turned = any(each.name == "transB" and each.i for each in node.attribute)
+        return [(1, (0,) if turned else (1,)), (0, (0,))]
+    return _PLACES.get(node.op_type, [])
+
+
+_PLACES: dict[str, list[tuple[int, tuple[int, ...]]]] = {
+    "Conv": [(1, (0,))],
+    "ConvTranspose": [(1, (1,))],
+    "MatMul": [(1, (-1,)), (0, (-2,))],
+    "Gather": [(0, (0,))],
+    "LSTM": [(1, (0, 1)), (2, (0, 1))],
+    "GRU": [(1, (0, 1)), (2, (0, 1))],
+    "RNN": [(1, (0, 1)), (2, (0, 1))],
+}
+"""Inputs of an operator that are weights, and their axes of outputs; a new operator is a row."""
+
+_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+
+
+def _dtype(tensor: Any) -> str:
+    from onnx import helper
+
+    try:
+        return str(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except (KeyError, TypeError, ValueError):
+        return ""

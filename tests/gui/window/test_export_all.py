@@ -1,0 +1,277 @@
+"""*Export all* loses nothing: names of tensor and scheme, captions, one question about what is there, every tab."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication, QFileDialog
+
+from qviz.core import PerAxis
+from qviz.files.writers import EXPORT_FORMATS
+from qviz.gui.charts.export import chart_image, export_chart
+from qviz.gui.kit.in_the_way import InTheWay
+from tests.gui.conftest import Desk
+
+OTHER = np.linspace(-2, 2, 60, dtype=np.float32).reshape(6, 10)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the person exports to."""
+    made = tmp_path / "out"
+    made.mkdir()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(made))
+    return made
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def asked(desk: Desk) -> InTheWay:
+    found = desk.window.saving.in_the_way
+    assert found.question is not None
+    return found
+
+
+def clear(desk: Desk) -> None:
+    """Nothing is told, and everything has its place."""
+    desk.banner.hide()
+    QApplication.processEvents()
+    QApplication.processEvents()
+
+
+def words(path: Path) -> str:
+    root = ET.fromstring(path.read_text(encoding="utf-8"))  # what this program wrote itself
+    return " ".join("".join(e.itertext()) for e in root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+# -- names
+
+
+def test_another_tensor_and_another_scheme_have_files_of_their_own(desk: Desk, folder: Path) -> None:
+    desk.do("export_all")
+    first = contents(folder)
+    desk.show(OTHER, "other")
+    desk.do("export_all")
+    second = contents(folder)
+    desk.gesture(lambda: desk.session.update(bits=4))
+    desk.do("export_all")
+    third = contents(folder)
+    assert desk.window.saving.in_the_way.question is None
+    assert len(third) == 3 * len(first)
+    assert first.items() <= second.items() <= third.items()
+    assert {name.split("_")[0] for name in third} == {"given", "other"}
+    assert {name.split("_")[1][:5] for name in third if name.startswith("other")} == {"int8-", "int4-"}
+
+
+def test_one_channel_alone_is_not_taken_for_the_whole(desk: Desk, folder: Path) -> None:
+    desk.gesture(lambda: desk.session.update(granularity=PerAxis(0)))
+    desk.do("export_all")
+    whole = contents(folder)
+    desk.gesture(lambda: desk.session.update(channel=2))
+    desk.do("export_all")
+    asked(desk).cancel.click()  # the charts of all channels have not changed
+    assert contents(folder) == whole
+    desk.do("export_all")
+    asked(desk).keep.click()
+    alone = [name for name in contents(folder) if "channel-2" in name]
+    assert any(name.endswith("_values (2).png") for name in alone)
+    assert not any("heat_map" in name for name in alone)
+
+
+@pytest.mark.parametrize("name", ["../../up", "<h1>big</h1>", "x" * 3000, "a\nb\x1b[2J", "权重" * 300])
+def test_a_hostile_name_makes_files_in_the_folder_and_words_in_the_caption(desk: Desk, folder: Path, name: str) -> None:
+    desk.show(OTHER, name)
+    desk.do("export_all")
+    assert desk.banner.kind == "notice"
+    assert len(list(folder.glob("*_values.png"))) == 1
+    assert all(len(path.name.encode()) <= 143 for path in folder.iterdir())
+    (svg,) = folder.glob("*_values.svg")
+    if name.startswith("<"):
+        assert name in words(svg)
+
+
+# -- captions
+
+
+def test_a_picture_says_of_which_tensor_and_scheme_it_is_unless_that_is_turned_off(desk: Desk, folder: Path) -> None:
+    desk.do("export_all")
+    (svg,) = folder.glob("*_error.svg")
+    assert "given · int8 · symmetric · tensor · min–max · ONNX Runtime" in words(svg)
+    desk.do("captions")
+    assert not desk.app.settings.get("captions")
+    desk.do("export_all")
+    asked(desk).overwrite.click()
+    assert "ONNX Runtime" not in words(svg)
+    assert "Error histogram" in words(svg)
+    desk.do("captions")
+
+
+def test_a_caption_stands_below_and_leaves_the_chart_as_it_was(desk: Desk) -> None:
+    chart = desk.page.error
+    clear(desk)
+    before, view = chart.grab().toImage(), chart.view.viewRange()
+    plain, captioned = chart_image(chart, 1.0), chart_image(chart, 1.0, "of something")
+    assert plain.width() == captioned.width()
+    assert plain.height() < captioned.height() < plain.height() + 40
+    assert captioned.copy(plain.rect()) == plain
+    assert chart.grab().toImage() == before
+    assert chart.view.viewRange() == view
+
+
+def test_a_caption_longer_than_the_chart_is_elided(desk: Desk, tmp_path: Path) -> None:
+    (path,) = export_chart(desk.page.error, tmp_path / "x.svg", caption="begin " + "long " * 500 + "end")
+    said = words(path)
+    assert "begin" in said
+    assert "…" in said
+    assert "end" in said
+
+
+def test_the_picture_in_the_clipboard_has_the_caption_too(desk: Desk) -> None:
+    chart = desk.page.error
+    clear(desk)
+    caption = "given · int8 · symmetric · tensor · min–max · ONNX Runtime"
+    with_caption, without = chart_image(chart, caption=caption), chart_image(chart)
+    desk.window.saving.copy_chart(chart)
+    assert QApplication.clipboard().image() == with_caption
+    clear(desk)
+    desk.do("captions")
+    desk.window.saving.copy_chart(chart)
+    desk.do("captions")
+    assert QApplication.clipboard().image() == without
+
+
+# -- what is there already
+
+
+def test_files_that_are_there_are_asked_about_once_and_kept_beside_the_new_ones(desk: Desk, folder: Path) -> None:
+    desk.do("export_all")
+    first = contents(folder)
+    assert desk.window.saving.in_the_way.question is None
+    desk.do("export_all")
+    question = asked(desk)
+    assert question.question.text() == f"{len(first)} of these files are there already."
+    assert contents(folder) == first
+    question.keep.click()
+    both = contents(folder)
+    assert first.items() <= both.items()
+    assert len(both) == 2 * len(first)
+    desk.do("export_all")
+    asked(desk).keep.click()
+    assert {name for name in contents(folder) if " (3)" in name}
+
+
+def test_they_are_overwritten_when_the_person_says_so(desk: Desk, folder: Path) -> None:
+    desk.do("export_all")
+    names = set(contents(folder))
+    for name in names:
+        (folder / name).write_bytes(b"old")
+    desk.do("export_all")
+    asked(desk).overwrite.click()
+    assert set(contents(folder)) == names
+    assert b"old" not in contents(folder).values()
+
+
+def test_giving_up_leaves_all_as_it_was(desk: Desk, folder: Path) -> None:
+    desk.do("export_all")
+    for path in folder.glob("*_values.png"):
+        path.unlink()
+    before = contents(folder)
+    desk.do("export_all")
+    asked(desk).cancel.click()
+    assert contents(folder) == before
+    desk.do("export_all")
+    asked(desk).question.reject()  # Escape
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("key", ["save_quantized", "save_tensor", "save_metrics", "save_scheme"])
+def test_a_file_that_the_dialog_could_not_know_of_is_asked_about_too(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    ending = {"save_quantized": "npz", "save_tensor": "npy"}.get(key, "json")
+    path = tmp_path / f"mine.{ending}"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine"), ""))
+    desk.do(key)
+    assert path.read_bytes() == b"old"
+    asked(desk).keep.click()
+    desk.rest()
+    assert path.read_bytes() == b"old"
+    assert (tmp_path / f"mine (2).{ending}").stat().st_size > 10
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    desk.do(key)
+    desk.rest()
+    assert path.read_bytes() != b"old"  # the dialog has asked
+
+
+def test_the_second_table_of_a_chart_is_not_overwritten_unasked(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = tmp_path / "mine-levels.csv"
+    second.write_bytes(b"old")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine.csv"), ""))
+    desk.window.saving.export_chart(desk.page.distribution, "csv")
+    assert asked(desk).question.text() == "“mine-levels.csv” is there already."
+    asked(desk).keep.click()
+    assert second.read_bytes() == b"old"
+    assert {path.name for path in tmp_path.iterdir() if path.suffix == ".csv"} == {
+        "mine-levels.csv",
+        "mine (2).csv",
+        "mine (2)-levels.csv",
+    }
+
+
+# -- every tab
+
+
+def test_a_chart_behind_a_tab_is_exported_as_large_as_the_one_before_it(desk: Desk, folder: Path) -> None:
+    desk.gesture(lambda: desk.session.update(granularity=PerAxis(0)))
+    page = desk.page
+    page.docks["transfer"].raise_()
+    clear(desk)
+    scale, front = desk.app.settings.get("png_scale"), page.transfer.canvas.size()
+    desk.do("export_all")
+    clear(desk)
+    sizes = {name: QImage(str(*folder.glob(f"*_{name}.png"))).size() for name in ("channels", "heat_map", "transfer")}
+    assert sizes["channels"] == sizes["heat_map"] == sizes["transfer"]
+    assert sizes["transfer"].width() == scale * front.width()
+    (behind,) = folder.glob("*_channels.png")
+    before = QImage(str(behind))
+    page.docks["channels"].raise_()
+    clear(desk)
+    shown = chart_image(page.channels, scale, desk.window.saving._caption(page.channels))
+    assert shown.size() == before.size()
+    assert shown.convertToFormat(before.format()) == before
+
+
+def test_exporting_what_is_behind_a_tab_moves_nothing_on_the_page(desk: Desk, folder: Path) -> None:
+    desk.gesture(lambda: desk.session.update(granularity=PerAxis(0)))
+    clear(desk)
+    sizes = {name: dock.size() for name, dock in desk.page.docks.items()}
+    before = desk.page.grab().toImage()
+    desk.do("export_all")
+    clear(desk)
+    assert {name: dock.size() for name, dock in desk.page.docks.items()} == sizes
+    assert desk.page.grab().toImage() == before
+
+
+@pytest.mark.parametrize("ending", EXPORT_FORMATS)
+def test_a_part_that_nobody_looked_at_is_exported_in_a_usual_size(desk: Desk, tmp_path: Path, ending: str) -> None:
+    desk.app.pin(desk.session.scheme)
+    desk.window.pages.show_page("compare")
+    page = desk.window.pages.current
+    page.show_part("pins")
+    desk.bot.waitUntil(lambda: bool(page.errors.tables()), timeout=10_000)
+    page.show_part("sweep")
+    QApplication.processEvents()
+    assert page.errors.visibleRegion().isEmpty()
+    for path in export_chart(page.errors, tmp_path / f"x.{ending}", scale=1.0):
+        assert path.stat().st_size > 20
+        if ending == "png":
+            assert QImage(str(path)).width() > 300

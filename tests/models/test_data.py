@@ -1,0 +1,147 @@
+"""Files become samples, and what does not fit is one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qviz.core import Problem
+from qviz.models.activations import spans
+from qviz.models.data import DataSettings, PictureSettings, checks, looks_wrong, open_samples, random_samples
+from qviz.models.preparation import prepare_network
+from tests.models.made import classifier, network, transformer
+
+
+@pytest.fixture(scope="module")
+def net():
+    return prepare_network(network(classifier())).network
+
+
+def save(path, array):
+    np.save(path, array)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 12, 12), (5, 1, 3, 12, 12)])
+def test_an_array_of_samples(net, tmp_path, shape):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    samples = open_samples(net, [save(tmp_path / "x.npy", x)])
+    assert len(samples) == 5
+    np.testing.assert_array_equal(samples[3]["x"].reshape(3, 12, 12), x[3].reshape(3, 12, 12))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 12, 12), (3, 12, 12)])
+def test_a_single_one(net, tmp_path, shape):
+    x = np.ones(shape)
+    samples = open_samples(net, [save(tmp_path / "x.npy", x)])
+    assert len(samples) == 1
+    assert samples[0]["x"].shape == (1, 3, 12, 12)
+    assert samples[0]["x"].dtype == np.float32
+
+
+def test_fortran_order(net, tmp_path):
+    x = np.asfortranarray(np.random.default_rng(0).standard_normal((4, 3, 12, 12)).astype(np.float32))
+    samples = open_samples(net, [save(tmp_path / "x.npy", x)])
+    np.testing.assert_array_equal(samples[2]["x"][0], x[2])
+
+
+def test_inputs_by_their_names(tmp_path):
+    net = prepare_network(network(transformer())).network
+    ids = np.arange(21).reshape(3, 7)
+    np.savez(tmp_path / "s.npz", ids=ids)
+    samples = open_samples(net, [tmp_path / "s.npz"])
+    assert [s["ids"].tolist() for s in samples] == [[row] for row in ids.tolist()]
+    assert samples[0]["ids"].dtype == np.int64
+
+
+def test_a_folder_in_natural_order(net, tmp_path):
+    for i in (10, 2, 1):
+        save(tmp_path / f"s{i}.npy", np.full((1, 3, 12, 12), i, np.float32))
+    (tmp_path / "notes.md").write_text("not data")
+    samples = open_samples(net, [tmp_path])
+    assert [float(s["x"][0, 0, 0, 0]) for s in samples] == [1, 2, 10]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (PictureSettings(), [200 / 255, 100 / 255, 0]),
+        (PictureSettings(colours="BGR", scale=1), [0, 100, 200]),
+        (PictureSettings(mean=(0.5,), deviation=(0.25,)), [(200 / 255 - 0.5) / 0.25, (100 / 255 - 0.5) / 0.25, -2]),
+    ],
+)
+def test_pictures(net, tmp_path, settings, expected):
+    Image.new("RGB", (40, 30), (200, 100, 0)).save(tmp_path / "p.png")
+    (sample,) = open_samples(net, [tmp_path / "p.png"], DataSettings(settings))
+    assert sample["x"].shape == (1, 3, 12, 12)
+    np.testing.assert_allclose(sample["x"][0, :, 5, 5], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_picture_that_keeps_its_shape_has_grey_beside_it(net, tmp_path):
+    Image.new("RGB", (40, 20), (255, 255, 255)).save(tmp_path / "p.png")
+    (sample,) = open_samples(net, [tmp_path / "p.png"], DataSettings(PictureSettings(keep_aspect=True)))
+    assert sample["x"][0, 0, 0, 0] == pytest.approx(114 / 255)
+    assert sample["x"][0, 0, 6, 6] == pytest.approx(1)
+
+
+def test_what_does_not_fit_is_said(net, tmp_path):
+    cases = {
+        "shape.npy": (np.zeros((4, 5)), "takes 1 × 3 × 12 × 12"),
+        "words.npy": (np.array([["a"]]), "shape|holds"),
+    }
+    for name, (array, said) in cases.items():
+        with pytest.raises(Problem, match=said):
+            list(open_samples(net, [save(tmp_path / name, array)]))
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(Problem, match="is no picture"):
+        list(open_samples(net, [tmp_path / "broken.png"]))
+    (tmp_path / "x.dat").write_bytes(b"x")
+    with pytest.raises(Problem, match="is no data"):
+        open_samples(net, [tmp_path / "x.dat"])
+    (tmp_path / "t.txt").write_text("one\ntwo\n")
+    with pytest.raises(Problem, match="tokenizer"):
+        open_samples(net, [tmp_path / "t.txt"])
+    with pytest.raises(Problem, match="does not exist"):
+        open_samples(net, [tmp_path / "none.npy"])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(Problem, match="no data"):
+        open_samples(net, [empty])
+    np.savez(tmp_path / "other.npz", a=np.zeros(3), b=np.zeros(3))
+    with pytest.raises(Problem, match="no array called x"):
+        open_samples(net, [tmp_path / "other.npz"])
+
+
+def test_a_file_that_became_shorter(net, tmp_path):
+    path = save(tmp_path / "x.npy", np.zeros((4, 3, 12, 12), np.float32))
+    samples = open_samples(net, [path])
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(Problem, match="become shorter"):
+        samples[3]
+    with pytest.raises(Problem, match="shorter than its header"):
+        open_samples(net, [path])
+
+
+def test_objects_are_never_read(net, tmp_path):
+    np.save(tmp_path / "o.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(Problem, match="Python objects"):
+        open_samples(net, [tmp_path / "o.npy"])
+
+
+def test_some_are_held_out(net):
+    samples = random_samples(net, 10)
+    first, second = samples.split()
+    assert len(first) == len(second) == 5
+    assert not {id(r) for r in first.readers} & {id(r) for r in second.readers}
+    assert first.random
+    assert len(samples[:1].split()[0]) == 1
+
+
+def test_checks_say_what_looks_wrong(net):
+    samples = random_samples(net, 2)
+    said = [str(each) for each in checks(samples, spans(net, samples), net)]
+    assert said[0].startswith("This is random data")
+    port = net.inputs[0]
+    assert looks_wrong(port, PictureSettings("NHWC"), np.zeros(1, np.float32)) is not None
+    assert looks_wrong(port, PictureSettings(), np.zeros(1, np.float32)) is None

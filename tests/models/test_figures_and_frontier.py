@@ -1,0 +1,114 @@
+"""What is left of an answer, and where bits are best spent."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from qviz.core import Problem
+from qviz.models.frontier import Choice, at_least, at_most, frontier
+from qviz.models.output_figures import Answers, OutputSums
+
+
+def sums_of(*pairs, name="y"):
+    sums = OutputSums(name)
+    for x, y in pairs:
+        sums.add(np.asarray(x), np.asarray(y))
+    return sums.figures()
+
+
+def test_sqnr_and_cosine_by_hand():
+    x, y = np.array([[3.0, 4.0]], np.float32), np.array([[3.0, 3.0]], np.float32)
+    found = sums_of((x, y))
+    assert found.sqnr_db == pytest.approx(10 * math.log10(25 / 1))
+    assert found.cosine == pytest.approx((9 + 12) / (5 * math.sqrt(18)))
+    assert found.max_abs_error == 1
+    assert found.top1 == 0
+    assert math.isinf(sums_of((x, x)).sqnr_db)
+
+
+def test_agreement_of_classes():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20, 12)).astype(np.float32)
+    y = x.copy()
+    y[:5, 3] += 100
+    found = sums_of((x, y))
+    expected = np.mean(x.argmax(1) == y.argmax(1))
+    assert found.top1 == pytest.approx(expected)
+    assert found.kl > 0
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    assert sums_of((p, p)).kl == pytest.approx(0, abs=1e-9)
+
+
+def test_sequences_are_read_as_ctc_does():
+    def path(*classes):
+        rows = np.full((1, len(classes), 30), 0.001, np.float32)
+        rows[0, np.arange(len(classes)), classes] = 1 - 0.029
+        return rows
+
+    assert sums_of((path(0, 5, 5, 0, 7), path(5, 5, 0, 7, 7))).sequences == 1
+    assert sums_of((path(0, 5, 5, 0, 7), path(0, 5, 0, 5, 7))).sequences == 0
+
+
+def test_boxes_that_both_find():
+    head = np.zeros((1, 6, 400), np.float32)
+    head[0, :4, :3] = np.array([[50, 50, 20, 20], [51, 50, 20, 20], [150, 80, 40, 30]]).T
+    head[0, 4, :3] = [0.9, 0.8, 0.7]
+    other = head.copy()
+    assert sums_of((head, other)).detections == 1
+    other[0, 4, 2] = 0.1
+    assert sums_of((head, other)).detections == pytest.approx(1 / 1.5)
+
+
+def test_what_is_not_finite_is_not_good():
+    x = np.ones((2, 4), np.float32)
+    y = x.copy()
+    y[0, 0] = np.nan
+    answers = Answers(["y"])
+    answers.add([x], [y])
+    assert math.isnan(answers.figures()[0].sqnr_db)
+    assert math.isnan(answers.sqnr_db)
+
+
+def options(seed):
+    rng = np.random.default_rng(seed)
+    found = []
+    for unit in range(5):
+        size = int(rng.integers(100, 1000))
+        loss = float(rng.random()) * 1e-2
+        found.append(
+            [
+                Choice(str(unit), label, size * bits / 8, loss * 4.0 ** -(bits - 2) * float(rng.random() + 0.5))
+                for label, bits in (("2", 2), ("4", 4), ("8", 8))
+            ]
+            + [Choice(str(unit), "float", size * 4.0, 0.0)]
+        )
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_choice_beats_a_point_of_the_frontier(seed):
+    rows = options(seed)
+    every = [(sum(c.bytes for c in chosen), math.fsum(c.noise for c in chosen)) for chosen in itertools.product(*rows)]
+    for point in frontier(rows):
+        better = [noise for size, noise in every if size <= point.bytes * (1 + 1e-12)]
+        assert point.noise <= min(better) * (1 + 1e-9) + 1e-18
+        assert point.bytes == pytest.approx(
+            sum(next(c.bytes for c in unit if c.format == point.formats[c.unit]) for unit in rows)
+        )
+
+
+def test_budgets():
+    points = frontier(options(3))
+    assert points[0].bytes < points[-1].bytes
+    assert math.isinf(points[-1].sqnr_db)
+    middle = points[len(points) // 2]
+    assert at_most(points, middle.bytes).noise == middle.noise
+    assert at_least(points, middle.sqnr_db).bytes == middle.bytes
+    with pytest.raises(Problem, match="smallest choice"):
+        at_most(points, 1)
+    with pytest.raises(Problem, match="predicted to keep"):
+        at_least(points[:-1], 10_000)

@@ -1,0 +1,253 @@
+"""One layer at a time, exactly: the same as a network built anew for each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, Problem, Scheme
+from qviz.core.work import Cancelled
+from qviz.models.activations import ranges, spans
+from qviz.models.node_errors import node_errors
+from qviz.models.output_figures import Answers
+from qviz.models.pieces import Pieces
+from qviz.models.preparation import prepare_network
+from qviz.models.sensitivity import (
+    ALONE,
+    RESTORED,
+    Sensitivity,
+    activation_parameters,
+    units_by_group,
+    units_by_node,
+)
+from qviz.models.sessions import open_session, run
+from qviz.models.weights import bits_of, quantized_weight, values_of, weights_of
+from tests.models.made import classifier, network, pictures, recurrent, sentences, transformer
+
+INT4 = Scheme(IntFormat(4), granularity=PerAxis(0))
+UINT8 = IntFormat(8, signed=False)
+
+
+def ready(model):
+    return prepare_network(network(model)).network
+
+
+@pytest.fixture(scope="module")
+def net():
+    return ready(classifier())
+
+
+def naive(net, samples, quantized):
+    """A whole network built with other weights."""
+    model = type(net.model)()
+    model.CopyFrom(net.model)
+    for tensor in model.graph.initializer:
+        if tensor.name in quantized:
+            tensor.CopyFrom(numpy_helper.from_array(quantized[tensor.name], tensor.name))
+    sums = Answers([p.name for p in net.outputs])
+    first, second = open_session(net.model), open_session(model)
+    for sample in samples:
+        sums.add(run(first, sample), run(second, sample))
+    return sums.sqnr_db
+
+
+@pytest.mark.parametrize(
+    ("model", "samples"),
+    [(classifier(), pictures(3)), (transformer(), sentences(3)), (recurrent(), None)],
+    ids=["classifier", "transformer", "recurrent"],
+)
+@pytest.mark.parametrize("mode", [ALONE, RESTORED])
+def test_it_equals_a_network_built_anew(model, samples, mode):
+    net = ready(model)
+    samples = samples or [
+        {"x": np.random.default_rng(i).standard_normal((5, 1, 6)).astype(np.float32)} for i in range(3)
+    ]
+    asked = Sensitivity(net, samples, INT4)
+    for loss in asked.sweep(mode):
+        mine = {w.name for w in loss.unit.weights}
+        chosen = mine if mode == ALONE else asked.weights.keys() - mine
+        expected = naive(net, samples, {name: asked.quantized(name) for name in chosen})
+        # Beyond 120 dB it is the order of additions that differs.
+        assert min(loss.sqnr_db, 120) == pytest.approx(min(expected, 120), abs=0.01)
+        assert loss.samples == 3
+
+
+def test_everything_equals_a_network_built_anew(net):
+    samples = pictures(2)
+    asked = Sensitivity(net, samples, INT4)
+    quantized = {name: asked.quantized(name) for name in asked.weights}
+    assert asked.everything().sqnr_db == pytest.approx(naive(net, samples, quantized), abs=0.01)
+    left = asked.units[0]
+    kept = {name: value for name, value in quantized.items() if name not in {w.name for w in left.weights}}
+    assert asked.everything(frozenset({left.name})).sqnr_db == pytest.approx(naive(net, samples, kept), abs=0.01)
+
+
+def test_nothing_quantized_is_exact(net):
+    asked = Sensitivity(net, pictures(1), {})
+    assert asked.everything().noise < 1e-12
+
+
+def test_a_changed_scheme_moves_the_output(net):
+    asked = Sensitivity(net, pictures(2), INT4)
+    before = asked.everything().sqnr_db
+    for name in asked.weights:
+        asked.change(name, Scheme(IntFormat(8), granularity=PerAxis(0)))
+    assert asked.everything().sqnr_db > before + 15
+    for name in asked.weights:
+        asked.change(name, None)
+    assert asked.everything().noise < 1e-12
+
+
+def test_prefixes_cost_half_an_inference():
+    net = ready(transformer())
+    asked = Sensitivity(net, sentences(2), INT4)
+    list(asked.sweep())
+    a_unit_and_sample = (asked.inferences - 2) / len(asked.units) / 2
+    assert a_unit_and_sample < 0.75
+
+
+def test_more_samples_than_fit_are_taken_in_turns(net):
+    samples = pictures(3)
+    asked = Sensitivity(net, samples, INT4)
+    kept = [loss.sqnr_db for loss in asked.sweep()]
+    assert [loss.sqnr_db for loss in asked.sweep(keep_bytes=1)] == kept
+
+
+def test_it_can_be_stopped_and_what_was_found_stays(net):
+    asked = Sensitivity(net, pictures(1), INT4)
+    found = []
+    with pytest.raises(Cancelled):
+        found.extend(loss for loss in _stopping(asked, found))
+    assert len(found) == 1
+    rest = [n for n in range(len(asked.units)) if asked.units[n].name != found[0].unit.name]
+    assert len(list(asked.sweep(order=rest))) == len(asked.units) - 1
+
+
+def _stopping(asked, found):
+    for loss in asked.sweep(cancelled=lambda: bool(found)):
+        found.append(loss)
+    yield from ()
+
+
+def test_without_samples_or_weights_there_is_a_sentence(net):
+    with pytest.raises(Problem, match="no sample"):
+        Sensitivity(net, [], INT4)
+    with pytest.raises(Problem, match="no weights"):
+        Sensitivity(net, pictures(1), INT4, units=[])
+
+
+def with_activations(net, samples):
+    units = units_by_node(net, activations=True)
+    points = [point for unit in units for point in unit.points]
+    known = ranges(net, samples, Scheme(UINT8, symmetric=False), sorted({p.value for p in points}))
+    return units, {point: activation_parameters(*known[point.value], UINT8) for point in points}
+
+
+def test_activations_are_quantized_where_they_enter(net):
+    samples = pictures(2)
+    units, parameters = with_activations(net, samples)
+    asked = Sensitivity(net, samples, {}, activations=parameters, units=units)
+    whole = asked.everything()
+    assert 25 < whole.sqnr_db < 60
+    assert asked.everything(frozenset(u.name for u in units)).noise < 1e-12
+    first = next(iter(asked.sweep(order=[0])))
+    x = samples[0]["x"]
+    p = parameters[units[0].points[0]]
+    codes = np.clip(np.rint(x / p.scale) + p.zero_point, 0, 255)
+    by_hand = ((codes - p.zero_point) * p.scale).astype(np.float32)
+    session = open_session(net.model)
+    sums = Answers(["y"])
+    for sample in samples:
+        codes = np.clip(np.rint(sample["x"] / p.scale) + p.zero_point, 0, 255)
+        by_hand = ((codes - p.zero_point.astype(np.float32)) * p.scale).astype(np.float32)
+        sums.add(run(session, sample), run(session, {"x": by_hand}))
+    assert first.sqnr_db == pytest.approx(sums.sqnr_db, abs=0.01)
+
+
+def test_errors_of_nodes_end_in_the_error_of_the_output(net):
+    samples = pictures(2)
+    units, parameters = with_activations(net, samples)
+    asked = Sensitivity(net, samples, INT4, activations=parameters, units=units)
+    errors = list(node_errors(asked))
+    assert errors[-1].accumulated_db == pytest.approx(asked.everything().sqnr_db, abs=1e-3)
+    by_name = {error.node: error for error in errors}
+    relu = next(name for name in by_name if "pool" in name)
+    assert math.isinf(by_name[relu].isolated_db)
+    first = errors[0]
+    assert first.isolated_db == first.accumulated_db
+
+
+def test_groups_join_what_belongs_together():
+    net = ready(transformer())
+    assert [u.name for u in units_by_group(net)] == [u.name for u in units_by_node(net)]
+    names = [f"/layer{i}/{part}/MatMul" for i in range(40) for part in ("q", "k", "v")]
+    from qviz.models.sensitivity import Unit, _runs, _scope
+
+    runs = _runs([(_scope(name, 1), Unit(name, (name,), ())) for name in names])
+    assert len(runs) == 40
+    assert runs[3][0] == "layer3"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 50])
+def test_pieces_answer_as_the_whole(net, count):
+    sample = pictures(1)[0]
+    pieces = Pieces(net, count=count)
+    values = dict(sample)
+    for piece in range(len(pieces)):
+        values = pieces.kept(pieces.advance(pieces.session(piece), values), piece + 1)
+    (expected,) = run(open_session(net.model), sample)
+    np.testing.assert_allclose(values["y"], expected, rtol=1e-5, atol=1e-6)
+    assert list(values) == ["y"]
+
+
+SCHEMES = [
+    Scheme(IntFormat(4), granularity=PerBlock(-1, 32)),
+    Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 32), convention="mx_floor"),
+    Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 16), convention="nvfp4"),
+    Scheme(IntFormat(8), granularity=PerBlock(-1, 32), convention="gguf"),
+    Scheme(IntFormat(8), granularity=PerAxis(1)),
+    Scheme(IntFormat(8)),
+]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: f"{s.convention}-{s.granularity.kind}")
+@pytest.mark.parametrize("make", [classifier, transformer, recurrent])
+def test_any_scheme_lies_over_any_weight(make, scheme):
+    net = ready(make())
+    values = values_of(net)
+    for weight in weights_of(net):
+        found = quantized_weight(weight, values[weight.name], scheme)
+        assert found.shape == values[weight.name].shape
+        assert np.abs(found - values[weight.name]).max() < np.abs(values[weight.name]).max()
+        assert bits_of(weight, scheme) >= weight.elements * scheme.number_format.bits
+
+
+def test_per_axis_is_per_output(net):
+    weight = next(w for w in weights_of(net) if w.operator == "Gemm")
+    values = values_of(net)[weight.name]
+    found = quantized_weight(weight, values, Scheme(IntFormat(8), granularity=PerAxis(0)))
+    outputs = np.moveaxis(values, weight.outputs[0], 0).reshape(10, -1)
+    step = np.abs(outputs).max(axis=1) / 127
+    error = np.abs(np.moveaxis(found - values, weight.outputs[0], 0).reshape(10, -1)).max(axis=1)
+    assert (error <= step / 2 * 1.0001).all()
+
+
+def test_ranges_are_the_same_however_little_is_held(net):
+    samples = pictures(4)
+    from qviz.core import MSE, Percentile
+
+    for rule in (Percentile(99.0), MSE()):
+        scheme = Scheme(UINT8, symmetric=False, range_rule=rule)
+        assert ranges(net, samples, scheme) == ranges(net, samples, scheme, held_bytes=1)
+
+
+def test_spans_tell_what_still_grows(net):
+    samples = pictures(3)
+    samples.append({"x": samples[0]["x"] * 5})
+    found = spans(net, samples)
+    assert found["x"].still_growing
+    assert not spans(net, samples[::-1])["x"].still_growing
+    assert found["x"].low == min(float(s["x"].min()) for s in samples)

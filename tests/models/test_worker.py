@@ -1,0 +1,72 @@
+"""Work in another process: what it tells, and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from qviz.core import Problem
+from qviz.core.work import Cancelled
+from qviz.models.worker import in_worker
+
+
+def answers(folder, tell, number):
+    print("this is printed nowhere")
+    tell(0.5)
+    tell("found")
+    Path("stray").write_text("left behind")
+    return number + 1, str(folder), os.getpid()
+
+
+def complains(folder, tell):
+    raise Problem("This is {what}.", what="wrong")
+
+
+def is_wrong(folder, tell):
+    raise KeyError("bug")
+
+
+def crashes(folder, tell):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def never_ends(folder, tell):
+    tell(os.getpid())
+    while True:
+        signal.pause()
+
+
+def test_it_tells_and_answers_and_leaves_nothing(capfd):
+    told, found = [], []
+    number, folder, process = in_worker(answers, 1, progress=told.append, found=found.append)
+    assert (number, told, found) == (2, [0.5], ["found"])
+    assert not Path(folder).exists()
+    assert not Path("stray").exists()
+    assert not psutil.pid_exists(process)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_problem_arrives_as_one():
+    with pytest.raises(Problem, match="This is wrong"):
+        in_worker(complains)
+
+
+def test_a_bug_is_loud():
+    with pytest.raises(RuntimeError, match="KeyError: 'bug'"):
+        in_worker(is_wrong)
+
+
+def test_a_crash_takes_the_worker_alone():
+    with pytest.raises(Problem, match="crashed on this network"):
+        in_worker(crashes)
+
+
+def test_cancelling_kills_it():
+    found = []
+    with pytest.raises(Cancelled):
+        in_worker(never_ends, found=found.append, cancelled=lambda: bool(found))
+    assert not psutil.pid_exists(found[0])
