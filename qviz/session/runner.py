@@ -66,6 +66,11 @@ class LatestRunner(QObject):
     def busy(self) -> bool:
         return self._running is not None or self._waiting is not None
 
+    @property
+    def resting(self) -> bool:
+        """Whether what comes next waits until the last answer is painted."""
+        return self._resting
+
     def submit(self, request: Request, *, urgent: bool = False) -> None:
         """Run it next; an urgent one also cancels what runs now."""
         if self._closed:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, SignalInstance
 from pytestqt.qtbot import QtBot
 
 from qviz.core.work import IsCancelled, Progress, check
+from qviz.session.worker import Worker
 
 PATIENCE = 30.0
 """Seconds until a worker gives up; nothing ever waits that long unless it is broken."""
@@ -87,17 +88,23 @@ class HandTimers:
             if timer.active:
                 timer.fire()
 
-    def settle(self, bot: QtBot, busy: Callable[[], bool]) -> None:
+    def settle(self, bot: QtBot, *workers: Worker) -> None:
         """Until nothing is under way, nor waits for a moment of rest."""
-        until(bot, lambda: not busy())
+        settle(bot, *workers)
         while self.active:
             self.fire()
-            until(bot, lambda: not busy())
+            settle(bot, *workers)
 
 
 def until(bot: QtBot, true: Callable[[], bool]) -> None:
     """Let the window live until something is so."""
     bot.waitUntil(true, timeout=int(1000 * PATIENCE))
+
+
+def settle(bot: QtBot, *workers: Worker) -> None:
+    """Until nothing is under way, and what comes next would begin at once."""
+    runners = [worker._runner for worker in workers]
+    until(bot, lambda: not any(runner.busy or runner.resting for runner in runners))
 
 
 class Work:

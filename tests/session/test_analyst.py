@@ -15,7 +15,7 @@ from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.session import analyst as analyst_module
 from qviz.session.analyst import Analyst, Frame
 from qviz.session.state import Session
-from tests.session.conftest import HandTimers, Heard, until
+from tests.session.conftest import HandTimers, Heard, settle
 
 
 def tensor(*shape: int, seed: int = 0) -> Tensor:
@@ -33,8 +33,7 @@ class Desk:
         self.heard = Heard(self.analyst, "began", "answered", "problem")
 
     def settle(self) -> None:
-        until(self.bot, lambda: not self.analyst.busy)
-        QCoreApplication.processEvents()
+        settle(self.bot, self.analyst)
 
     def update(self, **changes: Any) -> Frame:
         self.session.update(**changes)

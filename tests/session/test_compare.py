@@ -23,13 +23,14 @@ from qviz.core import (
     prepare,
 )
 from qviz.core.questions.analysis import Analysis
+from qviz.core.questions.effort import Limits
 from qviz.core.questions.sweep import Combinations
 from qviz.session.on_demand import OnDemand
 from qviz.session.pins import MOST_PINS, Pin, PinAnalyst, Pins
 from qviz.session.runtime_comparison import RuntimeComparison
 from qviz.session.state import Session
 from qviz.session.sweeper import Choice, Sweeper
-from tests.session.conftest import Heard, until
+from tests.session.conftest import PATIENCE, Heard, settle, until
 
 F = np.float32
 X = np.random.default_rng(0).standard_normal((6, 50)).astype(F)
@@ -48,7 +49,7 @@ class Sorting:
 
 @pytest.fixture
 def session(qapp: object) -> Session:
-    session = Session()
+    session = Session(limits=Limits(estimated_above=X.size))
     session.update(tensor=Tensor(X))
     return session
 
@@ -73,6 +74,7 @@ def made(qtbot: QtBot) -> Iterator[Callable[..., Any]]:
 
 def rest(bot: QtBot, worker: OnDemand) -> None:
     until(bot, lambda: not worker.busy)
+    settle(bot, worker)
 
 
 # --- sweeping ----------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ def test_every_scheme_is_found_in_turn_and_then_it_is_complete(
     sweeper = made(Sweeper, session, sorting)
     heard = Heard(sweeper, "planned", "began", "found", "completed", "ended")
     sweeper.choose(CHOICE)
-    with qtbot.waitSignal(sweeper.ended):
+    with qtbot.waitSignal(sweeper.ended, timeout=int(1000 * PATIENCE)):
         sweeper.want(True)
     assert heard.names == ["planned", "began", *["found"] * 8, "completed", "ended"]
     (plan,) = heard.of("planned")
@@ -142,7 +144,7 @@ def test_results_that_come_too_late_are_not_told(session: Session, sorting: Sort
 def test_a_large_tensor_is_waited_for_while_it_is_sorted(
     session: Session, sorting: Sorting, made: Any, qtbot: QtBot
 ) -> None:
-    x = Tensor(np.random.default_rng(1).standard_normal(1 << 18).astype(F))
+    x = Tensor(np.random.default_rng(1).standard_normal(1 << 12).astype(F))
     session.update(tensor=x)
     sorting.now = True
     sweeper = made(Sweeper, session, sorting)
@@ -259,7 +261,7 @@ def test_every_pin_is_analyzed_and_what_does_not_fit_says_why(
     pins.add(Scheme(granularity=PerAxis(4)))
     analyst = made(PinAnalyst, session, pins, sorting)
     heard = Heard(analyst, "judged")
-    with qtbot.waitSignal(analyst.ended):
+    with qtbot.waitSignal(analyst.ended, timeout=int(1000 * PATIENCE)):
         analyst.want(True)
     (four, analysis), (_, problem) = heard.of("judged")
     assert four == FOUR
@@ -290,7 +292,7 @@ def test_a_pin_that_is_known_is_not_analyzed_again(session: Session, sorting: So
 def test_pins_of_a_large_tensor_are_estimates_until_it_is_in_order(
     session: Session, sorting: Sorting, made: Any, qtbot: QtBot
 ) -> None:
-    x = Tensor(np.random.default_rng(1).standard_normal(1 << 18).astype(F))
+    x = Tensor(np.random.default_rng(1).standard_normal(1 << 12).astype(F))
     session.update(tensor=x)
     pins = Pins()
     pins.add(FOUR)
@@ -311,9 +313,9 @@ def test_runtimes_are_compared_for_the_scheme_that_is_shown(
 ) -> None:
     comparison = made(RuntimeComparison, session, sorting)
     heard = Heard(comparison, "compared", "forgotten")
-    with qtbot.waitSignal(comparison.compared):
+    with qtbot.waitSignal(comparison.compared, timeout=int(1000 * PATIENCE)):
         comparison.want(True)
-    with qtbot.waitSignal(comparison.compared):
+    with qtbot.waitSignal(comparison.compared, timeout=int(1000 * PATIENCE)):
         session.update(bits=4)
     assert heard.names == ["compared", "forgotten", "compared"]
     assert [d.schemes[0].number_format.bits for d in heard.of("compared")] == [8, 4]
@@ -322,12 +324,12 @@ def test_runtimes_are_compared_for_the_scheme_that_is_shown(
 def test_a_sample_decides_what_a_search_would_sort_for(
     session: Session, sorting: Sorting, made: Any, qtbot: QtBot
 ) -> None:
-    x = Tensor(np.random.default_rng(1).standard_normal(1 << 18).astype(F))
+    x = Tensor(np.random.default_rng(1).standard_normal(1 << 12).astype(F))
     session.update(tensor=x, range_rule=MSE())
     comparison = made(RuntimeComparison, session, sorting)
-    with qtbot.waitSignal(comparison.compared) as compared:
+    with qtbot.waitSignal(comparison.compared, timeout=int(1000 * PATIENCE)) as compared:
         comparison.want(True)
     assert compared.args[0].range_judged
-    with qtbot.waitSignal(comparison.compared) as compared:
+    with qtbot.waitSignal(comparison.compared, timeout=int(1000 * PATIENCE)) as compared:
         session.update(prepared=prepare(x))
     assert not compared.args[0].range_judged

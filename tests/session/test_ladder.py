@@ -73,14 +73,9 @@ class House:
         until(self.bot, lambda: not self.library.busy)
 
     def settle(self) -> Frame:
-        self.timers.settle(self.bot, lambda: self._busy)
-        QCoreApplication.processEvents()
+        self.timers.settle(self.bot, self.library, self.analyst, self.preparer)
         assert self.analyst.last is not None
         return self.analyst.last
-
-    @property
-    def _busy(self) -> bool:
-        return any(part.busy for part in (self.library, self.analyst, self.preparer))
 
     def estimate(self) -> Frame:
         """The answer while the tensor waits to be put in order."""

@@ -31,7 +31,7 @@ from qviz.session import library as library_module
 from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, Library, Opened
 from qviz.session.memory import Kept, Memory
 from qviz.session.state import Item, Session
-from tests.session.conftest import Heard, Work, until
+from tests.session.conftest import Heard, Work, settle, until
 
 KEPT = 3
 SMALL = GeneratorSpec("normal", (4, 5), 1)
@@ -73,7 +73,7 @@ class Shelf:
     def settle(self) -> None:
         library = self.library
         until(self.bot, lambda: not (library.busy or library._to_open))
-        QCoreApplication.processEvents()
+        settle(self.bot, library, library._opener)
 
     def item(self, name: str, *, listed: bool = True, **work: Any) -> tuple[Item, Work]:
         """An item of the list whose reading a test can hold."""

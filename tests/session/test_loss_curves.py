@@ -80,9 +80,8 @@ class Desk:
         self.curves.follow(self.frame(tensor, channel, **scheme))
 
     def settle(self) -> None:
-        self.timers.settle(self.bot, lambda: self.curves._runner.busy)
+        self.timers.settle(self.bot, self.curves)
         assert not self.curves.busy
-        QCoreApplication.processEvents()
 
     def begin(self, **scheme: Any) -> None:
         """Curves are being computed."""

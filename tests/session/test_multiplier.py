@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from qviz.core import IntFormat, PerAxis, PerToken, Problem, Scheme, Tensor
@@ -17,7 +16,7 @@ from qviz.session import multiplier as module
 from qviz.session.memory import Kept, Memory
 from qviz.session.multiplier import ACTIVATIONS, FIRST_RUNTIME, WEIGHTS, Factors, Multiplier
 from qviz.session.state import Item, Session
-from tests.session.conftest import PATIENCE, Heard, until
+from tests.session.conftest import PATIENCE, Heard, settle, until
 
 RNG = np.random.default_rng(5)
 
@@ -41,8 +40,7 @@ class Desk:
         self.heard = Heard(self.multiplier, "changed", "began", "advanced", "ended", "answered", "problem")
 
     def settle(self) -> None:
-        until(self.bot, lambda: not self.multiplier.busy)
-        QCoreApplication.processEvents()  # the runner rests until what is due is painted
+        settle(self.bot, self.multiplier)
 
     def show(self, *items: Item) -> None:
         self.session.update(items=items)

@@ -51,8 +51,7 @@ class Desk:
         self.heard = Heard(self.question, "began", "ended", "waiting", "forgotten", "stopped", "problem")
 
     def settle(self) -> None:
-        self.timers.settle(self.bot, lambda: self.question._runner.busy)
-        QCoreApplication.processEvents()
+        self.timers.settle(self.bot, self.question)
 
     def ask(self, subject: Hashable) -> None:
         self.question.subject = subject

@@ -14,7 +14,7 @@ from qviz.core.tensors.sorted_tensor import prepare, prepared_nbytes
 from qviz.session.memory import Kept, Memory
 from qviz.session.preparer import Preparer
 from qviz.session.state import Item, Session
-from tests.session.conftest import Heard, until
+from tests.session.conftest import Heard, settle, until
 from tests.session.ladder import FEW, LARGE, SMALL, Gate, held_gate, item, large, small_samples
 
 ENOUGH = 1 << 30
@@ -39,8 +39,7 @@ class Desk:
         return made
 
     def settle(self) -> None:
-        until(self.bot, lambda: not self.preparer.busy)
-        QCoreApplication.processEvents()
+        settle(self.bot, self.preparer)
 
     def wait_for_sorting(self) -> None:
         until(self.bot, self.gate.began.is_set)

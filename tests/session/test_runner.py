@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from qviz.core.problems import Problem
 from qviz.core.work import Cancelled, IsCancelled, Progress
 from qviz.session.runner import LatestRunner, Request
-from tests.session.conftest import Heard, Work, until
+from tests.session.conftest import PATIENCE, Heard, Work, until
 
 SIGNALS = ("started", "progressed", "finished", "failed", "cancelled")
 
@@ -42,8 +42,7 @@ class Bench:
 
     def settle(self) -> list[str]:
         """Wait until nothing runs or waits; what was said, as "signal key"."""
-        until(self.bot, lambda: not self.runner.busy)
-        QCoreApplication.processEvents()
+        until(self.bot, lambda: not (self.runner.busy or self.runner.resting))
         return self.told()
 
     def told(self) -> list[str]:
@@ -61,7 +60,7 @@ def bench(qtbot: QtBot) -> Iterator[Bench]:
 
 def test_an_answer_comes_back_with_its_question(bench: Bench) -> None:
     request = Request("a", Work("answer"))
-    with bench.bot.waitSignal(bench.runner.finished) as finished:
+    with bench.bot.waitSignal(bench.runner.finished, timeout=int(1000 * PATIENCE)) as finished:
         bench.runner.submit(request)
         assert bench.runner.busy
     assert finished.args == [request, "answer"]

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from qviz.core import PerAxis, Scheme, Tensor, analyze, quantize
 from qviz.files import results, writers
 from qviz.session.saver import Saver
-from tests.session.conftest import PATIENCE, Heard, until
+from tests.session.conftest import PATIENCE, Heard, settle, until
 
 X = np.random.default_rng(1).normal(0, 1, (4, 5)).astype(np.float32)
 
@@ -26,8 +26,8 @@ class Desk:
         self.heard = Heard(self.saver, "saved", "problem")
 
     def settle(self) -> None:
-        until(self.bot, lambda: not self.saver._runner.busy and not self.saver._waiting)
-        QCoreApplication.processEvents()
+        until(self.bot, lambda: not self.saver._waiting)
+        settle(self.bot, self.saver)
 
 
 @pytest.fixture

@@ -58,8 +58,7 @@ class Workshop:
         self.heard = Heard(self.meter, "forgotten", "began", "advanced", "ended", "measured", "cancelled")
 
     def settle(self) -> None:
-        self.timers.settle(self.bot, lambda: self.meter.busy)
-        QCoreApplication.processEvents()
+        self.timers.settle(self.bot, self.meter)
 
     def update(self, **changes: Any) -> None:
         self.session.update(**changes)

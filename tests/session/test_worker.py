@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from qviz.core.problems import Phrase, Problem
 from qviz.session.worker import OutOfMemory, Worker
-from tests.session.conftest import HandTimers, Heard, Work, until
+from tests.session.conftest import HandTimers, Heard, Work, settle, until
 
 
 class Clerk(Worker):
@@ -52,8 +51,7 @@ class Office:
         self.heard = Heard(self.clerk, "began", "advanced", "ended", "problem")
 
     def settle(self) -> list[str]:
-        until(self.bot, lambda: not self.clerk.busy)
-        QCoreApplication.processEvents()
+        settle(self.bot, self.clerk)
         return self.heard.names
 
     def hold(self, key: str, **options: Any) -> Work:
