@@ -85,13 +85,9 @@ class LossCurves(OnDemand):
 
     def _may_stay(self) -> bool:
         """While somebody looks, the curves of another scheme stay until their successors are there."""
-        shown = self._frame.shown if self._frame is not None and self.key() is not None else None
-        return (
-            self._wanted
-            and shown is not None
-            and self._losses is not None
-            and self._losses.tensor.same_data(shown.tensor)
-        )
+        if self._frame is None or self._losses is None or self.key() is None:
+            return False
+        return self._wanted and self._losses.tensor.same_data(self._frame.shown.tensor)
 
     def _fail(self, key: Hashable, problem: Problem | None) -> None:
         self._forget()

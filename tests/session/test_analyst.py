@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
-from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor, analyze
+from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor, analyze, prepare
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.session import analyst as analyst_module
 from qviz.session.analyst import Analyst, Frame
 from qviz.session.state import Session
-from tests.session.conftest import HandTimers, Heard, settle
+from tests.session.conftest import HandTimers, Heard, Work, settle, until
 
 
 def tensor(*shape: int, seed: int = 0) -> Tensor:
@@ -116,6 +117,33 @@ def test_only_the_current_tensor_is_answered_for(desk: Desk) -> None:
     desk.settle()
     assert [frame.tensor for frame in desk.frames] == [second]
     assert desk.analyst.last is desk.frames[0]
+
+
+def test_another_tensor_does_not_wait_for_the_answer_about_the_one_before(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tensor(4, 5, seed=1), tensor(6, seed=2)
+    began = threading.Event()
+
+    def analyze_slowly(x: Tensor, scheme: Scheme, *, cancelled: IsCancelled, **known: Any) -> Any:
+        if x.same_data(first):
+            Work().until_cancelled(lambda fraction: began.set(), lambda: (began.set(), cancelled())[1])
+        return analyze(x, scheme, cancelled=cancelled, **known)
+
+    monkeypatch.setattr(analyst_module, "analyze", analyze_slowly)
+    desk.session.update(tensor=first)
+    until(desk.bot, began.is_set)
+    desk.session.update(tensor=second)
+    desk.settle()
+    assert [frame.tensor for frame in desk.frames] == [second]
+
+
+def test_a_channel_chosen_when_the_order_is_known_is_answered_from_it(desk: Desk) -> None:
+    before = desk.update(tensor=tensor(4, 5), granularity=PerAxis(0))
+    ordered = prepare(before.tensor)
+    frame = desk.update(prepared=ordered, channel=1)
+    assert frame.whole is not before.whole
+    assert frame.prepared is ordered
 
 
 def test_what_the_charts_draw_from_is_ready(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -390,6 +390,15 @@ def test_per_axis_an_uncounted_tensor_is_counted_on_the_way(poor: House) -> None
     assert frame.tensor.maximum == OUTLIER
 
 
+def test_an_exact_answer_is_not_the_estimate_with_a_channel(poor: House) -> None:
+    poor.session.update(granularity=PerAxis(0))
+    poor.choose(poor.item(array=values().reshape(1, LARGE)))
+    assert not poor.settle().whole.exact  # one channel is one scale
+    poor.session.update(channel=0)
+    frame = poor.exactly()
+    assert (frame.channel, frame.whole.exact) == (0, True)
+
+
 def test_where_batches_matter_there_is_no_estimate(poor: House) -> None:
     scheme = Scheme(range_rule=MovingAverage(batch_axis=0))
     frame = poor.show(range_rule=scheme.range_rule)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from qviz.core.questions.product import multiply
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
 from qviz.session import multiplier as module
 from qviz.session.memory import Kept, Memory
-from qviz.session.multiplier import ACTIVATIONS, FIRST_RUNTIME, WEIGHTS, Factors, Multiplier
+from qviz.session.multiplier import ACTIVATIONS, FIRST_RUNTIME, SLOW_SECONDS, WEIGHTS, Factors, Multiplier
 from qviz.session.state import Item, Session
 from tests.session.conftest import PATIENCE, Heard, settle, until
 
@@ -220,14 +221,20 @@ def test_it_can_be_stopped_and_asked_again(desk: Desk) -> None:
     assert desk.multiplier.last is not None
 
 
-def test_an_answer_that_takes_long_is_given_up_for_a_new_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
+@pytest.mark.parametrize(("seconds", "given_up"), [(0.0, False), (SLOW_SECONDS + 0.01, True)])
+def test_an_answer_that_takes_long_is_given_up_for_a_new_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, seconds: float, given_up: bool
+) -> None:
     desk.choose(X, W)
-    urgent = []
-    monkeypatch.setattr(desk.multiplier._runner, "submit", lambda request, urgent=False: given(urgent))
-    given = urgent.append
+    desk.multiplier._last = replace(desk.multiplier.last, seconds=seconds)
+    urgent: list[bool] = []
+    monkeypatch.setattr(
+        desk.multiplier._runner, "submit", lambda request, urgent=False, told=urgent: told.append(urgent)
+    )
     desk.multiplier.update(weight_scheme=Scheme(IntFormat(3)))
-    assert urgent == [True]
+    assert urgent == [given_up]
+    desk.multiplier.update(activation=item("another x", np.ones((5, 8))))
+    assert urgent == [given_up, True]  # nobody waits for the product of what was left
 
 
 def test_the_generated_pair_has_names_and_shapes_of_its_own() -> None:

@@ -174,6 +174,7 @@ def test_what_was_counted_meanwhile_is_sorted_all_the_same(desk: Desk) -> None:
     desk.wait_for_sorting()
     counted = desk.session.state.tensor.count()
     desk.session.update(tensor=counted)
+    desk.preparer.prepare()
     assert desk.memory.get(chosen).tensor is counted
     desk.gate.let_go.set()
     desk.settle()
@@ -300,7 +301,8 @@ def test_closing_waits_for_the_thread_and_nothing_is_said_afterwards(desk: Desk)
 
 def test_no_memory_leaves_the_estimate_and_is_not_tried_again(desk: Desk) -> None:
     desk.gate.error = MemoryError()
-    desk.show(large())
+    shown = large()
+    first = desk.show(shown)
     desk.settle()
     assert desk.said == ["began", "ended"]
     assert desk.session.state.prepared is None
@@ -309,6 +311,9 @@ def test_no_memory_leaves_the_estimate_and_is_not_tried_again(desk: Desk) -> Non
     assert not desk.preparer.busy
     desk.gate.error = None
     desk.show(large("another", 1))
+    desk.settle()
+    assert desk.session.state.prepared is not None
+    desk.session.update(current=first, tensor=shown, prepared=None)  # there may be memory now
     desk.settle()
     assert desk.session.state.prepared is not None
 

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from qviz.core.problems import Problem
 from qviz.core.work import Cancelled, IsCancelled, Progress
-from qviz.session.runner import LatestRunner, Request
+from qviz.session.runner import AFTER_PAINTING, LatestRunner, Request
 from tests.session.conftest import PATIENCE, Heard, Work, until
 
 SIGNALS = ("started", "progressed", "finished", "failed", "cancelled")
@@ -216,6 +216,32 @@ def test_what_the_slot_of_an_answer_asks_for_waits_for_the_painting_too(bench: B
     bench.submit("a")
     until(bench.bot, lambda: "finished b" in bench.told())
     assert bench.settle() == ["started a", "finished a", "started b", "finished b"]
+
+
+def test_painting_that_asks_for_more_painting_comes_first_too(bench: Bench) -> None:
+    class Screen(QObject):
+        painted = 0
+
+        def event(self, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.UpdateRequest:
+                self.painted += 1
+                if self.painted < 2:
+                    self.update()
+                return True
+            return super().event(event)
+
+        def update(self) -> None:
+            QCoreApplication.postEvent(self, QEvent(QEvent.Type.UpdateRequest), AFTER_PAINTING)
+
+    screen = Screen()
+    painted_before: list[int] = []
+    bench.runner.started.connect(lambda request: painted_before.append(screen.painted))
+    bench.runner.finished.connect(lambda request, answer: screen.update() if request.key == "a" else None)
+    first = bench.hold("a")
+    bench.submit("b")
+    first.let_go.set()
+    bench.settle()
+    assert painted_before == [0, 2]
 
 
 def test_what_waits_for_the_painting_can_be_cancelled(bench: Bench) -> None:

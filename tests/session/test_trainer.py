@@ -116,6 +116,22 @@ def test_at_full_speed_a_slice_has_as_many_steps_as_there_is_time_for(paced, clo
     assert told.args[0].step == 8  # begun at 5 and at 10 of 12 ms
 
 
+def test_maps_and_histograms_are_made_no_more_often_than_they_can_be_looked_at(paced, timers, clock, qtbot):
+    def fire_after(seconds):
+        before = paced.snapshot
+        clock.now += seconds
+        timers.fire()
+        until(qtbot, lambda: timers.active and paced.snapshot is not before)
+        return before.answers["float"] is not paced.snapshot.answers["float"]
+
+    paced.set_speed(30)
+    paced.start()
+    until(qtbot, lambda: timers.active)
+    made = [fire_after(0.05) for _ in range(8)]
+    assert 0 < sum(made) < 8
+    assert not any(fire_after(0.0) for _ in range(8))
+
+
 def test_pause_rests_and_start_goes_on(paced, timers, qtbot):
     paced.set_speed(30)
     paced.start()
@@ -129,6 +145,10 @@ def test_pause_rests_and_start_goes_on(paced, timers, qtbot):
     assert not timers.active
     assert not paced.running
     assert paced.snapshot.step == 4
+    paced.start()
+    until(qtbot, lambda: timers.active)
+    assert paced.snapshot.step == 5
+    paced.pause()
     paced.set_speed(0)
     finish(paced, qtbot)
     assert paced.snapshot.last["qat_accuracy"] == Run(SHORT).complete().qat_accuracy
@@ -149,7 +169,10 @@ def test_another_experiment_drops_what_was_under_way(trainer, qtbot):
     trainer.start()
     other = replace(SHORT, seed=5)
     trainer.set_experiment(other)
+    told = []
+    trainer.advanced.connect(lambda snapshot: told.append(snapshot.experiment))
     qtbot.waitUntil(lambda: trainer.snapshot is not None and trainer.snapshot.experiment is other, timeout=PATIENCE)
+    assert all(experiment is other for experiment in told)
     assert not trainer.running
     assert trainer.snapshot.step == 0
     trainer.set_experiment(replace(SHORT, seed=5))
