@@ -75,7 +75,8 @@ class Grid:
     def cell(self, group: Any) -> tuple[Any, Any]:
         """The row and the column of a group, or of many."""
         if self.wrapped:
-            return divmod(group, self.columns)
+            row, column = divmod(group, self.columns)
+            return row, column
         outer, rest = divmod(group, self.along * self.after)
         column, inner = divmod(rest, self.after)
         return outer * self.after + inner, column

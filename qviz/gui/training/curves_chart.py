@@ -171,7 +171,7 @@ class LossCurvesChart(CurvesChart):
 
     def heights(self, values: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
-            return np.log10(np.maximum(values, LEAST_LOSS))
+            return np.asarray(np.log10(np.maximum(values, LEAST_LOSS)))
 
     def text(self, value: float) -> str:
         return number(value, 3)
