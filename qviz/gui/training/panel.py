@@ -24,6 +24,7 @@ from qviz.gui.kit.widgets import Line, NumberBox, Segments, column, form, named_
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told, tr
 from qviz.training import KINDS, Data, Experiment, Quantization, Training
+from qviz.training.data import SAMPLES
 from qviz.training.network import ACTIVATIONS
 from qviz.training.optimizers import OPTIMIZERS
 from qviz.training.settings import BITS, POST_TRAINING_RANGES
@@ -69,7 +70,7 @@ class TrainingPanel(QWidget):
         self.noise = NumberBox(0, 10, name=self.tr("Noise"))
         self.noise.setSingleStep(0.01)
         self.noise.setToolTip(self.tr("Standard deviation of what is added to each coordinate or pixel."))
-        self.samples = self._count(40, 100_000, self.tr("Rows of data in all"))
+        self.samples = self._count(SAMPLES.start, SAMPLES.stop - 1, self.tr("Rows of data in all"))
         self.split = Line("caption")
         self.hidden = QLineEdit()
         self.hidden.setAccessibleName(self.tr("Hidden layers"))

@@ -20,6 +20,7 @@ from qviz.gui.training.curves_chart import SweepChart
 from qviz.gui.training.page import TrainingPage
 from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Quantization, Training
+from qviz.training.data import SAMPLES
 from tests.gui.conftest import PATIENCE
 
 SHORT = Experiment(Data("moons", 300), (8, 8), training=Training(steps=60, fine_tuning_steps=60, batch=32))
@@ -99,6 +100,14 @@ def test_controls_ask_for_another_experiment(page, qtbot):
     assert page.trainer.experiment == last
     page.panel.defaults.click()
     assert page.trainer.experiment == Experiment(last.data, seed=7)
+
+
+def test_as_many_rows_can_be_chosen_as_can_be_drawn(page, qtbot):
+    box = page.panel.samples
+    assert (box.minimum(), box.maximum()) == (SAMPLES.start, SAMPLES.stop - 1) == (40, 100_000)
+    for rows in (40, 100_000):
+        box.setValue(rows)
+        assert page.trainer.experiment.data.samples == rows
 
 
 @pytest.mark.parametrize("text", ["wide", "0", "", "9999"])

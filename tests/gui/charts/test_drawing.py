@@ -1,0 +1,42 @@
+"""The brush fills whole pixels of a screen, and exactly what it is told on paper."""
+
+from __future__ import annotations
+
+import pyqtgraph as pg
+import pytest
+from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtWidgets import QApplication
+
+from qviz.gui.charts.drawing import Brush
+
+RED = QColor(255, 0, 0)
+
+
+def filled(grain: float, x: float, y: float, width: float, height: float) -> QImage:
+    """A white picture of 8 × 8 with one rectangle."""
+    image = QImage(8, 8, QImage.Format.Format_RGB32)
+    image.fill("white")
+    painter = QPainter(image)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    Brush(painter, pg.ViewBox(), grain, {}).rect(x, y, width, height, RED)
+    painter.end()
+    return image
+
+
+def colours(image: QImage) -> set[str]:
+    return {image.pixelColor(x, y).name() for x in range(8) for y in range(8)}
+
+
+def test_on_a_screen_it_fills_whole_pixels(dressed: QApplication) -> None:
+    image = filled(1.0, 1.6, 2.4, 3.0, 2.0)
+    assert colours(image) == {"#ffffff", "#ff0000"}
+    red = {(x, y) for x in range(8) for y in range(8) if image.pixelColor(x, y) == RED}
+    assert red == {(x, y) for x in (2, 3, 4) for y in (2, 3)}
+
+
+@pytest.mark.parametrize("grain", [0.0, 1.5, 2.0])
+def test_on_paper_and_on_finer_screens_it_fills_exactly_what_it_is_told(dressed: QApplication, grain: float) -> None:
+    image = filled(grain, 1.5, 2.0, 3.0, 2.0)
+    assert image.pixelColor(2, 2) == RED
+    assert image.pixelColor(1, 2).green() == image.pixelColor(4, 3).green() == pytest.approx(128, abs=3)
+    assert image.pixelColor(5, 2).name() == "#ffffff"
