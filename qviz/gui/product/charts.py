@@ -453,3 +453,7 @@ class SourcesChart(ProductChart, BarChart):
                 }
             )
         }
+
+
+CHARTS = (OutputsChart, OutputErrorChart, LinesChart, SourcesChart)
+"""Every chart of the page, in its order; a new one is a class and a row."""
