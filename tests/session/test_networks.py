@@ -1,0 +1,97 @@
+"""A network is opened, fed, measured, swept and deployed, each beside the window."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from qviz.core import Problem
+from qviz.models.ptq import Recipe
+from qviz.session.networks import Networks
+from tests.models.made import classifier, pictures
+
+
+@pytest.fixture
+def networks(qtbot):
+    made = Networks()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def files(tmp_path):
+    onnx.save_model(classifier(), str(tmp_path / "net.onnx"))
+    np.save(tmp_path / "x.npy", np.concatenate([s["x"] for s in pictures(4)]))
+    return tmp_path / "net.onnx", tmp_path / "x.npy"
+
+
+@pytest.fixture
+def open_one(qtbot, networks, files):
+    def opened() -> Networks:
+        with qtbot.waitSignal(networks.whole_found, timeout=60_000):
+            networks.read((files[1],))
+            networks.open(files[0])
+            networks.read((files[1],))
+        return networks
+
+    return opened
+
+
+def test_it_opens_and_answers(qtbot, open_one):
+    networks = open_one()
+    assert networks.state.ready
+    assert len(networks.state.samples) == 4
+    whole = []
+    networks.whole_found.connect(whole.append)
+    names = [w.name for u in networks.analyst._asked._asked.units for w in u.weights]
+    with qtbot.waitSignal(networks.whole_found, timeout=60_000):
+        networks.set_own(tuple(names), None)
+    assert whole[-1].sqnr_db > 120
+    assert whole[-1].quantized_bytes == whole[-1].float_bytes
+    assert not whole[-1].random
+
+
+def test_layers_come_one_by_one_and_are_not_asked_twice(qtbot, open_one):
+    networks = open_one()
+    with qtbot.waitSignal(networks.sweeper.completed, timeout=60_000):
+        networks.sweep()
+    assert len(networks.losses) == 6
+    assert all(math.isfinite(loss.sqnr_db) for loss in networks.losses.values())
+    again = []
+    networks.sweeper.found.connect(again.append)
+    with qtbot.waitSignal(networks.sweeper.completed, timeout=60_000):
+        networks.sweep()
+    assert again == []
+
+
+def test_a_run_is_kept(qtbot, open_one, tmp_path):
+    networks = open_one()
+    with qtbot.waitSignal(networks.run_kept, timeout=60_000):
+        networks.deploy(Recipe("static"), tmp_path / "q.onnx")
+    (found,) = networks.runs
+    assert found.outcome.path == tmp_path / "q.onnx"
+    assert found.sqnr_db > 15
+    assert found.latency.ratio > 0
+
+
+def test_noise_is_marked(qtbot, networks, files):
+    with qtbot.waitSignal(networks.opener.opened, timeout=60_000):
+        networks.open(files[0])
+    whole = []
+    networks.whole_found.connect(whole.append)
+    with qtbot.waitSignal(networks.whole_found, timeout=60_000):
+        networks.read(())
+    assert whole[-1].random
+
+
+def test_what_cannot_be_opened_is_told(qtbot, networks, tmp_path: Path):
+    (tmp_path / "bad.onnx").write_bytes(b"nothing of the kind" * 10)
+    with qtbot.waitSignal(networks.opener.problem, timeout=60_000) as said:
+        networks.open(tmp_path / "bad.onnx")
+    assert said.args == ["bad.onnx is no ONNX model. Export it again, or choose another file."]
+    with pytest.raises(Problem, match="Open a network"):
+        networks.sweep()
