@@ -190,7 +190,7 @@ def test_the_pointer_reads_a_group_and_a_click_picks_it(gallery: Gallery) -> Non
     chart.channel_clicked.connect(picked.append)
     mouse_over(chart).move(spot(chart, 3, 2))
     groups = analysis.groups
-    expected = f"SQNR {groups.sqnr_db[13]:.4g} dB  MSE {groups.mse[13]:.4g}".replace("-", "−")
+    expected = f"SQNR {groups.sqnr_db[13]:.2f} dB  MSE {groups.mse[13]:.4g}".replace("-", "−")
     assert words[-1].startswith("row 2, block 3  scale ")
     assert expected in words[-1]
     QApplication.processEvents()
