@@ -167,7 +167,7 @@ def test_a_gesture_is_one_change_and_one_undo(wide: Desk, name: str) -> None:
     if before:
         wide.session.update(**before)
         wide.settle()
-        wide.session._last_change = (frozenset(), 0.0)  # that was long ago
+        wide.session.history._last_change = (None, 0.0)  # that was long ago
     old = wide.session.scheme
     frame = wide.gesture(lambda: act(wide))
     assert frame.scheme == after
