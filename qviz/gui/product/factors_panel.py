@@ -8,17 +8,20 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.gui.kit.controls import BitsControl, ModeControl
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.session.language import tr
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
 from qviz.session.state import Item, Session, State
+
+BITS = range(2, 17)
 
 FALLBACK = "onnxruntime"
 """It knows all integers, symmetric and not."""
@@ -51,22 +54,13 @@ class OperandControls(QWidget):
                 self.convention.addItem(tr(convention.label), convention.name)
         self.convention.setAccessibleName(self.tr("{name}: whose arithmetic").format(name=name))
         self.convention.setToolTip(self.tr("Whose formulas make scale, zero point and codes."))
-        self.mode = Segments(
-            [
-                (True, self.tr("Symmetric"), self.tr("The range is centred on zero; zero point in the middle.")),
-                (False, self.tr("Asymmetric"), self.tr("The range follows the data; the zero point is shifted.")),
-            ],
-            self.tr("{name}: mode").format(name=name),
+        self.mode = ModeControl(self.tr("{name}: mode").format(name=name))
+        self.bits_control = BitsControl(
+            BITS,
+            self.tr("{name}: bit width").format(name=name),
+            self.tr("{name}: bit width, as a number").format(name=name),
         )
-        self.bits = QSlider(Qt.Orientation.Horizontal)
-        self.bits.setRange(2, 16)
-        self.bits.setPageStep(1)
-        self.bits.setAccessibleName(self.tr("{name}: bit width").format(name=name))
-        self.bits_box = QSpinBox()
-        self.bits_box.setRange(2, 16)
-        self.bits_box.setFixedWidth(44)
-        self.bits_box.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.bits_box.setAccessibleName(self.tr("{name}: bit width, as a number").format(name=name))
+        self.bits, self.bits_box = self.bits_control.slider, self.bits_control.box
         self._each = each
         self.per = Segments(
             [
@@ -85,19 +79,13 @@ class OperandControls(QWidget):
         self.rows.addLayout(head)
         for widget in (self.items, self.problem):
             self.rows.addWidget(widget)
-        bits = QWidget()
-        row = QHBoxLayout(bits)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.bits)
-        row.addWidget(self.bits_box)
-        self.rows.addLayout(form((self.tr("Bits"), bits), (self.tr("Arithmetic"), self.convention)))
+        self.rows.addLayout(form((self.tr("Bits"), self.bits_control), (self.tr("Arithmetic"), self.convention)))
         self.rows.addWidget(self.mode)
         self.rows.addWidget(self.per)
         self.items.currentIndexChanged.connect(self._on_item)
         self.convention.currentIndexChanged.connect(self._on_convention)
         self.mode.chosen.connect(self._on_mode)
-        self.bits.valueChanged.connect(self._on_bits)
-        self.bits_box.valueChanged.connect(self._on_bits)
+        self.bits_control.chosen.connect(self._on_bits)
         self.per.chosen.connect(self._on_per)
 
     def list_items(self, items: tuple[Item, ...]) -> None:
@@ -112,13 +100,12 @@ class OperandControls(QWidget):
     def refresh(self, item: Item, scheme: Scheme) -> None:
         """Show a choice, without asking for anything."""
         self._scheme = scheme
-        with quiet((self.items, self.convention, self.bits, self.bits_box)):
+        with quiet((self.items, self.convention)):
             # By identity: Qt would compare what it stores, and find nothing.
             rows = range(self.items.count())
             self.items.setCurrentIndex(next((i for i in rows if self.items.itemData(i) is item), 0))
             self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
-            self.bits.setValue(scheme.number_format.bits)
-            self.bits_box.setValue(scheme.number_format.bits)
+            self.bits_control.show_bits(scheme.number_format.bits)
         self.mode.choose(scheme.symmetric)
         self.per.choose(scheme.granularity.kind)
         self.shape.setText(_shape(item))

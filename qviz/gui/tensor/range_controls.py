@@ -16,6 +16,7 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.caveats import range_caveat
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
+from qviz.gui.kit.controls import RangeChoice
 from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told
@@ -48,15 +49,7 @@ class RangeControls(QWidget):
         self._scheme = Scheme()
         self._tensor: Tensor | None = None
         self._shape: tuple[int, ...] | None = None
-        self.kind = QComboBox()
-        for kind, label, tip in range_rules():
-            if not kind:
-                self.kind.insertSeparator(self.kind.count())
-                continue
-            self.kind.addItem(label, kind)
-            self.kind.setItemData(self.kind.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.kind.setMaxVisibleItems(self.kind.count())
-        self.kind.setAccessibleName(self.tr("Range"))
+        self.kind = RangeChoice(range_rules(), self.tr("Range"))
         self.kind.setToolTip(self.tr("From where to where the codes reach. Drag the clip lines to choose by hand."))
         self.kept = QSlider(Qt.Orientation.Horizontal)
         self.kept.setRange(0, SLIDER_STEPS)

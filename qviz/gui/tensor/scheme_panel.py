@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSpinBox, QWidget
 
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
@@ -16,6 +16,7 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.tensors.tensor import Tensor
+from qviz.gui.kit.controls import BitsControl, ModeControl
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.tensor.preset_box import PresetBox
 from qviz.gui.tensor.range_controls import RangeControls
@@ -23,6 +24,7 @@ from qviz.session.language import told, tr
 from qviz.session.presets import Presets
 from qviz.session.state import Session, State
 
+BITS = range(2, 17)
 LARGEST_BLOCK = 1 << 20
 USUAL_BLOCK = 32
 
@@ -72,23 +74,10 @@ class SchemePanel(QWidget):
         self.format.setMaxVisibleItems(self.format.count())
         self.format.setAccessibleName(self.tr("Number format"))
         self.format.setToolTip(self.tr("Which numbers a code can stand for: whole ones, small floats, or a codebook."))
-        self.mode = Segments(
-            [
-                (True, self.tr("Symmetric"), self.tr("The range is centred on zero; zero point in the middle.")),
-                (False, self.tr("Asymmetric"), self.tr("The range follows the data; the zero point is shifted.")),
-            ],
-            self.tr("Mode"),
-        )
-        self.bits = QSlider(Qt.Orientation.Horizontal)
-        self.bits.setRange(2, 16)
-        self.bits.setPageStep(1)
-        self.bits.setAccessibleName(self.tr("Bit width"))
+        self.mode = ModeControl(self.tr("Mode"))
+        self.bits_control = BitsControl(BITS, self.tr("Bit width"), self.tr("Bit width, as a number"))
+        self.bits, self.bits_box = self.bits_control.slider, self.bits_control.box
         self.bits.setToolTip(self.tr("Bits of a code: each one more halves the step, worth about 6 dB."))
-        self.bits_box = QSpinBox()
-        self.bits_box.setRange(2, 16)
-        self.bits_box.setFixedWidth(44)
-        self.bits_box.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.bits_box.setAccessibleName(self.tr("Bit width, as a number"))
         self.signed = QCheckBox(self.tr("signed"))
         self.signed.setToolTip(self.tr("Signed: −128…127 at 8 bits. Unsigned: 0…255."))
         self.per = Segments(
@@ -126,19 +115,14 @@ class SchemePanel(QWidget):
 
     def _lay_out(self) -> None:
         layout = self._layout = column(self)
-        bits = QWidget()
-        row = QHBoxLayout(bits)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.bits)
-        row.addWidget(self.bits_box)
-        row.addWidget(self.signed)
+        self.bits_control.row.addWidget(self.signed)
         # Each part of the form is a widget of its own, so that a sentence can stand under it.
         self._preset_part, self._runtime_part = QWidget(), QWidget()
         self._format_part, self._bits_part, self._axis_part = QWidget(), QWidget(), QWidget()
         self._preset_part.setLayout(form((self.tr("Preset"), self.preset)))
         self._runtime_part.setLayout(form((self.tr("Runtime"), self.convention)))
         self._format_part.setLayout(form((self.tr("Format"), self.format)))
-        self._bits_part.setLayout(form((self.tr("Bits"), bits)))
+        self._bits_part.setLayout(form((self.tr("Bits"), self.bits_control)))
         row = QHBoxLayout(self._axis_part)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.axis, 1)
@@ -161,8 +145,7 @@ class SchemePanel(QWidget):
         self.convention.currentIndexChanged.connect(self._on_convention)
         self.format.currentIndexChanged.connect(self._on_format)
         self.mode.chosen.connect(self._on_mode)
-        self.bits.valueChanged.connect(self._on_bits)
-        self.bits_box.valueChanged.connect(self._on_bits)
+        self.bits_control.chosen.connect(self._on_bits)
         self.signed.toggled.connect(self._on_signed)
         self.per.chosen.connect(self._on_per)
         self.axis.currentIndexChanged.connect(self._on_axis)
@@ -182,7 +165,7 @@ class SchemePanel(QWidget):
         """Show a state, without asking for anything."""
         scheme, self._tensor = state.scheme, state.tensor
         number_format = scheme.number_format
-        with quiet((self.convention, self.format, self.bits, self.bits_box, self.signed, self.axis, self.block_size)):
+        with quiet((self.convention, self.format, self.signed, self.axis, self.block_size)):
             self.preset.show_scheme(scheme)
             self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
             summary = tr(CONVENTIONS[scheme.convention].summary)
@@ -195,8 +178,7 @@ class SchemePanel(QWidget):
             )
             self._bits_part.setVisible(whole)
             if whole:
-                self.bits.setValue(number_format.bits)
-                self.bits_box.setValue(number_format.bits)
+                self.bits_control.show_bits(number_format.bits)
                 self.signed.setChecked(number_format.signed)
             self._show_granularity(scheme.granularity, state.tensor)
         self.range.show_scheme(scheme, state.tensor)

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from qviz.core.problems import Problem
+from qviz.gui.kit.controls import BitsControl, RangeChoice
 from qviz.gui.kit.widgets import Line, NumberBox, Segments, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told, tr
@@ -77,8 +78,10 @@ class TrainingPanel(QWidget):
         self.hidden.setToolTip(self.tr("Neurons of each hidden layer, such as 48, 48, 48."))
         self.hidden.setAcceptDrops(False)
         self.activation = self._choices(ACTIVATIONS, self.tr("Activation"))
-        self.weight_bits, self.weight_box = self._bits(self.tr("Bits of weights"))
-        self.activation_bits, self.activation_box = self._bits(self.tr("Bits of activations"))
+        self.weight_control = BitsControl(BITS, self.tr("Bits of weights"))
+        self.activation_control = BitsControl(BITS, self.tr("Bits of activations"))
+        self.weight_bits, self.weight_box = self.weight_control.slider, self.weight_control.box
+        self.activation_bits, self.activation_box = self.activation_control.slider, self.activation_control.box
         self.symmetric_weights = QCheckBox(self.tr("Symmetric weights"))
         self.symmetric_activations = QCheckBox(self.tr("Symmetric activations"))
         self.symmetric_activations.setToolTip(self.tr("After ReLU nothing is negative: half of the codes are wasted."))
@@ -106,11 +109,9 @@ class TrainingPanel(QWidget):
             ],
             self.tr("Ranges while training"),
         )
-        self.post_range = QComboBox()
-        labels = {kind: label for kind, label, _ in range_rules()}
-        for rule in POST_TRAINING_RANGES:
-            self.post_range.addItem(labels.get(rule, rule), rule)
-        self.post_range.setAccessibleName(self.tr("Ranges after training"))
+        words = {kind: (kind, label, tip) for kind, label, tip in range_rules()}
+        rules = [words.get(kind, (kind, kind, "")) for kind in POST_TRAINING_RANGES]
+        self.post_range = RangeChoice(rules, self.tr("Ranges after training"))
         self.post_range.setToolTip(
             self.tr("How PTQ finds its ranges. A search takes long: then PTQ is looked at every 500 steps.")
         )
@@ -162,18 +163,6 @@ class TrainingPanel(QWidget):
         box.setAccessibleName(name)
         return box
 
-    def _bits(self, name: str) -> tuple[QSlider, QSpinBox]:
-        slider, box = QSlider(Qt.Orientation.Horizontal), QSpinBox()
-        for control in (slider, box):
-            control.setRange(BITS.start, BITS.stop - 1)
-            control.setAccessibleName(name)
-        slider.setPageStep(1)
-        box.setFixedWidth(44)
-        box.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        slider.valueChanged.connect(box.setValue)
-        box.valueChanged.connect(slider.setValue)
-        return slider, box
-
     def _lay_out(self) -> None:
         layout = column(self)
         layout.addWidget(self.state)
@@ -184,8 +173,8 @@ class TrainingPanel(QWidget):
         layout.addWidget(named_label(self.tr("Quantization"), "section"))
         layout.addLayout(
             form(
-                (self.tr("Weights"), _row(self.weight_bits, self.weight_box)),
-                (self.tr("Activations"), _row(self.activation_bits, self.activation_box)),
+                (self.tr("Weights"), self.weight_control),
+                (self.tr("Activations"), self.activation_control),
             )
         )
         layout.addLayout(form((self.tr("PTQ range"), self.post_range)))
@@ -242,10 +231,6 @@ class TrainingPanel(QWidget):
             self.samples,
             self.hidden,
             self.activation,
-            self.weight_bits,
-            self.weight_box,
-            self.activation_bits,
-            self.activation_box,
             self.symmetric_weights,
             self.symmetric_activations,
             self.spare_ends,
@@ -263,8 +248,8 @@ class TrainingPanel(QWidget):
         for box in (self.samples, self.batch, self.steps, self.fine_steps, self.seed, self.noise, self.rate):
             box.valueChanged.connect(self._on_edited)
         self.fine_rate.valueChanged.connect(self._on_edited)
-        for slider in (self.weight_bits, self.activation_bits):
-            slider.valueChanged.connect(self._on_edited)
+        for bits in (self.weight_control, self.activation_control):
+            bits.chosen.connect(self._on_edited)
         for check in (self.symmetric_weights, self.symmetric_activations, self.spare_ends):
             check.toggled.connect(self._on_edited)
         for combo in (self.activation, self.optimizer, self.post_range):
@@ -296,12 +281,8 @@ class TrainingPanel(QWidget):
                 drawn.setEnabled(data.kind in KINDS)
             self.hidden.setText(", ".join(str(n) for n in experiment.hidden))
             self.activation.setCurrentIndex(self.activation.findData(experiment.activation))
-            for bits, slider, box in (
-                (quantization.weight_bits, self.weight_bits, self.weight_box),
-                (quantization.activation_bits, self.activation_bits, self.activation_box),
-            ):
-                slider.setValue(bits)
-                box.setValue(bits)
+            self.weight_control.show_bits(quantization.weight_bits)
+            self.activation_control.show_bits(quantization.activation_bits)
             self.symmetric_weights.setChecked(quantization.weight_symmetric)
             self.symmetric_activations.setChecked(quantization.activation_symmetric)
             self.spare_ends.setChecked(quantization.spare_ends)
@@ -381,8 +362,8 @@ class TrainingPanel(QWidget):
             data = replace(data, noise=None if own else noise, samples=self.samples.value())
         quantization = replace(
             now.quantization,
-            weight_bits=self.weight_bits.value(),
-            activation_bits=self.activation_bits.value(),
+            weight_bits=self.weight_control.bits,
+            activation_bits=self.activation_control.bits,
             weight_symmetric=self.symmetric_weights.isChecked(),
             activation_symmetric=self.symmetric_activations.isChecked(),
             spare_ends=self.spare_ends.isChecked(),
