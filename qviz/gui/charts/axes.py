@@ -245,9 +245,9 @@ def _power_text(exponent: float) -> str:
     return power if factor == 1 else f"{factor}·{power}"
 
 
-def four_axes(special: dict[str, pg.AxisItem]) -> dict[str, pg.AxisItem]:
-    """The axes of a chart: those that are given, plain ones on the other sides."""
-    return {side: special.get(side) or ChartAxis(side) for side in ("left", "bottom", "right", "top")}
+def both_axes(special: dict[str, pg.AxisItem]) -> dict[str, pg.AxisItem]:
+    """The axes of a chart: those that are given, plain ones on the left and at the bottom if there are none."""
+    return {side: special.get(side) or ChartAxis(side) for side in ("left", "bottom")} | special
 
 
 def short_count(value: float) -> str:

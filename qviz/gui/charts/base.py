@@ -15,7 +15,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPen
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from qviz.core.questions.analysis import Analysis
-from qviz.gui.charts.axes import CountAxis, four_axes
+from qviz.gui.charts.axes import CountAxis, both_axes
 from qviz.gui.charts.drawing import Brush, Drawing
 from qviz.gui.charts.plot import Canvas, Plot
 from qviz.gui.kit.theme import Theme, scaled_font
@@ -114,10 +114,8 @@ class Chart(QWidget):
         self._drawing = False
         self.link = link
         self.view = ChartView(wheel_axis)
-        self.plot = Plot(self.view, four_axes(axes or {}))
+        self.plot = Plot(self.view, both_axes(axes or {}))
         self.canvas = Canvas(self.plot)
-        for side in ("right", "top"):
-            self.plot.hideAxis(side)
         self.view.disableAutoRange()
         for frame in (self.view.background, self.view.borderRect):
             frame.hide()

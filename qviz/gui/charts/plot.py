@@ -1,4 +1,4 @@
-"""What holds a chart's data, its four axes and its title together?"""
+"""What holds a chart's data, its axes and its title together?"""
 
 from __future__ import annotations
 
@@ -36,10 +36,8 @@ class Plot(pg.GraphicsWidget):
             axis.setZValue(0.5)  # above images
             axis.setFlag(QGraphicsItem.GraphicsItemFlag.ItemNegativeZStacksBehindParent)
         self.grid.addItem(self._title, 0, 1)
-        for row in range(4):
-            self.grid.setRowStretchFactor(row, 100 if row == 2 else 1)
-        for column in range(3):
-            self.grid.setColumnStretchFactor(column, 100 if column == 1 else 1)
+        self.grid.setRowStretchFactor(2, 1)
+        self.grid.setColumnStretchFactor(1, 1)
         self.set_title(None)
 
     def getAxis(self, side: str) -> Any:

@@ -135,7 +135,6 @@ class HeatMapChart(Chart):
         self._chosen: int | None = None
         self._pointed: int | None = None
         self.view.invertY(True)
-        self.plot.showAxis("top")
         self._bar.setHeight(BAR_ROOM)
         self._over.setVisible(True)
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
