@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
@@ -40,11 +41,23 @@ COMPILED = pytest.param("compiled", marks=pytest.mark.skipif(not module.availabl
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory):
-    """Compiled once for all tests, away from the person's own cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
-        return module.compile_all()
+def cache(tmp_path_factory):
+    """Where compiled kernels are kept for all tests, of all workers, away from the person's own cache."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def compiled(cache):
+    """Compiled once for all tests, as qviz does it."""
+    with FileLock(cache / "lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(cache))
+        patch.setattr(module, "_loaded", None)
+        module.warm_up()
+        assert module.ready()
+        return module._loaded
 
 
 @pytest.fixture(params=["plain", COMPILED])
@@ -205,12 +218,12 @@ def test_nothing_is_imported_before_it_is_asked_for():
 
 
 @pytest.mark.skipif(not module.available(), reason="needs the extra fast")
-def test_warming_up_compiles_in_another_process_and_loads(fresh, monkeypatch, tmp_path):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    assert not module.ready()
-    module.warm_up()
-    assert module.ready()
-    assert list(tmp_path.rglob("*.nbc"))
+def test_warming_up_compiles_in_another_process_and_loads(compiled, cache, monkeypatch):
+    assert list(cache.rglob("*.nbc"))
+    for kernel in (compiled.sum_rows, compiled.sum_columns, compiled.count):
+        assert kernel.stats.cache_hits
+        assert not kernel.stats.cache_misses  # nothing was left to compile here
+    monkeypatch.setattr(module, "_loaded", compiled)
     monkeypatch.setattr(subprocess, "run", None)
     module.warm_up()  # has nothing left to do
     x, scheme = noisy((6, 50)), Scheme(granularity=PerAxis(0))
