@@ -22,6 +22,7 @@ VALUES: dict[str, Any] = {
     "page": "compare",
     "pins": [{"name": "mine", "place": 2, "scheme": {"symmetric": True}}],
     "presets": [{"name": "mine", "scheme": {"symmetric": True}}],
+    "captions": False,
     "png_scale": 3.125,
     "memory_budget_mb": 2048,
 }
