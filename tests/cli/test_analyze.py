@@ -61,6 +61,8 @@ def test_for_people_it_is_a_line_each(run: Run, file: Path) -> None:
 def test_for_people_many_scales_are_a_range(run: Run, tmp_path: Path) -> None:
     path = saved(tmp_path / "w.npy", np.outer(np.arange(1, 10), [127, -127]))
     assert "scale             9 values, 1 to 9\n" in run("analyze", path, "--per", "axis").out
+    path = saved(tmp_path / "w.npy", np.outer(np.arange(1, 9), [127, -127]))
+    assert "scale             [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]\n" in run("analyze", path, "--per", "axis").out
 
 
 def test_a_quantized_model_is_read_and_its_stored_type_is_told(run: Run, tmp_path: Path) -> None:
