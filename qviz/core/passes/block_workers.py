@@ -1,9 +1,10 @@
-"""What does one thread find in the blocks that it is given? In NumPy, or in compiled kernels."""
+"""What does one thread find in the blocks that it is given? In NumPy, whatever the scheme."""
 
 from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,13 +13,12 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams, Quantizer
 from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.formats.codebooks import Codebook
-from qviz.core.passes import kernels as compiled
 from qviz.core.tensors.envelope import BASE, Envelope
 from qviz.core.tensors.layout import Block, Layout
 from qviz.core.tensors.tensor import Tensor
 
-FEW_COLUMNS = 32
-"""Runs shorter than this are too short a loop: the kernels take them as columns."""
+BLOCK = 1 << 18
+"""Elements a block: its copies stay in the cache, and two threads do not wait for each other."""
 
 ROW = 8192
 """Elements of a dot product: longer ones would wake the linear algebra library's own threads."""
@@ -47,6 +47,7 @@ class Order:
     envelope: Envelope | None
     signal: Signal | None
     overflows: bool
+    half_step: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -86,16 +87,19 @@ class Signal:
 class Worker(Protocol):
     """What one thread does."""
 
-    def add(self, block: Block) -> None:
-        """Look at one block."""
+    def pieces(self) -> Iterator[Any]:
+        """The pieces of the tensor, for all threads."""
+        ...
+
+    def add(self, piece: Any) -> int:
+        """Look at one piece; how many elements it has."""
         ...
 
 
 class Found:
-    """Sums over some blocks."""
+    """Sums over some pieces; those of groups may be another thread's."""
 
-    def __init__(self, order: Order) -> None:
-        groups = order.layout.groups
+    def __init__(self, order: Order, groups: int) -> None:
         self.signal = None if order.signal else Signal(np.zeros(groups), np.zeros(groups, np.int64))
         self.squared_error = np.zeros(groups)
         self.max_abs_error = np.zeros(groups)
@@ -114,13 +118,17 @@ class Found:
 
     def merge(self, other: Found) -> None:
         """Add what another thread has found."""
+        for name in ("totals", "occupancy", "errors", "clipping"):
+            total: Any = getattr(self, name)
+            total += getattr(other, name)
+        if not other.saturated.size:
+            return
+        self.squared_error += other.squared_error
+        self.saturated += other.saturated
+        np.maximum(self.max_abs_error, other.max_abs_error, out=self.max_abs_error)
         if self.signal is not None and other.signal is not None:
             self.signal.squared[:] += other.signal.squared
             self.signal.finite[:] += other.signal.finite
-        np.maximum(self.max_abs_error, other.max_abs_error, out=self.max_abs_error)
-        for name in ("squared_error", "saturated", "totals", "occupancy", "errors", "clipping"):
-            total: Any = getattr(self, name)
-            total += getattr(other, name)
 
 
 class _Workspace:
@@ -145,7 +153,7 @@ class NumPyWorker:
     """
 
     def __init__(self, order: Order) -> None:
-        self.order, self.found = order, Found(order)
+        self.order, self.found = order, Found(order, order.layout.groups)
         self.work = _Workspace()
         q = order.qparams
         self.quantizer = q.shaped(1, -1, 1)
@@ -156,14 +164,19 @@ class NumPyWorker:
         self.plain = self.narrow and q.shift is None and not q.zero_point.any()
         self.ones = np.ones(ROW)
 
-    def finish(self) -> Found:
+    def finish(self, first: bool) -> Found:
         """What this thread has found."""
         return self.found
 
-    def add(self, block: Block) -> None:
+    def pieces(self) -> Iterator[Block]:
+        """The blocks of the layout."""
+        return self.order.layout.blocks(BLOCK)
+
+    def add(self, piece: Block) -> int:
         """Look at one block."""
         with np.errstate(over="ignore", invalid="ignore"):  # x̂ may leave float32, and means so
-            self._add(self.order.tensor.block(self.order.layout, block), block)
+            self._add(self.order.tensor.block(self.order.layout, piece), piece)
+        return _elements(piece)
 
     def _add(self, x: FloatArray, block: Block) -> None:
         order, work, found, g = self.order, self.work, self.found, block[1]
@@ -275,78 +288,31 @@ class NumPyWorker:
         return np.bincount(index, minlength=bins)
 
 
-class FusedWorker:
-    """The pass in compiled kernels."""
-
-    def __init__(self, order: Order, kernels: compiled.Kernels) -> None:
-        self.order, self.found, self.kernels = order, Found(order), kernels
-        outer, groups, inner = order.layout.shape
-        self.columns = inner == 1 or (inner < FEW_COLUMNS and outer >= FEW_COLUMNS)
-        self.repeats = inner if self.columns else 1
-        self.parameters = compiled.parameters(order.qparams, self.repeats).arguments
-        self.sums = np.zeros(groups * self.repeats)
-        self.integers = np.zeros((2, groups * self.repeats), np.int64)
-        self.work = _Workspace()
-        self.edges = np.zeros(1) if order.edges is None else order.edges
-
-    def add(self, block: Block) -> None:
-        """Look at one block."""
-        x = self.order.tensor.block(self.order.layout, block)
-        columns = self.columns
-        rows = np.ascontiguousarray(x.reshape(x.shape[0], -1) if columns else x.reshape(-1, x.shape[2]))
-        bits = rows.view(np.int32) if self.order.maybe_nan else None
-        first, groups = block[1].start * self.repeats, x.shape[1]
-        sums = (self.sums, self.integers[0], self.integers[1], self.found.totals)
-        if columns:
-            self.kernels.sum_columns(rows, bits, *self.parameters, first, *sums)
-        else:
-            self.kernels.sum_rows(rows, bits, *self.parameters, first, groups, *sums)
-        order, found = self.order, self.found
-        if found.signal is not None:
-            wide = self.work.get("wide", np.float64, x.shape)
-            np.copyto(wide, x)
-            missing = np.isnan(x) if self.order.maybe_nan else None
-            if missing is not None:
-                wide[missing] = 0
-            found.add_signal(wide, missing, block[1])
-        if order.occupancy or order.edges is not None or order.envelope is not None:
-            shape = (0, 0) if order.envelope is None else rows.shape
-            x_hat = self.work.get("x_hat", np.float32, shape)
-            counts = (found.occupancy, found.errors, found.clipping, self.edges, x_hat)
-            self.kernels.count(rows, bits, *self.parameters, first, 1 if columns else groups, columns, *counts)
-            order.draw(block, x_hat)
-
-    def finish(self) -> Found:
-        """What this thread has found; columns of one group belong together."""
-        found, shape = self.found, (-1, self.repeats)
-        largest = self.integers[0].view(np.float64)
-        if self.repeats == 1:  # NumPy would reduce them one by one
-            found.squared_error += self.sums
-            found.max_abs_error = largest
-            found.saturated += self.integers[1]
-            return found
-        found.squared_error += self.sums.reshape(shape).sum(axis=1)
-        found.max_abs_error = largest.reshape(shape).max(axis=1)
-        found.saturated += self.integers[1].reshape(shape).sum(axis=1)
-        return found
-
-
 class ProductWorker:
     """Σx·x̂ and Σx̂² themselves, for schemes that leave next to nothing of x."""
 
     def __init__(self, order: Order) -> None:
         self.order, self.product, self.squared = order, 0.0, 0.0
 
-    def add(self, block: Block) -> None:
+    def pieces(self) -> Iterator[Block]:
+        """The blocks of the layout."""
+        return self.order.layout.blocks(BLOCK)
+
+    def add(self, piece: Block) -> int:
         """Look at one block."""
-        q, x = self.order.qparams, self.order.tensor.block(self.order.layout, block)
+        q, x = self.order.qparams, self.order.tensor.block(self.order.layout, piece)
         missing = np.isnan(x)
         x = np.where(missing, np.float32(0), x)
-        x_hat = q.shaped(1, -1, 1).part(block[1]).quantized(x).astype(np.float64)
+        x_hat = q.shaped(1, -1, 1).part(piece[1]).quantized(x).astype(np.float64)
         x_hat[missing] = 0
         x_hat, wide = x_hat.reshape(-1), x.astype(np.float64).reshape(-1)
         self.product += _dot(wide, x_hat)
         self.squared += _dot(x_hat, x_hat)
+        return _elements(piece)
+
+
+def _elements(block: Block) -> int:
+    return math.prod(part.stop - part.start for part in block)
 
 
 def _dot(a: Floats, b: Floats) -> float:

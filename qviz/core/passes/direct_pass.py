@@ -19,16 +19,14 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Floats
-from qviz.core.passes import kernels as compiled
-from qviz.core.passes.block_workers import Found, FusedWorker, NumPyWorker, Order, ProductWorker, Signal, Worker
+from qviz.core.passes import kernels
+from qviz.core.passes.block_workers import Found, NumPyWorker, Order, ProductWorker, Signal, Worker
+from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.tensors.envelope import Envelope
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-
-BLOCK = 1 << 18
-"""Elements a block: its copies stay in the cache, and two threads do not wait for each other."""
 
 THREADED = 1 << 20
 """Tensors of fewer elements are done before a second thread has started."""
@@ -82,6 +80,7 @@ def direct_sums(
         When asked to stop.
     """
     order = Order(
+        half_step=0.0 if error_edges is None else error_edges[1],
         tensor=tensor,
         qparams=qparams,
         layout=layout,
@@ -122,17 +121,19 @@ def direct_sums(
 
 def _find(order: Order, threads: int, cancelled: IsCancelled, progress: Progress) -> Found:
     """Everything but what the signal adds to it."""
-    # The kernels are promised that nothing becomes NaN, and would not keep to the order of a division and a product.
-    unfit = order.overflows or not compiled.fits(order.qparams)
-    kernels = None if unfit else compiled.kernels()
-    workers: list[NumPyWorker | FusedWorker] = [
-        NumPyWorker(order) if kernels is None else FusedWorker(order, kernels) for _ in range(threads)
-    ]
+    workers: list[NumPyWorker | CompiledWorker] = []
+    for _ in range(threads):
+        if kernels.walk.ready and not order.overflows:  # the kernels are promised that nothing becomes NaN
+            first = workers[0] if workers else None
+            assert first is None or isinstance(first, CompiledWorker)
+            workers.append(CompiledWorker(order, kernels.walk, first))
+        else:
+            workers.append(NumPyWorker(order))
     _walk(order, workers, cancelled, progress)
-    first, *others = (worker.finish() for worker in workers)
+    found, *others = (worker.finish(i == 0) for i, worker in enumerate(workers))
     for other in others:
-        first.merge(other)
-    return first
+        found.merge(other)
+    return found
 
 
 def _walk(order: Order, workers: Sequence[Worker], cancelled: IsCancelled, progress: Progress) -> None:
@@ -141,10 +142,9 @@ def _walk(order: Order, workers: Sequence[Worker], cancelled: IsCancelled, progr
     done = [0] * len(workers)
 
     def share(which: int) -> Iterator[None]:
-        for block in islice(order.layout.blocks(BLOCK), which, None, len(workers)):
+        for piece in islice(workers[which].pieces(), which, None, len(workers)):
             yield
-            workers[which].add(block)
-            done[which] += math.prod(part.stop - part.start for part in block)
+            done[which] += workers[which].add(piece)
 
     def aside(which: int) -> None:
         for _ in share(which):

@@ -1,438 +1,529 @@
-"""How far is one read of memory from the answer? Kernels that quantize, compare and add up in one walk.
+"""How far is one read of memory from the answer? One compiled walk for everything that a frame shows.
 
-They are the optional extra ``fast``: `numba` compiles the functions below, which are plain Python
-otherwise. Nothing here imports it until `warm_up` is called, and nothing needs it: without it
-`qviz.core.passes.direct_pass` does the same in NumPy.
+A piece of the tensor is walked stretch by stretch: quantized by the loops of `qviz.core.arithmetic.loops`, compared,
+added up for each group, counted and drawn, each where somebody asked for it, while the stretch is in the nearest
+cache. Where the groups lie decides how their parameters are spread over a stretch and how its sums are collected:
+side by side (columns), in runs, or scattered.
 
-The arithmetic is that of `qviz.core.arithmetic.qparams` to the last bit: ``rint(x / scale + before) + after``,
-where the zero point is added on one side of the rounding and 0 on the other.
+Arrays are passed on by value, a dozen words each: hence few of them, with many regions.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import itertools
-import logging
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import FloatArray
-from qviz.core.formats.floats import MANTISSA_BITS, ONE_EXPONENT, FloatFormat
-from qviz.core.formats.integers import IntFormat
-from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.arithmetic.loops import (
+    CELL,
+    CENTRED,
+    CLIPPED,
+    CODEBOOK,
+    FREE,
+    GRID,
+    KINDS,
+    MAGNITUDE,
+    MISSING,
+    MULTIPLIES,
+    PARAMETERS,
+    PLACE,
+    REGION,
+    REGIONS,
+    RULE,
+    SHIFTS,
+    STRETCH,
+    VALUE,
+    X_HAT,
+    BFLOAT16,
+    dequantize_codes,
+    divide,
+    divide_fetched,
+    fetch,
+    number_codes,
+    round_floats,
+    round_to_codebook,
+    round_whole,
+)
+from qviz.core.compiler import kernel, part
+from qviz.core.tensors.envelope import BASE
 
-log = logging.getLogger(__name__)
+CHUNK = 16
+"""Neighbours whose sums are made together: runs are a whole number of them, or scattered."""
+
+CHUNK_LENGTH, BUCKET = np.uint64(CHUNK), np.uint64(BASE)
+
+# The regions of ``integers`` behind those of the loops: clipped elements of columns, and of values that are missing.
+CLIPPED_IN, MISSING_IN = np.uint64(4 * REGION), np.uint64(5 * REGION)
+
+# The regions of ``wide``: squares of a stretch; sums and largest squares of columns, of errors and of values.
+SQUARES, IN_COLUMNS, TOPS, OF_VALUES = (np.uint64(i * REGION) for i in (0, 1, 2, 2))
+WIDE_REGIONS = 5
+
+# The places of ``plan``: what is asked for, and how the groups and the bins lie; ``kind`` of the loops is before them.
+MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(KINDS, KINDS + 6)
+COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER = range(KINDS + 6, KINDS + 12)
+LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET = range(KINDS + 12, KINDS + 19)
+PLAN = KINDS + 19
+
+# The places of ``numbers``, and of ``totals``: Σ|e|, Σx·e and Σe² of the clipped.
+FACTOR, LOW, HIGH, BIN_WIDTH = range(4)
+MAGNITUDES, PRODUCTS, BEYOND_CODES = range(3)
+
+SIGN_BIT = np.int32(31)
+LOWEST_INT, HIGHEST_INT = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
+ONE, NONE = np.int32(1), np.int32(-1)
 
 
-FLAGS = {"reassoc", "nsz", "nnan"}
-"""Sums may be added in any order, and no arithmetic meets a NaN. Never all of fast-math: it would
-replace the division by a multiplication, and the codes would not be the runtime's own."""
-
-TILE = 4096
-"""Columns that are added up together: long enough to be read in one go, and their sums stay in the cache."""
-
-STRETCH = 1024
-"""Elements that are quantized before they are counted."""
-
-ONE = np.uint32(1)
-ONE_TILE, TWO_TILES, THREE_TILES, FOUR_TILES = (np.uint64(n * TILE) for n in (1, 2, 3, 4))
-"""Unsigned, as every index in a fast loop: one that could be negative would be looked at first."""
-
-COMPILE_SECONDS = 120
-"""A compilation that takes longer is given up."""
-
-NAN_BITS = np.int32(0x7F800000)
-"""Beyond these bits, but for the sign, a float32 is NaN. Compared as integers: ``nnan`` is promised."""
-
-MAGNITUDE = np.int32(0x7FFFFFFF)
-
-EXPONENT = np.int32(0x7F800000)
-
-ONE_OVER = np.int32(0x7F000000)
-"""Less the bits of a power of two, these are the bits of one over it."""
+# --- one stretch ----------------------------------------------------------------------------------------
 
 
-# --- the kernels -------------------------------------------------------------------------------------
-#
-# ``bits`` is None where there is no NaN, ``inverse`` None where a convention divides: the compiler
-# makes one version for each and leaves out what is not needed. ``largest`` holds the bits of
-# float64 magnitudes, which are ordered as integers are; a maximum of floats would not be vectorized.
+@part()
+def mend(work: Any, integers: Any, n: Any, low: Any) -> None:
+    """Give what is missing a code, so that it is a level itself: without error, and not clipped."""
+    for i in range(n):
+        work[FREE + i] = low if integers[MISSING + i] else work[FREE + i]
 
 
-def sum_rows(
-    x: Any, bits: Any, scale: Any, inverse: Any, before: Any, after: Any, zero_point: Any, low: Any, high: Any,
-    grid: Any, first: Any, groups: Any, squared_error: Any, largest: Any, saturated: Any, totals: Any,
-) -> None:  # fmt: skip
-    """Add rows up, each with one scale: row ``r`` of ``x`` belongs to group ``first + r % groups``.
+@part()
+def hide(work: Any, integers: Any, n: Any) -> None:
+    """Take what is missing for the value of its code."""
+    for i in range(n):
+        work[VALUE + i] = work[X_HAT + i] if integers[MISSING + i] else work[VALUE + i]
 
-    ``totals`` gets Σ|e|, Σx·e and Σe² of the saturated elements.
+
+@part(reorders=True)
+def compare(work: Any, wide: Any, integers: Any, n: Any, low: Any, high: Any, totals: Any) -> None:
+    """The square of each error, and which codes were clipped; what they add up to."""
+    magnitudes, products, beyond = 0.0, 0.0, 0.0
+    for i in range(n):
+        value = np.float64(work[VALUE + i])
+        error = np.float64(work[X_HAT + i]) - value
+        square = error * error
+        clipped = (work[FREE + i] < low) | (work[FREE + i] > high)
+        wide[SQUARES + i] = square
+        integers[CLIPPED + i] = np.int32(clipped)
+        magnitudes += abs(error)
+        products += value * error
+        beyond += square if clipped else 0.0
+    totals[MAGNITUDES] += magnitudes
+    totals[PRODUCTS] += products
+    totals[BEYOND_CODES] += beyond
+
+
+@part()
+def square_values(work: Any, wide: Any, integers: Any, n: Any) -> None:
+    """The square of each value; what is missing is told as what is clipped is."""
+    for i in range(n):
+        wide[SQUARES + i] = np.float64(work[VALUE + i]) * np.float64(work[VALUE + i])
+        integers[CLIPPED + i] = integers[MISSING + i]
+
+
+@part()
+def place_errors(work: Any, integers: Any, n: Any, width: Any, first: Any, last: Any) -> None:
+    """The bin of each error: guessed, then moved to where the edges say, which are multiples of the width."""
+    per_bin = 1.0 / width
+    for i in range(n):
+        error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
+        guess = np.floor(error * per_bin)
+        guess -= 1.0 if error < guess * width else 0.0
+        guess += 1.0 if error >= (guess + 1.0) * width else 0.0
+        guess = first if guess < first else guess
+        guess = last if guess > last else guess
+        integers[PLACE + i] = np.int32(guess)
+
+
+@part()
+def place_jointly(integers: Any, n: Any, plan: Any) -> None:
+    """One number for a cell and a bin; −1 where a rounding error lies in none of the few bins that they reach."""
+    window, start = np.int32(plan[WINDOW]), np.int32(plan[WINDOW_START])
+    bins, first, levels = np.int32(plan[BINS]), np.int32(plan[FIRST_BIN]), np.int32(plan[LEVELS])
+    clipped_low = levels * window - first
+    clipped_high = clipped_low + bins
+    for i in range(n):
+        cell, place = integers[CELL + i], integers[PLACE + i]
+        near = place - start
+        joint = (cell - ONE) * window + near
+        joint = joint if (near >= 0) & (near < window) else NONE
+        joint = clipped_low + place if cell == 0 else joint
+        integers[PLACE + i] = clipped_high + place if cell > levels else joint
+
+
+@part()
+def count_jointly(
+    work: Any, integers: Any, n: Any, maybe_nan: Any, table: Any, tallies: Any, edges: Any, levels: Any
+) -> None:
+    """One count for the code and the error of each element."""
+    for i in range(n):
+        place = integers[PLACE + i]
+        if maybe_nan and integers[MISSING + i]:
+            continue
+        if place >= 0:
+            table[np.uint32(place)] += np.uint32(1)
+        else:
+            tallies[np.uint32(integers[CELL + i] - ONE)] += 1
+            error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
+            tallies[levels + np.searchsorted(edges, error, side="right") - 1] += 1
+
+
+@part()
+def count_apart(integers: Any, n: Any, maybe_nan: Any, plan: Any, tallies: Any) -> None:
+    """A count for the code of each element, and one for its error."""
+    levels, first = np.int32(plan[LEVELS]), np.int32(plan[FIRST_BIN])
+    occupancy, histogram = plan[OCCUPANCY], plan[HISTOGRAM]
+    errors = levels if occupancy else np.int32(0)
+    clipping = errors + np.int32(plan[BINS])
+    for i in range(n):
+        if maybe_nan and integers[MISSING + i]:
+            continue
+        if occupancy:
+            cell = integers[CELL + i]
+            cell = ONE if cell == 0 else levels if cell > levels else cell
+            tallies[np.uint32(cell - ONE)] += 1
+        if histogram:
+            place = integers[PLACE + i] - first
+            tallies[np.uint32(errors + place)] += 1
+            if integers[CLIPPED + i]:
+                tallies[np.uint32(clipping + place)] += 1
+
+
+@part()
+def draw(
+    work: Any, integers: Any, n: Any, flat: Any, maybe_nan: Any, first: Any, last: Any, low: Any, high: Any, ends: Any
+) -> None:
+    """Take x̂ into the buckets of the envelope; those that the piece shares with others into ``ends``.
+
+    Floats are compared as integers in their order, whose extremes are vectorized.
     """
-    for r in range(x.shape[0]):
-        g = first + r % groups
-        s, b, a, z = scale[g], before[g], after[g], zero_point[g]
-        squares, magnitudes, products, beyond = 0.0, 0.0, 0.0, 0.0
-        top, count = np.int64(0), np.int64(0)
-        for i in range(x.shape[1]):
-            value = x[r, i]
-            if bits is not None:
-                value = np.float32(0) if (bits[r, i] & MAGNITUDE) > NAN_BITS else value
-            divided = value / s if inverse is None else value * inverse[g]
-            if grid is None:
-                free = np.rint(divided + b) + a
+    bits = work.view(np.int32)
+    at = np.uint64(0)
+    while at < n:
+        bucket = (flat + at) // BUCKET
+        stop = min(n, (bucket + np.uint64(1)) * BUCKET - flat)
+        lowest, highest = HIGHEST_INT, LOWEST_INT
+        if maybe_nan or stop - at != BUCKET:
+            for i in range(at, stop):
+                if not (maybe_nan and integers[MISSING + i]):
+                    pattern = bits[X_HAT + i]
+                    ordered = pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE)
+                    lowest, highest = min(lowest, ordered), max(highest, ordered)
+        else:
+            for i in range(BUCKET):
+                pattern = bits[X_HAT + at + i]
+                ordered = pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE)
+                lowest, highest = min(lowest, ordered), max(highest, ordered)
+        if lowest <= highest:
+            smallest = np.int32(lowest ^ ((lowest >> SIGN_BIT) & MAGNITUDE)).view(np.float32)
+            largest = np.int32(highest ^ ((highest >> SIGN_BIT) & MAGNITUDE)).view(np.float32)
+            if bucket < first:
+                ends[0], ends[1] = min(ends[0], smallest), max(ends[1], largest)
+            elif bucket >= last:
+                ends[2], ends[3] = min(ends[2], smallest), max(ends[3], largest)
             else:
-                binade = np.float32(divided).view(np.int32) & EXPONENT
-                binade = grid[1] if binade < grid[1] else binade
-                binade = grid[2] if binade > grid[2] else binade
-                step = np.int32(binade - grid[0])
-                free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(np.float32)
-            code = low if free < low else free
-            code = high if code > high else code
-            error: Any = np.float64((code - z) * s) - np.float64(value)
-            clipped = code != free
-            if bits is not None:
-                nan = (bits[r, i] & MAGNITUDE) > NAN_BITS
-                error = 0.0 if nan else error
-                clipped = clipped and not nan
-            square = error * error
-            squares += square
-            magnitude = abs(error)
-            magnitudes += magnitude
-            products += np.float64(value) * error
-            ordered = np.float64(magnitude).view(np.int64)
-            top = ordered if ordered > top else top
-            count += clipped
-            beyond += square if clipped else 0.0
-        squared_error[g] += squares
-        largest[g] = max(largest[g], top)
-        saturated[g] += count
-        totals[0] += magnitudes
-        totals[1] += products
-        totals[2] += beyond
+                low[bucket], high[bucket] = min(low[bucket], smallest), max(high[bucket], largest)
+        at = stop
 
 
-def sum_columns(
-    x: Any, bits: Any, scale: Any, inverse: Any, before: Any, after: Any, zero_point: Any, low: Any, high: Any,
-    grid: Any, first: Any, squared_error: Any, largest: Any, saturated: Any, totals: Any,
+@part()
+def look(
+    x: Any, at: Any, n: Any, flat: Any, work: Any, wide: Any, integers: Any, plan: Any, numbers: Any, codebook: Any,
+    totals: Any, table: Any, tallies: Any, edges: Any, low_of: Any, high_of: Any, ends: Any,
 ) -> None:  # fmt: skip
-    """Add columns up, each with one scale: column ``c`` of ``x`` belongs to group ``first + c``.
-
-    A tile of columns has its parameters and its sums in one piece of memory each, at fixed
-    distances: only then can it be seen that they do not overlap, and the loop is vectorized.
-    """
-    given = np.zeros(5 * TILE, np.float32)
-    sums = np.zeros(TILE, np.float64)
-    integers = np.zeros(2 * TILE, np.int64)
-    for start in range(0, x.shape[1], TILE):
-        left, width = np.uint64(start), np.uint64(min(TILE, x.shape[1] - start))
-        for c in range(width):
-            g = np.uint64(first) + left + c
-            given[c] = scale[g]
-            given[ONE_TILE + c] = before[g]
-            given[TWO_TILES + c] = after[g]
-            given[THREE_TILES + c] = zero_point[g]
-            given[FOUR_TILES + c] = scale[g] if inverse is None else inverse[g]
-            sums[c], integers[c], integers[ONE_TILE + c] = 0.0, 0, 0
-        magnitudes, products, beyond = 0.0, 0.0, 0.0
-        for r in range(x.shape[0]):
-            for c in range(width):
-                value = x[r, left + c]
-                if bits is not None:
-                    value = np.float32(0) if (bits[r, left + c] & MAGNITUDE) > NAN_BITS else value
-                s = given[c]
-                divided = value / s if inverse is None else value * given[FOUR_TILES + c]
-                if grid is None:
-                    free = np.rint(divided + given[ONE_TILE + c]) + given[TWO_TILES + c]
-                else:
-                    binade = np.float32(divided).view(np.int32) & EXPONENT
-                    binade = grid[1] if binade < grid[1] else binade
-                    binade = grid[2] if binade > grid[2] else binade
-                    step = np.int32(binade - grid[0])
-                    free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(
-                        np.float32
-                    )
-                code = low if free < low else free
-                code = high if code > high else code
-                error: Any = np.float64((code - given[THREE_TILES + c]) * s) - np.float64(value)
-                clipped = code != free
-                if bits is not None:
-                    nan = (bits[r, left + c] & MAGNITUDE) > NAN_BITS
-                    error = 0.0 if nan else error
-                    clipped = clipped and not nan
-                square = error * error
-                sums[c] += square
-                magnitude = abs(error)
-                magnitudes += magnitude
-                products += np.float64(value) * error
-                ordered = np.float64(magnitude).view(np.int64)
-                integers[c] = ordered if ordered > integers[c] else integers[c]
-                integers[ONE_TILE + c] += clipped
-                beyond += square if clipped else 0.0
-        for c in range(width):
-            g = np.uint64(first) + left + c
-            squared_error[g] += sums[c]
-            largest[g] = max(largest[g], integers[c])
-            saturated[g] += integers[ONE_TILE + c]
-        totals[0] += magnitudes
-        totals[1] += products
-        totals[2] += beyond
+    """Everything about a stretch but what its groups add up to."""
+    factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
+    rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
+    maybe_nan = False
+    if plan[MAYBE_NAN] or shifts:
+        maybe_nan = fetch(x, at, work, integers, n) > 0
+        divide_fetched(work, n, multiplies, factor, shifts)
+    else:
+        divide(x, at, work, n, multiplies, factor)
+    if rule in (GRID, BFLOAT16):
+        round_floats(work, n, plan)
+    elif rule == CODEBOOK:
+        round_to_codebook(work, integers, n, codebook)
+    else:
+        round_whole(work, n, rule, centred)
+    if maybe_nan:
+        mend(work, integers, n, low)
+    dequantize_codes(work, n, low, high, centred, shifts)
+    if maybe_nan:
+        hide(work, integers, n)
+    compare(work, wide, integers, n, low, high, totals)
+    if plan[OCCUPANCY]:
+        number_codes(work, integers, n, plan, low, high)
+    if plan[HISTOGRAM]:
+        first = np.float64(plan[FIRST_BIN])
+        place_errors(work, integers, n, numbers[BIN_WIDTH], first, first + np.float64(plan[BINS] - 1))
+    if plan[JOINT]:
+        place_jointly(integers, n, plan)
+        count_jointly(work, integers, n, maybe_nan, table, tallies, edges, plan[LEVELS])
+    elif plan[OCCUPANCY] or plan[HISTOGRAM]:
+        count_apart(integers, n, maybe_nan, plan, tallies)
+    if plan[ENVELOPE]:
+        first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
+        draw(work, integers, n, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
 
 
-def count(  # noqa: PLR0912, PLR0915  (a kernel calls nothing)
-    x: Any, bits: Any, scale: Any, inverse: Any, before: Any, after: Any, zero_point: Any, low: Any, high: Any,
-    grid: Any, first: Any, groups: Any, columns: Any, codes: Any, errors: Any, clipping: Any, edges: Any, x_hat: Any,
+# --- the groups of a stretch ----------------------------------------------------------------------------
+
+
+@part()
+def spread_run(parameters: Any, strides: Any, work: Any, group: Any) -> None:
+    """The parameters of one group for a whole stretch."""
+    for k in range(PARAMETERS):
+        if strides[k]:
+            value, region = parameters[k][group], np.uint64(k * REGION)
+            for i in range(np.uint64(STRETCH)):
+                work[region + i] = value
+
+
+@part()
+def spread_runs(parameters: Any, strides: Any, work: Any, group: Any, n: Any, chunks: Any) -> None:
+    """The parameters of neighbouring groups, for so many chunks each."""
+    for k in range(PARAMETERS):
+        if strides[k]:
+            given, region, g = parameters[k], np.uint64(k * REGION), np.uint64(group)
+            done = np.uint64(0)
+            while done < n:
+                value = given[g]
+                g += np.uint64(1)
+                for _ in range(chunks):
+                    for i in range(CHUNK_LENGTH):
+                        work[region + done + i] = value
+                    done += CHUNK_LENGTH
+
+
+@part()
+def spread_columns(parameters: Any, strides: Any, work: Any, first: Any, n: Any) -> None:
+    """The parameters of groups that lie side by side."""
+    for k in range(PARAMETERS):
+        if strides[k]:
+            given, region = parameters[k], np.uint64(k * REGION)
+            for i in range(n):
+                work[region + i] = given[first + i]
+
+
+@part()
+def spread_scattered(parameters: Any, strides: Any, work: Any, where: Any, n: Any) -> None:
+    """The parameters of groups that lie anyhow."""
+    for k in range(PARAMETERS):
+        if strides[k]:
+            given, region = parameters[k], np.uint64(k * REGION)
+            for i in range(n):
+                work[region + i] = given[where[i]]
+
+
+@part(reorders=True)
+def collect_run(wide: Any, integers: Any, n: Any, group: Any, found: Any, clipped: Any) -> None:
+    """Give a stretch to its group. Squares are ordered as their bits are, whose maximum is vectorized."""
+    bits = wide.view(np.int64)
+    total, top, count = 0.0, np.int64(0), np.int32(0)
+    for i in range(n):
+        total += wide[SQUARES + i]
+        top = max(top, bits[SQUARES + i])
+        count += integers[CLIPPED + i]
+    found[0, group] += total
+    largest = np.int64(top).view(np.float64)
+    if largest > found[1, group]:
+        found[1, group] = largest
+    clipped[group] += count
+
+
+@part(reorders=True)
+def collect_runs(wide: Any, integers: Any, n: Any, chunks: Any, group: Any, found: Any, clipped: Any) -> None:
+    """Give each of neighbouring groups its chunks."""
+    bits = wide.view(np.int64)
+    start, g = np.uint64(0), np.uint64(group)
+    while start < n:
+        total, top, count = 0.0, np.int64(0), np.int32(0)
+        for _ in range(chunks):
+            for i in range(CHUNK_LENGTH):
+                total += wide[SQUARES + start + i]
+                top = max(top, bits[SQUARES + start + i])
+                count += integers[CLIPPED + start + i]
+            start += CHUNK_LENGTH
+        found[0, g] += total
+        largest = np.int64(top).view(np.float64)
+        if largest > found[1, g]:
+            found[1, g] = largest
+        clipped[g] += count
+        g += np.uint64(1)
+
+
+@part()
+def collect_scattered(wide: Any, integers: Any, where: Any, n: Any, found: Any, clipped: Any) -> None:
+    """Give each element to its group."""
+    for i in range(n):
+        group, square = where[i], wide[SQUARES + i]
+        found[0, group] += square
+        if square > found[1, group]:
+            found[1, group] = square
+        clipped[group] += integers[CLIPPED + i]
+
+
+@part()
+def collect_columns(wide: Any, integers: Any, n: Any, sums: Any, counts: Any) -> None:
+    """Give each element to the accumulators of its column."""
+    bits = wide.view(np.int64)
+    for i in range(n):
+        wide[IN_COLUMNS + sums + i] += wide[SQUARES + i]
+        top = bits[TOPS + sums + i]
+        bits[TOPS + sums + i] = bits[SQUARES + i] if bits[SQUARES + i] > top else top
+    for i in range(n):
+        integers[counts + i] += integers[CLIPPED + i]
+
+
+@part()
+def settle_columns(
+    wide: Any, integers: Any, n: Any, sums: Any, counts: Any, first: Any, found: Any, clipped: Any
+) -> None:
+    """Give the accumulators of columns to their groups, and empty them."""
+    for i in range(n):
+        found[0, first + i] += wide[IN_COLUMNS + sums + i]
+        largest = wide[TOPS + sums + i]
+        if largest > found[1, first + i]:
+            found[1, first + i] = largest
+        clipped[first + i] += integers[counts + i]
+        wide[IN_COLUMNS + sums + i], wide[TOPS + sums + i], integers[counts + i] = 0.0, 0.0, 0
+
+
+# --- the walk --------------------------------------------------------------------------------------------
+
+
+@part()
+def scatter(where: Any, n: Any, row: Any, column: Any, plan: Any) -> None:
+    """The group of each element."""
+    width, block, after = plan[WIDTH], plan[BLOCK], plan[AFTER]
+    group = row * plan[ALONG] * after + column // (block * after) * after
+    across, into = column % after, column // after % block
+    for i in range(n):
+        where[i] = group + across
+        column += 1
+        across += 1
+        if across == after:
+            across = 0
+            into += 1
+            if into == block:
+                into = 0
+                group += after
+        if column == width:
+            row, column, across, into = row + 1, 0, 0, 0
+            group = row * plan[ALONG] * after
+
+
+def _example() -> tuple[Any, ...]:
+    x = np.zeros(2, np.float32)
+    x.flags.writeable = False
+    sums, counts, number = np.zeros((2, 1)), np.zeros(1, np.int64), np.zeros(1, np.float32)
+    given = (x,) * PARAMETERS, counts, np.zeros(PLAN, np.int64), np.zeros(4), x
+    answers = np.zeros(3), np.zeros(1, np.uint32), counts, np.zeros(2), number, number, number
+    return x, 0, *given, *answers, sums, counts, sums, counts, *memory()
+
+
+def memory() -> tuple[Any, ...]:
+    """What a thread works in."""
+    sizes = REGIONS * REGION, WIDE_REGIONS * REGION, 6 * REGION, STRETCH
+    types = np.float32, np.float64, np.int32, np.int64
+    return tuple(np.zeros(size, dtype) for size, dtype in zip(sizes, types, strict=True))
+
+
+@kernel(_example)
+def walk(  # noqa: PLR0915
+    x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, table: Any,
+    tallies: Any, edges: Any, low: Any, high: Any, ends: Any, errors_of: Any, clipped: Any, values_of: Any,
+    missing: Any, work: Any, wide: Any, integers: Any, where: Any,
 ) -> None:  # fmt: skip
-    """Count codes and errors, and write x̂; each where there is room for it (an empty array: none).
+    """Look at a piece of a tensor, the elements from ``start`` on.
 
-    Rows or columns as above. ``errors`` counts every error, ``clipping`` those of saturated
-    elements. A stretch is first quantized, which is vectorized, and then counted, which cannot
-    be; a bin is guessed first, then moved to where the edges say.
+    Parameters
+    ----------
+    x : float32 array
+        Flat and contiguous: whole rows, or a part of one.
+    start : int
+        The flat index of its first element.
+    parameters, strides, codebook
+        See `qviz.core.arithmetic.loops.Steps`.
+    plan : int64 array, shape (PLAN,)
+        Its ``kind``, then what is asked for, and how the groups and the bins lie; see the names of the places above.
+    numbers : float64 array, shape (4,)
+        Factor, first and last code, width of an error bin.
+    totals : float64 array, shape (3,)
+        Σ|e|, Σx·e, Σe² of the clipped.
+    table : uint32 array
+        Counts of codes and errors together.
+    tallies : int64 array
+        Counts of codes, of errors, and of errors of the clipped.
+    edges : float64 array
+    low, high, ends : float32 arrays
+        The buckets of the envelope, and those that the piece shares with others.
+    errors_of, clipped, values_of, missing : arrays of shape (2, groups) and (groups,)
+        Σe² and max e² of each group, and its clipped elements; Σx² and max x², and its missing elements.
+    work, wide, integers, where : arrays
+        `memory`.
     """
-    bins = errors.size
-    bottom = edges[0] if bins else 0.0
-    per_bin = 1 / (edges[1] - edges[0]) if bins else 0.0
-    last, lowest = float(bins - 1), np.int32(low)
-    code_of = np.empty(STRETCH, np.float32)
-    error_of = np.empty(STRETCH, np.float64)
-    bin_of = np.empty(STRETCH, np.int32)
-    clipped_of = np.empty(STRETCH, np.bool_)
-    for r in range(x.shape[0]):
-        row = first + r % groups
-        s, b, a, z = scale[row], before[row], after[row], zero_point[row]
-        m = s if inverse is None else inverse[row]
-        for start in range(0, x.shape[1], STRETCH):
-            left, width = np.uint64(start), np.uint64(min(STRETCH, x.shape[1] - start))
-            for c in range(width):
-                value = x[r, left + c]
-                if bits is not None:
-                    value = np.float32(0) if (bits[r, left + c] & MAGNITUDE) > NAN_BITS else value
-                if columns:
-                    g = np.uint64(first) + left + c
-                    s, b, a, z = scale[g], before[g], after[g], zero_point[g]
-                    m = s if inverse is None else inverse[g]
-                divided = value / s if inverse is None else value * m
-                if grid is None:
-                    free = np.rint(divided + b) + a
-                else:
-                    binade = np.float32(divided).view(np.int32) & EXPONENT
-                    binade = grid[1] if binade < grid[1] else binade
-                    binade = grid[2] if binade > grid[2] else binade
-                    step = np.int32(binade - grid[0])
-                    free = np.rint(divided * np.int32(ONE_OVER - step).view(np.float32)) * np.int32(step).view(
-                        np.float32
-                    )
-                code = low if free < low else free
-                code = high if code > high else code
-                error = np.float64((code - z) * s) - np.float64(value)
-                guess = (error - bottom) * per_bin
-                guess = 0.0 if guess < 0.0 else guess
-                guess = last if guess > last else guess
-                code_of[c] = code
-                error_of[c] = error
-                bin_of[c] = np.int32(guess)
-                clipped_of[c] = code != free
-            if x_hat.size:
-                for c in range(width):
-                    g = np.uint64(first) + left + c if columns else np.uint64(row)
-                    value = (code_of[c] - zero_point[g]) * scale[g]
-                    if bits is not None:
-                        value = x[r, left + c] if (bits[r, left + c] & MAGNITUDE) > NAN_BITS else value
-                    x_hat[r, left + c] = value
-            if codes.size:
-                for c in range(width):
-                    if bits is None or (bits[r, left + c] & MAGNITUDE) <= NAN_BITS:
-                        if grid is None:
-                            place = np.int32(code_of[c]) - lowest
-                        else:  # the levels above 0 are numbered as their bit patterns are
-                            pattern = np.float32(code_of[c]).view(np.int32) & MAGNITUDE
-                            if pattern >= grid[1]:
-                                place = ((pattern - grid[1]) >> grid[5]) + grid[6]
-                            else:
-                                place = np.int32(abs(code_of[c]) / grid[4])
-                            place = grid[3] - place if code_of[c] < 0 else grid[3] + place
-                        codes[np.uint32(place)] += 1
-            if bins:
-                for c in range(width):
-                    if bits is None or (bits[r, left + c] & MAGNITUDE) <= NAN_BITS:
-                        at = np.uint32(bin_of[c])
-                        at += np.uint32(error_of[c] >= edges[at + ONE])
-                        at -= np.uint32(error_of[c] < edges[at])
-                        errors[at] += 1
-                        if clipped_of[c]:
-                            clipping[at] += 1
-
-
-# --- what the kernels are given -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """Float32 parameters of each group, shape (groups,), and the first and the last code."""
-
-    scale: FloatArray
-    inverse: FloatArray | None
-    before: FloatArray
-    after: FloatArray
-    zero_point: FloatArray
-    low: np.float32
-    high: np.float32
-    grid: tuple[Any, ...] | None
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """In the order of the kernels."""
-        return self.scale, self.inverse, self.before, self.after, self.zero_point, self.low, self.high, self.grid
-
-
-def fits(qparams: QParams) -> bool:
-    """Whether the kernels know the arithmetic; they would not keep to the order of a division and a product."""
-    if qparams.factor is not None or qparams.convention.code is not None:
-        return False
-    if not qparams.multiplies and qparams.divisor is not qparams.scale and np.any(qparams.divisor != qparams.scale):
-        return False
-    number_format = qparams.number_format
-    return isinstance(number_format, IntFormat) or (isinstance(number_format, FloatFormat) and number_format.scaled)
-
-
-def parameters(qparams: QParams, repeats: int = 1) -> Parameters:
-    """The parameters of a scheme as the kernels take them, each ``repeats`` times in a row."""
-    convention = qparams.convention
-    scale, zero_point = (np.repeat(a.reshape(-1), repeats) for a in (qparams.scale, qparams.zero_point))
-    nothing = np.zeros_like(zero_point)
-    return Parameters(
-        scale=scale,
-        inverse=qparams.inverse(np.repeat(qparams.divisor.reshape(-1), repeats)) if qparams.multiplies else None,
-        before=zero_point if convention.zero_point_before_rounding else nothing,
-        after=nothing if convention.zero_point_before_rounding else zero_point,
-        zero_point=zero_point,
-        low=np.float32(qparams.quant_min),
-        high=np.float32(qparams.quant_max),
-        grid=_grid(qparams.number_format) if isinstance(qparams.number_format, FloatFormat) else None,
-    )
-
-
-def _grid(number_format: FloatFormat) -> tuple[Any, ...]:
-    """What the kernels know of a small float.
-
-    Its mantissa bits as float32 exponent bits; the exponent bits of its smallest and of its largest
-    binade, and one more; the place of 0 among its levels; its smallest step; the bits of a float32's
-    mantissa that it lacks; and its levels below the smallest normal one.
-    """
-    mantissa, lowest, highest = number_format.grid
-    zero = int(np.searchsorted(number_format.values, 0))
-    smallest = number_format.values[zero + 1]
-    counts = (zero, MANTISSA_BITS - mantissa, 1 << mantissa)
-    place, lacks, below = (np.int32(n) for n in counts)
-    ends = np.int32(mantissa * ONE_EXPONENT), np.int32(lowest), np.int32(highest + ONE_EXPONENT)
-    return *ends, place, np.float32(smallest), lacks, below
-
-
-# --- compiled, or not yet -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Kernels:
-    """The three functions, compiled or as they stand."""
-
-    sum_rows: Callable[..., None]
-    sum_columns: Callable[..., None]
-    count: Callable[..., None]
-
-
-PLAIN = Kernels(sum_rows, sum_columns, count)
-"""As they stand: slow, but they can be tested anywhere."""
-
-_loaded: Kernels | None = None
-
-
-def available() -> bool:
-    """Whether the compiler is installed."""
-    return importlib.util.find_spec("numba") is not None
-
-
-def ready() -> bool:
-    """Whether the kernels are compiled and loaded in this process."""
-    return _loaded is not None
-
-
-def kernels() -> Kernels | None:
-    """The compiled kernels, or None while they are not `ready`."""
-    return _loaded
-
-
-def warm_up() -> None:
-    """Compile the kernels, or load those compiled before; for a worker thread, it takes seconds.
-
-    Another process compiles, because a compiler would keep this one's window from being drawn.
-    When anything is in the way this only says so in the log: NumPy goes on doing the work.
-    """
-    global _loaded  # noqa: PLW0603
-    if ready() or not available() or getattr(sys, "frozen", False):
-        return
-    try:
-        folder = _cache_folder()
-        command = [sys.executable, "-c", "from qviz.core.passes import kernels; kernels.compile_all()"]
-        environment = os.environ | {"NUMBA_CACHE_DIR": folder, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        subprocess.run(
-            command,
-            env=environment,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMPILE_SECONDS,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-        os.environ.setdefault("NUMBA_CACHE_DIR", folder)
-        _loaded = compile_all()
-    except Exception as error:
-        log.info("The fast kernels are not used: %s", error)
-
-
-def compile_all() -> Kernels:
-    """Every version of every kernel that a convention needs, from the cache where it is there."""
-    import numba
-
-    compile_one = numba.njit(nogil=True, cache=True, fastmath=FLAGS, error_model="numpy")
-    compiled = Kernels(*(compile_one(function) for function in (sum_rows, sum_columns, count)))
-    multiply = {c.multiplies_by_reciprocal or c.divisor_is_inverse for c in CONVENTIONS.values()}
-    for reciprocal, nan, small in itertools.product(sorted(multiply), (False, True), (False, True)):
-        exercise(compiled, reciprocal, nan, small)
-    return compiled
-
-
-def exercise(them: Kernels, reciprocal: bool, nan: bool, small: bool = False) -> None:
-    """Call every kernel once, with a tensor of one element, of integers or of small floats."""
-    x, one, zero = np.zeros((1, 1), np.float32), np.ones(1, np.float32), np.zeros(1, np.float32)
-    bits = x.view(np.int32) if nan else None
-    grid = _grid(FloatFormat()) if small else None
-    given = Parameters(one, one if reciprocal else None, zero, zero, zero, np.float32(0), np.float32(1), grid)
-    sums, integers, totals = np.zeros(1), np.zeros((2, 1), np.int64), np.zeros(3)
-    them.sum_rows(x, bits, *given.arguments, 0, 1, sums, integers[0], integers[1], totals)
-    them.sum_columns(x, bits, *given.arguments, 0, sums, integers[0], integers[1], totals)
-    codes, tallies = np.zeros(256, np.int64), np.zeros((2, 2), np.int64)
-    them.count(x, bits, *given.arguments, 0, 1, False, codes, tallies[0], tallies[1], np.arange(-1.0, 2), x)
-
-
-def _cache_folder() -> str:
-    """Where compiled kernels are kept: the person's own choice, or a folder in their cache.
-
-    Raises
-    ------
-    OSError
-        When it cannot be written to.
-    """
-    if "NUMBA_CACHE_DIR" in os.environ:
-        return os.environ["NUMBA_CACHE_DIR"]
-    import platformdirs
-
-    folder = platformdirs.user_cache_path("qviz", appauthor=False, opinion=False) / "kernels"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        return str(folder)
+    for k in range(PARAMETERS):
+        value, region = parameters[k][0], np.uint64(k * REGION)
+        for i in range(np.uint64(STRETCH)):
+            work[region + i] = value
+    columns, width, block, after = plan[COLUMNS], plan[WIDTH], plan[BLOCK], plan[AFTER]
+    length, along = plan[LENGTH], plan[ALONG]
+    first_row, left = start // width, start % width
+    span, rows = min(width, x.size), max(1, x.size // width)
+    at, tile, r = 0, 0, 0
+    group, present = np.int64(0), np.int64(-1)
+    while True:
+        chunks, settles = 0, False
+        if columns:  # a stretch of one row, then of the next one
+            if tile >= span:
+                break
+            n = min(STRETCH, span - tile)
+            row, at = first_row + r, r * width + tile
+            if r == 0 or row % length % block == 0 or row % length == 0:
+                if along or r == 0:
+                    group = (row // length * along + row % length // block) * width + left + tile
+                    spread_columns(parameters, strides, work, np.uint64(group), np.uint64(n))
+            r += 1
+            settles = r == rows or (along > 0 and ((row + 1) % length % block == 0 or (row + 1) % length == 0))
+        else:
+            if at >= x.size:
+                break
+            row, column = (start + at) // width, (start + at) % width
+            rest, into = min(width - column, x.size - at), column % block
+            group = row * along * after + column // (block * after) * after
+            whole = after == 1 and block % CHUNK == 0
+            if whole and block >= STRETCH:  # a part of one run
+                n = min(min(STRETCH, rest), block - into)
+                if group != present:
+                    spread_run(parameters, strides, work, group)
+                    present = group
+            elif whole and into == 0 and rest >= block and 2 * width >= STRETCH:  # some runs
+                n, chunks = min(STRETCH // block, rest // block) * block, block // CHUNK
+                spread_runs(parameters, strides, work, group, np.uint64(n), chunks)
+            else:  # anyhow
+                n, chunks, present = min(STRETCH, rest if 2 * width >= STRETCH else x.size - at), -1, np.int64(-1)
+                scatter(where, n, row, column, plan)
+                spread_scattered(parameters, strides, work, where, np.uint64(n))
+        here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
+        look(
+            x, here, size, flat, work, wide, integers, plan, numbers, codebook, totals, table, tallies, edges,
+            low, high, ends,
+        )  # fmt: skip
+        for of_values in range(2 if plan[SIGNAL] else 1):
+            found, counted = (values_of, missing) if of_values else (errors_of, clipped)
+            sums, counts = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
+            if of_values:
+                fetch(x, here, work, integers, size)
+                square_values(work, wide, integers, size)
+            if columns:
+                collect_columns(wide, integers, size, sums, counts)
+                if settles:
+                    settle_columns(wide, integers, size, sums, counts, np.uint64(group), found, counted)
+            elif chunks > 0:
+                collect_runs(wide, integers, size, chunks, group, found, counted)
+            elif chunks < 0:
+                collect_scattered(wide, integers, where, size, found, counted)
+            else:
+                collect_run(wide, integers, size, group, found, counted)
+        at += n
+        if columns and r == rows:
+            r, tile = 0, tile + n

@@ -67,6 +67,11 @@ class Envelope:
     def nbytes(self) -> int:
         return sum(low.nbytes + high.nbytes for low, high in self._levels)
 
+    @property
+    def finest(self) -> tuple[FloatArray, FloatArray]:
+        """The smallest and largest value of each bucket, ±infinity before there is one; to be filled before `finish`."""
+        return self._levels[0]
+
     def add(self, start: int, values: FloatArray) -> None:
         """Take the finite ``values`` (NaN is passed over) that stand at ``start`` and behind it."""
         low, high = self._levels[0]

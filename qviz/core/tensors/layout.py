@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, FloatArray
+from qviz.core.arrays import Array, Counts, FloatArray
 from qviz.core.tensors.mapped_values import FlatValues, as_float32
 
 Flat = FloatArray | FlatValues
@@ -77,6 +77,10 @@ class Layout:
     def group_of(self, index: Any) -> Any:
         """The group that the elements at flat ``index`` belong to."""
         return np.asarray(index) // self.inner % self.groups
+
+    def sizes(self) -> Counts:
+        """The elements of each group, shape (groups,)."""
+        return np.full(self.groups, self.outer * self.inner)
 
     def gather(self, source: Array, first: int, last: int) -> FloatArray:
         """Some neighbouring groups of a flat array of any real type, shape (outer, last - first, inner)."""
@@ -165,6 +169,11 @@ class BlockLayout(Layout):
         row, rest = np.divmod(where, self.length * self.after)
         along, column = np.divmod(rest, self.after)
         return (row * self._along + along // self.inner) * self.after + column
+
+    def sizes(self) -> Counts:
+        whole = np.full((self.before, self._along, self.after), self.inner)
+        whole[:, -1] = self.length - (self._along - 1) * self.inner
+        return whole.reshape(-1)
 
     def gather(self, source: Array, first: int, last: int) -> FloatArray:
         row, rest = np.divmod(np.arange(first, last), self._along * self.after)

@@ -1,0 +1,311 @@
+"""How is a stretch of values quantized as quickly as it is read? Loops that become vector code.
+
+The arithmetic is that of `qviz.core.arithmetic.qparams`, operation by operation. Every loop does one step of it
+over a stretch that stays in the nearest cache; which steps there are is decided once a stretch, so that formats,
+conventions and granularities compose instead of multiplying.
+
+A stretch has one piece of memory, ``work``, with a region for each parameter of its elements and for each result:
+only where two regions are at a fixed distance can a compiler see that they do not overlap. Every index is unsigned:
+one that could be negative would be looked at first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arrays import FloatArray
+from qviz.core.compiler import part
+from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, SIGNIFICANT_ABOVE, FloatFormat
+
+STRETCH = 1024
+"""Elements that every step looks at before the next one does."""
+
+REGION = STRETCH + 16
+"""From one region to the next: not a power of two, or they would drive each other from the cache."""
+
+# The regions of ``work``: parameters of each element, then results.
+DIVISOR, BEFORE, AFTER, ZERO, SCALE, SHIFT, OFFSET = (np.uint64(i * REGION) for i in range(7))
+FREE, X_HAT, VALUE = (np.uint64(i * REGION) for i in range(7, 10))
+PARAMETERS, REGIONS = 7, 10
+
+# The regions of ``integers``: the cell of each element, whether it was clipped, where it is counted, whether it is NaN.
+CELL, CLIPPED, PLACE, MISSING = (np.uint64(i * REGION) for i in range(4))
+
+# What a scheme asks of the loops: the places of ``kind``.
+RULE, MULTIPLIES, SHIFTS, CENTRED, LOWEST, BEYOND, MAGIC, PLACE_OF_ZERO, LACKING, NORMAL = range(10)
+KINDS = 10
+
+# How codes are rounded.
+WHOLE, GRID, BFLOAT16, CODEBOOK, HALF_UP, AWAY = range(6)
+
+MAGNITUDE = np.int32(0x7FFFFFFF)
+EXPONENT = np.int32(EXPONENT_MASK)
+SIGNIFICANT = np.int32(SIGNIFICANT_ABOVE)
+WHOLE_ABOVE = np.float32(1 << MANTISSA_BITS)
+HALF, ONE, TWO = np.float32(0.5), np.float32(1), np.float32(2)
+HALF_OF_BFLOAT16, ODD_BFLOAT16, BFLOAT16_BITS = np.int32(0x7FFF), np.int32(1), np.int32(-0x10000)
+SIXTEEN = np.int32(16)
+MANTISSA = np.int32(MANTISSA_BITS)
+
+NAN_BITS = np.int32(0x7F800000)
+"""Beyond these bits, but for the sign, a float32 is NaN."""
+
+
+@part()
+def fetch(x: Any, at: Any, work: Any, integers: Any, n: Any) -> Any:
+    """Copy a stretch, with 0 in the place of NaN; how many there were."""
+    bits = x.view(np.int32)
+    count = 0
+    for i in range(n):
+        missing = (bits[at + i] & MAGNITUDE) > NAN_BITS
+        integers[MISSING + i] = np.int32(missing)
+        work[VALUE + i] = np.float32(0) if missing else x[at + i]
+        count += missing
+    return count
+
+
+@part()
+def divide(x: Any, at: Any, work: Any, n: Any, multiplies: Any, factor: Any) -> None:
+    """R/S, the way of the convention; the values are kept."""
+    if multiplies:
+        for i in range(n):
+            value = x[at + i]
+            work[VALUE + i] = value
+            work[FREE + i] = value * work[DIVISOR + i]
+    else:
+        for i in range(n):
+            value = x[at + i]
+            work[VALUE + i] = value
+            work[FREE + i] = value / work[DIVISOR + i] * factor
+
+
+@part()
+def divide_fetched(work: Any, n: Any, multiplies: Any, factor: Any, shifts: Any) -> None:
+    """The same for values that were fetched, without what is taken from each first."""
+    if shifts:
+        for i in range(n):
+            work[FREE + i] = (work[VALUE + i] - work[SHIFT + i]) * work[DIVISOR + i]
+    elif multiplies:
+        for i in range(n):
+            work[FREE + i] = work[VALUE + i] * work[DIVISOR + i]
+    else:
+        for i in range(n):
+            work[FREE + i] = work[VALUE + i] / work[DIVISOR + i] * factor
+
+
+@part()
+def round_whole(work: Any, n: Any, rule: Any, centred: Any) -> None:
+    """Codes that are whole numbers, not clipped yet."""
+    if rule == AWAY:
+        for i in range(n):
+            y = work[FREE + i]
+            magnitude = abs(y)
+            magnitude = WHOLE_ABOVE if magnitude > WHOLE_ABOVE else magnitude
+            whole = np.floor(magnitude)
+            whole += np.floor(TWO * (magnitude - whole))
+            work[FREE + i] = np.copysign(whole, y)
+    elif rule == HALF_UP:
+        for i in range(n):
+            work[FREE + i] = np.trunc(work[FREE + i] + work[BEFORE + i])
+    elif centred:
+        for i in range(n):
+            work[FREE + i] = np.rint(work[FREE + i])
+    else:
+        for i in range(n):
+            work[FREE + i] = np.rint(work[FREE + i] + work[BEFORE + i]) + work[AFTER + i]
+
+
+@part()
+def round_floats(work: Any, n: Any, kind: Any) -> None:
+    """Codes that are small floats, not clipped yet."""
+    bits = work.view(np.int32)
+    if kind[RULE] == BFLOAT16:
+        for i in range(n):
+            pattern = bits[FREE + i]
+            odd = (pattern >> SIXTEEN) & ODD_BFLOAT16
+            bits[FREE + i] = (pattern + HALF_OF_BFLOAT16 + odd) & BFLOAT16_BITS
+        return
+    lowest, beyond, magic = np.int32(kind[LOWEST]), np.int32(kind[BEYOND]), np.int32(kind[MAGIC])
+    for i in range(n):
+        binade = bits[FREE + i] & EXPONENT
+        binade = lowest if binade < lowest else binade
+        binade = beyond if binade > beyond else binade
+        # Adding so much leaves a float32 no room for less than one unit in the last place of the format.
+        bits[X_HAT + i] = (binade + magic) | SIGNIFICANT
+    for i in range(n):
+        work[FREE + i] = (work[FREE + i] + work[X_HAT + i]) - work[X_HAT + i]
+
+
+@part()
+def round_to_codebook(work: Any, integers: Any, n: Any, codebook: Any) -> None:
+    """The levels of a codebook, infinite beyond them; and their places."""
+    for i in range(n):
+        integers[CELL + i] = 0
+    levels = codebook.size // 2
+    for k in range(0, levels, 4):
+        one, two, three, four = codebook[k], codebook[k + 1], codebook[k + 2], codebook[k + 3]
+        for i in range(n):
+            y = work[FREE + i]
+            passed = np.int32(y >= one) + np.int32(y >= two) + np.int32(y >= three) + np.int32(y >= four)
+            integers[CELL + i] += passed
+    for i in range(n):
+        work[FREE + i] = codebook[np.uint32(levels) + np.uint32(integers[CELL + i])]
+
+
+@part()
+def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shifts: Any) -> None:
+    """Clip the codes and turn them into values."""
+    if centred:
+        for i in range(n):
+            code = work[FREE + i]
+            code = low if code < low else code
+            code = high if code > high else code
+            work[X_HAT + i] = code * work[SCALE + i]
+    else:
+        for i in range(n):
+            code = work[FREE + i]
+            code = low if code < low else code
+            code = high if code > high else code
+            work[X_HAT + i] = (code - work[ZERO + i]) * work[SCALE + i]
+    if shifts:
+        for i in range(n):
+            work[X_HAT + i] += work[OFFSET + i]
+
+
+@part()
+def number_codes(work: Any, integers: Any, n: Any, kind: Any, low: Any, high: Any) -> None:
+    """The cell of each code: 0 below the first one, 1 for it, and so on to one beyond the last."""
+    if kind[RULE] in (WHOLE, HALF_UP, AWAY):
+        first, last = low - ONE, high + ONE
+        for i in range(n):
+            code = work[FREE + i]
+            code = first if code < first else code
+            code = last if code > last else code
+            integers[CELL + i] = np.int32(code - first)
+    elif kind[RULE] != CODEBOOK:  # the levels above 0 are numbered as their bit patterns are
+        bits = work.view(np.int32)
+        lowest, lacking, normal = np.int32(kind[LOWEST]), np.int32(kind[LACKING]), np.int32(kind[NORMAL])
+        zero, end = np.int32(kind[PLACE_OF_ZERO] + 1), np.int32(2 * kind[PLACE_OF_ZERO] + 2)
+        # bfloat16 has float32's own exponents: below its smallest normal number the patterns go on alike.
+        alike = np.int32(0) if kind[RULE] == BFLOAT16 else lowest
+        steps = ONE / np.int32(max(lowest - ((MANTISSA - lacking) << MANTISSA), 1)).view(np.float32)
+        for i in range(n):
+            pattern = bits[FREE + i] & MAGNITUDE
+            above = ((pattern - lowest) >> lacking) + normal
+            below = np.int32(abs(work[FREE + i]) * steps) if pattern < alike else np.int32(0)
+            place = above if pattern >= alike else below
+            place = zero - place if work[FREE + i] < 0 else zero + place
+            place = np.int32(0) if work[FREE + i] < low else place
+            integers[CELL + i] = end if work[FREE + i] > high else place
+
+
+# --- what the loops are given ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A scheme as the loops take it.
+
+    Attributes
+    ----------
+    parameters : tuple of float32 arrays, each of shape (groups,) or (1,)
+        In the order of the regions; of shape (1,) where they are the same for all groups.
+    strides : int64 array, shape (PARAMETERS,)
+        1 where a parameter differs from group to group.
+    kind : int64 array, shape (KINDS,)
+        How codes are rounded, and what is known of the format; see the names of its places above.
+    codebook : float32 array
+        The thresholds of a codebook's levels, then the levels between −infinity and infinity; as many of each.
+    factor : float32
+        What values are multiplied by after they were divided.
+    low, high : float32
+        The first and the last code.
+    """
+
+    parameters: tuple[FloatArray, ...]
+    strides: Any
+    kind: Any
+    codebook: FloatArray
+    factor: np.float32
+    low: np.float32
+    high: np.float32
+
+    @property
+    def numbers(self) -> FloatArray:
+        """The factor, the first and the last code."""
+        return np.array([self.factor, self.low, self.high], np.float32)
+
+
+NOTHING = np.zeros(1, np.float32)
+
+
+def steps_of(qparams: QParams) -> Steps:
+    """What the loops have to do for a scheme."""
+    convention, number_format = qparams.convention, qparams.number_format
+    kind = np.zeros(KINDS, np.int64)
+    rule, codebook = WHOLE, NOTHING
+    before = after = NOTHING
+    divisor, multiplies = qparams.divisor.reshape(-1), qparams.multiplies
+    zero_point = qparams.zero_point.reshape(-1)
+    if convention.code is not None:  # GGUF's own
+        with np.errstate(divide="ignore"):
+            divisor = np.float32(1) / divisor
+        # A scale without a finite inverse is stored as 0, and all its codes mean the same.
+        divisor = np.where(np.isfinite(divisor), divisor, np.float32(0))
+        multiplies, rule = True, AWAY if number_format.signed else HALF_UP
+        before = zero_point + HALF
+    elif multiplies:
+        divisor = qparams.inverse(divisor)
+    if isinstance(number_format, FloatFormat):
+        rule, kind[LOWEST:] = _grid(number_format)
+    elif isinstance(number_format, Codebook):
+        rule, codebook = CODEBOOK, _codebook(number_format)
+    elif rule == WHOLE:
+        before, after = (zero_point, NOTHING) if convention.zero_point_before_rounding else (NOTHING, zero_point)
+    arrays = [divisor, before, after, zero_point, qparams.scale.reshape(-1)]
+    arrays += [NOTHING if a is None else a.reshape(-1) for a in (qparams.shift, qparams.offset)]
+    parameters = tuple(_shortest(a) for a in arrays)
+    centred = not any(parameters[k].any() for k in (1, 2, 3))
+    kind[:LOWEST] = rule, multiplies, qparams.shift is not None, centred
+    return Steps(
+        parameters=parameters,
+        strides=np.array([a.size > 1 for a in parameters], np.int64),
+        kind=kind,
+        codebook=codebook,
+        factor=np.float32(1) if qparams.factor is None else qparams.factor,
+        low=np.float32(qparams.quant_min),
+        high=np.float32(qparams.quant_max),
+    )
+
+
+def _shortest(array: FloatArray) -> FloatArray:
+    """One number where all are 0, which is what most zero points are."""
+    return np.ascontiguousarray(array) if array.size == 1 or array.any() else NOTHING
+
+
+def _grid(number_format: FloatFormat) -> tuple[int, list[int]]:
+    """How a small float is rounded, and what is known of it.
+
+    The exponent bits of its smallest binade, and of the one beyond its largest; what makes them those of the number
+    that is added to round; the place of 0 among its levels; the bits of a float32's mantissa that it lacks; and its
+    levels below the smallest normal one.
+    """
+    mantissa, lowest, highest = number_format.grid
+    zero = int(np.searchsorted(number_format.values, 0))
+    lacking = MANTISSA_BITS - mantissa
+    whole_range = mantissa == 7 and lowest == ONE_EXPONENT
+    grid = [lowest, highest + ONE_EXPONENT, lacking * ONE_EXPONENT, zero, lacking, 1 << mantissa]
+    return BFLOAT16 if whole_range else GRID, grid
+
+
+def _codebook(number_format: Codebook) -> FloatArray:
+    """Thresholds and levels, filled up to a multiple of 4."""
+    missing = -(number_format.thresholds.size + 1) % 4 + 1
+    thresholds = np.append(number_format.thresholds, np.full(missing, np.inf))
+    ladder = np.concatenate(([-np.inf], number_format.values, np.full(missing, np.inf)))
+    return np.concatenate((thresholds, ladder)).astype(np.float32)

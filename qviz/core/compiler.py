@@ -1,0 +1,230 @@
+"""Which functions are compiled, and what happens where they are not?
+
+`numba` compiles them, away from the window and once for all: what it makes is kept in the person's
+cache. Nothing here imports it until `warm_up` is called, and nothing needs it: a Python too new for
+it, a frozen program or a folder that cannot be written to leave the work to NumPy, which gives the
+same answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+MODULES = ("qviz.core.arithmetic.loops", "qviz.core.passes.kernels")
+"""Where the functions are, the most urgent first."""
+
+SUMS = {"reassoc", "nsz", "nnan"}
+"""What a compiler may do to sums: add in any order, and take nothing for NaN. Never all of fast-math: it would
+replace divisions by multiplications, and the codes would not be the runtime's own."""
+
+COMPILE_SECONDS = 120
+"""A compilation that takes longer is given up."""
+
+COMPLETE = "complete"
+"""The file that stands beside kernels that are all compiled."""
+
+_parts: list[tuple[Callable[..., Any], dict[str, Any]]] = []
+_kernels: list[Kernel] = []
+_warming = threading.Lock()
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A function that is called compiled, once it is.
+
+    Attributes
+    ----------
+    plain : Callable
+        The function as it stands: Python.
+    example : Callable[[], tuple]
+        Arguments of the types that it is compiled for.
+    reorders : bool
+        Whether its sums may be added in any order.
+    compiled : Callable or None
+        None as long as it is not loaded: the caller does the work in NumPy.
+    """
+
+    plain: Callable[..., Any]
+    example: Callable[[], tuple[Any, ...]]
+    reorders: bool
+    compiled: Callable[..., Any] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.plain.__module__}.{self.plain.__qualname__}"
+
+    @property
+    def ready(self) -> bool:
+        return self.compiled is not None
+
+    def __call__(self, *arguments: Any) -> Any:
+        assert self.compiled is not None
+        return self.compiled(*arguments)
+
+
+def part(*, reorders: bool = False, inlined: bool = False) -> Callable[[Function], Function]:
+    """Mark a function that kernels call; it stays Python for everybody else."""
+
+    def mark(function: Function) -> Function:
+        _parts.append((function, {"fastmath": SUMS if reorders else False, "_nrt": False, "inline": "always" if inlined else "never"}))
+        return function
+
+    return mark
+
+
+def kernel(example: Callable[[], tuple[Any, ...]], *, reorders: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a function a `Kernel`; ``example`` gives arguments of its types."""
+
+    def mark(function: Callable[..., Any]) -> Kernel:
+        made = Kernel(function, example, reorders)
+        _kernels.append(made)
+        return made
+
+    return mark
+
+
+def available() -> bool:
+    """Whether the compiler is installed, and may be used here."""
+    return importlib.util.find_spec("numba") is not None and not getattr(sys, "frozen", False)
+
+
+def ready() -> bool:
+    """Whether every kernel is compiled and loaded in this process."""
+    return bool(_kernels) and all(each.ready for each in _kernels)
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load those compiled before; for a worker thread, the first time takes seconds.
+
+    Another process compiles, because a compiler would keep this one's window from being drawn; each kernel is
+    loaded as soon as it is there. When anything is in the way this only says so in the log.
+    """
+    with _warming:
+        if ready() or not available():
+            return
+        try:
+            folder = _cache_folder()
+            if not (folder / COMPLETE).exists():
+                _compile_aside(folder)
+            load_all(folder)
+        except Exception as error:
+            log.info("The fast kernels are not used: %s", error)
+
+
+def load_all(folder: Path) -> None:
+    """Load every kernel from ``folder``; what is not there is compiled."""
+    for each in _known():
+        _load(each, folder)
+
+
+def compile_all(folder: str) -> None:
+    """Compile every kernel into ``folder``, and print the name of each that is done."""
+    for each in _known():
+        _load(each, Path(folder))
+        print(each.name, flush=True)
+    (Path(folder) / COMPLETE).touch()
+
+
+def _known() -> list[Kernel]:
+    for name in MODULES:
+        importlib.import_module(name)
+    return _kernels
+
+
+def _load(each: Kernel, folder: Path) -> None:
+    if each.ready:
+        return
+    import numba
+    from numba.extending import register_jitable
+
+    if numba.config.DISABLE_JIT:
+        raise RuntimeError("numba was told not to compile (NUMBA_DISABLE_JIT)")
+    while _parts:
+        function, options = _parts.pop()
+        register_jitable(**options)(function)
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+    try:
+        types = tuple(numba.typeof(argument) for argument in each.example())
+        fast = SUMS if each.reorders else False
+        compile_it = numba.njit(types, nogil=True, cache=True, fastmath=fast, error_model="numpy", _nrt=False)
+        each.compiled = compile_it(each.plain)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _compile_aside(folder: Path) -> None:
+    """Compile in another process, and load each kernel as it comes."""
+    waiting = {each.name: each for each in _known()}
+    command = [sys.executable, "-c", f"from qviz.core import compiler; compiler.compile_all({str(folder)!r})"]
+    process = subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+    patience = threading.Timer(COMPILE_SECONDS, process.kill)
+    patience.start()
+    try:
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                _load(waiting[line.strip()], folder)
+    finally:
+        patience.cancel()
+    if process.returncode:
+        raise OSError(f"the compiler ended with {process.returncode}")
+
+
+def _cache_folder() -> Path:
+    """Where compiled kernels are kept: in the person's cache, apart for each state of their sources.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written to.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ:
+        home = Path(os.environ["NUMBA_CACHE_DIR"])
+    elif sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "qviz"
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Caches" / "qviz"
+    else:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qviz"
+    # The compiler's own cache looks at the file of a kernel alone, not at those of the parts that it calls.
+    # A home that several computers share has kernels for each: their processors may differ.
+    state = hashlib.sha256(f"{platform.node()} {sys.version} {_version('numba')} {_version('numpy')}".encode())
+    for name in MODULES:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.origin is not None
+        state.update(Path(spec.origin).read_bytes())
+    folder = home / "kernels" / state.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return folder
+
+
+def _version(library: str) -> str:
+    from importlib import metadata
+
+    return metadata.version(library)

@@ -1,0 +1,190 @@
+"""What does one thread find in the pieces that it is given? With the compiled walk, whatever the scheme."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.loops import STRETCH, steps_of
+from qviz.core.arrays import FloatArray
+from qviz.core.compiler import Kernel
+from qviz.core.passes import kernels
+from qviz.core.passes.block_workers import Found, Order, Signal
+from qviz.core.tensors.envelope import BASE
+from qviz.core.tensors.layout import BlockLayout, Layout
+
+PIECE = 1 << 18
+"""Elements a piece: enough for a thread to be busy with, few enough to stop between."""
+
+NARROW = STRETCH // 4
+"""Rows of fewer groups that lie side by side are taken as scattered."""
+
+JOINT_COUNTS = 1 << 16
+"""Codes and errors are counted together where there are no more counts: they stay in the cache."""
+
+NO_EDGES, NO_BUCKETS = np.zeros(1), np.zeros(1, np.float32)
+
+
+@dataclass(frozen=True)
+class Lie:
+    """How the groups of a layout lie in memory, as the walk takes it.
+
+    Attributes
+    ----------
+    columns : bool
+        Whether the neighbours of a row belong to groups that are neighbours too.
+    width : int
+        Elements of a row.
+    length, along, block, after : int
+        Rows (columns) or elements (runs) of a group, and how the groups are numbered.
+    unit : int
+        Where a piece within a row may end; 0 for whole rows only.
+    apart : bool
+        Whether no two pieces hold elements of the same group.
+    """
+
+    columns: bool
+    width: int
+    length: int
+    along: int
+    block: int
+    after: int
+    apart: bool
+
+    @classmethod
+    def of(cls, layout: Layout) -> Lie:
+        """How the groups of a layout lie."""
+        if isinstance(layout, BlockLayout):
+            along = -(-layout.length // layout.inner)
+            if layout.after >= NARROW:
+                apart = layout.after * layout.inner <= 4 * PIECE
+                return cls(True, layout.after, layout.length, along, layout.inner, 1, apart)
+            width = layout.length * layout.after
+            apart = layout.inner * layout.after <= PIECE or width <= PIECE
+            return cls(False, width, 1, along, layout.inner, layout.after, apart)
+        width = layout.groups * layout.inner
+        if layout.inner == 1 and layout.groups >= NARROW:
+            return cls(True, width, 1, 0, 1, 1, layout.outer == 1)
+        return cls(False, width, 1, 0, layout.inner, 1, layout.outer == 1 and layout.inner <= PIECE)
+
+    def pieces(self, elements: int) -> Iterator[tuple[int, int]]:
+        """Where each piece of a tensor of so many elements starts and stops."""
+        band = self.block * self.width if self.columns and self.along else self.width
+        cycle = self.length * self.width if self.columns and self.along else self.width
+        if cycle <= PIECE:  # some rows, or some tensors of bands; buckets of the envelope are shared by few pieces
+            step = max(1, PIECE // cycle) * cycle
+            for start in range(0, elements, step):
+                yield start, min(start + step, elements)
+            return
+        if self.columns and self.along and self.apart:
+            step = max(1, PIECE // band) * band
+        else:
+            unit = 1 if self.columns else self.block * self.after
+            unit = unit if unit <= PIECE else 1
+            joined = math.lcm(unit, BASE)
+            unit = joined if joined <= PIECE else unit
+            cycle, step = self.width, PIECE // unit * unit
+        for row in range(0, elements, cycle):
+            for start in range(row, row + cycle, step):
+                yield start, min(start + step, row + cycle)
+
+
+class CompiledWorker:
+    """The pass in one compiled walk."""
+
+    def __init__(self, order: Order, walk: Kernel, leader: CompiledWorker | None = None) -> None:
+        self.order, self.walk = order, walk
+        self.found = Found(order, groups=0)
+        self.lie = Lie.of(order.layout)
+        layout, edges = order.layout, order.edges
+        steps = steps_of(order.qparams)
+        levels, bins = order.qparams.levels_count, order.bins
+        width, first, half = 1.0, 0, 0
+        if edges is not None:
+            above = int(np.searchsorted(edges, 0.0, "right"))
+            width, first = float(edges[above]), 1 - above
+            half = math.ceil(order.half_step / width) + 1
+        window_start = max(-half, first)
+        window = min(half, first + bins) - window_start
+        size = levels * window + 2 * bins
+        joint = order.occupancy and bins > 0 and size <= JOINT_COUNTS
+        wanted = (order.maybe_nan, order.signal is None, order.occupancy, bins > 0, joint, order.envelope is not None)
+        lie = self.lie
+        place = (lie.columns, lie.width, lie.length, lie.along, lie.block, lie.after)
+        self.plan = np.array([*steps.kind, *wanted, *place, levels, window, window_start, bins, first, 0, 0], np.int64)
+        numbers = np.array([steps.factor, steps.low, steps.high, width])
+        self.given = (steps.parameters, steps.strides, self.plan, numbers, steps.codebook)
+        self.table = np.zeros(size if joint else 1, np.uint32)
+        self.joint = (levels, window, window_start - first) if joint else None
+        self.tallies = np.zeros(order.levels + 2 * bins, np.int64)
+        counts = self.found.totals, self.table, self.tallies, NO_EDGES if edges is None else edges
+        self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
+        self.ends = np.empty(4, np.float32)
+        self.answers = (*counts, *self.drawn, self.ends)
+        self.memory = kernels.memory()
+        if leader is not None and lie.apart:
+            self.groups: Any = leader.groups
+        else:
+            groups, signal = layout.groups, layout.groups if order.signal is None else 1
+            self.groups = tuple(
+                np.zeros(shape, dtype)
+                for each in (groups, signal)
+                for shape, dtype in (((2, each), np.float64), ((each,), np.int64))
+            )
+
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Where the pieces of the tensor start and stop."""
+        return self.lie.pieces(self.order.tensor.elements)
+
+    def add(self, piece: tuple[int, int]) -> int:
+        """Look at one piece; how many elements it has."""
+        start, stop = piece
+        x = np.require(self.order.tensor.values[start:stop], np.float32, "CA")
+        self.plan[kernels.FIRST_BUCKET], self.plan[kernels.LAST_BUCKET] = -(-start // BASE), stop // BASE
+        self.ends[:] = np.inf, -np.inf, np.inf, -np.inf
+        self.walk(x, start, *self.given, *self.answers, *self.groups, *self.memory)
+        if self.order.envelope is not None:
+            self._draw_ends(start, stop, self.ends)
+        return stop - start
+
+    def _draw_ends(self, start: int, stop: int, ends: FloatArray) -> None:
+        """The buckets that pieces share."""
+        low, high = self.drawn
+        with self.order.lock:
+            for place, bucket in ((0, start // BASE), (2, (stop - 1) // BASE)):
+                low[bucket] = min(low[bucket], ends[place])
+                high[bucket] = max(high[bucket], ends[place + 1])
+
+    def finish(self, first: bool) -> Found:
+        """What this thread has found; what threads share is told by the first."""
+        found, order = self.found, self.order
+        levels, bins = order.levels, order.bins
+        found.occupancy = self.tallies[:levels]
+        found.errors, found.clipping = self.tallies[levels:].reshape(2, bins)
+        if self.joint is not None:
+            self._part(*self.joint)
+        if first or not self.lie.apart:
+            errors, saturated, values, missing = self.groups
+            found.squared_error, found.max_abs_error = errors[0], np.sqrt(errors[1], out=errors[1])
+            found.saturated = saturated
+            if order.signal is None:
+                sizes = order.layout.sizes() if first else np.zeros(missing.size, np.int64)
+                found.signal = Signal(values[0], sizes - missing)
+        return found
+
+    def _part(self, levels: int, window: int, at: int) -> None:
+        """Codes and errors, from what was counted together."""
+        found, bins = self.found, self.order.bins
+        cells = self.table[: levels * window].reshape(levels, window).astype(np.int64)
+        below, above = self.table[levels * window :].reshape(2, bins).astype(np.int64)
+        found.occupancy += cells.sum(axis=1)
+        found.occupancy[0] += below.sum()
+        found.occupancy[-1] += above.sum()
+        found.clipping += below + above
+        found.errors += found.clipping
+        found.errors[at : at + window] += cells.sum(axis=0)
+
