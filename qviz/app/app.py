@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QApplication
 from qviz.app.display import explain_fatal_messages, stop_explaining
 from qviz.app.tensor import ANALYSIS, wire_tensor
 from qviz.assets import resource
-from qviz.core.passes import kernels
+from qviz.core import compiler
 from qviz.core.problems import Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.schemes.scheme import Scheme
@@ -296,8 +296,8 @@ class App(QObject):
 
 def _warm_up() -> None:
     """Load the compiled kernels in a thread that nobody waits for; without them NumPy does the same."""
-    if kernels.available():
-        threading.Thread(target=kernels.warm_up, name="warm-up", daemon=True).start()
+    if compiler.available():
+        threading.Thread(target=compiler.warm_up, name="warm-up", daemon=True).start()
 
 
 def _remembered_scheme(settings: Settings) -> Scheme:

@@ -79,11 +79,16 @@ class Kernel:
         return self.compiled(*arguments)
 
 
-def part(*, reorders: bool = False, inlined: bool = False) -> Callable[[Function], Function]:
+def part(*, reorders: bool = False) -> Callable[[Function], Function]:
     """Mark a function that kernels call; it stays Python for everybody else."""
 
     def mark(function: Function) -> Function:
-        _parts.append((function, {"fastmath": SUMS if reorders else False, "_nrt": False, "inline": "always" if inlined else "never"}))
+        _parts.append(
+            (
+                function,
+                {"fastmath": SUMS if reorders else False, "_nrt": False},
+            )
+        )
         return function
 
     return mark
@@ -130,19 +135,20 @@ def warm_up() -> None:
 
 def load_all(folder: Path) -> None:
     """Load every kernel from ``folder``; what is not there is compiled."""
-    for each in _known():
+    for each in known():
         _load(each, folder)
 
 
 def compile_all(folder: str) -> None:
     """Compile every kernel into ``folder``, and print the name of each that is done."""
-    for each in _known():
+    for each in known():
         _load(each, Path(folder))
         print(each.name, flush=True)
     (Path(folder) / COMPLETE).touch()
 
 
-def _known() -> list[Kernel]:
+def known() -> list[Kernel]:
+    """Every kernel, the most urgent first."""
     for name in MODULES:
         importlib.import_module(name)
     return _kernels
@@ -171,7 +177,7 @@ def _load(each: Kernel, folder: Path) -> None:
 
 def _compile_aside(folder: Path) -> None:
     """Compile in another process, and load each kernel as it comes."""
-    waiting = {each.name: each for each in _known()}
+    waiting = {each.name: each for each in known()}
     command = [sys.executable, "-c", f"from qviz.core import compiler; compiler.compile_all({str(folder)!r})"]
     process = subprocess.Popen(
         command,
@@ -205,13 +211,10 @@ def _cache_folder() -> Path:
     """
     if "NUMBA_CACHE_DIR" in os.environ:
         home = Path(os.environ["NUMBA_CACHE_DIR"])
-    elif sys.platform == "win32":
-        home = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "qviz"
-    elif sys.platform == "darwin":
-        home = Path.home() / "Library" / "Caches" / "qviz"
     else:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qviz"
-    # The compiler's own cache looks at the file of a kernel alone, not at those of the parts that it calls.
+        import platformdirs
+
+        home = platformdirs.user_cache_path("qviz", appauthor=False, opinion=False)
     # A home that several computers share has kernels for each: their processors may differ.
     state = hashlib.sha256(f"{platform.node()} {sys.version} {_version('numba')} {_version('numpy')}".encode())
     for name in MODULES:

@@ -21,9 +21,9 @@ from qviz.core import (
     Scheme,
     Tensor,
     choose_qparams,
+    compiler,
     prepare,
 )
-from qviz.core.passes import kernels
 from qviz.core.questions.sweep import combine, sweep
 from tests.benchmarks.engine import Subject, _textbook
 
@@ -49,8 +49,8 @@ def searches(shape: tuple[int, int]) -> tuple[Scheme, ...]:
 
 def measure(largest: int) -> Iterator[str]:
     """In turn in one process; the order of the tensor is made anew each time."""
-    if kernels.available():
-        kernels.warm_up()
+    if compiler.available():
+        compiler.warm_up()
     side = min(2500, int((min(largest, LARGEST) / 1.6) ** 0.5))
     shape = (side, side * 8 // 5)
     x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
@@ -75,7 +75,7 @@ def measure(largest: int) -> Iterator[str]:
     list(sweep(prepared, searches(shape)))
     search = time.perf_counter() - started
     one, order, all_ = (statistics.median(times[name]) for name in ("recipe", "prepare", "sweep"))
-    yield f"{x.size:,} elements, {len(wanted)} schemes, kernels {'compiled' if kernels.ready() else 'not compiled'}"
+    yield f"{x.size:,} elements, {len(wanted)} schemes, kernels {'compiled' if compiler.ready() else 'not compiled'}"
     yield f"one scheme by the usual recipe: {1000 * one:.0f} ms; putting in order: {1000 * order:.0f} ms"
     yield f"the sweep: {1000 * all_:.0f} ms, {all_ / one:.1f} recipes; with putting in order {(all_ + order) / one:.1f}"
     yield "of that, in the last round: " + "; ".join(f"{k} {1000 * v:.0f} ms" for k, v in parts.items())

@@ -193,7 +193,7 @@ def number_codes(work: Any, integers: Any, n: Any, kind: Any, low: Any, high: An
         zero, end = np.int32(kind[PLACE_OF_ZERO] + 1), np.int32(2 * kind[PLACE_OF_ZERO] + 2)
         # bfloat16 has float32's own exponents: below its smallest normal number the patterns go on alike.
         alike = np.int32(0) if kind[RULE] == BFLOAT16 else lowest
-        steps = ONE / np.int32(max(lowest - ((MANTISSA - lacking) << MANTISSA), 1)).view(np.float32)
+        steps = ONE / np.int32(max(int(lowest - ((MANTISSA - lacking) << MANTISSA)), 1)).view(np.float32)
         for i in range(n):
             pattern = bits[FREE + i] & MAGNITUDE
             above = ((pattern - lowest) >> lacking) + normal
@@ -253,7 +253,7 @@ def steps_of(qparams: QParams) -> Steps:
     divisor, multiplies = qparams.divisor.reshape(-1), qparams.multiplies
     zero_point = qparams.zero_point.reshape(-1)
     if convention.code is not None:  # GGUF's own
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             divisor = np.float32(1) / divisor
         # A scale without a finite inverse is stored as 0, and all its codes mean the same.
         divisor = np.where(np.isfinite(divisor), divisor, np.float32(0))

@@ -143,7 +143,7 @@ class CompiledWorker:
     def add(self, piece: tuple[int, int]) -> int:
         """Look at one piece; how many elements it has."""
         start, stop = piece
-        x = np.require(self.order.tensor.values[start:stop], np.float32, "CA")
+        x = np.require(self.order.tensor.values[start:stop], np.float32, ["C", "A"])
         self.plan[kernels.FIRST_BUCKET], self.plan[kernels.LAST_BUCKET] = -(-start // BASE), stop // BASE
         self.ends[:] = np.inf, -np.inf, np.inf, -np.inf
         self.walk(x, start, *self.given, *self.answers, *self.groups, *self.memory)
@@ -187,4 +187,3 @@ class CompiledWorker:
         found.clipping += below + above
         found.errors += found.clipping
         found.errors[at : at + window] += cells.sum(axis=0)
-

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.loops import (
+    BFLOAT16,
     CELL,
     CENTRED,
     CLIPPED,
@@ -34,7 +35,6 @@ from qviz.core.arithmetic.loops import (
     STRETCH,
     VALUE,
     X_HAT,
-    BFLOAT16,
     dequantize_codes,
     divide,
     divide_fetched,
@@ -324,8 +324,7 @@ def collect_run(wide: Any, integers: Any, n: Any, group: Any, found: Any, clippe
         count += integers[CLIPPED + i]
     found[0, group] += total
     largest = np.int64(top).view(np.float64)
-    if largest > found[1, group]:
-        found[1, group] = largest
+    found[1, group] = max(found[1, group], largest)
     clipped[group] += count
 
 
@@ -344,8 +343,7 @@ def collect_runs(wide: Any, integers: Any, n: Any, chunks: Any, group: Any, foun
             start += CHUNK_LENGTH
         found[0, g] += total
         largest = np.int64(top).view(np.float64)
-        if largest > found[1, g]:
-            found[1, g] = largest
+        found[1, g] = max(found[1, g], largest)
         clipped[g] += count
         g += np.uint64(1)
 
@@ -356,8 +354,7 @@ def collect_scattered(wide: Any, integers: Any, where: Any, n: Any, found: Any, 
     for i in range(n):
         group, square = where[i], wide[SQUARES + i]
         found[0, group] += square
-        if square > found[1, group]:
-            found[1, group] = square
+        found[1, group] = max(found[1, group], square)
         clipped[group] += integers[CLIPPED + i]
 
 
@@ -381,8 +378,7 @@ def settle_columns(
     for i in range(n):
         found[0, first + i] += wide[IN_COLUMNS + sums + i]
         largest = wide[TOPS + sums + i]
-        if largest > found[1, first + i]:
-            found[1, first + i] = largest
+        found[1, first + i] = max(found[1, first + i], largest)
         clipped[first + i] += integers[counts + i]
         wide[IN_COLUMNS + sums + i], wide[TOPS + sums + i], integers[counts + i] = 0.0, 0.0, 0
 
@@ -428,7 +424,7 @@ def memory() -> tuple[Any, ...]:
 
 
 @kernel(_example)
-def walk(  # noqa: PLR0915
+def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
     x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, table: Any,
     tallies: Any, edges: Any, low: Any, high: Any, ends: Any, errors_of: Any, clipped: Any, values_of: Any,
     missing: Any, work: Any, wide: Any, integers: Any, where: Any,
@@ -478,10 +474,9 @@ def walk(  # noqa: PLR0915
                 break
             n = min(STRETCH, span - tile)
             row, at = first_row + r, r * width + tile
-            if r == 0 or row % length % block == 0 or row % length == 0:
-                if along or r == 0:
-                    group = (row // length * along + row % length // block) * width + left + tile
-                    spread_columns(parameters, strides, work, np.uint64(group), np.uint64(n))
+            if r == 0 or (along > 0 and (row % length % block == 0 or row % length == 0)):
+                group = (row // length * along + row % length // block) * width + left + tile
+                spread_columns(parameters, strides, work, np.uint64(group), np.uint64(n))
             r += 1
             settles = r == rows or (along > 0 and ((row + 1) % length % block == 0 or (row + 1) % length == 0))
         else:
@@ -492,7 +487,7 @@ def walk(  # noqa: PLR0915
             group = row * along * after + column // (block * after) * after
             whole = after == 1 and block % CHUNK == 0
             if whole and block >= STRETCH:  # a part of one run
-                n = min(min(STRETCH, rest), block - into)
+                n = min(STRETCH, rest, block - into)
                 if group != present:
                     spread_run(parameters, strides, work, group)
                     present = group

@@ -69,7 +69,7 @@ class Envelope:
 
     @property
     def finest(self) -> tuple[FloatArray, FloatArray]:
-        """The smallest and largest value of each bucket, ±infinity before there is one; to be filled before `finish`."""
+        """The smallest and largest value of each bucket, ±infinity where there is none yet; to be filled in."""
         return self._levels[0]
 
     def add(self, start: int, values: FloatArray) -> None:

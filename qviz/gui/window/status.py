@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QPushButton, QStatusBar
 
+from qviz.core import compiler
 from qviz.gui.kit.widgets import Line, named_label
 from qviz.gui.window.banner import Activity
 from qviz.gui.words.numbers import time_text
@@ -46,7 +47,11 @@ class StatusLine(QObject):
         bar.addWidget(self.about_tensor)
         bar.addWidget(self.exactness)
         bar.addWidget(self.exact_button)
+        self.plain = named_label(self.tr("NumPy alone"), "caption")
+        self.plain.setToolTip(self.tr("Without numba the same answers take longer: there is none for this Python yet."))
         bar.addPermanentWidget(self.activity)
+        bar.addPermanentWidget(self.plain)
+        self.plain.setVisible(not compiler.available())
         bar.addPermanentWidget(self.timing)
 
     def present(self, frame: Frame) -> None:

@@ -22,9 +22,10 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
+from qviz.core.passes import block_workers
 from qviz.core.passes import direct_pass as module
-from qviz.core.passes.block_workers import ROW, Order
-from qviz.core.passes.direct_pass import BLOCK, direct_sums
+from qviz.core.passes.block_workers import BLOCK, ROW, Order
+from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import error_edges
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.work import Cancelled
@@ -133,7 +134,7 @@ def threads(request, monkeypatch):
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_sum_equals_brute_force(shape, scheme, nan, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 4 * ROW if shape == LONG_RUNS else SMALL_BLOCK)
+    monkeypatch.setattr(block_workers, "BLOCK", 4 * ROW if shape == LONG_RUNS else SMALL_BLOCK)
     x = noisy(shape, nan and shape != (1,))
     for granularity in (PerTensor(), *(PerAxis(axis) for axis in range(len(shape)))):
         one = replace(scheme, granularity=granularity)
@@ -241,11 +242,15 @@ class Worker:
     def __init__(self, seconds=0.0, failure=None):
         self.seconds, self.failure, self.blocks = seconds, failure, 0
 
-    def add(self, block):
+    def pieces(self):
+        return iter(range(6))
+
+    def add(self, piece):
         time.sleep(self.seconds)
         self.blocks += 1
         if self.failure:
             raise self.failure
+        return BLOCK
 
 
 def walk(workers, cancelled=lambda: False):

@@ -17,12 +17,10 @@ from qviz.core import (
     PerTensor,
     PerToken,
     Scheme,
-    choose_qparams,
 )
 from qviz.core.formats.floats import FLOATS
-from qviz.core.passes import kernels as module
 from tests.core.passes.test_direct_pass import ask, brute_force
-from tests.core.passes.test_kernels import compare, compiled, kernels  # noqa: F401  (fixtures)
+from tests.core.passes.test_kernels import compare, pytestmark  # noqa: F401
 from tests.core.questions.test_analysis import noisy
 
 F = np.float32
@@ -38,7 +36,7 @@ def around(number_format):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_level_and_tie_is_found_as_numpy_finds_it(name, kernels):  # noqa: F811
+def test_every_level_and_tie_is_found_as_numpy_finds_it(name):
     number_format = FloatFormat(name)
     largest = number_format.quant_max
     for reach in (1.0, 0.37, 1e-20, 1e20):
@@ -53,7 +51,7 @@ def test_every_level_and_tie_is_found_as_numpy_finds_it(name, kernels):  # noqa:
 @pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
 @pytest.mark.parametrize("name", ["e4m3fn", "e2m1fn"])
 @pytest.mark.parametrize("shape", [(3, 4, 9), (40, 2, 9), (5, 30, 1), (2, 3, 70)], ids=str)
-def test_every_sum_of_a_float_equals_brute_force_and_numpy(shape, name, nan, kernels):  # noqa: F811
+def test_every_sum_of_a_float_equals_brute_force_and_numpy(shape, name, nan):
     x = noisy(shape, nan)
     last = min(4, shape[-1])
     granularities = [PerTensor(), PerToken(), PerBlock(-1, last), PerBlock(0, 2)]
@@ -65,7 +63,7 @@ def test_every_sum_of_a_float_equals_brute_force_and_numpy(shape, name, nan, ker
 
 @pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
 @pytest.mark.parametrize("convention", ["mx_floor", "mx_ceil", "mx_rceil", "nvfp4"])
-def test_blocks_of_microscaling(convention, nan, kernels):  # noqa: F811
+def test_blocks_of_microscaling(convention, nan):
     size = CONVENTIONS[convention].block_size
     for columns in (2 * size, 2 * size + 5):
         x = noisy((4, columns), nan)
@@ -77,7 +75,7 @@ def test_blocks_of_microscaling(convention, nan, kernels):  # noqa: F811
 
 
 @pytest.mark.parametrize("granularity", [PerBlock(-1, 7), PerBlock(1, 3), PerBlock(0, 2), PerToken()], ids=str)
-def test_blocks_of_integers(granularity, kernels):  # noqa: F811
+def test_blocks_of_integers(granularity):
     for nan in (False, True):
         x = noisy((3, 5, 30), nan)
         for symmetric in (True, False):
@@ -86,20 +84,35 @@ def test_blocks_of_integers(granularity, kernels):  # noqa: F811
             compare(x, scheme)
 
 
+@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
 @pytest.mark.parametrize(
-    ("scheme", "fits"),
-    [
-        (Scheme(FloatFormat("e4m3fn"), convention="torchao"), True),
-        (Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor"), True),
-        (Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 16), convention="nvfp4"), True),
-        (Scheme(FloatFormat("bfloat16"), convention="textbook"), False),
-        (Scheme(Codebook("nf4"), convention="textbook"), False),
-        (Scheme(IntFormat(4, False), True, PerBlock(-1, 32), convention="gguf"), False),
-    ],
+    "granularity", [PerTensor(), PerToken(), PerBlock(-1, 64), PerAxis(1), PerBlock(0, 3)], ids=str
 )
-def test_which_formats_the_kernels_know(scheme, fits):
-    x = noisy((4, 64))
-    assert module.fits(choose_qparams(x, scheme)) == fits
-    denormal = x * F(1e-40)
-    if scheme.convention == "mx_floor":  # where the scale is not what is divided by
-        assert not module.fits(choose_qparams(denormal, scheme))
+@pytest.mark.parametrize("number_format", [Codebook("nf4"), FloatFormat("bfloat16"), FloatFormat("float16")], ids=str)
+def test_codebooks_and_floats_without_a_scale(number_format, granularity, nan):
+    scheme = Scheme(number_format, True, granularity, Percentile(97.0), "textbook")
+    x = noisy((9, 300), nan)
+    brute_force(x, scheme, ask(x, scheme))
+    compare(x, scheme)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-40, 1e-6, 1e4], ids=str)
+@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
+@pytest.mark.parametrize("number_format", [IntFormat(4, False), IntFormat(5, False), IntFormat(8)], ids=str)
+def test_blocks_of_gguf(number_format, nan, scale):
+    for symmetric in (True, False):
+        if CONVENTIONS["gguf"].offers(number_format, symmetric, PerBlock(-1, 32)):
+            scheme = Scheme(number_format, symmetric, PerBlock(-1, 32), convention="gguf")
+            for columns in (64, 71):
+                compare(noisy((4, columns), nan) * F(scale), scheme)
+
+
+def test_a_scale_that_is_not_what_is_divided_by():
+    compare(noisy((4, 64)) * F(1e-40), Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor"))
+
+
+def test_ties_of_a_codebook():
+    levels = Codebook("nf4").values.astype(np.float64)
+    middles = ((levels[:-1] + levels[1:]) / 2).astype(F)
+    x = np.concatenate([np.nextafter(middles, F(-2)), middles, np.nextafter(middles, F(2)), levels.astype(F), [-3, 3]])
+    compare(x.astype(F), Scheme(Codebook("nf4"), range_rule=Manual(-1, 1), convention="textbook"))

@@ -29,7 +29,7 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
-from qviz.core.passes.direct_pass import BLOCK
+from qviz.core.passes.block_workers import BLOCK
 from qviz.core.passes.error_bins import MAX_ERROR_BINS
 from qviz.core.tensors.envelope import RAW
 from qviz.core.work import Cancelled

@@ -1,0 +1,115 @@
+"""Which functions are compiled, where are they kept, and what happens where they cannot be?"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
+
+from qviz.core import PerAxis, Scheme, compiler
+from tests.core.passes.test_direct_pass import ask, brute_force
+from tests.core.questions.test_analysis import noisy
+
+needs_numba = pytest.mark.skipif(not compiler.available(), reason="numba knows no such Python yet")
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """As if nothing had been compiled, though a compiler were there."""
+    for each in compiler.known():
+        monkeypatch.setattr(each, "compiled", None)
+    monkeypatch.setattr(compiler, "available", lambda: True)
+
+
+def test_nothing_is_imported_before_it_is_asked_for():
+    look = "compiler.available(); compiler.known()"
+    code = f"import sys, qviz.core; from qviz.core import compiler; {look}; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
+
+
+@needs_numba
+def test_what_another_process_compiled_is_loaded(kept, fresh, monkeypatch):
+    assert list(kept.rglob("*.nbc"))
+    assert list(kept.rglob(compiler.COMPLETE))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(kept))
+    monkeypatch.setattr(subprocess, "Popen", None)  # nothing is compiled again
+    assert not compiler.ready()
+    compiler.warm_up()
+    assert compiler.ready()
+    x, scheme = noisy((6, 50)), Scheme(granularity=PerAxis(0))
+    brute_force(x, scheme, ask(x, scheme))
+
+
+@pytest.mark.parametrize(("platform", "folder"), [(Unix, "{home}/.cache/qviz"), (MacOS, "{home}/Library/Caches/qviz")])
+def test_kernels_are_kept_in_the_persons_cache(platform, folder, monkeypatch, tmp_path):
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("platformdirs.PlatformDirs", platform)
+    monkeypatch.setattr(compiler, "_version", lambda library: "1")
+    assert compiler._cache_folder().parent == Path(folder.format(home=tmp_path)) / "kernels"
+
+
+@needs_numba
+def test_kernels_of_other_sources_are_kept_apart(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    one = compiler._cache_folder()
+    assert compiler._cache_folder() == one
+    monkeypatch.setattr(compiler, "MODULES", compiler.MODULES[:1])
+    assert compiler._cache_folder() != one
+    monkeypatch.setattr(compiler, "_version", lambda library: "another")
+    assert len({one, compiler._cache_folder()}) == 2
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("failure", [OSError("read-only"), ImportError("numba is broken"), RuntimeError("no")])
+def test_what_is_in_the_way_is_noted_and_numpy_goes_on(failure, monkeypatch, caplog, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+
+    def fail(*_, **__):
+        raise failure
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    with caplog.at_level(logging.INFO):
+        compiler.warm_up()
+    assert not compiler.ready()
+    assert "fast kernels are not used" in caplog.text
+    assert not any(record.exc_info for record in caplog.records)
+    x, scheme = noisy((6, 50)), Scheme(granularity=PerAxis(0))
+    brute_force(x, scheme, ask(x, scheme))
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_compiler_that_fails_is_noted(monkeypatch, caplog, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "false" if Path("/bin/false").exists() else sys.executable)
+    monkeypatch.setattr(compiler, "_version", lambda library: "1")
+    with caplog.at_level(logging.INFO):
+        compiler.warm_up()
+    assert "the compiler ended with" in caplog.text
+
+
+def test_nothing_is_compiled_where_it_cannot_be(monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert not compiler.available()
+    compiler.warm_up()
+    monkeypatch.delattr(sys, "frozen")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert not compiler.available()
+
+
+def test_what_is_plain_python_gives_the_same(monkeypatch):
+    """The kernels can be read, and run, without a compiler."""
+    for each in compiler.known():
+        monkeypatch.setattr(each, "compiled", each.plain)
+    x, scheme = noisy((3, 20), nan=True), Scheme(granularity=PerAxis(0))
+    with np.errstate(over="ignore"):
+        brute_force(x, scheme, ask(x, scheme))
