@@ -86,7 +86,7 @@ def part(*, reorders: bool = False) -> Callable[[Function], Function]:
         _parts.append(
             (
                 function,
-                {"fastmath": SUMS if reorders else False, "_nrt": False},
+                {"fastmath": SUMS if reorders else False, "_nrt": False, "no_cfunc_wrapper": True},
             )
         )
         return function
