@@ -301,12 +301,14 @@ def _warm_up() -> None:
 
 
 def _remembered_scheme(settings: Settings) -> Scheme:
-    data = settings.get("scheme")
+    data, usual = settings.get("scheme"), Scheme()
+    if not data or data == usual.to_dict():  # nothing to judge: what judges is not loaded before the first painting
+        return usual
     try:
-        return Scheme.from_dict(data) if data else Scheme()
+        return Scheme.from_dict(data)
     except Problem as problem:
         log.info("the remembered scheme cannot be used: %s", problem)
-        return Scheme()
+        return usual
 
 
 def make_application(arguments: Sequence[str] = ()) -> QApplication:

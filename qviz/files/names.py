@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from hashlib import blake2b
 from pathlib import Path
 
 LONGEST_PART = 48
@@ -23,6 +22,8 @@ def plain_name(text: str, longest: int = LONGEST_PART) -> str:
     name = "-".join(part for part in "".join(marks).split("-") if part).strip("._-")
     if len(name.encode()) <= longest:
         return name or "unnamed"
+    from hashlib import blake2b  # loads OpenSSL, which the first picture need not wait for
+
     digits = blake2b(text.encode(errors="surrogatepass"), digest_size=3).hexdigest()
     return f"{name.encode()[: longest - 7].decode(errors='ignore').rstrip('._-')}-{digits}"
 
