@@ -8,7 +8,6 @@ same answers.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import logging
@@ -216,6 +215,8 @@ def _cache_folder() -> Path:
 
         home = platformdirs.user_cache_path("qviz", appauthor=False, opinion=False)
     # A home that several computers share has kernels for each: their processors may differ.
+    import hashlib  # loads OpenSSL, which the first picture need not wait for
+
     state = hashlib.sha256(f"{platform.node()} {sys.version} {_version('numba')} {_version('numpy')}".encode())
     for name in MODULES:
         spec = importlib.util.find_spec(name)
