@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.problems import Phrase
+from qviz.core.problems import Phrase, Problem
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class TensorEntry:
     ``FileProblem`` when the file has no such tensor (any more), and ``Cancelled``.
     ``note()`` is what a person should hear of how it is read, such as the columns of a table that are
     left out; None where nothing had to be guessed. It looks at the file, too, and raises as ``load`` does.
+    ``refused`` is why ``load`` will raise, where the header already tells.
     """
 
     name: str
@@ -43,3 +44,13 @@ class TensorEntry:
     dtype: str | None
     load: Callable[..., np.ndarray[Any, Any]]
     note: Callable[[], Note | None] = no_note
+    refused: Problem | None = None
+
+
+def refused_entry(name: str, path: Path, key: str | None, problem: Problem) -> TensorEntry:
+    """An entry that can be listed beside others, and says why it can't be read when it is chosen."""
+
+    def load(**_: object) -> np.ndarray[Any, Any]:
+        raise problem
+
+    return TensorEntry(name, path, key, None, None, load, refused=problem)

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.format import descr_to_dtype
 
 from qviz.core.problems import N_, Phrase
 from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
+from qviz.files.offers import Offer, is_raw, named_dtype, offers, taken
 from qviz.files.problems import FileProblem, shortened
 
 MAGIC = b"\x93NUMPY"
@@ -29,7 +32,6 @@ HEAD = len(MAGIC) + 2 + 4 + LONGEST_HEADER
 
 _DAMAGED = N_("Copy or download it again.")
 _MOST_AXES = 64
-_KINDS_OF_NUMBERS = "fiub"
 _REFUSED = {
     "O": (
         N_("Python objects"),
@@ -42,8 +44,8 @@ _REFUSED = {
     "M": (N_("dates"), N_("Save them as numbers, for example with .astype('int64').")),
     "m": (N_("time spans"), N_("Save them as numbers, for example with .astype('int64').")),
     "V": (
-        N_("records or raw bytes"),
-        N_("Save each field as an array of its own, and bfloat16 or float8 as float32."),
+        N_("raw bytes or records without numbers"),
+        N_("Save the numbers alone, as float32."),
     ),
 }
 
@@ -54,12 +56,21 @@ class NoNumbers(FileProblem):
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of an array promise; ``data_offset`` is where the values begin."""
+    """What the first bytes of an array promise; ``data_offset`` is where the values begin.
+
+    ``is_assumed`` where the type was taken from raw bytes.
+    """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     fortran_order: bool
     data_offset: int
+    is_assumed: bool = False
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """The tensors that the array offers; more than one of records."""
+        return offers(self.dtype, self.shape, is_assumed=self.is_assumed)
 
     @property
     def nbytes(self) -> int:
@@ -73,7 +84,7 @@ class Header:
 
 
 def list_entries(path: Path) -> tuple[TensorEntry, ...]:
-    """The one array of the file.
+    """The one array of the file, or the fields of its records.
 
     Raises
     ------
@@ -81,16 +92,30 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
         When the file is not an array, is damaged, or holds no real numbers.
     """
     header = _checked_header(path)
-    return (TensorEntry(path.name, path, None, header.shape, header.dtype.name, partial(_load, path)),)
+    return tuple(
+        TensorEntry(
+            path.name if offer.field is None else f"{path.stem}/{offer.field}",
+            path,
+            offer.field,
+            offer.shape,
+            offer.dtype.name,
+            partial(_load, path, offer.field),
+            offer.note,
+        )
+        for offer in header.offers
+    )
 
 
-def _load(path: Path, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def _load(
+    path: Path, field: str | None, *, progress: Progress = ignore, cancelled: IsCancelled = never
+) -> np.ndarray[Any, Any]:
     check(cancelled)
     # Once more: the file may have changed since it was listed.
     header = _checked_header(path)
+    if field not in [offer.field for offer in header.offers]:
+        raise FileProblem(path, N_("has no field '{field}' any more"), N_("Open the file again."), field=field)
     array = np.memmap(path, header.dtype, "r", header.data_offset, header.shape, header.order)
-    progress(1.0)
-    return array
+    return taken(path, field or path.name, array, field, progress, cancelled)
 
 
 def _checked_header(path: Path) -> Header:
@@ -148,10 +173,9 @@ def read_header(head: bytes, path: Path, member: str | None = None) -> Header:
 
     try:
         text = head[start : start + length].decode("utf-8" if major == 3 else "latin-1")
-        fields = ast.literal_eval(text.strip())
+        fields = _literal(text.strip(), is_old=major < 3)
         descr, fortran_order, shape = fields["descr"], fields["fortran_order"], fields["shape"]
-        # A list describes a record; its fields need no parsing to be refused.
-        dtype = np.dtype(descr) if isinstance(descr, str) else None
+        dtype = named_dtype(descr) if isinstance(descr, str) else descr_to_dtype(descr)
         shown = shortened(repr(shape))
     except Exception as error:  # parsers of hostile text fail in too many ways to list
         raise damaged(N_("has a header that can't be understood"), _DAMAGED) from error
@@ -159,14 +183,14 @@ def read_header(head: bytes, path: Path, member: str | None = None) -> Header:
         raise damaged(N_("has a header with an impossible shape or order ({shape})"), _DAMAGED, shape=shown)
 
     sound = partial(_problem, NoNumbers, path, member)
-    kind = dtype.kind if dtype is not None else "V"
-    if dtype is None or kind not in _KINDS_OF_NUMBERS:
-        name = shortened(str(descr if dtype is None else dtype))
+    kind = "O" if dtype.hasobject else dtype.kind
+    if dtype.hasobject or not offers(dtype, ()) or (dtype.names is not None and isinstance(descr, str)):
+        name = shortened(str(dtype if isinstance(descr, str) else descr))
         what, advice = _REFUSED.get(kind, (N_("no numbers"), N_("Save it as numbers.")))
         raise sound(N_("is made of {what} (dtype {dtype}), not of real numbers"), advice, what=Phrase(what), dtype=name)
     if 0 in shape:
         raise sound(N_("has no elements: its shape is {shape}"), N_("Choose an array that has some."), shape=shown)
-    return Header(dtype, shape or (1,), fortran_order, start + length)
+    return Header(dtype, shape or (1,), fortran_order, start + length, isinstance(descr, str) and is_raw(descr))
 
 
 def check_size(header: Header, held: int, path: Path, member: str | None = None) -> None:
@@ -205,6 +229,16 @@ def check_size(header: Header, held: int, path: Path, member: str | None = None)
         raise damaged(what, _DAMAGED, **told)
     what = N_("is not one array: its header promises {values:,} {dtype} values ({promised}) but {held} follow")
     raise damaged(what, N_("Save each array on its own."), **told)
+
+
+def _literal(text: str, *, is_old: bool) -> Any:
+    """What the header says; Python 2 wrote ``(6L, 8L)`` on Windows."""
+    try:
+        return ast.literal_eval(text)
+    except SyntaxError:
+        if not is_old:
+            raise
+        return ast.literal_eval(re.sub(r"\b([0-9]+)L\b", r"\1", text))
 
 
 def _is_shape(shape: object) -> bool:

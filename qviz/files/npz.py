@@ -16,9 +16,10 @@ import numpy as np
 from qviz.core.problems import N_, Phrase
 from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import TensorEntry, refused_entry
 from qviz.files.memory import check_room
-from qviz.files.npy import HEAD, Header, NoNumbers, check_size, read_header
+from qviz.files.npy import HEAD, MAGIC, Header, NoNumbers, check_size, read_header
+from qviz.files.offers import is_small, taken
 from qviz.files.problems import FileProblem, shortened
 
 SUFFIX = ".npy"
@@ -37,47 +38,83 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     """The arrays of the archive in their order.
 
     Members that are not arrays are left out, and so are arrays without real numbers (names of
-    classes, an empty bias) as long as another one has some.
+    classes, an empty bias) as long as another one has some. An array that can't be read is listed
+    beside those that can.
 
     Raises
     ------
     FileProblem
-        When the archive or one of its arrays is damaged or encrypted, or none holds numbers.
+        When the archive is damaged, or none of its arrays can be read.
     """
-    entries = []
-    refused = None
+    entries: list[TensorEntry] = []
+    problems: list[FileProblem] = []
     with _opened(path) as archive:
         for member in _members(archive).values():
-            if not member.filename.endswith(SUFFIX) or member.filename.startswith("__MACOSX/"):
+            if member.filename.startswith("__MACOSX/") or not _is_array(archive, member):
                 continue
             key = member.filename.removesuffix(SUFFIX)
+            name = f"{path.stem}/{key}"
             try:
                 header = _header(archive, member, path)
-            except NoNumbers as problem:
-                refused = refused or problem
+            except FileProblem as problem:
+                problems.append(problem)
+                if not isinstance(problem, NoNumbers):
+                    entries.append(refused_entry(name, path, key, problem))
                 continue
-            name = f"{path.stem}/{key}"
-            load = partial(_load, path, member.filename)
-            entries.append(TensorEntry(name, path, key, header.shape, header.dtype.name, load))
-    if not entries:
-        raise refused or FileProblem(path, N_("has no NumPy arrays in it"), N_("Save some with numpy.savez."))
+            entries += [
+                TensorEntry(
+                    name if offer.field is None else f"{name}/{offer.field}",
+                    path,
+                    key if offer.field is None else f"{key}/{offer.field}",
+                    offer.shape,
+                    offer.dtype.name,
+                    partial(_load, path, member.filename, offer.field),
+                    offer.note,
+                )
+                for offer in header.offers
+            ]
+    if all(entry.refused for entry in entries):
+        raise (problems or [FileProblem(path, N_("has no NumPy arrays in it"), N_("Save some with numpy.savez."))])[0]
     return tuple(entries)
 
 
 def _load(
-    path: Path, filename: str, *, progress: Progress = ignore, cancelled: IsCancelled = never
+    path: Path, filename: str, field: str | None, *, progress: Progress = ignore, cancelled: IsCancelled = never
 ) -> np.ndarray[Any, Any]:
     check(cancelled)
     with _opened(path) as archive:
         member = _members(archive).get(filename)
-        if member is None:
+        header = _header(archive, member, path) if member is not None else None
+        if member is None or header is None or field not in [offer.field for offer in header.offers]:
             raise FileProblem(
                 path, N_("has no array '{member}' any more"), N_("Open the file again."), member=_shown(filename)
             )
-        header = _header(archive, member, path)
+        is_all = field is None and not is_small(header.dtype)
+        first: Progress = progress if is_all else lambda f: progress(0.5 * f)
         if member.compress_type == zipfile.ZIP_STORED:
-            return _map(path, member, header, progress, cancelled)
-        return _unpack(archive, path, member, header, progress, cancelled)
+            array = _map(path, member, header, first, cancelled)
+        else:
+            array = _unpack(archive, path, member, header, first, cancelled)
+    if is_all:
+        return array
+    return taken(path, _shown(filename), array, field, lambda f: progress(0.5 + 0.5 * f), cancelled)
+
+
+def _is_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """By its name, or by how it begins: ``numpy.load`` asks for no ending."""
+    if member.filename.endswith(SUFFIX):
+        return True
+    if (
+        member.is_dir()
+        or member.flag_bits & 1
+        or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    ):
+        return False
+    try:
+        with archive.open(member) as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except Exception:  # what is no array needs no reason
+        return False
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

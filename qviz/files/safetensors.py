@@ -18,12 +18,9 @@ import numpy as np
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
-from qviz.files.memory import check_room
 from qviz.files.npy import NoNumbers
 from qviz.files.problems import FileProblem, shortened
-
-BLOCK = 1 << 20
-"""Elements converted between two looks at the cancel flag."""
+from qviz.files.small import small_dtype, to_float32
 
 _DAMAGED = N_("Copy or download it again.")
 _MOST_AXES = 64
@@ -111,19 +108,9 @@ def _load(path: Path, key: str, *, progress: Progress = ignore, cancelled: IsCan
 
 
 def _converted(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:
-    import ml_dtypes
-
-    dtype = np.dtype(getattr(ml_dtypes, _SMALL[info.kind]))
-    elements = math.prod(info.shape)
-    check_room(path, info.key, 4 * elements, N_("Close other programs, or choose a smaller tensor."))
-    bits = np.memmap(path, f"<u{dtype.itemsize}", "r", info.start, (elements,))
-    values = np.empty(elements, np.float32)
-    for first in range(0, elements, BLOCK):
-        check(cancelled)
-        piece = np.ascontiguousarray(bits[first : first + BLOCK]).view(dtype)
-        values[first : first + BLOCK] = piece.astype(np.float32)
-        progress(min(1.0, (first + BLOCK) / elements))
-    return values.reshape(info.shape)
+    dtype = small_dtype(_SMALL[info.kind])
+    bits = np.memmap(path, f"<u{dtype.itemsize}", "r", info.start, info.shape)
+    return to_float32(path, info.key, bits, dtype, progress, cancelled)
 
 
 def _infos(path: Path) -> dict[str, _Info]:

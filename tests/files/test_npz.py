@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -309,6 +310,55 @@ def test_any_damaged_byte_gives_the_same_array_or_a_problem_and_nothing_else(
         except FileProblem:
             problems += 1
     assert problems > len(content)
+
+
+@pytest.mark.parametrize("save", SAVERS)
+def test_what_ml_dtypes_writes_is_offered_beside_the_others(path: Path, save: Callable[..., None]) -> None:
+    weight = np.arange(6).reshape(2, 3).astype(ml_dtypes.bfloat16)
+    save(path, weight=weight, code=weight.astype(ml_dtypes.float8_e5m2), bias=np.zeros(3, np.float32))
+    entries = list_tensors(path)
+    assert [(e.key, e.shape, e.dtype) for e in entries] == [
+        ("weight", (2, 3), "bfloat16"),
+        ("code", (2, 3), "float8_e5m2"),
+        ("bias", (3,), "float32"),
+    ]
+    for entry in entries[:2]:
+        fractions: list[float] = []
+        assert entry.load(progress=fractions.append).tolist() == [[0, 1, 2], [3, 4, 5]]
+        assert fractions == sorted(fractions)
+        assert fractions[-1] == 1.0
+
+
+def test_an_array_that_cannot_be_read_does_not_refuse_the_others(path: Path) -> None:
+    good = np.arange(3.0)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("bad.npy", promising("(99,)"))
+        archive.writestr("no.npy", b"1.0, 2.0")
+        archive.writestr("good.npy", npy(good))
+        archive.writestr("odd.npy", npy(good), zipfile.ZIP_BZIP2)
+    entries = list_tensors(path)
+    assert [entry.key for entry in entries] == ["bad", "no", "good", "odd"]
+    assert [entry.refused is None for entry in entries] == [False, False, True, False]
+    assert entries[2].load().tolist() == [0, 1, 2]
+    for entry, what in ((entries[0], "holds 'bad', which is cut off"), (entries[3], "holds 'odd', which is packed")):
+        assert what in str(entry.refused)
+        with pytest.raises(FileProblem, match=what):
+            entry.load()
+
+
+def test_members_need_no_ending(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("w", npy(np.arange(3.0)))
+        archive.writestr("readme", "hello")
+    assert [(e.key, e.load().tolist()) for e in list_tensors(path)] == [("w", [0, 1, 2])]
+
+
+@pytest.mark.parametrize("save", SAVERS)
+def test_records_are_offered_field_by_field(path: Path, save: Callable[..., None]) -> None:
+    points = np.zeros(2, [("x", "f4"), ("y", "f4")])
+    points["y"] = [1, 2]
+    save(path, points=points)
+    assert [(e.key, e.load().tolist()) for e in list_tensors(path)] == [("points/x", [0, 0]), ("points/y", [1, 2])]
 
 
 def test_an_array_that_left_after_it_was_listed_is_missed(path: Path) -> None:

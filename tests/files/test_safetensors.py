@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from qviz.core.work import Cancelled
-from qviz.files import memory, safetensors
+from qviz.files import memory, small
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 
@@ -82,7 +82,7 @@ def test_every_code_of_a_small_float_becomes_its_value(path: Path, kind: str) ->
 
 
 def test_conversion_goes_block_by_block(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safetensors, "BLOCK", 100)
+    monkeypatch.setattr(small, "BLOCK", 100)
     original = numbers(950).astype(ml_dtypes.bfloat16)
     save_file({"w": original}, path)
     (entry,) = list_tensors(path)
