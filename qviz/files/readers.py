@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,21 +17,23 @@ import numpy as np
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.entry import Note, TensorEntry
+from qviz.files.foreign import foreign_problem
 from qviz.files.problems import FileProblem, system_errors
+from qviz.files.start import Start
 
 
 @dataclass(frozen=True)
 class Format:
     """One row of the registry.
 
-    ``list_entries(path)`` reads the headers of a file. ``magic`` is how such a file begins, so that
-    it is recognized under a foreign name; empty where nothing tells.
+    ``list_entries(path)`` reads the headers of a file. ``is_it(start)`` tells by its content whether a file
+    is of this format, whatever it is called; the ending decides only where no content does.
     """
 
     description: str
     suffixes: tuple[str, ...]
     list_entries: Callable[[Path], tuple[TensorEntry, ...]]
-    magic: bytes = b""
+    is_it: Callable[[Start], bool] = lambda start: False
 
 
 # The readers are imported when their first file is opened: that keeps the start quick.
@@ -61,18 +63,47 @@ def _list_gguf(path: Path) -> tuple[TensorEntry, ...]:
     return list_entries(path)
 
 
+def _list_parquet(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.parquet import list_entries
+
+    return list_entries(path)
+
+
+def _list_packed(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.packed import list_entries
+
+    return list_entries(path)
+
+
 def _list_text(path: Path) -> tuple[TensorEntry, ...]:
     from qviz.files.text import list_entries
 
     return list_entries(path)
 
 
+def _is_archive(start: Start) -> bool:
+    """A zip file with arrays in it, or one that nothing else claims."""
+    return start.is_zip and (start.has_member(".npy") or foreign_problem(start) is None)
+
+
+def _is_safetensors(start: Start) -> bool:
+    length = int.from_bytes(start.head[:8], "little")
+    return start.head[8:9] == b"{" and 2 <= length <= start.size - 8
+
+
 FORMATS: tuple[Format, ...] = (
-    Format(N_("NumPy array"), (".npy",), _list_npy, b"\x93NUMPY"),
-    Format(N_("NumPy archive"), (".npz",), _list_npz, b"PK"),
-    Format(N_("safetensors"), (".safetensors",), _list_safetensors),
-    Format(N_("GGUF model"), (".gguf",), _list_gguf, b"GGUF"),
+    Format(N_("NumPy array"), (".npy",), _list_npy, lambda start: start.head.startswith(b"\x93NUMPY")),
+    Format(N_("NumPy archive"), (".npz",), _list_npz, _is_archive),
+    Format(N_("safetensors"), (".safetensors",), _list_safetensors, _is_safetensors),
+    Format(N_("GGUF model"), (".gguf",), _list_gguf, lambda start: start.head.startswith(b"GGUF")),
     Format(N_("Table of numbers"), (".csv", ".txt", ".tsv"), _list_text),
+    Format(N_("Parquet table"), (".parquet",), _list_parquet, lambda start: start.head.startswith(b"PAR1")),
+    Format(
+        N_("Packed array or table"),
+        (".npy.gz", ".csv.gz", ".txt.gz", ".tsv.gz"),
+        _list_packed,
+        lambda start: start.head.startswith(b"\x1f\x8b"),
+    ),
 )
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for form in FORMATS for suffix in form.suffixes)
@@ -84,7 +115,7 @@ def list_tensors(path: str | Path) -> tuple[TensorEntry, ...]:
     Parameters
     ----------
     path : str or Path
-        A file; its name decides the format, and its first bytes do where the name is foreign.
+        A file; its content decides the format, and its name does where no content tells.
 
     Returns
     -------
@@ -104,7 +135,7 @@ def list_tensors(path: str | Path) -> tuple[TensorEntry, ...]:
         if not stat.S_ISREG(mode):
             # Opening a pipe would wait for ever.
             raise FileProblem(path, N_("is a device or a pipe"), N_("Save its content to a file first."))
-        entries = _format_of(path).list_entries(path)
+        entries = in_natural_order(_format_of(path).list_entries(path))
     return tuple(replace(entry, load=partial(_load, entry), note=partial(_note, entry)) for entry in entries)
 
 
@@ -114,8 +145,8 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     Parameters
     ----------
     paths : iterable of str or Path
-        Files are kept as they are, known or not. Folders are not searched any deeper, and hidden
-        files are left out.
+        Files are kept as they are, known or not. Folders are not searched any deeper; hidden files and
+        texts that are no tables (``merges.txt`` of a checkpoint) are left out.
 
     Returns
     -------
@@ -134,9 +165,10 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
             continue
         with system_errors(path):
             found = [file for file in path.iterdir() if _is_offered(file)]
+            found = [file for file in found if file.suffix.lower() != ".txt" or _is_table(file)]
         if not found:
             raise FileProblem(path, N_("has no file that qviz reads"), _supported())
-        files += sorted(found, key=_natural_order)
+        files += sorted(found, key=lambda file: natural_order(file.name))
     return files
 
 
@@ -151,15 +183,17 @@ def _note(entry: TensorEntry) -> Note | None:
 
 
 def _format_of(path: Path) -> Format:
-    for form in FORMATS:
-        if path.suffix.lower() in form.suffixes:
-            return form
-    with path.open("rb") as file:
-        start = file.read(16)
-    for form in FORMATS:
-        if form.magic and start.startswith(form.magic):
-            return form
-    raise FileProblem(path, N_("is of no format that qviz knows"), _supported())
+    start = Start.of(path)
+    named = next((form for form in FORMATS if start.name.endswith(form.suffixes)), None)
+    if not start.head and named is not None:
+        return named
+    if form := next((form for form in FORMATS if form.is_it(start)), None):
+        return form
+    if problem := foreign_problem(start):
+        raise problem
+    if named is None:
+        raise FileProblem(path, N_("is of no format that qviz knows"), _supported())
+    return named
 
 
 def _supported() -> Phrase:
@@ -167,9 +201,38 @@ def _supported() -> Phrase:
 
 
 def _is_offered(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    name = file.name.lower()
+    return name.endswith(SUFFIXES) and not name.startswith(".") and file.is_file()
 
 
-def _natural_order(path: Path) -> list[str | int]:
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+def _is_table(file: Path) -> bool:
+    """Whether a text is worth a place beside tensors; what can't be read is, for its problem is said."""
+    from qviz.files.text import is_table
+
+    try:
+        return is_table(file)
+    except OSError:
+        return True
+
+
+def natural_order(name: str) -> list[str | int]:
+    """A key that sorts numbers in names by their value: ``layers.2`` before ``layers.10``."""
+    parts = re.split(r"([0-9]+)", name.lower())
+    return [int(part[:300]) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def in_natural_order(entries: Sequence[TensorEntry]) -> tuple[TensorEntry, ...]:
+    """The entries as the file has them, but those whose names differ in numbers alone by these numbers."""
+    families: dict[str, list[TensorEntry]] = {}
+    for entry in entries:
+        families.setdefault(_family(entry), []).append(entry)
+    ordered = {family: iter(sorted(members, key=_by_name)) for family, members in families.items()}
+    return tuple(next(ordered[_family(entry)]) for entry in entries)
+
+
+def _family(entry: TensorEntry) -> str:
+    return re.sub(r"[0-9]+", "0", entry.name)
+
+
+def _by_name(entry: TensorEntry) -> list[str | int]:
+    return natural_order(entry.name)

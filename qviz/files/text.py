@@ -9,7 +9,9 @@ from __future__ import annotations
 import codecs
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +21,7 @@ import numpy as np
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Note, TensorEntry
+from qviz.files.memory import check_room
 from qviz.files.problems import FileProblem, shortened
 from qviz.files.tables.cells import fields_of, is_missing, is_number
 from qviz.files.tables.encoding import encoding_of, is_wide
@@ -36,6 +39,9 @@ BLOCK = 1 << 20
 
 HEAD = 1 << 16
 """Bytes that are looked at to recognize the form; more where a line is longer."""
+
+SAMPLE = 1 << 12
+"""Bytes that tell whether a text is worth listing."""
 
 LONGEST_HEADER = 1 << 24
 """A line that is longer has to be one of numbers."""
@@ -65,8 +71,21 @@ def form_of(path: Path, options: TableOptions | None = None) -> TableForm:
     FileProblem
         When it is no table of numbers.
     """
-    with _opened(path) as file:
+    with damage(path), _opened(path) as file:
         return _Head(path, file, options or TableOptions()).form()
+
+
+def is_table(path: Path) -> bool:
+    """Whether numbers stand in it; an empty file, or one that looks like a damaged table, is taken for one."""
+    with path.open("rb") as file:
+        start = with_line_feeds(file.read(SAMPLE))
+    texts = start.split(b"\n")[:20]
+    lines = [Line(number, text.decode("latin-1")) for number, text in enumerate(texts, 1) if text.strip()]
+    if not lines or not is_text(start) or encoding_of(start, is_whole=False) in ("utf-16", "utf-16-le", "utf-16-be"):
+        return True
+    found = recognized(lines, "latin-1", TableOptions())
+    numbers = sum(bool(re.match(r"\s*[-+]?[.]?[0-9]", line.text)) for line in lines)
+    return isinstance(found, TableForm) or 2 * numbers > len(lines)
 
 
 def _note(path: Path, options: TableOptions) -> Note:
@@ -78,7 +97,11 @@ def _load(
     path: Path, options: TableOptions, *, progress: Progress = ignore, cancelled: IsCancelled = never
 ) -> np.ndarray[Any, Any]:
     """Give float64: of shape (rows, columns), or flat for a single row or column."""
-    form = form_of(path, options)
+    with damage(path):
+        return _numbers(path, form_of(path, options), progress, cancelled)
+
+
+def _numbers(path: Path, form: TableForm, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:
     size = max(path.stat().st_size, 1)
     table = _Table(path, form)
     with path.open("rb") as raw:
@@ -88,21 +111,32 @@ def _load(
                 check(cancelled)
                 table.add(piece[start : start + BLOCK])
             progress(min(raw.tell() / size, 1.0))
+            check_room(path, path.name, table.nbytes, N_("Choose a smaller file."))
         check(cancelled)
     values = table.finish()
     progress(1.0)
     return values
 
 
-def _opened(path: Path) -> IO[bytes]:
-    file = path.open("rb")
-    return _unpacked(file)
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as file:
+        yield _unpacked(file)
 
 
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
     start = file.read(2)
     file.seek(0)
     return gzip.GzipFile(fileobj=file) if start == b"\x1f\x8b" else file  # type: ignore[return-value]
+
+
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Around whatever may unpack."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FileProblem(path, N_("is packed with gzip, and damaged"), N_("Copy or download it again.")) from error
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
@@ -206,6 +240,11 @@ class _Table:
             end = max(end, 0)
         self._read(text[:end])
         self._rest = text[end:]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that putting the blocks together takes once more."""
+        return self._parser.nbytes
 
     def finish(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Read the last line, and put the blocks together."""

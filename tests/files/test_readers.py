@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import io
 import os
 import pickle
 from collections.abc import Callable
@@ -10,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from gguf import GGUFWriter
+from pyarrow import parquet
 from safetensors.numpy import save_file
 
 from qviz.core.problems import Problem
@@ -28,11 +32,19 @@ def save_gguf(path: Path, array: np.ndarray[Any, Any]) -> None:
     writer.close()
 
 
+def npy(array: np.ndarray[Any, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
 SAVERS: dict[str, Callable[..., Any]] = {
     ".npy": np.save,
     ".npz": np.savez,
     ".safetensors": lambda path, array: save_file({"w": array}, path),
     ".gguf": save_gguf,
+    ".parquet": lambda path, array: parquet.write_table(pa.table({"w": array}), path),
+    ".npy.gz": lambda path, array: path.write_bytes(gzip.compress(npy(array))),
 }
 
 
@@ -43,7 +55,8 @@ def problem_of(path: Path) -> str:
 
 
 def test_every_format_has_suffixes_of_its_own() -> None:
-    assert SUFFIXES == (".npy", ".npz", ".safetensors", ".gguf", ".csv", ".txt", ".tsv")
+    packed = (".npy.gz", ".csv.gz", ".txt.gz", ".tsv.gz")
+    assert (".npy", ".npz", ".safetensors", ".gguf", ".csv", ".txt", ".tsv", ".parquet", *packed) == SUFFIXES
     assert len({suffix for form in FORMATS for suffix in form.suffixes}) == len(SUFFIXES)
     assert all(form.description for form in FORMATS)
 
@@ -64,11 +77,21 @@ def test_a_foreign_name_is_no_obstacle_where_the_first_bytes_tell(tmp_path: Path
     assert list_tensors(tmp_path / "w")[0].load().size == 4
 
 
+@pytest.mark.parametrize("written_as", [".npy", ".npz", ".safetensors", ".gguf", ".parquet", ".npy.gz"])
+@pytest.mark.parametrize("suffix", ["", ".bin", ".csv", ".npy", ".npz", ".safetensors", ".gguf"])
+def test_the_content_decides_whatever_a_file_is_called(tmp_path: Path, written_as: str, suffix: str) -> None:
+    saved = tmp_path / f"saved{written_as}"
+    SAVERS[written_as](saved, np.arange(3, dtype=np.float32))
+    path = saved.rename(tmp_path / f"w{suffix}")
+    assert list_tensors(path)[0].load().tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"1,2,3"])
 def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w.dat").write_bytes(content)
     assert problem_of(tmp_path / "w.dat") == (
-        "w.dat is of no format that qviz knows. It reads .npy, .npz, .safetensors, .gguf, .csv, .txt and .tsv."
+        "w.dat is of no format that qviz knows. It reads .npy, .npz, .safetensors, .gguf, .csv, .txt, .tsv, .parquet,"
+        " .npy.gz, .csv.gz, .txt.gz and .tsv.gz."
     )
 
 
@@ -131,6 +154,30 @@ def test_a_folder_stands_for_the_files_in_it_in_natural_order(tmp_path: Path) ->
     (tmp_path / "deeper.npy").mkdir()
     (tmp_path / "deeper.npy" / "w.npy").touch()
     assert [path.name for path in expand([tmp_path])] == ["a.npz", "w1.csv", "W2.npy", "w10.npy"]
+
+
+def test_a_folder_of_a_checkpoint_stands_for_its_weights(tmp_path: Path) -> None:
+    save_file({"w": np.ones(3, np.float32)}, tmp_path / "model-00001-of-00001.safetensors")
+    (tmp_path / "merges.txt").write_text("#version: 0.2\nĠ t\nh e\nin g\n")
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[unused0]\n!\n0\n1\nthe\nof\n")
+    (tmp_path / "requirements.txt").write_text("torch==2.13\n")
+    (tmp_path / "README.txt").write_text("Weights of the 2nd run.\n")
+    assert [path.name for path in expand([tmp_path])] == ["model-00001-of-00001.safetensors"]
+
+
+def test_texts_of_numbers_are_offered_and_so_are_those_with_a_slip(tmp_path: Path) -> None:
+    for name, content in {"a.txt": "1 2\n3 4\n", "b.txt": "1 2\n3 x\n", "c.txt": "h\n1\n", "d.txt": "words\n"}.items():
+        (tmp_path / name).write_text(content)
+    assert [path.name for path in expand([tmp_path])] == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_tensors_whose_names_differ_in_numbers_are_in_the_order_of_these(tmp_path: Path) -> None:
+    weights = {f"layers.{i}.{part}": np.ones(1, np.float32) for i in range(12) for part in "ba"}
+    save_file(weights, tmp_path / "w.safetensors")
+    names = [entry.key for entry in list_tensors(tmp_path / "w.safetensors")]
+    assert [name for name in names if name and name.endswith("a")] == [f"layers.{i}.a" for i in range(12)]
+    np.savez(tmp_path / "w.npz", w10=np.ones(1), bias=np.ones(1), w9=np.ones(1))
+    assert [entry.key for entry in list_tensors(tmp_path / "w.npz")] == ["w9", "bias", "w10"]
 
 
 def test_files_are_kept_in_their_order(tmp_path: Path) -> None:

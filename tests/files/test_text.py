@@ -109,7 +109,7 @@ def test_what_is_understood(path: Path, content: str | bytes, expected: list[Any
         ("only,a,header\n", "has no numbers in it"),
         ("", "is empty"),
         (b"\x00\x01\x02\x03", "is not a text file"),
-        (b"\x80\x02}q\x01.", "is not a text file"),
+        (b"\x80\x02}q\x01.", "is a Python pickle"),
         (b"1,2\n\xff\xfe3,4", "is not a text file"),
         (b"1,2\n3\xc3", "is not a text file"),
         (b"\xff\xfe1\x00,", "is not a text file"),

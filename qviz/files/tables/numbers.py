@@ -62,6 +62,11 @@ class Parser:
         elif text.strip(b"\n"):
             self._blocks.append(self._rows(text))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the numbers that were taken."""
+        return sum(block.nbytes for block in self._blocks)
+
     def values(self) -> _Values:
         """All of them, of shape (rows, columns)."""
         if not self._blocks:
