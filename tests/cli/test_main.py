@@ -17,7 +17,7 @@ from tests.cli.commands import Run, X, without_display
 
 BAD: dict[str, tuple[str, Any, str]] = {
     "a wrong file": ("w.npy", b"hello, world", "w.npy is not a NumPy array file: it does not begin like one."),
-    "a picture": ("w.png", b"\x89PNG\r\n", "w.png is of no format that qviz knows. It reads .npy, .npz,"),
+    "a picture": ("w.png", b"\x89PNG\r\n", "w.png is a picture, not a tensor."),
     "an empty file": ("w.npy", b"", "w.npy is empty. Copy or download it again."),
     "an empty table": ("w.csv", b"", "w.csv is empty. Choose a file with numbers in it."),
     "objects": ("w.npy", np.array([1, None, "x"], object), "w.npy is made of "),
