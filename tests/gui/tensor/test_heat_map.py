@@ -319,3 +319,35 @@ def test_where_the_scale_follows_a_rule_there_is_no_threshold_to_choose(desk: De
     desk.show(tensor(2, 64), scheme=MX)
     desk.gesture(lambda: desk.session.update(channel=1))
     assert desk.page.loss.note == "no threshold to choose: the scale follows a rule of its own"
+
+
+@pytest.mark.parametrize(("quantity", "heading"), [("sqnr", "SQNR (dB)"), ("mse", "MSE, log"), ("scale", "|S|, log")])
+def test_the_bar_says_what_its_colours_stand_for_and_in_which_unit(
+    gallery: Gallery, quantity: str, heading: str
+) -> None:
+    gallery.present(tensor(6, 160), MX)
+    chart = gallery["heat_map"]
+    before = chart.quantity
+    chart.choose_quantity(quantity)
+    assert chart.plot.getAxis("top").heading == heading
+    chart.choose_quantity(before)
+
+
+def test_the_map_is_painted_anew_in_another_theme(gallery: Gallery) -> None:
+    gallery.present(tensor(6, 160), MX)
+    chart = gallery["heat_map"]
+    light = chart._picture.copy()
+    chart.apply_theme(load_theme("dark"))
+    assert chart._picture != light
+    chart.apply_theme(load_theme("light"))
+    assert chart._picture == light
+
+
+def test_the_channel_that_is_looked_at_is_marked_around_its_index(gallery: Gallery) -> None:
+    gallery.present(tensor(6, 160), per(PerAxis(0)))
+    chart = gallery["channels"]
+    chart.choose(4)
+    assert chart._chosen.isVisible()
+    assert chart._chosen.getRegion() == (3.5, 4.5)
+    chart.choose(None)
+    assert not chart._chosen.isVisible()
