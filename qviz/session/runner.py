@@ -11,6 +11,7 @@ from typing import Any
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThreadPool, Signal, Slot
 
 from qviz.core.work import Cancelled, IsCancelled, Progress
+from qviz.session.guard import guarded
 
 PROGRESS_SECONDS = 0.05
 """Progress is told no more often: each telling takes time from the window's thread."""
@@ -29,6 +30,7 @@ class Request:
     work: Callable[[Progress, IsCancelled], Any]
 
 
+@guarded
 class LatestRunner(QObject):
     """Runs requests one at a time, in order, and forgets those that were overtaken while waiting.
 

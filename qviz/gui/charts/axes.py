@@ -10,6 +10,8 @@ import pyqtgraph as pg
 from PySide6.QtCore import QLineF, QPointF, QRectF
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
+from qviz.session.guard import guarded
+
 FILL_LIMITS = ((0, 0.8), (2, 0.6), (4, 0.4), (6, 0.2))
 """With so many texts on the axis, finer ones are written only while they fill less than this share."""
 
@@ -27,6 +29,7 @@ class Ticks:
     texts: list[tuple[QPointF, str]]
 
 
+@guarded
 class ChartAxis(pg.AxisItem):
     """An axis that never scales its values to "m" or "k" units.
 

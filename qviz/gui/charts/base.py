@@ -20,6 +20,7 @@ from qviz.gui.charts.drawing import Brush, Drawing
 from qviz.gui.charts.plot import Canvas, Plot
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.words.estimates import exactness_note
+from qviz.session.guard import guarded
 
 HALF = math.log10(0.5)
 """Where the floor of a logarithmic count axis lies: a single element still stands out."""
@@ -50,6 +51,7 @@ class LinkedCursor(QObject):
     moved = Signal(object, object)  # the chart it is over, the value or None
 
 
+@guarded
 class ChartView(pg.ViewBox):
     """Pan by dragging, zoom by the wheel, back by a double click."""
 
@@ -92,6 +94,7 @@ class ChartView(pg.ViewBox):
             super().mouseClickEvent(ev)
 
 
+@guarded
 class Chart(QWidget):
     """A chart: built once, given an `Analysis` whenever there is a new one.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,17 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QGraphicsItem
 
+from qviz.session.guard import guard_library, guarded
+
+guard_library("pyqtgraph")
+
 Floats = np.ndarray[Any, Any]
 
 BEYOND = 16
 """Pixels outside the view at which everything that lies further off is drawn."""
 
 
+@guarded
 class Drawing(QGraphicsItem):
     """One item that paints all of a chart's marks.
 
@@ -301,4 +307,14 @@ def _runs(values: Floats) -> Iterator[tuple[int, int]]:
 
 
 def _polygon(x: Floats, y: Floats) -> QPolygonF:
-    return arrayToQPolygonF(x, y)
+    return arrayToQPolygonF(x, y) if x.size else QPolygonF()  # pyqtgraph asks the first point of none
+
+
+@contextmanager
+def saved(painter: QPainter) -> Iterator[QPainter]:
+    """A painter that is as it was afterwards, whatever fails between: others paint with it next."""
+    painter.save()
+    try:
+        yield painter
+    finally:
+        painter.restore()

@@ -35,6 +35,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label
 from qviz.gui.words.figures import MEASURES, known
 from qviz.gui.words.schemes import granularity_word, line, range_word
+from qviz.session.guard import guarded
 from qviz.session.history import History
 from qviz.session.language import tr
 from qviz.session.pins import MOST_PINS, Pin, Pins
@@ -51,6 +52,7 @@ REFRESH_MILLISECONDS = 60
 """Results that come in quick succession are shown together."""
 
 
+@guarded
 class ComparePage(QWidget):
     """Composes the three parts; asks for what is in sight alone.
 

@@ -10,11 +10,13 @@ from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QScrollArea, QToolButton
 
 from qviz.gui.kit.theme import Theme, icon
 from qviz.gui.kit.widgets import Line, named_label
+from qviz.session.guard import guarded
 
 SCROLL_BAR = 14
 """Pixels that a scroll bar takes from a panel."""
 
 
+@guarded
 class DockTitle(QWidget):
     """Name, a word on what is shown, the read-out under the pointer, and the buttons."""
 
@@ -90,6 +92,7 @@ class DockTitle(QWidget):
             button.setIcon(icon(name, theme.ui["muted"]))
 
 
+@guarded
 class Dock(QDockWidget):
     """A dock with our title bar, whose content scrolls when it has to."""
 

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTab
 
 from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.theme import Theme, scaled_font
+from qviz.session.guard import guarded
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 22
@@ -55,6 +56,7 @@ class Column:
     faint: Callable[[Any], bool] | None = None
 
 
+@guarded
 class FigureModel(QAbstractTableModel):
     """Rows of any kind, read through `Column`s."""
 
@@ -186,6 +188,7 @@ class FigureModel(QAbstractTableModel):
         return self._marks[role]
 
 
+@guarded
 class FigureTable(QTableView):
     """A `FigureModel` in sight.
 

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from qviz.gui.kit.theme import SPACE
+from qviz.session.guard import guarded
 
 
 class Segments(QWidget):
@@ -66,6 +67,7 @@ class Segments(QWidget):
         self.chosen.emit(self._data[index])
 
 
+@guarded
 class NumberBox(QDoubleSpinBox):
     """A number with as many digits as it needs; the wheel turns it only when it has the focus."""
 
@@ -119,6 +121,7 @@ class NumberBox(QDoubleSpinBox):
             event.ignore()
 
 
+@guarded
 class Line(QLabel):
     """One line of text that is cut with an ellipsis, and whose changes cost no new layout.
 

@@ -19,6 +19,7 @@ from qviz.gui.product.charts import LinesChart, OutputErrorChart, OutputsChart, 
 from qviz.gui.product.factors_panel import FactorsPanel
 from qviz.gui.product.figures_panel import ProductFigures
 from qviz.gui.words.schemes import line
+from qviz.session.guard import guarded
 from qviz.session.history import History, parts_changed
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
 from qviz.session.settings import Settings
@@ -32,6 +33,7 @@ STALE_AFTER_MILLISECONDS = 200
 """What takes no longer leaves the figures as they are until they are replaced."""
 
 
+@guarded
 class ProductPage(QMainWindow):
     """Composes the panels and charts; shows a `Product`; asks the multiplier for changes."""
 

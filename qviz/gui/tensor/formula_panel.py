@@ -12,8 +12,10 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import column
 from qviz.gui.tensor.formula_rows import formula_rows
 from qviz.gui.words.groups import group_words
+from qviz.session.guard import guarded
 
 
+@guarded
 class FormulaText(QTextBrowser):
     """Paints its own ground, so that nothing beneath has to be painted with it."""
 

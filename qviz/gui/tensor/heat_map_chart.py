@@ -17,11 +17,12 @@ from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerBlock
 from qviz.gui.charts.axes import ChartAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
-from qviz.gui.charts.drawing import Brush
+from qviz.gui.charts.drawing import Brush, saved
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.tensor.group_grid import Grid, Tiles, span, worst_of
 from qviz.gui.words.groups import group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
+from qviz.session.guard import guarded
 from qviz.session.language import tr
 
 DECADES = 8
@@ -83,6 +84,7 @@ class CellAxis(ChartAxis):
         return [f"{round(v) * self.each:,}" for v in values]
 
 
+@guarded
 class ColourBar(ChartAxis):
     """The colours above the map, from the best to the worst, and what their ends stand for."""
 
@@ -159,7 +161,7 @@ class HeatMapChart(Chart):
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
         if analysis.groups is None:
-            self._grid = self._image = self._tiles = self._key = None
+            self._grid = self._image = self._tiles = self._key = self._pointed = None
             self.set_note(self.tr("one scale only"))
             self._picture = QImage()
             self.repaint_marks()
@@ -171,6 +173,7 @@ class HeatMapChart(Chart):
         key = (grid, analysis.scheme.granularity, analysis.tensor.shape)
         if key != self._key:
             self._grid, self._key, self._tiles = grid, key, None
+            self._pointed = None  # of other groups, of which there may have been more
             self._label(analysis)
             with self.moving():
                 self.reset_view()
@@ -303,10 +306,9 @@ class HeatMapChart(Chart):
         )
         y0 = self._y(brush, t.first_row - 0.5)
         y1 = self._y(brush, t.first_row - 0.5 + t.tall * self._picture.height())
-        brush.painter.save()
-        brush.painter.setClipRect(QRectF(0, 0, brush.width, brush.height))
-        brush.painter.drawImage(QRectF(x0, y0, x1 - x0, y1 - y0), self._picture)
-        brush.painter.restore()
+        with saved(brush.painter) as painter:
+            painter.setClipRect(QRectF(0, 0, brush.width, brush.height))
+            painter.drawImage(QRectF(x0, y0, x1 - x0, y1 - y0), self._picture)
 
     def _x(self, brush: Brush, value: float) -> float:
         left, right = self.view.viewRange()[0]

@@ -40,6 +40,7 @@ from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import alone_text, group_words
 from qviz.gui.words.schemes import line
 from qviz.session.analyst import Frame
+from qviz.session.guard import guarded
 from qviz.session.presets import Presets
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
@@ -51,6 +52,7 @@ GROUP_DOCKS = ("channels", "heat_map", "worst")
 """There when each group of elements has a scale of its own."""
 
 
+@guarded
 class TensorPage(QMainWindow):
     """Composes the panels and charts; shows a `Frame`; asks the session for changes."""
 

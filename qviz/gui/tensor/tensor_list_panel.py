@@ -27,8 +27,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qviz.gui.charts.drawing import saved
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.kit.widgets import column, named_label
+from qviz.session.guard import guarded
 from qviz.session.language import tr
 from qviz.session.state import Item, Session, State
 
@@ -36,6 +38,7 @@ Index = QModelIndex | QPersistentModelIndex
 ITEM_ROLE = Qt.ItemDataRole.UserRole
 
 
+@guarded
 class ItemsModel(QAbstractListModel):
     """The session's items as Qt sees them."""
 
@@ -65,6 +68,7 @@ def _about(item: Item) -> str:
     return " · ".join(part for part in (shape, item.dtype or "") if part)
 
 
+@guarded
 class ItemDelegate(QStyledItemDelegate):
     """The name, and under it what it is."""
 
@@ -80,20 +84,22 @@ class ItemDelegate(QStyledItemDelegate):
         palette = option.palette
         inside = option.rect.adjusted(8, 3, -6, -3)
         half = inside.height() // 2
-        painter.save()
-        painter.setPen(palette.highlightedText().color() if chosen else palette.text().color())
-        painter.setFont(option.font)
-        name = option.fontMetrics.elidedText(item.name, Qt.TextElideMode.ElideMiddle, inside.width())
-        painter.drawText(QRect(inside.left(), inside.top(), inside.width(), half), Qt.AlignmentFlag.AlignVCenter, name)
-        if not chosen:
-            painter.setPen(palette.placeholderText().color())
-        painter.setFont(scaled_font(option.font, 11))
-        below = QRect(inside.left(), inside.top() + half, inside.width(), half)
-        about = painter.fontMetrics().elidedText(_about(item), Qt.TextElideMode.ElideRight, inside.width())
-        painter.drawText(below, Qt.AlignmentFlag.AlignVCenter, about)
-        painter.restore()
+        with saved(painter):
+            painter.setPen(palette.highlightedText().color() if chosen else palette.text().color())
+            painter.setFont(option.font)
+            name = option.fontMetrics.elidedText(item.name, Qt.TextElideMode.ElideMiddle, inside.width())
+            painter.drawText(
+                QRect(inside.left(), inside.top(), inside.width(), half), Qt.AlignmentFlag.AlignVCenter, name
+            )
+            if not chosen:
+                painter.setPen(palette.placeholderText().color())
+            painter.setFont(scaled_font(option.font, 11))
+            below = QRect(inside.left(), inside.top() + half, inside.width(), half)
+            about = painter.fontMetrics().elidedText(_about(item), Qt.TextElideMode.ElideRight, inside.width())
+            painter.drawText(below, Qt.AlignmentFlag.AlignVCenter, about)
 
 
+@guarded
 class TensorListPanel(QWidget):
     """Open, generate, filter, choose."""
 

@@ -39,12 +39,14 @@ from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.groups import code_text
 from qviz.gui.words.numbers import number, typographic
+from qviz.session.guard import guarded
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 22
 CELL_MARGIN = 3
 
 
+@guarded
 class StepsModel(QAbstractTableModel):
     """A window of rows onto the whole tensor: only what is in sight is ever computed.
 
@@ -178,6 +180,7 @@ class StepsModel(QAbstractTableModel):
         return flat if flat < tensor.elements and (len(numbers) == 1 or len(tensor.shape) == 1) else None
 
 
+@guarded
 class CellsView(QTableView):
     """Paints its cells itself: a style sheet takes as long for one as this does for all."""
 
@@ -228,6 +231,7 @@ class CellsView(QTableView):
         super().changeEvent(event)
 
 
+@guarded
 class ValueTable(QWidget):
     """The window with its scroll bar and a box to jump."""
 

@@ -22,6 +22,7 @@ from qviz.gui.training.decision_map import BoundaryChart
 from qviz.gui.training.panel import TrainingPanel
 from qviz.gui.training.run_chart import RunChart
 from qviz.gui.training.weights_chart import WeightsChart
+from qviz.session.guard import guarded
 from qviz.session.history import History, parts_changed
 from qviz.session.language import told
 from qviz.session.settings import Settings
@@ -40,6 +41,7 @@ from qviz.training.snapshot import NETWORKS, Snapshot
 SIDE_WIDTH = 288
 
 
+@guarded
 class TrainingPage(QMainWindow):
     """Composes the panel and the charts; shows a `Snapshot`; asks the trainer.
 

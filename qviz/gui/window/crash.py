@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import sys
+import threading
 import traceback
 from types import TracebackType
 
@@ -17,6 +18,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QPlainTex
 
 from qviz import __version__
 from qviz.gui.kit.widgets import named_label
+from qviz.session.guard import place_of
 
 log = logging.getLogger(__name__)
 
@@ -26,21 +28,41 @@ class CrashReporter(QObject):
 
     crashed = Signal(str)
 
+    _while_painting = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._told: set[tuple[object, ...]] = set()
+        # A dialog must not open in the middle of a paint event.
+        self._while_painting.connect(self.crashed, Qt.ConnectionType.QueuedConnection)
+
     def install(self) -> None:
         """Become Python's last resort."""
         sys.excepthook = self.report
+        threading.excepthook = self._report_of_thread
 
     def uninstall(self) -> None:
         """Give Python its own back."""
         sys.excepthook = sys.__excepthook__
+        threading.excepthook = threading.__excepthook__
+
+    def _report_of_thread(self, failure: threading.ExceptHookArgs) -> None:
+        if failure.exc_value is not None:
+            self.report(failure.exc_type, failure.exc_value, failure.exc_traceback)
 
     def report(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Log it and tell the window."""
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
             return
+        override = place_of(error)
+        if override:  # which Qt may call sixty times a second
+            place = (override, kind, *(line[:2] for line in traceback.extract_tb(trace)[-1:]))
+            if place in self._told:
+                return
+            self._told.add(place)
         log.error("a bug", exc_info=(kind, error, trace))
-        self.crashed.emit(report_text(error, trace))
+        (self._while_painting if override else self.crashed).emit(report_text(error, trace))
 
 
 def report_text(error: BaseException, trace: TracebackType | None) -> str:

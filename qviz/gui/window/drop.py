@@ -9,8 +9,10 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QDragMoveEvent, QDropEvent, Q
 from PySide6.QtWidgets import QWidget
 
 from qviz.gui.kit.theme import Theme, scaled_font
+from qviz.session.guard import guarded
 
 
+@guarded
 class DropOverlay(QWidget):
     """Lies over the window while files are dragged across it, and takes them."""
 

@@ -32,6 +32,7 @@ from qviz.gui.window.navigation import PageRow, Pages
 from qviz.gui.window.saving import Saving
 from qviz.gui.window.status import StatusLine
 from qviz.session.analyst import Frame
+from qviz.session.guard import guarded
 from qviz.session.language import told
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
@@ -49,6 +50,7 @@ PNG_SCALES = (1.0, 2.0, 3.125, 6.25)
 """Pixels of a picture for each on the screen: 96, 192, 300 and 600 dpi."""
 
 
+@guarded
 class MainWindow(QMainWindow):
     """Commands ask the session and the library; nothing that matters is kept here."""
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QStackedWidget, QTabBar, QWidget
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.gc_pause import building
 from qviz.gui.kit.theme import Theme
+from qviz.session.guard import guarded
 
 TAB_PADDING = 28
 """Beside the word on a tab, in pixels: what the style sheet puts there, and a little air."""
@@ -26,6 +27,7 @@ class PageRow:
     make: Callable[[], Page]
 
 
+@guarded
 class PageBar(QTabBar):
     """Tabs that are as wide as each is when it is the chosen one, in heavier letters: none is ever cut off."""
 
