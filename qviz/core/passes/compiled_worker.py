@@ -4,93 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.loops import STRETCH, steps_of
+from qviz.core.arithmetic.loops import steps_of
+from qviz.core.arithmetic.spreading import Lie
 from qviz.core.arrays import FloatArray
 from qviz.core.compiler import Kernel
 from qviz.core.passes import kernels
 from qviz.core.passes.block_workers import Found, Order, Signal
 from qviz.core.tensors.envelope import BASE
-from qviz.core.tensors.layout import BlockLayout, Layout
-
-PIECE = 1 << 18
-"""Elements a piece: enough for a thread to be busy with, few enough to stop between."""
-
-NARROW = STRETCH // 4
-"""Rows of fewer groups that lie side by side are taken as scattered."""
 
 JOINT_COUNTS = 1 << 16
 """Codes and errors are counted together where there are no more counts: they stay in the cache."""
 
 NO_EDGES, NO_BUCKETS = np.zeros(1), np.zeros(1, np.float32)
-
-
-@dataclass(frozen=True)
-class Lie:
-    """How the groups of a layout lie in memory, as the walk takes it.
-
-    Attributes
-    ----------
-    columns : bool
-        Whether the neighbours of a row belong to groups that are neighbours too.
-    width : int
-        Elements of a row.
-    length, along, block, after : int
-        Rows (columns) or elements (runs) of a group, and how the groups are numbered.
-    unit : int
-        Where a piece within a row may end; 0 for whole rows only.
-    apart : bool
-        Whether no two pieces hold elements of the same group.
-    """
-
-    columns: bool
-    width: int
-    length: int
-    along: int
-    block: int
-    after: int
-    apart: bool
-
-    @classmethod
-    def of(cls, layout: Layout) -> Lie:
-        """How the groups of a layout lie."""
-        if isinstance(layout, BlockLayout):
-            along = -(-layout.length // layout.inner)
-            if layout.after >= NARROW:
-                apart = layout.after * layout.inner <= 4 * PIECE
-                return cls(True, layout.after, layout.length, along, layout.inner, 1, apart)
-            width = layout.length * layout.after
-            apart = layout.inner * layout.after <= PIECE or width <= PIECE
-            return cls(False, width, 1, along, layout.inner, layout.after, apart)
-        width = layout.groups * layout.inner
-        if layout.inner == 1 and layout.groups >= NARROW:
-            return cls(True, width, 1, 0, 1, 1, layout.outer == 1)
-        return cls(False, width, 1, 0, layout.inner, 1, layout.outer == 1 and layout.inner <= PIECE)
-
-    def pieces(self, elements: int) -> Iterator[tuple[int, int]]:
-        """Where each piece of a tensor of so many elements starts and stops."""
-        band = self.block * self.width if self.columns and self.along else self.width
-        cycle = self.length * self.width if self.columns and self.along else self.width
-        if cycle <= PIECE:  # some rows, or some tensors of bands; buckets of the envelope are shared by few pieces
-            step = max(1, PIECE // cycle) * cycle
-            for start in range(0, elements, step):
-                yield start, min(start + step, elements)
-            return
-        if self.columns and self.along and self.apart:
-            step = max(1, PIECE // band) * band
-        else:
-            unit = 1 if self.columns else self.block * self.after
-            unit = unit if unit <= PIECE else 1
-            joined = math.lcm(unit, BASE)
-            unit = joined if joined <= PIECE else unit
-            cycle, step = self.width, PIECE // unit * unit
-        for row in range(0, elements, cycle):
-            for start in range(row, row + cycle, step):
-                yield start, min(start + step, row + cycle)
 
 
 class CompiledWorker:
@@ -114,8 +43,9 @@ class CompiledWorker:
         joint = order.occupancy and bins > 0 and size <= JOINT_COUNTS
         wanted = (order.maybe_nan, order.signal is None, order.occupancy, bins > 0, joint, order.envelope is not None)
         lie = self.lie
-        place = (lie.columns, lie.width, lie.length, lie.along, lie.block, lie.after)
-        self.plan = np.array([*steps.kind, *wanted, *place, levels, window, window_start, bins, first, 0, 0], np.int64)
+        self.plan = np.array(
+            [*steps.kind, *lie.places, *wanted, levels, window, window_start, bins, first, 0, 0], np.int64
+        )
         numbers = np.array([steps.factor, steps.low, steps.high, width])
         self.given = (steps.parameters, steps.strides, self.plan, numbers, steps.codebook)
         self.table = np.zeros(size if joint else 1, np.uint32)

@@ -22,7 +22,6 @@ from qviz.core.arithmetic.loops import (
     CODEBOOK,
     FREE,
     GRID,
-    KINDS,
     MAGNITUDE,
     MISSING,
     MULTIPLIES,
@@ -44,13 +43,22 @@ from qviz.core.arithmetic.loops import (
     round_to_codebook,
     round_whole,
 )
+from qviz.core.arithmetic.spreading import (
+    ALONG,
+    BLOCK,
+    CHUNK_LENGTH,
+    COLUMNS,
+    LAID,
+    LENGTH,
+    WIDTH,
+    spread_columns,
+    spread_same,
+    spread_stretch,
+)
 from qviz.core.compiler import kernel, part
 from qviz.core.tensors.envelope import BASE
 
-CHUNK = 16
-"""Neighbours whose sums are made together: runs are a whole number of them, or scattered."""
-
-CHUNK_LENGTH, BUCKET = np.uint64(CHUNK), np.uint64(BASE)
+BUCKET = np.uint64(BASE)
 
 # The regions of ``integers`` behind those of the loops: clipped elements of columns, and of values that are missing.
 CLIPPED_IN, MISSING_IN = np.uint64(4 * REGION), np.uint64(5 * REGION)
@@ -59,11 +67,10 @@ CLIPPED_IN, MISSING_IN = np.uint64(4 * REGION), np.uint64(5 * REGION)
 SQUARES, IN_COLUMNS, TOPS, OF_VALUES = (np.uint64(i * REGION) for i in (0, 1, 2, 2))
 WIDE_REGIONS = 5
 
-# The places of ``plan``: what is asked for, and how the groups and the bins lie; ``kind`` of the loops is before them.
-MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(KINDS, KINDS + 6)
-COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER = range(KINDS + 6, KINDS + 12)
-LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET = range(KINDS + 12, KINDS + 19)
-PLAN = KINDS + 19
+# The places of ``plan`` behind how the groups lie: what is asked for, and how the bins lie.
+MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(LAID, LAID + 6)
+LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET = range(LAID + 6, LAID + 13)
+PLAN = LAID + 13
 
 # The places of ``numbers``, and of ``totals``: Σ|e|, Σx·e and Σe² of the clipped.
 FACTOR, LOW, HIGH, BIN_WIDTH = range(4)
@@ -267,52 +274,6 @@ def look(
 # --- the groups of a stretch ----------------------------------------------------------------------------
 
 
-@part()
-def spread_run(parameters: Any, strides: Any, work: Any, group: Any) -> None:
-    """The parameters of one group for a whole stretch."""
-    for k in range(PARAMETERS):
-        if strides[k]:
-            value, region = parameters[k][group], np.uint64(k * REGION)
-            for i in range(np.uint64(STRETCH)):
-                work[region + i] = value
-
-
-@part()
-def spread_runs(parameters: Any, strides: Any, work: Any, group: Any, n: Any, chunks: Any) -> None:
-    """The parameters of neighbouring groups, for so many chunks each."""
-    for k in range(PARAMETERS):
-        if strides[k]:
-            given, region, g = parameters[k], np.uint64(k * REGION), np.uint64(group)
-            done = np.uint64(0)
-            while done < n:
-                value = given[g]
-                g += np.uint64(1)
-                for _ in range(chunks):
-                    for i in range(CHUNK_LENGTH):
-                        work[region + done + i] = value
-                    done += CHUNK_LENGTH
-
-
-@part()
-def spread_columns(parameters: Any, strides: Any, work: Any, first: Any, n: Any) -> None:
-    """The parameters of groups that lie side by side."""
-    for k in range(PARAMETERS):
-        if strides[k]:
-            given, region = parameters[k], np.uint64(k * REGION)
-            for i in range(n):
-                work[region + i] = given[first + i]
-
-
-@part()
-def spread_scattered(parameters: Any, strides: Any, work: Any, where: Any, n: Any) -> None:
-    """The parameters of groups that lie anyhow."""
-    for k in range(PARAMETERS):
-        if strides[k]:
-            given, region = parameters[k], np.uint64(k * REGION)
-            for i in range(n):
-                work[region + i] = given[where[i]]
-
-
 @part(reorders=True)
 def collect_run(wide: Any, integers: Any, n: Any, group: Any, found: Any, clipped: Any) -> None:
     """Give a stretch to its group. Squares are ordered as their bits are, whose maximum is vectorized."""
@@ -386,27 +347,6 @@ def settle_columns(
 # --- the walk --------------------------------------------------------------------------------------------
 
 
-@part()
-def scatter(where: Any, n: Any, row: Any, column: Any, plan: Any) -> None:
-    """The group of each element."""
-    width, block, after = plan[WIDTH], plan[BLOCK], plan[AFTER]
-    group = row * plan[ALONG] * after + column // (block * after) * after
-    across, into = column % after, column // after % block
-    for i in range(n):
-        where[i] = group + across
-        column += 1
-        across += 1
-        if across == after:
-            across = 0
-            into += 1
-            if into == block:
-                into = 0
-                group += after
-        if column == width:
-            row, column, across, into = row + 1, 0, 0, 0
-            group = row * plan[ALONG] * after
-
-
 def _example() -> tuple[Any, ...]:
     x = np.zeros(2, np.float32)
     x.flags.writeable = False
@@ -424,7 +364,7 @@ def memory() -> tuple[Any, ...]:
 
 
 @kernel(_example)
-def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
+def walk(  # noqa: PLR0912  (passing arrays on is not free)
     x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, table: Any,
     tallies: Any, edges: Any, low: Any, high: Any, ends: Any, errors_of: Any, clipped: Any, values_of: Any,
     missing: Any, work: Any, wide: Any, integers: Any, where: Any,
@@ -457,12 +397,9 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
     work, wide, integers, where : arrays
         `memory`.
     """
-    for k in range(PARAMETERS):
-        value, region = parameters[k][0], np.uint64(k * REGION)
-        for i in range(np.uint64(STRETCH)):
-            work[region + i] = value
-    columns, width, block, after = plan[COLUMNS], plan[WIDTH], plan[BLOCK], plan[AFTER]
-    length, along = plan[LENGTH], plan[ALONG]
+    spread_same(parameters, work)
+    columns, width = plan[COLUMNS], plan[WIDTH]
+    length, along, block = plan[LENGTH], plan[ALONG], plan[BLOCK]
     first_row, left = start // width, start % width
     span, rows = min(width, x.size), max(1, x.size // width)
     at, tile, r = 0, 0, 0
@@ -482,22 +419,10 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
         else:
             if at >= x.size:
                 break
-            row, column = (start + at) // width, (start + at) % width
-            rest, into = min(width - column, x.size - at), column % block
-            group = row * along * after + column // (block * after) * after
-            whole = after == 1 and block % CHUNK == 0
-            if whole and block >= STRETCH:  # a part of one run
-                n = min(STRETCH, rest, block - into)
-                if group != present:
-                    spread_run(parameters, strides, work, group)
-                    present = group
-            elif whole and into == 0 and rest >= block and 2 * width >= STRETCH:  # some runs
-                n, chunks = min(STRETCH // block, rest // block) * block, block // CHUNK
-                spread_runs(parameters, strides, work, group, np.uint64(n), chunks)
-            else:  # anyhow
-                n, chunks, present = min(STRETCH, rest if 2 * width >= STRETCH else x.size - at), -1, np.int64(-1)
-                scatter(where, n, row, column, plan)
-                spread_scattered(parameters, strides, work, where, np.uint64(n))
+            rest = x.size - at
+            n, chunks, group, present = spread_stretch(
+                parameters, strides, plan, work, where, start + at, rest, present
+            )
         here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
         look(
             x, here, size, flat, work, wide, integers, plan, numbers, codebook, totals, table, tallies, edges,

@@ -20,8 +20,9 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
+from qviz.core.arithmetic import spreading
 from qviz.core.arithmetic.loops import STRETCH, X_HAT
-from qviz.core.passes import compiled_worker, direct_pass
+from qviz.core.passes import direct_pass
 from qviz.core.passes import kernels as module
 from qviz.core.passes.block_workers import Order
 from qviz.core.passes.compiled_worker import CompiledWorker
@@ -143,7 +144,7 @@ def test_every_sum_equals_brute_force_and_numpy(shape, scheme, nan):
 @pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
 @pytest.mark.parametrize("shape", [(300, 200), (50, 4100, 2), (3, 2, 20_000)], ids=str)
 def test_large_tensors_in_two_threads(shape, nan, monkeypatch):
-    monkeypatch.setattr(compiled_worker, "PIECE", 1 << 13)
+    monkeypatch.setattr(spreading, "PIECE", 1 << 13)
     monkeypatch.setattr(direct_pass, "THREADED", 0)
     monkeypatch.setattr(direct_pass, "THREADS", 2)
     x = noisy(shape, nan)

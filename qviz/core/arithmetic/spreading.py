@@ -1,0 +1,214 @@
+"""Which scale does each element of a stretch get? How groups lie in memory, as compiled loops take it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.loops import KINDS, PARAMETERS, REGION, STRETCH
+from qviz.core.compiler import part
+from qviz.core.tensors.envelope import BASE
+from qviz.core.tensors.layout import BlockLayout, Layout
+
+PIECE = 1 << 18
+"""Elements a piece: enough for a thread to be busy with, few enough to stop between."""
+
+NARROW = STRETCH // 4
+"""Rows of fewer groups that lie side by side are taken as scattered."""
+
+CHUNK = 16
+"""Neighbours that are taken together: runs are a whole number of them, or scattered."""
+
+CHUNK_LENGTH = np.uint64(CHUNK)
+
+# The places of a ``plan`` behind the ``kind`` of the loops: how the groups lie.
+COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER = range(KINDS, KINDS + 6)
+LAID = KINDS + 6
+
+
+@dataclass(frozen=True)
+class Lie:
+    """How the groups of a layout lie in memory, as the walk takes it.
+
+    Attributes
+    ----------
+    columns : bool
+        Whether the neighbours of a row belong to groups that are neighbours too.
+    width : int
+        Elements of a row.
+    length, along, block, after : int
+        Rows (columns) or elements (runs) of a group, and how the groups are numbered.
+    apart : bool
+        Whether no two pieces hold elements of the same group.
+    """
+
+    columns: bool
+    width: int
+    length: int
+    along: int
+    block: int
+    after: int
+    apart: bool
+
+    @classmethod
+    def of(cls, layout: Layout) -> Lie:
+        """How the groups of a layout lie."""
+        if isinstance(layout, BlockLayout):
+            along = -(-layout.length // layout.inner)
+            if layout.after >= NARROW:
+                apart = layout.after * layout.inner <= 4 * PIECE
+                return cls(True, layout.after, layout.length, along, layout.inner, 1, apart)
+            width = layout.length * layout.after
+            apart = layout.inner * layout.after <= PIECE or width <= PIECE
+            return cls(False, width, 1, along, layout.inner, layout.after, apart)
+        width = layout.groups * layout.inner
+        if layout.inner == 1 and layout.groups >= NARROW:
+            return cls(True, width, 1, 0, 1, 1, layout.outer == 1)
+        return cls(False, width, 1, 0, layout.inner, 1, layout.outer == 1 and layout.inner <= PIECE)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """In the order of a plan."""
+        return self.columns, self.width, self.length, self.along, self.block, self.after
+
+    def pieces(self, elements: int) -> Iterator[tuple[int, int]]:
+        """Where each piece of a tensor of so many elements starts and stops."""
+        band = self.block * self.width if self.columns and self.along else self.width
+        cycle = self.length * self.width if self.columns and self.along else self.width
+        if cycle <= PIECE:  # some rows, or some tensors of bands; buckets of the envelope are shared by few pieces
+            step = max(1, PIECE // cycle) * cycle
+            for start in range(0, elements, step):
+                yield start, min(start + step, elements)
+            return
+        if self.columns and self.along and self.apart:
+            step = max(1, PIECE // band) * band
+        else:
+            unit = 1 if self.columns else self.block * self.after
+            unit = unit if unit <= PIECE else 1
+            joined = math.lcm(unit, BASE)
+            unit = joined if joined <= PIECE else unit
+            cycle, step = self.width, PIECE // unit * unit
+        for row in range(0, elements, cycle):
+            for start in range(row, row + cycle, step):
+                yield start, min(start + step, row + cycle)
+
+
+# --- loops ---------------------------------------------------------------------------------------------------
+
+
+@part()
+def spread_run(parameters: Any, strides: Any, work: Any, group: Any) -> None:
+    """The parameters of one group for a whole stretch."""
+    for k in range(PARAMETERS):
+        if strides[k]:
+            value, region = parameters[k][group], np.uint64(k * REGION)
+            for i in range(np.uint64(STRETCH)):
+                work[region + i] = value
+
+
+@part()
+def spread_runs(parameters: Any, strides: Any, work: Any, group: Any, n: Any, chunks: Any) -> None:
+    """The parameters of neighbouring groups, for so many chunks each."""
+    for k in range(PARAMETERS):
+        if strides[k]:
+            given, region, g = parameters[k], np.uint64(k * REGION), np.uint64(group)
+            done = np.uint64(0)
+            while done < n:
+                value = given[g]
+                g += np.uint64(1)
+                for _ in range(chunks):
+                    for i in range(CHUNK_LENGTH):
+                        work[region + done + i] = value
+                    done += CHUNK_LENGTH
+
+
+@part()
+def spread_columns(parameters: Any, strides: Any, work: Any, first: Any, n: Any) -> None:
+    """The parameters of groups that lie side by side."""
+    for k in range(PARAMETERS):
+        if strides[k]:
+            given, region = parameters[k], np.uint64(k * REGION)
+            for i in range(n):
+                work[region + i] = given[first + i]
+
+
+@part()
+def spread_scattered(parameters: Any, strides: Any, work: Any, where: Any, n: Any) -> None:
+    """The parameters of groups that lie anyhow."""
+    for k in range(PARAMETERS):
+        if strides[k]:
+            given, region = parameters[k], np.uint64(k * REGION)
+            for i in range(n):
+                work[region + i] = given[where[i]]
+
+
+@part()
+def scatter(where: Any, n: Any, row: Any, column: Any, plan: Any) -> None:
+    """The group of each element."""
+    width, block, after = plan[WIDTH], plan[BLOCK], plan[AFTER]
+    group = row * plan[ALONG] * after + column // (block * after) * after
+    across, into = column % after, column // after % block
+    for i in range(n):
+        where[i] = group + across
+        column += 1
+        across += 1
+        if across == after:
+            across = 0
+            into += 1
+            if into == block:
+                into = 0
+                group += after
+        if column == width:
+            row, column, across, into = row + 1, 0, 0, 0
+            group = row * plan[ALONG] * after
+
+
+@part()
+def spread_stretch(
+    parameters: Any, strides: Any, plan: Any, work: Any, where: Any, flat: Any, rest: Any, present: Any
+) -> Any:
+    """The parameters of a stretch of runs, or of a scattered one, from element ``flat`` on.
+
+    Parameters
+    ----------
+    rest : int
+        Elements that are left.
+    present : int
+        The group whose parameters are spread over a whole stretch already, or −1.
+
+    Returns
+    -------
+    n, chunks, group, present : int
+        Elements; chunks of each run, 0 for a part of one run, −1 where they are scattered; the first group.
+    """
+    width, block, after = plan[WIDTH], plan[BLOCK], plan[AFTER]
+    row, column = flat // width, flat % width
+    left, into = min(width - column, rest), column % block
+    group = row * plan[ALONG] * after + column // (block * after) * after
+    whole = after == 1 and block % CHUNK == 0
+    if whole and block >= STRETCH:
+        n = min(STRETCH, left, block - into)
+        if group != present:
+            spread_run(parameters, strides, work, group)
+        return n, 0, group, group
+    if whole and into == 0 and left >= block and 2 * width >= STRETCH:
+        n = min(STRETCH // block, left // block) * block
+        spread_runs(parameters, strides, work, group, np.uint64(n), block // CHUNK)
+        return n, block // CHUNK, group, present
+    n = min(STRETCH, left if 2 * width >= STRETCH else rest)
+    scatter(where, n, row, column, plan)
+    spread_scattered(parameters, strides, work, where, np.uint64(n))
+    return n, -1, group, np.int64(-1)
+
+
+@part()
+def spread_same(parameters: Any, work: Any) -> None:
+    """The parameters of the first group everywhere: those that are the same for all stay."""
+    for k in range(PARAMETERS):
+        value, region = parameters[k][0], np.uint64(k * REGION)
+        for i in range(np.uint64(STRETCH)):
+            work[region + i] = value
