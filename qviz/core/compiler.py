@@ -26,7 +26,12 @@ log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MODULES = ("qviz.core.arithmetic.loops", "qviz.core.arithmetic.spreading", "qviz.core.passes.kernels")
+MODULES = (
+    "qviz.core.arithmetic.loops",
+    "qviz.core.arithmetic.spreading",
+    "qviz.core.passes.kernels",
+    "qviz.core.arithmetic.conversion",
+)
 """Where the functions are, the most urgent first."""
 
 SUMS = {"reassoc", "nsz", "nnan"}

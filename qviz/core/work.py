@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 Progress = Callable[[float], None]
@@ -9,6 +10,10 @@ Progress = Callable[[float], None]
 
 IsCancelled = Callable[[], bool]
 """Asked between blocks: NumPy calls cannot be interrupted."""
+
+
+THREADS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""The calling thread and one more: more would be waiting for memory, and windows want to be drawn."""
 
 
 class Cancelled(Exception):

@@ -304,8 +304,8 @@ def _grid(number_format: FloatFormat) -> tuple[int, list[int]]:
 
 
 def _codebook(number_format: Codebook) -> FloatArray:
-    """Thresholds and levels, filled up to a multiple of 4."""
+    """Thresholds and levels, filled up to a multiple of 4; nothing reaches a threshold of NaN."""
     missing = -(number_format.thresholds.size + 1) % 4 + 1
-    thresholds = np.append(number_format.thresholds, np.full(missing, np.inf))
+    thresholds = np.append(number_format.thresholds, np.full(missing, np.nan))
     ladder = np.concatenate(([-np.inf], number_format.values, np.full(missing, np.inf)))
     return np.concatenate((thresholds, ladder)).astype(np.float32)

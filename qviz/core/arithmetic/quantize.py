@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 
+from qviz.core.arithmetic.conversion import from_codes, to_codes, to_values
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.tensors.tensor import Tensor
 
+Kind = TypeVar("Kind", bound=Array)
 
-def quantize(x: object, qparams: QParams) -> Array:
+
+def quantize(x: object, qparams: QParams, *, out: Array | None = None) -> Array:
     """The codes of ``x``: an integer array of its shape, in the smallest type that holds them.
 
     Integers as they are, small floats as their bit patterns, codebooks as the numbers of their
     levels. NaN gets the code nearest to the zero point, infinities the first and the last code. A
     `Tensor` has NaN in the place of infinities.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+    qparams : QParams
+    out : array, optional
+        Where the codes go, of the shape of ``x`` and of the format's ``dtype``.
 
     Raises
     ------
@@ -22,17 +34,28 @@ def quantize(x: object, qparams: QParams) -> Array:
         When the shape of ``x`` does not fit the parameters.
     """
     array = _as_float32(x)
+    _check(out, array.shape, qparams.number_format.dtype)
+    quick = to_codes(array, qparams, out)
+    if quick is not None:
+        return quick
     quantizer = qparams.spread(array.shape)
     codes = quantizer.unclipped(array)
     np.clip(codes, qparams.quant_min, qparams.quant_max, out=codes)
     if np.isnan(codes).any():
         zero = np.clip(np.rint(quantizer.zero_point), qparams.quant_min, qparams.quant_max)
         codes = np.where(np.isnan(codes), zero, codes)
-    return qparams.number_format.encode(codes, array)
+    return _put(qparams.number_format.encode(codes, array), out)
 
 
-def dequantize(codes: object, qparams: QParams) -> FloatArray:
+def dequantize(codes: object, qparams: QParams, *, out: FloatArray | None = None) -> FloatArray:
     """(Q − Z)·S as float32, the shape of ``codes``.
+
+    Parameters
+    ----------
+    codes : array_like
+    qparams : QParams
+    out : float32 array, optional
+        Where the values go, of the shape of ``codes``.
 
     Raises
     ------
@@ -40,15 +63,26 @@ def dequantize(codes: object, qparams: QParams) -> FloatArray:
         When that shape does not fit the parameters.
     """
     stored = np.asarray(codes)
+    _check(out, stored.shape, np.dtype(np.float32))
+    quick = from_codes(stored, qparams, out)
+    if quick is not None:
+        return quick
     values = np.array(qparams.number_format.decode(stored), np.float32).reshape(stored.shape)
     quantizer = qparams.spread(stored.shape)
     with np.errstate(over="ignore"):
         values = np.asarray((values - quantizer.zero_point) * quantizer.scale)
-        return values if quantizer.offset is None else values + quantizer.offset
+        return _put(values if quantizer.offset is None else values + quantizer.offset, out)
 
 
-def fake_quantize(x: object, qparams: QParams) -> FloatArray:
+def fake_quantize(x: object, qparams: QParams, *, out: FloatArray | None = None) -> FloatArray:
     """Quantized and dequantized again: what the network computes with. NaN stays NaN.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+    qparams : QParams
+    out : float32 array, optional
+        Where the values go, of the shape of ``x``; it may be ``x`` itself.
 
     Raises
     ------
@@ -56,7 +90,21 @@ def fake_quantize(x: object, qparams: QParams) -> FloatArray:
         When the shape of ``x`` does not fit the parameters.
     """
     array = _as_float32(x)
-    return qparams.spread(array.shape).quantized(array)
+    _check(out, array.shape, np.dtype(np.float32))
+    quick = to_values(array, qparams, out)
+    return _put(qparams.spread(array.shape).quantized(array), out) if quick is None else quick
+
+
+def _check(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if out is not None and (out.shape != shape or out.dtype != dtype):
+        raise ValueError(f"out is {out.dtype} of shape {out.shape}, but the answer is {dtype} of shape {shape}")
+
+
+def _put(answer: Kind, out: Kind | None) -> Kind:
+    if out is None:
+        return answer
+    out[...] = answer
+    return out
 
 
 def _as_float32(x: object) -> FloatArray:

@@ -8,7 +8,6 @@ NumPy elsewhere; the answers are the same but for the order in which sums are ro
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -26,13 +25,10 @@ from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.tensors.envelope import Envelope
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 
 THREADED = 1 << 20
 """Tensors of fewer elements are done before a second thread has started."""
-
-THREADS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-"""The calling thread and one more: more would be waiting for memory, and windows want to be drawn."""
 
 CANCELLING = 64
 """Where a sum is so much smaller than its parts, they are not added up but it is."""
