@@ -23,7 +23,7 @@ class Plot(pg.GraphicsWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.items: list[pg.GraphicsObject] = []
         self.view = view
-        self._axes = axes
+        self.axes = axes
         self._title = pg.LabelItem("", size="11pt", parent=self)
         self.grid = QGraphicsGridLayout()
         self.grid.setContentsMargins(1, 1, 1, 1)
@@ -42,17 +42,17 @@ class Plot(pg.GraphicsWidget):
 
     def getAxis(self, side: str) -> Any:
         """The axis on the left, right, top or at the bottom."""
-        return self._axes[side]
+        return self.axes[side]
 
     def showAxis(self, side: str) -> None:
-        self._axes[side].show()
+        self.axes[side].show()
 
     def hideAxis(self, side: str) -> None:
-        self._axes[side].hide()
+        self.axes[side].hide()
 
     def setLabel(self, side: str, text: str, **style: str) -> None:
         """What an axis shows, which it is shown for."""
-        self._axes[side].setLabel(text=text, **style)
+        self.axes[side].setLabel(text=text, **style)
         self.showAxis(side)
 
     def addItem(self, item: pg.GraphicsObject, *, ignoreBounds: bool = False) -> None:  # noqa: N803 - as in pyqtgraph

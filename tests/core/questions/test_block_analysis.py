@@ -32,6 +32,7 @@ from qviz.core import (
 )
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
+from qviz.core.passes import block_workers
 from qviz.core.passes import direct_pass as direct
 from qviz.core.ranges.rules import Percentile
 from qviz.core.ranges.table import RANGE_RULES
@@ -269,7 +270,7 @@ def test_the_searched_range_of_a_float_loses_no_more_than_any_other(number_forma
 @pytest.mark.parametrize("nan", [False, True])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_many_blocks_in_threads(monkeypatch, shape, granularity, nan, threads):
-    monkeypatch.setattr(direct, "BLOCK", 1 << 10)
+    monkeypatch.setattr(block_workers, "BLOCK", 1 << 10)
     monkeypatch.setattr(direct, "THREADED", 1)
     monkeypatch.setattr(direct, "THREADS", threads)
     x = rng.standard_normal(shape).astype(F)

@@ -84,9 +84,7 @@ def texts_of(widget: QWidget) -> Iterator[str]:
                     yield str(model.headerData(column, Qt.Orientation.Horizontal, role) or "")
         case Chart():
             yield from (widget.title(), widget.note)
-            for side in ("left", "bottom", "right", "top"):
-                axis = widget.plot.getAxis(side)
-                yield axis.labelText if axis.isVisible() else ""
+            yield from (axis.labelText if axis.isVisible() else "" for axis in widget.plot.axes.values())
 
 
 @pytest.fixture
