@@ -21,8 +21,7 @@ from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import check_room
-from qviz.files.npy import NoNumbers
-from qviz.files.problems import FileProblem, shortened
+from qviz.files.problems import FileProblem, NoNumbers, shortened
 
 MAGIC = b"GGUF"
 BLOCK = 1 << 18
@@ -39,6 +38,38 @@ _STRING, _LIST = 8, 9
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of the metadata's scalar types."""
 
+_INTEGERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 10: "Q", 11: "q"}
+"""Those of them that are integers, as ``struct`` has them."""
+
+_SPLIT = ("split.no", "split.count")
+
+_GONE = {
+    4: "Q4_2",
+    5: "Q4_3",
+    31: "Q4_0_4_4",
+    32: "Q4_0_4_8",
+    33: "Q4_0_8_8",
+    36: "IQ4_NL_4_4",
+    37: "IQ4_NL_4_8",
+    38: "IQ4_NL_8_8",
+}
+"""Types that llama.cpp had once."""
+
+_HALVES: dict[str, tuple[int, ...]] = {
+    "BF16": (0,),
+    "Q4_0": (0,),
+    "Q4_1": (0, 2),
+    "Q5_0": (0,),
+    "Q5_1": (0, 2),
+    "Q8_0": (0,),
+    "Q2_K": (80, 82),
+    "Q3_K": (108,),
+    "Q4_K": (0, 2),
+    "Q5_K": (0, 2),
+    "Q6_K": (208,),
+}
+"""Where the numbers of two bytes stand in a block, which big-endian files have the other way round (ggml-common.h)."""
+
 _PLAIN: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -53,13 +84,18 @@ _PLAIN: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class _Info:
-    """What the header says of one tensor; ``start`` and ``nbytes`` are its place in the file."""
+    """What the header says of one tensor; ``start`` and ``nbytes`` are its place in the file.
+
+    ``refused`` is why it can't be read; ``is_swapped`` where the file is big-endian.
+    """
 
     key: str
     shape: tuple[int, ...]
     kind: str
     start: int
     nbytes: int
+    is_swapped: bool
+    refused: FileProblem | None = None
 
     @property
     def dtype(self) -> str:
@@ -75,31 +111,52 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     FileProblem
         When the file is no GGUF file, is damaged, or holds no tensors.
     """
+    stamp = _stamp(path)
     infos = _infos(path)
-    if not infos:
-        raise FileProblem(
-            path, N_("has no tensors in it: it holds a vocabulary alone"), N_("Choose a model with weights.")
-        )
-    filled = [info for info in infos.values() if info.nbytes]
+    filled = [info for info in infos.values() if info.nbytes or info.refused]
     if not filled:
         key = shortened(next(iter(infos)))
         raise NoNumbers(path, N_("holds '{key}', which has no elements"), N_("Choose a model with weights."), key=key)
     return tuple(
-        TensorEntry(f"{path.stem}/{info.key}", path, info.key, info.shape, info.dtype, partial(_load, path, info.key))
+        TensorEntry(
+            f"{path.stem}/{info.key}",
+            path,
+            info.key,
+            info.shape,
+            info.dtype,
+            partial(_load, path, info, stamp),
+            refused=info.refused,
+        )
         for info in filled
     )
 
 
-def _load(path: Path, key: str, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def _load(
+    path: Path, info: _Info, stamp: _Stamp, *, progress: Progress = ignore, cancelled: IsCancelled = never
+) -> np.ndarray[Any, Any]:
     check(cancelled)
-    # Once more: the file may have changed since it was listed.
-    info = _infos(path).get(key)
-    if info is None or not info.nbytes:
-        raise FileProblem(path, N_("has no tensor '{key}' any more"), N_("Open the file again."), key=shortened(key))
-    if plain := _PLAIN.get(info.kind):
+    found: _Info | None = info
+    if _stamp(path) != stamp:
+        found = _infos(path).get(info.key)
+    if found is None or not (found.nbytes or found.refused):
+        raise FileProblem(
+            path, N_("has no tensor '{key}' any more"), N_("Open the file again."), key=shortened(info.key)
+        )
+    if found.refused:
+        raise found.refused
+    if plain := _PLAIN.get(found.kind):
         progress(1.0)
-        return np.memmap(path, plain, "r", info.start, info.shape)
-    return _decode(path, info, progress, cancelled)
+        return np.memmap(path, plain.newbyteorder() if found.is_swapped else plain, "r", found.start, found.shape)
+    return _decode(path, found, progress, cancelled)
+
+
+_Stamp = tuple[int, int, int, int]
+
+
+def _stamp(path: Path) -> _Stamp:
+    """What is another after a file has changed: a vocabulary of half a million words is walked once a file."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _decode(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:
@@ -116,11 +173,13 @@ def _decode(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled)
     step = max(1, BLOCK // block)
     for first in range(0, elements // block, step):
         check(cancelled)
-        piece = stored[first * block_bytes : (first + step) * block_bytes]
+        piece = np.asarray(stored[first * block_bytes : (first + step) * block_bytes])
+        if info.is_swapped:
+            piece = _swapped(piece, info.kind, block_bytes)
         try:
             # Scales of damaged blocks may be infinite or NaN: their values are, too, and are left out later.
             with np.errstate(all="ignore"):
-                decoded = dequantize(np.asarray(piece).reshape(1, -1), kind)
+                decoded = dequantize(piece.reshape(1, -1), kind)
         except NotImplementedError:
             raise FileProblem(
                 path,
@@ -132,6 +191,14 @@ def _decode(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled)
         values[first * block : first * block + decoded.size] = decoded[0]
         progress(min(1.0, (first + step) * block / elements))
     return values.reshape(info.shape)
+
+
+def _swapped(piece: np.ndarray[Any, Any], kind: str, block_bytes: int) -> np.ndarray[Any, Any]:
+    """Blocks of a big-endian file as a little-endian one has them."""
+    blocks = piece.reshape(-1, block_bytes).copy()
+    for place in _HALVES[kind]:
+        blocks[:, place : place + 2] = blocks[:, place + 1 : place - 1 if place else None : -1][:, :2]
+    return blocks
 
 
 def _infos(path: Path) -> dict[str, _Info]:
@@ -155,23 +222,30 @@ class _Header:
         self._size = len(content)
         self._at = len(MAGIC)
         self._items = 0
+        self._order = "<"
+
+    @property
+    def _is_swapped(self) -> bool:
+        return self._order == ">"
 
     def tensors(self) -> dict[str, _Info]:
         version = self._number("I")
         if version and not version & 0xFFFF:
-            raise FileProblem(self._path, N_("is written in big-endian order"), _CONVERT)
+            self._order = ">"
+            version = int.from_bytes(version.to_bytes(4, "little"), "big")
         if version not in (2, 3):
             raise FileProblem(
                 self._path, N_("is of GGUF version {version}, where 2 and 3 are known"), _CONVERT, version=version
             )
         count, keys = self._number("Q"), self._number("Q")
-        alignment = 32
+        said = {"general.alignment": 32}
         for _ in range(keys):
             key, kind = self._text(), self._number("I")
-            if key == "general.alignment" and kind == 4:
-                alignment = self._number("I")
+            if key in (*said, *_SPLIT) and kind in _INTEGERS:
+                said[key] = self._number(_INTEGERS[kind])
             else:
                 self._skip(kind)
+        alignment = said["general.alignment"]
         if not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
             raise self._damaged(N_("has an impossible alignment ({alignment})"), alignment=alignment)
         rows = [(self._text(), self._shape(), self._number("I"), self._number("Q")) for _ in range(count)]
@@ -179,7 +253,22 @@ class _Header:
         found = {key: self._placed(key, shape, number, data + offset) for key, shape, number, offset in rows}
         if len(found) < len(rows):
             raise self._damaged(N_("names two of its tensors alike"))
+        if not found:
+            raise self._empty(said.get("split.no", 0), said.get("split.count", 1))
         return found
+
+    def _empty(self, number: int, count: int) -> FileProblem:
+        if count > 1:
+            return NoNumbers(
+                self._path,
+                N_("is part {number:,} of {count:,} and holds no tensors"),
+                N_("Open the other parts, or their folder."),
+                number=number + 1,
+                count=count,
+            )
+        return NoNumbers(
+            self._path, N_("has no tensors in it: it holds a vocabulary alone"), N_("Choose a model with weights.")
+        )
 
     def _placed(self, key: str, shape: tuple[int, ...], number: int, start: int) -> _Info:
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
@@ -188,13 +277,8 @@ class _Header:
         try:
             kind = GGMLQuantizationType(number)
         except ValueError:
-            raise FileProblem(
-                self._path,
-                N_("holds '{name}', whose type {number} the gguf package does not know"),
-                N_("Update it, or download the file again."),
-                name=name,
-                number=number,
-            ) from None
+            label = _GONE.get(number, f"type {number}")
+            return _Info(key, shape, label, start, 0, self._is_swapped, self._unknown(name, number))
         block, block_bytes = GGML_QUANT_SIZES[kind]
         if shape[-1] % block:
             raise self._damaged(
@@ -214,7 +298,33 @@ class _Header:
                 end=start + nbytes,
                 size=byte_text(self._size),
             )
-        return _Info(key, shape, kind.name, start, nbytes)
+        refused = None
+        if self._is_swapped and kind.name not in _PLAIN and kind.name not in _HALVES:
+            refused = FileProblem(
+                self._path,
+                N_("holds '{name}' in {kind}, which qviz does not read in big-endian order"),
+                _CONVERT,
+                name=name,
+                kind=kind.name,
+            )
+        return _Info(key, shape, kind.name, start, nbytes, self._is_swapped, refused)
+
+    def _unknown(self, name: str, number: int) -> FileProblem:
+        if number in _GONE:
+            return FileProblem(
+                self._path,
+                N_("holds '{name}' in {kind}, a type that llama.cpp has no longer"),
+                N_("Choose another tensor, or convert the model again."),
+                name=name,
+                kind=_GONE[number],
+            )
+        return FileProblem(
+            self._path,
+            N_("holds '{name}', whose type {number} the gguf package does not know"),
+            N_("Choose another tensor, or save this one in another type."),
+            name=name,
+            number=number,
+        )
 
     def _shape(self) -> tuple[int, ...]:
         axes = self._number("I")
@@ -253,7 +363,7 @@ class _Header:
             raise self._damaged(N_("has a name that is no text")) from None
 
     def _number(self, code: str) -> int:
-        form = "<" + code
+        form = self._order + code
         return int(struct.unpack_from(form, self._content, self._take(struct.calcsize(form)))[0])
 
     def _take(self, length: int) -> int:

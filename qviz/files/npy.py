@@ -21,7 +21,7 @@ from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
 from qviz.files.offers import Offer, is_raw, named_dtype, offers, taken
-from qviz.files.problems import FileProblem, shortened
+from qviz.files.problems import FileProblem, NoNumbers, shortened
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000
@@ -48,10 +48,6 @@ _REFUSED = {
         N_("Save the numbers alone, as float32."),
     ),
 }
-
-
-class NoNumbers(FileProblem):
-    """The array is sound, but it has no elements, or none that are real numbers."""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry, refused_entry
 from qviz.files.memory import check_room
-from qviz.files.npy import HEAD, MAGIC, Header, NoNumbers, check_size, read_header
+from qviz.files.npy import HEAD, MAGIC, Header, check_size, read_header
 from qviz.files.offers import is_small, taken
-from qviz.files.problems import FileProblem, shortened
+from qviz.files.problems import FileProblem, NoNumbers, shortened
 
 SUFFIX = ".npy"
 PACKED_BLOCK = 1 << 20

@@ -61,6 +61,10 @@ class FileProblem(Problem):
         self.advice = advice
 
 
+class NoNumbers(FileProblem):
+    """The file, or the array, is sound, but it has no elements, or none that are real numbers."""
+
+
 @contextmanager
 def system_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
     """Turn whatever the operating system refuses inside the block into a ``FileProblem``.

@@ -18,8 +18,7 @@ import numpy as np
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import TensorEntry
-from qviz.files.npy import NoNumbers
-from qviz.files.problems import FileProblem, shortened
+from qviz.files.problems import FileProblem, NoNumbers, shortened
 from qviz.files.small import small_dtype, to_float32
 
 _DAMAGED = N_("Copy or download it again.")

@@ -218,9 +218,74 @@ def test_something_else_under_this_name_is_refused(path: Path) -> None:
     assert "is not a GGUF file: it does not begin like one" in problem_of(path, b"hello, hello")
 
 
-def test_big_endian_files_are_refused(path: Path) -> None:
-    write(path, ("w", numbers(3), None), endianess=GGUFEndian.BIG)
-    assert "is written in big-endian order" in problem_of(path)
+@pytest.mark.parametrize("dtype", ["f4", "f2", "f8", "i1", "i2", "i4", "i8"])
+def test_big_endian_files_are_read(path: Path, dtype: str) -> None:
+    original = (100 * numbers(3, 5)).astype(dtype)
+    write(path, ("w", original, None), endianess=GGUFEndian.BIG)
+    (entry,) = list_tensors(path)
+    assert entry.dtype == original.dtype.name
+    np.testing.assert_array_equal(entry.load(), original)
+
+
+BIG = ["BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # chance bytes decode to infinite scales
+@pytest.mark.parametrize("codec", BIG)
+def test_blocks_of_big_endian_files_are_decoded(path: Path, codec: str) -> None:
+    _, block_bytes = GGML_QUANT_SIZES[Type[codec]]
+    stored = np.random.default_rng(1).integers(0, 64, (3, 2 * block_bytes), np.uint8)
+    swapped = stored.reshape(-1, block_bytes).copy()
+    for place in gguf._HALVES[codec]:
+        swapped[:, [place, place + 1]] = swapped[:, [place + 1, place]]
+    rest = info(shape=(2 * GGML_QUANT_SIZES[Type[codec]][0], 3), kind=Type[codec])
+    little = header(tensors=1, rest=rest)
+    # The same header in the other order, number by number.
+    big = b"GGUF" + struct.pack(">IQQ", 3, 1, 0) + struct.pack(">Q", 1) + b"w"
+    big += struct.pack(">IQQIQ", 2, 2 * GGML_QUANT_SIZES[Type[codec]][0], 3, int(Type[codec]), 0)
+    assert len(big) == len(little)
+    path.write_bytes(big + bytes(-len(big) % 32) + swapped.tobytes())
+    np.testing.assert_array_equal(list_tensors(path)[0].load(), dequantize(stored, Type[codec]))
+
+
+def test_blocks_that_are_not_read_in_big_endian_order_are_named(path: Path) -> None:
+    big = b"GGUF" + struct.pack(">IQQ", 3, 1, 0) + struct.pack(">Q", 1) + b"w"
+    big += struct.pack(">IQIQ", 1, 256, int(Type.IQ2_XXS), 0)
+    path.write_bytes(big + bytes(-len(big) % 32) + bytes(66))
+    assert "holds 'w' in IQ2_XXS, which qviz does not read in big-endian order" in problem_of(path)
+
+
+@pytest.mark.parametrize(("kind", "dtype", "what"), [(31, "Q4_0_4_4", "has no longer"), (137, "type 137", "not know")])
+def test_a_type_that_is_not_known_does_not_refuse_the_others(path: Path, kind: int, dtype: str, what: str) -> None:
+    rest = info(b"odd", (64,), kind, 0) + info(b"w", (32,), 0, 64)
+    content = header(tensors=2, rest=rest)
+    path.write_bytes(content + bytes(-len(content) % 32) + bytes(64) + np.ones(32, "<f4").tobytes())
+    odd, good = list_tensors(path)
+    assert (odd.key, odd.shape, odd.dtype) == ("odd", (64,), dtype)
+    assert odd.refused is not None
+    with pytest.raises(FileProblem, match=what):
+        odd.load()
+    assert good.load().tolist() == [1] * 32
+
+
+def test_a_part_without_tensors_names_itself(path: Path) -> None:
+    split = text(b"split.no") + struct.pack("<IH", 2, 0) + text(b"split.count") + struct.pack("<IH", 2, 2)
+    assert "is part 1 of 2 and holds no tensors. Open the other parts, or their folder." in problem_of(
+        path, header(keys=2, rest=split)
+    )
+
+
+def test_the_header_is_walked_once_a_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(path, ("a", numbers(3), None), ("b", numbers(4), None))
+    entries = list_tensors(path)
+    walks: list[Path] = []
+    monkeypatch.setattr(gguf, "_infos", lambda path: walks.append(path) or {})
+    assert [entry.load().size for entry in entries] == [3, 4]
+    assert not walks
+    path.write_bytes(path.read_bytes() + bytes(32))
+    with pytest.raises(FileProblem, match="has no tensor 'a' any more"):
+        entries[0].load()
+    assert walks == [path]
 
 
 @pytest.mark.parametrize("version", [0, 1, 4])
