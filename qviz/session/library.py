@@ -26,11 +26,15 @@ from qviz.core.tensors.sorted_tensor import prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import TensorEntry
+from qviz.files.problems import NoNumbers
 from qviz.files.readers import expand, list_tensors
 from qviz.session.language import told, tr
 from qviz.session.memory import Kept, Memory
 from qviz.session.state import Item, Session
 from qviz.session.worker import Worker
+
+MOST_PROBLEMS = 3
+"""Files that are named one by one when they can't be opened together."""
 
 ARTICLE_SCHEME = Scheme(IntFormat(8, signed=False), symmetric=False, convention="textbook")
 
@@ -199,8 +203,9 @@ class Library(Worker):
             kept = tuple(i for i in state.items if (i.origin, i.name) not in names)
             self._session.update(items=kept + opened.items)
             self.opened.emit(list(opened.paths))
-            self._next_choices = list(opened.items[1:])
-            self._load(opened.items[0])
+            # Those of which it is known that they can't be read come last.
+            first, *self._next_choices = sorted(opened.items, key=lambda item: item.refused)
+            self._load(first)
         self._open_next()
 
     @Slot()
@@ -319,7 +324,9 @@ def file_item(entry: TensorEntry, limits: Limits) -> Item:
         array = entry.load(progress=lambda f: progress(0.7 * f), cancelled=cancelled)
         return _tensor(array, entry.name, limits, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
 
-    return Item(entry.name, str(entry.path), entry.shape, entry.dtype, load, note=entry.note)
+    return Item(
+        entry.name, str(entry.path), entry.shape, entry.dtype, load, note=entry.note, refused=entry.refused is not None
+    )
 
 
 def _tensor(
@@ -347,20 +354,33 @@ def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
 def _list(paths: tuple[Path, ...], limits: Limits, progress: Progress, cancelled: IsCancelled) -> Opened:
     items: list[Item] = []
     good: list[Path] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for path in paths:
         try:
             files = expand([path])
         except Problem as problem:
-            problems.append(told(problem))
+            problems.append(problem)
             continue
         for file in files:
             try:
                 items += [file_item(entry, limits) for entry in list_tensors(file)]
                 good.append(file)
             except Problem as problem:
-                problems.append(told(problem))
-    return Opened((*_batches(items), *items), tuple(good), tuple(problems))
+                problems.append(problem)
+    if items:
+        # Of a folder only what can be shown is wanted: a part of a model without tensors is no fault.
+        problems = [each for each in problems if not isinstance(each, NoNumbers) or each.path in paths]
+    return Opened((*_batches(items), *items), tuple(good), _in_few_lines(problems))
+
+
+def _in_few_lines(problems: Sequence[Problem]) -> tuple[str, ...]:
+    """One line each for a few, and one for all of many."""
+    if len(problems) <= MOST_PROBLEMS:
+        return tuple(map(told, problems))
+    text = Phrase(
+        N_("{count:,} files can't be opened. The first of them: {problem}."), count=len(problems), problem=problems[0]
+    )
+    return (told(text),)
 
 
 def _batches(items: Sequence[Item]) -> list[Item]:

@@ -27,7 +27,7 @@ class Item:
     """A tensor that can be shown: what the list knows of it before it is read.
 
     ``origin`` says where it comes from (a path, or "generated"); ``load`` reads it; ``note`` says how, where
-    something had to be recognized.
+    something had to be recognized. ``refused`` where it is known that it can't be read.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Item:
     load: Callable[[Progress, IsCancelled], Tensor]
     spec: GeneratorSpec | None = None
     note: Callable[[], Note | None] = lambda: None
+    refused: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -174,6 +176,54 @@ def test_a_bad_file_among_good_ones_is_named_and_left_out(shelf: Shelf) -> None:
     first, second = problem.splitlines()
     assert first.startswith("bad.npy is not a NumPy array file")
     assert second.startswith("missing.npy does not exist.")
+
+
+def test_hundreds_of_bad_files_make_one_line(shelf: Shelf) -> None:
+    for number in range(300):
+        shelf.file(f"net/w_{number}.npy", b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n")
+    good = shelf.file("net/w_300.npy")
+    shelf.open(shelf.folder / "net")
+    assert shelf.shown == good.name
+    (problem,) = shelf.heard.of("problem")
+    assert problem == (
+        "300 files can't be opened. The first of them: w_0.npy is a Git LFS pointer, not the file itself."
+        " Run git lfs pull in its folder, or download the file itself."
+    )
+
+
+def test_a_part_of_a_model_without_tensors_is_no_fault_of_its_folder(shelf: Shelf) -> None:
+    shelf.file("net/empty.npy", np.zeros((0, 3)))
+    shelf.file("net/w.npy")
+    shelf.file("net/merges.txt", b"#version: 0.2\nh e\nl o\n")
+    shelf.open(shelf.folder / "net")
+    assert shelf.names == ["w.npy"]
+    assert not shelf.heard.of("problem")
+    shelf.open(shelf.folder / "net" / "empty.npy")
+    assert "has no elements" in shelf.heard.of("problem")[0]
+
+
+def test_what_cannot_be_read_is_listed_and_says_why_when_it_is_chosen(shelf: Shelf) -> None:
+    path = shelf.file("net.npz", {"w": np.ones(2)})
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("bad.npy", b"hello")
+        archive.writestr("w.npy", zipfile.ZipFile(io.BytesIO(whole)).read("w.npy"))
+    shelf.open(path)
+    assert (shelf.names, shelf.shown) == (["net/bad", "net/w"], "net/w")
+    assert not shelf.heard.of("problem")
+    shelf.choose(shelf.session.state.items[0])
+    assert shelf.heard.of("problem") == [
+        "net.npz holds 'bad', which is not a NumPy array file: it does not begin like one. Save it with numpy.save."
+    ]
+    assert shelf.shown == "net/w"
+
+
+def test_what_was_recognized_of_a_table_is_said(shelf: Shelf) -> None:
+    shelf.open(shelf.file("w.csv", b",a,b\n0,1.5,2.5\n1,2.5,3.5\n"))
+    assert shelf.values == [1.5, 2.5, 2.5, 3.5]
+    assert shelf.heard.of("notice") == [
+        "Recognized: comma-separated, header in line 1, first column is an index and left out."
+    ]
 
 
 @pytest.mark.parametrize(
