@@ -10,6 +10,7 @@ import click
 
 from qviz import __version__
 from qviz.cli.analyze import analyze_command
+from qviz.cli.inspect import inspect_command
 from qviz.cli.product import product_command
 from qviz.cli.ptq import compare_command, ptq_command
 from qviz.cli.quantize import quantize_command
@@ -18,6 +19,7 @@ from qviz.cli.sensitivity import sensitivity_command
 from qviz.cli.train import train_command
 from qviz.cli.window import open_command
 from qviz.core.problems import Problem
+from qviz.files.printable import printable
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -25,6 +27,7 @@ EXIT_INTERRUPTED = 130
 
 COMMANDS = (
     open_command,
+    inspect_command,
     analyze_command,
     quantize_command,
     render_command,
@@ -77,5 +80,5 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _leave(message: str, code: int) -> NoReturn:
-    click.echo(f"qviz: {message}", err=True)
+    click.echo(f"qviz: {printable(message)}", err=True)
     sys.exit(code)

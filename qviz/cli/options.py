@@ -22,10 +22,14 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.entry import TensorEntry
+from qviz.files.printable import printable
 from qviz.files.readers import list_tensors
 from qviz.files.results import read_scheme
 
 Command = Callable[..., Any]
+
+MOST_NAMES = 12
+"""Tensors that a message names."""
 
 _FORMATS = f"int, {', '.join([*FLOATS, *CODEBOOKS])}."
 
@@ -95,7 +99,7 @@ def tensor_of(file: Path, name: str | None, option: str = "--tensor") -> Tensor:
     tensor = Tensor(entry.load(), entry.name, dtype=entry.dtype)
     note = entry.note()
     if note and not note.is_plain:
-        click.echo(f"qviz: {file.name}: {note.phrase}", err=True)
+        click.echo(printable(f"qviz: {file.name}: {note.phrase}"), err=True)
     return tensor
 
 
@@ -104,7 +108,9 @@ def _entry(file: Path, name: str | None, option: str) -> TensorEntry:
     chosen = [entry for entry in entries if name is None or name in (entry.key, entry.name)]
     if len(chosen) == 1:
         return chosen[0]
-    names = ", ".join(entry.key or entry.name for entry in entries[:12]) + (", …" if len(entries) > 12 else "")
+    names = ", ".join(entry.key or entry.name for entry in entries[:MOST_NAMES])
+    if len(entries) > MOST_NAMES:
+        names += f", … (qviz inspect {file.name} lists all)"
     if name is not None:
         raise Problem("{file} has no tensor “{name}”: choose one of {names}.", file=file.name, name=name, names=names)
     raise Problem(

@@ -34,7 +34,8 @@ class TensorEntry:
     ``FileProblem`` when the file has no such tensor (any more), and ``Cancelled``.
     ``note()`` is what a person should hear of how it is read, such as the columns of a table that are
     left out; None where nothing had to be guessed. It looks at the file, too, and raises as ``load`` does.
-    ``refused`` is why ``load`` will raise, where the header already tells.
+    ``refused`` is why ``load`` will raise, where the header already tells. ``nbytes`` is what the tensor takes
+    in the file, where shape and type do not tell.
     """
 
     name: str
@@ -45,6 +46,7 @@ class TensorEntry:
     load: Callable[..., np.ndarray[Any, Any]]
     note: Callable[[], Note | None] = no_note
     refused: Problem | None = None
+    nbytes: int | None = None
 
 
 def refused_entry(name: str, path: Path, key: str | None, problem: Problem) -> TensorEntry:

@@ -126,6 +126,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
             info.dtype,
             partial(_load, path, info, stamp),
             refused=info.refused,
+            nbytes=info.nbytes if info.refused is None else None,
         )
         for info in filled
     )

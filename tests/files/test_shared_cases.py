@@ -31,7 +31,7 @@ TABLES = {
 }
 TENSORS = {
     "g_be.gguf": {"w": "float32"},
-    "g_unknown_31.gguf": {"w": "Q4_0_4_4", "good": "float32"},
+    "g_unknown_31.gguf": {"w": "Q4_0_4_4", "b": "float32"},
     "n_ml_bfloat16.npy": {None: "bfloat16"},
     "n_ml_float8_e5m2.npy": {None: "float8_e5m2"},
     "n_struct_xyz.npy": {"x": "float32", "y": "float32", "z": "float32"},
@@ -64,14 +64,8 @@ def test_tables(name: str) -> None:
 
 def test_the_values_of_pandas_tables_are_those_of_the_plain_one() -> None:
     plain = list_tensors(file("c_trailcomma.csv"))[0].load()
-    for name in (
-        "c_pd_array_default.csv",
-        "c_pd_array_noindex.csv",
-        "c_pd_default.csv",
-        "c_quotes.csv",
-        "c_latin1.csv",
-    ):
-        np.testing.assert_array_equal(list_tensors(file(name))[0].load(), plain)
+    for name in ("pd_array_default", "pd_array_noindex", "pd_default", "quotes", "latin1"):
+        np.testing.assert_array_equal(list_tensors(file(f"c_{name}.csv"))[0].load(), plain)
 
 
 @pytest.mark.parametrize("name", TENSORS)
