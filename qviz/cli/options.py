@@ -17,6 +17,7 @@ from qviz.core.formats.table import NumberFormat, format_named
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
@@ -79,6 +80,14 @@ def scheme_options(command: Command) -> Command:
         ),
         click.option("--percentile", type=float, default=99.9, show_default=True, help="With --range percentile."),
         click.option("--batch-axis", type=int, help="The axis along which calibration batches lie."),
+        click.option(
+            "--compute-as",
+            "compute_dtype",
+            type=click.Choice(COMPUTE_DTYPES),
+            default=AUTO,
+            show_default=True,
+            help="auto: as the runtime has it for bfloat16 and float16; float32: as if quantized before the cast.",
+        ),
         click.option("--low", type=float, help="With --range manual."),
         click.option("--high", type=float, help="With --range manual."),
     ]
@@ -138,6 +147,7 @@ def scheme_of(options: dict[str, Any]) -> Scheme:
         granularity=_granularity(options, runtime),
         range_rule=_range_rule(options),
         convention=runtime,
+        compute_dtype=options["compute_dtype"],
     )
 
 

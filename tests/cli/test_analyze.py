@@ -112,7 +112,7 @@ def test_float16_with_infinities(run: Run, tmp_path: Path) -> None:
     path = saved(tmp_path / "w.npy", np.array([1, -1, np.inf, -np.inf, np.nan], np.float16))
     result = run("analyze", path, "--json").json
     assert (result["dtype"], result["elements"], result["nan"], result["inf"]) == ("float16", 5, 1, 2)
-    assert result["scale"] == pytest.approx(1 / 127)
+    assert result["scale"] == float(np.float16(1 / 127))  # as ONNX Runtime stores it
 
 
 def test_whole_numbers(run: Run, tmp_path: Path) -> None:
@@ -124,3 +124,13 @@ def test_no_range_loses_less_than_the_searched_one(run: Run, file: Path) -> None
         return float(run("analyze", file, "--range", rule, "--bits", 3, "--json").json["mse"])
 
     assert mse("mse") <= min(mse("minmax"), mse("percentile"), mse("entropy"))
+
+
+def test_a_half_tensor_is_computed_with_as_the_runtime_does_or_as_float32(run: Run, tmp_path: Path) -> None:
+    x = X.astype(np.float16)
+    np.save(tmp_path / "half.npy", x)
+    scheme = Scheme("uint8", False)
+    own = run("analyze", tmp_path / "half.npy", "--unsigned", "--asymmetric", "--json").json["scale"]
+    cast = run("analyze", tmp_path / "half.npy", "--unsigned", "--asymmetric", "--compute-as", "float32", "--json").json
+    assert own == float(analyze(x, scheme).qparams.scale) == float(np.float16(own))
+    assert cast["scale"] == float(analyze(x.astype(np.float32), scheme).qparams.scale) != own

@@ -243,7 +243,7 @@ NO_VALUES, NO_CODES = np.zeros(0, np.float32), {bits: np.zeros(0, f"uint{bits}")
 
 def to_codes(x: FloatArray, qparams: QParams, out: Array | None) -> Array | None:
     """Stored codes of float32 values; None where the kernel is not ready, or not worth it."""
-    if not _fits(x.size, out):
+    if not _fits(x.size, qparams, out):
         return None
     codes = np.empty(x.shape, qparams.number_format.dtype) if out is None else out
     _run(CODES, np.ascontiguousarray(x), codes, NO_VALUES, qparams, x.shape)
@@ -252,7 +252,7 @@ def to_codes(x: FloatArray, qparams: QParams, out: Array | None) -> Array | None
 
 def to_values(x: FloatArray, qparams: QParams, out: FloatArray | None) -> FloatArray | None:
     """x̂ of float32 values; None where the kernel is not ready, or not worth it."""
-    if not _fits(x.size, out):
+    if not _fits(x.size, qparams, out):
         return None
     x_hat = np.empty(x.shape, np.float32) if out is None else out
     _run(VALUES, np.ascontiguousarray(x), NO_CODES[8], x_hat, qparams, x.shape)
@@ -261,7 +261,7 @@ def to_values(x: FloatArray, qparams: QParams, out: FloatArray | None) -> FloatA
 
 def from_codes(codes: Array, qparams: QParams, out: FloatArray | None) -> FloatArray | None:
     """Values of stored codes; None where the kernel is not ready, not worth it, or they are of another type."""
-    if not _fits(codes.size, out) or codes.dtype != qparams.number_format.dtype:
+    if not _fits(codes.size, qparams, out) or codes.dtype != qparams.number_format.dtype:
         return None
     if isinstance(qparams.number_format, Codebook) and codes.max() >= qparams.number_format.levels:
         return None  # NumPy says which
@@ -270,8 +270,8 @@ def from_codes(codes: Array, qparams: QParams, out: FloatArray | None) -> FloatA
     return values
 
 
-def _fits(size: int, out: Array | None) -> bool:
-    return convert.ready and size >= WORTH and (out is None or out.flags.c_contiguous)
+def _fits(size: int, qparams: QParams, out: Array | None) -> bool:
+    return qparams.compilable and convert.ready and size >= WORTH and (out is None or out.flags.c_contiguous)
 
 
 def _run(wanted: int, x: FloatArray, codes: Array, x_hat: FloatArray, qparams: QParams, shape: Any) -> None:

@@ -14,7 +14,7 @@ from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, QMAX, QMIN, T
 
 def formulas_of(qparams: QParams) -> Formulas:
     """What was computed, as it is written down."""
-    return qparams.convention.formulas_of(qparams.number_format, qparams.scheme.symmetric)
+    return qparams.convention.formulas_of(qparams.number_format, qparams.scheme.symmetric, qparams.precision)
 
 
 def single_precision(qparams: QParams) -> bool:

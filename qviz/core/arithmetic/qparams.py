@@ -18,6 +18,9 @@ from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
+from qviz.core.runtimes.expressions import evaluate
+from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
+from qviz.core.runtimes.precision import FLOAT32, HALVES, Precision, Rounding, rounding_to
 from qviz.core.runtimes.record import Convention
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
@@ -65,7 +68,8 @@ class Quantizer:
         if self.shift is not None:
             x = x - self.shift
         if self.qparams.multiplies:
-            return np.asarray(np.multiply(x, self.qparams.inverse(self.divisor), out=out))
+            product = np.multiply(x, self.qparams.inverse(self.divisor), out=out)
+            return _rounded(self.qparams.round_code, np.asarray(product))
         divided, factor = np.asarray(np.divide(x, self.divisor, out=out)), self.qparams.factor
         return divided if factor is None else np.multiply(divided, factor, out=divided)
 
@@ -87,22 +91,38 @@ class Quantizer:
                 np.add(codes, self.zero_point, out=codes)
             round_(codes, out=codes)
             if not convention.zero_point_before_rounding:
-                np.add(codes, self.zero_point, out=codes)
+                rounding = self.qparams.round_code
+                np.add(codes, self.zero_point if rounding is None else rounding(self.zero_point), out=codes)
+                codes = _rounded(rounding, codes)
         return codes
 
     def dequantize(self, codes: FloatArray) -> FloatArray:
         """Clip ``codes`` and turn them into values, in their own memory."""
+        np.clip(codes, self.qparams.quant_min, self.qparams.quant_max, out=codes)
+        return self.values_of(codes)
+
+    def values_of(self, codes: FloatArray) -> FloatArray:
+        """The values of clipped ``codes``, in their own memory."""
+        each, result = self.qparams.round_value, self.qparams.round_result
         with np.errstate(over="ignore"):
-            np.clip(codes, self.qparams.quant_min, self.qparams.quant_max, out=codes)
-            np.subtract(codes, self.zero_point, out=codes)
-            np.multiply(codes, self.scale, out=codes)
+            _rounded(each, codes)
+            zero_point = self.zero_point if each is None else each(self.zero_point)
+            _rounded(each, np.subtract(codes, zero_point, out=codes))
+            _rounded(each, np.multiply(codes, self.scale, out=codes))
             if self.offset is not None:
                 np.add(codes, self.offset, out=codes)
-        return codes
+            return _rounded(result, codes)
 
     def quantized(self, x: FloatArray) -> FloatArray:
         """x̂: there and back again."""
         return self.dequantize(self.unclipped(x))
+
+
+def _rounded(rounding: Rounding | None, values: FloatArray) -> FloatArray:
+    """``values`` in their own memory, rounded to a narrower type where one is given."""
+    if rounding is not None:
+        values[...] = rounding(values)
+    return values
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,6 +144,8 @@ class QParams:
         A `divisor` that does not follow from the scale and the range.
     shift, offset : float32 arrays, the shape of ``scale``, or None
         What is taken from a value before that, and given back in the end; None for nothing.
+    compute : str
+        The type of tensor that they were chosen for, which decides what the runtime computes in: see `precision`.
     """
 
     scale: FloatArray
@@ -136,6 +158,7 @@ class QParams:
     own_divisor: FloatArray | None = None
     shift: FloatArray | None = None
     offset: FloatArray | None = None
+    compute: str = FLOAT32
 
     def __repr__(self) -> str:
         scales = "scale" if self.scale.size == 1 else f"{self.scale.size:,} scales"
@@ -157,6 +180,32 @@ class QParams:
     def number_format(self) -> NumberFormat:
         return self.scheme.number_format
 
+    @cached_property
+    def precision(self) -> Precision:
+        """The types that are computed in."""
+        scheme = self.scheme
+        return self.convention.precision(self.compute, scheme.number_format, scheme.symmetric, scheme.granularity)
+
+    @property
+    def compilable(self) -> bool:
+        """Whether compiled loops know the arithmetic: that of float32."""
+        return not self.precision.rounds_elements
+
+    @cached_property
+    def round_code(self) -> Rounding | None:
+        """What every operation between a value and its code is rounded by; None for float32."""
+        return rounding_to(self.precision.codes)
+
+    @cached_property
+    def round_value(self) -> Rounding | None:
+        """What every operation between a code and its value is rounded by."""
+        return rounding_to(self.precision.values)
+
+    @cached_property
+    def round_result(self) -> Rounding | None:
+        """What a value is rounded by in the end."""
+        return rounding_to(self.precision.result)
+
     @property
     def groups(self) -> int:
         """How many scales there are."""
@@ -172,7 +221,9 @@ class QParams:
 
     def inverse(self, divisor: FloatArray) -> FloatArray:
         """What values are multiplied by, where they are."""
-        return divisor if self.convention.divisor_is_inverse else np.float32(1) / divisor
+        if self.convention.divisor_is_inverse:
+            return divisor
+        return _rounded(self.round_code, np.asarray(np.float32(1) / divisor))
 
     @cached_property
     def factor(self) -> np.float32 | None:
@@ -296,13 +347,20 @@ class QParams:
         return self.shaped(-1, 1).dequantize(np.repeat(codes[None], self.groups, axis=0))
 
 
-def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
+def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = FLOAT32) -> QParams:
     """Scale and zero point for a known range, by the formulas of the scheme's convention.
 
     Parameters
     ----------
     low, high : float32 arrays of one shape
+    compute : str
+        The type of the tensor, or float32 where that does not matter: see `compute_dtype`.
     """
+    q = _from_range(low, high, scheme, compute)
+    return q if compute == FLOAT32 else replace(q, compute=compute)
+
+
+def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
     convention, number_format = convention_named(scheme.convention), scheme.number_format
     quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
     precision = np.float32 if convention.single_precision else np.float64
@@ -311,6 +369,9 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
     if not number_format.scaled:
         one = np.ones(lowest.shape, np.float32)
         return _qparams(scheme, one, one * 0, lowest, highest, quant_min, quant_max)
+    types = convention.precision(compute, number_format, scheme.symmetric, scheme.granularity)
+    if types.ranges in HALVES:
+        return _from_formulas(lowest, highest, scheme, types)
     if convention.recipe is not None:
         recipe = convention.recipe(np.asarray(low, np.float32), np.asarray(high, np.float32), scheme)
         return QParams(
@@ -344,26 +405,49 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme) -> QParams:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             zero_point = convention.zero_point(number_format, lowest, highest, exact_scale)
         degenerate_zero_point = convention.degenerate_zero_point(highest)
+    stored = rounding_to(types.scale)
+    exact_scale = exact_scale if stored is None else stored(exact_scale)
     degenerate = exact_scale < SMALLEST_SCALE
     scales = np.asarray(np.where(degenerate, 1.0, exact_scale), np.float32)
     zero_point = np.where(degenerate, degenerate_zero_point, zero_point)
     return _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)
 
 
-def qparams_from_values(scale: object, zero_point: object, scheme: Scheme) -> QParams:
+def _from_formulas(low: Array, high: Array, scheme: Scheme, types: Precision) -> QParams:
+    """Scale and zero point where every operation is rounded: the formulas know where."""
+    convention, number_format = convention_named(scheme.convention), scheme.number_format
+    quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
+    formulas = convention.formulas_of(number_format, scheme.symmetric, types)
+    if scheme.symmetric:
+        high = np.maximum(np.abs(low), np.abs(high))
+        low = -high
+    elif convention.range_includes_zero:
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+    values = {MIN.key: low, MAX.key: high, ABSMAX.key: high, QMIN.key: quant_min, QMAX.key: quant_max}
+    with np.errstate(all="ignore"):
+        values[S.key] = scale = np.asarray(evaluate(formulas.scale.expression, values), np.float32)
+        zero_point = np.full(scale.shape, convention.middle(number_format))
+        if formulas.zero_point is not None:
+            zero_point = evaluate(formulas.zero_point.expression, values)
+    return _qparams(scheme, scale, zero_point, low, high, quant_min, quant_max)
+
+
+def qparams_from_values(scale: object, zero_point: object, scheme: Scheme, compute: str = FLOAT32) -> QParams:
     """The parameters of a scheme whose scales and zero points somebody else chose: a file, a runtime.
 
     Parameters
     ----------
     scale, zero_point : array_like of one shape
         () per tensor, (channels,) per axis, ``granularity.scale_shape`` of the tensor for blocks.
+    compute : str
+        The type of the tensor, or float32 where that does not matter.
     """
     scales, points = (np.asarray(np.asarray(a), np.float32) for a in (scale, zero_point))
     points = np.broadcast_to(points, scales.shape)
     quant_min, quant_max = convention_named(scheme.convention).ends(scheme.number_format, scheme.symmetric)
     with np.errstate(over="ignore"):
         low, high = ((np.float32(end) - points) * scales for end in (quant_min, quant_max))
-    return _qparams(scheme, scales, points, low, high, quant_min, quant_max)
+    return replace(_qparams(scheme, scales, points, low, high, quant_min, quant_max), compute=compute)
 
 
 def _qparams(

@@ -68,10 +68,7 @@ def dequantize(codes: object, qparams: QParams, *, out: FloatArray | None = None
     if quick is not None:
         return quick
     values = np.array(qparams.number_format.decode(stored), np.float32).reshape(stored.shape)
-    quantizer = qparams.spread(stored.shape)
-    with np.errstate(over="ignore"):
-        values = np.asarray((values - quantizer.zero_point) * quantizer.scale)
-        return _put(values if quantizer.offset is None else values + quantizer.offset, out)
+    return _put(qparams.spread(stored.shape).values_of(values), out)
 
 
 def fake_quantize(x: object, qparams: QParams, *, out: FloatArray | None = None) -> FloatArray:

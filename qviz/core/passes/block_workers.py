@@ -160,7 +160,8 @@ class NumPyWorker:
         convention = q.convention
         divides = not q.multiplies and q.factor is None and convention.code is None and q.divisor is q.scale
         even = not isinstance(q.number_format, Codebook) and not convention.zero_point_before_rounding
-        self.narrow = divides and even and q.whole_zero_point
+        self.rounds = q.precision.rounds_elements
+        self.narrow = divides and even and q.whole_zero_point and not self.rounds
         self.plain = self.narrow and q.shift is None and not q.zero_point.any()
         self.ones = np.ones(ROW)
 
@@ -184,11 +185,7 @@ class NumPyWorker:
         codes, missing, clipped = self._quantize(x, quantizer)
         if order.occupancy:
             found.occupancy += self._count_codes(codes, missing)
-        if not self.plain:
-            np.subtract(codes, quantizer.zero_point, out=codes)
-        x_hat = np.multiply(codes, quantizer.scale, out=codes)
-        if quantizer.offset is not None:
-            np.add(x_hat, quantizer.offset, out=x_hat)
+        x_hat = np.multiply(codes, quantizer.scale, out=codes) if self.plain else quantizer.values_of(codes)
         order.draw(block, x_hat)
         wide = work.get("wide", np.float64, x.shape)
         error = work.get("error", np.float64, x.shape)

@@ -119,7 +119,8 @@ def _find(order: Order, threads: int, cancelled: IsCancelled, progress: Progress
     """Everything but what the signal adds to it."""
     workers: list[NumPyWorker | CompiledWorker] = []
     for _ in range(threads):
-        if kernels.walk.ready and not order.overflows:  # the kernels are promised that nothing becomes NaN
+        # The kernels are promised that nothing becomes NaN, and know float32 alone.
+        if kernels.walk.ready and order.qparams.compilable and not order.overflows:
             first = workers[0] if workers else None
             assert first is None or isinstance(first, CompiledWorker)
             workers.append(CompiledWorker(order, kernels.walk, first))

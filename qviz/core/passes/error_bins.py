@@ -55,6 +55,8 @@ def error_edges(
     half_step = largest_scale * widest / 2
     reach = 2 * largest + levels * np.abs(qparams.scale.reshape(-1).astype(np.float64))
     slack = float(np.finfo(np.float32).eps * reach.max()) + levels * float(apart.max())
+    # So does every step that rounds to less than float32.
+    slack += qparams.precision.coarsest * float(largest.max() + largest_scale)
     if qparams.shift is not None and qparams.offset is not None:
         slack += float(np.abs(qparams.shift - qparams.offset).max())
     low = min(-half_step, float(ends.min(initial=0))) - slack

@@ -15,6 +15,7 @@ from qviz.core.passes.sorted_pass import sorted_squared_error
 from qviz.core.questions.effort import plan, searches
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput
+from qviz.core.runtimes.precision import compute_dtype
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import BLOCK, Layout
@@ -55,7 +56,11 @@ def choose_qparams(
     if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _break_absmax_tie(low, high, subject)
     shape = scheme.granularity.scale_shape(subject.tensor.shape)
-    return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme)
+    return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme, _compute(subject.tensor, scheme))
+
+
+def _compute(tensor: Tensor, scheme: Scheme) -> str:
+    return compute_dtype(tensor.dtype, scheme.compute_dtype)
 
 
 def _break_absmax_tie(low: FloatArray, high: FloatArray, subject: RangeInput) -> FloatArray:
@@ -84,7 +89,7 @@ def range_of(subject: RangeInput, scheme: Scheme, shared: dict[Any, Range] | Non
     if subject.prepared is None or not searches(rule):
         return rule.estimate(subject)
     known = subject.prepared.answers
-    key = (scheme.number_format, scheme.symmetric, rule, scheme.convention)
+    key = (scheme.number_format, scheme.symmetric, rule, scheme.convention, scheme.compute_dtype)
     if key not in known:
         known[key] = rule.estimate(subject)
     found: Range = known[key]
@@ -99,19 +104,22 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
     if prepared is None and plan(tensor, None, scheme, layout=layout).searched:
         prepared = prepare(tensor, cancelled=cancelled)
 
+    def chosen(low: FloatArray, high: FloatArray) -> QParams:
+        return qparams_from_range(low, high, scheme, _compute(tensor, scheme))
+
     def squared_error(low: FloatArray, high: FloatArray) -> Floats:
-        qparams = qparams_from_range(low, high, scheme)
+        qparams = chosen(low, high)
         if prepared is not None:
             return np.array([sorted_squared_error(prepared, qparams)])
         return _direct_squared_error(tensor, qparams, layout, cancelled)
 
     def squared_errors(low: FloatArray, high: FloatArray) -> Floats:
         assert prepared is not None
-        return candidates.squared_errors(prepared, qparams_from_range(low, high, scheme), cancelled)
+        return candidates.squared_errors(prepared, chosen(low, high), cancelled)
 
     def clipping_errors(low: FloatArray, high: FloatArray) -> Floats:
         assert prepared is not None
-        return candidates.clipping_errors(prepared, qparams_from_range(low, high, scheme), cancelled)
+        return candidates.clipping_errors(prepared, chosen(low, high), cancelled)
 
     return RangeInput(
         tensor,

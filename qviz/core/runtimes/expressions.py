@@ -280,6 +280,30 @@ class Call(Expression):
 
 
 @dataclass(frozen=True)
+class Rounded(Expression):
+    """``inner``, rounded to a narrower type as soon as it is known: people read that once, beside the formula."""
+
+    function: Function
+    inner: Expression
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return (self.inner,)
+
+    def rebuilt(self, parts: tuple[Expression, ...]) -> Expression:
+        return Rounded(self.function, *parts)
+
+    def value(self, values: Values) -> Any:
+        return self.function.compute(self.inner.value(values))
+
+    def _symbols(self, number: Callable[[Expression], str | None]) -> Written:
+        return self.inner.written(number)
+
+    def python(self, names: Mapping[str, str]) -> Written:
+        return self.function.python.format(self.inner.python(names)[0]), ATOM
+
+
+@dataclass(frozen=True)
 class Formula:
     """A symbol and what it stands for.
 
@@ -289,14 +313,15 @@ class Formula:
     expression : Expression
     where : tuple of Formula
         What symbols of it stand for in turn, each one made of those before it.
-    note : str
-        What people have to know besides.
+    note, rounded : str
+        What people have to know besides; and to what it is rounded, where that is no float32.
     """
 
     symbol: Symbol
     expression: Expression
     where: tuple[Formula, ...] = ()
     note: str = ""
+    rounded: str = ""
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -318,7 +343,7 @@ def keys_of(*expressions: Expression) -> set[str]:
 
 def helpers_of(*expressions: Expression) -> list[str]:
     """What a script has to define first, each once."""
-    helpers = (node.function.helper for node in walk(*expressions) if isinstance(node, Call))
+    helpers = (node.function.helper for node in walk(*expressions) if isinstance(node, Call | Rounded))
     return list(dict.fromkeys(helper for helper in helpers if helper))
 
 
@@ -327,6 +352,14 @@ def replaced(expression: Expression, old: Expression, new: Expression) -> Expres
     if expression == old:
         return new
     return expression.rebuilt(tuple(replaced(part, old, new) for part in expression.parts))
+
+
+def each_rounded(expression: Expression, function: Function, given: frozenset[Expression] = frozenset()) -> Expression:
+    """The same with the result of every operation rounded by a function, and what is ``given`` too."""
+    if isinstance(expression, Folded):  # known before there are values
+        return expression
+    whole = expression.rebuilt(tuple(each_rounded(part, function, given) for part in expression.parts))
+    return Rounded(function, whole) if isinstance(whole, Binary) or whole in given else whole
 
 
 def evaluate(expression: Expression, values: Values) -> Any:

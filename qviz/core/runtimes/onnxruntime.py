@@ -26,7 +26,9 @@ from qviz.core.runtimes.formulas import (
     full_range,
     zero_point_after,
 )
+from qviz.core.runtimes.precision import FLOAT16, PLAIN, Precision
 from qviz.core.runtimes.record import Convention
+from qviz.core.tensors.granularity import Granularity
 
 
 def _symmetric_range(number_format: IntFormat) -> tuple[int, int]:
@@ -75,6 +77,11 @@ def _last(number_format: IntFormat) -> Constant:
     return Constant("last", _reduced_range(number_format)[1])
 
 
+def _stored_as_float16(dtype: str, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> Precision:
+    # quantize_data finds the scale in float64 and stores it as the tensor's type; float32 data are divided by it.
+    return Precision(scale=FLOAT16, result=FLOAT16) if dtype == FLOAT16 else PLAIN
+
+
 ONNXRUNTIME = Convention(
     name="onnxruntime",
     label=N_("ONNX Runtime"),
@@ -95,6 +102,7 @@ ONNXRUNTIME = Convention(
         note=WITH_ZERO,
     ),
     others=FP8 | SIXTEEN_BITS | {"e2m1fn"},
+    precision=_stored_as_float16,
 )
 
 ONNXRUNTIME_REDUCE_RANGE = Convention(
@@ -109,6 +117,7 @@ ONNXRUNTIME_REDUCE_RANGE = Convention(
     symmetric_zero_point=lambda f: float(np.rint(sum(_reduced_range(f)) / 2)) + 0.0,
     zero_point=lambda f, low, high, scale: np.rint(_reduced_range(f)[0] - low / scale),
     scale_range=_reduced_range,
+    precision=_stored_as_float16,
     formulas=affine(
         symmetric=_symmetric_scale(_reduced_range),
         scale=lambda f: (MAX - MIN) / Folded(_last(f) - _first(f)),

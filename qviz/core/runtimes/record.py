@@ -28,6 +28,7 @@ from qviz.core.runtimes.formulas import (
     twice_the_last,
     unscaled,
 )
+from qviz.core.runtimes.precision import PLAIN, Precision, PrecisionOf, always_float32, in_precision
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 
 
@@ -91,6 +92,8 @@ class Convention:
         Where not None, every scheme is per block of so many elements of the last axis.
     scale_bits, tensor_bits : int
         Bits of a stored scale, and of what is stored once a tensor.
+    precision : Callable[[dtype, NumberFormat, symmetric, Granularity], Precision]
+        The types it computes in, by the type of the tensor.
     recipe : Callable[[low, high, scheme], Recipe] or None
         Scales that follow from the ranges of blocks in a way of their own.
     code : Callable[[Quantizer, x, out], codes] or None
@@ -125,6 +128,7 @@ class Convention:
     block_size: int | None = None
     scale_bits: int = 32
     tensor_bits: int = 0
+    precision: PrecisionOf = always_float32
     recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None
     code: Callable[[Any, FloatArray, FloatArray | None], FloatArray] | None = None
 
@@ -214,9 +218,12 @@ class Convention:
         """True for recipes that need the signed extreme (Q4_0, Q5_0); ties go to the first element."""
         return self.recipe is not None and symmetric and not number_format.signed
 
-    def formulas_of(self, number_format: NumberFormat, symmetric: bool) -> Formulas:
+    def formulas_of(self, number_format: NumberFormat, symmetric: bool, precision: Precision = PLAIN) -> Formulas:
         """What is computed under a scheme, as it is written down."""
-        return self.formulas(number_format, symmetric) if number_format.scaled else unscaled(number_format)
+        if not number_format.scaled:
+            return unscaled(number_format)
+        formulas = (precision.formulas or self.formulas)(number_format, symmetric)
+        return formulas if precision == PLAIN else in_precision(formulas, precision, number_format)
 
     def half_span(self, number_format: NumberFormat) -> float:
         """The scale of a symmetric range is its absmax divided by this."""

@@ -28,7 +28,9 @@ from qviz.core.runtimes.formulas import (
     affine,
     no_zero_point_in_codes,
 )
+from qviz.core.runtimes.precision import BFLOAT16, FLOAT16, HALVES, PLAIN, Precision, entirely
 from qviz.core.runtimes.record import Convention
+from qviz.core.tensors.granularity import Granularity, PerBlock, PerToken
 
 EPSILON, TINY = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
 
@@ -74,6 +76,29 @@ def _formulas(written: str, smallest_scale: float) -> FormulasOf:
     )
 
 
+_OF_HALVES = {
+    BFLOAT16: entirely(BFLOAT16, _formulas("1.18e-38", TINY)),
+    FLOAT16: entirely(FLOAT16, _formulas("6.1e-5", float(np.finfo(np.float16).tiny))),
+}
+_OF_INT8 = _formulas("1.19e-7", EPSILON)
+
+
+def _torchao_precision(dtype: str, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> Precision:
+    """The types of what ``quantize_`` makes of a weight, and of activations on the fly.
+
+    Int8Tensor (int8, per tensor, row or token) and Float8Tensor find the scale in the tensor's type, but store it
+    as float32; IntxUnpackedToInt8Tensor (all other integers) stays in the tensor's type all the way.
+    """
+    if dtype not in HALVES:
+        return PLAIN
+    if not isinstance(number_format, IntFormat):
+        return Precision(ranges=dtype, result=dtype)
+    int8 = number_format.signed and number_format.bits == 8 and not isinstance(granularity, PerBlock)
+    if int8 and (symmetric or not isinstance(granularity, PerToken)):
+        return Precision(ranges=dtype, result=dtype, formulas=_OF_INT8)
+    return _OF_HALVES[dtype]
+
+
 PYTORCH = Convention(
     name="pytorch",
     label=N_("PyTorch"),
@@ -109,4 +134,5 @@ TORCHAO = Convention(
     single_precision=True,
     smallest_scale=TINY,
     others=FP8 | SIXTEEN_BITS,
+    precision=_torchao_precision,
 )

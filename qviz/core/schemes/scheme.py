@@ -13,6 +13,7 @@ from qviz.core.plain import tagged_from_plain, to_plain
 from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, compute_dtype
 from qviz.core.runtimes.table import CONVENTIONS, convention_named
 from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerTensor
 
@@ -34,6 +35,9 @@ class Scheme:
         by default: ``"minmax"``, ``"mse"``, …
     convention : str
         Whose arithmetic, a key of `qviz.core.CONVENTIONS`.
+    compute_dtype : str
+        ``"auto"``: a runtime computes in the tensor's own type as far as it does so itself; ``"float32"``: the
+        tensor is taken for a float32 one.
 
     Raises
     ------
@@ -46,6 +50,7 @@ class Scheme:
     granularity: Granularity
     range_rule: RangeRule
     convention: str
+    compute_dtype: str
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Scheme:
         granularity: Granularity | str = PerTensor.kind,
         range_rule: RangeRule | str = MinMax.kind,
         convention: str = "onnxruntime",
+        compute_dtype: str = AUTO,
     ) -> None:
         # Written out, for a shorthand is of another type than the field that it fills.
         parts = {
@@ -62,6 +68,7 @@ class Scheme:
             "granularity": _of_kind(GRANULARITIES, granularity, Phrase("granularity")),
             "range_rule": _of_kind(RANGE_RULES, range_rule, Phrase("range rule")),
             "convention": convention,
+            "compute_dtype": compute_dtype,
         }
         for name, part in parts.items():
             object.__setattr__(self, name, part)
@@ -94,18 +101,28 @@ class Scheme:
                 given=self.convention,
                 choices=", ".join(CONVENTIONS),
             )
+        if self.compute_dtype not in COMPUTE_DTYPES:
+            raise Problem(
+                "A scheme cannot be computed as {given!r}: give one of {choices}.",
+                given=self.compute_dtype,
+                choices=", ".join(COMPUTE_DTYPES),
+            )
 
     def __repr__(self) -> str:
         # With the shorthands that `Scheme` takes: it is typed in again as it is read.
         granularity, rule = _short(GRANULARITIES, self.granularity), _short(RANGE_RULES, self.range_rule)
+        computed = "" if self.compute_dtype == AUTO else f", compute_dtype={self.compute_dtype!r}"
         return (
             f"Scheme({self.number_format.name!r}, symmetric={self.symmetric}, granularity={granularity}, "
-            f"range_rule={rule}, convention={self.convention!r})"
+            f"range_rule={rule}, convention={self.convention!r}{computed})"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `Scheme.from_dict` takes them back."""
-        return to_plain(self)
+        """Plain values for JSON; `Scheme.from_dict` takes them back. What is as by default is left out at the end."""
+        plain = to_plain(self)
+        if self.compute_dtype == AUTO:
+            del plain["compute_dtype"]
+        return plain
 
     @classmethod
     def from_dict(cls, data: object) -> Scheme:
@@ -118,7 +135,7 @@ class Scheme:
         """
         if not isinstance(data, Mapping):
             raise Problem("This is not a scheme: expected an object with number_format, granularity and so on.")
-        missing = [f.name for f in fields(cls) if f.name not in data]
+        missing = [f.name for f in fields(cls) if f.name not in data and f.name != "compute_dtype"]
         if missing:
             raise Problem("This is not a complete scheme: {missing} is missing.", missing=", ".join(missing))
         if not isinstance(data["symmetric"], bool):
@@ -129,7 +146,15 @@ class Scheme:
             granularity=tagged_from_plain(GRANULARITIES, data["granularity"], Phrase("scheme's granularity")),
             range_rule=tagged_from_plain(RANGE_RULES, data["range_rule"], Phrase("scheme's range rule")),
             convention=str(data["convention"]),
+            compute_dtype=str(data.get("compute_dtype", AUTO)),
         )
+
+
+def computes_in(scheme: Scheme, dtype: str) -> str:
+    """The type that a scheme's runtime finds scales in, or stores them in, for a tensor of such a type."""
+    convention = convention_named(scheme.convention)
+    types = convention.precision(compute_dtype(dtype, AUTO), scheme.number_format, scheme.symmetric, scheme.granularity)
+    return types.scale if types.ranges == FLOAT32 else types.ranges
 
 
 def _of_kind(table: Mapping[str, Any], given: Any, what: Phrase) -> Any:

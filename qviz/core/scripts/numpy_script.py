@@ -86,10 +86,11 @@ class _NumPyScript:
 
     def _helpers(self) -> list[str]:
         formulas = self.formulas
-        used = [*formulas.code.expressions]
+        used = [*formulas.code.expressions, *formulas.value.expressions]
         if self.computes:
             used += formulas.scale.expressions
-            used += [each.expression for each in (formulas.divisor, formulas.offset) if each is not None]
+            others = (formulas.zero_point, formulas.divisor, formulas.offset)
+            used += [each.expression for each in others if each is not None]
         blocks = [_BLOCKED] if self.block else []
         helpers = helpers_of(*used) + encoding_helper(self.qparams.number_format) + blocks
         return ["", "\n\n".join(helpers), ""] if helpers else []  # two empty lines around each

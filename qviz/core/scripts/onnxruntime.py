@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.formats.integers import IntFormat
+from qviz.core.runtimes.precision import FLOAT16, FLOAT32
 from qviz.core.scripts.common import RuntimeScript, parameters
 from qviz.core.tensors.granularity import PerAxis, PerBlock
 
@@ -14,6 +15,7 @@ def _offers(qparams: QParams) -> bool:
         isinstance(number_format, IntFormat)
         and number_format.bits in (4, 8, 16)
         and convention.recipe is None
+        and qparams.precision.codes == FLOAT32
         and not qparams.multiplies
         and qparams.factor is None
         and qparams.whole_zero_point
@@ -65,6 +67,7 @@ def _lines(qparams: QParams) -> list[str]:
         'model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)',
         "session = onnxruntime.InferenceSession(model.SerializeToString())",
         'codes, x_hat = session.run(None, {"x": x})',
+        *(["x_hat = x_hat.astype(np.float16)"] if qparams.precision.result == FLOAT16 else []),
     ]
 
 

@@ -6,6 +6,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.rules import MinMax
+from qviz.core.runtimes.precision import HALVES, PLAIN
 from qviz.core.scripts.common import RuntimeScript, parameters
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
 
@@ -39,8 +40,14 @@ def _imports(qparams: QParams) -> list[str]:
     return [*lines, f"from torchao.quantization.quant_primitives import {', '.join(names)}"]
 
 
+def _half(qparams: QParams) -> str:
+    """The type of the tensor, where torchao does not convert it first."""
+    return qparams.compute if qparams.precision != PLAIN else ""
+
+
 def _lines(qparams: QParams) -> list[str]:
-    lines = ["x = torch.from_numpy(x)"]
+    half = _half(qparams)
+    lines = [f"x = torch.from_numpy(x).to(torch.{half})" if half else "x = torch.from_numpy(x)"]
     if _is_mx(qparams):
         return [*lines, *_mx_lines(qparams)]
     lines = [
@@ -59,19 +66,22 @@ def _lines(qparams: QParams) -> list[str]:
             f"codes = torch.ops.quantized_decomposed.quantize_{how}(x, {rest}, {ends}, torch.int32)",
             f"x_hat = torch.ops.quantized_decomposed.dequantize_{how}(codes, {rest}, {ends}, torch.int32)",
         ]
+    if qparams.precision.scale in HALVES:
+        lines.append(f"scale = scale.to(torch.{qparams.precision.scale})")
+    output, end = (", output_dtype=x.dtype", ".float()") if half else ("", "")
     lines += ["", _block(qparams), "scale = scale.reshape([n // b for n, b in zip(x.shape, block)])"]
     if isinstance(qparams.number_format, FloatFormat):
         return [
             *lines,
             f"codes = _quantize_affine_float8(x, scale, torch.{qparams.number_format.name})",
-            "x_hat = _dequantize_affine_float8(codes, scale)",
+            f"x_hat = _dequantize_affine_float8(codes, scale{output}){end}",
             "codes = codes.view(torch.uint8)",
         ]
     return [
         *lines,
         "zero_point = zero_point.reshape(scale.shape)",
         f"codes = quantize_affine(x, block, scale, zero_point, torch.int32, {ends})",
-        f"x_hat = dequantize_affine(codes, block, scale, zero_point, torch.int32, {ends})",
+        f"x_hat = dequantize_affine(codes, block, scale, zero_point, torch.int32, {ends}{output}){end}",
     ]
 
 

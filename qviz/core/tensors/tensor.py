@@ -21,6 +21,9 @@ from qviz.core.tensors.sample import is_all_of, read_sample
 from qviz.core.tensors.value_histogram import Histogram, counted_between, equal_bins
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
+SMALL_FLOATS = frozenset({"bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"})
+"""Types of ml_dtypes, which NumPy takes for no numbers."""
+
 
 class Tensor:
     """A named tensor, computed with in float32 as the runtimes do.
@@ -76,6 +79,9 @@ class Tensor:
         cancelled: IsCancelled = never,
     ) -> None:
         source = np.asarray(array)
+        dtype = dtype or str(source.dtype)
+        if source.dtype.kind == "V" and source.dtype.name in SMALL_FLOATS:
+            source = source.astype(np.float32)
         if source.dtype.kind not in "fiub":
             raise Problem(
                 "{name} holds {dtype} values, which cannot be quantized: give it real numbers.",
@@ -89,7 +95,7 @@ class Tensor:
         self.name = name
         self.shape: tuple[int, ...] = source.shape or (1,)
         self.corner: tuple[int, ...] = (0,) * len(self.shape)
-        self.dtype = dtype or str(source.dtype)
+        self.dtype = dtype
         contiguous = source if source.flags.c_contiguous else np.ascontiguousarray(source)
         self._source: np.ndarray[Any, Any] = contiguous.reshape(-1)
         self._identity = object()
@@ -287,7 +293,8 @@ class Tensor:
         key = (layout, group)
         if key not in self._channels:
             cut = cut_of(self.shape, granularity, group)
-            alone = Tensor(as_float32(self._source.reshape(self.shape)[cut.slices]), f"{self.name} [{group}]")
+            piece = as_float32(self._source.reshape(self.shape)[cut.slices])
+            alone = Tensor(piece, f"{self.name} [{group}]", dtype=self.dtype)
             alone.corner = cut.corner
             self._channels = {key: alone}
         return self._channels[key]

@@ -89,7 +89,7 @@ def _rule(formula: Formula) -> str:
     if formula.where:
         meanings = ", ".join(_rule(each) for each in formula.where)
         rule = tr("{rule}, with {meaning}").format(rule=rule, meaning=meanings)
-    return rule + tr(formula.note) if formula.note else rule
+    return rule + "".join(tr(note) for note in (formula.note, formula.rounded) if note)
 
 
 def _filled(formula: Formula, values: Values, result: Any, text: str) -> str:

@@ -12,8 +12,9 @@ from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import format_named
 from qviz.core.problems import Problem
+from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, HALVES
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, computes_in
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.controls import BitsControl, ModeControl
@@ -65,6 +66,13 @@ class SchemePanel(QWidget):
             self.tr("Each runtime rounds in its own way. The codes shown are the codes it stores.")
         )
         self.about = named_label("", "hint", wrap=True)
+        self.compute = QComboBox()
+        for choice in COMPUTE_DTYPES:
+            self.compute.addItem("", choice)
+        self.compute.setAccessibleName(self.tr("Compute as: the type that scales and codes are computed in"))
+        self.compute.setToolTip(
+            self.tr("Runtimes differ in what they do with tensors of 16 bits. float32: as if quantized before a cast.")
+        )
         self.format = QComboBox()
         self.format.addItem(self.tr("Integer"), IntFormat.kind)
         for table in (FLOATS, CODEBOOKS):
@@ -117,17 +125,18 @@ class SchemePanel(QWidget):
         layout = self._layout = column(self)
         self.bits_control.row.addWidget(self.signed)
         # Each part of the form is a widget of its own, so that a sentence can stand under it.
-        self._preset_part, self._runtime_part = QWidget(), QWidget()
+        self._preset_part, self._runtime_part, self._compute_part = QWidget(), QWidget(), QWidget()
         self._format_part, self._bits_part, self._axis_part = QWidget(), QWidget(), QWidget()
         self._preset_part.setLayout(form((self.tr("Preset"), self.preset)))
         self._runtime_part.setLayout(form((self.tr("Runtime"), self.convention)))
+        self._compute_part.setLayout(form((self.tr("Compute as"), self.compute)))
         self._format_part.setLayout(form((self.tr("Format"), self.format)))
         self._bits_part.setLayout(form((self.tr("Bits"), self.bits_control)))
         row = QHBoxLayout(self._axis_part)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.axis, 1)
         row.addWidget(self.block_size, 1)
-        for part in (self._preset_part, self._runtime_part, self.about):
+        for part in (self._preset_part, self._runtime_part, self.about, self._compute_part):
             layout.addWidget(part)
         layout.addSpacing(4)
         for part in (self._format_part, self._bits_part, self.mode):
@@ -143,6 +152,7 @@ class SchemePanel(QWidget):
         self.preset.chosen.connect(self._on_preset)
         self.preset.refused.connect(self._on_preset_refused)
         self.convention.currentIndexChanged.connect(self._on_convention)
+        self.compute.currentIndexChanged.connect(self._on_compute)
         self.format.currentIndexChanged.connect(self._on_format)
         self.mode.chosen.connect(self._on_mode)
         self.bits_control.chosen.connect(self._on_bits)
@@ -165,7 +175,7 @@ class SchemePanel(QWidget):
         """Show a state, without asking for anything."""
         scheme, self._tensor = state.scheme, state.tensor
         number_format = scheme.number_format
-        with quiet((self.convention, self.format, self.signed, self.axis, self.block_size)):
+        with quiet((self.convention, self.compute, self.format, self.signed, self.axis, self.block_size)):
             self.preset.show_scheme(scheme)
             self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
             summary = tr(CONVENTIONS[scheme.convention].summary)
@@ -180,8 +190,19 @@ class SchemePanel(QWidget):
             if whole:
                 self.bits_control.show_bits(number_format.bits)
                 self.signed.setChecked(number_format.signed)
+            self._show_compute(scheme, state.tensor)
             self._show_granularity(scheme.granularity, state.tensor)
         self.range.show_scheme(scheme, state.tensor)
+
+    def _show_compute(self, scheme: Scheme, tensor: Tensor | None) -> None:
+        """A choice of types, where the tensor is of another one than float32."""
+        dtype = FLOAT32 if tensor is None else tensor.dtype
+        self._compute_part.setVisible(dtype in HALVES or scheme.compute_dtype != AUTO)
+        own = computes_in(scheme, dtype)
+        text = self.tr("{dtype}, as the tensor") if own in HALVES else self.tr("{dtype}, as the runtime has it")
+        self.compute.setItemText(self.compute.findData(AUTO), text.format(dtype=own))
+        self.compute.setItemText(self.compute.findData(FLOAT32), self.tr("float32, before the cast"))
+        self.compute.setCurrentIndex(self.compute.findData(scheme.compute_dtype))
 
     def _show_granularity(self, granularity: Granularity, tensor: Tensor | None) -> None:
         self.per.choose(granularity.kind)
@@ -232,6 +253,10 @@ class SchemePanel(QWidget):
         parts = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric, scheme.granularity)
         names = ("number_format", "symmetric", "granularity")
         self._ask(self._runtime_part, convention=name, **dict(zip(names, parts, strict=True)))
+
+    @Slot()
+    def _on_compute(self) -> None:
+        self._ask(self._compute_part, compute_dtype=self.compute.currentData())
 
     @Slot()
     def _on_format(self) -> None:

@@ -401,7 +401,8 @@ def test_the_same_values_in_another_guise(convert):
 @pytest.mark.parametrize("dtype", [np.float16, np.int8, np.uint16, np.bool_])
 def test_other_types_are_analyzed_as_float32(dtype):
     x = (np.random.default_rng(0).standard_normal((20, 30)) * 20).astype(np.int8).astype(dtype)
-    a, b = analyze(x, Scheme(INT4)), analyze(x.astype(F), Scheme(INT4))
+    scheme = Scheme(INT4, compute_dtype="float32")
+    a, b = analyze(x, scheme), analyze(x.astype(F), scheme)
     assert a.to_dict() | {"dtype": ""} == b.to_dict() | {"dtype": ""}
     assert a.to_dict()["dtype"] == np.dtype(dtype).name
 

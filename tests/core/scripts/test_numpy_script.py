@@ -37,6 +37,7 @@ from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.ranges.paddle import PaddleKL
 from qviz.core.ranges.torch import TorchHistogram
+from qviz.core.runtimes.precision import rounding_to
 from qviz.core.scripts.numpy_script import python_snippet
 from qviz.core.tensors.generators import ARTICLE_VALUES
 from tests.schemes import FREE_CONVENTIONS
@@ -56,7 +57,7 @@ class Ran:
 
         def load(path: str) -> Any:
             self.asked.append(path)
-            return np.array(x)
+            return np.array(x.values[:]).reshape(x.shape) if isinstance(x, Tensor) else np.array(x)
 
         with monkeypatch.context() as patch, contextlib.redirect_stdout(printed):
             patch.setattr(np, "load", load)
@@ -90,6 +91,20 @@ def test_the_codes_are_those_of_qviz(
         if not CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric):
             continue
         check(monkeypatch, X, Scheme(IntFormat(bits, signed), symmetric, granularity, rule, convention))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("convention", ["torchao", "onnxruntime", "onnxruntime_reduce_range", "pytorch"])
+def test_a_tensor_of_16_bits_is_computed_with_as_the_runtime_does(
+    monkeypatch: pytest.MonkeyPatch, convention: str, dtype: str
+) -> None:
+    x = rounding_to(dtype)(np.random.default_rng(6).normal(0.1, 1, (6, 64)))  # type: ignore[misc]
+    formats = (IntFormat(8), IntFormat(8, False), IntFormat(4), IntFormat(4, False), FloatFormat("e4m3fn"))
+    for number_format, symmetric in product(formats, (True, False)):
+        for granularity in (PerTensor(), PerAxis(0), PerBlock(-1, 32), PerToken()):
+            if CONVENTIONS[convention].offers(number_format, symmetric):
+                scheme = Scheme(number_format, symmetric, granularity, convention=convention)
+                check(monkeypatch, Tensor(x, dtype=dtype), scheme)
 
 
 @pytest.mark.parametrize("convention", FREE_CONVENTIONS)

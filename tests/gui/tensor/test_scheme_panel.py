@@ -26,6 +26,7 @@ from qviz.core import (
     PerTensor,
     PerToken,
     Scheme,
+    Tensor,
     range_caveat,
 )
 from qviz.core.formats.codebooks import CODEBOOKS
@@ -529,3 +530,23 @@ def test_the_options_of_an_estimator_have_their_librarys_names(desk: Desk) -> No
     assert not bins.isVisible()
     controls.options["paddle_mse.onnx_format"].click()
     assert desk.settle().scheme.range_rule == PaddleMSE(onnx_format=True)
+
+
+# -- the type that is computed in
+
+
+def test_a_tensor_of_16_bits_lets_one_choose_what_is_computed_in(desk: Desk) -> None:
+    desk.show(WIDE)
+    panel = desk.scheme
+    assert not panel._compute_part.isVisible()
+    desk.session.update(
+        tensor=Tensor(WIDE.astype(np.float16), "half"),
+        scheme=Scheme("int4", granularity=PerBlock(), convention="torchao"),
+    )
+    assert panel._compute_part.isVisible()
+    assert panel.compute.currentText() == "float16, as the tensor"
+    choose(panel.compute, "float32")
+    assert desk.session.scheme.compute_dtype == "float32"
+    choose(panel.compute, "auto")
+    choose(panel.convention, "pytorch")
+    assert panel.compute.currentText() == "float32, as the runtime has it"
