@@ -16,7 +16,7 @@ from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
 from qviz.app.display import explain_fatal_messages, stop_explaining
-from qviz.app.tensor import ANALYSIS, wire_tensor
+from qviz.app.tensor import wire_tensor
 from qviz.assets import resource
 from qviz.core import compiler
 from qviz.core.problems import Problem
@@ -28,6 +28,7 @@ from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.crash import CrashDialog, CrashReporter
 from qviz.gui.window.main_window import MainWindow
 from qviz.gui.window.navigation import PageRow
+from qviz.gui.window.toasts import Topic
 from qviz.gui.words.schemes import line
 from qviz.session.analyst import Analyst
 from qviz.session.language import told
@@ -43,9 +44,6 @@ from qviz.session.speed_meter import SpeedMeter
 from qviz.session.state import Session, State
 
 log = logging.getLogger(__name__)
-
-TENSOR = "tensor"
-"""What the banner speaks of until another one is shown."""
 
 WARM_UP_MILLISECONDS = 1500
 """The first pictures come first."""
@@ -70,7 +68,6 @@ class App(QObject):
         self.meter = SpeedMeter(self.session, self)
         self.loss_curves = LossCurves(self.session, self)
         self.saver = Saver(self)
-        self.session.changed.connect(self._on_changed)
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
         self.workers: list[Closing] = [
@@ -163,14 +160,17 @@ class App(QObject):
         # results → files
         window.saving.save_quantized_requested.connect(self.saver.save_quantized)
         window.saving.save_tensor_requested.connect(self.saver.save_tensor)
-        self.saver.saved.connect(banner.notice)
+        self.saver.saved.connect(partial(banner.notice, topic=Topic.SAVING))
 
         # what a person is told
-        for source in (library, self.preparer, self.saver):
-            source.problem.connect(banner.error)
+        window.open_requested.connect(partial(banner.withdraw, Topic.OPENING))
+        library.problem.connect(partial(banner.add_error, topic=Topic.OPENING))
+        self.preparer.problem.connect(partial(banner.error, topic=Topic.TENSOR))
+        self.saver.problem.connect(partial(banner.error, topic=Topic.SAVING))
         library.problem.connect(self._on_library_problem)
-        library.notice.connect(partial(banner.notice, topic=TENSOR))
+        library.notice.connect(partial(banner.notice, topic=Topic.TENSOR))
         library.opened.connect(self._remember_files)
+        library.opened.connect(window.tell_opened)
         library.began.connect(window.status.reading.begin)
         library.advanced.connect(window.status.reading.advance)
         library.ended.connect(window.status.reading.end)
@@ -207,9 +207,10 @@ class App(QObject):
         try:
             self.pins.add(scheme)
         except Problem as problem:
-            self.window.banner.error(told(problem))
+            self.window.banner.error(told(problem), Topic.PINS)
             return
-        self.window.banner.notice(self.tr("Pinned {scheme}: see the Compare page.").format(scheme=line(scheme)))
+        text = self.tr("Pinned {scheme}: see the Compare page.").format(scheme=line(scheme))
+        self.window.banner.notice(text, Topic.PINS)
 
     @Slot()
     def pin_present(self) -> None:
@@ -217,6 +218,7 @@ class App(QObject):
 
     @Slot()
     def _remember_pins(self) -> None:
+        self.window.banner.withdraw(Topic.PINS)
         self.settings.set("pins", self.pins.to_list())
 
     @Slot(object)
@@ -225,7 +227,7 @@ class App(QObject):
         try:
             self.session.update(scheme=scheme)
         except Problem as problem:
-            self.window.banner.error(told(problem))
+            self.window.banner.error(told(problem), Topic.SCHEME)
             return
         self.window.pages.show_page("tensor")
 
@@ -237,12 +239,7 @@ class App(QObject):
     @Slot()
     def forget_failure(self) -> None:
         """An answer came: what was said of the one before is over."""
-        self.window.banner.withdraw(ANALYSIS)
-
-    @Slot(object, object)
-    def _on_changed(self, old: State, new: State) -> None:
-        if new.current is not old.current:
-            self.window.banner.withdraw(TENSOR)
+        self.window.banner.withdraw(Topic.ANALYSIS)
 
     @Slot()
     def _on_memory_changed(self) -> None:

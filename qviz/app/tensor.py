@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qviz.gui.window.toasts import Topic
+
 if TYPE_CHECKING:
     from qviz.app.app import App
-
-ANALYSIS = "analysis"
-"""What the banner speaks of until there is another answer: one that failed."""
 
 
 def wire_tensor(app: App) -> None:
@@ -29,7 +28,7 @@ def wire_tensor(app: App) -> None:
     analyst.answered.connect(window.present)
     analyst.answered.connect(app.forget_failure)
     analyst.problem.connect(status.stop_waiting)
-    analyst.problem.connect(partial(window.banner.error, topic=ANALYSIS))
+    analyst.problem.connect(partial(window.banner.error, topic=Topic.ANALYSIS))
     analyst.cancelled.connect(status.stop_waiting)
     analyst.advanced.connect(status.analyzing.advance)
     status.analyzing.cancel_requested.connect(analyst.cancel)

@@ -211,7 +211,8 @@ class Desk:
         session.history.clear()
         window._refresh_actions(session.state)
         app.meter.cancel()
-        for widget in (self.banner, window.overlay, app.crash_dialog):
+        self.banner.clear()
+        for widget in (window.overlay, app.crash_dialog):
             if widget is not None:
                 widget.hide()
         page.tensors.filter.clear()

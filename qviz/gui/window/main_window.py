@@ -1,4 +1,4 @@
-"""What is the window made of: menus, banner, pages, status bar; and what do its commands do?"""
+"""What is the window made of: menus, messages, pages, status bar; and what do its commands do?"""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from qviz.gui.charts.page import Page
 from qviz.gui.kit.theme import Theme
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.actions import ACTIONS, SCRIPTS, build_menus
-from qviz.gui.window.banner import Banner
 from qviz.gui.window.drop import DropOverlay
 from qviz.gui.window.navigation import PageRow, Pages
 from qviz.gui.window.saving import Saving
 from qviz.gui.window.status import StatusLine
+from qviz.gui.window.toasts import Offer, Toasts, Topic
 from qviz.session.analyst import Frame
 from qviz.session.guard import guarded
 from qviz.session.language import told
@@ -71,12 +71,11 @@ class MainWindow(QMainWindow):
         self.page = page
         self.setWindowTitle("qviz")
         self.setMinimumSize(960, 600)
-        self.banner = Banner()
+        self.banner = Toasts(self, self.statusBar())
         body = QWidget()
         layout = QVBoxLayout(body)
         layout.setContentsMargins(6, 0, 6, 0)
         layout.setSpacing(4)
-        layout.addWidget(self.banner)
         self.pages = Pages(rows)
         layout.addWidget(self.pages, 1)
         self.setCentralWidget(body)
@@ -100,12 +99,13 @@ class MainWindow(QMainWindow):
         self.overlay = DropOverlay(self)
         self.overlay.files_dropped.connect(self.open_requested)
         session.changed.connect(self._on_changed)
-        self.saving.problem.connect(self.banner.error)
-        self.saving.notice.connect(self.banner.notice)
+        self.saving.problem.connect(partial(self.banner.error, topic=Topic.SAVING))
+        self.saving.notice.connect(partial(self.banner.notice, topic=Topic.SAVING))
         for made in self.pages.all_made:
             self._take(made)
         self.pages.made.connect(self._take)
         self.pages.shown.connect(self._refresh_actions)
+        self.pages.shown.connect(self._on_page)
         page.tensors.open_requested.connect(self.open_files)
         self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
         page.set_logarithmic(settings.get("log_counts"))
@@ -117,8 +117,10 @@ class MainWindow(QMainWindow):
         """What every page has, wherever it comes from."""
         page.export_requested.connect(self.saving.export_chart)
         page.copy_requested.connect(self.saving.copy_chart)
-        page.problem.connect(self.banner.error)
+        topic = f"page {self.pages.all_made.index(page)}"
+        page.problem.connect(partial(self.banner.error, topic=topic))
         page.notice.connect(self.banner.notice)
+        page.history.changed.connect(partial(self.banner.withdraw, topic))
         page.history.changed.connect(self._refresh_actions)
         for job in page.jobs:
             task = self.status.activity.task()
@@ -204,7 +206,15 @@ class MainWindow(QMainWindow):
         if new.current is not old.current:
             name = new.current.name if new.current else ""
             self.setWindowTitle(f"{name} — qviz" if name else "qviz")
+            self.banner.withdraw(Topic.TENSOR)
+        if new.scheme != old.scheme:
+            self.banner.withdraw(Topic.SCHEME)
         self._refresh_actions()
+
+    @Slot(str)
+    def _on_page(self, key: str) -> None:
+        if key == "tensor":
+            self.banner.withdraw(Topic.OPENED)
 
     @Slot()
     def _refresh_actions(self, *_: object) -> None:
@@ -238,6 +248,14 @@ class MainWindow(QMainWindow):
     def open_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, self.tr("Open folder"), self._settings.get("last_folder"))
         self._open([Path(folder)] if folder else [])
+
+    @Slot(list)
+    def tell_opened(self, paths: list[Path]) -> None:
+        """Files were opened: on a page that does not list them it is said, and the way to them."""
+        if self.pages.current is not self.page and paths:
+            what = paths[0].name if len(paths) == 1 else self.tr("{count} files").format(count=f"{len(paths):,}")
+            text = self.tr("Opened {what}: listed on the Tensor page.").format(what=what)
+            self.banner.notice(text, Topic.OPENED, Offer(self.tr("Show"), partial(self.pages.show_page, "tensor")))
 
     def _open(self, paths: list[Path]) -> None:
         if paths:
@@ -342,7 +360,7 @@ class MainWindow(QMainWindow):
         try:
             self._session.update(**changes)
         except Problem as problem:
-            self.banner.error(told(problem))
+            self.banner.error(told(problem), Topic.SCHEME)
 
     @Slot()
     def measure_speed(self) -> None:

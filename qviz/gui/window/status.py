@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QPushButton, QStatusBar
 
 from qviz.core import compiler
 from qviz.gui.kit.widgets import Line, named_label
-from qviz.gui.window.banner import Activity
+from qviz.gui.window.activity import Activity
 from qviz.gui.words.numbers import time_text
 from qviz.session.analyst import Frame
 from qviz.session.state import Session

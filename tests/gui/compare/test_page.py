@@ -198,7 +198,7 @@ def test_what_cannot_be_pinned_is_said(desk: Desk, page: ComparePage) -> None:
     for bits in range(2, 2 + MOST_PINS):
         desk.app.pin(Scheme(IntFormat(bits)))
     desk.app.pin(Scheme(IntFormat(12)))
-    assert "remove one first" in desk.banner.label.text()
+    assert "remove one first" in desk.banner.text
     page.clear_button.click()
     assert desk.app.pins.pins == ()
 
@@ -210,7 +210,7 @@ def test_a_pin_that_does_not_fit_says_why_in_its_row(desk: Desk, page: ComparePa
     assert page.errors.shown == ()
     assert "axis 3" in str(page.pins.proxy.index(0, 0).data(Qt.ItemDataRole.ToolTipRole))
     page.pins.opened.emit(page.pins.figures.rows[0])
-    assert "axis 3" in desk.banner.label.text()
+    assert "axis 3" in desk.banner.text
     assert desk.window.pages.current_key == "compare"
 
 

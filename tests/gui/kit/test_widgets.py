@@ -8,9 +8,8 @@ from PySide6.QtGui import QKeyEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from qviz.gui.kit.theme import load_theme
 from qviz.gui.kit.widgets import Line, NumberBox, Segments
-from qviz.gui.window.banner import Activity, Banner
+from qviz.gui.window.activity import Activity
 
 # -- NumberBox
 
@@ -238,67 +237,6 @@ def test_a_line_reserves_room(line: Line) -> None:
     line.reserve("188.88 dB")
     assert line.width() >= line.fontMetrics().horizontalAdvance("188.88 dB")
     assert line.minimumWidth() == line.maximumWidth()
-
-
-# -- Banner
-
-
-@pytest.fixture
-def banner(qtbot: QtBot) -> Banner:
-    banner = Banner()
-    qtbot.addWidget(banner)
-    banner.apply_theme(load_theme("light"))
-    return banner
-
-
-def test_a_banner_is_there_only_when_there_is_something_to_say(qtbot: QtBot, banner: Banner) -> None:
-    assert banner.isHidden()
-    assert banner.text == ""
-    banner.error("w.npy is empty.")
-    assert banner.isVisible()
-    assert banner.text == banner.accessibleName() == "w.npy is empty."
-    qtbot.mouseClick(banner.close_button, Qt.MouseButton.LeftButton)
-    assert banner.isHidden()
-    assert banner.text == ""
-
-
-def test_an_error_is_not_replaced_by_a_notice_and_does_not_go_by_itself(banner: Banner) -> None:
-    banner.error("w.npy is empty.")
-    banner.notice("Saved x.npz.")
-    assert (banner.kind, banner.text) == ("error", "w.npy is empty.")
-    assert not banner._timer.isActive()
-
-
-def test_an_error_replaces_a_notice_and_stays(banner: Banner) -> None:
-    banner.notice("Saved x.npz.")
-    assert banner._timer.isActive()
-    banner.error("w.npy is empty.")
-    assert (banner.kind, banner.text) == ("error", "w.npy is empty.")
-    assert not banner._timer.isActive()
-
-
-def test_a_newer_error_replaces_an_older_one(banner: Banner) -> None:
-    banner.error("w.npy is empty.")
-    banner.error("v.npy is empty.")
-    assert banner.text == "v.npy is empty."
-
-
-def test_a_notice_goes_by_itself(qtbot: QtBot, banner: Banner) -> None:
-    banner.notice("Saved x.npz.")
-    banner._timer.start(1)  # instead of seconds
-    qtbot.waitUntil(banner.isHidden)
-
-
-def test_a_notice_comes_after_an_error_that_was_closed(qtbot: QtBot, banner: Banner) -> None:
-    banner.error("w.npy is empty.")
-    qtbot.mouseClick(banner.close_button, Qt.MouseButton.LeftButton)
-    banner.notice("Saved x.npz.")
-    assert (banner.kind, banner.text) == ("notice", "Saved x.npz.")
-
-
-def test_a_file_name_is_no_markup(banner: Banner) -> None:
-    banner.error("<b>w</b>.npy is empty.")
-    assert banner.label.textFormat() == Qt.TextFormat.PlainText
 
 
 # -- Activity

@@ -40,7 +40,7 @@ def asked(desk: Desk) -> InTheWay:
 
 def clear(desk: Desk) -> None:
     """Nothing is told, and everything has its place."""
-    desk.banner.hide()
+    desk.banner.clear()
     QApplication.processEvents()
     QApplication.processEvents()
 

@@ -587,7 +587,7 @@ def test_a_quantized_tensor_is_saved_as_the_model_that_was_chosen(
 def test_what_cannot_be_saved_is_told(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, getSaveFileName=(str(tmp_path / "gone" / "q.npz"), ""))
     for key in ("save_quantized", "save_tensor", "save_metrics", "save_scheme"):
-        desk.banner.hide()
+        desk.banner.clear()
         desk.do(key)
         desk.rest()
         desk.bot.waitUntil(lambda: desk.banner.text != "")

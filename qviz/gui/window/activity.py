@@ -1,73 +1,11 @@
-"""How is a person told, without being stopped? A strip above the page."""
+"""What is going on beside the window, how far is it, and how is it stopped?"""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QToolButton, QWidget
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 
-from qviz.gui.kit.theme import Theme, icon
 from qviz.gui.kit.widgets import named_label
-
-NOTICE_SECONDS = 8
-
-
-class Banner(QFrame):
-    """One sentence: an error stays until it is closed or its cause is gone, a notice goes by itself."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("banner")
-        self.kind, self.topic = "notice", ""
-        self.label = named_label("", "value", wrap=True)
-        self.label.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
-        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.close_button = QToolButton()
-        self.close_button.setAccessibleName(self.tr("Close this message"))
-        self.close_button.clicked.connect(self.hide)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(12, 6, 8, 6)
-        layout.addWidget(self.close_button)  # left: on the right it would hide a dock's own
-        layout.addWidget(self.label, 1)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.hide)
-        self.hide()
-
-    @property
-    def text(self) -> str:
-        """What is said now; empty when nothing is."""
-        return self.label.text() if not self.isHidden() else ""
-
-    @Slot(str)
-    def error(self, text: str, topic: str = "") -> None:
-        """Something did not work; ``topic`` is what `withdraw` calls it by."""
-        self._say("error", text, topic)
-
-    @Slot(str)
-    def notice(self, text: str, topic: str = "") -> None:
-        """Something worth knowing; never in place of an error."""
-        if self.isHidden() or self.kind != "error":
-            self._say("notice", text, topic)
-            self._timer.start(NOTICE_SECONDS * 1000)
-
-    def apply_theme(self, theme: Theme) -> None:
-        self.close_button.setIcon(icon("close", theme.ui["text"]))
-
-    def withdraw(self, topic: str) -> None:
-        """The cause of what was said is gone."""
-        if self.topic == topic:
-            self._timer.stop()
-            self.hide()
-
-    def _say(self, kind: str, text: str, topic: str) -> None:
-        self._timer.stop()
-        self.kind, self.topic = kind, topic
-        self.setProperty("kind", kind)
-        self.style().unpolish(self)
-        self.style().polish(self)
-        self.label.setText(text)
-        self.setAccessibleName(text)
-        self.show()
 
 
 class Task(QObject):
