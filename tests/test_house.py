@@ -12,6 +12,7 @@ import qviz
 from qviz.gui.window.actions import ACTIONS, SUBMENUS
 from qviz.gui.window.main_window import MainWindow
 from qviz.gui.window.saving import Saving
+from tests import rooms
 
 ROOT = Path(qviz.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -107,3 +108,10 @@ def test_every_action_has_a_text_and_keys_of_its_own() -> None:
     assert all(row.text for row in ACTIONS if row.key != "-")
     keys = [row.keys for row in ACTIONS if row.keys]
     assert len(set(keys)) == len(keys)
+
+
+def test_the_guide_names_every_module_and_its_question() -> None:
+    guide = rooms.GUIDE.read_text(encoding="utf-8")
+    assert rooms.written(guide) == guide, "run: python -m tests.rooms"
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in MODULES if path.name != "__init__.py"}
+    assert folders - {".", *rooms.ROOMS} == set()

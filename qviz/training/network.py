@@ -1,4 +1,4 @@
-"""What does a multilayer perceptron answer, and which way is down?"""
+"""What does a multilayer perceptron answer, and what are the gradients of its loss?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far does a step go? Momentum SGD and Adam, on one flat array, and the cosine that slows them down."""
+"""How are parameters moved along a gradient? By momentum SGD or Adam, slowed down along a cosine; one flat array."""
 
 from __future__ import annotations
 
