@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, TypeVar
 
-import shiboken6
-from PySide6.QtCore import QModelIndex, QRectF, QSize, QSizeF, Qt
+from PySide6.QtCore import QModelIndex, QObject, QRectF, QSize, QSizeF, Qt
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -49,6 +48,9 @@ VIRTUAL = {
     "QValidator": "fixup validate",
 }
 """Methods that Qt calls, by the class that declares them; everywhere those whose names end in "Event"."""
+
+WRAPPER: Any = QObject.__base__
+"""What every class of Qt is in Python."""
 
 SAFE: dict[str, Callable[[], Any]] = {
     "boundingRect": QRectF,
@@ -91,7 +93,7 @@ def guarded(kind: Kind) -> Kind:
 
 def guard_library(package: str) -> None:
     """Guard the overrides of a library's classes that are loaded: its paint methods fail on values of ours."""
-    for kind in descendants(shiboken6.Object):
+    for kind in descendants(WRAPPER):
         if kind.__module__.partition(".")[0] == package:
             guarded(kind)
 
@@ -130,7 +132,7 @@ def place_of(error: BaseException) -> str:
 
 
 def _is_qt(kind: type) -> bool:
-    return issubclass(kind, shiboken6.Object) and kind.__module__.startswith(("PySide6", "Shiboken", "shiboken6"))
+    return issubclass(kind, WRAPPER) and kind.__module__.startswith(("PySide6", "Shiboken", "shiboken6"))
 
 
 def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
