@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from qviz.cli.options import json_option
+from qviz.cli.options import json_option, reading, reading_options
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
 from qviz.files.entry import TensorEntry
@@ -19,6 +19,7 @@ from qviz.files.readers import expand, list_tensors
 
 @click.command("inspect")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@reading_options
 @json_option
 def inspect_command(files: tuple[Path, ...], as_json: bool) -> None:
     """List the tensors of FILES, or of the files in folders."""
@@ -32,7 +33,7 @@ def inspect_command(files: tuple[Path, ...], as_json: bool) -> None:
             continue
         for path in found:
             try:
-                listed.append((path, [_row(entry) for entry in list_tensors(path)]))
+                listed.append((path, [_row(entry) for entry in list_tensors(path, reading())]))
             except Problem as problem:
                 problems.append(problem)
     if as_json and listed:

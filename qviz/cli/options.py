@@ -24,10 +24,14 @@ from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, P
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.entry import TensorEntry
 from qviz.files.printable import printable
-from qviz.files.readers import list_tensors
+from qviz.files.raw import RawForm
+from qviz.files.readers import Reading, list_tensors
 from qviz.files.results import read_scheme
+from qviz.files.tables.form import TableOptions
 
 Command = Callable[..., Any]
+
+_READING = "qviz.reading"
 
 MOST_NAMES = 12
 """Tensors that a message names."""
@@ -96,8 +100,42 @@ def scheme_options(command: Command) -> Command:
     return command
 
 
+def reading_options(command: Command) -> Command:
+    """What a person says of a file; `reading` gives it."""
+    table = click.option(
+        "--table",
+        expose_value=False,
+        callback=_keep_table,
+        help="Of a table: header=1,index=yes,separator=tab,decimal=comma,columns=2-5+7.",
+    )
+    raw = click.option(
+        "--raw",
+        expose_value=False,
+        callback=_keep_raw,
+        help="Of bare numbers: dtype=float16,shape=64x512,offset=0,byteorder=little.",
+    )
+    return table(raw(command))
+
+
+def _keep_table(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.meta[_READING] = replace(reading(context), table=TableOptions.parsed(value))
+
+
+def _keep_raw(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.meta[_READING] = replace(reading(context), raw=RawForm.parsed(value))
+
+
+def reading(context: click.Context | None = None) -> Reading:
+    """What the options say of the files of a command."""
+    said: Reading = (context or click.get_current_context()).meta.get(_READING, Reading())
+    return said
+
+
 def tensor_options(command: Command) -> Command:
-    """The file, and which of its tensors."""
+    """The file, which of its tensors, and how it is written; `tensor_of` reads them."""
+    command = reading_options(command)
     command = click.option("--tensor", "tensor_name", help="Its name, where the file holds several.")(command)
     return click.argument("file", type=click.Path(path_type=Path))(command)
 
@@ -113,7 +151,7 @@ def tensor_of(file: Path, name: str | None, option: str = "--tensor") -> Tensor:
 
 
 def _entry(file: Path, name: str | None, option: str) -> TensorEntry:
-    entries = list_tensors(file)
+    entries = list_tensors(file, reading())
     chosen = [entry for entry in entries if name is None or name in (entry.key, entry.name)]
     if len(chosen) == 1:
         return chosen[0]

@@ -18,6 +18,7 @@ from qviz.files.npy import HEAD, MAGIC, Header, read_header
 from qviz.files.offers import taken
 from qviz.files.problems import FileProblem
 from qviz.files.start import LENGTH, Start
+from qviz.files.tables.form import TableOptions
 
 GZIP = b"\x1f\x8b"
 BLOCK = 1 << 20
@@ -27,7 +28,7 @@ _DAMAGED = N_("Copy or download it again.")
 _OTHERS = (b"GGUF", b"PK\x03\x04", b"\x89HDF", b"PAR1", GZIP)
 
 
-def list_entries(path: Path) -> tuple[TensorEntry, ...]:
+def list_entries(path: Path, options: TableOptions | None = None) -> tuple[TensorEntry, ...]:
     """The array, or the table, that is packed.
 
     Raises
@@ -40,7 +41,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     if not head.startswith(MAGIC):
         if head.startswith(_OTHERS) or Start(path, len(head), head[:LENGTH]).head[8:9] == b"{":
             raise FileProblem(path, N_("is packed with gzip"), N_("Unpack it with gunzip, and open what is in it."))
-        return text.list_entries(path)
+        return text.list_entries(path, options)
     header = read_header(head, path)
     return tuple(
         TensorEntry(

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.entry import Note, TensorEntry
 from qviz.files.foreign import foreign_problem
 from qviz.files.problems import FileProblem, system_errors
+from qviz.files.raw import SUFFIXES as RAW_SUFFIXES
+from qviz.files.raw import RawForm
 from qviz.files.start import Start
+from qviz.files.tables.form import TableOptions
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,31 @@ FORMATS: tuple[Format, ...] = (
 SUFFIXES: tuple[str, ...] = tuple(suffix for form in FORMATS for suffix in form.suffixes)
 
 
-def list_tensors(path: str | Path) -> tuple[TensorEntry, ...]:
+@dataclass(frozen=True)
+class Reading:
+    """What a person says of a file that does not say it itself.
+
+    Parameters
+    ----------
+    table : TableOptions
+        Of a table; what is None in it is recognized.
+    raw : RawForm, optional
+        Of bare numbers.
+    """
+
+    table: TableOptions = field(default_factory=TableOptions)
+    raw: RawForm | None = None
+
+
+def list_tensors(path: str | Path, reading: Reading | None = None) -> tuple[TensorEntry, ...]:
     """List what a file offers, from its headers alone.
 
     Parameters
     ----------
     path : str or Path
         A file; its content decides the format, and its name does where no content tells.
+    reading : Reading, optional
+        How it is written, where it does not say so itself.
 
     Returns
     -------
@@ -135,7 +156,7 @@ def list_tensors(path: str | Path) -> tuple[TensorEntry, ...]:
         if not stat.S_ISREG(mode):
             # Opening a pipe would wait for ever.
             raise FileProblem(path, N_("is a device or a pipe"), N_("Save its content to a file first."))
-        entries = in_natural_order(_format_of(path).list_entries(path))
+        entries = in_natural_order(_entries(path, reading or Reading()))
     return tuple(replace(entry, load=partial(_load, entry), note=partial(_note, entry)) for entry in entries)
 
 
@@ -182,8 +203,34 @@ def _note(entry: TensorEntry) -> Note | None:
         return entry.note()
 
 
-def _format_of(path: Path) -> Format:
+def _entries(path: Path, reading: Reading) -> tuple[TensorEntry, ...]:
+    if reading.raw is not None:
+        return _list_raw(path, reading.raw)
     start = Start.of(path)
+    form = _format_of(start)
+    if form is None:
+        return _list_raw(path, None)
+    if not reading.table:
+        return form.list_entries(path)
+    if form.list_entries is _list_packed:
+        from qviz.files import packed
+
+        return packed.list_entries(path, reading.table)
+    if form.list_entries is _list_text:
+        from qviz.files import text
+
+        return text.list_entries(path, reading.table)
+    raise FileProblem(path, N_("is no table of text"), N_("Leave out what is said of a table."))
+
+
+def _list_raw(path: Path, form: RawForm | None) -> tuple[TensorEntry, ...]:
+    from qviz.files.raw import list_entries
+
+    return list_entries(path, form)
+
+
+def _format_of(start: Start) -> Format | None:
+    """By its content, else by its name; None for bare numbers."""
     named = next((form for form in FORMATS if start.name.endswith(form.suffixes)), None)
     if not start.head and named is not None:
         return named
@@ -191,8 +238,10 @@ def _format_of(path: Path) -> Format:
         return form
     if problem := foreign_problem(start):
         raise problem
+    if named is None and start.name.endswith(RAW_SUFFIXES) and start.head:
+        return None
     if named is None:
-        raise FileProblem(path, N_("is of no format that qviz knows"), _supported())
+        raise FileProblem(start.path, N_("is of no format that qviz knows"), _supported())
     return named
 
 

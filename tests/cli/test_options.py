@@ -278,3 +278,20 @@ def test_help_speaks_of_runtimes_alone(run: Run, command: click.Command) -> None
     assert "convention" not in said
     takes_one = command.name in ("analyze", "quantize", "render", "product", "sensitivity")
     assert ("--runtime [" in said) is takes_one
+
+
+def test_a_person_says_how_a_table_is_written(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "w.csv"
+    path.write_text("0,1.5\n1,2.5\n2,3.5\n")
+    said = run("analyze", path, "--json", "--table", "index=yes,header=no")
+    assert '"shape": [3]' in said.out
+    assert "first column is an index and left out" in said.err
+    assert "has no option “head”" in run("analyze", path, "--table", "head=1").problem
+
+
+def test_a_person_says_how_bare_numbers_are_written(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    path.write_bytes(np.arange(12, dtype="<f2").tobytes())
+    assert run("analyze", path, "--json", "--raw", "dtype=float16,shape=3x4").json["shape"] == [3, 4]
+    assert "Say it: --raw dtype=" in run("analyze", path).problem
+    assert "3 × 4" in run("inspect", path, "--raw", "dtype=float16,shape=3x4").out

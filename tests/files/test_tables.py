@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import math
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from qviz.core.problems import Problem
 from qviz.files.problems import FileProblem
-from qviz.files.readers import list_tensors
+from qviz.files.readers import Reading, list_tensors
 from qviz.files.tables.form import TableOptions
 from qviz.files.text import form_of, list_entries
 
@@ -266,8 +267,17 @@ def test_pyarrow_is_imported_only_when_a_table_is_read(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("1,2\n")
     code = (
-        "import sys; from qviz.files.readers import list_tensors;"
+        "import sys; from qviz.files.readers import Reading, list_tensors;"
         f"(entry,) = list_tensors({str(path)!r}); assert 'pyarrow' not in sys.modules;"
         "entry.load(); assert 'pyarrow' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_said_of_a_table_reaches_packed_ones_and_nothing_else(tmp_path: Path) -> None:
+    said = Reading(table=TableOptions.parsed("columns=2"))
+    (tmp_path / "w.csv.gz").write_bytes(gzip.compress(written(A).encode()))
+    np.testing.assert_array_equal(list_tensors(tmp_path / "w.csv.gz", said)[0].load(), A[:, 1])
+    np.save(tmp_path / "w.npy", A)
+    with pytest.raises(FileProblem, match="is no table of text"):
+        list_tensors(tmp_path / "w.npy", said)
