@@ -1,0 +1,169 @@
+"""Networks from the command line: which layer hurts, what quantizing costs and gains, and a gate."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, Scheme
+from qviz.models.network import open_network
+from qviz.models.preparation import prepare_network
+from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity
+from tests.models.made import classifier, network, pictures, transformer, value
+
+
+@pytest.fixture
+def model(tmp_path):
+    onnx.save_model(classifier(), str(tmp_path / "net.onnx"))
+    return tmp_path / "net.onnx"
+
+
+@pytest.fixture
+def data(tmp_path):
+    np.save(tmp_path / "x.npy", np.concatenate([s["x"] for s in pictures(6)]))
+    return tmp_path / "x.npy"
+
+
+def test_sensitivity_prints_what_the_library_finds(run, model, data):
+    said = run("sensitivity", model, "--data", data, "--bits", 4, "--per", "axis", "--json")
+    assert (said.code, said.err) == (0, "")
+    found = json.loads(said.out)
+    assert set(found) == {"output", "units"}
+    assert all(
+        set(row) == {"name", "isolated_db", "accumulated_db", "alone_db", "restored_db", "bytes"}
+        for row in found["units"]
+    )
+    net = prepare_network(network(classifier())).network
+    from qviz.models.data import open_samples
+
+    held_out = open_samples(net, [data]).split()[1]
+    asked = Sensitivity(net, held_out, Scheme(IntFormat(4), granularity=PerAxis(0)))
+    assert found["output"]["sqnr_db"] == pytest.approx(asked.everything().sqnr_db, abs=1e-3)
+    assert found["output"]["samples"] == len(held_out) == 3
+    for mode, key in ((ALONE, "alone_db"), (RESTORED, "restored_db")):
+        for loss in asked.sweep(mode):
+            row = next(row for row in found["units"] if row["name"] == loss.unit.name)
+            assert row[key] == pytest.approx(loss.sqnr_db, abs=1e-3)
+            assert row["bytes"] == loss.unit.bytes
+    alone = [row["alone_db"] for row in found["units"]]
+    assert alone == sorted(alone)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--number-format", "e2m1fn", "--runtime", "nvfp4"],
+        ["--per", "block", "--block-size", "16", "--bits", "4"],
+        ["--by", "group", "--activations"],
+    ],
+    ids=["nvfp4", "blocks", "groups"],
+)
+def test_sensitivity_takes_any_scheme(run, model, data, arguments):
+    said = run("sensitivity", model, "--data", data, *arguments)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines()[0].startswith("all quantized")
+    assert len(said.out.splitlines()) == 5
+
+
+@pytest.mark.parametrize("method", ["dynamic", "static", "float16"])
+def test_ptq_counts_measures_and_writes(run, model, data, tmp_path, method):
+    out = tmp_path / "q.onnx"
+    arguments = ["ptq", model, "--method", method, "-o", out, "--calibration", data, "--seconds", 0.01, "--json"]
+    said = run(*arguments)
+    assert (said.code, said.err) == (0, "")
+    found = json.loads(said.out)
+    assert found["quantized"] == found["nodes"] == 3
+    assert found["sqnr_db"] > 15
+    assert found["samples"] == 3
+    assert found["latency"]["ratio"] == pytest.approx(
+        found["latency"]["quantized_seconds"] / found["latency"]["float_seconds"]
+    )
+    assert found["float_bytes"] == model.stat().st_size
+    assert found["quantized_bytes"] == out.stat().st_size
+    assert open_network(out).nodes > 0
+
+
+def test_ptq_does_what_it_is_told(run, model, data, tmp_path):
+    node = "/block2/conv"
+    said = run(
+        *("ptq", model, "--method", "static", "-o", tmp_path / "q.onnx", "--calibration", data, "--seconds", 0),
+        *("--exclude", node, "--range", "mse", "--activation-type", "uint16", "--form", "qdq", "--per-tensor"),
+    )
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines()[0] == "2 of 3 nodes with weights were quantized; 1 × Conv stayed in float."
+    assert "latency" not in said.out
+
+
+@pytest.mark.parametrize(("below", "code"), [(1, 0), (90, 1)])
+def test_a_gate(run, model, data, tmp_path, below, code):
+    out = tmp_path / "q.onnx"
+    arguments = ["--seconds", 0, "--fail-below", below]
+    assert run("ptq", model, "--method", "static", "-o", out, "--calibration", data, *arguments).code == code
+    assert run("compare", model, out, "--data", data, *arguments).code == code
+
+
+def test_compare_of_a_network_with_itself(run, model, data):
+    said = run("compare", model, model, "--data", data, "--seconds", 0, "--fail-below", 100)
+    assert said.code == 0
+    assert "equal" in said.out
+    assert "top1 100.00%" in said.out
+
+
+def test_compare_needs_the_same_outputs(run, model, data, tmp_path):
+    onnx.save_model(transformer(), str(tmp_path / "other.onnx"))
+    changed = classifier()
+    changed.graph.node[-1].output[0] = "other"
+    del changed.graph.output[:]
+    changed.graph.output.append(value("other", 1, 10))
+    onnx.save_model(changed, str(tmp_path / "changed.onnx"))
+    said = run("compare", model, tmp_path / "changed.onnx", "--data", data)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == "qviz: changed.onnx has other outputs than net.onnx.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ptq", "{model}", "--method", "static", "-o", "{out}"], "needs data"),
+        (["ptq", "{model}", "--method", "weights", "-o", "{out}", "--exclude", "nobody"], "has no node nobody"),
+        (["ptq", "{data}", "--method", "dynamic", "-o", "{out}"], "is no ONNX model"),
+        (["ptq", "{model}", "--method", "magic", "-o", "{out}"], "magic"),
+        (["sensitivity", "{model}", "--data", "{model}"], "is no data for a network"),
+        (["sensitivity", "{model}"], "--data"),
+        (["sensitivity", "{model}", "--data", "{data}", "--dimension", "n=3"], "no open dimension"),
+        (["sensitivity", "{model}", "--data", "{data}", "--dimension", "n"], "NAME=VALUE"),
+        (["sensitivity", "{model}", "--data", "{data}", "--set-input", "x=a"], "cannot be a"),
+        (["sensitivity", "{model}", "--data", "{data}", "--mean", "grey"], "grey is no number"),
+        (["compare", "{model}", "{missing}", "--data", "{data}"], "does not exist"),
+    ],
+)
+def test_bad_input_is_one_sentence(run, model, data, tmp_path, arguments, said):
+    places = {"model": model, "data": data, "out": tmp_path / "q.onnx", "missing": tmp_path / "none.onnx"}
+    told = run(*(argument.format(**places) for argument in arguments))
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+    assert told.err.count("\n") == 1
+    assert not (tmp_path / "q.onnx").exists()
+
+
+def test_an_open_dimension_is_asked_for(run, tmp_path, data):
+    changed = classifier()
+    del changed.graph.input[:]
+    changed.graph.input.append(value("x", "batch", 3, "height", 12))
+    onnx.save_model(changed, str(tmp_path / "open.onnx"))
+    said = run("sensitivity", tmp_path / "open.onnx", "--data", data)
+    assert said.code == 2
+    assert "--dimension height=N" in said.err
+    assert run("sensitivity", tmp_path / "open.onnx", "--data", data, "--dimension", "height=12").code == 0
+
+
+def test_weights_may_have_any_format():
+    from qviz.models.weights import quantized_weight, values_of, weights_of
+
+    net = prepare_network(network(classifier())).network
+    scheme = Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 16), convention="nvfp4")
+    for weight in weights_of(net):
+        assert np.isfinite(quantized_weight(weight, values_of(net)[weight.name], scheme)).all()
