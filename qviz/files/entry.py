@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 
 from qviz.core.problems import Phrase, Problem
+from qviz.core.tensors.stored import Stored
+
+Loaded = np.ndarray[Any, Any] | Stored
+"""What a file gives: an array, or what reads like a flat one where it is too large to be copied."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,9 @@ class TensorEntry:
 
     ``shape`` and ``dtype`` are None when only reading the whole file tells, as with text.
     ``key`` is the tensor's name inside a file that holds several, else None.
-    ``load(progress=ignore, cancelled=never)`` gives the array, in the type of the file. It raises
-    ``FileProblem`` when the file has no such tensor (any more), and ``Cancelled``.
+    ``load(progress=ignore, cancelled=never)`` gives the array, in the type of the file; a large one is
+    read when its values are asked for, as long as the file stays as it is. It raises ``FileProblem``
+    when the file has no such tensor (any more), and ``Cancelled``.
     ``note()`` is what a person should hear of how it is read, such as the columns of a table that are
     left out; None where nothing had to be guessed. It looks at the file, too, and raises as ``load`` does.
     ``refused`` is why ``load`` will raise, where the header already tells. ``nbytes`` is what the tensor takes
@@ -43,7 +48,7 @@ class TensorEntry:
     key: str | None
     shape: tuple[int, ...] | None
     dtype: str | None
-    load: Callable[..., np.ndarray[Any, Any]]
+    load: Callable[..., Loaded]
     note: Callable[[], Note | None] = no_note
     refused: Problem | None = None
     nbytes: int | None = None

@@ -7,10 +7,11 @@ not by the ``gguf`` package, which believes every count that it finds; the packa
 from __future__ import annotations
 
 import math
-import mmap
+import os
 import struct
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import numpy as np
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import Loaded, TensorEntry
+from qviz.files.file_array import FileArray, array_in
 from qviz.files.memory import check_room
 from qviz.files.problems import FileProblem, NoNumbers, shortened
+from qviz.files.stamp import Stamp
 
 MAGIC = b"GGUF"
 BLOCK = 1 << 18
@@ -111,7 +114,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     FileProblem
         When the file is no GGUF file, is damaged, or holds no tensors.
     """
-    stamp = _stamp(path)
+    stamp = Stamp.of(path)
     infos = _infos(path)
     filled = [info for info in infos.values() if info.nbytes or info.refused]
     if not filled:
@@ -133,11 +136,11 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
 
 
 def _load(
-    path: Path, info: _Info, stamp: _Stamp, *, progress: Progress = ignore, cancelled: IsCancelled = never
-) -> np.ndarray[Any, Any]:
+    path: Path, info: _Info, stamp: Stamp, *, progress: Progress = ignore, cancelled: IsCancelled = never
+) -> Loaded:
     check(cancelled)
     found: _Info | None = info
-    if _stamp(path) != stamp:
+    if Stamp.of(path) != stamp:
         found = _infos(path).get(info.key)
     if found is None or not (found.nbytes or found.refused):
         raise FileProblem(
@@ -146,18 +149,9 @@ def _load(
     if found.refused:
         raise found.refused
     if plain := _PLAIN.get(found.kind):
-        progress(1.0)
-        return np.memmap(path, plain.newbyteorder() if found.is_swapped else plain, "r", found.start, found.shape)
+        dtype = plain.newbyteorder() if found.is_swapped else plain
+        return array_in(path, dtype, found.start, found.shape, progress=progress, cancelled=cancelled)
     return _decode(path, found, progress, cancelled)
-
-
-_Stamp = tuple[int, int, int, int]
-
-
-def _stamp(path: Path) -> _Stamp:
-    """What is another after a file has changed: a vocabulary of half a million words is walked once a file."""
-    stat = path.stat()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _decode(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:
@@ -169,7 +163,7 @@ def _decode(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled)
     block, block_bytes = GGML_QUANT_SIZES[kind]
     elements = math.prod(info.shape)
     check_room(path, info.key, 4 * elements, N_("Close other programs, or choose a smaller tensor."))
-    stored = np.memmap(path, np.uint8, "r", info.start, (info.nbytes,))
+    stored = FileArray(path, np.dtype(np.uint8), info.start, (info.nbytes,))
     values = np.empty(elements, np.float32)
     step = max(1, BLOCK // block)
     for first in range(0, elements // block, step):
@@ -210,18 +204,18 @@ def _infos(path: Path) -> dict[str, _Info]:
             raise FileProblem(path, N_("is empty"), _DAMAGED)
         if not start.startswith(MAGIC[: len(start)]):
             raise FileProblem(path, N_("is not a GGUF file: it does not begin like one"), _CONVERT)
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _Header(path, content).tensors()
+        return _Header(path, file).tensors()
 
 
 class _Header:
     """A place in a file that moves on with what is read, and never beyond its end."""
 
-    def __init__(self, path: Path, content: mmap.mmap) -> None:
+    def __init__(self, path: Path, file: BufferedReader) -> None:
         self._path = path
-        self._content = content
-        self._size = len(content)
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
         self._at = len(MAGIC)
+        file.seek(self._at)
         self._items = 0
         self._order = "<"
 
@@ -340,12 +334,12 @@ class _Header:
             inner, count = self._number("I"), self._number("Q")
             if inner == _STRING:
                 for _ in range(count):
-                    self._take(self._number("Q"))
+                    self._pass(self._number("Q"))
                     self._count()
                 return
-            self._take(count * self._bytes_of(inner))
+            self._pass(count * self._bytes_of(inner))
         else:
-            self._take(self._number("Q") if kind == _STRING else self._bytes_of(kind))
+            self._pass(self._number("Q") if kind == _STRING else self._bytes_of(kind))
 
     def _bytes_of(self, kind: int) -> int:
         if kind not in _SCALAR_BYTES:
@@ -357,23 +351,35 @@ class _Header:
         length = self._number("Q")
         if length > _LONGEST_NAME:
             raise self._damaged(N_("promises a name of {size}"), size=byte_text(length))
-        start = self._take(length)
         try:
-            return self._content[start : start + length].decode()
+            return self._take(length).decode()
         except UnicodeDecodeError:
             raise self._damaged(N_("has a name that is no text")) from None
 
     def _number(self, code: str) -> int:
         form = self._order + code
-        return int(struct.unpack_from(form, self._content, self._take(struct.calcsize(form)))[0])
+        return int(struct.unpack(form, self._take(struct.calcsize(form)))[0])
 
-    def _take(self, length: int) -> int:
-        """Move on by so many bytes; where they begin."""
-        start = self._at
-        if length > self._size - start:
-            raise self._damaged(N_("is cut off inside its header"))
-        self._at = start + length
-        return start
+    def _take(self, length: int) -> bytes:
+        """So many bytes, and move on behind them."""
+        self._move(length)
+        content = self._file.read(length)
+        if len(content) < length:
+            raise self._cut_off()
+        return content
+
+    def _pass(self, length: int) -> None:
+        """Move on by so many bytes."""
+        self._move(length)
+        self._file.seek(length, os.SEEK_CUR)
+
+    def _move(self, length: int) -> None:
+        if length > self._size - self._at:
+            raise self._cut_off()
+        self._at += length
+
+    def _cut_off(self) -> FileProblem:
+        return self._damaged(N_("is cut off inside its header"))
 
     def _count(self) -> None:
         self._items += 1

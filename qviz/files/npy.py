@@ -1,4 +1,4 @@
-"""How is a NumPy array file (.npy) read without copying it, and without trusting its header?
+"""How is a NumPy array file (.npy) read without trusting its header?
 
 The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -19,8 +19,9 @@ from numpy.lib.format import descr_to_dtype
 from qviz.core.problems import N_, Phrase
 from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import TensorEntry
-from qviz.files.offers import Offer, is_raw, named_dtype, offers, taken
+from qviz.files.entry import Loaded, TensorEntry
+from qviz.files.file_array import array_in
+from qviz.files.offers import Offer, is_raw, is_small, named_dtype, offers, taken
 from qviz.files.problems import FileProblem, NoNumbers, shortened
 
 MAGIC = b"\x93NUMPY"
@@ -102,16 +103,17 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     )
 
 
-def _load(
-    path: Path, field: str | None, *, progress: Progress = ignore, cancelled: IsCancelled = never
-) -> np.ndarray[Any, Any]:
+def _load(path: Path, field: str | None, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:
     check(cancelled)
     # Once more: the file may have changed since it was listed.
     header = _checked_header(path)
     if field not in [offer.field for offer in header.offers]:
         raise FileProblem(path, N_("has no field '{field}' any more"), N_("Open the file again."), field=field)
-    array = np.memmap(path, header.dtype, "r", header.data_offset, header.shape, header.order)
-    return taken(path, field or path.name, array, field, progress, cancelled)
+    start, shape, order = header.data_offset, header.shape, header.order
+    if field is None and not is_small(header.dtype):
+        return array_in(path, header.dtype, start, shape, order, progress=progress, cancelled=cancelled)
+    array = array_in(path, header.dtype, start, shape, order, progress=lambda f: progress(0.5 * f), cancelled=cancelled)
+    return taken(path, field or path.name, array, field, lambda f: progress(0.5 + 0.5 * f), cancelled)
 
 
 def _checked_header(path: Path) -> Header:

@@ -16,7 +16,8 @@ import numpy as np
 from qviz.core.problems import N_, Phrase
 from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import TensorEntry, refused_entry
+from qviz.files.entry import Loaded, TensorEntry, refused_entry
+from qviz.files.file_array import FileArray, array_in
 from qviz.files.memory import check_room
 from qviz.files.npy import HEAD, MAGIC, Header, check_size, read_header
 from qviz.files.offers import is_small, taken
@@ -80,7 +81,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
 
 def _load(
     path: Path, filename: str, field: str | None, *, progress: Progress = ignore, cancelled: IsCancelled = never
-) -> np.ndarray[Any, Any]:
+) -> Loaded:
     check(cancelled)
     with _opened(path) as archive:
         member = _members(archive).get(filename)
@@ -92,7 +93,7 @@ def _load(
         is_all = field is None and not is_small(header.dtype)
         first: Progress = progress if is_all else lambda f: progress(0.5 * f)
         if member.compress_type == zipfile.ZIP_STORED:
-            array = _map(path, member, header, first, cancelled)
+            array: Loaded = _stored(path, member, header, first, cancelled)
         else:
             array = _unpack(archive, path, member, header, first, cancelled)
     if is_all:
@@ -155,10 +156,8 @@ def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> He
     return header
 
 
-def _map(
-    path: Path, member: zipfile.ZipInfo, header: Header, progress: Progress, cancelled: IsCancelled
-) -> np.ndarray[Any, Any]:
-    """Map a stored array where it lies; its place need not be aligned, which NumPy allows."""
+def _stored(path: Path, member: zipfile.ZipInfo, header: Header, progress: Progress, cancelled: IsCancelled) -> Loaded:
+    """A stored array as it lies in the archive."""
     with _damage(path), path.open("rb") as file:
         file.seek(member.header_offset)
         # The central directory may give other lengths than these.
@@ -167,13 +166,13 @@ def _map(
         size = file.seek(0, 2)
     if start + member.file_size > size:
         raise FileProblem(path, N_("is cut off inside '{member}'"), _DAMAGED, member=_shown(member.filename))
-    content = np.memmap(path, np.uint8, "r", start, (member.file_size,))
+    content = FileArray(path, np.dtype(np.uint8), start, (member.file_size,))
     checksum = 0
     for first in range(0, member.file_size, STORED_BLOCK):
         check(cancelled)
         last = min(first + STORED_BLOCK, member.file_size)
         checksum = zlib.crc32(content[first:last].data, checksum)
-        progress(last / member.file_size)
+        progress(0.7 * last / member.file_size)
     if checksum != member.CRC:
         raise FileProblem(
             path,
@@ -181,7 +180,15 @@ def _map(
             _DAMAGED,
             member=_shown(member.filename),
         )
-    return content[header.data_offset :].view(header.dtype).reshape(header.shape, order=header.order)
+    return array_in(
+        path,
+        header.dtype,
+        start + header.data_offset,
+        header.shape,
+        header.order,
+        progress=lambda f: progress(0.7 + 0.3 * f),
+        cancelled=cancelled,
+    )
 
 
 def _unpack(

@@ -13,9 +13,9 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, check
-from qviz.files.entry import Note
+from qviz.files.entry import Loaded, Note
 from qviz.files.memory import check_room
-from qviz.files.small import NAMES, small_dtype, to_float32
+from qviz.files.small import BLOCK, NAMES, small_dtype, to_float32
 
 KINDS_OF_NUMBERS = "fiub"
 
@@ -94,8 +94,8 @@ def _fields(dtype: np.dtype[Any]) -> Iterator[tuple[tuple[str, ...], np.dtype[An
 
 
 def taken(
-    path: Path, member: str, array: np.ndarray[Any, Any], field: str | None, progress: Progress, cancelled: IsCancelled
-) -> np.ndarray[Any, Any]:
+    path: Path, member: str, array: Loaded, field: str | None, progress: Progress, cancelled: IsCancelled
+) -> Loaded:
     """The tensor that an offer promised: a field as an array of its own, small types as float32.
 
     Raises
@@ -106,10 +106,30 @@ def taken(
     check(cancelled)
     if field is not None:
         names, dtype, _ = next(each for each in _fields(array.dtype) if ".".join(each[0]) == field)
-        view = reduce(lambda records, name: records[name], names, array)
-        check_room(path, member, math.prod(view.shape) * dtype.itemsize, N_("Close other programs."))
-        array = np.ascontiguousarray(view).view(dtype)
+        array = _field_of(path, member, array, names, progress, cancelled).view(dtype)
     if is_small(array.dtype):
         return to_float32(path, member, array, array.dtype, progress, cancelled)
     progress(1.0)
     return array
+
+
+def _field_of(
+    path: Path, member: str, records: Loaded, names: tuple[str, ...], progress: Progress, cancelled: IsCancelled
+) -> np.ndarray[Any, Any]:
+    """A copy of one field of all records."""
+
+    def of(part: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return reduce(lambda records, name: records[name], names, part)
+
+    few = of(np.empty(0, records.dtype))
+    inner, dtype = few.shape[1:], few.dtype
+    size = math.prod(records.shape)
+    check_room(path, member, size * math.prod(inner) * dtype.itemsize, N_("Close other programs."))
+    if isinstance(records, np.ndarray):
+        return np.ascontiguousarray(of(records))
+    copied = np.empty((size, *inner), dtype)
+    for first in range(0, size, BLOCK):
+        check(cancelled)
+        copied[first : first + BLOCK] = of(records[first : first + BLOCK])
+        progress(min(1.0, (first + BLOCK) / size))
+    return copied.reshape(*records.shape, *inner)

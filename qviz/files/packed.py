@@ -12,7 +12,7 @@ import numpy as np
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files import text
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.memory import check_room
 from qviz.files.npy import HEAD, MAGIC, Header, read_header
 from qviz.files.offers import taken
@@ -57,9 +57,7 @@ def list_entries(path: Path, options: TableOptions | None = None) -> tuple[Tenso
     )
 
 
-def _load(
-    path: Path, field: str | None, *, progress: Progress = ignore, cancelled: IsCancelled = never
-) -> np.ndarray[Any, Any]:
+def _load(path: Path, field: str | None, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:
     with text.damage(path), gzip.open(path) as file:
         header = read_header(file.read(HEAD), path)
         if field not in [offer.field for offer in header.offers]:

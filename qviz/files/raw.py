@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,8 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import Note, TensorEntry
+from qviz.files.entry import Loaded, Note, TensorEntry
+from qviz.files.file_array import FileArray, array_in
 from qviz.files.problems import FileProblem
 from qviz.files.small import NAMES, small_dtype, to_float32
 
@@ -190,16 +190,12 @@ def _dtype(form: RawForm) -> np.dtype[Any]:
     return small_dtype(form.dtype) if form.dtype in NAMES else np.dtype(form.dtype)
 
 
-def _load(
-    path: Path, form: RawForm, *, progress: Progress = ignore, cancelled: IsCancelled = never
-) -> np.ndarray[Any, Any]:
+def _load(path: Path, form: RawForm, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:
     check(cancelled)
     shape, _ = _fitted(path, form)
     dtype = _dtype(form)
+    order: Literal["<", ">"] = "<" if form.byteorder == "little" else ">"
     if form.dtype not in NAMES:
-        progress(1.0)
-        return np.memmap(path, dtype.newbyteorder("<" if form.byteorder == "little" else ">"), "r", form.offset, shape)
-    bits = np.memmap(path, f"u{dtype.itemsize}", "r", form.offset, shape)
-    if form.byteorder != sys.byteorder and dtype.itemsize > 1:
-        bits = bits.byteswap()
+        return array_in(path, dtype.newbyteorder(order), form.offset, shape, progress=progress, cancelled=cancelled)
+    bits = FileArray(path, np.dtype(f"{order}u{dtype.itemsize}"), form.offset, shape)
     return to_float32(path, path.name, bits, dtype, progress, cancelled)

@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, ignore, never
-from qviz.files.entry import Note, TensorEntry
+from qviz.files.entry import Loaded, Note, TensorEntry
 from qviz.files.foreign import foreign_problem
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.raw import SUFFIXES as RAW_SUFFIXES
 from qviz.files.raw import RawForm
+from qviz.files.stamp import Stamp, check_stamp
 from qviz.files.start import Start
 from qviz.files.tables.form import TableOptions
 
@@ -193,9 +191,13 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     return files
 
 
-def _load(entry: TensorEntry, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def _load(entry: TensorEntry, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:
     with system_errors(entry.path):
-        return entry.load(progress=progress, cancelled=cancelled)
+        stamp = Stamp.of(entry.path)
+        loaded = entry.load(progress=progress, cancelled=cancelled)
+        # Of a file that is written meanwhile, a part would be the old and a part the new.
+        check_stamp(entry.path, stamp)
+        return loaded
 
 
 def _note(entry: TensorEntry) -> Note | None:

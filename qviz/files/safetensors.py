@@ -17,7 +17,8 @@ import numpy as np
 
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import Loaded, TensorEntry
+from qviz.files.file_array import FileArray, array_in
 from qviz.files.problems import FileProblem, NoNumbers, shortened
 from qviz.files.small import small_dtype, to_float32
 
@@ -86,15 +87,14 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     )
 
 
-def _load(path: Path, key: str, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> np.ndarray[Any, Any]:
+def _load(path: Path, key: str, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:
     check(cancelled)
     # Once more: the file may have changed since it was listed.
     info = _infos(path).get(key)
     if info is None or 0 in info.shape:
         raise FileProblem(path, N_("has no tensor '{key}' any more"), N_("Open the file again."), key=shortened(key))
     if plain := _PLAIN.get(info.kind):
-        progress(1.0)
-        return np.memmap(path, plain, "r", info.start, info.shape)
+        return array_in(path, plain, info.start, info.shape, progress=progress, cancelled=cancelled)
     if info.kind not in _SMALL:
         raise FileProblem(
             path,
@@ -108,7 +108,7 @@ def _load(path: Path, key: str, *, progress: Progress = ignore, cancelled: IsCan
 
 def _converted(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:
     dtype = small_dtype(_SMALL[info.kind])
-    bits = np.memmap(path, f"<u{dtype.itemsize}", "r", info.start, info.shape)
+    bits = FileArray(path, np.dtype(f"<u{dtype.itemsize}"), info.start, info.shape)
     return to_float32(path, info.key, bits, dtype, progress, cancelled)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check
+from qviz.files.entry import Loaded
 from qviz.files.memory import check_room
 
 BLOCK = 1 << 20
@@ -49,7 +50,7 @@ def small_dtype(name: str) -> np.dtype[Any]:
 def to_float32(
     path: Path,
     member: str,
-    bits: np.ndarray[Any, Any],
+    bits: Loaded,
     dtype: np.dtype[Any],
     progress: Progress,
     cancelled: IsCancelled,
@@ -60,7 +61,7 @@ def to_float32(
     ----------
     path, member
         The file and the tensor in it, for messages.
-    bits : ndarray
+    bits : ndarray or FileArray
         Of any shape and of a type of as many bytes as `dtype` has.
     dtype : dtype
         As `small_dtype` gives it.
@@ -72,12 +73,18 @@ def to_float32(
     """
     elements = math.prod(bits.shape)
     check_room(path, member, 4 * elements, N_("Close other programs, or choose a smaller tensor."))
-    order: Literal["C", "F"] = "F" if bits.flags.f_contiguous and not bits.flags.c_contiguous else "C"
-    flat = bits.reshape(-1, order=order)
+    order: Literal["C", "F"] = "C"
+    flat: Loaded = bits
+    if isinstance(bits, np.ndarray):
+        order = "F" if bits.flags.f_contiguous and not bits.flags.c_contiguous else "C"
+        flat = bits.reshape(-1, order=order)
     values = np.empty(elements, np.float32)
     for first in range(0, elements, BLOCK):
         check(cancelled)
-        piece = np.ascontiguousarray(flat[first : first + BLOCK]).view(dtype)
+        piece = np.ascontiguousarray(flat[first : first + BLOCK])
+        if piece.dtype.kind == "u" and not piece.dtype.isnative:
+            piece = piece.astype(piece.dtype.newbyteorder())
+        piece = piece.view(dtype)
         values[first : first + BLOCK] = piece.astype(np.float32)
         progress(min(1.0, (first + BLOCK) / elements))
     return values.reshape(bits.shape, order=order)

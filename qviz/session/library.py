@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
@@ -25,7 +24,7 @@ from qviz.core.tensors.granularity import PerAxis
 from qviz.core.tensors.sorted_tensor import prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.problems import NoNumbers
 from qviz.files.readers import expand, list_tensors
 from qviz.session.language import told, tr
@@ -330,7 +329,7 @@ def file_item(entry: TensorEntry, limits: Limits) -> Item:
 
 
 def _tensor(
-    array: np.ndarray[Any, Any],
+    array: Loaded,
     name: str,
     limits: Limits,
     progress: Progress,

@@ -61,11 +61,11 @@ def test_each_tensor_is_offered_by_its_name(path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?"])
-def test_plain_values_are_mapped_where_they_lie(path: Path, dtype: str) -> None:
+def test_plain_values_are_copied_as_they_lie(path: Path, dtype: str) -> None:
     original = (100 * numbers(3, 5)).astype(dtype)
     save_file({"first": np.ones(7, np.int8), "w": original, "zlast": np.ones(9, np.int16)}, path)
     (array,) = [entry.load() for entry in list_tensors(path) if entry.key == "w"]
-    assert isinstance(array, np.memmap)
+    assert type(array) is np.ndarray  # no map, which a truncated file would turn into a signal
     assert not array.flags.writeable
     np.testing.assert_array_equal(array, original, strict=True)
 

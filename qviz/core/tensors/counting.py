@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.tensors.envelope import Envelope
 from qviz.core.tensors.layout import BLOCK, Flat
-from qviz.core.tensors.mapped_values import FlatValues, Mapping
+from qviz.core.tensors.mapped_values import FlatValues, Mapping, Source
+from qviz.core.tensors.stored import Stored
 from qviz.core.work import IsCancelled, Progress, check
 
 COPIED_BYTES = 1 << 26
-"""A mapped file larger than this is not copied to be converted."""
+"""What lies outside memory and is larger is not copied."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,17 @@ class Count:
     maximum: float
 
 
-def count_elements(source: np.ndarray[Any, Any], mapping: Mapping, progress: Progress, cancelled: IsCancelled) -> Count:
+def near(source: Source) -> Source:
+    """The values themselves where they lie outside memory and are few."""
+    return source[:] if isinstance(source, Stored) and source.nbytes <= COPIED_BYTES else source
+
+
+def count_elements(source: Source, mapping: Mapping, progress: Progress, cancelled: IsCancelled) -> Count:
     """Look at every element, and make a float32 copy where one is needed and small.
 
     Parameters
     ----------
-    source : array, shape (elements,)
+    source : array or Stored, flat
         Of a real or boolean type; never written to.
     mapping : Mapping
         The file behind it.
@@ -63,9 +68,9 @@ def count_elements(source: np.ndarray[Any, Any], mapping: Mapping, progress: Pro
     """
     kept = source.dtype == np.float32 and source.dtype.isnative
     lazy = mapping.exists and source.nbytes > COPIED_BYTES
-    values: FloatArray | FlatValues = source
-    if lazy or not kept:
-        values = FlatValues(source, mapping, clean=kept)
+    values: Flat = FlatValues(source, mapping, clean=kept)
+    if kept and not lazy and isinstance(source, np.ndarray):
+        values = source
     copied = None if kept or lazy else np.empty(source.size, np.float32)
     nan = inf = overflowed = 0
     minimum, maximum = math.inf, -math.inf
@@ -85,7 +90,7 @@ def count_elements(source: np.ndarray[Any, Any], mapping: Mapping, progress: Pro
             if infinite.any():
                 if kept:  # the caller's own memory is not ours to write to
                     kept, values = False, FlatValues(source, mapping)
-                    copied = None if lazy else np.array(source)
+                    copied = None if lazy else np.array(source[:])
                 piece = np.where(infinite, np.float32(np.nan), piece)
             finite = piece[~np.isnan(piece)]
             low, high = (float(finite.min()), float(finite.max())) if finite.size else (math.inf, -math.inf)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, Counts, FloatArray
-from qviz.core.tensors.mapped_values import FlatValues, as_float32
+from qviz.core.arrays import Counts, FloatArray
+from qviz.core.tensors.mapped_values import FlatValues, Source, as_float32, box_of
 
 Flat = FloatArray | FlatValues
 
@@ -82,9 +82,9 @@ class Layout:
         """The elements of each group, shape (groups,)."""
         return np.full(self.groups, self.outer * self.inner)
 
-    def gather(self, source: Array, first: int, last: int) -> FloatArray:
-        """Some neighbouring groups of a flat array of any real type, shape (outer, last - first, inner)."""
-        return as_float32(np.ascontiguousarray(source.reshape(self.shape)[:, first:last]))
+    def gather(self, source: Source, first: int, last: int) -> FloatArray:
+        """Some neighbouring groups of a flat source of any real type, shape (outer, last - first, inner)."""
+        return as_float32(box_of(source, self.shape, (slice(None), slice(first, last))))
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class BlockLayout(Layout):
         whole[:, -1] = self.length - (self._along - 1) * self.inner
         return whole.reshape(-1)
 
-    def gather(self, source: Array, first: int, last: int) -> FloatArray:
+    def gather(self, source: Source, first: int, last: int) -> FloatArray:
         row, rest = np.divmod(np.arange(first, last), self._along * self.after)
         block, column = np.divmod(rest, self.after)
         along = block[:, None] * self.inner + np.arange(self.inner)

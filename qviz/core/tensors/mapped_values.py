@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray
+from qviz.core.tensors.stored import Stored
+
+Source: TypeAlias = "np.ndarray[Any, Any] | Stored"
+"""What a tensor is read from: flat and in C order, in memory or outside of it."""
 
 READ_AROUND = 1 << 21
 """A system that has to fetch one page of a file fetches its neighbours too."""
@@ -17,17 +21,18 @@ HELD_BYTES = 1 << 27
 
 
 class Mapping:
-    """The mapped file behind an array, if there is one.
+    """The file behind what is read, if there is one.
 
     Parameters
     ----------
-    array : array
+    source : array or Stored
         A view of a mapping, or anything else, for which nothing is ever done. A mapping whose
         changes stay in memory (mode ``"c"``) counts as memory: to let go of them would undo them.
     """
 
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        base: Any = array
+    def __init__(self, source: Source) -> None:
+        self._stored = isinstance(source, Stored)
+        base: Any = source
         private = False
         while isinstance(base, np.ndarray) and base.base is not None:
             private = private or getattr(base, "mode", None) == "c"
@@ -38,7 +43,8 @@ class Mapping:
 
     @property
     def exists(self) -> bool:
-        return self._map is not None
+        """Whether the values lie outside memory."""
+        return self._stored or self._map is not None
 
     def read(self, nbytes: int) -> None:
         """Take note that so much was read; from time to time all of it is let go."""
@@ -53,7 +59,7 @@ class FlatValues:
 
     Parameters
     ----------
-    source : array, shape (elements,)
+    source : array or Stored, flat
         Of a real or boolean type; kept as it is, never written to.
     mapping : Mapping, optional
         Is told what is read.
@@ -61,7 +67,7 @@ class FlatValues:
         ``source`` is known to be float32 without infinities: it needs no copy.
     """
 
-    def __init__(self, source: np.ndarray[Any, Any], mapping: Mapping | None = None, *, clean: bool = False) -> None:
+    def __init__(self, source: Source, mapping: Mapping | None = None, *, clean: bool = False) -> None:
         self._source, self._mapping, self._clean = source, mapping, clean
 
     @property
@@ -86,3 +92,10 @@ def as_float32(piece: np.ndarray[Any, Any]) -> FloatArray:
     with np.errstate(over="ignore"):
         values = piece.astype(np.float32)
     return np.where(np.isinf(values), np.float32(np.nan), values)
+
+
+def box_of(source: Source, shape: tuple[int, ...], box: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+    """A part of a flat source seen in a shape; a slice for each axis or the first of them, C-ordered."""
+    if isinstance(source, Stored):
+        return source.box(shape, box)
+    return np.ascontiguousarray(source.reshape(shape)[box])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from qviz.core.arrays import FloatArray
+from qviz.core.tensors.mapped_values import Source
 
 SAMPLED_BLOCKS, SAMPLED_BLOCK = 256, 1024
 """What an estimate is made from: so many blocks of so many neighbours."""
@@ -17,12 +16,12 @@ def is_all_of(elements: int) -> bool:
     return elements <= SAMPLED_BLOCKS * SAMPLED_BLOCK
 
 
-def read_sample(source: np.ndarray[Any, Any]) -> FloatArray:
+def read_sample(source: Source) -> FloatArray:
     """Blocks of neighbours from all over, one at a chance place in each of equal stretches; the same each time.
 
     Parameters
     ----------
-    source : array, shape (elements,)
+    source : array or Stored, flat
         More elements than a sample has.
 
     Returns

@@ -10,14 +10,15 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.problems import Phrase, Problem
-from qviz.core.tensors.counting import count_elements
+from qviz.core.tensors.counting import count_elements, near
 from qviz.core.tensors.cutting import cut_of
 from qviz.core.tensors.envelope import Envelope, SampledEnvelope
 from qviz.core.tensors.granularity import Granularity
 from qviz.core.tensors.group_extremes import group_extremes
 from qviz.core.tensors.layout import BLOCK, Block, Flat, Layout
-from qviz.core.tensors.mapped_values import FlatValues, Mapping, as_float32
+from qviz.core.tensors.mapped_values import FlatValues, Mapping, Source, as_float32, box_of
 from qviz.core.tensors.sample import is_all_of, read_sample
+from qviz.core.tensors.stored import Stored
 from qviz.core.tensors.value_histogram import Histogram, counted_between, equal_bins
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
@@ -30,10 +31,10 @@ class Tensor:
 
     Parameters
     ----------
-    array : array_like
+    array : array_like or Stored
         Real numbers or booleans, any shape with at least one element. C-ordered float32 is kept
-        as it is (a memory map stays one). Everything else becomes a float32 copy; a large memory
-        map is converted whenever a part of it is read.
+        as it is (a memory map stays one). Everything else becomes a float32 copy; what is large and
+        lies outside memory is converted whenever a part of it is read.
     name : str
         What people call it.
     counted : bool
@@ -78,9 +79,9 @@ class Tensor:
         progress: Progress = ignore,
         cancelled: IsCancelled = never,
     ) -> None:
-        source = np.asarray(array)
+        source: Source = array if isinstance(array, Stored) else np.asarray(array)
         dtype = dtype or str(source.dtype)
-        if source.dtype.kind == "V" and source.dtype.name in SMALL_FLOATS:
+        if isinstance(source, np.ndarray) and source.dtype.kind == "V" and source.dtype.name in SMALL_FLOATS:
             source = source.astype(np.float32)
         if source.dtype.kind not in "fiub":
             raise Problem(
@@ -96,8 +97,9 @@ class Tensor:
         self.shape: tuple[int, ...] = source.shape or (1,)
         self.corner: tuple[int, ...] = (0,) * len(self.shape)
         self.dtype = dtype
-        contiguous = source if source.flags.c_contiguous else np.ascontiguousarray(source)
-        self._source: np.ndarray[Any, Any] = contiguous.reshape(-1)
+        if isinstance(source, np.ndarray):
+            source = (source if source.flags.c_contiguous else np.ascontiguousarray(source)).reshape(-1)
+        self._source = near(source)
         self._identity = object()
         self._mapping = Mapping(self._source)
         self._fresh()
@@ -146,6 +148,22 @@ class Tensor:
     def same_data(self, other: Tensor | None) -> bool:
         """Whether both are views of the very same elements, counted or not."""
         return other is not None and other._identity is self._identity
+
+    def check_unchanged(self) -> None:
+        """Make sure that the values outside memory are still those that were read; others can't change.
+
+        Raises
+        ------
+        Problem
+            When they are not.
+        """
+        if isinstance(self._source, Stored):
+            self._source.check_unchanged()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the values lie outside memory, where they may change."""
+        return isinstance(self._source, Stored)
 
     def _count(self, progress: Progress, cancelled: IsCancelled) -> None:
         """Look at every element."""
@@ -293,7 +311,7 @@ class Tensor:
         key = (layout, group)
         if key not in self._channels:
             cut = cut_of(self.shape, granularity, group)
-            piece = as_float32(self._source.reshape(self.shape)[cut.slices])
+            piece = as_float32(box_of(self._source, self.shape, cut.slices))
             alone = Tensor(piece, f"{self.name} [{group}]", dtype=self.dtype)
             alone.corner = cut.corner
             self._channels = {key: alone}
