@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QScrollArea,
@@ -30,6 +29,7 @@ from qviz.gui.compare.pareto_chart import ParetoChart, Point
 from qviz.gui.compare.pins_panel import OPEN, PinRow, PinsTable, pin_rows
 from qviz.gui.compare.sweep_panel import SweepPanel
 from qviz.gui.compare.sweep_results_panel import Result, SweepResults
+from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label
@@ -166,7 +166,7 @@ class ComparePage(QWidget):
         self.choice_card = Card(self.tr("Schemes"), area)
         self.pareto_card = self._chart_card(self.pareto)
         self.results_card = self._table_card(self.tr("Results"), self.results)
-        self.measure = QComboBox()
+        self.measure = ComboBox()
         self.measure.setAccessibleName(self.tr("Figure to compare by"))
         for each in MEASURES:
             self.measure.addItem(tr(each.label), each.key)

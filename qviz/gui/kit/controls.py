@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from qviz.gui.kit.fields import ComboBox, Slider, SpinBox
 from qviz.gui.kit.widgets import Segments, quiet
 from qviz.session.language import tr
 
@@ -27,7 +28,7 @@ class BitsControl(QWidget):
     def __init__(self, bits: range, name: str, number_name: str = "") -> None:
         """``name`` and ``number_name``: what a screen reader calls the slider, and the number beside it."""
         super().__init__()
-        self.slider, self.box = QSlider(Qt.Orientation.Horizontal), QSpinBox()
+        self.slider, self.box = Slider(Qt.Orientation.Horizontal), SpinBox()
         for control, called in ((self.slider, name), (self.box, number_name or name)):
             control.setRange(bits.start, bits.stop - 1)
             control.setAccessibleName(called)
@@ -69,7 +70,7 @@ class ModeControl(Segments):
         )
 
 
-class RangeChoice(QComboBox):
+class RangeChoice(ComboBox):
     """Which range estimator, by its kind."""
 
     def __init__(self, rules: Iterable[tuple[str, str, str]], name: str) -> None:

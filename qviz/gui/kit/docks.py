@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, Qt, Slot
-from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QScrollArea, QToolButton, QWidget
+from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QObject, Qt, Signal, Slot
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QScrollArea, QTabBar, QToolButton, QWidget
 
 from qviz.gui.kit.theme import Theme, icon
 from qviz.gui.kit.widgets import Line, named_label
@@ -18,7 +19,15 @@ SCROLL_BAR = 14
 
 @guarded
 class DockTitle(QWidget):
-    """Name, a word on what is shown, the read-out under the pointer, and the buttons."""
+    """Name, a word on what is shown, the read-out under the pointer, and the buttons.
+
+    Signals
+    -------
+    resize_requested()
+        A double click: as large as the page, or back.
+    """
+
+    resize_requested = Signal()
 
     def __init__(self, dock: QWidget) -> None:
         super().__init__(dock)
@@ -39,6 +48,9 @@ class DockTitle(QWidget):
         self.close_button.clicked.connect(dock.close)
         self._theme: Theme | None = None
         self._icons: list[tuple[QToolButton, str]] = [(self.close_button, "close")]
+        self.restore_button = self.add_tool("restore", self.tr("Back to its place (double click)"))
+        self.restore_button.clicked.connect(self.resize_requested)
+        self.restore_button.hide()
 
     def add_button(self, tip: str) -> QToolButton:
         """A button before the close button."""
@@ -80,6 +92,14 @@ class DockTitle(QWidget):
         self.readout.setText(text)
         self.note.setVisible(not text)
         self.readout.setVisible(bool(text))
+
+    def set_alone(self, alone: bool) -> None:
+        """Whether it has the page for itself, and offers a way back."""
+        self.restore_button.setVisible(alone)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        event.accept()  # Qt's own would float the dock
+        self.resize_requested.emit()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -140,3 +160,61 @@ class Dock(QDockWidget):
         apply: Any = getattr(self.content, "apply_theme", None)
         if apply is not None:
             apply(theme)
+
+
+@guarded
+class DockRoom(QObject):
+    """The docks of one page: any of them may have it for itself for a while; the wheel turns none of their tabs.
+
+    Signals
+    -------
+    restored()
+        Every dock is where it was before one had the page for itself.
+    """
+
+    restored = Signal()
+
+    def __init__(self, page: QMainWindow, docks: Sequence[Dock]) -> None:
+        super().__init__(page)
+        self._page, self._docks = page, docks
+        self._before: QByteArray | None = None
+        self.alone: Dock | None = None
+        for dock in docks:
+            dock.title.resize_requested.connect(self._on_requested)
+        for bar in page.findChildren(QTabBar):
+            bar.installEventFilter(self)
+        page.installEventFilter(self)
+
+    @Slot()
+    def _on_requested(self) -> None:
+        title = self.sender()
+        dock = next(each for each in self._docks if each.title is title)
+        if self.alone is not None:
+            self.restore()
+        elif not dock.isFloating():
+            self._give_page_to(dock)
+
+    def _give_page_to(self, dock: Dock) -> None:
+        self.alone, self._before = dock, self._page.saveState()
+        for each in self._docks:
+            if each is not dock and not each.isFloating():
+                each.hide()
+        dock.title.set_alone(True)
+
+    def restore(self) -> None:
+        """Every dock where it was."""
+        alone, before = self.alone, self._before
+        if alone is not None and before is not None:
+            self.alone = self._before = None
+            alone.title.set_alone(False)
+            self._page.restoreState(before)
+            self.restored.emit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QChildEvent) and event.type() == QEvent.Type.ChildPolished:
+            if isinstance(event.child(), QTabBar):
+                event.child().installEventFilter(self)
+        elif event.type() == QEvent.Type.Wheel and isinstance(watched, QTabBar):
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)

@@ -16,6 +16,7 @@ from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.gui.kit.controls import BitsControl, ModeControl
+from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.session.language import tr
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
@@ -40,7 +41,7 @@ class OperandControls(QWidget):
         super().__init__()
         self._generated = generated
         self._scheme = Scheme()
-        self.items = QComboBox()
+        self.items = ComboBox()
         self.items.setAccessibleName(name)
         self.items.setToolTip(tip)
         self.items.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -48,7 +49,7 @@ class OperandControls(QWidget):
         self.shape = named_label("", "caption")
         self.problem = named_label("", "problem", wrap=True)
         self.problem.hide()
-        self.convention = QComboBox()
+        self.convention = ComboBox()
         for convention in CONVENTIONS.values():
             if convention.name != "textbook" and convention.block_size is None:  # no plain integers
                 self.convention.addItem(tr(convention.label), convention.name)
@@ -158,7 +159,7 @@ class FactorsPanel(QWidget):
         super().__init__()
         self.setObjectName("panel")
         self._multiplier = multiplier
-        self.runtime = QComboBox()
+        self.runtime = ComboBox()
         for runtime in DYNAMIC_RUNTIMES.values():
             self.runtime.addItem(tr(runtime.label), runtime.name)
         self.runtime.addItem(self.tr("Your own"), OWN)

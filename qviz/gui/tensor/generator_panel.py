@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QPushButton, QSpinBox, QWidget
+from PySide6.QtWidgets import QFormLayout, QLineEdit, QPushButton, QWidget
 
 from qviz.core.tensors.generators import GENERATORS, GeneratorSpec
+from qviz.gui.kit.fields import ComboBox, SpinBox
 from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
 from qviz.session.language import tr
 
@@ -21,7 +22,7 @@ class GeneratorPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("panel")
-        self.kind = QComboBox()
+        self.kind = ComboBox()
         for generator in GENERATORS.values():
             self.kind.addItem(tr(generator.label), generator.key)
         self.kind.setAccessibleName(self.tr("Kind of distribution"))
@@ -30,7 +31,7 @@ class GeneratorPanel(QWidget):
         self.shape.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
         self.shape.setAccessibleName(self.tr("Shape"))
         self.shape.setToolTip(self.tr("Lengths of the axes, such as 64 × 256; one number makes a vector."))
-        self.seed = QSpinBox()
+        self.seed = SpinBox()
         self.seed.setRange(0, 2**31 - 1)
         self.seed.setAccessibleName(self.tr("Seed"))
         self.seed.setToolTip(self.tr("The same seed draws the same numbers."))

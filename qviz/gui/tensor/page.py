@@ -348,6 +348,11 @@ class TensorPage(QMainWindow):
             if spec is not None and spec != self.generator.spec():
                 self.generator.show_spec(spec)
 
+    @Slot()
+    def show_docks(self) -> None:
+        """Those that the present scheme has, and not those that another one had."""
+        self._show_channels(self._session.state)
+
     def _show_loss(self, scheme: Scheme) -> None:
         """The curve comes to the front when its least point is what the scheme follows."""
         kind = scheme.range_rule.kind

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QTool
 from qviz.core.problems import Problem
 from qviz.core.schemes.presets import Preset
 from qviz.core.schemes.scheme import Scheme
+from qviz.gui.kit.fields import ComboBox
 from qviz.session.language import told, tr
 from qviz.session.presets import Presets
 
@@ -31,7 +32,7 @@ class PresetBox(QWidget):
         super().__init__()
         self._presets = presets
         self._scheme = Scheme()
-        self.list = QComboBox()
+        self.list = ComboBox()
         self.list.setAccessibleName(self.tr("Preset"))
         self.list.setMaxVisibleItems(40)
         self.list.setMinimumContentsLength(10)

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QSpinBox, QWidget
 
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule
@@ -17,6 +17,7 @@ from qviz.core.schemes.caveats import range_caveat
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.controls import RangeChoice
+from qviz.gui.kit.fields import ComboBox, Slider, SpinBox
 from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told
@@ -51,14 +52,14 @@ class RangeControls(QWidget):
         self._shape: tuple[int, ...] | None = None
         self.kind = RangeChoice(range_rules(), self.tr("Range"))
         self.kind.setToolTip(self.tr("From where to where the codes reach. Drag the clip lines to choose by hand."))
-        self.kept = QSlider(Qt.Orientation.Horizontal)
+        self.kept = Slider(Qt.Orientation.Horizontal)
         self.kept.setRange(0, SLIDER_STEPS)
         self.kept.setAccessibleName(self.tr("Percentile"))
         self.kept_box = NumberBox(50.0001, 100.0, digits=8, name=self.tr("Percentile, as a number"))
         self.kept_box.setSuffix(" %")
         self.low = NumberBox(name=self.tr("Low end of the range"))
         self.high = NumberBox(name=self.tr("High end of the range"))
-        self.batches = QComboBox()
+        self.batches = ComboBox()
         self.batches.setAccessibleName(self.tr("Calibration batches"))
         self.batches.setToolTip(
             self.tr(
@@ -117,7 +118,7 @@ class RangeControls(QWidget):
             switch.toggled.connect(self._on_option)
             return switch
         if isinstance(value, int):
-            count = QSpinBox()
+            count = SpinBox()
             count.setRange(2, LARGEST_COUNT)
             count.setKeyboardTracking(False)
             count.valueChanged.connect(self._on_option)

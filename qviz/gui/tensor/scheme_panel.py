@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QWidget
 
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
@@ -18,6 +18,7 @@ from qviz.core.schemes.scheme import Scheme, computes_in
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.controls import BitsControl, ModeControl
+from qviz.gui.kit.fields import ComboBox, SpinBox
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.tensor.preset_box import PresetBox
 from qviz.gui.tensor.range_controls import RangeControls
@@ -53,7 +54,7 @@ class SchemePanel(QWidget):
 
     def _build(self, presets: Presets) -> None:
         self.preset = PresetBox(presets)
-        self.convention = QComboBox()
+        self.convention = ComboBox()
         for convention in CONVENTIONS.values():
             self.convention.addItem(tr(convention.label), convention.name)
         self.convention.setMaxVisibleItems(self.convention.count())
@@ -66,14 +67,14 @@ class SchemePanel(QWidget):
             self.tr("Each runtime rounds in its own way. The codes shown are the codes it stores.")
         )
         self.about = named_label("", "hint", wrap=True)
-        self.compute = QComboBox()
+        self.compute = ComboBox()
         for choice in COMPUTE_DTYPES:
             self.compute.addItem("", choice)
         self.compute.setAccessibleName(self.tr("Compute as: the type that scales and codes are computed in"))
         self.compute.setToolTip(
             self.tr("Runtimes differ in what they do with tensors of 16 bits. float32: as if quantized before a cast.")
         )
-        self.format = QComboBox()
+        self.format = ComboBox()
         self.format.addItem(self.tr("Integer"), IntFormat.kind)
         for table in (FLOATS, CODEBOOKS):
             self.format.insertSeparator(self.format.count())
@@ -109,9 +110,9 @@ class SchemePanel(QWidget):
             ],
             self.tr("Granularity"),
         )
-        self.axis = QComboBox()
+        self.axis = ComboBox()
         self.axis.setAccessibleName(self.tr("Axis"))
-        self.block_size = QSpinBox()
+        self.block_size = SpinBox()
         self.block_size.setRange(1, LARGEST_BLOCK)
         self.block_size.setKeyboardTracking(False)
         self.block_size.setPrefix(self.tr("blocks of "))

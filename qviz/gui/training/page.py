@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, Signal, Slot
-from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
 
 from qviz.core.problems import Problem
 from qviz.files.names import numbered
@@ -15,6 +15,7 @@ from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import ChartMenus
 from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.kit.docks import Dock
+from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.in_the_way import InTheWay
 from qviz.gui.kit.theme import Theme
 from qviz.gui.training.curves_chart import AccuracyChart, LossCurvesChart, SweepChart
@@ -98,7 +99,7 @@ class TrainingPage(QMainWindow):
             dock = Dock(chart.name, chart.title(), chart)
             self.docks[chart.name] = dock
             self.menus.dress(chart, dock.title)
-        self.layers = QComboBox()
+        self.layers = ComboBox()
         self.layers.setAccessibleName(self.tr("Layer"))
         self.docks[self.weights.name].title.add_widget(self.layers)
         self.open_layer = QToolButton()

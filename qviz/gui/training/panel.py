@@ -14,13 +14,13 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
-    QSlider,
     QSpinBox,
     QWidget,
 )
 
 from qviz.core.problems import Problem
 from qviz.gui.kit.controls import BitsControl, RangeChoice
+from qviz.gui.kit.fields import ComboBox, Slider, SpinBox
 from qviz.gui.kit.widgets import Line, NumberBox, Segments, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told, tr
@@ -62,7 +62,7 @@ class TrainingPanel(QWidget):
 
     def _build(self) -> None:
         self._build_drive()
-        self.data = QComboBox()
+        self.data = ComboBox()
         for key, kind in KINDS.items():
             self.data.addItem(tr(kind.label), key)
         self.data.addItem(self.tr("From a file…"), "file")
@@ -141,7 +141,7 @@ class TrainingPanel(QWidget):
         self.step.setToolTip(self.tr("One step alone."))
         self.reset = QPushButton(self.tr("Reset"))
         self.reset.setToolTip(self.tr("Back to the untrained network."))
-        self.speed = QSlider(Qt.Orientation.Horizontal)
+        self.speed = Slider(Qt.Orientation.Horizontal)
         self.speed.setRange(0, len(SPEEDS) - 1)
         self.speed.setPageStep(1)
         self.speed.setValue(len(SPEEDS) - 1)
@@ -152,7 +152,7 @@ class TrainingPanel(QWidget):
         self.sweeping = False
 
     def _count(self, low: int, high: int, name: str) -> QSpinBox:
-        box = QSpinBox()
+        box = SpinBox()
         box.setRange(low, high)
         box.setKeyboardTracking(False)
         box.setAccessibleName(name)
@@ -160,7 +160,7 @@ class TrainingPanel(QWidget):
         return box
 
     def _choices(self, names: tuple[str, ...], name: str) -> QComboBox:
-        box = QComboBox()
+        box = ComboBox()
         labels = {"relu": "ReLU", "tanh": "tanh", "adam": "Adam", "sgd": "SGD"}
         for each in names:
             box.addItem(labels.get(each, each), each)

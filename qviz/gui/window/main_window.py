@@ -23,6 +23,7 @@ from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.readers import SUFFIXES
 from qviz.gui.charts.page import Page
+from qviz.gui.kit.docks import Dock, DockRoom
 from qviz.gui.kit.theme import Theme
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.actions import ACTIONS, SCRIPTS, build_menus
@@ -96,6 +97,7 @@ class MainWindow(QMainWindow):
         self.status.exact_requested.connect(self.exact_requested)
         self.status.stale.connect(page.set_stale)
         self.status.outdated.connect(page.set_caveat)
+        self.rooms: list[DockRoom] = []
         self.overlay = DropOverlay(self)
         self.overlay.files_dropped.connect(self.open_requested)
         session.changed.connect(self._on_changed)
@@ -103,6 +105,7 @@ class MainWindow(QMainWindow):
         self.saving.notice.connect(partial(self.banner.notice, topic=Topic.SAVING))
         for made in self.pages.all_made:
             self._take(made)
+        self.rooms[0].restored.connect(page.show_docks)
         self.pages.made.connect(self._take)
         self.pages.shown.connect(self._refresh_actions)
         self.pages.shown.connect(self._on_page)
@@ -115,6 +118,9 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _take(self, page: Page) -> None:
         """What every page has, wherever it comes from."""
+        docks = page.findChildren(Dock) if isinstance(page, QMainWindow) else []
+        if docks and isinstance(page, QMainWindow):
+            self.rooms.append(DockRoom(page, docks))
         page.export_requested.connect(self.saving.export_chart)
         page.copy_requested.connect(self.saving.copy_chart)
         topic = f"page {self.pages.all_made.index(page)}"
@@ -337,6 +343,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def reset_layout(self) -> None:
+        self._restore_docks()
         self.pages.current.reset_layout()
 
     @Slot()
@@ -372,7 +379,7 @@ class MainWindow(QMainWindow):
             (self.tr("Wheel"), self.tr("zoom along the values or the index; with Shift in both directions")),
             (self.tr("Drag"), self.tr("move the chart; on a clip line: clip there")),
             (self.tr("Right drag"), self.tr("stretch an axis")),
-            (self.tr("Double click"), self.tr("everything in sight again")),
+            (self.tr("Double click"), self.tr("everything in sight again; on a title: as large as the page, or back")),
             (self.tr("Right click"), self.tr("export this chart")),
             (self.tr("Click in Values"), self.tr("point at an element in every chart and in the table")),
         ]
@@ -392,6 +399,10 @@ class MainWindow(QMainWindow):
         ).format(version=__version__)
         self._tell(self.tr("About qviz"), text)
 
+    def _restore_docks(self) -> None:
+        for room in self.rooms:
+            room.restore()
+
     def _tell(self, title: str, html: str) -> None:
         box = QMessageBox(self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -406,6 +417,7 @@ class MainWindow(QMainWindow):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        self._restore_docks()  # or that would be the layout of the next start
         self._settings.set("geometry", self.saveGeometry())
         self._settings.set("page", self.pages.current_key)
         for page in self.pages.all_made:

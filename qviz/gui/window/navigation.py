@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence
-from PySide6.QtWidgets import QMenu, QStackedWidget, QTabBar, QWidget
+from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
 
 from qviz.gui.charts.page import Page
+from qviz.gui.kit.fields import TabBar
 from qviz.gui.kit.gc_pause import building
 from qviz.gui.kit.theme import Theme
 from qviz.session.guard import guarded
@@ -28,7 +29,7 @@ class PageRow:
 
 
 @guarded
-class PageBar(QTabBar):
+class PageBar(TabBar):
     """Tabs that are as wide as each is when it is the chosen one, in heavier letters: none is ever cut off."""
 
     def __init__(self) -> None:

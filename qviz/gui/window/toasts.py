@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QT
 
 from qviz.gui.kit.theme import Theme, icon
 from qviz.gui.kit.widgets import named_label
+from qviz.session.guard import guarded
 
 NOTICE_SECONDS = 8
 
@@ -45,6 +46,7 @@ class Offer:
     act: Callable[[], object]
 
 
+@guarded
 class Toast(QFrame):
     """One message; the pointer over it keeps it from going by itself."""
 
@@ -132,6 +134,7 @@ class Toast(QFrame):
         self.close_button.setIcon(icon("close", theme.ui["text"]))
 
 
+@guarded
 class Toasts(QWidget):
     """Messages over the foot of a window, the newest below; the page beneath neither moves nor loses the focus.
 

@@ -1,0 +1,112 @@
+"""The wheel over a field, a list or tabs changes nothing, unless a field has the focus."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QAbstractSlider, QAbstractSpinBox, QApplication, QComboBox, QScrollBar, QTabBar, QWidget
+from pytestqt.qtbot import QtBot
+
+import qviz
+from qviz.core.tensors.granularity import PerAxis
+from qviz.gui.kit.fields import ComboBox, Slider, SpinBox, TabBar
+from qviz.gui.kit.widgets import NumberBox
+from tests.gui.conftest import Desk
+
+PAGES = ("tensor", "compare", "product", "training")
+
+
+def turn(widget: QWidget, notches: int = -1) -> QWheelEvent:
+    """Turn the wheel over a widget's middle."""
+    place = QPointF(widget.rect().center())
+    event = QWheelEvent(
+        place,
+        QPointF(widget.mapToGlobal(place.toPoint())),
+        QPoint(),
+        QPoint(0, 120 * notches),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+    return event
+
+
+def value(widget: Any) -> object:
+    """What a field or a row of tabs stands at."""
+    return widget.currentIndex() if isinstance(widget, QComboBox | QTabBar) else widget.value()
+
+
+def fields(root: QWidget) -> list[Any]:
+    """Whatever the wheel may turn, hidden or not."""
+    kinds = (QComboBox, QAbstractSpinBox, QAbstractSlider, QTabBar)
+    found = [each for each in root.findChildren(QWidget) if isinstance(each, kinds)]
+    return [each for each in found if not isinstance(each, QScrollBar)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_wheel_over_what_has_no_focus_changes_nothing(desk: Desk, page: str) -> None:
+    desk.session.update(granularity=PerAxis(0))
+    desk.settle()
+    desk.window.pages.show_page(page)
+    QApplication.processEvents()
+    desk.window.setFocus()
+    found = fields(desk.window)
+    assert len(found) > 8
+    for each in found:
+        before = value(each)
+        for notches in (-1, 1):
+            turn(each, notches)
+            assert value(each) == before, (type(each).__name__, each.accessibleName())
+        assert not each.hasFocus()
+
+
+@pytest.mark.parametrize("kind", [ComboBox, SpinBox, Slider, NumberBox])
+def test_with_the_focus_it_turns(qtbot: QtBot, kind: Any) -> None:
+    field = kind()
+    qtbot.addWidget(field)
+    if kind is ComboBox:
+        field.addItems(["a", "b", "c"])
+        field.setCurrentIndex(1)
+    else:
+        field.setValue(5)
+    field.show()
+    qtbot.waitExposed(field)
+    before = value(field)
+    field.clearFocus()
+    assert not turn(field).isAccepted()
+    assert value(field) == before
+    field.activateWindow()
+    field.setFocus()
+    qtbot.waitUntil(field.hasFocus)
+    assert turn(field).isAccepted()
+    assert value(field) != before
+
+
+def test_tabs_are_never_turned(qtbot: QtBot) -> None:
+    tabs = TabBar()
+    qtbot.addWidget(tabs)
+    for name in "abc":
+        tabs.addTab(name)
+    tabs.show()
+    tabs.setFocus()
+    turn(tabs)
+    assert tabs.currentIndex() == 0
+
+
+def test_no_field_is_made_but_from_these() -> None:
+    root = Path(qviz.__file__).parent / "gui"
+    bare = {"QComboBox", "QSpinBox", "QDoubleSpinBox", "QSlider", "QDial", "QTabBar", "QTabWidget"}
+    made = [
+        f"{path.name}:{node.lineno} {node.func.id}"
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in bare
+    ]
+    assert made == []
