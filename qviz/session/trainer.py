@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -41,6 +41,10 @@ class SweepProgress:
     seeds: int
 
 
+MOST_RUNS = 50
+"""Runs that are kept; of more, those that were begun first go."""
+
+
 class RunSlot:
     """Where a run is kept from one slice to the next; a fresh one begins anew."""
 
@@ -53,6 +57,25 @@ class RunSlot:
         if self.observer is None:
             self.observer = Observer(Run(self.experiment))
         return self.observer
+
+
+@dataclass(frozen=True, eq=False)
+class KeptRun:
+    """A training that was begun, as far as it came: nothing that was trained is lost when another one begins.
+
+    Attributes
+    ----------
+    number : int
+        Its place among all that were begun, from 1.
+    name : str
+        As a person calls it; empty for "Run" and its number.
+    """
+
+    number: int
+    experiment: Experiment
+    slot: RunSlot
+    snapshot: Snapshot
+    name: str = ""
 
 
 class SeedSweep(Worker):
@@ -117,9 +140,15 @@ class Trainer(Worker):
     swept(SweepProgress)
     saved(str)
         One sentence for the person.
+    runs_changed()
+        Another run was begun, shown, named or removed, or one came to rest.
+    shown(Experiment)
+        An earlier run is shown again, under its own settings.
     """
 
     advanced = Signal(object)
+    runs_changed = Signal()
+    shown = Signal(object)
     running_changed = Signal(bool)
     sweeping_changed = Signal(bool)
     swept = Signal(object)
@@ -140,6 +169,8 @@ class Trainer(Worker):
         self.speed = FULL_SPEED
         self.running = False
         self._slot = RunSlot(self.experiment)
+        self._runs: list[KeptRun] = []
+        self._begun = 0
         self._to_save: deque[tuple[Path, Callable[[Path, Run], None]]] = deque()
         self._to_show: Callable[[Run], None] | None = None
         self._looked = 0.0
@@ -154,10 +185,63 @@ class Trainer(Worker):
 
     @Slot(object)
     def set_experiment(self, experiment: Experiment) -> None:
-        """Another experiment, from its beginning."""
+        """Another experiment: where it came when it was last trained, else from its beginning."""
         if experiment != self.experiment:
-            self.experiment = experiment
-            self.reset()
+            before = next((run for run in reversed(self._runs) if run.experiment == experiment), None)
+            if before is not None:
+                self._take(before)
+            else:
+                self.experiment = experiment
+                self.reset()
+
+    @property
+    def runs(self) -> tuple[KeptRun, ...]:
+        """Every run that was begun, the first one first."""
+        return tuple(self._runs)
+
+    @property
+    def present(self) -> KeptRun | None:
+        """The run that is shown; None before it is begun."""
+        return next((run for run in self._runs if run.slot is self._slot), None)
+
+    def show_run(self, run: KeptRun) -> None:
+        """Show an earlier run again; it may go on from there."""
+        if run.slot is not self._slot:
+            self._take(run)
+            self.shown.emit(run.experiment)
+
+    def name_run(self, run: KeptRun, name: str) -> None:
+        """Call a run something."""
+        self._replace(run, name=name.strip())
+        self.runs_changed.emit()
+
+    def remove_run(self, run: KeptRun) -> None:
+        """Forget a run, but for the one that is shown."""
+        if run.slot is not self._slot:
+            self._runs = [each for each in self._runs if each.slot is not run.slot]
+            self.runs_changed.emit()
+
+    def _take(self, run: KeptRun) -> None:
+        self.pause()
+        self.experiment, self._slot = run.experiment, run.slot
+        self._slice(0)
+        self.runs_changed.emit()
+
+    def _replace(self, run: KeptRun, **changes: object) -> None:
+        self._runs = [
+            replace(each, **changes) if each.slot is run.slot else each  # type: ignore[arg-type]
+            for each in self._runs
+        ]
+
+    def _keep(self, slot: RunSlot, snapshot: Snapshot) -> None:
+        """List a run from its first step on, and remember how far it is."""
+        known = next((run for run in self._runs if run.slot is slot), None)
+        if known is not None:
+            self._replace(known, snapshot=snapshot)
+        elif snapshot.step:
+            self._begun += 1
+            self._runs = [*self._runs, KeptRun(self._begun, slot.experiment, slot, snapshot)][-MOST_RUNS:]
+            self.runs_changed.emit()
 
     @Slot()
     def start(self) -> None:
@@ -266,11 +350,15 @@ class Trainer(Worker):
         if isinstance(key, Path):
             self._to_save.popleft()
             self.saved.emit(self.tr("Saved {name}.").format(name=key.name))
-        elif key is self._slot and found is not None:  # else it was begun anew meanwhile
-            self.snapshot = found
-            if found.finished:
-                self._set_running(False)
-            self.advanced.emit(found)
+        elif found is not None:
+            self._keep(key, found)
+            if key is self._slot:  # else it was begun anew meanwhile
+                self.snapshot = found
+                if found.finished:
+                    self._set_running(False)
+                self.advanced.emit(found)
+                if not self.running:
+                    self.runs_changed.emit()
         self._wait()
 
     def _wait(self) -> None:

@@ -165,7 +165,74 @@ def test_started_again_after_the_end_it_begins_anew(trainer, qtbot):
     assert steps == sorted(steps)
 
 
-def test_another_experiment_drops_what_was_under_way(trainer, qtbot):
+def begin(trainer, qtbot):
+    """Train until there is something to lose."""
+    trainer.start()
+    qtbot.waitUntil(lambda: bool(trainer.runs), timeout=PATIENCE)
+
+
+def settled(trainer, qtbot, step):
+    qtbot.waitUntil(
+        lambda: (
+            not trainer._runner.busy
+            and trainer.snapshot.experiment == trainer.experiment
+            and trainer.snapshot.step == step
+        ),
+        timeout=PATIENCE,
+    )
+
+
+def test_a_run_under_way_is_kept_when_settings_change_and_undo_brings_it_back(trainer, qtbot):
+    long = replace(SHORT, training=replace(SHORT.training, steps=100_000))
+    trainer.set_experiment(long)
+    begin(trainer, qtbot)
+    trainer.set_experiment(replace(SHORT, seed=5))
+    settled(trainer, qtbot, 0)
+    (run,) = trainer.runs
+    assert trainer.present is None
+    assert run.snapshot.step > 0
+    assert (run.number, run.experiment) == (1, long)
+    trainer.set_experiment(replace(long))
+    settled(trainer, qtbot, trainer.runs[0].snapshot.step)
+    assert trainer.present is trainer.runs[0]
+    assert not trainer.running
+    trainer.step()
+    settled(trainer, qtbot, run.snapshot.step + 1)
+    assert len(trainer.runs) == 1
+
+
+def test_a_result_is_kept_by_reset_and_by_starting_again(trainer, qtbot):
+    finish(trainer, qtbot)
+    trainer.reset()
+    settled(trainer, qtbot, 0)
+    finish(trainer, qtbot)
+    trainer.start()
+    qtbot.waitUntil(lambda: not trainer.running, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: len(trainer.runs) == 3, timeout=PATIENCE)
+    assert [run.number for run in trainer.runs] == [1, 2, 3]
+    assert len({run.snapshot.last["qat_accuracy"] for run in trainer.runs}) == 1
+
+
+def test_an_earlier_run_is_shown_again_named_and_forgotten(trainer, qtbot):
+    finish(trainer, qtbot)
+    trainer.set_experiment(replace(SHORT, seed=5))
+    finish(trainer, qtbot)
+    first, second = trainer.runs
+    shown = []
+    trainer.shown.connect(shown.append)
+    trainer.show_run(first)
+    settled(trainer, qtbot, SHORT.training.steps + SHORT.training.fine_tuning_steps)
+    assert shown == [SHORT]
+    assert trainer.experiment == SHORT
+    trainer.name_run(first, " the first ")
+    assert trainer.runs[0].name == "the first"
+    trainer.remove_run(trainer.runs[0])
+    assert len(trainer.runs) == 2, "what is shown is not forgotten"
+    trainer.remove_run(second)
+    assert [run.name for run in trainer.runs] == ["the first"]
+
+
+def test_another_experiment_leaves_what_was_under_way(trainer, qtbot):
     trainer.start()
     other = replace(SHORT, seed=5)
     trainer.set_experiment(other)

@@ -22,6 +22,7 @@ from qviz.gui.training.curves_chart import AccuracyChart, LossCurvesChart, Sweep
 from qviz.gui.training.decision_map import BoundaryChart
 from qviz.gui.training.panel import TrainingPanel
 from qviz.gui.training.run_chart import RunChart
+from qviz.gui.training.runs_panel import RunsPanel
 from qviz.gui.training.weights_chart import WeightsChart
 from qviz.session.guard import guarded
 from qviz.session.history import History, parts_changed
@@ -99,6 +100,8 @@ class TrainingPage(QMainWindow):
             dock = Dock(chart.name, chart.title(), chart)
             self.docks[chart.name] = dock
             self.menus.dress(chart, dock.title)
+        self.runs = RunsPanel()
+        self.docks["runs"] = Dock("runs", self.tr("Runs"), self.runs)
         self.layers = ComboBox()
         self.layers.setAccessibleName(self.tr("Layer"))
         self.docks[self.weights.name].title.add_widget(self.layers)
@@ -129,6 +132,7 @@ class TrainingPage(QMainWindow):
         self.splitDockWidget(d[self.accuracy.name], d[self.weights.name], across)
         self.tabifyDockWidget(d[self.accuracy.name], d[self.loss.name])
         self.tabifyDockWidget(d[self.weights.name], d[self.sweep.name])
+        self.tabifyDockWidget(d[self.sweep.name], d["runs"])
         for name in (self.accuracy.name, self.weights.name):
             d[name].raise_()
         for dock in d.values():
@@ -177,6 +181,11 @@ class TrainingPage(QMainWindow):
         trainer.sweeping_changed.connect(panel.show_sweeping)
         trainer.swept.connect(self.sweep.show_sweep)
         trainer.problem.connect(self.problem)
+        trainer.runs_changed.connect(self._show_runs)
+        trainer.shown.connect(self._on_shown)
+        self.runs.run_chosen.connect(trainer.show_run)
+        self.runs.run_removed.connect(trainer.remove_run)
+        self.runs.run_named.connect(trainer.name_run)
         trainer.saved.connect(self.notice)
         self.layers.currentIndexChanged.connect(self.weights.choose)
         self.open_layer.clicked.connect(self._on_open_layer)
@@ -201,6 +210,16 @@ class TrainingPage(QMainWindow):
             if isinstance(chart, RunChart):
                 chart.show_snapshot(snapshot)
         self.panel.show_snapshot(snapshot)
+
+    @Slot()
+    def _show_runs(self) -> None:
+        self.runs.show_runs(self.trainer.runs, self.trainer.present)
+
+    @Slot(object)
+    def _on_shown(self, experiment: Experiment) -> None:
+        """An earlier run is shown again: so are its settings, and undo brings back those that were there."""
+        self.panel.show_experiment(experiment)
+        self.history.note(experiment)
 
     def apply_theme(self, theme: Theme) -> None:
         """Change every colour, now."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -44,6 +44,8 @@ def page(qtbot: QtBot, page_of_the_module: TrainingPage) -> TrainingPage:
     page = page_of_the_module
     page.panel.show_experiment(SHORT)
     page.trainer.experiment = SHORT
+    page.trainer._runs = []
+    page.trainer._begun = 0
     page.trainer.reset()
     qtbot.waitUntil(lambda: _is_at(page, 0), timeout=PATIENCE)
     return page
@@ -289,3 +291,46 @@ def test_all_levels_are_in_sight(page, qtbot):
         for levels in page.weights.shown.levels.values():
             assert low < levels.min()
             assert levels.max() < high
+
+
+def test_a_change_of_settings_keeps_the_run_and_it_can_be_shown_again(page, qtbot):
+    finish(page, qtbot)
+    curve = page.accuracy.tables()[""].columns["qat_accuracy"]
+    page.panel.weight_bits.setValue(5)
+    qtbot.waitUntil(lambda: _is_at(page, 0), timeout=PATIENCE)
+    table = page.runs.table
+    assert [row.name for row in table.figures.rows] == ["Run 1"]
+    assert not table.figures.rows[0].shown
+    finish(page, qtbot)
+    assert [row.shown for row in table.figures.rows] == [False, True]
+    titles = [column.title for column in table.figures.columns]
+    assert titles[3:] == ["W bits", "A bits", "Step", "Float", "PTQ", "QAT"]
+    index = table.proxy.index(0, 1)
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=table.visualRect(index).center())
+    qtbot.waitUntil(lambda: _is_at(page, 120), timeout=PATIENCE)
+    assert page.panel.weight_bits.value() == SHORT.quantization.weight_bits
+    np.testing.assert_array_equal(page.accuracy.tables()[""].columns["qat_accuracy"], curve)
+    assert [row.shown for row in table.figures.rows] == [True, False]
+
+
+def test_undo_of_a_setting_brings_the_run_back(page, qtbot):
+    page.history.clear()
+    finish(page, qtbot)
+    page.panel.seed.setValue(9)
+    qtbot.waitUntil(lambda: _is_at(page, 0), timeout=PATIENCE)
+    page.history.undo()
+    qtbot.waitUntil(lambda: _is_at(page, 120), timeout=PATIENCE)
+    assert page.panel.seed.value() == SHORT.seed
+    assert page.panel.state.text() == "Done: 120 steps"
+
+
+def test_a_run_is_renamed_and_forgotten_in_the_list(page, qtbot):
+    finish(page, qtbot)
+    page.panel.seed.setValue(9)
+    finish(page, qtbot)
+    table = page.runs.table
+    table.figures.setData(table.figures.index(0, 0), "before")
+    assert [row.name for row in table.figures.rows] == ["before", "Run 2"]
+    table.point_to(table.figures.rows[0])
+    qtbot.keyClick(table, Qt.Key.Key_Delete)
+    assert [row.name for row in table.figures.rows] == ["Run 2"]
