@@ -16,6 +16,7 @@ from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
 from qviz.app.display import explain_fatal_messages, stop_explaining
+from qviz.app.readings import Asker
 from qviz.app.tensor import wire_tensor
 from qviz.assets import resource
 from qviz.core import compiler
@@ -83,6 +84,7 @@ class App(QObject):
         self.presets.changed.connect(self._remember_presets)
         self.page = TensorPage(self.session, self.presets)
         self.window = MainWindow(self.session, settings, self.page, self._pages())
+        self.asker = Asker(self.library, settings, self.window)
         self.crashes = CrashReporter(self)
         self.crash_dialog: CrashDialog | None = None
         self._wire()
@@ -155,6 +157,7 @@ class App(QObject):
         window.open_requested.connect(library.open)
         window.close_requested.connect(library.close_item)
         window.article_requested.connect(library.open_article)
+        window.reading_requested.connect(self.asker.ask_again)
         window.memory_changed.connect(self._on_memory_changed)
 
         # results → files

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,7 +40,8 @@ class TensorEntry:
     ``note()`` is what a person should hear of how it is read, such as the columns of a table that are
     left out; None where nothing had to be guessed. It looks at the file, too, and raises as ``load`` does.
     ``refused`` is why ``load`` will raise, where the header already tells. ``nbytes`` is what the tensor takes
-    in the file, where shape and type do not tell.
+    in the file, where shape and type do not tell. ``written`` is of what a person may say more: how a table, or
+    bare numbers, are written.
     """
 
     name: str
@@ -52,6 +53,7 @@ class TensorEntry:
     note: Callable[[], Note | None] = no_note
     refused: Problem | None = None
     nbytes: int | None = None
+    written: Literal["", "table", "raw"] = ""
 
 
 def refused_entry(name: str, path: Path, key: str | None, problem: Problem) -> TensorEntry:

@@ -156,7 +156,9 @@ def list_entries(path: Path, form: RawForm | None) -> tuple[TensorEntry, ...]:
         ),
         is_plain=not left,
     )
-    return (TensorEntry(path.name, path, None, shape, form.dtype, partial(_load, path, form), lambda: note),)
+    return (
+        TensorEntry(path.name, path, None, shape, form.dtype, partial(_load, path, form), lambda: note, written="raw"),
+    )
 
 
 def _fitted(path: Path, form: RawForm) -> tuple[tuple[int, ...], int]:

@@ -60,7 +60,7 @@ def list_entries(path: Path, options: TableOptions | None = None) -> tuple[Tenso
             raise FileProblem(path, N_("is empty"), N_("Choose a file with numbers in it."))
     options = options or TableOptions()
     load, note = partial(_load, path, options), partial(_note, path, options)
-    return (TensorEntry(path.name, path, None, None, None, load, note),)
+    return (TensorEntry(path.name, path, None, None, None, load, note, written="table"),)
 
 
 def form_of(path: Path, options: TableOptions | None = None) -> TableForm:
@@ -73,6 +73,15 @@ def form_of(path: Path, options: TableOptions | None = None) -> TableForm:
     """
     with damage(path), _opened(path) as file:
         return _Head(path, file, options or TableOptions()).form()
+
+
+def first_lines(path: Path, form: TableForm, count: int = 12) -> list[list[str]]:
+    """The fields of the first lines of numbers, as a person should see them."""
+    with damage(path), _opened(path) as file:
+        content = b"".join(_Head(path, file, TableOptions()).content.split(b"\n", form.skip)[form.skip :])
+    tidy = Layout(form.separator, form.edges).tidied(mended(content))
+    lines = [line.decode("utf-8", "replace") for line in tidy.split(b"\n") if line.strip()]
+    return [fields_of(line, form.separator, form.quote) for line in lines[:count]]
 
 
 def is_table(path: Path) -> bool:
@@ -173,7 +182,7 @@ class _Head:
         content = b"".join(_decoded(path, iter((whole,)), self._encoding) if self._is_all else self._begun(whole))
         if not is_text(content):
             raise _not_text(path)
-        self._content = with_line_feeds(content)
+        self.content = with_line_feeds(content)
 
     def form(self) -> TableForm:
         lines = self._lines()
@@ -203,7 +212,7 @@ class _Head:
         return iter((decoder.decode(start).removeprefix("\ufeff").encode("utf-8", "replace"),))
 
     def _lines(self) -> list[Line]:
-        texts = self._content.split(b"\n", MOST_LINES + 1000)[: MOST_LINES + 1000]
+        texts = self.content.split(b"\n", MOST_LINES + 1000)[: MOST_LINES + 1000]
         if not self._is_all and len(texts) > 1:
             texts.pop()
         elif not self._is_all:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,11 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.problems import NoNumbers
-from qviz.files.readers import expand, list_tensors
+from qviz.files.raw import SayRaw
+from qviz.files.readers import Reading, expand, list_tensors
 from qviz.session.language import told, tr
 from qviz.session.memory import Kept, Memory
+from qviz.session.readings import Readings
 from qviz.session.state import Item, Session
 from qviz.session.worker import Worker
 
@@ -41,13 +43,17 @@ FIRST_SPEC = GeneratorSpec("normal", (64, 512), 7)
 """What qviz opens on: large enough for every chart to be alive."""
 
 
+ReadingOf = Callable[[Path], Reading]
+
+
 @dataclass(frozen=True)
 class Opened:
-    """What some paths turned out to hold."""
+    """What some paths turned out to hold; ``unsaid`` are files of which a person has to say how they are written."""
 
     items: tuple[Item, ...]
     paths: tuple[Path, ...]
     problems: tuple[str, ...]
+    unsaid: tuple[Path, ...] = ()
 
 
 class Opener(Worker):
@@ -62,9 +68,9 @@ class Opener(Worker):
     opened = Signal(object)
     failed = Signal()
 
-    def list(self, paths: tuple[Path, ...], limits: Limits) -> None:
-        """Begin with it."""
-        self._submit(paths, partial(_list, paths, limits))
+    def list(self, paths: tuple[Path, ...], limits: Limits, reading: ReadingOf) -> None:
+        """Begin with it; `reading` gives what is known of a file."""
+        self._submit(paths, partial(_list, paths, limits, reading))
 
     def _answer(self, key: tuple[Path, ...], opened: Opened) -> None:
         self.opened.emit(opened)
@@ -89,16 +95,23 @@ class Library(Worker):
         A choice did not come about: show again what the session says.
     began(str)
         With a sentence for its progress bar.
+    unsaid(list of Path)
+        Bare numbers: a person has to say how they are written.
     """
+
+    unsaid = Signal(list)
 
     notice = Signal(str)
     opened = Signal(list)
     refused = Signal()
     began = Signal(str)
 
-    def __init__(self, session: Session, memory: Memory, parent: QObject | None = None) -> None:
+    def __init__(
+        self, session: Session, memory: Memory, parent: QObject | None = None, *, readings: Readings | None = None
+    ) -> None:
         super().__init__(parent)
         self._session, self._memory = session, memory
+        self.readings = readings or Readings(self)
         self._opener = Opener(self)
         self._to_open: list[Path] = []
         self._next_choices: list[Item] = []
@@ -189,7 +202,7 @@ class Library(Worker):
     def _open_next(self) -> None:
         if self._to_open and not self._opener.busy:
             paths, self._to_open = tuple(self._to_open), []
-            self._opener.list(paths, self._session.limits)
+            self._opener.list(paths, self._session.limits, self.readings.of)
 
     @Slot(object)
     def _on_opened(self, opened: Opened) -> None:
@@ -205,6 +218,8 @@ class Library(Worker):
             # Those of which it is known that they can't be read come last.
             first, *self._next_choices = sorted(opened.items, key=lambda item: item.refused)
             self._load(first)
+        if opened.unsaid:
+            self.unsaid.emit(list(opened.unsaid))
         self._open_next()
 
     @Slot()
@@ -324,7 +339,14 @@ def file_item(entry: TensorEntry, limits: Limits) -> Item:
         return _tensor(array, entry.name, limits, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
 
     return Item(
-        entry.name, str(entry.path), entry.shape, entry.dtype, load, note=entry.note, refused=entry.refused is not None
+        entry.name,
+        str(entry.path),
+        entry.shape,
+        entry.dtype,
+        load,
+        note=entry.note,
+        refused=entry.refused is not None,
+        written=entry.written,
     )
 
 
@@ -350,9 +372,12 @@ def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
     return Kept(tensor, note=item.note())
 
 
-def _list(paths: tuple[Path, ...], limits: Limits, progress: Progress, cancelled: IsCancelled) -> Opened:
+def _list(
+    paths: tuple[Path, ...], limits: Limits, reading: ReadingOf, progress: Progress, cancelled: IsCancelled
+) -> Opened:
     items: list[Item] = []
     good: list[Path] = []
+    unsaid: list[Path] = []
     problems: list[Problem] = []
     for path in paths:
         try:
@@ -362,14 +387,16 @@ def _list(paths: tuple[Path, ...], limits: Limits, progress: Progress, cancelled
             continue
         for file in files:
             try:
-                items += [file_item(entry, limits) for entry in list_tensors(file)]
+                items += [file_item(entry, limits) for entry in list_tensors(file, reading(file))]
                 good.append(file)
+            except SayRaw:
+                unsaid.append(file)
             except Problem as problem:
                 problems.append(problem)
     if items:
         # Of a folder only what can be shown is wanted: a part of a model without tensors is no fault.
         problems = [each for each in problems if not isinstance(each, NoNumbers) or each.path in paths]
-    return Opened((*_batches(items), *items), tuple(good), _in_few_lines(problems))
+    return Opened((*_batches(items), *items), tuple(good), _in_few_lines(problems), tuple(unsaid))
 
 
 def _in_few_lines(problems: Sequence[Problem]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "page": "tensor",
     "pins": [],
     "presets": [],
+    "readings": [],
     "png_scale": 2.0,
     "captions": True,
     "memory_budget_mb": 0,

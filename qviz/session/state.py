@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from PySide6.QtCore import QObject, Signal
 
@@ -28,6 +28,7 @@ class Item:
 
     ``origin`` says where it comes from (a path, or "generated"); ``load`` reads it; ``note`` says how, where
     something had to be recognized. ``refused`` where it is known that it can't be read.
+    ``written`` is what a person may say more about, as `TensorEntry` has it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Item:
     spec: GeneratorSpec | None = None
     note: Callable[[], Note | None] = lambda: None
     refused: bool = False
+    written: Literal["", "table", "raw"] = ""
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,16 @@ class TableOptions:
                 ) from None
         return options
 
+    def __str__(self) -> str:
+        said = {
+            "separator": next((name for name, sign in SEPARATORS.items() if sign == self.separator), None),
+            "decimal": next((name for name, sign in DECIMALS.items() if sign == self.decimal), None),
+            "header": self.header,
+            "index": None if self.index is None else "yes" if self.index else "no",
+            "columns": None if self.columns is None else "+".join(map(str, self.columns)),
+        }
+        return ",".join(f"{key}={value}" for key, value in said.items() if value is not None)
+
     def __bool__(self) -> bool:
         return any(getattr(self, field.name) is not None for field in fields(self))
 

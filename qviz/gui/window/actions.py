@@ -43,6 +43,13 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_FILE, "open_files", N_("&Open…"), "Ctrl+O"),
     ActionRow(_FILE, "open_folder", N_("Open &folder…"), "Ctrl+Shift+O"),
     ActionRow(_FILE, "recent", N_("Open &recent")),
+    ActionRow(
+        _FILE,
+        "how_written",
+        N_("How this file is &written…"),
+        tip=N_("What was recognized of a table, or said of bare numbers, can be changed"),
+        pages=SCHEME_SHOWN,
+    ),
     ActionRow(_FILE, "close_tensor", N_("&Close tensor"), "Ctrl+W", pages=SCHEME_SHOWN),
     ActionRow(_FILE, "-"),
     ActionRow(_FILE, "save_quantized", N_("&Save quantized tensor…"), "Ctrl+S", pages=SCHEME_SHOWN),

@@ -57,6 +57,7 @@ class MainWindow(QMainWindow):
 
     open_requested = Signal(list)
     close_requested = Signal(object)
+    reading_requested = Signal(object)
     article_requested = Signal()
     theme_requested = Signal(str)
     measure_requested = Signal()
@@ -231,6 +232,8 @@ class MainWindow(QMainWindow):
             can[key] &= self.page.frame is not None
         can["undo"], can["redo"] = page.history.can_undo, page.history.can_redo
         can["export_all"] = can["copy_metrics"] = front != "tensor" or page.ready
+        current = self._session.state.current
+        can["how_written"] &= current is not None and bool(current.written)
         can["all_channels"] &= self._session.state.channel is not None
         for key, action in a.items():
             action.setEnabled(can[key])
@@ -285,6 +288,11 @@ class MainWindow(QMainWindow):
         action = self.sender()
         assert isinstance(action, QAction)
         self._open([Path(action.data())])
+
+    @Slot()
+    def how_written(self) -> None:
+        if self._session.state.current is not None:
+            self.reading_requested.emit(self._session.state.current)
 
     @Slot()
     def close_tensor(self) -> None:
