@@ -134,7 +134,7 @@ class RawDialog(_Dialog):
         assert entry.shape is not None
         note = entry.note()
         lengths = " × ".join(f"{length:,}" for length in entry.shape)
-        self.tell(f"{lengths}\n{told(note.phrase) if note else ''}", can_open=True)
+        self.tell(f"{lengths}. {told(note.phrase) if note else ''}", can_open=True)
 
     def accept(self) -> None:
         self.said.emit(self.path, self.chosen())
