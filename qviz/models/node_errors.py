@@ -55,7 +55,7 @@ def squares(values: Array) -> float:
     whole = flat.size // STRETCH * STRETCH
     rows = flat[:whole].reshape(-1, STRETCH)
     rest = flat[whole:].astype(np.float64)
-    return float(np.einsum("ij,ij->i", rows, rows).sum(dtype=np.float64)) + float(np.vdot(rest, rest))
+    return float(np.einsum("ij,ij->i", rows, rows).sum(dtype=np.float64)) + float(np.einsum("i,i->", rest, rest))
 
 
 class _Sums:
@@ -89,7 +89,11 @@ class _Sums:
 
 
 def node_errors(
-    sensitivity: Sensitivity, *, progress: Progress = ignore, cancelled: IsCancelled = never
+    sensitivity: Sensitivity,
+    *,
+    pieces: Pieces | None = None,
+    progress: Progress = ignore,
+    cancelled: IsCancelled = never,
 ) -> Iterator[NodeError]:
     """The errors of every node that has a float output, in the network's order, when all samples have been run.
 
@@ -97,6 +101,8 @@ def node_errors(
     ----------
     sensitivity : Sensitivity
         The network, its samples, and what of it is quantized.
+    pieces : Pieces, optional
+        The network cut into single nodes, where that was done before.
 
     Raises
     ------
@@ -105,7 +111,7 @@ def node_errors(
     Cancelled
         When asked to stop.
     """
-    pieces = Pieces(sensitivity.network, count=len(sensitivity.network.model.graph.node))
+    pieces = pieces or Pieces(sensitivity.network, count=len(sensitivity.network.model.graph.node))
     sums = [_Sums() for _ in pieces.nodes]
     everyone = frozenset(unit.name for unit in sensitivity.units)
     for number, sample in enumerate(sensitivity.samples):

@@ -6,7 +6,7 @@ piece costs that piece and those behind it: half an inference on average, where 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from qviz.core.arrays import Array
 from qviz.models.network import Network, outer_names
 from qviz.models.sessions import open_session, run, with_outputs
 
-PIECES = 8
+PIECES = 20
 
 Values = dict[str, Array]
 
@@ -60,18 +60,19 @@ class Pieces:
         Prepared: nodes have names, constants are initializers.
     count : int
         How many pieces, of about as many nodes with weights each.
-    weighted : sequence of str
-        Names of the nodes that the pieces are evened out by.
+    weighted : mapping of str to float
+        Names of nodes with weights, and what each costs: no piece gets much more than its share.
     """
 
-    def __init__(self, network: Network, weighted: Sequence[str] = (), count: int = PIECES) -> None:
+    def __init__(self, network: Network, weighted: Mapping[str, float] | None = None, count: int = PIECES) -> None:
         self._model = network.model
         self.nodes = list(network.model.graph.node)
         self.outputs = [port.name for port in network.outputs]
         self._constants = {each.name: each for each in network.model.graph.initializer}
         self._inputs = [port.name for port in network.inputs]
         self._place = {node.name: i for i, node in enumerate(self.nodes)}
-        self.starts = self._cuts(weighted, count)
+        self._costs = {self._place[name]: cost for name, cost in (weighted or {}).items()}
+        self.starts = self._cuts(count)
         self._sessions: dict[Any, Any] = {}
         self._needed: dict[int, list[str]] = {}
 
@@ -83,11 +84,22 @@ class Pieces:
         place = self._place[node]
         return max(i for i, start in enumerate(self.starts) if start <= place)
 
-    def _cuts(self, weighted: Sequence[str], count: int) -> list[int]:
-        places = sorted(self._place[name] for name in weighted) or list(range(len(self.nodes)))
-        count = max(1, min(count, len(places)))
-        starts = [0] + [places[len(places) * i // count] for i in range(1, count)]
-        return sorted(set(starts))
+    def share_from(self, piece: int) -> float:
+        """What a piece and those behind it cost, as a share of the whole."""
+        total = sum(self._costs.values())
+        behind = sum(cost for place, cost in self._costs.items() if place >= self.starts[piece])
+        return behind / total if total else 1 - piece / len(self)
+
+    def _cuts(self, count: int) -> list[int]:
+        costs = self._costs or dict.fromkeys(range(len(self.nodes)), 1.0)
+        share = sum(costs.values()) / max(1, min(count, len(costs)))
+        starts, spent = [0], 0.0
+        for place in sorted(costs):
+            if spent and spent + costs[place] / 2 > share:
+                starts.append(place)
+                spent = 0.0
+            spent += costs[place]
+        return starts
 
     @cached_property
     def _infos(self) -> dict[str, Any]:
@@ -109,13 +121,13 @@ class Pieces:
                     infos[each.name] = helper.make_tensor_value_info(each.name, _element(each.type[7:-1]), None)
         return infos
 
-    def _span(self, piece: int) -> tuple[int, int]:
-        stop = self.starts[piece + 1] if piece + 1 < len(self.starts) else len(self.nodes)
-        return self.starts[piece], stop
+    def _span(self, piece: int, last: int | None = None) -> tuple[int, int]:
+        behind = (piece if last is None else last) + 1
+        return self.starts[piece], self.starts[behind] if behind < len(self.starts) else len(self.nodes)
 
-    def nodes_of(self, piece: int) -> list[Any]:
-        """The nodes of a piece, in order."""
-        return self.nodes[slice(*self._span(piece))]
+    def nodes_of(self, piece: int, last: int | None = None) -> list[Any]:
+        """The nodes of a piece, or of all from it to a last one, in order."""
+        return self.nodes[slice(*self._span(piece, last))]
 
     @cached_property
     def _last_use(self) -> dict[str, int]:
@@ -137,6 +149,7 @@ class Pieces:
         self,
         piece: int,
         *,
+        last: int | None = None,
         exchanged: tuple[str, ...] = (),
         points: tuple[Point, ...] = (),
         switched: bool = False,
@@ -150,6 +163,8 @@ class Pieces:
         Parameters
         ----------
         piece : int
+        last : int, optional
+            A session of all pieces from ``piece`` to this one.
         exchanged : tuple of str
             Constants that are inputs of this session.
         points : tuple of Point
@@ -159,9 +174,11 @@ class Pieces:
         weights : mapping of str to array, optional
             Constants with other values than the network's.
         """
-        place = (piece, exchanged, points, switched, key)
+        place = (piece, last, exchanged, points, switched, key)
         if place not in self._sessions:
-            model = self._piece_model(piece, exchanged, points, switched, weights or {}, parameters or {})
+            model = self._piece_model(
+                self._span(piece, last), exchanged, points, switched, weights or {}, parameters or {}
+            )
             self._sessions[place] = open_session(model, threads=threads, fuse_pairs=False)
         return self._sessions[place]
 
@@ -186,7 +203,7 @@ class Pieces:
 
     def _piece_model(
         self,
-        piece: int,
+        span: tuple[int, int],
         exchanged: tuple[str, ...],
         points: tuple[Point, ...],
         switched: bool,
@@ -195,7 +212,7 @@ class Pieces:
     ) -> Any:
         from onnx import TensorProto, helper, numpy_helper
 
-        start, stop = self._span(piece)
+        start, stop = span
         nodes = [type(node)() for node in self.nodes[start:stop]]
         for copy, node in zip(nodes, self.nodes[start:stop], strict=True):
             copy.CopyFrom(node)
@@ -240,7 +257,7 @@ class Pieces:
         ordered = [each for node in nodes for each in (*inserted.get(node.name, ()), node)]
         wanted = [name for name in made if self._last_use.get(name, -1) >= stop]
         outputs = [self._infos[name] for name in wanted]
-        graph = helper.make_graph(ordered, f"piece {piece}", inputs, outputs, constants)
+        graph = helper.make_graph(ordered, f"nodes {start} to {stop}", inputs, outputs, constants)
         model = helper.make_model(graph, opset_imports=list(self._model.opset_import))
         model.ir_version = max(self._model.ir_version, 8)
         model.functions.extend(self._model.functions)

@@ -32,6 +32,9 @@ CORE_OPERATORS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 
 FEWEST_GROUPS, MOST_GROUPS = 8, 60
 
+WHOLE_ENDS_UP_TO = 1 << 28
+"""Bytes of a network's constants."""
+
 Feeds = Mapping[str, Array]
 
 
@@ -191,19 +194,21 @@ class Sensitivity:
         if not len(samples):
             raise Problem("There is no sample to run the network on: give some.")
         self.weights = {weight.name: weight for unit in self.units for weight in unit.weights}
-        self._float = {name: value for name, value in values_of(network).items() if name in self.weights}
+        self.values = {name: value for name, value in values_of(network).items() if name in self.weights}
         self._schemes: dict[str, Scheme] = (
             dict.fromkeys(self.weights, scheme) if isinstance(scheme, Scheme) else dict(scheme)
         )
         self._quantized: dict[str, FloatArray] = {}
-        nodes = [node for unit in self.units for node in unit.nodes]
-        self._pieces = Pieces(network, nodes)
+        self._pieces = Pieces(network, _costs(network, self.units))
+        # The ends of a small network are sessions of their own: several copies of its weights.
+        self._whole_ends = network.parameter_bytes < WHOLE_ENDS_UP_TO
+        self._right: list[list[Array] | None] = [None] * len(samples)
         self.inferences = 0.0
 
     def quantized(self, name: str) -> FloatArray:
         """x̂ of a weight under its scheme; the weight itself where it has none."""
         if name not in self._quantized:
-            scheme, values = self._schemes.get(name), self._float[name]
+            scheme, values = self._schemes.get(name), self.values[name]
             self._quantized[name] = quantized_weight(self.weights[name], values, scheme) if scheme else values
         return self._quantized[name]
 
@@ -239,12 +244,19 @@ class Sensitivity:
         """The outputs among the values behind the last piece."""
         return [values[name] for name in self._pieces.outputs]
 
+    def right(self, number: int, sample: Feeds) -> list[Array]:
+        """What the float network answers on a sample; kept."""
+        known = self._right[number]
+        if known is None:
+            known = self._right[number] = self.answers(self.baseline(ALONE, sample)[-1])
+        return known
+
     def everything(self, left: frozenset[str] = frozenset(), cancelled: IsCancelled = never) -> Answers:
         """The output with all units quantized but those in ``left``, over all samples."""
         sums = Answers(self._pieces.outputs)
-        for sample in self.samples:
+        for number, sample in enumerate(self.samples):
             check(cancelled)
-            right = self.answers(self.baseline(ALONE, sample)[-1])
+            right = self.right(number, sample)
             values: Values = dict(sample)
             for piece in range(len(self._pieces)):
                 quantized = {unit.name for unit in self.units} - left
@@ -284,49 +296,58 @@ class Sensitivity:
         everyone = frozenset(unit.name for unit in self.units)
         known: list[tuple[list[Array], list[Values]]] = []
         held = 0
-        for sample in self.samples:
+        for number, sample in enumerate(self.samples):
             check(cancelled)
             base = self.baseline(mode, sample)
-            right = self.answers(base[-1] if mode == ALONE else self.baseline(ALONE, sample)[-1])
+            right = self.right(number, sample)
             held += sum(a.nbytes for values in base for a in values.values())
             if known and held > keep_bytes:
                 break
             known.append((right, base))
         rest = self.samples[len(known) :] if len(known) < len(self.samples) else ()
-        for done, number in enumerate(order):
-            unit = self.units[number]
+        for done, place in enumerate(order):
+            unit = self.units[place]
             sums = Answers(self._pieces.outputs)
             chosen = frozenset({unit.name}) if mode == ALONE else everyone - {unit.name}
             for right, base in known:
                 check(cancelled)
                 sums.add(right, self._changed(unit, chosen, base, mode))
-            for sample in rest:
+            for offset, sample in enumerate(rest):
                 check(cancelled)
                 base = self.baseline(mode, sample)
-                right = self.answers(base[-1] if mode == ALONE else self.baseline(ALONE, sample)[-1])
+                right = self.right(len(known) + offset, sample)
                 sums.add(right, self._changed(unit, chosen, base, mode))
             progress((done + 1) / len(order))
             yield UnitLoss(unit, mode, sums.sqnr_db, sums.noise, sums.figures(), len(self.samples))
 
     def _changed(self, unit: Unit, chosen: frozenset[str], base: list[Values], mode: str) -> list[Array]:
         pieces = sorted({self._pieces.piece_of(node) for node in unit.nodes})
-        values = base[pieces[0]]
-        for piece in range(pieces[0], len(self._pieces)):
+        values, end = base[pieces[0]], len(self._pieces)
+        for piece in range(pieces[0], pieces[-1] + 1):
             if piece in pieces:
                 values = self._pieces.advance(self._exchangeable(piece), values, self._inputs(piece, chosen))
             else:
                 values = self._pieces.advance(self._plain(piece, mode), values)
             values = self._pieces.kept(values, piece + 1)
-        self.inferences += 1 - pieces[0] / len(self._pieces)
+        for piece in range(pieces[-1] + 1, end):
+            last = end - 1 if self._whole_ends else piece
+            values = self._pieces.advance(self._plain(piece, mode, last), values)
+            values = self._pieces.kept(values, last + 1)
+            if last == end - 1:
+                break
+        self.inferences += self._pieces.share_from(pieces[0])
         return self.answers(values)
 
-    def _plain(self, piece: int, mode: str) -> Any:
+    def _plain(self, piece: int, mode: str, last: int | None = None) -> Any:
+        last = None if last == piece else last
         if mode == ALONE:
-            return self._pieces.session(piece, key="float", threads=self.threads)
-        weights = {name: self.quantized(name) for name in self._names(piece)}
+            return self._pieces.session(piece, last=last, key="float", threads=self.threads)
+        through = range(piece, (piece if last is None else last) + 1)
+        weights = {name: self.quantized(name) for each in through for name in self._names(each)}
         return self._pieces.session(
             piece,
-            points=self._points(piece),
+            last=last,
+            points=tuple(point for each in through for point in self._points(each)),
             weights=weights,
             parameters=self.parameters,
             key="quantized",
@@ -371,12 +392,32 @@ class Sensitivity:
     def _inputs(self, piece: int, chosen: frozenset[str] | set[str]) -> dict[str, Any]:
         owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
         inputs: dict[str, Any] = {
-            name: (self.quantized(name) if owner[name] in chosen else self._float[name]) for name in self._names(piece)
+            name: (self.quantized(name) if owner[name] in chosen else self.values[name]) for name in self._names(piece)
         }
         for unit in self._of_piece(piece):
             for point in unit.points:
                 inputs[f"{point.key}/on"] = np.array(unit.name in chosen)
         return inputs
+
+
+def _costs(network: Network, units: Sequence[Unit]) -> dict[str, float]:
+    """Multiplications of each node of the units, as far as shapes tell."""
+    outputs = {node.name: node.output[0] for node in network.model.graph.node}
+    shapes = {
+        value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+        for value in (*network.model.graph.value_info, *network.model.graph.output)
+    }
+    costs: dict[str, float] = {}
+    for unit in units:
+        for node in unit.nodes:
+            costs[node] = 1.0
+        for weight in unit.weights:
+            elements = math.prod(shapes.get(outputs[weight.node]) or [0])
+            if weight.operator == "Gather" or not elements:
+                costs[weight.node] = max(costs[weight.node], 1.0)
+            else:
+                costs[weight.node] += elements * weight.matrix_shape[1]
+    return costs
 
 
 def activation_parameters(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from tests.benchmarks import drag, engine, opening, start, sweep, training
+from tests.benchmarks import drag, engine, networks, opening, start, sweep, training
 
 BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
     "start": lambda largest: start.measure(),
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
     "drag": drag.measure,
     "open": opening.measure,
     "sweep": sweep.measure,
+    "networks": networks.measure,
     "training": lambda largest: training.measure(),
 }
 """Every benchmark by name; a new one is a module and a row. Each is told the size of the largest tensor."""

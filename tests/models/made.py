@@ -86,6 +86,17 @@ def transformer(seed: int = 0, length: int = 7, width: int = 16) -> Any:
     return model_of(nodes, [value("ids", 1, length, kind=I64)], [value("y", 1, length, width)], constants)
 
 
+def chain(layers: int = 12, width: int = 8) -> Any:
+    """So many equal matrices, one behind the other."""
+    rng = np.random.default_rng(0)
+    nodes, constants = [], {}
+    for i in range(layers):
+        constants[f"w{i}"] = (rng.standard_normal((width, width)) / np.sqrt(width)).astype(np.float32)
+        nodes.append(helper.make_node("MatMul", [f"v{i}", f"w{i}"], [f"u{i}"], name=f"layer{i}"))
+        nodes.append(helper.make_node("Tanh", [f"u{i}"], [f"v{i + 1}"], name=f"tanh{i}"))
+    return model_of(nodes, [value("v0", 4, width)], [value(f"v{layers}", 4, width)], constants)
+
+
 def recurrent(seed: int = 0, length: int = 5, width: int = 8) -> Any:
     rng = np.random.default_rng(seed)
     w = rng.standard_normal((1, 4 * width, 6)).astype(np.float32) / 3
