@@ -14,6 +14,7 @@ from qviz.cli.networks import data_options, prepared_network, progress_bar, samp
 from qviz.cli.options import json_option
 from qviz.core.problems import Problem
 from qviz.core.ranges.table import RANGE_RULES
+from qviz.files.printable import printable
 
 if TYPE_CHECKING:
     from qviz.models.data import FileSamples
@@ -181,7 +182,7 @@ def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json
         if summary:
             click.echo(summary)
         for note in found.get("notes", ()):
-            click.echo(note)
+            click.echo(printable(note))
         share = found["quantized_bytes"] / found["float_bytes"] if found["float_bytes"] else math.nan
         click.echo(f"{'bytes':<16}{found['quantized_bytes']:,} of {found['float_bytes']:,} ({share:.2f} ×)")
         if "sqnr_db" in found:
@@ -190,7 +191,7 @@ def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json
             for each in found["outputs"]:
                 agreement = {k: each[k] for k in ("top1", "sequences", "detections") if each[k] is not None}
                 said = ", ".join(f"{key} {value:.2%}" for key, value in agreement.items())
-                click.echo(f"  {each['name'][-40:]:<42}{said}")
+                click.echo(f"  {printable(each['name'][-40:]):<42}{said}")
         if "latency" in found:
             ratio = found["latency"]["ratio"]
             click.echo(f"{'latency':<16}{ratio:.2f} × ({'slower' if ratio > 1 else 'faster'})")

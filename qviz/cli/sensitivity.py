@@ -11,6 +11,7 @@ import click
 
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
 from qviz.cli.options import json_option, scheme_of, scheme_options
+from qviz.files.printable import printable
 
 
 @click.command("sensitivity")
@@ -87,7 +88,7 @@ def sensitivity_command(
     click.echo(f"{'':<48}{'alone':>10}{'restored':>10}{'isolated':>10}{'accum.':>10}{'bytes':>12}")
     for row in rows:
         figures = "".join(_text(row[key]) for key in ("alone_db", "restored_db", "isolated_db", "accumulated_db"))
-        click.echo(f"{str(row['name'])[-47:]:<48}{figures}{row['bytes']:>12,}")
+        click.echo(f"{printable(str(row['name'])[-47:]):<48}{figures}{row['bytes']:>12,}")
 
 
 def _finite(value: Any) -> Any:

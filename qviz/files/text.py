@@ -292,7 +292,7 @@ class _Table:
         """Look for the line that pyarrow has stumbled over."""
         form = self._form
         number = partial(is_number, decimal=form.decimal, grouped=form.grouped)
-        numeric = sorted(set(range(form.width)) - set(form.labels))
+        numeric = form.columns
         for line, text in enumerate(tidy.decode("latin-1").split("\n"), self._line):
             row = fields_of(text, form.separator, form.quote)
             if text and (len(row) != form.width or not all(number(row[at]) or is_missing(row[at]) for at in numeric)):

@@ -81,6 +81,8 @@ KINDS: dict[str, tuple[str | bytes, Any]] = {
     "blanks and decimal commas": (written(A, "  ", ","), A),
     "commas, and decimal commas in quotes": (quoted(A, ","), A),
     "decimal commas in one column": ("Wert\n0,5\n1,25\n-0,75\n", [0.5, 1.25, -0.75]),
+    "decimal commas in one column that counts": ("Wert\n1,5\n2,75\n3,25\n", [1.5, 2.75, 3.25]),
+    "months": ("2024-01,1.5\n2024-02,2.5\n", [1.5, 2.5]),
     "decimal commas in one column without a name": ("0,5\n1,25\n-0,75\n", [0.5, 1.25, -0.75]),
     "marks between thousands": ("a;b\n1.234,5;2\n-2.000.000,25;3\n", [[1234.5, 2], [-2000000.25, 3]]),
     "marks between thousands in quotes": ('a,b\n"1,234.5",2\n"-2,000.25",3\n', [[1234.5, 2], [-2000.25, 3]]),
@@ -188,6 +190,8 @@ def test_what_was_recognized_is_said(tmp_path: Path, content: str | bytes, note:
             "1,234;2\n5,678;3\n",
             "has '1,234' in line 1, which may have decimals or thousands behind its comma. Say",
         ),
+        ("a,b\n12%,1\n13%,2\n", "has '12%' in line 2"),
+        ("x;y\n1 234,5;2,5\n2 000,5;3,5\n", "has '1 234,5' in line 2"),
         ("1.5,1.#J\n2,3\n", "has '1.#J' in line 1"),
         ("1.5x,2.5\n3,4\n5,6\n", "has '1.5x' in line 1"),
         ("1+2,3\n4,5\n", "has '1+2' in line 1"),
@@ -234,6 +238,16 @@ def test_thousands_are_what_a_person_says(tmp_path: Path) -> None:
 def test_options_that_mean_nothing_are_refused(said: str) -> None:
     with pytest.raises(Problem, match="table"):
         TableOptions.parsed(said)
+
+
+def test_columns_that_are_not_taken_may_hold_anything(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n12%,1\n13,2\nx,3\n")
+    (entry,) = list_entries(path, TableOptions.parsed("columns=2"))
+    assert entry.load().tolist() == [1, 2, 3]
+    note = entry.note()
+    assert note is not None
+    assert str(note.phrase) == "Recognized: comma-separated, header in line 1, 1 of 2 columns chosen."
 
 
 def test_columns_that_there_are_not_are_refused(tmp_path: Path) -> None:

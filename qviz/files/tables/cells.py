@@ -46,7 +46,7 @@ _GROUPED = {
     ",": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]*)?"),
 }
 _WORD = re.compile(r"[^\W\d_]")
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}\b|\d{1,2}:\d{2}")
+_DATE = re.compile(r"\d{4}[-/]\d{1,2}\b|\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}\b|\d{1,2}:\d{2}")
 
 
 def is_missing(cell: str) -> bool:

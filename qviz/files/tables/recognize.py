@@ -158,6 +158,9 @@ def _reading(
 
     body = [row for row in rows if len(row) == width]
     numeric = tuple(at for at in range(width) if _is_numeric([row[at] for row in body], number))
+    if options.columns is not None:  # what is not taken may hold anything
+        sound = {at for at in numeric if all(number(row[at]) or is_missing(row[at]) for row in body[1:])}
+        numeric = tuple(sorted(sound.union(at - 1 for at in options.columns if at <= width)))
 
     def fits(row: Sequence[str]) -> bool:
         return (
@@ -191,7 +194,7 @@ def _reading(
     quality = (numbers + missing) / max(len(fitting) * width, 1) if numbers else 0.0
     if misfit is not None:  # the earlier a table is spoilt, the less it is one
         quality *= 0.5 * len(fitting) / len(rows)
-    if start and not _is_above(rows[start - 1], fitting, width):
+    if start and not _is_above(rows[start - 1], fitting, width, separator):
         quality *= 0.99
     if separator == "," and _has_odd_zeros(fitting):
         quality *= 0.98
@@ -215,10 +218,12 @@ def _reading(
     )
 
 
-def _is_above(header: Sequence[str], body: Sequence[Sequence[str]], width: int) -> bool:
+def _is_above(header: Sequence[str], body: Sequence[Sequence[str]], width: int, separator: str) -> bool:
     """Whether a header has a field for each column, or for each but the first, which numbers or names the rows."""
     first = [row[0] for row in body]
     is_short = len(header) == width - 1 and (_counts(first) or not any(map(is_whole, first)))
+    if is_short and separator == "," and _are_pairs(body):
+        is_short = False  # one name over ``1,5`` and ``2,75``: a column with decimal commas
     is_title = len(header) == 1 and " " in header[0]
     return len(header) == width or is_short or is_title
 
@@ -264,8 +269,9 @@ def _is_numeric(cells: Sequence[str], number: IsNumber) -> bool:
     words, numbers = kinds.count("word"), kinds.count("number")
     if not words:
         return True
-    is_only_first = numbers == 1 and kinds[0] == "number" and words >= 3
-    return numbers > 0 and not is_only_first
+    if not numbers:  # ``12%`` or ``1 234`` is a number gone wrong, and no word
+        return any(kind == "word" and not is_word(cell) for cell, kind in zip(cells, kinds, strict=True))
+    return not (numbers == 1 and kinds[0] == "number" and words >= 3)
 
 
 def _can_be_header(row: Sequence[str], width: int, decimal: str, separator: str) -> bool:
@@ -333,7 +339,7 @@ def _form(best: _Reading, lines: Sequence[Line], encoding: str, options: TableOp
     names = _names(best, start, encoding)
     first = [row[0] for row in body]
     index = _is_index(best, body, names) if options.index is None else options.index and best.width > 1
-    if options.index is None and not index and not names and len(body) > 1 and best.width > 1:
+    if options.index is None and not index and len(names) < best.width and len(body) > 1 and best.width > 1:
         if len(body) > 2 and _counts(first) and _has_fractions(best, body):
             doubts.append(Phrase(_UNNAMED_INDEX, cells=_shown(first)))
         elif best.separator == "," and _are_pairs(body):
@@ -342,7 +348,7 @@ def _form(best: _Reading, lines: Sequence[Line], encoding: str, options: TableOp
         names = ("", *names)
     columns = tuple(at for at in best.numeric if at or not index)
     if options.columns is not None:
-        columns = tuple(at - 1 for at in options.columns if at <= best.width)
+        columns, labels = tuple(at - 1 for at in options.columns if at <= best.width), ()
     columns = columns or best.numeric
     return TableForm(
         encoding,
