@@ -64,23 +64,6 @@ def _is_json(start: Start) -> bool:
     return True
 
 
-def _is_index(start: Start) -> bool:
-    return _is_json(start) and (start.name.endswith(".index.json") or '"weight_map"' in start.text)
-
-
-def _is_onnx(start: Start) -> bool:
-    """A protobuf message whose first field is a small version number, followed by the producer or the graph."""
-    head = start.head
-    is_model = (
-        head[:1] == b"\x08" and 0 < (head[1:2] or b"\0")[0] <= 20 and head[2:3] in (b"\x12", b"\x1a", b"\x3a", b"\x42")
-    )
-    return is_model or (start.name.endswith(".onnx") and head[:1] in (b"\x08", b"\x3a", b"\x12"))
-
-
-def _is_old_pytorch(start: Start) -> bool:
-    return start.head.startswith(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
-
-
 FOREIGN: tuple[Foreign, ...] = (
     Foreign(
         N_("is a Git LFS pointer, not the file itself"),
@@ -92,14 +75,8 @@ FOREIGN: tuple[Foreign, ...] = (
         N_("Download the file itself again."),
         _is_html,
     ),
-    Foreign(
-        N_("lists the parts of a checkpoint (JSON) and holds no tensors"),
-        N_("Open the .safetensors files beside it, or their folder."),
-        _is_index,
-    ),
     Foreign(N_("is JSON, which holds no tensors that qviz reads"), N_("Save its numbers with numpy.save."), _is_json),
     Foreign(N_("is XML"), N_("Open the file with the weights, or download it again."), _is_xml),
-    Foreign(N_("is a PyTorch checkpoint"), _STATE_DICT, _is_old_pytorch),
     Foreign(
         N_("is a Python pickle"),
         N_("Loading it could run code: save its arrays with numpy.save, or as safetensors."),
@@ -120,8 +97,6 @@ FOREIGN: tuple[Foreign, ...] = (
         _begins(b"tjgg", b"lmgg", b"fmgg", b"algg"),
     ),
     Foreign(N_("is an Arrow file (Feather)"), N_("Save it as .parquet."), _begins(b"ARROW1", b"FEA1")),
-    Foreign(N_("is a TorchScript program"), _STATE_DICT, _holds("/constants.pkl")),
-    Foreign(N_("is a PyTorch checkpoint"), _STATE_DICT, _holds("/data.pkl", "data.pkl")),
     Foreign(N_("is an Excel workbook"), N_("Save the sheet as CSV."), _holds("xl/workbook.xml", "xl/workbook.bin")),
     Foreign(
         N_("is a Keras model"),
@@ -152,7 +127,6 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign(N_("is a PDF document"), _AS_CSV, _begins(b"%PDF-")),
     Foreign(N_("is a database (SQLite)"), N_("Export the table as CSV."), _begins(b"SQLite format 3\x00")),
     Foreign(N_("is an R data file"), N_("Save the numbers with write.csv."), _begins(b"RDX", b"RDA")),
-    Foreign(N_("is an ONNX model"), N_("Save its weights as arrays with onnx.numpy_helper and numpy.savez."), _is_onnx),
 )
 
 

@@ -70,6 +70,24 @@ def _list_parquet(path: Path) -> tuple[TensorEntry, ...]:
     return list_entries(path)
 
 
+def _list_onnx(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.onnx_in import list_entries
+
+    return list_entries(path)
+
+
+def _list_pytorch(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.pytorch import list_entries
+
+    return list_entries(path)
+
+
+def _list_shards(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.shards import list_entries
+
+    return list_entries(path)
+
+
 def _list_packed(path: Path) -> tuple[TensorEntry, ...]:
     from qviz.files.packed import list_entries
 
@@ -84,13 +102,35 @@ def _list_text(path: Path) -> tuple[TensorEntry, ...]:
 
 def _is_archive(start: Start) -> bool:
     """A zip file with arrays in it, or one that nothing else claims."""
-    return start.is_zip and (start.has_member(".npy") or foreign_problem(start) is None)
+    return start.is_zip and not _is_pytorch(start) and (start.has_member(".npy") or foreign_problem(start) is None)
+
+
+def _is_index(start: Start) -> bool:
+    """What lists the files of a checkpoint, as Hugging Face writes it."""
+    return start.text[:1] == "{" and (start.name.endswith(_INDICES) or '"weight_map"' in start.text)
+
+
+def _is_onnx(start: Start) -> bool:
+    """A protobuf message whose first field is a small version number, followed by the producer or the graph."""
+    head = start.head
+    is_model = (
+        head[:1] == b"\x08" and 0 < (head[1:2] or b"\0")[0] <= 20 and head[2:3] in (b"\x12", b"\x1a", b"\x3a", b"\x42")
+    )
+    return is_model or (start.name.endswith(".onnx") and head[:1] in (b"\x08", b"\x3a", b"\x12"))
+
+
+def _is_pytorch(start: Start) -> bool:
+    return start.head.startswith(_PYTORCH) or start.has_member("/data.pkl", "data.pkl", "/constants.pkl")
 
 
 def _is_safetensors(start: Start) -> bool:
     length = int.from_bytes(start.head[:8], "little")
     return start.head[8:9] == b"{" and 2 <= length <= start.size - 8
 
+
+_INDICES = (".safetensors.index.json", ".bin.index.json")
+_PYTORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+"""How a stream of PyTorch begins, as it was before 1.6."""
 
 FORMATS: tuple[Format, ...] = (
     Format(N_("NumPy array"), (".npy",), _list_npy, lambda start: start.head.startswith(b"\x93NUMPY")),
@@ -105,6 +145,9 @@ FORMATS: tuple[Format, ...] = (
         _list_packed,
         lambda start: start.head.startswith(b"\x1f\x8b"),
     ),
+    Format(N_("ONNX model"), (".onnx",), _list_onnx, _is_onnx),
+    Format(N_("PyTorch checkpoint"), (".pt", ".pth", ".bin", ".ckpt"), _list_pytorch, _is_pytorch),
+    Format(N_("Parts of a checkpoint"), _INDICES, _list_shards, _is_index),
 )
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for form in FORMATS for suffix in form.suffixes)
@@ -184,7 +227,9 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
             continue
         with system_errors(path):
             found = [file for file in path.iterdir() if _is_offered(file)]
-            found = [file for file in found if file.suffix.lower() != ".txt" or _is_table(file)]
+            found = [file for file in found if _is_worth_it(file)]
+            parts = _parts(found)
+            found = [file for file in found if file not in parts]
         if not found:
             raise FileProblem(path, N_("has no file that qviz reads"), _supported())
         files += sorted(found, key=lambda file: natural_order(file.name))
@@ -254,6 +299,25 @@ def _supported() -> Phrase:
 def _is_offered(file: Path) -> bool:
     name = file.name.lower()
     return name.endswith(SUFFIXES) and not name.startswith(".") and file.is_file()
+
+
+def _is_worth_it(file: Path) -> bool:
+    """Whether its name alone does not say that it holds tensors, but its content does."""
+    suffix = file.suffix.lower()
+    if suffix == ".bin":
+        try:
+            return _is_pytorch(Start.of(file))
+        except OSError:
+            return True
+    return suffix != ".txt" or _is_table(file)
+
+
+def _parts(files: list[Path]) -> frozenset[Path]:
+    """The files that an index among them lists: they are read through it."""
+    from qviz.files.shards import parts_of
+
+    indices = [file for file in files if file.name.lower().endswith(_INDICES)]
+    return frozenset(part for index in indices for part in parts_of(index))
 
 
 def _is_table(file: Path) -> bool:

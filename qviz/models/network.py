@@ -6,7 +6,6 @@ model's own folder (``onnx.external_data_helper`` asks the same), and sizes are 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.problems import N_, Problem
-from qviz.files.problems import FileProblem, shortened, system_errors
+from qviz.files.onnx_in import Folder
+from qviz.files.problems import FileProblem, system_errors
 
 MOST_IN_ONE = (1 << 31) - (1 << 20)
 """Bytes of a model in one piece: protobuf ends at 2 GiB."""
@@ -168,50 +168,16 @@ def open_network(path: str | Path) -> Network:
 
 def _read_external(path: Path, model: Any) -> tuple[Path, ...]:
     """Put the data that lies in other files where it belongs, and name these files."""
-    files: dict[Path, int] = {}
-    folder = Path(os.path.realpath(path.parent))
+    files: dict[Path, None] = {}
+    folder = Folder(path)
     for tensor in all_tensors(model):
         if tensor.data_location != tensor.EXTERNAL:
             continue
         about = {each.key: each.value for each in tensor.external_data}
-        location = about.get("location", "")
-        place = Path(os.path.realpath(folder / location))
-        said = shortened(location)
-        if not location or Path(location).is_absolute() or not place.is_relative_to(folder):
-            raise FileProblem(
-                path,
-                N_("asks for data outside of its folder ({said})"),
-                N_("Get the model from somebody you trust."),
-                said=said,
-            )
-        with system_errors(place):
-            length_there = files.setdefault(place, place.stat().st_size)
-        try:
-            offset, length = int(about.get("offset", "0")), int(about.get("length", "-1"))
-        except ValueError:
-            offset = length = -2
-        length = length_there - offset if length == -1 else length
-        if offset < 0 or length < 0 or offset + length > length_there:
-            raise FileProblem(
-                path,
-                N_("asks for more data than {said} holds"),
-                N_("Download both again; one of them is not whole."),
-                said=said,
-            )
-        expected = expected_bytes(tensor)
-        if expected is not None and expected != length:
-            raise FileProblem(
-                path,
-                N_("says that “{name}” has {expected:,} bytes, but points at {length:,} of {said}"),
-                N_("Export it again."),
-                name=shortened(tensor.name),
-                expected=expected,
-                length=length,
-                said=said,
-            )
-        with system_errors(place), place.open("rb") as file:
-            file.seek(offset)
-            tensor.raw_data = file.read(length)
+        place = folder.place(tensor.name, about, expected_bytes(tensor))
+        files[place.path] = None
+        with system_errors(place.path):
+            tensor.raw_data = place.read(0, place.size)
         tensor.data_location = tensor.DEFAULT
         del tensor.external_data[:]
     return tuple(files)

@@ -39,13 +39,9 @@ KINDS = {
     "a web page": (b"<!DOCTYPE html><html><head><title>404</title>", "is a web page (HTML)"),
     "a web page behind a mark": ("\ufeff\n <html lang='en'>".encode(), "is a web page (HTML)"),
     "an error of a store": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is XML"),
-    "an index": (b'{"metadata": {}, "weight_map": {"w": "model-1.safetensors"}}', "lists the parts of a checkpoint"),
     "JSON": (json.dumps({"hidden_size": 768, "layers": list(range(2000))}).encode(), "is JSON"),
     "a list in JSON": (b"[[1, 2], [3, 4]]", "is JSON"),
     "a pickle": (pickle.dumps({"w": 1}), "is a Python pickle. Loading it could run code"),
-    "PyTorch": (zipped("archive/data.pkl", "archive/data/0", "archive/version"), "is a PyTorch checkpoint. Load it"),
-    "old PyTorch": (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "is a PyTorch checkpoint"),
-    "TorchScript": (zipped("m/data.pkl", "m/constants.pkl", "m/code/x.py"), "is a TorchScript program"),
     "Excel": (zipped("[Content_Types].xml", "xl/workbook.xml"), "is an Excel workbook. Save the sheet as CSV"),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "is a file of old Excel"),
     "Keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "is a Keras model"),
@@ -54,7 +50,6 @@ KINDS = {
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is an HDF5 file"),
     "MATLAB": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(100), "is a MATLAB file"),
     "TensorFlow Lite": (b"\x1c\0\0\0TFL3" + bytes(100), "is a TensorFlow Lite model"),
-    "ONNX": (b"\x08\x0a\x12\x07pytorch", "is an ONNX model"),
     "GGML": (b"tjgg\x03\0\0\0" + bytes(100), "is of the GGML format before GGUF"),
     "Arrow": (b"ARROW1\0\0" + bytes(100), "is an Arrow file"),
     "tar": (tarred(), "is a tar file. Unpack it"),
@@ -66,11 +61,13 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("suffix", [s for s in SUFFIXES if not s.endswith(".gz")] + [".bin", ".pt", ""])
+@pytest.mark.parametrize("suffix", [s for s in SUFFIXES if not s.endswith(".gz")] + [""])
 def test_it_is_named_under_any_ending(tmp_path: Path, kind: str, suffix: str) -> None:
     content, what = KINDS[kind]
     path = tmp_path / f"model{suffix}"
     path.write_bytes(content)
+    if kind == "JSON" and suffix.endswith(".json"):
+        what = "lists no tensors"
     with pytest.raises(FileProblem) as caught:
         list_tensors(path)
     assert what in str(caught.value)

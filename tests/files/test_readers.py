@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pytest
 from gguf import GGUFWriter
@@ -21,6 +22,7 @@ from safetensors.numpy import save_file
 from qviz.core.problems import Problem
 from qviz.files.problems import FileProblem, shortened
 from qviz.files.readers import FORMATS, SUFFIXES, expand, list_tensors
+from tests.files.test_pytorch import Stored, saved, tensor
 
 
 def save_gguf(path: Path, array: np.ndarray[Any, Any]) -> None:
@@ -30,6 +32,21 @@ def save_gguf(path: Path, array: np.ndarray[Any, Any]) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def save_onnx(path: Path, array: np.ndarray[Any, Any]) -> None:
+    node = onnx.helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(array))
+    onnx.save_model(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [])), path)
+
+
+def save_pytorch(path: Path, array: np.ndarray[Any, Any]) -> None:
+    stored = Stored("DoubleStorage", "0", array.size)
+    saved(path, {"w": tensor(stored, 0, array.shape, (1,))}, data__0=array.astype(float).tobytes())
+
+
+def save_index(path: Path, array: np.ndarray[Any, Any]) -> None:
+    save_file({"w": array}, path.parent / "part.safetensors")
+    path.write_text('{"weight_map": {"w": "part.safetensors"}}')
 
 
 def npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -44,6 +61,9 @@ SAVERS: dict[str, Callable[..., Any]] = {
     ".safetensors": lambda path, array: save_file({"w": array}, path),
     ".gguf": save_gguf,
     ".parquet": lambda path, array: parquet.write_table(pa.table({"w": array}), path),
+    ".onnx": save_onnx,
+    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), save_pytorch),
+    **dict.fromkeys((".safetensors.index.json", ".bin.index.json"), save_index),
     ".npy.gz": lambda path, array: path.write_bytes(gzip.compress(npy(array))),
 }
 
@@ -56,7 +76,10 @@ def problem_of(path: Path) -> str:
 
 def test_every_format_has_suffixes_of_its_own() -> None:
     packed = (".npy.gz", ".csv.gz", ".txt.gz", ".tsv.gz")
-    assert (".npy", ".npz", ".safetensors", ".gguf", ".csv", ".txt", ".tsv", ".parquet", *packed) == SUFFIXES
+    assert (
+        ".npy", ".npz", ".safetensors", ".gguf", ".csv", ".txt", ".tsv", ".parquet", *packed,
+        ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".safetensors.index.json", ".bin.index.json",
+    ) == SUFFIXES  # fmt: skip
     assert len({suffix for form in FORMATS for suffix in form.suffixes}) == len(SUFFIXES)
     assert all(form.description for form in FORMATS)
 
@@ -91,7 +114,8 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path, 
     (tmp_path / "w.dat").write_bytes(content)
     assert problem_of(tmp_path / "w.dat") == (
         "w.dat is of no format that qviz knows. It reads .npy, .npz, .safetensors, .gguf, .csv, .txt, .tsv, .parquet,"
-        " .npy.gz, .csv.gz, .txt.gz and .tsv.gz."
+        " .npy.gz, .csv.gz, .txt.gz, .tsv.gz, .onnx, .pt, .pth, .bin, .ckpt, .safetensors.index.json and"
+        " .bin.index.json."
     )
 
 
@@ -109,7 +133,7 @@ def test_a_file_that_vanishes_after_it_was_listed(tmp_path: Path, suffix: str) -
     path = tmp_path / f"w{suffix}"
     SAVERS.get(suffix, np.savetxt)(path, np.arange(3.0))
     (entry,) = list_tensors(path)
-    path.unlink()
+    entry.path.unlink()
     with pytest.raises(FileProblem, match="does not exist"):
         entry.load()
 

@@ -1,0 +1,103 @@
+"""How is a checkpoint read that lies in several files, which an index lists (``model.safetensors.index.json``)?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qviz.core.problems import N_, Problem
+from qviz.files.entry import TensorEntry, refused_entry
+from qviz.files.problems import FileProblem, shortened, system_errors
+
+SUFFIXES = (".safetensors.index.json", ".bin.index.json")
+MAP = "weight_map"
+
+_LARGEST = 1 << 28
+_MOST_FILES = 10_000
+
+
+def list_entries(path: Path) -> tuple[TensorEntry, ...]:
+    """The tensors of all files that the index names, file by file.
+
+    What is missing or damaged is listed beside the rest, and says why.
+
+    Raises
+    ------
+    FileProblem
+        When the index is damaged, or none of its tensors can be read.
+    """
+    wanted = read_index(path)
+    stem = path.name.split(".")[0]
+    found: dict[str, TensorEntry] = {}
+    problems: dict[str, Problem] = {}
+    for name in dict.fromkeys(wanted.values()):
+        try:
+            for entry in _listed(path.parent / name):
+                found.setdefault(str(entry.key), replace(entry, name=f"{stem}/{entry.key}"))
+        except Problem as problem:
+            problems[name] = problem
+    if not found:
+        raise next(iter(problems.values()))
+    for key, name in wanted.items():
+        if key in found:
+            continue
+        # Those without elements are left out here as in a file alone.
+        if name in problems:
+            found[key] = refused_entry(f"{stem}/{key}", path.parent / name, key, problems[name])
+    return tuple(found.values())
+
+
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """The files that an index names; none where it can't be read."""
+    try:
+        return tuple(path.parent / name for name in dict.fromkeys(read_index(path).values()))
+    except (Problem, OSError):
+        return ()
+
+
+def read_index(path: Path) -> dict[str, str]:
+    """The name of the file that holds each tensor.
+
+    Raises
+    ------
+    FileProblem
+        When it is damaged, or names files outside of its folder.
+    """
+    import msgspec
+
+    if path.stat().st_size > _LARGEST:
+        raise FileProblem(path, N_("is too large for an index"), N_("Download it again."))
+    try:
+        content: Any = msgspec.json.decode(path.read_bytes())
+    except (msgspec.DecodeError, RecursionError):
+        raise FileProblem(path, N_("is a damaged index"), N_("Download it again.")) from None
+    wanted = content.get(MAP) if isinstance(content, Mapping) else None
+    if not isinstance(wanted, Mapping) or not wanted or not all(isinstance(name, str) for name in wanted.values()):
+        raise FileProblem(path, N_("lists no tensors"), N_("Download it again."))
+    names = set(wanted.values())
+    if len(names) > _MOST_FILES:
+        raise FileProblem(path, N_("names too many files"), N_("Download it again."))
+    for name in sorted(names):
+        if name in ("", ".", "..") or "\0" in name or Path(name).name != name or "\\" in name:
+            raise FileProblem(
+                path,
+                N_("asks for a file outside of its folder ({name})"),
+                N_("Get the model from somebody you trust."),
+                name=shortened(name),
+            )
+    return {str(key): name for key, name in wanted.items()}
+
+
+def _listed(path: Path) -> tuple[TensorEntry, ...]:
+    with system_errors(path):
+        if path.exists() and not path.is_file():
+            raise FileProblem(path, N_("is a device or a pipe"), N_("Save its content to a file first."))
+        if path.name.lower().endswith(".safetensors"):
+            from qviz.files import safetensors
+
+            return safetensors.list_entries(path)
+        from qviz.files import pytorch
+
+        return pytorch.list_entries(path)

@@ -1,0 +1,97 @@
+"""Where does a member of a zip file lie, and how is a small one read?"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qviz.core.problems import N_, Phrase
+from qviz.core.sizes import byte_text
+from qviz.files.problems import FileProblem, shortened
+from qviz.files.region import Region
+
+_DAMAGED = N_("Copy or download it again.")
+_LOCAL_HEADER = struct.Struct("<4s22x2H")
+
+
+@contextmanager
+def opened(region: Region) -> Iterator[zipfile.ZipFile]:
+    """The archive; whatever is damaged in it becomes a problem.
+
+    Raises
+    ------
+    FileProblem
+        When it is no zip file, or a damaged one.
+    """
+    with region.open() as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                yield archive
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            struct.error,
+            OverflowError,
+            NotImplementedError,
+            UnicodeDecodeError,
+            ValueError,
+        ) as error:
+            if isinstance(error, FileProblem):
+                raise
+            detail = shortened(str(error), 80) or Phrase("it ends too early")
+            raise FileProblem(
+                region.path, N_("is no archive, or a damaged one ({detail})"), _DAMAGED, detail=detail
+            ) from error
+
+
+def stored_in(region: Region, member: zipfile.ZipInfo) -> Region:
+    """Where a member lies that is not packed.
+
+    Raises
+    ------
+    FileProblem
+        When it is packed or encrypted, or does not lie inside the archive.
+    """
+    name = shortened(member.filename)
+    if member.flag_bits & 1 or member.compress_type != zipfile.ZIP_STORED:
+        raise FileProblem(region.path, N_("holds '{name}' packed"), N_("Save it unpacked, as by default."), name=name)
+    try:
+        mark, name_length, extra_length = _LOCAL_HEADER.unpack(region.read(member.header_offset, _LOCAL_HEADER.size))
+        if mark != b"PK\x03\x04":
+            raise ValueError
+        # The central directory may give other lengths than these.
+        start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+        return region.within(start, member.file_size)
+    except (ValueError, struct.error):
+        raise FileProblem(region.path, N_("is cut off inside '{name}'"), _DAMAGED, name=name) from None
+
+
+def content(region: Region, archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
+    """All of a member.
+
+    Raises
+    ------
+    FileProblem
+        When it is encrypted, or has more than ``most`` bytes.
+    """
+    name = shortened(member.filename)
+    if member.flag_bits & 1:
+        raise FileProblem(
+            region.path, N_("holds '{name}', which is encrypted"), N_("Save it without a password."), name=name
+        )
+    with archive.open(member) as file:
+        # Whatever the archive says of its length.
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise FileProblem(
+            region.path,
+            N_("holds '{name}', which has more than {most}"),
+            _DAMAGED,
+            name=name,
+            most=byte_text(most),
+        )
+    return found

@@ -1,0 +1,64 @@
+"""Whatever happens to a file on its way, reading ends in arrays or in a sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from qviz.core.problems import Problem
+from qviz.files.readers import list_tensors
+from tests.files.test_pytorch import VALUES, Stored, saved, stream, tensor
+from tests.models.made import classifier
+
+COUNT = int(os.environ.get("QVIZ_MUTATIONS", "300"))
+"""Mutated files a format; continuous integration asks for 2,000."""
+
+
+def _onnx(path: Path) -> None:
+    onnx.save_model(classifier(), path)
+
+
+def _zip(path: Path) -> None:
+    stored = Stored("FloatStorage", "0", 12)
+    saved(path, {"a": tensor(stored, 0, (3, 4), (4, 1)), "b": tensor(stored, 1, (2,), (2,))}, data__0=VALUES.tobytes())
+
+
+def _stream(path: Path) -> None:
+    stored = Stored("FloatStorage", "0", 12)
+    path.write_bytes(stream({"a": tensor(stored, 0, (3, 4), (4, 1))}, ["0"], (12, VALUES.tobytes())))
+
+
+KINDS = {"model.onnx": _onnx, "zip.pt": _zip, "stream.pth": _stream}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_mutated_file_is_read_or_told(tmp_path: Path, name: str) -> None:
+    KINDS[name](tmp_path / name)
+    original = (tmp_path / name).read_bytes()
+    random = np.random.default_rng(0)
+    path = tmp_path / f"mutated{Path(name).suffix}"
+    read = told = 0
+    for number in range(COUNT):
+        content = bytearray(original)
+        if number % 4 == 3:
+            content = content[: random.integers(len(content))]
+        # Headers are where damage matters: most of it lies near the ends.
+        for _ in range(1 + number % 3):
+            if content:
+                near = int(random.integers(len(content))) if number % 2 else int(random.integers(400))
+                place = min(len(content) - 1, near) if number % 5 else max(0, len(content) - 1 - near)
+                content[place] = random.choice([0, 1, 0x7F, 0x80, 0xFF, random.integers(256)])
+        path.write_bytes(content)
+        try:
+            for entry in list_tensors(path):
+                entry.load()
+            read += 1
+        except Problem as problem:
+            assert str(problem)
+            told += 1
+    assert read + told == COUNT
+    assert told > COUNT // 10
