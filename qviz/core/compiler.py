@@ -8,6 +8,7 @@ same answers.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import logging
@@ -109,6 +110,10 @@ def kernel(example: Callable[[], tuple[Any, ...]], *, reorders: bool = False) ->
     return mark
 
 
+def prefetch(array: Any, index: Any) -> None:
+    """Have one element's piece of memory fetched, without waiting for it; nothing in Python."""
+
+
 def available() -> bool:
     """Whether the compiler is installed, and may be used here."""
     return importlib.util.find_spec("numba") is not None and not getattr(sys, "frozen", False)
@@ -166,6 +171,7 @@ def _load(each: Kernel, folder: Path) -> None:
 
     if numba.config.DISABLE_JIT:
         raise RuntimeError("numba was told not to compile (NUMBA_DISABLE_JIT)")
+    _teach_prefetch()
     while _parts:
         function, options = _parts.pop()
         register_jitable(**options)(function)
@@ -177,6 +183,33 @@ def _load(each: Kernel, folder: Path) -> None:
         each.compiled = compile_it(each.plain)
     finally:
         numba.config.CACHE_DIR = before
+
+
+@functools.cache
+def _teach_prefetch() -> None:
+    """Tell the compiler which instruction `prefetch` is: processors forget to read on where a page of memory ends."""
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic, overload
+
+    @intrinsic
+    def fetch(typing: Any, array: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            given = context.make_array(signature.args[0])(context, builder, arguments[0])
+            place = cgutils.gep_inbounds(builder, given.data, arguments[1])
+            place = builder.bitcast(place, ir.IntType(8).as_pointer())
+            numbers = [ir.IntType(32)(n) for n in (0, 3, 1)]  # to read, to keep, data
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
+            builder.call(builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind), [place, *numbers])
+            return context.get_dummy_value()
+
+        return types.void(array, index), generate
+
+    def ahead(array: Any, index: Any) -> None:
+        fetch(array, index)
+
+    overload(prefetch, strict=False)(lambda array, index: ahead)
 
 
 def _compile_aside(folder: Path) -> None:

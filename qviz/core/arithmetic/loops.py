@@ -18,7 +18,7 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import FloatArray
-from qviz.core.compiler import part
+from qviz.core.compiler import part, prefetch
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, SIGNIFICANT_ABOVE, FloatFormat
 
@@ -52,6 +52,9 @@ HALF_OF_BFLOAT16, ODD_BFLOAT16, BFLOAT16_BITS = np.int32(0x7FFF), np.int32(1), n
 SIXTEEN = np.int32(16)
 MANTISSA = np.int32(MANTISSA_BITS)
 
+LINE = np.uint64(16)
+"""Elements that memory is fetched in."""
+
 NAN_BITS = np.int32(0x7F800000)
 """Beyond these bits, but for the sign, a float32 is NaN."""
 
@@ -67,6 +70,13 @@ def fetch(x: Any, at: Any, work: Any, integers: Any, n: Any) -> Any:
         work[VALUE + i] = np.float32(0) if missing else x[at + i]
         count += missing
     return count
+
+
+@part()
+def fetch_ahead(x: Any, start: Any, stop: Any) -> None:
+    """Have the memory of the next stretch fetched while this one is worked on."""
+    for i in range(start, min(stop, np.uint64(x.size)), LINE):
+        prefetch(x, i)
 
 
 @part()

@@ -23,7 +23,7 @@ NARROW = STRETCH // 4
 CHUNK = 16
 """Neighbours that are taken together: runs are a whole number of them, or scattered."""
 
-CHUNK_LENGTH = np.uint64(CHUNK)
+CHUNK_LENGTH, TWO_CHUNKS = np.uint64(CHUNK), np.uint64(2 * CHUNK)
 
 # The places of a ``plan`` behind the ``kind`` of the loops: how the groups lie.
 COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER = range(KINDS, KINDS + 6)
@@ -120,7 +120,13 @@ def spread_runs(parameters: Any, strides: Any, work: Any, group: Any, n: Any, ch
             while done < n:
                 value = given[g]
                 g += np.uint64(1)
-                for _ in range(chunks):
+                left = chunks
+                while left >= 2:
+                    for i in range(TWO_CHUNKS):
+                        work[region + done + i] = value
+                    done += TWO_CHUNKS
+                    left -= 2
+                if left:
                     for i in range(CHUNK_LENGTH):
                         work[region + done + i] = value
                     done += CHUNK_LENGTH

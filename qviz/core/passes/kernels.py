@@ -38,6 +38,7 @@ from qviz.core.arithmetic.loops import (
     divide,
     divide_fetched,
     fetch,
+    fetch_ahead,
     number_codes,
     round_floats,
     round_to_codebook,
@@ -78,7 +79,10 @@ MAGNITUDES, PRODUCTS, BEYOND_CODES = range(3)
 
 SIGN_BIT = np.int32(31)
 LOWEST_INT, HIGHEST_INT = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
-ONE, NONE = np.int32(1), np.int32(-1)
+ONE, NONE, TWICE = np.int32(1), np.int32(-1), np.uint64(2)
+
+DOUBT = np.float32(2.0**-20)
+"""By this part of itself float32 may be wrong about a place: three roundings, each of 2^−24 at most, and more."""
 
 
 # --- one stretch ----------------------------------------------------------------------------------------
@@ -99,9 +103,9 @@ def hide(work: Any, integers: Any, n: Any) -> None:
 
 
 @part(reorders=True)
-def compare(work: Any, wide: Any, integers: Any, n: Any, low: Any, high: Any, totals: Any) -> None:
-    """The square of each error, and which codes were clipped; what they add up to."""
-    magnitudes, products, beyond = 0.0, 0.0, 0.0
+def compare(work: Any, wide: Any, integers: Any, n: Any, low: Any, high: Any, totals: Any) -> Any:
+    """The square of each error, and which codes were clipped; what they add up to, and how many are clipped."""
+    magnitudes, products, beyond, count = 0.0, 0.0, 0.0, np.int32(0)
     for i in range(n):
         value = np.float64(work[VALUE + i])
         error = np.float64(work[X_HAT + i]) - value
@@ -109,12 +113,14 @@ def compare(work: Any, wide: Any, integers: Any, n: Any, low: Any, high: Any, to
         clipped = (work[FREE + i] < low) | (work[FREE + i] > high)
         wide[SQUARES + i] = square
         integers[CLIPPED + i] = np.int32(clipped)
+        count += np.int32(clipped)
         magnitudes += abs(error)
         products += value * error
         beyond += square if clipped else 0.0
     totals[MAGNITUDES] += magnitudes
     totals[PRODUCTS] += products
     totals[BEYOND_CODES] += beyond
+    return count
 
 
 @part()
@@ -126,8 +132,21 @@ def square_values(work: Any, wide: Any, integers: Any, n: Any) -> None:
 
 
 @part()
-def place_errors(work: Any, integers: Any, n: Any, width: Any, first: Any, last: Any) -> None:
-    """The bin of each error: guessed, then moved to where the edges say, which are multiples of the width."""
+def guess_bins(work: Any, integers: Any, n: Any, width: Any) -> Any:
+    """The bin of each error, in float32; how many lie so near to an edge that this is not to be believed."""
+    per_bin = np.float32(1.0 / width)
+    doubtful = np.int32(0)
+    for i in range(n):
+        scaled = (work[X_HAT + i] - work[VALUE + i]) * per_bin
+        from_edge = abs(scaled - np.rint(scaled))
+        doubtful += np.int32(from_edge < abs(scaled) * DOUBT)
+        integers[PLACE + i] = np.int32(np.floor(scaled))
+    return doubtful
+
+
+@part()
+def find_bins(work: Any, integers: Any, n: Any, width: Any, first: Any, last: Any) -> None:
+    """The same in float64: guessed, then moved to where the edges say, which are multiples of the width."""
     per_bin = 1.0 / width
     for i in range(n):
         error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
@@ -140,26 +159,48 @@ def place_errors(work: Any, integers: Any, n: Any, width: Any, first: Any, last:
 
 
 @part()
-def place_jointly(integers: Any, n: Any, plan: Any) -> None:
-    """One number for a cell and a bin; −1 where a rounding error lies in none of the few bins that they reach."""
+def place_jointly(integers: Any, n: Any, plan: Any, any_clipped: Any) -> Any:
+    """One number for a cell and a bin; how many rounding errors lie in none of the few bins that they reach.
+
+    Those get the place −1.
+    """
     window, start = np.int32(plan[WINDOW]), np.int32(plan[WINDOW_START])
     bins, first, levels = np.int32(plan[BINS]), np.int32(plan[FIRST_BIN]), np.int32(plan[LEVELS])
-    clipped_low = levels * window - first
-    clipped_high = clipped_low + bins
-    for i in range(n):
-        cell, place = integers[CELL + i], integers[PLACE + i]
-        near = place - start
-        joint = (cell - ONE) * window + near
-        joint = joint if (near >= 0) & (near < window) else NONE
-        joint = clipped_low + place if cell == 0 else joint
-        integers[PLACE + i] = clipped_high + place if cell > levels else joint
+    outside = np.int32(0)
+    if any_clipped:
+        clipped_low = levels * window - first
+        clipped_high = clipped_low + bins
+        for i in range(n):
+            cell, place = integers[CELL + i], integers[PLACE + i]
+            near = place - start
+            strange = (near < 0) | (near >= window)
+            joint = (cell - ONE) * window + near
+            joint = NONE if strange else joint
+            joint = clipped_low + place if cell == 0 else joint
+            joint = clipped_high + place if cell > levels else joint
+            integers[PLACE + i] = joint
+            outside += np.int32(joint < 0)
+    else:
+        for i in range(n):
+            near = integers[PLACE + i] - start
+            strange = (near < 0) | (near >= window)
+            integers[PLACE + i] = NONE if strange else (integers[CELL + i] - ONE) * window + near
+            outside += np.int32(strange)
+    return outside
 
 
 @part()
-def count_jointly(
+def count_jointly(integers: Any, n: Any, table: Any) -> None:
+    """One count for the code and the error of each element."""
+    for i in range(n):
+        table[np.uint32(integers[PLACE + i])] += np.uint32(1)
+
+
+@part()
+def count_strange(
     work: Any, integers: Any, n: Any, maybe_nan: Any, table: Any, tallies: Any, edges: Any, levels: Any
 ) -> None:
-    """One count for the code and the error of each element."""
+    """The same where some are missing, or lie in no bin that is counted jointly."""
     for i in range(n):
         place = integers[PLACE + i]
         if maybe_nan and integers[MISSING + i]:
@@ -231,11 +272,32 @@ def draw(
 
 
 @part()
+def tally(
+    work: Any, integers: Any, n: Any, maybe_nan: Any, clipped: Any, plan: Any, numbers: Any, table: Any,
+    tallies: Any, edges: Any,
+) -> None:  # fmt: skip
+    """Count codes and errors, together where there is room."""
+    if plan[OCCUPANCY]:
+        number_codes(work, integers, n, plan, np.float32(numbers[LOW]), np.float32(numbers[HIGH]))
+    if plan[HISTOGRAM] and guess_bins(work, integers, n, numbers[BIN_WIDTH]) > 0:
+        first = np.float64(plan[FIRST_BIN])
+        find_bins(work, integers, n, numbers[BIN_WIDTH], first, first + np.float64(plan[BINS] - 1))
+    if plan[JOINT]:
+        strange = place_jointly(integers, n, plan, clipped)
+        if strange or maybe_nan:
+            count_strange(work, integers, n, maybe_nan, table, tallies, edges, plan[LEVELS])
+        else:
+            count_jointly(integers, n, table)
+    elif plan[OCCUPANCY] or plan[HISTOGRAM]:
+        count_apart(integers, n, maybe_nan, plan, tallies)
+
+
+@part()
 def look(
     x: Any, at: Any, n: Any, flat: Any, work: Any, wide: Any, integers: Any, plan: Any, numbers: Any, codebook: Any,
     totals: Any, table: Any, tallies: Any, edges: Any, low_of: Any, high_of: Any, ends: Any,
-) -> None:  # fmt: skip
-    """Everything about a stretch but what its groups add up to."""
+) -> Any:  # fmt: skip
+    """Everything about a stretch but what its groups add up to; how many of its codes are clipped."""
     factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
     rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
     maybe_nan = False
@@ -255,20 +317,12 @@ def look(
     dequantize_codes(work, n, low, high, centred, shifts)
     if maybe_nan:
         hide(work, integers, n)
-    compare(work, wide, integers, n, low, high, totals)
-    if plan[OCCUPANCY]:
-        number_codes(work, integers, n, plan, low, high)
-    if plan[HISTOGRAM]:
-        first = np.float64(plan[FIRST_BIN])
-        place_errors(work, integers, n, numbers[BIN_WIDTH], first, first + np.float64(plan[BINS] - 1))
-    if plan[JOINT]:
-        place_jointly(integers, n, plan)
-        count_jointly(work, integers, n, maybe_nan, table, tallies, edges, plan[LEVELS])
-    elif plan[OCCUPANCY] or plan[HISTOGRAM]:
-        count_apart(integers, n, maybe_nan, plan, tallies)
+    clipped = compare(work, wide, integers, n, low, high, totals)
+    tally(work, integers, n, maybe_nan, clipped, plan, numbers, table, tallies, edges)
     if plan[ENVELOPE]:
         first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
         draw(work, integers, n, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
+    return clipped
 
 
 # --- the groups of a stretch ----------------------------------------------------------------------------
@@ -290,23 +344,42 @@ def collect_run(wide: Any, integers: Any, n: Any, group: Any, found: Any, clippe
 
 
 @part(reorders=True)
-def collect_runs(wide: Any, integers: Any, n: Any, chunks: Any, group: Any, found: Any, clipped: Any) -> None:
-    """Give each of neighbouring groups its chunks."""
+def fold(wide: Any, n: Any, sums: Any, tops: Any, to_sums: Any, to_tops: Any) -> None:
+    """Sum and maximum of each pair of neighbours."""
     bits = wide.view(np.int64)
-    start, g = np.uint64(0), np.uint64(group)
-    while start < n:
-        total, top, count = 0.0, np.int64(0), np.int32(0)
-        for _ in range(chunks):
-            for i in range(CHUNK_LENGTH):
-                total += wide[SQUARES + start + i]
-                top = max(top, bits[SQUARES + start + i])
-                count += integers[CLIPPED + start + i]
-            start += CHUNK_LENGTH
-        found[0, g] += total
-        largest = np.int64(top).view(np.float64)
-        found[1, g] = max(found[1, g], largest)
-        clipped[g] += count
-        g += np.uint64(1)
+    for i in range(n):
+        left, right = TWICE * i, TWICE * i + np.uint64(1)
+        wide[to_sums + i] = wide[sums + left] + wide[sums + right]
+        bits[to_tops + i] = max(bits[tops + left], bits[tops + right])
+
+
+@part(reorders=True)
+def collect_runs(
+    wide: Any, integers: Any, n: Any, chunks: Any, group: Any, any_clipped: Any, found: Any, clipped: Any
+) -> None:
+    """Give each of neighbouring groups its run: neighbours are folded as long as they are of one."""
+    run = chunks * CHUNK_LENGTH
+    left, each, sums, tops = n, run, SQUARES, SQUARES
+    while each % TWICE == 0:
+        left, each = left // TWICE, each // TWICE
+        to_sums, to_tops = (OF_VALUES + IN_COLUMNS, OF_VALUES + TOPS) if sums == IN_COLUMNS else (IN_COLUMNS, TOPS)
+        fold(wide, left, sums, tops, to_sums, to_tops)
+        sums, tops = to_sums, to_tops
+    first, start = np.uint64(group), np.uint64(0)
+    for g in range(n // run):
+        total, top = 0.0, 0.0
+        for i in range(start, start + each):
+            total += wide[sums + i]
+            top = max(top, wide[tops + i])
+        start += each
+        found[0, first + g] += total
+        found[1, first + g] = max(found[1, first + g], top)
+    if any_clipped:
+        for g in range(n // run):
+            count = np.int32(0)
+            for i in range(g * run, (g + np.uint64(1)) * run):
+                count += integers[CLIPPED + i]
+            clipped[first + g] += count
 
 
 @part()
@@ -320,15 +393,16 @@ def collect_scattered(wide: Any, integers: Any, where: Any, n: Any, found: Any, 
 
 
 @part()
-def collect_columns(wide: Any, integers: Any, n: Any, sums: Any, counts: Any) -> None:
+def collect_columns(wide: Any, integers: Any, n: Any, any_clipped: Any, sums: Any, counts: Any) -> None:
     """Give each element to the accumulators of its column."""
     bits = wide.view(np.int64)
     for i in range(n):
         wide[IN_COLUMNS + sums + i] += wide[SQUARES + i]
         top = bits[TOPS + sums + i]
         bits[TOPS + sums + i] = bits[SQUARES + i] if bits[SQUARES + i] > top else top
-    for i in range(n):
-        integers[counts + i] += integers[CLIPPED + i]
+    if any_clipped:
+        for i in range(n):
+            integers[counts + i] += integers[CLIPPED + i]
 
 
 @part()
@@ -424,7 +498,9 @@ def walk(  # noqa: PLR0912  (passing arrays on is not free)
                 parameters, strides, plan, work, where, start + at, rest, present
             )
         here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
-        look(
+        ahead = here + np.uint64(width) if columns else here + size
+        fetch_ahead(x, ahead, ahead + size)
+        any_clipped = look(
             x, here, size, flat, work, wide, integers, plan, numbers, codebook, totals, table, tallies, edges,
             low, high, ends,
         )  # fmt: skip
@@ -432,14 +508,14 @@ def walk(  # noqa: PLR0912  (passing arrays on is not free)
             found, counted = (values_of, missing) if of_values else (errors_of, clipped)
             sums, counts = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
             if of_values:
-                fetch(x, here, work, integers, size)
+                any_clipped = fetch(x, here, work, integers, size)
                 square_values(work, wide, integers, size)
             if columns:
-                collect_columns(wide, integers, size, sums, counts)
+                collect_columns(wide, integers, size, any_clipped, sums, counts)
                 if settles:
                     settle_columns(wide, integers, size, sums, counts, np.uint64(group), found, counted)
             elif chunks > 0:
-                collect_runs(wide, integers, size, chunks, group, found, counted)
+                collect_runs(wide, integers, size, np.uint64(chunks), group, any_clipped, found, counted)
             elif chunks < 0:
                 collect_scattered(wide, integers, where, size, found, counted)
             else:
