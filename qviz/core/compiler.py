@@ -193,8 +193,7 @@ def _teach_prefetch() -> None:
     from numba.core import cgutils
     from numba.extending import intrinsic, overload
 
-    @intrinsic
-    def fetch(typing: Any, array: Any, index: Any) -> Any:
+    def fetch_element(typing: Any, array: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             given = context.make_array(signature.args[0])(context, builder, arguments[0])
             place = cgutils.gep_inbounds(builder, given.data, arguments[1])
@@ -205,6 +204,8 @@ def _teach_prefetch() -> None:
             return context.get_dummy_value()
 
         return types.void(array, index), generate
+
+    fetch = intrinsic(fetch_element)
 
     def ahead(array: Any, index: Any) -> None:
         fetch(array, index)

@@ -53,6 +53,7 @@ from qviz.core.compiler import kernel, part
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.integers import IntFormat
 from qviz.core.tensors.granularity import PerTensor
+from qviz.core.tensors.layout import Layout
 from qviz.core.work import THREADS
 
 THREADED = 1 << 20
@@ -270,13 +271,31 @@ def from_codes(codes: Array, qparams: QParams, out: FloatArray | None) -> FloatA
     return values
 
 
+def x_hat_of_groups(values: FloatArray, qparams: QParams) -> FloatArray:
+    """x̂ of one value of each group, shape (groups,)."""
+    if not _fits(values.size, qparams, None):
+        return qparams.shaped(-1).quantized(values)
+    x_hat = np.empty_like(values)
+    _run(VALUES, values, NO_CODES[8], x_hat, qparams, values.shape, Layout(1, values.size, 1))
+    return x_hat
+
+
 def _fits(size: int, qparams: QParams, out: Array | None) -> bool:
     return qparams.compilable and convert.ready and size >= WORTH and (out is None or out.flags.c_contiguous)
 
 
-def _run(wanted: int, x: FloatArray, codes: Array, x_hat: FloatArray, qparams: QParams, shape: Any) -> None:
-    granularity = PerTensor() if qparams.scale.ndim == 0 else qparams.scheme.granularity
-    layout = granularity.layout(shape)
+def _run(
+    wanted: int,
+    x: FloatArray,
+    codes: Array,
+    x_hat: FloatArray,
+    qparams: QParams,
+    shape: tuple[int, ...],
+    layout: Layout | None = None,
+) -> None:
+    if layout is None:
+        granularity = PerTensor() if qparams.scale.ndim == 0 else qparams.scheme.granularity
+        layout = granularity.layout(shape)
     if layout.groups != qparams.groups:
         qparams.spread(shape)  # which says what is wrong
     lie, steps, number_format = Lie.of(layout), steps_of(qparams), qparams.number_format

@@ -21,6 +21,7 @@ from qviz.core.arrays import Floats
 from qviz.core.passes import kernels
 from qviz.core.passes.block_workers import Found, NumPyWorker, Order, ProductWorker, Signal, Worker
 from qviz.core.passes.compiled_worker import CompiledWorker
+from qviz.core.passes.error_bins import largest_of
 from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.tensors.envelope import Envelope
 from qviz.core.tensors.layout import Layout
@@ -32,6 +33,9 @@ THREADED = 1 << 20
 
 CANCELLING = 64
 """Where a sum is so much smaller than its parts, they are not added up but it is."""
+
+SAFE = float(np.finfo(np.float32).max) / 2
+"""What is no larger than this does not leave float32 by being rounded."""
 
 _signals: WeakKeyDictionary[Tensor, dict[Layout, Signal]] = WeakKeyDictionary()
 """Found by the first walk over a tensor, asked for by every later one."""
@@ -84,7 +88,7 @@ def direct_sums(
         edges=None if error_edges is None else error_edges[0],
         envelope=Envelope(tensor.elements) if envelope and layout.groups > 1 else None,
         signal=_signals.get(tensor, {}).get(layout),
-        overflows=not all(np.isfinite(ends).all() for ends in qparams.clip_range()),
+        overflows=_overflows(qparams),
     )
     threads = THREADS if tensor.elements >= THREADED else 1
     found = _find(order, threads, cancelled, progress)
@@ -113,6 +117,13 @@ def direct_sums(
         error_histogram=histogram,
         dequantized=order.envelope,
     )
+
+
+def _overflows(qparams: QParams) -> bool:
+    """Whether a code stands for more than float32 holds."""
+    codes = max(abs(qparams.quant_min), abs(qparams.quant_max)) + largest_of(qparams.zero_point)
+    bound = largest_of(qparams.scale) * codes + (0.0 if qparams.offset is None else largest_of(qparams.offset))
+    return not bound < SAFE and not all(np.isfinite(ends).all() for ends in qparams.clip_range())
 
 
 def _find(order: Order, threads: int, cancelled: IsCancelled, progress: Progress) -> Found:

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from qviz.core.arithmetic.conversion import x_hat_of_groups
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import Floats
+from qviz.core.arrays import FloatArray, Floats
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
 
@@ -32,35 +33,33 @@ def error_edges(
     half_step : float
         Half the widest step: for integers half the largest scale.
     """
-    scales = np.abs(qparams.scale)
-    apart = np.float32(0)
+    scale = qparams.scale.reshape(-1)
+    largest_scale, apart = largest_of(scale), 0.0
     if qparams.convention.recipe is not None and not qparams.convention.divisor_is_inverse:
         # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
         # so does MX where the scale is denormal.
-        apart = np.abs(qparams.scale - qparams.divisor)
-        scales = np.maximum(scales, np.abs(qparams.divisor))
-    largest_scale = float(scales.max()) or 1.0
-    values = np.stack(tensor.extremes(layout), axis=1)
-    ends = qparams.shaped(-1, 1).quantized(values).astype(np.float64) - values
-    ends = ends[np.isfinite(ends)]
+        apart = largest_of(scale - qparams.divisor.reshape(-1))
+        largest_scale = max(largest_scale, largest_of(qparams.divisor))
+    largest_scale = largest_scale or 1.0
+    extremes = tensor.extremes(layout)
     # A quantizer clips most at the ends of the data. Every step of the formula rounds to
     # float32, which may push an error over the bound: far over it where a narrow range lies
     # far from 0.
-    largest = np.abs(values).max(axis=1).astype(np.float64)
+    lowest, highest = _reach([x_hat_of_groups(end, qparams) for end in extremes], extremes)
+    largest = max(largest_of(end) for end in extremes)
     number_format = qparams.number_format
     levels, widest = qparams.quant_max - qparams.quant_min + 1, number_format.largest_step
     if not number_format.scaled:  # the data have a small part of all levels, and nothing is computed with
-        at = int(np.searchsorted(number_format.values[1:-1], np.float32(largest.max())))
+        at = int(np.searchsorted(number_format.values[1:-1], np.float32(largest)))
         levels, widest = 0, float(number_format.values[at + 1] - number_format.values[at])
     half_step = largest_scale * widest / 2
-    reach = 2 * largest + levels * np.abs(qparams.scale.reshape(-1).astype(np.float64))
-    slack = float(np.finfo(np.float32).eps * reach.max()) + levels * float(apart.max())
+    slack = float(np.finfo(np.float32).eps) * (2 * largest + levels * largest_of(scale)) + levels * apart
     # So does every step that rounds to less than float32.
-    slack += qparams.precision.coarsest * float(largest.max() + largest_scale)
+    slack += qparams.precision.coarsest * (largest + largest_scale)
     if qparams.shift is not None and qparams.offset is not None:
-        slack += float(np.abs(qparams.shift - qparams.offset).max())
-    low = min(-half_step, float(ends.min(initial=0))) - slack
-    high = max(half_step, float(ends.max(initial=0))) + slack
+        slack += largest_of(qparams.shift - qparams.offset)
+    low = min(-half_step, lowest) - slack
+    high = max(half_step, highest) + slack
     width = half_step / min(to_half_step, max(4, round(math.sqrt(tensor.finite) / 4)))
     if (high - low) / width > MAX_ERROR_BINS - 2:
         width = half_step / max(1, int(half_step * (MAX_ERROR_BINS - 2) / (high - low)))
@@ -69,3 +68,19 @@ def error_edges(
     first, last = math.floor(low / width), math.ceil(high / width)
     edges: Floats = np.arange(first, last + 1, dtype=np.float64) * width
     return edges, half_step
+
+
+def largest_of(values: FloatArray) -> float:
+    """The largest magnitude."""
+    return max(abs(float(values.min())), abs(float(values.max())))
+
+
+def _reach(x_hat: list[FloatArray], values: tuple[FloatArray, FloatArray]) -> tuple[float, float]:
+    """The smallest and the largest finite error of some values, and 0."""
+    lowest = highest = 0.0
+    for x, ours in zip(values, x_hat, strict=True):
+        errors = np.subtract(ours, x, dtype=np.float64)
+        if not np.isfinite(errors.sum()):
+            errors = errors[np.isfinite(errors)]
+        lowest, highest = min(lowest, float(errors.min(initial=0))), max(highest, float(errors.max(initial=0)))
+    return lowest, highest

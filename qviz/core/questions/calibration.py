@@ -14,6 +14,7 @@ from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.sorted_pass import sorted_squared_error
 from qviz.core.questions.effort import plan, searches
 from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.histograms import remembered
 from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput
 from qviz.core.runtimes.precision import compute_dtype
 from qviz.core.runtimes.table import convention_named
@@ -68,12 +69,17 @@ def _break_absmax_tie(low: FloatArray, high: FloatArray, subject: RangeInput) ->
     equal = np.flatnonzero((low == -high) & (high > 0))
     if not equal.size:
         return low
-    first = np.zeros(subject.layout.groups, np.bool_)
-    for block in subject.layout.blocks(BLOCK):
-        check(subject.cancelled)
-        piece = subject.tensor.block(subject.layout, block)[0]
-        place = np.argmax(np.nan_to_num(np.abs(piece)), axis=1, keepdims=True)
-        first[block[1]] = np.take_along_axis(piece, place, axis=1)[:, 0] > 0
+
+    def find() -> Any:
+        first = np.zeros(subject.layout.groups, np.bool_)
+        for block in subject.layout.blocks(BLOCK):
+            check(subject.cancelled)
+            piece = subject.tensor.block(subject.layout, block)[0]
+            place = np.argmax(np.nan_to_num(np.abs(piece)), axis=1, keepdims=True)
+            first[block[1]] = np.take_along_axis(piece, place, axis=1)[:, 0] > 0
+        return first
+
+    first = remembered(subject.tensor, ("first of the furthest is positive", subject.layout), find)
     nearer: FloatArray = np.nextafter(low, np.float32(0))
     return np.where((low == -high) & first, nearer, low)
 

@@ -99,8 +99,7 @@ class Envelope:
         low[empty] = high[empty] = np.nan
         while self._levels[-1][0].size > FACTOR:
             low, high = self._levels[-1]
-            starts = np.arange(0, low.size, FACTOR)
-            self._levels.append((np.fmin.reduceat(low, starts), np.fmax.reduceat(high, starts)))
+            self._levels.append((_thinned(np.fmin, low), _thinned(np.fmax, high)))
         return self
 
     def view(self, values: Any, start: int, stop: int, buckets: int) -> EnvelopeView:
@@ -180,6 +179,15 @@ def _read(values: Any, size: int, start: int, stop: int, width: int) -> Envelope
     starts = np.arange(0, last - first, width)
     low, high = np.fmin.reduceat(piece, starts), np.fmax.reduceat(piece, starts)
     return EnvelopeView(np.append(starts + first, last), low, high)
+
+
+def _thinned(extreme: Any, values: FloatArray) -> FloatArray:
+    """The extreme of every `FACTOR` neighbours; in halves, which is several times as quick as one by one."""
+    whole = values.size // FACTOR * FACTOR
+    halved = values[:whole]
+    for _ in range(FACTOR.bit_length() - 1):
+        halved = extreme(halved[0::2], halved[1::2])
+    return halved if whole == values.size else np.append(halved, extreme.reduce(values[whole:]))
 
 
 def _reduce(fast: Any, careful: Any, body: FloatArray) -> FloatArray:
