@@ -32,6 +32,7 @@ MODULES = (
     "qviz.core.arithmetic.spreading",
     "qviz.core.passes.kernels",
     "qviz.core.arithmetic.conversion",
+    "qviz.core.tensors.survey",
 )
 """Where the functions are, the most urgent first."""
 

@@ -137,9 +137,11 @@ def guess_bins(work: Any, integers: Any, n: Any, width: Any) -> Any:
     per_bin = np.float32(1.0 / width)
     doubtful = np.int32(0)
     for i in range(n):
-        scaled = (work[X_HAT + i] - work[VALUE + i]) * per_bin
-        from_edge = abs(scaled - np.rint(scaled))
-        doubtful += np.int32(from_edge < abs(scaled) * DOUBT)
+        error = work[X_HAT + i] - work[VALUE + i]
+        scaled = error * per_bin
+        sure = abs(scaled - np.rint(scaled)) >= abs(scaled) * DOUBT  # nothing is, where float32 ends
+        lost = (scaled == np.float32(0)) & (error != np.float32(0))
+        doubtful += np.int32(lost or not sure)
         integers[PLACE + i] = np.int32(np.floor(scaled))
     return doubtful
 

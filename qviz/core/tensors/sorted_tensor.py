@@ -17,12 +17,10 @@ import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.tensors.layout import BLOCK
+from qviz.core.tensors.survey import WIDTH, in_two_threads, superblock_moments
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_histogram import Histogram
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-
-WIDTH = 32
-"""Elements in a block: one entry of the search index and one of each prefix sum."""
 
 LARGEST_SUPERBLOCK = 1 << 15
 SMALLEST_SUPERBLOCK = 1 << 9
@@ -176,6 +174,10 @@ class SortedTensor:
     def _add_up(self, size: int, progress: Progress, cancelled: IsCancelled) -> None:
         """Sums of x − c and its square from the middle of each superblock to the blocks' ends that lie nearer to it."""
         count, each = self._centre.size, self._blocks_each
+        self._centre[:] = self.values[(self._start[:-1] + self._start[1:]) // 2]
+        if superblock_moments.ready:
+            self._add_up_quickly()
+            return
         together = max(1, LARGEST_SUPERBLOCK // size)
         ones = np.ones(WIDTH)
 
@@ -187,10 +189,8 @@ class SortedTensor:
                 piece = self.values[at * size : last * size]
                 whole = work[: (last - at) * size]
                 # A last superblock that is not full is filled up with its centre, which adds nothing.
-                centre = self.values[(self._start[at:last] + self._start[at + 1 : last + 1]) // 2]
-                self._centre[at:last] = centre
                 whole[: piece.size] = piece
-                whole[piece.size :] = centre[-1]
+                whole[piece.size :] = self._centre[last - 1]
                 grid = whole.reshape(last - at, size)
                 np.subtract(grid, self._centre[at:last, None], out=grid)
                 rows = whole.reshape(-1, WIDTH)
@@ -207,6 +207,19 @@ class SortedTensor:
 
         starts = range(0, count, together)
         _both(some, starts) if self.values.size > PARTED_ABOVE else some(starts)
+
+    def _add_up_quickly(self) -> None:
+        """The same in compiled loops."""
+        sums = (self._first, self._second, self._first_ends, self._second_ends)
+        middle, count = self._centre.size // 2, self._centre.size
+
+        def some(ends: tuple[int, int]) -> None:
+            superblock_moments(self.values, *ends, self._start, self._middle, self._centre, self._blocks_each, *sums)
+
+        if self.values.size > PARTED_ABOVE:
+            in_two_threads(some, (0, middle), (middle, count))
+        else:
+            some((0, count))
 
     # -- what can be asked
 
