@@ -12,7 +12,7 @@ from qviz.core.tensors.envelope import BASE, Envelope
 from qviz.core.tensors.layout import BLOCK, Flat
 from qviz.core.tensors.mapped_values import FlatValues, Mapping, Source
 from qviz.core.tensors.stored import Stored
-from qviz.core.tensors.survey import finite_extremes
+from qviz.core.tensors.survey import bucket_extremes, finite_extremes
 from qviz.core.work import IsCancelled, Progress, check
 
 COPIED_BYTES = 1 << 26
@@ -80,7 +80,7 @@ def count_elements(source: Source, mapping: Mapping, progress: Progress, cancell
     minimum, maximum = math.inf, -math.inf
     envelope = Envelope(source.size)
     done = 0
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) and bucket_extremes.ready:
         done, minimum, maximum = _look_quickly(values, envelope, progress, cancelled)
     for start in range(done, source.size, BLOCK):
         check(cancelled)

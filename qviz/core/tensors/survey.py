@@ -112,9 +112,7 @@ def superblock_moments(
 
 
 def finite_extremes(x: FloatArray, low: FloatArray, high: FloatArray) -> bool:
-    """Fill the buckets of finite values, in two threads; whether it could be done."""
-    if not bucket_extremes.ready:
-        return False
+    """Fill the buckets of values, in two threads; whether all of them are finite."""
     given = np.require(x, np.float32, ["C", "A"])
     middle = low.size // 2
 
