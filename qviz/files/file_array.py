@@ -7,8 +7,8 @@ for; each time the file is made sure to be the one that was opened.
 
 from __future__ import annotations
 
+import os
 import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,8 @@ PIECES = 1 << 10
 
 BLOCK = 1 << 22
 """Bytes between two looks at the cancel flag."""
+
+_READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 _Array = np.ndarray[Any, Any]
 
@@ -59,7 +61,7 @@ class FileArray(Stored):
         self.path, self._offset = path, offset
         self.stamp = Stamp.of(path)
         self._lock = threading.Lock()
-        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        self._pieces: dict[int, bytes] = {}
 
     def check_unchanged(self) -> None:
         """Make sure that the file is the one that was opened.
@@ -77,52 +79,69 @@ class FileArray(Stored):
         if view.nbytes > PIECE:
             self._read(first, view)
             return
-        self.check_unchanged()
+        checked = False
         done = 0
         while done < view.nbytes:
             number, within = divmod(first + done, PIECE)
-            part = self._piece(number)[within : within + view.nbytes - done]
+            piece = self._pieces.get(number)
+            if piece is None:
+                piece, checked = self._fetch(number), True
+            part = piece[within : within + view.nbytes - done]
             if not part:
                 raise self._cut_off()
             view[done : done + len(part)] = part
             done += len(part)
+        if not checked:
+            self.check_unchanged()
 
-    def _piece(self, number: int) -> bytes:
-        """A piece of the file; the last one is shorter."""
+    def _fetch(self, number: int) -> bytes:
+        """A piece of the file, which is kept; the last one is shorter."""
+        target = bytearray(min(PIECE, max(0, self.stamp.size - number * PIECE)))
+        self._read(number * PIECE, memoryview(target))
+        piece = bytes(target)
         with self._lock:
-            kept = self._pieces.get(number)
-            if kept is not None:
-                self._pieces.move_to_end(number)
-                return kept
-        piece = bytearray(min(PIECE, max(0, self.stamp.size - number * PIECE)))
-        self._read(number * PIECE, memoryview(piece))
-        with self._lock:
-            self._pieces[number] = kept = bytes(piece)
+            self._pieces[number] = piece
             while len(self._pieces) > PIECES:
-                self._pieces.popitem(last=False)
-        return kept
+                del self._pieces[next(iter(self._pieces))]
+        return piece
 
     def _read(self, first: int, target: memoryview) -> None:
         """Read bytes of the very file that was opened, and of no other one that has its name now."""
         try:
-            with system_errors(self.path), self.path.open("rb", buffering=0) as file:
-                check_stamp(self.path, self.stamp, file.fileno())
-                file.seek(first)
-                done = 0
-                while done < target.nbytes:
-                    got = file.readinto(target[done:])
-                    if not got:
-                        raise self._cut_off()
-                    done += got
+            file = os.open(self.path, _READ_ONLY)
+            try:
+                check_stamp(self.path, self.stamp, file)
+                if _read_into(file, first, target) < target.nbytes:
+                    raise self._cut_off()
                 # What was written meanwhile may be among what was read.
-                check_stamp(self.path, self.stamp, file.fileno())
-        except FileProblem as problem:
-            if isinstance(problem.__cause__, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+                check_stamp(self.path, self.stamp, file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
                 self.check_unchanged()  # says so better
-            raise
+            with system_errors(self.path):
+                raise
 
     def _cut_off(self) -> FileProblem:
         return FileProblem(self.path, N_("is cut off"), N_("Copy or download it again."))
+
+
+def _read_into(file: int, first: int, target: memoryview) -> int:
+    """Read from byte ``first`` of an open file on; how many bytes there were."""
+    done = 0
+    while done < target.nbytes:
+        if hasattr(os, "preadv"):
+            got = os.preadv(file, [target[done:]], first + done)
+        else:  # Windows; nobody else reads with this descriptor
+            os.lseek(file, first + done, os.SEEK_SET)
+            part = os.read(file, target.nbytes - done)
+            target[done : done + len(part)] = part
+            got = len(part)
+        if not got:
+            break
+        done += got
+    return done
 
 
 def array_in(

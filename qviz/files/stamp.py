@@ -41,7 +41,7 @@ class Stamp:
         OSError
             When it can't be looked at.
         """
-        found = file.stat() if isinstance(file, Path) else os.fstat(file)
+        found = os.stat(file)  # noqa: PTH116 (of a descriptor too, and many times a second)
         return cls(found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino))
 
 
@@ -65,12 +65,12 @@ def check_stamp(path: Path, stamp: Stamp, now: Path | int | None = None) -> None
         When it can't be looked at.
     """
     try:
+        found = Stamp.of(path if now is None else now)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise gone(path) from error
+    except OSError:
         with system_errors(path):
-            found = Stamp.of(path if now is None else now)
-    except FileProblem as problem:
-        if isinstance(problem.__cause__, FileNotFoundError | NotADirectoryError):
-            raise gone(path) from problem
-        raise
+            raise
     if found != stamp:
         raise changed(path)
 

@@ -61,8 +61,8 @@ def test_small_reads_are_served_from_pieces_that_are_kept(path: Path, monkeypatc
     monkeypatch.setattr(file_array, "PIECES", 4)
     array = FileArray(path, X.dtype, 128, X.shape)
     opened = []
-    open_it = Path.open
-    monkeypatch.setattr(Path, "open", lambda self, *a, **k: opened.append(self) or open_it(self, *a, **k))
+    open_it = os.open
+    monkeypatch.setattr(os, "open", lambda path, *how: opened.append(path) or open_it(path, *how))
     flat = X.reshape(-1)
     for start in (0, 100, 4090, 50, 299_990, 120_000, 200_000, 299_999):
         np.testing.assert_array_equal(array[start : start + 10], flat[start : start + 10])
@@ -194,10 +194,10 @@ def test_a_small_file_that_changes_is_answered_from_its_copy(path: Path, change:
 def test_a_file_that_may_not_be_read_any_more_is_a_problem(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     array = load(path)
 
-    def refuse(self: Path, *arguments: object, **options: object) -> None:
+    def refuse(path: Path, *how: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # root may read whatever its mode says
+    monkeypatch.setattr(os, "open", refuse)  # root may read whatever its mode says
     with pytest.raises(FileProblem, match=r"x\.npy can't be read: permission denied"):
         array[:]
 
