@@ -43,6 +43,8 @@ from qviz.session.saver import Saver
 from qviz.session.settings import Settings
 from qviz.session.speed_meter import SpeedMeter
 from qviz.session.state import Session, State
+from qviz.session.watch import Watch
+from qviz.session.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class App(QObject):
         self.meter = SpeedMeter(self.session, self)
         self.loss_curves = LossCurves(self.session, self)
         self.saver = Saver(self)
+        self.watch = Watch(self.session, self.memory.stamps, lambda: settings.get("reload_changed"), self)
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
         self.workers: list[Closing] = [
@@ -142,7 +145,14 @@ class App(QObject):
     def _employ(self, page: Page) -> Page:
         """Who works for a page is closed with the window."""
         self.workers += page.workers
+        self._watch_over(page.workers)
         return page
+
+    def _watch_over(self, workers: Sequence[Closing]) -> None:
+        """What they can't answer because a file has changed is told with a way out."""
+        for worker in workers:
+            if isinstance(worker, Worker):
+                worker.stale.connect(self.watch.refuse)
 
     @Slot(str, object)
     def open_layer(self, name: str, array: Any) -> None:
@@ -179,6 +189,15 @@ class App(QObject):
         library.ended.connect(window.status.reading.end)
         window.status.reading.cancel_requested.connect(library.cancel)
         self.crashes.crashed.connect(self._on_crash)
+
+        # files that change
+        self.watch.changed.connect(window.again.tell)
+        self.watch.settled.connect(window.again.forget)
+        self.watch.reload.connect(library.open_again)
+        window.again.item_requested.connect(library.open_again)
+        window.again.paths_requested.connect(library.open)
+        self.crashes.stale.connect(self.watch.refuse)
+        self._watch_over(self.workers)
 
         # theme and end
         window.theme_requested.connect(self.set_theme)
@@ -290,6 +309,7 @@ class App(QObject):
     @Slot()
     def close(self) -> None:
         """Every worker is stopped and waited for."""
+        self.watch.close()
         for worker in self.workers:
             worker.close()
 

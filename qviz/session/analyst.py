@@ -112,7 +112,7 @@ class Analyst(Worker):
         )
         urgent = urgent or self._exactly  # nobody waits for every element of a scheme that was left
         self._exactly = exactly
-        self._submit(state.tensor, partial(_frame, question, self._last), urgent=urgent)
+        self._submit(state.tensor, partial(_frame_of_unchanged, question, self._last), urgent=urgent)
 
     @Slot()
     def _refine(self) -> None:
@@ -160,6 +160,14 @@ def _asked(state: State) -> tuple[object, ...]:
 
 def _answered(frame: Frame) -> tuple[object, ...]:
     return frame.tensor, frame.prepared, frame.scheme, frame.channel
+
+
+def _frame_of_unchanged(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:
+    """An answer about a tensor whose file was the same all the while."""
+    question.tensor.check_unchanged()
+    frame = _frame(question, last, progress, cancelled)
+    question.tensor.check_unchanged()
+    return frame
 
 
 def _frame(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:

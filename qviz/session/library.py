@@ -25,9 +25,10 @@ from qviz.core.tensors.sorted_tensor import prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import Loaded, TensorEntry
-from qviz.files.problems import NoNumbers
+from qviz.files.problems import NoNumbers, system_errors
 from qviz.files.raw import SayRaw
 from qviz.files.readers import Reading, expand, list_tensors
+from qviz.files.stamp import Stamp
 from qviz.session.language import told, tr
 from qviz.session.memory import Kept, Memory
 from qviz.session.readings import Readings
@@ -115,6 +116,8 @@ class Library(Worker):
         self._opener = Opener(self)
         self._to_open: list[Path] = []
         self._next_choices: list[Item] = []
+        self._again: Item | None = None
+        self._renewed: dict[Item, tuple[Item, ...]] = {}
         self._gave_way = (session.scheme, session.scheme)
         self._opener.opened.connect(self._on_opened)
         self._opener.failed.connect(self._on_not_opened)
@@ -131,6 +134,13 @@ class Library(Worker):
         """List files and folders, add what they hold, and show the first of it."""
         self._to_open += paths
         self._open_next()
+
+    @Slot(object)
+    def open_again(self, item: Item) -> None:
+        """Read the files of an item anew, and show what has its name there."""
+        if not self._opener.busy:
+            self._again = item
+        self.open(item.paths)
 
     @Slot(object)
     def choose(self, item: Item) -> None:
@@ -208,7 +218,10 @@ class Library(Worker):
     def _on_opened(self, opened: Opened) -> None:
         if opened.problems:
             self.problem.emit("\n".join(opened.problems))
-        if opened.items:
+        again, self._again = self._again, None
+        if again is not None and opened.items:
+            self._show_again(again, opened.items)
+        elif opened.items:
             state = self._session.state
             names = {(i.origin, i.name) for i in opened.items}
             # What is opened again is read again: the file may have changed since.
@@ -222,8 +235,25 @@ class Library(Worker):
             self.unsaid.emit(list(opened.unsaid))
         self._open_next()
 
+    def _show_again(self, again: Item, items: tuple[Item, ...]) -> None:
+        """What is shown stays until its successor is read: the file may have become unfit."""
+        named = {item.name: item for item in reversed(items)}
+        shown = named.get(again.name, items[0])
+        self._renewed = {shown: items}
+        self._next_choices = []
+        self._load(shown)
+
+    def _with_renewed(self, items: tuple[Item, ...], item: Item) -> tuple[Item, ...]:
+        """The list, in which what was read again takes the place of what it was."""
+        new = {(each.origin, each.name): each for each in self._renewed.pop(item, ())}
+        read = {path for each in new.values() for path in each.paths}
+        left = [None if each.paths and read.issuperset(each.paths) else each for each in items]
+        places = [new.pop((each.origin, each.name), or_left) for each, or_left in zip(items, left, strict=True)]
+        return (*(each for each in places if each is not None), *new.values())
+
     @Slot()
     def _on_not_opened(self) -> None:
+        self._again = None
         self.refused.emit()
         self._open_next()
 
@@ -252,7 +282,7 @@ class Library(Worker):
     def _show(self, item: Item, kept: Kept) -> None:
         tensor = kept.tensor
         state = self._session.state
-        items = state.items
+        items = self._with_renewed(state.items, item)
         if item.spec is not None and item not in items:
             items = (item, *(i for i in items if i.spec is None))
         elif item not in items:
@@ -347,6 +377,7 @@ def file_item(entry: TensorEntry, limits: Limits) -> Item:
         note=entry.note,
         refused=entry.refused is not None,
         written=entry.written,
+        paths=(entry.path,),
     )
 
 
@@ -364,12 +395,16 @@ def _tensor(
 
 def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
     """Read it; what takes no longer than a blink is put in order at once."""
+    stamps = {}
+    for path in item.paths:
+        with system_errors(path):
+            stamps[path] = Stamp.of(path)
     tensor = item.load(progress, cancelled)
     if tensor.counted:
         prepared = prepare(tensor, cancelled=cancelled)
         prepared.histogram()
-        return Kept(tensor, prepared, item.note())
-    return Kept(tensor, note=item.note())
+        return Kept(tensor, prepared, item.note(), stamps)
+    return Kept(tensor, note=item.note(), stamps=stamps)
 
 
 def _list(
@@ -424,7 +459,8 @@ def _batches(items: Sequence[Item]) -> list[Item]:
 
 
 def _stacked_item(name: str, folder: str, family: Sequence[Item]) -> Item:
-    return Item(name, folder, _stacked_shape(family), family[0].dtype, partial(_stack, family, name))
+    paths = tuple(path for item in family for path in item.paths)
+    return Item(name, folder, _stacked_shape(family), family[0].dtype, partial(_stack, family, name), paths=paths)
 
 
 def _stacked_shape(items: Sequence[Item]) -> tuple[int, ...] | None:

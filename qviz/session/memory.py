@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.entry import Note
 from qviz.files.memory import machine_memory
+from qviz.files.stamp import Stamp
 from qviz.session.state import Item
 
 MEGABYTE = 1 << 20
@@ -20,11 +22,15 @@ WINDOW_BYTES = 400 * MEGABYTE
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A tensor that was read, the same in order where that was done, and what was recognized of its file."""
+    """A tensor that was read, the same in order where that was done, and what was recognized of its file.
+
+    ``stamps`` tell what its files were when it was read.
+    """
 
     tensor: Tensor
     prepared: SortedTensor | None = None
     note: Note | None = None
+    stamps: Mapping[Path, Stamp] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -60,6 +66,10 @@ class Memory:
             self._kept.move_to_end(item)
         return self._kept.get(item)
 
+    def stamps(self, item: Item) -> Mapping[Path, Stamp]:
+        """What the files of an item were when it was read; none where it is not kept."""
+        return self._kept[item].stamps if item in self._kept else {}
+
     def keep(self, item: Item, kept: Kept) -> None:
         """Keep this; others go when there is no room."""
         self._kept[item] = kept
@@ -86,7 +96,7 @@ class Memory:
             if self.used + nbytes <= self.budget:
                 return
             # The order is let go of first: the values can be asked without it.
-            self._kept[item] = Kept(self._kept[item].tensor)
+            self._kept[item] = replace(self._kept[item], prepared=None)
             if self.used + nbytes > self.budget:
                 del self._kept[item]
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import plan
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import IsCancelled, Progress
 from qviz.session.state import Session
 from qviz.session.timers import Timers
 from qviz.session.worker import Work, Worker
@@ -115,7 +119,10 @@ class OnDemand(Worker):
     @Slot()
     def _ask(self) -> None:
         self._asked = self.key()
-        self._submit(self._asked, self.work(), urgent=True)
+        self._submit(self._asked, self._work(), urgent=True)
+
+    def _work(self) -> Work:
+        return self.work()
 
     def _give_way(self) -> None:
         self._still.stop()
@@ -149,6 +156,10 @@ class TensorOnDemand(OnDemand):
         self._session, self._sorting = session, sorting
         session.changed.connect(self.look)
 
+    def _work(self) -> Work:
+        tensor = self._session.state.tensor
+        return self.work() if tensor is None else partial(_of_unchanged, tensor, self.work())
+
     def _must_wait(self) -> bool:
         state = self._session.state
         if state.tensor is None:
@@ -157,3 +168,11 @@ class TensorOnDemand(OnDemand):
 
     def _purpose(self, key: Hashable) -> Phrase:
         return Phrase(N_("this comparison"))
+
+
+def _of_unchanged(tensor: Tensor, work: Work, progress: Progress, cancelled: IsCancelled) -> Any:
+    """An answer about a tensor whose file was the same all the while."""
+    tensor.check_unchanged()
+    found = work(progress, cancelled)
+    tensor.check_unchanged()
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -72,7 +73,8 @@ class Preparer(Worker):
             self.cancel()
             self.prepare()
         elif new.current is not None and new.current in new.items:  # counted or sorted since it was read
-            self._memory.keep(new.current, Kept(new.tensor, new.prepared))
+            kept = self._memory.get(new.current) or Kept(new.tensor)
+            self._memory.keep(new.current, replace(kept, tensor=new.tensor, prepared=new.prepared))
 
     def _begin(self, key: Tensor) -> None:
         self.began.emit(self.tr("Sorting {name}").format(name=key.name))
@@ -100,5 +102,6 @@ class Preparer(Worker):
 
 def _prepare(tensor: Tensor, progress: Progress, cancelled: IsCancelled) -> SortedTensor:
     prepared = prepare(tensor, progress=progress, cancelled=cancelled)
+    tensor.check_unchanged()
     prepared.histogram()  # counted here, so that drawing never has to
     return prepared

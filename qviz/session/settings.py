@@ -27,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "png_scale": 2.0,
     "captions": True,
     "memory_budget_mb": 0,
+    "reload_changed": False,
 }
 """Every setting, its type and what it is before anybody chose."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from PySide6.QtCore import QObject, Signal
@@ -26,8 +27,9 @@ from qviz.session.timers import Timers, WindowTimer
 class Item:
     """A tensor that can be shown: what the list knows of it before it is read.
 
-    ``origin`` says where it comes from (a path, or "generated"); ``load`` reads it; ``note`` says how, where
-    something had to be recognized. ``refused`` where it is known that it can't be read.
+    ``origin`` says where it comes from (a path, or "generated"), ``paths`` which files it is read from;
+    ``load`` reads it; ``note`` says how, where something had to be recognized. ``refused`` where it is known that
+    it can't be read.
     ``written`` is what a person may say more about, as `TensorEntry` has it.
     """
 
@@ -40,6 +42,7 @@ class Item:
     note: Callable[[], Note | None] = lambda: None
     refused: bool = False
     written: Literal["", "table", "raw"] = ""
+    paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress
+from qviz.files.stamp import ChangedFile
 from qviz.session.language import told
 from qviz.session.runner import LatestRunner, Request
 from qviz.session.timers import Timer, Timers
@@ -35,12 +36,15 @@ class Worker(QObject):
         Work is under way, how far it is, and that there is none any more; it may have begun several times.
     problem(str)
         One sentence for the person.
+    stale(ChangedFile)
+        The problem, where it is that a file is not the one any more that was opened.
     """
 
     began = Signal()
     advanced = Signal(float)
     ended = Signal()
     problem = Signal(str)
+    stale = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -102,6 +106,8 @@ class Worker(QObject):
 
     def _tell(self, problem: Problem) -> None:
         self.problem.emit(told(problem))
+        if isinstance(problem, ChangedFile):
+            self.stale.emit(problem)
 
     def _rest(self) -> None:
         """Nothing runs or waits."""

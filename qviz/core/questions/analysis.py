@@ -64,7 +64,7 @@ class Analysis(Metrics):
 
     def fake_quantize(self, start: int, stop: int) -> FloatArray:
         """x̂ of the flat elements ``start`` … ``stop``."""
-        return self.dequantize_values(self.tensor.values[start:stop], np.arange(start, stop))
+        return self.dequantize_values(self.tensor.drawn[start:stop], np.arange(start, stop))
 
     def dequantize_values(self, values: FloatArray, index: Any) -> FloatArray:
         """x̂ of float32 ``values`` that stand at flat ``index``."""
@@ -77,7 +77,7 @@ class Analysis(Metrics):
 
     def views(self, start: int, stop: int, buckets: int) -> tuple[EnvelopeView, EnvelopeView]:
         """The original and the dequantized values of a stretch, reduced alike to ``buckets``."""
-        original = self.tensor.envelope.view(self.tensor.values, start, stop, buckets)
+        original = self.tensor.envelope.view(self.tensor.drawn, start, stop, buckets)
         first, last = (int(original.start[0]), int(original.start[-1])) if original.low.size else (start, start)
         if original.is_samples:
             values = self.fake_quantize(first, last)
@@ -90,7 +90,7 @@ class Analysis(Metrics):
             values = self.fake_quantize(first, last)
             low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
             return original, EnvelopeView(original.start, low, high)
-        return original, self._dequantized.view(self.tensor.values, start, stop, buckets)
+        return original, self._dequantized.view(self.tensor.drawn, start, stop, buckets)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the keys of ``qviz analyze --json``; None for what is not finite."""

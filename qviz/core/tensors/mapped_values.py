@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from qviz.core.arrays import FloatArray
+from qviz.core.problems import Problem
 from qviz.core.tensors.stored import Stored
 
 Source: TypeAlias = "np.ndarray[Any, Any] | Stored"
@@ -85,6 +86,17 @@ class FlatValues:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.asarray(self[:], dtype)
+
+
+class DrawnValues(FlatValues):
+    """Values for the eye alone: NaN for what can't be read any more, of which whoever computes with it tells."""
+
+    def __getitem__(self, where: Any) -> FloatArray:
+        try:
+            return super().__getitem__(where)
+        except Problem:
+            shape = len(range(*where.indices(self.size))) if isinstance(where, slice) else np.shape(where)
+            return np.full(shape, np.nan, np.float32)
 
 
 def as_float32(piece: np.ndarray[Any, Any]) -> FloatArray:

@@ -16,7 +16,7 @@ from qviz.core.tensors.envelope import Envelope, SampledEnvelope
 from qviz.core.tensors.granularity import Granularity
 from qviz.core.tensors.group_extremes import group_extremes
 from qviz.core.tensors.layout import BLOCK, Block, Flat, Layout
-from qviz.core.tensors.mapped_values import FlatValues, Mapping, Source, as_float32, box_of
+from qviz.core.tensors.mapped_values import DrawnValues, FlatValues, Mapping, Source, as_float32, box_of
 from qviz.core.tensors.sample import is_all_of, read_sample
 from qviz.core.tensors.stored import Stored
 from qviz.core.tensors.value_histogram import Histogram, counted_between, equal_bins
@@ -159,6 +159,11 @@ class Tensor:
         """
         if isinstance(self._source, Stored):
             self._source.check_unchanged()
+
+    @property
+    def drawn(self) -> Flat:
+        """The values as something to look at: those outside memory are NaN once they can't be read any more."""
+        return DrawnValues(self._source, self._mapping) if self.is_stored else self.values
 
     @property
     def is_stored(self) -> bool:

@@ -103,7 +103,7 @@ class FormulaPanel(QWidget):
         """The element in the example: the chosen one, else the first that is a number."""
         if self._selected is not None and self._selected < analysis.tensor.elements:
             return self._selected
-        start = analysis.tensor.values[:4096]
+        start = analysis.tensor.drawn[:4096]
         finite = np.flatnonzero(~np.isnan(start))
         return int(finite[0]) if finite.size else 0
 

@@ -28,7 +28,7 @@ def formula_rows(analysis: Analysis, index: int) -> list[Row]:
     """Scale, zero point, code, value and error of the element at flat ``index``."""
     group = int(analysis.tensor.group_of(analysis.layout, index))
     q = analysis.qparams.for_group(group)
-    trace = trace_elements(np.asarray(analysis.tensor.values[index : index + 1]), np.array([0]), q)
+    trace = trace_elements(np.asarray(analysis.tensor.drawn[index : index + 1]), np.array([0]), q)
     # A group that was taken out of its tensor does not know what the tensor has once.
     whole = analysis.qparams if analysis.qparams.scale.ndim else None
     return [

@@ -93,7 +93,7 @@ class TransferChart(Chart):
             return
         if int(self.analysis.layout.group_of(index)) != self._group:
             return  # its own staircase is another one
-        x, x_hat = float(self.analysis.tensor.values[index]), float(self.analysis.fake_quantize(index, index + 1)[0])
+        x, x_hat = float(self.analysis.tensor.drawn[index]), float(self.analysis.fake_quantize(index, index + 1)[0])
         if math.isfinite(x_hat):  # what is not a number has no place on the staircase
             self._mark.setData([x], [x_hat])
             self._mark.show()

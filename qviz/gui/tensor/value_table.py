@@ -73,8 +73,10 @@ class StepsModel(QAbstractTableModel):
         if rows != self._rows:
             self.beginResetModel()
             self._rows = rows
-            self._compute()
-            self.endResetModel()
+            try:
+                self._compute()
+            finally:  # its file may have changed: then there are no steps to show
+                self.endResetModel()
             return
         self._compute()
         if rows:
@@ -100,7 +102,7 @@ class StepsModel(QAbstractTableModel):
         self._cells = {}
         if self.analysis is not None and self._rows:
             index = np.arange(self.first, self.first + self._rows)
-            values = self.analysis.tensor.values[self.first : self.first + self._rows]
+            values = self.analysis.tensor.drawn[self.first : self.first + self._rows]
             groups = self.analysis.tensor.group_of(self.analysis.layout, index)
             self._steps = trace_elements(np.asarray(values), groups, self.analysis.qparams)
 

@@ -102,7 +102,7 @@ class ValuesChart(Chart):
         self._marked.hide()
         if not visible or index is None or self.analysis is None:
             return
-        x = self.analysis.tensor.values[index]
+        x = self.analysis.tensor.drawn[index]
         x_hat = self.analysis.fake_quantize(index, index + 1)[0]
         self._mark.setValue(index)
         if np.isfinite(x_hat):  # what is not a number has a place, but no height
@@ -188,7 +188,7 @@ class ValuesChart(Chart):
             self.leave()
             return
         if original.is_samples:
-            x = float(self.analysis.tensor.values[index])
+            x = float(self.analysis.tensor.drawn[index])
             x_hat = float(self.analysis.fake_quantize(index, index + 1)[0])
             text = self.tr("#{index}  x {x}  x̂ {x_hat}  error {error}").format(
                 index=f"{index:,}", x=number(x), x_hat=number(x_hat), error=number(x_hat - x)

@@ -17,6 +17,7 @@ from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
 
 from qviz import __version__
+from qviz.files.stamp import ChangedFile
 from qviz.gui.kit.widgets import named_label
 from qviz.session.guard import place_of
 
@@ -24,17 +25,23 @@ log = logging.getLogger(__name__)
 
 
 class CrashReporter(QObject):
-    """Takes every exception that nobody caught, from any thread, to the window's thread."""
+    """Takes every exception that nobody caught, from any thread, to the window's thread.
+
+    ``stale`` tells of a file that is not the one any more that was opened: a chart was about to draw from it.
+    """
 
     crashed = Signal(str)
+    stale = Signal(object)
 
     _while_painting = Signal(str)
+    _stale = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._told: set[tuple[object, ...]] = set()
         # A dialog must not open in the middle of a paint event.
         self._while_painting.connect(self.crashed, Qt.ConnectionType.QueuedConnection)
+        self._stale.connect(self.stale, Qt.ConnectionType.QueuedConnection)
 
     def install(self) -> None:
         """Become Python's last resort."""
@@ -54,6 +61,9 @@ class CrashReporter(QObject):
         """Log it and tell the window."""
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
+            return
+        if isinstance(error, ChangedFile):
+            self._stale.emit(error)
             return
         override = place_of(error)
         if override:  # which Qt may call sixty times a second

@@ -27,6 +27,7 @@ from qviz.gui.kit.docks import Dock, DockRoom
 from qviz.gui.kit.theme import Theme
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.actions import ACTIONS, SCRIPTS, build_menus
+from qviz.gui.window.again import Again
 from qviz.gui.window.drop import DropOverlay
 from qviz.gui.window.navigation import PageRow, Pages
 from qviz.gui.window.saving import Saving
@@ -82,7 +83,8 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.pages, 1)
         self.setCentralWidget(body)
         self.saving = Saving(self, session, settings, page, self.pages)
-        self.actions_by_key = build_menus(self.menuBar(), self, self.saving)
+        self.again = Again(session, settings, self.banner, self)
+        self.actions_by_key = build_menus(self.menuBar(), self, self.saving, self.again)
         if self.menuBar().isNativeMenuBar():  # outside the window, where it has no corner
             layout.insertWidget(0, self.pages.bar, 0, Qt.AlignmentFlag.AlignRight)
         else:
@@ -114,6 +116,7 @@ class MainWindow(QMainWindow):
         self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
         page.set_logarithmic(settings.get("log_counts"))
         self.actions_by_key["captions"].setChecked(settings.get("captions"))
+        self.actions_by_key["reload_changed"].setChecked(settings.get("reload_changed"))
         self._refresh_actions()
 
     @Slot(object)
@@ -234,6 +237,7 @@ class MainWindow(QMainWindow):
         can["export_all"] = can["copy_metrics"] = front != "tensor" or page.ready
         current = self._session.state.current
         can["how_written"] &= current is not None and bool(current.written)
+        can["open_again"] = self.again.can_open_again
         can["all_channels"] &= self._session.state.channel is not None
         for key, action in a.items():
             action.setEnabled(can[key])

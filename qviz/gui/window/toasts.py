@@ -35,6 +35,7 @@ class Topic(StrEnum):
     OPENING = "opening"  # what cannot be opened: until something else is tried
     OPENED = "opened"  # what was opened behind another page: until it is in sight
     SAVING = "saving"  # until something else is saved or copied
+    FILE = "file"  # what has changed under what is shown: until it is read again
     PINS = "pins"  # until there are others
 
 

@@ -125,7 +125,11 @@ def test_what_has_changed_gives_no_answer() -> None:
     shelf = Shelf(rng.standard_normal((60, 1000)).astype(F))
     tensor = Tensor(shelf)
     tensor.check_unchanged()
+    drawn = tensor.drawn
+    np.testing.assert_array_equal(drawn[5:9], shelf.flat[5:9], strict=True)
     shelf.changed = True
+    for where in (slice(5, 9), slice(59_990, 70_000), np.array([[1, 2]]), 7):
+        np.testing.assert_array_equal(drawn[where], np.full(np.shape(shelf.flat[where]), np.nan, F), strict=True)
     for ask in (
         tensor.check_unchanged,
         lambda: analyze(tensor, Scheme()),
