@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QObject, QPointF, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFontMetricsF, QPen
+from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from qviz.core.questions.analysis import Analysis
@@ -146,6 +146,7 @@ class Chart(QWidget):
         self._legend: dict[str, str] = {}
         self._legend_in_the_middle = False
         self._pens: dict[tuple[Any, ...], QPen] = {}
+        self.canvas.installEventFilter(self)
 
     @property
     def analysis(self) -> Analysis | None:
@@ -348,6 +349,18 @@ class Chart(QWidget):
         """The pointer is elsewhere."""
         self.read_out.emit("")
         self.link.moved.emit(self, None)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
+            self.update()
+        return super().eventFilter(watched, event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A ring in the margin around what has the focus."""
+        if self.canvas.hasFocus() and self.theme is not None:
+            painter = QPainter(self)
+            painter.setPen(QPen(QColor(self.theme.ui["accent"]), 1))
+            painter.drawRoundedRect(self.rect().adjusted(1, 1, -2, -2), 4, 4)
 
     def leaveEvent(self, event: Any) -> None:
         self.leave()

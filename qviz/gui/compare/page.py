@@ -151,6 +151,8 @@ class ComparePage(QWidget):
 
     def _table_card(self, title: str, table: FigureTable) -> Card:
         card = Card(title, table)
+        if table.isSortingEnabled():
+            card.title.add_widget(table.filter_box())
         copy = card.title.add_tool("copy", self.tr("Copy the table as text"))
         copy.clicked.connect(table.copy)
         return card

@@ -1,10 +1,10 @@
-"""Which fields does the wheel turn only when they have the focus? All of them: it passes over, and the page scrolls."""
+"""Which fields does qviz have? The wheel turns one only when it has the focus: else the page scrolls."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QComboBox, QSlider, QSpinBox, QTabBar, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent, QWheelEvent
+from PySide6.QtWidgets import QComboBox, QLineEdit, QSlider, QSpinBox, QTabBar, QWidget
 
 from qviz.session.guard import guarded
 
@@ -60,3 +60,33 @@ class TabBar(QTabBar):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
+
+
+@guarded
+class FilterBox(QLineEdit):
+    """What a list is narrowed by.
+
+    Signals
+    -------
+    descended()
+        Down was pressed: on to the list.
+    returnPressed()
+        Qt's own: take the first of the list.
+    """
+
+    descended = Signal()
+
+    def __init__(self, placeholder: str, name: str) -> None:
+        super().__init__()
+        self.setPlaceholderText(placeholder)
+        self.setClearButtonEnabled(True)
+        self.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
+        self.setAccessibleName(name)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_PageDown):
+            self.descended.emit()
+        elif event.key() == Qt.Key.Key_Escape and self.text():
+            self.clear()
+        else:
+            super().keyPressEvent(event)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from qviz.gui.kit.judgement import arrow, judgement
 from qviz.gui.kit.theme import scaled_font
@@ -58,6 +60,25 @@ class FigureRows(QWidget):
             for place, widget in enumerate((name, sign, value)):
                 grid.addWidget(widget, at, place)
             self._values.append(value)
+            for widget in (name, value):
+                widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+                widget.customContextMenuRequested.connect(self._on_context_menu)
+                widget.setProperty("row", at)
+
+    def menu_of(self, row: int) -> QMenu:
+        """What can be done with one figure; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Copy value")).triggered.connect(partial(self._copy, row))
+        return menu
+
+    def _copy(self, row: int, *_: object) -> None:
+        QApplication.clipboard().setText(self._values[row].text().replace("−", "-"))
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        widget: Any = self.sender()
+        self.menu_of(widget.property("row")).popup(widget.mapToGlobal(position))
 
     def show_texts(self, texts: Sequence[str]) -> None:
         """The figures, in the order of the rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import (
@@ -13,17 +14,20 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QPoint,
     QSortFilterProxyModel,
     Qt,
     Signal,
     Slot,
 )
 from PySide6.QtGui import QBrush, QColor, QFont, QIcon, QKeyEvent, QPainter, QPixmap
-from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QMenu, QTableView
 
+from qviz.gui.kit.fields import FilterBox
 from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.session.guard import guarded
+from qviz.session.language import tr
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 22
@@ -31,6 +35,7 @@ SORT_ROLE = Qt.ItemDataRole.UserRole
 NARROW = 32
 """Pixels of a column that holds a sign."""
 
+FILTER_WIDTH = 130
 MARK = 12
 """Pixels of a colour mark."""
 
@@ -218,6 +223,8 @@ class FigureTable(QTableView):
         self.proxy = QSortFilterProxyModel(self)
         self.proxy.setSortRole(SORT_ROLE)
         self.proxy.setSourceModel(self.figures)
+        self.proxy.setFilterKeyColumn(-1)
+        self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.setModel(self.proxy)
         self.setObjectName("figures")
         self.setAccessibleName(name)
@@ -240,10 +247,51 @@ class FigureTable(QTableView):
             header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.setFont(scaled_font(self.font(), 12))
         header.setFont(self.font())
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._on_context_menu)
         self.doubleClicked.connect(self._on_double_click)
         self.clicked.connect(self._on_click)
         self.figures.edited.connect(self.edited)
         self.selectionModel().currentRowChanged.connect(self._on_current)
+
+    def filter_box(self) -> FilterBox:
+        """A box that leaves the rows in which what is typed occurs; for the title above the table."""
+        box = FilterBox(tr("Filter"), tr("Filter {name}").format(name=self.accessibleName()))
+        box.setFixedWidth(FILTER_WIDTH)
+        box.textChanged.connect(self.proxy.setFilterFixedString)
+        box.descended.connect(self._on_descended)
+        box.returnPressed.connect(self._on_descended)
+        return box
+
+    @Slot()
+    def _on_descended(self) -> None:
+        """From the filter into the table."""
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
+        if not self.currentIndex().isValid():
+            self.selectRow(0)
+
+    def row_text(self, row: Any) -> str:
+        """One row as a line of tab-separated cells, below the headings."""
+        shown = [column for column in self.figures.columns if not column.action]
+        lines = [[column.title for column in shown], [column.text(row) for column in shown]]
+        return "\n".join("\t".join(line) for line in lines) + "\n"
+
+    def menu_of(self, row: Any) -> QMenu:
+        """What can be done with one row; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(tr("Copy row")).triggered.connect(partial(self._copy_row, row))
+        menu.addAction(tr("Copy table")).triggered.connect(self.copy)
+        return menu
+
+    def _copy_row(self, row: Any, *_: object) -> None:
+        QApplication.clipboard().setText(self.row_text(row))
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        index = self.indexAt(position)
+        if index.isValid():
+            self.menu_of(self._row(index)).popup(self.viewport().mapToGlobal(position))
 
     def set_rows(self, rows: Sequence[Any], columns: Sequence[Column] | None = None) -> None:
         """Show other rows; the same one stays current."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -209,3 +210,8 @@ def quiet(widgets: Iterable[QObject]) -> Iterator[None]:
     finally:
         for blocker in blockers:
             blocker.unblock()
+
+
+def plain_tip(text: str) -> str:
+    """A tooltip that reads as it is written: Qt would take a name with ``<`` for markup."""
+    return f"<p style='white-space:pre-wrap'>{html.escape(text)}</p>" if "<" in text else text

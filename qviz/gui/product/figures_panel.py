@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QHeaderView,
-    QTableWidget,
-    QTableWidgetItem,
-    QWidget,
-)
+from PySide6.QtWidgets import QHeaderView, QWidget
 
 from qviz.core.problems import N_
 from qviz.core.questions.product import Product
 from qviz.gui.kit.figure_rows import FigureRows, Headline
+from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.kit.judgement import judgement
+from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import column, named_label
 from qviz.gui.words.numbers import cosine, decibels, number, spread, time_text, whole
 from qviz.session.language import tr
 
 WORST = 24
 """Rows of the table."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """One row of the output and its figures."""
+
+    row: int
+    sqnr_db: float
+    max_abs_error: float
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -113,16 +118,17 @@ class ProductFigures(QWidget):
         layout.addWidget(self._rows)
         layout.addSpacing(8)
         layout.addWidget(named_label(self.tr("Worst tokens"), "section"))
-        self.table = QTableWidget(0, 4)
-        self.table.setHorizontalHeaderLabels([self.tr("Token"), self.tr("SQNR"), self.tr("Max |e|"), self.tr("Scale")])
-        self.table.setAccessibleName(self.tr("Worst tokens"))
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(22)
+        self.table = FigureTable(
+            [
+                Column(tr("Token"), lambda t: f"{t.row:,}", lambda t: t.row, tr("Its row in the activation.")),
+                Column(tr("SQNR"), lambda t: number(t.sqnr_db), lambda t: t.sqnr_db, tr("In dB."), 1),
+                Column(tr("Max |e|"), lambda t: number(t.max_abs_error), lambda t: t.max_abs_error, "", -1),
+                Column(tr("Scale"), lambda t: number(t.scale), lambda t: t.scale, tr("The width of one step.")),
+            ],
+            self.tr("Worst tokens"),
+        )
+        self.table.setObjectName("tightFigures")
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setShowGrid(False)
         self.table.setMinimumHeight(120)
         layout.addWidget(self.table, 1)
 
@@ -134,13 +140,16 @@ class ProductFigures(QWidget):
         rows = product.rows
         worst = rows.worst_first[:WORST]
         scale = product.row_scales
-        self.table.setRowCount(worst.size)
-        for line, row in enumerate(worst.tolist()):
-            values = (rows.sqnr_db[row], rows.max_abs_error[row], scale[row])
-            for at, text in enumerate((f"{row:,}", *(number(float(value)) for value in values))):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.table.setItem(line, at, item)
+        self.table.set_rows(
+            [
+                Token(row, float(rows.sqnr_db[row]), float(rows.max_abs_error[row]), float(scale[row]))
+                for row in worst.tolist()
+            ]
+        )
+
+    def apply_theme(self, theme: Theme) -> None:
+        """The colours of the table."""
+        self.table.apply_theme(theme)
 
     def text(self) -> str:
         """The figures as tab-separated lines."""

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import (
     QAbstractListModel,
     QModelIndex,
     QPersistentModelIndex,
+    QPoint,
     QRect,
     QSize,
     QSortFilterProxyModel,
     Qt,
+    QUrl,
     Signal,
     Slot,
 )
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QDesktopServices, QFontMetrics, QPainter
 from PySide6.QtWidgets import (
+    QApplication,
     QHBoxLayout,
-    QLineEdit,
     QListView,
+    QMenu,
     QPushButton,
     QStyle,
     QStyledItemDelegate,
@@ -28,8 +33,10 @@ from PySide6.QtWidgets import (
 )
 
 from qviz.gui.charts.drawing import saved
+from qviz.gui.kit.fields import FilterBox
 from qviz.gui.kit.theme import scaled_font
-from qviz.gui.kit.widgets import column, named_label
+from qviz.gui.kit.widgets import column, named_label, plain_tip
+from qviz.gui.words.names import Names
 from qviz.session.guard import guarded
 from qviz.session.language import tr
 from qviz.session.state import Item, Session, State
@@ -45,10 +52,14 @@ class ItemsModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self.items: tuple[Item, ...] = ()
+        self.names = Names(())
+        self.shortened: dict[tuple[str, int], str] = {}
+        """What was found for a name and a width; finding it takes a while."""
 
     def set_items(self, items: tuple[Item, ...]) -> None:
         self.beginResetModel()
         self.items = items
+        self.names, self.shortened = Names(item.name for item in items), {}
         self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
@@ -59,7 +70,8 @@ class ItemsModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return item.name
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{tr(item.origin)}\n{_about(item)}".strip()
+            parts = (item.name, tr(item.origin), _about(item))
+            return plain_tip("\n".join(part for part in parts if part))
         return item if role == ITEM_ROLE else None
 
 
@@ -72,8 +84,20 @@ def _about(item: Item) -> str:
 class ItemDelegate(QStyledItemDelegate):
     """The name, and under it what it is."""
 
+    def __init__(self, model: ItemsModel, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._model = model
+
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(120, 42)
+
+    def short(self, name: str, metrics: QFontMetrics, width: int) -> str:
+        """A name in so many pixels, so that it can be told from the others in the list."""
+        model, key = self._model, (name, width)
+        if key not in model.shortened:
+            short = model.names.short(name, lambda text: metrics.horizontalAdvance(text) <= width)
+            model.shortened[key] = metrics.elidedText(short, Qt.TextElideMode.ElideMiddle, width)
+        return model.shortened[key]
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         self.initStyleOption(option, index)
@@ -87,7 +111,7 @@ class ItemDelegate(QStyledItemDelegate):
         with saved(painter):
             painter.setPen(palette.highlightedText().color() if chosen else palette.text().color())
             painter.setFont(option.font)
-            name = option.fontMetrics.elidedText(item.name, Qt.TextElideMode.ElideMiddle, inside.width())
+            name = self.short(item.name, option.fontMetrics, inside.width())
             painter.drawText(
                 QRect(inside.left(), inside.top(), inside.width(), half), Qt.AlignmentFlag.AlignVCenter, name
             )
@@ -118,18 +142,14 @@ class TensorListPanel(QWidget):
         )
         self.generate_button = QPushButton(self.tr("Generate"))
         self.generate_button.setToolTip(self.tr("Make a synthetic tensor and shape it live."))
-        self.filter = QLineEdit()
-        self.filter.setPlaceholderText(self.tr("Filter by name"))
-        self.filter.setClearButtonEnabled(True)
-        self.filter.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
-        self.filter.setAccessibleName(self.tr("Filter tensors by name"))
+        self.filter = FilterBox(self.tr("Filter by name"), self.tr("Filter tensors by name"))
         self.model = ItemsModel()
         self.proxy = QSortFilterProxyModel(self)
         self.proxy.setSourceModel(self.model)
         self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.list = QListView()
         self.list.setModel(self.proxy)
-        self.list.setItemDelegate(ItemDelegate(self.list))
+        self.list.setItemDelegate(ItemDelegate(self.model, self.list))
         self.list.setUniformItemSizes(True)
         self.list.setMouseTracking(True)
         self.list.setAccessibleName(self.tr("Open tensors"))
@@ -148,6 +168,10 @@ class TensorListPanel(QWidget):
         self.open_button.clicked.connect(self.open_requested)
         self.generate_button.clicked.connect(self.generate_requested)
         self.filter.textChanged.connect(self._on_filtered)
+        self.filter.descended.connect(self._on_descended)
+        self.filter.returnPressed.connect(self._on_entered)
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.list.customContextMenuRequested.connect(self._on_context_menu)
         self.list.selectionModel().currentChanged.connect(self._on_current_changed)
         session.changed.connect(self._on_changed)
         self._refreshing = False
@@ -193,6 +217,45 @@ class TensorListPanel(QWidget):
         finally:
             self._refreshing = before
 
+    @Slot()
+    def _on_descended(self) -> None:
+        """From the box into the list: to the item that is shown, else to the first that the filter leaves."""
+        self.list.setFocus(Qt.FocusReason.OtherFocusReason)
+        if not self.list.currentIndex().isValid():
+            self.list.setCurrentIndex(self.proxy.index(0, 0))
+
+    @Slot()
+    def _on_entered(self) -> None:
+        """Show the first that the filter leaves."""
+        first = self.proxy.index(0, 0)
+        if first.isValid():
+            self.item_chosen.emit(first.data(ITEM_ROLE))
+
+    def menu_of(self, item: Item) -> QMenu:
+        """What can be done with one tensor; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Show")).triggered.connect(partial(self._choose, item))
+        menu.addAction(self.tr("Close")).triggered.connect(partial(self._close, item))
+        menu.addSeparator()
+        menu.addAction(self.tr("Copy name")).triggered.connect(partial(_copy_name, item))
+        folder = menu.addAction(self.tr("Show in folder"))
+        folder.setEnabled(Path(item.origin).is_absolute())
+        folder.triggered.connect(partial(_show_folder, item))
+        return menu
+
+    def _choose(self, item: Item, *_: object) -> None:
+        self.item_chosen.emit(item)
+
+    def _close(self, item: Item, *_: object) -> None:
+        self.item_closed.emit(item)
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        index = self.list.indexAt(position)
+        if index.isValid():
+            self.menu_of(index.data(ITEM_ROLE)).popup(self.list.viewport().mapToGlobal(position))
+
     def refresh(self) -> None:
         """Show again what the session says: a choice may have failed."""
         self._show(self._session.state)
@@ -201,3 +264,11 @@ class TensorListPanel(QWidget):
     def _on_current_changed(self, current: QModelIndex, previous: QModelIndex) -> None:
         if current.isValid() and not self._refreshing:
             self.item_chosen.emit(current.data(ITEM_ROLE))
+
+
+def _show_folder(item: Item, *_: object) -> None:
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(item.origin).parent)))
+
+
+def _copy_name(item: Item, *_: object) -> None:
+    QApplication.clipboard().setText(item.name)

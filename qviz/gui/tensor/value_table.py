@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QPoint,
     QPointF,
     Qt,
     Signal,
@@ -24,6 +26,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
+    QMenu,
     QScrollBar,
     QTableView,
     QVBoxLayout,
@@ -249,6 +252,9 @@ class ValueTable(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setShowGrid(False)
+        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next in the window
+        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table.customContextMenuRequested.connect(self._on_context_menu)
         self.table.setFont(scaled_font(self.font(), 12))
         self.table.setAccessibleName(self.tr("Elements, step by step"))
         header = self.table.horizontalHeader()
@@ -340,6 +346,34 @@ class ValueTable(QWidget):
     def copy(self) -> None:
         """The rows in sight to the clipboard."""
         QApplication.clipboard().setText(self.text())
+
+    def row_text(self, row: int) -> str:
+        """One row in sight as a line of tab-separated cells, below the headings."""
+        head, *lines = self.text().splitlines()
+        return f"{head}\n{lines[row]}\n"
+
+    def menu_of(self, row: int) -> QMenu:
+        """What can be done with one row in sight; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Copy row")).triggered.connect(partial(self._copy_row, row))
+        menu.addAction(self.tr("Copy the rows in sight")).triggered.connect(self.copy)
+        menu.addSeparator()
+        show = menu.addAction(self.tr("Point at it in every chart"))
+        show.triggered.connect(partial(self._choose_row, row))
+        return menu
+
+    def _copy_row(self, row: int, *_: object) -> None:
+        QApplication.clipboard().setText(self.row_text(row))
+
+    def _choose_row(self, row: int, *_: object) -> None:
+        self.element_chosen.emit(self.model.first + row)
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        row = self.table.rowAt(position.y())
+        if 0 <= row < self.model.rowCount():
+            self.menu_of(row).popup(self.table.viewport().mapToGlobal(position))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize and watched is self.table.viewport():

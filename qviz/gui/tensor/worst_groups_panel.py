@@ -89,7 +89,7 @@ class WorstGroupsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("panel")
-        self.table = FigureTable(_columns(""), self.tr("The worst groups"), sortable=False)
+        self.table = FigureTable(_columns(""), self.tr("The worst groups"))
         self.table.setObjectName("tightFigures")
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         layout = column(self, margin=2)

@@ -8,9 +8,10 @@ from PySide6.QtWidgets import QPushButton, QStatusBar
 from qviz.core import compiler
 from qviz.gui.kit.widgets import Line, named_label
 from qviz.gui.window.activity import Activity
+from qviz.gui.words.groups import alone_text
 from qviz.gui.words.numbers import time_text
 from qviz.session.analyst import Frame
-from qviz.session.state import Session
+from qviz.session.state import Session, State
 
 PATIENCE_MILLISECONDS = 1000
 
@@ -44,7 +45,14 @@ class StatusLine(QObject):
         self.analyzing, self.reading, self.sorting = (self.activity.task() for _ in range(3))
         bar.setSizeGripEnabled(False)
         bar.setContentsMargins(12, 0, 12, 2)
+        self.alone = QPushButton()
+        self.alone.setObjectName("chip")
+        self.alone.setToolTip(self.tr("Look at the whole tensor again"))
+        self.alone.clicked.connect(self._on_alone)
+        self.alone.hide()
+        session.changed.connect(self._show_alone)
         bar.addWidget(self.about_tensor)
+        bar.addWidget(self.alone)
         bar.addWidget(self.exactness)
         bar.addWidget(self.exact_button)
         self.plain = named_label(self.tr("NumPy alone"), "caption")
@@ -53,6 +61,19 @@ class StatusLine(QObject):
         bar.addPermanentWidget(self.plain)
         self.plain.setVisible(not compiler.available())
         bar.addPermanentWidget(self.timing)
+
+    @Slot(object, object)
+    def _show_alone(self, old: State, new: State) -> None:
+        """That one group is looked at alone, and the way back."""
+        if new.channel is not None:
+            text = alone_text(new.scheme.granularity, new.channel)
+            self.alone.setText(f"{text} ✕")
+            self.alone.setAccessibleName(self.tr("{what}: look at the whole tensor again").format(what=text))
+        self.alone.setVisible(new.channel is not None)
+
+    @Slot()
+    def _on_alone(self) -> None:
+        self._session.update(channel=None)
 
     def present(self, frame: Frame) -> None:
         """Say of what an answer is, how exact, and how long it took."""

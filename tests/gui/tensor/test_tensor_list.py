@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
-from PySide6.QtCore import QRect
-from PySide6.QtGui import QImage, QPainter
-from PySide6.QtWidgets import QStyleOptionViewItem
+import pytest
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QDesktopServices, QImage, QPainter
+from PySide6.QtWidgets import QApplication, QStyleOptionViewItem
 
 from qviz.core import Tensor
 from qviz.gui.tensor.tensor_list_panel import ItemDelegate
@@ -45,3 +48,83 @@ def test_the_name_stands_in_the_upper_half_and_what_it_is_in_the_lower(desk: Des
     assert max(about) < 42 - 3
     both = written(desk, "Wgjq", (4, 5), "float32")
     assert both == name + about
+
+
+# -- names, keys, menus
+
+
+NAMES = [f"model/model.layers.{layer}.self_attn.{part}_proj.weight" for layer in range(3) for part in "qkv"]
+
+
+def items(desk: Desk, *names: str, origin: str = "a test") -> list[Item]:
+    """List tensors of these names; none of them is shown."""
+    tensor = Tensor(np.ones(3, np.float32), "some")
+    made = [Item(name, origin, (3,), "float32", lambda progress, cancelled: tensor) for name in names]
+    desk.session.update(items=tuple(made))
+    return made
+
+
+def test_names_that_are_cut_can_be_told_apart_and_the_tip_has_the_whole(desk: Desk) -> None:
+    items(desk, *NAMES)
+    view = desk.page.tensors.list
+    delegate = view.itemDelegate()
+    assert isinstance(delegate, ItemDelegate)
+    metrics = view.fontMetrics()
+    for width in (110, 160, 230):
+        short = [delegate.short(name, metrics, width) for name in NAMES]
+        assert len(set(short)) == len(NAMES), (width, short)
+        assert all(metrics.horizontalAdvance(each) <= width for each in short)
+    tips = [view.model().index(row, 0).data(Qt.ItemDataRole.ToolTipRole) for row in range(len(NAMES))]
+    assert [tip.splitlines()[0] for tip in tips] == NAMES
+
+
+def test_a_tip_is_no_markup(desk: Desk) -> None:
+    items(desk, "<h1>weight</h1>")
+    tip = desk.page.tensors.list.model().index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "&lt;h1&gt;weight&lt;/h1&gt;" in tip
+
+
+def test_from_the_filter_down_goes_into_the_list_and_enter_shows_the_first(desk: Desk) -> None:
+    _, second, third = items(desk, "first.weight", "second.bias", "third.bias")
+    panel, chosen = desk.page.tensors, []
+    panel.item_chosen.connect(chosen.append)
+    panel.filter.setFocus()
+    desk.bot.keyClicks(panel.filter, "bias")
+    assert chosen == [], "looking for a name chooses nothing"
+    desk.bot.keyClick(panel.filter, Qt.Key.Key_Return)
+    assert chosen == [second]
+    panel.filter.setFocus()
+    desk.bot.keyClick(panel.filter, Qt.Key.Key_Down)
+    assert panel.list.hasFocus()
+    desk.bot.keyClick(panel.list, Qt.Key.Key_Down)
+    assert chosen[-1] is third
+
+
+def test_a_tensor_has_a_menu(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (item,) = items(desk, "w", origin=str(tmp_path / "w.npy"))
+    panel, told = desk.page.tensors, []
+    panel.item_chosen.connect(lambda each: told.append(("show", each)))
+    panel.item_closed.connect(lambda each: told.append(("close", each)))
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: told.append(("folder", url.toLocalFile())))
+    actions = {action.text(): action for action in panel.menu_of(item).actions()}
+    for name in ("Show", "Copy name", "Show in folder", "Close"):
+        actions[name].trigger()
+    assert told == [("show", item), ("folder", str(tmp_path)), ("close", item)]
+    assert QApplication.clipboard().text() == "w"
+
+
+def test_what_was_generated_lies_in_no_folder(desk: Desk) -> None:
+    (item,) = items(desk, "w", origin="generated")
+    actions = {action.text(): action for action in desk.page.tensors.menu_of(item).actions()}
+    assert not actions["Show in folder"].isEnabled()
+
+
+def test_a_row_of_elements_and_a_figure_can_be_copied(desk: Desk) -> None:
+    table = desk.page.table
+    table.menu_of(1).actions()[0].trigger()
+    head, row = QApplication.clipboard().text().splitlines()
+    assert head.startswith("index\tR\t")
+    assert row == table.text().splitlines()[2]
+    rows = desk.page.metrics._rows
+    rows.menu_of(1).actions()[0].trigger()
+    assert float(QApplication.clipboard().text()) == pytest.approx(desk.settle().shown.mse, rel=1e-4)

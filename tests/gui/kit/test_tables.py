@@ -1,0 +1,144 @@
+"""Tables are sorted by their headings, narrowed by a box, and give away single rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from pytestqt.qtbot import QtBot
+
+from qviz.core.tensors.granularity import PerAxis
+from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.theme import load_theme
+from tests.gui.conftest import Desk
+
+ROWS = [("int8", 30.5), ("int4", 12.25), ("float8", 25.0)]
+
+
+@pytest.fixture
+def table(qtbot: QtBot) -> Iterator[FigureTable]:
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.resize(400, 300)
+    table = FigureTable(
+        [
+            Column("Format", lambda r: r[0], left=True),
+            Column("SQNR", lambda r: f"{r[1]:g} dB", lambda r: r[1], better=1),
+        ],
+        "Results",
+    )
+    table.apply_theme(load_theme("light"))
+    layout = QVBoxLayout(window)
+    layout.addWidget(table.filter_box())
+    layout.addWidget(table)
+    window.show()
+    qtbot.waitExposed(window)
+    window.activateWindow()
+    table.set_rows(ROWS)
+    yield table
+
+
+def shown(table: FigureTable) -> list[str]:
+    return [table.proxy.index(row, 0).data() for row in range(table.proxy.rowCount())]
+
+
+def click_heading(qtbot: QtBot, table: FigureTable, column: int) -> None:
+    header = table.horizontalHeader()
+    place = QPoint(header.sectionViewportPosition(column) + 10, header.height() // 2)
+    qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def test_a_click_on_a_heading_sorts_and_another_one_turns_the_order(qtbot: QtBot, table: FigureTable) -> None:
+    click_heading(qtbot, table, 1)
+    first = shown(table)
+    assert first in (["int4", "float8", "int8"], ["int8", "float8", "int4"])
+    click_heading(qtbot, table, 1)
+    assert shown(table) == first[::-1]
+
+
+def test_the_box_narrows_the_rows_and_down_goes_on_into_them(qtbot: QtBot, table: FigureTable) -> None:
+    box = table.window().layout().itemAt(0).widget()
+    box.setFocus()
+    qtbot.keyClicks(box, "INT")
+    assert shown(table) == ["int8", "int4"]
+    qtbot.keyClick(box, Qt.Key.Key_Down)
+    assert table.hasFocus()
+    assert table.current() == ("int8", 30.5)
+    box.setFocus()
+    qtbot.keyClick(box, Qt.Key.Key_Escape)
+    assert len(shown(table)) == 3
+    qtbot.keyClicks(box, "float")
+    assert shown(table) == ["float8"]
+
+
+def test_a_row_is_copied(table: FigureTable) -> None:
+    copy, whole = table.menu_of(ROWS[1]).actions()
+    copy.trigger()
+    assert QApplication.clipboard().text() == "Format\tSQNR\nint4\t12.25 dB\n"
+    whole.trigger()
+    assert QApplication.clipboard().text().count("\n") == 4
+
+
+def test_tab_leaves_every_table_and_list(desk: Desk) -> None:
+    desk.session.update(granularity=PerAxis(0))
+    desk.settle()
+    page = desk.page
+    page.docks["worst"].raise_()
+    QApplication.processEvents()
+    for view in (page.table.table, page.tensors.list, page.worst.table):
+        for key in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
+            view.setFocus()
+            assert view.hasFocus()
+            desk.bot.keyClick(view, key)
+            assert not view.hasFocus(), (view.accessibleName(), key)
+
+
+def test_tables_of_results_are_sortable_and_those_of_results_can_be_narrowed(desk: Desk) -> None:
+    desk.window.pages.show_page("compare")
+    desk.window.pages.show_page("product")
+    tables = desk.window.findChildren(FigureTable)
+    names = {table.accessibleName(): table.isSortingEnabled() for table in tables}
+    assert names.pop("Pairs of conventions") is False, "a square, whose rows and columns have one order"
+    assert set(names.values()) == {True}
+    assert {"Worst tokens", "Schemes that were swept", "Pinned schemes", "Conventions"} <= set(names)
+
+
+# -- what has the focus can be seen
+
+
+@pytest.mark.parametrize("which", ["list", "button", "chart", "table", "check box"])
+def test_what_has_the_focus_looks_otherwise(desk: Desk, which: str) -> None:
+    page = desk.page
+    widget = {
+        "list": page.tensors.list,
+        "button": page.docks["values"].title.close_button,
+        "chart": page.values.canvas,
+        "table": page.table.table,
+        "check box": page.scheme.signed,
+    }[which]
+    frame = page.values if which == "chart" else widget
+    desk.window.setFocus()
+    QApplication.processEvents()
+    without = frame.grab().toImage()
+    widget.setFocus(Qt.FocusReason.TabFocusReason)
+    assert widget.hasFocus()
+    QApplication.processEvents()
+    assert frame.grab().toImage() != without
+
+
+# -- the way back from one channel
+
+
+def test_one_channel_alone_has_a_way_back_in_sight(desk: Desk) -> None:
+    desk.session.update(granularity=PerAxis(0))
+    desk.settle()
+    chip = desk.window.status.alone
+    assert not chip.isVisible()
+    desk.gesture(lambda: desk.session.update(channel=3))
+    assert chip.isVisible()
+    assert chip.text() == "channel 3 alone ✕"
+    desk.gesture(lambda: desk.click(chip))
+    assert desk.session.state.channel is None
+    assert not chip.isVisible()
