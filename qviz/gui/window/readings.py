@@ -24,6 +24,7 @@ from qviz.files.raw import ORDERS, TYPES, RawForm
 from qviz.files.raw import list_entries as list_raw
 from qviz.files.tables.form import DECIMALS, SEPARATORS, TableOptions
 from qviz.files.text import first_lines, form_of
+from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.widgets import named_label
 from qviz.session.guard import guarded
 from qviz.session.language import told, tr
@@ -70,7 +71,7 @@ class _Dialog(QDialog):
 
     def choice(self, label: str, words: dict[str, str], chosen: str | None) -> QComboBox:
         """A row of the form; its data are the keys."""
-        box = QComboBox()
+        box = ComboBox()
         for key, word in words.items():
             box.addItem(tr(word), key)
         box.setCurrentIndex(max(0, box.findData(chosen or "")))
