@@ -124,6 +124,16 @@ class ProductPage(QMainWindow):
         self.splitDockWidget(d["outputs"], d["output_error"], across)
 
     def reset_layout(self) -> None:
+        """Every dock where it was in the beginning."""
+        for dock in self.docks.values():
+            dock.setFloating(False)  # or it would be no part of the layout that others are placed in
+            self.removeDockWidget(dock)
+        self._arrange()
+        for dock in self.docks.values():
+            dock.show()
+        self.size_up()
+
+    def size_up(self) -> None:
         """The sizes of a fresh layout, for the room there is."""
         d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         middle = max(400, self.width() - SIDE_WIDTH - RIGHT_WIDTH)
@@ -152,8 +162,8 @@ class ProductPage(QMainWindow):
         self._multiplier.want(True)
         if self._fresh:
             self._fresh = False
-            self.reset_layout()
-            QTimer.singleShot(0, self.reset_layout)  # once more, when the size is the real one
+            self.size_up()
+            QTimer.singleShot(0, self.size_up)  # once more, when the size is the real one
 
     def hideEvent(self, event: Any) -> None:
         super().hideEvent(event)

@@ -228,6 +228,7 @@ class TensorPage(QMainWindow):
 
     def _rearrange(self) -> None:
         for dock in self.docks.values():
+            dock.setFloating(False)  # or it would be no part of the layout that others are placed in
             self.removeDockWidget(dock)
         self._arrange()
         self._show_channels(self._session.state)

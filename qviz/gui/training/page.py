@@ -152,6 +152,7 @@ class TrainingPage(QMainWindow):
     def reset_layout(self) -> None:
         """Every dock where it was in the beginning."""
         for dock in self.docks.values():
+            dock.setFloating(False)  # or it would be no part of the layout that others are placed in
             self.removeDockWidget(dock)
         self._arrange()
         self.size_up()

@@ -1,0 +1,154 @@
+"""What must hold while a hand plays, and when it rests?"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import psutil
+from PySide6.QtCore import QCoreApplication, QDeadlineTimer, QEvent, QEventLoop, QtMsgType, qInstallMessageHandler
+
+from qviz.app.app import App
+from qviz.core.questions.analysis import analyze
+
+PAUSE_SECONDS = 0.5
+"""CPU of the window's thread that one event may take."""
+
+PATIENCE_SECONDS = 60.0
+"""How long work may go on before a monkey thinks that it never ends."""
+
+FORGIVEN = ("This plugin does not support",)
+"""What Qt says of the screen in memory."""
+
+FIGURES = ("mse", "mae", "max_abs_error", "sqnr_db", "cosine", "saturated")
+
+
+class Watch:
+    """Everything that went wrong, in ``faults``; the longest pause, in ``pauses``."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.pauses: list[tuple[float, str]] = []
+
+    def install(self) -> None:
+        """Listen to Python and to Qt."""
+        sys.excepthook = self._exception
+        threading.excepthook = lambda failure: self._exception(
+            failure.exc_type, failure.exc_value or RuntimeError(), failure.exc_traceback
+        )
+        sys.unraisablehook = lambda failure: self._exception(
+            failure.exc_type, failure.exc_value or RuntimeError(str(failure.err_msg)), failure.exc_traceback
+        )
+        qInstallMessageHandler(self._message)
+
+    def uninstall(self) -> None:
+        sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
+        threading.excepthook = threading.__excepthook__
+        qInstallMessageHandler(None)
+
+    def told(self, error: BaseException) -> None:
+        """Something that Python would have told."""
+        self._exception(type(error), error, error.__traceback__)
+
+    def _exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        self.faults.append("".join(traceback.format_exception(kind, error, trace)))
+
+    def _message(self, kind: QtMsgType, context: object, text: str) -> None:
+        if not text.startswith(FORGIVEN):
+            where = "".join(traceback.format_stack()[-6:-1])
+            self.faults.append(f"{kind.name}: {text}\n{where}")
+
+    def timed(self, what: str, act: Callable[[], object]) -> None:
+        """Do something, and measure how long it holds the window."""
+        began = time.thread_time()
+        act()
+        took = time.thread_time() - began
+        if took > PAUSE_SECONDS:
+            self.pauses.append((took, what))
+
+
+def workers_of(app: App) -> list[Any]:
+    """Everyone who has a thread."""
+    return [app.library._opener, *app.workers]
+
+
+def rest(app: App) -> bool:
+    """Wait until nobody works; False where that takes too long."""
+    deadline = QDeadlineTimer(int(PATIENCE_SECONDS * 1000))
+    quiet = 0
+    while quiet < 3:
+        if deadline.hasExpired():
+            return False
+        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+        busy = any(worker.busy for worker in workers_of(app)) or bool(app.library._to_open)
+        waits = any(timer.isActive() for worker in workers_of(app) for timer in _timers(worker))
+        quiet = 0 if busy or waits else quiet + 1
+        if busy or waits:
+            time.sleep(0.002)
+    return True
+
+
+def _timers(worker: Any) -> list[Any]:
+    return [timer for timer in getattr(worker, "_timers", ()) if hasattr(timer, "isActive")]
+
+
+def at_rest(app: App) -> list[str]:
+    """What does not hold, now that nobody works."""
+    state, frame, wrong = app.session.state, app.page.frame, []
+    if state.tensor is None or frame is None:
+        return ["there is no tensor, or no answer for it"]
+    shown = (frame.tensor, frame.scheme, frame.channel)
+    if shown != (state.tensor, state.scheme, state.channel):
+        wrong.append(f"what is painted belongs to {shown}, not to {(state.tensor, state.scheme, state.channel)}")
+        return wrong
+    for chart in app.page.charts:
+        analysis = getattr(chart, "analysis", None)
+        if analysis is not None and chart.isVisible() and analysis not in (frame.whole, frame.shown):
+            wrong.append(f"the chart {chart.name} shows {analysis.scheme} of {analysis.tensor.name}")
+    if frame.whole.exact and not frame.range_judged and state.tensor.elements <= 1_000_000:
+        fresh = analyze(np.asarray(state.tensor.values[:]).reshape(state.tensor.shape), state.scheme)
+        for name in FIGURES:
+            here, there = float(getattr(frame.whole, name)), float(getattr(fresh, name))
+            if not np.isclose(here, there, rtol=1e-6, atol=1e-300, equal_nan=True):
+                wrong.append(f"{name} is {here}, and {there} when computed anew")
+    return wrong
+
+
+def undo_and_redo(app: App) -> list[str]:
+    """Back to the start and forth again, as if nothing had been."""
+    history, scheme = app.session.history, app.session.scheme
+    steps = 0
+    while history.can_undo and steps < 10_000:
+        history.undo()
+        steps += 1
+    if history.can_undo:
+        return ["undo never ends"]
+    for _ in range(steps):
+        history.redo()
+    if history.can_redo:
+        return [f"after {steps} steps of undo and as many of redo there is more to redo"]
+    return [] if app.session.scheme == scheme else [f"undone and redone, {scheme} became {app.session.scheme}"]
+
+
+def memory() -> float:
+    """Megabytes that are really held."""
+    gc.collect()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    gc.collect()
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return psutil.Process().memory_info().rss / 1e6
+
+
+def temporary_files(folder: Path) -> list[str]:
+    """What a save left behind."""
+    return [f"{path.name} was left behind" for path in folder.rglob(".qviz-*")]
