@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 import click
 
@@ -39,8 +43,33 @@ COMMANDS = (
 )
 
 
+class OutputFailed(Exception):
+    """What is printed could not be: the reader has left, the disk is full."""
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Before click sees what an output refuses, and ends with 1 without a word."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OutputFailed(error.errno, error.strerror) from error
+
+
 class WindowByDefault(click.Group):
     """``qviz FILE…`` is ``qviz open FILE…``; the word is needed only for a file named like a command."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _printing():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _printing():
+            return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ("--help", "--version")):
@@ -59,8 +88,13 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command; a problem is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names need not be text that the terminal can show
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(args=arguments, prog_name="qviz", standalone_mode=False)
+        with _printing():  # the help, after which click leaves
+            pass
         sys.exit(code if isinstance(code, int) else 0)
     except click.UsageError as error:
         hint = f" Try: {error.ctx.command_path} --help" if error.ctx else ""
@@ -73,12 +107,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _leave(" ".join(str(problem).split()), EXIT_BAD_INPUT)
     except MemoryError:
         _leave("there is not enough memory for this tensor: close other programs and try again.", EXIT_BAD_INPUT)
-    except BrokenPipeError:
-        # The reader of our output has left; Python would complain once more at exit.
+    except OutputFailed as failure:
+        code, reason = failure.args
+        # Python would try, and complain, once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        if code == errno.EPIPE:  # the reader has what it wanted
+            sys.exit(0)
+        _leave(f"the output cannot be written: {reason}.", EXIT_BAD_INPUT)
+    except OSError as error:
+        _leave(f"{error.filename or 'a file'}: {error.strerror or error}.", EXIT_BAD_INPUT)
 
 
 def _leave(message: str, code: int) -> NoReturn:
-    click.echo(f"qviz: {printable(message)}", err=True)
+    with suppress(OSError):
+        click.echo(f"qviz: {printable(message)}", err=True)
     sys.exit(code)

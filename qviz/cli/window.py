@@ -18,12 +18,19 @@ class NoDisplay(click.ClickException):
     exit_code = display.EXIT_NO_DISPLAY
 
 
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:  # a name that is too long, a folder that nobody may look into
+        return False
+
+
 @click.command("open")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 def open_command(files: tuple[Path, ...]) -> None:
     """Open the window, with FILES or folders in it."""
     gc.disable()  # nothing made while starting is garbage; `run` turns it on again
-    lost = [file.name for file in files if not file.exists()]
+    lost = [file.name for file in files if not _exists(file)]
     if files and len(lost) == len(files):
         raise Problem(
             "{files} does not exist: give a file, a folder, or a command (qviz --help).", files=", ".join(lost)

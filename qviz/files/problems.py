@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,9 +80,12 @@ def system_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
     Raises
     ------
     FileProblem
-        For every ``OSError``, and when memory runs out.
+        For every ``OSError``, when memory runs out, and for something to read that is neither a file nor a
+        folder.
     """
     try:
+        if not writing:
+            _check_ordinary(path)
         yield
     except OSError as error:
         code = error.errno or 0
@@ -89,6 +93,16 @@ def system_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
         raise _problem(path, writing, _SAME_AS.get(code, code), reason) from error
     except MemoryError as error:
         raise _problem(path, writing, errno.ENOMEM, "") from error
+
+
+def _check_ordinary(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # the block tells it
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        # Opening a pipe would wait for ever, and some devices have no end.
+        raise FileProblem(path, N_("is a device or a pipe"), N_("Save its content to a file first."))
 
 
 def _problem(path: Path, writing: bool, code: int, reason: str) -> FileProblem:

@@ -191,12 +191,8 @@ def list_tensors(path: str | Path, reading: Reading | None = None) -> tuple[Tens
     """
     path = Path(path)
     with system_errors(path):
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
+        if stat.S_ISDIR(path.stat().st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode):
-            # Opening a pipe would wait for ever.
-            raise FileProblem(path, N_("is a device or a pipe"), N_("Save its content to a file first."))
         entries = in_natural_order(_entries(path, reading or Reading()))
     return tuple(replace(entry, load=partial(_load, entry), note=partial(_note, entry)) for entry in entries)
 
@@ -222,10 +218,10 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        if not path.is_dir():
-            files.append(path)
-            continue
         with system_errors(path):
+            if not path.is_dir():
+                files.append(path)
+                continue
             found = [file for file in path.iterdir() if _is_offered(file)]
             found = [file for file in found if _is_worth_it(file)]
             parts = _parts(found)

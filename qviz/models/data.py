@@ -445,7 +445,7 @@ def read_picture(path: Path, port: Port, settings: DataSettings) -> Array:
             layout=picture.layout,
         )
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with system_errors(path), path.open("rb") as file, Image.open(file) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise FileProblem(path, N_("has too many pixels"), N_("Make it smaller."))
             loaded = image.convert("L" if colours == "L" else "RGB")
@@ -502,8 +502,9 @@ def _tokens(line: str, network: Network, settings: DataSettings) -> Feeds:
         raise Problem("Text needs the package tokenizers: pip install tokenizers.") from None
     assert settings.tokenizer is not None
     with system_errors(settings.tokenizer):
-        text = settings.tokenizer.read_text(encoding="utf-8")
+        content = settings.tokenizer.read_bytes()
     try:
+        text = content.decode()
         tokenizer = Tokenizer.from_str(text)
     except Exception:
         raise FileProblem(
