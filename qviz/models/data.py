@@ -445,7 +445,9 @@ def read_picture(path: Path, port: Port, settings: DataSettings) -> Array:
             layout=picture.layout,
         )
     try:
-        with system_errors(path), path.open("rb") as file, Image.open(file) as image:
+        with system_errors(path):
+            stream = path.open("rb")
+        with stream, Image.open(stream) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise FileProblem(path, N_("has too many pixels"), N_("Make it smaller."))
             loaded = image.convert("L" if colours == "L" else "RGB")

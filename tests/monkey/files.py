@@ -25,6 +25,7 @@ def make_files(folder: Path, chance: random.Random) -> list[Path]:
         "huge": (rng.normal(0, 1, 500) * 1e37).astype(np.float32),
         "tiny": (rng.normal(0, 1, 500) * 1e-42).astype(np.float32),
         "holes": np.array([np.nan, np.inf, -np.inf, 1, 2, -3], np.float32),
+        "largest": np.array([3.4028235e38, -3.4028235e38, 0, 1], np.float32),
         "nothing": np.full(12, np.nan, np.float32),
         "codes": rng.integers(-128, 128, (32, 32), dtype=np.int8),
         "half": rng.normal(0, 1, (7, 9)).astype(np.float16),

@@ -12,10 +12,11 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.passes import candidates
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.sorted_pass import sorted_squared_error
+from qviz.core.problems import Problem
 from qviz.core.questions.effort import plan, searches
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.histograms import remembered
-from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput
+from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput, RangeRule
 from qviz.core.runtimes.precision import compute_dtype
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
@@ -90,16 +91,29 @@ def range_of(subject: RangeInput, scheme: Scheme, shared: dict[Any, Range] | Non
     if shared is not None and rule.kind in FREE_OF_CODES:
         place = (subject.layout, rule, scheme.symmetric)
         if place not in shared:
-            shared[place] = rule.estimate(subject)
+            shared[place] = _estimated(subject, rule)
         return shared[place]
     if subject.prepared is None or not searches(rule):
-        return rule.estimate(subject)
+        return _estimated(subject, rule)
     known = subject.prepared.answers
     key = (scheme.number_format, scheme.symmetric, rule, scheme.convention, scheme.compute_dtype)
     if key not in known:
-        known[key] = rule.estimate(subject)
+        known[key] = _estimated(subject, rule)
     found: Range = known[key]
     return found
+
+
+def _estimated(subject: RangeInput, rule: RangeRule) -> Range:
+    with np.errstate(over="ignore", invalid="ignore"):  # libraries' own arithmetic, to the last bit; looked at below
+        low, high = rule.estimate(subject)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise Problem(
+            "{rule} finds no range with an end: its own sums go beyond {largest:.2g}, the largest float32. "
+            "Choose another range, or divide the tensor by a constant.",
+            rule=rule.kind,
+            largest=float(np.finfo(np.float32).max),
+        )
+    return low, high
 
 
 def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) -> RangeInput:

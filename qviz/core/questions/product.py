@@ -460,8 +460,13 @@ def _multiplied(x: _Operand, w: _Operand, stretches: tuple[slice, ...]) -> tuple
     for part in stretches:
         sums = integer_product(x.codes[:, part], w.codes[part])
         scale = w.scale if w.scale.shape[0] == 1 else w.scale[part.start : part.start + 1]
-        output += sums.astype(np.float32) * (x.scale * scale)
+        with np.errstate(over="ignore", invalid="ignore"):  # seen below
+            output += sums.astype(np.float32) * (x.scale * scale)
         largest = max(largest, int(np.abs(sums).max()))
+    if not np.isfinite(output).all():
+        raise OperandProblem(
+            "The product goes beyond float32, in which runtimes add it up: divide the weight by a constant.", "weight"
+        )
     return output, largest
 
 

@@ -13,6 +13,12 @@ from qviz.gui.kit.fields import ComboBox, SpinBox
 from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
 from qviz.session.language import tr
 
+SEEDS = 2**31
+"""As many as a spin box can count."""
+
+MOST_DIGITS = 18
+"""Of the length of an axis; a longer one is no number but a slip."""
+
 
 class GeneratorPanel(QWidget):
     """Kind, shape, seed and the parameters of the kind."""
@@ -32,7 +38,7 @@ class GeneratorPanel(QWidget):
         self.shape.setAccessibleName(self.tr("Shape"))
         self.shape.setToolTip(self.tr("Lengths of the axes, such as 64 × 256; one number makes a vector."))
         self.seed = SpinBox()
-        self.seed.setRange(0, 2**31 - 1)
+        self.seed.setRange(0, SEEDS - 1)
         self.seed.setAccessibleName(self.tr("Seed"))
         self.seed.setToolTip(self.tr("The same seed draws the same numbers."))
         self.reseed = QPushButton(self.tr("Draw again"))
@@ -102,11 +108,11 @@ class GeneratorPanel(QWidget):
 
     @Slot()
     def _on_reseed(self) -> None:
-        self.seed.setValue(self.seed.value() + 1)
+        self.seed.setValue((self.seed.value() + 1) % SEEDS)
 
 
 def _shape(text: str) -> tuple[int, ...] | None:
     numbers = re.findall(r"\d+", text)
-    if not numbers or re.sub(r"[\d\s,x×*()\[\]]", "", text):
+    if not numbers or re.sub(r"[\d\s,x×*()\[\]]", "", text) or max(map(len, numbers)) > MOST_DIGITS:
         return None
     return tuple(int(n) for n in numbers)

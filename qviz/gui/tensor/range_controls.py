@@ -106,6 +106,7 @@ class RangeControls(QWidget):
             control = self._control(getattr(rule, each.name))
             control.setAccessibleName(each.name)
             control.setProperty("field", each.name)
+            control.setProperty("rule", rule.kind)
             self.options[f"{rule.kind}.{each.name}"] = control
             rows.append((each.name.replace("_", " "), control))
         page = self._options[rule.kind] = QWidget()
@@ -128,7 +129,11 @@ class RangeControls(QWidget):
         return number
 
     def show_scheme(self, scheme: Scheme, tensor: Tensor | None) -> None:
-        """Show a scheme's rule, without asking for anything."""
+        """Show a scheme's rule, without asking for anything.
+
+        A box that is hidden while something half typed stands in it tells it even so: who listens
+        looks whether the scheme still has what the box is of.
+        """
         self._scheme, self._tensor = scheme, tensor
         rule = scheme.range_rule
         with quiet((self.kind, self.kept, self.kept_box, self.low, self.high, self.batches)):
@@ -192,17 +197,21 @@ class RangeControls(QWidget):
 
     @Slot(int)
     def _on_kept(self, position: int) -> None:
-        self.chosen.emit(Percentile(_percentile_from_slider(position)))
+        if isinstance(self._scheme.range_rule, Percentile):
+            self.chosen.emit(Percentile(_percentile_from_slider(position)))
 
     @Slot(float)
     def _on_kept_box(self, percentile: float) -> None:
-        self.chosen.emit(Percentile(percentile))
+        if isinstance(self._scheme.range_rule, Percentile):
+            self.chosen.emit(Percentile(percentile))
 
     @Slot()
     def _on_option(self) -> None:
         control: Any = self.sender()
         value = control.isChecked() if isinstance(control, QCheckBox) else control.value()
         rule: Any = self._scheme.range_rule
+        if rule.kind != control.property("rule"):
+            return
         try:
             self.chosen.emit(replace(rule, **{control.property("field"): value}))
         except Problem as problem:
@@ -212,10 +221,13 @@ class RangeControls(QWidget):
     @Slot()
     def _on_batches(self) -> None:
         rule: Any = self._scheme.range_rule
-        self.chosen.emit(replace(rule, batch_axis=self.batches.currentData()))
+        if hasattr(rule, "batch_axis"):
+            self.chosen.emit(replace(rule, batch_axis=self.batches.currentData()))
 
     @Slot()
     def _on_bounds(self) -> None:
+        if not isinstance(self._scheme.range_rule, Manual):
+            return
         low, high = self.low.value(), self.high.value()
         if self._scheme.symmetric:  # the two ends are one number
             reach = abs(low if self.sender() is self.low else high)

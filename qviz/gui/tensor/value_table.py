@@ -48,6 +48,9 @@ Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 22
 CELL_MARGIN = 3
 
+MOST_DIGITS = 18
+"""Of an index; a longer one is of no element there is."""
+
 
 @guarded
 class StepsModel(QAbstractTableModel):
@@ -173,15 +176,17 @@ class StepsModel(QAbstractTableModel):
 
     def index_of(self, text: str) -> int | None:
         """The flat index of a place, or of a flat index; None where there is none."""
-        numbers = [int(word) for word in re.findall(r"\d+", text)]
-        if self.analysis is None or not numbers:
+        words = re.findall(r"\d+", text)
+        if self.analysis is None or not words or max(map(len, words)) > MOST_DIGITS:
             return None
+        numbers = [int(word) for word in words]
         tensor = self.analysis.tensor
         if len(numbers) == len(tensor.shape) > 1:
             place = [n - first for n, first in zip(numbers, tensor.corner, strict=True)]
             inside = all(0 <= n < size for n, size in zip(place, tensor.shape, strict=True))
             return int(np.ravel_multi_index(place, tensor.shape)) if inside else None
-        flat = int("".join(str(n) if i == 0 else f"{n:03}" for i, n in enumerate(numbers)))
+        written = "".join(str(n) if i == 0 else f"{n:03}" for i, n in enumerate(numbers))
+        flat = int(written[: MOST_DIGITS + 1])
         return flat if flat < tensor.elements and (len(numbers) == 1 or len(tensor.shape) == 1) else None
 
 
