@@ -91,10 +91,21 @@ class DataSettings:
 
 @dataclass(frozen=True, eq=False)
 class FileSamples:
-    """Samples of files; see `open_samples`."""
+    """Samples of files; see `open_samples`.
+
+    Attributes
+    ----------
+    readers : tuple of callables
+        Each gives one sample.
+    random : bool
+        Whether they are noise.
+    files : tuple of Path
+        What they are read from.
+    """
 
     readers: tuple[Any, ...]
     random: bool = False
+    files: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.readers)
@@ -155,7 +166,8 @@ def open_samples(network: Network, paths: Sequence[str | Path], settings: DataSe
     """
     settings = settings or DataSettings()
     readers: list[Any] = []
-    for path in _files([Path(p) for p in paths]):
+    files = tuple(_files([Path(p) for p in paths]))
+    for path in files:
         ending = path.suffix.lower()
         if ending == ".npy":
             readers += _npy_readers(network, path, settings)
@@ -173,7 +185,7 @@ def open_samples(network: Network, paths: Sequence[str | Path], settings: DataSe
             )
     if not readers:
         raise Problem("There is no data in {paths}: give files or a folder of them.", paths=", ".join(map(str, paths)))
-    return FileSamples(tuple(readers))
+    return FileSamples(tuple(readers), files=files)
 
 
 def checks(samples: FileSamples, found: Mapping[str, Span], network: Network) -> tuple[Phrase, ...]:
@@ -228,6 +240,29 @@ def looks_wrong(port: Port, picture: PictureSettings, sample: FloatArray) -> Phr
         return Phrase("The input {name} has its colours first: take NCHW.", name=port.name)
     if port.dtype == "uint8" and picture.scale != 1:
         return Phrase("The input {name} takes bytes: scale by 1, without mean and deviation.", name=port.name)
+    return None
+
+
+def seen_picture(network: Network, sample: Mapping[str, Array], picture: PictureSettings) -> Array | None:
+    """The first sample of a picture as the network sees it: its own colours in its own scale, from least to most.
+
+    Returns
+    -------
+    uint8 array, shape (height, width, 3), or None
+        None where no input looks like a picture.
+    """
+    for port in network.inputs:
+        values = np.asarray(sample.get(port.name, 0))
+        if values.ndim != 4 or values.dtype.kind not in "fu":
+            continue
+        image = values[0].astype(np.float32)
+        if picture.layout == "NCHW" or image.shape[-1] not in (1, 3):
+            image = np.moveaxis(image, 0, -1)
+        if image.shape[-1] not in (1, 3) or min(image.shape[:2]) < 2 or not np.isfinite(image).all():
+            continue
+        low, high = float(image.min()), float(image.max())
+        shown = np.round((image - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(shown, (*shown.shape[:2], 3)))
     return None
 
 

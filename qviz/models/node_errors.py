@@ -17,6 +17,7 @@ from qviz.core.questions.figures import sqnr_db
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.pieces import Pieces, Values
 from qviz.models.sensitivity import Sensitivity
+from qviz.models.weights import squares
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,6 @@ class NodeError:
     low: float
     high: float
     shares: tuple[float, ...]
-
-
-STRETCH = 4096
-"""Elements whose squares are added up in the type of the values, before float64 takes over."""
-
-
-def squares(values: Array) -> float:
-    """Σx²: stretches in the values' own precision, their sums in float64 (relative error below 1e-6)."""
-    flat = values.reshape(-1)
-    whole = flat.size // STRETCH * STRETCH
-    rows = flat[:whole].reshape(-1, STRETCH)
-    rest = flat[whole:].astype(np.float64)
-    return float(np.einsum("ij,ij->i", rows, rows).sum(dtype=np.float64)) + float(np.einsum("i,i->", rest, rest))
 
 
 class _Sums:

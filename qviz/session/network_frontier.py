@@ -1,0 +1,164 @@
+"""Where are bits best spent in this network? Swept, predicted, and measured, beside the window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from qviz.core.problems import Phrase
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.work import IsCancelled, Progress, check
+from qviz.models.frontier import FrontierPoint, choices, frontier
+from qviz.models.sensitivity import ALONE, Sensitivity, UnitLoss, units_by_group
+from qviz.models.weights import bits_of
+from qviz.session.network_state import NetworkState
+from qviz.session.network_workers import activations_of
+from qviz.session.worker import Worker
+
+FLOAT = "float"
+MEASURED = 6
+"""Points of the frontier that are measured without being asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """Size against error of the output, as predicted.
+
+    Attributes
+    ----------
+    points : tuple of FrontierPoint
+        From the smallest to the most exact.
+    formats : mapping of str to Scheme
+        By the labels that points use.
+    weights : mapping of str to tuple of str
+        The names of each unit's weights.
+    random : bool
+        Whether the samples were noise.
+    """
+
+    points: tuple[FrontierPoint, ...]
+    formats: Mapping[str, Scheme]
+    weights: Mapping[str, tuple[str, ...]]
+    random: bool
+
+    def schemes(self, point: FrontierPoint) -> dict[str, Scheme | None]:
+        """The scheme of every weight at a point; None for float."""
+        return {name: self.formats.get(label) for unit, label in point.formats.items() for name in self.weights[unit]}
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A point of the frontier that the network was run with.
+
+    Attributes
+    ----------
+    point : FrontierPoint
+    sqnr_db : float
+        Of all outputs, in dB; higher is better.
+    """
+
+    point: FrontierPoint
+    sqnr_db: float
+
+
+class FrontierFinder(Worker):
+    """Sweeps the groups under a few formats, and measures points of what follows from that.
+
+    Signals
+    -------
+    predicted(Frontier)
+    measured(Measured)
+    """
+
+    predicted = Signal(object)
+    measured = Signal(object)
+
+    _came = Signal(object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._asked: Sensitivity | None = None
+        self._frontier: Frontier | None = None
+        self._plan: object = None
+        self._came.connect(self._on_came)
+
+    def find(self, state: NetworkState, formats: Mapping[str, Scheme]) -> None:
+        """Everything anew, for these formats by their labels."""
+        plan, tell = object(), self._came.emit
+        self._plan, self._frontier = plan, None
+
+        def work(progress: Progress, cancelled: IsCancelled) -> None:
+            assert state.prepared is not None and state.samples is not None
+            units = units_by_group(state.prepared.network, state.activations)
+            parameters = activations_of(state, units, progress, cancelled)
+            _, held_out = state.split()
+            first = next(iter(formats.values()))
+            asked = Sensitivity(state.prepared.network, held_out, first, activations=parameters, units=units)
+            losses: dict[str, list[UnitLoss]] = {}
+            sizes = {(unit.name, FLOAT): float(unit.bytes) for unit in asked.units}
+            for number, (label, scheme) in enumerate(formats.items()):
+                _give_all(asked, dict.fromkeys(asked.weights, scheme))
+                part = _part(progress, 0.8 * number / len(formats), 0.8 / len(formats))
+                losses[label] = list(asked.sweep(ALONE, progress=part, cancelled=cancelled))
+                for unit in asked.units:
+                    sizes[unit.name, label] = sum(bits_of(weight, scheme) / 8 for weight in unit.weights)
+            points = frontier(choices(losses, sizes))
+            weights = {unit.name: tuple(weight.name for weight in unit.weights) for unit in asked.units}
+            found = Frontier(points, formats, weights, state.samples.random)
+            tell(plan, found)
+            self._asked = asked
+            places = sorted({round(i * (len(points) - 1) / (MEASURED - 1)) for i in range(MEASURED)})
+            for done, place in enumerate(places):
+                tell(plan, _measured(asked, found, points[place], cancelled))
+                progress(0.8 + 0.2 * (done + 1) / len(places))
+
+        self._submit(plan, work, urgent=True)
+
+    def measure(self, point: FrontierPoint) -> None:
+        """Run the network with one choice."""
+        found, plan, tell = self._frontier, self._plan, self._came.emit
+        if found is None:
+            return
+
+        def work(progress: Progress, cancelled: IsCancelled) -> None:
+            assert self._asked is not None
+            tell(plan, _measured(self._asked, found, point, cancelled))
+
+        self._submit(plan, work)
+
+    def forget(self) -> None:
+        """What was found is of another network, other data or other schemes."""
+        self.cancel()
+        self._plan = self._frontier = None
+
+    def _purpose(self, key: Any) -> Phrase:
+        return Phrase("this network's activations")
+
+    @Slot(object, object)
+    def _on_came(self, plan: object, item: object) -> None:
+        if plan is not self._plan:
+            return
+        if isinstance(item, Frontier):
+            self._frontier = item
+            self.predicted.emit(item)
+        else:
+            self.measured.emit(item)
+
+
+def _give_all(asked: Sensitivity, schemes: Mapping[str, Scheme | None]) -> None:
+    for name, scheme in schemes.items():
+        asked.change(name, scheme)
+
+
+def _measured(asked: Sensitivity, found: Frontier, point: FrontierPoint, cancelled: IsCancelled) -> Measured:
+    check(cancelled)
+    _give_all(asked, found.schemes(point))
+    left = frozenset(unit for unit, label in point.formats.items() if label == FLOAT)
+    return Measured(point, asked.everything(left, cancelled=cancelled).sqnr_db)
+
+
+def _part(progress: Progress, start: float, share: float) -> Progress:
+    return lambda fraction: progress(start + share * fraction)

@@ -1,0 +1,136 @@
+"""What is chosen on the Model page at one moment, and what has been measured of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import Phrase
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis
+from qviz.models.data import DataSettings, FileSamples
+from qviz.models.latency import Latency, OperatorTime
+from qviz.models.output_figures import OutputFigures
+from qviz.models.preparation import NO_CHOICES, Choices, Prepared
+from qviz.models.ptq import Outcome
+from qviz.models.sensitivity import Unit, units_by_group, units_by_node
+from qviz.models.weights import Weight
+
+FIRST_SCHEME = Scheme(IntFormat(8), granularity=PerAxis(0))
+RANDOM_SAMPLES = 4
+CODES = IntFormat(8, signed=False)
+"""Of activations, where they are quantized."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkState:
+    """One frozen moment of the Model page.
+
+    Attributes
+    ----------
+    path : Path or None
+        The file that was chosen.
+    choices : Choices
+    prepared : Prepared or None
+    paths : tuple of Path
+        Where samples are read from.
+    settings : DataSettings
+    samples : FileSamples or None
+        All of them; the figures come from those that are held out.
+    scheme : Scheme
+        Of all weights that have none of their own.
+    own : mapping of str to (Scheme or None)
+        Of single weights, by name; None for float.
+    activations : bool
+        Whether what enters Conv, MatMul and Gemm is quantized too.
+    by_group : bool
+        Whether layers are taken together by the modules that they are in.
+    calibration_share : float
+        Of the samples, for ranges; figures come from the others.
+    """
+
+    path: Path | None = None
+    choices: Choices = NO_CHOICES
+    prepared: Prepared | None = None
+    paths: tuple[Path, ...] = ()
+    settings: DataSettings = field(default_factory=DataSettings)
+    samples: FileSamples | None = None
+    scheme: Scheme = FIRST_SCHEME
+    own: Mapping[str, Scheme | None] = field(default_factory=dict)
+    activations: bool = False
+    by_group: bool = False
+    calibration_share: float = 0.5
+
+    def split(self) -> tuple[FileSamples, FileSamples]:
+        """The samples to calibrate on, and those that are held out."""
+        assert self.samples is not None
+        return self.samples.split(self.calibration_share)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a network without open dimensions, and something to feed it."""
+        network = self.prepared.network if self.prepared is not None else None
+        return network is not None and self.samples is not None and not any(p.open_dimensions for p in network.inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """What is left of the output with everything quantized as chosen.
+
+    Attributes
+    ----------
+    sqnr_db : float
+        Of all outputs, in dB; higher is better.
+    outputs : tuple of OutputFigures
+    quantized_bytes, float_bytes : float
+        Of the weights.
+    samples : int
+        Held-out ones.
+    random : bool
+        Whether these are noise.
+    """
+
+    sqnr_db: float
+    outputs: tuple[OutputFigures, ...]
+    quantized_bytes: float
+    float_bytes: float
+    samples: int
+    random: bool
+
+
+@dataclass(frozen=True, eq=False)
+class DeployedRun:
+    """A network that was quantized for the runtime, and what that cost and gained.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    sqnr_db : float or None
+        Of the deployed output on held-out samples; None without samples.
+    outputs : tuple of OutputFigures
+    latency : Latency or None
+    float_profile, profile : tuples of OperatorTime
+    reasons : tuple of Phrase
+        Why it is not faster, where it is not.
+    random : bool
+    """
+
+    outcome: Outcome
+    sqnr_db: float | None
+    outputs: tuple[OutputFigures, ...]
+    latency: Latency | None
+    float_profile: tuple[OperatorTime, ...]
+    profile: tuple[OperatorTime, ...]
+    reasons: tuple[Phrase, ...]
+    random: bool
+
+
+def units_of(state: NetworkState) -> tuple[Unit, ...]:
+    assert state.prepared is not None
+    return (units_by_group if state.by_group else units_by_node)(state.prepared.network, state.activations)
+
+
+def weights_of_units(state: NetworkState) -> list[Weight]:
+    return [weight for unit in units_of(state) for weight in unit.weights]
