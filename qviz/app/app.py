@@ -23,6 +23,7 @@ from qviz.core import compiler
 from qviz.core.problems import Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.schemes.scheme import Scheme
+from qviz.files.networks import is_network
 from qviz.gui.charts.page import Closing, Page
 from qviz.gui.kit import theme
 from qviz.gui.tensor.page import TensorPage
@@ -114,6 +115,11 @@ class App(QObject):
                 self.tr("What does a layer's output lose when it multiplies integers?"),
                 self._product_page,
             ),
+            "model": PageRow(
+                self.tr("Model"),
+                self.tr("Which layer of a network hurts, and what does quantizing it cost and gain here?"),
+                self._model_page,
+            ),
             "training": PageRow(
                 self.tr("Training"), self.tr("What does quantization-aware training win back?"), self._training_page
             ),
@@ -136,6 +142,11 @@ class App(QObject):
         from qviz.app.product import make_product
 
         return self._employ(make_product(self))
+
+    def _model_page(self) -> Page:
+        from qviz.app.model import make_model
+
+        return self._employ(make_model(self))
 
     def _training_page(self) -> Page:
         from qviz.app.training import make_training
@@ -164,7 +175,7 @@ class App(QObject):
         window, library, banner = self.window, self.library, self.window.banner
 
         # intent → library
-        window.open_requested.connect(library.open)
+        window.open_requested.connect(self.open_paths)
         window.close_requested.connect(library.close_item)
         window.article_requested.connect(library.open_article)
         window.reading_requested.connect(self.asker.ask_again)
@@ -204,6 +215,22 @@ class App(QObject):
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._on_system_theme)
         window.closing.connect(self.close)
 
+    @Slot(list)
+    def open_paths(self, paths: list[Path]) -> None:
+        """A network on the Model page, everything else as tensors."""
+        networks = [path for path in paths if is_network(path)]
+        tensors = [path for path in paths if path not in networks]
+        if tensors:
+            self.library.open(tensors)
+        if networks:
+            self.window.pages.show_page("model")
+            page: Any = self.window.pages.current
+            page.open(networks[0])
+            if len(networks) > 1:
+                self.window.banner.notice(
+                    self.tr("One network at a time: {name} was opened.").format(name=networks[0].name)
+                )
+
     def start(self, paths: Sequence[Path] = ()) -> None:
         """Show the window at once; what it opens on follows when that is painted."""
         self.window.show()
@@ -211,8 +238,8 @@ class App(QObject):
 
     def _open_first(self, paths: list[Path]) -> None:
         if paths:
-            self.library.open(paths)
-        else:
+            self.open_paths(paths)
+        if all(is_network(path) for path in paths):
             self.library.generate(FIRST_SPEC)
 
     @Slot()

@@ -2,6 +2,7 @@
 
 from qviz.gui.charts.base import Chart
 from qviz.gui.compare.charts import CHARTS as COMPARE
+from qviz.gui.model.charts import CHARTS as MODEL
 from qviz.gui.product.charts import CHARTS as PRODUCT
 from qviz.gui.tensor.charts import CHARTS as TENSOR
 from qviz.gui.training.charts import CHARTS as TRAINING
@@ -10,6 +11,7 @@ CHARTS: dict[str, tuple[type[Chart], ...]] = {
     "tensor": TENSOR,
     "compare": COMPARE,
     "product": PRODUCT,
+    "model": MODEL,
     "training": TRAINING,
 }
 """The charts by the key of their page; each page lists its own."""

@@ -74,7 +74,7 @@ class DropOverlay(QWidget):
         painter.drawText(
             frame.adjusted(0, 76, 0, 0),
             Qt.AlignmentFlag.AlignCenter,
-            self.tr(".safetensors, .gguf, .npy, .npz, .csv, .txt, or a folder of them"),
+            self.tr(".safetensors, .gguf, .npy, .npz, .csv, .txt, or a folder of them; .onnx"),
         )
 
 

@@ -21,6 +21,8 @@ from PySide6.QtWidgets import (
 from qviz import __version__
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
+from qviz.files.networks import SUFFIX as NETWORK_SUFFIX
+from qviz.files.networks import is_network
 from qviz.files.readers import SUFFIXES
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.docks import Dock, DockRoom
@@ -102,7 +104,7 @@ class MainWindow(QMainWindow):
         self.status.outdated.connect(page.set_caveat)
         self.rooms: list[DockRoom] = []
         self.overlay = DropOverlay(self)
-        self.overlay.files_dropped.connect(self.open_requested)
+        self.overlay.files_dropped.connect(self._on_dropped)
         session.changed.connect(self._on_changed)
         self.saving.problem.connect(partial(self.banner.error, topic=Topic.SAVING))
         self.saving.notice.connect(partial(self.banner.notice, topic=Topic.SAVING))
@@ -248,12 +250,12 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def open_files(self) -> None:
-        endings = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        endings = " ".join(f"*{suffix}" for suffix in (*SUFFIXES, NETWORK_SUFFIX))
         paths, _ = QFileDialog.getOpenFileNames(
             self,
             self.tr("Open tensors"),
             self._settings.get("last_folder"),
-            self.tr("Tensors ({endings});;All files (*)").format(endings=endings),
+            self.tr("Tensors and networks ({endings});;All files (*)").format(endings=endings),
         )
         self._open([Path(p) for p in paths])
 
@@ -273,6 +275,13 @@ class MainWindow(QMainWindow):
     def _open(self, paths: list[Path]) -> None:
         if paths:
             self._settings.set("last_folder", str(paths[0].parent))
+            self.open_requested.emit(paths)
+
+    @Slot(list)
+    def _on_dropped(self, paths: list[Path]) -> None:
+        """Samples for what the page in front shows, where it takes any; else they are opened."""
+        take = getattr(self.pages.current, "take_dropped", None)
+        if take is None or any(is_network(path) for path in paths) or not take(paths):
             self.open_requested.emit(paths)
 
     @Slot()

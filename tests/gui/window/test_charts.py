@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import gc
+import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
@@ -19,8 +21,10 @@ from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
 from qviz.gui.charts.export import WRITERS, export_chart
 from qviz.gui.window.charts import CHARTS
+from qviz.models.ptq import Recipe
 from qviz.training import Data, Experiment, Training
 from tests.gui.conftest import PATIENCE, Desk
+from tests.models.made import classifier
 
 SHORT = Experiment(Data("moons", 300), (8, 8), training=Training(steps=60, fine_tuning_steps=60, batch=32))
 
@@ -56,9 +60,24 @@ def fillings(desk: Desk, key: str) -> Iterator[set[Chart]]:
         page.trainer.sweep(1)
         desk.bot.waitUntil(lambda: bool(page.sweep.tables()), timeout=2 * PATIENCE)
         page.trainer.cancel_sweep()
+    elif key == "model":
+        fill_model(desk, page)
     desk.bot.waitUntil(lambda: all(chart.tables() for chart in page.charts), timeout=2 * PATIENCE)
     desk.bot.waitUntil(lambda: not any(getattr(w, "busy", False) for w in desk.app.workers), timeout=PATIENCE)
     yield set(page.charts)
+
+
+def fill_model(desk: Desk, page: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        onnx.save_model(classifier(), f"{folder}/net.onnx")
+        networks = page.networks
+        desk.app.open_paths([Path(folder) / "net.onnx"])
+        desk.bot.waitUntil(lambda: networks.state.prepared is not None, timeout=6 * PATIENCE)
+        networks.read(())
+        desk.bot.waitUntil(lambda: page.figures.whole is not None, timeout=PATIENCE)
+        page.bits.find_button.click()
+        networks.deploy(Recipe("static"), Path(folder) / "quantized.onnx", seconds=0.1)
+        desk.bot.waitUntil(lambda: bool(networks.runs), timeout=6 * PATIENCE)
 
 
 def test_every_chart_there_is_stands_in_the_list_of_its_page() -> None:

@@ -1,0 +1,31 @@
+"""How is the Model page made, and who opens, measures and deploys beside the window?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qviz.gui.charts.page import Job
+from qviz.gui.model.page import ModelPage
+from qviz.session.language import tr
+from qviz.session.networks import Networks
+
+if TYPE_CHECKING:
+    from qviz.app.app import App
+
+
+def make_model(app: App) -> ModelPage:
+    """The page and its workers."""
+    networks = Networks(app)
+    page = ModelPage(networks)
+    page.tensor_requested.connect(app.open_layer)
+    page.opened.connect(app.settings.add_recent)
+    page.workers = networks.workers
+    page.jobs = (
+        Job(networks.opener, tr("Preparing the network")),
+        Job(networks.reader, tr("Looking at the data")),
+        Job(networks.sweeper, tr("Asking which layer hurts")),
+        Job(networks.frontier, tr("Finding where bits matter")),
+        Job(networks.deployer, tr("Quantizing and measuring")),
+        Job(networks.audit, tr("Looking at the weights")),
+    )
+    return page

@@ -1,0 +1,224 @@
+"""How many bytes, or how many dB? A slider along the frontier, whose point is measured before it is applied."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QPushButton, QSlider, QVBoxLayout, QWidget
+
+from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import Problem
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.sizes import byte_text
+from qviz.core.tensors.granularity import PerAxis, PerBlock
+from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.widgets import named_label, quiet
+from qviz.gui.model.frontier_chart import FrontierChart
+from qviz.gui.words.numbers import decibels
+from qviz.models.frontier import FrontierPoint, at_least, at_most
+from qviz.session.language import told
+from qviz.session.network_frontier import Frontier, Measured
+
+BITS = (2, 3, 4, 5, 6, 8)
+TICKED = (4, 6, 8)
+BLOCK = 32
+FEW = 5
+"""Bits below which a scale for each output is too coarse: blocks."""
+
+MEGABYTE = float(1 << 20)
+
+
+def format_of(bits: int) -> Scheme:
+    """The scheme of a number of bits: what serves best at that width without looking at more than the weight."""
+    granularity = PerBlock(-1, BLOCK) if bits < FEW else PerAxis(0)
+    return Scheme(IntFormat(bits), granularity=granularity)
+
+
+class FrontierPanel(QWidget):
+    """The chart, the formats to choose among, and the target.
+
+    Signals
+    -------
+    find_requested(dict of str to Scheme)
+    measure_requested(FrontierPoint)
+    applied(FrontierPoint)
+    refused(str)
+    """
+
+    find_requested = Signal(object)
+    measure_requested = Signal(object)
+    applied = Signal(object)
+    refused = Signal(str)
+
+    def __init__(self, chart: FrontierChart) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.chart = chart
+        self.ticks: dict[int, QCheckBox] = {}
+        formats = QHBoxLayout()
+        formats.setSpacing(4)
+        formats.addWidget(named_label(self.tr("Bits"), "caption"))
+        for bits in BITS:
+            box = QCheckBox(str(bits))
+            box.setChecked(bits in TICKED)
+            box.setAccessibleName(self.tr("{bits} bits among the formats").format(bits=bits))
+            formats.addWidget(box)
+            self.ticks[bits] = box
+        formats.addStretch(1)
+        self.find_button = QPushButton(self.tr("Find"))
+        self.find_button.setToolTip(
+            self.tr("Ask about every group of layers under each of these formats, and measure points of the curve.")
+        )
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName(self.tr("From the fewest bytes to the least error"))
+        self.target = QLineEdit()
+        self.target.setPlaceholderText(self.tr("≥ 40 dB, or ≤ 4 MB"))
+        self.target.setAccessibleName(self.tr("Target"))
+        self.said = named_label("", "caption", wrap=True)
+        self.said.setMinimumHeight(34)
+        self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.apply_button = QPushButton(self.tr("Apply"))
+        self.apply_button.setToolTip(
+            self.tr("Give every layer the format of this point; undo brings back what they had.")
+        )
+        first = QHBoxLayout()
+        first.addLayout(formats, 1)
+        first.addWidget(self.find_button)
+        second = QHBoxLayout()
+        second.addWidget(self.target, 1)
+        second.addWidget(self.apply_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        layout.setSpacing(4)
+        layout.addLayout(first)
+        layout.addWidget(chart, 1)
+        layout.addWidget(self.slider)
+        layout.addLayout(second)
+        layout.addWidget(self.said)
+        self.find_button.clicked.connect(self._on_find)
+        self.slider.valueChanged.connect(self._on_slider)
+        self.slider.sliderReleased.connect(self._measure)
+        self.target.returnPressed.connect(self._on_target)
+        self.apply_button.clicked.connect(self._on_apply)
+        chart.chosen.connect(self._on_chosen)
+        self._show()
+
+    @property
+    def frontier(self) -> Frontier | None:
+        return self.chart.frontier
+
+    @property
+    def point(self) -> FrontierPoint | None:
+        """The one that is chosen."""
+        return None if self.frontier is None else self.frontier.points[self.slider.value()]
+
+    @Slot(object)
+    def present(self, frontier: Frontier | None) -> None:
+        """Another curve."""
+        self.chart.show_frontier(frontier)
+        with quiet((self.slider,)):
+            self.slider.setRange(0, len(frontier.points) - 1 if frontier is not None else 0)
+            self.slider.setValue(0)
+        self._show()
+
+    @Slot(object)
+    def add_measured(self, measured: Measured) -> None:
+        """One point was run."""
+        self.chart.add_measured(measured)
+        self._show()
+
+    @Slot(bool)
+    def show_finding(self, finding: bool) -> None:
+        """What is under way can be stopped in the status bar."""
+        self.find_button.setEnabled(not finding)
+
+    def apply_theme(self, theme: Theme) -> None:
+        self.chart.apply_theme(theme)
+
+    def _show(self) -> None:
+        point, frontier = self.point, self.frontier
+        for widget in (self.slider, self.target):
+            widget.setEnabled(point is not None)
+        measured = self.chart.measured_at(point) if point is not None else None
+        self.apply_button.setEnabled(measured is not None)
+        if point is None or frontier is None:
+            self.said.setText(
+                self.tr("Which layers deserve more bits? Tick formats and find out; this runs the network.")
+            )
+            return
+        counts = ", ".join(f"{n} × {label}" for label, n in Counter(point.formats.values()).items())
+        text = self.tr("{bytes}: {counts}; predicted {predicted}").format(
+            bytes=byte_text(round(point.bytes)), counts=counts, predicted=decibels(point.sqnr_db)
+        )
+        if measured is not None:
+            text += self.tr(", measured {measured}").format(measured=decibels(measured.sqnr_db))
+        else:
+            text += self.tr("; not measured yet")
+        self.said.setText(text)
+
+    def formats(self) -> Mapping[str, Scheme]:
+        """What is ticked, by label."""
+        return {f"int{bits}": format_of(bits) for bits, box in self.ticks.items() if box.isChecked()}
+
+    @Slot()
+    def _on_find(self) -> None:
+        self.find_requested.emit(self.formats())
+
+    @Slot(int)
+    def _on_slider(self, at: int) -> None:
+        self.chart.choose(at)
+        self._show()
+        if not self.slider.isSliderDown():
+            self._measure()
+
+    @Slot()
+    def _measure(self) -> None:
+        """What is chosen is measured before it can be applied."""
+        point = self.point
+        if point is not None and self.chart.measured_at(point) is None:
+            self.measure_requested.emit(point)
+
+    @Slot(int)
+    def _on_chosen(self, at: int) -> None:
+        self.slider.setValue(at)
+
+    @Slot()
+    def _on_target(self) -> None:
+        """A target with its unit: dB at least, bytes at most."""
+        frontier, text = self.frontier, self.target.text().strip().lower().replace(",", ".").lstrip("≥≤<>= ")
+        if frontier is None:
+            return
+        units = {
+            "db": 0.0,
+            "kb": 1024.0,
+            "kib": 1024.0,
+            "mb": MEGABYTE,
+            "mib": MEGABYTE,
+            "gb": 1024 * MEGABYTE,
+            "b": 1.0,
+        }
+        unit = next((unit for unit in units if text.endswith(unit)), "")
+        try:
+            value = float(text.removesuffix(unit))
+            if not unit:
+                raise ValueError
+        except ValueError:
+            self.refused.emit(self.tr("A target is a number of dB to keep or of bytes to take: 40 dB, 4 MB."))
+            return
+        try:
+            points = frontier.points
+            point = at_least(points, value) if unit == "db" else at_most(points, value * units[unit])
+        except Problem as problem:
+            self.refused.emit(told(problem))
+            return
+        at = next(i for i, each in enumerate(points) if each is point)
+        if at == self.slider.value():
+            self._measure()
+        self.slider.setValue(at)
+
+    @Slot()
+    def _on_apply(self) -> None:
+        if self.point is not None:
+            self.applied.emit(self.point)

@@ -1,0 +1,239 @@
+"""Which layer hurts? A row for each, as it is found, and one sentence on the worst."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.sizes import byte_text
+from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.widgets import named_label
+from qviz.gui.words.numbers import NONE, decibels
+from qviz.gui.words.schemes import format_word
+from qviz.models.advice import Advice
+from qviz.models.node_errors import NodeError
+from qviz.models.sensitivity import ALONE, RESTORED, Unit, UnitLoss
+from qviz.session.language import told, tr
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One row: what was found out about a unit; NaN for what was not yet."""
+
+    unit: Unit
+    operators: str
+    isolated: float
+    accumulated: float
+    alone: float
+    restored: float
+    own: str
+
+
+def layers_of(
+    units: Sequence[Unit],
+    operators: Mapping[str, str],
+    losses: Mapping[tuple[str, str], UnitLoss],
+    errors: Mapping[str, NodeError],
+    own: Mapping[str, Scheme | None],
+) -> list[Layer]:
+    """A row for each unit, the worst first."""
+    rows = []
+    for unit in units:
+        seen = [errors[node] for node in unit.nodes if node in errors]
+        alone, restored = losses.get((ALONE, unit.name)), losses.get((RESTORED, unit.name))
+        names = dict.fromkeys(operators[node] for node in unit.nodes if node in operators)
+        rows.append(
+            Layer(
+                unit,
+                ", ".join(names),
+                min((error.isolated_db for error in seen), default=math.nan),
+                seen[-1].accumulated_db if seen else math.nan,
+                alone.sqnr_db if alone is not None else math.nan,
+                restored.sqnr_db if restored is not None else math.nan,
+                own_word(unit, own),
+            )
+        )
+    return sorted(rows, key=lambda row: math.inf if math.isnan(row.alone) else row.alone)
+
+
+def own_word(unit: Unit, own: Mapping[str, Scheme | None]) -> str:
+    """What the weights of a unit have of their own, in a word; empty for nothing."""
+    words = {_word(own[weight.name]) for weight in unit.weights if weight.name in own}
+    return "" if not words else words.pop() if len(words) == 1 else tr("mixed")
+
+
+def _word(scheme: Scheme | None) -> str:
+    return tr("float") if scheme is None else format_word(scheme.number_format)
+
+
+def _db(read: Callable[[Layer], float]) -> tuple[Callable[[Layer], str], Callable[[Layer], float]]:
+    def text(row: Layer) -> str:
+        value = read(row)
+        return NONE if math.isnan(value) else decibels(value)
+
+    def value(row: Layer) -> float:
+        found = read(row)
+        return 1e9 if math.isnan(found) else min(found, 1e8)  # what is not known yet comes last
+
+    return text, value
+
+
+def columns() -> list[Column]:
+    """What is said of each layer."""
+    isolated, accumulated = _db(lambda row: row.isolated), _db(lambda row: row.accumulated)
+    alone, restored = _db(lambda row: row.alone), _db(lambda row: row.restored)
+    return [
+        Column(tr("Layer"), lambda row: row.unit.name, left=True, cell_tip=lambda row: "\n".join(row.unit.nodes)),
+        Column(tr("Operator"), lambda row: row.operators, left=True),
+        Column(
+            tr("Bytes"),
+            lambda row: byte_text(row.unit.bytes),
+            lambda row: row.unit.bytes,
+            tr("Of its weights, in the file."),
+        ),
+        Column(tr("Alone"), *alone, tr("What is left of the output when this layer alone is quantized: exact.")),
+        Column(
+            tr("Restored"),
+            *restored,
+            tr("What is left of the output when this layer alone stays in float: exact."),
+        ),
+        Column(
+            tr("Isolated"),
+            *isolated,
+            tr("What is left of its own output, with exact inputs: says little about the network's."),
+        ),
+        Column(
+            tr("Accumulated"),
+            *accumulated,
+            tr("What is left of its own output, with what comes to it: says little about the network's."),
+        ),
+        Column(tr("Own"), lambda row: row.own, left=True, tip=tr("Where it has a scheme of its own.")),
+    ]
+
+
+class LayersPanel(QWidget):
+    """The sentence, the filter and the table.
+
+    Signals
+    -------
+    pointed(Layer), opened(Layer)
+        A row is current; it was double-clicked.
+    sweep_requested()
+        Ask about every layer, or stop asking.
+    applied(Advice)
+    own_requested(Unit, str)
+        A layer shall have ``"all"`` (the scheme of all), ``"float"``, ``"8"`` or ``"4"`` bits.
+    """
+
+    pointed = Signal(object)
+    opened = Signal(object)
+    sweep_requested = Signal()
+    applied = Signal(object)
+    own_requested = Signal(object, str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.advice: Advice | None = None
+        self.sentence = named_label("", "value", wrap=True)
+        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
+        self.apply_button = QPushButton(self.tr("Apply"))
+        self.apply_button.setToolTip(self.tr("Give this layer what would help; undo brings back what it had."))
+        self.apply_button.hide()
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText(self.tr("Filter layers"))
+        self.filter.setAccessibleName(self.tr("Filter layers"))
+        self.filter.setClearButtonEnabled(True)
+        self.sweep_button = QPushButton(self.tr("Which layer hurts?"))
+        self.sweep_button.setToolTip(
+            self.tr("Run the network with each layer quantized alone, and with each left in float: exact.")
+        )
+        self.own_buttons: dict[str, QPushButton] = {}
+        self.table = FigureTable(columns(), self.tr("Layers"))
+        self.table.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.table.proxy.setFilterKeyColumn(-1)
+        said = QHBoxLayout()
+        said.addWidget(self.sentence, 1)
+        said.addWidget(self.apply_button)
+        tools = QHBoxLayout()
+        tools.setSpacing(6)
+        tools.addWidget(self.sweep_button)
+        tools.addWidget(self.filter, 1)
+        tools.addWidget(named_label(self.tr("This layer:"), "caption"))
+        for key, word in (("all", self.tr("as all")), ("float", self.tr("float")), ("8", "8 bits"), ("4", "4 bits")):
+            button = QPushButton(word)
+            button.setAccessibleName(self.tr("This layer: {word}").format(word=word))
+            button.setProperty("key", key)
+            button.setEnabled(False)
+            button.clicked.connect(self._on_own)
+            tools.addWidget(button)
+            self.own_buttons[key] = button
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        layout.setSpacing(6)
+        layout.addLayout(said)
+        layout.addLayout(tools)
+        layout.addWidget(self.table, 1)
+        self.filter.textChanged.connect(self.table.proxy.setFilterFixedString)
+        self.sweep_button.clicked.connect(self.sweep_requested)
+        self.apply_button.clicked.connect(self._on_apply)
+        self.table.pointed.connect(self._on_pointed)
+        self.table.opened.connect(self.opened)
+        self.say(None, "")
+
+    def show_layers(self, rows: Sequence[Layer]) -> None:
+        """Other rows; the same layer stays current."""
+        current = self.table.current()
+        self.table.set_rows(rows)
+        if current is not None:
+            self.point_to(current.unit.name)
+
+    def say(self, advice: Advice | None, otherwise: str) -> None:
+        """The sentence on the worst layer, or another one."""
+        self.advice = advice
+        if advice is not None:
+            self.sentence.setText(" ".join(told(each) for each in advice.sentences))
+        else:
+            self.sentence.setText(otherwise)
+        self.apply_button.setVisible(advice is not None and bool(advice.unit.weights))
+
+    def point_to(self, unit: str) -> None:
+        """Make the row of a unit current, without telling anybody."""
+        row = next((row for row in self.table.figures.rows if row.unit.name == unit), None)
+        self.table.point_to(row)
+        self._allow(row)
+
+    @Slot(bool)
+    def show_sweeping(self, sweeping: bool) -> None:
+        """The button stops what is under way."""
+        self.sweep_button.setText(self.tr("Stop") if sweeping else self.tr("Which layer hurts?"))
+
+    def apply_theme(self, theme: Theme) -> None:
+        self.table.apply_theme(theme)
+
+    def _allow(self, row: Layer | None) -> None:
+        for button in self.own_buttons.values():
+            button.setEnabled(row is not None and bool(row.unit.weights))
+
+    @Slot(object)
+    def _on_pointed(self, row: Layer | None) -> None:
+        self._allow(row)
+        if row is not None:
+            self.pointed.emit(row)
+
+    @Slot()
+    def _on_own(self) -> None:
+        row, button = self.table.current(), self.sender()
+        if row is not None and button is not None:
+            self.own_requested.emit(row.unit, button.property("key"))
+
+    @Slot()
+    def _on_apply(self) -> None:
+        if self.advice is not None:
+            self.applied.emit(self.advice)

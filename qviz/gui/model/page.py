@@ -1,0 +1,781 @@
+"""Which layer of this network hurts, and what does quantizing it cost and gain here? The page of whole networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QFileDialog,
+    QHBoxLayout,
+    QMainWindow,
+    QStackedWidget,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import Problem
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis, PerBlock
+from qviz.gui.charts.base import Chart, LinkedCursor
+from qviz.gui.charts.cards import Card, ChartMenus
+from qviz.gui.charts.page import Closing, Job, Subject
+from qviz.gui.kit.docks import Dock
+from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.widgets import Segments, named_label
+from qviz.gui.model.data_panel import DataPanel
+from qviz.gui.model.deploy_panel import DeployPanel
+from qviz.gui.model.figures_panel import OutputPanel
+from qviz.gui.model.frontier_chart import FrontierChart
+from qviz.gui.model.frontier_panel import FrontierPanel
+from qviz.gui.model.graph_chart import GraphChart
+from qviz.gui.model.hints import Hinted
+from qviz.gui.model.layers_panel import Layer, LayersPanel, layers_of, own_word
+from qviz.gui.model.network_panel import NetworkPanel
+from qviz.gui.model.runs_chart import RunsChart
+from qviz.gui.model.runs_panel import RunsPanel
+from qviz.gui.model.scheme_panel import WeightSchemePanel
+from qviz.gui.model.weights_panel import WeightsPanel
+from qviz.gui.words.schemes import line
+from qviz.models.advice import Advice, advice
+from qviz.models.data import DataSettings
+from qviz.models.frontier import FrontierPoint
+from qviz.models.graph_layout import Box, boxes_of, lay_out
+from qviz.models.network import array_of
+from qviz.models.node_errors import NodeError
+from qviz.models.preparation import Choices
+from qviz.models.ptq import Recipe
+from qviz.models.sensitivity import ALONE, Unit
+from qviz.session.history import History
+from qviz.session.language import told
+from qviz.session.network_state import DeployedRun, NetworkState, Whole, units_of
+from qviz.session.networks import Networks
+from qviz.session.settings import Settings
+from qviz.session.weight_audit import Constant, constants_of
+
+SIDE_WIDTH, RIGHT_WIDTH = 292, 306
+NETWORK, WEIGHTS = "network", "weights"
+REFRESH_MILLISECONDS = 80
+"""Layers that come in quick succession are shown together."""
+
+STALE_AFTER_MILLISECONDS = 200
+BLOCK = 32
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What undo and redo act on."""
+
+    scheme: Scheme
+    own: dict[str, Scheme | None]
+    activations: bool
+    by_group: bool
+    calibration_share: float
+
+
+class ModelPage(QWidget):
+    """Composes the panels and charts of both parts; asks `Networks` for every change, and shows its answers.
+
+    Signals
+    -------
+    export_requested(Chart, str), copy_requested(Chart), problem(str), notice(str)
+        As of every page.
+    tensor_requested(str, array)
+        A weight, to be opened on the Tensor page.
+    opened(Path)
+        A network that was opened, for the recent files.
+    """
+
+    export_requested = Signal(object, str)
+    copy_requested = Signal(object)
+    problem = Signal(str)
+    notice = Signal(str)
+    tensor_requested = Signal(str, object)
+    opened = Signal(object)
+
+    def __init__(self, networks: Networks) -> None:
+        super().__init__()
+        self.networks = networks
+        self.workers: tuple[Closing, ...] = ()
+        self.jobs: tuple[Job, ...] = ()
+        self.folder = ""
+        self.history = History(self._chosen(), self._go_to, self)
+        self._fresh = True
+        self._units: tuple[Unit, ...] = ()
+        self._operators: dict[str, str] = {}
+        self._errors: dict[str, NodeError] = {}
+        self._constants: tuple[Constant, ...] = ()
+        self._weight_sqnr: dict[str, float] = {}
+        self._audited: tuple[object, ...] = ()
+        self._build()
+        self._arrange()
+        self._connect()
+        self._show_all()
+
+    # -- made of
+
+    def _build(self) -> None:
+        link = LinkedCursor()
+        self.graph, self.frontier, self.cost = GraphChart(link), FrontierChart(link), RunsChart(link)
+        self.charts: tuple[Chart, ...] = (self.graph, self.frontier, self.cost)
+        self.network, self.data, self.scheme = NetworkPanel(), DataPanel(), WeightSchemePanel()
+        self.deploy, self.layers, self.figures = DeployPanel(), LayersPanel(), OutputPanel()
+        self.bits, self.runs, self.weights = FrontierPanel(self.frontier), RunsPanel(), WeightsPanel()
+        self.graph_place = Hinted(self.graph, "")
+        self.cost_place = Hinted(self.cost, "")
+        self.weights_place = Hinted(self.weights, "")
+        self.docks: dict[str, Dock] = {
+            "network_panel": Dock("network_panel", self.tr("Network"), self.network, scrolls=True),
+            "data": Dock("data", self.tr("Data"), self.data, scrolls=True),
+            "scheme": Dock("network_scheme", self.tr("Scheme"), self.scheme, scrolls=True),
+            "deploy": Dock("deploy", self.tr("Deploy"), self.deploy, scrolls=True),
+            "graph": Dock("graph", self.graph.title(), self.graph_place),
+            "layers": Dock("layers", self.tr("Layers"), self.layers),
+            "runs_table": Dock("runs_table", self.tr("Runs"), self.runs),
+            "figures": Dock("output_figures", self.tr("Output"), self.figures, scrolls=True),
+            "frontier": Dock("frontier", self.frontier.title(), self.bits),
+            "cost": Dock("cost", self.cost.title(), self.cost_place),
+        }
+        self.menus = ChartMenus(self)
+        for chart, key in ((self.graph, "graph"), (self.frontier, "frontier"), (self.cost, "cost")):
+            self.menus.dress(chart, self.docks[key].title)
+        copy = self.docks["figures"].title.add_tool("copy", self.tr("Copy the figures as text"))
+        copy.clicked.connect(self.copy_figures)
+        copy = self.docks["layers"].title.add_tool("copy", self.tr("Copy the table as text"))
+        copy.clicked.connect(self.layers.table.copy)
+        self.weights_card = Card(self.tr("Weights"), self.weights_place)
+        copy = self.weights_card.title.add_tool("copy", self.tr("Copy the table as text"))
+        copy.clicked.connect(self.weights.table.copy)
+        self.parts = Segments(
+            [
+                (
+                    NETWORK,
+                    self.tr("Network"),
+                    self.tr("Which layer hurts the output, and what does deploying it cost?"),
+                ),
+                (WEIGHTS, self.tr("Weights"), self.tr("All constants, and what the scheme does to each.")),
+            ],
+            self.tr("What is looked at"),
+        )
+        self.parts.setFixedWidth(200)
+        self.parts.choose(NETWORK)
+        self.about = named_label("", "caption")
+        self.about.setTextFormat(Qt.TextFormat.PlainText)
+        self.inner = QMainWindow()
+        self.inner.setWindowFlags(Qt.WindowType.Widget)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.inner)
+        self.stack.addWidget(self.weights_card)
+        head = QHBoxLayout()
+        head.setContentsMargins(2, 0, 8, 0)
+        head.setSpacing(12)
+        head.addWidget(self.parts)
+        head.addWidget(self.about, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 2, 0, 0)
+        layout.setSpacing(6)
+        layout.addLayout(head)
+        layout.addWidget(self.stack, 1)
+        self._refresh = QTimer(self)
+        self._refresh.setSingleShot(True)
+        self._refresh.setInterval(REFRESH_MILLISECONDS)
+        self._refresh.timeout.connect(self._show_layers)
+        self._weights_due = QTimer(self)
+        self._weights_due.setSingleShot(True)
+        self._weights_due.setInterval(REFRESH_MILLISECONDS)
+        self._weights_due.timeout.connect(self._show_weights)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(STALE_AFTER_MILLISECONDS)
+        self._patience.timeout.connect(self._pale)
+
+    def _arrange(self) -> None:
+        inner, d = self.inner, self.docks
+        left, across, down = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        inner.setDockNestingEnabled(True)
+        inner.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        for dock in d.values():
+            dock.setParent(inner)
+            dock.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
+            dock.title.close_button.hide()
+        inner.addDockWidget(left, d["network_panel"])
+        inner.splitDockWidget(d["network_panel"], d["graph"], across)
+        inner.splitDockWidget(d["graph"], d["figures"], across)
+        inner.splitDockWidget(d["graph"], d["layers"], down)
+        inner.splitDockWidget(d["figures"], d["frontier"], down)
+        for first, others in (
+            ("network_panel", ("data", "scheme", "deploy")),
+            ("layers", ("runs_table",)),
+            ("frontier", ("cost",)),
+        ):
+            for other in others:
+                inner.tabifyDockWidget(d[first], d[other])
+            d[first].raise_()
+        for dock in d.values():
+            dock.show()
+
+    def reset_layout(self) -> None:
+        """The sizes of a fresh layout, for the room there is."""
+        d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        middle = max(360, self.width() - SIDE_WIDTH - RIGHT_WIDTH)
+        columns = [d["network_panel"], d["graph"], d["figures"]]
+        self.inner.resizeDocks(columns, [SIDE_WIDTH, middle, RIGHT_WIDTH], across)
+        height = self.height()
+        self.inner.resizeDocks([d["graph"], d["layers"]], [56 * height // 100, 44 * height // 100], down)
+        self.inner.resizeDocks([d["figures"], d["frontier"]], [45 * height // 100, 55 * height // 100], down)
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        if self._fresh:
+            self._fresh = False
+            self.reset_layout()
+            QTimer.singleShot(0, self._settle)  # once more, when the size is the real one
+
+    @Slot()
+    def _settle(self) -> None:
+        self.reset_layout()
+        self.graph.reset_view()
+
+    def _connect(self) -> None:
+        networks = self.networks
+        self.menus.export_requested.connect(self.export_requested)
+        self.menus.copy_requested.connect(self.copy_requested)
+        self.parts.chosen.connect(self.show_part)
+        self.network.open_requested.connect(self.choose_file)
+        self.network.choices_changed.connect(self._on_choices)
+        self.data.files_requested.connect(self.choose_data)
+        self.data.folder_requested.connect(self.choose_data_folder)
+        self.data.random_requested.connect(self._on_random)
+        self.data.tokenizer_requested.connect(self.choose_tokenizer)
+        self.data.settings_changed.connect(self._on_data_settings)
+        self.data.share_changed.connect(self._on_share)
+        self.scheme.scheme_changed.connect(self._on_scheme)
+        self.scheme.activations_changed.connect(self._on_activations)
+        self.scheme.by_group_changed.connect(self._on_by_group)
+        self.scheme.own_cleared.connect(self._on_own_cleared)
+        self.layers.sweep_requested.connect(self._on_sweep)
+        self.layers.applied.connect(self._on_advice)
+        self.layers.own_requested.connect(self._on_own)
+        self.layers.pointed.connect(self._on_layer_pointed)
+        self.layers.opened.connect(self._on_layer_opened)
+        self.graph.chosen.connect(self._on_box)
+        self.graph.opened.connect(self._on_box_opened)
+        self.bits.find_requested.connect(self._on_find)
+        self.bits.measure_requested.connect(networks.frontier.measure)
+        self.bits.applied.connect(self._on_point)
+        self.deploy.quantize_requested.connect(self._on_quantize)
+        self.runs.opened.connect(self._on_run_opened)
+        self.runs.pointed.connect(self.cost.mark)
+        self.cost.chosen.connect(self._on_run_chosen)
+        self.weights.opened.connect(self._on_constant)
+        for panel in (self.network, self.data, self.bits):
+            panel.refused.connect(self.problem)
+        networks.changed.connect(self._on_changed)
+        networks.whole_found.connect(self._on_whole)
+        networks.data_looked.connect(self.data.show_checks)
+        networks.reader.pictured.connect(self.data.show_picture)
+        networks.run_kept.connect(self._on_run)
+        networks.opener.began.connect(self._on_opening)
+        networks.opener.ended.connect(self._on_opened)
+        networks.opener.problem.connect(self.network.show_problem)
+        networks.reader.problem.connect(self.data.show_problem)
+        networks.analyst.began.connect(self._patience.start)
+        networks.analyst.ended.connect(self._on_analyzed)
+        networks.sweeper.began.connect(self._on_sweeping)
+        networks.sweeper.ended.connect(self._on_swept)
+        networks.sweeper.errors_found.connect(self._on_errors)
+        networks.sweeper.found.connect(self._on_loss)
+        networks.frontier.predicted.connect(self.bits.present)
+        networks.frontier.measured.connect(self.bits.add_measured)
+        networks.frontier.began.connect(self._on_finding)
+        networks.frontier.ended.connect(self._on_found)
+        networks.deployer.began.connect(self._on_deploying)
+        networks.deployer.ended.connect(self._on_deployed)
+        networks.audit.found.connect(self._on_weight_found)
+        for worker in networks.workers:
+            worker.problem.connect(self.problem)
+
+    # -- opening
+
+    def open(self, path: Path) -> None:
+        """Another network."""
+        self.folder = str(path.parent)
+        self.docks["network_panel"].raise_()
+        self.networks.open(path)
+
+    def take_dropped(self, paths: Sequence[Path]) -> bool:
+        """Files that were dropped while this page is in front are samples for its network; says if it took them."""
+        if self.networks.state.prepared is None:
+            return False
+        self.docks["data"].raise_()
+        self.networks.read(tuple(paths))
+        return True
+
+    @Slot()
+    def choose_file(self) -> None:
+        text, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Open a network"), self.folder, self.tr("ONNX models (*.onnx);;All files (*)")
+        )
+        if text:
+            self.open(Path(text))
+
+    @Slot()
+    def choose_data(self) -> None:
+        texts, _ = QFileDialog.getOpenFileNames(
+            self,
+            self.tr("Samples"),
+            self.folder,
+            self.tr("Samples (*.npy *.npz *.png *.jpg *.jpeg *.bmp *.webp *.txt *.jsonl);;All files (*)"),
+        )
+        if texts:
+            self.folder = str(Path(texts[0]).parent)
+            self.networks.read(tuple(Path(text) for text in texts))
+
+    @Slot()
+    def choose_data_folder(self) -> None:
+        text = QFileDialog.getExistingDirectory(self, self.tr("Folder of samples"), self.folder)
+        if text:
+            self.folder = text
+            self.networks.read((Path(text),))
+
+    @Slot()
+    def choose_tokenizer(self) -> None:
+        text, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Tokenizer"), self.folder, self.tr("Tokenizers (tokenizer.json *.json)")
+        )
+        if text:
+            self._on_data_settings(replace(self.networks.state.settings, tokenizer=Path(text)))
+
+    @Slot(object)
+    def _on_choices(self, choices: Choices) -> None:
+        self.networks.choose(choices)
+
+    @Slot()
+    def _on_random(self) -> None:
+        self.networks.read(())
+
+    @Slot(object)
+    def _on_data_settings(self, settings: DataSettings) -> None:
+        self.networks.read(self.networks.state.paths, settings)
+
+    # -- choosing
+
+    def _chosen(self) -> Chosen:
+        state = self.networks.state
+        return Chosen(state.scheme, dict(state.own), state.activations, state.by_group, state.calibration_share)
+
+    def _go_to(self, chosen: Chosen) -> Chosen:
+        self.networks.update(**vars(chosen))
+        return self._chosen()
+
+    def _update(self, what: str | None = None, **changes: Any) -> None:
+        """Change what is chosen, as one step of undo."""
+        self.networks.update(**changes)
+        self.history.note(self._chosen(), what)
+
+    @Slot(float)
+    def _on_share(self, share: float) -> None:
+        self._update("share", calibration_share=share)
+
+    @Slot(object)
+    def _on_scheme(self, scheme: Scheme) -> None:
+        self._update("scheme", scheme=scheme)
+
+    @Slot(bool)
+    def _on_activations(self, on: bool) -> None:
+        self._update(activations=on)
+
+    @Slot(object)
+    def _on_by_group(self, on: bool) -> None:
+        self._update(by_group=bool(on))
+
+    @Slot()
+    def _on_own_cleared(self) -> None:
+        self._update(own={})
+
+    @Slot(object)
+    def _on_advice(self, given: Advice) -> None:
+        own = {weight.name: given.scheme for weight in given.unit.weights}
+        self._update(own={**self.networks.state.own, **own})
+
+    @Slot(object, str)
+    def _on_own(self, unit: Unit, key: str) -> None:
+        names = [weight.name for weight in unit.weights]
+        own = {name: scheme for name, scheme in self.networks.state.own.items() if name not in names}
+        if key != "all":
+            schemes: dict[str, Scheme | None] = {
+                "float": None,
+                "8": Scheme(IntFormat(8), granularity=PerAxis(0)),
+                "4": Scheme(IntFormat(4), granularity=PerBlock(-1, BLOCK)),
+            }
+            own.update(dict.fromkeys(names, schemes[key]))
+        self._update(own=own)
+
+    @Slot(object)
+    def _on_point(self, point: FrontierPoint) -> None:
+        found = self.bits.frontier
+        if found is not None:
+            self._update(own={**self.networks.state.own, **found.schemes(point)})
+
+    # -- asking
+
+    @Slot()
+    def _on_sweep(self) -> None:
+        if self.networks.sweeper.busy:
+            self.networks.sweeper.cancel()
+            return
+        self._try(self.networks.sweep)
+
+    @Slot(object)
+    def _on_find(self, formats: dict[str, Scheme]) -> None:
+        self._try(lambda: self.networks.find_frontier(formats))
+
+    @Slot(object)
+    def _on_quantize(self, recipe: Recipe) -> None:
+        path = self.networks.state.path
+        stem = f"{path.stem}-{recipe.method}.onnx" if path is not None else "quantized.onnx"
+        text, _ = QFileDialog.getSaveFileName(
+            self, self.tr("Quantize into"), str(Path(self.folder) / stem), self.tr("ONNX models (*.onnx)")
+        )
+        if text:
+            output = Path(text) if Path(text).suffix else Path(text).with_suffix(".onnx")
+            self.docks["runs_table"].raise_()
+            seconds = float(self.deploy.seconds.value())
+            self._try(lambda: self.networks.deploy(recipe, output, seconds=seconds))
+
+    def _try(self, act: Any) -> None:
+        try:
+            act()
+        except Problem as problem:
+            self.problem.emit(told(problem))
+
+    # -- what is shown
+
+    @Slot(object, object)
+    def _on_changed(self, old: NetworkState, new: NetworkState) -> None:
+        if new.path is not old.path:
+            self.history.settle(self._chosen())
+            self.history.clear()
+        self.network.refresh(new)
+        self.data.refresh(new)
+        self.scheme.refresh(new)
+        self.deploy.refresh(new)
+        if new.samples is not old.samples or new.prepared is not old.prepared:
+            self.figures.present(None, self._why_no_figures(new))
+        if new.prepared is not old.prepared:
+            self._constants = constants_of(new.prepared.network) if new.prepared is not None else ()
+        if (new.prepared, new.by_group, new.activations) != (old.prepared, old.by_group, old.activations):
+            self._show_graph(new)
+        given = ("prepared", "samples", "activations", "calibration_share")
+        if any(getattr(old, name) is not getattr(new, name) for name in given):
+            self.bits.present(None)
+        self._errors = {} if self._outdated(old, new) else self._errors
+        self._show_layers()
+        self._show_about()
+        self._audit()
+
+    def _outdated(self, old: NetworkState, new: NetworkState) -> bool:
+        names = ("prepared", "samples", "activations", "by_group", "scheme", "own", "calibration_share")
+        return any(getattr(old, name) is not getattr(new, name) for name in names)
+
+    def _show_all(self) -> None:
+        state = self.networks.state
+        self.bits.present(None)
+        self._show_graph(state)
+        self._show_layers()
+        self._show_about()
+        self._show_weights()
+        self.cost_place.say(self.tr("Each network that you quantize under Deploy becomes a mark here."))
+
+    def _show_graph(self, state: NetworkState) -> None:
+        prepared = state.prepared
+        if prepared is None:
+            self._units, self._operators = (), {}
+            self.graph.show_graph(None)
+            self.graph_place.say(
+                self.tr("Preparing the network…")
+                if state.path is not None
+                else self.tr(
+                    "Drop an ONNX model anywhere on the window, or open one.\n\nThen give it some data: which of its "
+                    "layers hurts, and what quantizing it costs and gains, is measured here."
+                )
+            )
+            return
+        self._units = units_of(state)
+        self._operators = {node.name: node.op_type for node in prepared.network.model.graph.node}
+        boxes, edges = boxes_of(prepared.network, self._units)
+        self.graph_place.say("")
+        self.graph.show_graph(lay_out(boxes, edges))
+
+    @Slot()
+    def _show_layers(self) -> None:
+        networks, state = self.networks, self.networks.state
+        rows = layers_of(self._units, self._operators, networks.losses, self._errors, state.own)
+        self.layers.show_layers(rows)
+        alone = {name: loss.sqnr_db for (mode, name), loss in networks.losses.items() if mode == ALONE}
+        self.graph.show_figures(alone)
+        given = None
+        if state.prepared is not None and self.figures.whole is not None:
+            given = advice(
+                state.prepared.network,
+                networks.losses,
+                self._errors,
+                state.scheme,
+                state.own,
+                self.figures.whole.sqnr_db,
+            )
+        self.layers.say(given, self._next_step(state))
+        self.layers.sweep_button.setEnabled(state.ready)
+
+    def _next_step(self, state: NetworkState) -> str:
+        """What to do, as long as there is no answer."""
+        if state.prepared is None:
+            return self.tr("Open a network to see its layers.")
+        if self._open_dimensions(state):
+            return self.tr("Give every open dimension a number (Network): {names}.").format(
+                names=", ".join(self._open_dimensions(state))
+            )
+        if state.samples is None:
+            return self.tr("Give the network samples (Data): which layer hurts depends on them.")
+        if self.networks.sweeper.busy:
+            return self.tr("Asking layer by layer, the most suspicious first…")
+        return self.tr("Which layer hurts? Ask: the network is run with each of them quantized alone.")
+
+    def _open_dimensions(self, state: NetworkState) -> tuple[str, ...]:
+        inputs = state.prepared.network.inputs if state.prepared is not None else ()
+        return tuple(dict.fromkeys(name for port in inputs for name in port.open_dimensions))
+
+    def _why_no_figures(self, state: NetworkState) -> str:
+        if state.prepared is None:
+            return self.tr("Open a network and give it data: what its output loses stands here.")
+        if state.samples is None:
+            return self._next_step(state)
+        return self.tr("Running the network…") if state.ready else self._next_step(state)
+
+    def _show_about(self) -> None:
+        state = self.networks.state
+        if state.path is None:
+            self.about.setText("")
+            return
+        scheme = line(state.scheme)
+        self.about.setText(
+            self.tr("{name}  ·  weights: {scheme}").format(name=state.path.name, scheme=scheme)
+            + (self.tr("  ·  activations: uint8") if state.activations else "")
+        )
+
+    @Slot(object)
+    def _on_whole(self, whole: Whole) -> None:
+        self.figures.set_stale(False)
+        self.figures.present(whole)
+        self._show_layers()
+
+    @Slot()
+    def _pale(self) -> None:
+        self.figures.set_stale(True)
+
+    @Slot()
+    def _on_analyzed(self) -> None:
+        self._patience.stop()
+        self.figures.set_stale(False)
+
+    @Slot()
+    def _on_opening(self) -> None:
+        self.network.set_busy(True)
+
+    @Slot()
+    def _on_opened(self) -> None:
+        self.network.set_busy(False)
+        state = self.networks.state
+        if state.prepared is not None:
+            self.opened.emit(state.path)
+            if state.samples is None and not state.paths:
+                open_ones = self._open_dimensions(state)
+                self.docks["network_panel" if open_ones else "data"].raise_()
+        else:
+            self.graph_place.say(self.tr("This file could not be opened; drop another one."))
+
+    @Slot()
+    def _on_sweeping(self) -> None:
+        self.layers.show_sweeping(True)
+        self._show_layers()
+
+    @Slot()
+    def _on_swept(self) -> None:
+        self.layers.show_sweeping(False)
+        self._show_layers()
+
+    @Slot(object)
+    def _on_errors(self, errors: Sequence[NodeError]) -> None:
+        self._errors = {error.node: error for error in errors}
+        self._refresh.start()
+
+    @Slot(object)
+    def _on_loss(self, *_: object) -> None:
+        if not self._refresh.isActive():
+            self._refresh.start()
+
+    @Slot()
+    def _on_finding(self) -> None:
+        self.bits.show_finding(True)
+
+    @Slot()
+    def _on_found(self) -> None:
+        self.bits.show_finding(False)
+
+    @Slot()
+    def _on_deploying(self) -> None:
+        self.deploy.show_deploying(True)
+
+    @Slot()
+    def _on_deployed(self) -> None:
+        self.deploy.show_deploying(False)
+
+    # -- the pointer
+
+    @Slot(object)
+    def _on_layer_pointed(self, row: Layer) -> None:
+        self.graph.mark(row.unit.name)
+
+    @Slot(object)
+    def _on_box(self, box: Box) -> None:
+        if box.units:
+            self.docks["layers"].raise_()
+            figures = self.graph.figures
+            worst = min(box.units, key=lambda unit: figures.get(unit.name, math.inf))
+            self.layers.point_to(worst.name)
+
+    @Slot(object)
+    def _on_layer_opened(self, row: Layer) -> None:
+        if row.unit.weights:
+            self._open_constant(row.unit.weights[0].name)
+
+    @Slot(object)
+    def _on_box_opened(self, box: Box) -> None:
+        weights = [weight for unit in box.units for weight in unit.weights]
+        if weights:
+            self._open_constant(weights[0].name)
+
+    @Slot(object)
+    def _on_constant(self, constant: Constant) -> None:
+        self._open_constant(constant.name)
+
+    def _open_constant(self, name: str) -> None:
+        """A weight on the Tensor page."""
+        prepared = self.networks.state.prepared
+        if prepared is None:
+            return
+        tensor = next((each for each in prepared.network.model.graph.initializer if each.name == name), None)
+        if tensor is None:
+            return
+        array = array_of(tensor)
+        if array.dtype.kind not in "fiub" or not array.size:
+            self.problem.emit(self.tr("“{name}” holds no numbers that could be shown.").format(name=name))
+            return
+        self.tensor_requested.emit(f"{prepared.network.name}: {name}", np.array(array))
+
+    # -- runs
+
+    @Slot(object)
+    def _on_run(self, run: DeployedRun) -> None:
+        self.runs.show_runs(self.networks.runs)
+        self.cost.show_runs(self.networks.runs)
+        self.cost.mark(run)
+        self.cost_place.say(
+            "" if self.cost.runs else self.tr("Without data neither the output nor the time of a run is measured.")
+        )
+        self.docks["cost"].raise_()
+        self.notice.emit(told(run.outcome.summary))
+
+    @Slot(object)
+    def _on_run_chosen(self, run: DeployedRun) -> None:
+        self.docks["runs_table"].raise_()
+        self.runs.point_to(run)
+        self.cost.mark(run)
+
+    @Slot(object)
+    def _on_run_opened(self, run: DeployedRun) -> None:
+        self.open(run.outcome.path)
+
+    # -- weights
+
+    @Slot(object)
+    def show_part(self, part: str) -> None:
+        """Bring a part to the front; nothing happens for one that there is not."""
+        if part in (NETWORK, WEIGHTS):
+            self.parts.choose(part)
+            self.stack.setCurrentIndex(0 if part == NETWORK else 1)
+            self._audit()
+
+    def _audit(self) -> None:
+        """Ask about every weight whose answer is not of the present schemes, while somebody looks."""
+        state = self.networks.state
+        if self.stack.currentIndex() != 1:
+            return
+        key = (state.prepared, state.scheme, tuple(state.own.items()))
+        if key != self._audited:
+            self._audited = key
+            self._weight_sqnr = {}
+            names = tuple(constant.name for constant in self._constants if constant.weight is not None)
+            if state.prepared is not None and names:
+                self.networks.audit.ask(state, names)
+        self._show_weights()
+
+    @Slot(str, float)
+    def _on_weight_found(self, name: str, value: float) -> None:
+        self._weight_sqnr[name] = value
+        if not self._weights_due.isActive():
+            self._weights_due.start()
+
+    @Slot()
+    def _show_weights(self) -> None:
+        state = self.networks.state
+        words = {weight.name: own_word(unit, state.own) for unit in self._units for weight in unit.weights}
+        self.weights.show_constants(self._constants, self._weight_sqnr, words)
+        self.weights_place.say(
+            "" if self._constants else self.tr("Drop an ONNX model anywhere on the window to see all its weights here.")
+        )
+
+    # -- what the window asks
+
+    @property
+    def step_name(self) -> str:
+        return self.tr("change of schemes")
+
+    @property
+    def ready(self) -> bool:
+        return self.figures.whole is not None or self.networks.state.prepared is not None
+
+    def subject(self, chart: Chart) -> Subject:
+        """The network, and how its weights are quantized."""
+        state = self.networks.state
+        under = line(state.scheme) if chart is self.graph else ""
+        if state.samples is not None and state.samples.random:
+            under = f"{under} · {self.tr('random data')}".removeprefix(" · ")
+        return Subject(state.path.stem if state.path is not None else "", under)
+
+    @Slot()
+    def copy_figures(self) -> None:
+        """The output's figures, or the weights, whatever is in sight."""
+        text = self.weights.table.text() if self.stack.currentIndex() == 1 else self.figures.text()
+        QApplication.clipboard().setText(text)
+
+    def apply_theme(self, theme: Theme) -> None:
+        for dock in self.docks.values():
+            dock.apply_theme(theme)
+        self.weights_card.apply_theme(theme)
+
+    def remember(self, settings: Settings) -> None:
+        """Nothing yet."""
+
+    def recall(self, settings: Settings) -> None:
+        """Dialogs begin in the folder that was used last."""
+        self.folder = self.folder or settings.get("last_folder")

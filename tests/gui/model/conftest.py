@@ -1,0 +1,54 @@
+"""A window on the Model page with a small network, and its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.gui.conftest import Desk
+from tests.models.made import classifier, pictures
+
+LONG = 60_000
+"""Milliseconds: another process has to start."""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A network of three layers, and four samples for it."""
+    onnx.save_model(classifier(), str(tmp_path / "net.onnx"))
+    np.save(tmp_path / "x.npy", np.concatenate([sample["x"] for sample in pictures(4)]))
+    return tmp_path / "net.onnx", tmp_path / "x.npy"
+
+
+@pytest.fixture
+def page(new_desk: Desk) -> Any:
+    """The page before anything is opened."""
+    new_desk.window.pages.show_page("model")
+    return new_desk.window.pages.current
+
+
+@pytest.fixture
+def opened(new_desk: Desk, page: Any, files: tuple[Path, Path]) -> Any:
+    """The page with the network, without data."""
+    new_desk.app.open_paths([files[0]])
+    idle(new_desk, page)
+    assert page.networks.state.prepared is not None
+    return page
+
+
+@pytest.fixture
+def ready(new_desk: Desk, opened: Any, files: tuple[Path, Path]) -> Any:
+    """The page with the network and its samples, measured."""
+    opened.networks.read((files[1],))
+    idle(new_desk, opened, lambda: opened.figures.whole is not None)
+    return opened
+
+
+def idle(desk: Desk, page: Any, also: Callable[[], bool] = lambda: True) -> None:
+    """Wait until nobody works for the page any more."""
+    desk.bot.waitUntil(lambda: not any(w.busy for w in page.networks.workers) and also(), timeout=LONG)

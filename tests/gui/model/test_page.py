@@ -1,0 +1,254 @@
+"""What a person does on the Model page, and what comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QFileDialog
+
+from qviz.models.sensitivity import ALONE
+from tests.gui.conftest import Desk, mouse_over, spot
+from tests.gui.model.conftest import LONG, idle
+from tests.models.made import classifier, model_of, value
+
+
+def drop(desk: Desk, *paths: Path) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    action, button, plain = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    for event in (
+        QDragEnterEvent(QPoint(50, 50), action, mime, button, plain),
+        QDropEvent(QPointF(50, 50), action, mime, button, plain),
+    ):
+        QApplication.sendEvent(desk.window, event)
+
+
+def test_the_empty_page_says_what_to_do(page: Any) -> None:
+    assert "Drop an ONNX model" in page.graph_place.hint.text()
+    assert "Open a network" in page.layers.sentence.text()
+    assert not page.layers.sweep_button.isEnabled()
+    assert not page.deploy.quantize_button.isEnabled()
+    assert page.graph.tables() == page.frontier.tables() == page.cost.tables() == {}
+
+
+def test_a_dropped_network_opens_on_this_page_whatever_its_name(
+    new_desk: Desk, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "a model"
+    other.write_bytes(files[0].read_bytes())
+    drop(new_desk, other)
+    assert new_desk.window.pages.current_key == "model"
+    page: Any = new_desk.window.pages.current
+    idle(new_desk, page)
+    assert page.network.file.text() == "a model"
+    assert [box.name for box in page.graph.drawn.boxes] == ["/block1/conv", "/block2/conv", "/head/gemm"]
+
+
+def test_data_dropped_on_the_open_network_are_its_samples(
+    new_desk: Desk, opened: Any, files: tuple[Path, Path]
+) -> None:
+    before = new_desk.session.state.items
+    drop(new_desk, files[1])
+    idle(new_desk, opened, lambda: opened.figures.whole is not None)
+    assert new_desk.session.state.items == before
+    assert "x.npy · 4 samples" in opened.data.about.text()
+    assert opened.figures.headline.figure.text().endswith(" dB")
+
+
+def test_what_is_no_network_is_said_where_it_was_opened(new_desk: Desk, page: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"nothing of the kind" * 10)
+    new_desk.app.open_paths([tmp_path / "bad.onnx"])
+    idle(new_desk, page, page.network.trouble.isVisible)
+    assert page.network.trouble.text().startswith("bad.onnx is no ONNX model")
+
+
+def test_a_slider_moves_the_output_and_undo_takes_it_back(new_desk: Desk, ready: Any) -> None:
+    before = ready.figures.whole
+    ready.docks["scheme"].raise_()
+    ready.scheme.bits.slider.setValue(3)
+    idle(new_desk, ready, lambda: ready.figures.whole is not before)
+    worse = ready.figures.whole
+    assert worse.sqnr_db < before.sqnr_db - 15
+    assert worse.quantized_bytes < before.quantized_bytes
+    new_desk.do("undo")
+    assert ready.scheme.bits.bits == 8
+    idle(new_desk, ready, lambda: ready.figures.whole is not worse)
+    assert ready.figures.whole.sqnr_db == pytest.approx(before.sqnr_db)
+
+
+def test_every_layer_gets_its_row_the_worst_first_and_its_colour(new_desk: Desk, ready: Any) -> None:
+    new_desk.click(ready.layers.sweep_button)
+    idle(new_desk, ready, lambda: len(ready.networks.losses) == 6 and ready.layers.table.figures.rows[0].alone > 0)
+    rows = ready.layers.table.figures.rows
+    assert [row.alone for row in rows] == sorted(row.alone for row in rows)
+    assert "hurts most" in ready.layers.sentence.text()
+    assert rows[0].unit.name in ready.layers.sentence.text()
+    assert set(ready.graph.figures) == {row.unit.name for row in rows}
+    loss = ready.networks.losses[ALONE, rows[0].unit.name]
+    assert ready.graph.tables()[""].columns["alone_db"].min() == pytest.approx(loss.sqnr_db)
+
+
+def test_the_advice_is_applied_to_that_layer_alone(new_desk: Desk, ready: Any) -> None:
+    new_desk.click(ready.layers.sweep_button)
+    idle(new_desk, ready, ready.layers.apply_button.isVisible)
+    given, before = ready.layers.advice, ready.figures.whole
+    assert given.scheme is None  # at 8 bits nothing helps but float
+    new_desk.click(ready.layers.apply_button)
+    assert list(ready.networks.state.own) == [weight.name for weight in given.unit.weights]
+    idle(new_desk, ready, lambda: ready.figures.whole is not before)
+    assert ready.figures.whole.sqnr_db > before.sqnr_db
+    new_desk.do("undo")
+    assert dict(ready.networks.state.own) == {}
+
+
+def test_a_click_on_a_box_chooses_its_layer_and_a_double_click_opens_its_weight(new_desk: Desk, ready: Any) -> None:
+    x, y = ready.graph.drawn.centers[1]
+    here = spot(ready.graph, x, -y)
+    mouse_over(ready.graph).click(here)
+    assert ready.layers.table.current().unit.name == "/block2/conv"
+    assert ready.graph.marked is ready.graph.drawn.boxes[1]
+    ready.graph.opened.emit(ready.graph.drawn.boxes[1])
+    assert new_desk.window.pages.current_key == "tensor"
+    new_desk.bot.waitUntil(lambda: new_desk.session.state.tensor is not None, timeout=LONG)
+    new_desk.bot.waitUntil(lambda: new_desk.session.state.tensor.name == "net.onnx: w2", timeout=LONG)
+    assert new_desk.session.state.tensor.shape == (16, 8, 3, 3)
+
+
+def test_layers_are_filtered(ready: Any) -> None:
+    ready.layers.filter.setText("GEMM")
+    assert ready.layers.table.proxy.rowCount() == 1
+    ready.layers.filter.clear()
+    assert ready.layers.table.proxy.rowCount() == 3
+
+
+def test_the_frontier_is_measured_before_it_is_applied(new_desk: Desk, ready: Any) -> None:
+    new_desk.click(ready.bits.find_button)
+    idle(new_desk, ready, lambda: ready.bits.frontier is not None)
+    points = ready.bits.frontier.points
+    assert len(points) > 3
+    assert len(ready.frontier.measured) >= 2
+    at = next(i for i, point in enumerate(points) if ready.frontier.measured_at(point) is None)
+    ready.bits.slider.setValue(at)
+    assert not ready.bits.apply_button.isEnabled()
+    idle(new_desk, ready, ready.bits.apply_button.isEnabled)
+    measured = ready.frontier.measured_at(points[at])
+    new_desk.click(ready.bits.apply_button)
+    idle(new_desk, ready, lambda: ready.figures.whole.sqnr_db == pytest.approx(measured.sqnr_db, abs=0.01))
+    assert ready.figures.whole.quantized_bytes == pytest.approx(points[at].bytes)
+
+
+def test_a_target_is_dB_or_bytes(new_desk: Desk, ready: Any) -> None:
+    said: list[str] = []
+    ready.problem.connect(said.append)
+    new_desk.click(ready.bits.find_button)
+    idle(new_desk, ready, lambda: ready.bits.frontier is not None)
+    new_desk.type(ready.bits.target, "≥ 30 dB")
+    assert ready.bits.point.sqnr_db >= 30
+    new_desk.type(ready.bits.target, "3 KB")
+    assert ready.bits.point.bytes <= 3 * 1024
+    new_desk.type(ready.bits.target, "much")
+    assert said == ["A target is a number of dB to keep or of bytes to take: 40 dB, 4 MB."]
+
+
+def test_a_run_is_written_measured_and_kept(
+    new_desk: Desk, ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "q.onnx"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(output), ""))
+    ready.docks["deploy"].raise_()
+    ready.deploy.method.button("static").click()
+    ready.deploy.seconds.setValue(1)
+    assert "library's" in ready.deploy.difference.text()
+    new_desk.click(ready.deploy.quantize_button)
+    idle(new_desk, ready, lambda: bool(ready.networks.runs))
+    (run,) = ready.networks.runs
+    assert output.exists()
+    assert "3 of 3 nodes" in ready.runs.about.text()
+    assert ready.runs.table.figures.rows == [run]
+    assert ready.cost.tables()[""].columns["file"].tolist() == ["q.onnx"]
+
+
+def test_the_librarys_defaults_are_one_click_away(opened: Any) -> None:
+    opened.deploy.library_button.click()
+    assert opened.deploy.difference.text() == "These are the library's own defaults."
+    opened.deploy.best_button.click()
+    assert "Quantize" in opened.deploy.difference.text()
+
+
+def test_static_quantization_asks_for_data(opened: Any) -> None:
+    opened.deploy.method.button("static").click()
+    assert not opened.deploy.quantize_button.isEnabled()
+    assert "give some" in opened.deploy.hint.text()
+
+
+def test_random_data_are_marked_everywhere(new_desk: Desk, opened: Any) -> None:
+    opened.docks["data"].raise_()
+    new_desk.click(opened.data.noise)
+    idle(new_desk, opened, lambda: opened.figures.whole is not None)
+    assert opened.data.about.text().startswith("RANDOM DATA")
+    assert opened.figures.noise.isVisible()
+    assert "random" in opened.subject(opened.graph).under
+    assert "random" in opened.figures.text()
+
+
+def test_open_dimensions_are_asked_for_and_given(new_desk: Desk, page: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((4, 3, 3, 3)).astype(np.float32)
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], name="conv")
+    model = model_of([node], [value("x", "n", 3, "h", "w_")], [value("y", "n", 4, "a", "b")], {"w": weight})
+    onnx.save_model(model, str(tmp_path / "open.onnx"))
+    new_desk.app.open_paths([tmp_path / "open.onnx"])
+    idle(new_desk, page)
+    assert "h, w_" in page.layers.sentence.text()
+    assert page.network.dimensions["n"].value() == 1
+    page.network.dimensions["h"].setValue(8)
+    idle(new_desk, page)
+    page.network.dimensions["w_"].setValue(9)
+    idle(new_desk, page)
+    assert page.networks.state.prepared.network.inputs[0].shape == (1, 3, 8, 9)
+    assert "samples" in page.layers.sentence.text()
+
+
+def test_a_step_of_the_preparation_can_be_left_out(new_desk: Desk, page: Any, tmp_path: Path) -> None:
+    onnx.save_model(classifier(opset=13), str(tmp_path / "old.onnx"))
+    new_desk.app.open_paths([tmp_path / "old.onnx"])
+    idle(new_desk, page)
+    assert page.networks.state.prepared.network.opset == 17
+    assert page.network.steps["opset"].isChecked()
+    page.network.steps["opset"].click()
+    idle(new_desk, page)
+    assert page.networks.state.prepared.network.opset == 13
+    assert not page.network.steps["opset"].isChecked()
+    page.network.steps["opset"].click()
+    idle(new_desk, page)
+    assert page.networks.state.prepared.network.opset == 17
+
+
+def test_all_weights_with_what_the_scheme_does_to_each(new_desk: Desk, opened: Any) -> None:
+    opened.parts.button("weights").click()
+    table = opened.weights.table.figures
+    idle(new_desk, opened, lambda: sum(not np.isnan(row.sqnr_db) for row in table.rows) == 3)
+    rows = {row.constant.name: row for row in table.rows}
+    assert set(rows) == {"w1", "b1", "w2", "w3", "b3"}
+    assert rows["w2"].constant.bytes == 16 * 8 * 9 * 4
+    assert rows["w2"].sqnr_db > 30
+    assert np.isnan(rows["b1"].sqnr_db)
+    opened.weights.table.opened.emit(rows["w3"])
+    new_desk.bot.waitUntil(lambda: new_desk.session.state.tensor.name == "net.onnx: w3", timeout=LONG)
+
+
+def test_the_minimap_moves_the_view(ready: Any) -> None:
+    view = ready.graph.view
+    view.setRange(xRange=(0, 40), yRange=(-20, 0), padding=0)
+    ready.graph.canvas.grab()
+    rect, _ = ready.graph._map
+    before = view.viewRange()
+    here = view.mapToScene(QPointF(rect.center()))
+    mouse_over(ready.graph).click(ready.graph.canvas.mapFromScene(here))
+    assert view.viewRange() != before
