@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qviz.files.readers import FORMATS, SUFFIXES
+from qviz.files.readers import FORMATS
+from qviz.files.start import Start
 
 SUFFIX = ".onnx"
-NEWEST_IR = 32
-"""Versions of ONNX's file format that there may be: 13 in 2026."""
-
-SECOND_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72})
-"""What follows the version in a model as protobuf writes it: producer, domain, model version, graph, operator sets."""
 
 
 def is_network(path: Path) -> bool:
@@ -20,22 +16,13 @@ def is_network(path: Path) -> bool:
     Parameters
     ----------
     path : Path
-        Anything; False for what cannot be read.
+        Anything; what cannot be read is what it is called.
     """
-    suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return False
     try:
-        if not path.is_file():
+        if not path.is_file():  # opening a pipe would wait for ever
             return False
-        with path.open("rb") as file:
-            start = file.read(16)
+        start = Start.of(path)
     except OSError:
-        return suffix == SUFFIX
-    if any(form.magic and start.startswith(form.magic) for form in FORMATS):
-        return False
-    return suffix == SUFFIX or _begins_like_one(start)
-
-
-def _begins_like_one(start: bytes) -> bool:
-    return len(start) > 2 and start[0] == 0x08 and 0 < start[1] <= NEWEST_IR and start[2] in SECOND_FIELDS
+        return path.suffix.lower() == SUFFIX
+    found = next((form for form in FORMATS if form.is_it(start)), None)
+    return SUFFIX in found.suffixes if found is not None else start.name.endswith(SUFFIX)

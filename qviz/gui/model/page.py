@@ -55,6 +55,7 @@ from qviz.models.node_errors import NodeError
 from qviz.models.preparation import Choices
 from qviz.models.ptq import Recipe
 from qviz.models.sensitivity import ALONE, Unit
+from qviz.session.guard import guarded
 from qviz.session.history import History
 from qviz.session.language import told
 from qviz.session.network_state import DeployedRun, NetworkState, Whole, units_of
@@ -82,6 +83,7 @@ class Chosen:
     calibration_share: float
 
 
+@guarded
 class ModelPage(QWidget):
     """Composes the panels and charts of both parts; asks `Networks` for every change, and shows its answers.
 
@@ -759,7 +761,8 @@ class ModelPage(QWidget):
         state = self.networks.state
         under = line(state.scheme) if chart is self.graph else ""
         if state.samples is not None and state.samples.random:
-            under = f"{under} · {self.tr('random data')}".removeprefix(" · ")
+            noise = self.tr("random data")
+            under = f"{under} · {noise}" if under else noise
         return Subject(state.path.stem if state.path is not None else "", under)
 
     @Slot()

@@ -21,7 +21,6 @@ from PySide6.QtWidgets import (
 from qviz import __version__
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
-from qviz.files.networks import SUFFIX as NETWORK_SUFFIX
 from qviz.files.networks import is_network
 from qviz.files.readers import SUFFIXES
 from qviz.gui.charts.page import Page
@@ -250,7 +249,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def open_files(self) -> None:
-        endings = " ".join(f"*{suffix}" for suffix in (*SUFFIXES, NETWORK_SUFFIX))
+        endings = " ".join(f"*{suffix}" for suffix in SUFFIXES)
         paths, _ = QFileDialog.getOpenFileNames(
             self,
             self.tr("Open tensors"),
