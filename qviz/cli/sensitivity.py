@@ -18,12 +18,21 @@ from qviz.files.printable import printable
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), multiple=True, required=True, help="Samples: files, folders.")
 @click.option("--by", type=click.Choice(["node", "group"]), default="node", show_default=True)
+@click.option("--netron", type=click.Path(path_type=Path), help="Write the figures as an attachment for Netron.")
+@click.option("--model-explorer", type=click.Path(path_type=Path), help="Write them as node data for Model Explorer.")
 @click.option("--activations", is_flag=True, help="Quantize what enters Conv, MatMul and Gemm to uint8 as well.")
 @data_options
 @json_option
 @scheme_options
 def sensitivity_command(
-    model: Path, data: tuple[Path, ...], by: str, activations: bool, as_json: bool, **options: Any
+    model: Path,
+    data: tuple[Path, ...],
+    by: str,
+    netron: Path | None,
+    model_explorer: Path | None,
+    activations: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Run MODEL with each of its layers quantized alone, and with each left in float.
 
@@ -60,7 +69,7 @@ def sensitivity_command(
         alone = {loss.unit.name: loss for loss in asked.sweep(ALONE, progress=lambda f: tell(f / 2))}
         restored = {loss.unit.name: loss for loss in asked.sweep(RESTORED, progress=lambda f: tell(0.5 + f / 2))}
         errors = {error.node: error for error in node_errors(asked)}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for unit in units:
         last = next((errors[node] for node in reversed(unit.nodes) if node in errors), None)
         rows.append(
@@ -75,6 +84,18 @@ def sensitivity_command(
                 "bytes": unit.bytes,
             }
         )
+    if netron is not None or model_explorer is not None:
+        from qviz.models.node_data import FIGURES, model_explorer_data, netron_attachment, save_node_data
+
+        figures = {
+            node: {name: row[name] for name in FIGURES if row[name] is not None}
+            for unit, row in zip(units, rows, strict=True)
+            for node in unit.nodes
+        }
+        if netron is not None:
+            save_node_data(netron, netron_attachment(figures))
+        if model_explorer is not None:
+            save_node_data(model_explorer, model_explorer_data(figures))
     rows.sort(key=lambda row: math.inf if row["alone_db"] is None else row["alone_db"])
     if as_json:
         output = {

@@ -68,6 +68,14 @@ def test_sensitivity_takes_any_scheme(run, model, data, arguments):
     assert len(said.out.splitlines()) == 5
 
 
+def test_sensitivity_is_told_to_other_viewers(run, model, data, tmp_path):
+    netron, explorer = tmp_path / "netron.json", tmp_path / "explorer.json"
+    assert run("sensitivity", model, "--data", data, "--netron", netron, "--model-explorer", explorer).code == 0
+    targets = {each["target"] for each in json.loads(netron.read_text())["metrics"]}
+    assert "/block2/conv" in targets
+    assert json.loads(explorer.read_text())["main"]["results"].keys() == targets
+
+
 @pytest.mark.parametrize("method", ["dynamic", "static", "float16"])
 def test_ptq_counts_measures_and_writes(run, model, data, tmp_path, method):
     out = tmp_path / "q.onnx"
