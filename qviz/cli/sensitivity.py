@@ -87,15 +87,15 @@ def sensitivity_command(
     if netron is not None or model_explorer is not None:
         from qviz.models.node_data import FIGURES, model_explorer_data, netron_attachment, save_node_data
 
-        figures = {
+        by_node = {
             node: {name: row[name] for name in FIGURES if row[name] is not None}
             for unit, row in zip(units, rows, strict=True)
             for node in unit.nodes
         }
         if netron is not None:
-            save_node_data(netron, netron_attachment(figures))
+            save_node_data(netron, netron_attachment(by_node))
         if model_explorer is not None:
-            save_node_data(model_explorer, model_explorer_data(figures))
+            save_node_data(model_explorer, model_explorer_data(by_node))
     rows.sort(key=lambda row: math.inf if row["alone_db"] is None else row["alone_db"])
     if as_json:
         output = {
