@@ -1,4 +1,4 @@
-"""How is an ONNX model read: its constants in place, wherever the graph keeps them?
+"""How is an ONNX model read: its constants where they lie, wherever the graph keeps them?
 
 The file is walked, not loaded: initializers, constants of nodes, branches and loop bodies, and local functions are
 listed without reading a weight. The fields' numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
@@ -6,7 +6,6 @@ listed without reading a weight. The fields' numbers: https://github.com/onnx/on
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import numpy as np
 
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
 from qviz.files.protobuf import Field, Walk
 from qviz.files.region import MOST_AXES, Region, bytes_of, values_in
@@ -83,10 +82,12 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     region = Region.whole(path)
     if not region.size:
         raise FileProblem(path, N_("is empty"), _DAMAGED)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with region.content() as content:
         try:
             found = list(_Model(Walk(content)).constants())
-        except ValueError as error:
+        except Problem:
+            raise
+        except (ValueError, IndexError) as error:
             raise FileProblem(
                 path, N_("is no ONNX model, or a damaged one ({detail})"), _DAMAGED, detail=str(error)
             ) from None
@@ -151,7 +152,7 @@ def _place(region: Region, folder: Folder, constant: _Constant) -> Region | None
 
 def _load(
     region: Region, constant: _Constant, *, progress: Progress = ignore, cancelled: IsCancelled = never
-) -> np.ndarray[Any, Any]:
+) -> Loaded:
     check(cancelled)
     region.unchanged()
     place = _place(region, Folder(region.path), constant)

@@ -7,11 +7,12 @@ reading with a `Refused` that says it. The operations: CPython's ``Lib/pickletoo
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from qviz.files.region import Content
 
 MOST_STEPS = 1 << 23
 """Operations of one pickle: a checkpoint of 90,000 tensors takes half as many."""
@@ -101,12 +102,12 @@ _SHORT = 1 << 12
 """Bytes up to which a text or bytes are read; longer ones stay where they are."""
 
 
-def read_pickle(content: bytes | mmap.mmap, start: int, is_known: Callable[[Name], bool]) -> Pickled:
+def read_pickle(content: bytes | Content, start: int, is_known: Callable[[Name], bool]) -> Pickled:
     """Read one pickle.
 
     Parameters
     ----------
-    content : bytes or mmap
+    content : bytes or Content
         That it lies in.
     start : int
         Where it begins.
@@ -130,7 +131,7 @@ def read_pickle(content: bytes | mmap.mmap, start: int, is_known: Callable[[Name
 class _Machine:
     """The machine: a stack, marks on it, and a memory of what was seen."""
 
-    def __init__(self, content: bytes | mmap.mmap, start: int, is_known: Callable[[Name], bool]) -> None:
+    def __init__(self, content: bytes | Content, start: int, is_known: Callable[[Name], bool]) -> None:
         self._content, self._at, self._end = content, start, len(content)
         self._is_known = is_known
         self._stack: list[Any] = []

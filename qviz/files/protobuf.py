@@ -5,9 +5,10 @@ The wire format: https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from qviz.files.region import Content
 
 MOST_FIELDS = 1 << 24
 """Of one file: a walk ends, whatever a file claims."""
@@ -27,11 +28,11 @@ class Walk:
 
     Parameters
     ----------
-    content : bytes or mmap
+    content : bytes or Content
         The whole file.
     """
 
-    def __init__(self, content: bytes | mmap.mmap) -> None:
+    def __init__(self, content: bytes | Content) -> None:
         self._content = content
         self._fields = 0
 

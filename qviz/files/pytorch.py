@@ -7,7 +7,7 @@ PyTorch 1.6 a file was a stream: five pickles, and then the storages one after a
 
 from __future__ import annotations
 
-import mmap
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ import numpy as np
 
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import TensorEntry
+from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.memory import check_room
 from qviz.files.pickled_tensors import StoredTensor, is_known, storage_of, tensors_of
 from qviz.files.pickles import BadPickle, Pairs, Persistent, Refused, read_pickle
@@ -94,8 +94,8 @@ def _order(region: Region, archive: zipfile.ZipFile, member: zipfile.ZipInfo | N
 def list_stream(region: Region, name: str | None = None) -> tuple[TensorEntry, ...]:
     """The tensors of a checkpoint as PyTorch wrote it before 1.6."""
     path = region.path
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole, _problems(path):
-        at = region.start
+    with region.content() as whole, _problems(path):
+        at = 0
         values = []
         outside: list[Persistent] = []
         for _ in range(5):
@@ -115,9 +115,9 @@ def list_stream(region: Region, name: str | None = None) -> tuple[TensorEntry, .
             size = sizes.get(key)
             if size is None:
                 raise BadPickle("a storage is of an unknown size")
-            if count < 0 or at + 8 + count * size > region.start + region.size:
+            if count < 0 or at + 8 + count * size > region.size:
                 raise BadPickle("it ends too early")
-            place = region.within(at + 8 - region.start, count * size)
+            place = region.within(at + 8, count * size)
             storages[key] = (place.size, partial(_itself, place))
             at += 8 + place.size
         entries = _entries(path, name or path.stem, "", value, storages, order)
@@ -192,7 +192,7 @@ def _load(
     *,
     progress: Progress = ignore,
     cancelled: IsCancelled = never,
-) -> np.ndarray[Any, Any]:
+) -> Loaded:
     check(cancelled)
     region = place().unchanged()
     size = bits_of(tensor.dtype) // 8
@@ -202,12 +202,13 @@ def _load(
         return values_in(part, tensor.name, tensor.dtype, shape, progress, cancelled, order)
     small = small_dtype(tensor.dtype) if tensor.dtype in NAMES else None
     kind = np.dtype(f"{order}u{size}") if small is not None else np.dtype(tensor.dtype).newbyteorder(order)
-    flat = region.bits(kind, (tensor.last + 1,))
-    view = np.lib.stride_tricks.as_strided(
-        flat[tensor.offset :], shape, tuple(size * stride for stride in tensor.strides or (1,)), writeable=False
-    )
-    check_room(path, tensor.name, view.size * size, N_("Close other programs, or choose a smaller tensor."))
-    array = np.ascontiguousarray(view)
+    advice = N_("Close other programs, or choose a smaller tensor.")
+    span = tensor.last + 1 - tensor.offset
+    check_room(path, tensor.name, (math.prod(shape) + span) * size, advice)
+    flat = np.empty(span, kind)
+    region.bits(kind, (tensor.last + 1,)).fill(tensor.offset, flat)
+    strides = tuple(size * stride for stride in tensor.strides or (1,))
+    array = np.ascontiguousarray(np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False))
     if small is not None:
         return to_float32(path, tensor.name, array, small, progress, cancelled)
     progress(1.0)

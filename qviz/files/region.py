@@ -7,15 +7,18 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast, overload
 
 import numpy as np
 
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check
+from qviz.files.entry import Loaded
+from qviz.files.file_array import FileArray, array_in
 from qviz.files.memory import check_room
 from qviz.files.problems import FileProblem, shortened
 from qviz.files.small import NAMES, small_dtype, to_float32
+from qviz.files.stamp import Stamp, check_stamp
 
 MOST_AXES = 64
 """Of any array of NumPy."""
@@ -24,10 +27,9 @@ PACKED = {"int4": 4, "uint4": 4, "float4_e2m1fn": 4, "int2": 2, "uint2": 2}
 """Types of which a byte holds several, and their bits."""
 
 _BLOCK = 1 << 20
+_PAGE = 1 << 14
 
 Order = Literal["<", ">"]
-
-Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Region:
         OSError
             When it can't be read.
         """
-        return cls(path, 0, path.stat().st_size, stamp_of(path))
+        stamp = Stamp.of(path)
+        return cls(path, 0, stamp.size, stamp)
 
     def within(self, start: int, size: int) -> Region:
         """A part of it.
@@ -87,12 +90,15 @@ class Region:
         FileProblem
             When it was written since, so that nothing need lie where it lay.
         """
-        if stamp_of(self.path) != self.stamp:
-            raise FileProblem(self.path, N_("has changed since it was listed"), N_("Open the file again."))
+        check_stamp(self.path, self.stamp)
         return self
 
-    def bits(self, dtype: np.dtype[Any] | str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """Its beginning, mapped as an array of a type of NumPy.
+    def content(self) -> Content:
+        """Its bytes, read where they are asked for."""
+        return Content(self)
+
+    def bits(self, dtype: np.dtype[Any] | str, shape: tuple[int, ...]) -> FileArray:
+        """Its beginning as an array of a type of NumPy, read where it is asked for.
 
         Raises
         ------
@@ -100,13 +106,56 @@ class Region:
             When the array is larger.
         """
         self.within(0, math.prod(shape) * np.dtype(dtype).itemsize)
-        return np.memmap(self.path, dtype, "r", self.start, shape)
+        return FileArray(self.path, np.dtype(dtype), self.start, shape)
 
 
-def stamp_of(path: Path) -> Stamp:
-    """What is another after a file has changed."""
-    stat = path.stat()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+class Content:
+    """The bytes of a region, as ``bytes`` gives them: single ones and slices."""
+
+    def __init__(self, region: Region) -> None:
+        self._region = region
+        self._file = region.path.open("rb", buffering=0)
+        self._page, self._first = b"", 0
+
+    def __enter__(self) -> Content:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._region.size
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> bytes: ...
+    def __getitem__(self, place: int | slice) -> int | bytes:
+        if isinstance(place, int):
+            within = place - self._first
+            if not 0 <= within < len(self._page):
+                self._page, self._first = self._read(place, _PAGE), place
+                within = 0
+            return self._page[within]
+        start, stop, _ = place.indices(self._region.size)
+        if self._first <= start and stop <= self._first + len(self._page):
+            return self._page[start - self._first : stop - self._first]
+        return self._read(start, max(0, stop - start))
+
+    def find(self, mark: bytes, start: int, end: int) -> int:
+        """Where a mark is; -1 where it is not."""
+        found = self[start : min(end, self._region.size)].find(mark)
+        return found if found < 0 else start + found
+
+    def _read(self, start: int, size: int) -> bytes:
+        if not 0 <= start <= self._region.size:
+            raise IndexError(start)
+        wanted = min(size, self._region.size - start)
+        self._file.seek(self._region.start + start)
+        data = self._file.read(wanted)
+        if len(data) < wanted:
+            raise FileProblem(self._region.path, N_("is cut off"), N_("Copy or download it again."))
+        return data
 
 
 def bits_of(dtype: str) -> int:
@@ -129,8 +178,8 @@ def values_in(
     progress: Progress,
     cancelled: IsCancelled,
     order: Order = "<",
-) -> np.ndarray[Any, Any]:
-    """The values that a region holds: plain ones mapped where they lie, small floats as float32.
+) -> Loaded:
+    """The values that a region holds: plain ones as they lie there, small floats as float32.
 
     Parameters
     ----------
@@ -162,8 +211,8 @@ def values_in(
         return to_float32(
             region.path, member, region.bits(f"{order}u{small.itemsize}", shape), small, progress, cancelled
         )
-    progress(1.0)
-    return region.bits(np.dtype(dtype).newbyteorder(order), shape)
+    kind = np.dtype(dtype).newbyteorder(order)
+    return array_in(region.path, kind, region.start, shape, progress=progress, cancelled=cancelled)
 
 
 def _unpacked(
@@ -178,7 +227,7 @@ def _unpacked(
     mask = (1 << PACKED[dtype]) - 1
     for first in range(0, packed.size, _BLOCK):
         check(cancelled)
-        part = packed[first : first + _BLOCK]
+        part = np.asarray(packed[first : first + _BLOCK])
         for place in range(each):
             target = codes[first * each + place : (first + _BLOCK) * each : each]
             target[:] = ((part >> (place * PACKED[dtype])) & mask)[: target.size]

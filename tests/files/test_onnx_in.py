@@ -37,11 +37,10 @@ def problem_of(path: Path) -> str:
     return str(caught.value)
 
 
-def test_initializers_are_mapped_where_they_lie(path: Path) -> None:
+def test_initializers_are_read_where_they_lie(path: Path) -> None:
     model = classifier()
     onnx.save_model(model, path)
     found = {entry.key: entry.load() for entry in list_tensors(path)}
-    assert all(isinstance(array, np.memmap) for array in found.values())
     assert list(found) == [each.name for each in model.graph.initializer]
     for each in model.graph.initializer:
         np.testing.assert_array_equal(found[each.name], numpy_helper.to_array(each), strict=True)
@@ -128,7 +127,7 @@ def test_texts_and_empty_constants_are_left_out(path: Path) -> None:
     assert "has no weights in it" in problem_of(written(path, texts))
 
 
-def test_external_data_is_mapped(tmp_path: Path) -> None:
+def test_external_data_is_read(tmp_path: Path) -> None:
     model = classifier()
     expected = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     save_external(model, tmp_path / "big.onnx")
