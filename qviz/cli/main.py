@@ -14,6 +14,7 @@ import click
 
 from qviz import __version__
 from qviz.cli.analyze import analyze_command
+from qviz.cli.audit import audit_command
 from qviz.cli.inspect import inspect_command
 from qviz.cli.product import product_command
 from qviz.cli.ptq import compare_command, ptq_command
@@ -33,6 +34,7 @@ COMMANDS = (
     open_command,
     inspect_command,
     analyze_command,
+    audit_command,
     quantize_command,
     render_command,
     product_command,

@@ -1,0 +1,170 @@
+"""What does ``qviz audit`` do? It measures a scheme on every tensor of a checkpoint, and ends with 1 below a limit."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qviz.cli.networks import progress_bar
+from qviz.cli.options import json_option, scheme_of, scheme_options
+from qviz.core.problems import Problem
+from qviz.core.schemes.scheme import Scheme
+from qviz.files.printable import printable
+from qviz.files.problems import system_errors
+
+EXIT_BELOW = 1
+"""A tensor fell below the limit."""
+
+_NAME_WIDTH = 56
+
+
+@click.command("audit")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+@click.option(
+    "--csv", "csv_file", type=click.Path(path_type=Path), help="Write a line for each tensor, as it is found."
+)
+@click.option("--resume", is_flag=True, help="Leave out what --csv's file has already.")
+@click.option("--fail-below", type=float, help="In dB of SQNR: exit with 1 when a tensor is below.")
+@click.option("--one-axis", is_flag=True, help="Quantize biases and other tensors with one axis, too.")
+@scheme_options
+def audit_command(
+    files: tuple[Path, ...],
+    as_json: bool,
+    csv_file: Path | None,
+    resume: bool,
+    fail_below: float | None,
+    one_axis: bool,
+    **options: Any,
+) -> int:
+    """Measure a scheme on every tensor of FILES, or of the files in folders, worst first.
+
+    Tensors with one axis and those of whole numbers are left as they are, and marked. Weight error is not accuracy:
+    qviz sensitivity measures what a network's output loses.
+    """
+    from qviz.models.audit import audit
+    from qviz.models.checkpoint import open_checkpoint
+
+    context = click.get_current_context()
+    if as_json and csv_file is not None:
+        raise click.UsageError("--json and --csv are two answers: give one of them.", context)
+    if resume and csv_file is None:
+        raise click.UsageError("--resume means nothing without --csv: give both.", context)
+    scheme = scheme_of(options)
+    checkpoint = open_checkpoint(files)
+    known = _known(csv_file, scheme) if resume and csv_file is not None else {}
+    done = {(name, scheme) for name in known}
+    with progress_bar("auditing") as tell:
+        asked = audit(checkpoint.weights, [scheme], one_axis=one_axis, done=done, progress=tell)
+        found = (row.to_dict() for row in asked)
+        if csv_file is None:
+            rows = list(found)
+        else:
+            rows = [*known.values(), *_written(csv_file, found, scheme, resume and bool(known))]
+    if as_json:
+        click.echo(json.dumps({"scheme": scheme.to_dict(), "tensors": rows}))
+    elif csv_file is None:
+        click.echo(_table(rows))
+    unread = [*(str(problem) for problem in checkpoint.problems), *(row["problem"] for row in rows if row["problem"])]
+    below = _below(rows, fail_below)
+    if below:
+        worst = below[0]
+        count = "1 tensor is" if len(below) == 1 else f"{len(below):,} tensors are"
+        said = f"qviz: {count} below {fail_below:g} dB; the worst is {worst['name']} with {worst['sqnr_db']:.2f} dB."
+        click.echo(printable(said), err=True)
+    for said in unread[:-1]:
+        click.echo(f"qviz: {printable(said)}", err=True)
+    if unread:
+        raise Problem("{said}", said=unread[-1])
+    return EXIT_BELOW if below else 0
+
+
+def _below(rows: Iterable[dict[str, Any]], limit: float | None) -> list[dict[str, Any]]:
+    """Those below a limit, the worst first; a tensor without error has no SQNR, and is above every limit."""
+    if limit is None:
+        return []
+    found = [row for row in rows if row["sqnr_db"] is not None and row["sqnr_db"] < limit]
+    return sorted(found, key=lambda row: float(row["sqnr_db"]))
+
+
+# -- tables
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    measured = [row for row in rows if row["bits_per_element"] is not None]
+    measured.sort(key=lambda row: math.inf if row["sqnr_db"] is None else row["sqnr_db"])
+    width = max((min(_NAME_WIDTH, len(printable(row["name"]))) for row in measured), default=4)
+    lines = [
+        f"{'tensor':<{width}}  {'SQNR dB':>8}  {'rel. RMSE':>9}  {'max error':>10}  {'saturated':>10}  {'bits':>6}"
+    ]
+    for row in measured:
+        name = printable(row["name"])
+        name = name if len(name) <= width else "…" + name[1 - width :]
+        sqnr = "exact" if row["sqnr_db"] is None else f"{row['sqnr_db']:.2f}"
+        relative = "" if row["relative_rmse"] is None else f"{row['relative_rmse']:.3g}"
+        largest = "" if row["max_abs_error"] is None else f"{row['max_abs_error']:.4g}"
+        lines.append(
+            f"{name:<{width}}  {sqnr:>8}  {relative:>9}  {largest:>10}  {row['saturated']:>10,}"
+            f"  {row['bits_per_element']:>6.3f}"
+        )
+    reasons = Counter(row["left_in_float"].rstrip(".") for row in rows if row["left_in_float"])
+    if reasons:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
+        lines.append(f"left as they are: {reasons.total():,} ({printable(why)})")
+    return "\n".join(lines)
+
+
+_TEXTS = ("name", "dtype", "left_in_float", "problem")
+
+
+def _written(path: Path, rows: Iterable[dict[str, Any]], scheme: Scheme, follows: bool) -> list[dict[str, Any]]:
+    """The rows, each written as soon as it is known: what is cancelled leaves a file that can be gone on with."""
+    kept = []
+    with system_errors(path, writing=True), path.open("a" if follows else "w", newline="", encoding="utf-8") as file:
+        writer = None
+        for row in rows:
+            if writer is None:
+                writer = csv.DictWriter(file, [*row, "scheme"])
+                if not follows:
+                    writer.writeheader()
+            shape = "" if row["shape"] is None else "x".join(map(str, row["shape"]))
+            writer.writerow(row | {"shape": shape, "scheme": json.dumps(scheme.to_dict())})
+            file.flush()
+            kept.append(row)
+    return kept
+
+
+def _known(path: Path, scheme: Scheme) -> dict[str, dict[str, Any]]:
+    """The rows of that scheme that a file has, by name; those that could not be read are asked for again."""
+    if not path.exists():
+        return {}
+    wanted = json.dumps(scheme.to_dict())
+    with system_errors(path), path.open(newline="", encoding="utf-8", errors="replace") as file:
+        try:
+            found = [row for row in csv.DictReader(file) if row.get("scheme") == wanted and not row.get("problem")]
+        except csv.Error:
+            found = []
+    if not found:
+        raise Problem("{file} has no rows of this scheme: leave --resume out, or name another file.", file=path.name)
+    return {str(row["name"]): {key: _value(key, row[key]) for key in row if key != "scheme"} for row in found}
+
+
+def _value(key: str | None, text: str | None) -> Any:
+    if not text:
+        return None
+    if key in _TEXTS:
+        return text
+    if key == "shape":
+        return [int(length) for length in text.split("x") if length.isdigit()]
+    convert: Callable[[str], Any] = int if text.lstrip("-").isdigit() else float
+    try:
+        return convert(text)
+    except ValueError:
+        return None

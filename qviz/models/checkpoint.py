@@ -1,0 +1,185 @@
+"""What is in a checkpoint? Its tensors with their places in the model, from headers alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from qviz.core.problems import Problem
+from qviz.files.entry import TensorEntry
+from qviz.files.offers import named_dtype
+from qviz.files.readers import expand, list_tensors
+from qviz.files.region import PACKED
+
+_ROLES: tuple[tuple[str, str], ...] = (
+    ("norm", r"(\w+_)?norm\d*|ln_?\w*|\w*layer_?norm\w*|bn\d*|batch_?norm\w*"),
+    ("qkv", r"qkv(_proj)?|wqkv|c_attn|query_key_value|in_proj(_weight)?|attn_qkv"),
+    ("gate_up", r"gate_up_proj"),
+    ("q", r"(self_)?q(_proj|_lin)?|query|wq|attn_q|to_q|q_[ab]_proj"),
+    ("k", r"(self_)?k(_proj|_lin)?|key|wk|attn_k|to_k"),
+    ("v", r"(self_)?v(_proj|_lin)?|value|wv|attn_v|to_v"),
+    ("kv", r"kv(_proj)?|kv_[ab]_proj\w*|kv_a_proj_with_mqa"),
+    ("o", r"o(_proj)?|out_proj|wo|attn_output|to_out"),
+    ("router", r"router|gate|ffn_gate_inp"),
+    ("gate", r"gate_proj|w1|ffn_gate(_exps|_shexp)?"),
+    ("up", r"up_proj|w3|ffn_up(_exps|_shexp)?|fc1|c_fc|dense_h_to_4h|lin1|linear1"),
+    ("down", r"down_proj|w2|ffn_down(_exps|_shexp)?|fc2|dense_4h_to_h|lin2|linear2"),
+    ("embedding", r"embed_tokens|wte|wpe|token_embd|word_embeddings|tok_embeddings|position_embeddings|embed\w*"),
+    ("head", r"lm_head|output|classifier|head|embed_out"),
+    ("conv", r"conv\w*"),
+)
+"""What each part of a name says of a tensor, the first that fits; the last parts of a name are asked first."""
+
+_COMPILED = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
+_LEAVES = frozenset({"weight", "bias", "weight_packed", "qweight", "scales", "weight_scale", "kernel"})
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One tensor of a checkpoint.
+
+    Attributes
+    ----------
+    name : str
+        As the file has it; that of the file stands in front where several files are opened together.
+    module : str
+        The part of the name before the last dot or slash.
+    layer : int or None
+        The first number in the name.
+    role : str
+        What it does there: ``"q"``, ``"up"``, ``"norm"`` …; ``""`` where its name does not tell.
+    is_expert : bool
+        Whether it is one of several experts.
+    entry : TensorEntry
+    nbytes : int or None
+        What it takes in the file.
+    """
+
+    name: str
+    module: str
+    layer: int | None
+    role: str
+    is_expert: bool
+    entry: TensorEntry
+    nbytes: int | None
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """As the file says it; None where only reading tells."""
+        return self.entry.shape
+
+    @property
+    def elements(self) -> int | None:
+        """How many numbers it has."""
+        return None if self.entry.shape is None else math.prod(self.entry.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it holds fractions, as far as the file tells: whole numbers and truth values are no weights."""
+        dtype = self.entry.dtype
+        return dtype is None or not dtype.startswith(("int", "uint", "bool"))
+
+    @property
+    def axes(self) -> int | None:
+        """How many axes are longer than 1."""
+        return None if self.entry.shape is None else sum(length > 1 for length in self.entry.shape)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All tensors of some files, in their order, and what could not be read."""
+
+    weights: tuple[Weight, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors together."""
+        return sum(each.nbytes or 0 for each in self.weights)
+
+
+def open_checkpoint(paths: Iterable[str | Path]) -> Checkpoint:
+    """List the tensors of files and folders.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+
+    Raises
+    ------
+    Problem
+        When none of them can be read.
+    """
+    listed: list[tuple[Path, tuple[TensorEntry, ...]]] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            files = expand([path])
+        except Problem as problem:
+            problems.append(problem)
+            continue
+        for file in files:
+            try:
+                listed.append((file, list_tensors(file)))
+            except Problem as problem:
+                problems.append(problem)
+    if not listed:
+        raise problems[0] if problems else Problem("There is no file to look at: give one.")
+    several = len(listed) > 1
+    weights = [_weight(entry, several) for _, entries in listed for entry in entries]
+    return Checkpoint(tuple(weights), tuple(problems))
+
+
+def _weight(entry: TensorEntry, several: bool) -> Weight:
+    key = entry.key or entry.name
+    parts = [part for part in re.split(r"[./]", key) if part]
+    module = key[: -len(parts[-1]) - 1] if len(parts) > 1 else ""
+    layer = next((int(part) for part in parts if part.isdigit() and len(part) < 9), None)
+    return Weight(
+        name=entry.name if several else key,
+        module=module,
+        layer=layer if layer is not None else _block(parts),
+        role=role_of(parts),
+        is_expert=any("expert" in part or part.endswith("_exps") for part in parts),
+        entry=entry,
+        nbytes=nbytes_of(entry),
+    )
+
+
+def _block(parts: list[str]) -> int | None:
+    found = re.search(r"(?:layer|block|h|blk)_?(\d{1,8})", " ".join(parts))
+    return int(found[1]) if found else None
+
+
+def role_of(parts: list[str]) -> str:
+    """What a tensor does, by the parts of its name; ``""`` where they do not tell.
+
+    Examples
+    --------
+    >>> role_of(["model", "layers", "0", "self_attn", "q_proj", "weight"])
+    'q'
+    >>> role_of(["blk", "3", "ffn_down_exps", "weight"])
+    'down'
+    """
+    for part in reversed(parts):
+        lower = part.lower()
+        if lower in _LEAVES or lower.isdigit():
+            continue
+        for role, pattern in _COMPILED:
+            if pattern.fullmatch(lower):
+                return role
+    return ""
+
+
+def nbytes_of(entry: TensorEntry) -> int | None:
+    """What a tensor takes in its file; None where that is not known."""
+    if entry.nbytes is not None or entry.shape is None or entry.dtype is None:
+        return entry.nbytes
+    try:
+        bits = PACKED.get(entry.dtype) or 8 * named_dtype(entry.dtype).itemsize
+    except TypeError:
+        return None
+    return -(-math.prod(entry.shape) * bits // 8)

@@ -1,0 +1,99 @@
+"""An audit is the measure of every tensor, streamed, and goes on where it was cancelled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from qviz.core import IntFormat, PerAxis, PerTensor, Scheme, measure
+from qviz.core.work import Cancelled
+from qviz.models.audit import audit
+from qviz.models.checkpoint import Checkpoint, open_checkpoint, role_of
+
+SCHEMES = [Scheme(IntFormat(bits), granularity=each) for bits in (8, 4, 3, 2) for each in (PerTensor(), PerAxis(0))]
+NAMES = [f"layers.{i}.mlp.up_proj.weight" for i in range(3)]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    random = np.random.default_rng(1)
+    save_file({name: random.standard_normal((6, 10)).astype(np.float32) for name in NAMES}, tmp_path / "m.safetensors")
+    return open_checkpoint([tmp_path])
+
+
+def test_every_row_is_what_measure_says(checkpoint: Checkpoint) -> None:
+    rows = list(audit(checkpoint.weights, SCHEMES))
+    assert [row.key for row in rows] == [(name, scheme) for name in NAMES for scheme in SCHEMES]
+    for row in rows:
+        assert row.figures is not None
+        assert row.figures.exact
+        expected = measure(row.weight.entry.load(), row.scheme).figures
+        assert row.figures.mse == pytest.approx(expected.mse, rel=1e-9)
+        assert row.figures.saturated == expected.saturated
+        assert row.figures.storage == expected.storage
+
+
+def test_rows_come_as_they_are_found_and_cancelling_keeps_them(checkpoint: Checkpoint) -> None:
+    rows = []
+    with pytest.raises(Cancelled):
+        rows.extend(audit(checkpoint.weights, SCHEMES[:2], cancelled=lambda: len(rows) >= 3))
+    assert 3 <= len(rows) < 6
+    rest = list(audit(checkpoint.weights, SCHEMES[:2], done={row.key for row in rows}))
+    keys = [row.key for row in rows + rest]
+    assert sorted(keys, key=str) == sorted(((n, s) for n in NAMES for s in SCHEMES[:2]), key=str)
+
+
+def test_progress_grows_to_all(checkpoint: Checkpoint) -> None:
+    told: list[float] = []
+    list(audit(checkpoint.weights, SCHEMES, progress=told.append))
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def test_what_is_refused_is_a_row(checkpoint: Checkpoint) -> None:
+    checkpoint.weights[0].entry.path.unlink()
+    rows = list(audit(checkpoint.weights, SCHEMES[:1]))
+    assert all(row.figures is None and "does not exist" in str(row.problem) for row in rows)
+
+
+def test_several_files_keep_their_names_apart(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_file({"w": np.ones((2, 2), np.float32)}, tmp_path / f"{name}.safetensors")
+    assert [each.name for each in open_checkpoint([tmp_path]).weights] == ["a/w", "b/w"]
+
+
+def test_a_place_in_the_model_is_told_by_the_name(checkpoint: Checkpoint) -> None:
+    first, second, _ = checkpoint.weights
+    assert (first.module, first.layer, first.role, first.nbytes) == ("layers.0.mlp.up_proj", 0, "up", 240)
+    assert (second.layer, second.elements, second.is_float, second.axes) == (1, 60, True, 2)
+    assert checkpoint.nbytes == 720
+
+
+ROLES = {
+    "model.layers.0.self_attn.q_proj.weight": "q",
+    "model.layers.0.self_attn.o_proj.weight": "o",
+    "model.layers.0.mlp.gate_proj.weight": "gate",
+    "model.layers.0.mlp.gate.weight": "router",
+    "model.layers.0.mlp.experts.3.down_proj.weight": "down",
+    "model.layers.0.input_layernorm.weight": "norm",
+    "model.embed_tokens.weight": "embedding",
+    "lm_head.weight": "head",
+    "blk.0.attn_q.weight": "q",
+    "blk.0.ffn_up_exps.weight": "up",
+    "blk.0.attn_norm.weight": "norm",
+    "token_embd.weight": "embedding",
+    "output.weight": "head",
+    "transformer.h.0.attn.c_attn.weight": "qkv",
+    "bert.encoder.layer.0.attention.self.query.weight": "q",
+    "conv1.weight": "conv",
+    "something.weight": "",
+    "w": "",
+}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_roles(name: str) -> None:
+    assert role_of(name.split(".")) == ROLES[name]
