@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, ignore, never
+from qviz.files.problems import FileProblem, system_errors
 from qviz.models.network import MOST_IN_ONE, Network, open_network
-from qviz.models.preparation import NO_CHOICES, Choices, Prepared, prepare_network
-from qviz.models.sessions import open_session, random_feeds, run
+from qviz.models.preparation import NO_CHOICES, WANTED_OPSET, Choices, Prepared, prepare_network
+from qviz.models.sessions import first_line, open_session, random_feeds, run
 from qviz.models.worker import in_worker
 
 
@@ -44,6 +46,45 @@ def open_prepared(
     return prepare_network(network, with_batches(network, choices))
 
 
+def onnx_of(path: Path, folder: Path) -> Path:
+    """The network as ONNX: itself, or what paddle2onnx makes of a Paddle inference model, in ``folder``.
+
+    Raises
+    ------
+    FileProblem
+        When that package is not installed, cannot convert it, or it is a network of another kind.
+    """
+    ending = path.suffix.lower()
+    if ending == ".tflite":
+        raise FileProblem(
+            path,
+            N_("is a TFLite network, which ONNX Runtime cannot run"),
+            N_("Open it for its weights, or convert it with tf2onnx."),
+        )
+    if ending not in (".pdmodel", ".pdiparams"):
+        return path
+    program, values = path.with_suffix(".pdmodel"), path.with_suffix(".pdiparams")
+    for part in (program, values):
+        with system_errors(part):
+            part.stat()
+    try:
+        import paddle2onnx
+    except ImportError:
+        raise FileProblem(
+            path,
+            N_("is a Paddle network, which needs the package paddle2onnx"),
+            N_("Install it (pip install paddle2onnx), or export the network to ONNX with it."),
+        ) from None
+    made = folder / f"{path.stem}.onnx"
+    try:
+        paddle2onnx.export(str(program), str(values), str(made), opset_version=WANTED_OPSET, auto_upgrade_opset=True)
+    except Exception as error:
+        raise FileProblem(
+            path, N_("cannot be converted by paddle2onnx: {reason}"), N_("Export it to ONNX."), reason=first_line(error)
+        ) from None
+    return made
+
+
 def with_batches(network: Network, choices: Choices) -> Choices:
     """The choices with 1 for every open dimension in front, where nobody chose."""
     dimensions = dict(choices.dimensions)
@@ -55,7 +96,8 @@ def with_batches(network: Network, choices: Choices) -> Choices:
 
 
 def _work(folder: Path, tell: Callable[[Any], None], path: str, choices: Choices) -> Prepared | None:
-    network = open_network(path)
+    original = Path(path)
+    network = replace(open_network(onnx_of(original, folder)), name=original.name, path=original)
     tell(0.3)
     prepared = prepare_network(network, with_batches(network, choices))
     tell(0.8)
