@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qviz.core.problems import N_, Phrase, Problem
+from qviz.files.printable import printable
 
 _READING = {
     errno.ENOENT: (N_("does not exist"), N_("Check its name and its folder.")),
@@ -52,7 +53,7 @@ class FileProblem(Problem):
         path = Path(path)
         super().__init__(
             "{file} {what}. {advice}",
-            file=path.name or str(path),
+            file=printable(path.name or str(path)),
             what=Phrase(what, **values),
             advice=advice if isinstance(advice, Phrase) else Phrase(advice, **values),
         )
@@ -111,10 +112,10 @@ def _problem(path: Path, writing: bool, code: int, reason: str) -> FileProblem:
         what = N_("can't be written: {reason}") if writing else N_("can't be read: {reason}")
         return FileProblem(path, what, N_("Try again, or choose another place."), reason=reason)
     what, advice = known
-    return FileProblem(path, what, advice, folder=path.parent)
+    return FileProblem(path, what, advice, folder=printable(str(path.parent)))
 
 
 def shortened(text: str, length: int = 40) -> str:
     """One printable line of ``text``, cut where it would fill a message with rubbish."""
-    line = "".join(c if c.isprintable() else "�" for c in text[: length + 1])
+    line = printable(text[: length + 1])
     return line if len(line) <= length else line[: length - 1] + "…"

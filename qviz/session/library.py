@@ -25,6 +25,7 @@ from qviz.core.tensors.sorted_tensor import prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import Loaded, TensorEntry
+from qviz.files.printable import brief, printable
 from qviz.files.problems import NoNumbers, system_errors
 from qviz.files.raw import SayRaw
 from qviz.files.readers import Reading, expand, list_tensors
@@ -260,7 +261,7 @@ class Library(Worker):
     # -- loading
 
     def _begin(self, key: Item) -> None:
-        self.began.emit(self.tr("Reading {name}").format(name=key.name))
+        self.began.emit(self.tr("Reading {name}").format(name=brief(key.name)))
 
     def _answer(self, key: Item, kept: Kept) -> None:
         self._show(key, kept)
@@ -311,12 +312,14 @@ class Library(Worker):
     def _why_per_tensor(self, item: Item, scheme: Scheme, fitting: Scheme) -> str:
         granularity = scheme.granularity
         if isinstance(granularity, PerAxis):
-            return self.tr("{name} has no axis {axis}: shown per tensor.").format(name=item.name, axis=granularity.axis)
+            return self.tr("{name} has no axis {axis}: shown per tensor.").format(
+                name=brief(item.name), axis=granularity.axis
+            )
         text = self.tr("{name} is too small for {old}: shown per tensor, as {new} has it.")
         if fitting.convention == scheme.convention:
             text = self.tr("{name} is too small for such blocks: shown per tensor.")
         labels = (tr(CONVENTIONS[each.convention].label) for each in (scheme, fitting))
-        return text.format(name=item.name, **dict(zip(("old", "new"), labels, strict=True)))
+        return text.format(name=brief(item.name), **dict(zip(("old", "new"), labels, strict=True)))
 
     def _notices(self, tensor: Tensor) -> list[str]:
         parts = []
@@ -362,14 +365,15 @@ def article_item() -> Item:
 
 
 def file_item(entry: TensorEntry, limits: Limits) -> Item:
-    """The item of a file's entry."""
+    """The item of a file's entry, under a name that can be shown."""
+    name = printable(entry.name)
 
     def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
         array = entry.load(progress=lambda f: progress(0.7 * f), cancelled=cancelled)
-        return _tensor(array, entry.name, limits, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
+        return _tensor(array, name, limits, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
 
     return Item(
-        entry.name,
+        name,
         str(entry.path),
         entry.shape,
         entry.dtype,
@@ -452,7 +456,7 @@ def _batches(items: Sequence[Item]) -> list[Item]:
         if path.suffix.lower() == ".npy" and re.search(r"batch.*\d", path.stem, re.IGNORECASE):
             families.setdefault((str(path.parent), re.sub(r"\d+", "*", path.stem)), []).append(item)
     return [
-        _stacked_item(f"{stem} ({len(family):,} batches)", folder, family)
+        _stacked_item(f"{printable(stem)} ({len(family):,} batches)", folder, family)
         for (folder, stem), family in families.items()
         if len(family) > 1
     ]
@@ -477,4 +481,8 @@ def _stack(items: Sequence[Item], name: str, progress: Progress, cancelled: IsCa
 
 
 def _about(tensor: Tensor) -> dict[str, object]:
-    return {"name": tensor.name, "dtype": tensor.dtype, "elements": f"{math.prod(tensor.shape):,}"}
+    return {
+        "name": brief(tensor.name),
+        "dtype": tensor.dtype,
+        "elements": f"{math.prod(tensor.shape):,}",
+    }

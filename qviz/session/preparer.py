@@ -12,6 +12,7 @@ from qviz.core.questions.effort import plan
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbytes
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
+from qviz.files.printable import brief
 from qviz.session.memory import Kept, Memory
 from qviz.session.state import Session, State
 from qviz.session.worker import OutOfMemory, Worker
@@ -77,7 +78,7 @@ class Preparer(Worker):
             self._memory.keep(new.current, replace(kept, tensor=new.tensor, prepared=new.prepared))
 
     def _begin(self, key: Tensor) -> None:
-        self.began.emit(self.tr("Sorting {name}").format(name=key.name))
+        self.began.emit(self.tr("Sorting {name}").format(name=brief(key.name)))
 
     def _answer(self, key: Tensor, prepared: SortedTensor) -> None:
         if key.same_data(self._session.state.tensor):
@@ -97,7 +98,7 @@ class Preparer(Worker):
         super()._rest()
 
     def _purpose(self, key: Tensor) -> Phrase:
-        return Phrase(N_("sorting {name}"), name=key.name)
+        return Phrase(N_("sorting {name}"), name=brief(key.name))
 
 
 def _prepare(tensor: Tensor, progress: Progress, cancelled: IsCancelled) -> SortedTensor:

@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.tensor import Tensor
+from qviz.files.printable import printable
 from qviz.session.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -61,11 +62,11 @@ class Saver(Worker):
             self._submit(path, lambda progress, cancelled: work())
 
     def _answer(self, key: Path, found: object) -> None:
-        self.saved.emit(self.tr("Saved {name}.").format(name=key.name))
+        self.saved.emit(self.tr("Saved {name}.").format(name=printable(key.name)))
         self._next()
 
     def _fail(self, key: Path, problem: Problem | None) -> None:
         self._next()
 
     def _purpose(self, key: Path) -> Phrase:
-        return Phrase(N_("saving {name}"), name=key.name)
+        return Phrase(N_("saving {name}"), name=printable(key.name))

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress
+from qviz.files.printable import printable
 from qviz.session.timers import Timers, WindowTimer
 from qviz.session.worker import Worker
 from qviz.training.experiment import Experiment
@@ -349,7 +350,7 @@ class Trainer(Worker):
     def _answer(self, key: Path | RunSlot, found: Snapshot | None) -> None:
         if isinstance(key, Path):
             self._to_save.popleft()
-            self.saved.emit(self.tr("Saved {name}.").format(name=key.name))
+            self.saved.emit(self.tr("Saved {name}.").format(name=printable(key.name)))
         elif found is not None:
             self._keep(key, found)
             if key is self._slot:  # else it was begun anew meanwhile
@@ -390,7 +391,7 @@ class Trainer(Worker):
 
     def _purpose(self, key: Path | RunSlot) -> Phrase:
         if isinstance(key, Path):
-            return Phrase(N_("saving {name}"), name=key.name)
+            return Phrase(N_("saving {name}"), name=printable(key.name))
         return Phrase(N_("this training"))
 
     def _set_running(self, running: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.files.printable import printable
 from qviz.files.problems import FileProblem
 from qviz.files.stamp import ChangedFile, Stamp, check_stamp
 from qviz.session.language import told
@@ -125,7 +126,7 @@ class Watch(QObject):
         text = self.tr("{file} has changed since it was opened. What you see is what was in it then.")
         if _stamp(path) is None:
             text = self.tr("{file} was moved or deleted. What you see is what was in it.")
-        return text.format(file=path.name)
+        return text.format(file=printable(path.name))
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication, QDockWidget, QGraphicsTextItem, QMai
 
 from qviz.core.problems import Problem
 from qviz.files.atomic import atomic_write
+from qviz.files.printable import printable
 from qviz.files.results import save_table
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
@@ -57,7 +58,9 @@ def export_chart(chart: Chart, path: Path, *, scale: float = 2.0, caption: str =
         write = WRITERS[path.suffix.lower().removeprefix(".")]
     except KeyError:
         raise Problem(
-            "{file} cannot be written: end the name in one of .{endings}.", file=path.name, endings=", .".join(WRITERS)
+            "{file} cannot be written: end the name in one of .{endings}.",
+            file=printable(path.name),
+            endings=", .".join(WRITERS),
         ) from None
     if not chart.tables():
         raise Problem("The chart “{chart}” is empty: there is nothing to export yet.", chart=chart.title())
@@ -232,8 +235,9 @@ def _caption(chart: Chart, caption: str) -> QGraphicsTextItem:
     """The words under a chart: as many lines as they need, up to a few."""
     font = scaled_font(chart.font(), CAPTION_PIXELS)
     width = chart.plot.boundingRect().width()
-    plain = "".join(c if c.isprintable() else "�" for c in caption)
-    fitting = QFontMetrics(font).elidedText(plain, Qt.TextElideMode.ElideMiddle, round(CAPTION_LINES * 0.9 * width))
+    fitting = QFontMetrics(font).elidedText(
+        printable(caption), Qt.TextElideMode.ElideMiddle, round(CAPTION_LINES * 0.9 * width)
+    )
     words = QGraphicsTextItem(chart.plot)
     words.setPlainText(fitting)
     words.setFont(font)

@@ -20,6 +20,7 @@ from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import Combinations
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
+from qviz.files.printable import brief
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import Card, ChartMenus
 from qviz.gui.charts.page import Closing, Job, Subject
@@ -323,7 +324,7 @@ class ComparePage(QWidget):
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:
         self.pareto.point_to_scheme(new.scheme)
-        name = new.tensor.name if new.tensor is not None else ""
+        name = brief(new.tensor.name) if new.tensor is not None else ""
         runtime = tr(CONVENTIONS[new.scheme.convention].label)
         self.about.setText(
             self.tr("{name}  ·  on the Tensor page: {scheme}").format(name=name, scheme=line(new.scheme))

@@ -10,7 +10,7 @@ from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QScrollArea, QTabBar, QToolButton, QWidget
 
 from qviz.gui.kit.theme import Theme, icon
-from qviz.gui.kit.widgets import Line, named_label
+from qviz.gui.kit.widgets import Line, named_label, plain_tip
 from qviz.session.guard import guarded
 
 SCROLL_BAR = 14
@@ -84,7 +84,7 @@ class DockTitle(QWidget):
     def set_note(self, text: str) -> None:
         """What part is shown; it gives way to the read-out."""
         self.note.setText(text)
-        self.note.setToolTip(text)
+        self.note.setToolTip(plain_tip(text))
 
     @Slot(str)
     def set_readout(self, text: str) -> None:

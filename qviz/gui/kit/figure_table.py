@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QMen
 from qviz.gui.kit.fields import FilterBox
 from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.theme import Theme, scaled_font
+from qviz.gui.kit.widgets import plain_tip
 from qviz.session.guard import guarded
 from qviz.session.language import tr
 
@@ -153,7 +154,13 @@ class FigureModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return int(self._alignment(column))
         if role == Qt.ItemDataRole.ToolTipRole:
-            return column.cell_tip(row) if column.cell_tip is not None else column.tip if column.action else None
+            return (
+                plain_tip(column.cell_tip(row))
+                if column.cell_tip is not None
+                else column.tip
+                if column.action
+                else None
+            )
         if role == Qt.ItemDataRole.FontRole:
             return self._bold if self.is_best(row, index.column()) else None
         if role == Qt.ItemDataRole.ForegroundRole and self.theme is not None:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QAbstractButton, QMessageBox, QWidget
 
 from qviz.files.names import numbered
+from qviz.files.printable import printable
 
 MOST_NAMED = 3
 """Names in the question; the others are counted."""
@@ -44,10 +45,10 @@ class InTheWay(QObject):
         box.setWindowTitle(self.tr("Files that are there already"))
         box.setTextFormat(Qt.TextFormat.PlainText)
         if len(there) == 1:
-            box.setText(self.tr("“{name}” is there already.").format(name=there[0].name))
+            box.setText(self.tr("“{name}” is there already.").format(name=printable(there[0].name)))
         else:
             box.setText(self.tr("{count} of these files are there already.").format(count=len(there)))
-            names = "\n".join(path.name for path in there[:MOST_NAMED])
+            names = "\n".join(printable(path.name) for path in there[:MOST_NAMED])
             box.setInformativeText(names + ("\n…" if len(there) > MOST_NAMED else ""))
         self.overwrite = box.addButton(self.tr("Overwrite"), QMessageBox.ButtonRole.DestructiveRole)
         self.keep = box.addButton(self.tr("Keep both"), QMessageBox.ButtonRole.AcceptRole)

@@ -178,8 +178,7 @@ def form(*rows: tuple[str, QWidget]) -> QFormLayout:
     layout.setVerticalSpacing(SPACE)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for text, widget in rows:
-        label = QLabel(text)
-        label.setObjectName("caption")
+        label = named_label(text, "caption")
         label.setBuddy(widget)
         layout.addRow(label, widget)
     return layout
@@ -196,9 +195,15 @@ def column(parent: QWidget, *, margin: int = 12, spacing: int = SPACE) -> QVBoxL
 def named_label(text: str, name: str, *, wrap: bool = False) -> QLabel:
     """A label that the style sheet knows by ``name``."""
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)  # the name of a tensor may look like markup
     label.setObjectName(name)
     label.setWordWrap(wrap)
     return label
+
+
+def menu_text(text: str) -> str:
+    """The text of an action that shows a name as it is: Qt takes an ampersand for the mark of a key."""
+    return text.replace("&", "&&")
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.files.printable import printable
 from qviz.gui.kit.controls import BitsControl, ModeControl
 from qviz.gui.kit.fields import ComboBox
-from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
+from qviz.gui.kit.widgets import Segments, column, form, named_label, plain_tip, quiet
 from qviz.session.language import tr
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
 from qviz.session.state import Item, Session, State
@@ -96,7 +97,9 @@ class OperandControls(QWidget):
             for item in (self._generated, *items):
                 self.items.addItem(item.name, item)
                 at = self.items.count() - 1
-                self.items.setItemData(at, f"{tr(item.origin)}  {_shape(item)}", Qt.ItemDataRole.ToolTipRole)
+                self.items.setItemData(
+                    at, plain_tip(f"{printable(tr(item.origin))}  {_shape(item)}"), Qt.ItemDataRole.ToolTipRole
+                )
 
     def refresh(self, item: Item, scheme: Scheme) -> None:
         """Show a choice, without asking for anything."""

@@ -9,6 +9,7 @@ from qviz.core.problems import Problem
 from qviz.core.schemes.presets import Preset
 from qviz.core.schemes.scheme import Scheme
 from qviz.gui.kit.fields import ComboBox
+from qviz.gui.kit.widgets import menu_text, plain_tip
 from qviz.session.language import told, tr
 from qviz.session.presets import Presets
 
@@ -68,7 +69,7 @@ class PresetBox(QWidget):
                 item = self.list.model().item(self.list.count() - 1)  # type: ignore[attr-defined]
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
             self.list.addItem(tr(preset.name), preset)
-            self.list.setItemData(self.list.count() - 1, told(preset.about), Qt.ItemDataRole.ToolTipRole)
+            self.list.setItemData(self.list.count() - 1, plain_tip(told(preset.about)), Qt.ItemDataRole.ToolTipRole)
         self.list.view().setMinimumWidth(self.list.view().sizeHintForColumn(0) + ROOM_FOR_SCROLLING)
         self.show_scheme(self._scheme)
 
@@ -84,7 +85,7 @@ class PresetBox(QWidget):
             if preset is None
             else self.tr("{name}: {about}").format(name=tr(preset.name), about=told(preset.about))
         )
-        self.list.setToolTip(about)  # the name may be longer than the box
+        self.list.setToolTip(plain_tip(about))  # the name may be longer than the box
 
     @Slot(int)
     def _on_activated(self, row: int) -> None:
@@ -99,7 +100,9 @@ class PresetBox(QWidget):
         self._menu.addAction(self.tr("Save this scheme as a preset…")).triggered.connect(self._save)
         preset = self._presets.named(self._scheme)
         if preset is not None and self._presets.is_own(preset.name):
-            self._menu.addAction(self.tr("Delete “{name}”").format(name=preset.name)).triggered.connect(self._delete)
+            self._menu.addAction(menu_text(self.tr("Delete “{name}”").format(name=preset.name))).triggered.connect(
+                self._delete
+            )
 
     @Slot()
     def _save(self) -> None:

@@ -32,6 +32,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qviz.files.printable import printable
 from qviz.gui.charts.drawing import saved
 from qviz.gui.kit.fields import FilterBox
 from qviz.gui.kit.theme import scaled_font
@@ -70,7 +71,7 @@ class ItemsModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return item.name
         if role == Qt.ItemDataRole.ToolTipRole:
-            parts = (item.name, tr(item.origin), _about(item))
+            parts = (item.name, printable(tr(item.origin)), _about(item))
             return plain_tip("\n".join(part for part in parts if part))
         return item if role == ITEM_ROLE else None
 

@@ -22,10 +22,12 @@ from qviz import __version__
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.networks import is_network
+from qviz.files.printable import brief, printable
 from qviz.files.readers import SUFFIXES
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.docks import Dock, DockRoom
 from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.widgets import menu_text, plain_tip
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.actions import ACTIONS, SCRIPTS, build_menus
 from qviz.gui.window.again import Again
@@ -215,7 +217,7 @@ class MainWindow(QMainWindow):
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:
         if new.current is not old.current:
-            name = new.current.name if new.current else ""
+            name = brief(new.current.name) if new.current else ""
             self.setWindowTitle(f"{name} — qviz" if name else "qviz")
             self.banner.withdraw(Topic.TENSOR)
         if new.scheme != old.scheme:
@@ -267,7 +269,11 @@ class MainWindow(QMainWindow):
     def tell_opened(self, paths: list[Path]) -> None:
         """Files were opened: on a page that does not list them it is said, and the way to them."""
         if self.pages.current is not self.page and paths:
-            what = paths[0].name if len(paths) == 1 else self.tr("{count} files").format(count=f"{len(paths):,}")
+            what = (
+                printable(paths[0].name)
+                if len(paths) == 1
+                else self.tr("{count} files").format(count=f"{len(paths):,}")
+            )
             text = self.tr("Opened {what}: listed on the Tensor page.").format(what=what)
             self.banner.notice(text, Topic.OPENED, Offer(self.tr("Show"), partial(self.pages.show_page, "tensor")))
 
@@ -288,8 +294,8 @@ class MainWindow(QMainWindow):
         self._recent.clear()
         recent = [p for p in self._settings.get("recent_files") if isinstance(p, str)]
         for text in recent:
-            action = self._recent.addAction(Path(text).name)
-            action.setToolTip(text)
+            action = self._recent.addAction(menu_text(printable(Path(text).name)))
+            action.setToolTip(plain_tip(printable(text)))
             action.setData(text)
             action.triggered.connect(self._open_recent)
         if not recent:

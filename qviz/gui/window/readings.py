@@ -25,7 +25,7 @@ from qviz.files.raw import list_entries as list_raw
 from qviz.files.tables.form import DECIMALS, SEPARATORS, TableOptions
 from qviz.files.text import first_lines, form_of
 from qviz.gui.kit.fields import ComboBox
-from qviz.gui.kit.widgets import named_label
+from qviz.gui.kit.widgets import named_label, plain_tip
 from qviz.session.guard import guarded
 from qviz.session.language import told, tr
 
@@ -54,7 +54,6 @@ class _Dialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.form = QFormLayout()
         self.outcome = named_label("", "caption", wrap=True)
-        self.outcome.setTextFormat(Qt.TextFormat.PlainText)
         self.outcome.setMinimumHeight(2 * self.outcome.fontMetrics().lineSpacing() + 4)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
         self.buttons.accepted.connect(self.accept)
@@ -62,8 +61,7 @@ class _Dialog(QDialog):
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(16, 16, 16, 12)
         name = named_label(printable(path.name), "value")
-        name.setTextFormat(Qt.TextFormat.PlainText)
-        name.setToolTip(printable(str(path)))
+        name.setToolTip(plain_tip(printable(str(path))))
         self.body.addWidget(name)
         self.body.addLayout(self.form)
         self.body.addWidget(self.outcome)

@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QPushButton, QStatusBar
 
 from qviz.core import compiler
+from qviz.files.printable import brief
 from qviz.gui.kit.widgets import Line, named_label
 from qviz.gui.window.activity import Activity
 from qviz.gui.words.groups import alone_text
@@ -83,7 +84,7 @@ class StatusLine(QObject):
         self.analyzing.end()
         tensor = frame.shown.tensor
         shape = " × ".join(f"{n:,}" for n in tensor.shape)
-        parts = [tensor.name, shape, frame.tensor.dtype]
+        parts = [brief(tensor.name), shape, frame.tensor.dtype]
         if tensor.finite != tensor.elements:
             parts.append(self.tr("{count} left out").format(count=f"{tensor.elements - tensor.finite:,}"))
         self.about_tensor.setText("  ·  ".join(parts))

@@ -61,7 +61,6 @@ class Toast(QFrame):
         self.texts: list[str] = []
         self._offer = offer
         self.label = named_label("", "value", wrap=True)
-        self.label.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.label.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.offer_button = self._button(offer.word if offer is not None else "")
