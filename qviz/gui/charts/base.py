@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -34,6 +34,9 @@ LABEL_MIDDLE = LEGEND_HEIGHT + 11
 SWATCH, LEGEND_GAP = 24, 14
 """Pixels of the legend: from a colour to its name, and from a name to the next colour."""
 
+CHIP_GAP = 3
+"""Pixels between chips and around them."""
+
 RUNGS = 20
 """Ends that an axis may have in each power of ten: what grows a little does not move the axis."""
 
@@ -56,9 +59,12 @@ class ChartView(pg.ViewBox):
     """Pan by dragging, zoom by the wheel, back by a double click."""
 
     reset_requested = Signal()
+    chip_clicked = Signal(str)
 
     def __init__(self, wheel_axis: int | None = None) -> None:
         super().__init__(enableMenu=False)
+        self.chips: dict[str, QRectF] = {}
+        """What can be clicked at the edges, and where it was painted, in pixels."""
         self._wheel_axis = wheel_axis
 
     def updateViewRange(self, forceX: bool = False, forceY: bool = False) -> None:  # noqa: N803 - Qt's names
@@ -87,7 +93,11 @@ class ChartView(pg.ViewBox):
         super().mouseDragEvent(ev, axis)
 
     def mouseClickEvent(self, ev: Any) -> None:
-        if ev.double() and ev.button() == Qt.MouseButton.LeftButton:
+        chip = next((name for name, place in self.chips.items() if place.contains(ev.pos())), None)
+        if chip is not None and ev.button() == Qt.MouseButton.LeftButton:
+            ev.accept()
+            self.chip_clicked.emit(chip)
+        elif ev.double() and ev.button() == Qt.MouseButton.LeftButton:
             ev.accept()
             self.reset_requested.emit()
         else:
@@ -146,7 +156,11 @@ class Chart(QWidget):
         self._legend: dict[str, str] = {}
         self._legend_in_the_middle = False
         self._pens: dict[tuple[Any, ...], QPen] = {}
+        self._chips: dict[str, str] = {}
+        self.whole = False
+        """Whether outliers are in sight, where there are some: a chart opens without them."""
         self.canvas.installEventFilter(self)
+        self.view.chip_clicked.connect(self._on_chip)
 
     @property
     def analysis(self) -> Analysis | None:
@@ -262,6 +276,47 @@ class Chart(QWidget):
         self._under.fit()
         self._over.fit()
 
+    # -- outliers
+
+    def show_chips(self, chips: Mapping[str, str]) -> None:
+        """Say at the edges (``left``, ``right``, ``top``, ``bottom``) what lies beyond; a click shows it."""
+        if dict(chips) != self._chips:
+            self._chips = dict(chips)
+            self._over.update()
+
+    def show_whole(self, whole: bool) -> None:
+        """Bring the outliers into sight, or nearly everything but them."""
+        self.whole = whole
+        self.fit_view()
+
+    def fit_view(self) -> None:
+        """What a chart shows before it is moved, with the outliers or without them."""
+        self.reset_view()
+
+    @Slot(str)
+    def _on_chip(self, chip: str) -> None:
+        self.show_whole(not self.whole)
+
+    def _paint_chips(self, brush: Brush) -> None:
+        """Left and right at the foot, over each other where they have no room beside each other; the others left."""
+        places: dict[str, QRectF] = {}
+        if self.theme is not None:
+            brush.painter.setFont(scaled_font(self.font(), 11))
+            text_color, back = QColor(self.theme.ui["text"]), QColor(self.theme.ui["notice"])
+            sizes = {side: brush.text_size(text) for side, text in self._chips.items()}
+            crowded = sum(sizes[side][0] for side in ("left", "right") if side in sizes) > brush.width - 3 * CHIP_GAP
+            for side, (width, height) in sizes.items():
+                left = brush.width - width - CHIP_GAP if side == "right" else CHIP_GAP
+                middle = brush.height - CHIP_GAP - height / 2
+                if side == "top":
+                    middle = LABEL_MIDDLE
+                elif side == "right" and crowded:
+                    middle -= height + CHIP_GAP
+                brush.label(self._chips[side], left, middle, right=True, color=text_color, back=back)
+                places[side] = QRectF(left, middle - height / 2, width, height)
+        if brush.grain:
+            self.view.chips = places
+
     def add_legend(self, names: dict[str, str], *, middle: bool = False) -> None:
         """Colour roles and their names, in one row at the top."""
         self._legend = names
@@ -270,7 +325,9 @@ class Chart(QWidget):
     def _paint_over(self, brush: Brush) -> None:
         """The grid and the legend."""
         axis = self.plot.getAxis("left")
-        brush.keep("over", (self.theme and self.theme.name, axis.ticks()), self._paint_over_anew)
+        brush.keep("over", (self.theme and self.theme.name, axis.ticks(), self._chips), self._paint_over_anew)
+        if not self._chips:
+            self.view.chips = {}
 
     def _paint_over_anew(self, brush: Brush) -> None:
         for color, places in self.plot.getAxis("left").ticks().lines:
@@ -283,12 +340,15 @@ class Chart(QWidget):
             widths = [SWATCH + metrics.horizontalAdvance(name) for name in self._legend.values()]
             width = sum(widths) + LEGEND_GAP * (len(widths) - 1)
             x = (brush.width - width) / 2 if self._legend_in_the_middle else brush.width - width - LEGEND_GAP
-            if x < 0:
-                return  # half a legend tells less than none
-            for (role, name), wide in zip(self._legend.items(), widths, strict=True):
-                brush.rect(round(x), 18, 14, 5, self.color(role))
-                brush.write(round(x) + SWATCH, 20.5, name, self.color("axis"))
-                x += wide + LEGEND_GAP
+            if x >= 0:  # half a legend tells less than none
+                self._paint_legend(brush, x, widths)
+        self._paint_chips(brush)
+
+    def _paint_legend(self, brush: Brush, x: float, widths: list[float]) -> None:
+        for (role, name), wide in zip(self._legend.items(), widths, strict=True):
+            brush.rect(round(x), 18, 14, 5, self.color(role))
+            brush.write(round(x) + SWATCH, 20.5, name, self.color("axis"))
+            x += wide + LEGEND_GAP
 
     def color(self, role: str, alpha: int = 255) -> QColor:
         """A chart role's colour in the theme there is."""

@@ -269,10 +269,14 @@ class Brush:
         thick = 1 / self.grain if self.grain else 1.0
         self.rect(0, float(self._fitted(np.asarray(y), self.height)), self.width, thick, color)
 
+    def text_size(self, text: str) -> tuple[float, float]:
+        """How wide and high a `label` is, in pixels."""
+        metrics = QFontMetricsF(self.painter.font())
+        return metrics.horizontalAdvance(text) + 8, metrics.height() + 6
+
     def label(self, text: str, x: float, middle: float, *, right: bool, color: QColor, back: QColor) -> None:
         """A text beside ``x``, on a ground that keeps it legible."""
-        metrics = QFontMetricsF(self.painter.font())
-        width, height = metrics.horizontalAdvance(text) + 8, metrics.height() + 6
+        width, height = self.text_size(text)
         left, top = x if right else x - width, round(middle - height / 2)
         self.rect(left, top, width, height, back)
         self.write(left + 4, top + height / 2, text, color)

@@ -11,12 +11,17 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerAxis
+from qviz.core.tensors.robust_range import robust_range
 from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen, step_curve
 from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import GroupWords, group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
+from qviz.gui.words.outliers import chips
+
+BINS = 2048
+"""In which the SQNRs are counted, to find those that lie far away."""
 
 
 class ChannelsChart(Chart):
@@ -62,6 +67,7 @@ class ChannelsChart(Chart):
         self._worst.setVisible(groups is not None)
         self._total.setVisible(groups is not None and math.isfinite(analysis.sqnr_db))
         if groups is None:
+            self.show_chips({})
             self.set_note(self.tr("one {group} only").format(group=words.one))
             self._bars.setData([0, 1], [0], fillLevel=0)
             return
@@ -70,10 +76,18 @@ class ChannelsChart(Chart):
         key = (analysis.tensor.shape, analysis.scheme.granularity)
         if key != self._key:
             self._key = key
-            self.reset_view()
+            self.whole = False
+            self.fit_view()
         self.draw()
         finite = self._sqnr[np.isfinite(self._sqnr)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        robust = None
+        if finite.size and low < high:
+            counts, edges = np.histogram(finite, BINS)
+            robust = robust_range(edges, counts)
+        self.show_chips(chips(robust, shown=self.whole, exact=analysis.exact, upright=True))
+        if robust is not None and not self.whole:
+            low, high = robust.low, robust.high
         self.view.setYRange(min(0.0, low * 1.08), max(1.0, high * 1.08), padding=0)
 
     def _drawn(self, sqnr: Any) -> Any:
@@ -87,7 +101,16 @@ class ChannelsChart(Chart):
         if channel is not None:
             self._chosen.setRegion((channel - 0.5, channel + 0.5))
 
+    def show_whole(self, whole: bool) -> None:
+        changed, self.whole = whole != self.whole, whole
+        if changed and self.analysis is not None:
+            self.present(self.analysis)
+        self.fit_view()
+
     def reset_view(self) -> None:
+        self.show_whole(False)
+
+    def fit_view(self) -> None:
         if self._sqnr.size:
             self.view.setXRange(-0.5, self._sqnr.size - 0.5, padding=0.02)
 
@@ -147,7 +170,7 @@ class ChannelsChart(Chart):
 
     @Slot(object)
     def _on_clicked(self, event: Any) -> None:
-        if event.double() or event.button() != Qt.MouseButton.LeftButton:
+        if event.isAccepted() or event.double() or event.button() != Qt.MouseButton.LeftButton:
             return
         if self.view.sceneBoundingRect().contains(event.scenePos()):
             channel = self._channel_at(self.view.mapSceneToView(event.scenePos()))

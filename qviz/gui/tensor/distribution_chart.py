@@ -13,12 +13,15 @@ from PySide6.QtCore import QPointF, Signal, Slot
 from qviz.core.arrays import LARGEST, Array
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.value_histogram import Histogram
 from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import group_words
 from qviz.gui.words.numbers import number
+from qviz.gui.words.outliers import chips
 
 BINS_IN_SIGHT = 400
 STEMS_UP_TO = 48
@@ -54,6 +57,7 @@ class DistributionChart(CountChart):
 
     name: ClassVar[str] = "distribution"
     clip_moved = Signal(float, float)
+    robust_changed = Signal()
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
@@ -70,6 +74,8 @@ class DistributionChart(CountChart):
         self._by_hand = False
         self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
         self._key: tuple[Any, ...] = ()
+        self._counted: Histogram | None = None
+        self.robust: RobustRange | None = None
         self._bins: tuple[Array, Array] | None = None
         self._heights = np.zeros(0)
         self._levels: Levels | None = None
@@ -88,7 +94,8 @@ class DistributionChart(CountChart):
         self.analysis = analysis
         if not analysis.tensor.same_data(self._tensor):
             self._tensor = analysis.tensor
-            self._by_hand = False
+            self._by_hand = self.whole = False
+        self._find_outliers(analysis)
         dragged = any(line.moving for line in self._clip)
         with self.moving():
             if not (self._by_hand or dragged):
@@ -123,19 +130,40 @@ class DistributionChart(CountChart):
     def _on_moved_by_hand(self, *_: object) -> None:
         self._by_hand = True
 
-    def reset_view(self) -> None:
+    def _find_outliers(self, analysis: Analysis) -> None:
+        histogram = analysis.histogram()
+        if histogram is not self._counted:
+            self._counted, self.robust = histogram, robust_range(histogram.edges, histogram.counts)
+            self.robust_changed.emit()
+        self.show_chips(chips(self.robust, shown=self.whole, exact=analysis.exact))
+
+    def show_whole(self, whole: bool) -> None:
+        super().show_whole(whole)
+        if self.analysis is not None:
+            self._find_outliers(self.analysis)
+            self.robust_changed.emit()
+
+    def fit_view(self) -> None:
         self._by_hand = False
         self._fit_width()
+
+    def reset_view(self) -> None:
+        self.show_whole(False)
 
     def _fit_width(self) -> None:
         if self.analysis is None:
             return
         edges = self.analysis.histogram().edges
-        low = min(float(edges[0]), float(self.analysis.qparams.low.min()))
-        high = max(float(edges[-1]), float(self.analysis.qparams.high.max()))
+        first, last = float(edges[0]), float(edges[-1])
+        if self.robust is not None and not self.whole:
+            first, last = self.robust.low, self.robust.high
+        clip_low, clip_high = self._range()
+        span = last - first
+        low, high = min(first, clip_low), max(last, clip_high)
+        if self.robust is not None and not self.whole:  # a line among the outliers is out of sight as they are
+            low, high = first if low < first - span else low, last if high > last + span else high
         # A range drawn far beyond the data must not make the data vanish.
-        span = float(edges[-1] - edges[0])
-        low, high = max(low, float(edges[0]) - span), min(high, float(edges[-1]) + span)
+        low, high = max(low, first - span), min(high, last + span)
         margin = (high - low) * 0.04
         self.view.move_to(x=(low - margin, high + margin))
 

@@ -10,9 +10,12 @@ from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.arrays import LARGEST
 from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.robust_range import robust_range
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, rung
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.words.numbers import number, percent, whole
+from qviz.gui.words.outliers import chips
 
 LABELS = ("−S/2", "+S/2")
 """At the two bounds of rounding."""
@@ -32,6 +35,7 @@ class ErrorChart(CountChart):
         self.add_legend({"rounding": self.tr("rounding"), "clipping": self.tr("clipping")})
         self.set_labels(self.tr("Error: dequantized − original"), self.tr("Elements in a bin"))
         self._range: tuple[float, float] = (0.0, 0.0)
+        self._tensor: Tensor | None = None
         self._heights: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
         self.view.sigResized.connect(self._fit)
 
@@ -56,11 +60,17 @@ class ErrorChart(CountChart):
             )
         self.set_note(", ".join(notes))
         low, high = float(histogram.edges[0]), float(histogram.edges[-1])
+        if not analysis.tensor.same_data(self._tensor):
+            self._tensor, self.whole = analysis.tensor, False
+        robust = robust_range(histogram.edges, histogram.rounding + histogram.clipping)
+        self.show_chips(chips(robust, shown=self.whole, exact=analysis.exact))
+        if robust is not None and not self.whole:  # but what rounding may do is always in sight
+            low, high = min(robust.low, -histogram.half_step), max(robust.high, histogram.half_step)
         reach = (-rung(-low) if low < 0 else low, rung(high) if high > 0 else high)
         moved, self._range = reach != self._range, reach
         self._heights = self.heights(histogram.rounding), self.heights(histogram.clipping)
         if moved:
-            self.reset_view()
+            self.fit_view()
         else:
             self._fit()
         self.repaint_marks()
@@ -109,7 +119,16 @@ class ErrorChart(CountChart):
             both = self.heights(histogram.rounding + histogram.clipping)
             self.fit_counts(float(both.max(initial=self.floor)))
 
+    def show_whole(self, whole: bool) -> None:
+        changed, self.whole = whole != self.whole, whole
+        if changed and self.analysis is not None:
+            self.present(self.analysis)
+        self.fit_view()
+
     def reset_view(self) -> None:
+        self.show_whole(False)
+
+    def fit_view(self) -> None:
         low, high = self._range
         margin = (high - low) * 0.03 or 1.0
         self.view.move_to(x=(low - margin, high + margin))

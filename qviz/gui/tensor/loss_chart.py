@@ -14,9 +14,11 @@ from qviz.core.questions.loss_curves import Losses
 from qviz.gui.charts.axes import PowerAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.kit.theme import Theme
+from qviz.gui.tensor.distribution_chart import DistributionChart
 from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import group_words
 from qviz.gui.words.numbers import number
+from qviz.gui.words.outliers import chips
 
 DECADES = 6
 """What loses more than so many powers of ten above the least is out of sight at first."""
@@ -50,6 +52,7 @@ class LossChart(Chart):
         self.set_labels(self.tr("Clip threshold"), self.tr("Loss"))
         self._losses: Losses | None = None
         self._follows = False
+        self._leader: DistributionChart | None = None
         self.view.setLimits(yMin=-330, yMax=308)  # powers of ten that a float can have
         self.forget()
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
@@ -58,6 +61,24 @@ class LossChart(Chart):
         """Keep the same values at the same place as another chart."""
         self._follows = True
         self.view.setXLink(view)
+
+    def lead_by(self, chart: DistributionChart) -> None:
+        """`follow` a distribution, and say of outliers what it says."""
+        self.follow(chart.view)
+        self._leader = chart
+        chart.robust_changed.connect(self._say_outliers)
+
+    @Slot()
+    def _say_outliers(self) -> None:
+        chart = self._leader
+        if chart is not None and chart.analysis is not None:
+            self.show_chips(chips(chart.robust, shown=chart.whole, exact=chart.analysis.exact))
+
+    def show_whole(self, whole: bool) -> None:
+        if self._leader is not None:
+            self._leader.show_whole(not self._leader.whole)
+        else:
+            super().show_whole(whole)
 
     def title(self) -> str:
         return self.tr("Loss by threshold")
@@ -197,7 +218,7 @@ class LossChart(Chart):
 
     @Slot(object)
     def _on_clicked(self, event: Any) -> None:
-        if self._losses is None or event.double() or event.button() != Qt.MouseButton.LeftButton:
+        if self._losses is None or event.isAccepted() or event.double() or event.button() != Qt.MouseButton.LeftButton:
             return
         if not self.view.sceneBoundingRect().contains(event.scenePos()):
             return

@@ -85,7 +85,7 @@ class TensorPage(QMainWindow):
         self.error = ErrorChart(link)
         self.transfer = TransferChart(link)
         self.loss = LossChart(link)
-        self.loss.follow(self.distribution.view)
+        self.loss.lead_by(self.distribution)
         self.channels = ChannelsChart(link)
         self.heat_map = HeatMapChart(link)
         self.memory = MemoryChart(link)

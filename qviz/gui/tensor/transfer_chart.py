@@ -12,11 +12,15 @@ from PySide6.QtCore import QPointF, Qt
 from qviz.core.arithmetic.quantize import quantize
 from qviz.core.arrays import LARGEST
 from qviz.core.questions.analysis import Analysis
+from qviz.core.tensors.robust_range import RobustRange, robust_range
+from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.value_histogram import Histogram
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import code_text, group_words
 from qviz.gui.words.numbers import number
+from qviz.gui.words.outliers import chips
 
 POINTS_A_PIXEL = 4
 
@@ -37,6 +41,9 @@ class TransferChart(Chart):
         self._reach: tuple[float, float] | None = None
         self._curve: tuple[np.ndarray, np.ndarray] | None = None
         self._selected: int | None = None
+        self._tensor: Tensor | None = None
+        self._counted: Histogram | None = None
+        self._robust: RobustRange | None = None
         self.follow_view()
 
     def title(self) -> str:
@@ -63,6 +70,10 @@ class TransferChart(Chart):
         tensor, q = analysis.tensor, analysis.qparams
         low, high = (np.clip(ends, -LARGEST, LARGEST) for ends in q.clip_range())
         lowest, highest = tensor.minimum, tensor.maximum
+        if not tensor.same_data(self._tensor):
+            self._tensor, self.whole = tensor, False
+        robust = self._outliers(analysis)
+        self.show_chips(chips(robust, shown=self.whole, exact=analysis.exact))
         if analysis.groups is not None:
             lowest, highest = (float(end.reshape(-1)[self._group]) for end in (q.low, q.high))
             margin = (highest - lowest) / 4
@@ -71,13 +82,33 @@ class TransferChart(Chart):
         if not q.number_format.scaled:  # all levels there are would make the data vanish
             span = tensor.maximum - tensor.minimum
             reach = max(reach[0], tensor.minimum - span), min(reach[1], tensor.maximum + span)
+        if robust is not None and not self.whole:
+            reach = max(reach[0], robust.low), min(reach[1], robust.high)
         with self.moving():
             if reach != self._reach:
                 self._reach = reach
-                self.reset_view()
+                self.fit_view()
         self.point_to(self._selected)
 
+    def _outliers(self, analysis: Analysis) -> RobustRange | None:
+        """What lies so far away that the curve opens without it; of groups, the worst is drawn over its own range."""
+        if analysis.groups is not None:
+            return None
+        histogram = analysis.histogram()
+        if histogram is not self._counted:
+            self._counted, self._robust = histogram, robust_range(histogram.edges, histogram.counts)
+        return self._robust
+
+    def show_whole(self, whole: bool) -> None:
+        changed, self.whole = whole != self.whole, whole
+        if changed and self.analysis is not None:
+            self.present(self.analysis)
+        self.fit_view()
+
     def reset_view(self) -> None:
+        self.show_whole(False)
+
+    def fit_view(self) -> None:
         if self._reach is None:
             return
         low, high = self._reach

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,12 +11,15 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.envelope import EnvelopeView
+from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.value_histogram import Histogram
 from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.numbers import number
+from qviz.gui.words.outliers import chips
 
 DOTS_BELOW = 160
 """With fewer elements in sight each one gets a dot."""
@@ -42,6 +46,8 @@ class ValuesChart(Chart):
         self._tensor: Tensor | None = None
         self._selected: int | None = None
         self._fitted: list[float] | None = None
+        self._counted: Histogram | None = None
+        self._robust: RobustRange | None = None
         self.view.sigRangeChangedManually.connect(self._on_moved_by_hand)
         self.follow_view()
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
@@ -59,16 +65,27 @@ class ValuesChart(Chart):
         self.analysis = analysis
         if not analysis.tensor.same_data(self._tensor):
             self._tensor = analysis.tensor
+            self.whole = False
+            self._find_outliers(analysis)
             n = analysis.tensor.elements
             with self.moving():
                 self.view.setLimits(xMin=-0.5 - n * 0.02, xMax=n - 0.5 + n * 0.02, minXRange=min(4, n))
                 self._fitted = []
                 self.view.move_to(x=(-0.5, n - 0.5))
         else:
+            self._find_outliers(analysis)
             self.draw()
         self.point_to(self._selected)
 
+    def _find_outliers(self, analysis: Analysis) -> None:
+        histogram = analysis.histogram()
+        if histogram is not self._counted:
+            self._counted, self._robust = histogram, robust_range(histogram.edges, histogram.counts)
+
     def reset_view(self) -> None:
+        self.show_whole(False)
+
+    def fit_view(self) -> None:
         if self.analysis is None:
             return
         self._fitted = []
@@ -83,6 +100,20 @@ class ValuesChart(Chart):
         high = np.fmax(np.fmax.reduce(original.high), np.fmax.reduce(dequantized.high))
         if not (np.isfinite(low) and np.isfinite(high)):
             return
+        robust = self._robust
+        if robust is not None and self.analysis is not None:
+            in_sight = replace(
+                robust,
+                below=robust.below if low < robust.low else 0,
+                above=robust.above if high > robust.high else 0,
+            )
+            beyond = in_sight.below + in_sight.above
+            found = chips(in_sight, shown=self.whole, exact=self.analysis.exact, upright=True) if beyond else {}
+            self.show_chips(found)
+            if not self.whole:
+                low, high = max(low, robust.low), min(high, robust.high)
+        else:
+            self.show_chips({})
         span = float(high) - float(low)
         margin = span * 0.05 or max(abs(float(high)), 1e-30) * 0.05
         legend = (span + margin) * LEGEND_HEIGHT / max(self.view.height(), 100)
@@ -208,7 +239,7 @@ class ValuesChart(Chart):
 
     @Slot(object)
     def _on_clicked(self, event: Any) -> None:
-        if self.analysis is None or event.double() or event.button() != Qt.MouseButton.LeftButton:
+        if self.analysis is None or event.isAccepted() or event.double() or event.button() != Qt.MouseButton.LeftButton:
             return
         if not self.view.sceneBoundingRect().contains(event.scenePos()):
             return

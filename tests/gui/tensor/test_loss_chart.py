@@ -319,6 +319,9 @@ class _Click:
     def __init__(self, chart: LossChart, position: Any) -> None:
         self._position = chart.view.mapViewToScene(chart.view.mapSceneToView(chart.canvas.mapToScene(position)))
 
+    def isAccepted(self) -> bool:
+        return False
+
     def double(self) -> bool:
         return False
 
