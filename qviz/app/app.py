@@ -171,6 +171,17 @@ class App(QObject):
         self.library.show_array(name, array)
         self.window.pages.show_page("tensor")
 
+    @Slot(str, object, object)
+    def open_pair(self, name: str, activation: Any, weight: Any) -> None:
+        """What a layer multiplies, on the Product page."""
+        items = [
+            self.library.add_array(self.tr("{name} (activation)").format(name=name), activation),
+            self.library.add_array(self.tr("{name} (weight)").format(name=name), weight),
+        ]
+        self.window.pages.show_page("product")
+        page: Any = self.window.pages.current
+        page.show_pair(*items)
+
     def _wire(self) -> None:
         window, library, banner = self.window, self.library, self.window.banner
 

@@ -18,6 +18,8 @@ def make_model(app: App) -> ModelPage:
     networks = Networks(app)
     page = ModelPage(networks)
     page.tensor_requested.connect(app.open_layer)
+    networks.capturer.captured.connect(app.open_layer)
+    networks.capturer.paired.connect(app.open_pair)
     page.opened.connect(app.settings.add_recent)
     page.workers = networks.workers
     page.jobs = (
@@ -26,6 +28,7 @@ def make_model(app: App) -> ModelPage:
         Job(networks.sweeper, tr("Asking which layer hurts")),
         Job(networks.frontier, tr("Finding where bits matter")),
         Job(networks.deployer, tr("Quantizing and measuring")),
+        Job(networks.capturer, tr("Capturing activations")),
         Job(networks.audit, tr("Looking at the weights")),
     )
     return page

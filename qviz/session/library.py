@@ -175,6 +175,10 @@ class Library(Worker):
     @Slot(str, object)
     def show_array(self, name: str, array: Any) -> None:
         """Add an array that was made here, or take it anew, and show it."""
+        self.choose(self.add_array(name, array))
+
+    def add_array(self, name: str, array: Any) -> Item:
+        """The item of an array that was made here, without showing it."""
         item = Item(
             name,
             MADE_HERE,
@@ -185,7 +189,7 @@ class Library(Worker):
         state = self._session.state
         kept = tuple(i for i in state.items if (i.origin, i.name) != (item.origin, item.name))
         self._session.update(items=(*kept, item))
-        self.choose(item)
+        return item
 
     @Slot(object)
     def close_item(self, item: Item) -> None:

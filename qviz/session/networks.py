@@ -15,6 +15,7 @@ from qviz.models.data import DataSettings, FileSamples
 from qviz.models.preparation import NO_CHOICES, Choices, Prepared
 from qviz.models.ptq import Recipe
 from qviz.models.sensitivity import UnitLoss
+from qviz.session.capturer import Capturer
 from qviz.session.network_frontier import FrontierFinder
 from qviz.session.network_state import DeployedRun, NetworkState
 from qviz.session.network_workers import DataReader, Deployer, LayerSweeper, NetworkAnalyst, NetworkOpener
@@ -44,7 +45,7 @@ class Networks(QObject):
         self.state = NetworkState()
         self.opener, self.reader = NetworkOpener(self), DataReader(self)
         self.analyst, self.sweeper, self.deployer = NetworkAnalyst(self), LayerSweeper(self), Deployer(self)
-        self.frontier, self.audit = FrontierFinder(self), WeightAudit(self)
+        self.frontier, self.audit, self.capturer = FrontierFinder(self), WeightAudit(self), Capturer(self)
         self.runs: list[DeployedRun] = []
         self.losses: dict[tuple[str, str], UnitLoss] = {}
         self.opener.opened.connect(self._on_opened)
@@ -65,6 +66,7 @@ class Networks(QObject):
             self.deployer,
             self.frontier,
             self.audit,
+            self.capturer,
         )
 
     def open(self, path: Path) -> None:

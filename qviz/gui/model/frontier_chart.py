@@ -19,6 +19,8 @@ from qviz.session.network_frontier import Frontier, Measured
 
 RADIUS = 4.5
 MEBI = float(1 << 20)
+MOST_DB = 90.0
+"""What is drawn at first; beyond it nothing is lost that anybody would notice."""
 
 
 class FrontierChart(Chart):
@@ -111,7 +113,7 @@ class FrontierChart(Chart):
     def reset_view(self) -> None:
         x, y = self._curve()
         y = np.append(y, [each.sqnr_db for each in self.measured])
-        y = y[np.isfinite(y)]
+        y = np.minimum(y[np.isfinite(y)], MOST_DB)
         if not x.size or not y.size:
             return
         across, up = float(np.ptp(x)) or float(x[0]) or 1.0, float(np.ptp(y)) or 1.0

@@ -20,7 +20,7 @@ HEATS = 9
 LEAST_SPAN, MOST_SPAN = 20.0, 45.0
 """dB between the lightest and the darkest box: small differences look small, and one lossless layer hides none."""
 
-LARGEST, READABLE, LEGIBLE = 1.25, 0.62, 0.4
+LARGEST, READABLE, LEGIBLE = 1.25, 0.8, 0.4
 """Pixels for each unit: the most, what is opened with where all would be smaller, and from where on there is text."""
 
 MAP_SIZE = 120.0

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
@@ -129,6 +130,8 @@ class LayersPanel(QWidget):
     applied(Advice)
     own_requested(Unit, str)
         A layer shall have ``"all"`` (the scheme of all), ``"float"``, ``"8"`` or ``"4"`` bits.
+    look_requested(Unit, str)
+        Its ``"weight"``, ``"quantized"`` weight, ``"input"``, ``"output"`` or ``"pair"`` shall be seen on another page.
     """
 
     pointed = Signal(object)
@@ -136,6 +139,7 @@ class LayersPanel(QWidget):
     sweep_requested = Signal()
     applied = Signal(object)
     own_requested = Signal(object, str)
+    look_requested = Signal(object, str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,6 +159,10 @@ class LayersPanel(QWidget):
             self.tr("Run the network with each layer quantized alone, and with each left in float: exact.")
         )
         self.own_buttons: dict[str, QPushButton] = {}
+        self.look_button = QPushButton(self.tr("Open"))
+        self.look_button.setToolTip(self.tr("See what this layer reads, multiplies and gives on other pages."))
+        self.look_button.setMenu(self._look_menu())
+        self.look_button.setEnabled(False)
         self.table = FigureTable(columns(), self.tr("Layers"))
         self.table.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.table.proxy.setFilterKeyColumn(-1)
@@ -174,6 +182,7 @@ class LayersPanel(QWidget):
             button.clicked.connect(self._on_own)
             tools.addWidget(button)
             self.own_buttons[key] = button
+        tools.addWidget(self.look_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(6)
@@ -186,6 +195,19 @@ class LayersPanel(QWidget):
         self.table.pointed.connect(self._on_pointed)
         self.table.opened.connect(self.opened)
         self.say(None, "")
+
+    def _look_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for key, text in (
+            ("weight", self.tr("Its weight")),
+            ("quantized", self.tr("Its weight, quantized")),
+            ("input", self.tr("What enters it")),
+            ("output", self.tr("What leaves it")),
+            ("pair", self.tr("Activation × weight, on the Product page")),
+        ):
+            menu.addAction(text).setData(key)
+        menu.triggered.connect(self._on_look)
+        return menu
 
     def show_layers(self, rows: Sequence[Layer]) -> None:
         """Other rows; the same layer stays current."""
@@ -218,6 +240,7 @@ class LayersPanel(QWidget):
         self.table.apply_theme(theme)
 
     def _allow(self, row: Layer | None) -> None:
+        self.look_button.setEnabled(row is not None)
         for button in self.own_buttons.values():
             button.setEnabled(row is not None and bool(row.unit.weights))
 
@@ -226,6 +249,12 @@ class LayersPanel(QWidget):
         self._allow(row)
         if row is not None:
             self.pointed.emit(row)
+
+    @Slot(QAction)
+    def _on_look(self, action: QAction) -> None:
+        row = self.table.current()
+        if row is not None:
+            self.look_requested.emit(row.unit, action.data())
 
     @Slot()
     def _on_own(self) -> None:

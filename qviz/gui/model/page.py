@@ -45,7 +45,7 @@ from qviz.gui.model.runs_chart import RunsChart
 from qviz.gui.model.runs_panel import RunsPanel
 from qviz.gui.model.scheme_panel import WeightSchemePanel
 from qviz.gui.model.weights_panel import WeightsPanel
-from qviz.gui.words.schemes import line
+from qviz.gui.words.schemes import format_word, line
 from qviz.models.advice import Advice, advice
 from qviz.models.data import DataSettings
 from qviz.models.frontier import FrontierPoint
@@ -55,6 +55,8 @@ from qviz.models.node_errors import NodeError
 from qviz.models.preparation import Choices
 from qviz.models.ptq import Recipe
 from qviz.models.sensitivity import ALONE, Unit
+from qviz.models.weights import quantized_weight, weights_of
+from qviz.session.capturer import INPUT, OUTPUT
 from qviz.session.guard import guarded
 from qviz.session.history import History
 from qviz.session.language import told
@@ -233,7 +235,7 @@ class ModelPage(QWidget):
         self.inner.resizeDocks(columns, [SIDE_WIDTH, middle, RIGHT_WIDTH], across)
         height = self.height()
         self.inner.resizeDocks([d["graph"], d["layers"]], [56 * height // 100, 44 * height // 100], down)
-        self.inner.resizeDocks([d["figures"], d["frontier"]], [45 * height // 100, 55 * height // 100], down)
+        self.inner.resizeDocks([d["figures"], d["frontier"]], [52 * height // 100, 48 * height // 100], down)
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
@@ -269,6 +271,7 @@ class ModelPage(QWidget):
         self.layers.own_requested.connect(self._on_own)
         self.layers.pointed.connect(self._on_layer_pointed)
         self.layers.opened.connect(self._on_layer_opened)
+        self.layers.look_requested.connect(self._on_look)
         self.graph.chosen.connect(self._on_box)
         self.graph.opened.connect(self._on_box_opened)
         self.bits.find_requested.connect(self._on_find)
@@ -660,6 +663,19 @@ class ModelPage(QWidget):
         if row.unit.weights:
             self._open_constant(row.unit.weights[0].name)
 
+    @Slot(object, str)
+    def _on_look(self, unit: Unit, what: str) -> None:
+        """What a layer reads, multiplies and gives, on other pages."""
+        state, node = self.networks.state, unit.nodes[0]
+        if what in (INPUT, OUTPUT):
+            self.networks.capturer.capture(state, node if what == INPUT else unit.nodes[-1], what)
+        elif what == "pair":
+            self.networks.capturer.pair(state, node)
+        elif not unit.weights:
+            self.problem.emit(self.tr("“{name}” has no weight of its own.").format(name=unit.name))
+        else:
+            self._open_constant(unit.weights[0].name, quantized=what == "quantized")
+
     @Slot(object)
     def _on_box_opened(self, box: Box) -> None:
         weights = [weight for unit in box.units for weight in unit.weights]
@@ -670,8 +686,8 @@ class ModelPage(QWidget):
     def _on_constant(self, constant: Constant) -> None:
         self._open_constant(constant.name)
 
-    def _open_constant(self, name: str) -> None:
-        """A weight on the Tensor page."""
+    def _open_constant(self, name: str, *, quantized: bool = False) -> None:
+        """A weight on the Tensor page, as it is or as its scheme makes it."""
         prepared = self.networks.state.prepared
         if prepared is None:
             return
@@ -682,7 +698,13 @@ class ModelPage(QWidget):
         if array.dtype.kind not in "fiub" or not array.size:
             self.problem.emit(self.tr("“{name}” holds no numbers that could be shown.").format(name=name))
             return
-        self.tensor_requested.emit(f"{prepared.network.name}: {name}", np.array(array))
+        title = f"{prepared.network.name}: {name}"
+        weight = next((each for each in weights_of(prepared.network) if each.name == name), None)
+        scheme = self.networks.state.own.get(name, self.networks.state.scheme)
+        if quantized and weight is not None and scheme is not None:
+            array = quantized_weight(weight, array.astype(np.float32), scheme)
+            title += f" ({format_word(scheme.number_format)})"
+        self.tensor_requested.emit(title, np.array(array))
 
     # -- runs
 
@@ -695,7 +717,8 @@ class ModelPage(QWidget):
             "" if self.cost.runs else self.tr("Without data neither the output nor the time of a run is measured.")
         )
         self.docks["cost"].raise_()
-        self.notice.emit(told(run.outcome.summary))
+        if not self.isVisible():  # on the page itself, the runs say more
+            self.notice.emit(told(run.outcome.summary))
 
     @Slot(object)
     def _on_run_chosen(self, run: DeployedRun) -> None:

@@ -40,19 +40,7 @@ def columns() -> list[Column]:
             cell_tip=lambda run: str(run.outcome.path),
         ),
         Column(tr("Method"), lambda run: run.outcome.recipe.method, left=True),
-        Column(
-            tr("Nodes"),
-            lambda run: tr("{quantized} of {nodes}").format(quantized=run.outcome.quantized, nodes=run.outcome.nodes),
-            lambda run: run.outcome.quantized,
-            tr("Nodes with weights that are quantized now."),
-        ),
-        Column(
-            tr("Bytes"),
-            lambda run: f"{byte_text(run.outcome.bytes)} · {percent(run.outcome.bytes, run.outcome.original_bytes)}",
-            lambda run: run.outcome.bytes,
-            tr("Of the file, and as a share of the float one."),
-            -1,
-        ),
+        Column(tr("Time"), time_word, _ratio, tr("Of a run, by the float network's: below 1 is faster."), -1),
         Column(
             tr("Output"),
             lambda run: decibels(_sqnr(run)) + (tr(" random") if run.random else ""),
@@ -67,7 +55,19 @@ def columns() -> list[Column]:
             tr("Boxes, texts or largest classes that are the same."),
             1,
         ),
-        Column(tr("Time"), time_word, _ratio, tr("Of a run, by the float network's: below 1 is faster."), -1),
+        Column(
+            tr("Bytes"),
+            lambda run: f"{byte_text(run.outcome.bytes)} · {percent(run.outcome.bytes, run.outcome.original_bytes)}",
+            lambda run: run.outcome.bytes,
+            tr("Of the file, and as a share of the float one."),
+            -1,
+        ),
+        Column(
+            tr("Nodes"),
+            lambda run: tr("{quantized} of {nodes}").format(quantized=run.outcome.quantized, nodes=run.outcome.nodes),
+            lambda run: run.outcome.quantized,
+            tr("Nodes with weights that are quantized now."),
+        ),
     ]
 
 

@@ -23,7 +23,7 @@ from qviz.session.guard import guarded
 from qviz.session.history import History, parts_changed
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
 from qviz.session.settings import Settings
-from qviz.session.state import Session
+from qviz.session.state import Item, Session
 
 SIDE_WIDTH = 290
 RIGHT_WIDTH = 300
@@ -189,6 +189,10 @@ class ProductPage(QMainWindow):
     @Slot()
     def _on_problem(self, *_: object) -> None:
         self._set_stale(True)
+
+    def show_pair(self, activation: Item, weight: Item) -> None:
+        """Multiply these: tokens × features with outputs × features."""
+        self._multiplier.update(activation=activation, weight=weight, transposed=True)
 
     # -- what the window asks
 

@@ -120,6 +120,27 @@ def test_a_click_on_a_box_chooses_its_layer_and_a_double_click_opens_its_weight(
     assert new_desk.session.state.tensor.shape == (16, 8, 3, 3)
 
 
+def test_what_flows_through_a_layer_opens_on_the_tensor_page(new_desk: Desk, ready: Any) -> None:
+    ready.layers.point_to("/block2/conv")
+    look = {action.data(): action for action in ready.layers.look_button.menu().actions()}
+    look["output"].trigger()
+    idle(new_desk, ready)
+    new_desk.bot.waitUntil(lambda: new_desk.session.state.tensor.name == "net.onnx: c2", timeout=LONG)
+    assert new_desk.session.state.tensor.shape == (2, 1, 16, 12, 12)
+    look["quantized"].trigger()
+    new_desk.bot.waitUntil(lambda: new_desk.session.state.tensor.name == "net.onnx: w2 (int8)", timeout=LONG)
+
+
+def test_what_a_layer_multiplies_opens_on_the_product_page(new_desk: Desk, ready: Any) -> None:
+    ready.layers.point_to("/block2/conv")
+    look = {action.data(): action for action in ready.layers.look_button.menu().actions()}
+    look["pair"].trigger()
+    idle(new_desk, ready, lambda: new_desk.window.pages.current_key == "product")
+    product: Any = new_desk.window.pages.current
+    new_desk.bot.waitUntil(lambda: product.figures.product is not None, timeout=LONG)
+    new_desk.bot.waitUntil(lambda: product.figures.product.shape == (288, 16), timeout=LONG)
+
+
 def test_layers_are_filtered(ready: Any) -> None:
     ready.layers.filter.setText("GEMM")
     assert ready.layers.table.proxy.rowCount() == 1
