@@ -16,6 +16,7 @@ from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
 from qviz.app.display import explain_fatal_messages, stop_explaining
+from qviz.app.ending import Ending
 from qviz.app.readings import Asker
 from qviz.app.tensor import wire_tensor
 from qviz.assets import resource
@@ -23,6 +24,7 @@ from qviz.core import compiler
 from qviz.core.problems import Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.schemes.scheme import Scheme
+from qviz.files.atomic import clean_up
 from qviz.files.networks import is_network
 from qviz.gui.charts.page import Closing, Page
 from qviz.gui.kit import theme
@@ -37,7 +39,7 @@ from qviz.session.language import told
 from qviz.session.library import FIRST_SPEC, Library
 from qviz.session.loss_curves import LossCurves
 from qviz.session.memory import Memory, tensor_budget
-from qviz.session.pins import Pins
+from qviz.session.pins import Pins, placed
 from qviz.session.preparer import Preparer
 from qviz.session.presets import Presets
 from qviz.session.saver import Saver
@@ -75,6 +77,7 @@ class App(QObject):
         self.watch = Watch(self.session, self.memory.stamps, lambda: settings.get("reload_changed"), self)
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
+        self._pins = self.pins.to_list()
         self.workers: list[Closing] = [
             self.library,
             self.preparer,
@@ -85,6 +88,7 @@ class App(QObject):
         ]
         self.presets = Presets(self)
         self.presets.restore(settings.get("presets"))
+        self._presets = self.presets.to_list()
         self.presets.changed.connect(self._remember_presets)
         self.page = TensorPage(self.session, self.presets)
         self.window = MainWindow(self.session, settings, self.page, self._pages())
@@ -127,7 +131,8 @@ class App(QObject):
 
     @Slot()
     def _remember_presets(self) -> None:
-        self.settings.set("presets", self.presets.to_list())
+        before, self._presets = self._presets, self.presets.to_list()
+        self.settings.merge("presets", before, self._presets, lambda each: named(each, "name"))
 
     def is_sorting(self) -> bool:
         """Whether exact answers are on their way, so that it pays to wait for them."""
@@ -246,6 +251,7 @@ class App(QObject):
         """Show the window at once; what it opens on follows when that is painted."""
         self.window.show()
         QTimer.singleShot(0, lambda: self._open_first(list(paths)))
+        QTimer.singleShot(0, clean_up)
 
     def _open_first(self, paths: list[Path]) -> None:
         if paths:
@@ -279,7 +285,8 @@ class App(QObject):
     @Slot()
     def _remember_pins(self) -> None:
         self.window.banner.withdraw(Topic.PINS)
-        self.settings.set("pins", self.pins.to_list())
+        before, self._pins = self._pins, self.pins.to_list()
+        self.settings.merge("pins", before, self._pins, lambda each: named(each, "scheme"), placed)
 
     @Slot(object)
     def show_scheme(self, scheme: Scheme) -> None:
@@ -352,6 +359,11 @@ class App(QObject):
             worker.close()
 
 
+def named(entry: object, key: str) -> object:
+    """What tells an entry of a remembered list from the others."""
+    return entry.get(key) if isinstance(entry, dict) else entry
+
+
 def _warm_up() -> None:
     """Load the compiled kernels in a thread that nobody waits for; without them NumPy does the same."""
     if compiler.available():
@@ -390,6 +402,7 @@ def run(paths: Sequence[Path] = ()) -> int:
     stop_explaining()
     qviz = App(Settings())
     qviz.crashes.install()
+    ending = Ending(qviz.window)
     QTimer.singleShot(0, lambda: qviz.start(paths))
     QTimer.singleShot(WARM_UP_MILLISECONDS, _warm_up)
     # What lives as long as the window need not be looked at by every garbage collection: each
@@ -399,4 +412,5 @@ def run(paths: Sequence[Path] = ()) -> int:
     try:
         return application.exec()
     finally:
+        ending.uninstall()
         qviz.crashes.uninstall()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,18 +42,70 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         _check_target(path, target)
         # Not tempfile: its files are for the owner's eyes only, and would stay so.
         temporary = target.with_name(f".qviz-{os.urandom(8).hex()}{target.suffix}")
-        try:
-            temporary.touch(exist_ok=False)
-            yield temporary
-            if target.exists():
-                shutil.copymode(target, temporary)
-            _flush_to_disk(temporary)
-            temporary.replace(target)
-        except BaseException:
-            # The first error is the one to tell.
+        with _noted(temporary):
+            try:
+                temporary.touch(exist_ok=False)
+                yield temporary
+                if target.exists():
+                    shutil.copymode(target, temporary)
+                _flush_to_disk(temporary)
+                temporary.replace(target)
+            except BaseException:
+                # The first error is the one to tell.
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+
+
+def clean_up() -> None:
+    """Remove what processes left that were killed while they saved, wherever that was.
+
+    Each save is noted in the person's folder for such things while it lasts. A note of a process
+    that still runs is left alone; so is a file of any other name than ours.
+    """
+    with suppress(OSError):
+        for note in sorted(notes_folder().iterdir()):
+            with suppress(OSError, ValueError):
+                process, started, path = note.read_text(encoding="utf-8", errors="surrogateescape").split("\n", 2)
+                if _runs(int(process), float(started)):
+                    continue
+                if re.fullmatch(r"\.qviz-[0-9a-f]{16}", Path(path).name[:22]):
+                    Path(path).unlink(missing_ok=True)
+                note.unlink()
+
+
+def notes_folder() -> Path:
+    """Where saves that are under way are noted."""
+    home = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "qviz" / "saving"
+
+
+@contextmanager
+def _noted(temporary: Path) -> Iterator[None]:
+    """Where the folder for notes can't be written, a killed save leaves its file: no reason not to save."""
+    note = None
+    with suppress(OSError, RuntimeError):  # there need not be a home
+        folder = notes_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        note = folder / f"{temporary.stem}.txt"
+        text = f"{os.getpid()}\n{time.time()}\n{temporary}"
+        note.write_text(text, encoding="utf-8", errors="surrogateescape")
+    try:
+        yield
+    finally:
+        if note is not None:
             with suppress(OSError):
-                temporary.unlink()
-            raise
+                note.unlink()
+
+
+def _runs(process: int, noted: float) -> bool:
+    """Whether the process that noted something at a time is still the one of that number."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(process).create_time() <= noted)
+    except psutil.Error:
+        return False
 
 
 def _check_target(path: Path, target: Path) -> None:

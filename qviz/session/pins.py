@@ -38,6 +38,20 @@ class Pin:
     place: int = 0
 
 
+def placed(pins: list[Any]) -> list[Any]:
+    """Plain pins of several windows: where two have the same place, the later one gets a free one."""
+    found: list[Any] = []
+    taken: set[object] = set()
+    for each in pins:
+        pin = each
+        if isinstance(pin, dict) and pin.get("place") in taken:
+            place = next((place for place in range(MOST_PINS) if place not in taken), pin["place"])
+            pin = pin | {"place": place}
+        found.append(pin)
+        taken.add(pin.get("place") if isinstance(pin, dict) else None)
+    return found
+
+
 class Pins(QObject):
     """The pinned schemes, in the order in which they were pinned.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,28 @@ class Settings:
 
     def add_recent(self, path: Path) -> None:
         """Put a file first among the recent ones."""
+        self._store.sync()  # another window may have added some
         recent = [str(path), *(p for p in self.get("recent_files") if p != str(path))]
         self.set("recent_files", recent[:MAX_RECENT])
+
+    def merge(
+        self,
+        key: str,
+        before: list[Any],
+        now: list[Any],
+        name: Callable[[Any], Any],
+        arrange: Callable[[list[Any]], list[Any]] = list,
+    ) -> None:
+        """Remember a list that other windows change, too: theirs stay, but for what was here ``before`` and went.
+
+        ``name`` says which entries are the same one; ``arrange`` is given all of them at last.
+        """
+        self._store.sync()
+        here = [name(each) for each in now]
+        gone = [name(each) for each in before]
+        theirs = [each for each in self.get(key) if name(each) not in here and name(each) not in gone]
+        self.set(key, arrange([*now, *theirs]))
+        self._store.sync()
 
     def save(self) -> None:
         """Write to disk now."""

@@ -304,8 +304,10 @@ class Hands:
     def _do_pick(self, place: Path_, at: int) -> None:
         widget = find(place)
         if isinstance(widget, QComboBox) and widget.count():
-            widget.setCurrentIndex(at % widget.count())
-            widget.activated.emit(widget.currentIndex())
+            entry = widget.model().index(at % widget.count(), widget.modelColumn(), widget.rootModelIndex())
+            if entry.flags() & Qt.ItemFlag.ItemIsEnabled:  # what lies between the others, no hand can choose
+                widget.setCurrentIndex(entry.row())
+                widget.activated.emit(entry.row())
         elif isinstance(widget, QTabBar) and widget.count():
             widget.setCurrentIndex(at % widget.count())
         elif isinstance(widget, QAbstractItemView) and widget.model() is not None:

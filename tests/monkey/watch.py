@@ -19,6 +19,7 @@ from PySide6.QtCore import QCoreApplication, QDeadlineTimer, QEvent, QEventLoop,
 
 from qviz.app.app import App
 from qviz.core.questions.analysis import analyze
+from qviz.core.tensors.tensor import Tensor
 
 PAUSE_SECONDS = 0.5
 """CPU of the window's thread that one event may take."""
@@ -115,7 +116,8 @@ def at_rest(app: App) -> list[str]:
         if analysis is not None and chart.isVisible() and analysis not in (frame.whole, frame.shown):
             wrong.append(f"the chart {chart.name} shows {analysis.scheme} of {analysis.tensor.name}")
     if frame.whole.exact and not frame.range_judged and state.tensor.elements <= 1_000_000:
-        fresh = analyze(np.asarray(state.tensor.values[:]).reshape(state.tensor.shape), state.scheme)
+        values = np.asarray(state.tensor.values[:]).reshape(state.tensor.shape)
+        fresh = analyze(Tensor(values, dtype=state.tensor.dtype), state.scheme)
         for name in FIGURES:
             here, there = float(getattr(frame.whole, name)), float(getattr(fresh, name))
             if not np.isclose(here, there, rtol=1e-6, atol=1e-300, equal_nan=True):

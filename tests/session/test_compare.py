@@ -26,7 +26,7 @@ from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.sweep import Combinations
 from qviz.session.on_demand import OnDemand
-from qviz.session.pins import MOST_PINS, Pin, PinAnalyst, Pins
+from qviz.session.pins import MOST_PINS, Pin, PinAnalyst, Pins, placed
 from qviz.session.runtime_comparison import RuntimeComparison
 from qviz.session.state import Session
 from qviz.session.sweeper import Choice, Sweeper
@@ -333,3 +333,11 @@ def test_a_sample_decides_what_a_search_would_sort_for(
     with qtbot.waitSignal(comparison.compared, timeout=int(1000 * PATIENCE)) as compared:
         session.update(prepared=prepare(x))
     assert not compared.args[0].range_judged
+
+
+def test_pins_of_two_windows_get_places_of_their_own() -> None:
+    a, b, c = ({"name": n, "place": p, "scheme": {}} for n, p in (("a", 0), ("b", 1), ("c", 1)))
+    assert placed([a, b, c]) == [a, b, c | {"place": 2}]
+    crowd = [{"name": str(n), "place": n, "scheme": {}} for n in range(6)]
+    assert placed([*crowd, c])[6] == c  # kept for a window that has room
+    assert placed(["damaged", 3]) == ["damaged", 3]

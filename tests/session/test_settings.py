@@ -25,6 +25,8 @@ VALUES: dict[str, Any] = {
     "captions": False,
     "png_scale": 3.125,
     "memory_budget_mb": 2048,
+    "readings": [["/w.bin", {"dtype": "float16"}]],
+    "reload_changed": True,
 }
 
 
@@ -195,3 +197,21 @@ def test_a_persons_own_settings_are_an_ini_file_called_qviz(tmp_path: Path, monk
     settings.set("theme", "dark")
     settings.save()
     assert (before / "qviz" / "qviz.ini").exists()
+
+
+def test_lists_of_two_windows_are_merged(path: Path) -> None:
+    one, other = Settings(path), Settings(path)
+
+    def name(each: Any) -> Any:
+        return each["name"]
+
+    a, b, c, d = ({"name": n} for n in "abcd")
+    one.merge("presets", [], [a, b], name)
+    assert other.get("presets") == [a, b]
+    one.merge("presets", [a, b], [a, b, c], name)
+    other.merge("presets", [a, b], [a, d], name)  # b was removed there, which knew nothing of c
+    assert other.get("presets") == [a, d, c]
+    changed = {"name": "a", "scheme": 1}
+    one.merge("presets", [a, b, c], [changed, b, c], name)
+    assert sorted(map(name, one.get("presets"))) == ["a", "b", "c", "d"]
+    assert changed in one.get("presets")

@@ -1,0 +1,160 @@
+"""How does the window end, when a terminal, the system or a fault ends it? Nothing that was kept is lost."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qviz.core.schemes.scheme import Scheme
+from qviz.files.atomic import atomic_write, clean_up, notes_folder
+from qviz.session.settings import Settings
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+WINDOW = """
+import sys
+from pathlib import Path
+from PySide6.QtCore import QTimer
+from qviz.app import app
+
+path = Path(sys.argv[1])
+app.Settings = lambda: Settings(path)
+from qviz.session.settings import Settings
+
+class Started(app.App):
+    def start(self, paths=()):
+        super().start(paths)
+        self.session.update(bits=int(sys.argv[2]))
+        self.pin_present()
+        QTimer.singleShot(0, lambda: print("ready", flush=True))
+
+app.App = Started
+sys.exit(app.run())
+"""
+
+SAVE = """
+import sys
+from pathlib import Path
+from qviz.files.atomic import atomic_write
+with atomic_write(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    print(temporary, flush=True)
+    sys.stdin.readline()
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts a script, and waits for its first line."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    begun: list[subprocess.Popen[str]] = []
+
+    def begin(script: str, *arguments: object) -> subprocess.Popen[str]:
+        environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": str(Path(__file__).parents[2])}
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        begun.append(process)
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], 60)[0]
+        process.first = process.stdout.readline().strip()  # type: ignore[attr-defined]
+        return process
+
+    yield begin
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_the_window_ends_as_if_it_were_closed(start: Start, tmp_path: Path, name: str) -> None:
+    window = start(WINDOW, tmp_path / "s.ini", 5)
+    assert window.first == "ready"  # type: ignore[attr-defined]
+    window.send_signal(getattr(signal, name))
+    _, said = window.communicate(timeout=60)
+    assert (window.returncode, said) == (0, "")
+    settings = Settings(tmp_path / "s.ini")
+    assert Scheme.from_dict(settings.get("scheme")).number_format.bits == 5
+    assert len(settings.get("pins")) == 1
+    assert not settings.get("geometry").isEmpty()
+
+
+def test_two_windows_do_not_overwrite_each_others_pins(start: Start, tmp_path: Path) -> None:
+    windows = [start(WINDOW, tmp_path / "s.ini", bits) for bits in (4, 5, 6)]
+    for window in windows:
+        window.send_signal(signal.SIGTERM)
+        assert window.communicate(timeout=60)[1] == ""
+    kept = Settings(tmp_path / "s.ini").get("pins")
+    assert {Scheme.from_dict(each["scheme"]).number_format.bits for each in kept} == {4, 5, 6}
+
+
+def test_what_a_killed_save_left_is_removed_at_the_next_start(start: Start, tmp_path: Path) -> None:
+    target = tmp_path / "q.npz"
+    target.write_bytes(b"the old one")
+    saving = start(SAVE, target)
+    left = Path(saving.first)  # type: ignore[attr-defined]
+    clean_up()
+    assert left.exists(), "it is still being written"
+    saving.kill()
+    saving.wait()
+    assert left.exists()
+    window = start(WINDOW, tmp_path / "s.ini", 5)
+    window.send_signal(signal.SIGTERM)
+    window.communicate(timeout=60)
+    assert not left.exists()
+    assert target.read_bytes() == b"the old one"
+    assert list(notes_folder().iterdir()) == []
+
+
+def test_a_note_removes_nothing_but_what_a_save_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    precious = tmp_path / "precious.npy"
+    np.save(precious, np.ones(3))
+    notes_folder().mkdir(parents=True)
+    for place, text in enumerate((f"999999\n0.0\n{precious}", "x", "", "1\n2", f"999999\nnan\n{tmp_path}")):
+        (notes_folder() / f"{place}.txt").write_text(text)
+    clean_up()
+    assert precious.exists()
+    assert tmp_path.exists()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_save_leaves_no_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    try:
+        with atomic_write(tmp_path / "x.bin") as temporary:
+            assert len(list(notes_folder().iterdir())) == 1
+            temporary.write_bytes(b"x")
+            if fails:
+                raise ZeroDivisionError
+    except ZeroDivisionError:
+        assert not (tmp_path / "x.bin").exists()
+    assert list(notes_folder().iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written_is_no_reason_not_to_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").write_text("no folder")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with atomic_write(tmp_path / "x.bin") as temporary:
+        temporary.write_bytes(b"x")
+    assert (tmp_path / "x.bin").read_bytes() == b"x"
+    clean_up()
