@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,8 @@ class Analysis(Metrics):
         if original.is_samples:
             values = self.fake_quantize(first, last)
             return original, EnvelopeView(original.start, values, values)
-        if self._dequantized is None:  # the quantizer is monotone: it maps envelope to envelope
+        drawn = self._drawn
+        if drawn is None:  # the quantizer is monotone: it maps envelope to envelope
             low, high = (self.dequantize_values(edge, 0) for edge in (original.low, original.high))
             return original, EnvelopeView(original.start, low, high)
         if last - first <= 2 * RAW or original.start[1] - original.start[0] < BASE:
@@ -90,7 +92,14 @@ class Analysis(Metrics):
             values = self.fake_quantize(first, last)
             low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
             return original, EnvelopeView(original.start, low, high)
-        return original, self._dequantized.view(self.tensor.drawn, start, stop, buckets)
+        return original, drawn.view(self.tensor.drawn, start, stop, buckets)
+
+    @cached_property
+    def _drawn(self) -> Envelope | None:
+        """The envelope of x̂, where it does not follow from that of x; made now, where it was left out."""
+        if self._dequantized is not None or self.layout.groups == 1:
+            return self._dequantized
+        return direct_sums(self.tensor, self.qparams, self.layout, occupancy=False, products=False).dequantized
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the keys of ``qviz analyze --json``; None for what is not finite."""
@@ -123,6 +132,7 @@ def analyze(
     scheme: Scheme,
     *,
     error_bins: int = BINS_TO_HALF_STEP,
+    envelope: bool = True,
     qparams: QParams | None = None,
     layout: Layout | None = None,
     limits: Limits | None = None,
@@ -139,6 +149,8 @@ def analyze(
     scheme : Scheme
     error_bins : int
         Bins of the error histogram between 0 and half a scale, at most; 0 for no histogram.
+    envelope : bool
+        Whether to make the envelope of x̂ on the way; left out, `Analysis.views` makes it when it is asked.
     qparams : QParams, optional
         Known scales and zero points; chosen by the scheme's range rule otherwise.
     layout : Layout, optional
@@ -167,7 +179,9 @@ def analyze(
     if prepared is not None and plan(tensor, prepared, scheme, limits, layout=layout).source is Source.ORDER:
         sums = sorted_sums(prepared, qparams, edges)
     else:
-        sums = direct_sums(tensor, qparams, layout, error_edges=edges, progress=progress, cancelled=cancelled)
+        sums = direct_sums(
+            tensor, qparams, layout, error_edges=edges, envelope=envelope, progress=progress, cancelled=cancelled
+        )
     return _analysis(tensor, prepared, qparams, layout, sums, started)
 
 

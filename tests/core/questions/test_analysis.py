@@ -581,3 +581,14 @@ def test_errors_of_a_format_without_scales_are_binned_by_the_steps_that_the_data
     far = analyze(np.array([1, np.finfo(F).max], F), Scheme(number_format, convention="textbook"))
     assert far.error_histogram.half_step == number_format.largest_step / 2
     assert (far.error_histogram.rounding + far.error_histogram.clipping).sum() == 2
+
+
+@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(1)], ids=str)
+def test_an_envelope_that_was_left_out_is_made_when_it_is_asked_for(granularity):
+    x = np.random.default_rng(0).standard_normal((9, 100_000)).astype(np.float32)
+    scheme = Scheme(granularity=granularity)
+    with_it, without = analyze(x, scheme), analyze(x, scheme, envelope=False)
+    assert without._dequantized is None
+    for a, b in zip(with_it.views(0, x.size, 300), without.views(0, x.size, 300), strict=True):
+        np.testing.assert_array_equal(a.low, b.low)
+        np.testing.assert_array_equal(a.high, b.high)
