@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from tests import benchmarks
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import engine, opening
+from tests.benchmarks import engine, opening, scales
 
 ROOT = Path(benchmarks.__file__).parents[2]
 
@@ -96,6 +97,22 @@ def test_a_promise_is_met_or_not_or_not_measured(ratio: float | None, at_least: 
     promise = engine.Promise("a ÷ b", "a", "b", 300, at_least)
     assert promise.verdict(ratio).startswith(f"- a ÷ b: promised {'≥' if at_least else '≤'} 300 ×")
     assert promise.verdict(ratio).endswith(said)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_schemes_of_many_scales_are_measured_and_each_promise_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scales.compiler, "warm_up", lambda: None)
+    command.main(["--json", "scales", "20000"])
+    said = json.loads(capsys.readouterr().out)
+    assert "cores" in said["machine"]
+    promises = said["promises"]["scales"]
+    assert len(promises) == len(scales.SCHEMES) * 4 + len(scales.MEASURED_ALONE) + 1
+    for each in promises:
+        assert each["measured"] > 0
+        at_least = "million" in each["promise"]
+        assert each["met"] == (each["measured"] >= each["bound"] if at_least else each["measured"] <= each["bound"])
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(2.5, "2.5 s"), (0.1234, "123 ms"), (4.2e-4, "420 µs"), (3e-8, "30 ns")])

@@ -1,23 +1,27 @@
 """``python -m tests.benchmarks``: prints what was measured here, as ratios of one run; nothing is asserted.
 
 Names choose benchmarks, a number such as ``1e6`` is the most elements a tensor may have:
-``python -m tests.benchmarks engine 1e6``.
+``python -m tests.benchmarks engine 1e6``. ``--json`` prints the machine and each promise with what was
+measured, for runs on two machines to be compared by.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from tests.benchmarks import drag, engine, networks, opening, start, sweep, training
+from tests.benchmarks import drag, engine, networks, opening, scales, start, sweep, training
 
 BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
     "start": lambda largest: start.measure(),
     "engine": engine.measure_ways,
+    "scales": scales.measure_scales,
     "drag": drag.measure,
     "open": opening.measure,
     "sweep": sweep.measure,
@@ -31,17 +35,31 @@ LIBRARIES = ("numpy", "onnxruntime", "torch", "numba", "PySide6-Essentials", "py
 
 def main(arguments: list[str]) -> None:
     """Run those named, or all."""
+    as_json = "--json" in arguments
+    arguments = [argument for argument in arguments if argument != "--json"]
     names = [argument for argument in arguments if argument in BENCHMARKS]
     try:
         sizes = [int(float(argument)) for argument in arguments if argument not in BENCHMARKS]
     except (ValueError, OverflowError):
-        sys.exit(f"usage: python -m tests.benchmarks [{' | '.join(BENCHMARKS)}] … [most elements, such as 1e6]")
-    print(machine())
+        sys.exit(
+            f"usage: python -m tests.benchmarks [--json] [{' | '.join(BENCHMARKS)}] … [most elements, such as 1e6]"
+        )
+    say = _nothing if as_json else partial(print, flush=True)
+    verdicts: dict[str, list[dict[str, object]]] = {}
+    say(machine())
     for name, measure in BENCHMARKS.items():
         if not names or name in names:
-            print(f"\n{name}: {measure.__module__}\n", flush=True)
+            say(f"\n{name}: {measure.__module__}\n")
             for line in measure(min(sizes, default=sys.maxsize)):
-                print(line, flush=True)
+                say(line)
+                if isinstance(line, engine.Verdict):
+                    verdicts.setdefault(name, []).append(line.plain)
+    if as_json:
+        print(json.dumps({"machine": machine(), "promises": verdicts}, indent=1, ensure_ascii=False))
+
+
+def _nothing(line: str) -> None:
+    """What is said as JSON is not said in words."""
 
 
 def machine() -> str:
