@@ -490,7 +490,9 @@ def _measure_per_axis(side: int, axis: int, timings: Timings) -> None:
         timings.seconds[name, f"axis {axis}"] = median
 
 
-def interleaved(works: dict[str, Work]) -> tuple[dict[str, float], dict[str, Any]]:
+def interleaved(
+    works: dict[str, Work], clock: Callable[[], float] = time.perf_counter
+) -> tuple[dict[str, float], dict[str, Any]]:
     """The median seconds of each work, all in turn so that a slow moment hits every one; and the last answers.
 
     In every round each work runs once before it is timed: memory that lay fallow is slow to come by
@@ -504,18 +506,18 @@ def interleaved(works: dict[str, Work]) -> tuple[dict[str, float], dict[str, Any
             break
         gc.collect()
         for name, work in works.items():
-            lead_in, answer = _timed(work)
+            lead_in, answer = _timed(work, clock)
             answers[name] = answer if isinstance(answer, float) else None
             del answer
             for _ in range(min(MOST_CALLS, max(1, int(CALLS_SECONDS / max(lead_in, 1e-9))))):
-                times[name].append(_timed(work)[0])
+                times[name].append(_timed(work, clock)[0])
     return {name: statistics.median(each) for name, each in times.items()}, answers
 
 
-def _timed(work: Work) -> tuple[float, Any]:
-    started = time.perf_counter()
+def _timed(work: Work, clock: Callable[[], float]) -> tuple[float, Any]:
+    started = clock()
     answer = work()
-    return time.perf_counter() - started, answer
+    return clock() - started, answer
 
 
 def plainly(work: Work) -> Work:

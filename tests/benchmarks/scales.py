@@ -123,7 +123,7 @@ def _rates(x: np.ndarray, scheme: Scheme) -> dict[str, float]:
         "fake_quantize": lambda: fake_quantize(x, q, out=values),
     }
     with mock.patch.object(conversion, "THREADS", 1):
-        seconds = interleaved(works)[0]
+        seconds = interleaved(works, time.thread_time)[0]
     return {name: x.size / each / 1e6 for name, each in seconds.items()}
 
 
