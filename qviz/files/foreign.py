@@ -40,10 +40,6 @@ def _holds(*ends: str) -> Callable[[Start], bool]:
     return lambda start: start.has_member(*ends)
 
 
-def _is_pickle(start: Start) -> bool:
-    return start.head[:1] == b"\x80" and start.head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-
-
 def _is_html(start: Start) -> bool:
     return start.text.startswith(("<!doctype html", "<html", "<head", "<body"))
 
@@ -78,17 +74,11 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign(N_("is JSON, which holds no tensors that qviz reads"), N_("Save its numbers with numpy.save."), _is_json),
     Foreign(N_("is XML"), N_("Open the file with the weights, or download it again."), _is_xml),
     Foreign(
-        N_("is a Python pickle"),
-        N_("Loading it could run code: save its arrays with numpy.save, or as safetensors."),
-        _is_pickle,
-    ),
-    Foreign(
         N_("is a MATLAB file"),
         N_("Save the matrix with writematrix, or with scipy and numpy.save."),
         _begins(b"MATLAB "),
     ),
     Foreign(N_("is an HDF5 file, as Keras (.h5) and h5py write them"), _AS_ARRAYS, _begins(b"\x89HDF\r\n\x1a\n")),
-    Foreign(N_("is a TensorFlow Lite model"), _AS_ARRAYS, _at(4, b"TFL3")),
     Foreign(N_("is an ExecuTorch program"), _STATE_DICT, _at(4, b"ET")),
     Foreign(N_("is a TensorRT engine"), N_("Open the model that it was built from."), _begins(b"ftrt")),
     Foreign(

@@ -242,6 +242,8 @@ class _Search:
         elif what in ("_reconstruct", "_frombuffer"):
             if (array := _array(call, name)) is not None:
                 yield array
+        elif what == "tuple" and _is_named(arguments):  # as Paddle writes a parameter: its name, and its values
+            yield from self.within(arguments[0][1], name, depth + 1)
         elif what == "_rebuild_device_tensor_from_numpy":
             yield from self.within(arguments[0] if arguments else None, name, depth + 1)
         else:
@@ -256,6 +258,11 @@ class _Search:
 
 
 _TENSORS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor")
+
+
+def _is_named(arguments: tuple[Any, ...]) -> bool:
+    pair = arguments[0] if len(arguments) == 1 else None
+    return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Call)
 
 
 def _joined(name: str, part: str) -> str:

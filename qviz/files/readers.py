@@ -82,6 +82,24 @@ def _list_pytorch(path: Path) -> tuple[TensorEntry, ...]:
     return list_entries(path)
 
 
+def _list_tflite(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.tflite import list_entries
+
+    return list_entries(path)
+
+
+def _list_pickle(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.paddle import list_pickle
+
+    return list_pickle(path)
+
+
+def _list_paddle(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.paddle import list_stream
+
+    return list_stream(path)
+
+
 def _list_shards(path: Path) -> tuple[TensorEntry, ...]:
     from qviz.files.shards import list_entries
 
@@ -119,6 +137,19 @@ def _is_onnx(start: Start) -> bool:
     return is_model or (start.name.endswith(".onnx") and head[:1] in (b"\x08", b"\x3a", b"\x12"))
 
 
+def _is_pickle(start: Start) -> bool:
+    return start.head[:1] == b"\x80" and start.head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+
+
+def _is_paddle(start: Start) -> bool:
+    """A tensor without levels of detail, described by a message that begins with its type."""
+    return (
+        start.head[:16] == bytes(16)
+        and int.from_bytes(start.head[16:20], "little") >= 2
+        and start.head[20:21] == b"\x08"
+    )
+
+
 def _is_pytorch(start: Start) -> bool:
     return start.head.startswith(_PYTORCH) or start.has_member("/data.pkl", "data.pkl", "/constants.pkl")
 
@@ -147,6 +178,9 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(N_("ONNX model"), (".onnx",), _list_onnx, _is_onnx),
     Format(N_("PyTorch checkpoint"), (".pt", ".pth", ".bin", ".ckpt"), _list_pytorch, _is_pytorch),
+    Format(N_("TensorFlow Lite model"), (".tflite",), _list_tflite, lambda start: start.head[4:8] == b"TFL3"),
+    Format(N_("Pickle of arrays, as Paddle writes it"), (".pdparams",), _list_pickle, _is_pickle),
+    Format(N_("Parameters of a Paddle program"), (".pdiparams",), _list_paddle, _is_paddle),
     Format(N_("Parts of a checkpoint"), _INDICES, _list_shards, _is_index),
 )
 

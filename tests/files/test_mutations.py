@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 from qviz.core.problems import Problem
 from qviz.files.readers import list_tensors
+from tests.files.test_paddle import paddle_stream
 from tests.files.test_pytorch import VALUES, Stored, saved, stream, tensor
+from tests.files.test_tflite import tflite
 from tests.models.made import classifier
 
 COUNT = int(os.environ.get("QVIZ_MUTATIONS", "300"))
@@ -32,7 +35,26 @@ def _stream(path: Path) -> None:
     path.write_bytes(stream({"a": tensor(stored, 0, (3, 4), (4, 1))}, ["0"], (12, VALUES.tobytes())))
 
 
-KINDS = {"model.onnx": _onnx, "zip.pt": _zip, "stream.pth": _stream}
+def _tflite(path: Path) -> None:
+    path.write_bytes(tflite({"a": VALUES.reshape(3, 4), "b": np.arange(6, dtype=np.int8)}, {"b": ([0.5], [3], 0)}))
+
+
+def _pdparams(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"a": VALUES.reshape(3, 4), "b": VALUES.astype(np.float16)}, 4))
+
+
+def _pdiparams(path: Path) -> None:
+    path.write_bytes(paddle_stream(VALUES) + paddle_stream(VALUES.reshape(3, 4)))
+
+
+KINDS = {
+    "model.tflite": _tflite,
+    "model.pdparams": _pdparams,
+    "model.pdiparams": _pdiparams,
+    "model.onnx": _onnx,
+    "zip.pt": _zip,
+    "stream.pth": _stream,
+}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -22,7 +22,9 @@ from safetensors.numpy import save_file
 from qviz.core.problems import Problem
 from qviz.files.problems import FileProblem, shortened
 from qviz.files.readers import FORMATS, SUFFIXES, expand, list_tensors
+from tests.files.test_paddle import paddle_stream
 from tests.files.test_pytorch import Stored, saved, tensor
+from tests.files.test_tflite import tflite
 
 
 def save_gguf(path: Path, array: np.ndarray[Any, Any]) -> None:
@@ -64,6 +66,9 @@ SAVERS: dict[str, Callable[..., Any]] = {
     ".onnx": save_onnx,
     **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), save_pytorch),
     **dict.fromkeys((".safetensors.index.json", ".bin.index.json"), save_index),
+    ".tflite": lambda path, array: path.write_bytes(tflite({"w": array.astype(np.float32)})),
+    ".pdparams": lambda path, array: path.write_bytes(pickle.dumps({"w": array}, 4)),
+    ".pdiparams": lambda path, array: path.write_bytes(paddle_stream(array.astype(np.float32))),
     ".npy.gz": lambda path, array: path.write_bytes(gzip.compress(npy(array))),
 }
 
@@ -78,7 +83,8 @@ def test_every_format_has_suffixes_of_its_own() -> None:
     packed = (".npy.gz", ".csv.gz", ".txt.gz", ".tsv.gz")
     assert (
         ".npy", ".npz", ".safetensors", ".gguf", ".csv", ".txt", ".tsv", ".parquet", *packed,
-        ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".safetensors.index.json", ".bin.index.json",
+        ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".tflite", ".pdparams", ".pdiparams",
+        ".safetensors.index.json", ".bin.index.json",
     ) == SUFFIXES  # fmt: skip
     assert len({suffix for form in FORMATS for suffix in form.suffixes}) == len(SUFFIXES)
     assert all(form.description for form in FORMATS)
@@ -114,7 +120,8 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path, 
     (tmp_path / "w.dat").write_bytes(content)
     assert problem_of(tmp_path / "w.dat") == (
         "w.dat is of no format that qviz knows. It reads .npy, .npz, .safetensors, .gguf, .csv, .txt, .tsv, .parquet,"
-        " .npy.gz, .csv.gz, .txt.gz, .tsv.gz, .onnx, .pt, .pth, .bin, .ckpt, .safetensors.index.json and"
+        " .npy.gz, .csv.gz, .txt.gz, .tsv.gz, .onnx, .pt, .pth, .bin, .ckpt, .tflite, .pdparams, .pdiparams,"
+        " .safetensors.index.json and"
         " .bin.index.json."
     )
 
