@@ -16,6 +16,7 @@ from qviz.core.tensors.granularity import PerAxis, PerBlock
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label, quiet
 from qviz.gui.model.frontier_chart import FrontierChart
+from qviz.gui.model.hints import Hinted
 from qviz.gui.words.numbers import decibels
 from qviz.models.frontier import FrontierPoint, at_least, at_most
 from qviz.session.language import told
@@ -93,7 +94,11 @@ class FrontierPanel(QWidget):
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(4)
         layout.addLayout(first)
-        layout.addWidget(chart, 1)
+        self.place = Hinted(
+            chart,
+            self.tr("Which layers need more bits? Tick formats and find out."),
+        )
+        layout.addWidget(self.place, 1)
         layout.addWidget(self.slider)
         layout.addLayout(second)
         layout.addWidget(self.said)
@@ -139,14 +144,13 @@ class FrontierPanel(QWidget):
 
     def _show(self) -> None:
         point, frontier = self.point, self.frontier
+        self.place.show_content(frontier is not None)
         for widget in (self.slider, self.target):
             widget.setEnabled(point is not None)
         measured = self.chart.measured_at(point) if point is not None else None
         self.apply_button.setEnabled(measured is not None)
         if point is None or frontier is None:
-            self.said.setText(
-                self.tr("Which layers deserve more bits? Tick formats and find out; this runs the network.")
-            )
+            self.said.setText("")
             return
         counts = ", ".join(f"{n} × {label}" for label, n in Counter(point.formats.values()).items())
         text = self.tr("{bytes}: {counts}; predicted {predicted}").format(

@@ -31,6 +31,10 @@ class Hinted(QStackedWidget):
             self.hint.setText(hint)
         self.setCurrentIndex(0 if hint else 1)
 
+    def show_content(self, shown: bool) -> None:
+        """The widget, or the sentence that there was last."""
+        self.setCurrentIndex(1 if shown else 0)
+
     def apply_theme(self, theme: Theme) -> None:
         apply: Any = getattr(self.content, "apply_theme", None)
         if apply is not None:

@@ -92,6 +92,7 @@ def columns() -> list[Column]:
     return [
         Column(tr("Layer"), lambda row: row.unit.name, left=True, cell_tip=lambda row: "\n".join(row.unit.nodes)),
         Column(tr("Operator"), lambda row: row.operators, left=True),
+        Column(tr("Own"), lambda row: row.own, left=True, tip=tr("Where it has a scheme of its own.")),
         Column(
             tr("Bytes"),
             lambda row: byte_text(row.unit.bytes),
@@ -114,7 +115,6 @@ def columns() -> list[Column]:
             *accumulated,
             tr("What is left of its own output, with what comes to it: says little about the network's."),
         ),
-        Column(tr("Own"), lambda row: row.own, left=True, tip=tr("Where it has a scheme of its own.")),
     ]
 
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QPushButton, QS
 
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
-from qviz.gui.kit.widgets import column, named_label, quiet
+from qviz.gui.kit.widgets import Line, column, named_label, quiet
 from qviz.gui.words.numbers import number, whole
 from qviz.models.network import Port
 from qviz.models.preparation import STEPS, Choices, Prepared
@@ -23,14 +23,14 @@ MOST_INPUTS = 12
 """Inputs that have controls; language models with a cache have hundreds."""
 
 STEP_WORDS = {
-    "operators": N_("Obsolete operators written with others"),
+    "operators": N_("Obsolete operators replaced"),
     "weights": N_("Weights taken out of the inputs"),
     "constants": N_("Constant nodes made weights"),
-    "inputs": N_("Inputs with one value made constants"),
-    "branches": N_("Branches with a known condition taken"),
+    "inputs": N_("Inputs made constants"),
+    "branches": N_("Known branches taken"),
     "shapes": N_("Open dimensions given numbers"),
-    "opset": N_("Operators raised to a newer version"),
-    "fold": N_("What depends on no input computed once"),
+    "opset": N_("Operators raised"),
+    "fold": N_("Constant parts computed once"),
     "names": N_("Every node given a name"),
     "types": N_("Shapes between the nodes found"),
 }
@@ -73,6 +73,7 @@ class NetworkPanel(QWidget):
         for rows in (self._input_rows, self._step_rows):
             rows.setContentsMargins(0, 0, 0, 0)
             rows.setSpacing(4)
+        self._input_rows.setColumnStretch(0, 1)
         self._heads = [named_label(self.tr("Inputs"), "section"), named_label(self.tr("Prepared"), "section")]
         layout = column(self)
         for widget in (self.open_button, self.file, self.about, self.trouble):
@@ -164,9 +165,9 @@ class NetworkPanel(QWidget):
             self._input_rows.addWidget(named_label(more, "caption"), at, 0, 1, 2)
 
     def _add_row(self, at: int, name: str, control: QWidget) -> int:
-        label = named_label(name, "caption")
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setIndent(10)
+        label = Line("caption")  # names of dimensions may be longer than the panel is wide
+        label.setText(f"  {name}")
+        label.setToolTip(name)
         self._input_rows.addWidget(label, at, 0)
         self._input_rows.addWidget(control, at, 1)
         return at + 1
@@ -175,6 +176,7 @@ class NetworkPanel(QWidget):
         box = QSpinBox()
         box.setRange(0, LARGEST)
         box.setSpecialValueText(self.tr("open"))
+        box.setFixedWidth(92)
         box.setKeyboardTracking(False)
         box.setValue(value)
         box.setAccessibleName(self.tr("Dimension {name}").format(name=name))
@@ -187,7 +189,8 @@ class NetworkPanel(QWidget):
         box = QLineEdit()
         if port.name in self._choices.inputs:
             box.setText(" ".join(str(each) for each in np.asarray(self._choices.inputs[port.name]).reshape(-1)))
-        box.setPlaceholderText(self.tr("fed by the data"))
+        box.setPlaceholderText(self.tr("from the data"))
+        box.setFixedWidth(116)
         box.setAccessibleName(self.tr("Value of {name}").format(name=port.name))
         box.setToolTip(self.tr("An input that always has this value becomes a constant: branches on it vanish."))
         box.editingFinished.connect(partial(self._on_value, port))

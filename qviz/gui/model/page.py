@@ -4,89 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QApplication,
-    QDockWidget,
-    QFileDialog,
-    QHBoxLayout,
-    QMainWindow,
-    QStackedWidget,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
 )
 
-from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import PerAxis, PerBlock
-from qviz.gui.charts.base import Chart, LinkedCursor
-from qviz.gui.charts.cards import Card, ChartMenus
+from qviz.gui.charts.base import Chart
 from qviz.gui.charts.page import Closing, Job, Subject
-from qviz.gui.kit.docks import Dock
-from qviz.gui.kit.theme import Theme
-from qviz.gui.kit.widgets import Segments, named_label
-from qviz.gui.model.data_panel import DataPanel
-from qviz.gui.model.deploy_panel import DeployPanel
-from qviz.gui.model.figures_panel import OutputPanel
-from qviz.gui.model.frontier_chart import FrontierChart
-from qviz.gui.model.frontier_panel import FrontierPanel
-from qviz.gui.model.graph_chart import GraphChart
-from qviz.gui.model.hints import Hinted
-from qviz.gui.model.layers_panel import Layer, LayersPanel, layers_of, own_word
-from qviz.gui.model.network_panel import NetworkPanel
-from qviz.gui.model.runs_chart import RunsChart
-from qviz.gui.model.runs_panel import RunsPanel
-from qviz.gui.model.scheme_panel import WeightSchemePanel
-from qviz.gui.model.weights_panel import WeightsPanel
+from qviz.gui.model.asking import Asking
+from qviz.gui.model.choosing import Choosing
+from qviz.gui.model.layers_panel import Layer, layers_of, own_word
+from qviz.gui.model.parts import NETWORK, WEIGHTS, ModelParts
 from qviz.gui.words.schemes import format_word, line
-from qviz.models.advice import Advice, advice
+from qviz.models.advice import advice
 from qviz.models.data import DataSettings
-from qviz.models.frontier import FrontierPoint
 from qviz.models.graph_layout import Box, boxes_of, lay_out
 from qviz.models.network import array_of
 from qviz.models.node_errors import NodeError
 from qviz.models.preparation import Choices
-from qviz.models.ptq import Recipe
 from qviz.models.sensitivity import ALONE, Unit
 from qviz.models.weights import quantized_weight, weights_of
 from qviz.session.capturer import INPUT, OUTPUT
 from qviz.session.guard import guarded
-from qviz.session.history import History
 from qviz.session.language import told
 from qviz.session.network_state import DeployedRun, NetworkState, Whole, units_of
 from qviz.session.networks import Networks
 from qviz.session.settings import Settings
 from qviz.session.weight_audit import Constant, constants_of
 
-SIDE_WIDTH, RIGHT_WIDTH = 292, 306
-NETWORK, WEIGHTS = "network", "weights"
 REFRESH_MILLISECONDS = 80
 """Layers that come in quick succession are shown together."""
 
 STALE_AFTER_MILLISECONDS = 200
-BLOCK = 32
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What undo and redo act on."""
-
-    scheme: Scheme
-    own: dict[str, Scheme | None]
-    activations: bool
-    by_group: bool
-    calibration_share: float
 
 
 @guarded
-class ModelPage(QWidget):
+class ModelPage(ModelParts):
     """Composes the panels and charts of both parts; asks `Networks` for every change, and shows its answers.
 
     Signals
@@ -111,84 +70,14 @@ class ModelPage(QWidget):
         self.networks = networks
         self.workers: tuple[Closing, ...] = ()
         self.jobs: tuple[Job, ...] = ()
-        self.folder = ""
-        self.history = History(self._chosen(), self._go_to, self)
-        self._fresh = True
+        self.choosing, self.asking = Choosing(networks, self), Asking(networks, self)
+        self.history = self.choosing.history
         self._units: tuple[Unit, ...] = ()
         self._operators: dict[str, str] = {}
         self._errors: dict[str, NodeError] = {}
         self._constants: tuple[Constant, ...] = ()
         self._weight_sqnr: dict[str, float] = {}
         self._audited: tuple[object, ...] = ()
-        self._build()
-        self._arrange()
-        self._connect()
-        self._show_all()
-
-    # -- made of
-
-    def _build(self) -> None:
-        link = LinkedCursor()
-        self.graph, self.frontier, self.cost = GraphChart(link), FrontierChart(link), RunsChart(link)
-        self.charts: tuple[Chart, ...] = (self.graph, self.frontier, self.cost)
-        self.network, self.data, self.scheme = NetworkPanel(), DataPanel(), WeightSchemePanel()
-        self.deploy, self.layers, self.figures = DeployPanel(), LayersPanel(), OutputPanel()
-        self.bits, self.runs, self.weights = FrontierPanel(self.frontier), RunsPanel(), WeightsPanel()
-        self.graph_place = Hinted(self.graph, "")
-        self.cost_place = Hinted(self.cost, "")
-        self.weights_place = Hinted(self.weights, "")
-        self.docks: dict[str, Dock] = {
-            "network_panel": Dock("network_panel", self.tr("Network"), self.network, scrolls=True),
-            "data": Dock("data", self.tr("Data"), self.data, scrolls=True),
-            "scheme": Dock("network_scheme", self.tr("Scheme"), self.scheme, scrolls=True),
-            "deploy": Dock("deploy", self.tr("Deploy"), self.deploy, scrolls=True),
-            "graph": Dock("graph", self.graph.title(), self.graph_place),
-            "layers": Dock("layers", self.tr("Layers"), self.layers),
-            "runs_table": Dock("runs_table", self.tr("Runs"), self.runs),
-            "figures": Dock("output_figures", self.tr("Output"), self.figures, scrolls=True),
-            "frontier": Dock("frontier", self.frontier.title(), self.bits),
-            "cost": Dock("cost", self.cost.title(), self.cost_place),
-        }
-        self.menus = ChartMenus(self)
-        for chart, key in ((self.graph, "graph"), (self.frontier, "frontier"), (self.cost, "cost")):
-            self.menus.dress(chart, self.docks[key].title)
-        copy = self.docks["figures"].title.add_tool("copy", self.tr("Copy the figures as text"))
-        copy.clicked.connect(self.copy_figures)
-        copy = self.docks["layers"].title.add_tool("copy", self.tr("Copy the table as text"))
-        copy.clicked.connect(self.layers.table.copy)
-        self.weights_card = Card(self.tr("Weights"), self.weights_place)
-        copy = self.weights_card.title.add_tool("copy", self.tr("Copy the table as text"))
-        copy.clicked.connect(self.weights.table.copy)
-        self.parts = Segments(
-            [
-                (
-                    NETWORK,
-                    self.tr("Network"),
-                    self.tr("Which layer hurts the output, and what does deploying it cost?"),
-                ),
-                (WEIGHTS, self.tr("Weights"), self.tr("All constants, and what the scheme does to each.")),
-            ],
-            self.tr("What is looked at"),
-        )
-        self.parts.setFixedWidth(200)
-        self.parts.choose(NETWORK)
-        self.about = named_label("", "caption")
-        self.about.setTextFormat(Qt.TextFormat.PlainText)
-        self.inner = QMainWindow()
-        self.inner.setWindowFlags(Qt.WindowType.Widget)
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self.inner)
-        self.stack.addWidget(self.weights_card)
-        head = QHBoxLayout()
-        head.setContentsMargins(2, 0, 8, 0)
-        head.setSpacing(12)
-        head.addWidget(self.parts)
-        head.addWidget(self.about, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 0, 0)
-        layout.setSpacing(6)
-        layout.addLayout(head)
-        layout.addWidget(self.stack, 1)
         self._refresh = QTimer(self)
         self._refresh.setSingleShot(True)
         self._refresh.setInterval(REFRESH_MILLISECONDS)
@@ -201,74 +90,19 @@ class ModelPage(QWidget):
         self._patience.setSingleShot(True)
         self._patience.setInterval(STALE_AFTER_MILLISECONDS)
         self._patience.timeout.connect(self._pale)
-
-    def _arrange(self) -> None:
-        inner, d = self.inner, self.docks
-        left, across, down = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        inner.setDockNestingEnabled(True)
-        inner.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
-        for dock in d.values():
-            dock.setParent(inner)
-            dock.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
-            dock.title.close_button.hide()
-        inner.addDockWidget(left, d["network_panel"])
-        inner.splitDockWidget(d["network_panel"], d["graph"], across)
-        inner.splitDockWidget(d["graph"], d["figures"], across)
-        inner.splitDockWidget(d["graph"], d["layers"], down)
-        inner.splitDockWidget(d["figures"], d["frontier"], down)
-        for first, others in (
-            ("network_panel", ("data", "scheme", "deploy")),
-            ("layers", ("runs_table",)),
-            ("frontier", ("cost",)),
-        ):
-            for other in others:
-                inner.tabifyDockWidget(d[first], d[other])
-            d[first].raise_()
-        for dock in d.values():
-            dock.show()
-
-    def reset_layout(self) -> None:
-        """The sizes of a fresh layout, for the room there is."""
-        d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        middle = max(360, self.width() - SIDE_WIDTH - RIGHT_WIDTH)
-        columns = [d["network_panel"], d["graph"], d["figures"]]
-        self.inner.resizeDocks(columns, [SIDE_WIDTH, middle, RIGHT_WIDTH], across)
-        height = self.height()
-        self.inner.resizeDocks([d["graph"], d["layers"]], [56 * height // 100, 44 * height // 100], down)
-        self.inner.resizeDocks([d["figures"], d["frontier"]], [52 * height // 100, 48 * height // 100], down)
-
-    def showEvent(self, event: Any) -> None:
-        super().showEvent(event)
-        if self._fresh:
-            self._fresh = False
-            self.reset_layout()
-            QTimer.singleShot(0, self._settle)  # once more, when the size is the real one
-
-    @Slot()
-    def _settle(self) -> None:
-        self.reset_layout()
-        self.graph.reset_view()
+        self._connect()
+        self._show_all()
 
     def _connect(self) -> None:
         networks = self.networks
         self.menus.export_requested.connect(self.export_requested)
         self.menus.copy_requested.connect(self.copy_requested)
+        self.copy_button.clicked.connect(self.copy_figures)
         self.parts.chosen.connect(self.show_part)
-        self.network.open_requested.connect(self.choose_file)
         self.network.choices_changed.connect(self._on_choices)
-        self.data.files_requested.connect(self.choose_data)
-        self.data.folder_requested.connect(self.choose_data_folder)
         self.data.random_requested.connect(self._on_random)
-        self.data.tokenizer_requested.connect(self.choose_tokenizer)
         self.data.settings_changed.connect(self._on_data_settings)
-        self.data.share_changed.connect(self._on_share)
-        self.scheme.scheme_changed.connect(self._on_scheme)
-        self.scheme.activations_changed.connect(self._on_activations)
-        self.scheme.by_group_changed.connect(self._on_by_group)
-        self.scheme.own_cleared.connect(self._on_own_cleared)
         self.layers.sweep_requested.connect(self._on_sweep)
-        self.layers.applied.connect(self._on_advice)
-        self.layers.own_requested.connect(self._on_own)
         self.layers.pointed.connect(self._on_layer_pointed)
         self.layers.opened.connect(self._on_layer_opened)
         self.layers.look_requested.connect(self._on_look)
@@ -276,12 +110,11 @@ class ModelPage(QWidget):
         self.graph.opened.connect(self._on_box_opened)
         self.bits.find_requested.connect(self._on_find)
         self.bits.measure_requested.connect(networks.frontier.measure)
-        self.bits.applied.connect(self._on_point)
-        self.deploy.quantize_requested.connect(self._on_quantize)
         self.runs.opened.connect(self._on_run_opened)
         self.runs.pointed.connect(self.cost.mark)
         self.cost.chosen.connect(self._on_run_chosen)
         self.weights.opened.connect(self._on_constant)
+        self.asking.problem.connect(self.problem)
         for panel in (self.network, self.data, self.bits):
             panel.refused.connect(self.problem)
         networks.changed.connect(self._on_changed)
@@ -313,9 +146,7 @@ class ModelPage(QWidget):
 
     def open(self, path: Path) -> None:
         """Another network."""
-        self.folder = str(path.parent)
-        self.docks["network_panel"].raise_()
-        self.networks.open(path)
+        self.asking.open(path)
 
     def take_dropped(self, paths: Sequence[Path]) -> bool:
         """Files that were dropped while this page is in front are samples for its network; says if it took them."""
@@ -324,41 +155,6 @@ class ModelPage(QWidget):
         self.docks["data"].raise_()
         self.networks.read(tuple(paths))
         return True
-
-    @Slot()
-    def choose_file(self) -> None:
-        text, _ = QFileDialog.getOpenFileName(
-            self, self.tr("Open a network"), self.folder, self.tr("ONNX models (*.onnx);;All files (*)")
-        )
-        if text:
-            self.open(Path(text))
-
-    @Slot()
-    def choose_data(self) -> None:
-        texts, _ = QFileDialog.getOpenFileNames(
-            self,
-            self.tr("Samples"),
-            self.folder,
-            self.tr("Samples (*.npy *.npz *.png *.jpg *.jpeg *.bmp *.webp *.txt *.jsonl);;All files (*)"),
-        )
-        if texts:
-            self.folder = str(Path(texts[0]).parent)
-            self.networks.read(tuple(Path(text) for text in texts))
-
-    @Slot()
-    def choose_data_folder(self) -> None:
-        text = QFileDialog.getExistingDirectory(self, self.tr("Folder of samples"), self.folder)
-        if text:
-            self.folder = text
-            self.networks.read((Path(text),))
-
-    @Slot()
-    def choose_tokenizer(self) -> None:
-        text, _ = QFileDialog.getOpenFileName(
-            self, self.tr("Tokenizer"), self.folder, self.tr("Tokenizers (tokenizer.json *.json)")
-        )
-        if text:
-            self._on_data_settings(replace(self.networks.state.settings, tokenizer=Path(text)))
 
     @Slot(object)
     def _on_choices(self, choices: Choices) -> None:
@@ -374,63 +170,6 @@ class ModelPage(QWidget):
 
     # -- choosing
 
-    def _chosen(self) -> Chosen:
-        state = self.networks.state
-        return Chosen(state.scheme, dict(state.own), state.activations, state.by_group, state.calibration_share)
-
-    def _go_to(self, chosen: Chosen) -> Chosen:
-        self.networks.update(**vars(chosen))
-        return self._chosen()
-
-    def _update(self, what: str | None = None, **changes: Any) -> None:
-        """Change what is chosen, as one step of undo."""
-        self.networks.update(**changes)
-        self.history.note(self._chosen(), what)
-
-    @Slot(float)
-    def _on_share(self, share: float) -> None:
-        self._update("share", calibration_share=share)
-
-    @Slot(object)
-    def _on_scheme(self, scheme: Scheme) -> None:
-        self._update("scheme", scheme=scheme)
-
-    @Slot(bool)
-    def _on_activations(self, on: bool) -> None:
-        self._update(activations=on)
-
-    @Slot(object)
-    def _on_by_group(self, on: bool) -> None:
-        self._update(by_group=bool(on))
-
-    @Slot()
-    def _on_own_cleared(self) -> None:
-        self._update(own={})
-
-    @Slot(object)
-    def _on_advice(self, given: Advice) -> None:
-        own = {weight.name: given.scheme for weight in given.unit.weights}
-        self._update(own={**self.networks.state.own, **own})
-
-    @Slot(object, str)
-    def _on_own(self, unit: Unit, key: str) -> None:
-        names = [weight.name for weight in unit.weights]
-        own = {name: scheme for name, scheme in self.networks.state.own.items() if name not in names}
-        if key != "all":
-            schemes: dict[str, Scheme | None] = {
-                "float": None,
-                "8": Scheme(IntFormat(8), granularity=PerAxis(0)),
-                "4": Scheme(IntFormat(4), granularity=PerBlock(-1, BLOCK)),
-            }
-            own.update(dict.fromkeys(names, schemes[key]))
-        self._update(own=own)
-
-    @Slot(object)
-    def _on_point(self, point: FrontierPoint) -> None:
-        found = self.bits.frontier
-        if found is not None:
-            self._update(own={**self.networks.state.own, **found.schemes(point)})
-
     # -- asking
 
     @Slot()
@@ -444,19 +183,6 @@ class ModelPage(QWidget):
     def _on_find(self, formats: dict[str, Scheme]) -> None:
         self._try(lambda: self.networks.find_frontier(formats))
 
-    @Slot(object)
-    def _on_quantize(self, recipe: Recipe) -> None:
-        path = self.networks.state.path
-        stem = f"{path.stem}-{recipe.method}.onnx" if path is not None else "quantized.onnx"
-        text, _ = QFileDialog.getSaveFileName(
-            self, self.tr("Quantize into"), str(Path(self.folder) / stem), self.tr("ONNX models (*.onnx)")
-        )
-        if text:
-            output = Path(text) if Path(text).suffix else Path(text).with_suffix(".onnx")
-            self.docks["runs_table"].raise_()
-            seconds = float(self.deploy.seconds.value())
-            self._try(lambda: self.networks.deploy(recipe, output, seconds=seconds))
-
     def _try(self, act: Any) -> None:
         try:
             act()
@@ -468,8 +194,7 @@ class ModelPage(QWidget):
     @Slot(object, object)
     def _on_changed(self, old: NetworkState, new: NetworkState) -> None:
         if new.path is not old.path:
-            self.history.settle(self._chosen())
-            self.history.clear()
+            self.choosing.begin_anew()
         self.network.refresh(new)
         self.data.refresh(new)
         self.scheme.refresh(new)
@@ -540,6 +265,8 @@ class ModelPage(QWidget):
             )
         self.layers.say(given, self._next_step(state))
         self.layers.sweep_button.setEnabled(state.ready)
+        noise = state.samples is not None and state.samples.random
+        self.graph.set_note(self.tr("from random data") if noise and alone else "")
 
     def _next_step(self, state: NetworkState) -> str:
         """What to do, as long as there is no answer."""
@@ -794,14 +521,9 @@ class ModelPage(QWidget):
         text = self.weights.table.text() if self.stack.currentIndex() == 1 else self.figures.text()
         QApplication.clipboard().setText(text)
 
-    def apply_theme(self, theme: Theme) -> None:
-        for dock in self.docks.values():
-            dock.apply_theme(theme)
-        self.weights_card.apply_theme(theme)
-
     def remember(self, settings: Settings) -> None:
         """Nothing yet."""
 
     def recall(self, settings: Settings) -> None:
         """Dialogs begin in the folder that was used last."""
-        self.folder = self.folder or settings.get("last_folder")
+        self.asking.folder = self.asking.folder or settings.get("last_folder")
