@@ -1,0 +1,115 @@
+"""Codes that are one off are traced to their cause."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+from qviz.core import Problem
+from qviz.models.network import open_network
+from qviz.models.plus_minus_one import (
+    FUSED,
+    OTHER,
+    PAIRS,
+    TIE,
+    compare_codes,
+    exact_codes,
+    integer_nodes,
+    save_reproduction,
+    trace_node,
+)
+from qviz.models.preparation import prepare_network
+from qviz.models.ptq import Recipe, quantize_network
+from qviz.models.sessions import open_session, run
+from tests.models.made import classifier, network, pictures
+
+F, U8, S8 = np.float32, np.uint8, np.int8
+
+
+def matmul(x, w, x_scale=0.5, w_scale=0.25, y_scale=0.25, zeros=(0, 0, 0)):
+    node = helper.make_node("QLinearMatMul", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"], ["y"], name="mm")
+    inputs = [x, F(x_scale), U8(zeros[0]), w, F(w_scale), S8(zeros[1]), F(y_scale), U8(zeros[2])]
+    return node, [np.asarray(each) for each in inputs]
+
+
+def test_a_tie_and_its_neighbours_by_hand():
+    node, inputs = matmul(np.array([[1, 3, 2]], U8), np.array([[1], [0], [0]], S8))
+    # 1 · 1 · 0.5 · 0.25 / 0.25 = 0.5: a tie, which goes to the even 0.
+    assert exact_codes(node, inputs).tolist() == [[0]]
+    trace = compare_codes(node, inputs, np.array([[1]], U8), np.array([[0]], U8))
+    (found,) = trace.differences
+    assert (found.index, found.first, found.second, found.exact, found.cause) == ((0, 0), 1, 0, 0.5, TIE)
+
+
+def test_a_multiplier_that_float32_rounds():
+    node, inputs = matmul(np.array([[5]], U8), np.array([[1]], S8), 0.1, 1.0, np.nextafter(F(1), F(2)))
+    trace = compare_codes(node, inputs, np.array([[1]], U8), np.array([[0]], U8))
+    assert trace.causes == {FUSED: 1}
+
+
+def test_pairs_that_saturate_sixteen_bits():
+    node, inputs = matmul(np.array([[210, 198]], U8), np.array([[-81], [-80]], S8), 0.01, 0.01, 0.7, (0, 0, 128))
+    trace = compare_codes(node, inputs, np.array([[100]], U8), exact_codes(node, inputs))
+    assert trace.causes == {PAIRS: 1}  # 210 · −81 + 198 · −80 = −32850
+    node, inputs = matmul(np.array([[10, 19]], U8), np.array([[-81], [-80]], S8), 0.01, 0.01, 0.7, (0, 0, 128))
+    assert compare_codes(node, inputs, np.array([[1]], U8), exact_codes(node, inputs)).causes == {OTHER: 1}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_codes_are_those_of_the_standard_but_for_ties(seed):
+    rng = np.random.default_rng(seed)
+    x, w = rng.integers(0, 256, (3, 9)).astype(U8), rng.integers(-128, 128, (9, 4)).astype(S8)
+    node, inputs = matmul(x, w, 0.013, 0.021, 0.37, (117, 3, 120))
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, None)],
+        [onnx.numpy_helper.from_array(value, name) for name, value in zip(node.input, inputs, strict=True)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    exact = exact_codes(node, inputs).astype(int)
+    standard = np.asarray(ReferenceEvaluator(model).run(None, {})[0]).astype(int)
+    runtime = run(open_session(model), {})[0].astype(int)
+    for other in (standard, runtime):
+        assert np.abs(exact - other).max() <= 1
+        trace = compare_codes(node, inputs, other.astype(U8), exact.astype(U8))
+        assert set(trace.causes) <= {TIE, FUSED, PAIRS}
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory):
+    path = tmp_path_factory.mktemp("q") / "q.onnx"
+    net = prepare_network(network(classifier())).network
+    quantize_network(net, path, replace(Recipe("static"), form="operator"), pictures(2))
+    return open_network(path)
+
+
+def test_nodes_of_a_real_network(quantized, tmp_path):
+    names = integer_nodes(quantized)
+    assert any("conv" in name for name in names)
+    for name in names:
+        trace = trace_node(quantized, name, pictures(1)[0])
+        assert trace.elements > 0
+        assert OTHER not in trace.causes
+    path = save_reproduction(tmp_path, quantized, names[0], pictures(1)[0])
+    saved = np.load(path.with_suffix(".npz"))
+    feeds = {key: saved[key] for key in saved.files if key not in ("runtime", "exact")}
+    (again,) = run(open_session(onnx.load(str(path))), feeds)
+    np.testing.assert_array_equal(again, saved["runtime"])
+    assert np.abs(saved["exact"].astype(int) - saved["runtime"].astype(int)).max() <= 1
+
+
+def test_what_cannot_be_traced_is_said(quantized):
+    with pytest.raises(Problem, match="no node"):
+        trace_node(quantized, "nobody", pictures(1)[0])
+    other = next(
+        node.name for node in quantized.model.graph.node if node.op_type not in ("QLinearConv", "QLinearMatMul")
+    )
+    with pytest.raises(Problem, match="cannot be traced"):
+        trace_node(quantized, other, pictures(1)[0])
