@@ -95,6 +95,25 @@ def divide(x: Any, at: Any, work: Any, n: Any, multiplies: Any, factor: Any) -> 
 
 
 @part()
+def quantize_whole(x: Any, at: Any, work: Any, n: Any, low: Any, high: Any, multiplies: Any, factor: Any) -> None:
+    """Every step at once for whole numbers around 0, which is what most schemes are."""
+    if multiplies:
+        for i in range(n):
+            value = x[at + i]
+            free = np.rint(value * work[DIVISOR + i])
+            code = low if free < low else free
+            code = high if code > high else code
+            work[VALUE + i], work[FREE + i], work[X_HAT + i] = value, free, code * work[SCALE + i]
+    else:
+        for i in range(n):
+            value = x[at + i]
+            free = np.rint(value / work[DIVISOR + i] * factor)
+            code = low if free < low else free
+            code = high if code > high else code
+            work[VALUE + i], work[FREE + i], work[X_HAT + i] = value, free, code * work[SCALE + i]
+
+
+@part()
 def divide_fetched(work: Any, n: Any, multiplies: Any, factor: Any, shifts: Any) -> None:
     """The same for values that were fetched, without what is taken from each first."""
     if shifts:

@@ -51,7 +51,9 @@ class CompiledWorker:
         self.table = np.zeros(size if joint else 1, np.uint32)
         self.joint = (levels, window, window_start - first) if joint else None
         self.tallies = np.zeros(order.levels + 2 * bins, np.int64)
-        counts = self.found.totals, self.table, self.tallies, NO_EDGES if edges is None else edges
+        totals = np.zeros(5)
+        self.found.totals = totals[:3]
+        counts = totals, self.table, self.tallies, NO_EDGES if edges is None else edges
         self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
         self.ends = np.empty(4, np.float32)
         self.answers = (*counts, *self.drawn, self.ends)

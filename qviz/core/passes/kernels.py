@@ -33,6 +33,7 @@ from qviz.core.arithmetic.loops import (
     SHIFTS,
     STRETCH,
     VALUE,
+    WHOLE,
     X_HAT,
     dequantize_codes,
     divide,
@@ -40,6 +41,7 @@ from qviz.core.arithmetic.loops import (
     fetch,
     fetch_ahead,
     number_codes,
+    quantize_whole,
     round_floats,
     round_to_codebook,
     round_whole,
@@ -73,9 +75,10 @@ MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(LAID, LAID + 6)
 LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET = range(LAID + 6, LAID + 13)
 PLAN = LAID + 13
 
-# The places of ``numbers``, and of ``totals``: Σ|e|, Σx·e and Σe² of the clipped.
+# The places of ``numbers``, and of ``totals``: Σ|e|, Σx·e and Σe² of the clipped; Σe² and max e²
+# of a run.
 FACTOR, LOW, HIGH, BIN_WIDTH = range(4)
-MAGNITUDES, PRODUCTS, BEYOND_CODES = range(3)
+MAGNITUDES, PRODUCTS, BEYOND_CODES, OF_RUN, TOP_OF_RUN = range(5)
 
 SIGN_BIT = np.int32(31)
 LOWEST_INT, HIGHEST_INT = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
@@ -120,6 +123,30 @@ def compare(work: Any, wide: Any, integers: Any, n: Any, low: Any, high: Any, to
     totals[MAGNITUDES] += magnitudes
     totals[PRODUCTS] += products
     totals[BEYOND_CODES] += beyond
+    return count
+
+
+@part(reorders=True)
+def compare_run(work: Any, integers: Any, n: Any, low: Any, high: Any, totals: Any) -> Any:
+    """The same where the whole stretch is of one group: what its squares add up to, and the largest of them."""
+    magnitudes, products, beyond, count = 0.0, 0.0, 0.0, np.int32(0)
+    squares, top = 0.0, np.int64(0)
+    for i in range(n):
+        value = np.float64(work[VALUE + i])
+        error = np.float64(work[X_HAT + i]) - value
+        square = error * error
+        clipped = (work[FREE + i] < low) | (work[FREE + i] > high)
+        integers[CLIPPED + i] = np.int32(clipped)
+        count += np.int32(clipped)
+        squares += square
+        top = max(top, np.float64(square).view(np.int64))
+        magnitudes += abs(error)
+        products += value * error
+        beyond += square if clipped else 0.0
+    totals[MAGNITUDES] += magnitudes
+    totals[PRODUCTS] += products
+    totals[BEYOND_CODES] += beyond
+    totals[OF_RUN], totals[TOP_OF_RUN] = squares, np.int64(top).view(np.float64)
     return count
 
 
@@ -295,16 +322,13 @@ def tally(
 
 
 @part()
-def look(
-    x: Any, at: Any, n: Any, flat: Any, work: Any, wide: Any, integers: Any, plan: Any, numbers: Any, codebook: Any,
-    totals: Any, table: Any, tallies: Any, edges: Any, low_of: Any, high_of: Any, ends: Any,
-) -> Any:  # fmt: skip
-    """Everything about a stretch but what its groups add up to; how many of its codes are clipped."""
+def step_by_step(x: Any, at: Any, work: Any, integers: Any, n: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
+    """Codes that are not clipped yet, and x̂, whatever the format; how many elements are missing."""
     factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
     rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
-    maybe_nan = False
+    missing = 0
     if plan[MAYBE_NAN] or shifts:
-        maybe_nan = fetch(x, at, work, integers, n) > 0
+        missing = fetch(x, at, work, integers, n)
         divide_fetched(work, n, multiplies, factor, shifts)
     else:
         divide(x, at, work, n, multiplies, factor)
@@ -314,12 +338,31 @@ def look(
         round_to_codebook(work, integers, n, codebook)
     else:
         round_whole(work, n, rule, centred)
-    if maybe_nan:
+    if missing > 0:
         mend(work, integers, n, low)
     dequantize_codes(work, n, low, high, centred, shifts)
+    return missing
+
+
+@part()
+def look(
+    x: Any, at: Any, n: Any, flat: Any, work: Any, wide: Any, integers: Any, plan: Any, numbers: Any, codebook: Any,
+    totals: Any, table: Any, tallies: Any, edges: Any, low_of: Any, high_of: Any, ends: Any, is_run: Any,
+) -> Any:  # fmt: skip
+    """Everything about a stretch but what its groups add up to; how many of its codes are clipped."""
+    factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
+    rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
+    maybe_nan = False
+    if rule == WHOLE and centred and not (plan[MAYBE_NAN] or shifts):
+        quantize_whole(x, at, work, n, low, high, multiplies, factor)
+    else:
+        maybe_nan = step_by_step(x, at, work, integers, n, plan, numbers, codebook) > 0
     if maybe_nan:
         hide(work, integers, n)
-    clipped = compare(work, wide, integers, n, low, high, totals)
+    if is_run:
+        clipped = compare_run(work, integers, n, low, high, totals)
+    else:
+        clipped = compare(work, wide, integers, n, low, high, totals)
     tally(work, integers, n, maybe_nan, clipped, plan, numbers, table, tallies, edges)
     if plan[ENVELOPE]:
         first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
@@ -428,7 +471,7 @@ def _example() -> tuple[Any, ...]:
     x.flags.writeable = False
     sums, counts, number = np.zeros((2, 1)), np.zeros(1, np.int64), np.zeros(1, np.float32)
     given = (x,) * PARAMETERS, counts, np.zeros(PLAN, np.int64), np.zeros(4), x
-    answers = np.zeros(3), np.zeros(1, np.uint32), counts, np.zeros(2), number, number, number
+    answers = np.zeros(5), np.zeros(1, np.uint32), counts, np.zeros(2), number, number, number
     return x, 0, *given, *answers, sums, counts, sums, counts, *memory()
 
 
@@ -440,7 +483,7 @@ def memory() -> tuple[Any, ...]:
 
 
 @kernel(_example)
-def walk(  # noqa: PLR0912  (passing arrays on is not free)
+def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
     x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, table: Any,
     tallies: Any, edges: Any, low: Any, high: Any, ends: Any, errors_of: Any, clipped: Any, values_of: Any,
     missing: Any, work: Any, wide: Any, integers: Any, where: Any,
@@ -459,8 +502,8 @@ def walk(  # noqa: PLR0912  (passing arrays on is not free)
         Its ``kind``, then what is asked for, and how the groups and the bins lie; see the names of the places above.
     numbers : float64 array, shape (4,)
         Factor, first and last code, width of an error bin.
-    totals : float64 array, shape (3,)
-        Σ|e|, Σx·e, Σe² of the clipped.
+    totals : float64 array, shape (5,)
+        Σ|e|, Σx·e, Σe² of the clipped; the last two are a run's own.
     table : uint32 array
         Counts of codes and errors together.
     tallies : int64 array
@@ -502,9 +545,10 @@ def walk(  # noqa: PLR0912  (passing arrays on is not free)
         here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
         ahead = here + np.uint64(width) if columns else here + size
         fetch_ahead(x, ahead, ahead + size)
+        is_run = not columns and chunks == 0
         any_clipped = look(
             x, here, size, flat, work, wide, integers, plan, numbers, codebook, totals, table, tallies, edges,
-            low, high, ends,
+            low, high, ends, is_run,
         )  # fmt: skip
         for of_values in range(2 if plan[SIGNAL] else 1):
             found, counted = (values_of, missing) if of_values else (errors_of, clipped)
@@ -520,8 +564,12 @@ def walk(  # noqa: PLR0912  (passing arrays on is not free)
                 collect_runs(wide, integers, size, np.uint64(chunks), group, any_clipped, found, counted)
             elif chunks < 0:
                 collect_scattered(wide, integers, where, size, found, counted)
-            else:
+            elif of_values:
                 collect_run(wide, integers, size, group, found, counted)
+            else:
+                found[0, group] += totals[OF_RUN]
+                found[1, group] = max(found[1, group], totals[TOP_OF_RUN])
+                counted[group] += any_clipped
         at += n
         if columns and r == rows:
             r, tile = 0, tile + n
