@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import Phrase
+from qviz.core.problems import Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.models.activations import Span, ranges, spans
@@ -24,13 +24,13 @@ from qviz.models.data import (
     seen_picture,
 )
 from qviz.models.latency import measure_latency, profile, reasons
-from qviz.models.network import open_network
+from qviz.models.network import Network, open_network
 from qviz.models.node_errors import NodeError, node_errors
 from qviz.models.opening import open_prepared
 from qviz.models.output_figures import Answers
 from qviz.models.pieces import ActivationParameters, Point
-from qviz.models.preparation import Choices, Prepared
-from qviz.models.ptq import Recipe, quantize_network
+from qviz.models.preparation import NO_CHOICES, Choices, Prepared
+from qviz.models.ptq import Outcome, Recipe, check_outcome, quantize_network
 from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity, Unit, UnitLoss, activation_parameters
 from qviz.models.sessions import open_session, run
 from qviz.session.network_state import (
@@ -287,6 +287,10 @@ class Deployer(Worker):
         """Quantize into ``output``."""
         self._submit(recipe, partial(_deploy, state, recipe, output, seconds), urgent=True)
 
+    def compare(self, state: NetworkState, path: Path, *, seconds: float = 2.0) -> None:
+        """Hold a network that somebody else quantized against this one."""
+        self._submit(path, partial(_compared, state, path, seconds), urgent=True)
+
     def _purpose(self, key: Any) -> Phrase:
         return Phrase("quantizing this network")
 
@@ -301,8 +305,6 @@ def _part(progress: Progress, start: float, share: float) -> Callable[[float], N
 def _deploy(
     state: NetworkState, recipe: Recipe, output: Path, seconds: float, progress: Progress, cancelled: IsCancelled
 ) -> DeployedRun:
-    import tempfile
-
     assert state.prepared is not None
     network = state.prepared.network
     calibration, held_out = state.split() if state.samples is not None else (None, None)
@@ -315,10 +317,39 @@ def _deploy(
         progress=_part(progress, 0, 0.6),
         cancelled=cancelled,
     )
+    return _measured(network, outcome, held_out, seconds, progress, cancelled)
+
+
+def _compared(
+    state: NetworkState, path: Path, seconds: float, progress: Progress, cancelled: IsCancelled
+) -> DeployedRun:
+    assert state.prepared is not None
+    network = state.prepared.network
+    held_out = state.split()[1] if state.samples is not None else None
+    # In another process first: a file of somebody else's may crash the runtime.
+    open_prepared(path, NO_CHOICES, progress=_part(progress, 0, 0.5), cancelled=cancelled)
+    outcome = check_outcome(network, path, Recipe("file"), held_out[0] if held_out is not None else None)
+    return _measured(network, outcome, held_out, seconds, progress, cancelled)
+
+
+def _measured(
+    network: Network,
+    outcome: Outcome,
+    held_out: FileSamples | None,
+    seconds: float,
+    progress: Progress,
+    cancelled: IsCancelled,
+) -> DeployedRun:
+    """What is left of the output, and how long it takes."""
+    import tempfile
+
     if held_out is None:
         return DeployedRun(outcome, None, (), None, (), (), (), False)
     made = open_network(outcome.path)
     names = [port.name for port in network.outputs]
+    missing = [name for name in names if name not in {port.name for port in made.outputs}]
+    if missing:
+        raise Problem("{file} has no output called {name}: is it the same network?", file=made.name, name=missing[0])
     first, second = open_session(network.model), open_session(made.model)
     inputs = {port.name for port in made.inputs}
     sums = Answers(names)
@@ -337,5 +368,5 @@ def _deploy(
     with tempfile.TemporaryDirectory(prefix="qviz-") as folder:
         before = profile(network.model, held_out[0], Path(folder))
         after = profile(made.model, held_out[0], Path(folder))
-    why = reasons(before, after, recipe) if latency.ratio > 1 else ()
+    why = reasons(before, after, outcome.recipe) if latency.ratio > 1 else ()
     return DeployedRun(outcome, sums.sqnr_db, sums.figures(), latency, before, after, why, held_out.random)

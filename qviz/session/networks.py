@@ -115,6 +115,12 @@ class Networks(QObject):
             raise Problem("Open a network first.")
         self.deployer.deploy(self.state, recipe, output, seconds=seconds)
 
+    def compare(self, path: Path, *, seconds: float = 2.0) -> None:
+        """Hold a network that was quantized elsewhere against this one; it is kept as a run."""
+        if self.state.prepared is None:
+            raise Problem("Open the float network first: the other one is held against it.")
+        self.deployer.compare(self.state, path, seconds=seconds)
+
     def close(self) -> None:
         """Stop all workers."""
         for worker in self.workers:

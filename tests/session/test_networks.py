@@ -78,6 +78,28 @@ def test_a_run_is_kept(qtbot, open_one, tmp_path):
     assert found.latency.ratio > 0
 
 
+def test_a_network_that_was_quantized_elsewhere_is_held_against_this_one(qtbot, open_one, tmp_path):
+    networks = open_one()
+    with qtbot.waitSignal(networks.run_kept, timeout=60_000):
+        networks.deploy(Recipe("static"), tmp_path / "q.onnx", seconds=0.1)
+    with qtbot.waitSignal(networks.run_kept, timeout=60_000):
+        networks.compare(tmp_path / "q.onnx", seconds=0.1)
+    first, second = networks.runs
+    assert second.outcome.path == first.outcome.path
+    assert second.sqnr_db == pytest.approx(first.sqnr_db)
+    assert (second.outcome.quantized, second.outcome.bytes) == (first.outcome.quantized, first.outcome.bytes)
+
+
+def test_another_network_is_not_compared(qtbot, open_one, tmp_path):
+    networks = open_one()
+    model = classifier()
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "other"
+    onnx.save_model(model, str(tmp_path / "other.onnx"))
+    with qtbot.waitSignal(networks.deployer.problem, timeout=60_000) as said:
+        networks.compare(tmp_path / "other.onnx")
+    assert "Nothing was quantized" in said.args[0]
+
+
 def test_noise_is_marked(qtbot, networks, files):
     with qtbot.waitSignal(networks.opener.opened, timeout=60_000):
         networks.open(files[0])

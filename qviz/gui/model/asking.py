@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QFileDialog
 
 from qviz.core.problems import Problem
+from qviz.files.results import save_json
 from qviz.gui.model.parts import ModelParts
+from qviz.models.deployment import deployment_choices
 from qviz.models.ptq import Recipe
 from qviz.session.language import told
 from qviz.session.networks import Networks
@@ -34,6 +37,8 @@ class Asking(QObject):
         parts.data.folder_requested.connect(self.choose_data_folder)
         parts.data.tokenizer_requested.connect(self.choose_tokenizer)
         parts.deploy.quantize_requested.connect(self._on_quantize)
+        parts.deploy.save_requested.connect(self.save_choices)
+        parts.compare_button.clicked.connect(self.choose_quantized)
 
     def open(self, path: Path) -> None:
         """Another network."""
@@ -48,6 +53,35 @@ class Asking(QObject):
         )
         if text:
             self.open(Path(text))
+
+    @Slot()
+    def choose_quantized(self) -> None:
+        text, _ = QFileDialog.getOpenFileName(
+            self._parts, self.tr("A network that was quantized"), self.folder, self.tr("ONNX models (*.onnx)")
+        )
+        if text:
+            self.folder = str(Path(text).parent)
+            seconds = float(self._parts.deploy.seconds.value())
+            self._try(lambda: self.networks.compare(Path(text), seconds=seconds))
+
+    @Slot()
+    def save_choices(self) -> None:
+        """What ONNX Runtime's own tools can be told of the schemes chosen here."""
+        state = self.networks.state
+        if state.prepared is None:
+            return
+        text, _ = QFileDialog.getSaveFileName(
+            self._parts, self.tr("Save the choices"), str(Path(self.folder) / "choices.json"), "JSON (*.json)"
+        )
+        if text:
+            choices = deployment_choices(state.prepared.network, state.scheme, state.own)
+            self._try(lambda: save_json(Path(text), choices))
+
+    def _try(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Problem as problem:
+            self.problem.emit(told(problem))
 
     @Slot()
     def choose_data(self) -> None:
@@ -88,7 +122,4 @@ class Asking(QObject):
             output = Path(text) if Path(text).suffix else Path(text).with_suffix(".onnx")
             self._parts.docks["runs_table"].raise_()
             seconds = float(self._parts.deploy.seconds.value())
-            try:
-                self.networks.deploy(recipe, output, seconds=seconds)
-            except Problem as problem:
-                self.problem.emit(told(problem))
+            self._try(lambda: self.networks.deploy(recipe, output, seconds=seconds))

@@ -13,6 +13,7 @@ from qviz.core.ranges.table import RANGE_RULES
 from qviz.gui.kit.controls import RangeChoice
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules, range_word
+from qviz.models.deployment import excluded_nodes
 from qviz.models.latency import processor_features
 from qviz.models.ptq import CORE, LIBRARY_DEFAULTS, Recipe, best_recipe
 from qviz.session.language import tr
@@ -63,9 +64,12 @@ class DeployPanel(QWidget):
     Signals
     -------
     quantize_requested(Recipe)
+    save_requested()
+        The choices, for ONNX Runtime's own tools.
     """
 
     quantize_requested = Signal(object)
+    save_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,6 +116,11 @@ class DeployPanel(QWidget):
         self.seconds.setAccessibleName(self.tr("Seconds of measuring the time"))
         self.quantize_button = QPushButton(self.tr("Quantize…"))
         self.quantize_button.setDefault(True)
+        self.save_button = QPushButton(self.tr("Save the choices…"))
+        self.save_button.setToolTip(
+            self.tr("For ONNX Runtime's own tools: nodes_to_exclude and TensorQuantOverrides, as JSON.")
+        )
+        self.save_button.clicked.connect(self.save_requested)
         features = ", ".join(processor_features())
         self.machine = named_label(
             self.tr("This processor: {features}.").format(features=features) if features else "", "caption", wrap=True
@@ -136,6 +145,7 @@ class DeployPanel(QWidget):
             self.seconds,
             self.quantize_button,
             self.hint,
+            self.save_button,
             self.machine,
         ):
             layout.addWidget(widget)
@@ -236,6 +246,7 @@ class DeployPanel(QWidget):
         self.hint.setText(why)
         self.hint.setVisible(bool(why))
         ready = state.prepared is not None and (recipe.method != "static" or state.samples is not None)
+        self.save_button.setEnabled(state.prepared is not None)
         self.quantize_button.setEnabled(ready and not self._deploying)
 
     def _said_of_difference(self) -> str:
@@ -299,13 +310,5 @@ class DeployPanel(QWidget):
     def _on_quantize(self) -> None:
         recipe, state = self._recipe, self._state
         if self.left.isVisible() and self.left.isChecked() and state.prepared is not None:
-            recipe = replace(recipe, excluded=excluded_nodes(state))
+            recipe = replace(recipe, excluded=excluded_nodes(state.prepared.network, state.own))
         self.quantize_requested.emit(recipe)
-
-
-def excluded_nodes(state: NetworkState) -> tuple[str, ...]:
-    """The nodes that read a weight that was left in float."""
-    assert state.prepared is not None
-    left = {name for name, scheme in state.own.items() if scheme is None}
-    nodes = state.prepared.network.model.graph.node
-    return tuple(node.name for node in nodes if left.intersection(node.input))

@@ -126,7 +126,10 @@ class NetworkPanel(QWidget):
         )
         if network.is_quantized:
             self.trouble.setText(
-                self.tr("This network is quantized already: open the one it was made from to quantize it anew.")
+                self.tr(
+                    "This network is quantized already: open the float one that it was made from, and add this file "
+                    "to its runs to see what it lost and gained."
+                )
             )
             self.trouble.show()
         self._show_inputs(prepared)

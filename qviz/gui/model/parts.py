@@ -75,6 +75,12 @@ class ModelParts(QWidget):
         for chart, key in ((self.graph, "graph"), (self.frontier, "frontier"), (self.cost, "cost")):
             self.menus.dress(chart, self.docks[key].title)
         self.copy_button = self.docks["figures"].title.add_tool("copy", self.tr("Copy the figures as text"))
+        self.compare_button = self.docks["runs_table"].title.add_button(
+            self.tr("Hold a network that was quantized elsewhere against this one")
+        )
+        self.compare_button.setObjectName("text")
+        self.compare_button.setText(self.tr("Add a file…"))
+        self.compare_button.setFixedSize(self.compare_button.sizeHint().width() + 8, 24)
         copy = self.docks["layers"].title.add_tool("copy", self.tr("Copy the table as text"))
         copy.clicked.connect(self.layers.table.copy)
         self.weights_card = Card(self.tr("Weights"), self.weights_place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,21 @@ def test_a_run_is_written_measured_and_kept(
     assert "3 of 3 nodes" in ready.runs.about.text()
     assert ready.runs.table.figures.rows == [run]
     assert ready.cost.tables()[""].columns["file"].tolist() == ["q.onnx"]
+
+
+def test_choices_leave_for_the_runtimes_own_tools(
+    new_desk: Desk, ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "c.json"), ""))
+    ready.layers.point_to("/block1/conv")
+    new_desk.click(ready.layers.own_buttons["float"])
+    assert ready.layers.table.current().own == "float"
+    ready.docks["deploy"].raise_()
+    assert ready.deploy.left.isVisible()
+    ready.deploy.save_button.click()
+    written = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
+    assert written["nodes_to_exclude"] == ["/block1/conv"]
+    assert set(written["TensorQuantOverrides"]) == {"w2", "w3"}
 
 
 def test_the_librarys_defaults_are_one_click_away(opened: Any) -> None:
