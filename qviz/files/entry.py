@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qviz.core.problems import Phrase, Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.tensors.stored import Stored
 
 Loaded = np.ndarray[Any, Any] | Stored
@@ -29,6 +29,36 @@ def no_note() -> None:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How a weight is kept.
+
+    Attributes
+    ----------
+    name : str
+        The library or the format: ``"GPTQ"``.
+    codes : str
+        The type of a code: ``"int4"``, ``"float8_e4m3fn"``.
+    group : int or None
+        Neighbours along the last axis that share a scale; None for a whole row, or for blocks of another kind.
+    parts : tuple of TensorEntry
+        What the file has: codes, scales, zero points.
+    """
+
+    name: str
+    codes: str
+    group: int | None
+    parts: tuple[TensorEntry, ...]
+
+    @property
+    def note(self) -> Note:
+        """What a person hears of it."""
+        if self.group is None:
+            return Note(Phrase(N_("Decoded from {codes} of {name}."), codes=self.codes, name=self.name), is_plain=True)
+        said = N_("Decoded from {codes} of {name}, {group} to a scale.")
+        return Note(Phrase(said, codes=self.codes, name=self.name, group=self.group), is_plain=True)
+
+
+@dataclass(frozen=True)
 class TensorEntry:
     """One tensor of a file, as its header describes it.
 
@@ -41,7 +71,8 @@ class TensorEntry:
     left out; None where nothing had to be guessed. It looks at the file, too, and raises as ``load`` does.
     ``refused`` is why ``load`` will raise, where the header already tells. ``nbytes`` is what the tensor takes
     in the file, where shape and type do not tell. ``written`` is of what a person may say more: how a table, or
-    bare numbers, are written.
+    bare numbers, are written. ``encoding`` is how a checkpoint keeps a weight that was quantized: ``load`` gives what
+    its codes stand for.
     """
 
     name: str
@@ -54,6 +85,7 @@ class TensorEntry:
     refused: Problem | None = None
     nbytes: int | None = None
     written: Literal["", "table", "raw"] = ""
+    encoding: Encoding | None = None
 
 
 def refused_entry(name: str, path: Path, key: str | None, problem: Problem) -> TensorEntry:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, ignore, never
+from qviz.files.encodings import decoded
 from qviz.files.entry import Loaded, Note, TensorEntry
 from qviz.files.foreign import foreign_problem
 from qviz.files.problems import FileProblem, system_errors
@@ -227,7 +228,7 @@ def list_tensors(path: str | Path, reading: Reading | None = None) -> tuple[Tens
     with system_errors(path):
         if stat.S_ISDIR(path.stat().st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        entries = in_natural_order(_entries(path, reading or Reading()))
+        entries = in_natural_order(decoded(_entries(path, reading or Reading())))
     return tuple(replace(entry, load=partial(_load, entry), note=partial(_note, entry)) for entry in entries)
 
 

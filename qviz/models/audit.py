@@ -23,6 +23,7 @@ MANY = 4
 """From so many schemes of one scale on, a tensor is put in order first."""
 
 WHOLE_NUMBERS = Phrase(N_("whole numbers"))
+QUANTIZED = Phrase(N_("quantized already"))
 ONE_AXIS = Phrase(N_("one axis"))
 
 
@@ -37,7 +38,7 @@ class Row:
     figures : Figures or None
         None where it is left in float.
     left : Phrase or Problem or None
-        Why it is: it has one axis, or whole numbers, or the scheme does not fit its shape.
+        Why it is: it has one axis, or whole numbers, is quantized already, or the scheme does not fit its shape.
     problem : Problem or None
         Why it can't be read.
     """
@@ -92,6 +93,8 @@ def left_in_float(weight: Weight, *, one_axis: bool = False) -> Phrase | None:
     one_axis : bool
         Whether tensors with a single axis (biases, scales of norms) are quantized, too.
     """
+    if weight.entry.encoding is not None:
+        return QUANTIZED
     if not weight.is_float:
         return WHOLE_NUMBERS
     if not one_axis and weight.axes is not None and weight.axes < 2:
