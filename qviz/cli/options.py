@@ -142,15 +142,20 @@ def tensor_options(command: Command) -> Command:
 
 def tensor_of(file: Path, name: str | None, option: str = "--tensor") -> Tensor:
     """The tensor of that name, or the only one in the file; ``option`` is where its name is given."""
-    entry = _entry(file, name, option)
+    return loaded(entry_of(file, name, option))
+
+
+def loaded(entry: TensorEntry) -> Tensor:
+    """What an entry holds; what had to be assumed of it is said."""
     tensor = Tensor(entry.load(), entry.name, dtype=entry.dtype)
     note = entry.note()
     if note and not note.is_plain:
-        click.echo(printable(f"qviz: {file.name}: {note.phrase}"), err=True)
+        click.echo(printable(f"qviz: {entry.path.name}: {note.phrase}"), err=True)
     return tensor
 
 
-def _entry(file: Path, name: str | None, option: str) -> TensorEntry:
+def entry_of(file: Path, name: str | None, option: str) -> TensorEntry:
+    """The entry of that name, or the only one in the file."""
     entries = list_tensors(file, reading())
     chosen = [entry for entry in entries if name is None or name in (entry.key, entry.name)]
     if len(chosen) == 1:

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from qviz.cli.options import chosen_runtime, json_option, runtime_options, tensor_of
+from qviz.cli.options import chosen_runtime, entry_of, json_option, loaded, runtime_options, tensor_of
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
+from qviz.files.printable import printable
 from qviz.files.results import read_scheme
 
 
@@ -21,7 +22,11 @@ from qviz.files.results import read_scheme
 @runtime_options(DYNAMIC_RUNTIMES, "How both are quantized.")
 @click.option("--activation-scheme", type=click.Path(path_type=Path), help="A scheme saved as JSON, instead.")
 @click.option("--weight-scheme", type=click.Path(path_type=Path), help="A scheme saved as JSON, instead.")
-@click.option("--transposed", is_flag=True, help="WEIGHT is outputs × features, as PyTorch's Linear has it.")
+@click.option(
+    "--transposed/--no-transposed",
+    default=None,
+    help="WEIGHT is outputs × features, as PyTorch's Linear has it, or not.  [default: as its kind of file stores it]",
+)
 @json_option
 def product_command(
     activation: Path,
@@ -30,16 +35,22 @@ def product_command(
     weight_tensor: str | None,
     activation_scheme: Path | None,
     weight_scheme: Path | None,
-    transposed: bool,
+    transposed: bool | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Print what the output of ACTIVATION × WEIGHT loses as a product of integers."""
-    from qviz.core.questions.product import multiply
+    from qviz.core.questions.product import fits, lies_transposed, multiply
 
     preset = DYNAMIC_RUNTIMES[chosen_runtime(options)]
     x = tensor_of(activation, activation_tensor, "--activation-tensor")
-    w = tensor_of(weight, weight_tensor, "--weight-tensor")
+    entry = entry_of(weight, weight_tensor, "--weight-tensor")
+    w = loaded(entry)
+    if transposed is None:
+        stored = entry.outputs_first
+        transposed = stored is not None and lies_transposed(x.shape, w.shape, stored)
+        if not as_json and all(fits(x.shape, w.shape, way) for way in (False, True)):
+            click.echo(printable(_about_square(weight, stored, transposed)), err=True)
     result = multiply(
         x,
         w,
@@ -53,3 +64,10 @@ def product_command(
     for key, value in result.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         click.echo(f"{key:<18}" + ", ".join(f"{name} {figure}".strip() for name, figure in parts))
+
+
+def _about_square(weight: Path, stored: bool | None, transposed: bool) -> str:
+    """Which way round a square weight is taken, and why."""
+    way, other = ("outputs × features", "--no-transposed") if transposed else ("features × outputs", "--transposed")
+    why = "which files of its kind store" if stored is not None else "its file does not say"
+    return f"qviz: {weight.name} is square, and taken as {way}, {why}: {other} turns it."

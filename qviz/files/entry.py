@@ -72,7 +72,8 @@ class TensorEntry:
     ``refused`` is why ``load`` will raise, where the header already tells. ``nbytes`` is what the tensor takes
     in the file, where shape and type do not tell. ``written`` is of what a person may say more: how a table, or
     bare numbers, are written. ``encoding`` is how a checkpoint keeps a weight that was quantized: ``load`` gives what
-    its codes stand for.
+    its codes stand for. ``outputs_first``: a layer's weight is (outputs, features), as PyTorch stores it, or
+    (features, outputs), as a MatMul of ONNX has it; None where nobody can tell.
     """
 
     name: str
@@ -86,6 +87,7 @@ class TensorEntry:
     nbytes: int | None = None
     written: Literal["", "table", "raw"] = ""
     encoding: Encoding | None = None
+    outputs_first: bool | None = None
 
 
 def refused_entry(name: str, path: Path, key: str | None, problem: Problem) -> TensorEntry:

@@ -84,7 +84,8 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
         raise FileProblem(path, N_("is empty"), _DAMAGED)
     with region.content() as content:
         try:
-            found = list(_Model(Walk(content)).constants())
+            model = _Model(Walk(content))
+            found = list(model.constants())
         except Problem:
             raise
         except (ValueError, IndexError) as error:
@@ -93,7 +94,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
             ) from None
     folder = Folder(path)
     entries = [
-        _entry(region, folder, each)
+        replace(_entry(region, folder, each), outputs_first=each.name in model.turned)
         for each in found
         if each.kind in DTYPES and 0 not in each.dims and len(each.dims) <= MOST_AXES
     ]
@@ -256,10 +257,17 @@ class Folder:
 
 
 class _Model:
-    """Walks a model for its constants."""
+    """Walks a model for its constants.
+
+    Attributes
+    ----------
+    turned : set of str
+        Weights that a Gemm takes transposed: (outputs, features), as those of PyTorch's Linear leave.
+    """
 
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
+        self.turned: set[str] = set()
 
     def constants(self) -> Iterator[_Constant]:
         """Those of the graph, then those of local functions.
@@ -303,11 +311,16 @@ class _Model:
                 yield from self._node(each, f"{name}/", 1)
 
     def _node(self, place: Field, prefix: str, depth: int) -> Iterator[_Constant]:
-        outputs, name, attributes = [], "", []
+        name = kind = ""
+        inputs, outputs, attributes = [], [], []
         for each in self._walk.fields(place.start, place.end):
             if each.value >= 0:
                 continue
-            if each.number == 2:
+            if each.number == 1:
+                inputs.append(each)
+            elif each.number == 4:
+                kind = self._walk.text(each)
+            elif each.number == 2:
                 outputs.append(each)
             elif each.number == 3:
                 name = self._walk.text(each)
@@ -315,9 +328,16 @@ class _Model:
                 attributes.append(each)
         if not attributes:
             return
+        if kind == "Gemm" and len(inputs) > 1 and any(map(self._is_turned, attributes)):
+            self.turned.add(prefix + self._walk.text(inputs[1]))
         called = self._walk.text(outputs[0]) if outputs else name
         for attribute in attributes:
             yield from self._attribute(attribute, prefix, called, name or called, depth)
+
+    def _is_turned(self, attribute: Field) -> bool:
+        fields = list(self._walk.fields(attribute.start, attribute.end))
+        named = any(each.number == 1 and each.value < 0 and self._walk.text(each) == "transB" for each in fields)
+        return named and any(each.number == 3 and each.value == 1 for each in fields)
 
     def _attribute(self, place: Field, prefix: str, output: str, node: str, depth: int) -> Iterator[_Constant]:
         fields = list(self._walk.fields(place.start, place.end))

@@ -29,13 +29,15 @@ class Format:
     """One row of the registry.
 
     ``list_entries(path)`` reads the headers of a file. ``is_it(start)`` tells by its content whether a file
-    is of this format, whatever it is called; the ending decides only where no content does.
+    is of this format, whatever it is called; the ending decides only where no content does. ``outputs_first``
+    is how it stores the weight of a layer, as `TensorEntry` has it.
     """
 
     description: str
     suffixes: tuple[str, ...]
     list_entries: Callable[[Path], tuple[TensorEntry, ...]]
     is_it: Callable[[Start], bool] = lambda start: False
+    outputs_first: bool | None = None
 
 
 # The readers are imported when their first file is opened: that keeps the start quick.
@@ -167,8 +169,8 @@ _PYTORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 FORMATS: tuple[Format, ...] = (
     Format(N_("NumPy array"), (".npy",), _list_npy, lambda start: start.head.startswith(b"\x93NUMPY")),
     Format(N_("NumPy archive"), (".npz",), _list_npz, _is_archive),
-    Format(N_("safetensors"), (".safetensors",), _list_safetensors, _is_safetensors),
-    Format(N_("GGUF model"), (".gguf",), _list_gguf, lambda start: start.head.startswith(b"GGUF")),
+    Format(N_("safetensors"), (".safetensors",), _list_safetensors, _is_safetensors, outputs_first=True),
+    Format(N_("GGUF model"), (".gguf",), _list_gguf, lambda start: start.head.startswith(b"GGUF"), outputs_first=True),
     Format(N_("Table of numbers"), (".csv", ".txt", ".tsv"), _list_text),
     Format(N_("Parquet table"), (".parquet",), _list_parquet, lambda start: start.head.startswith(b"PAR1")),
     Format(
@@ -177,12 +179,24 @@ FORMATS: tuple[Format, ...] = (
         _list_packed,
         lambda start: start.head.startswith(b"\x1f\x8b"),
     ),
-    Format(N_("ONNX model"), (".onnx",), _list_onnx, _is_onnx),
-    Format(N_("PyTorch checkpoint"), (".pt", ".pth", ".bin", ".ckpt"), _list_pytorch, _is_pytorch),
-    Format(N_("TensorFlow Lite model"), (".tflite",), _list_tflite, lambda start: start.head[4:8] == b"TFL3"),
-    Format(N_("Pickle of arrays, as Paddle writes it"), (".pdparams",), _list_pickle, _is_pickle),
-    Format(N_("Parameters of a Paddle program"), (".pdiparams",), _list_paddle, _is_paddle),
-    Format(N_("Parts of a checkpoint"), _INDICES, _list_shards, _is_index),
+    Format(N_("ONNX model"), (".onnx",), _list_onnx, _is_onnx, outputs_first=False),
+    Format(
+        N_("PyTorch checkpoint"),
+        (".pt", ".pth", ".bin", ".ckpt"),
+        _list_pytorch,
+        _is_pytorch,
+        outputs_first=True,
+    ),
+    Format(
+        N_("TensorFlow Lite model"),
+        (".tflite",),
+        _list_tflite,
+        lambda start: start.head[4:8] == b"TFL3",
+        outputs_first=True,
+    ),
+    Format(N_("Pickle of arrays, as Paddle writes it"), (".pdparams",), _list_pickle, _is_pickle, outputs_first=False),
+    Format(N_("Parameters of a Paddle program"), (".pdiparams",), _list_paddle, _is_paddle, outputs_first=False),
+    Format(N_("Parts of a checkpoint"), _INDICES, _list_shards, _is_index, outputs_first=True),
 )
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for form in FORMATS for suffix in form.suffixes)
@@ -289,7 +303,10 @@ def _entries(path: Path, reading: Reading) -> tuple[TensorEntry, ...]:
     if form is None:
         return _list_raw(path, None)
     if not reading.table:
-        return form.list_entries(path)
+        return tuple(
+            entry if entry.outputs_first is not None else replace(entry, outputs_first=form.outputs_first)
+            for entry in form.list_entries(path)
+        )
     if form.list_entries is _list_packed:
         from qviz.files import packed
 

@@ -386,6 +386,7 @@ def file_item(entry: TensorEntry, limits: Limits) -> Item:
         refused=entry.refused is not None,
         written=entry.written,
         paths=(entry.path,),
+        outputs_first=entry.outputs_first,
     )
 
 

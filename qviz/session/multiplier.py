@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import N_, Phrase, Problem
-from qviz.core.questions.product import OperandProblem, Product, fits, multiply
+from qviz.core.questions.product import OperandProblem, Product, fits, lies_transposed, multiply
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.generators import GeneratorSpec, generate
@@ -115,11 +116,11 @@ class Multiplier(Worker):
     def update(self, **changes: Any) -> None:
         """Change fields of the factors; nothing happens when they equal the old ones.
 
-        A weight that fits only in its other layout is laid out so.
+        A weight that fits only in its other layout is laid out so; one that fits both ways lies as its file has it.
         """
         old, new = self._factors, replace(self._factors, **changes)
         if "transposed" not in changes and {"activation", "weight"} & changes.keys():
-            new = _turned(new)
+            new = _turned(new, is_new="weight" in changes and new.weight is not old.weight)
         if new.transposed != old.transposed:
             new = replace(new, weight_scheme=laid_out(new.weight_scheme, new.transposed))
         if new != old:
@@ -180,12 +181,33 @@ class Multiplier(Worker):
         return Phrase(N_("this product"))
 
 
-def _turned(factors: Factors) -> Factors:
-    """With the weight's other layout, where only that fits."""
-    x, w = factors.activation.shape, factors.weight.shape
-    if x is None or w is None or fits(x, w, factors.transposed) or not fits(x, w, not factors.transposed):
+class Lies(Enum):
+    """Why a weight lies as it does."""
+
+    FITS = "fits"  # the other way it does not
+    AS_STORED = "as stored"
+    TURNED = "turned"  # by hand: its file stores it the other way
+    UNKNOWN = "unknown"  # it is square, and its file does not say
+
+
+def how_it_lies(factors: Factors) -> Lies | None:
+    """Why the weight lies as it does; None where nobody need wonder."""
+    x, w, stored = factors.activation.shape, factors.weight.shape, factors.weight.outputs_first
+    if x is None or w is None or not fits(x, w, factors.transposed) or factors.weight is WEIGHTS:
+        return None
+    if not fits(x, w, not factors.transposed):
+        return Lies.FITS
+    if stored is None:
+        return Lies.UNKNOWN
+    return Lies.AS_STORED if stored is factors.transposed else Lies.TURNED
+
+
+def _turned(factors: Factors, *, is_new: bool) -> Factors:
+    """With the weight laid out as only it fits, or a new one as its file has it."""
+    x, w, stored = factors.activation.shape, factors.weight.shape, factors.weight.outputs_first
+    if x is None or w is None:
         return factors
-    return replace(factors, transposed=not factors.transposed)
+    return replace(factors, transposed=lies_transposed(x, w, stored if is_new else None, factors.transposed))
 
 
 def _product(

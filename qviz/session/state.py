@@ -30,7 +30,8 @@ class Item:
     ``origin`` says where it comes from (a path, or "generated"), ``paths`` which files it is read from;
     ``load`` reads it; ``note`` says how, where something had to be recognized. ``refused`` where it is known that
     it can't be read.
-    ``written`` is what a person may say more about, as `TensorEntry` has it.
+    ``written`` is what a person may say more about, and ``outputs_first`` how a layer's weight lies, as
+    `TensorEntry` has them.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Item:
     refused: bool = False
     written: Literal["", "table", "raw"] = ""
     paths: tuple[Path, ...] = ()
+    outputs_first: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from qviz.core import (
     IntFormat,
     Scheme,
 )
 from qviz.core.questions.product import multiply
-from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.files.results import save_scheme
 from tests.cli.commands import Run
 
@@ -69,3 +70,39 @@ def test_convention_is_the_old_name_of_runtime(run: Run, operands: tuple[Path, P
     expected = run("product", *operands, "--runtime", "torchao_int8", *options).json
     assert run("product", *operands, "--convention", "torchao_int8", *options).json == expected
     assert run("product", *operands, *options).json != expected
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npy"])
+def test_a_square_weight_is_taken_as_its_file_stores_it_and_that_is_said(run: Run, tmp_path: Path, kind: str) -> None:
+    x, w = (np.random.default_rng(seed).standard_normal((6, 6)).astype(np.float32) for seed in (1, 2))
+    activation, weight = tmp_path / "x.npy", tmp_path / f"w.{kind}"
+    np.save(activation, x)
+    np.save(weight, w) if kind == "npy" else save_file({"fc": w}, weight)
+    preset = DYNAMIC_RUNTIMES["torchao_int8"]
+
+    def expected(transposed: bool) -> object:
+        scheme = laid_out(preset.weight, transposed)
+        return multiply(x, w, preset.activation, scheme, transposed=transposed).to_dict()
+
+    options = ("--runtime", "torchao_int8", "--json")
+    stored = kind == "safetensors"
+    assert run("product", activation, weight, *options).json == expected(stored)
+    way, why, turned = (
+        ("outputs × features", "which files of its kind store", "--no-transposed")
+        if stored
+        else ("features × outputs", "its file does not say", "--transposed")
+    )
+    assert (
+        f"qviz: w.{kind} is square, and taken as {way}, {why}: {turned} turns it."
+        in run("product", activation, weight, *options[:2]).err
+    )
+    assert run("product", activation, weight, turned, *options).json == expected(not stored)
+    assert run("product", activation, weight, turned, *options[:2]).err == ""
+
+
+def test_a_weight_that_fits_only_as_its_file_stores_it_is_taken_so(
+    run: Run, operands: tuple[Path, Path], tmp_path: Path
+) -> None:
+    linear = tmp_path / "linear.safetensors"
+    save_file({"fc": np.random.default_rng(9).standard_normal((7, 16)).astype(np.float32)}, linear)
+    assert run("product", operands[0], linear, "--json").json["outputs"] == 7

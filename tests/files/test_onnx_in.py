@@ -212,3 +212,17 @@ def _length(part: bytes) -> bytes:
         said += bytes([count & 127 | 128])
         count >>= 7
     return said + bytes([count])
+
+
+def test_which_way_round_a_layer_stores_its_weight_is_known(path: Path) -> None:
+    square = np.eye(3, dtype=np.float32)
+    names = ("matmul", "gemm", "turned", "nowhere")
+    nodes = [
+        helper.make_node("MatMul", ["x", "matmul"], ["a"]),
+        helper.make_node("Gemm", ["a", "gemm"], ["b"], transA=1),
+        helper.make_node("Gemm", ["b", "turned", "bias"], ["y"], alpha=1.0, transB=1),
+    ]
+    written(path, *(numpy_helper.from_array(square, name) for name in names), nodes=nodes)
+    assert {entry.key: entry.outputs_first for entry in list_tensors(path)} == dict.fromkeys(names, False) | {
+        "turned": True
+    }

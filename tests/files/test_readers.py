@@ -246,5 +246,20 @@ def test_a_file_problem_survives_the_way_between_processes() -> None:
 
 def test_rubbish_is_shortened_to_one_printable_line() -> None:
     assert shortened("weights") == "weights"
-    assert shortened("a\nb\x00c") == "a�b�c"
+    assert shortened("a\nb\x00c") == "a␊b␀c"
     assert shortened("x" * 41) == "x" * 39 + "…"
+
+
+def test_how_a_format_stores_a_layers_weight_is_known_where_it_is(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    square = np.eye(3, dtype=np.float32)
+    save_file({"w": square}, tmp_path / "w.safetensors")
+    np.save(tmp_path / "w.npy", square)
+    np.savez(tmp_path / "w.npz", w=square)
+    np.savetxt(tmp_path / "w.csv", square)
+    found = {path.suffix: list_tensors(path)[0].outputs_first for path in sorted(tmp_path.iterdir())}
+    assert found == {".csv": None, ".npy": None, ".npz": None, ".safetensors": True}
+    by_suffix = {suffix: form.outputs_first for form in FORMATS for suffix in form.suffixes}
+    assert {by_suffix[suffix] for suffix in (".gguf", ".pt", ".safetensors.index.json")} == {True}
+    assert by_suffix[".onnx"] is False

@@ -12,10 +12,19 @@ from pytestqt.qtbot import QtBot
 
 from qviz.core import IntFormat, PerAxis, PerToken, Problem, Scheme, Tensor
 from qviz.core.questions.product import multiply
-from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.session import multiplier as module
 from qviz.session.memory import Kept, Memory
-from qviz.session.multiplier import ACTIVATIONS, FIRST_RUNTIME, SLOW_SECONDS, WEIGHTS, Factors, Multiplier
+from qviz.session.multiplier import (
+    ACTIVATIONS,
+    FIRST_RUNTIME,
+    SLOW_SECONDS,
+    WEIGHTS,
+    Factors,
+    Lies,
+    Multiplier,
+    how_it_lies,
+)
 from qviz.session.state import Item, Session
 from tests.session.conftest import PATIENCE, Heard, settle, until
 
@@ -242,3 +251,56 @@ def test_the_generated_pair_has_names_and_shapes_of_its_own() -> None:
         tensor = generated.load(lambda f: None, lambda: False)
         assert tensor.shape == generated.shape
         assert tensor.name == generated.name
+
+
+# --- which way round a square weight lies ----------------------------------------------------------
+
+SQUARE = RNG.standard_normal((8, 8))
+
+
+def stored(outputs_first: bool | None, name: str = "square") -> Item:
+    """A square weight out of a file that says how it stores weights, or does not."""
+    return replace(item(name, SQUARE), outputs_first=outputs_first)
+
+
+@pytest.mark.parametrize("outputs_first", [True, False])
+def test_a_square_weight_lies_as_its_file_has_it(desk: Desk, outputs_first: bool) -> None:
+    for before in (False, True):
+        desk.multiplier.update(weight=W, transposed=before)
+        desk.choose(X, stored(outputs_first))
+        assert desk.multiplier.factors.transposed is outputs_first
+        assert how_it_lies(desk.multiplier.factors) is Lies.AS_STORED
+    expected = multiply(
+        X.load(lambda f: None, lambda: False),
+        SQUARE.T if outputs_first else SQUARE,
+        desk.multiplier.factors.activation_scheme,
+        laid_out(desk.multiplier.factors.weight_scheme, False),
+    )
+    assert desk.multiplier.last is not None
+    assert desk.multiplier.last.loss.mse == pytest.approx(expected.loss.mse)
+
+
+def test_turned_by_hand_it_stays_so(desk: Desk) -> None:
+    desk.choose(X, stored(True))
+    desk.multiplier.update(transposed=False)
+    assert how_it_lies(desk.multiplier.factors) is Lies.TURNED
+    desk.multiplier.update(activation=item("x", RNG.standard_normal((9, 8))))
+    assert not desk.multiplier.factors.transposed
+
+
+def test_where_nobody_can_tell_it_is_said_and_the_last_choice_kept(desk: Desk) -> None:
+    for way in (True, False):
+        desk.choose(X, stored(None, "a"))
+        desk.multiplier.update(transposed=way)
+        desk.choose(X, stored(None, "b"))
+        assert desk.multiplier.factors.transposed is way
+        assert how_it_lies(desk.multiplier.factors) is Lies.UNKNOWN
+
+
+def test_what_fits_only_one_way_lies_so_whatever_its_file_says(desk: Desk) -> None:
+    linear = replace(item("linear", RNG.standard_normal((3, 8))), outputs_first=False)
+    desk.choose(X, linear)
+    assert desk.multiplier.factors.transposed
+    assert how_it_lies(desk.multiplier.factors) is Lies.FITS
+    desk.choose(X, WEIGHTS)
+    assert how_it_lies(desk.multiplier.factors) is None

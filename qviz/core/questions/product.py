@@ -189,6 +189,26 @@ def fits(activation: tuple[int, ...], weight: tuple[int, ...], transposed: bool)
     return len(weight) == 2 and activation[-1] == weight[1 if transposed else 0]
 
 
+def lies_transposed(
+    activation: tuple[int, ...], weight: tuple[int, ...], stored: bool | None, otherwise: bool = False
+) -> bool:
+    """Which way round a weight is taken: the only way that fits, or else as its file has it.
+
+    Parameters
+    ----------
+    activation, weight : tuple of int
+        Shapes.
+    stored : bool or None
+        Whether files of its kind store (outputs, features); None where nobody can tell.
+    otherwise : bool
+        What is returned then.
+    """
+    fitting = [way for way in (False, True) if fits(activation, weight, way)]
+    if len(fitting) == 1:
+        return fitting[0]
+    return otherwise if stored is None or not fitting else stored
+
+
 def multiply(
     activation: object,
     weight: object,

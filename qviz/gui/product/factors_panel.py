@@ -20,7 +20,7 @@ from qviz.gui.kit.controls import BitsControl, ModeControl
 from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.widgets import Segments, column, form, named_label, plain_tip, quiet
 from qviz.session.language import tr
-from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
+from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Lies, Multiplier, how_it_lies
 from qviz.session.state import Item, Session, State
 
 BITS = range(2, 17)
@@ -193,7 +193,9 @@ class FactorsPanel(QWidget):
             ],
             self.tr("Weight: layout"),
         )
+        self.lies = named_label("", "hint", wrap=True)
         self.weight.rows.insertWidget(3, self.layout_choice)
+        self.weight.rows.insertWidget(4, self.lies)
         layout = column(self)
         layout.addLayout(form((self.tr("Runtime"), self.runtime)))
         layout.addWidget(self.about)
@@ -231,8 +233,27 @@ class FactorsPanel(QWidget):
         if self.about.text() != text:  # a label tells its layout about every new text
             self.about.setText(text)
         self.layout_choice.choose(factors.transposed)
+        text = self._how_it_lies(factors)
+        self.lies.setVisible(bool(text))
+        if self.lies.text() != text:
+            self.lies.setText(text)
         self.activation.refresh(factors.activation, factors.activation_scheme)
         self.weight.refresh(factors.weight, factors.weight_scheme)
+
+    def _how_it_lies(self, factors: Factors) -> str:
+        """One sentence where a person could wonder why a weight is taken this way round."""
+        lies = how_it_lies(factors)
+        if lies is Lies.UNKNOWN:
+            return self.tr("It is square, and its file does not say which way round it is.")
+        if lies is Lies.FITS:
+            return self.tr("Only this way round it fits the activation.")
+        if lies is None:
+            return ""
+        if factors.weight.outputs_first:
+            stored = self.tr("Files of this kind store outputs × features.")
+        else:
+            stored = self.tr("Files of this kind store features × outputs.")
+        return stored if lies is Lies.AS_STORED else self.tr("{stored} It is turned.").format(stored=stored)
 
     @Slot(object, object)
     def _on_session(self, old: State, new: State) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -357,3 +358,22 @@ def test_the_window_opens_it_and_closes_its_worker(new_desk: WindowDesk, tmp_pat
     assert not page._multiplier._wanted
     new_desk.close()
     assert page._multiplier._runner._closed
+
+
+def test_which_way_round_a_square_weight_lies_is_said_and_can_be_turned(desk: Desk) -> None:
+    panel = desk.page.factors
+    assert panel.lies.isHidden()
+    stored, unknown = replace(item("stored", 512, 512), outputs_first=True), item("unknown", 512, 512)
+    narrow = item("narrow", 512, 40)
+    desk.session.update(items=(stored, unknown, narrow))
+    desk.pick(panel.weight.items, "stored")
+    assert desk.multiplier.factors.transposed
+    assert panel.lies.text() == "Files of this kind store outputs × features."
+    panel.layout_choice.button(False).click()
+    assert not desk.multiplier.factors.transposed
+    assert panel.lies.text() == "Files of this kind store outputs × features. It is turned."
+    desk.pick(panel.weight.items, "unknown")
+    assert panel.lies.text() == "It is square, and its file does not say which way round it is."
+    desk.pick(panel.weight.items, "narrow")
+    assert panel.lies.text() == "Only this way round it fits the activation."
+    desk.settle()
