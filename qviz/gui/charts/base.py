@@ -345,6 +345,9 @@ class Chart(QWidget):
         self._paint_chips(brush)
 
     def _paint_legend(self, brush: Brush, x: float, widths: list[float]) -> None:
+        """On a ground of its own, or what is drawn beneath would run through the names."""
+        width = sum(widths) + LEGEND_GAP * (len(widths) - 1)
+        brush.rect(round(x) - 4, 10, width + 8, 21, self.color("background", 220))
         for (role, name), wide in zip(self._legend.items(), widths, strict=True):
             brush.rect(round(x), 18, 14, 5, self.color(role))
             brush.write(round(x) + SWATCH, 20.5, name, self.color("axis"))

@@ -7,11 +7,14 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QScrollArea, QTabBar, QToolButton, QWidget
+from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QScrollArea, QTabBar, QToolButton, QWidget
 
 from qviz.gui.kit.theme import Theme, icon
 from qviz.gui.kit.widgets import Line, named_label, plain_tip
 from qviz.session.guard import guarded
+
+BESIDE_READOUT = 4
+"""Pixels around a read-out that lies over the foot of a chart."""
 
 SCROLL_BAR = 14
 """Pixels that a scroll bar takes from a panel."""
@@ -31,12 +34,14 @@ class DockTitle(QWidget):
 
     def __init__(self, dock: QWidget) -> None:
         super().__init__(dock)
+        self._dock = dock
         self.setObjectName("dockTitle")
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # or the window is painted beneath it
         self.name = named_label(dock.windowTitle(), "dockName")
         self.note = Line("caption")
         self.readout = Line("readout", Qt.AlignmentFlag.AlignRight)
         self.readout.hide()
+        self.below: QLabel | None = None
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 4, 4, 4)
         layout.setSpacing(6)
@@ -90,8 +95,48 @@ class DockTitle(QWidget):
     def set_readout(self, text: str) -> None:
         """What is under the pointer."""
         self.readout.setText(text)
-        self.note.setVisible(not text)
-        self.readout.setVisible(bool(text))
+        wide = self.readout.sizeHint().width()
+        beside = not text or wide <= self._room()
+        alone = not beside and wide <= self._room() + self.name.sizeHint().width()
+        inside = bool(text) and (beside or alone)
+        self.note.setVisible(not inside)
+        self.readout.setVisible(inside)
+        # A figure that is cut is a wrong one: the name gives way, and where even that is too little, the foot of the
+        # chart does.
+        self.name.setVisible(not alone)
+        self._show_below(text if text and not inside else "")
+
+    def _show_below(self, text: str) -> None:
+        """A read-out that is too long for a title, in as many lines as it needs."""
+        if not text and self.below is None:
+            return
+        dock = self._dock
+        if self.below is None:
+            self.below = named_label("", "readoutBelow", wrap=True)
+            self.below.setTextFormat(Qt.TextFormat.PlainText)
+            self.below.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            self.below.setParent(dock)
+        self.below.setText(text)
+        self.below.setVisible(bool(text))
+        if text:
+            width = dock.width() - 2 * BESIDE_READOUT
+            height = self.below.heightForWidth(width)
+            self.below.setGeometry(BESIDE_READOUT, dock.height() - height - BESIDE_READOUT, width, height)
+            self.below.raise_()
+
+    def _room(self) -> int:
+        """Pixels that the read-out has beside the name."""
+        margins, taken, count = self._layout.contentsMargins(), 0, 0
+        for at in range(self._layout.count()):
+            item = self._layout.itemAt(at)
+            widget = item.widget() if item is not None else None
+            if widget is None or widget in (self.note, self.readout):
+                continue
+            if widget.isHidden() and widget is not self.name:
+                continue
+            taken += widget.sizeHint().width() if widget is self.name else widget.width()
+            count += 1
+        return self.width() - margins.left() - margins.right() - taken - count * self._layout.spacing()
 
     def set_alone(self, alone: bool) -> None:
         """Whether it has the page for itself, and offers a way back."""
@@ -120,6 +165,7 @@ class Dock(QDockWidget):
         super().__init__(title)
         self.setObjectName(key)
         self.content = content
+        self._area: QScrollArea | None = None
         if content.objectName() == "panel":
             # Each figure that changes would have everything painted beneath it, down to the window.
             content.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -133,6 +179,8 @@ class Dock(QDockWidget):
             area.setWidget(content)
             # Narrower, and figures would be cut off: a cut exponent is a wrong number.
             area.setMinimumWidth(content.minimumSizeHint().width() + SCROLL_BAR)
+            content.installEventFilter(self)
+            self._area = area
             self.setWidget(area)
         else:
             self.setWidget(content)
@@ -152,6 +200,9 @@ class Dock(QDockWidget):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QPaintEvent) and watched is self.content:
             QPainter(self.content).fillRect(event.rect(), self.content.palette().window())
+        elif event.type() == QEvent.Type.LayoutRequest and watched is self.content and self._area is not None:
+            # What another choice brings into the panel may be wider than what was there.
+            self._area.setMinimumWidth(self.content.minimumSizeHint().width() + SCROLL_BAR)
         return super().eventFilter(watched, event)
 
     def apply_theme(self, theme: Theme) -> None:

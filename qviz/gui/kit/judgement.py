@@ -22,5 +22,5 @@ def judged(tip: str, better: int) -> str:
 
 
 def sqnr_heading() -> str:
-    """Beside an axis of SQNRs."""
-    return tr("SQNR (dB, higher is better)")
+    """Beside an axis of SQNRs, which may be a short one."""
+    return tr("SQNR (dB) {arrow}").format(arrow=arrow(1))

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from qviz.core.problems import Phrase, Problem
+from qviz.gui.kit.fields import ComboBox, Slider
 from qviz.gui.kit.widgets import column, form, named_label, quiet
 from qviz.models.data import PICTURES, TEXTS, DataSettings, PictureSettings
 from qviz.session.language import told
@@ -50,7 +51,7 @@ class DataPanel(QWidget):
         self.noise.setToolTip(self.tr("For want of data: no figure from noise says anything about real inputs."))
         self.about = named_label("", "value", wrap=True)
         self.split = named_label("", "caption", wrap=True)
-        self.share = QSlider(Qt.Orientation.Horizontal)
+        self.share = Slider(Qt.Orientation.Horizontal)
         self.share.setRange(1, 9)
         self.share.setPageStep(1)
         self.share.setTracking(False)
@@ -83,7 +84,7 @@ class DataPanel(QWidget):
 
     def _build_pictures(self) -> None:
         self.pictures = QWidget()
-        self.layout_box, self.colours, self.scale = QComboBox(), QComboBox(), QComboBox()
+        self.layout_box, self.colours, self.scale = ComboBox(), ComboBox(), ComboBox()
         for name, tip in (("NCHW", self.tr("colours first")), ("NHWC", self.tr("colours last"))):
             self.layout_box.addItem(f"{name}: {tip}", name)
         for name in ("RGB", "BGR", "L"):

@@ -6,11 +6,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QPushButton, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QPushButton, QWidget
 
 from qviz.core.problems import N_
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.gui.kit.controls import RangeChoice
+from qviz.gui.kit.fields import ComboBox, SpinBox
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules, range_word
 from qviz.models.deployment import excluded_nodes
@@ -86,15 +87,15 @@ class DeployPanel(QWidget):
             self.tr("Method"),
         )
         self.boxes: dict[str, Any] = {
-            "weight_type": QComboBox(),
-            "activation_type": QComboBox(),
-            "form": QComboBox(),
-            "operators": QComboBox(),
+            "weight_type": ComboBox(),
+            "activation_type": ComboBox(),
+            "form": ComboBox(),
+            "operators": ComboBox(),
             "range_rule": RangeChoice(
                 [rule for rule in range_rules() if rule[0] != "manual"], self.tr("Ranges of activations")
             ),
-            "algorithm": QComboBox(),
-            "block_size": QComboBox(),
+            "algorithm": ComboBox(),
+            "block_size": ComboBox(),
             "per_channel": QCheckBox(tr(WORDS["per_channel"])),
             "reduce_range": QCheckBox(tr(WORDS["reduce_range"])),
             "symmetric_activations": QCheckBox(tr(WORDS["symmetric_activations"])),
@@ -109,7 +110,7 @@ class DeployPanel(QWidget):
         self.difference = named_label("", "hint", wrap=True)
         self.left = QCheckBox(self.tr("what is in float above stays in float"))
         self.left.setToolTip(self.tr("Nodes whose weights were left in float on this page are excluded."))
-        self.seconds = QSpinBox()
+        self.seconds = SpinBox()
         self.seconds.setRange(1, 60)
         self.seconds.setValue(2)
         self.seconds.setSuffix(self.tr(" s of measuring"))

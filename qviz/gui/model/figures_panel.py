@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QWidget
 
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
+from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.figure_rows import FigureRows, Headline
 from qviz.gui.kit.judgement import judgement
 from qviz.gui.kit.widgets import column, named_label, quiet
@@ -67,7 +68,7 @@ class OutputPanel(QWidget):
         )
         self.noise = named_label(self.tr("RANDOM DATA: says nothing about real inputs"), "problem", wrap=True)
         self.noise.hide()
-        self.outputs = QComboBox()
+        self.outputs = ComboBox()
         self.outputs.setAccessibleName(self.tr("Output"))
         self.outputs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.outputs.setMinimumContentsLength(8)

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QPushButton, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.core.tensors.granularity import PerAxis, PerBlock
+from qviz.gui.kit.fields import Slider
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label, quiet
 from qviz.gui.model.frontier_chart import FrontierChart
@@ -72,7 +73,7 @@ class FrontierPanel(QWidget):
         self.find_button.setToolTip(
             self.tr("Ask about every group of layers under each of these formats, and measure points of the curve.")
         )
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName(self.tr("From the fewest bytes to the least error"))
         self.target = QLineEdit()
         self.target.setPlaceholderText(self.tr("≥ 40 dB, or ≤ 4 MB"))

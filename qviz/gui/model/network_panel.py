@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QPushButton, QS
 
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
+from qviz.gui.kit.fields import SpinBox
 from qviz.gui.kit.widgets import Line, column, named_label, quiet
 from qviz.gui.words.numbers import number, whole
 from qviz.models.network import Port
@@ -176,7 +177,7 @@ class NetworkPanel(QWidget):
         return at + 1
 
     def _dimension_box(self, name: str, value: int) -> QSpinBox:
-        box = QSpinBox()
+        box = SpinBox()
         box.setRange(0, LARGEST)
         box.setSpecialValueText(self.tr("open"))
         box.setFixedWidth(92)

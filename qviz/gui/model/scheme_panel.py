@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
 
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
@@ -18,6 +18,7 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor
 from qviz.gui.kit.controls import BitsControl, ModeControl, RangeChoice
+from qviz.gui.kit.fields import ComboBox, SpinBox
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told, tr
@@ -75,11 +76,11 @@ class WeightSchemePanel(QWidget):
         self.refresh(NetworkState())
 
     def _build(self) -> None:
-        self.convention = QComboBox()
+        self.convention = ComboBox()
         for convention in CONVENTIONS.values():
             self.convention.addItem(tr(convention.label), convention.name)
         self.convention.setMaxVisibleItems(self.convention.count())
-        self.format = QComboBox()
+        self.format = ComboBox()
         self.format.addItem(self.tr("Integer"), IntFormat.kind)
         for table in (FLOATS, CODEBOOKS):
             self.format.insertSeparator(self.format.count())
@@ -103,7 +104,7 @@ class WeightSchemePanel(QWidget):
             ],
             self.tr("Weights: granularity"),
         )
-        self.block_size = QSpinBox()
+        self.block_size = SpinBox()
         self.block_size.setRange(2, LARGEST_BLOCK)
         self.block_size.setKeyboardTracking(False)
         self.block_size.setPrefix(self.tr("blocks of "))

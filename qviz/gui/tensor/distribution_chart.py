@@ -285,10 +285,19 @@ class DistributionChart(CountChart):
         # Between the lines where there is room, else outside.
         narrow = high - low < 0.4 * brush.width
         brush.painter.setFont(self.font())
+        color, back = self.color("clipping"), self.color("background", 220)
+        places: list[tuple[str, float, float]] = []
         for line, x, right in zip(self._clip, (low, high), (not narrow, narrow), strict=True):
-            text = number(line.value())
-            color, back = self.color("clipping"), self.color("background", 220)
-            brush.label(text, x, LABEL_MIDDLE, right=right, color=color, back=back)
+            if 0 <= x <= brush.width:  # what is out of sight has no label
+                text = number(line.value())
+                width, _ = brush.text_size(text)
+                left = min(max(x if right else x - width, 0.0), brush.width - width)
+                places.append((text, left, width))
+        if len(places) == 2 and places[0][1] + places[0][2] > places[1][1] - 2:  # over each other
+            places[1] = (places[1][0], min(places[0][1] + places[0][2] + 2, brush.width - places[1][2]), places[1][2])
+        for at, (text, left, _) in enumerate(places):
+            below = at == 1 and places[0][1] + places[0][2] > left
+            brush.label(text, left, LABEL_MIDDLE + 20 * below, right=True, color=color, back=back)
 
     def _paint_histogram(self, brush: Brush) -> None:
         if self._bins is not None:

@@ -93,10 +93,11 @@ class ErrorChart(CountChart):
         # Inside the bounds where there is room for both, else outside.
         brush.painter.setFont(self.font())
         labels = LABELS if self.analysis.scheme.number_format.largest_step == 1 else UNEVEN_LABELS
+        color, back = self.color("bound"), self.color("background", 200)
         for text, x, right in zip(labels, (low, high), (wide, not wide), strict=True):
-            brush.label(
-                text, x, LABEL_MIDDLE, right=right, color=self.color("bound"), back=self.color("background", 200)
-            )
+            width, _ = brush.text_size(text)
+            left = min(max(x if right else x - width, 0.0), brush.width - width)
+            brush.label(text, left, LABEL_MIDDLE, right=True, color=color, back=back)
 
     def _paint_bars(self, brush: Brush) -> None:
         if self.analysis is not None:

@@ -128,6 +128,9 @@ class TensorPage(QMainWindow):
         copy = self.docks["table"].title.add_tool("copy", self.tr("Copy the rows in sight as text"))
         copy.clicked.connect(self.table.copy)
         self.pin_button = self.docks["scheme"].title.add_tool("pin", self.tr("Pin this scheme, to compare it (P)"))
+        self.docks["scheme"].title.add_widget(self.scheme.preset.more)  # beside the list, names would be cut
+        for name, title in (("transfer", self.tr("Transfer")), ("loss", self.tr("Loss"))):
+            self.docks[name].setWindowTitle(title)  # four tabs have no room for more
         self.losses = Segments(
             [
                 (MSE.kind, self.tr("MSE"), self.tr("Mean squared error of each threshold, measured.")),

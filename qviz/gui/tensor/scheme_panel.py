@@ -112,9 +112,11 @@ class SchemePanel(QWidget):
         )
         self.axis = ComboBox()
         self.axis.setAccessibleName(self.tr("Axis"))
+        self.axis.setMinimumWidth(96)  # both beside each other are no wider than the panel
         self.block_size = SpinBox()
         self.block_size.setRange(1, LARGEST_BLOCK)
         self.block_size.setKeyboardTracking(False)
+        self.block_size.setMinimumWidth(112)
         self.block_size.setPrefix(self.tr("blocks of "))
         self.block_size.setAccessibleName(self.tr("Block size"))
         self.block_size.setToolTip(self.tr("Elements that share a scale; the last block of an axis may be shorter."))

@@ -140,7 +140,7 @@ class StepsModel(QAbstractTableModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        if role != Qt.ItemDataRole.DisplayRole or self._steps is None:
+        if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole) or self._steps is None:
             return None
         return self.cells(index.column())[index.row()]
 
@@ -327,7 +327,7 @@ class ValueTable(QWidget):
             if header.sectionResizeMode(column) != mode:
                 header.setSectionResizeMode(column, mode)
                 if narrow:
-                    header.resizeSection(column, 66)
+                    header.resizeSection(column, 56)
 
     def point_to(self, index: int | None) -> None:
         """Select one element, and bring it into sight."""

@@ -125,9 +125,11 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _take(self, page: Page) -> None:
         """What every page has, wherever it comes from."""
-        docks = page.findChildren(Dock) if isinstance(page, QMainWindow) else []
-        if docks and isinstance(page, QMainWindow):
-            self.rooms.append(DockRoom(page, docks))
+        assert isinstance(page, QWidget)
+        for part in (page, *page.findChildren(QMainWindow)):
+            docks = [dock for dock in part.findChildren(Dock) if dock.parent() is part]
+            if docks and isinstance(part, QMainWindow):
+                self.rooms.append(DockRoom(part, docks))
         page.export_requested.connect(self.saving.export_chart)
         page.copy_requested.connect(self.saving.copy_chart)
         topic = f"page {self.pages.all_made.index(page)}"

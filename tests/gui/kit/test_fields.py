@@ -18,7 +18,7 @@ from qviz.gui.kit.fields import ComboBox, Slider, SpinBox, TabBar
 from qviz.gui.kit.widgets import NumberBox
 from tests.gui.conftest import Desk
 
-PAGES = ("tensor", "compare", "product", "training")
+PAGES = ("tensor", "compare", "product", "model", "training")
 
 
 def turn(widget: QWidget, notches: int = -1) -> QWheelEvent:
