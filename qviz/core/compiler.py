@@ -150,7 +150,9 @@ def load_all(folder: Path) -> None:
 
 
 def compile_all(folder: str) -> None:
-    """Compile every kernel into ``folder``, and print the name of each that is done."""
+    """Compile every kernel into ``folder``, behind everything else, and print the name of each that is done."""
+    if hasattr(os, "nice"):
+        os.nice(10)  # a window is being drawn meanwhile
     for each in known():
         _load(each, Path(folder))
         print(each.name, flush=True)
@@ -225,7 +227,8 @@ def _compile_aside(folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
     )
     patience = threading.Timer(COMPILE_SECONDS, process.kill)
     patience.start()

@@ -11,14 +11,18 @@ from qviz.core import (
     FloatFormat,
     IntFormat,
     Manual,
+    MinMax,
     PerAxis,
     PerBlock,
     Percentile,
     PerTensor,
     PerToken,
+    Problem,
     Scheme,
 )
+from qviz.core.arithmetic import spreading
 from qviz.core.formats.floats import FLOATS
+from qviz.core.passes import direct_pass
 from tests.core.passes.test_direct_pass import ask, brute_force
 from tests.core.passes.test_kernels import compare, pytestmark  # noqa: F401
 from tests.core.questions.test_analysis import noisy
@@ -116,3 +120,51 @@ def test_ties_of_a_codebook():
     middles = ((levels[:-1] + levels[1:]) / 2).astype(F)
     x = np.concatenate([np.nextafter(middles, F(-2)), middles, np.nextafter(middles, F(2)), levels.astype(F), [-3, 3]])
     compare(x.astype(F), Scheme(Codebook("nf4"), range_rule=Manual(-1, 1), convention="textbook"))
+
+
+FORMATS = [*(IntFormat(bits, signed) for bits in (2, 4, 5, 8, 13) for signed in (True, False)), Codebook("nf4")]
+FORMATS += [FloatFormat(name) for name in FLOATS]
+SHAPES = [(1,), (700,), (3, 4, 9), (40, 6, 9), (5, 300, 3), (300, 70), (4, 33, 300), (7, 1500), (64, 150), (10, 64, 32)]
+
+
+def any_values(rng, shape):
+    """Normal, tied, tiny, huge or in blocks of very different sizes; some with NaN."""
+    x = rng.standard_normal(shape)
+    kind = rng.integers(5)
+    if kind == 1:
+        x = np.rint(4 * x) / 4
+    elif kind == 2:
+        x *= 10.0 ** rng.integers(-40, 30)
+    elif kind == 3:
+        x *= 10.0 ** rng.integers(-6, 6, (*shape[:-1], 1))
+    elif kind == 4:
+        x[rng.random(shape) < 0.5] = 0
+    if rng.random() < 0.4 and x.size > 1:
+        x[rng.random(shape) < 0.02] = np.nan
+        x.reshape(-1)[0] = 1
+    return x.astype(F)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_any_values_under_any_scheme(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    monkeypatch.setattr(spreading, "PIECE", 1 << 11)
+    monkeypatch.setattr(direct_pass, "THREADED", 0)
+    monkeypatch.setattr(direct_pass, "THREADS", 2)
+    tried = 0
+    while tried < 12:
+        shape, number_format = SHAPES[rng.integers(len(SHAPES))], FORMATS[rng.integers(len(FORMATS))]
+        axis = int(rng.integers(len(shape)))
+        block = int(rng.choice([1, 2, 7, 16, 32, 48]))
+        granularity = [PerTensor(), PerToken(), PerAxis(axis), PerBlock(axis, block)][rng.integers(4)]
+        name = list(CONVENTIONS)[rng.integers(len(CONVENTIONS))]
+        if (size := CONVENTIONS[name].block_size) is not None:
+            granularity = PerBlock(-1, size)
+        try:
+            rule = MinMax() if rng.random() < 0.5 else Percentile(95.0)
+            scheme = Scheme(number_format, bool(rng.random() < 0.5), granularity, rule, name)
+            with np.errstate(all="ignore"):
+                compare(any_values(rng, shape), scheme)
+        except Problem:
+            continue  # no such scheme, or not for this shape
+        tried += 1
