@@ -231,6 +231,7 @@ def _compile_aside(folder: Path) -> None:
         | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
     )
     patience = threading.Timer(COMPILE_SECONDS, process.kill)
+    patience.daemon = True  # a window that is closed meanwhile waits for nobody
     patience.start()
     try:
         with process:

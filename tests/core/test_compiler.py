@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,30 @@ def test_what_is_plain_python_gives_the_same(monkeypatch):
     x, scheme = noisy((3, 20), nan=True), Scheme(granularity=PerAxis(0))
     with np.errstate(over="ignore"):
         brute_force(x, scheme, ask(x, scheme))
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_program_that_ends_meanwhile_waits_for_no_compiler(monkeypatch, tmp_path):
+    class Compiler:
+        returncode = 0
+
+        def __init__(self, *_, **__):
+            self.stdout = self.waiting()
+            self.kill = lambda: None
+
+        def waiting(self):
+            others.extend(t for t in threading.enumerate() if t not in before)
+            yield from ()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    monkeypatch.setattr(subprocess, "Popen", Compiler)
+    monkeypatch.setattr(compiler, "COMPILE_SECONDS", 60)
+    before, others = threading.enumerate(), []
+    compiler._compile_aside(tmp_path)
+    assert others
+    assert all(thread.daemon for thread in others)
