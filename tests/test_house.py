@@ -10,6 +10,7 @@ import pytest
 
 import qviz
 from qviz.gui.window.actions import ACTIONS, SUBMENUS
+from qviz.gui.window.again import Again
 from qviz.gui.window.main_window import MainWindow
 from qviz.gui.window.saving import Saving
 from tests import rooms
@@ -92,7 +93,7 @@ KEYS = [row.key for row in ACTIONS if row.key != "-"]
 
 @pytest.mark.parametrize("key", [key for key in KEYS if key not in SUBMENUS])
 def test_every_action_has_a_slot_of_its_name(key: str) -> None:
-    owner = MainWindow if hasattr(MainWindow, key) else Saving
+    owner = next(owner for owner in (MainWindow, Saving, Again) if hasattr(owner, key))
     assert callable(getattr(owner, key, None))
     meta = owner.staticMetaObject
     slots = {bytes(meta.method(i).name().data()).decode() for i in range(meta.methodCount())}

@@ -333,7 +333,7 @@ def _format_of(start: Start) -> Format | None:
         return form
     if problem := foreign_problem(start):
         raise problem
-    if named is None and start.name.endswith(RAW_SUFFIXES) and start.head:
+    if start.name.endswith(RAW_SUFFIXES) and start.head:  # .bin is anybody's
         return None
     if named is None:
         raise FileProblem(start.path, N_("is of no format that qviz knows"), _supported())

@@ -185,7 +185,7 @@ class Lies(Enum):
     """Why a weight lies as it does."""
 
     FITS = "fits"  # the other way it does not
-    AS_STORED = "as stored"
+    AS_STORED = "as_stored"
     TURNED = "turned"  # by hand: its file stores it the other way
     UNKNOWN = "unknown"  # it is square, and its file does not say
 

@@ -34,6 +34,7 @@ TENSORS = {
     "g_unknown_31.gguf": {"w": "Q4_0_4_4", "b": "float32"},
     "n_ml_bfloat16.npy": {None: "bfloat16"},
     "n_ml_float8_e5m2.npy": {None: "float8_e5m2"},
+    "pytorch_model.bin": {"w": "float32"},
     "n_struct_xyz.npy": {"x": "float32", "y": "float32", "z": "float32"},
     "win64python2.npy": {None: "float64"},
     "z_bf16_member.npz": {"weight": "bfloat16", "bias": "float32"},
@@ -43,7 +44,6 @@ TENSORS = {
 }
 SENTENCES = {
     "n_lfs.npy": "is a Git LFS pointer",
-    "pytorch_model.bin": "is a PyTorch checkpoint",
     "t_table.xlsx": "is an Excel workbook",
     "m-00001-of-00002.gguf": "is part 1 of 2 and holds no tensors",
 }

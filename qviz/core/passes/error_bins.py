@@ -80,7 +80,7 @@ def _reach(x_hat: list[FloatArray], values: tuple[FloatArray, FloatArray]) -> tu
     lowest = highest = 0.0
     for x, ours in zip(values, x_hat, strict=True):
         errors = np.subtract(ours, x, dtype=np.float64)
-        if not np.isfinite(errors.sum()):
+        if not np.isfinite(errors).all():
             errors = errors[np.isfinite(errors)]
         lowest, highest = min(lowest, float(errors.min(initial=0))), max(highest, float(errors.max(initial=0)))
     return lowest, highest
