@@ -15,6 +15,8 @@ import click
 from qviz import __version__
 from qviz.cli.analyze import analyze_command
 from qviz.cli.audit import audit_command
+from qviz.cli.budget import budget_command
+from qviz.cli.diff import diff_command
 from qviz.cli.inspect import inspect_command
 from qviz.cli.product import product_command
 from qviz.cli.ptq import compare_command, ptq_command
@@ -35,6 +37,8 @@ COMMANDS = (
     inspect_command,
     analyze_command,
     audit_command,
+    budget_command,
+    diff_command,
     quantize_command,
     render_command,
     product_command,

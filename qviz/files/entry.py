@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -73,7 +73,8 @@ class TensorEntry:
     in the file, where shape and type do not tell. ``written`` is of what a person may say more: how a table, or
     bare numbers, are written. ``encoding`` is how a checkpoint keeps a weight that was quantized: ``load`` gives what
     its codes stand for. ``outputs_first``: a layer's weight is (outputs, features), as PyTorch stores it, or
-    (features, outputs), as a MatMul of ONNX has it; None where nobody can tell.
+    (features, outputs), as a MatMul of ONNX has it; None where nobody can tell. ``identity`` is alike where two
+    names are of one tensor (tied weights), as far as the file tells.
     """
 
     name: str
@@ -88,6 +89,7 @@ class TensorEntry:
     written: Literal["", "table", "raw"] = ""
     encoding: Encoding | None = None
     outputs_first: bool | None = None
+    identity: Hashable = None
 
 
 def refused_entry(name: str, path: Path, key: str | None, problem: Problem) -> TensorEntry:

@@ -179,6 +179,7 @@ def _entries(
                 tensor.shape or (1,),
                 tensor.dtype,
                 partial(_load, path, tensor, place, order),
+                identity=(path, tensor.storage.key, tensor.offset, tensor.shape, tensor.strides),
             )
         )
     return entries

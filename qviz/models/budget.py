@@ -1,0 +1,342 @@
+"""How are bits best spent? A format for each tensor, so that all fit in so many bytes with the least error.
+
+One format for each unit, bytes at most so many, the sum of squared errors as small as can be: the multiple-choice
+knapsack problem. It is solved exactly: partial choices that another one beats in bytes and error are dropped, and so
+are those that even a fraction of a format could not make better than the best choice known (its linear relaxation,
+Sinha and Zoltners 1979, https://doi.org/10.1287/opre.27.3.503).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arrays import Floats
+from qviz.core.problems import Problem
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.sizes import byte_text
+from qviz.core.work import IsCancelled, check, never
+from qviz.models.audit import Row
+from qviz.models.checkpoint import Weight
+
+MOST_STATES = 1 << 21
+"""Partial choices that are kept; beyond them the answer is good, and not known to be the best."""
+
+_SLACK = 1e-9
+"""Of an error: sums in another order differ by less."""
+
+KEEP = "as it is"
+"""The choice that leaves a tensor as the file has it."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One format for a unit: its name, what it takes in bytes, and the squared error that it makes."""
+
+    name: str
+    nbytes: int
+    error: float
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Tensors that share a format, as runtimes that fuse them ask, and the formats there are for them."""
+
+    names: tuple[str, ...]
+    options: tuple[Option, ...]
+
+    @property
+    def smallest(self) -> int:
+        """Bytes of its smallest option."""
+        return min(option.nbytes for option in self.options)
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A choice for each unit.
+
+    Attributes
+    ----------
+    choices : tuple of int
+        Places among the options of each unit.
+    nbytes : int
+        Of all units together.
+    error : float
+        The sum of their squared errors.
+    is_exact : bool
+        Whether no other choice is better; a good one otherwise.
+    """
+
+    choices: tuple[int, ...]
+    nbytes: int
+    error: float
+    is_exact: bool = True
+
+
+def allocate(units: Sequence[Unit], nbytes: int, *, cancelled: IsCancelled = never) -> Allocation:
+    """The choice of least error in so many bytes.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+    nbytes : int
+        For all of them together.
+    cancelled : Callable[[], bool]
+
+    Raises
+    ------
+    Problem
+        When even the smallest formats take more.
+    Cancelled
+        When asked to stop.
+    """
+    least = sum(unit.smallest for unit in units)
+    if least > nbytes:
+        raise Problem(
+            "These formats take {least} at least, more than {asked}: allow more, or add a smaller format.",
+            least=byte_text(least),
+            asked=byte_text(nbytes),
+        )
+    hulls = [_hull(unit) for unit in units]
+    known = _greedy(units, hulls, nbytes)
+    # Those whose choice is least clear first: the rest is bounded the better.
+    order = sorted(range(len(units)), key=lambda place: -max(option.error for option in units[place].options))
+    bounds = _bounds([_curve(units[place], hulls[place]) for place in order])
+    size, error = np.zeros(1, np.int64), np.zeros(1)
+    steps: list[tuple[Any, Any]] = []
+    is_exact = True
+    for step, place in enumerate(order):
+        check(cancelled)
+        options = units[place].options
+        sizes = (size[:, None] + np.array([option.nbytes for option in options])).ravel()
+        errors = (error[:, None] + np.array([option.error for option in options])).ravel()
+        limit = known.error * (1 + _SLACK)
+        alive = np.flatnonzero(errors + _bound(bounds[step + 1], nbytes - sizes) <= limit)
+        kept = alive[_front(sizes[alive], errors[alive])]
+        if kept.size > MOST_STATES:
+            is_exact = False
+            kept = kept[np.argsort(errors[kept] + _bound(bounds[step + 1], nbytes - sizes[kept]))[:MOST_STATES]]
+        if not kept.size:
+            return Allocation(known.choices, known.nbytes, known.error, is_exact)
+        steps.append((kept // len(options), kept % len(options)))
+        size, error = sizes[kept], errors[kept]
+    best = int(np.argmin(error))
+    choices = [0] * len(units)
+    at = best
+    for place, (parent, choice) in zip(reversed(order), reversed(steps), strict=True):
+        choices[place] = int(choice[at])
+        at = int(parent[at])
+    found = _allocation(units, choices, is_exact)
+    return found if found.error <= known.error else Allocation(known.choices, known.nbytes, known.error, is_exact)
+
+
+def smallest(units: Sequence[Unit]) -> Allocation:
+    """The choice of fewest bytes; of several the one of least error."""
+    choices = [
+        min(range(len(unit.options)), key=lambda place: (unit.options[place].nbytes, unit.options[place].error))
+        for unit in units
+    ]
+    return _allocation(units, choices, True)
+
+
+def front(units: Sequence[Unit]) -> list[Allocation]:
+    """Choices along the front of size against error, from the smallest to the best: what a slider walks along."""
+    hulls = [_hull(unit) for unit in units]
+    choices = [hull[0] for hull in hulls]
+    found = [_allocation(units, choices, True)]
+    for place, option in _steps(units, hulls):
+        choices[place] = option
+        before = found[-1]
+        found.append(_allocation(units, choices, True) if len(units) < 64 else _moved(units, before, place, option))
+    return found
+
+
+def _moved(units: Sequence[Unit], before: Allocation, place: int, choice: int) -> Allocation:
+    old, new = units[place].options[before.choices[place]], units[place].options[choice]
+    choices = (*before.choices[:place], choice, *before.choices[place + 1 :])
+    return Allocation(choices, before.nbytes + new.nbytes - old.nbytes, before.error + new.error - old.error)
+
+
+def _allocation(units: Sequence[Unit], choices: Sequence[int], is_exact: bool) -> Allocation:
+    chosen = [unit.options[choice] for unit, choice in zip(units, choices, strict=True)]
+    return Allocation(
+        tuple(choices), sum(each.nbytes for each in chosen), math.fsum(each.error for each in chosen), is_exact
+    )
+
+
+def _hull(unit: Unit) -> list[int]:
+    """The options on the lower convex hull of bytes and error, from the smallest on."""
+    hull: list[int] = []
+    for place in sorted(range(len(unit.options)), key=lambda p: (unit.options[p].nbytes, unit.options[p].error)):
+        option = unit.options[place]
+        if hull and option.error >= unit.options[hull[-1]].error:
+            continue
+        while len(hull) > 1 and _gain(unit, hull[-2], hull[-1]) <= _gain(unit, hull[-2], place):
+            hull.pop()
+        hull.append(place)
+    return hull
+
+
+def _gain(unit: Unit, first: int, second: int) -> float:
+    """Error won for a byte."""
+    one, two = unit.options[first], unit.options[second]
+    return (one.error - two.error) / (two.nbytes - one.nbytes)
+
+
+def _steps(units: Sequence[Unit], hulls: Sequence[list[int]]) -> list[tuple[int, int]]:
+    """Every step along the hulls, the one that wins most for a byte first: a unit, and its next option."""
+    found = [
+        (_gain(unit, first, second), place, second)
+        for place, (unit, hull) in enumerate(zip(units, hulls, strict=True))
+        for first, second in itertools.pairwise(hull)
+    ]
+    return [(place, option) for _, place, option in sorted(found, key=lambda each: -each[0])]
+
+
+def _greedy(units: Sequence[Unit], hulls: Sequence[list[int]], nbytes: int) -> Allocation:
+    """A good choice: step by step along the hulls, as long as there is room, and then whatever still fits."""
+    choices = [hull[0] for hull in hulls]
+    free = nbytes - sum(unit.options[choice].nbytes for unit, choice in zip(units, choices, strict=True))
+    for place, option in _steps(units, hulls):
+        cost = units[place].options[option].nbytes - units[place].options[choices[place]].nbytes
+        if cost <= free:
+            choices[place] = option
+            free -= cost
+    for place, unit in enumerate(units):
+        now = unit.options[choices[place]]
+        fitting = [p for p, each in enumerate(unit.options) if each.nbytes - now.nbytes <= free]
+        best = min(fitting, key=lambda p: unit.options[p].error)
+        free -= unit.options[best].nbytes - now.nbytes
+        choices[place] = best
+    return _allocation(units, choices, False)
+
+
+_Curve = tuple[list[tuple[int, float]], int, float]
+"""Steps along a hull, as bytes and the error that they win, and the bytes and error where it begins."""
+
+
+def _curve(unit: Unit, hull: list[int]) -> _Curve:
+    options = [unit.options[place] for place in hull]
+    steps = [(b.nbytes - a.nbytes, a.error - b.error) for a, b in itertools.pairwise(options)]
+    return steps, options[0].nbytes, options[0].error
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """The least error of some units as a function of bytes, where parts of a format could be chosen."""
+
+    nbytes: Floats
+    error: Floats
+
+
+def _bounds(curves: Sequence[_Curve]) -> list[_Bound]:
+    """For each place the bound of what comes from there on."""
+    found = []
+    steps: list[tuple[float, float]] = []
+    size = error = 0.0
+    found.append(_Bound(np.zeros(1), np.zeros(1)))
+    for points, first_size, first_error in reversed(curves):
+        size += first_size
+        error += first_error
+        steps = sorted([*steps, *points], key=lambda step: -(step[1] / step[0]))
+        gains = np.array(steps).reshape(-1, 2)
+        sizes = size + np.concatenate([[0.0], np.cumsum(gains[:, 0])])
+        errors = error - np.concatenate([[0.0], np.cumsum(gains[:, 1])])
+        found.append(_Bound(sizes, errors))
+    return found[::-1]
+
+
+def _bound(bound: _Bound, nbytes: Floats) -> Floats:
+    """Infinite where even the smallest does not fit."""
+    found = np.interp(nbytes, bound.nbytes, bound.error)
+    return np.asarray(np.where(nbytes < bound.nbytes[0], np.inf, found))
+
+
+def _front(sizes: Floats, errors: Floats) -> Floats:
+    """The places that no other one beats in bytes and error."""
+    order = np.lexsort((errors, sizes))
+    least = np.minimum.accumulate(errors[order])
+    better = np.concatenate([[True], errors[order][1:] < least[:-1]]) if order.size else np.zeros(0, bool)
+    return np.asarray(order[better])
+
+
+# -- from an audit
+
+
+def units_of(
+    rows: Iterable[Row], names: Mapping[Scheme, str], *, at_least_db: float = -math.inf
+) -> tuple[list[Unit], int]:
+    """The units of a checkpoint with their formats, and the bytes of what is left as it is.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        Of `audit`, under each of the schemes to choose from.
+    names : mapping of Scheme to str
+        What each scheme is called.
+    at_least_db : float
+        Formats with a lower SQNR are no choice.
+
+    Returns
+    -------
+    list of Unit
+        Fused siblings (q, k and v; gate and up; the experts of a layer) are one unit. What has two names is counted
+        once.
+    int
+        Bytes of the tensors that are not quantized.
+    """
+    weights: dict[str, Weight] = {}
+    options: dict[str, dict[str, Option]] = {}
+    rest = 0
+    for row in rows:
+        weights[row.weight.name] = row.weight
+        found = options.setdefault(row.weight.name, {})
+        if row.figures is None:
+            continue
+        if row.sqnr_db >= at_least_db:
+            error = row.figures.mse * row.figures.finite
+            found[names[row.scheme]] = Option(names[row.scheme], row.figures.storage.quantized_bytes, error)
+    groups: dict[str, list[Weight]] = {}
+    seen: set[object] = set()
+    for weight in weights.values():
+        if weight.entry.identity is not None:
+            if weight.entry.identity in seen:
+                continue
+            seen.add(weight.entry.identity)
+        if options[weight.name]:
+            groups.setdefault(_family(weight), []).append(weight)
+        else:
+            rest += weight.nbytes or 0
+    units = []
+    for members in groups.values():
+        common = [name for name in options[members[0].name] if all(name in options[each.name] for each in members)]
+        together = [
+            Option(
+                name,
+                sum(options[each.name][name].nbytes for each in members),
+                math.fsum(options[each.name][name].error for each in members),
+            )
+            for name in common
+        ]
+        kept = Option(KEEP, sum(each.nbytes or 0 for each in members), 0.0)
+        units.append(Unit(tuple(each.name for each in members), (*together, kept)))
+    return units, rest
+
+
+_SIBLINGS = {"q": "qkv", "k": "qkv", "v": "qkv", "gate": "gate_up", "up": "gate_up"}
+_EXPERT = re.compile(r"(experts?)[._](\d+)")
+
+
+def _family(weight: Weight) -> str:
+    """What fused siblings have in common."""
+    role = _SIBLINGS.get(weight.role, weight.role if weight.is_expert else "")
+    if not role:
+        return weight.name
+    parent = weight.module.rpartition(".")[0] or weight.module
+    return _EXPERT.sub(r"\1", parent) + " " + role
