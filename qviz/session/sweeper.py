@@ -71,6 +71,19 @@ class Sweeper(TensorOnDemand):
         self._choice = choice
         self.look()
 
+    @Slot(bool)
+    def want(self, wanted: bool) -> None:
+        """Somebody looks, or nobody does: what is under way goes on, to be there when somebody looks again."""
+        self._wanted = wanted
+        self.look()
+
+    @Slot()
+    def look(self, *_: object) -> None:
+        """Something may have changed; what is measured unseen is given up when it is about something else."""
+        if self._runner.busy and not self._wanted and self.key() != self._asked:
+            self._give_way()
+        super().look()
+
     def key(self) -> Hashable:
         state = self._session.state
         if state.tensor is None:

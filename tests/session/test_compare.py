@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ from qviz.core import (
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.sweep import Combinations
+from qviz.core.work import check
+from qviz.session import sweeper as sweeper_module
 from qviz.session.on_demand import OnDemand
 from qviz.session.pins import MOST_PINS, Pin, PinAnalyst, Pins, placed
 from qviz.session.runtime_comparison import RuntimeComparison
@@ -171,6 +174,55 @@ def test_what_was_cancelled_is_asked_for_again_only_by_hand_or_when_it_is_anothe
     session.update(convention="pytorch")
     rest(qtbot, sweeper)
     assert heard.names == ["completed", "completed"]
+
+
+def test_a_sweep_under_way_goes_on_unseen_and_is_there_when_somebody_looks_again(
+    session: Session, sorting: Sorting, made: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = held_sweep(monkeypatch)
+    sweeper = made(Sweeper, session, sorting)
+    heard = Heard(sweeper, "began", "found", "completed", "forgotten", "ended")
+    sweeper.choose(CHOICE)
+    sweeper.want(True)
+    until(qtbot, lambda: bool(heard.of("found")))
+    sweeper.want(False)
+    session.update(bits=3)  # of no concern to it
+    let_go.set()
+    rest(qtbot, sweeper)
+    sweeper.want(True)
+    rest(qtbot, sweeper)
+    assert heard.names == ["began", *["found"] * 8, "completed", "ended"]
+
+
+def test_unseen_it_is_given_up_when_it_is_about_something_else(
+    session: Session, sorting: Sorting, made: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = held_sweep(monkeypatch)
+    sweeper = made(Sweeper, session, sorting)
+    heard = Heard(sweeper, "began", "found", "completed")
+    sweeper.choose(CHOICE)
+    sweeper.want(True)
+    until(qtbot, lambda: bool(heard.of("found")))
+    sweeper.want(False)
+    session.update(tensor=Tensor(X * 2))
+    let_go.set()
+    rest(qtbot, sweeper)
+    assert heard.names.count("began") == 1
+    assert "completed" not in heard.names
+
+
+def held_sweep(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Sweeps tell one result, and the others when they are let go."""
+    let_go, original = threading.Event(), sweeper_module.sweep
+
+    def held(*arguments: Any, cancelled: Any, **options: Any) -> Iterator[Any]:
+        for metrics in original(*arguments, **options):
+            yield metrics
+            assert let_go.wait(PATIENCE)
+            check(cancelled)
+
+    monkeypatch.setattr(sweeper_module, "sweep", held)
+    return let_go
 
 
 def test_without_a_tensor_there_is_nothing_to_ask(sorting: Sorting, made: Any, qapp: object) -> None:

@@ -314,6 +314,7 @@ class ComparePage(QWidget):
 
     def showEvent(self, event: QEvent) -> None:
         super().showEvent(event)  # type: ignore[arg-type]
+        self.sweep.follow()
         self._tell()
         self._tables[self.part].setFocus()
 

@@ -52,21 +52,34 @@ class Ticks(QWidget):
         layout.addLayout(self._grid)
         self._title = title
 
-    def fill(self, rows: Sequence[tuple[Any, str, bool, str]]) -> None:
-        """Data, word, whether it is ticked, and tooltip of each; those that were there keep their ticks."""
-        ticked = {repr(data): box.isChecked() for box, data in self.boxes}
+    def fill(self, rows: Sequence[tuple[Any, str, bool, str]], *, keep: bool = True) -> None:
+        """Data, word, whether it is ticked, and tooltip of each; those that were there ``keep`` their ticks."""
+        ticked = {repr(data): box.isChecked() for box, data in self.boxes if keep}
         for box, _ in self.boxes:
             self._grid.removeWidget(box)
             box.deleteLater()
         self.boxes = []
-        for at, (data, word, on, tip) in enumerate(rows):
-            box = QCheckBox(word)
-            box.setChecked(ticked.get(repr(data), on))
-            box.setToolTip(tip)
-            box.setAccessibleName(f"{self._title}: {word}")
-            box.toggled.connect(self.changed)
-            self._grid.addWidget(box, at // self._columns, at % self._columns)
-            self.boxes.append((box, data))
+        for data, word, on, tip in rows:
+            self._add(data, word, ticked.get(repr(data), on), tip)
+
+    def _add(self, data: Any, word: str, on: bool, tip: str) -> None:
+        at = len(self.boxes)
+        box = QCheckBox(word)
+        box.setChecked(on)
+        box.setToolTip(tip)
+        box.setAccessibleName(f"{self._title}: {word}")
+        box.toggled.connect(self.changed)
+        self._grid.addWidget(box, at // self._columns, at % self._columns)
+        self.boxes.append((box, data))
+
+    def also(self, data: Any, word: str, tip: str) -> None:
+        """Tick one more, without telling anybody; it gets a box where it has none."""
+        box = next((box for box, each in self.boxes if each == data), None)
+        if box is None:
+            self._add(data, word, True, tip)
+        else:
+            with quiet((box,)):
+                box.setChecked(True)
 
     def ticked(self) -> tuple[Any, ...]:
         """The data of what is ticked."""
@@ -113,7 +126,8 @@ class SweepPanel(QWidget):
         layout.addWidget(self.count)
         layout.addWidget(self.missing)
         layout.addStretch(1)
-        self._shape: tuple[int, ...] | None = None
+        self._filled: object = None
+        self._by_hand = False
         self._fill()
         self.refresh(session.state)
         session.changed.connect(self._on_session)
@@ -147,21 +161,42 @@ class SweepPanel(QWidget):
         rules: list[Any] = [rule() for kind, rule in RANGE_RULES.items() if kind not in ours]
         self.library_rules.fill([(rule, range_word(rule), False, "") for rule in rules])
 
-    def _fill_granularities(self, shape: tuple[int, ...]) -> None:
-        if shape == self._shape:
+    def _fill_granularities(self, shape: tuple[int, ...], batch_axis: int | None) -> None:
+        if (shape, batch_axis) == self._filled:
             return
-        self._shape = shape
+        self._filled = shape, batch_axis
+        # Batches are measured one after the other: nobody gives each of them a scale.
+        channels = [axis for axis in range(len(shape)) if axis != batch_axis][:2] if len(shape) > 1 else []
         rows: list[tuple[Any, str, bool, str]] = [
             (PerTensor(), self.tr("tensor"), True, self.tr("One scale for everything."))
         ]
         for axis, size in enumerate(shape[:MOST_AXES]):
             tip = self.tr("One scale for each of {count} channels.").format(count=f"{size:,}")
-            rows.append((PerAxis(axis), granularity_word(PerAxis(axis)), axis < 2 and len(shape) > 1, tip))
+            rows.append((PerAxis(axis), granularity_word(PerAxis(axis)), axis in channels, tip))
         for size in BLOCK_SIZES:
             block, tip = PerBlock(-1, size), self.tr("One scale for {count} neighbours of the last axis.")
             rows.append((block, granularity_word(block), size == BLOCK_SIZES[0], tip.format(count=size)))
         rows.append((PerToken(), granularity_word(PerToken()), False, self.tr("One scale for each row of features.")))
-        self.granularities.fill(rows)
+        self.granularities.fill(rows, keep=self._by_hand)
+
+    def follow(self) -> None:
+        """Tick what the scheme on the Tensor page is made of, as long as nobody has ticked anything."""
+        if self._by_hand or self._session.state.tensor is None:
+            return
+        before, scheme = self.choice(), self._session.scheme
+        tip = self.tr("As on the Tensor page.")
+        if isinstance(scheme.number_format, IntFormat):
+            self.bits.also(scheme.number_format.bits, str(scheme.number_format.bits), tip)
+        else:
+            self.formats.also(scheme.number_format, format_word(scheme.number_format), tip)
+        self.modes.also(scheme.symmetric, "", tip)
+        self.granularities.also(scheme.granularity, granularity_word(scheme.granularity), tip)
+        if not isinstance(scheme.range_rule, Manual):  # a range by hand is one for this scheme alone
+            rules = self.rules if any(each == scheme.range_rule for _, each in self.rules.boxes) else self.library_rules
+            rules.also(scheme.range_rule, range_word(scheme.range_rule), tip)
+        if self.choice() != before:
+            self._say(self.choice().combinations(self._session.state))
+            self.chosen.emit(self.choice())
 
     def choice(self) -> Choice:
         """What is ticked."""
@@ -176,7 +211,7 @@ class SweepPanel(QWidget):
     def refresh(self, state: State) -> None:
         """What can be ticked for the tensor that is shown, and how many schemes that makes."""
         if state.tensor is not None:
-            self._fill_granularities(state.tensor.shape)
+            self._fill_granularities(state.tensor.shape, _batch_axis(state))
         self._say(self.choice().combinations(state))
 
     def _say(self, made: Combinations) -> None:
@@ -196,12 +231,14 @@ class SweepPanel(QWidget):
 
     @Slot()
     def _on_changed(self) -> None:
+        self._by_hand = True
         self._say(self.choice().combinations(self._session.state))
         self.ticked.emit()
         self.chosen.emit(self.choice())
 
     def tick(self, choice: Choice) -> None:
         """Choose what was chosen before, as far as this tensor has it."""
+        self._by_hand = True
         integers = [each.bits for each in choice.number_formats if isinstance(each, IntFormat)]
         for group, wanted in (
             (self.bits, integers),
@@ -223,3 +260,11 @@ class SweepPanel(QWidget):
         signed = getattr(new.scheme.number_format, "signed", True) != getattr(old.scheme.number_format, "signed", True)
         if signed or before != self.choice():
             self.chosen.emit(self.choice())
+
+
+def _batch_axis(state: State) -> int | None:
+    """The axis whose indices are batches: that of the range rule, or the first of files that were stacked."""
+    axis = getattr(state.scheme.range_rule, "batch_axis", None)
+    if state.tensor is not None and axis is not None:
+        return int(axis) % len(state.tensor.shape)
+    return 0 if state.current is not None and len(state.current.paths) > 1 else None

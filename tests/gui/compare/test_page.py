@@ -12,7 +12,19 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from qviz.core import MSE, IntFormat, MinMax, PerAxis, PerTensor, Scheme, analyze
+from qviz.core import (
+    MSE,
+    IntFormat,
+    MinMax,
+    PerAxis,
+    PerBlock,
+    Percentile,
+    PerTensor,
+    PerToken,
+    Scheme,
+    analyze,
+    format_named,
+)
 from qviz.gui.charts.export import export_chart
 from qviz.gui.compare.page import CONVENTIONS_PART, PINS, SWEEP, ComparePage
 from qviz.gui.words.figures import MEASURES
@@ -89,6 +101,51 @@ def test_a_box_that_is_ticked_is_swept_and_what_there_is_not_is_told(desk: Desk,
     assert len(page.pareto.points) == 16
     assert "16 left out" in page.sweep.missing.text()
     assert "symmetrically only" in page.sweep.missing.text()
+
+
+def page_of(desk: Desk) -> ComparePage:
+    desk.window.pages.show_page("compare")
+    page: ComparePage = desk.window.pages.current
+    return page
+
+
+def test_what_the_present_scheme_uses_is_ticked_until_a_person_ticks(new_desk: Desk) -> None:
+    desk, session = new_desk, new_desk.session
+    session.update(scheme=Scheme(IntFormat(7), False, PerBlock(1, 10), Percentile(99.5)))
+    page = page_of(desk)
+
+    def swept(scheme: Scheme) -> bool:
+        choice = page.sweep.choice()
+        return (
+            scheme.number_format in choice.number_formats
+            and scheme.granularity in choice.granularities
+            and scheme.range_rule in choice.range_rules
+            and scheme.symmetric in choice.symmetries
+        )
+
+    assert swept(session.scheme)
+    assert swept(Scheme())
+    desk.window.pages.show_page("tensor")
+    session.update(scheme=Scheme(format_named("float4_e2m1fn"), granularity=PerToken()))
+    desk.window.pages.show_page("compare")
+    assert swept(session.scheme)
+    assert not page.history.can_undo  # nobody did anything
+    next(box for box, data in page.sweep.bits.boxes if data == 3).click()
+    desk.window.pages.show_page("tensor")
+    session.update(scheme=Scheme(IntFormat(16)))
+    desk.window.pages.show_page("compare")
+    assert not swept(session.scheme)
+
+
+def test_batches_get_no_scale_each_unless_somebody_ticks_it(new_desk: Desk, tmp_path: Path) -> None:
+    for i in range(3):
+        np.save(tmp_path / f"batch_{i}.npy", np.random.default_rng(i).normal(0, 1, (6, 8)).astype(np.float32))
+    new_desk.open(tmp_path)
+    assert new_desk.session.state.tensor is not None
+    assert new_desk.session.state.tensor.shape == (3, 6, 8)
+    page = page_of(new_desk)
+    assert {each.axis for each in page.sweep.choice().granularities if isinstance(each, PerAxis)} == {1, 2}
+    settle(new_desk, page)
 
 
 def test_with_nothing_ticked_it_says_so(desk: Desk, page: ComparePage) -> None:
