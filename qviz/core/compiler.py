@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MODULES = (
-    "qviz.core.arithmetic.loops",
-    "qviz.core.arithmetic.spreading",
+    "qviz.core.tensors.survey",
     "qviz.core.passes.kernels",
     "qviz.core.arithmetic.conversion",
-    "qviz.core.tensors.survey",
+    "qviz.core.arithmetic.loops",
+    "qviz.core.arithmetic.spreading",
 )
 """Where the functions are, the most urgent first."""
 
@@ -163,7 +163,7 @@ def known() -> list[Kernel]:
     """Every kernel, the most urgent first."""
     for name in MODULES:
         importlib.import_module(name)
-    return _kernels
+    return sorted(_kernels, key=lambda each: MODULES.index(each.plain.__module__))
 
 
 def _load(each: Kernel, folder: Path) -> None:
