@@ -10,6 +10,7 @@ import click
 
 from qviz.cli.options import json_option, scheme_of, scheme_options, tensor_of, tensor_options
 from qviz.core.questions.analysis import analyze
+from qviz.core.questions.breakdown import caveats
 
 MOST_SCALES = 8
 """More of them than this are told as a range, to people."""
@@ -23,6 +24,8 @@ def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **option
     """Print what a scheme does to the tensor in FILE."""
     scheme = scheme_of(options)
     result = analyze(tensor_of(file, tensor_name), scheme)
+    for caveat in caveats(result):
+        click.echo(f"qviz: {file.name}: {caveat}", err=True)
     if as_json:
         click.echo(json.dumps(result.to_dict()))
         return

@@ -9,6 +9,7 @@ import click
 
 from qviz.cli.options import scheme_of, scheme_options, tensor_of, tensor_options
 from qviz.core.questions.analysis import analyze
+from qviz.core.questions.breakdown import caveats
 from qviz.files.writers import WRITERS, save_as
 
 _OUTPUTS = f"The {', '.join(WRITERS)} to write."
@@ -26,6 +27,8 @@ def quantize_command(file: Path, tensor_name: str | None, output: Path, **option
     """
     scheme = scheme_of(options)
     result = analyze(tensor_of(file, tensor_name), scheme)
+    for caveat in caveats(result):
+        click.echo(f"qviz: {file.name}: {caveat}", err=True)
     save_as(output, result)
     s = result.storage
     click.echo(f"{output}: {s.elements} codes, {s.quantized_bytes} bytes when packed, {100 * s.ratio:.4g} % of float32")

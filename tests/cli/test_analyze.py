@@ -134,3 +134,14 @@ def test_a_half_tensor_is_computed_with_as_the_runtime_does_or_as_float32(run: R
     cast = run("analyze", tmp_path / "half.npy", "--unsigned", "--asymmetric", "--compute-as", "float32", "--json").json
     assert own == float(analyze(x, scheme).qparams.scale) == float(np.float16(own))
     assert cast["scale"] == float(analyze(x.astype(np.float32), scheme).qparams.scale) != own
+
+
+def test_what_breaks_is_said_on_stderr_and_is_null_in_json(run: Run, tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.npy", np.float32([[0, 0], [1, np.nan]]))
+    options = ("--number-format", "e4m3fn", "--per", "axis", "--runtime", "torchao")
+    said = run("analyze", path, *options, "--json")
+    assert said.json["sqnr_db"] is said.json["mse"] is None
+    assert "torchao breaks here: 1 of 2 scales are 0 (the first is number 0)" in said.err
+    assert "Left out: 1 NaN and 0 infinite elements" in said.err
+    huge = saved(tmp_path / "huge.npy", np.float32([3.3e38, -3e38]))
+    assert run("analyze", huge, "--asymmetric", "--runtime", "pytorch", "--json").json["scale"] is None

@@ -51,10 +51,10 @@ def trace_elements(values: FloatArray, groups: Array, qparams: QParams) -> Eleme
         rounded = unclipped
         if qparams.convention.code is None and not qparams.convention.zero_point_before_rounding:
             rounded = qparams.number_format.round(divided, np.empty_like(divided))
-        clipped = np.clip(unclipped, qparams.quant_min, qparams.quant_max)
+        clipped = quantizer.stored(np.clip(unclipped, qparams.quant_min, qparams.quant_max))
         dequantized = quantizer.dequantize(clipped.copy())
-    middle = np.clip(np.rint(zero_point), qparams.quant_min, qparams.quant_max)
-    code = qparams.number_format.encode(np.where(np.isnan(clipped), middle, clipped), values)
+        error = dequantized.astype(np.float64) - values
+    code = qparams.number_format.encode(clipped, values)
     return ElementTrace(
         value=values,
         scale=scale,
@@ -65,5 +65,5 @@ def trace_elements(values: FloatArray, groups: Array, qparams: QParams) -> Eleme
         clipped=clipped,
         code=code,
         dequantized=dequantized,
-        error=dequantized.astype(np.float64) - values,
+        error=error,
     )

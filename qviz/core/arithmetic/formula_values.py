@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
+from qviz.core.arithmetic.qparams import QParams, is_too_narrow
 from qviz.core.arrays import Array
 from qviz.core.runtimes.expressions import Formula, Values, evaluate
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, QMAX, QMIN, TENSOR_ABSMAX, Formulas, S, Z, absmax_of
@@ -89,8 +89,11 @@ def too_narrow(qparams: QParams) -> Array:
     """Of which groups the range is too narrow for a scale: a scale of 1 stands in then."""
     if qparams.convention.recipe is not None or not qparams.number_format.scaled:
         return np.zeros(qparams.scale.shape, np.bool_)
-    narrow: Array = np.asarray(scale_of(formulas_of(qparams), range_values(qparams, qparams))) < SMALLEST_SCALE
-    return narrow
+    values = range_values(qparams, qparams)
+    with np.errstate(over="ignore"):
+        width = values[ABSMAX.key] if qparams.scheme.symmetric else values[MAX.key] - values[MIN.key]
+    scale = np.asarray(scale_of(formulas_of(qparams), values))
+    return is_too_narrow(qparams.convention, qparams.number_format, width, scale)
 
 
 def follow_from_range(qparams: QParams) -> bool:
@@ -116,4 +119,6 @@ def follow_from_range(qparams: QParams) -> bool:
                 pairs.append((evaluate(formulas.divisor.expression, known), qparams.divisor))
             if formulas.offset is not None and qparams.offset is not None:
                 pairs.append((evaluate(formulas.offset.expression, known), qparams.offset))
-        return all(np.array_equal(np.float32(mine), np.broadcast_to(q, np.shape(mine))) for mine, q in pairs)
+        return all(
+            np.array_equal(np.float32(mine), np.broadcast_to(q, np.shape(mine)), equal_nan=True) for mine, q in pairs
+        )

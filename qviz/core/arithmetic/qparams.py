@@ -21,15 +21,23 @@ from qviz.core.problems import Problem
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, Precision, Rounding, rounding_to
-from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.record import BELOW_NORMAL, FIRST, MIDDLE, NEVER, ZERO, Convention
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
+
+FP4_BITS, NAN_AS_FP4 = 4, np.float32(-2)
+"""What torchao's cast makes of 0 / 0, as NaN is no FP4 number."""
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 """Below this a scale is denormal and the division by it means nothing: the range is degenerate."""
 
-LARGEST_WIDTH: dict[type, float] = {np.float32: float(np.finfo(np.float32).max), np.float64: float("inf")}
-"""No range is wider; in float64 the range of any float32 tensor has room."""
+
+def is_too_narrow(convention: Convention, number_format: NumberFormat, width: Array, scale: Array) -> Array:
+    """Whether a range has so little width that 1 stands in for its scale."""
+    rule = convention.falls_back(number_format)
+    if rule == NEVER:
+        return np.zeros(np.shape(scale), np.bool_)
+    return np.asarray(scale < SMALLEST_SCALE) if rule == BELOW_NORMAL else np.asarray(width == 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +94,9 @@ class Quantizer:
         with np.errstate(over="ignore"):
             if convention.code is not None:
                 return convention.code(self, x, out)
+            if self.qparams.breaks:
+                anyhow = self._unclipped_anyhow(x)
+                return anyhow if out is None else np.positive(anyhow, out=out)
             codes = self.divided(x, out)
             if convention.zero_point_before_rounding:
                 np.add(codes, self.zero_point, out=codes)
@@ -96,6 +107,28 @@ class Quantizer:
                 codes = _rounded(rounding, codes)
         return codes
 
+    def _unclipped_anyhow(self, x: FloatArray) -> FloatArray:
+        """The same where a scale is 0, infinite or NaN: what a division gives, and a code where that is NaN."""
+        q = self.qparams
+        with np.errstate(all="ignore"):
+            codes = np.array(self.divided(x))
+            before = q.convention.zero_point_before_rounding
+            codes = codes + self.zero_point if before else codes
+            q.number_format.round(codes, out=codes)
+            codes = codes if before else codes + self.zero_point
+            missing = np.isnan(codes) & ~np.isnan(x)
+            if q.number_format.has_nan:
+                return codes
+            fp4 = not q.number_format.offers_zero_point and q.number_format.bits == FP4_BITS
+            return np.where(missing, NAN_AS_FP4 if fp4 else q.nan_code(self.zero_point), codes)
+
+    def stored(self, codes: FloatArray) -> FloatArray:
+        """Clipped codes, with the runtime's code for NaN where the format has none."""
+        missing = np.isnan(codes)
+        if self.qparams.number_format.has_nan or not missing.any():
+            return codes
+        return np.where(missing, self.qparams.nan_code(self.zero_point), codes)
+
     def dequantize(self, codes: FloatArray) -> FloatArray:
         """Clip ``codes`` and turn them into values, in their own memory."""
         np.clip(codes, self.qparams.quant_min, self.qparams.quant_max, out=codes)
@@ -104,7 +137,7 @@ class Quantizer:
     def values_of(self, codes: FloatArray) -> FloatArray:
         """The values of clipped ``codes``, in their own memory."""
         each, result = self.qparams.round_value, self.qparams.round_result
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             _rounded(each, codes)
             zero_point = self.zero_point if each is None else each(self.zero_point)
             _rounded(each, np.subtract(codes, zero_point, out=codes))
@@ -189,7 +222,29 @@ class QParams:
     @property
     def compilable(self) -> bool:
         """Whether compiled loops know the arithmetic: that of float32."""
-        return not self.precision.rounds_elements
+        return not self.precision.rounds_elements and not self.breaks
+
+    @cached_property
+    def broken(self) -> Array:
+        """Of which groups the scale is 0, infinite or NaN, so that values come out as NaN: the shape of ``scale``."""
+        broken = ~np.isfinite(self.scale)
+        if self.offset is not None:
+            broken = broken | ~np.isfinite(self.offset)
+        if self.convention.divisor_is_inverse:
+            return broken | ~np.isfinite(self.divisor)
+        return broken if self.convention.code is not None else broken | (self.divisor == 0)
+
+    @cached_property
+    def breaks(self) -> bool:
+        """Whether any group is `broken`."""
+        return bool(self.broken.any())
+
+    def nan_code(self, zero_point: FloatArray) -> FloatArray:
+        """The code that NaN gets where the format has none for it."""
+        if not self.number_format.offers_zero_point:
+            return np.zeros_like(zero_point)
+        code: Any = {FIRST: self.quant_min, ZERO: 0, MIDDLE: np.rint(zero_point)}[self.convention.nan_code]
+        return np.broadcast_to(np.float32(np.clip(code, self.quant_min, self.quant_max)), np.shape(zero_point))
 
     @cached_property
     def round_code(self) -> Rounding | None:
@@ -244,7 +299,7 @@ class QParams:
         factor = self.factor
         if factor is None:
             return self.scale
-        narrow = self.high.astype(np.float64) / factor < SMALLEST_SCALE
+        narrow = is_too_narrow(self.convention, self.number_format, self.high, self.high.astype(np.float64) / factor)
         return np.asarray(np.where(narrow, factor, self.high), np.float32)
 
     @cached_property
@@ -389,8 +444,10 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
     if scheme.symmetric:
         highest = np.maximum(np.abs(lowest), np.abs(highest))
         lowest = -highest
+        width = highest
         scale = np.maximum(highest, convention.smallest_range) / convention.half_span(number_format)
-        exact_scale = np.maximum(scale, convention.smallest_scale)
+        smallest = convention.smallest_scale if number_format.offers_zero_point else 0
+        exact_scale = np.maximum(scale, smallest)
         zero_point = np.full(exact_scale.shape, convention.middle(number_format))
         degenerate_zero_point = convention.degenerate_zero_point(np.zeros_like(zero_point))
     else:
@@ -398,8 +455,8 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
         if convention.range_includes_zero:
             lowest, highest = np.minimum(lowest, 0.0), np.maximum(highest, 0.0)
         first, last = convention.scale_range(number_format)
-        with np.errstate(over="ignore"):  # where float32 ends, PyTorch's scale is infinite and nothing is left
-            width = np.minimum(highest - lowest, LARGEST_WIDTH[precision])
+        with np.errstate(over="ignore"):  # where float32 ends, the scale is infinite and nothing is left
+            width = highest - lowest
         scale = np.maximum(width, convention.smallest_range) / (last - first)
         exact_scale = np.maximum(scale, convention.smallest_scale)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -407,7 +464,7 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
         degenerate_zero_point = convention.degenerate_zero_point(highest)
     stored = rounding_to(types.scale)
     exact_scale = exact_scale if stored is None else stored(exact_scale)
-    degenerate = exact_scale < SMALLEST_SCALE
+    degenerate = is_too_narrow(convention, number_format, width, exact_scale)
     scales = np.asarray(np.where(degenerate, 1.0, exact_scale), np.float32)
     zero_point = np.where(degenerate, degenerate_zero_point, zero_point)
     return _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)

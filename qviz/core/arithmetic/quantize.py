@@ -9,6 +9,7 @@ import numpy as np
 from qviz.core.arithmetic.conversion import from_codes, to_codes, to_values
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.runtimes.record import MIDDLE
 from qviz.core.tensors.tensor import Tensor
 
 Kind = TypeVar("Kind", bound=Array)
@@ -18,8 +19,7 @@ def quantize(x: object, qparams: QParams, *, out: Array | None = None) -> Array:
     """The codes of ``x``: an integer array of its shape, in the smallest type that holds them.
 
     Integers as they are, small floats as their bit patterns, codebooks as the numbers of their
-    levels. NaN gets the code nearest to the zero point, infinities the first and the last code. A
-    `Tensor` has NaN in the place of infinities.
+    levels. NaN gets the code that the runtime gives it, infinities the first and the last code.
 
     Parameters
     ----------
@@ -35,16 +35,16 @@ def quantize(x: object, qparams: QParams, *, out: Array | None = None) -> Array:
     """
     array = _as_float32(x)
     _check(out, array.shape, qparams.number_format.dtype)
-    quick = to_codes(array, qparams, out)
+    number_format = qparams.number_format
+    fixed = number_format.offers_zero_point and qparams.convention.nan_code != MIDDLE
+    known = not fixed and not number_format.has_nan
+    quick = to_codes(array, qparams, out) if known or not np.isnan(array).any() else None
     if quick is not None:
         return quick
     quantizer = qparams.spread(array.shape)
     codes = quantizer.unclipped(array)
     np.clip(codes, qparams.quant_min, qparams.quant_max, out=codes)
-    if np.isnan(codes).any():
-        zero = np.clip(np.rint(quantizer.zero_point), qparams.quant_min, qparams.quant_max)
-        codes = np.where(np.isnan(codes), zero, codes)
-    return _put(qparams.number_format.encode(codes, array), out)
+    return _put(qparams.number_format.encode(quantizer.stored(codes), array), out)
 
 
 def dequantize(codes: object, qparams: QParams, *, out: FloatArray | None = None) -> FloatArray:
@@ -106,6 +106,6 @@ def _put(answer: Kind, out: Kind | None) -> Kind:
 
 def _as_float32(x: object) -> FloatArray:
     if isinstance(x, Tensor):
-        return np.asarray(x.values[:]).reshape(x.shape)
+        return x.original().reshape(x.shape)
     with np.errstate(over="ignore"):
         return np.asarray(x).astype(np.float32, copy=False)

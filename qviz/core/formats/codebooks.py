@@ -52,6 +52,7 @@ class Codebook(Tagged):
         When there is no such codebook.
     """
 
+    has_nan: ClassVar[bool] = False
     kind: ClassVar[str] = "codebook"
     offers_zero_point: ClassVar[bool] = False
     signed: ClassVar[bool] = True

@@ -29,6 +29,9 @@ FLOATS: dict[str, tuple[str, str]] = {
 SIXTEEN_BITS = frozenset({"bfloat16", "float16"})
 FP8 = frozenset({"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz"})
 
+NAN_PATTERNS = {"e4m3fn": 0x7F, "e5m2": 0x7F, "e4m3fnuz": 0x80, "e5m2fnuz": 0x80, "bfloat16": 0x7FC0, "float16": 0x7E00}
+"""The stored NaN of the layouts that have one, but for its sign; FNUZ formats have a single one."""
+
 MANTISSA_BITS = 23
 ONE_EXPONENT = 1 << MANTISSA_BITS
 EXPONENT_MASK = np.int32(0x7F800000)
@@ -93,6 +96,11 @@ class FloatFormat(Tagged):
         return self.bits < LARGEST_BITS
 
     @property
+    def has_nan(self) -> bool:
+        """Whether one of its codes stands for NaN."""
+        return self.format in NAN_PATTERNS
+
+    @property
     def quant_min(self) -> float:
         """The smallest finite value."""
         return float(self.values[0])
@@ -152,8 +160,16 @@ class FloatFormat(Tagged):
 
     def encode(self, values: FloatArray, like: FloatArray) -> Array:
         """The bit patterns; a zero keeps the sign of ``like``."""
-        signed = np.copysign(values, like)
-        return signed.astype(_float_table(self.name).type).view(self.dtype)
+        missing = np.isnan(values)
+        like = np.where(values == 0, like, values)
+        if not missing.any():
+            return np.copysign(values, like).astype(_float_table(self.name).type).view(self.dtype)
+        signed = np.where(missing, np.float32(0), np.copysign(values, like))
+        codes = np.asarray(signed.astype(_float_table(self.name).type).view(self.dtype))
+        pattern = NAN_PATTERNS.get(self.format, 0)
+        sign = 0 if self.format.endswith("fnuz") else 1 << (self.bits - 1)
+        codes[missing] = np.where(np.signbit(values[missing]), pattern | sign, pattern)
+        return codes
 
     def decode(self, codes: Array) -> FloatArray:
         """The values of bit patterns."""

@@ -31,6 +31,7 @@ class IntFormat(Tagged):
         When ``bits`` is outside 2 … 16.
     """
 
+    has_nan: ClassVar[bool] = False
     kind: ClassVar[str] = "int"
     offers_zero_point: ClassVar[bool] = True
     scaled: ClassVar[bool] = True

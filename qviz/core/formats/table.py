@@ -7,7 +7,7 @@ the stored bit pattern is looked up at the very end.
 Every format has the same properties: ``name``, ``label``, ``bits``, ``signed``, ``scaled`` (whether values are
 divided by a scale first), ``offers_zero_point`` (whether an asymmetric scheme is possible),
 ``quant_min`` and ``quant_max`` (the smallest and the largest unit value), ``values`` (all of them,
-ascending), ``levels`` (how many), ``largest_step`` (the widest gap between neighbours) and ``dtype``
+ascending), ``levels`` (how many), ``has_nan``, ``largest_step`` (the widest gap between neighbours) and ``dtype``
 (of a stored code); and `round`, `index`, `encode`, `decode`.
 """
 

@@ -160,8 +160,7 @@ class NumPyWorker:
         convention = q.convention
         divides = not q.multiplies and q.factor is None and convention.code is None and q.divisor is q.scale
         even = not isinstance(q.number_format, Codebook) and not convention.zero_point_before_rounding
-        self.rounds = q.precision.rounds_elements
-        self.narrow = divides and even and q.whole_zero_point and not self.rounds
+        self.narrow = divides and even and q.whole_zero_point and q.compilable
         self.plain = self.narrow and q.shift is None and not q.zero_point.any()
         self.ones = np.ones(ROW)
 
@@ -222,7 +221,7 @@ class NumPyWorker:
         missing = clipped = None
         lowest, highest = codes.min(), codes.max()
         if np.isnan(lowest):
-            missing = np.isnan(x)
+            missing = np.isnan(x) if np.isnan(x).any() else None
             lowest, highest = np.fmin.reduce(codes, axis=None), np.fmax.reduce(codes, axis=None)
         if lowest < q.quant_min or highest > q.quant_max:
             clipped = (codes < q.quant_min) | (codes > q.quant_max)
@@ -248,6 +247,8 @@ class NumPyWorker:
         """How often each code occurs. Codes of a byte are counted in pairs, which halves the work."""
         q, levels = self.order.qparams, self.order.levels
         used = codes if missing is None else codes[~missing]
+        if q.breaks:
+            used = used[~np.isnan(used)]
         if not q.number_format.offers_zero_point:
             return np.bincount(q.number_format.index(used.reshape(-1)), minlength=levels)
         shifted = np.subtract(used, np.float32(q.quant_min), out=self.work.get("narrow", np.float32, used.shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,15 @@ def error_edges(
     half_step : float
         Half the widest step: for integers half the largest scale.
     """
+    if qparams.breaks:  # errors of what is NaN are in no bin
+        parts = {
+            "scale": qparams.scale,
+            "own_divisor": qparams.divisor,
+            "shift": qparams.shift,
+            "offset": qparams.offset,
+        }
+        whole = {k: np.where(qparams.broken, np.float32(0), a) for k, a in parts.items() if a is not None}
+        qparams = replace(qparams, **whole)  # type: ignore[arg-type]
     scale = qparams.scale.reshape(-1)
     largest_scale, apart = largest_of(scale), 0.0
     if qparams.convention.recipe is not None and not qparams.convention.divisor_is_inverse:

@@ -176,7 +176,8 @@ def analyze(
     layout = layout or scheme.granularity.layout(tensor.shape)
     edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
     prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None
-    if prepared is not None and plan(tensor, prepared, scheme, limits, layout=layout).source is Source.ORDER:
+    ordered = plan(tensor, prepared, scheme, limits, layout=layout).source is Source.ORDER
+    if prepared is not None and ordered and not qparams.breaks:
         sums = sorted_sums(prepared, qparams, edges)
     else:
         sums = direct_sums(
@@ -214,6 +215,8 @@ def estimate(tensor: Tensor, scheme: Scheme, *, cancelled: IsCancelled = never) 
     # The tensor may know its true ends, which the sample does not.
     source = tensor if scheme.range_rule.kind == MinMax.kind else prepared
     qparams = choose_qparams(source, scheme, cancelled=cancelled)
+    if qparams.breaks:
+        return analyze(tensor, scheme, qparams=qparams, cancelled=cancelled)
     sums = sorted_sums(prepared, qparams, error_edges(tensor, qparams, layout))
     sums = sums.scaled(tensor.finite / prepared.values.size)
     return replace(_analysis(tensor, None, qparams, layout, sums, started), exact=False)
@@ -288,4 +291,8 @@ def _number(value: float) -> float | None:
 
 
 def _plain(array: FloatArray, whole: bool = False) -> Any:
-    return (array.astype(np.int64) if whole else array).tolist()
+    if whole:
+        return array.astype(np.int64).tolist()
+    known = array.astype(object)
+    known[~np.isfinite(array)] = None
+    return known.tolist()

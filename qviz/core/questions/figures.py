@@ -67,7 +67,7 @@ class Figures:
     mse, mae, max_abs_error : float
         Mean squared, mean absolute and largest error, in the tensor's units (squared for mse).
     sqnr_db : float
-        20·log10(‖x‖ / ‖x − x̂‖) in dB; higher is better, infinite without error.
+        20·log10(‖x‖ / ‖x − x̂‖) in dB; higher is better, infinite without error, NaN where an x̂ is.
     relative_rmse : float
         ‖x − x̂‖ / ‖x‖; NaN for a tensor of zeros.
     cosine : float
@@ -172,7 +172,7 @@ def figures_of(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> 
         "sqnr_db": float(sqnr_db(np.float64(signal), np.float64(noise))),
         "relative_rmse": math.sqrt(noise / signal) if signal else math.nan,
         "cosine": min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
-        "rounding_mse": max(0.0, noise - sums.clipping_squared_error) / n,
+        "rounding_mse": float(np.maximum(0.0, noise - sums.clipping_squared_error)) / n,
         "clipping_mse": sums.clipping_squared_error / n,
         "saturated": int(sums.saturated.sum()),
         "group_count": layout.groups,
@@ -208,4 +208,5 @@ def _worst(groups: Groups) -> WorstGroup:
 def sqnr_db(signal: Any, noise: Any) -> Any:
     """10·log10(signal / noise) in dB, of sums of squares; infinite without noise."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(noise > 0, 10 * np.log10(signal / np.where(noise > 0, noise, 1)), np.inf)
+        known = np.where(noise > 0, 10 * np.log10(signal / np.where(noise > 0, noise, 1)), np.inf)
+        return np.where(np.isnan(noise), np.nan, known)

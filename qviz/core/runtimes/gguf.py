@@ -11,7 +11,7 @@ import numpy as np
 from qviz.core.arrays import FloatArray
 from qviz.core.formats.floats import MANTISSA_BITS
 from qviz.core.formats.table import NumberFormat
-from qviz.core.problems import N_, Problem
+from qviz.core.problems import N_
 from qviz.core.runtimes.expressions import ATOM, PRODUCT, Constant, Expression, Formula, Function, Number, Symbol
 from qviz.core.runtimes.formulas import (
     ABSMAX,
@@ -54,10 +54,7 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
         with np.errstate(over="ignore"):
             scale = (high - low) / np.float32(levels - 1)
         shift, offset = low, _as_float16(low)
-    stored = _as_float16(scale)
-    if not (np.isfinite(stored).all() and (offset is None or np.isfinite(offset).all())):
-        raise Problem("GGUF stores scales as float16, which ends at 65,504: this tensor's values are too large for it.")
-    return Recipe(stored, np.asarray(scale, np.float32), middle, shift, offset)
+    return Recipe(_as_float16(scale), np.asarray(scale, np.float32), middle, shift, offset)
 
 
 def _as_float16(values: FloatArray) -> FloatArray:
@@ -102,7 +99,7 @@ def _inverse(divisor: Any) -> Any:
 
 
 def _away(values: Any) -> Any:
-    magnitude = np.abs(values)
+    magnitude = np.minimum(np.abs(values), WHOLE_ABOVE)
     whole = np.floor(magnitude)
     return np.copysign(whole + np.floor(2 * (magnitude - whole)), values)
 
@@ -127,8 +124,9 @@ AWAY = Function(
     _away,
     """\
 def away(y):  # to the nearest whole number, halves away from 0
-    whole = np.floor(np.abs(y))
-    return np.copysign(whole + np.floor(2 * (np.abs(y) - whole)), y)
+    size = np.minimum(np.abs(y), np.float32(1 << 23))
+    whole = np.floor(size)
+    return np.copysign(whole + np.floor(2 * (size - whole)), y)
 """,
 )
 

@@ -37,13 +37,12 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     absmax = absmax_of(low, high)
     most = np.float32(absmax.max(initial=0))
     whole = most / np.float32(scheme.number_format.quant_max * E4M3.quant_max)
-    if not whole >= np.finfo(np.float32).tiny:
-        return Recipe(np.ones_like(absmax), np.ones_like(absmax))
-    share = np.clip(
-        absmax / np.float32(scheme.number_format.quant_max) / whole, SMALLEST_E4M3, np.float32(E4M3.quant_max)
-    )
-    block = E4M3.round(share, np.empty_like(share))
-    return Recipe(block * whole, (np.float32(1) / whole) / block)
+    with np.errstate(all="ignore"):  # of zeros alone everything becomes NaN
+        share = np.clip(
+            absmax / np.float32(scheme.number_format.quant_max) / whole, SMALLEST_E4M3, np.float32(E4M3.quant_max)
+        )
+        block = E4M3.round(share, np.empty_like(share))
+        return Recipe(block * whole, (np.float32(1) / whole) / block)
 
 
 TENSOR_SCALE, BLOCK_SCALE, INVERSE = Symbol("G", "tensor_scale"), Symbol("B", "block_scale"), Symbol("I", "inverse")

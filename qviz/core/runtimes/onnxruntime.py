@@ -27,7 +27,7 @@ from qviz.core.runtimes.formulas import (
     zero_point_after,
 )
 from qviz.core.runtimes.precision import FLOAT16, PLAIN, Precision
-from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.record import AT_ZERO, FIRST, Convention
 from qviz.core.tensors.granularity import Granularity
 
 
@@ -102,6 +102,7 @@ ONNXRUNTIME = Convention(
         note=WITH_ZERO,
     ),
     others=FP8 | SIXTEEN_BITS | {"e2m1fn"},
+    nan_code=FIRST,
     precision=_stored_as_float16,
 )
 
@@ -117,6 +118,7 @@ ONNXRUNTIME_REDUCE_RANGE = Convention(
     symmetric_zero_point=lambda f: float(np.rint(sum(_reduced_range(f)) / 2)) + 0.0,
     zero_point=lambda f, low, high, scale: np.rint(_reduced_range(f)[0] - low / scale),
     scale_range=_reduced_range,
+    nan_code=FIRST,
     precision=_stored_as_float16,
     formulas=affine(
         symmetric=_symmetric_scale(_reduced_range),
@@ -135,7 +137,10 @@ ONNXRUNTIME_DYNAMIC = Convention(
         "computed in float32 whenever a tensor arrives."
     ),
     range_includes_zero=True,
-    zero_point=lambda f, low, high, scale: np.rint(np.clip(f.quant_min - low / scale, f.quant_min, f.quant_max)),
+    # NaN, of 0 / 0, becomes the last code.
+    zero_point=lambda f, low, high, scale: np.rint(
+        np.nan_to_num(np.clip(f.quant_min - low / scale, f.quant_min, f.quant_max), nan=f.quant_max)
+    ),
     formulas=affine(
         symmetric=(MAX - MIN) / ALL_CODES,
         scale=(MAX - MIN) / ALL_CODES,
@@ -144,6 +149,8 @@ ONNXRUNTIME_DYNAMIC = Convention(
         note=WITH_ZERO,
     ),
     single_precision=True,
+    falls_back=lambda f: AT_ZERO,
+    nan_code=FIRST,
     asymmetric_only=True,
     unsigned_only=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qviz.core.problems import N_
 from qviz.core.runtimes.expressions import Formula, Symbol
 from qviz.core.runtimes.formulas import ABSMAX, QMAX, R, affine
-from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.record import AT_ZERO, Convention
 
 THRESHOLD = Symbol("T", "threshold")
 
@@ -23,6 +23,7 @@ PADDLE = Convention(
         divisor=Formula(THRESHOLD, ABSMAX),
     ),
     divides_by_threshold=True,
+    falls_back=lambda f: AT_ZERO,
     symmetric_only=True,
     signed_only=True,
 )

@@ -31,6 +31,17 @@ from qviz.core.runtimes.formulas import (
 from qviz.core.runtimes.precision import PLAIN, Precision, PrecisionOf, always_float32, in_precision
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 
+BELOW_NORMAL, AT_ZERO, NEVER = range(3)
+"""When a range is too narrow for a scale, so that 1 stands in: its scale would be denormal; it has no width; never."""
+
+MIDDLE, FIRST, ZERO = range(3)
+"""Which code NaN gets among whole numbers: the one nearest to the zero point, the first one, or 0."""
+
+
+def below_normal(number_format: NumberFormat) -> int:
+    """Of every format: no scale is denormal."""
+    return BELOW_NORMAL
+
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
@@ -77,8 +88,12 @@ class Convention:
         Whether the recipe's divisor is what values are multiplied by.
     single_precision : bool
         Whether scale and zero point follow from the range in float32, not in float64.
+    falls_back : Callable[[NumberFormat], int]
+        `BELOW_NORMAL`, `AT_ZERO` or `NEVER`.
+    nan_code : int
+        `MIDDLE`, `FIRST` or `ZERO`.
     smallest_scale, smallest_range : float
-        A scale is made at least this large; so is the width of an asymmetric range, or the absmax
+        The scale of integers is made at least this large; so is the width of an asymmetric range, or the absmax
         of a symmetric one, before it is divided. Where both are 0, a range can be too narrow.
     symmetric_only, signed_only, asymmetric_only, unsigned_only : bool
         What the runtime does not offer is a `Problem`.
@@ -116,6 +131,8 @@ class Convention:
     divides_by_threshold: bool = False
     divisor_is_inverse: bool = False
     single_precision: bool = False
+    falls_back: Callable[[NumberFormat], int] = below_normal
+    nan_code: int = MIDDLE
     smallest_scale: float = 0.0
     smallest_range: float = 0.0
     symmetric_only: bool = False

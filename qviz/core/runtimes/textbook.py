@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from qviz.core.formats.codebooks import CODEBOOKS
+from qviz.core.formats.codebooks import CODEBOOKS, Codebook
 from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
 from qviz.core.runtimes.expressions import Constant, Expression, Folded
 from qviz.core.runtimes.formulas import ABSMAX, ALL_CODES, MAX, MIN, QMAX, S, affine, zero_point_before
-from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.record import AT_ZERO, BELOW_NORMAL, Convention
 
 
 def _middle(number_format: IntFormat) -> float:
@@ -41,5 +41,7 @@ TEXTBOOK = Convention(
         code=zero_point_before,
     ),
     zero_point_before_rounding=True,
+    # Levels of a codebook are multiplied by any number; NF4's absmax may be denormal.
+    falls_back=lambda f: AT_ZERO if isinstance(f, Codebook) else BELOW_NORMAL,
     others=frozenset(FLOATS) | frozenset(CODEBOOKS),
 )

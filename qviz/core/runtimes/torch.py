@@ -29,7 +29,7 @@ from qviz.core.runtimes.formulas import (
     no_zero_point_in_codes,
 )
 from qviz.core.runtimes.precision import BFLOAT16, FLOAT16, HALVES, PLAIN, Precision, entirely
-from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.record import NEVER, ZERO, Convention
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerToken
 
 EPSILON, TINY = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
@@ -63,8 +63,9 @@ def _formulas(written: str, smallest_scale: float) -> FormulasOf:
     smallest = Constant(written, smallest_scale)
 
     def symmetric(number_format: NumberFormat) -> Expression:
-        half = Folded((QMAX - QMIN) / 2) if number_format.offers_zero_point else QMAX
-        return AT_LEAST(ABSMAX / half, smallest)
+        if not number_format.offers_zero_point:
+            return ABSMAX / QMAX
+        return AT_LEAST(ABSMAX / Folded((QMAX - QMIN) / 2), smallest)
 
     return affine(
         symmetric=symmetric,
@@ -115,6 +116,7 @@ PYTORCH = Convention(
     multiplies_by_reciprocal=True,
     single_precision=True,
     smallest_scale=EPSILON,
+    nan_code=ZERO,
     others=SIXTEEN_BITS,
 )
 
@@ -123,7 +125,8 @@ TORCHAO = Convention(
     label=N_("torchao"),
     summary=N_(
         "choose_qparams_affine and quantize_affine: as PyTorch's observers, but scales may be as small as "
-        "1.18e-38, and the zero point of symmetric unsigned codes is the middle rounded up (uint4: 8, not 7)."
+        "1.18e-38, and the zero point of symmetric unsigned codes is the middle rounded up (uint4: 8, not 7). "
+        "Scales of FP8 have no least value: zeros alone become NaN."
     ),
     range_includes_zero=True,
     symmetric_span=_span,
@@ -133,6 +136,8 @@ TORCHAO = Convention(
     multiplies_by_reciprocal=True,
     single_precision=True,
     smallest_scale=TINY,
+    falls_back=lambda f: NEVER,
+    nan_code=ZERO,
     others=FP8 | SIXTEEN_BITS,
     precision=_torchao_precision,
 )

@@ -28,12 +28,16 @@ class RuntimeScript:
     lines : Callable[[QParams], list[str]]
         The script behind ``x``, ``scale`` and ``zero_point``; it leaves ``codes`` and ``x_hat``.
     imports : Callable[[QParams], list[str]]
+    nan_before, nan_line : str
+        How the line begins behind which NaN is looked after, and what is written there.
     """
 
     label: str
     offers: Callable[[QParams], bool]
     imports: Callable[[QParams], list[str]]
     lines: Callable[[QParams], list[str]]
+    nan_before: str = "no line"
+    nan_line: str = ""
 
 
 def granularity_words(qparams: QParams) -> str:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from qviz.core.formats.codebooks import Codebook
-from qviz.core.formats.floats import MANTISSA_BITS, FloatFormat
+from qviz.core.formats.floats import MANTISSA_BITS, NAN_PATTERNS, FloatFormat
 from qviz.core.formats.table import NumberFormat
 
 
-def encoding_helper(number_format: NumberFormat) -> list[str]:
-    """What a script has to define first."""
+def encoding_helper(number_format: NumberFormat, with_nan: bool = False) -> list[str]:
+    """What a script has to define first; ``with_nan`` where there may be NaN among the codes."""
     if not isinstance(number_format, FloatFormat):
         return []
     mantissa, lowest, _ = number_format.grid
     exponent = (lowest >> MANTISSA_BITS) - 127
     # The FNUZ formats have no negative zero.
-    sign = "values < 0" if number_format.format.endswith("fnuz") else "np.signbit(np.copysign(values, like))"
+    sign = "values < 0" if number_format.format.endswith("fnuz") else "np.signbit(np.where(values == 0, like, values))"
+    end = f"    return pattern + ({sign}) * {1 << (number_format.bits - 1)}"
+    if with_nan and number_format.has_nan:
+        signed = (
+            "" if number_format.format.endswith("fnuz") else f" + np.signbit(values) * {1 << (number_format.bits - 1)}"
+        )
+        end = f"""\
+    pattern = pattern + ({sign}) * {1 << (number_format.bits - 1)}
+    return np.where(np.isnan(values), {NAN_PATTERNS[number_format.format]}{signed}, pattern)"""
     return [
         f"""\
 def bits(values, like):  # {number_format.label}; a zero keeps the sign of like
     power = np.where(values == 0, {exponent}, np.maximum(np.frexp(values)[1] - 1, {exponent}))
     pattern = np.ldexp(np.abs(values), {mantissa} - power).astype(int) + (power + {-exponent}) * {1 << mantissa}
-    return pattern + ({sign}) * {1 << (number_format.bits - 1)}
+{end}
 """
     ]
 

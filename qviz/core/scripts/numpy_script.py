@@ -5,22 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from qviz.core.arithmetic.formula_values import follow_from_range, formulas_of, single_precision, too_narrow
-from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import LARGEST, FloatArray
+from qviz.core.arithmetic.qparams import FP4_BITS, QParams
+from qviz.core.arrays import FloatArray
+from qviz.core.formats.codebooks import Codebook
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import Manual, MinMax, Percentile
-from qviz.core.runtimes.expressions import Expression, Function, as_python, helpers_of, keys_of, literal, replaced
-from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, Formulas, S, absmax_of
+from qviz.core.runtimes.expressions import as_python, helpers_of, keys_of, literal
+from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MIN, Formulas, S, absmax_of
+from qviz.core.runtimes.record import AT_ZERO, MIDDLE
 from qviz.core.scripts.common import granularity_words
 from qviz.core.scripts.encoding import encoded, encoding_helper
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
 
 MOST_GROUPS = 4096
 """Of how many groups a script may hold numbers that it cannot compute."""
-
-_FINITE_WIDTH = Function(
-    "", "np.minimum(np.asarray({0}, float) - {1}, np.finfo(np.float32).max).astype(np.float32)", np.subtract
-)
 
 
 def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: bool = True) -> str:
@@ -32,7 +30,7 @@ def python_snippet(qparams: QParams, source: str = "tensor.npy", *, all_finite: 
     source : str
         The ``.npy`` file that the script reads.
     all_finite : bool
-        False adds the lines that leave NaN and infinities out, as `Tensor` does.
+        False adds the lines that leave NaN and infinities out of the range and of the MSE, as `Tensor` does.
 
     Raises
     ------
@@ -52,6 +50,7 @@ class _NumPyScript:
         self.computes = follow_from_range(qparams)
         self.narrow = bool(np.any(too_narrow(qparams)))
         self.scaled = qparams.number_format.scaled
+        self.odd = qparams.breaks or not all_finite
         granularity, rule = qparams.scheme.granularity, qparams.scheme.range_rule
         self.made_of = keys_of(*self.formulas.scale.expressions) if self.computes else set()
         tie = EXTREME.key in self.made_of and qparams.low.size and np.any(qparams.low >= -qparams.high)
@@ -70,14 +69,18 @@ class _NumPyScript:
             f"{q.convention.label} arithmetic",
         ]
         lines = ["import numpy as np", "", *self._helpers()]
-        lines += [f"# {', '.join(how)}", f"x = np.load({source!r}).astype(np.float32)"]
+        lines.append(f"# {', '.join(how)}")
+        if self.odd:
+            lines.append('np.seterr(all="ignore")  # what is NaN or infinite is meant so')
+        lines.append(f"x = np.load({source!r}).astype(np.float32)")
         if not self.all_finite:
-            lines.append("x[~np.isfinite(x)] = np.nan")
+            lines.append("given, x = x, np.where(np.isfinite(x), x, np.nan)  # a range of what is finite")
         lines += self._group_lines()
         lines.append(f"qmin, qmax = {literal(q.quant_min)}, {literal(q.quant_max)}")
         lines += ["", *self._parameter_lines(), "", *self._code_lines()]
+        error = "(x_hat.astype(float) - x)"
         lines += [
-            f"mse = np.{self.nan}mean((x_hat.astype(float) - x) ** 2)",
+            f"mse = np.mean({error} ** 2)" if self.all_finite else f"mse = np.mean({error}[np.isfinite(x)] ** 2)",
             'print("codes", codes.ravel()[:10], "MSE", mse)',
         ]
         return "\n".join(lines) + "\n"
@@ -92,7 +95,7 @@ class _NumPyScript:
             others = (formulas.zero_point, formulas.divisor, formulas.offset)
             used += [each.expression for each in others if each is not None]
         blocks = [_BLOCKED] if self.block else []
-        helpers = helpers_of(*used) + encoding_helper(self.qparams.number_format) + blocks
+        helpers = helpers_of(*used) + encoding_helper(self.qparams.number_format, self.odd) + blocks
         return ["", "\n\n".join(helpers), ""] if helpers else []  # two empty lines around each
 
     def _group_lines(self) -> list[str]:
@@ -144,14 +147,13 @@ class _NumPyScript:
         if not self.computes:
             return self._given_lines()
         formulas, q = self.formulas, self.qparams
-        scale = self._without_overflow(formulas.scale.expression)
         lines = [*self._range_lines(), *self._extreme_lines()]
         if q.convention.range_includes_zero and not q.scheme.symmetric:
             lines.append("low, high = np.minimum(low, 0), np.maximum(high, 0)")
         lines += [f"{each.symbol.key} = {as_python(each.expression)}" for each in formulas.scale.where]
-        lines.append(f"scale = {as_python(scale)}")
+        lines.append(f"scale = {as_python(formulas.scale.expression)}")
         if self.narrow:
-            lines += _NARROW
+            lines += self._narrow_lines()
         lines += self._divisor_lines()
         zero_point = f"{float(q.zero_point.reshape(-1)[0]):g}" if q.groups else "0"
         if formulas.zero_point is not None:
@@ -197,12 +199,12 @@ class _NumPyScript:
             text = f"np.where(narrow, qmax, {text})"
         return [f"{divisor.symbol.key} = {text if single_precision(self.qparams) else f'np.float32({text})'}"]
 
-    def _without_overflow(self, scale: Expression) -> Expression:
-        """The same where a range may be wider than float32 goes."""
+    def _narrow_lines(self) -> list[str]:
         q = self.qparams
-        if single_precision(q) and np.any(q.high.astype(np.float64) - q.low > LARGEST):
-            return replaced(scale, MAX - MIN, _FINITE_WIDTH(MAX, MIN))
-        return scale
+        narrow = "scale < np.finfo(np.float32).tiny"
+        if q.convention.falls_back(q.number_format) == AT_ZERO:
+            narrow = "absmax == 0" if q.scheme.symmetric else "high == low"
+        return [f"narrow = {narrow}  # too narrow for a scale", "scale = np.where(narrow, 1, scale)"]
 
     def _range_lines(self) -> list[str]:
         """``absmax``, or ``low`` and ``high``: float32 numbers, in the precision of what follows from them."""
@@ -254,27 +256,37 @@ class _NumPyScript:
             f"extreme = np.where(furthest > 0, {ABSMAX.key}, -{ABSMAX.key})",
         ]
 
+    @property
+    def _nan_code(self) -> str:
+        """The code that NaN gets, in a format that has none for it."""
+        q = self.qparams
+        if q.number_format.offers_zero_point and q.convention.nan_code == MIDDLE:
+            return "np.clip(np.rint(zero_point), qmin, qmax)"
+        if q.breaks and not q.number_format.offers_zero_point and q.number_format.bits == FP4_BITS:
+            return "np.where(np.isnan(x), np.float32(0), np.float32(-2))"
+        return literal(float(q.nan_code(np.zeros((), np.float32))))
+
     # --- codes -------------------------------------------------------------------------------------
 
     def _code_lines(self) -> list[str]:
         formulas, divisor = self.formulas, self.formulas.divisor
         names = {} if divisor is None or self._own_divisor else {divisor.symbol.key: S.key}
-        lines = [f"codes = {as_python(formulas.code.expression, names)}"]
+        lines = []
         if not self.all_finite:
-            lines.append("codes = np.where(np.isnan(x), np.clip(np.rint(zero_point), qmin, qmax), codes)")
+            lines.append("x = blocked(given, axis, size)" if self.block else "x = given")
+        lines.append(f"codes = {as_python(formulas.code.expression, names)}")
+        if self.odd and not self.qparams.number_format.has_nan:
+            nan = "x" if isinstance(self.qparams.number_format, Codebook) else "codes"
+            lines.append(f"codes = np.where(np.isnan({nan}), {self._nan_code}, codes)")
         lines += [
             f"x_hat = {as_python(formulas.value.expression)}",
             f"codes = {encoded(self.qparams.number_format)}",
         ]
         if self.block:
-            lines.append("x, codes, x_hat = whole, *(unblocked(a, axis, length) for a in (codes, x_hat))")
+            whole = "whole" if self.all_finite else "given"
+            lines.append(f"x, codes, x_hat = {whole}, *(unblocked(a, axis, length) for a in (codes, x_hat))")
         return lines
 
-
-_NARROW = [
-    "narrow = scale < np.finfo(np.float32).tiny  # too narrow for a scale",
-    "scale = np.where(narrow, 1, scale)",
-]
 
 _BLOCKED = """\
 def blocked(a, axis, size, **fill):  # an axis for the blocks, and one for what is in each

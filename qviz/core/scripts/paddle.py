@@ -31,4 +31,6 @@ PADDLE_SCRIPT = RuntimeScript(
     _offers,
     lambda qparams: ["from paddle.static.quantization.utils import quant_tensor"],
     _lines,
+    nan_before="threshold = ",
+    nan_line="x[np.isnan(x)] = 0",
 )

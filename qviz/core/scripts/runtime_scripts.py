@@ -33,7 +33,7 @@ def runtime_snippet(qparams: QParams, runtime: str, source: str = "tensor.npy", 
     source : str
         The ``.npy`` file that the script reads.
     all_finite : bool
-        False adds the line that gives NaN and infinities the code of 0, as qviz does.
+        False adds what gives NaN the code of qviz, where the runtime leaves it open.
 
     Raises
     ------
@@ -62,6 +62,8 @@ def runtime_snippet(qparams: QParams, runtime: str, source: str = "tensor.npy", 
         f"# {qparams.number_format.name}, {how}, {granularity_words(qparams)}, {qparams.convention.label} arithmetic",
         f"x = np.load({source!r}).astype(np.float32)",
     ]
-    if not all_finite:
-        lines.append("x[~np.isfinite(x)] = 0")
-    return "\n".join([*lines, *script.lines(qparams), 'print("codes", codes.reshape(-1)[:10])']) + "\n"
+    for line in script.lines(qparams):
+        lines.append(line)
+        if not all_finite and line.startswith(script.nan_before):
+            lines.append(script.nan_line)
+    return "\n".join([*lines, 'print("codes", codes.reshape(-1)[:10])']) + "\n"

@@ -115,4 +115,11 @@ def _mx_lines(qparams: QParams) -> list[str]:
     return [*lines, "codes = codes.view(torch.uint8)"]
 
 
-TORCH_SCRIPT = RuntimeScript("PyTorch", _offers, _imports, _lines)
+TORCH_SCRIPT = RuntimeScript(
+    "PyTorch",
+    _offers,
+    _imports,
+    _lines,
+    nan_before="codes = ",
+    nan_line="codes = codes.masked_fill(x.isnan(), 0) if codes.dtype == torch.int32 else codes  # as in int8",
+)

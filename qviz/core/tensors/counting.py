@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qviz.core.arrays import FloatArray
+from qviz.core.arrays import Counts, FloatArray
 from qviz.core.tensors.envelope import BASE, Envelope
 from qviz.core.tensors.layout import BLOCK, Flat
 from qviz.core.tensors.mapped_values import FlatValues, Mapping, Source
@@ -37,6 +37,8 @@ class Count:
         How many elements are finite, NaN, infinite, and finite but beyond float32.
     minimum, maximum : float
         Of the finite elements.
+    infinite : int array and float32 array
+        Where infinite elements are, and those beyond float32; and what they are there.
     """
 
     values: Flat
@@ -48,6 +50,7 @@ class Count:
     overflowed: int
     minimum: float
     maximum: float
+    infinite: tuple[Counts, FloatArray]
 
 
 def near(source: Source) -> Source:
@@ -79,6 +82,7 @@ def count_elements(source: Source, mapping: Mapping, progress: Progress, cancell
     nan = inf = overflowed = 0
     minimum, maximum = math.inf, -math.inf
     envelope = Envelope(source.size)
+    places, signs = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     done = 0
     if isinstance(values, np.ndarray) and bucket_extremes.ready:
         done, minimum, maximum = _look_quickly(values, envelope, progress, cancelled)
@@ -95,6 +99,8 @@ def count_elements(source: Source, mapping: Mapping, progress: Progress, cancell
             overflowed += beyond
             inf += int(np.count_nonzero(infinite)) - beyond
             if infinite.any():
+                places.append(start + np.flatnonzero(infinite))
+                signs.append(piece[infinite])
                 if kept:  # the caller's own memory is not ours to write to
                     kept, values = False, FlatValues(source, mapping)
                     copied = None if lazy else np.array(source[:])
@@ -117,6 +123,7 @@ def count_elements(source: Source, mapping: Mapping, progress: Progress, cancell
         overflowed=overflowed,
         minimum=minimum,
         maximum=maximum,
+        infinite=(np.concatenate(places), np.concatenate(signs)),
     )
 
 

@@ -178,6 +178,7 @@ class Tensor:
         self.envelope: Envelope | SampledEnvelope = count.envelope
         self.finite, self.nan, self.inf, self.overflowed = count.finite, count.nan, count.inf, count.overflowed
         self.minimum, self.maximum = count.minimum, count.maximum
+        self._infinite = count.infinite
         self.counted = True
         if count.copy is not None:  # the original is not needed any more
             self._source, self._mapping = count.copy, Mapping(count.copy)
@@ -201,6 +202,7 @@ class Tensor:
             return
         self._sample = sample
         self.minimum, self.maximum = float(sample.min()), float(sample.max())
+        self._infinite = np.zeros(0, np.int64), np.zeros(0, np.float32)
         self.nan = self.inf = self.overflowed = 0
         self.finite = self.elements
         self.counted = False
@@ -212,6 +214,22 @@ class Tensor:
             piece = piece[np.isfinite(piece)]
             self._sample = piece if piece.size else np.array([self.minimum, self.maximum], np.float32)
         return self._sample
+
+    def original(self, start: int = 0, stop: int | None = None, *, drawn: bool = False) -> FloatArray:
+        """A stretch of the flat values with infinities as they are, also in the place of what is beyond float32.
+
+        Parameters
+        ----------
+        drawn : bool
+            It is only looked at: see `drawn`.
+        """
+        values = np.asarray((self.drawn if drawn else self.values)[start:stop])
+        places, signs = self._infinite
+        first, last = np.searchsorted(places, (start, start + values.size)).tolist()
+        if first < last:
+            values = values.copy()
+            values[places[first:last] - start] = signs[first:last]
+        return values
 
     @property
     def elements(self) -> int:

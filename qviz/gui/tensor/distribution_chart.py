@@ -255,7 +255,9 @@ class DistributionChart(CountChart):
             before = np.concatenate(([0], np.cumsum(occupancy)))
             heights, cells = self.heights(np.diff(np.interp(edges, cells, before))), edges
         else:
-            heights = self.heights(occupancy * (bin_width / np.maximum(np.diff(cells), 1e-300)))
+            widths = np.diff(cells)
+            widths = np.where(widths > bin_width / LARGEST, widths, bin_width)  # levels of a scale of 0 have none
+            heights = self.heights(occupancy * (bin_width / widths))
         taller = int(np.count_nonzero(heights > self._headroom()))
         heights = np.minimum(heights, self._headroom())
         left, right = self.view.viewRange()[0]

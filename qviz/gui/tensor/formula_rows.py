@@ -9,10 +9,10 @@ import numpy as np
 
 from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.arithmetic.formula_values import formulas_of, group_values, range_values, with_meanings
-from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
-from qviz.core.runtimes.expressions import Formula, Values, as_numbers, as_symbols, evaluate, keys_of
+from qviz.core.runtimes.expressions import Expression, Formula, Values, as_numbers, as_symbols, evaluate, keys_of
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, Q, R, S
 from qviz.gui.words.groups import code_text
 from qviz.gui.words.numbers import number
@@ -28,7 +28,7 @@ def formula_rows(analysis: Analysis, index: int) -> list[Row]:
     """Scale, zero point, code, value and error of the element at flat ``index``."""
     group = int(analysis.tensor.group_of(analysis.layout, index))
     q = analysis.qparams.for_group(group)
-    trace = trace_elements(np.asarray(analysis.tensor.drawn[index : index + 1]), np.array([0]), q)
+    trace = trace_elements(analysis.tensor.original(index, index + 1, drawn=True), np.array([0]), q)
     # A group that was taken out of its tensor does not know what the tensor has once.
     whole = analysis.qparams if analysis.qparams.scale.ndim else None
     return [
@@ -59,7 +59,7 @@ def _zero_point_row(q: QParams) -> list[Row]:
     numbers = _filled(formulas.zero_point, values, q.zero_point, zero_point)
     if formulas.offset is None:
         return [(rule, numbers)]
-    offset = _filled(formulas.offset, values, q.offset, _number(q.offset))
+    offset = _filled(formulas.offset, values, q.offset, _number(q.offset)).rpartition(": ")[2]
     return [(tr("{rule}, with {meaning}").format(rule=rule, meaning=_rule(formulas.offset)), f"{numbers}, {offset}")]
 
 
@@ -99,6 +99,7 @@ def _filled(formula: Formula, values: Values, result: Any, text: str) -> str:
         with np.errstate(all="ignore"):
             known = with_meanings(formula, values)
             exact = np.array_equal(np.float32(evaluate(expression, known)), result)
+            exact = exact and _comes_to(expression, known, result) and _is_plain(expression, known, result)
             digits = next((d for d in DIGITS if _close(expression.value(_rounded(known, d)), result)), DIGITS[-1])
             filled = as_numbers(expression, known, _writer(digits))
             meanings = ", ".join(
@@ -128,6 +129,20 @@ def _rounded(values: Values, digits: int) -> Mapping[str, Any]:
         key: value.dtype.type(f"{float(value):.{digits}g}") if isinstance(value, np.ndarray | np.generic) else value
         for key, value in values.items()
     }
+
+
+def _is_plain(expression: Expression, values: Values, result: Any) -> bool:
+    """Whether nothing is infinite, NaN, or divided by 0."""
+    used = {key: values[key] for key in keys_of(expression)}
+    finite = np.isfinite(result).all() and all(np.isfinite(value).all() for value in used.values())
+    return bool(finite and np.all(used.get(S.key, 1) != 0))
+
+
+def _comes_to(expression: Expression, values: Values, result: Any) -> bool:
+    """Whether a person who calculates along gets the result: not among denormal numbers, which have few digits."""
+    if not np.all(np.abs(result) < SMALLEST_SCALE):
+        return True
+    return _close(expression.value({key: np.asarray(value, np.float64)[()] for key, value in values.items()}), result)
 
 
 def _close(value: Any, result: Any) -> bool:

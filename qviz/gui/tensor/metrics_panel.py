@@ -9,11 +9,12 @@ from PySide6.QtWidgets import QWidget
 
 from qviz.core.problems import N_
 from qviz.core.questions.analysis import Analysis
+from qviz.core.questions.breakdown import caveats
 from qviz.gui.kit.figure_rows import FigureRows, Headline
 from qviz.gui.kit.judgement import judgement
-from qviz.gui.kit.widgets import column
+from qviz.gui.kit.widgets import column, named_label
 from qviz.gui.words.numbers import ABOUT, cosine, counted, decibels, number, spread, whole
-from qviz.session.language import tr
+from qviz.session.language import told, tr
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,10 @@ class MetricsPanel(QWidget):
             self.tr("20·log₁₀(‖x‖ / ‖x − x̂‖) in dB. Each bit is worth about 6 dB."),
         )
         self._rows = FigureRows([(tr(m.label), m.better, tr(m.tip)) for m in METRICS])
+        self.caveat = named_label("", "problem", wrap=True)
+        self.caveat.hide()
         layout.addWidget(self._headline)
+        layout.addWidget(self.caveat)
         layout.addWidget(self._rows)
         layout.addStretch(1)
 
@@ -115,6 +119,10 @@ class MetricsPanel(QWidget):
         self._headline.figure.setText(self._about() + decibels(analysis.sqnr_db))
         self._headline.judgement.setText(judgement(1) if analysis.exact else self.tr("an estimate"))
         self._rows.show_texts([metric.text(analysis) for metric in METRICS])
+        said = "\n".join(told(phrase) for phrase in caveats(analysis))
+        if said != self.caveat.text():
+            self.caveat.setText(said)
+        self.caveat.setVisible(bool(said))
 
     def _about(self) -> str:
         return "" if self.analysis is None or self.analysis.exact else ABOUT

@@ -108,7 +108,7 @@ class StepsModel(QAbstractTableModel):
         self._cells = {}
         if self.analysis is not None and self._rows:
             index = np.arange(self.first, self.first + self._rows)
-            values = self.analysis.tensor.drawn[self.first : self.first + self._rows]
+            values = self.analysis.tensor.original(self.first, self.first + self._rows, drawn=True)
             groups = self.analysis.tensor.group_of(self.analysis.layout, index)
             self._steps = trace_elements(np.asarray(values), groups, self.analysis.qparams)
 

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from qviz.core import (
     CONVENTIONS,
+    FloatFormat,
     IntFormat,
     Manual,
     MinMax,
@@ -369,7 +370,7 @@ def test_infinities_saturate_and_nan_takes_the_code_of_zero(number_format, conve
     codes = quantize(x, q)
     assert codes[0] == number_format.quant_min
     assert codes[4] == number_format.quant_max
-    assert codes[2] == np.rint(q.zero_point)
+    assert codes[2] == (np.rint(q.zero_point) if convention == "textbook" else number_format.quant_min)
     assert codes[2] == trace_elements(x, np.zeros(5, int), q).code[2]
     x_hat = fake_quantize(x, q)
     np.testing.assert_array_equal(np.isnan(x_hat), np.isnan(x))
@@ -384,8 +385,30 @@ def test_nan_takes_the_nearest_code_where_zero_has_none():
 
 def test_nan_per_axis_takes_the_zero_point_of_its_own_channel():
     x = np.array([[-255, np.nan, 0], [0, np.nan, 255]], F)
-    q = choose_qparams(x, Scheme(UINT8, False, PerAxis(0)))
+    q = choose_qparams(x, Scheme(UINT8, False, PerAxis(0), convention="textbook"))
     assert quantize(x, q).tolist() == [[0, 255, 255], [0, 0, 255]]
+
+
+@pytest.mark.parametrize(
+    ("convention", "number_format", "code"),
+    [
+        ("onnxruntime", INT8, -128),  # QuantizeLinear
+        ("onnxruntime", UINT8, 0),
+        ("pytorch", INT8, 0),
+        ("torchao", UINT8, 0),
+        ("torchao", FloatFormat("e4m3fn"), 0x7F),
+        ("torchao", FloatFormat("e5m2"), 0x7F),
+        ("onnxruntime", FloatFormat("e4m3fnuz"), 0x80),
+    ],
+)
+def test_nan_gets_the_code_that_the_runtime_gives_it(convention, number_format, code):
+    x = np.array([1, np.nan, -2], F)
+    for values in (x, Tensor(x)):
+        symmetric = not number_format.offers_zero_point
+        q = choose_qparams(values, Scheme(number_format, symmetric, convention=convention))
+        codes = quantize(values, q)
+        assert codes[1] == code
+        assert np.isnan(dequantize(codes, q)[1]) == (not number_format.offers_zero_point)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "u1", "u8", ">f4", ">f8", ">i2"])
@@ -472,11 +495,14 @@ def test_a_tensor_is_taken_as_its_values(granularity):
         np.testing.assert_array_equal(work(Tensor(x), q), work(x, q), strict=True)
 
 
-def test_a_tensor_has_nan_in_the_place_of_infinities():
-    x = np.array([127.5, -127.5, np.nan, np.inf, -np.inf], F)
-    q = choose_qparams(x, Scheme(UINT8))
-    assert quantize(Tensor(x), q).tolist() == [255, 0, 128, 128, 128]
-    np.testing.assert_array_equal(fake_quantize(Tensor(x), q)[2:], [np.nan] * 3)
+def test_a_tensor_knows_its_infinities_but_counts_them_out():
+    x = np.array([127.5, -127.5, np.nan, np.inf, -1e300])
+    tensor = Tensor(x)
+    q = choose_qparams(tensor, Scheme(UINT8, convention="textbook"))
+    assert quantize(tensor, q).tolist() == quantize(x, q).tolist() == [255, 1, 128, 255, 0]
+    assert (tensor.finite, tensor.inf, tensor.overflowed) == (2, 1, 1)
+    np.testing.assert_array_equal(tensor.values[2:], [np.nan] * 3)
+    np.testing.assert_array_equal(tensor.original(1, 4), F([-127.5, np.nan, np.inf]))
 
 
 @pytest.mark.parametrize("work", [quantize, fake_quantize, dequantize])

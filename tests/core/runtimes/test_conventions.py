@@ -10,6 +10,8 @@ import pytest
 
 from qviz.core import (
     CONVENTIONS,
+    Codebook,
+    FloatFormat,
     IntFormat,
     Manual,
     PerAxis,
@@ -18,6 +20,7 @@ from qviz.core import (
     analyze,
     choose_qparams,
     dequantize,
+    fake_quantize,
     quantize,
 )
 from qviz.core.arithmetic.element_trace import trace_elements
@@ -295,10 +298,59 @@ def test_single_precision_shows_in_the_scale():
 
 
 @pytest.mark.parametrize("name", ["pytorch", "torchao", "tflite"])
-def test_a_range_wider_than_float32_keeps_a_finite_scale(name):
+def test_a_range_wider_than_float32_has_an_infinite_scale_and_leaves_nothing(name):
     largest = np.finfo(F).max
-    q = choose_qparams([-largest, largest], Scheme(symmetric=False, convention=name))
-    assert q.scale == largest / F(255)
+    x = F([-largest, 1, largest])
+    q = choose_qparams(x, Scheme(symmetric=False, convention=name))
+    assert q.scale == np.inf
+    assert q.breaks
+    assert quantize(x, q).tolist() == [-128] * 3
+    assert np.isnan(fake_quantize(x, q)).all()
+
+
+UINT8_DYNAMIC = Scheme(IntFormat(8, False), False, convention="onnxruntime_dynamic")
+
+
+def test_dynamic_onnx_runtime_knows_denormal_scales():
+    x = F([1e-39, -3e-39, 2e-38, 0])
+    q = choose_qparams(x, UINT8_DYNAMIC)
+    assert q.scale == F(9.019597695473118e-41)
+    assert quantize(x, q).tolist() == [44, 0, 255, 33]
+    assert choose_qparams(F([0, 0]), UINT8_DYNAMIC).scale == 1
+
+
+def test_dynamic_onnx_runtime_gives_the_first_code_to_what_is_zero_by_zero():
+    x = F([1e-45, -3e-44, 2e-44, 0])
+    q = choose_qparams(x, UINT8_DYNAMIC)
+    assert (q.scale, q.zero_point) == (0, 255)
+    assert quantize(x, q).tolist() == [255, 0, 255, 0]
+    assert fake_quantize(x, q).tolist() == [0] * 4
+
+
+@pytest.mark.parametrize(("x", "codes"), [([1e-40] * 2, [127] * 2), ([0, 0], [0, 0]), ([-4e-41, 1e-40], [-51, 127])])
+def test_paddle_divides_by_denormal_thresholds(x, codes):
+    assert quantize(F(x), choose_qparams(F(x), Scheme(convention="paddle"))).tolist() == codes
+
+
+def test_the_absmax_of_a_codebook_may_be_denormal():
+    x = F([1e-40, -5e-41])
+    q = choose_qparams(x, Scheme(Codebook("nf4"), convention="textbook"))
+    assert q.scale == x[0]
+    assert choose_qparams(F([0, 0]), Scheme(Codebook("nf4"), convention="textbook")).scale == 1
+
+
+def test_zeros_alone_become_nan_in_fp8_of_torchao():
+    x = F([[0, 0, 0], [0, 1, -2]])
+    q = choose_qparams(x, Scheme(FloatFormat("e4m3fn"), granularity=PerAxis(0), convention="torchao"))
+    assert q.scale[0] == 0
+    assert q.broken.tolist() == [True, False]
+    assert set((quantize(x, q)[0] & 0x7F).tolist()) == {0x7F}
+    assert np.isnan(fake_quantize(x, q)).tolist() == [[True] * 3, [False] * 3]
+    # Where 0 is what the scale came to, all but zeros become 0.
+    tiny = F([1e-45, -3e-44, 0])
+    q = choose_qparams(tiny, Scheme(FloatFormat("e4m3fn"), convention="torchao"))
+    assert quantize(tiny, q)[:2].tolist() == [0x7E, 0xFE]
+    assert fake_quantize(tiny, q)[:2].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(

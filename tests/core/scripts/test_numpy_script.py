@@ -59,7 +59,7 @@ class Ran:
             self.asked.append(path)
             return np.array(x.values[:]).reshape(x.shape) if isinstance(x, Tensor) else np.array(x)
 
-        with monkeypatch.context() as patch, contextlib.redirect_stdout(printed):
+        with monkeypatch.context() as patch, contextlib.redirect_stdout(printed), np.errstate():
             patch.setattr(np, "load", load)
             exec(script, names)
         self.names: dict[str, Any] = names
@@ -77,7 +77,7 @@ def check(monkeypatch: pytest.MonkeyPatch, x: Any, scheme: Scheme) -> Ran:
     scale, zero_point = (np.broadcast_to(np.ravel(ran.names[name]), q.scale.size) for name in ("scale", "zero_point"))
     np.testing.assert_array_equal(scale.ravel(), q.scale.ravel())
     np.testing.assert_array_equal(zero_point.ravel(), q.zero_point.ravel())
-    assert ran.names["mse"] == pytest.approx(analysis.mse, rel=1e-12, abs=0)
+    assert ran.names["mse"] == pytest.approx(analysis.mse, rel=1e-12, abs=0, nan_ok=True)
     return ran
 
 
@@ -247,9 +247,7 @@ def test_only_what_is_needed_is_written(scheme: Scheme) -> None:
 def test_a_range_wider_than_float32(monkeypatch: pytest.MonkeyPatch, convention: str) -> None:
     x = np.float32([3e38, -2e38, 1e38])
     check(monkeypatch, x, Scheme(symmetric=False, convention=convention))
-    assert "np.minimum(high.astype(float)" not in python_snippet(
-        choose_qparams(x / 2, Scheme(symmetric=False, convention=convention))
-    )
+    assert "seterr" not in python_snippet(choose_qparams(x / 2, Scheme(symmetric=False, convention=convention)))
 
 
 # --- every row of the table ------------------------------------------------------------------------

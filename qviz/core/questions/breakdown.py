@@ -1,0 +1,70 @@
+"""Where does a runtime break under a scheme, and what would help? One sentence, to be shown beside the figures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qviz.core.problems import Phrase
+from qviz.core.questions.figures import Metrics
+from qviz.core.runtimes.record import FIRST, ZERO
+
+
+def breakdown(metrics: Metrics) -> Phrase | None:
+    """What comes out as NaN or 0 because of a scale, None where every scale is one to divide by."""
+    q = metrics.qparams
+    if not q.breaks:
+        return None
+    broken = q.broken.reshape(-1)
+    first = int(np.argmax(broken))
+    scale = float(q.scale.reshape(-1)[first])
+    runtime, count, groups = Phrase(q.convention.label), int(broken.sum()), q.groups
+    if np.isinf(scale) or (q.offset is not None and not np.isfinite(q.offset).all()):
+        return Phrase(
+            "{runtime} breaks here: {count:,} of {groups:,} scales are infinite (the first is number {first:,}), and "
+            "what they scale becomes NaN. Scale the tensor down, or clip its range.",
+            runtime=runtime,
+            count=count,
+            groups=groups,
+            first=first,
+        )
+    return Phrase(
+        "{runtime} breaks here: {count:,} of {groups:,} scales are {scale:g} (the first is number {first:,}), and "
+        "zeros divided by them are no numbers. Give such a group a smallest scale, or leave it unquantized.",
+        runtime=runtime,
+        count=count,
+        groups=groups,
+        scale=scale,
+        first=first,
+    )
+
+
+def left_out(metrics: Metrics) -> Phrase | None:
+    """What the runtime does with elements that are not finite, which are left out here; None where there are none."""
+    tensor, q = metrics.tensor, metrics.qparams
+    infinite = tensor.inf + tensor.overflowed
+    if not tensor.nan and not infinite:
+        return None
+    counts = {"nan": tensor.nan, "infinite": infinite}
+    if q.convention.nan_code == ZERO:
+        return Phrase(
+            "Left out: {nan:,} NaN and {infinite:,} infinite elements. {runtime} counts them: its scale becomes NaN or "
+            "infinite. Clean the tensor first.",
+            runtime=Phrase(q.convention.label),
+            **counts,
+        )
+    if q.convention.nan_code == FIRST:
+        return Phrase(
+            "Left out: {nan:,} NaN and {infinite:,} infinite elements. The quantizer of ONNX Runtime stops at them. "
+            "Clean the tensor first.",
+            **counts,
+        )
+    return Phrase(
+        "Left out: {nan:,} NaN and {infinite:,} infinite elements. What a runtime makes of them is not defined. "
+        "Clean the tensor first.",
+        **counts,
+    )
+
+
+def caveats(metrics: Metrics) -> list[Phrase]:
+    """Every such sentence."""
+    return [phrase for phrase in (breakdown(metrics), left_out(metrics)) if phrase is not None]
