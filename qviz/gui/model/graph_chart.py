@@ -76,8 +76,9 @@ class GraphChart(Chart):
 
     def show_figures(self, sqnr_db: Mapping[str, float]) -> None:
         """What is left of the output, in dB, with each unit quantized alone."""
-        self.figures = dict(sqnr_db)
-        self.repaint_marks()
+        if sqnr_db != self.figures:
+            self.figures = dict(sqnr_db)
+            self.repaint_marks()
 
     def mark(self, unit: str) -> None:
         """Let the box of a unit stand out, and bring it into sight."""

@@ -145,6 +145,7 @@ class LayersPanel(QWidget):
         super().__init__()
         self.setObjectName("panel")
         self.advice: Advice | None = None
+        self._fitted: tuple[set[str], bool] = (set(), False)
         self.sentence = named_label("", "value", wrap=True)
         self.sentence.setTextFormat(Qt.TextFormat.PlainText)
         self.apply_button = QPushButton(self.tr("Apply"))
@@ -210,9 +211,14 @@ class LayersPanel(QWidget):
         return menu
 
     def show_layers(self, rows: Sequence[Layer]) -> None:
-        """Other rows; the same layer stays current."""
+        """Other rows; the same layer stays current. Columns are fitted, which is slow, when figures have come."""
         current = self.table.current()
-        self.table.set_rows(rows)
+        wide = {row.unit.name for row in rows}, sum(not math.isnan(row.alone) for row in rows) > 0
+        if wide == self._fitted:
+            self.table.figures.set_rows(rows)
+        else:
+            self._fitted = wide
+            self.table.set_rows(rows)
         if current is not None:
             self.point_to(current.unit.name)
 

@@ -209,7 +209,10 @@ class ModelPage(ModelParts):
         if any(getattr(old, name) is not getattr(new, name) for name in given):
             self.bits.present(None)
         self._errors = {} if self._outdated(old, new) else self._errors
-        self._show_layers()
+        if new.prepared is not old.prepared or new.samples is not old.samples:
+            self._show_layers()  # at once: another network, or other samples
+        else:
+            self._refresh.start()
         self._show_about()
         self._audit()
 
@@ -308,7 +311,8 @@ class ModelPage(ModelParts):
     def _on_whole(self, whole: Whole) -> None:
         self.figures.set_stale(False)
         self.figures.present(whole)
-        self._show_layers()
+        if not self._refresh.isActive():
+            self._refresh.start()
 
     @Slot()
     def _pale(self) -> None:

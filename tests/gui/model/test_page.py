@@ -202,7 +202,7 @@ def test_choices_leave_for_the_runtimes_own_tools(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "c.json"), ""))
     ready.layers.point_to("/block1/conv")
     new_desk.click(ready.layers.own_buttons["float"])
-    assert ready.layers.table.current().own == "float"
+    new_desk.bot.waitUntil(lambda: ready.layers.table.current().own == "float", timeout=LONG)
     ready.docks["deploy"].raise_()
     assert ready.deploy.left.isVisible()
     ready.deploy.save_button.click()
