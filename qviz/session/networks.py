@@ -48,7 +48,9 @@ class Networks(QObject):
         self.frontier, self.audit, self.capturer = FrontierFinder(self), WeightAudit(self), Capturer(self)
         self.runs: list[DeployedRun] = []
         self.losses: dict[tuple[str, str], UnitLoss] = {}
+        self._good: NetworkState | None = None
         self.opener.opened.connect(self._on_opened)
+        self.opener.ended.connect(self._on_not_opened)
         self.reader.listed.connect(self._on_listed)
         self.reader.looked.connect(self.data_looked)
         self.analyst.answered.connect(self.whole_found)
@@ -77,6 +79,8 @@ class Networks(QObject):
     def choose(self, choices: Choices) -> None:
         """Other dimensions, inputs or steps for the same network."""
         if self.state.path is not None:
+            if self.state.prepared is not None:
+                self._good = self.state
             self._set(replace(self.state, choices=choices, prepared=None, samples=None))
             self.opener.open(self.state.path, choices)
 
@@ -144,6 +148,13 @@ class Networks(QObject):
         self._set(replace(self.state, prepared=prepared))
         if self.state.paths:
             self.reader.read(prepared, self.state.paths, self.state.settings)
+
+    @Slot()
+    def _on_not_opened(self) -> None:
+        """What cannot be prepared as was chosen stays as it was before, so that something else can be chosen."""
+        good, self._good = self._good, None
+        if self.state.prepared is None and good is not None and good.path == self.state.path:
+            self._set(good)
 
     @Slot(object)
     def _on_listed(self, samples: FileSamples) -> None:

@@ -110,8 +110,9 @@ class NetworkPanel(QWidget):
             self._show_prepared(prepared)
 
     def show_problem(self, text: str) -> None:
-        """Why there is no network."""
-        self.about.setText("")
+        """Why there is no network, or not as it was chosen."""
+        if not self._inputs.isVisibleTo(self):
+            self.about.setText("")
         self.trouble.setText(text)
         self.trouble.show()
 

@@ -128,6 +128,7 @@ class ModelPage(ModelParts):
         networks.reader.problem.connect(self.data.show_problem)
         networks.analyst.began.connect(self._patience.start)
         networks.analyst.ended.connect(self._on_analyzed)
+        networks.analyst.problem.connect(self._on_not_analyzed)
         networks.sweeper.began.connect(self._on_sweeping)
         networks.sweeper.ended.connect(self._on_swept)
         networks.sweeper.errors_found.connect(self._on_errors)
@@ -313,6 +314,10 @@ class ModelPage(ModelParts):
         self.figures.present(whole)
         if not self._refresh.isActive():
             self._refresh.start()
+
+    @Slot(str)
+    def _on_not_analyzed(self, text: str) -> None:
+        self.figures.present(None, text)
 
     @Slot()
     def _pale(self) -> None:

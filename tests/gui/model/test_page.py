@@ -13,6 +13,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog
 
+from qviz.models.ptq import Recipe
 from qviz.models.sensitivity import ALONE
 from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.model.conftest import LONG, idle
@@ -250,6 +251,45 @@ def test_open_dimensions_are_asked_for_and_given(new_desk: Desk, page: Any, tmp_
     idle(new_desk, page)
     assert page.networks.state.prepared.network.inputs[0].shape == (1, 3, 8, 9)
     assert "samples" in page.layers.sentence.text()
+
+
+def test_what_cannot_be_prepared_so_is_said_and_stays_as_it_was(new_desk: Desk, page: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((4, 3, 3, 3)).astype(np.float32)
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], name="conv")
+    model = model_of([node], [value("x", 1, 3, "h", 9)], [value("y", 1, 4, "a", 7)], {"w": weight})
+    onnx.save_model(model, str(tmp_path / "open.onnx"))
+    new_desk.app.open_paths([tmp_path / "open.onnx"])
+    idle(new_desk, page)
+    page.network.dimensions["h"].setValue(2)
+    idle(new_desk, page, page.network.trouble.isVisible)
+    assert page.network.trouble.text()
+    assert dict(page.networks.state.choices.dimensions) == {}
+    page.network.dimensions["h"].setValue(5)
+    idle(new_desk, page, lambda: page.networks.state.prepared is not None)
+    assert page.networks.state.prepared.network.inputs[0].shape == (1, 3, 5, 9)
+    assert not page.network.trouble.isVisible()
+
+
+def test_a_network_without_weights_is_said_where_its_figures_would_stand(
+    new_desk: Desk, page: Any, tmp_path: Path
+) -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], name="relu")
+    onnx.save_model(model_of([node], [value("x", 2, 3)], [value("y", 2, 3)], {}), str(tmp_path / "relu.onnx"))
+    new_desk.app.open_paths([tmp_path / "relu.onnx"])
+    idle(new_desk, page)
+    page.networks.read(())
+    idle(new_desk, page, lambda: "no weights" in page.figures.hint.text())
+    assert page.figures.whole is None
+
+
+def test_a_quantized_network_is_recognized(new_desk: Desk, ready: Any, tmp_path: Path) -> None:
+    ready.networks.deploy(Recipe("static"), tmp_path / "q.onnx", seconds=0.1)
+    idle(new_desk, ready, lambda: bool(ready.networks.runs))
+    ready.runs.table.opened.emit(ready.networks.runs[0])
+    idle(new_desk, ready, lambda: ready.network.file.text() == "q.onnx")
+    assert "quantized already" in ready.network.trouble.text()
+    assert ready.networks.runs
 
 
 def test_a_step_of_the_preparation_can_be_left_out(new_desk: Desk, page: Any, tmp_path: Path) -> None:
