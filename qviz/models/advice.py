@@ -24,6 +24,9 @@ UNEVEN = 8.0
 
 SATURATED = 0.999
 TINY = 1e-3
+UNNOTICED = 100.0
+"""dB that float32 itself does not keep much better."""
+
 ENOUGH = 8
 """Bits at which a layer is seldom the one that hurts."""
 
@@ -91,7 +94,9 @@ def advice(
         chosen = None
         remedy = Phrase("Leaving it in float would help.")
     sentences = (what, why, remedy)
-    if math.isfinite(gained):
+    if restored is not None and restored.sqnr_db > UNNOTICED:
+        sentences += (Phrase("With it in float nothing is lost."),)
+    elif math.isfinite(gained):
         sentences += (Phrase("Left in float it gives back {gained:.1f} dB.", gained=gained),)
     return Advice(unit, sentences, chosen)
 

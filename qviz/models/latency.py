@@ -185,13 +185,16 @@ def reasons(float_rows: Sequence[OperatorTime], rows: Sequence[OperatorTime], re
         return sum(after[name].seconds for name in names if name in after) / total
 
     if share("ConvInteger") > 0.3:
-        found.append(
-            Phrase(
+        unsigned = recipe is not None and str(getattr(recipe, "weight_type", "")).startswith("u")
+        text = (
+            N_("{share:.0%} of the time is ConvInteger, which is slower than the float one: take static quantization.")
+            if unsigned
+            else N_(
                 "{share:.0%} of the time is ConvInteger, which has no fast kernel for signed weights: "
-                "take unsigned weights, or static quantization.",
-                share=share("ConvInteger"),
+                "take unsigned weights, or static quantization."
             )
         )
+        found.append(Phrase(text, share=share("ConvInteger")))
     pairs = share("QuantizeLinear", "DequantizeLinear")
     if pairs > 0.15:
         sixteen = recipe is not None and str(getattr(recipe, "activation_type", "")).endswith("16")
