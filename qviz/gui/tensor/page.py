@@ -48,6 +48,10 @@ from qviz.session.state import Session, State
 LAYOUT_VERSION = 3
 SIDE_WIDTH = 272
 RIGHT_WIDTH = 288
+TITLE_HEIGHT, SEPARATOR = 32, 6
+FORMULA_HEIGHT = 246
+"""With its title; of the integers' four formulas, one of which takes two lines."""
+
 GROUP_DOCKS = ("channels", "heat_map", "worst")
 """There when each group of elements has a scale of its own."""
 
@@ -191,7 +195,10 @@ class TensorPage(QMainWindow):
         """The sizes of a fresh layout, for the height there is."""
         d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         height = self.height()
-        low = height <= 740
+        gains = [124, 130]
+        metrics = self.metrics.sizeHint().height() + TITLE_HEIGHT
+        rest = height - sum(gains) - len(gains) * SEPARATOR
+        low = rest < metrics + SEPARATOR + FORMULA_HEIGHT  # a figure that has to be scrolled to is missed
         if low != (d["formula"] in self.tabifiedDockWidgets(d["metrics"])):
             if low:  # the formula stands behind the metrics, not under them
                 self.tabifyDockWidget(d["metrics"], d["formula"])
@@ -209,9 +216,8 @@ class TensorPage(QMainWindow):
         chart = (height - table) // 2
         self.resizeDocks([d["values"], d["error"], d["table"]], [chart, chart, table], down)
         self._size_left()
-        gains = [124, 130]
-        rest = height - sum(gains)
-        parts = [rest] if low else [rest * 57 // 100, rest * 43 // 100]
+        spare = max(0, rest - metrics - SEPARATOR - FORMULA_HEIGHT)
+        parts = [rest] if low else [metrics + spare * 3 // 10, FORMULA_HEIGHT + spare * 7 // 10]
         names = ["metrics", "memory", "speed"] if low else ["metrics", "formula", "memory", "speed"]
         self.resizeDocks([d[name] for name in names], [*parts, *gains], down)
 

@@ -22,6 +22,7 @@ from qviz.core.tensors.granularity import PerAxis, PerBlock
 from qviz.gui.kit.widgets import Line
 from tests.gui.conftest import PATIENCE, Desk
 from tests.gui.cut_texts import cut_texts, laid_out, scrolling
+from tests.session.ladder import FEW as FEW_ELEMENTS
 
 SIZES = [QSize(1280, 720), QSize(1440, 900)]
 FEW = np.random.default_rng(5).normal(0, 0.04, (6, 8, 3, 3)).astype(np.float32)
@@ -149,9 +150,15 @@ def test_the_tensor_page_can_be_read_in_every_state(desk: Desk, size: QSize) -> 
     assert cut == {}, told(cut)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size.width()}x{size.height()}")
+@pytest.mark.parametrize(
+    "size",
+    [*SIZES, QSize(1366, 728), QSize(1432, 860), QSize(1600, 850), QSize(1920, 1040)],
+    ids=lambda size: f"{size.width()}x{size.height()}",
+)
 def test_the_first_screen_shows_every_figure_without_scrolling(desk: Desk, size: QSize) -> None:
     first(desk)
+    desk.session.update(selected=12, bits=4, range_rule=Percentile(99.5))
+    desk.settle()
     at_size(desk, size)
     assert [name for name in scrolling(desk.window) if "metrics" in name] == []
     desk.page.docks["formula"].raise_()
@@ -215,6 +222,14 @@ def test_the_other_pages_can_be_read(desk: Desk, size: QSize, page: str) -> None
         if found := cut_texts(desk.window):
             cut[part] = found
     assert cut == {}, told(cut)
+
+
+def test_an_estimate_is_not_cut_either(desks: Callable[..., Desk]) -> None:
+    desk = desks(limits=FEW_ELEMENTS)
+    desk.show(np.random.default_rng(9).normal(0, 1, (64, 64)).astype(np.float32))
+    desk.app.preparer.cancel()
+    at_size(desk, SIZES[0])
+    assert cut_texts(desk.window) == [], told({"estimate": cut_texts(desk.window)})
 
 
 def test_the_dark_theme_cuts_nothing_either(desk: Desk) -> None:
