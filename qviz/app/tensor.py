@@ -31,6 +31,7 @@ def wire_tensor(app: App) -> None:
     analyst.problem.connect(partial(window.banner.error, topic=Topic.ANALYSIS))
     analyst.cancelled.connect(status.stop_waiting)
     analyst.advanced.connect(status.analyzing.advance)
+    page.looked_at.connect(analyst.look_at)
     status.analyzing.cancel_requested.connect(analyst.cancel)
     window.exact_requested.connect(app.answer_exactly)
 

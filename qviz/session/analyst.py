@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -25,11 +26,23 @@ STILL_MILLISECONDS = 150
 """Without a change for this long nothing is being dragged."""
 
 
+class Part(Enum):
+    """What costs time in a pass over every element, and is left out while something is dragged that is not seen."""
+
+    ERROR_HISTOGRAM = "the error histogram"
+    ENVELOPE = "the envelope of the dequantized values"
+
+
+EVERYTHING = frozenset(Part)
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """Everything one painting of the page shows: the whole tensor, and what is looked at alone.
 
-    ``range_judged``: every element was counted, but a sample decided the range.
+    ``range_judged``: every element was counted, but a sample decided the range. ``parts`` are there,
+    and where one is missing, a complete frame follows at rest. Another may follow one that is ``passing``
+    before anybody has looked behind the tabs.
     """
 
     tensor: Tensor
@@ -39,6 +52,8 @@ class Frame:
     whole: Analysis
     shown: Analysis
     range_judged: bool = False
+    parts: frozenset[Part] = EVERYTHING
+    passing: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +61,7 @@ class Question:
     """What a frame is the answer to.
 
     ``exactly`` asks for every element, however long it takes; ``error_bins`` is how many bins of
-    the error histogram lie between 0 and half a step, at most.
+    the error histogram lie between 0 and half a step, at most. ``parts`` and ``passing`` are those of the frame.
     """
 
     tensor: Tensor
@@ -56,13 +71,21 @@ class Question:
     exactly: bool
     error_bins: int
     limits: Limits
+    parts: frozenset[Part] = EVERYTHING
+    passing: bool = False
+
+    @property
+    def bins(self) -> int:
+        """Bins that are to be filled; 0 where nobody looks at them."""
+        return self.error_bins if Part.ERROR_HISTOGRAM in self.parts else 0
 
 
 class Analyst(Worker):
     """Submits a request on every change, and hands on the answers in order.
 
     The ladder: a small tensor is looked at as a whole; a large one is judged from a sample until
-    it is in order, or until somebody asks for an exact answer.
+    it is in order, or until somebody asks for an exact answer. What is dragged is answered for what
+    is in sight, in coarser bins; once it rests, for everything.
 
     Signals
     -------
@@ -78,7 +101,8 @@ class Analyst(Worker):
         super().__init__(parent)
         self._session = session
         self._last: Frame | None = None
-        self._exactly = self._given_up = False
+        self._exactly = self._given_up = self._completing = False
+        self._in_sight = EVERYTHING
         self._refinement = self._timer(session.timers, STILL_MILLISECONDS, self._refine)
         session.changed.connect(self._on_changed)
 
@@ -94,9 +118,22 @@ class Analyst(Worker):
             return
         if last is not None and not (self._runner.busy or self._given_up) and _asked(new) == _answered(last):
             return  # it was this answer that changed the state
-        how = self._plan(new)
-        self._ask(new, how.error_bins_moving, urgent=not new.tensor.same_data(old.tensor))
-        if how.error_bins_moving < how.error_bins:
+        self._ask_moving(new, urgent=not new.tensor.same_data(old.tensor))
+
+    @Slot(object)
+    def look_at(self, parts: frozenset[Part]) -> None:
+        """These can be seen; one that was left out and comes in sight is asked for now."""
+        self._in_sight = parts
+        state, last = self._session.state, self._last
+        if state.tensor is not None and last is not None and not parts <= last.parts:
+            self._ask_moving(state)
+
+    def _ask_moving(self, state: State, *, urgent: bool = False) -> None:
+        """Ask for what is in sight; for everything, when it has rested."""
+        how = self._plan(state)
+        parts = self._in_sight if how.parted else EVERYTHING
+        self._ask(state, how.error_bins_moving, parts=parts, passing=how.parted, urgent=urgent)
+        if parts < EVERYTHING or how.error_bins_moving < how.error_bins:
             self._refinement.start()
         else:
             self._refinement.stop()
@@ -105,20 +142,40 @@ class Analyst(Worker):
         assert state.tensor is not None
         return plan(state.tensor, state.prepared, state.scheme, self._session.limits)
 
-    def _ask(self, state: State, error_bins: int, *, exactly: bool = False, urgent: bool = False) -> None:
+    def _ask(
+        self,
+        state: State,
+        error_bins: int,
+        *,
+        parts: frozenset[Part] = EVERYTHING,
+        passing: bool = False,
+        exactly: bool = False,
+        urgent: bool = False,
+    ) -> None:
         assert state.tensor is not None
         question = Question(
-            state.tensor, state.prepared, state.scheme, state.channel, exactly, error_bins, self._session.limits
+            state.tensor,
+            state.prepared,
+            state.scheme,
+            state.channel,
+            exactly,
+            error_bins,
+            self._session.limits,
+            parts,
+            passing,
         )
-        urgent = urgent or self._exactly  # nobody waits for every element of a scheme that was left
-        self._exactly = exactly
+        # Nobody waits for every element of a scheme that was left, nor for what nobody sees of it.
+        urgent = urgent or self._exactly or self._completing
+        self._exactly, self._completing = exactly, False
         self._submit(state.tensor, partial(_frame_of_unchanged, question, self._last), urgent=urgent)
 
     @Slot()
     def _refine(self) -> None:
-        """Nothing has moved for a moment: there is time for all bins."""
+        """Nothing has moved for a moment: there is time for all bins, and for what nobody sees yet."""
         if self._session.state.tensor is not None:
-            self._ask(self._session.state, self._plan(self._session.state).error_bins)
+            how = self._plan(self._session.state)
+            self._ask(self._session.state, how.error_bins)
+            self._completing = how.parted
 
     @Slot()
     def answer_exactly(self) -> None:
@@ -143,6 +200,7 @@ class Analyst(Worker):
         if not key.same_data(state.tensor):
             return
         self._last, self._given_up = frame, False
+        self._completing &= self.busy
         self.answered.emit(frame)
         if state.tensor is not None and frame.tensor.counted and not state.tensor.counted:
             self._session.update(tensor=frame.tensor)  # what was counted on the way is known from now on
@@ -174,6 +232,9 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     tensor, scheme, channel, limits = question.tensor, question.scheme, question.channel, question.limits
     how = plan(tensor, question.prepared, scheme, limits, exactly=question.exactly)
     judged = False
+    few: dict[str, Any] = {}
+    if question.passing:
+        few = {"error_bins": question.bins, "envelope": Part.ENVELOPE in question.parts}
     if _answers(last, question):
         assert last is not None
         tensor, whole, judged = last.tensor, last.whole, last.range_judged
@@ -181,7 +242,8 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
         whole = analyze(
             question.prepared,
             scheme,
-            error_bins=question.error_bins,
+            error_bins=question.bins,
+            envelope=Part.ENVELOPE in question.parts,
             limits=limits,
             progress=progress,
             cancelled=cancelled,
@@ -191,13 +253,19 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
         tensor = tensor.count(progress=lambda f: progress(share * f), cancelled=cancelled)
         known = _judged_qparams(tensor, scheme, cancelled) if judged else {}
         whole = analyze(
-            tensor, scheme, progress=lambda f: progress(share + (1 - share) * f), cancelled=cancelled, **known
+            tensor,
+            scheme,
+            progress=lambda f: progress(share + (1 - share) * f),
+            cancelled=cancelled,
+            **known,
+            **few,
         )
     else:
         whole = estimate(tensor, scheme, cancelled=cancelled)
     tensor.histogram(cancelled=cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
+    left_out: dict[str, Any] = {"parts": question.parts, "passing": question.passing}
     if channel is None:
-        return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged)
+        return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged, **left_out)
     alone = tensor.channel(scheme.granularity, channel)
     alone.histogram(cancelled=cancelled)
     # Chosen for the group alone they could be others: NVFP4's scales depend on the whole tensor.
@@ -206,7 +274,7 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
         mine = replace(mine, scheme=replace(scheme, granularity=PerTensor()))
     one = PerTensor().layout(alone.shape)
     shown = analyze(alone, mine.scheme, cancelled=cancelled, qparams=mine, layout=one)
-    return Frame(tensor, question.prepared, scheme, channel, whole, shown)
+    return Frame(tensor, question.prepared, scheme, channel, whole, shown, **left_out)
 
 
 def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> dict[str, Any]:
@@ -223,4 +291,5 @@ def _answers(last: Frame | None, question: Question) -> bool:
         and last.prepared is question.prepared
         and last.channel != question.channel
         and (last.whole.exact or not question.exactly)
+        and question.parts <= last.parts
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
-from qviz.core import IntFormat, PerAxis, PerTensor, Problem, Scheme, Tensor, analyze, prepare
+from qviz.core import IntFormat, PerAxis, PerBlock, PerTensor, PerToken, Problem, Scheme, Tensor, analyze, prepare
+from qviz.core.questions.effort import Limits
+from qviz.core.tensors.granularity import Granularity
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.session import analyst as analyst_module
-from qviz.session.analyst import Analyst, Frame
+from qviz.session.analyst import EVERYTHING, Analyst, Frame, Part
 from qviz.session.state import Session
 from tests.session.conftest import HandTimers, Heard, Work, settle, until
 
@@ -26,10 +29,10 @@ def tensor(*shape: int, seed: int = 0) -> Tensor:
 class Desk:
     """A session, its analyst, and the answers."""
 
-    def __init__(self, qtbot: QtBot) -> None:
+    def __init__(self, qtbot: QtBot, limits: Limits | None = None) -> None:
         self.bot = qtbot
         self.timers = HandTimers()
-        self.session = Session(timers=self.timers)
+        self.session = Session(timers=self.timers, limits=limits)
         self.analyst = Analyst(self.session)
         self.heard = Heard(self.analyst, "began", "answered", "problem")
 
@@ -235,3 +238,120 @@ def test_nothing_is_answered_after_closing(desk: Desk) -> None:
     desk.session.update(bits=4)
     QCoreApplication.processEvents()
     assert desk.heard.names == ["began"]
+
+
+# --- what is left out while something is dragged -----------------------------------------------------
+
+
+LARGE = (64, 40)
+DRAGGED = Limits(direct_up_to=100, estimated_above=1000, cuts_moving=1 << 12)
+
+
+@pytest.fixture
+def dragging(qtbot: QtBot) -> Iterator[Desk]:
+    """At rest over a tensor that is large here, each of its rows with a scale of its own."""
+    made = Desk(qtbot, DRAGGED)
+    made.update(tensor=tensor(*LARGE), granularity=PerAxis(0))
+    made.heard.all.clear()
+    yield made
+    made.analyst.close()
+
+
+def same_as_asked_alone(frame: Frame) -> None:
+    """Every figure, and the envelope, as `analyze` alone would have them."""
+    alone = analyze(frame.tensor, frame.scheme)
+    assert frame.whole.figures == replace(alone.figures, seconds=frame.whole.seconds)
+    np.testing.assert_array_equal(frame.whole.occupancy, alone.occupancy)
+    for edge in ("low", "high"):
+        ours, theirs = (getattr(a.views(0, frame.tensor.elements, 8)[1], edge) for a in (frame.whole, alone))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("granularity", [PerAxis(0), PerAxis(1), PerBlock(1, 8), PerToken()], ids=str)
+def test_what_nobody_sees_is_left_out_while_something_is_dragged(dragging: Desk, granularity: Granularity) -> None:
+    dragging.analyst.look_at(frozenset())
+    for bits in (7, 6, 5):
+        frame = dragging.update(bits=bits, granularity=granularity)
+        assert (frame.parts, frame.passing) == (frozenset(), True)
+        assert frame.whole.error_histogram.rounding.size == 0
+        assert frame.whole.exact
+        same_as_asked_alone(frame)
+    assert [frame.scheme.number_format.bits for frame in dragging.frames] == [7, 6, 5]
+
+
+def test_what_was_left_out_is_made_up_for_at_rest(dragging: Desk) -> None:
+    dragging.analyst.look_at(frozenset())
+    passing = dragging.update(bits=5)
+    dragging.timers.settle(dragging.bot, dragging.analyst)
+    complete = dragging.analyst.last
+    assert complete is not None and dragging.frames == [passing, complete]
+    assert (complete.parts, complete.passing) == (EVERYTHING, False)
+    assert complete.scheme == passing.scheme
+    alone = analyze(complete.tensor, complete.scheme).error_histogram
+    np.testing.assert_array_equal(complete.whole.error_histogram.rounding, alone.rounding)
+    np.testing.assert_array_equal(complete.whole.error_histogram.edges, alone.edges)
+
+
+@pytest.mark.parametrize("part", list(Part))
+def test_what_comes_in_sight_is_asked_for_at_once(dragging: Desk, part: Part) -> None:
+    dragging.analyst.look_at(frozenset())
+    dragging.update(bits=5)
+    dragging.analyst.look_at(frozenset({part}))
+    dragging.settle()
+    frame = dragging.frames[-1]
+    assert len(dragging.frames) == 2
+    assert frame.parts == {part}
+    assert bool(frame.whole.error_histogram.rounding.size) == (part is Part.ERROR_HISTOGRAM)
+
+
+def test_what_goes_out_of_sight_asks_nothing(dragging: Desk) -> None:
+    dragging.update(bits=5)
+    dragging.analyst.look_at(frozenset())
+    dragging.settle()
+    assert len(dragging.frames) == 1
+
+
+def test_everything_in_sight_needs_no_second_answer(dragging: Desk) -> None:
+    frame = dragging.update(bits=3)
+    assert frame.parts == EVERYTHING
+    assert not dragging.timers.active
+
+
+def test_bins_are_coarser_while_something_is_dragged(dragging: Desk) -> None:
+    passing = dragging.update(bits=10).whole.error_histogram
+    dragging.timers.settle(dragging.bot, dragging.analyst)
+    rest = dragging.frames[-1].whole.error_histogram
+    assert 0 < passing.rounding.size < rest.rounding.size
+    assert passing.rounding.sum() == rest.rounding.sum()
+
+
+def test_a_channel_chosen_while_something_is_dragged_is_completed_too(dragging: Desk) -> None:
+    dragging.analyst.look_at(frozenset())
+    dragging.update(bits=5)
+    frame = dragging.update(channel=3)
+    assert frame.channel == 3
+    dragging.timers.settle(dragging.bot, dragging.analyst)
+    assert dragging.frames[-1].parts == EVERYTHING
+    assert dragging.frames[-1].channel == 3
+
+
+def test_nobody_waits_for_what_is_made_up_for_when_it_moves_on(dragging: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    dragging.analyst.look_at(frozenset())
+    dragging.update(bits=5)
+    began = threading.Event()
+
+    def analyze_slowly(x: Tensor, scheme: Scheme, *, cancelled: IsCancelled, **known: Any) -> Any:
+        if scheme.number_format.bits == 5:
+            Work().until_cancelled(lambda fraction: began.set(), lambda: (began.set(), cancelled())[1])
+        return analyze(x, scheme, cancelled=cancelled, **known)
+
+    monkeypatch.setattr(analyst_module, "analyze", analyze_slowly)
+    dragging.timers.fire()
+    until(dragging.bot, began.is_set)
+    dragging.session.update(bits=4)
+    dragging.timers.settle(dragging.bot, dragging.analyst)
+    assert [(f.scheme.number_format.bits, f.parts == EVERYTHING) for f in dragging.frames] == [
+        (5, False),
+        (4, False),
+        (4, True),
+    ]

@@ -38,7 +38,8 @@ class Limits:
     counted_up_to : int
         A tensor with more elements is shown before all of them were counted.
     cuts_moving, cuts_at_rest : int
-        Searches that an error histogram may take, while something is dragged and afterwards.
+        Searches that an error histogram may take, while something is dragged and afterwards; a direct
+        pass has as many counts while something is dragged, and stays in the cache with them.
     """
 
     direct_up_to: int = 1 << 15
@@ -69,6 +70,8 @@ class Plan:
         Every element is counted, but a sample decides the range: searching would sort them all.
     error_bins, error_bins_moving : int
         Bins of the error histogram between 0 and half a scale, at rest and while something is dragged.
+    parted : bool
+        While something is dragged, what nobody sees is left out: there are many scales, and many elements.
     worth_sorting : bool
         It is not in order, and would be answered for more quickly if it was.
     worth_waiting : bool
@@ -80,6 +83,7 @@ class Plan:
     range_judged: bool
     error_bins: int
     error_bins_moving: int
+    parted: bool
     worth_sorting: bool
     worth_waiting: bool
 
@@ -133,12 +137,16 @@ def plan(
         bins, bins_moving = (_bins(scheme, cuts) for cuts in (limits.cuts_at_rest, limits.cuts_moving))
     else:
         source = Source.ELEMENTS
+    parted = source is Source.ELEMENTS and large and tensor.counted  # nothing is dragged before
+    if parted:
+        bins_moving = _bins(scheme, limits.cuts_moving)
     return Plan(
         source,
         searched,
         range_judged=source is Source.ELEMENTS and prepared is None and large and searched,
         error_bins=bins,
         error_bins_moving=bins_moving,
+        parted=parted,
         worth_sorting=prepared is None and tensor.elements > limits.direct_up_to,
         worth_waiting=prepared is None and large,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget
@@ -39,7 +42,7 @@ from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
 from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import alone_text, group_words
 from qviz.gui.words.schemes import line
-from qviz.session.analyst import Frame
+from qviz.session.analyst import EVERYTHING, STILL_MILLISECONDS, Frame, Part
 from qviz.session.guard import guarded
 from qviz.session.presets import Presets
 from qviz.session.settings import Settings
@@ -55,6 +58,9 @@ FORMULA_HEIGHT = 246
 GROUP_DOCKS = ("channels", "heat_map", "worst")
 """There when each group of elements has a scale of its own."""
 
+PARTS = {"error": Part.ERROR_HISTOGRAM, "values": Part.ENVELOPE}
+"""What a dock shows that may be left out of an answer."""
+
 
 @guarded
 class TensorPage(QMainWindow):
@@ -66,6 +72,8 @@ class TensorPage(QMainWindow):
     notice = Signal(str)
     loss_wanted = Signal(bool)
     loss_chosen = Signal(object)
+    looked_at = Signal(object)
+    """The `Part` values that can be seen, whenever they are others."""
 
     def __init__(self, session: Session, presets: Presets) -> None:
         super().__init__()
@@ -75,6 +83,9 @@ class TensorPage(QMainWindow):
         self.workers: tuple[Closing, ...] = ()
         self.jobs: tuple[Job, ...] = ()
         self.frame: Frame | None = None
+        self._in_sight: set[str] = set()
+        self._behind: set[str] = set()
+        self._rest = session.timers(STILL_MILLISECONDS, self._catch_up, self)
         self._layout: QByteArray | None = None
         self.link = LinkedCursor()
         self.menus = ChartMenus(self)
@@ -267,6 +278,8 @@ class TensorPage(QMainWindow):
         self.distribution.clip_moved.connect(self._on_clip_moved)
         self.loss.clip_moved.connect(self._on_clip_moved)
         self.docks["loss"].visibilityChanged.connect(self.loss_wanted)
+        for name, dock in self.docks.items():
+            dock.visibilityChanged.connect(partial(self._on_sight, name))
         for part in (self.channels, self.heat_map, self.worst):
             part.channel_clicked.connect(self._on_channel_clicked)
         self.quantities.chosen.connect(self.heat_map.choose_quantity)
@@ -281,22 +294,68 @@ class TensorPage(QMainWindow):
 
     @Slot(object)
     def present(self, frame: Frame) -> None:
-        """Paint an answer: each chart only hands ready points to its items."""
+        """Paint an answer: each part only hands ready points to its items, of one that is passing those in sight."""
         self.frame = frame
-        for chart in self.charts:
-            of_groups = chart is self.channels or chart is self.heat_map
-            chart.present(frame.whole if of_groups else frame.shown)
-        self.worst.present(frame.whole)
-        alone = "" if frame.channel is None else alone_text(frame.whole.scheme.granularity, frame.channel)
-        if alone:
-            for chart in (self.values, self.transfer):
-                chart.set_note(alone)
-        self.metrics.present(frame.shown)
-        self.formula.present(frame.shown)
-        self.table.present(frame.shown)
+        self._behind = set(self._shows)
+        for name in self._shows:
+            if not frame.passing or self._can_show(name):
+                self._show(name)
+        if self._behind and frame.parts == EVERYTHING:
+            self._rest.start(STILL_MILLISECONDS)
+        else:
+            self._rest.stop()
+        alone = self._alone
         note = alone if frame.shown.exact else exactness_note(False)
         for name in ("metrics", "table"):
             self.docks[name].title.set_note(note)
+
+    @property
+    def _shows(self) -> tuple[str, ...]:
+        """The docks that show answers."""
+        return (*(chart.name for chart in self.charts), "worst", "metrics", "formula", "table")
+
+    @property
+    def _alone(self) -> str:
+        """What is looked at alone, in words."""
+        frame = self.frame
+        if frame is None or frame.channel is None:
+            return ""
+        return alone_text(frame.whole.scheme.granularity, frame.channel)
+
+    def _can_show(self, name: str) -> bool:
+        """Whether somebody sees it, and the answer holds what it needs."""
+        dock = self.docks[name]
+        seen = name in self._in_sight or (dock.isFloating() and dock.isVisible())
+        return seen and self.frame is not None and (name not in PARTS or PARTS[name] in self.frame.parts)
+
+    def _show(self, name: str) -> None:
+        assert self.frame is not None
+        self._behind.discard(name)
+        content: Any = self.docks[name].content
+        content.present(self.frame.whole if name in GROUP_DOCKS else self.frame.shown)
+        if self._alone and name in (self.values.name, self.transfer.name):
+            content.set_note(self._alone)
+
+    @Slot()
+    def _catch_up(self) -> None:
+        """Nothing moves: there is time for what nobody sees, one after the other."""
+        if self._behind:
+            self._show(min(self._behind))
+        if self._behind:
+            self._rest.start(0)
+
+    @Slot(bool)
+    def _on_sight(self, name: str, visible: bool) -> None:
+        """What was passed over as long as nobody saw it is made up for."""
+        before = self._parts_in_sight()
+        (self._in_sight.add if visible else self._in_sight.discard)(name)
+        if visible and name in self._behind and self._can_show(name):
+            self._show(name)
+        if self._parts_in_sight() != before:
+            self.looked_at.emit(self._parts_in_sight())
+
+    def _parts_in_sight(self) -> frozenset[Part]:
+        return frozenset(part for name, part in PARTS.items() if name in self._in_sight)
 
     def set_stale(self, stale: bool) -> None:
         """Figures of an older scheme are pale until their successors arrive."""
@@ -350,6 +409,8 @@ class TensorPage(QMainWindow):
                 each.choose(new.channel)
         if new.scheme.granularity != old.scheme.granularity or new.tensor is not old.tensor:
             self._show_channels(new)
+        if new.scheme != old.scheme and self._rest.active:
+            self._rest.start(STILL_MILLISECONDS)  # the slider has not come to rest
         if new.scheme.range_rule != old.scheme.range_rule:
             self._show_loss(new.scheme)
         if new.current is not old.current:
