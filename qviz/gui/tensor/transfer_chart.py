@@ -68,7 +68,8 @@ class TransferChart(Chart):
         else:
             self.set_note("")
         tensor, q = analysis.tensor, analysis.qparams
-        low, high = (np.clip(ends, -LARGEST, LARGEST) for ends in q.clip_range())
+        ends = q.for_group(self._group).clip_range()
+        low, high = (float(np.clip(end, -LARGEST, LARGEST)[0]) for end in ends)
         lowest, highest = tensor.minimum, tensor.maximum
         if not tensor.same_data(self._tensor):
             self._tensor, self.whole = tensor, False
@@ -78,7 +79,7 @@ class TransferChart(Chart):
             lowest, highest = (float(end.reshape(-1)[self._group]) for end in (q.low, q.high))
             margin = (highest - lowest) / 4
             lowest, highest = lowest - margin, highest + margin
-        reach = min(lowest, float(low[self._group])), max(highest, float(high[self._group]))
+        reach = min(lowest, low), max(highest, high)
         if not q.number_format.scaled:  # all levels there are would make the data vanish
             span = tensor.maximum - tensor.minimum
             reach = max(reach[0], tensor.minimum - span), min(reach[1], tensor.maximum + span)
