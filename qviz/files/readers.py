@@ -7,14 +7,14 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.encodings import decoded
-from qviz.files.entry import Loaded, Note, TensorEntry
+from qviz.files.entry import Loaded, Note, TensorEntry, no_note, with_changes
 from qviz.files.foreign import foreign_problem
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.raw import SUFFIXES as RAW_SUFFIXES
@@ -243,7 +243,7 @@ def list_tensors(path: str | Path, reading: Reading | None = None) -> tuple[Tens
         if stat.S_ISDIR(path.stat().st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         entries = in_natural_order(decoded(_entries(path, reading or Reading())))
-    return tuple(replace(entry, load=partial(_load, entry), note=partial(_note, entry)) for entry in entries)
+    return tuple(_guarded(entry) for entry in entries)
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:
@@ -281,6 +281,13 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     return files
 
 
+def _guarded(entry: TensorEntry) -> TensorEntry:
+    """The entry whose reading says in a sentence what the system refuses."""
+    if entry.note is no_note:
+        return with_changes(entry, load=partial(_load, entry))
+    return with_changes(entry, load=partial(_load, entry), note=partial(_note, entry))
+
+
 def _load(entry: TensorEntry, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:
     with system_errors(entry.path):
         stamp = Stamp.of(entry.path)
@@ -304,7 +311,7 @@ def _entries(path: Path, reading: Reading) -> tuple[TensorEntry, ...]:
         return _list_raw(path, None)
     if not reading.table:
         return tuple(
-            entry if entry.outputs_first is not None else replace(entry, outputs_first=form.outputs_first)
+            entry if entry.outputs_first is not None else with_changes(entry, outputs_first=form.outputs_first)
             for entry in form.list_entries(path)
         )
     if form.list_entries is _list_packed:
@@ -387,14 +394,16 @@ def natural_order(name: str) -> list[str | int]:
 def in_natural_order(entries: Sequence[TensorEntry]) -> tuple[TensorEntry, ...]:
     """The entries as the file has them, but those whose names differ in numbers alone by these numbers."""
     families: dict[str, list[TensorEntry]] = {}
-    for entry in entries:
-        families.setdefault(_family(entry), []).append(entry)
-    ordered = {family: iter(sorted(members, key=_by_name)) for family, members in families.items()}
-    return tuple(next(ordered[_family(entry)]) for entry in entries)
+    names = [_NUMBER.sub("0", entry.name) for entry in entries]
+    for name, entry in zip(names, entries, strict=True):
+        families.setdefault(name, []).append(entry)
+    ordered = {
+        name: iter(sorted(members, key=_by_name) if len(members) > 1 else members) for name, members in families.items()
+    }
+    return tuple(next(ordered[name]) for name in names)
 
 
-def _family(entry: TensorEntry) -> str:
-    return re.sub(r"[0-9]+", "0", entry.name)
+_NUMBER = re.compile(r"[0-9]+")
 
 
 def _by_name(entry: TensorEntry) -> list[str | int]:

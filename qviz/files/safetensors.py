@@ -51,6 +51,8 @@ _SMALL = {
 }
 """What ml_dtypes knows, by the names it has there."""
 
+_NAMES = {kind: dtype.name for kind, dtype in _PLAIN.items()} | _SMALL
+
 
 @dataclass(frozen=True)
 class _Info:
@@ -63,7 +65,7 @@ class _Info:
 
     @property
     def dtype(self) -> str:
-        return _PLAIN[self.kind].name if self.kind in _PLAIN else _SMALL.get(self.kind, self.kind)
+        return _NAMES.get(self.kind, self.kind)
 
 
 def list_entries(path: Path) -> tuple[TensorEntry, ...]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qviz.core.problems import N_, Problem
-from qviz.files.entry import TensorEntry, refused_entry
+from qviz.files.entry import TensorEntry, refused_entry, with_changes
 from qviz.files.problems import FileProblem, shortened, system_errors
 
 SUFFIXES = (".safetensors.index.json", ".bin.index.json")
@@ -35,7 +34,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     for name in dict.fromkeys(wanted.values()):
         try:
             for entry in _listed(path.parent / name):
-                found.setdefault(str(entry.key), replace(entry, name=f"{stem}/{entry.key}"))
+                found.setdefault(str(entry.key), with_changes(entry, name=f"{stem}/{entry.key}"))
         except Problem as problem:
             problems[name] = problem
     if not found:
