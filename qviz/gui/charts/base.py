@@ -284,6 +284,11 @@ class Chart(QWidget):
             self._chips = dict(chips)
             self._over.update()
 
+    @property
+    def has_outliers(self) -> bool:
+        """Whether some lie so far away that it opens without them."""
+        return bool(self._chips)
+
     def show_whole(self, whole: bool) -> None:
         """Bring the outliers into sight, or nearly everything but them."""
         self.whole = whole

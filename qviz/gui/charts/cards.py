@@ -72,6 +72,9 @@ class ChartMenus(QObject):
         menu.addAction(self.tr("Copy picture")).triggered.connect(partial(self.copy_requested.emit, chart))
         menu.addSeparator()
         menu.addAction(self.tr("Reset zoom (double click)")).triggered.connect(chart.reset_view)
+        if chart.has_outliers:
+            text = self.tr("Without the outliers") if chart.whole else self.tr("With the outliers")
+            menu.addAction(text).triggered.connect(partial(_show_whole, chart, not chart.whole))
         return menu
 
     @Slot()
@@ -83,3 +86,7 @@ class ChartMenus(QObject):
     def _on_context_menu(self, position: QPoint) -> None:
         canvas: Any = self.sender()
         self.menu(canvas.parentWidget()).popup(canvas.mapToGlobal(position))
+
+
+def _show_whole(chart: Chart, whole: bool, *_: object) -> None:
+    chart.show_whole(whole)

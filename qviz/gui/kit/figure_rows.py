@@ -26,6 +26,8 @@ class Headline(QWidget):
         self.figure.reserve(longest)
         self.figure.setAccessibleName(name)
         self.figure.setToolTip(tip)
+        self.figure.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.figure.customContextMenuRequested.connect(self._on_context_menu)
         self.judgement = named_label(judged, "caption")
         words = QVBoxLayout()
         words.setSpacing(0)
@@ -36,6 +38,21 @@ class Headline(QWidget):
         layout.addWidget(self.figure)
         layout.addSpacing(4)
         layout.addLayout(words, 1)
+
+    def menu_of(self) -> QMenu:
+        """What can be done with it; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Copy value")).triggered.connect(self._copy)
+        return menu
+
+    @Slot()
+    def _copy(self) -> None:
+        QApplication.clipboard().setText(self.figure.text().replace("−", "-"))
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        self.menu_of().popup(self.figure.mapToGlobal(position))
 
 
 class FigureRows(QWidget):

@@ -103,3 +103,14 @@ def test_a_double_click_goes_back_to_what_a_chart_opened_on(desk: Desk) -> None:
     click_chip(desk, "distribution")
     desk.do("reset_zoom")
     assert span(desk, "distribution", 0) == before
+
+
+def test_the_menu_of_a_chart_brings_the_outliers_into_sight_without_a_mouse(desk: Desk) -> None:
+    desk.show(with_outlier())
+    chart = desk.page.distribution
+    actions = {action.text(): action for action in desk.page.menus.menu(chart).actions()}
+    actions["With the outliers"].trigger()
+    assert span(desk, "distribution", 0)[1] >= 41
+    actions = {action.text(): action for action in desk.page.menus.menu(chart).actions()}
+    actions["Without the outliers"].trigger()
+    assert span(desk, "distribution", 0)[1] < 12

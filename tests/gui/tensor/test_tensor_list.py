@@ -128,3 +128,6 @@ def test_a_row_of_elements_and_a_figure_can_be_copied(desk: Desk) -> None:
     rows = desk.page.metrics._rows
     rows.menu_of(1).actions()[0].trigger()
     assert float(QApplication.clipboard().text()) == pytest.approx(desk.settle().shown.mse, rel=1e-4)
+    headline = desk.page.metrics._headline
+    headline.menu_of().actions()[0].trigger()
+    assert QApplication.clipboard().text() == headline.figure.text().replace("−", "-")
