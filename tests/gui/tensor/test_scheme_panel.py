@@ -504,11 +504,12 @@ def test_ones_own_presets_survive_a_restart(desks: Callable[..., Desk], tmp_path
 
 
 def test_the_list_is_wide_enough_and_inside_the_panel(wide: Desk) -> None:
-    panel = wide.scheme
-    for widget in (panel.preset.list, panel.preset.more, panel.format, panel.convention, panel.range.kind):
-        corner = widget.mapTo(panel, QPoint(widget.width(), 0))
+    panel, title = wide.scheme, wide.page.docks["scheme"].title
+    places = [(each, panel) for each in (panel.preset.list, panel.format, panel.convention, panel.range.kind)]
+    for widget, around in [*places, (panel.preset.more, title)]:
+        corner = widget.mapTo(around, QPoint(widget.width(), 0))
         assert widget.isVisible()
-        assert corner.x() <= panel.width()
+        assert corner.x() <= around.width()
         assert widget.accessibleName()
 
 
