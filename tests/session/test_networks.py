@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 
 from qviz.core import Problem
@@ -98,6 +99,23 @@ def test_another_network_is_not_compared(qtbot, open_one, tmp_path):
     with qtbot.waitSignal(networks.deployer.problem, timeout=60_000) as said:
         networks.compare(tmp_path / "other.onnx")
     assert "Nothing was quantized" in said.args[0]
+
+
+def test_what_is_cancelled_leaves_no_process_and_no_file(qtbot, open_one, tmp_path):
+    networks = open_one()
+    with qtbot.waitSignal(networks.deployer.ended, timeout=60_000):
+        networks.deploy(Recipe("static"), tmp_path / "q.onnx")
+        qtbot.waitUntil(lambda: bool(spawned()), timeout=60_000)
+        networks.deployer.cancel()
+    assert spawned() == []
+    assert networks.runs == []
+    assert not list(tmp_path.glob("q*"))
+
+
+def spawned() -> list[str]:
+    """What the children of this process are doing, but for Python's own keeper of resources."""
+    commands = (" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True))
+    return [command for command in commands if "spawn_main" in command]
 
 
 def test_noise_is_marked(qtbot, networks, files):

@@ -270,7 +270,9 @@ class ModelPage(ModelParts):
         self.layers.say(given, self._next_step(state))
         self.layers.sweep_button.setEnabled(state.ready)
         noise = state.samples is not None and state.samples.random
-        self.graph.set_note(self.tr("from random data") if noise and alone else "")
+        note = self.tr("from random data") if noise and alone else ""
+        self.graph.set_note(note)
+        self.docks["layers"].title.set_note(note)
 
     def _next_step(self, state: NetworkState) -> str:
         """What to do, as long as there is no answer."""
