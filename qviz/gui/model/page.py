@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QApplication,
@@ -18,25 +17,23 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.gui.charts.base import Chart
 from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.model.asking import Asking
+from qviz.gui.model.auditing import Auditing
 from qviz.gui.model.choosing import Choosing
-from qviz.gui.model.layers_panel import Layer, layers_of, own_word
+from qviz.gui.model.layers_panel import Layer, layers_of
+from qviz.gui.model.looking import Looking
 from qviz.gui.model.parts import NETWORK, WEIGHTS, ModelParts
-from qviz.gui.words.schemes import format_word, line
+from qviz.gui.words.schemes import line
 from qviz.models.advice import advice
 from qviz.models.data import DataSettings
 from qviz.models.graph_layout import Box, boxes_of, lay_out
-from qviz.models.network import array_of
 from qviz.models.node_errors import NodeError
 from qviz.models.preparation import Choices
 from qviz.models.sensitivity import ALONE, Unit
-from qviz.models.weights import quantized_weight, weights_of
-from qviz.session.capturer import INPUT, OUTPUT
 from qviz.session.guard import guarded
 from qviz.session.language import told
 from qviz.session.network_state import DeployedRun, NetworkState, Whole, units_of
 from qviz.session.networks import Networks
 from qviz.session.settings import Settings
-from qviz.session.weight_audit import Constant, constants_of
 
 REFRESH_MILLISECONDS = 80
 """Layers that come in quick succession are shown together."""
@@ -71,21 +68,15 @@ class ModelPage(ModelParts):
         self.workers: tuple[Closing, ...] = ()
         self.jobs: tuple[Job, ...] = ()
         self.choosing, self.asking = Choosing(networks, self), Asking(networks, self)
+        self.looking, self.auditing = Looking(networks, self), Auditing(networks, self)
         self.history = self.choosing.history
         self._units: tuple[Unit, ...] = ()
         self._operators: dict[str, str] = {}
         self._errors: dict[str, NodeError] = {}
-        self._constants: tuple[Constant, ...] = ()
-        self._weight_sqnr: dict[str, float] = {}
-        self._audited: tuple[object, ...] = ()
         self._refresh = QTimer(self)
         self._refresh.setSingleShot(True)
         self._refresh.setInterval(REFRESH_MILLISECONDS)
         self._refresh.timeout.connect(self._show_layers)
-        self._weights_due = QTimer(self)
-        self._weights_due.setSingleShot(True)
-        self._weights_due.setInterval(REFRESH_MILLISECONDS)
-        self._weights_due.timeout.connect(self._show_weights)
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(STALE_AFTER_MILLISECONDS)
@@ -104,17 +95,15 @@ class ModelPage(ModelParts):
         self.data.settings_changed.connect(self._on_data_settings)
         self.layers.sweep_requested.connect(self._on_sweep)
         self.layers.pointed.connect(self._on_layer_pointed)
-        self.layers.opened.connect(self._on_layer_opened)
-        self.layers.look_requested.connect(self._on_look)
         self.graph.chosen.connect(self._on_box)
-        self.graph.opened.connect(self._on_box_opened)
         self.bits.find_requested.connect(self._on_find)
         self.bits.measure_requested.connect(networks.frontier.measure)
         self.runs.opened.connect(self._on_run_opened)
         self.runs.pointed.connect(self.cost.mark)
         self.cost.chosen.connect(self._on_run_chosen)
-        self.weights.opened.connect(self._on_constant)
         self.asking.problem.connect(self.problem)
+        self.looking.problem.connect(self.problem)
+        self.looking.tensor_requested.connect(self.tensor_requested)
         for panel in (self.network, self.data, self.bits):
             panel.refused.connect(self.problem)
         networks.changed.connect(self._on_changed)
@@ -139,7 +128,6 @@ class ModelPage(ModelParts):
         networks.frontier.ended.connect(self._on_found)
         networks.deployer.began.connect(self._on_deploying)
         networks.deployer.ended.connect(self._on_deployed)
-        networks.audit.found.connect(self._on_weight_found)
         for worker in networks.workers:
             worker.problem.connect(self.problem)
 
@@ -202,8 +190,6 @@ class ModelPage(ModelParts):
         self.deploy.refresh(new)
         if new.samples is not old.samples or new.prepared is not old.prepared:
             self.figures.present(None, self._why_no_figures(new))
-        if new.prepared is not old.prepared:
-            self._constants = constants_of(new.prepared.network) if new.prepared is not None else ()
         if (new.prepared, new.by_group, new.activations) != (old.prepared, old.by_group, old.activations):
             self._show_graph(new)
         given = ("prepared", "samples", "activations", "calibration_share")
@@ -215,7 +201,7 @@ class ModelPage(ModelParts):
         else:
             self._refresh.start()
         self._show_about()
-        self._audit()
+        self.auditing.refresh(self._units)
 
     def _outdated(self, old: NetworkState, new: NetworkState) -> bool:
         names = ("prepared", "samples", "activations", "by_group", "scheme", "own", "calibration_share")
@@ -227,7 +213,6 @@ class ModelPage(ModelParts):
         self._show_graph(state)
         self._show_layers()
         self._show_about()
-        self._show_weights()
         self.cost_place.say(self.tr("Each network that you quantize under Deploy becomes a mark here."))
 
     def _show_graph(self, state: NetworkState) -> None:
@@ -396,54 +381,6 @@ class ModelPage(ModelParts):
             worst = min(box.units, key=lambda unit: figures.get(unit.name, math.inf))
             self.layers.point_to(worst.name)
 
-    @Slot(object)
-    def _on_layer_opened(self, row: Layer) -> None:
-        if row.unit.weights:
-            self._open_constant(row.unit.weights[0].name)
-
-    @Slot(object, str)
-    def _on_look(self, unit: Unit, what: str) -> None:
-        """What a layer reads, multiplies and gives, on other pages."""
-        state, node = self.networks.state, unit.nodes[0]
-        if what in (INPUT, OUTPUT):
-            self.networks.capturer.capture(state, node if what == INPUT else unit.nodes[-1], what)
-        elif what == "pair":
-            self.networks.capturer.pair(state, node)
-        elif not unit.weights:
-            self.problem.emit(self.tr("“{name}” has no weight of its own.").format(name=unit.name))
-        else:
-            self._open_constant(unit.weights[0].name, quantized=what == "quantized")
-
-    @Slot(object)
-    def _on_box_opened(self, box: Box) -> None:
-        weights = [weight for unit in box.units for weight in unit.weights]
-        if weights:
-            self._open_constant(weights[0].name)
-
-    @Slot(object)
-    def _on_constant(self, constant: Constant) -> None:
-        self._open_constant(constant.name)
-
-    def _open_constant(self, name: str, *, quantized: bool = False) -> None:
-        """A weight on the Tensor page, as it is or as its scheme makes it."""
-        prepared = self.networks.state.prepared
-        if prepared is None:
-            return
-        tensor = next((each for each in prepared.network.model.graph.initializer if each.name == name), None)
-        if tensor is None:
-            return
-        array = array_of(tensor)
-        if array.dtype.kind not in "fiub" or not array.size:
-            self.problem.emit(self.tr("“{name}” holds no numbers that could be shown.").format(name=name))
-            return
-        title = f"{prepared.network.name}: {name}"
-        weight = next((each for each in weights_of(prepared.network) if each.name == name), None)
-        scheme = self.networks.state.own.get(name, self.networks.state.scheme)
-        if quantized and weight is not None and scheme is not None:
-            array = quantized_weight(weight, array.astype(np.float32), scheme)
-            title += f" ({format_word(scheme.number_format)})"
-        self.tensor_requested.emit(title, np.array(array))
-
     # -- runs
 
     @Slot(object)
@@ -476,36 +413,7 @@ class ModelPage(ModelParts):
         if part in (NETWORK, WEIGHTS):
             self.parts.choose(part)
             self.stack.setCurrentIndex(0 if part == NETWORK else 1)
-            self._audit()
-
-    def _audit(self) -> None:
-        """Ask about every weight whose answer is not of the present schemes, while somebody looks."""
-        state = self.networks.state
-        if self.stack.currentIndex() != 1:
-            return
-        key = (state.prepared, state.scheme, tuple(state.own.items()))
-        if key != self._audited:
-            self._audited = key
-            self._weight_sqnr = {}
-            names = tuple(constant.name for constant in self._constants if constant.weight is not None)
-            if state.prepared is not None and names:
-                self.networks.audit.ask(state, names)
-        self._show_weights()
-
-    @Slot(str, float)
-    def _on_weight_found(self, name: str, value: float) -> None:
-        self._weight_sqnr[name] = value
-        if not self._weights_due.isActive():
-            self._weights_due.start()
-
-    @Slot()
-    def _show_weights(self) -> None:
-        state = self.networks.state
-        words = {weight.name: own_word(unit, state.own) for unit in self._units for weight in unit.weights}
-        self.weights.show_constants(self._constants, self._weight_sqnr, words)
-        self.weights_place.say(
-            "" if self._constants else self.tr("Drop an ONNX model anywhere on the window to see all its weights here.")
-        )
+            self.auditing.refresh(self._units)
 
     # -- what the window asks
 
