@@ -126,11 +126,19 @@ def test_sizes_are_powers_of_ten(size: int, text: str) -> None:
 
 
 def test_dragging_tells_of_frames_and_gaps() -> None:
-    per_tensor, per_axis, opened, dragged = alone("drag", 0.5, "drag.SETTLE_MILLISECONDS = 300")
-    for line in (per_tensor, per_axis):
-        assert line.startswith("316 × 316, Per")
-        assert line.endswith("0 of a scheme that was never set")
-    assert opened.startswith("100,000 elements, opening: first charts after ")
+    lines = alone("drag", 0.3, "drag.SETTLE_MILLISECONDS = 300")
+    promises = [line for line in lines if line.startswith("- ")]
+    *squares, opened, dragged, large, large_per_axis = (line for line in lines if line not in promises)
+    assert len(squares) == 5
+    for line in (*squares, large, large_per_axis):
+        assert line.startswith(("316 × 316, Per", "99,856 elements, Per"))
+        assert line.endswith(" 0 of them estimates, 0 of a scheme that was never set")
+        for promise in ("÷ a bare redraw: ", "÷ 33 ms: ", "frames a second ÷ "):
+            (said,) = (
+                each for each in promises if each.startswith(f"- {line.split(': ')[0]}: ") and promise in each + " "
+            )
+            assert said.endswith((": met", ": not met"))
+    assert opened.startswith("99,856 elements, opening: first charts after ")
     assert "longest gap while preparing " in opened
     assert "frame to frame " in dragged
     assert "nan" not in dragged
