@@ -263,6 +263,8 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     else:
         whole = estimate(tensor, scheme, cancelled=cancelled)
     tensor.histogram(cancelled=cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
+    if whole.groups is not None:
+        whole.groups.foresee()
     left_out: dict[str, Any] = {"parts": question.parts, "passing": question.passing}
     if channel is None:
         return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged, **left_out)

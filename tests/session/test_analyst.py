@@ -355,3 +355,9 @@ def test_nobody_waits_for_what_is_made_up_for_when_it_moves_on(dragging: Desk, m
         (4, False),
         (4, True),
     ]
+
+
+def test_what_is_drawn_of_the_groups_is_found_beside_the_window(dragging: Desk) -> None:
+    groups = dragging.update(bits=5).whole.groups
+    assert groups is not None
+    assert {"worst", "sqnr_range", "finite_sqnr_db", "robust_sqnr_range"} <= vars(groups).keys()

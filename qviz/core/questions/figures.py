@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,11 @@ from qviz.core.arrays import Counts, Floats
 from qviz.core.passes.sums import Sums
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import Layout
+from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
+
+SQNR_BINS = 2048
+"""As finely as is looked for SQNRs that lie far from the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +32,38 @@ class Groups:
     sqnr_db: Floats
     saturated: Counts
 
-    @property
+    @cached_property
     def worst(self) -> int:
         """The group with the lowest SQNR."""
         return int(np.argmin(self.sqnr_db))
+
+    @cached_property
+    def sqnr_range(self) -> tuple[float, float]:
+        """The lowest and the highest finite SQNR; 0 and 1 where none is."""
+        finite = self.sqnr_db[np.isfinite(self.sqnr_db)]
+        return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+    @cached_property
+    def robust_sqnr_range(self) -> RobustRange | None:
+        """The range of nearly all finite SQNRs, where single ones lie far from it."""
+        low, high = self.sqnr_range
+        if not low < high or not np.isfinite(self.sqnr_db).any():
+            return None
+        finite = self.finite_sqnr_db if np.isfinite(self.sqnr_db).all() else self.sqnr_db[np.isfinite(self.sqnr_db)]
+        counts, edges = np.histogram(finite, SQNR_BINS)
+        return robust_range(edges, counts)
+
+    def foresee(self) -> Groups:
+        """Find now what is drawn of them later, where time is dear; returns itself."""
+        _ = self.worst, self.finite_sqnr_db, self.robust_sqnr_range
+        return self
+
+    @cached_property
+    def finite_sqnr_db(self) -> Floats:
+        """SQNR, and the highest finite one in place of what is none: a group without error, or of zeros."""
+        finite = np.isfinite(self.sqnr_db)
+        best = self.sqnr_range[1] if finite.any() else 0.0
+        return self.sqnr_db if finite.all() else np.where(finite, self.sqnr_db, best)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerAxis
-from qviz.core.tensors.robust_range import robust_range
 from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen, step_curve
 from qviz.gui.kit.judgement import sqnr_heading
@@ -19,9 +18,6 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import GroupWords, group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
 from qviz.gui.words.outliers import chips
-
-BINS = 2048
-"""In which the SQNRs are counted, to find those that lie far away."""
 
 
 class ChannelsChart(Chart):
@@ -63,7 +59,7 @@ class ChannelsChart(Chart):
         if words != self._words:
             self._words = words
             self._label()
-        self._sqnr = np.zeros(0) if groups is None else groups.sqnr_db
+        self._sqnr = np.zeros(0) if groups is None else groups.finite_sqnr_db
         self._worst.setVisible(groups is not None)
         self._total.setVisible(groups is not None and math.isfinite(analysis.sqnr_db))
         if groups is None:
@@ -72,28 +68,19 @@ class ChannelsChart(Chart):
             self._bars.setData([0, 1], [0], fillLevel=0)
             return
         self._total.setValue(analysis.sqnr_db)
-        self._worst.setData([groups.worst], [self._drawn(self._sqnr[groups.worst])])
+        self._worst.setData([groups.worst], [self._sqnr[groups.worst]])
         key = (analysis.tensor.shape, analysis.scheme.granularity)
         if key != self._key:
             self._key = key
             self.whole = False
             self.fit_view()
         self.draw()
-        finite = self._sqnr[np.isfinite(self._sqnr)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-        robust = None
-        if finite.size and low < high:
-            counts, edges = np.histogram(finite, BINS)
-            robust = robust_range(edges, counts)
+        low, high = groups.sqnr_range
+        robust = groups.robust_sqnr_range
         self.show_chips(chips(robust, shown=self.whole, exact=analysis.exact, upright=True))
         if robust is not None and not self.whole:
             low, high = robust.low, robust.high
         self.view.setYRange(min(0.0, low * 1.08), max(1.0, high * 1.08), padding=0)
-
-    def _drawn(self, sqnr: Any) -> Any:
-        """A channel without error has no finite SQNR: it is drawn as high as the best that has."""
-        finite = self._sqnr[np.isfinite(self._sqnr)]
-        return np.where(np.isfinite(sqnr), sqnr, finite.max() if finite.size else 0.0)
 
     def choose(self, channel: int | None) -> None:
         """Mark the channel that is looked at alone."""
@@ -142,7 +129,7 @@ class ChannelsChart(Chart):
         join = max(1, -(-(last - first) // pixels))
         first = first // join * join
         starts = np.arange(first, last, join)
-        worst = np.minimum.reduceat(self._drawn(self._sqnr[:last]), starts)
+        worst = np.minimum.reduceat(self._sqnr[:last], starts)
         self._bars.setData(np.append(starts, last) - 0.5, worst, fillLevel=0)
         self.set_note("" if join == 1 else self.tr("a bar is the worst of {count}").format(count=f"{join:,}"))
 

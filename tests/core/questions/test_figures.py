@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qviz.core import Figures, IntFormat, Manual, PerAxis, PerTensor, Scheme, Tensor, analyze, measure
-from qviz.core.questions.figures import WorstGroup
+from qviz.core.questions.figures import Groups, WorstGroup
 
 
 @pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(1)])
@@ -50,3 +50,17 @@ def test_an_answer_is_equal_to_itself_alone():
     assert a == a  # noqa: PLR0124
     assert a != b
     assert len({a, b}) == 2
+
+
+def test_groups_without_a_finite_sqnr_are_drawn_as_the_best_that_has() -> None:
+    sqnr = np.array([20.0, np.inf, 30.0, -np.inf])
+    groups = Groups(np.ones(4, np.int64), np.ones(4), np.ones(4), sqnr, np.zeros(4, np.int64))
+    assert groups.sqnr_range == (20.0, 30.0)
+    np.testing.assert_array_equal(groups.finite_sqnr_db, [20.0, 30.0, 30.0, 30.0])
+
+
+def test_groups_that_all_lack_one_are_drawn_at_0() -> None:
+    groups = Groups(np.ones(2, np.int64), np.ones(2), np.ones(2), np.full(2, np.inf), np.zeros(2, np.int64))
+    assert groups.sqnr_range == (0.0, 1.0)
+    np.testing.assert_array_equal(groups.finite_sqnr_db, [0.0, 0.0])
+    assert groups.robust_sqnr_range is None
