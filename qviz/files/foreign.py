@@ -78,7 +78,6 @@ FOREIGN: tuple[Foreign, ...] = (
         N_("Save the matrix with writematrix, or with scipy and numpy.save."),
         _begins(b"MATLAB "),
     ),
-    Foreign(N_("is an HDF5 file, as Keras (.h5) and h5py write them"), _AS_ARRAYS, _begins(b"\x89HDF\r\n\x1a\n")),
     Foreign(N_("is an ExecuTorch program"), _STATE_DICT, _at(4, b"ET")),
     Foreign(N_("is a TensorRT engine"), N_("Open the model that it was built from."), _begins(b"ftrt")),
     Foreign(
@@ -88,14 +87,8 @@ FOREIGN: tuple[Foreign, ...] = (
     ),
     Foreign(N_("is an Arrow file (Feather)"), N_("Save it as .parquet."), _begins(b"ARROW1", b"FEA1")),
     Foreign(N_("is an Excel workbook"), N_("Save the sheet as CSV."), _holds("xl/workbook.xml", "xl/workbook.bin")),
-    Foreign(
-        N_("is a Keras model"),
-        N_("Load it with Keras and save its weights with numpy.savez."),
-        _holds("model.weights.h5"),
-    ),
     Foreign(N_("is a Word document"), _AS_CSV, _holds("word/document.xml")),
     Foreign(N_("is a spreadsheet or document of LibreOffice"), N_("Save the sheet as CSV."), _holds("content.xml")),
-    Foreign(N_("is a NeMo model"), _UNPACK, lambda start: start.name.endswith(".nemo")),
     Foreign(N_("is a Core ML model"), N_("Open the model that it was converted from."), _holds("Manifest.json")),
     Foreign(
         N_("is a zip file with files in it that qviz may read"),

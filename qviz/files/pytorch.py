@@ -48,13 +48,16 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     FileProblem
         When the file is damaged, asks for anything but tensors, or holds none.
     """
-    region = Region.whole(path)
-    with path.open("rb") as file:
-        start = file.read(len(MAGIC))
+    return list_region(Region.whole(path), path.stem)
+
+
+def list_region(region: Region, name: str) -> tuple[TensorEntry, ...]:
+    """The same of a member of another file; ``name`` is what the names of its tensors begin with."""
+    start = region.read(0, min(len(MAGIC), region.size))
     if not start.startswith((MAGIC, b"PK")):
         what = N_("is no PyTorch checkpoint: it does not begin like one") if start else N_("is empty")
-        raise FileProblem(path, what, _DAMAGED)
-    return list_stream(region) if start == MAGIC else list_zip(region)
+        raise FileProblem(region.path, what, _DAMAGED)
+    return list_stream(region, name) if start == MAGIC else list_zip(region, name)
 
 
 def list_zip(region: Region, name: str | None = None) -> tuple[TensorEntry, ...]:

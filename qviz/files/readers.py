@@ -85,6 +85,18 @@ def _list_pytorch(path: Path) -> tuple[TensorEntry, ...]:
     return list_entries(path)
 
 
+def _list_hdf5(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.hdf5 import list_entries
+
+    return list_entries(path)
+
+
+def _list_bundle(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.bundles import list_entries
+
+    return list_entries(path)
+
+
 def _list_tflite(path: Path) -> tuple[TensorEntry, ...]:
     from qviz.files.tflite import list_entries
 
@@ -123,7 +135,11 @@ def _list_text(path: Path) -> tuple[TensorEntry, ...]:
 
 def _is_archive(start: Start) -> bool:
     """A zip file with arrays in it, or one that nothing else claims."""
-    return start.is_zip and not _is_pytorch(start) and (start.has_member(".npy") or foreign_problem(start) is None)
+    return (
+        start.is_zip
+        and not (_is_pytorch(start) or _is_hdf5(start) or _is_bundle(start))
+        and (start.has_member(".npy") or foreign_problem(start) is None)
+    )
 
 
 def _is_index(start: Start) -> bool:
@@ -142,6 +158,16 @@ def _is_onnx(start: Start) -> bool:
 
 def _is_pickle(start: Start) -> bool:
     return start.head[:1] == b"\x80" and start.head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+
+
+def _is_hdf5(start: Start) -> bool:
+    return start.head.startswith(b"\x89HDF\r\n\x1a\n") or start.has_member("model.weights.h5")
+
+
+def _is_bundle(start: Start) -> bool:
+    """NeMo's by its name, for it is a tar file like any other; TorchServe's by its manifest."""
+    is_tar = start.head[257:262] == b"ustar"
+    return (is_tar and start.name.endswith(".nemo")) or start.has_member("MAR-INF/MANIFEST.json")
 
 
 def _is_paddle(start: Start) -> bool:
@@ -196,6 +222,8 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(N_("Pickle of arrays, as Paddle writes it"), (".pdparams",), _list_pickle, _is_pickle, outputs_first=False),
     Format(N_("Parameters of a Paddle program"), (".pdiparams",), _list_paddle, _is_paddle, outputs_first=False),
+    Format(N_("HDF5 file, as Keras writes it"), (".h5", ".hdf5", ".keras"), _list_hdf5, _is_hdf5, outputs_first=False),
+    Format(N_("Bundle of NeMo or TorchServe"), (".nemo", ".mar"), _list_bundle, _is_bundle, outputs_first=True),
     Format(N_("Parts of a checkpoint"), _INDICES, _list_shards, _is_index, outputs_first=True),
 )
 

@@ -44,10 +44,8 @@ KINDS = {
     "a pickle": (pickle.dumps({"w": 1}), "is a Python pickle without arrays of numbers"),
     "Excel": (zipped("[Content_Types].xml", "xl/workbook.xml"), "is an Excel workbook. Save the sheet as CSV"),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "is a file of old Excel"),
-    "Keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "is a Keras model"),
     "LibreOffice": (zipped("mimetype", "content.xml"), "is a spreadsheet or document of LibreOffice"),
     "a zip of weights": (zipped("model/weights.safetensors"), "is a zip file with files in it that"),
-    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is an HDF5 file"),
     "MATLAB": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(100), "is a MATLAB file"),
     "GGML": (b"tjgg\x03\0\0\0" + bytes(100), "is of the GGML format before GGUF"),
     "Arrow": (b"ARROW1\0\0" + bytes(100), "is an Arrow file"),
@@ -67,6 +65,8 @@ def test_it_is_named_under_any_ending(tmp_path: Path, kind: str, suffix: str) ->
     path.write_bytes(content)
     if kind == "JSON" and suffix.endswith(".json"):
         what = "lists no tensors"
+    if kind == "tar" and suffix == ".nemo":
+        what = "is empty"  # the checkpoint in it
     with pytest.raises(FileProblem) as caught:
         list_tensors(path)
     assert what in str(caught.value)
@@ -74,7 +74,7 @@ def test_it_is_named_under_any_ending(tmp_path: Path, kind: str, suffix: str) ->
 
 def test_a_model_of_nemo_is_a_tar_file_with_a_name(tmp_path: Path) -> None:
     (tmp_path / "m.nemo").write_bytes(tarred())
-    with pytest.raises(FileProblem, match="is a NeMo model"):
+    with pytest.raises(FileProblem, match=r"m\.nemo is empty|has no checkpoint"):
         list_tensors(tmp_path / "m.nemo")
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import tarfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import onnx
 import pytest
@@ -47,7 +49,21 @@ def _pdiparams(path: Path) -> None:
     path.write_bytes(paddle_stream(VALUES) + paddle_stream(VALUES.reshape(3, 4)))
 
 
+def _hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["layer/w"] = VALUES.reshape(3, 4)
+        file.create_dataset("packed", data=VALUES, chunks=(4,), compression="gzip")
+
+
+def _nemo(path: Path) -> None:
+    _zip(path.with_suffix(".pt"))
+    with tarfile.open(path, "w") as archive:
+        archive.add(path.with_suffix(".pt"), "model_weights.ckpt")
+
+
 KINDS = {
+    "model.h5": _hdf5,
+    "model.nemo": _nemo,
     "model.tflite": _tflite,
     "model.pdparams": _pdparams,
     "model.pdiparams": _pdiparams,

@@ -7,10 +7,13 @@ import gzip
 import io
 import os
 import pickle
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import onnx
 import pyarrow as pa
@@ -46,6 +49,23 @@ def save_pytorch(path: Path, array: np.ndarray[Any, Any]) -> None:
     saved(path, {"w": tensor(stored, 0, array.shape, (1,))}, data__0=array.astype(float).tobytes())
 
 
+def save_hdf5(path: Path, array: np.ndarray[Any, Any]) -> None:
+    with h5py.File(path, "w") as file:
+        file["w"] = array
+
+
+def save_bundle(path: Path, array: np.ndarray[Any, Any]) -> None:
+    save_pytorch(path.with_suffix(".pt"), array)
+    content = path.with_suffix(".pt").read_bytes()
+    with tarfile.open(path, "w") if path.suffix == ".nemo" else zipfile.ZipFile(path, "w") as archive:
+        if isinstance(archive, tarfile.TarFile):
+            archive.add(path.with_suffix(".pt"), "w.pt")
+        else:
+            archive.writestr("MAR-INF/MANIFEST.json", "{}")
+            archive.writestr("w.pt", content)
+    path.with_suffix(".pt").unlink()
+
+
 def save_index(path: Path, array: np.ndarray[Any, Any]) -> None:
     save_file({"w": array}, path.parent / "part.safetensors")
     path.write_text('{"weight_map": {"w": "part.safetensors"}}')
@@ -66,6 +86,8 @@ SAVERS: dict[str, Callable[..., Any]] = {
     ".onnx": save_onnx,
     **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), save_pytorch),
     **dict.fromkeys((".safetensors.index.json", ".bin.index.json"), save_index),
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), save_hdf5),
+    **dict.fromkeys((".nemo", ".mar"), save_bundle),
     ".tflite": lambda path, array: path.write_bytes(tflite({"w": array.astype(np.float32)})),
     ".pdparams": lambda path, array: path.write_bytes(pickle.dumps({"w": array}, 4)),
     ".pdiparams": lambda path, array: path.write_bytes(paddle_stream(array.astype(np.float32))),
@@ -84,6 +106,7 @@ def test_every_format_has_suffixes_of_its_own() -> None:
     assert (
         ".npy", ".npz", ".safetensors", ".gguf", ".csv", ".txt", ".tsv", ".parquet", *packed,
         ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".tflite", ".pdparams", ".pdiparams",
+        ".h5", ".hdf5", ".keras", ".nemo", ".mar",
         ".safetensors.index.json", ".bin.index.json",
     ) == SUFFIXES  # fmt: skip
     assert len({suffix for form in FORMATS for suffix in form.suffixes}) == len(SUFFIXES)
@@ -121,7 +144,7 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path, 
     assert problem_of(tmp_path / "w.dat") == (
         "w.dat is of no format that qviz knows. It reads .npy, .npz, .safetensors, .gguf, .csv, .txt, .tsv, .parquet,"
         " .npy.gz, .csv.gz, .txt.gz, .tsv.gz, .onnx, .pt, .pth, .bin, .ckpt, .tflite, .pdparams, .pdiparams,"
-        " .safetensors.index.json and"
+        " .h5, .hdf5, .keras, .nemo, .mar, .safetensors.index.json and"
         " .bin.index.json."
     )
 
