@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, Qt, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QApplication, QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
+from qviz.gui.kit.copying import plain_cell
 from qviz.gui.kit.judgement import arrow, judgement
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.kit.widgets import Line, named_label
@@ -67,6 +68,7 @@ class FigureRows(QWidget):
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(2, 1)
         self._values = []
+        self._figures: Sequence[Any] = ()
         for at, (label, better, tip) in enumerate(rows):
             name, sign = named_label(label, "caption"), named_label(arrow(better), "caption")
             sign.setToolTip(judgement(better))
@@ -90,14 +92,17 @@ class FigureRows(QWidget):
         return menu
 
     def _copy(self, row: int, *_: object) -> None:
-        QApplication.clipboard().setText(self._values[row].text().replace("−", "-"))
+        figure = self._figures[row] if row < len(self._figures) else None
+        text = self._values[row].text().replace("−", "-") if figure is None else plain_cell(figure)
+        QApplication.clipboard().setText(text)
 
     @Slot(QPoint)
     def _on_context_menu(self, position: QPoint) -> None:
         widget: Any = self.sender()
         self.menu_of(widget.property("row")).popup(widget.mapToGlobal(position))
 
-    def show_texts(self, texts: Sequence[str]) -> None:
-        """The figures, in the order of the rows."""
+    def show_texts(self, texts: Sequence[str], figures: Sequence[Any] = ()) -> None:
+        """The figures in words, in the order of the rows; ``figures`` are what is copied of them."""
+        self._figures = figures
         for value, text in zip(self._values, texts, strict=True):
             value.setText(text)

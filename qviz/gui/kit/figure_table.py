@@ -21,8 +21,9 @@ from PySide6.QtCore import (
     Slot,
 )
 from PySide6.QtGui import QBrush, QColor, QFont, QIcon, QKeyEvent, QPainter, QPixmap
-from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QMenu, QTableView
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
+from qviz.gui.kit.copying import copy_lines, is_number
 from qviz.gui.kit.fields import FilterBox
 from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.theme import Theme, scaled_font
@@ -46,6 +47,7 @@ class Column:
     """One column: how a row is read (``text``), ordered (``value``) and judged.
 
     ``better`` is 1 where more is better, -1 where less is, 0 where neither; the best are marked.
+    ``unit`` is that of the value, which is copied without it.
     A column with an ``action`` is a button in every row; an ``editable`` one can be typed into.
     """
 
@@ -60,6 +62,12 @@ class Column:
     narrow: bool = False
     cell_tip: Callable[[Any], str] | None = None
     faint: Callable[[Any], bool] | None = None
+    unit: str = ""
+
+    def copied(self, row: Any) -> Any:
+        """What is copied: the figure itself in a column of figures, else what is read."""
+        value = self.value(row) if self.value is not None and not (self.left or self.narrow) else None
+        return value if is_number(value) else self.text(row)
 
 
 @guarded
@@ -292,7 +300,15 @@ class FigureTable(QTableView):
         return menu
 
     def _copy_row(self, row: Any, *_: object) -> None:
-        QApplication.clipboard().setText(self.row_text(row))
+        self._copy([row])
+
+    def _copy(self, rows: Sequence[Any]) -> None:
+        shown = [column for column in self.figures.columns if not column.action]
+        heads = [f"{c.title} ({c.unit})" if c.unit else c.title for c in shown]
+        copy_lines(
+            [heads, *([column.copied(row) for column in shown] for row in rows)],
+            [[c.title for c in shown], *([column.text(row) for column in shown] for row in rows)],
+        )
 
     @Slot(QPoint)
     def _on_context_menu(self, position: QPoint) -> None:
@@ -349,7 +365,7 @@ class FigureTable(QTableView):
 
     @Slot()
     def copy(self) -> None:
-        QApplication.clipboard().setText(self.text())
+        self._copy([self._row(self.proxy.index(at, 0)) for at in range(self.proxy.rowCount())])
 
     def apply_theme(self, theme: Theme) -> None:
         self.figures.set_theme(theme, self.font())

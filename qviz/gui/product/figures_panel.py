@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from PySide6.QtWidgets import QHeaderView, QWidget
 
 from qviz.core.problems import N_
 from qviz.core.questions.product import Product
+from qviz.gui.kit.copying import copy_lines, ends
 from qviz.gui.kit.figure_rows import FigureRows, Headline
 from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.kit.judgement import judgement
@@ -151,6 +153,14 @@ class ProductFigures(QWidget):
         """The colours of the table."""
         self.table.apply_theme(theme)
 
+    def copy(self) -> None:
+        """The figures to the clipboard."""
+        if self.product is not None:
+            pretty = [line.split("\t") for line in self.text().splitlines()]
+            copy_lines(
+                [(tr("Figure"), tr("Value")), *_figures_of(self.product)], [(tr("Figure"), tr("Value")), *pretty]
+            )
+
     def text(self) -> str:
         """The figures as tab-separated lines."""
         if self.product is None:
@@ -158,3 +168,27 @@ class ProductFigures(QWidget):
         rows = [("SQNR", number(self.product.loss.sqnr_db, 6, "dB"))]
         rows += [(tr(f.label), f.read(self.product)) for f in FIGURES]
         return "\n".join("\t".join(row) for row in rows) + "\n"
+
+
+def _figures_of(p: Product) -> list[tuple[str, Any]]:
+    """Every figure as a number, with its unit at its name."""
+    decibels_of = {
+        tr("SQNR"): p.loss.sqnr_db,
+        tr("Weight alone"): p.losses["weight"].sqnr_db,
+        tr("Activation alone"): p.losses["activation"].sqnr_db,
+        tr("Worst token"): p.rows.sqnr_db.min(),
+        tr("Worst output"): p.columns.sqnr_db.min(),
+    }
+    return [
+        *((f"{name} (dB)", value) for name, value in decibels_of.items()),
+        (tr("MSE"), p.loss.mse),
+        (tr("Max |error|"), p.loss.max_abs_error),
+        (tr("Cosine"), p.loss.cosine),
+        *ends(tr("Scale of x"), p.activation_qparams.scale),
+        *ends(tr("Scale of W"), p.weight_qparams.scale),
+        (tr("Largest sum"), p.largest_sum),
+        (tr("Multiplied, tokens"), p.shape[0]),
+        (tr("Multiplied, features"), p.activation.shape[1]),
+        (tr("Multiplied, outputs"), p.shape[1]),
+        (tr("Computed in (s)"), p.seconds),
+    ]

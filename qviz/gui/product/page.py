@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow
+from PySide6.QtWidgets import QDockWidget, QMainWindow
 
 from qviz.core.questions.product import Product
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
@@ -215,7 +215,7 @@ class ProductPage(QMainWindow):
 
     @Slot()
     def copy_figures(self) -> None:
-        QApplication.clipboard().setText(self.figures.text())
+        self.figures.copy()
 
     def remember(self, settings: Settings) -> None:
         """Nothing yet."""

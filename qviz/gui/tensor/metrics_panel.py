@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
 from qviz.core.problems import N_
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.breakdown import caveats
+from qviz.gui.kit.copying import copy_lines, ends
 from qviz.gui.kit.figure_rows import FigureRows, Headline
 from qviz.gui.kit.judgement import judgement
 from qviz.gui.kit.widgets import column, named_label
@@ -118,7 +120,10 @@ class MetricsPanel(QWidget):
         self.analysis = analysis
         self._headline.figure.setText(self._about() + decibels(analysis.sqnr_db))
         self._headline.judgement.setText(judgement(1) if analysis.exact else self.tr("an estimate"))
-        self._rows.show_texts([metric.text(analysis) for metric in METRICS])
+        figures = dict(_figures_of(analysis))
+        self._rows.show_texts(
+            [metric.text(analysis) for metric in METRICS], [figures.get(tr(metric.label)) for metric in METRICS]
+        )
         said = "\n".join(told(phrase) for phrase in caveats(analysis))
         if said != self.caveat.text():
             self.caveat.setText(said)
@@ -127,6 +132,13 @@ class MetricsPanel(QWidget):
     def _about(self) -> str:
         return "" if self.analysis is None or self.analysis.exact else ABOUT
 
+    def copy(self) -> None:
+        """The table to the clipboard."""
+        if self.analysis is not None:
+            pretty = [line.split("\t") for line in self.text().splitlines()]
+            head = (self.tr("Metric"), self.tr("Value"))
+            copy_lines([head, *_figures_of(self.analysis)], [head, *pretty])
+
     def text(self) -> str:
         """The table as tab-separated lines."""
         if self.analysis is None:
@@ -134,3 +146,27 @@ class MetricsPanel(QWidget):
         rows = [("SQNR", self._about() + number(self.analysis.sqnr_db, 5, "dB"))]
         rows += [(tr(m.label), m.text(self.analysis)) for m in METRICS]
         return "\n".join("\t".join(row) for row in rows) + "\n"
+
+
+def _figures_of(a: Analysis) -> list[tuple[str, Any]]:
+    """Every metric as a number, with its unit at its name; what is of a sample alone says so."""
+    return [
+        (tr("Exact"), tr("yes") if a.exact else tr("no, an estimate from a sample")),
+        (tr("SQNR (dB)"), a.sqnr_db),
+        (tr("Bits per element"), a.storage.bits_per_element),
+        (tr("MSE"), a.mse),
+        (tr("… of rounding"), a.rounding_mse),
+        (tr("… of clipping"), a.clipping_mse),
+        (tr("MAE"), a.mae),
+        (tr("Max |error|"), a.max_abs_error),
+        (tr("Relative RMSE"), a.relative_rmse),
+        (tr("Cosine"), a.cosine),
+        (tr("Saturated"), a.saturated),
+        (tr("Elements"), a.tensor.finite),
+        (tr("Levels used"), a.levels_used),
+        (tr("Levels"), a.occupancy.size),
+        *ends(tr("Scale S"), a.qparams.scale),
+        *ends(tr("Zero point Z"), a.qparams.zero_point),
+        (tr("Codes, min"), a.qparams.quant_min),
+        (tr("Codes, max"), a.qparams.quant_max),
+    ]

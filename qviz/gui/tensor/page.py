@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget
+from PySide6.QtWidgets import QMainWindow, QTabWidget
 
 from qviz.core.questions.speed import Speed
 from qviz.core.ranges.entropy import Entropy
@@ -501,7 +501,7 @@ class TensorPage(QMainWindow):
 
     @Slot()
     def copy_figures(self) -> None:
-        QApplication.clipboard().setText(self.metrics.text())
+        self.metrics.copy()
 
     def remember(self, settings: Settings) -> None:
         settings.set("layout", self.layout_state())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,6 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QApplication,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -38,6 +38,7 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.analysis import Analysis
+from qviz.gui.kit.copying import copy_lines
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.groups import code_text
@@ -155,6 +156,12 @@ class StepsModel(QAbstractTableModel):
             coded = name == "code" and isinstance(number_format, FloatFormat)
             self._cells[column] = [code_text(number_format, v) if coded else _cell(v) for v in values]
         return self._cells[column]
+
+    def figures(self) -> list[list[Any]]:
+        """The columns in figures, to their last digit."""
+        if self._steps is None:
+            return [[None] * self._rows for _ in self.columns()]
+        return [np.asarray(getattr(self._steps, name)).tolist() for _, name in self.columns()]
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -350,7 +357,13 @@ class ValueTable(QWidget):
 
     def copy(self) -> None:
         """The rows in sight to the clipboard."""
-        QApplication.clipboard().setText(self.text())
+        self._copy(range(self.model.rowCount()))
+
+    def _copy(self, rows: Sequence[int]) -> None:
+        head, *lines = (line.split("\t") for line in self.text().splitlines())
+        figures = self.model.figures()
+        plain = [[lines[row][0], *(column[row] for column in figures)] for row in rows]
+        copy_lines([head, *plain], [head, *(lines[row] for row in rows)])
 
     def row_text(self, row: int) -> str:
         """One row in sight as a line of tab-separated cells, below the headings."""
@@ -369,7 +382,7 @@ class ValueTable(QWidget):
         return menu
 
     def _copy_row(self, row: int, *_: object) -> None:
-        QApplication.clipboard().setText(self.row_text(row))
+        self._copy([row])
 
     def _choose_row(self, row: int, *_: object) -> None:
         self.element_chosen.emit(self.model.first + row)

@@ -46,7 +46,7 @@ def _columns(title: str) -> list[Column]:
             left=True,
             cell_tip=lambda s: f"#{s.group:,}: {s.whole_place}",
         ),
-        Column(tr("SQNR"), lambda s: number(s.sqnr_db), lambda s: s.sqnr_db, judged(tr("In dB."), 1)),
+        Column(tr("SQNR"), lambda s: number(s.sqnr_db), lambda s: s.sqnr_db, judged(tr("In dB."), 1), unit="dB"),
         Column(
             tr("Max"),
             lambda s: number(s.max_abs_error, 3),

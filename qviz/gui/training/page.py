@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, Signal, Slot
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
 
 from qviz.core.problems import Problem
 from qviz.files.names import numbered
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import ChartMenus
 from qviz.gui.charts.page import Closing, Job, Subject
+from qviz.gui.kit.copying import copy_lines
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.in_the_way import InTheWay
@@ -304,9 +305,8 @@ class TrainingPage(QMainWindow):
     def copy_figures(self) -> None:
         """The accuracies, step by step."""
         columns = self.accuracy.tables()[""].columns
-        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        lines = [list(columns), *([str(each) for each in row] for row in rows)]
-        QApplication.clipboard().setText("\n".join("\t".join(line) for line in lines) + "\n")
+        lines = [list(columns), *zip(*(column.tolist() for column in columns.values()), strict=True)]
+        copy_lines(lines, lines)
 
     def remember(self, settings: Settings) -> None:
         """Nothing yet."""

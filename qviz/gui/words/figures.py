@@ -56,7 +56,7 @@ def metric_columns(metrics_of: Callable[[Any], Figures | None]) -> list[Column]:
             tr("Bits per element, with scales and zero points counted."),
             -1,
         ),
-        Column(tr("SQNR"), text(lambda m: decibels(m.sqnr_db)), value(lambda m: m.sqnr_db), tr("In dB."), 1),
+        Column(tr("SQNR"), text(lambda m: decibels(m.sqnr_db)), value(lambda m: m.sqnr_db), tr("In dB."), 1, unit="dB"),
         Column(tr("MSE"), text(lambda m: number(m.mse)), value(lambda m: m.mse), tr("Mean squared error."), -1),
         Column(
             tr("Max |error|"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -526,9 +527,27 @@ def test_the_readout_stands_in_the_title_while_the_pointer_is_there(desk: Desk) 
 def test_metrics_elements_and_snippet_go_to_the_clipboard(desk: Desk) -> None:
     clipboard = QApplication.clipboard()
     desk.do("copy_metrics")
-    assert clipboard.text() == desk.page.metrics.text()
+    shown = desk.settle().shown
+    copied = dict(line.split("\t") for line in clipboard.text().splitlines())
+    assert copied["Exact"] == "yes"
+    for name, figure in (
+        ("SQNR (dB)", shown.sqnr_db),
+        ("MSE", shown.mse),
+        ("Relative RMSE", shown.relative_rmse),
+        ("Saturated", shown.saturated),
+        ("Scale S", float(shown.qparams.scale)),
+        ("Codes, min", shown.qparams.quant_min),
+    ):
+        assert float(copied[name]) == figure, name  # to the last digit
+    words = clipboard.mimeData().html()
+    for line in desk.page.metrics.text().splitlines():
+        assert all(escape(cell) in words for cell in line.split("\t"))
     desk.do("copy_elements")
-    assert clipboard.text() == desk.page.table.text()
+    head, *lines = (line.split("\t") for line in clipboard.text().splitlines())
+    assert head == desk.page.table.text().splitlines()[0].split("\t")
+    np.testing.assert_array_equal([float(line[1]) for line in lines], desk.settle().tensor.values[: len(lines)])
+    assert desk.page.table.text().splitlines()[1].split("\t")[1] in clipboard.mimeData().html()
+    assert clipboard.text().replace("x̂", "").isascii()
     assert "−" not in clipboard.text()  # a spreadsheet reads it
     desk.do("copy_snippet")
     compile(clipboard.text(), "snippet", "exec")

@@ -1,0 +1,62 @@
+"""How do figures leave for the clipboard? As numbers that a program reads, beside the words that a person reads."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QMimeData
+from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QApplication
+
+Lines = Sequence[Sequence[Any]]
+"""Cells by line; the first line are the headings."""
+
+
+def is_number(value: object) -> bool:
+    """Whether it is copied as one."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def plain_cell(value: object) -> str:
+    """A number to its last digit, in ASCII and without a unit; a text on one line; nothing for what there is not."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return repr(value) if is_number(value) else " ".join(str(value).split())
+
+
+def ends(name: str, values: Any) -> list[tuple[str, Any]]:
+    """A figure of which there is one; of many the smallest and the largest."""
+    array = np.asarray(values)
+    if array.size == 1:
+        return [(name, array.reshape(-1)[0])]
+    return [(f"{name}, {word}", value) for word, value in (("min", array.min()), ("max", array.max()))]
+
+
+def tab_separated(lines: Lines) -> str:
+    """Lines as a spreadsheet or a script reads them."""
+    return "".join("\t".join(map(plain_cell, line)) + "\n" for line in lines)
+
+
+def copy_lines(plain: Lines, pretty: Lines) -> None:
+    """Put figures into the clipboard: ``plain`` as tab-separated text, ``pretty`` as HTML."""
+    head, *rows = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in line) for line in pretty)
+    head = head.replace("td>", "th>")
+    data = _data()
+    data.setText(tab_separated(plain))
+    data.setHtml(f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
+    QApplication.clipboard().setMimeData(data)
+
+
+def _data() -> QMimeData:
+    """Empty, and made by Qt: of one made in Python Qt's end would be a signal, for Python ends before it."""
+    model = QStandardItemModel(1, 1)
+    data = model.mimeData([model.index(0, 0)])
+    for kind in data.formats():
+        data.removeFormat(kind)
+    return data
