@@ -24,6 +24,9 @@ UNEVEN = 8.0
 
 SATURATED = 0.999
 TINY = 1e-3
+NOTICED = 0.05
+"""dB that are worth a word."""
+
 UNNOTICED = 100.0
 """dB that float32 itself does not keep much better."""
 
@@ -96,7 +99,7 @@ def advice(
     sentences = (what, why, remedy)
     if restored is not None and restored.sqnr_db > UNNOTICED:
         sentences += (Phrase("With it in float nothing is lost."),)
-    elif math.isfinite(gained):
+    elif math.isfinite(gained) and gained >= NOTICED:
         sentences += (Phrase("Left in float it gives back {gained:.1f} dB.", gained=gained),)
     return Advice(unit, sentences, chosen)
 

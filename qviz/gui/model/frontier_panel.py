@@ -18,7 +18,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label, quiet
 from qviz.gui.model.frontier_chart import FrontierChart
 from qviz.gui.model.hints import Hinted
-from qviz.gui.words.numbers import decibels
+from qviz.gui.words.numbers import decibels, number
 from qviz.models.frontier import FrontierPoint, at_least, at_most
 from qviz.session.language import told
 from qviz.session.network_frontier import Frontier, Measured
@@ -76,7 +76,9 @@ class FrontierPanel(QWidget):
         self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName(self.tr("From the fewest bytes to the least error"))
         self.target = QLineEdit()
-        self.target.setPlaceholderText(self.tr("≥ 40 dB, or ≤ 4 MB"))
+        self.target.setPlaceholderText(
+            self.tr("≥ {exact}, or ≤ {small}").format(exact=number(40, unit="dB"), small=byte_text(4 << 20))
+        )
         self.target.setAccessibleName(self.tr("Target"))
         self.said = named_label("", "caption", wrap=True)
         self.said.setMinimumHeight(34)

@@ -340,6 +340,7 @@ class ModelPage(ModelParts):
     def _on_swept(self) -> None:
         self.layers.show_sweeping(False)
         self._show_layers()
+        self.layers.table.fit()
 
     @Slot(object)
     def _on_errors(self, errors: Sequence[NodeError]) -> None:

@@ -36,7 +36,7 @@ def fixed(value: float, places: int, unit: str = "") -> str:
     """A value with so many decimal places, as columns and what changes in place want it."""
     if not math.isfinite(value):
         return number(value, unit=unit)
-    return typographic(f"{value:.{places}f}") + (f" {unit}" if unit else "")
+    return typographic(f"{round(value, places) + 0.0:.{places}f}") + (f" {unit}" if unit else "")
 
 
 def decibels(value: float) -> str:

@@ -35,6 +35,10 @@ def test_a_unit_stands_behind_a_gap_but_not_behind_what_is_unknown():
     assert (number(1.5, unit="%"), number(math.inf, unit="%"), number(math.nan, unit="%")) == ("1.5 %", "∞ %", "–")
 
 
+def test_nothing_has_no_sign():
+    assert [decibels(x) for x in (-0.0, -0.004, 0.004)] == ["0.00 dB"] * 3
+
+
 def test_decibels_have_two_places():
     assert [decibels(x) for x in (20, -3.456, math.inf, math.nan)] == ["20.00 dB", "−3.46 dB", "∞ dB", "–"]
 
