@@ -45,8 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     script: list[list[Any]] | None = None
     if given.script is not None:
-        written = json.loads(given.script.read_text())
-        seed, script = written["seed"], written["acts"]
+        seed, *script = (json.loads(line) for line in given.script.read_text().splitlines())
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prog_name()) as folder:
         try:
@@ -74,7 +73,7 @@ def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, 
     app.start()
     rest(app)
     hands = Hands(app, files, chance)
-    journal = Journal(keep / f"monkey-{seed}.json", seed)
+    journal = Journal(keep / f"monkey-{seed}{'-again' if script is not None else ''}.script", seed)
     _answer_file_dialogs(journal, files, home)
     nested = QTimer()  # menus and dialogs that wait for an answer in a loop of their own
     nested.timeout.connect(lambda: answer_popups(journal.chance()))
@@ -142,11 +141,11 @@ class Journal:
         self._picks = 0
 
     def add(self, index: int, act: Act) -> None:
+        if not self.acts:
+            self.path.write_text(f"{self.seed}\n")
         self.acts.append([index, act])
         self._picks = 0
-        if len(self.acts) == 1:
-            self.path.with_suffix(".log").write_text("")
-        with self.path.with_suffix(".log").open("a") as log:
+        with self.path.open("a") as log:
             log.write(json.dumps([index, act]) + "\n")
 
     def chance(self) -> random.Random:
@@ -154,13 +153,9 @@ class Journal:
         self._picks += 1
         return random.Random(f"{self.seed} {self.acts[-1][0] if self.acts else 0} {self._picks}")
 
-    def write(self) -> None:
-        self.path.write_text(json.dumps({"seed": self.seed, "acts": self.acts}, indent=0))
-
 
 def _failed(watch: Watch, journal: Journal) -> int:
     watch.uninstall()
-    journal.write()
     for fault in watch.faults:
         print(fault)
     print("the last acts:")

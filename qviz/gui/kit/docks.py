@@ -230,6 +230,8 @@ class DockRoom(QObject):
         self._page, self._docks = page, docks
         self._before: QByteArray | None = None
         self.alone: Dock | None = None
+        self._shown_before: list[Dock] = []
+        self._alone_looks: list[tuple[object, ...]] = []
         for dock in docks:
             dock.title.resize_requested.connect(self._on_requested)
         for bar in page.findChildren(QTabBar):
@@ -247,10 +249,15 @@ class DockRoom(QObject):
 
     def _give_page_to(self, dock: Dock) -> None:
         self.alone, self._before = dock, self._page.saveState()
+        self._shown_before = [each for each in self._docks if not each.isHidden()]
         for each in self._docks:
             if each is not dock and not each.isFloating():
                 each.hide()
         dock.title.set_alone(True)
+        self._alone_looks = self._looks()
+
+    def _looks(self) -> list[tuple[object, ...]]:
+        return [(dock.isFloating(), dock.isHidden(), self._page.dockWidgetArea(dock)) for dock in self._docks]
 
     def restore(self) -> None:
         """Every dock where it was."""
@@ -258,7 +265,11 @@ class DockRoom(QObject):
         if alone is not None and before is not None:
             self.alone = self._before = None
             alone.title.set_alone(False)
-            self._page.restoreState(before)
+            if self._looks() == self._alone_looks:
+                self._page.restoreState(before)
+            else:  # docks were opened, closed or moved since: Qt may end the process over a layout that is not its own
+                for dock in self._shown_before:
+                    dock.show()
             self.restored.emit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
