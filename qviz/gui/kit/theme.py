@@ -54,10 +54,13 @@ def resolve(choice: str) -> Theme:
 
 def apply(app: QApplication, theme: Theme) -> None:
     """Dress every widget: the charts are told apart, by `apply_theme`."""
-    app.setPalette(_palette(theme))
     template = Template(resource("themes", "style.qss").read_text(encoding="utf-8"))
     mode = "dark" if theme.dark else "light"
-    app.setStyleSheet(template.substitute(theme.ui, mode=mode, icons=resource("icons").as_posix()))
+    sheet = template.substitute(theme.ui, mode=mode, icons=resource("icons").as_posix())
+    if app.styleSheet() != sheet:
+        app.setStyleSheet("")  # to take one off and put another on takes a quarter of what changing it does
+        app.setPalette(_palette(theme))
+        app.setStyleSheet(sheet)
 
 
 def load_fonts(app: QApplication) -> None:
