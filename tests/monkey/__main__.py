@@ -24,7 +24,7 @@ from qviz.app.app import App, make_application
 from qviz.session.settings import Settings
 from tests.monkey.acts import Act, Hands, answer_popups
 from tests.monkey.files import make_files
-from tests.monkey.watch import Watch, at_rest, memory, rest, temporary_files, undo_and_redo, workers_of
+from tests.monkey.watch import PAUSE_SECONDS, Watch, at_rest, memory, rest, temporary_files, undo_and_redo, workers_of
 
 REST_EVERY = 100
 """Acts between two looks at what must hold."""
@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="a fresh one unless given")
     parser.add_argument("--script", type=Path, help="repeat what a failure wrote")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()), help="where a script is written")
+    parser.add_argument("--pause", type=float, default=PAUSE_SECONDS, help="CPU seconds that one event may take")
     given = parser.parse_args(arguments)
     faulthandler.enable()
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prog_name()) as folder:
         try:
-            return play(Path(folder), seed, given.actions, script, given.keep)
+            return play(Path(folder), seed, given.actions, script, given.keep, given.pause)
         except BaseException:
             traceback.print_exc()
             raise
@@ -59,10 +60,10 @@ def prog_name() -> str:
     return "qviz-monkey-"
 
 
-def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, keep: Path) -> int:
+def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, keep: Path, pause: float) -> int:
     """The number to leave with: 0 when nothing broke."""
     application = make_application()
-    watch = Watch()
+    watch = Watch(pause)
     watch.install()
     chance = random.Random(seed)
     files = make_files(folder / "in", chance)

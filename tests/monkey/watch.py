@@ -36,7 +36,8 @@ FIGURES = ("mse", "mae", "max_abs_error", "sqnr_db", "cosine", "saturated")
 class Watch:
     """Everything that went wrong, in ``faults``; the longest pause, in ``pauses``."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float = PAUSE_SECONDS) -> None:
+        self._pause = pause
         self.faults: list[str] = []
         self.pauses: list[tuple[float, str]] = []
 
@@ -73,7 +74,7 @@ class Watch:
         began = time.thread_time()
         act()
         took = time.thread_time() - began
-        if took > PAUSE_SECONDS:
+        if took > self._pause:
             self.pauses.append((took, what))
 
 
