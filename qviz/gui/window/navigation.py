@@ -66,7 +66,6 @@ class Pages(QStackedWidget):
         self._keys = list(rows)
         self._made: dict[str, Page] = {}
         self._theme: Theme | None = None
-        self._undressed: set[str] = set()
         self.bar = PageBar()
         self.bar.setObjectName("pages")
         self.bar.setAccessibleName(self.tr("Pages"))
@@ -114,15 +113,10 @@ class Pages(QStackedWidget):
         return actions
 
     def apply_theme(self, theme: Theme) -> None:
-        """Dress the page in front; the others are dressed when they are shown."""
+        """Dress every page that there is; the others are dressed when they are made."""
         self._theme = theme
-        self._undressed = set(self._made)
-        self._dress(self.current_key)
-
-    def _dress(self, key: str) -> None:
-        if key in self._undressed and self._theme is not None:
-            self._undressed.remove(key)
-            self._made[key].apply_theme(self._theme)
+        for page in self._made.values():
+            page.apply_theme(theme)
 
     @Slot()
     def _on_action(self) -> None:
@@ -140,7 +134,8 @@ class Pages(QStackedWidget):
         if key not in self._made:
             with building():
                 page = self._made[key] = self._rows[key].make()
-            self._undressed.add(key)
+            if self._theme is not None:
+                page.apply_theme(self._theme)
             assert isinstance(page, QWidget)
             place = self.widget(index)
             assert place is not None
@@ -148,7 +143,6 @@ class Pages(QStackedWidget):
             self.removeWidget(place)
             place.deleteLater()
             self.made.emit(page)
-        self._dress(key)
         self.setCurrentIndex(index)
 
 
