@@ -7,6 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
+from qviz.core.runtimes.precision import HALVES
+from qviz.core.tensors.granularity import PerBlock
+
+SMALL_BITS, HALF_BITS = 4, 16
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,14 @@ def storage(elements: int, qparams: QParams) -> Storage:
         zero_point_bits = 0
     else:
         zero_point_bits = bits if qparams.whole_zero_point else 32
+    scale_width = convention.scale_bits
+    if convention.group_scale_bits and isinstance(qparams.scheme.granularity, PerBlock) and bits <= SMALL_BITS:
+        scale_width = convention.group_scale_bits
+    if qparams.precision.scale in HALVES:
+        scale_width = HALF_BITS
     # A block that is looked at alone does not carry what is stored once for all of them.
     once = convention.tensor_bits if qparams.scale.ndim else 0
-    scale_bits = convention.scale_bits * groups + once if number_format.scaled else 0
+    scale_bits = scale_width * groups + once if number_format.scaled else 0
     return Storage(
         elements=elements,
         code_bytes=-(-elements * bits // 8),

@@ -107,6 +107,8 @@ class Convention:
         Where not None, every scheme is per block of so many elements of the last axis.
     scale_bits, tensor_bits : int
         Bits of a stored scale, and of what is stored once a tensor.
+    group_scale_bits : int
+        Bits of a stored scale of a block of integers of 4 bits or fewer; 0 for the same.
     precision : Callable[[dtype, NumberFormat, symmetric, Granularity], Precision]
         The types it computes in, by the type of the tensor.
     recipe : Callable[[low, high, scheme], Recipe] or None
@@ -145,6 +147,7 @@ class Convention:
     block_size: int | None = None
     scale_bits: int = 32
     tensor_bits: int = 0
+    group_scale_bits: int = 0
     precision: PrecisionOf = always_float32
     recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None
     code: Callable[[Any, FloatArray, FloatArray | None], FloatArray] | None = None

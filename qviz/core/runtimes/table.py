@@ -12,7 +12,7 @@ from qviz.core.runtimes.record import Convention
 from qviz.core.runtimes.tensorrt import TENSORRT
 from qviz.core.runtimes.textbook import TEXTBOOK
 from qviz.core.runtimes.tflite import TFLITE
-from qviz.core.runtimes.torch import PYTORCH, TORCHAO
+from qviz.core.runtimes.torch import PYTORCH, PYTORCH_REDUCE_RANGE, TORCHAO, TORCHAO_INT8
 
 CONVENTIONS: dict[str, Convention] = {
     convention.name: convention
@@ -22,7 +22,9 @@ CONVENTIONS: dict[str, Convention] = {
         ONNXRUNTIME_REDUCE_RANGE,
         ONNXRUNTIME_DYNAMIC,
         PYTORCH,
+        PYTORCH_REDUCE_RANGE,
         TORCHAO,
+        TORCHAO_INT8,
         PADDLE,
         TENSORRT,
         TFLITE,

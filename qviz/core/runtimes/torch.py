@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from qviz.core.arrays import Floats
@@ -120,6 +122,34 @@ PYTORCH = Convention(
     others=SIXTEEN_BITS,
 )
 
+
+def _reduced(number_format: IntFormat) -> tuple[int, int]:
+    return number_format.quant_min // 2, number_format.quant_max // 2
+
+
+def _reduced_zero_point(number_format: IntFormat, low: Floats, high: Floats, scale: Floats) -> Floats:
+    first, last = _reduced(number_format)
+    zero_point: Floats = first - np.rint(low / scale)
+    return zero_point.clip(first, last)
+
+
+PYTORCH_REDUCE_RANGE = replace(
+    PYTORCH,
+    name="pytorch_reduce_range",
+    label=N_("PyTorch, reduce_range"),
+    summary=N_(
+        "Activations under the x86 and fbgemm qconfigs: as PyTorch's observers, but in 7 of 8 bits (uint8 0…127), so "
+        "that sums of two products do not overflow 16 bits."
+    ),
+    symmetric_span=lambda f: _reduced(f)[1] - _reduced(f)[0],
+    zero_point=_reduced_zero_point,
+    scale_range=_reduced,
+    code_range=lambda f, symmetric: _reduced(f),
+    integers=frozenset({"int8", "uint8"}),
+    others=frozenset(),
+    asymmetric_only=True,
+)
+
 TORCHAO = Convention(
     name="torchao",
     label=N_("torchao"),
@@ -137,7 +167,25 @@ TORCHAO = Convention(
     single_precision=True,
     smallest_scale=TINY,
     falls_back=lambda f: NEVER,
+    group_scale_bits=16,  # int4 kernels take bfloat16 scales, as GPTQ and AWQ store float16
     nan_code=ZERO,
     others=FP8 | SIXTEEN_BITS,
     precision=_torchao_precision,
+)
+
+TORCHAO_INT8 = replace(
+    TORCHAO,
+    name="torchao_int8",
+    label=N_("torchao, Int8 configs"),
+    summary=N_(
+        "Int8WeightOnlyConfig and Int8DynamicActivationInt8WeightConfig: as choose_qparams_affine, but a scale is at "
+        "least 1.19e-7, in whatever type the weight is."
+    ),
+    formulas=_OF_INT8,
+    smallest_scale=EPSILON,
+    integers=frozenset({"int8"}),
+    others=frozenset(),
+    precision=lambda dtype, f, symmetric, g: (
+        Precision(ranges=dtype, result=dtype, formulas=_OF_INT8) if dtype in HALVES else PLAIN
+    ),
 )

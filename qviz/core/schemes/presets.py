@@ -65,7 +65,7 @@ PRESETS = (
     Preset(
         LESSON,
         N_("Static with KL divergence"),
-        N_("Calibrated once: the threshold that keeps most of the information, ONNX Runtime's entropy."),
+        N_("Calibrated once: the threshold that keeps most of the information, in 2048 bins."),
         Scheme(INT8, True, range_rule=Entropy()),
     ),
     Preset(
@@ -84,6 +84,18 @@ PRESETS = (
     ),
     Preset(
         RUNTIMES,
+        N_("ONNX Runtime entropy int8"),
+        N_("CalibrationMethod.Entropy as it is by default: 128 bins, which clip nothing."),
+        Scheme(INT8, True, range_rule=Entropy(bins=128)),
+    ),
+    Preset(
+        RUNTIMES,
+        N_("torchao int8 weights"),
+        N_("Int8WeightOnlyConfig: a scale for each row."),
+        Scheme(INT8, True, PerAxis(0), convention="torchao_int8"),
+    ),
+    Preset(
+        RUNTIMES,
         N_("PyTorch per-channel int8 weights"),
         N_("PerChannelMinMaxObserver along the first axis."),
         Scheme(INT8, True, PerAxis(0), convention="pytorch"),
@@ -91,8 +103,8 @@ PRESETS = (
     Preset(
         RUNTIMES,
         N_("PyTorch activations uint8"),
-        N_("HistogramObserver, asymmetric."),
-        Scheme(UINT8, False, range_rule=TorchHistogram(), convention="pytorch"),
+        N_("HistogramObserver, asymmetric, in 7 bits: the default qconfig of x86."),
+        Scheme(UINT8, False, range_rule=TorchHistogram(), convention="pytorch_reduce_range"),
     ),
     Preset(
         RUNTIMES, N_("TensorRT int8"), N_("absmax / 127, no zero point."), Scheme(INT8, True, convention="tensorrt")

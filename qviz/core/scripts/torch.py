@@ -19,7 +19,7 @@ def _offers(qparams: QParams) -> bool:
     scheme, number_format = qparams.scheme, qparams.number_format
     if scheme.convention == "pytorch":
         return isinstance(number_format, IntFormat) and isinstance(scheme.granularity, PerTensor | PerAxis)
-    if scheme.convention == "torchao":
+    if scheme.convention in ("torchao", "torchao_int8"):
         return number_format.scaled
     return _is_mx(qparams) and isinstance(scheme.range_rule, MinMax) and scheme.granularity == PerBlock(-1, 32)
 

@@ -58,7 +58,7 @@ def test_a_script_reads_the_file_that_it_is_told_to() -> None:
     ("runtime", "conventions"),
     [
         ("onnxruntime", {*ONNX, "tensorrt", "textbook", "tflite"}),
-        ("torch", {"pytorch", "torchao", "mx_floor", "mx_ceil", "mx_even", "mx_rceil"}),
+        ("torch", {"pytorch", "torchao", "torchao_int8", "mx_floor", "mx_ceil", "mx_even", "mx_rceil"}),
         ("paddle", {"paddle"}),
     ],
 )

@@ -1,0 +1,147 @@
+"""How many scales, zero points, codes and values of PyTorch and torchao differ from those of qviz?
+
+``python -m tests.oracles.ask_torch [CASES] [SEED]`` with torch, torchao and what qviz needs beside them. Every case is
+random; the seed is printed. It ends with exit code 1 where anything differs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch.ao.quantization import MinMaxObserver, PerChannelMinMaxObserver
+from torch.ao.quantization.fx import _decomposed  # noqa: F401  (registers the operators)
+from torchao.quantization import PerRow
+from torchao.quantization import PerTensor as WholeTensor
+from torchao.quantization.quant_primitives import (
+    MappingType,
+    _choose_scale_float8,
+    _dequantize_affine_float8,
+    _quantize_affine_float8,
+    choose_qparams_affine,
+    dequantize_affine,
+    quantize_affine,
+)
+from torchao.quantization.quantize_.workflows.int8.int8_tensor import Int8Tensor
+
+from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, PerToken, Scheme, choose_qparams, quantize
+from qviz.core.arithmetic.quantize import dequantize
+from tests.oracles.families import DTYPES, FAMILIES, tensor
+
+Answer = tuple[Any, Any, Any, Any]
+
+
+def to_torch(x: Any) -> torch.Tensor:
+    if x.dtype.name == "bfloat16":
+        return torch.from_numpy(x.view(np.uint16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(x.copy())
+
+
+def block_of(x: Any, granularity: Any) -> tuple[int, ...]:
+    return granularity.block_shape(x.shape)
+
+
+def torchao(x: torch.Tensor, scheme: Scheme) -> Answer:
+    f, block = scheme.number_format, block_of(x, scheme.granularity)
+    if isinstance(f, FloatFormat):
+        kind = getattr(torch, f.name)
+        scale = _choose_scale_float8(x, list(block), kind)
+        codes = _quantize_affine_float8(x, scale, kind)
+        return scale, None, codes.view(torch.uint8), _dequantize_affine_float8(codes, scale, x.dtype)
+    mapping = MappingType.SYMMETRIC if scheme.symmetric else MappingType.ASYMMETRIC
+    stored, ends = torch.int8 if f.signed else torch.uint8, (f.quant_min, f.quant_max)
+    scale, zero = choose_qparams_affine(x, mapping, block, stored, *ends)
+    codes = quantize_affine(x, block, scale, zero, stored, *ends)
+    return scale, zero, codes, dequantize_affine(codes, block, scale, zero, stored, *ends, output_dtype=x.dtype)
+
+
+def int8_config(x: torch.Tensor, scheme: Scheme) -> Answer:
+    mapping = MappingType.SYMMETRIC if scheme.symmetric else MappingType.ASYMMETRIC
+    granularity = WholeTensor() if isinstance(scheme.granularity, PerTensor) else PerRow()
+    made = Int8Tensor.from_hp(x, granularity, mapping_type=mapping)
+    return made.scale, made.zero_point, made.qdata, made.dequantize()
+
+
+def observers(x: torch.Tensor, scheme: Scheme) -> Answer:
+    f, q = scheme.number_format, scheme
+    reduce = scheme.convention.endswith("reduce_range")
+    low, high = (f.quant_min // 2, f.quant_max // 2) if reduce else (f.quant_min, f.quant_max)
+    per = "channel" if isinstance(q.granularity, PerAxis) else "tensor"
+    form = getattr(torch, f"per_{per}_{'symmetric' if q.symmetric else 'affine'}")
+    kind = torch.qint8 if f.signed else torch.quint8
+    options = {"dtype": kind, "qscheme": form, "reduce_range": reduce}
+    observer = PerChannelMinMaxObserver(ch_axis=0, **options) if per == "channel" else MinMaxObserver(**options)
+    observer(x)
+    scale, zero = observer.calculate_qparams()
+    ops, int8 = torch.ops.quantized_decomposed, torch.int8 if f.signed else torch.uint8
+    if per == "channel":
+        codes = ops.quantize_per_channel(x, scale, zero, 0, low, high, int8)
+        return scale, zero, codes, ops.dequantize_per_channel(codes, scale, zero, 0, low, high, int8)
+    codes = ops.quantize_per_tensor.tensor(x, scale[0], zero[0], low, high, int8)
+    return scale, zero, codes, ops.dequantize_per_tensor.tensor(codes, scale[0], zero[0], low, high, int8)
+
+
+INT8, UINT8, INT4, UINT4 = IntFormat(8), IntFormat(8, False), IntFormat(4), IntFormat(4, False)
+FP8 = (FloatFormat("e4m3fn"), FloatFormat("e5m2"))
+
+
+def schemes() -> list[tuple[Any, Scheme]]:
+    """Who is asked, and about which scheme; where torchao's configs stay in the type of the tensor, the primitives."""
+    blocks, wholes = PerBlock(-1, 32), (PerTensor(), PerAxis(0), PerBlock(-1, 32))
+    mine = [Scheme(f, s, blocks, convention="torchao") for f in (INT4, UINT4, INT8) for s in (True, False)]
+    mine.append(Scheme(INT8, False, PerToken(), convention="torchao"))
+    mine += [Scheme(f, True, granularity, convention="torchao") for f in FP8 for granularity in wholes]
+    found: list[tuple[Any, Scheme]] = [(torchao, scheme) for scheme in mine]
+    for symmetric in (True, False):
+        for granularity in (PerTensor(), PerAxis(0)):
+            found.append((int8_config, Scheme(INT8, symmetric, granularity, convention="torchao_int8")))
+            for f in (INT8, UINT8):
+                if not (f is UINT8 and granularity != PerTensor() and symmetric):
+                    found.append((observers, Scheme(f, symmetric, granularity, convention="pytorch")))
+                if not symmetric:
+                    found.append((observers, Scheme(f, False, granularity, convention="pytorch_reduce_range")))
+    return found
+
+
+def differing(mine: Any, theirs: Any) -> int:
+    mine, theirs = np.ravel(mine).astype(np.float64), np.ravel(theirs.float().numpy()).astype(np.float64)
+    return int(np.count_nonzero((mine != theirs) & ~(np.isnan(mine) & np.isnan(theirs))))
+
+
+def main(cases: int, seed: int) -> int:
+    rng, asked = np.random.default_rng(seed), schemes()
+    print(f"seed {seed}, {cases} cases, torch {torch.__version__}")
+    counts: dict[str, Counter[str]] = {}
+    shown = 0
+    for case in range(cases):
+        ask, scheme = asked[case % len(asked)]
+        family, dtype = rng.choice(list(FAMILIES)), rng.choice(list(DTYPES))
+        x = tensor(rng, str(family), str(dtype), (4, 64))
+        t = to_torch(x)
+        scale, zero, codes, values = ask(t, scheme)
+        with np.errstate(all="ignore"):
+            q = choose_qparams(x, scheme)
+            own = quantize(x, q)
+            back = dequantize(own, q)
+        count = counts.setdefault(scheme.convention, Counter())
+        wrong = Counter(
+            scales=differing(q.scale, scale),
+            zeros=0 if zero is None else differing(np.broadcast_to(q.zero_point, q.scale.shape), zero),
+            codes=differing(own, codes),
+            values=differing(back, values),
+        )
+        count.update(wrong + Counter(cases=1, elements=x.size))
+        if sum(wrong.values()) and shown < 12:
+            shown += 1
+            print("differs:", family, dtype, scheme, dict(wrong))
+    for name, count in counts.items():
+        print(f"{name:22s}", {key: count[key] for key in ("cases", "elements", "scales", "zeros", "codes", "values")})
+    return int(any(count[key] for count in counts.values() for key in ("scales", "zeros", "codes", "values")))
+
+
+if __name__ == "__main__":
+    arguments = [int(each) for each in sys.argv[1:]]
+    sys.exit(main(arguments[0] if arguments else 3000, arguments[1] if len(arguments) > 1 else 0))
