@@ -52,7 +52,7 @@ LAYOUT_VERSION = 3
 SIDE_WIDTH = 272
 RIGHT_WIDTH = 288
 TITLE_HEIGHT, SEPARATOR = 32, 6
-FORMULA_HEIGHT = 246
+FORMULA_HEIGHT = 240
 """With its title; of the integers' four formulas, one of which takes two lines."""
 
 GROUP_DOCKS = ("channels", "heat_map", "worst")

@@ -60,7 +60,7 @@ class PresetBox(QWidget):
     @Slot()
     def _fill(self) -> None:
         self.list.clear()
-        self.list.addItem(self.tr("none: a scheme of its own"), None)
+        self.list.addItem(self.tr("a scheme of its own"), None)
         heading = ""
         for preset in self._presets.all:
             if preset.group != heading:

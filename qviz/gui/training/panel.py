@@ -112,10 +112,6 @@ class TrainingPanel(QWidget):
         words = {kind: (kind, label, tip) for kind, label, tip in range_rules()}
         rules = [words.get(kind, (kind, kind, "")) for kind in POST_TRAINING_RANGES]
         self.post_range = RangeChoice(rules, self.tr("Ranges after training"))
-        # As wide as its longest name it would widen the whole panel.
-        self.post_range.view().setMinimumWidth(self.post_range.sizeHint().width())
-        self.post_range.setMinimumContentsLength(10)
-        self.post_range.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.post_range.setToolTip(
             self.tr("How PTQ finds its ranges. A search takes long: then PTQ is looked at every 500 steps.")
         )
