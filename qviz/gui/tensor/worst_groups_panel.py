@@ -95,6 +95,7 @@ class WorstGroupsPanel(QWidget):
         layout = column(self, margin=2)
         layout.addWidget(self.table)
         self._chosen: int | None = None
+        self._title = ""
         self.table.clicked.connect(self._on_clicked)
         self.table.opened.connect(self._on_opened)
 
@@ -106,7 +107,8 @@ class WorstGroupsPanel(QWidget):
         """List the worst groups of an answer; none where there is one scale."""
         groups, q, granularity = analysis.groups, analysis.qparams, analysis.scheme.granularity
         if groups is None:
-            self.table.set_rows([])
+            if self.table.figures.rows:
+                self.table.set_rows([])
             return
         scale, shape = q.scale.reshape(-1), analysis.tensor.shape
         rows = [
@@ -121,7 +123,12 @@ class WorstGroupsPanel(QWidget):
             )
             for group in worst_groups(groups)
         ]
-        self.table.set_rows(rows, _columns(group_words(granularity).title))
+        title = group_words(granularity).title
+        if title == self._title:
+            self.table.change_rows(rows)
+        else:
+            self._title = title
+            self.table.set_rows(rows, _columns(title))
         self.choose(self._chosen)
 
     def choose(self, channel: int | None) -> None:

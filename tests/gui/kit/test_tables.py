@@ -142,3 +142,21 @@ def test_one_channel_alone_has_a_way_back_in_sight(desk: Desk) -> None:
     desk.gesture(lambda: desk.click(chip))
     assert desk.session.state.channel is None
     assert not chip.isVisible()
+
+
+def test_changed_figures_widen_a_column_where_they_need_it_and_reset_nothing(table: FigureTable) -> None:
+    longer = [(f"{name} and more", sqnr) for name, sqnr in ROWS]
+    resets: list[None] = []
+    table.figures.modelReset.connect(lambda: resets.append(None))
+    table.change_rows(ROWS)
+    before = table.columnWidth(0)
+    table.change_rows(longer)
+    assert (wide := table.columnWidth(0)) > before
+    assert shown(table) == [name for name, _ in longer]
+    table.change_rows(ROWS)
+    assert table.columnWidth(0) == wide  # one that shrinks and grows while something is dragged would flicker
+    assert shown(table) == [name for name, _ in ROWS]
+    assert resets == []
+    table.change_rows(ROWS[:1])
+    assert shown(table) == [ROWS[0][0]]
+    assert len(resets) == 1
