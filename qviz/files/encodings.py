@@ -174,7 +174,8 @@ def _load(
         progress(0.5 * (number + 1) / len(used))
     check(cancelled)
     try:
-        values = found.decode(*arrays)
+        with np.errstate(over="ignore", invalid="ignore"):  # a damaged scale makes numbers that are not finite
+            values = found.decode(*arrays)
     except Problem:
         raise
     except (ValueError, IndexError, TypeError, OverflowError):

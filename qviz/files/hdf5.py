@@ -42,7 +42,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     region = Region.whole(path)
     if not region.size:
         raise FileProblem(path, N_("is empty"), _DAMAGED)
-    if region.read(0, 2) == b"PK":
+    if region.read(0, min(2, region.size)) == b"PK":
         region = _member(region)
     entries: list[TensorEntry] = []
     with _file(region) as file:

@@ -106,7 +106,8 @@ def _is_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
     if member.filename.endswith(SUFFIX):
         return True
     if (
-        member.is_dir()
+        not member.filename  # which is_dir does not expect
+        or member.is_dir()
         or member.flag_bits & 1
         or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     ):
@@ -245,6 +246,7 @@ def _damage(path: Path) -> Iterator[None]:
         struct.error,
         OverflowError,
         NotImplementedError,
+        IndexError,
         ValueError,
     ) as error:
         detail = shortened(str(error), 80) or Phrase("it ends too early")

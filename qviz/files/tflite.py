@@ -235,6 +235,6 @@ def _load(tensor: _Tensor, *, progress: Progress = ignore, cancelled: IsCancelle
     scale = np.array(tensor.scale, np.float32).reshape(across)
     zero_point = np.array(tensor.zero_point, np.int64).reshape(across if len(tensor.zero_point) > 1 else 1)
     # As TFLite's own Dequantize: the difference is exact, the product is float32's.
-    return (
-        (np.asarray(codes[:]).reshape(tensor.shape).astype(np.int64) - zero_point).astype(np.float32) * scale
-    ).astype(np.float32)
+    whole = np.asarray(codes[:]).reshape(tensor.shape).astype(np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):  # a damaged scale makes numbers that are not finite
+        return np.asarray((whole - zero_point).astype(np.float32) * scale)

@@ -38,6 +38,7 @@ def opened(region: Region) -> Iterator[zipfile.ZipFile]:
             OverflowError,
             NotImplementedError,
             UnicodeDecodeError,
+            IndexError,
             ValueError,
         ) as error:
             if isinstance(error, FileProblem):

@@ -11,9 +11,11 @@ import h5py
 import numpy as np
 import onnx
 import pytest
+from safetensors.numpy import save_file
 
 from qviz.core.problems import Problem
 from qviz.files.readers import list_tensors
+from tests.files.test_encodings import gptq
 from tests.files.test_paddle import paddle_stream
 from tests.files.test_pytorch import VALUES, Stored, saved, stream, tensor
 from tests.files.test_tflite import tflite
@@ -61,7 +63,14 @@ def _nemo(path: Path) -> None:
         archive.add(path.with_suffix(".pt"), "model_weights.ckpt")
 
 
+def _gptq(path: Path) -> None:
+    save_file(gptq(4, np.full((4, 32), 7))[0], path)
+    content = path.read_bytes().replace(b"m__", b"mm.")
+    path.write_bytes(content)
+
+
 KINDS = {
+    "gptq.safetensors": _gptq,
     "model.h5": _hdf5,
     "model.nemo": _nemo,
     "model.tflite": _tflite,
