@@ -52,7 +52,7 @@ LAYOUT_VERSION = 3
 SIDE_WIDTH = 272
 RIGHT_WIDTH = 288
 TITLE_HEIGHT, SEPARATOR = 32, 6
-FORMULA_HEIGHT = 240
+FORMULA_HEIGHT = 244
 """With its title; of the integers' four formulas, one of which takes two lines."""
 
 GROUP_DOCKS = ("channels", "heat_map", "worst")
@@ -206,7 +206,7 @@ class TensorPage(QMainWindow):
         """The sizes of a fresh layout, for the height there is."""
         d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         height = self.height()
-        gains = [124, 130]
+        gains = [122, 127]
         metrics = self.metrics.sizeHint().height() + TITLE_HEIGHT
         rest = height - sum(gains) - len(gains) * SEPARATOR
         low = rest < metrics + SEPARATOR + FORMULA_HEIGHT  # a figure that has to be scrolled to is missed
