@@ -13,7 +13,7 @@ from qviz.files.pickles import BadPickle, Call, Name, Pairs, Persistent, Span
 from qviz.files.region import MOST_AXES
 
 MOST_TENSORS = 1_000_000
-_MOST_STEPS = 1 << 23
+_MOST_STEPS = 1 << 22
 _DEEPEST = 64
 
 _STORAGES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy as np
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import measure
 from qviz.core.questions.figures import Figures
+from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerBlock
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
@@ -129,7 +131,8 @@ def audit(
     Yields
     ------
     Row
-        In the order of the tensors, for each the schemes in theirs. A tensor is read once for all of them, and
+        Where blocks along the last axis do not fit a kernel or a short row, it is taken as a matrix: outputs × what is
+        summed over. In the order of the tensors, for each the schemes in theirs. A tensor is read once for all, and
         what can't be read is a row with its ``problem``.
 
     Raises
@@ -205,4 +208,27 @@ def _row(weight: Weight, source: Tensor | SortedTensor, scheme: Scheme, cancelle
     except FileProblem as problem:
         return Row(weight, scheme, problem=problem)
     except Problem as problem:
-        return Row(weight, scheme, left=problem)
+        reason = problem
+    try:
+        matrix = _matrix(source, scheme)
+        if matrix is not None:
+            return Row(weight, scheme, measure(*matrix, cancelled=cancelled).figures)
+    except Problem as problem:
+        reason = problem
+    return Row(weight, scheme, left=reason)
+
+
+def _matrix(source: Tensor | SortedTensor, scheme: Scheme) -> tuple[Tensor, Scheme] | None:
+    """A kernel as outputs × what is summed over, along which blocks lie; a shorter row is a block of its own."""
+    tensor = source.tensor if isinstance(source, SortedTensor) else source
+    granularity = scheme.granularity
+    if not isinstance(granularity, PerBlock) or len(tensor.shape) < 2:
+        return None
+    if granularity.axis not in (-1, len(tensor.shape) - 1):
+        return None
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    size = granularity.block_size
+    if CONVENTIONS[scheme.convention].block_size is None:
+        size = min(size, columns)
+    values = np.asarray(tensor.values[0 : tensor.elements]).reshape(rows, columns)
+    return Tensor(values, tensor.name, dtype=tensor.dtype), replace(scheme, granularity=PerBlock(-1, size))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from qviz.core import IntFormat, PerAxis, PerTensor, Scheme, measure
+from qviz.core import IntFormat, PerAxis, PerBlock, PerTensor, Scheme, measure
 from qviz.core.work import Cancelled
 from qviz.models.audit import audit
 from qviz.models.checkpoint import Checkpoint, open_checkpoint, role_of
@@ -44,6 +44,18 @@ def test_rows_come_as_they_are_found_and_cancelling_keeps_them(checkpoint: Check
     rest = list(audit(checkpoint.weights, SCHEMES[:2], done={row.key for row in rows}))
     keys = [row.key for row in rows + rest]
     assert sorted(keys, key=str) == sorted(((n, s) for n in NAMES for s in SCHEMES[:2]), key=str)
+
+
+@pytest.mark.parametrize(("shape", "block"), [((8, 4, 3, 3), 32), ((8, 16), 16), ((6, 2, 3), 6)])
+def test_blocks_lie_along_what_is_summed_over(tmp_path: Path, shape: tuple[int, ...], block: int) -> None:
+    values = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    save_file({"conv.weight": values}, tmp_path / "m.safetensors")
+    asked = Scheme(IntFormat(4), granularity=PerBlock(-1, 32))
+    (row,) = audit(open_checkpoint([tmp_path]).weights, [asked])
+    expected = measure(values.reshape(shape[0], -1), Scheme(IntFormat(4), granularity=PerBlock(-1, block))).figures
+    assert row.figures is not None
+    assert row.scheme == asked
+    assert (row.figures.mse, row.figures.storage) == (expected.mse, expected.storage)
 
 
 def test_progress_grows_to_all(checkpoint: Checkpoint) -> None:
