@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QFrame,
@@ -35,7 +37,7 @@ from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label
 from qviz.gui.words.figures import MEASURES, known
-from qviz.gui.words.schemes import granularity_word, line, range_word
+from qviz.gui.words.schemes import line, lines, words
 from qviz.session.guard import guarded
 from qviz.session.history import History
 from qviz.session.language import tr
@@ -51,6 +53,9 @@ PINS_HEIGHT, RUNTIMES_HEIGHT = 214, 236
 
 REFRESH_MILLISECONDS = 60
 """Results that come in quick succession are shown together."""
+
+REST = 6
+"""Times as long as it took to show many results, the next ones wait: the window is there for hands, too."""
 
 
 @guarded
@@ -84,6 +89,7 @@ class ComparePage(QWidget):
         super().__init__()
         self._session, self._pins = session, pins
         self._metrics: list[Figures] = []
+        self._words: list[dict[str, str]] = []
         self._planned: Combinations | None = None
         self._stopped = False
         self._found: dict[Scheme, Analysis | Problem] = {}
@@ -338,7 +344,7 @@ class ComparePage(QWidget):
     @Slot(object)
     def plan(self, combinations: Combinations) -> None:
         """A sweep begins."""
-        self._planned, self._metrics, self._stopped = combinations, [], False
+        self._planned, self._metrics, self._words, self._stopped = combinations, [], [], False
         self._refresh.start()
 
     @Slot(object)
@@ -351,7 +357,7 @@ class ComparePage(QWidget):
     @Slot()
     def forget_sweep(self) -> None:
         """The results are of another tensor."""
-        self._metrics, self._planned, self._stopped = [], None, False
+        self._metrics, self._words, self._planned, self._stopped = [], [], None, False
         self._refresh.start()
 
     @Slot()
@@ -368,10 +374,12 @@ class ComparePage(QWidget):
 
     @Slot()
     def _show_results(self) -> None:
-        schemes = [m.scheme for m in self._metrics]
+        began = time.thread_time()
+        self._words += [words(m.scheme) for m in self._metrics[len(self._words) :]]
+        of_range, of_group = tr("Range"), tr("Per")
         points = [
-            Point(m, line(m.scheme, schemes), range_word(m.scheme.range_rule), granularity_word(m.scheme.granularity))
-            for m in self._metrics
+            Point(metrics, name, parts[of_range], parts[of_group])
+            for metrics, name, parts in zip(self._metrics, lines(self._words), self._words, strict=True)
         ]
         self.pareto.show_points(points)
         self._show_table()
@@ -386,6 +394,8 @@ class ComparePage(QWidget):
             note = self.tr("{count} schemes, {best} unbeaten").format(count=done, best=len(self.pareto.front))
         self.results_card.title.set_note(note if planned else "")
         self.pareto.set_caveat(note if stopped else "")
+        took = round(1000 * (time.thread_time() - began))
+        self._refresh.setInterval(max(REFRESH_MILLISECONDS, REST * took))
 
     def _show_table(self) -> None:
         front = {id(self.pareto.points[at].metrics) for at in self.pareto.front.tolist()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qviz.core.schemes.scheme import Scheme
 from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.words.figures import known, metric_columns, parameter_columns, why_not
-from qviz.gui.words.schemes import line, words
+from qviz.gui.words.schemes import line, lines, words
 from qviz.session.language import tr
 from qviz.session.pins import Pin
 
@@ -36,8 +36,8 @@ class PinRow:
 
 def pin_rows(pins: tuple[Pin, ...], found: Mapping[Scheme, object]) -> list[PinRow]:
     """A row for each pin; one without a name is called by what is particular about it."""
-    schemes = [pin.scheme for pin in pins]
-    return [PinRow(pin, pin.name or line(pin.scheme, schemes), found.get(pin.scheme)) for pin in pins]
+    names = lines([words(pin.scheme) for pin in pins])
+    return [PinRow(pin, pin.name or name, found.get(pin.scheme)) for pin, name in zip(pins, names, strict=True)]
 
 
 class PinsTable(FigureTable):

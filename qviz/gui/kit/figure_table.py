@@ -37,6 +37,9 @@ SORT_ROLE = Qt.ItemDataRole.UserRole
 NARROW = 32
 """Pixels of a column that holds a sign."""
 
+MEASURED_ROWS = 200
+"""Columns are as wide as so many rows need: of thousands, to measure each would hold the window."""
+
 FILTER_WIDTH = 130
 MARK = 12
 """Pixels of a colour mark."""
@@ -262,6 +265,7 @@ class FigureTable(QTableView):
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setMinimumSectionSize(28)
+        header.setResizeContentsPrecision(MEASURED_ROWS)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.setSortingEnabled(sortable)
         if sortable:

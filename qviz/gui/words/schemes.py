@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qviz.core.formats.table import NumberFormat
+from qviz.core.problems import N_
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual, MinMax, Percentile, RangeRule
@@ -21,42 +22,48 @@ def format_word(number_format: NumberFormat) -> str:
     return str(getattr(number_format, "label", number_format.name)).split(" (", maxsplit=1)[0]
 
 
+_RANGE_RULES = (
+    ("minmax", N_("Min–max"), N_("From the smallest value to the largest: nothing is clipped.")),
+    ("percentile", N_("Percentile"), N_("Clip the rarest values, a fixed share of them.")),
+    ("mse", N_("Least MSE"), N_("The range with the least mean squared error, measured on every element.")),
+    (
+        "entropy",
+        N_("Entropy (KL)"),
+        N_("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
+    ),
+    ("manual", N_("By hand"), N_("Where you put the clip lines.")),
+    ("", "", ""),
+    ("abs_max", N_("Abs max"), N_("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
+    (
+        "moving_average",
+        N_("Moving average"),
+        N_("Minimum and maximum, averaged over batches: PyTorch's MovingAverageMinMaxObserver."),
+    ),
+    (
+        "onnxruntime_percentile",
+        N_("ONNX Runtime percentile"),
+        N_("Over a histogram of 2048 bins: ONNX Runtime's percentile calibration."),
+    ),
+    (
+        "torch_histogram",
+        N_("PyTorch histogram"),
+        N_("Search for the least squared error over a histogram: PyTorch's HistogramObserver."),
+    ),
+    ("paddle_kl", N_("Paddle KL"), N_("Paddle's own divergence, over the upper half of its histogram.")),
+    ("paddle_hist", N_("Paddle hist"), N_("The bin where 99.999 % of the magnitudes are reached.")),
+    ("paddle_avg", N_("Paddle avg"), N_("The mean of the largest magnitude of every batch.")),
+    ("paddle_mse", N_("Paddle mse"), N_("The best of 35 parts of the largest magnitude, by squared error.")),
+    ("paddle_emd", N_("Paddle emd"), N_("The best of 35 parts, by the change of mean and deviation.")),
+    ("paddle_ptf", N_("Paddle ptf"), N_("The largest magnitude, or a half, quarter or eighth of it.")),
+)
+"""Kinds, what they are called, and their tips."""
+
+_RANGE_LABELS = {kind: label for kind, label, _ in _RANGE_RULES if kind}
+
+
 def range_rules() -> tuple[tuple[str, str, str], ...]:
     """The kind of each range estimator, what it is called, and the tip that teaches; "" is a line between groups."""
-    return (
-        ("minmax", tr("Min–max"), tr("From the smallest value to the largest: nothing is clipped.")),
-        ("percentile", tr("Percentile"), tr("Clip the rarest values, a fixed share of them.")),
-        ("mse", tr("Least MSE"), tr("The range with the least mean squared error, measured on every element.")),
-        (
-            "entropy",
-            tr("Entropy (KL)"),
-            tr("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
-        ),
-        ("manual", tr("By hand"), tr("Where you put the clip lines.")),
-        ("", "", ""),
-        ("abs_max", tr("Abs max"), tr("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
-        (
-            "moving_average",
-            tr("Moving average"),
-            tr("Minimum and maximum, averaged over batches: PyTorch's MovingAverageMinMaxObserver."),
-        ),
-        (
-            "onnxruntime_percentile",
-            tr("ONNX Runtime percentile"),
-            tr("Over a histogram of 2048 bins: ONNX Runtime's percentile calibration."),
-        ),
-        (
-            "torch_histogram",
-            tr("PyTorch histogram"),
-            tr("Search for the least squared error over a histogram: PyTorch's HistogramObserver."),
-        ),
-        ("paddle_kl", tr("Paddle KL"), tr("Paddle's own divergence, over the upper half of its histogram.")),
-        ("paddle_hist", tr("Paddle hist"), tr("The bin where 99.999 % of the magnitudes are reached.")),
-        ("paddle_avg", tr("Paddle avg"), tr("The mean of the largest magnitude of every batch.")),
-        ("paddle_mse", tr("Paddle mse"), tr("The best of 35 parts of the largest magnitude, by squared error.")),
-        ("paddle_emd", tr("Paddle emd"), tr("The best of 35 parts, by the change of mean and deviation.")),
-        ("paddle_ptf", tr("Paddle ptf"), tr("The largest magnitude, or a half, quarter or eighth of it.")),
-    )
+    return tuple((kind, tr(label) if kind else "", tr(tip) if kind else "") for kind, label, tip in _RANGE_RULES)
 
 
 def range_word(rule: RangeRule) -> str:
@@ -64,7 +71,7 @@ def range_word(rule: RangeRule) -> str:
     word = RANGE_WORDS.get(rule.kind)
     if word is not None:
         return word(rule)
-    return next((label for kind, label, _ in range_rules() if kind == rule.kind), rule.kind)
+    return tr(_RANGE_LABELS[rule.kind]) if rule.kind in _RANGE_LABELS else rule.kind
 
 
 def granularity_word(granularity: Granularity) -> str:
@@ -102,11 +109,15 @@ def words(scheme: Scheme) -> dict[str, str]:
     }
 
 
-def line(scheme: Scheme, among: Sequence[Scheme] = ()) -> str:
-    """A scheme in one line; ``among`` others, only what is not the same in all of them, and the format."""
-    parts = words(scheme)
-    if len(among) > 1:
-        every = [words(each) for each in among]
-        first = next(iter(parts))
-        parts = {k: v for k, v in parts.items() if k == first or len({each[k] for each in every}) > 1}
-    return " · ".join(parts.values())
+def line(scheme: Scheme) -> str:
+    """A scheme in one line."""
+    return " · ".join(words(scheme).values())
+
+
+def lines(every: Sequence[dict[str, str]]) -> list[str]:
+    """The `words` of schemes that stand beside each other, a line each: the format, and what is not the same in all."""
+    if len(every) < 2:
+        return [" · ".join(parts.values()) for parts in every]
+    first, *others = every[0]
+    told = [first, *(part for part in others if any(parts[part] != every[0][part] for parts in every))]
+    return [" · ".join(parts[part] for part in told) for parts in every]

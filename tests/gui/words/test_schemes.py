@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import pytest
+
 from qviz.core import IntFormat, PerAxis, Percentile, Scheme
-from qviz.gui.words.schemes import line
+from qviz.gui.words.schemes import line, lines, words
 
 EIGHT = Scheme()
 FOUR = Scheme(IntFormat(4))
 WHOLE = "int8 · symmetric · tensor · min–max · ONNX Runtime"
 
 
+def said(*schemes: Scheme) -> list[str]:
+    return lines([words(scheme) for scheme in schemes])
+
+
 def test_alone_it_says_everything() -> None:
-    assert line(EIGHT) == line(EIGHT, ()) == line(EIGHT, [EIGHT]) == WHOLE
+    assert [line(EIGHT)] == said(EIGHT) == [WHOLE]
+    assert said() == []
 
 
 def test_among_others_it_says_its_format_and_what_is_not_the_same_in_all() -> None:
-    assert line(EIGHT, [EIGHT, FOUR]) == "int8"
+    assert said(EIGHT, FOUR) == ["int8", "int4"]
     per_axis = Scheme(IntFormat(4), granularity=PerAxis(0))
-    assert line(per_axis, [EIGHT, per_axis]) == "int4 · axis 0"
+    assert said(EIGHT, per_axis) == ["int8 · tensor", "int4 · axis 0"]
     cut = Scheme(range_rule=Percentile(99.5))
-    assert line(cut, [EIGHT, FOUR, cut]) == "int8 · 99.5 %"
-    assert line(EIGHT, [EIGHT, FOUR, cut]) == "int8 · min–max"
+    assert said(EIGHT, FOUR, cut) == ["int8 · min–max", "int4 · min–max", "int8 · 99.5 %"]
 
 
 def test_among_its_equals_it_says_its_format() -> None:
-    assert line(EIGHT, [EIGHT, EIGHT]) == "int8"
+    assert said(EIGHT, EIGHT) == ["int8", "int8"]
+
+
+def test_many_schemes_are_put_into_words_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("qviz.gui.words.schemes.tr", lambda text: asked.append(text) or text)
+    few = said(*[EIGHT, FOUR] * 5)
+    for_few = len(asked)
+    assert said(*[EIGHT, FOUR] * 50) == few * 10
+    assert len(asked) == 11 * for_few
