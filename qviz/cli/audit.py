@@ -14,10 +14,10 @@ import click
 
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import json_option, scheme_of, scheme_options
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.printable import printable
-from qviz.files.problems import system_errors
+from qviz.files.problems import FileProblem, system_errors
 
 EXIT_BELOW = 1
 """A tensor fell below the limit."""
@@ -127,6 +127,8 @@ _TEXTS = ("name", "dtype", "left_in_float", "problem")
 def _written(path: Path, rows: Iterable[dict[str, Any]], scheme: Scheme, follows: bool) -> list[dict[str, Any]]:
     """The rows, each written as soon as it is known: what is cancelled leaves a file that can be gone on with."""
     kept = []
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FileProblem(path, N_("can't be written: it is a device or a pipe"), N_("Choose an ordinary file."))
     with system_errors(path, writing=True), path.open("a" if follows else "w", newline="", encoding="utf-8") as file:
         writer = None
         for row in rows:
