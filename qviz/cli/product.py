@@ -43,6 +43,8 @@ def product_command(
     from qviz.core.questions.product import fits, lies_transposed, multiply
 
     preset = DYNAMIC_RUNTIMES[chosen_runtime(options)]
+    of_activation = read_scheme(activation_scheme) if activation_scheme else preset.activation
+    of_weight = read_scheme(weight_scheme) if weight_scheme else None
     x = tensor_of(activation, activation_tensor, "--activation-tensor")
     entry = entry_of(weight, weight_tensor, "--weight-tensor")
     w = loaded(entry)
@@ -54,8 +56,8 @@ def product_command(
     result = multiply(
         x,
         w,
-        read_scheme(activation_scheme) if activation_scheme else preset.activation,
-        read_scheme(weight_scheme) if weight_scheme else laid_out(preset.weight, transposed),
+        of_activation,
+        of_weight or laid_out(preset.weight, transposed),
         transposed=transposed,
     ).to_dict()
     if as_json:

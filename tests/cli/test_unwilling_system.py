@@ -18,11 +18,13 @@ from qviz.cli.main import COMMANDS, main
 from tests.cli.commands import Run, saved
 from tests.models.made import model_of, value
 
+WRITTEN = ("output", "csv_file", "netron", "model_explorer")
+
 READ = sorted(
     (command.name, parameter.name)
     for command in COMMANDS
     for parameter in command.params
-    if isinstance(parameter.type, click.Path) and parameter.name != "output" and command.name is not None
+    if isinstance(parameter.type, click.Path) and parameter.name not in WRITTEN and command.name is not None
 )
 """Every parameter that leads to a file which is read."""
 
