@@ -276,7 +276,7 @@ def test_a_scheme_file_has_its_own_runtime(run: Run, file: Path, tmp_path: Path,
 def test_help_speaks_of_runtimes_alone(run: Run, command: click.Command) -> None:
     said = run(command.name, "--help").out
     assert "convention" not in said
-    takes_one = command.name in ("analyze", "quantize", "render", "product", "sensitivity")
+    takes_one = command.name in ("analyze", "quantize", "render", "product", "sensitivity", "audit")
     assert ("--runtime [" in said) is takes_one
 
 
