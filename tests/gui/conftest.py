@@ -189,10 +189,15 @@ class Desk:
         self.bot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=position or widget.rect().center())
 
     def do(self, key: str) -> None:
-        """Choose a menu entry."""
+        """Choose a menu entry; charts that it exports are written when this returns."""
         action = self.window.actions_by_key[key]
         assert action.isEnabled(), key
         action.trigger()
+        self.exported()
+
+    def exported(self) -> None:
+        """Wait until every chart that was to be exported is written."""
+        self.bot.waitUntil(lambda: not self.window.saving.exporting.busy, timeout=60_000)
 
     def tidy(self) -> None:
         """As it came up, but for what a person cannot see."""

@@ -239,7 +239,8 @@ class TensorPage(QMainWindow):
             parts = {"tensors": max(140, height - 470), "scheme": 470}
         else:
             parts = {"tensors": max(130, height - 700), "generator": min(330, height // 3), "scheme": 370}
-        self.resizeDocks([d[name] for name in parts], list(parts.values()), Qt.Orientation.Vertical)
+        there = {name: part for name, part in parts.items() if not d[name].isFloating()}
+        self.resizeDocks([d[name] for name in there], list(there.values()), Qt.Orientation.Vertical)
 
     def reset_layout(self) -> None:
         """Every dock where it was in the beginning."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 
+from qviz.gui.charts.page import Busy
 from qviz.gui.kit.widgets import named_label
 
 
@@ -61,6 +64,14 @@ class Activity(QWidget):
     def task(self) -> Task:
         """A new kind of work."""
         return Task(self)
+
+    def tell(self, work: Busy, text: str) -> None:
+        """Say so whenever some work is under way, and let it be stopped."""
+        task = self.task()
+        work.began.connect(partial(task.begin, text))
+        work.advanced.connect(task.advance)
+        work.ended.connect(task.end)
+        task.cancel_requested.connect(work.cancel)
 
     def add(self, task: Task) -> None:
         """It begins, and is shown."""

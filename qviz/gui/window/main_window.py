@@ -109,6 +109,8 @@ class MainWindow(QMainWindow):
         session.changed.connect(self._on_changed)
         self.saving.problem.connect(partial(self.banner.error, topic=Topic.SAVING))
         self.saving.notice.connect(partial(self.banner.notice, topic=Topic.SAVING))
+        self.status.activity.tell(self.saving.exporting, self.tr("Exporting charts"))
+        self.closing.connect(self.saving.exporting.finish)
         for made in self.pages.all_made:
             self._take(made)
         self.rooms[0].restored.connect(page.show_docks)
@@ -138,11 +140,7 @@ class MainWindow(QMainWindow):
         page.history.changed.connect(partial(self.banner.withdraw, topic))
         page.history.changed.connect(self._refresh_actions)
         for job in page.jobs:
-            task = self.status.activity.task()
-            job.work.began.connect(partial(task.begin, job.text))
-            job.work.advanced.connect(task.advance)
-            job.work.ended.connect(task.end)
-            task.cancel_requested.connect(job.work.cancel)
+            self.status.activity.tell(job.work, job.text)
         page.recall(self._settings)
 
     def _fill_pages(self) -> None:

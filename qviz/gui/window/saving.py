@@ -9,11 +9,12 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.files.names import numbered, stem_of
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
 from qviz.gui.kit.in_the_way import InTheWay
+from qviz.gui.kit.steps import Steps
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.navigation import Pages
 from qviz.session.analyst import Frame
@@ -35,6 +36,7 @@ class Saving(QObject):
         self._window, self._session, self._settings, self._page = window, session, settings, page
         self._pages = pages
         self.in_the_way = InTheWay(window)
+        self.exporting = Steps(self)
 
     @Slot()
     def save_quantized(self) -> None:
@@ -114,15 +116,34 @@ class Saving(QObject):
         scale = self._settings.get("png_scale")
         captions = {id(chart): self._caption(chart) for chart, _ in wanted}
 
-        def write(number: int) -> None:
-            for chart, path in wanted:
+        page = self._pages.current
+        subjects = {id(chart): page.subject(chart) for chart, _ in wanted}
+        paths_by_chart: dict[Chart, list[Path]] = {}
+        for chart, path in wanted:
+            paths_by_chart.setdefault(chart, []).append(path)
+
+        def write(chart: Chart, number: int) -> None:
+            """All of a chart at once: the files would not agree on what goes on being computed."""
+            if page.subject(chart) != subjects[id(chart)]:
+                raise Problem(
+                    N_("Not every chart was exported: what is shown changed before “{chart}” was written."),
+                    chart=chart.title(),
+                )
+            for path in paths_by_chart[chart]:
                 export_chart(chart, numbered(path, number), scale=scale, caption=captions[id(chart)])
 
+        def write_all(number: int) -> None:
+            if len(wanted) == 1:
+                self._try(lambda: write(wanted[0][0], number), numbered(wanted[0][1], number).name)
+                return
+            self.exporting.do(
+                [partial(write, chart, number) for chart in paths_by_chart],
+                lambda: self.notice.emit(self.tr("Saved {name}.").format(name=written)),
+                lambda problem: self.problem.emit(told(problem)),
+            )
+
         paths = [each for chart, path in wanted for each in paths_of(chart, path) if each != agreed]
-        self.in_the_way.write(
-            paths,
-            lambda number: self._try(partial(write, number), written or numbered(wanted[0][1], number).name),
-        )
+        self.in_the_way.write(paths, write_all)
 
     def _stem(self, chart: Chart) -> str:
         """What a chart's file is called: after its tensor, its scheme, and itself."""

@@ -692,3 +692,13 @@ def test_a_runtime_is_one_choice_whatever_was_chosen_before(desk: Desk, name: st
     assert not desk.scheme.trouble.isVisible()
     numbers = desk.page.formula._shown
     assert numbers[2][1].startswith("Q = clip(round(")
+
+
+@pytest.mark.parametrize("name", ["tensors", "scheme", "generator"])
+def test_the_generator_opens_beside_docks_that_float(desk: Desk, name: str) -> None:
+    dock = desk.page.docks[name]
+    dock.setFloating(True)
+    desk.do("generate")  # a warning of Qt would fail this
+    desk.do("generate")
+    assert dock.isFloating()
+    desk.page.reset_layout()

@@ -64,6 +64,8 @@ def fillings(desk: Desk, key: str) -> Iterator[set[Chart]]:
         fill_model(desk, page)
     desk.bot.waitUntil(lambda: all(chart.tables() for chart in page.charts), timeout=2 * PATIENCE)
     desk.bot.waitUntil(lambda: not any(getattr(w, "busy", False) for w in desk.app.workers), timeout=PATIENCE)
+    if key == "compare":
+        desk.bot.waitUntil(lambda: not page._refresh.isActive(), timeout=PATIENCE)
     yield set(page.charts)
 
 
@@ -133,5 +135,6 @@ def check(chart: Chart, stem: Path) -> None:
 def test_a_chart_that_shows_nothing_yet_is_left_out(desk: Desk, tmp_path: Path) -> None:
     desk.show(np.linspace(-1, 1, 30, dtype=np.float32).reshape(3, 10))
     desk.window.saving.export_all_to(tmp_path)
+    desk.exported()
     assert not list(tmp_path.glob("*_channels.*"))
     assert export_chart(desk.page.values, tmp_path / "x.png")

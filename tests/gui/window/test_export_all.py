@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QAbstractButton, QApplication, QFileDialog
 
 from qviz.core import PerAxis
 from qviz.files.writers import EXPORT_FORMATS
@@ -29,13 +29,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    idle = ("_speed", "_loss")  # found when nobody does anything, whenever that is
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not any(name in path.name for name in idle)}
 
 
 def asked(desk: Desk) -> InTheWay:
     found = desk.window.saving.in_the_way
     assert found.question is not None
     return found
+
+
+def answer(desk: Desk, button: QAbstractButton) -> None:
+    button.click()
+    desk.exported()
 
 
 def clear(desk: Desk) -> None:
@@ -75,10 +81,10 @@ def test_one_channel_alone_is_not_taken_for_the_whole(desk: Desk, folder: Path) 
     whole = contents(folder)
     desk.gesture(lambda: desk.session.update(channel=2))
     desk.do("export_all")
-    asked(desk).cancel.click()  # the charts of all channels have not changed
+    answer(desk, asked(desk).cancel)  # the charts of all channels have not changed
     assert contents(folder) == whole
     desk.do("export_all")
-    asked(desk).keep.click()
+    answer(desk, asked(desk).keep)
     alone = [name for name in contents(folder) if "channel-2" in name]
     assert any(name.endswith("_values (2).png") for name in alone)
     assert not any("heat_map" in name for name in alone)
@@ -106,7 +112,7 @@ def test_a_picture_says_of_which_tensor_and_scheme_it_is_unless_that_is_turned_o
     desk.do("captions")
     assert not desk.app.settings.get("captions")
     desk.do("export_all")
-    asked(desk).overwrite.click()
+    answer(desk, asked(desk).overwrite)
     assert "ONNX Runtime" not in words(svg)
     assert "Error histogram" in words(svg)
     desk.do("captions")
@@ -155,14 +161,14 @@ def test_files_that_are_there_are_asked_about_once_and_kept_beside_the_new_ones(
     assert desk.window.saving.in_the_way.question is None
     desk.do("export_all")
     question = asked(desk)
-    assert question.question.text() == f"{len(first)} of these files are there already."
+    assert question.question.text() == f"{len(list(folder.iterdir()))} of these files are there already."
     assert contents(folder) == first
-    question.keep.click()
+    answer(desk, question.keep)
     both = contents(folder)
     assert first.items() <= both.items()
     assert len(both) == 2 * len(first)
     desk.do("export_all")
-    asked(desk).keep.click()
+    answer(desk, asked(desk).keep)
     assert {name for name in contents(folder) if " (3)" in name}
 
 
@@ -172,7 +178,7 @@ def test_they_are_overwritten_when_the_person_says_so(desk: Desk, folder: Path) 
     for name in names:
         (folder / name).write_bytes(b"old")
     desk.do("export_all")
-    asked(desk).overwrite.click()
+    answer(desk, asked(desk).overwrite)
     assert set(contents(folder)) == names
     assert b"old" not in contents(folder).values()
 
@@ -183,7 +189,7 @@ def test_giving_up_leaves_all_as_it_was(desk: Desk, folder: Path) -> None:
         path.unlink()
     before = contents(folder)
     desk.do("export_all")
-    asked(desk).cancel.click()
+    answer(desk, asked(desk).cancel)
     assert contents(folder) == before
     desk.do("export_all")
     asked(desk).question.reject()  # Escape
@@ -200,7 +206,7 @@ def test_a_file_that_the_dialog_could_not_know_of_is_asked_about_too(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine"), ""))
     desk.do(key)
     assert path.read_bytes() == b"old"
-    asked(desk).keep.click()
+    answer(desk, asked(desk).keep)
     desk.rest()
     assert path.read_bytes() == b"old"
     assert (tmp_path / f"mine (2).{ending}").stat().st_size > 10
@@ -218,7 +224,7 @@ def test_the_second_table_of_a_chart_is_not_overwritten_unasked(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine.csv"), ""))
     desk.window.saving.export_chart(desk.page.distribution, "csv")
     assert asked(desk).question.text() == "“mine-levels.csv” is there already."
-    asked(desk).keep.click()
+    answer(desk, asked(desk).keep)
     assert second.read_bytes() == b"old"
     assert {path.name for path in tmp_path.iterdir() if path.suffix == ".csv"} == {
         "mine-levels.csv",
@@ -275,3 +281,52 @@ def test_a_part_that_nobody_looked_at_is_exported_in_a_usual_size(desk: Desk, tm
         assert path.stat().st_size > 20
         if ending == "png":
             assert QImage(str(path)).width() > 300
+
+
+# -- one after the other
+
+
+def test_charts_are_written_between_turns_of_the_window(desk: Desk, folder: Path) -> None:
+    told: list[float] = []
+    saving = desk.window.saving
+    saving.exporting.advanced.connect(told.append)
+    saving.export_all_to(folder)
+    assert saving.exporting.busy
+    assert not contents(folder)
+    desk.exported()
+    assert told == sorted(told)
+    assert told[-1] == 1
+    assert len(told) == len(list(folder.glob("*.png")))
+    assert desk.banner.kind == "notice"
+
+
+def test_an_export_is_stopped_in_the_status_bar(desk: Desk, folder: Path) -> None:
+    saving, activity = desk.window.saving, desk.window.status.activity
+    with desk.bot.waitSignal(saving.exporting.advanced):
+        saving.export_all_to(folder)
+    assert activity.label.text() == "Exporting charts"
+    activity.button.click()
+    assert not saving.exporting.busy
+    written = contents(folder)
+    assert len(written) < len(EXPORT_FORMATS) * len(desk.page.charts)
+    QApplication.processEvents()
+    assert contents(folder) == written
+
+
+def test_what_is_shown_meanwhile_is_not_exported_under_another_name(desk: Desk, folder: Path) -> None:
+    saving = desk.window.saving
+    with desk.bot.waitSignal(saving.exporting.advanced):
+        saving.export_all_to(folder)
+    desk.session.update(bits=3)
+    desk.exported()
+    assert desk.banner.kind == "error"
+    assert "changed before" in desk.banner.text
+    assert not [path for path in folder.iterdir() if "int3" in path.name]
+
+
+def test_closing_the_window_finishes_the_export(desk: Desk, folder: Path) -> None:
+    saving = desk.window.saving
+    saving.export_all_to(folder)
+    saving.exporting.finish()
+    assert not saving.exporting.busy
+    assert len(list(folder.glob("*.png"))) > 3
