@@ -215,6 +215,7 @@ class App(QObject):
         library.advanced.connect(window.status.reading.advance)
         library.ended.connect(window.status.reading.end)
         window.status.reading.cancel_requested.connect(library.cancel)
+        window.status.activity.tell(library.opener, self.tr("Listing files"))
         self.crashes.crashed.connect(self._on_crash)
 
         # files that change
@@ -348,8 +349,7 @@ class App(QObject):
 
     @Slot(list)
     def _remember_files(self, paths: list[Path]) -> None:
-        for path in reversed(paths):
-            self.settings.add_recent(path)
+        self.settings.add_all_recent(paths)
 
     @Slot()
     def close(self) -> None:

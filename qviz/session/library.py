@@ -23,7 +23,7 @@ from qviz.core.tensors.generators import ARTICLE_VALUES, GENERATORS, GeneratorSp
 from qviz.core.tensors.granularity import PerAxis
 from qviz.core.tensors.sorted_tensor import prepare
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, Progress
+from qviz.core.work import IsCancelled, Progress, check
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.printable import brief, printable
 from qviz.files.problems import NoNumbers, system_errors
@@ -77,6 +77,9 @@ class Opener(Worker):
     def _answer(self, key: tuple[Path, ...], opened: Opened) -> None:
         self.opened.emit(opened)
 
+    def _give_up(self, key: tuple[Path, ...]) -> None:
+        self.failed.emit()
+
     def _fail(self, key: tuple[Path, ...], problem: Problem | None) -> None:
         self.failed.emit()
 
@@ -123,6 +126,11 @@ class Library(Worker):
         self._opener.opened.connect(self._on_opened)
         self._opener.failed.connect(self._on_not_opened)
         self._opener.problem.connect(self.problem)
+
+    @property
+    def opener(self) -> Opener:
+        """Who lists what files hold."""
+        return self._opener
 
     @property
     def busy(self) -> bool:
@@ -250,7 +258,9 @@ class Library(Worker):
 
     def _with_renewed(self, items: tuple[Item, ...], item: Item) -> tuple[Item, ...]:
         """The list, in which what was read again takes the place of what it was."""
-        new = {(each.origin, each.name): each for each in self._renewed.pop(item, ())}
+        if item not in self._renewed:
+            return items
+        new = {(each.origin, each.name): each for each in self._renewed.pop(item)}
         read = {path for each in new.values() for path in each.paths}
         left = [None if each.paths and read.issuperset(each.paths) else each for each in items]
         places = [new.pop((each.origin, each.name), or_left) for each, or_left in zip(items, left, strict=True)]
@@ -423,13 +433,15 @@ def _list(
     good: list[Path] = []
     unsaid: list[Path] = []
     problems: list[Problem] = []
-    for path in paths:
+    for place, path in enumerate(paths):
         try:
             files = expand([path])
         except Problem as problem:
             problems.append(problem)
             continue
-        for file in files:
+        for at, file in enumerate(files):
+            check(cancelled)
+            progress((place + at / len(files)) / len(paths))
             try:
                 items += [file_item(entry, limits) for entry in list_tensors(file, reading(file))]
                 good.append(file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -76,8 +76,13 @@ class Settings:
 
     def add_recent(self, path: Path) -> None:
         """Put a file first among the recent ones."""
+        self.add_all_recent([path])
+
+    def add_all_recent(self, paths: Sequence[Path]) -> None:
+        """So with several, in their order: one look at the disk, however many there are."""
         self._store.sync()  # another window may have added some
-        recent = [str(path), *(p for p in self.get("recent_files") if p != str(path))]
+        added = list(dict.fromkeys(map(str, paths[:MAX_RECENT])))
+        recent = [*added, *(p for p in self.get("recent_files") if p not in added)]
         self.set("recent_files", recent[:MAX_RECENT])
 
     def merge(

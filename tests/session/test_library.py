@@ -406,6 +406,37 @@ def test_reading_tells_how_far_it_is(shelf: Shelf) -> None:
     assert shelf.heard.names[-1] == "ended"
 
 
+def test_listing_tells_how_far_it_is(shelf: Shelf) -> None:
+    heard = Heard(shelf.library.opener, "began", "advanced", "ended")
+    shelf.open(*(shelf.file(f"{number}.npy") for number in range(5)))
+    assert heard.names[0] == "began"
+    assert heard.names[-1] == "ended"
+    advanced = heard.of("advanced")
+    assert advanced
+    assert advanced == sorted(advanced)
+    assert all(0 <= share <= 1 for share in advanced)
+
+
+def test_a_folder_is_given_up_between_two_of_its_files(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [shelf.file(f"folder/{number}.npy") for number in range(5)]
+    shelf.choose(shelf.item("before")[0])
+    before, listed = shelf.session.state, []
+    real = library_module.list_tensors
+
+    def list_and_stop(path: Path, *args: Any) -> Any:
+        listed.append(path)
+        shelf.library.opener.cancel()
+        return real(path, *args)
+
+    monkeypatch.setattr(library_module, "list_tensors", list_and_stop)
+    shelf.open(shelf.folder / "folder")
+    assert listed == paths[:1]
+    assert shelf.session.state is before
+    monkeypatch.undo()
+    shelf.open(paths[3])
+    assert shelf.shown == "3.npy"
+
+
 def test_cancelling_leaves_what_was_shown(shelf: Shelf) -> None:
     (a, _), (b, slow) = shelf.item("a"), shelf.item("b", held=True)
     shelf.choose(a)

@@ -178,6 +178,19 @@ def test_the_last_opened_file_is_the_first_of_the_recent_ones(path: Path) -> Non
     assert settings.get("recent_files") == [str(Path("/x") / name) for name in "acb"]
 
 
+def test_thousands_that_are_opened_at_once_are_written_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(path)
+    settings.add_recent(Path("/x"))
+    written: list[str] = []
+    real = settings.set
+    monkeypatch.setattr(settings, "set", lambda key, value: (written.append(key), real(key, value)))
+    settings.add_all_recent([Path(f"/{number}") for number in range(5000)])
+    assert written == ["recent_files"]
+    assert settings.get("recent_files") == [str(Path(f"/{number}")) for number in range(MAX_RECENT)]
+    settings.add_all_recent([Path("/2"), Path("/x"), Path("/2")])
+    assert settings.get("recent_files")[:4] == [str(Path(name)) for name in ("/2", "/x", "/0", "/1")]
+
+
 def test_recent_files_are_bounded(path: Path) -> None:
     settings = Settings(path)
     for number in range(MAX_RECENT + 5):

@@ -15,6 +15,7 @@ from PySide6.QtCore import (
     QSize,
     QSortFilterProxyModel,
     Qt,
+    QTimer,
     QUrl,
     Signal,
     Slot,
@@ -44,6 +45,8 @@ from qviz.session.state import Item, Session, State
 
 Index = QModelIndex | QPersistentModelIndex
 ITEM_ROLE = Qt.ItemDataRole.UserRole
+COMPARED_AT_ONCE = 2000
+"""Names."""
 
 
 @guarded
@@ -56,12 +59,31 @@ class ItemsModel(QAbstractListModel):
         self.names = Names(())
         self.shortened: dict[tuple[str, int], str] = {}
         """What was found for a name and a width; finding it takes a while."""
+        self._compared = 0
+        self._turn = QTimer(self)
+        self._turn.setInterval(0)
+        self._turn.timeout.connect(self._compare_more)
 
     def set_items(self, items: tuple[Item, ...]) -> None:
         self.beginResetModel()
         self.items = items
-        self.names, self.shortened = Names(item.name for item in items), {}
+        self.names, self.shortened, self._compared = Names(()), {}, 0
+        self._turn.start()
+        self._compare_more()
         self.endResetModel()
+
+    @Slot()
+    def _compare_more(self) -> None:
+        """See where some more names part; those of a large folder take several turns of the window."""
+        more = self.items[self._compared : self._compared + COMPARED_AT_ONCE]
+        self.names.add(item.name for item in more)
+        first, self._compared = self._compared == 0, self._compared + len(more)
+        if self._compared < len(self.items):
+            return
+        self._turn.stop()
+        if not first:
+            self.shortened = {}
+            self.dataChanged.emit(self.index(0), self.index(len(self.items) - 1))
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
         return 0 if parent.isValid() else len(self.items)

@@ -24,6 +24,10 @@ class Names:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._next: dict[str, set[str]] = {}
+        self.add(names)
+
+    def add(self, names: Iterable[str]) -> None:
+        """More of them stand there."""
         for name in names:
             before = ""
             for part in [*parts_of(name), ""]:

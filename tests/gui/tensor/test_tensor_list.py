@@ -11,7 +11,7 @@ from PySide6.QtGui import QDesktopServices, QImage, QPainter
 from PySide6.QtWidgets import QApplication, QStyleOptionViewItem
 
 from qviz.core import Tensor
-from qviz.gui.tensor.tensor_list_panel import ItemDelegate
+from qviz.gui.tensor.tensor_list_panel import COMPARED_AT_ONCE, ItemDelegate
 from qviz.session.state import Item
 from tests.gui.conftest import Desk
 
@@ -133,3 +133,20 @@ def test_a_row_of_elements_and_a_figure_can_be_copied(desk: Desk) -> None:
     headline = desk.page.metrics._headline
     headline.menu_of().actions()[0].trigger()
     assert QApplication.clipboard().text() == headline.figure.text().replace("−", "-")
+
+
+def test_the_names_of_a_large_folder_are_told_apart_in_several_turns(desk: Desk) -> None:
+    def item(number: int) -> Item:
+        name = f"model.model.layers.{number}.self_attn.q_proj.weight"
+        return Item(name, "a test", (1,), "float32", lambda p, c: Tensor(np.zeros(1, np.float32), name))
+
+    model = desk.page.tensors.model
+    state = desk.session.state
+    desk.session.update(items=(*state.items, *(item(number) for number in range(3 * COMPARED_AT_ONCE))))
+    assert model._compared == COMPARED_AT_ONCE
+    name = f"model.model.layers.{3 * COMPARED_AT_ONCE - 1}.self_attn.q_proj.weight"
+    desk.bot.waitUntil(lambda: model._compared == len(model.items))
+    assert str(3 * COMPARED_AT_ONCE - 1) in model.names.short(name, lambda text: len(text) < 12)
+    desk.session.update(items=state.items)
+    assert model._compared == len(state.items)
+    assert not model._turn.isActive()
