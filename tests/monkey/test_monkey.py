@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 ACTIONS = 300
 
 PAUSE = 4.0
-"""Seconds; by hand it is 0.5, which *Export all* and large sweeps on Compare do not keep yet (see README.md)."""
+"""Seconds; by hand it is 0.5, which a product's outputs as SVG do not keep yet (see README.md)."""
 
 
 @pytest.mark.parametrize("seed", [1, None], ids=["fixed", "fresh"])

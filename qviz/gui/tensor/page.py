@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QMainWindow, QTabWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget
 
 from qviz.core.questions.speed import Speed
 from qviz.core.ranges.entropy import Entropy
@@ -239,8 +239,13 @@ class TensorPage(QMainWindow):
             parts = {"tensors": max(140, height - 470), "scheme": 470}
         else:
             parts = {"tensors": max(130, height - 700), "generator": min(330, height // 3), "scheme": 370}
-        there = {name: part for name, part in parts.items() if not d[name].isFloating()}
+        there = {name: part for name, part in parts.items() if self._is_inside(d[name])}
         self.resizeDocks([d[name] for name in there], list(there.values()), Qt.Orientation.Vertical)
+
+    def _is_inside(self, dock: QDockWidget) -> bool:
+        """Whether a dock has a place on the page: Qt warns when it is to size one that floats, alone or with others."""
+        inside = dock.parentWidget() is self and self.dockWidgetArea(dock) != Qt.DockWidgetArea.NoDockWidgetArea
+        return inside and not dock.isFloating()
 
     def reset_layout(self) -> None:
         """Every dock where it was in the beginning."""
