@@ -29,8 +29,8 @@ STILL_MILLISECONDS = 150
 class Part(Enum):
     """What costs time in a pass over every element, and is left out while something is dragged that is not seen."""
 
-    ERROR_HISTOGRAM = "the error histogram"
-    ENVELOPE = "the envelope of the dequantized values"
+    ERROR_HISTOGRAM = "error_histogram"
+    ENVELOPE = "envelope"
 
 
 EVERYTHING = frozenset(Part)

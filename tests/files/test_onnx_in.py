@@ -173,7 +173,7 @@ def test_external_data_that_are_missing_or_go_round_are_told(path: Path) -> None
     assert "w.bin can't be read" in problem_of(path)
     (path.parent / "w.bin").unlink()
     os.mkfifo(path.parent / "w.bin")
-    assert "w.bin is no file" in problem_of(path)
+    assert "w.bin is a device or a pipe" in problem_of(path)
 
 
 def test_a_constant_that_cannot_be_read_is_listed_beside_the_others(path: Path) -> None:

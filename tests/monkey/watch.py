@@ -129,6 +129,7 @@ def at_rest(app: App) -> list[str]:
 def undo_and_redo(app: App) -> list[str]:
     """Back to the start and forth again, as if nothing had been."""
     history, scheme = app.session.history, app.session.scheme
+    undone_before = history.can_redo
     steps = 0
     while history.can_undo and steps < 10_000:
         history.undo()
@@ -137,7 +138,7 @@ def undo_and_redo(app: App) -> list[str]:
         return ["undo never ends"]
     for _ in range(steps):
         history.redo()
-    if history.can_redo:
+    if history.can_redo != undone_before:
         return [f"after {steps} steps of undo and as many of redo there is more to redo"]
     return [] if app.session.scheme == scheme else [f"undone and redone, {scheme} became {app.session.scheme}"]
 
