@@ -10,11 +10,24 @@ from qviz.core.schemes.presets import Preset
 from qviz.core.schemes.scheme import Scheme
 from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.widgets import menu_text, plain_tip
+from qviz.session.guard import guarded
 from qviz.session.language import told, tr
 from qviz.session.presets import Presets
 
 ROOM_FOR_SCROLLING = 28
 """Beside the longest name in the list, in pixels."""
+
+
+@guarded
+class PresetList(ComboBox):
+    """A list that opens at its top, where the lesson is, unless what is chosen would be out of sight."""
+
+    def showPopup(self) -> None:
+        super().showPopup()
+        view = self.view()
+        view.scrollToTop()
+        if not view.viewport().rect().contains(view.visualRect(view.currentIndex())):
+            view.scrollTo(view.currentIndex())
 
 
 class PresetBox(QWidget):
@@ -33,7 +46,7 @@ class PresetBox(QWidget):
         super().__init__()
         self._presets = presets
         self._scheme = Scheme()
-        self.list = ComboBox()
+        self.list = PresetList()
         self.list.setAccessibleName(self.tr("Preset"))
         self.list.setMaxVisibleItems(40)
         self.list.setMinimumContentsLength(10)
