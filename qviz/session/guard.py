@@ -24,6 +24,7 @@ VIRTUAL = {
     "QThread": "run",
     "QRunnable": "run",
     "QWidget": "focusNextPrevChild hasHeightForWidth heightForWidth minimumSizeHint setVisible sizeHint",
+    "QComboBox": "hidePopup showPopup",
     "QDialog": "accept done reject",
     "QTabBar": "minimumTabSizeHint tabSizeHint",
     "QTextEdit": "loadResource",
