@@ -93,7 +93,11 @@ class Quantizer:
         convention, round_ = self.qparams.convention, self.qparams.number_format.round
         with np.errstate(over="ignore"):
             if convention.code is not None:
-                return convention.code(self, x, out)
+                codes = convention.code(self, x, out)
+                if self.qparams.breaks:
+                    missing = np.isnan(codes) & ~np.isnan(x)
+                    np.copyto(codes, self.qparams.nan_code(self.zero_point), where=missing)
+                return codes
             if self.qparams.breaks:
                 anyhow = self._unclipped_anyhow(x)
                 return anyhow if out is None else np.positive(anyhow, out=out)
