@@ -367,6 +367,17 @@ def _pair(
     qx = choose_qparams(x, activation_scheme, cancelled=cancelled)
     qw = choose_qparams(w, weight_scheme, cancelled=cancelled)
     for q, operand in ((qx, "activation"), (qw, "weight")):
+        if q.breaks:
+            raise OperandProblem(
+                "{count:,} of the {what}'s {groups:,} scales are {scale:g} under “{runtime}”, which makes NaN of what "
+                "they scale: multiply the {what} by a constant that brings them into range.",
+                operand,
+                count=int(q.broken.sum()),
+                what=_OPERAND_NAMES[operand],
+                groups=q.groups,
+                scale=float(q.scale[q.broken][0]),
+                runtime=q.convention.label,
+            )
         if not np.array_equal(q.zero_point, np.rint(q.zero_point)):
             raise OperandProblem(
                 "Under “{runtime}” the zero point is not a whole number, so that integers cannot be multiplied: "

@@ -10,7 +10,7 @@ import pytest
 
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import analyze
-from qviz.core.questions.product import multiply
+from qviz.core.questions.product import OperandProblem, multiply
 from qviz.core.ranges.rules import Manual
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
@@ -79,8 +79,23 @@ def test_every_product(runtime: str, one: float) -> None:
                 warnings.simplefilter("error")
                 found = multiply(x, w, preset.activation, preset.weight)
         except Problem as problem:
-            assert str(problem).startswith("The product goes beyond float32"), (other, problem)
-            assert one * other >= 1e37
+            said = str(problem)
+            if "scales are inf under" in said:
+                operand, largest = ("activation", one) if "of the activation's" in said else ("weight", other)
+                assert largest >= 1e38, (other, said)  # only there is an asymmetric range wider than float32 is
+                assert getattr(preset, operand).symmetric is False, (other, said)
+            else:
+                assert said.startswith("The product goes beyond float32"), (other, said)
+                assert one * other >= 1e37
             continue
         assert np.isfinite(found.losses["both"].mse)
         assert sum(found.errors.counts["both"]) == 30
+
+
+@pytest.mark.parametrize("other", [0.0, 1.0])
+def test_a_product_says_which_operand_has_scales_without_an_end(other: float) -> None:
+    preset = DYNAMIC_RUNTIMES["onnxruntime"]
+    x = np.array([[3e38, -3e38]], np.float32)
+    with pytest.raises(OperandProblem, match="1 of the activation's 1 scales are inf under") as caught:
+        multiply(x, np.full((2, 3), other, np.float32), preset.activation, preset.weight)
+    assert caught.value.operand == "activation"
