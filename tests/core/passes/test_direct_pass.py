@@ -166,8 +166,8 @@ def test_values_are_squared_once():
 @pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 def test_a_reciprocal_instead_of_a_division(convention, monkeypatch):
     monkeypatch.setitem(CONVENTIONS, convention, replace(CONVENTIONS[convention], multiplies_by_reciprocal=True))
-    symmetric, signed = CONVENTIONS[convention].symmetric_only, CONVENTIONS[convention].signed_only
-    x, scheme = noisy((5, 900)), Scheme(IntFormat(8, signed), symmetric, PerAxis(0), convention=convention)
+    number_format, symmetric, _ = CONVENTIONS[convention].nearest(UINT8, False)
+    x, scheme = noisy((5, 900)), Scheme(number_format, symmetric, PerAxis(0), convention=convention)
     q = choose_qparams(Tensor(x), scheme)
     error = fake_quantize(x, q).astype(np.float64) - x
     sums = ask(x, scheme)

@@ -150,8 +150,8 @@ def test_large_tensors_in_two_threads(shape, nan, monkeypatch):
     x = noisy(shape, nan)
     for axis in range(len(shape)):
         for convention in (CONVENTIONS[name] for name in FREE_CONVENTIONS):
-            symmetric, signed = convention.symmetric_only, convention.signed_only
-            scheme = Scheme(IntFormat(8, signed), symmetric, PerAxis(axis), Percentile(99.0), convention.name)
+            number_format, symmetric, _ = convention.nearest(IntFormat(8, False), False)
+            scheme = Scheme(number_format, symmetric, PerAxis(axis), Percentile(99.0), convention.name)
             sums = ask(x, scheme)
             brute_force(x, scheme, sums)
 
