@@ -50,6 +50,9 @@ def error_edges(
         # so does MX where the scale is denormal.
         apart = largest_of(scale - qparams.divisor.reshape(-1))
         largest_scale = max(largest_scale, largest_of(qparams.divisor))
+    elif qparams.factor is not None:
+        # Paddle rounds with the threshold; what it multiplies by has few digits where it is denormal.
+        apart = float(np.abs(scale - qparams.divisor.reshape(-1) / np.float64(qparams.factor)).max())
     largest_scale = largest_scale or 1.0
     extremes = tensor.extremes(layout)
     # A quantizer clips most at the ends of the data. Every step of the formula rounds to

@@ -281,3 +281,11 @@ def test_what_goes_wrong_in_a_thread_is_told():
         walk([Worker(), Worker(failure=ZeroDivisionError())])
     with pytest.raises(ZeroDivisionError):
         walk([Worker(failure=ZeroDivisionError()), Worker()])
+
+
+@pytest.mark.parametrize("bits", [8, 10, 16])
+def test_errors_under_a_denormal_scale_that_lost_its_digits_are_in_bins(bits):
+    # Paddle divides by the threshold, so that codes do not follow the rounded scale.
+    x = np.random.default_rng(0).normal(0, 1e-40, 4000).astype(F)
+    scheme = Scheme(IntFormat(bits, True), True, convention="paddle")
+    brute_force(x, scheme, ask(x, scheme))
