@@ -33,7 +33,7 @@ def squared_errors(prepared: SortedTensor, qparams: QParams, cancelled: IsCancel
     Returns
     -------
     float64 array, shape (candidates,)
-        Infinite where an element's x̂ leaves float32.
+        Infinite where an element's x̂, or the scale itself, leaves float32.
 
     Raises
     ------
@@ -41,11 +41,13 @@ def squared_errors(prepared: SortedTensor, qparams: QParams, cancelled: IsCancel
         When asked to stop.
     """
     levels = qparams.levels()
-    errors = np.empty(qparams.groups)
+    errors = np.full(qparams.groups, np.inf)
+    # Under the others every x̂ is NaN: nothing is left, and there are no steps to look up.
+    finite = np.flatnonzero(np.isfinite(qparams.scale))
     each = max(1, min(TOGETHER, CELLS // levels.shape[1]))
-    for start in range(0, qparams.groups, each):
+    for start in range(0, finite.size, each):
         check(cancelled)
-        some = np.arange(start, min(start + each, qparams.groups))
+        some = finite[start : start + each]
         errors[some] = _squared_errors(prepared, levels[some], code_steps(qparams, some))
     return errors
 

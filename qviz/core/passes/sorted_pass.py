@@ -9,8 +9,10 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.staircase import first_reaching
 from qviz.core.passes.sums import ErrorHistogram, Sums
+from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
 
 FAR_BEYOND = 1e6
@@ -32,8 +34,11 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     Notes
     -----
     Counts, the largest error and the histograms equal those of the direct pass; sums of squares
-    differ by roundings of float64 (relative 1e-12 up to 8 bits, 1e-9 at 16).
+    differ by roundings of float64 (relative 1e-12 up to 8 bits, 1e-9 at 16). Where the scale breaks,
+    codes are no staircase, and the direct pass is asked.
     """
+    if qparams.breaks:
+        return direct_sums(prepared.tensor, qparams, _whole(prepared), error_edges=error_edges)
     levels, steps = qparams.levels()[0], code_steps(qparams)[0]
     # Cells: below the range, one for each code, above it; each parted where the error changes sign.
     level = np.concatenate((levels[:1], levels, levels[-1:]))
@@ -80,6 +85,9 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
 
 def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
     """Σ(x̂ − x)² under one scale, and nothing else."""
+    if qparams.breaks:
+        only = direct_sums(prepared.tensor, qparams, _whole(prepared), occupancy=False, products=False)
+        return float(only.squared_error[0])
     levels = qparams.levels()[0]
     level = np.concatenate((levels[:1], levels, levels[-1:])).astype(np.float64)
     cuts = prepared.cut(code_steps(qparams)[0])
@@ -91,6 +99,10 @@ def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
     first, second = prepared.add_up(cuts, level)
     settle_ends(prepared.values, cuts.position[:-1], cuts.position[1:], level, first, second)
     return float(np.maximum(second, 0.0).sum())
+
+
+def _whole(prepared: SortedTensor) -> Layout:
+    return Layout(1, 1, prepared.tensor.elements)
 
 
 def code_steps(qparams: QParams, groups: Any = (0,)) -> FloatArray:

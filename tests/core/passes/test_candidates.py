@@ -63,3 +63,17 @@ def test_they_can_be_cancelled() -> None:
     for work in (squared_errors, clipping_errors):
         with pytest.raises(Cancelled):
             work(PREPARED, q, lambda: True)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_a_scale_beyond_float32_loses_everything_and_the_others_what_they_lose_alone(bits: int) -> None:
+    x = np.random.default_rng(3).uniform(-3.4e38, 3.4e38, 3000).astype(F)
+    scheme, prepared = Scheme(IntFormat(bits, False), False, convention="pytorch"), prepare(x)
+    low, high = np.array([-1e38, -3.4e38, -1e37], F), np.array([1e38, 3.4e38, 2e38], F)
+    q = qparams_from_range(low, high, scheme)
+    assert np.isinf(q.scale).tolist() == [False, True, False]
+    found = squared_errors(prepared, q, never)
+    alone = [sorted_squared_error(prepared, qparams_from_range(a, b, scheme)) for a, b in zip(low, high, strict=True)]
+    assert np.isnan(alone[1])
+    assert np.isinf(found[1])
+    np.testing.assert_allclose(found[::2], alone[::2], rtol=1e-11)
