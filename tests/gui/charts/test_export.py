@@ -227,6 +227,7 @@ def test_the_window_exports_every_chart_that_has_something_to_show(desk: Desk, t
     folder = tmp_path / "out"
     folder.mkdir()
     desk.window.saving.export_all_to(folder)
+    desk.exported()
     shown = ("values", "distribution", "error", "transfer", "memory")
     expected = {f"{name}.{ending}" for name in shown for ending in EXPORT_FORMATS} | {"distribution-levels.csv"}
     prefix = "given_int8-symmetric-tensor-min-max-ONNX-Runtime_"

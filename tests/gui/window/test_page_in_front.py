@@ -197,6 +197,7 @@ def test_export_all_writes_the_charts_of_the_page_in_front(
     shown = {chart.name for chart in page.current.charts if chart.tables()}
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     keys(desk, Qt.Key.Key_E)
+    desk.exported()
     written = {path.stem for path in tmp_path.glob("*.png")}
     assert len(written) == len(shown) > 0
     for name in shown:
