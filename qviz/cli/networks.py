@@ -46,7 +46,8 @@ def prepared_network(path: Path, options: dict[str, Any]) -> Network:
         When it cannot be read, or an open dimension has no number.
     """
     from qviz.models.network import open_network
-    from qviz.models.preparation import Choices, prepare_network
+    from qviz.models.preparation import prepare_network
+    from qviz.models.preparation_steps import Choices
 
     network = open_network(path)
     dimensions = {name: _whole(name, value) for name, value in _pairs(options["dimensions"], "--dimension")}

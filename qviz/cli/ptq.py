@@ -67,7 +67,8 @@ def ptq_command(
     **options: Any,
 ) -> int:
     """Quantize MODEL for ONNX Runtime, run what comes out, and count it."""
-    from qviz.models.ptq import LIBRARY_DEFAULTS, best_recipe, quantize_network
+    from qviz.models.ptq import quantize_network
+    from qviz.models.recipes import LIBRARY_DEFAULTS, best_recipe
 
     network = prepared_network(model, options)
     samples = samples_of(network, calibration, options) if calibration else None

@@ -6,7 +6,7 @@ are: the network is run again for the next tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +19,6 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.network import Network, outer_names
 from qviz.models.sessions import Samples, open_session, run
-
-Feeds = Mapping[str, Array]
 
 HELD_BYTES = 1 << 28
 """Of captured activations, at once."""

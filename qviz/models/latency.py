@@ -9,19 +9,17 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, Floats
+from qviz.core.arrays import Floats
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.models.sessions import Samples, open_session, run
-
-Feeds = Mapping[str, Array]
+from qviz.models.sessions import Feeds, Samples, open_session, run
 
 PERCENTILE = 10.0
 FEWEST, MOST = 12, 400

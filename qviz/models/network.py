@@ -280,3 +280,10 @@ def _port(value: Any) -> Port:
             # A question mark says as little as nothing, and two of them need not be alike.
             shape.append(named if named.strip("?") else None)
     return Port(value.name, dtype, tuple(shape))
+
+
+def copied(message: Any) -> Any:
+    """A protobuf message of its own, whose changes nobody else sees."""
+    other = type(message)()
+    other.CopyFrom(message)
+    return other

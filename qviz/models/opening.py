@@ -11,7 +11,8 @@ from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.problems import FileProblem, system_errors
 from qviz.models.network import MOST_IN_ONE, Network, open_network
-from qviz.models.preparation import NO_CHOICES, WANTED_OPSET, Choices, Prepared, prepare_network
+from qviz.models.preparation import Prepared, prepare_network
+from qviz.models.preparation_steps import NO_CHOICES, WANTED_OPSET, Choices
 from qviz.models.sessions import first_line, open_session, random_feeds, run
 from qviz.models.worker import in_worker
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from qviz.core.arrays import Array
-from qviz.models.network import Network, outer_names
+from qviz.models.network import Network, copied, outer_names
 from qviz.models.sessions import open_session, run, with_outputs
 
 PIECES = 20
@@ -213,9 +213,7 @@ class Pieces:
         from onnx import TensorProto, helper, numpy_helper
 
         start, stop = span
-        nodes = [type(node)() for node in self.nodes[start:stop]]
-        for copy, node in zip(nodes, self.nodes[start:stop], strict=True):
-            copy.CopyFrom(node)
+        nodes = [copied(node) for node in self.nodes[start:stop]]
         made = {name for node in nodes for name in node.output if name}
         read = dict.fromkeys(name for node in nodes for name in outer_names(node))
         inputs = [self._infos[n] for n in read if n not in made and n not in self._constants]

@@ -22,7 +22,7 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.network import Network
 from qviz.models.output_figures import Answers, OutputFigures
 from qviz.models.pieces import ActivationParameters, Pieces, Point, Values
-from qviz.models.sessions import Samples
+from qviz.models.sessions import Feeds, Samples
 from qviz.models.weights import Weight, bits_of, quantized_weight, values_of, weights_of
 
 ALONE, RESTORED = "alone", "restored"
@@ -34,8 +34,6 @@ FEWEST_GROUPS, MOST_GROUPS = 8, 60
 
 WHOLE_ENDS_UP_TO = 1 << 28
 """Bytes of a network's constants."""
-
-Feeds = Mapping[str, Array]
 
 
 @dataclass(frozen=True)

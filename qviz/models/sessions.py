@@ -10,9 +10,9 @@ import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.problems import Problem
-from qviz.models.network import MOST_IN_ONE, Network, Port, all_tensors
+from qviz.models.network import MOST_IN_ONE, Network, Port, all_tensors, copied
 
-Feeds = Mapping[str, Any]
+Feeds = Mapping[str, Array]
 
 
 class Samples(Protocol):
@@ -123,8 +123,7 @@ def with_outputs(model: Any, names: tuple[str, ...]) -> Any:
     """A copy of the model that gives out more; the runtime finds the types."""
     from onnx import ValueInfoProto
 
-    other = type(model)()
-    other.CopyFrom(model)
+    other = copied(model)
     there = {each.name for each in other.graph.output}
     other.graph.output.extend(ValueInfoProto(name=name) for name in names if name not in there)
     return other
@@ -179,8 +178,7 @@ def _serialized(model: Any, options: Any) -> bytes:
     import onnxruntime as ort
     from onnx import helper, numpy_helper
 
-    small = type(model)()
-    small.CopyFrom(model)
+    small = copied(model)
     names, values = [], []
     for tensor in small.graph.initializer:
         if len(tensor.raw_data) < LARGE:

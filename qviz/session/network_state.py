@@ -13,7 +13,8 @@ from qviz.core.tensors.granularity import PerAxis
 from qviz.models.data import DataSettings, FileSamples
 from qviz.models.latency import Latency, OperatorTime
 from qviz.models.output_figures import OutputFigures
-from qviz.models.preparation import NO_CHOICES, Choices, Prepared
+from qviz.models.preparation import Prepared
+from qviz.models.preparation_steps import NO_CHOICES, Choices
 from qviz.models.ptq import Outcome
 from qviz.models.sensitivity import Unit, units_by_group, units_by_node
 from qviz.models.weights import Weight

@@ -29,8 +29,10 @@ from qviz.models.node_errors import NodeError, node_errors
 from qviz.models.opening import open_prepared
 from qviz.models.output_figures import Answers
 from qviz.models.pieces import ActivationParameters, Point
-from qviz.models.preparation import NO_CHOICES, Choices, Prepared
-from qviz.models.ptq import Outcome, Recipe, check_outcome, quantize_network
+from qviz.models.preparation import Prepared
+from qviz.models.preparation_steps import NO_CHOICES, Choices
+from qviz.models.ptq import Outcome, check_outcome, quantize_network
+from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity, Unit, UnitLoss, activation_parameters
 from qviz.models.sessions import open_session, run
 from qviz.session.network_state import (

@@ -12,8 +12,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.models.data import DataSettings, FileSamples
-from qviz.models.preparation import NO_CHOICES, Choices, Prepared
-from qviz.models.ptq import Recipe
+from qviz.models.preparation import Prepared
+from qviz.models.preparation_steps import NO_CHOICES, Choices
+from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import UnitLoss
 from qviz.session.capturer import Capturer
 from qviz.session.network_frontier import FrontierFinder

@@ -25,8 +25,10 @@ from qviz.models.network import Network, open_network
 from qviz.models.node_errors import node_errors
 from qviz.models.output_figures import Answers
 from qviz.models.pieces import Pieces
-from qviz.models.preparation import Choices, prepare_network
-from qviz.models.ptq import LIBRARY_DEFAULTS, Recipe, best_recipe, quantize_network
+from qviz.models.preparation import prepare_network
+from qviz.models.preparation_steps import Choices
+from qviz.models.ptq import quantize_network
+from qviz.models.recipes import LIBRARY_DEFAULTS, Recipe, best_recipe
 from qviz.models.sensitivity import ALONE, Sensitivity
 from qviz.models.sessions import open_session, run
 from qviz.models.weights import bits_of, quantized_weight

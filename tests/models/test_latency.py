@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qviz.models.latency import OperatorTime, reasons
-from qviz.models.ptq import Recipe
+from qviz.models.recipes import Recipe
 
 FLOAT = (OperatorTime("Conv", 1e-3, 10),)
 

@@ -10,7 +10,7 @@ import pytest
 
 from qviz.core import Problem
 from qviz.models.opening import onnx_of, open_prepared
-from qviz.models.preparation import Choices
+from qviz.models.preparation_steps import Choices
 from tests.models.made import branching, classifier, value
 
 

@@ -24,7 +24,8 @@ from qviz.models.plus_minus_one import (
     trace_node,
 )
 from qviz.models.preparation import prepare_network
-from qviz.models.ptq import Recipe, quantize_network
+from qviz.models.ptq import quantize_network
+from qviz.models.recipes import Recipe
 from qviz.models.sessions import open_session, run
 from tests.models.made import classifier, network, pictures
 

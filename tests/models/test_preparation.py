@@ -10,7 +10,8 @@ from onnx import helper, numpy_helper
 
 from qviz.core import Problem
 from qviz.models.network import open_network
-from qviz.models.preparation import STEPS, Choices, prepare_network
+from qviz.models.preparation import prepare_network
+from qviz.models.preparation_steps import STEPS, Choices
 from tests.models.made import branching, classifier, model_of, network, recurrent, transformer, value
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -12,7 +12,8 @@ from qviz.core.ranges.paddle import PaddleKL
 from qviz.models.network import open_network
 from qviz.models.output_figures import Answers
 from qviz.models.preparation import prepare_network
-from qviz.models.ptq import LIBRARY_DEFAULTS, Recipe, best_recipe, quantize_network
+from qviz.models.ptq import quantize_network
+from qviz.models.recipes import LIBRARY_DEFAULTS, Recipe, best_recipe
 from qviz.models.sessions import open_session, run
 from tests.models.made import classifier, network, pictures, sentences, transformer
 

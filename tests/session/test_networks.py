@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from qviz.core import Problem
-from qviz.models.ptq import Recipe
+from qviz.models.recipes import Recipe
 from qviz.session.networks import Networks
 from tests.models.made import classifier, pictures
 

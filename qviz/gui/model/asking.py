@@ -13,7 +13,7 @@ from qviz.core.problems import Problem
 from qviz.files.results import save_json
 from qviz.gui.model.parts import ModelParts
 from qviz.models.deployment import deployment_choices
-from qviz.models.ptq import Recipe
+from qviz.models.recipes import Recipe
 from qviz.session.language import told
 from qviz.session.networks import Networks
 

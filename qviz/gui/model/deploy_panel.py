@@ -16,7 +16,7 @@ from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules, range_word
 from qviz.models.deployment import excluded_nodes
 from qviz.models.latency import processor_features
-from qviz.models.ptq import CORE, LIBRARY_DEFAULTS, Recipe, best_recipe
+from qviz.models.recipes import CORE, LIBRARY_DEFAULTS, Recipe, best_recipe
 from qviz.session.language import tr
 from qviz.session.network_state import NetworkState
 

@@ -15,7 +15,8 @@ from qviz.gui.kit.fields import SpinBox
 from qviz.gui.kit.widgets import Line, column, named_label, quiet
 from qviz.gui.words.numbers import number, whole
 from qviz.models.network import Port
-from qviz.models.preparation import STEPS, Choices, Prepared
+from qviz.models.preparation import Prepared
+from qviz.models.preparation_steps import STEPS, Choices
 from qviz.session.language import told, tr
 from qviz.session.network_state import NetworkState
 

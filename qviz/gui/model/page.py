@@ -27,7 +27,7 @@ from qviz.models.advice import advice
 from qviz.models.data import DataSettings
 from qviz.models.graph_layout import Box, boxes_of, lay_out
 from qviz.models.node_errors import NodeError
-from qviz.models.preparation import Choices
+from qviz.models.preparation_steps import Choices
 from qviz.models.sensitivity import ALONE, Unit
 from qviz.session.guard import guarded
 from qviz.session.language import told

@@ -13,7 +13,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog
 
-from qviz.models.ptq import Recipe
+from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE
 from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.model.conftest import LONG, idle

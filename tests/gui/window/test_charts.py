@@ -21,7 +21,7 @@ from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
 from qviz.gui.charts.export import WRITERS, export_chart
 from qviz.gui.window.charts import CHARTS
-from qviz.models.ptq import Recipe
+from qviz.models.recipes import Recipe
 from qviz.training import Data, Experiment, Training
 from tests.gui.conftest import PATIENCE, Desk
 from tests.models.made import classifier
