@@ -1,39 +1,42 @@
-"""What do PyTorch and torchao answer to hard tensors: zeros, denormals, overflow, ties, in three types?
+"""What do live libraries answer to hard tensors: zeros, denormals, overflow, ties, in three types?
 
-``python -m tests.golden.record_hard`` with torch and torchao writes ``hard_torch.npz`` and ``hard_torch.json`` beside
-this file: for each case a scheme, the type of the tensor, its values, and what the library answered.
+``python -m tests.golden.record_hard LIBRARY`` asks what ``tests.oracles.ask_LIBRARY`` asks (torch, tflite, paddle), in
+an environment with the library, and writes ``hard_LIBRARY.npz`` and ``hard_LIBRARY.json`` beside this file: for each
+case a scheme, the type of the tensor, its values, and what the library answered.
 """
 
 from __future__ import annotations
 
 import json
+import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from tests.oracles.ask_torch import schemes, to_torch
-from tests.oracles.families import DTYPES, FAMILIES, tensor
+from tests.oracles.families import DTYPES, tensor
 
 FOLDER, SEED = Path(__file__).parent, 11
+NAMES = ("scale", "zero", "codes", "values")
 
 
-def main() -> None:
+def main(library: str, rounds: int = 6) -> None:
+    oracle = import_module(f"tests.oracles.ask_{library}")
     rng, arrays, cases = np.random.default_rng(SEED), {}, []
-    for i, (ask, scheme) in enumerate(schemes() * 6):
-        dtype = list(DTYPES)[i % 3]
-        family = list(FAMILIES)[i % len(FAMILIES)]
-        x = tensor(rng, family, dtype, (2, 64))
-        scale, zero, codes, values = ask(to_torch(x), scheme)
-        answer = {"scale": scale.float(), "codes": codes, "values": values.float()}
-        answer |= {} if zero is None else {"zero": zero}
-        arrays |= {f"{i} {name}": each.numpy() for name, each in answer.items()}
+    families, dtypes, shape = oracle.OF_FAMILIES, list(DTYPES), (2, 64)
+    for i, (ask, scheme) in enumerate(oracle.asked() * rounds):
+        dtype, family = dtypes[i % 3], list(families)[i % len(families)]
+        x = tensor(rng, family, dtype, shape, families)
+        with np.errstate(all="ignore"):
+            answer = dict(zip(NAMES, ask(x, scheme), strict=True))
+        arrays |= {f"{i} {name}": np.asarray(each) for name, each in answer.items() if each is not None}
         arrays[f"{i} x"] = x.astype(np.float32)
         cases.append({"family": family, "dtype": dtype, "scheme": scheme.to_dict()})
-    np.savez_compressed(FOLDER / "hard_torch.npz", **arrays)
-    about = {"recorded_with": {name: version(name) for name in ("torch", "torchao", "numpy")}, "cases": cases}
-    (FOLDER / "hard_torch.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
+    np.savez_compressed(FOLDER / f"hard_{library}.npz", **arrays)
+    about = {"recorded_with": {name: version(name) for name in (*oracle.PACKAGES, "numpy")}, "cases": cases}
+    (FOLDER / f"hard_{library}.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -7,7 +7,7 @@ random; the seed is printed. It ends with exit code 1 where anything differs.
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,9 @@ from torchao.quantization.quant_primitives import (
 )
 from torchao.quantization.quantize_.workflows.int8.int8_tensor import Int8Tensor
 
-from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, PerToken, Scheme, choose_qparams, quantize
-from qviz.core.arithmetic.quantize import dequantize
-from tests.oracles.families import DTYPES, FAMILIES, tensor
-
-Answer = tuple[Any, Any, Any, Any]
+from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, PerToken, Scheme
+from tests.oracles.asking import Answer, Ask, arguments, ask_all
+from tests.oracles.families import FAMILIES
 
 
 def to_torch(x: Any) -> torch.Tensor:
@@ -106,42 +104,20 @@ def schemes() -> list[tuple[Any, Scheme]]:
     return found
 
 
-def differing(mine: Any, theirs: Any) -> int:
-    mine, theirs = np.ravel(mine).astype(np.float64), np.ravel(theirs.float().numpy()).astype(np.float64)
-    return int(np.count_nonzero((mine != theirs) & ~(np.isnan(mine) & np.isnan(theirs))))
+def numbers(answer: Answer) -> Answer:
+    return tuple(each if each is None else each.float().numpy() for each in answer)  # type: ignore[return-value]
 
 
-def main(cases: int, seed: int) -> int:
-    rng, asked = np.random.default_rng(seed), schemes()
-    print(f"seed {seed}, {cases} cases, torch {torch.__version__}")
-    counts: dict[str, Counter[str]] = {}
-    shown = 0
-    for case in range(cases):
-        ask, scheme = asked[case % len(asked)]
-        family, dtype = rng.choice(list(FAMILIES)), rng.choice(list(DTYPES))
-        x = tensor(rng, str(family), str(dtype), (4, 64))
-        t = to_torch(x)
-        scale, zero, codes, values = ask(t, scheme)
-        with np.errstate(all="ignore"):
-            q = choose_qparams(x, scheme)
-            own = quantize(x, q)
-            back = dequantize(own, q)
-        count = counts.setdefault(scheme.convention, Counter())
-        wrong = Counter(
-            scales=differing(q.scale, scale),
-            zeros=0 if zero is None else differing(np.broadcast_to(q.zero_point, q.scale.shape), zero),
-            codes=differing(own, codes),
-            values=differing(back, values),
-        )
-        count.update(wrong + Counter(cases=1, elements=x.size))
-        if sum(wrong.values()) and shown < 12:
-            shown += 1
-            print("differs:", family, dtype, scheme, dict(wrong))
-    for name, count in counts.items():
-        print(f"{name:22s}", {key: count[key] for key in ("cases", "elements", "scales", "zeros", "codes", "values")})
-    return int(any(count[key] for count in counts.values() for key in ("scales", "zeros", "codes", "values")))
+def asked() -> list[tuple[Ask, Scheme]]:
+    """What is asked, in arrays of NumPy."""
+    return [(partial(_answer, ask), scheme) for ask, scheme in schemes()]
 
+
+def _answer(ask: Any, x: Any, scheme: Scheme) -> Answer:
+    return numbers(ask(to_torch(x), scheme))
+
+
+PACKAGES, OF_FAMILIES = ("torch", "torchao"), FAMILIES
 
 if __name__ == "__main__":
-    arguments = [int(each) for each in sys.argv[1:]]
-    sys.exit(main(arguments[0] if arguments else 3000, arguments[1] if len(arguments) > 1 else 0))
+    sys.exit(ask_all(asked(), *arguments(sys.argv[1:]), f"torch {torch.__version__}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_dtypes
@@ -28,9 +28,15 @@ FAMILIES: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
 
-def tensor(rng: Random, family: str, dtype: str, shape: tuple[int, ...]) -> Array:
+def tensor(
+    rng: Random,
+    family: str,
+    dtype: str,
+    shape: tuple[int, ...],
+    families: Mapping[str, Callable[[Random, tuple[int, ...]], Array]] = FAMILIES,
+) -> Array:
     """One of a family, finite in its type."""
     largest = float(ml_dtypes.finfo(DTYPES[dtype]).max)
-    values = np.clip(FAMILIES[family](rng, shape), -largest, largest)
+    values = np.clip(families[family](rng, shape), -largest, largest)
     with np.errstate(all="ignore"):
         return values.astype(DTYPES[dtype])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.runtimes.precision import HALVES
+from qviz.core.runtimes.precision import FLOAT32
 from qviz.core.tensors.granularity import PerBlock
 
 SMALL_BITS, HALF_BITS = 4, 16
@@ -71,7 +71,7 @@ def storage(elements: int, qparams: QParams) -> Storage:
     scale_width = convention.scale_bits
     if convention.group_scale_bits and isinstance(qparams.scheme.granularity, PerBlock) and bits <= SMALL_BITS:
         scale_width = convention.group_scale_bits
-    if qparams.precision.scale in HALVES:
+    if qparams.precision.scale != FLOAT32:
         scale_width = HALF_BITS
     # A block that is looked at alone does not carry what is stored once for all of them.
     once = convention.tensor_bits if qparams.scale.ndim else 0

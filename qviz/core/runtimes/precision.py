@@ -16,6 +16,9 @@ from qviz.core.runtimes.formulas import Formulas, FormulasOf, Q, S, Z, as_float1
 from qviz.core.tensors.granularity import Granularity
 
 FLOAT32, BFLOAT16, FLOAT16 = "float32", "bfloat16", "float16"
+BFLOAT16_IN_FLOAT16 = "bfloat16 in float16"
+"""Of scales that are rounded to the mantissa of bfloat16, and then stored as float16."""
+
 AUTO = "auto"
 """A scheme's word for the type of the tensor."""
 
@@ -47,9 +50,20 @@ def f16(y):  # the nearest float16, ties to even
         return np.float32(np.asarray(y).astype(np.float16))
 """
 
+_BOTH_HELPER = """\
+def f16_bf16(y):  # rounded to 8 bits of mantissa as bfloat16 is, then the nearest float16, ties to even
+    bits = np.asarray(y, np.float32).view(np.uint32)
+    coarse = (bits + np.uint32(0x7FFF) + (bits >> 16 & np.uint32(1))) & np.uint32(0xFFFF0000)
+    with np.errstate(over="ignore"):
+        return np.float32(coarse.view(np.float32).astype(np.float16))
+"""
+
 ROUNDINGS = {
     BFLOAT16: Function("{0}", "bf16({0})", as_bfloat16, _BFLOAT16_HELPER),
     FLOAT16: Function("{0}", "f16({0})", as_float16, _FLOAT16_HELPER),
+    BFLOAT16_IN_FLOAT16: Function(
+        "f16(bf16({0}))", "f16_bf16({0})", lambda values: as_float16(as_bfloat16(values)), _BOTH_HELPER
+    ),
 }
 """How the result of an operation is rounded, where float32 is not what is computed in."""
 
@@ -137,11 +151,14 @@ def in_precision(formulas: Formulas, precision: Precision, number_format: Number
     if precision.ranges in HALVES:
         scale = _each(scale, precision.ranges)
         zero_point = zero_point and _each(zero_point, precision.ranges)
-    elif precision.scale in HALVES:
+    elif precision.scale in ROUNDINGS:
         # The zero point follows from the scale before it is stored.
         exact, stored = scale.expression, ROUNDINGS[precision.scale]
         zero_point = zero_point and replace(zero_point, expression=replaced(zero_point.expression, S, exact))
-        scale = replace(scale, expression=Rounded(stored, exact), rounded=_NOTES[precision.scale][1])
+        if precision.scale in HALVES:
+            scale = replace(scale, expression=Rounded(stored, exact), rounded=_NOTES[precision.scale][1])
+        else:
+            scale = replace(scale, expression=stored(exact))
     value = _each(formulas.value, precision.values, given)
     if precision.result != precision.values:
         rounded = Rounded(ROUNDINGS[precision.result], value.expression)

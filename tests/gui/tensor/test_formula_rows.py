@@ -20,6 +20,7 @@ from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import Analysis, analyze
 from qviz.core.runtimes.formulas import ABSMAX, FLOAT16, absmax_of, affine, no_zero_point_in_codes
+from qviz.core.runtimes.precision import as_bfloat16
 from qviz.core.runtimes.record import Convention, Recipe
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
@@ -69,6 +70,7 @@ def value(text: str, number_format: NumberFormat, halves_away: bool = False, nud
         "ceil": lambda number: number if math.isinf(number) else math.ceil(number),
         "log2": lambda number: math.log2(number) if number else -math.inf,
         "f16": lambda number: float(np.float16(number)),
+        "bf16": lambda number: float(as_bfloat16(number)),
         "e4m3": lambda number: to_nearest(number, FloatFormat("e4m3fn")),
         "max": max,
         "nan": math.nan,
