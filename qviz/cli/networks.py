@@ -79,7 +79,8 @@ def samples_of(network: Network, paths: tuple[Path, ...], options: dict[str, Any
     Problem
         When they do not fit the network.
     """
-    from qviz.models.data import DataSettings, PictureSettings, open_samples
+    from qviz.models.data import open_samples
+    from qviz.models.data_settings import DataSettings, PictureSettings
 
     picture = PictureSettings(
         options["layout"],

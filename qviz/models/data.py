@@ -8,85 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, FloatArray
+from qviz.core.arrays import Array
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.files.problems import FileProblem, system_errors
 from qviz.models.activations import Span
-from qviz.models.network import Network, Port
-from qviz.models.sessions import filled_shape, random_feeds
+from qviz.models.array_samples import npy_readers, npz_readers
+from qviz.models.data_settings import DataSettings, filled_with
+from qviz.models.network import Network
+from qviz.models.pictures import PICTURES, picture_feeds, picture_port
+from qviz.models.sessions import Feeds, random_feeds
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 TEXTS = frozenset({".txt", ".jsonl"})
-MOST_PIXELS = 1 << 28
-
-Feeds = dict[str, Array]
-
-
-@dataclass(frozen=True)
-class PictureSettings:
-    """How a picture becomes an input.
-
-    Attributes
-    ----------
-    layout : str
-        ``"NCHW"`` or ``"NHWC"``.
-    colours : str
-        ``"RGB"``, ``"BGR"`` or ``"L"`` (grey).
-    scale : float
-        What bytes are multiplied by: 1/255 for 0 … 1, 1 for 0 … 255.
-    mean, deviation : tuples of float
-        Taken away and divided by, after scaling; one number or one for each colour.
-    keep_aspect : bool
-        Whether the picture keeps its shape, with grey beside it, as detectors are fed.
-    """
-
-    layout: str = "NCHW"
-    colours: str = "RGB"
-    scale: float = 1 / 255
-    mean: tuple[float, ...] = (0.0,)
-    deviation: tuple[float, ...] = (1.0,)
-    keep_aspect: bool = False
-
-    def __post_init__(self) -> None:
-        if self.layout not in ("NCHW", "NHWC") or self.colours not in ("RGB", "BGR", "L"):
-            raise Problem(
-                "{layout} with {colours} is no way to lay out a picture: take NCHW or NHWC, and RGB, BGR or L.",
-                layout=self.layout,
-                colours=self.colours,
-            )
-        if 0 in self.deviation:
-            raise Problem("A deviation of 0 cannot be divided by: take 1 for none.")
-
-
-IMAGENET = PictureSettings(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """How files become inputs.
-
-    Attributes
-    ----------
-    picture : PictureSettings
-    tokenizer : Path or None
-        A ``tokenizer.json``, for lines of text.
-    length : int
-        Tokens a sample, where the network does not fix them.
-    dimensions : mapping of str to int
-        Numbers for open dimensions.
-    """
-
-    picture: PictureSettings = field(default_factory=PictureSettings)
-    tokenizer: Path | None = None
-    length: int = 128
-    dimensions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,11 +109,11 @@ def open_samples(network: Network, paths: Sequence[str | Path], settings: DataSe
     for path in files:
         ending = path.suffix.lower()
         if ending == ".npy":
-            readers += _npy_readers(network, path, settings)
+            readers += npy_readers(network, path, settings)
         elif ending == ".npz":
-            readers += _npz_readers(network, path, settings)
+            readers += npz_readers(network, path, settings)
         elif ending in PICTURES:
-            readers.append(partial(_picture, path, _picture_port(network, path), settings))
+            readers.append(partial(picture_feeds, path, picture_port(network, path), settings))
         elif ending in TEXTS:
             readers += _text_readers(network, path, settings)
         else:
@@ -231,44 +170,6 @@ def checks(samples: FileSamples, found: Mapping[str, Span], network: Network) ->
     return tuple(said)
 
 
-def looks_wrong(port: Port, picture: PictureSettings, sample: FloatArray) -> Phrase | None:
-    """What a person sees at once on a picture that was laid out or scaled in a wrong way."""
-    shape = filled_shape(port)
-    if len(shape) == 4 and shape[1] not in (1, 3, 4) and shape[3] in (1, 3, 4) and picture.layout == "NCHW":
-        return Phrase("The input {name} has its colours last: take NHWC.", name=port.name)
-    if len(shape) == 4 and shape[3] not in (1, 3, 4) and shape[1] in (1, 3, 4) and picture.layout == "NHWC":
-        return Phrase("The input {name} has its colours first: take NCHW.", name=port.name)
-    if port.dtype == "uint8" and picture.scale != 1:
-        return Phrase("The input {name} takes bytes: scale by 1, without mean and deviation.", name=port.name)
-    return None
-
-
-def seen_picture(network: Network, sample: Mapping[str, Array], picture: PictureSettings) -> Array | None:
-    """The first sample of a picture as the network sees it: its own colours in its own scale, from least to most.
-
-    Returns
-    -------
-    uint8 array, shape (height, width, 3), or None
-        None where no input looks like a picture.
-    """
-    for port in network.inputs:
-        values = np.asarray(sample.get(port.name, 0))
-        if values.ndim != 4 or values.dtype.kind not in "fu":
-            continue
-        image = values[0].astype(np.float32)
-        if picture.layout == "NCHW" or image.shape[-1] not in (1, 3):
-            image = np.moveaxis(image, 0, -1)
-        if image.shape[-1] not in (1, 3) or min(image.shape[:2]) < 2 or not np.isfinite(image).all():
-            continue
-        low, high = float(image.min()), float(image.max())
-        shown = np.round((image - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
-        return np.ascontiguousarray(np.broadcast_to(shown, (*shown.shape[:2], 3)))
-    return None
-
-
-# --- files ----------------------------------------------------------------------------------------------
-
-
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
@@ -284,239 +185,6 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
-
-
-def _header(file: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    try:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
-    except ValueError:
-        raise FileProblem(path, N_("is no array"), N_("Save it with numpy.save.")) from None
-    if dtype.hasobject:
-        raise FileProblem(path, N_("holds Python objects, which are never read"), N_("Save plain numbers."))
-    return tuple(int(n) for n in shape), bool(fortran), dtype
-
-
-def _npy_readers(network: Network, path: Path, settings: DataSettings) -> list[Any]:
-    ports = network.inputs
-    if len(ports) != 1:
-        names = ", ".join(port.name for port in ports)
-        raise FileProblem(
-            path,
-            N_("holds one array, but this network has the inputs {names}"),
-            N_("Save them in an .npz under these names."),
-            names=names,
-        )
-    port = ports[0]
-    with system_errors(path), path.open("rb") as file:
-        shape, fortran, dtype = _header(file, path)
-        start, there = file.tell(), path.stat().st_size
-    count, each = _counted(shape, port, settings, path)
-    nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if start + nbytes > there:
-        raise FileProblem(path, N_("is shorter than its header says"), N_("Copy or download it again."))
-    if fortran or count == 1:
-        return [partial(_npy_whole, path, port, i, each) for i in range(count)]
-    size = nbytes // count
-    return [partial(_npy_row, path, port, start + i * size, size, dtype, each) for i in range(count)]
-
-
-def _npy_whole(path: Path, port: Port, place: int, each: tuple[int, ...]) -> Feeds:
-    with system_errors(path):
-        array = np.load(path, allow_pickle=False)
-    rows = array.reshape(-1, *each) if array.size == int(np.prod(each)) else array.reshape(array.shape[0], *each)
-    return {port.name: _typed(rows[place], port, path)}
-
-
-def _npy_row(path: Path, port: Port, start: int, size: int, dtype: np.dtype[Any], each: tuple[int, ...]) -> Feeds:
-    with system_errors(path), path.open("rb") as file:
-        file.seek(start)
-        data = file.read(size)
-    if len(data) != size:
-        raise FileProblem(path, N_("has become shorter"), N_("Open it again."))
-    return {port.name: _typed(np.frombuffer(data, dtype).reshape(each), port, path)}
-
-
-def _npz_readers(network: Network, path: Path, settings: DataSettings) -> list[Any]:
-    import zipfile
-
-    ports = {port.name: port for port in network.inputs}
-    try:
-        with system_errors(path), np.load(path, allow_pickle=False) as archive:
-            names = set(archive.files)
-            missing = [name for name in ports if name not in names]
-            if missing and len(ports) == 1 and len(names) == 1:
-                keys = {next(iter(ports)): next(iter(names))}
-            elif missing:
-                raise FileProblem(
-                    path,
-                    N_("has no array called {name}, which the network asks for"),
-                    N_("Save every input under its name."),
-                    name=missing[0],
-                )
-            else:
-                keys = {name: name for name in ports}
-            shapes = {name: archive[key].shape for name, key in keys.items()}
-    except Problem:
-        raise
-    except (zipfile.BadZipFile, ValueError, KeyError):
-        raise FileProblem(path, N_("is no archive of arrays"), N_("Save it with numpy.savez.")) from None
-    counted = {name: _counted(shape, ports[name], settings, path) for name, shape in shapes.items()}
-    counts = {count for count, _ in counted.values()}
-    if len(counts) > 1:
-        said = ", ".join(f"{name}: {count}" for name, (count, _) in counted.items())
-        raise FileProblem(
-            path, N_("has another number of samples for each input ({said})"), N_("Save as many of each."), said=said
-        )
-    return [partial(_npz_row, path, keys, counted, ports, i) for i in range(counts.pop())]
-
-
-def _npz_row(path: Path, keys: dict[str, str], counted: dict[str, Any], ports: dict[str, Port], place: int) -> Feeds:
-    with system_errors(path), np.load(path, allow_pickle=False) as archive:
-        found = {}
-        for name, key in keys.items():
-            count, each = counted[name]
-            array = archive[key]
-            row = array.reshape(each) if count == 1 else array.reshape(count, *each)[place]
-            found[name] = _typed(row, ports[name], path)
-    return found
-
-
-def _counted(shape: tuple[int, ...], port: Port, settings: DataSettings, path: Path) -> tuple[int, tuple[int, ...]]:
-    """How many samples an array holds, and the shape of one as the network takes it."""
-    wanted = port.shape
-    if wanted is None:
-        return 1, shape
-    fits = [n if isinstance(n, int) else None for n in filled_with(port, settings.dimensions)]
-
-    def matches(part: tuple[int, ...], pattern: list[int | None]) -> bool:
-        return len(part) == len(pattern) and all(b is None or a == b for a, b in zip(part, pattern, strict=True))
-
-    if matches(shape, fits) and (not fits or fits[0] is not None or shape[0] == 1):
-        return 1, shape
-    if len(shape) == len(fits) + 1 and matches(shape[1:], fits):
-        return shape[0], shape[1:]
-    batch = (fits[0] or 1) if fits else 1
-    if fits and len(shape) == len(fits) and matches(shape[1:], fits[1:]) and shape[0] % batch == 0 and shape[0]:
-        return shape[0] // batch, (batch, *shape[1:])
-    if fits and len(shape) == len(fits) - 1 and fits[0] in (None, 1) and matches(shape, fits[1:]):
-        return 1, (1, *shape)
-    said = " × ".join(str(n) if n is not None else "?" for n in fits) or "one number"
-    raise FileProblem(
-        path,
-        N_("has the shape {shape}, but the input {name} takes {said}"),
-        N_("Save it in that shape, samples along a first axis."),
-        shape=" × ".join(map(str, shape)) or "()",
-        name=port.name,
-        said=said,
-    )
-
-
-def filled_with(port: Port, dimensions: Mapping[str, int]) -> list[int | str | None]:
-    """The shape of an input with numbers where they are given."""
-    return [
-        each
-        if isinstance(each, int)
-        else dimensions.get(each if isinstance(each, str) else f"{port.name}:{place}", None)
-        for place, each in enumerate(port.shape or ())
-    ]
-
-
-def _typed(array: Array, port: Port, path: Path) -> Array:
-    if array.dtype.kind not in "fiub" or port.dtype == "string":
-        raise FileProblem(
-            path,
-            N_("holds {given}, but the input {name} takes {wanted}"),
-            N_("Save numbers of that type."),
-            given=str(array.dtype),
-            name=port.name,
-            wanted=port.dtype,
-        )
-    return np.ascontiguousarray(array.astype(port.dtype, copy=False))
-
-
-def _picture_port(network: Network, path: Path) -> Port:
-    """The input that takes pictures: the only one, or the only one with four axes."""
-    ports = network.inputs
-    shaped = [port for port in ports if port.shape is not None and len(port.shape) in (3, 4)]
-    if len(ports) == 1 and shaped:
-        return shaped[0]
-    raise FileProblem(
-        path,
-        N_("is a picture, but this network does not take one picture"),
-        N_("Save its inputs in an .npz under their names."),
-    )
-
-
-def _picture(path: Path, port: Port, settings: DataSettings) -> Feeds:
-    return {port.name: read_picture(path, port, settings)}
-
-
-def read_picture(path: Path, port: Port, settings: DataSettings) -> Array:
-    """A picture as the network takes it, shape and type of the input.
-
-    Raises
-    ------
-    FileProblem
-        When it is no picture, too large, or does not fit the input.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    picture = settings.picture
-    shape = [n if isinstance(n, int) else None for n in filled_with(port, settings.dimensions)]
-    if len(shape) == 3:
-        shape = [1, *shape]
-    height, width = (shape[2], shape[3]) if picture.layout == "NCHW" else (shape[1], shape[2])
-    channels = shape[1] if picture.layout == "NCHW" else shape[3]
-    colours = "L" if channels == 1 else picture.colours
-    if channels not in (None, 1, 3) or (channels == 3 and colours == "L"):
-        raise FileProblem(
-            path,
-            N_("is a picture, but the input {name} takes {channels} channels in the layout {layout}"),
-            N_("Choose another layout."),
-            name=port.name,
-            channels=channels,
-            layout=picture.layout,
-        )
-    try:
-        with system_errors(path):
-            stream = path.open("rb")
-        with stream, Image.open(stream) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise FileProblem(path, N_("has too many pixels"), N_("Make it smaller."))
-            loaded = image.convert("L" if colours == "L" else "RGB")
-    except Problem:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError):
-        raise FileProblem(path, N_("is no picture that can be read"), N_("Save it as PNG or JPEG.")) from None
-    except OSError as error:
-        with system_errors(path):
-            raise error from None
-    size = (width or loaded.width, height or loaded.height)
-    if picture.keep_aspect:
-        ratio = min(size[0] / loaded.width, size[1] / loaded.height)
-        inside = max(1, round(loaded.width * ratio)), max(1, round(loaded.height * ratio))
-        around = Image.new(loaded.mode, size, 114 if loaded.mode == "L" else (114, 114, 114))
-        place = (size[0] - inside[0]) // 2, (size[1] - inside[1]) // 2
-        around.paste(loaded.resize(inside, Image.Resampling.BILINEAR), place)
-        loaded = around
-    elif loaded.size != size:
-        loaded = loaded.resize(size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(loaded, np.float32)
-    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    if colours == "BGR":
-        pixels = pixels[:, :, ::-1]
-    mean, deviation = np.array(picture.mean, np.float32), np.array(picture.deviation, np.float32)
-    if mean.size not in (1, pixels.shape[2]) or deviation.size not in (1, pixels.shape[2]):
-        raise Problem("Mean and deviation need one number, or one for each of {count} colours.", count=pixels.shape[2])
-    values = (pixels * np.float32(picture.scale) - mean) / deviation
-    if picture.layout == "NCHW":
-        values = values.transpose(2, 0, 1)
-    values = values[None]
-    if port.dtype.startswith(("u", "i")):
-        values = np.rint(values)
-    return np.ascontiguousarray(values.reshape(values.shape[-len(port.shape or values.shape) :]).astype(port.dtype))
 
 
 def _text_readers(network: Network, path: Path, settings: DataSettings) -> list[Any]:
@@ -549,7 +217,7 @@ def _tokens(line: str, network: Network, settings: DataSettings) -> Feeds:
         ) from None
     encoded = tokenizer.encode(line)
     parts = {"input_ids": encoded.ids, "attention_mask": encoded.attention_mask, "token_type_ids": encoded.type_ids}
-    found: Feeds = {}
+    found: dict[str, Array] = {}
     for port in network.inputs:
         if port.name not in parts:
             raise Problem(

@@ -10,7 +10,8 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Phrase
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
-from qviz.models.data import DataSettings, FileSamples
+from qviz.models.data import FileSamples
+from qviz.models.data_settings import DataSettings
 from qviz.models.latency import Latency, OperatorTime
 from qviz.models.output_figures import OutputFigures
 from qviz.models.preparation import Prepared

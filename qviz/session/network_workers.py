@@ -13,21 +13,14 @@ from qviz.core.problems import Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.models.activations import Span, ranges, spans
-from qviz.models.data import (
-    PICTURES,
-    DataSettings,
-    FileSamples,
-    checks,
-    looks_wrong,
-    open_samples,
-    random_samples,
-    seen_picture,
-)
+from qviz.models.data import FileSamples, checks, open_samples, random_samples
+from qviz.models.data_settings import DataSettings
 from qviz.models.latency import measure_latency, profile, reasons
 from qviz.models.network import Network, open_network
 from qviz.models.node_errors import NodeError, node_errors
 from qviz.models.opening import open_prepared
 from qviz.models.output_figures import Answers
+from qviz.models.pictures import PICTURES, looks_wrong, seen_picture
 from qviz.models.pieces import ActivationParameters, Point
 from qviz.models.preparation import Prepared
 from qviz.models.preparation_steps import NO_CHOICES, Choices

@@ -11,7 +11,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
-from qviz.models.data import DataSettings, FileSamples
+from qviz.models.data import FileSamples
+from qviz.models.data_settings import DataSettings
 from qviz.models.preparation import Prepared
 from qviz.models.preparation_steps import NO_CHOICES, Choices
 from qviz.models.recipes import Recipe

@@ -8,7 +8,9 @@ from PIL import Image
 
 from qviz.core import Problem
 from qviz.models.activations import spans
-from qviz.models.data import DataSettings, PictureSettings, checks, looks_wrong, open_samples, random_samples
+from qviz.models.data import checks, open_samples, random_samples
+from qviz.models.data_settings import DataSettings, PictureSettings
+from qviz.models.pictures import looks_wrong
 from qviz.models.preparation import prepare_network
 from tests.models.made import classifier, network, transformer
 

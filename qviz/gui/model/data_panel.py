@@ -15,7 +15,9 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QPushBu
 from qviz.core.problems import Phrase, Problem
 from qviz.gui.kit.fields import ComboBox, Slider
 from qviz.gui.kit.widgets import column, form, named_label, quiet
-from qviz.models.data import PICTURES, TEXTS, DataSettings, PictureSettings
+from qviz.models.data import TEXTS
+from qviz.models.data_settings import DataSettings, PictureSettings
+from qviz.models.pictures import PICTURES
 from qviz.session.language import told
 from qviz.session.network_state import NetworkState
 

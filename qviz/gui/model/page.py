@@ -24,7 +24,7 @@ from qviz.gui.model.looking import Looking
 from qviz.gui.model.parts import NETWORK, WEIGHTS, ModelParts
 from qviz.gui.words.schemes import line
 from qviz.models.advice import advice
-from qviz.models.data import DataSettings
+from qviz.models.data_settings import DataSettings
 from qviz.models.graph_layout import Box, boxes_of, lay_out
 from qviz.models.node_errors import NodeError
 from qviz.models.preparation_steps import Choices
