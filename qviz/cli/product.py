@@ -40,7 +40,8 @@ def product_command(
     **options: Any,
 ) -> None:
     """Print what the output of ACTIVATION × WEIGHT loses as a product of integers."""
-    from qviz.core.questions.product import fits, lies_transposed, multiply
+    from qviz.core.questions.product import multiply
+    from qviz.core.questions.product_operands import fits, lies_transposed
 
     preset = DYNAMIC_RUNTIMES[chosen_runtime(options)]
     of_activation = read_scheme(activation_scheme) if activation_scheme else preset.activation

@@ -1,7 +1,8 @@
 """What quantization is, in NumPy alone: the public face that people script against."""
 
-from qviz.core.arithmetic.qparams import QParams, qparams_from_values
+from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.quantize import dequantize, fake_quantize, quantize
+from qviz.core.arithmetic.scaling import qparams_from_values
 from qviz.core.arithmetic.storage import Storage, storage
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import FloatFormat

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import qparams_from_range
+from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem

@@ -11,7 +11,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import N_, Phrase, Problem
-from qviz.core.questions.product import OperandProblem, Product, fits, lies_transposed, multiply
+from qviz.core.questions.product import Product, multiply
+from qviz.core.questions.product_operands import OperandProblem, fits, lies_transposed
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.generators import GeneratorSpec, generate

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core import IntFormat, MinMax, PerAxis, PerTensor, Problem, QParams, Scheme, choose_qparams
-from qviz.core.arithmetic.qparams import qparams_from_range
+from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arrays import Array
 from qviz.core.ranges.rules import Manual
 from qviz.core.ranges.table import RANGE_RULES

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from qviz.core.problems import Phrase, Problem
-from qviz.core.questions.product import OperandProblem
+from qviz.core.questions.product_operands import OperandProblem
 from qviz.files.problems import FileProblem
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qviz.core import IntFormat, PerAxis, PerTensor, QParams, Scheme, fake_quantize
-from qviz.core.arithmetic.qparams import qparams_from_range
+from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.training.network import Shape
 from qviz.training.quantized_network import QuantizationAware
 from qviz.training.settings import Quantization

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import QParams, qparams_from_range
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.passes import candidates

@@ -31,7 +31,8 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.arithmetic.element_trace import trace_elements
-from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams, qparams_from_range
+from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
+from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.runtimes import table
 from qviz.core.work import Cancelled
 from tests.golden.record_onnxruntime import hard_tensors

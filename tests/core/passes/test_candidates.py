@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qviz.core import FloatFormat, IntFormat, Scheme, prepare
-from qviz.core.arithmetic.qparams import qparams_from_range
+from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.passes.candidates import clipping_errors, squared_errors
 from qviz.core.passes.sorted_pass import sorted_squared_error
 from qviz.core.work import Cancelled, never

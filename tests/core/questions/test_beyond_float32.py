@@ -10,7 +10,8 @@ import pytest
 
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import analyze
-from qviz.core.questions.product import OperandProblem, multiply
+from qviz.core.questions.product import multiply
+from qviz.core.questions.product_operands import OperandProblem
 from qviz.core.ranges.rules import Manual
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES

@@ -27,8 +27,9 @@ from qviz.core import (
     dequantize,
     quantize,
 )
-from qviz.core.questions import product
-from qviz.core.questions.product import integer_product, multiply, quantized_product
+from qviz.core.questions import product, product_blocks
+from qviz.core.questions.product import multiply, quantized_product
+from qviz.core.questions.product_blocks import integer_product
 from qviz.core.questions.product_sums import BINS
 from qviz.core.schemes.dynamic import laid_out
 from qviz.core.work import Cancelled
@@ -177,7 +178,7 @@ def db(signal, noise):
 @pytest.mark.parametrize("block", [1 << 21, 80])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_every_figure_is_that_of_float64(name, block, transposed, monkeypatch):
-    monkeypatch.setattr(product, "BLOCK", block)
+    monkeypatch.setattr(product_blocks, "BLOCK", block)
     x_scheme, w_scheme = PAIRS[name]
     x64, w64 = X.astype(np.float64), W.astype(np.float64)
     qx, qw = choose_qparams(X, x_scheme), choose_qparams(W, w_scheme)
@@ -294,7 +295,7 @@ def test_integer_products_are_exact(features, largest, seed, limit):
     b //= 1 << 20
     exact = a.astype(object) @ b.astype(object)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(product, "EXACT_DOUBLE", max(limit, int(np.abs(a).max()) * int(np.abs(b).max()) + 1))
+        patch.setattr(product_blocks, "EXACT_DOUBLE", max(limit, int(np.abs(a).max()) * int(np.abs(b).max()) + 1))
         found = integer_product(a, b)
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, exact.astype(np.int64))

@@ -1,0 +1,140 @@
+"""Which scale and zero point follow from a range, by a runtime's formulas, or from what somebody else chose?
+
+Both are computed in float64, but where a runtime rounds every operation, and kept as float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams, is_too_narrow
+from qviz.core.arrays import Array, FloatArray
+from qviz.core.formats.integers import IntFormat
+from qviz.core.runtimes.expressions import evaluate
+from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
+from qviz.core.runtimes.precision import FLOAT32, HALVES, Precision, rounding_to
+from qviz.core.runtimes.table import convention_named
+from qviz.core.schemes.scheme import Scheme
+
+
+def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = FLOAT32) -> QParams:
+    """Scale and zero point for a known range, by the formulas of the scheme's convention.
+
+    Parameters
+    ----------
+    low, high : float32 arrays of one shape
+    compute : str
+        The type of the tensor, or float32 where that does not matter: see `compute_dtype`.
+    """
+    q = _from_range(low, high, scheme, compute)
+    return q if compute == FLOAT32 else replace(q, compute=compute)
+
+
+def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
+    convention, number_format = convention_named(scheme.convention), scheme.number_format
+    quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
+    precision = np.float32 if convention.single_precision else np.float64
+    lowest: Array = np.asarray(low, precision)
+    highest: Array = np.asarray(high, precision)
+    if not number_format.scaled:
+        one = np.ones(lowest.shape, np.float32)
+        return _qparams(scheme, one, one * 0, lowest, highest, quant_min, quant_max)
+    types = convention.precision(compute, number_format, scheme.symmetric, scheme.granularity)
+    if types.ranges in HALVES:
+        return _from_formulas(lowest, highest, scheme, types)
+    if convention.recipe is not None:
+        recipe = convention.recipe(np.asarray(low, np.float32), np.asarray(high, np.float32), scheme)
+        return QParams(
+            recipe.scale,
+            np.full(recipe.scale.shape, recipe.zero_point, np.float32),
+            np.asarray(low, np.float32),
+            np.asarray(high, np.float32),
+            quant_min,
+            quant_max,
+            scheme,
+            recipe.divisor,
+            recipe.shift,
+            recipe.offset,
+        )
+    if scheme.symmetric:
+        highest = np.maximum(np.abs(lowest), np.abs(highest))
+        lowest = -highest
+        width = highest
+        scale = np.maximum(highest, convention.smallest_range) / convention.half_span(number_format)
+        smallest = convention.smallest_scale if number_format.offers_zero_point else 0
+        exact_scale = np.maximum(scale, smallest)
+        zero_point = np.full(exact_scale.shape, convention.middle(number_format))
+        degenerate_zero_point = convention.degenerate_zero_point(np.zeros_like(zero_point))
+    else:
+        assert isinstance(number_format, IntFormat)  # nothing else has a zero point
+        if convention.range_includes_zero:
+            lowest, highest = np.minimum(lowest, 0.0), np.maximum(highest, 0.0)
+        first, last = convention.scale_range(number_format)
+        with np.errstate(over="ignore"):  # where float32 ends, the scale is infinite and nothing is left
+            width = highest - lowest
+        scale = np.maximum(width, convention.smallest_range) / (last - first)
+        exact_scale = np.maximum(scale, convention.smallest_scale)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            zero_point = convention.zero_point(number_format, lowest, highest, exact_scale)
+        degenerate_zero_point = convention.degenerate_zero_point(highest)
+    stored = rounding_to(types.scale)
+    exact_scale = exact_scale if stored is None else stored(exact_scale)
+    degenerate = is_too_narrow(convention, number_format, width, exact_scale)
+    scales = np.asarray(np.where(degenerate, 1.0, exact_scale), np.float32)
+    zero_point = np.where(degenerate, degenerate_zero_point, zero_point)
+    return _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)
+
+
+def _from_formulas(low: Array, high: Array, scheme: Scheme, types: Precision) -> QParams:
+    """Scale and zero point where every operation is rounded: the formulas know where."""
+    convention, number_format = convention_named(scheme.convention), scheme.number_format
+    quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
+    formulas = convention.formulas_of(number_format, scheme.symmetric, types)
+    if scheme.symmetric:
+        high = np.maximum(np.abs(low), np.abs(high))
+        low = -high
+    elif convention.range_includes_zero:
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+    values = {MIN.key: low, MAX.key: high, ABSMAX.key: high, QMIN.key: quant_min, QMAX.key: quant_max}
+    with np.errstate(all="ignore"):
+        values[S.key] = scale = np.asarray(evaluate(formulas.scale.expression, values), np.float32)
+        zero_point = np.full(scale.shape, convention.middle(number_format))
+        if formulas.zero_point is not None:
+            zero_point = evaluate(formulas.zero_point.expression, values)
+    return _qparams(scheme, scale, zero_point, low, high, quant_min, quant_max)
+
+
+def qparams_from_values(scale: object, zero_point: object, scheme: Scheme, compute: str = FLOAT32) -> QParams:
+    """The parameters of a scheme whose scales and zero points somebody else chose: a file, a runtime.
+
+    Parameters
+    ----------
+    scale, zero_point : array_like of one shape
+        () per tensor, (channels,) per axis, ``granularity.scale_shape`` of the tensor for blocks.
+    compute : str
+        The type of the tensor, or float32 where that does not matter.
+    """
+    scales, points = (np.asarray(np.asarray(a), np.float32) for a in (scale, zero_point))
+    points = np.broadcast_to(points, scales.shape)
+    quant_min, quant_max = convention_named(scheme.convention).ends(scheme.number_format, scheme.symmetric)
+    with np.errstate(over="ignore"):
+        low, high = ((np.float32(end) - points) * scales for end in (quant_min, quant_max))
+    return replace(_qparams(scheme, scales, points, low, high, quant_min, quant_max), compute=compute)
+
+
+def _qparams(
+    scheme: Scheme,
+    scale: FloatArray,
+    zero_point: Array,
+    low: Array,
+    high: Array,
+    quant_min: float,
+    quant_max: float,
+) -> QParams:
+    """Everything in float32."""
+    # Adding 0 makes −0 into 0.
+    points = np.asarray(zero_point + 0.0, np.float32)
+    lowest, highest = np.asarray(low, np.float32), np.asarray(high, np.float32)
+    return QParams(scale, points, lowest, highest, quant_min, quant_max, scheme)

@@ -1,0 +1,169 @@
+"""How is an output computed as floats and as integers, one block after the other?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arithmetic.quantize import quantize
+from qviz.core.arrays import Array, FloatArray, Floats
+from qviz.core.questions.product_operands import OperandProblem, Pair
+from qviz.core.tensors.granularity import PerTensor
+from qviz.core.work import IsCancelled, Progress, check
+
+EXACT_SINGLE, EXACT_DOUBLE = 1 << 24, 1 << 53
+"""Below these every whole number is a float32, or a float64, of its own: sums of such numbers are not rounded."""
+
+
+BLOCK = 1 << 19
+"""Elements of one operand, or of the output, that are looked at together."""
+
+
+OF_GROUPS = ("scale", "zero_point", "low", "high", "own_divisor")
+"""What `QParams` has for each row or column."""
+
+
+def integer_product(a: Array, b: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """``a @ b`` of whole numbers, exactly.
+
+    The floating-point matrix product does it, a stretch of the features at a time, as long as no partial sum can reach
+    the first whole number that its type does not have: 2²⁴ of float32, 2⁵³ of float64.
+
+    Parameters
+    ----------
+    a : array of whole numbers, shape (rows, features)
+    b : array of whole numbers, shape (features, outputs)
+
+    Returns
+    -------
+    int64 array, shape (rows, outputs)
+    """
+    features = a.shape[1]
+    largest = max(1, int(np.abs(a).max(initial=0)) * int(np.abs(b).max(initial=0)))
+    dtype: Any = np.float32 if largest * features < EXACT_SINGLE else np.float64
+    stretch = max(1, min(features, (EXACT_DOUBLE - 1) // largest))
+    total = np.zeros((a.shape[0], b.shape[1]), np.int64)
+    for first in range(0, features, stretch):
+        part = slice(first, first + stretch)
+        total += (a[:, part].astype(dtype, copy=False) @ b[part].astype(dtype, copy=False)).astype(np.int64)
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class OutputBlock:
+    """Some rows and columns of the output: float64, but ``quantized``, which is float32."""
+
+    rows: slice
+    columns: slice
+    exact: Floats
+    weight_alone: Floats
+    activation_alone: Floats
+    quantized: Array
+    largest_sum: int
+
+
+def output_blocks(pair: Pair, progress: Progress, cancelled: IsCancelled) -> Iterator[OutputBlock]:
+    """The output piece by piece, from its first column to its last."""
+    rows, columns = pair.shape
+    wide = min(columns, max(1, BLOCK // pair.features))
+    high = min(rows, max(1, BLOCK // max(pair.features, wide)))
+    done = 0
+    for first in range(0, columns, wide):
+        across = slice(first, min(first + wide, columns))
+        w = _columns(pair, across)
+        for top in range(0, rows, high):
+            check(cancelled)
+            down = slice(top, min(top + high, rows))
+            x = _rows(pair, down)
+            exact = x.values @ w.values
+            check(cancelled)
+            quantized, largest_sum = _multiplied(x, w, pair.stretches)
+            yield OutputBlock(
+                rows=down,
+                columns=across,
+                exact=exact,
+                weight_alone=x.values @ w.dequantized,
+                activation_alone=x.dequantized @ w.values,
+                quantized=quantized,
+                largest_sum=largest_sum,
+            )
+            done += exact.size
+            progress(done / (rows * columns))
+
+
+@dataclass(frozen=True, eq=False)
+class _Operand:
+    """A part of one: values, codes minus zero points, and x̂, all exactly as float64; scales that broadcast."""
+
+    values: Floats
+    codes: Floats
+    dequantized: Floats
+    scale: FloatArray
+
+    @property
+    def turned(self) -> _Operand:
+        return _Operand(self.values.T, self.codes.T, self.dequantized.T, self.scale.T)
+
+
+def _multiplied(x: _Operand, w: _Operand, stretches: tuple[slice, ...]) -> tuple[FloatArray, int]:
+    """The integer product, scaled; and the largest of its sums."""
+    output, largest = np.zeros((x.codes.shape[0], w.codes.shape[1]), np.float32), 0
+    for part in stretches:
+        sums = integer_product(x.codes[:, part], w.codes[part])
+        scale = w.scale if w.scale.shape[0] == 1 else w.scale[part.start : part.start + 1]
+        with np.errstate(over="ignore", invalid="ignore"):  # seen below
+            output += sums.astype(np.float32) * (x.scale * scale)
+        largest = max(largest, int(np.abs(sums).max()))
+    if not np.isfinite(output).all():
+        raise OperandProblem(
+            "The product goes beyond float32, in which runtimes add it up: divide the weight by a constant.", "weight"
+        )
+    return output, largest
+
+
+def _rows(pair: Pair, part: slice) -> _Operand:
+    """Some rows of the activation."""
+    features, tensor = pair.features, pair.activation
+    x = np.asarray(tensor.values[part.start * features : part.stop * features]).reshape(-1, features)
+    return _operand(x, _of_groups(pair.activation_qparams, (pair.shape[0], -1), part, 0))
+
+
+def _columns(pair: Pair, part: slice) -> _Operand:
+    """Some columns of the weight, (features, outputs) whichever way it lies."""
+    features, columns, values = pair.features, pair.shape[1], pair.weight.values
+    if pair.transposed:
+        w = np.asarray(values[part.start * features : part.stop * features]).reshape(-1, features)
+        return _operand(w, _of_groups(pair.weight_qparams, (columns, -1), part, 0)).turned
+    step = max(1, BLOCK // columns)
+    pieces = [
+        np.asarray(values[a * columns : min(a + step, features) * columns]).reshape(-1, columns)[:, part]
+        for a in range(0, features, step)
+    ]
+    return _operand(np.concatenate(pieces), _of_groups(pair.weight_qparams, (-1, columns), part, 1))
+
+
+def _of_groups(qparams: QParams, grid: tuple[int, int], part: slice, axis: int) -> QParams:
+    """The parameters of some rows or columns alone, of a tensor whose groups lie in a grid."""
+    if isinstance(qparams.scheme.granularity, PerTensor):
+        return qparams
+    at = (part, slice(None)) if axis == 0 else (slice(None), part)
+    return replace(
+        qparams,
+        **{
+            name: getattr(qparams, name).reshape(grid)[at].reshape(-1)
+            for name in OF_GROUPS
+            if getattr(qparams, name) is not None
+        },
+    )
+
+
+def _operand(values: Array, qparams: QParams) -> _Operand:
+    quantizer = qparams.spread(values.shape)
+    codes = quantize(values, qparams) - quantizer.zero_point.astype(np.float64)
+    dequantized = (codes.astype(np.float32) * quantizer.scale).astype(np.float64)
+    scale = quantizer.scale.reshape(1, 1) if quantizer.scale.ndim == 0 else quantizer.scale
+    return _Operand(values.astype(np.float64), codes, dequantized, scale)
