@@ -30,6 +30,7 @@ from qviz.gui.charts.page import Closing, Page
 from qviz.gui.kit import theme
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.crash import CrashDialog, CrashReporter
+from qviz.gui.window.first_painting import FirstPainting
 from qviz.gui.window.main_window import MainWindow
 from qviz.gui.window.navigation import PageRow
 from qviz.gui.window.toasts import Topic
@@ -250,11 +251,11 @@ class App(QObject):
 
     def start(self, paths: Sequence[Path] = ()) -> None:
         """Show the window at once; what it opens on follows when that is painted."""
+        FirstPainting(self.window, lambda: self._open_first(list(paths)))
         self.window.show()
-        QTimer.singleShot(0, lambda: self._open_first(list(paths)))
-        QTimer.singleShot(0, clean_up)
 
     def _open_first(self, paths: list[Path]) -> None:
+        QTimer.singleShot(0, clean_up)
         if paths:
             self.open_paths(paths)
         if all(is_network(path) for path in paths):

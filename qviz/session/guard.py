@@ -50,6 +50,9 @@ VIRTUAL = {
 }
 """Methods that Qt calls, by the class that declares them; everywhere those whose names end in "Event"."""
 
+_VIRTUAL = {kind: frozenset(names.split()) for kind, names in VIRTUAL.items()}
+_NAMES = frozenset().union(*_VIRTUAL.values())
+
 WRAPPER: Any = QObject.__base__
 """What every class of Qt is in Python."""
 
@@ -110,21 +113,24 @@ def descendants(kind: type) -> Iterator[type]:
 def overrides(kind: type) -> Iterator[tuple[str, FunctionType]]:
     """Methods that a Python class defines under the name of one that a class of Qt has."""
     if not _is_qt(kind):
+        of_qt = [vars(base) for base in kind.__mro__ if _is_qt(base)]
         for name, function in list(vars(kind).items()):
-            if isinstance(function, FunctionType) and any(name in vars(base) for base in kind.__mro__ if _is_qt(base)):
+            if isinstance(function, FunctionType) and any(name in methods for methods in of_qt):
                 yield name, function
 
 
 def unguarded(kind: type) -> Iterator[tuple[str, FunctionType]]:
     """Overrides of virtual methods whose exceptions would reach Qt."""
-    for name, function in overrides(kind):
-        if is_virtual(kind, name) and not hasattr(function, "guards"):
-            yield name, function
+    # By names alone first: what Qt's classes have is looked up for few methods of the hundreds of classes.
+    if any(name.endswith("Event") or name in _NAMES for name in vars(kind)):
+        for name, function in overrides(kind):
+            if is_virtual(kind, name) and not hasattr(function, "guards"):
+                yield name, function
 
 
 def is_virtual(kind: type, name: str) -> bool:
     """Whether Qt calls this method of a class."""
-    return name.endswith("Event") or any(name in VIRTUAL.get(base.__name__, "").split() for base in kind.__mro__)
+    return name.endswith("Event") or any(name in _VIRTUAL.get(base.__name__, ()) for base in kind.__mro__)
 
 
 def place_of(error: BaseException) -> str:

@@ -41,6 +41,7 @@ class ChartAxis(pg.AxisItem):
 
     gridded = False
     picture: Any
+    _label_text: str | None = None
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
