@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import numpy as np
 
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-from qviz.files.entry import Encoding, Note, TensorEntry
+from qviz.files.entry import Encoding, Note, TensorEntry, with_changes
 from qviz.files.memory import check_room
 from qviz.files.problems import FileProblem, shortened
 from qviz.files.small import small_dtype
@@ -74,8 +74,8 @@ def decoded(entries: Sequence[TensorEntry]) -> tuple[TensorEntry, ...]:
     weights: dict[str, TensorEntry] = {}
     gone: set[str] = set()
     for module, parts in modules.items():
-        for rule in _RULES:
-            found = rule(parts, config)
+        for mark, rule in _RULES:
+            found = rule(parts, config) if mark in parts else None
             if found is None:
                 continue
             used = [parts[name] for name in found.used]
@@ -131,7 +131,7 @@ def _entry(module: str, found: _Found, used: Sequence[TensorEntry]) -> TensorEnt
     key = f"{module}.weight" if found.used[0] != "_blocks" else module
     name = first.name.removesuffix(str(first.key)) + key
     refused = next((each.refused for each in used if each.refused is not None), None)
-    return replace(
+    return with_changes(
         first,
         name=name,
         key=key,
@@ -470,15 +470,15 @@ def _state(entry: TensorEntry) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-_RULES: tuple[Rule, ...] = (
-    _gptq,
-    _awq,
-    _pack_quantized,
-    _fp4_packed,
-    _fp8_blocks,
-    _bitsandbytes4,
-    _bitsandbytes8,
-    _scaled,
-    _gpt_oss,
+_RULES: tuple[tuple[str, Rule], ...] = (
+    ("qweight", _gptq),
+    ("qweight", _awq),
+    ("weight_packed", _pack_quantized),
+    ("weight_packed", _fp4_packed),
+    ("weight_scale_inv", _fp8_blocks),
+    ("weight.absmax", _bitsandbytes4),
+    ("SCB", _bitsandbytes8),
+    ("weight_scale", _scaled),
+    ("_blocks", _gpt_oss),
 )
-"""A new encoding is a row."""
+"""The part that a rule looks for, and the rule; a new encoding is a row."""

@@ -16,6 +16,7 @@ from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.encodings import decoded
 from qviz.files.entry import Loaded, Note, TensorEntry, no_note, with_changes
 from qviz.files.foreign import foreign_problem
+from qviz.files.memory import without_collections
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.raw import SUFFIXES as RAW_SUFFIXES
 from qviz.files.raw import RawForm
@@ -267,11 +268,11 @@ def list_tensors(path: str | Path, reading: Reading | None = None) -> tuple[Tens
         When the file can't be read, is of no known format, is damaged, or holds no real numbers.
     """
     path = Path(path)
-    with system_errors(path):
+    with system_errors(path), without_collections():
         if stat.S_ISDIR(path.stat().st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         entries = in_natural_order(decoded(_entries(path, reading or Reading())))
-    return tuple(_guarded(entry) for entry in entries)
+        return tuple(_guarded(entry) for entry in entries)
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:
@@ -422,11 +423,11 @@ def natural_order(name: str) -> list[str | int]:
 def in_natural_order(entries: Sequence[TensorEntry]) -> tuple[TensorEntry, ...]:
     """The entries as the file has them, but those whose names differ in numbers alone by these numbers."""
     families: dict[str, list[TensorEntry]] = {}
-    names = [_NUMBER.sub("0", entry.name) for entry in entries]
+    names = _without_numbers([entry.name for entry in entries])
     for name, entry in zip(names, entries, strict=True):
         families.setdefault(name, []).append(entry)
     ordered = {
-        name: iter(sorted(members, key=_by_name) if len(members) > 1 else members) for name, members in families.items()
+        name: iter(sorted(members, key=_numbers) if len(members) > 1 else members) for name, members in families.items()
     }
     return tuple(next(ordered[name]) for name in names)
 
@@ -434,5 +435,12 @@ def in_natural_order(entries: Sequence[TensorEntry]) -> tuple[TensorEntry, ...]:
 _NUMBER = re.compile(r"[0-9]+")
 
 
-def _by_name(entry: TensorEntry) -> list[str | int]:
-    return natural_order(entry.name)
+def _without_numbers(names: Sequence[str]) -> list[str]:
+    """What names have in common that differ in numbers alone: all in one stretch, which is quicker."""
+    found = _NUMBER.sub("0", "\n".join(names)).split("\n")
+    return found if len(found) == len(names) else [_NUMBER.sub("0", name) for name in names]
+
+
+def _numbers(entry: TensorEntry) -> list[int]:
+    """As a key: in a family, nothing else differs."""
+    return [int(number[:300]) for number in _NUMBER.findall(entry.name)]

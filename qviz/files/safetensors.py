@@ -6,12 +6,13 @@ The format: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from types import GenericAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray, array_in
 from qviz.files.problems import FileProblem, NoNumbers, shortened
 from qviz.files.small import small_dtype, to_float32
+from qviz.files.stamp import Stamp
 
 _DAMAGED = N_("Copy or download it again.")
 _MOST_AXES = 64
@@ -51,11 +53,13 @@ _SMALL = {
 }
 """What ml_dtypes knows, by the names it has there."""
 
+_LONGEST = 100_000_000
+"""Bytes of a header, as the library has it."""
+
 _NAMES = {kind: dtype.name for kind, dtype in _PLAIN.items()} | _SMALL
 
 
-@dataclass(frozen=True)
-class _Info:
+class _Info(NamedTuple):
     """What the header says of one tensor, and where its bytes begin."""
 
     key: str
@@ -63,36 +67,55 @@ class _Info:
     kind: str
     start: int
 
-    @property
-    def dtype(self) -> str:
-        return _NAMES.get(self.kind, self.kind)
 
-
-def list_entries(path: Path) -> tuple[TensorEntry, ...]:
+def list_entries(path: Path, stem: str | None = None) -> tuple[TensorEntry, ...]:
     """The tensors of the file in their order; those without elements are left out.
+
+    Parameters
+    ----------
+    path : Path
+    stem : str, optional
+        What stands in front of their names; that of the file by default.
 
     Raises
     ------
     FileProblem
         When the file is damaged, or holds no tensors.
     """
+    stamp = Stamp.of(path)
     infos = _infos(path)
     if not infos:
         raise FileProblem(path, N_("has no tensors in it"), N_("Choose a file with weights."))
-    filled = [info for info in infos.values() if 0 not in info.shape]
-    if not filled:
+    stem = path.stem if stem is None else stem
+    # Without __init__, which takes a second for 90,000 of a frozen class.
+    usual = dict(TensorEntry("", path, "", None, None, _load, outputs_first=True).__dict__)
+    entries = []
+    for key, info in infos.items():
+        if 0 in info.shape:
+            continue
+        entry = object.__new__(TensorEntry)
+        entry.__dict__.update(
+            usual,
+            name=f"{stem}/{key}",
+            key=key,
+            shape=info.shape,
+            dtype=_NAMES.get(info.kind, info.kind),
+            load=partial(_load, path, info, stamp),
+        )
+        entries.append(entry)
+    if not entries:
         key = shortened(next(iter(infos)))
         raise NoNumbers(path, N_("holds '{key}', which has no elements"), N_("Choose a file with weights."), key=key)
-    return tuple(
-        TensorEntry(f"{path.stem}/{info.key}", path, info.key, info.shape, info.dtype, partial(_load, path, info.key))
-        for info in filled
-    )
+    return tuple(entries)
 
 
-def _load(path: Path, key: str, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:
+def _load(
+    path: Path, listed: _Info, stamp: Stamp, *, progress: Progress = ignore, cancelled: IsCancelled = never
+) -> Loaded:
     check(cancelled)
-    # Once more: the file may have changed since it was listed.
-    info = _infos(path).get(key)
+    key = listed.key
+    # The header again only where the file has changed since it was listed: it may be long.
+    info = listed if Stamp.of(path) == stamp else _infos(path).get(key)
     if info is None or 0 in info.shape:
         raise FileProblem(path, N_("has no tensor '{key}' any more"), N_("Open the file again."), key=shortened(key))
     if plain := _PLAIN.get(info.kind):
@@ -115,15 +138,60 @@ def _converted(path: Path, info: _Info, progress: Progress, cancelled: IsCancell
 
 
 def _infos(path: Path) -> dict[str, _Info]:
-    """Every tensor by its name; the library has made sure that each lies inside the file."""
+    """Every tensor by its name, in the order of the bytes; each lies inside the file, without gaps between them."""
     with path.open("rb") as file:
         start = file.read(8)
-    if not start:
-        raise FileProblem(path, N_("is empty"), _DAMAGED)
+        if not start:
+            raise FileProblem(path, N_("is empty"), _DAMAGED)
+        length = int.from_bytes(start, "little")
+        size = os.fstat(file.fileno()).st_size
+        header = file.read(length) if length <= min(_LONGEST, size - 8) else b""
+    found = _plainly(header, 8 + length, size)
+    return _by_the_library(path, 8 + length) if found is None else found
+
+
+def _plainly(header: bytes, first: int, size: int) -> dict[str, _Info] | None:
+    """What a flawless header says; None for all others, of which the library has to say what is wrong."""
+    import msgspec
+
+    if not header.startswith(b"{"):
+        return None
+    try:
+        said = _header_decoder().decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    said.pop("__metadata__", None)
+    infos = {}
+    at = 0
+    for key, row in sorted(said.items(), key=lambda each: each[1].data_offsets):
+        begin, end = row.data_offsets
+        shape, bits = row.shape, _KNOWN_BITS.get(row.dtype)
+        if bits is None or begin != at or len(shape) > _MOST_AXES or (shape and min(shape) < 0):
+            return None
+        if 8 * (end - begin) != bits * math.prod(shape):
+            return None
+        infos[key] = _Info(key, shape or (1,), row.dtype, first + at)
+        at = end
+    return infos if first + at == size else None
+
+
+@cache
+def _header_decoder() -> Any:
+    """What the header says of each tensor; msgspec is not needed before the first file."""
+    import msgspec
+
+    row = msgspec.defstruct(
+        "HeaderRow",
+        [("dtype", str, ""), ("shape", tuple[int, ...], ()), ("data_offsets", tuple[int, int], (-1, -1))],
+        gc=False,
+    )
+    return msgspec.json.Decoder(GenericAlias(dict, (str, row)))
+
+
+def _by_the_library(path: Path, at: int) -> dict[str, _Info]:
     infos = {}
     with _opened(path) as file:
         # There are no gaps, neither behind the header nor between tensors: the library refuses them.
-        at = 8 + int.from_bytes(start, "little")
         for key in file.offset_keys():
             part = file.get_slice(key)
             shape, kind = tuple(part.get_shape()), part.get_dtype()
@@ -143,6 +211,9 @@ def _infos(path: Path) -> dict[str, _Info]:
 def _bits(kind: str) -> int:
     """Bits of one value: the number in the name of its type."""
     return 8 if kind == "BOOL" else int("".join(c for c in kind.split("_", 1)[0] if c.isdigit()))
+
+
+_KNOWN_BITS = {kind: 8 if kind == "BOOL" else _bits(kind) for kind in _NAMES}
 
 
 @contextmanager

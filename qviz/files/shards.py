@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ MAP = "weight_map"
 
 _LARGEST = 1 << 28
 _MOST_FILES = 10_000
+
+_READERS = 4
+"""Threads that read headers."""
 
 
 def list_entries(path: Path) -> tuple[TensorEntry, ...]:
@@ -31,12 +34,15 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     stem = path.name.split(".")[0]
     found: dict[str, TensorEntry] = {}
     problems: dict[str, Problem] = {}
-    for name in dict.fromkeys(wanted.values()):
-        try:
-            for entry in _listed(path.parent / name):
-                found.setdefault(str(entry.key), with_changes(entry, name=f"{stem}/{entry.key}"))
-        except Problem as problem:
-            problems[name] = problem
+    names = tuple(dict.fromkeys(wanted.values()))
+    with ThreadPoolExecutor(_READERS) as pool:  # where files are far away, several are waited for together
+        listed = pool.map(lambda name: _tried(path.parent / name, stem), names)
+        for name, entries in zip(names, listed, strict=True):
+            if isinstance(entries, Problem):
+                problems[name] = entries
+                continue
+            for entry in entries:
+                found.setdefault(str(entry.key), entry)
     if not found:
         raise next(iter(problems.values()))
     for key, name in wanted.items():
@@ -69,11 +75,14 @@ def read_index(path: Path) -> dict[str, str]:
     if path.stat().st_size > _LARGEST:
         raise FileProblem(path, N_("is too large for an index"), N_("Download it again."))
     try:
-        content: Any = msgspec.json.decode(path.read_bytes())
-    except (msgspec.DecodeError, RecursionError):
+        content: Any = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
+        raw = content.get(MAP)
+        wanted = {} if raw is None else msgspec.json.decode(raw, type=dict[str, str])
+    except msgspec.ValidationError:
+        wanted = {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise FileProblem(path, N_("is a damaged index"), N_("Download it again.")) from None
-    wanted = content.get(MAP) if isinstance(content, Mapping) else None
-    if not isinstance(wanted, Mapping) or not wanted or not all(isinstance(name, str) for name in wanted.values()):
+    if not wanted:
         raise FileProblem(path, N_("lists no tensors"), N_("Download it again."))
     names = set(wanted.values())
     if len(names) > _MOST_FILES:
@@ -86,17 +95,24 @@ def read_index(path: Path) -> dict[str, str]:
                 N_("Get the model from somebody you trust."),
                 name=shortened(name),
             )
-    return {str(key): name for key, name in wanted.items()}
+    return wanted
 
 
-def _listed(path: Path) -> tuple[TensorEntry, ...]:
+def _tried(path: Path, stem: str) -> tuple[TensorEntry, ...] | Problem:
+    try:
+        return _listed(path, stem)
+    except Problem as problem:
+        return problem
+
+
+def _listed(path: Path, stem: str) -> tuple[TensorEntry, ...]:
     with system_errors(path):
         if path.exists() and not path.is_file():
             raise FileProblem(path, N_("is a device or a pipe"), N_("Save its content to a file first."))
         if path.name.lower().endswith(".safetensors"):
             from qviz.files import safetensors
 
-            return safetensors.list_entries(path)
+            return safetensors.list_entries(path, stem)
         from qviz.files import pytorch
 
-        return pytorch.list_entries(path)
+        return tuple(with_changes(each, name=f"{stem}/{each.key}") for each in pytorch.list_entries(path))

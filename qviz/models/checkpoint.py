@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from qviz.core.problems import Problem
 from qviz.files.entry import TensorEntry
+from qviz.files.memory import without_collections
 from qviz.files.offers import named_dtype
 from qviz.files.readers import expand, list_tensors
 from qviz.files.region import PACKED
@@ -39,32 +41,52 @@ _LEAVES = frozenset({"weight", "bias", "weight_packed", "qweight", "scales", "we
 
 @dataclass(frozen=True)
 class Weight:
-    """One tensor of a checkpoint.
+    """One tensor of a checkpoint; its place in the model is looked up when it is asked for.
 
     Attributes
     ----------
     name : str
         As the file has it; that of the file stands in front where several files are opened together.
-    module : str
-        The part of the name before the last dot or slash.
-    layer : int or None
-        The first number in the name.
-    role : str
-        What it does there: ``"q"``, ``"up"``, ``"norm"`` …; ``""`` where its name does not tell.
-    is_expert : bool
-        Whether it is one of several experts.
     entry : TensorEntry
-    nbytes : int or None
-        What it takes in the file.
     """
 
     name: str
-    module: str
-    layer: int | None
-    role: str
-    is_expert: bool
     entry: TensorEntry
-    nbytes: int | None
+
+    @cached_property
+    def module(self) -> str:
+        """The part of the name before the last dot or slash."""
+        key = self._key
+        return key[: max(key.rstrip("./").rfind("."), key.rstrip("./").rfind("/"), 0)]
+
+    @cached_property
+    def layer(self) -> int | None:
+        """The first number in the name."""
+        found = next((int(part) for part in self._parts if len(part) < 9 and part.isdecimal()), None)
+        return found if found is not None else _block(self._parts)
+
+    @cached_property
+    def role(self) -> str:
+        """What it does there: ``"q"``, ``"up"``, ``"norm"`` …; ``""`` where its name does not tell."""
+        return role_of(self._parts)
+
+    @cached_property
+    def is_expert(self) -> bool:
+        """Whether it is one of several experts."""
+        return any("expert" in part or part.endswith("_exps") for part in self._parts)
+
+    @cached_property
+    def nbytes(self) -> int | None:
+        """What it takes in the file."""
+        return nbytes_of(self.entry)
+
+    @property
+    def _key(self) -> str:
+        return self.entry.key or self.entry.name
+
+    @property
+    def _parts(self) -> list[str]:
+        return [part for part in self._key.replace("/", ".").split(".") if part]
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -129,24 +151,11 @@ def open_checkpoint(paths: Iterable[str | Path]) -> Checkpoint:
     if not listed:
         raise problems[0] if problems else Problem("There is no file to look at: give one.")
     several = len(listed) > 1
-    weights = [_weight(entry, several) for _, entries in listed for entry in entries]
+    with without_collections():
+        weights = [
+            Weight(each.name if several else each.key or each.name, each) for _, entries in listed for each in entries
+        ]
     return Checkpoint(tuple(weights), tuple(problems))
-
-
-def _weight(entry: TensorEntry, several: bool) -> Weight:
-    key = entry.key or entry.name
-    parts = [part for part in re.split(r"[./]", key) if part]
-    module = key[: -len(parts[-1]) - 1] if len(parts) > 1 else ""
-    layer = next((int(part) for part in parts if part.isdigit() and len(part) < 9), None)
-    return Weight(
-        name=entry.name if several else key,
-        module=module,
-        layer=layer if layer is not None else _block(parts),
-        role=role_of(parts),
-        is_expert=any("expert" in part or part.endswith("_exps") for part in parts),
-        entry=entry,
-        nbytes=nbytes_of(entry),
-    )
 
 
 def _block(parts: list[str]) -> int | None:
@@ -164,14 +173,15 @@ def role_of(parts: list[str]) -> str:
     >>> role_of(["blk", "3", "ffn_down_exps", "weight"])
     'down'
     """
-    for part in reversed(parts):
-        lower = part.lower()
-        if lower in _LEAVES or lower.isdigit():
-            continue
-        for role, pattern in _COMPILED:
-            if pattern.fullmatch(lower):
-                return role
-    return ""
+    return next(filter(None, map(_role, reversed(parts))), "")
+
+
+@lru_cache(1 << 12)
+def _role(part: str) -> str:
+    lower = part.lower()
+    if lower in _LEAVES or lower.isdigit():
+        return ""
+    return next((role for role, pattern in _COMPILED if pattern.fullmatch(lower)), "")
 
 
 def nbytes_of(entry: TensorEntry) -> int | None:

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from qviz.core.work import Cancelled
-from qviz.files import memory, small
+from qviz.files import memory, safetensors, small
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 
@@ -174,3 +174,21 @@ def test_a_tensor_that_does_not_fit_in_memory_is_refused(path: Path, monkeypatch
     save_file({"w": numbers(256).astype(ml_dtypes.bfloat16)}, path)
     monkeypatch.setattr(memory, "free_memory", lambda: 1023)
     assert "holds 'w', which takes 1 KiB unpacked while 1023 B are free" in problem_of(path)
+
+
+def test_headers_are_read_as_the_library_reads_them(path: Path) -> None:
+    kinds = ("f2", "f4", "f8", "i1", "u1", "i4", "u8", "?")
+    tensors = {f"layers.{n}.w": numbers(n, 3).astype(kind) for n, kind in enumerate(kinds)}
+    save_file(tensors | {"scalar": np.array(1.5, np.float32)}, path, {"format": "np", "dtype": "none"})
+    head = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    plainly = safetensors._plainly(path.read_bytes()[8:head], head, path.stat().st_size)
+    assert plainly == safetensors._by_the_library(path, head)
+    assert plainly is not None
+    assert len(plainly) == len(kinds) + 1
+
+
+def test_a_file_that_was_written_again_is_read_by_its_new_header(path: Path) -> None:
+    save_file({"w": numbers(3)}, path)
+    (entry,) = list_tensors(path)
+    save_file({"a": numbers(7), "w": np.arange(5, dtype=np.float32)}, path)
+    assert entry.load().tolist() == [0, 1, 2, 3, 4]
