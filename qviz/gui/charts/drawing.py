@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from xml.dom import minidom
 
 import numpy as np
 import pyqtgraph as pg
 from pyqtgraph.functions import arrayToQPolygonF
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtCore import QBuffer, QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QGuiApplication, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem
 
 from qviz.session.guard import guard_library, guarded
@@ -22,6 +24,9 @@ Floats = np.ndarray[Any, Any]
 
 BEYOND = 16
 """Pixels outside the view at which everything that lies further off is drawn."""
+
+HAIR = 0.01
+"""Pixels from the middle of a dot to where its stroke ends: Qt leaves out one that goes nowhere."""
 
 
 @guarded
@@ -53,6 +58,38 @@ class Drawing(QGraphicsItem):
     def paint(self, painter: QPainter, option: Any, widget: Any = None) -> None:
         grain = widget.devicePixelRatioF() if widget is not None else 0.0
         self._paint(Brush(painter, self._view, grain, self._kept))
+
+    def generateSvg(self, nodes: dict[str, minidom.Element]) -> tuple[minidom.Element, list[minidom.Element]]:
+        """What pyqtgraph's exporter takes as it is; else it moves point by point what is painted, in Python.
+
+        Parameters
+        ----------
+        nodes : dict
+            Elements by their ids, which this adds its own to.
+
+        Returns
+        -------
+        tuple
+            The element, and what has to be defined for it.
+        """
+        sheet = self._view.parentItem()
+        paper = QBuffer()
+        generator = QSvgGenerator()
+        generator.setOutputDevice(paper)
+        generator.setResolution(round(QGuiApplication.primaryScreen().logicalDotsPerInchX()))
+        painter = QPainter(generator)
+        try:
+            painter.setTransform(self.itemTransform(sheet)[0])
+            self._paint(Brush(painter, self._view, 0.0, self._kept))
+        finally:
+            painter.end()
+        document = minidom.parseString(paper.data().data())
+        group = document.getElementsByTagName("g")[0]
+        name = f"Drawing_{sum(each.startswith('Drawing_') for each in nodes) + 1}"
+        group.setAttribute("id", name)
+        nodes[name] = group
+        defined = document.getElementsByTagName("defs")
+        return group, [n for n in defined[0].childNodes if isinstance(n, minidom.Element)] if defined else []
 
 
 class Brush:
@@ -228,6 +265,23 @@ class Brush:
         self.painter.drawPolyline(_polygon(x, y))
         if self.grain:
             self.painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+    def dots(self, x: Floats, y: Floats, size: float, color: QColor) -> None:
+        """Dots that are ``size`` pixels wide around places of the chart; those in sight are drawn."""
+        (left, right), (bottom, top) = (
+            sorted((self.left, self.left + self.width / self._across)),
+            sorted((self.top, self.top - self.height / self._down)),
+        )
+        seen = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
+        x, y = self.x(x[seen]), self.y(y[seen])
+        if self.grain:
+            room = np.full(x.size, float(size))
+            self._rects(x - size // 2, y - size // 2, room, room, color)
+        elif x.size:
+            # One path of short strokes with round ends: a file has one element, and not one a dot.
+            ends = np.column_stack((x - HAIR, x + HAIR)).ravel()
+            self._stroke(QPen(QBrush(color), size, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+            self.painter.drawPath(pg.arrayToQPath(ends, np.repeat(y, 2), connect="pairs"))
 
     # -- single ones
 

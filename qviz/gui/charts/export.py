@@ -127,8 +127,12 @@ def _svg(sheet: Sheet, path: Path) -> list[Path]:
     # Rectangles keep their transformation in pyqtgraph's SVG, and a pen would be stretched with it.
     with _pens(chart, 1, bars=False):
         exporter = SVGExporter(chart.plot)
-        exporter.params.param("height").setValue(sheet.source().height(), blockSignal=exporter.heightChanged)
         data = exporter.export(toBytes=True)
+    # Given the height with the caption, the exporter would stretch everything to it.
+    seen = QSizeF(exporter.params["width"], exporter.params["height"])
+    room = 'viewBox ="0 0 {} {}"'
+    whole = room.format(int(seen.width()), math.ceil(seen.height() + sheet.below))
+    data = data.replace(room.format(int(seen.width()), int(seen.height())).encode(), whole.encode(), 1)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     return [path]

@@ -6,7 +6,6 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 
 from qviz.core.questions.product import Product
@@ -24,6 +23,9 @@ ROLES = {"weight": "weight", "activation": "activation", "both": "dequantized"}
 
 BAR_PIXELS = 3
 """Bins of the histogram are joined until each is worth so many."""
+
+DOT_PIXELS = 3
+"""How wide a dot for an output is."""
 
 IN_SIGHT = 0.999
 """Of the errors; the few beyond are seen by zooming out."""
@@ -54,8 +56,6 @@ class OutputsChart(ProductChart):
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
         self.errors = False
-        self._dots = pg.ScatterPlotItem(size=3, pxMode=True, antialias=False)
-        self.plot.addItem(self._dots, ignoreBounds=True)
         self._reach: tuple[float, float, float, float] | None = None
         self._label()
 
@@ -86,7 +86,6 @@ class OutputsChart(ProductChart):
         few = sample.exact.size < total
         count, of = f"{sample.exact.size:,}", f"{total:,}"
         self.set_note(self.tr("{count} of {of} drawn").format(count=count, of=of) if few else "")
-        self._dots.setData(sample.exact, self._heights())
         x = max(rung(float(np.abs(sample.exact).max())), 1e-30)
         y = max(rung(float(np.abs(self._heights()).max())), 1e-30)
         reach = (-x, x, -y, y) if self.errors else (-x, x, -max(x, y), max(x, y))
@@ -104,11 +103,12 @@ class OutputsChart(ProductChart):
         left, right = self.view.viewRange()[0]
         line = self.pen("original", style=Qt.PenStyle.DashLine)
         brush.line(left, 0 if self.errors else left, right, 0 if self.errors else right, line)
+        if self.product is not None:
+            brush.dots(self.product.sample.exact, self._heights(), DOT_PIXELS, self.color("dequantized", 190))
 
     def restyle(self, theme: Theme) -> None:
-        self._dots.setPen(None)
-        self._dots.setBrush(theme.color("dequantized", 190))
         self._label()
+        self.repaint_marks()
 
     def reset_view(self) -> None:
         if self._reach is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyqtgraph as pg
 import pytest
 from PySide6.QtGui import QColor, QImage, QPainter
@@ -40,3 +41,19 @@ def test_on_paper_and_on_finer_screens_it_fills_exactly_what_it_is_told(dressed:
     assert image.pixelColor(2, 2) == RED
     assert image.pixelColor(1, 2).green() == image.pixelColor(4, 3).green() == pytest.approx(128, abs=3)
     assert image.pixelColor(5, 2).name() == "#ffffff"
+
+
+@pytest.mark.parametrize("grain", [0.0, 1.0])
+def test_dots_lie_around_their_places_and_those_out_of_sight_nowhere(dressed: QApplication, grain: float) -> None:
+    image = QImage(12, 12, QImage.Format.Format_RGB32)
+    image.fill("white")
+    view = pg.ViewBox(enableMenu=False)
+    view.resize(12, 12)
+    view.setRange(xRange=(0, 12), yRange=(0, 12), padding=0)
+    painter = QPainter(image)
+    Brush(painter, view, grain, {}).dots(np.array([3.5, 12.5, 6.0]), np.array([8.5, 6.0, 99.0]), 3, RED)
+    painter.end()
+    red = {(x, y) for x in range(12) for y in range(12) if image.pixelColor(x, y) == RED}
+    assert (3, 3) in red
+    assert red <= {(x, y) for x in range(2, 6) for y in range(2, 6)}
+    assert 4 <= len(red) <= 9

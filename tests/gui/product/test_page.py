@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,14 @@ def test_the_charts_tell_of_the_product(desk: Desk, tmp_path: Path) -> None:
     for chart in page.charts:
         for ending in ("png", "svg", "csv"):
             assert all(f.stat().st_size for f in export_chart(chart, tmp_path / f"{chart.name}.{ending}"))
+
+
+def test_all_dots_are_one_path_of_a_file(desk: Desk, tmp_path: Path) -> None:
+    product = desk.settle()
+    (path,) = export_chart(desk.page.outputs, tmp_path / "x.svg")
+    places = [each.get("d", "") for each in ET.fromstring(path.read_bytes()).iter("{http://www.w3.org/2000/svg}path")]
+    assert len(places) < 20
+    assert max(each.count("M") for each in places) == product.sample.exact.size
 
 
 def test_pointing_reads_out(desk: Desk) -> None:

@@ -130,6 +130,25 @@ def test_a_caption_stands_below_and_leaves_the_chart_as_it_was(desk: Desk) -> No
     assert chart.view.viewRange() == view
 
 
+def test_a_caption_in_an_svg_stands_below_a_chart_that_is_not_stretched(desk: Desk, tmp_path: Path) -> None:
+    chart = desk.page.error
+    plain, captioned = (
+        ET.fromstring(export_chart(chart, tmp_path / "x.svg", caption=words)[0].read_bytes())
+        for words in ("", "of something")
+    )
+    height, taller = (float(root.get("viewBox", "").split()[3]) for root in (plain, captioned))
+    assert height < taller < height + 40
+    titles = [
+        next(
+            group.get("transform")
+            for group in root.iter("{http://www.w3.org/2000/svg}g")
+            if "Error histogram" in "".join(group.itertext())
+        )
+        for root in (plain, captioned)
+    ]
+    assert titles[0] == titles[1]
+
+
 def test_a_caption_longer_than_the_chart_is_elided(desk: Desk, tmp_path: Path) -> None:
     (path,) = export_chart(desk.page.error, tmp_path / "x.svg", caption="begin " + "long " * 500 + "end")
     said = words(path)
