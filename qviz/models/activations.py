@@ -81,8 +81,8 @@ def capture(network: Network, samples: Samples, names: Sequence[str]) -> Iterato
     """
     inputs = {port.name for port in network.inputs}
     outputs = tuple(name for name in names if name not in inputs)
-    session = open_session(network.model, optimized="basic", outputs=outputs)
-    there = {each.name for each in session.get_outputs()}
+    session = open_session(network.model, optimized="basic", outputs=outputs) if outputs else None
+    there = {each.name for each in session.get_outputs()} if session is not None else set()
     unknown = [name for name in outputs if name not in there]
     if unknown:
         raise Problem("This network has no tensor “{name}”.", name=unknown[0])
@@ -197,15 +197,28 @@ def _parts(network: Network, samples: Samples, names: list[str], held_bytes: int
 
 
 def _range(batches: list[FloatArray], scheme: Scheme) -> tuple[float, float]:
-    kept = [batch.reshape(-1) for batch in batches if batch.size and np.isfinite(batch).any()]
+    kept = [batch for batch in batches if batch.size and np.isfinite(batch).any()]
     if not kept:
         return 0.0, 0.0
     rule = scheme.range_rule
-    alike = len({batch.size for batch in kept}) == 1
-    if hasattr(rule, "batch_axis") and alike:
-        values = np.stack(kept)
+    if hasattr(rule, "batch_axis"):
+        values = _side_by_side(kept)
         scheme = replace(scheme, range_rule=replace(rule, batch_axis=0))  # type: ignore[type-var]
     else:
-        values = np.concatenate(kept)
+        values = np.concatenate([batch.reshape(-1) for batch in kept])
     q = choose_qparams(values, scheme)
     return float(q.low.reshape(-1)[0]), float(q.high.reshape(-1)[0])
+
+
+def _side_by_side(batches: list[FloatArray]) -> FloatArray:
+    """Batches along a first axis, in their own shapes; shorter ones are filled up with NaN, which no estimator counts.
+
+    Rows matter: Paddle's average takes the largest magnitude of each.
+    """
+    if len({batch.ndim for batch in batches}) > 1:
+        batches = [batch.reshape(-1) for batch in batches]
+    shape = tuple(max(sizes) for sizes in zip(*(batch.shape for batch in batches), strict=True))
+    together = np.full((len(batches), *shape), np.nan, np.float32)
+    for row, batch in zip(together, batches, strict=True):
+        row[tuple(slice(size) for size in batch.shape)] = batch
+    return together

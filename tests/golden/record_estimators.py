@@ -237,7 +237,10 @@ def _post_training_quantization(case: Case, batches: list[Array], weight: Array 
     silent = contextlib.redirect_stderr(io.StringIO())
     with tempfile.TemporaryDirectory() as folder, static.scope_guard(scope), silent:
         with static.program_guard(main, startup):
-            given = static.data("x", [-1, *batches[0].shape[1:]], "float32")
+            sizes = (
+                batches[0].shape[1:] if weight is not None else (*[-1] * (batches[0].ndim - 2), batches[0].shape[-1])
+            )
+            given = static.data("x", [-1, *sizes], "float32")
             if weight is None:
                 layer = static.nn.fc(given, 2, num_flatten_dims=batches[0].ndim - 1, bias_attr=False)
             else:  # channels of the weight lie along axis 0, and along axis 1
