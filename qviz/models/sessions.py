@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -116,7 +117,12 @@ def first_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if " : " in text and text.startswith("[ONNXRuntimeError]"):
         text = text.split(" : ", 3)[-1]
+    text = _IN_THE_SOURCE.sub("", text)
     return text if len(text) <= 300 else text[:299] + "…"
+
+
+_IN_THE_SOURCE = re.compile(r"\S+\.(?:cc|cpp|h):\d+ .*?\)(?: const)? (?:\[.*?\] |\S.{0,120}? was false\. )?")
+"""A file and a line, the function's signature, and the condition that did not hold."""
 
 
 def with_outputs(model: Any, names: tuple[str, ...]) -> Any:
