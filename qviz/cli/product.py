@@ -64,6 +64,7 @@ def product_command(
     if as_json:
         click.echo(json.dumps(result))
         return
+    result["int16_pairs"] = result["int16_pairs"] or "no kernel adds such codes up in pairs"
     for key, value in result.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         click.echo(f"{key:<18}" + ", ".join(f"{name} {figure}".strip() for name, figure in parts))

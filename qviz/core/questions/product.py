@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import Counts, FloatArray, Floats
-from qviz.core.questions.product_blocks import output_blocks
+from qviz.core.arrays import Array, Counts, FloatArray, Floats
+from qviz.core.questions.pair_sums import PairSaturation
+from qviz.core.questions.product_blocks import Multiplied, output_blocks
 from qviz.core.questions.product_operands import operand_pair
 from qviz.core.questions.product_sums import SOURCES, AxisTotals, Bins, Errors, Loss, OutputTotals, PerIndexLoss
 from qviz.core.schemes.scheme import Scheme
@@ -58,6 +59,8 @@ class Product:
     sample : Sample
     largest_sum : int
         The largest |Σ (Qx − Zx)·(Qw − Zw)|.
+    pairs : PairSaturation or None
+        What kernels do that add up in pairs; None for codes that there are no such kernels for.
     seconds : float
     """
 
@@ -73,6 +76,7 @@ class Product:
     errors: Errors
     sample: Sample
     largest_sum: int
+    pairs: PairSaturation | None
     seconds: float
 
     @property
@@ -101,17 +105,12 @@ class Product:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the keys of ``qviz product --json``; None for what is not finite."""
-        figures = {
-            source: {
-                key: value if math.isfinite(value) else None
-                for key, value in (
-                    ("mse", loss.mse),
-                    ("sqnr_db", loss.sqnr_db),
-                    ("max_abs_error", loss.max_abs_error),
-                    ("cosine", loss.cosine),
-                )
-            }
-            for source, loss in self.losses.items()
+        figures = {source: _plain(loss) for source, loss in self.losses.items()}
+        pairs = self.pairs and {
+            "saturating": self.pairs.pairs,
+            "outputs_changed": self.pairs.outputs,
+            "largest_change": self.pairs.largest_change,
+            **_plain(self.pairs.loss),
         }
         return {
             "rows": self.shape[0],
@@ -124,7 +123,38 @@ class Product:
             "worst_output": int(self.columns.worst_first[0]),
             "largest_sum": self.largest_sum,
             "fits_int32": self.fits_int32,
+            "int16_pairs": pairs,
         }
+
+
+def _plain(loss: Loss) -> dict[str, float | None]:
+    figures = {
+        "mse": loss.mse,
+        "sqnr_db": loss.sqnr_db,
+        "max_abs_error": loss.max_abs_error,
+        "cosine": loss.cosine,
+    }
+    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
+
+
+class _Saturated:
+    """What saturating pairs come to, block by block."""
+
+    def __init__(self) -> None:
+        self.totals = OutputTotals()
+        self.pairs = self.outputs = 0
+        self.largest = 0.0
+
+    def add(self, exact: Floats, product: Multiplied) -> None:
+        self.totals.add(exact, product.saturated, product.saturated - exact)
+        self.pairs += product.pairs
+        self.outputs += int(np.count_nonzero(product.changed))
+        if product.pairs:
+            change = np.abs(product.saturated.astype(np.float64) - product.quantized)
+            self.largest = max(self.largest, float(change.max()))
+
+    def found(self, size: int) -> PairSaturation:
+        return PairSaturation(self.pairs, self.outputs, size, self.largest, self.totals.loss(size))
 
 
 def multiply(
@@ -169,9 +199,14 @@ def multiply(
     picked = np.sort(np.random.default_rng(0).choice(rows * columns, min(SAMPLE, rows * columns), replace=False))
     sample = Sample(picked // columns, picked % columns, np.zeros(picked.size), np.zeros(picked.size))
     largest = 0
+    saturated = _Saturated()
     for block in output_blocks(pair, progress, cancelled):
         y = block.exact
-        outputs = {"weight": block.weight_alone, "activation": block.activation_alone, "both": block.quantized}
+        outputs: dict[str, Array] = {
+            "weight": block.weight_alone,
+            "activation": block.activation_alone,
+            "both": block.product.quantized,
+        }
         errors = {source: output - y for source, output in outputs.items()}
         for source, output in outputs.items():
             sums[source].add(y, output, errors[source])
@@ -181,7 +216,9 @@ def multiply(
         here = np.flatnonzero(_within(sample.row, block.rows) & _within(sample.column, block.columns))
         at = sample.row[here] - block.rows.start, sample.column[here] - block.columns.start
         sample.exact[here], sample.quantized[here] = y[at], outputs["both"][at]
-        largest = max(largest, block.largest_sum)
+        largest = max(largest, block.product.largest_sum)
+        if pair.in_pairs:
+            saturated.add(y, block.product)
     return Product(
         activation=pair.activation,
         weight=pair.weight,
@@ -195,6 +232,7 @@ def multiply(
         errors=bins.errors(),
         sample=sample,
         largest_sum=largest,
+        pairs=saturated.found(rows * columns) if pair.in_pairs else None,
         seconds=time.perf_counter() - started,
     )
 
@@ -217,8 +255,8 @@ def quantized_product(
     """
     pair = operand_pair(activation, weight, activation_scheme, weight_scheme, transposed, cancelled)
     output = np.zeros(pair.shape, np.float32)
-    for block in output_blocks(pair, ignore, cancelled):
-        output[block.rows, block.columns] = block.quantized
+    for block in output_blocks(replace(pair, in_pairs=False), ignore, cancelled):
+        output[block.rows, block.columns] = block.product.quantized
     return output
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.quantize import quantize
 from qviz.core.arrays import Array, FloatArray, Floats
+from qviz.core.questions.pair_sums import Codes, as_unsigned, lost_in_pairs
 from qviz.core.questions.product_operands import OperandProblem, Pair
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.work import IsCancelled, Progress, check
@@ -55,15 +56,28 @@ def integer_product(a: Array, b: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 @dataclass(frozen=True, eq=False)
 class OutputBlock:
-    """Some rows and columns of the output: float64, but ``quantized``, which is float32."""
+    """Some rows and columns of the output as float64, and its product of integers."""
 
     rows: slice
     columns: slice
     exact: Floats
     weight_alone: Floats
     activation_alone: Floats
-    quantized: Array
+    product: Multiplied
+
+
+@dataclass(frozen=True, eq=False)
+class Multiplied:
+    """The scaled sums of a block as float32, and what saturating pairs make of them.
+
+    ``changed`` says of which outputs a sum is another one; where none is, ``saturated`` is the product itself.
+    """
+
+    quantized: FloatArray
     largest_sum: int
+    saturated: FloatArray
+    changed: np.ndarray[Any, np.dtype[np.bool_]]
+    pairs: int
 
 
 def output_blocks(pair: Pair, progress: Progress, cancelled: IsCancelled) -> Iterator[OutputBlock]:
@@ -81,15 +95,14 @@ def output_blocks(pair: Pair, progress: Progress, cancelled: IsCancelled) -> Ite
             x = _rows(pair, down)
             exact = x.values @ w.values
             check(cancelled)
-            quantized, largest_sum = _multiplied(x, w, pair.stretches)
+            product = _multiplied(x, w, pair.stretches, cancelled)
             yield OutputBlock(
                 rows=down,
                 columns=across,
                 exact=exact,
                 weight_alone=x.values @ w.dequantized,
                 activation_alone=x.dequantized @ w.values,
-                quantized=quantized,
-                largest_sum=largest_sum,
+                product=product,
             )
             done += exact.size
             progress(done / (rows * columns))
@@ -97,39 +110,59 @@ def output_blocks(pair: Pair, progress: Progress, cancelled: IsCancelled) -> Ite
 
 @dataclass(frozen=True, eq=False)
 class _Operand:
-    """A part of one: values, codes minus zero points, and x̂, all exactly as float64; scales that broadcast."""
+    """A part of one: values, codes minus zero points, and x̂, all exactly as float64; scales that broadcast.
+
+    ``plain`` are the codes as kernels that add up in pairs take them; None where there are none.
+    """
 
     values: Floats
     codes: Floats
     dequantized: Floats
     scale: FloatArray
+    plain: Codes | None
 
     @property
     def turned(self) -> _Operand:
-        return _Operand(self.values.T, self.codes.T, self.dequantized.T, self.scale.T)
+        plain = None if self.plain is None else self.plain.T
+        return _Operand(self.values.T, self.codes.T, self.dequantized.T, self.scale.T, plain)
 
 
-def _multiplied(x: _Operand, w: _Operand, stretches: tuple[slice, ...]) -> tuple[FloatArray, int]:
-    """The integer product, scaled; and the largest of its sums."""
-    output, largest = np.zeros((x.codes.shape[0], w.codes.shape[1]), np.float32), 0
+def _multiplied(x: _Operand, w: _Operand, stretches: tuple[slice, ...], cancelled: IsCancelled) -> Multiplied:
+    """The integer product, scaled."""
+    shape = x.codes.shape[0], w.codes.shape[1]
+    output, changed, largest, pairs = np.zeros(shape, np.float32), np.zeros(shape, np.bool_), 0, 0
+    saturated: FloatArray | None = None
     for part in stretches:
         sums = integer_product(x.codes[:, part], w.codes[part])
         scale = w.scale if w.scale.shape[0] == 1 else w.scale[part.start : part.start + 1]
+        changed_sums, count = sums, 0
+        if x.plain is not None and w.plain is not None:
+            changes, count = lost_in_pairs(x.plain[:, part], w.plain[part], cancelled=cancelled)
+            changed_sums = sums + changes if count else sums
+        if count and saturated is None:
+            saturated = output.copy()
         with np.errstate(over="ignore", invalid="ignore"):  # seen below
-            output += sums.astype(np.float32) * (x.scale * scale)
+            added = sums.astype(np.float32) * (x.scale * scale)
+            output += added
+            if saturated is not None:
+                saturated += changed_sums.astype(np.float32) * (x.scale * scale)
+        if count:
+            changed |= changed_sums != sums
+        pairs += count
         largest = max(largest, int(np.abs(sums).max()))
     if not np.isfinite(output).all():
         raise OperandProblem(
             "The product goes beyond float32, in which runtimes add it up: divide the weight by a constant.", "weight"
         )
-    return output, largest
+    return Multiplied(output, largest, output if saturated is None else saturated, changed, pairs)
 
 
 def _rows(pair: Pair, part: slice) -> _Operand:
     """Some rows of the activation."""
     features, tensor = pair.features, pair.activation
     x = np.asarray(tensor.values[part.start * features : part.stop * features]).reshape(-1, features)
-    return _operand(x, _of_groups(pair.activation_qparams, (pair.shape[0], -1), part, 0))
+    q = _of_groups(pair.activation_qparams, (pair.shape[0], -1), part, 0)
+    return _operand(x, q, pair.in_pairs, as_unsigned)
 
 
 def _columns(pair: Pair, part: slice) -> _Operand:
@@ -137,13 +170,14 @@ def _columns(pair: Pair, part: slice) -> _Operand:
     features, columns, values = pair.features, pair.shape[1], pair.weight.values
     if pair.transposed:
         w = np.asarray(values[part.start * features : part.stop * features]).reshape(-1, features)
-        return _operand(w, _of_groups(pair.weight_qparams, (columns, -1), part, 0)).turned
+        return _operand(w, _of_groups(pair.weight_qparams, (columns, -1), part, 0), pair.in_pairs).turned
     step = max(1, BLOCK // columns)
     pieces = [
         np.asarray(values[a * columns : min(a + step, features) * columns]).reshape(-1, columns)[:, part]
         for a in range(0, features, step)
     ]
-    return _operand(np.concatenate(pieces), _of_groups(pair.weight_qparams, (-1, columns), part, 1))
+    q = _of_groups(pair.weight_qparams, (-1, columns), part, 1)
+    return _operand(np.concatenate(pieces), q, pair.in_pairs)
 
 
 def _of_groups(qparams: QParams, grid: tuple[int, int], part: slice, axis: int) -> QParams:
@@ -161,9 +195,13 @@ def _of_groups(qparams: QParams, grid: tuple[int, int], part: slice, axis: int) 
     )
 
 
-def _operand(values: Array, qparams: QParams) -> _Operand:
+def _operand(
+    values: Array, qparams: QParams, in_pairs: bool, taken: Callable[[Codes, QParams], Codes] = lambda codes, _: codes
+) -> _Operand:
     quantizer = qparams.spread(values.shape)
-    codes = quantize(values, qparams) - quantizer.zero_point.astype(np.float64)
+    stored = quantize(values, qparams)
+    codes = stored - quantizer.zero_point.astype(np.float64)
     dequantized = (codes.astype(np.float32) * quantizer.scale).astype(np.float64)
     scale = quantizer.scale.reshape(1, 1) if quantizer.scale.ndim == 0 else quantizer.scale
-    return _Operand(values.astype(np.float64), codes, dequantized, scale)
+    plain = taken(stored.astype(np.int32), qparams) if in_pairs else None
+    return _Operand(values.astype(np.float64), codes, dequantized, scale, plain)

@@ -10,6 +10,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Phrase, Problem
 from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.pair_sums import adds_in_pairs
 from qviz.core.runtimes.table import convention_named
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
@@ -59,7 +60,10 @@ def lies_transposed(
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two operands that fit each other, their parameters, and the stretches of features that share a scale."""
+    """Two operands that fit each other, their parameters, and the stretches of features that share a scale.
+
+    ``in_pairs`` says whether it is asked what kernels do that add up in pairs.
+    """
 
     activation: Tensor
     weight: Tensor
@@ -69,6 +73,7 @@ class Pair:
     features: int
     shape: tuple[int, int]
     stretches: tuple[slice, ...]
+    in_pairs: bool
 
 
 def _checked(tensor: Tensor, scheme: Scheme, operand: str) -> tuple[int, ...]:
@@ -138,7 +143,7 @@ def operand_pair(
                 operand,
                 runtime=q.convention.label,
             )
-    return Pair(x, w, transposed, qx, qw, features, (x.shape[0], w.shape[across]), stretches)
+    return Pair(x, w, transposed, qx, qw, features, (x.shape[0], w.shape[across]), stretches, adds_in_pairs(qx, qw))
 
 
 def _finite(operand: object, what: str, cancelled: IsCancelled) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtWidgets import QHeaderView, QWidget
 
 from qviz.core.problems import N_
+from qviz.core.questions.pair_sums import PairSaturation
 from qviz.core.questions.product import Product
 from qviz.gui.kit.copying import copy_lines, ends
 from qviz.gui.kit.figure_rows import FigureRows, Headline
@@ -46,6 +47,16 @@ class Figure:
 def _largest_sum(p: Product) -> str:
     text = whole(p.largest_sum)
     return text if p.fits_int32 else text + tr(" > int32")
+
+
+def _pairs(p: Product) -> str:
+    if p.pairs is None:
+        return tr("no such kernel")
+    return tr("{outputs} outputs change").format(outputs=whole(p.pairs.outputs)) if p.pairs.pairs else tr("all fit")
+
+
+def _of_pairs(read: Callable[[PairSaturation], str]) -> Callable[[Product], str]:
+    return lambda p: "–" if p.pairs is None else read(p.pairs)
 
 
 FIGURES: tuple[Figure, ...] = (
@@ -88,6 +99,27 @@ FIGURES: tuple[Figure, ...] = (
         0,
         _largest_sum,
         N_("The largest |Σ (Qx − Zx)·(Qw − Zw)|. Runtimes add up in 32 bits; beyond 2,147,483,647 they overflow."),
+    ),
+    Figure(
+        N_("Pairs in int16"),
+        0,
+        _pairs,
+        N_(
+            "Processors without VNNI add the products of two neighbouring features up in 16 bits, and saturate there "
+            "at −32,768 and 32,767. A scale for 7 bits (reduce_range) avoids it."
+        ),
+    ),
+    Figure(
+        N_("Change by pairs"),
+        -1,
+        _of_pairs(lambda pairs: number(pairs.largest_change, 5)),
+        N_("By how much saturating pairs change an output at most, in the output's unit."),
+    ),
+    Figure(
+        N_("SQNR with pairs"),
+        1,
+        _of_pairs(lambda pairs: decibels(pairs.loss.sqnr_db)),
+        N_("SQNR of the output on such a processor."),
     ),
     Figure(
         N_("Multiplied"),
@@ -170,6 +202,17 @@ class ProductFigures(QWidget):
         return "\n".join("\t".join(row) for row in rows) + "\n"
 
 
+def _pairs_of(p: Product) -> list[tuple[str, Any]]:
+    if p.pairs is None:
+        return []
+    return [
+        (tr("Pairs beyond int16"), p.pairs.pairs),
+        (tr("Outputs changed by pairs"), p.pairs.outputs),
+        (tr("Change by pairs"), p.pairs.largest_change),
+        (tr("SQNR with pairs (dB)"), p.pairs.loss.sqnr_db),
+    ]
+
+
 def _figures_of(p: Product) -> list[tuple[str, Any]]:
     """Every figure as a number, with its unit at its name."""
     decibels_of = {
@@ -187,6 +230,7 @@ def _figures_of(p: Product) -> list[tuple[str, Any]]:
         *ends(tr("Scale of x"), p.activation_qparams.scale),
         *ends(tr("Scale of W"), p.weight_qparams.scale),
         (tr("Largest sum"), p.largest_sum),
+        *_pairs_of(p),
         (tr("Multiplied, tokens"), p.shape[0]),
         (tr("Multiplied, features"), p.activation.shape[1]),
         (tr("Multiplied, outputs"), p.shape[1]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -27,7 +28,8 @@ from qviz.core import (
     dequantize,
     quantize,
 )
-from qviz.core.questions import product, product_blocks
+from qviz.core.questions import pair_sums, product, product_blocks
+from qviz.core.questions.pair_sums import lost_in_pairs
 from qviz.core.questions.product import multiply, quantized_product
 from qviz.core.questions.product_blocks import integer_product
 from qviz.core.questions.product_sums import BINS
@@ -274,6 +276,80 @@ def test_sums_beyond_the_accumulators_of_a_runtime_are_told():
     p = multiply(np.ones((1, 8)), np.ones((8, 1)), Scheme(IntFormat(16)), Scheme(IntFormat(16)))
     assert p.largest_sum == 8 * 32767**2
     assert not p.fits_int32
+
+
+# -- kernels that add up in pairs
+
+
+def by_hand(x, w):
+    """The sums that ``vpmaddubsw`` and what follows it give, and how many pairs saturate."""
+    sums, count = np.zeros((x.shape[0], w.shape[1]), np.int64), 0
+    for k in range(0, x.shape[1], 2):
+        pair = x[:, k : k + 2].astype(np.int64) @ w[k : k + 2].astype(np.int64)
+        count += np.count_nonzero(np.clip(pair, -32768, 32767) != pair)
+        sums += np.clip(pair, -32768, 32767)
+    return sums, count
+
+
+def test_two_products_saturate_where_int16_ends():
+    changes, count = lost_in_pairs(np.array([[210, 198]], np.int32), np.array([[-81], [-80]], np.int32))
+    assert (changes.tolist(), count) == ([[32850 - 32768]], 1)
+    changes, count = lost_in_pairs(np.array([[255, 255, 255]], np.int32), np.array([[127], [1], [127]], np.int32))
+    assert (changes.tolist(), count) == ([[0]], 0)  # 32,640 fits, and the third feature has no neighbour
+
+
+@pytest.mark.parametrize("together", [7, 1 << 16])
+@pytest.mark.parametrize(("rows", "features", "outputs"), [(5, 64, 7), (3, 9, 11), (1, 1, 4), (17, 250, 3)])
+def test_saturated_sums_are_those_added_up_by_hand(monkeypatch, rows, features, outputs, together):
+    monkeypatch.setattr(pair_sums, "TOGETHER", together)
+    rng = np.random.default_rng(features)
+    x = rng.integers(0, 256, (rows, features)).astype(np.int32)
+    w = rng.integers(-128, 128, (features, outputs)).astype(np.int32)
+    changes, count = lost_in_pairs(x, w)
+    sums, expected = by_hand(x, w)
+    np.testing.assert_array_equal(x @ w + changes, sums)
+    assert count == expected
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_what_saturating_pairs_do_to_an_output(signed):
+    rng = np.random.default_rng(2)
+    x, w = rng.uniform(-1, 2, (6, 50)).astype(np.float32), rng.uniform(-1, 1, (50, 8)).astype(np.float32)
+    activation, weight = Scheme(IntFormat(8, signed), signed), Scheme(granularity=PerAxis(1))
+    p = multiply(x, w, activation, weight)
+    qx, qw = p.activation_qparams, p.weight_qparams
+    codes, of_weight = quantize(x, qx).astype(np.int64) + 128 * signed, quantize(w, qw).astype(np.int64)
+    sums, count = by_hand(codes, of_weight)
+    plain = codes @ of_weight
+    offset = (int(qx.zero_point) + 128 * signed) * of_weight.sum(axis=0)
+    scale = qx.scale * qw.scale
+    y, exact = (sums - offset).astype(np.float32) * scale, x.astype(float) @ w
+    assert p.pairs.pairs == count > 0
+    assert p.pairs.outputs == np.count_nonzero(sums != plain)
+    assert p.pairs.of_outputs == 48
+    assert p.pairs.largest_change == np.abs(y.astype(float) - (plain - offset).astype(np.float32) * scale).max()
+    assert p.pairs.loss.mse == pytest.approx(np.mean((y - exact) ** 2))
+    assert p.pairs.loss.sqnr_db < p.loss.sqnr_db
+    assert p.to_dict()["int16_pairs"]["outputs_changed"] == p.pairs.outputs
+    np.testing.assert_array_equal(
+        quantized_product(x, w, activation, weight), (plain - offset).astype(np.float32) * scale
+    )
+
+
+def test_seven_bits_of_an_activation_never_saturate():
+    x, w = np.full((3, 8), 5.0), np.full((8, 2), -1.0)
+    activation = Scheme(IntFormat(8, False), False, convention="pytorch_reduce_range")
+    p = multiply(x, w, activation, Scheme())
+    assert (p.pairs.pairs, p.pairs.outputs, p.pairs.largest_change) == (0, 0, 0)
+    assert p.pairs.loss == p.loss
+    assert multiply(x, w, replace(activation, convention="onnxruntime"), Scheme()).pairs.pairs == 3 * 2 * 4
+
+
+@pytest.mark.parametrize(("activation", "weight"), [(IntFormat(16), IntFormat(8)), (IntFormat(8), IntFormat(8, False))])
+def test_other_codes_are_not_added_up_in_pairs(activation, weight):
+    p = multiply(X, W, Scheme(activation), Scheme(weight))
+    assert p.pairs is None
+    assert p.to_dict()["int16_pairs"] is None
 
 
 def test_an_activation_quantized_per_token_does_not_suffer_from_a_loud_one():

@@ -139,6 +139,24 @@ def test_sums_beyond_32_bits_are_told(desk: Desk) -> None:
     assert "> int32" in desk.page.figures.text()
 
 
+def test_it_says_what_kernels_do_that_add_up_in_pairs(desk: Desk) -> None:
+    product = desk.settle()
+    assert product.pairs is not None and product.pairs.outputs > 0
+    lines = dict(line.split("\t") for line in desk.page.figures.text().splitlines())
+    assert lines["Pairs in int16"] == f"{product.pairs.outputs:,} outputs change"
+    assert float(lines["SQNR with pairs"].removesuffix(" dB")) < float(lines["SQNR"].removesuffix(" dB"))
+    desk.page.copy_figures()
+    copied = dict(line.split("\t") for line in QApplication.clipboard().text().splitlines())
+    assert int(copied["Pairs beyond int16"]) == product.pairs.pairs
+    assert float(copied["Change by pairs"]) == product.pairs.largest_change
+    desk.page.factors.weight.bits.setValue(4)
+    desk.settle()
+    assert "Pairs in int16\tall fit" in desk.page.figures.text()
+    desk.page.factors.weight.bits.setValue(16)
+    desk.settle()
+    assert "Pairs in int16\tno such kernel" in desk.page.figures.text()
+
+
 def test_the_charts_tell_of_the_product(desk: Desk, tmp_path: Path) -> None:
     product, page = desk.settle(), desk.page
     outputs = page.outputs.tables()[""].columns
