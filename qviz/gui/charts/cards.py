@@ -11,7 +11,9 @@ from PySide6.QtWidgets import QFrame, QMenu, QVBoxLayout, QWidget
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
 from qviz.gui.kit.docks import DockTitle
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
+from qviz.session.language import tr
 
 
 class Card(QFrame):
@@ -37,6 +39,16 @@ class Card(QFrame):
         apply: Any = getattr(self.content, "apply_theme", None)
         if apply is not None:
             apply(theme)
+
+
+def table_card(title: str, table: FigureTable) -> Card:
+    """A table under its title, to be filtered and copied."""
+    card = Card(title, table)
+    if table.isSortingEnabled():
+        card.title.add_widget(table.filter_box())
+    copy = card.title.add_tool("copy", tr("Copy the table as text"))
+    copy.clicked.connect(table.copy)
+    return card
 
 
 class ChartMenus(QObject):
@@ -86,6 +98,13 @@ class ChartMenus(QObject):
     def _on_context_menu(self, position: QPoint) -> None:
         canvas: Any = self.sender()
         self.menu(canvas.parentWidget()).popup(canvas.mapToGlobal(position))
+
+
+def chart_card(chart: Chart, menus: ChartMenus) -> Card:
+    """A chart under its title, with what `menus` offer."""
+    card = Card(chart.title(), chart)
+    menus.dress(chart, card.title)
+    return card
 
 
 def _show_whole(chart: Chart, whole: bool, *_: object) -> None:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QSizePolicy,
+    QSplitter,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -220,3 +221,13 @@ def quiet(widgets: Iterable[QObject]) -> Iterator[None]:
 def plain_tip(text: str) -> str:
     """A tooltip that reads as it is written: Qt would take a name with ``<`` for markup."""
     return f"<p style='white-space:pre-wrap'>{html.escape(text)}</p>" if "<" in text else text
+
+
+def add_stretched(splitter: QSplitter, *parts: tuple[QWidget, int]) -> None:
+    """Widgets side by side or one above the other, each with its share of the room."""
+    splitter.setChildrenCollapsible(False)
+    splitter.setHandleWidth(6)
+    for at, (widget, stretch) in enumerate(parts):
+        splitter.addWidget(widget)
+        splitter.setStretchFactor(at, stretch)
+    splitter.setSizes([max(1, stretch) * 300 for _, stretch in parts])

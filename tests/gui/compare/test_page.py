@@ -40,17 +40,17 @@ def page(desk: Desk) -> ComparePage:
     desk.window.pages.show_page("compare")
     page: ComparePage = desk.window.pages.current
     for ticks, wanted in (
-        (page.sweep.bits, (2, 4, 8)),
-        (page.sweep.formats, ()),
-        (page.sweep.modes, (True,)),
-        (page.sweep.granularities, (PerTensor(), PerAxis(0))),
-        (page.sweep.rules, (MinMax(), MSE())),
-        (page.sweep.library_rules, ()),
+        (page.sweep.choice.bits, (2, 4, 8)),
+        (page.sweep.choice.formats, ()),
+        (page.sweep.choice.modes, (True,)),
+        (page.sweep.choice.granularities, (PerTensor(), PerAxis(0))),
+        (page.sweep.choice.rules, (MinMax(), MSE())),
+        (page.sweep.choice.library_rules, ()),
     ):
         ticks.tick(wanted)
-    page.sweep.bits.changed.emit()
+    page.sweep.choice.bits.changed.emit()
     page.show_part(SWEEP)
-    page.measure.setCurrentIndex(0)
+    page.sweep.measure.setCurrentIndex(0)
     settle(desk, page)
     return page
 
@@ -58,7 +58,7 @@ def page(desk: Desk) -> ComparePage:
 def settle(desk: Desk, page: ComparePage) -> None:
     """Wait until nobody computes, and everything that was found is shown."""
     desk.bot.waitUntil(
-        lambda: not any(getattr(w, "busy", False) for w in desk.app.workers) and not page._refresh.isActive(),
+        lambda: not any(getattr(w, "busy", False) for w in desk.app.workers) and not page.sweep._refresh.isActive(),
         timeout=PATIENCE,
     )
     QApplication.processEvents()
@@ -80,27 +80,27 @@ def click_action(desk: Desk, table: Any, row: int, action: str) -> None:
 
 
 def test_every_ticked_scheme_is_a_mark_and_a_row(desk: Desk, page: ComparePage) -> None:
-    assert len(page.pareto.points) == page.results.proxy.rowCount() == 12
-    for point in page.pareto.points:
+    assert len(page.sweep.pareto.points) == page.sweep.results.proxy.rowCount() == 12
+    for point in page.sweep.pareto.points:
         assert point.metrics.mse == pytest.approx(analyze(SMALL, point.metrics.scheme).mse, rel=1e-9)
-    front = page.pareto.front
-    assert f"{len(front)} unbeaten" in page.results_card.title.note.text()
-    assert [cell(page.results, row, "★") for row in range(12)].count("★") == len(front)
-    assert "12 schemes" in page.sweep.count.text()
+    front = page.sweep.pareto.front
+    assert f"{len(front)} unbeaten" in page.sweep.results_card.title.note.text()
+    assert [cell(page.sweep.results, row, "★") for row in range(12)].count("★") == len(front)
+    assert "12 schemes" in page.sweep.choice.count.text()
 
 
 def test_a_box_that_is_ticked_is_swept_and_what_there_is_not_is_told(desk: Desk, page: ComparePage) -> None:
-    box = next(box for box, data in page.sweep.bits.boxes if data == 3)
+    box = next(box for box, data in page.sweep.choice.bits.boxes if data == 3)
     box.click()
     settle(desk, page)
-    assert len(page.pareto.points) == 16
-    asymmetric = next(box for box, data in page.sweep.modes.boxes if data is False)
+    assert len(page.sweep.pareto.points) == 16
+    asymmetric = next(box for box, data in page.sweep.choice.modes.boxes if data is False)
     asymmetric.click()
     desk.session.update(convention="paddle")
     settle(desk, page)
-    assert len(page.pareto.points) == 16
-    assert "16 left out" in page.sweep.missing.text()
-    assert "symmetrically only" in page.sweep.missing.text()
+    assert len(page.sweep.pareto.points) == 16
+    assert "16 left out" in page.sweep.choice.missing.text()
+    assert "symmetrically only" in page.sweep.choice.missing.text()
 
 
 def page_of(desk: Desk) -> ComparePage:
@@ -115,7 +115,7 @@ def test_what_the_present_scheme_uses_is_ticked_until_a_person_ticks(new_desk: D
     page = page_of(desk)
 
     def swept(scheme: Scheme) -> bool:
-        choice = page.sweep.choice()
+        choice = page.sweep.choice.choice()
         return (
             scheme.number_format in choice.number_formats
             and scheme.granularity in choice.granularities
@@ -130,7 +130,7 @@ def test_what_the_present_scheme_uses_is_ticked_until_a_person_ticks(new_desk: D
     desk.window.pages.show_page("compare")
     assert swept(session.scheme)
     assert not page.history.can_undo  # nobody did anything
-    next(box for box, data in page.sweep.bits.boxes if data == 3).click()
+    next(box for box, data in page.sweep.choice.bits.boxes if data == 3).click()
     desk.window.pages.show_page("tensor")
     session.update(scheme=Scheme(IntFormat(16)))
     desk.window.pages.show_page("compare")
@@ -144,72 +144,72 @@ def test_batches_get_no_scale_each_unless_somebody_ticks_it(new_desk: Desk, tmp_
     assert new_desk.session.state.tensor is not None
     assert new_desk.session.state.tensor.shape == (3, 6, 8)
     page = page_of(new_desk)
-    assert {each.axis for each in page.sweep.choice().granularities if isinstance(each, PerAxis)} == {1, 2}
+    assert {each.axis for each in page.sweep.choice.choice().granularities if isinstance(each, PerAxis)} == {1, 2}
     settle(new_desk, page)
 
 
 def test_with_nothing_ticked_it_says_so(desk: Desk, page: ComparePage) -> None:
-    for box, _ in page.sweep.rules.boxes:
+    for box, _ in page.sweep.choice.rules.boxes:
         box.setChecked(False)
     settle(desk, page)
-    assert "Tick" in page.sweep.count.text()
-    assert page.pareto.points == ()
-    assert page.pareto.tables() == {}
+    assert "Tick" in page.sweep.choice.count.text()
+    assert page.sweep.pareto.points == ()
+    assert page.sweep.pareto.tables() == {}
 
 
 def test_another_tensor_is_swept_anew(desk: Desk, page: ComparePage) -> None:
-    before = {p.metrics.mse for p in page.pareto.points}
+    before = {p.metrics.mse for p in page.sweep.pareto.points}
     desk.show(SMALL * np.float32(3))
     settle(desk, page)
-    assert len(page.pareto.points) == 12
-    assert before.isdisjoint(p.metrics.mse for p in page.pareto.points)
+    assert len(page.sweep.pareto.points) == 12
+    assert before.isdisjoint(p.metrics.mse for p in page.sweep.pareto.points)
 
 
 def test_a_click_on_a_mark_shows_its_scheme_on_the_tensor_page(desk: Desk, page: ComparePage) -> None:
-    at = int(page.pareto.front[-1])
-    place = spot(page.pareto, page.pareto._x[at], page.pareto._y[at])
-    mouse = mouse_over(page.pareto)
+    at = int(page.sweep.pareto.front[-1])
+    place = spot(page.sweep.pareto, page.sweep.pareto._x[at], page.sweep.pareto._y[at])
+    mouse = mouse_over(page.sweep.pareto)
     mouse.move(place)
-    assert page.pareto.points[at].name in page.pareto_card.title.readout.text()
-    assert "bits" in page.pareto_card.title.readout.text()
+    assert page.sweep.pareto.points[at].name in page.sweep.pareto_card.title.readout.text()
+    assert "bits" in page.sweep.pareto_card.title.readout.text()
     mouse.click(place)
     assert desk.window.pages.current_key == "tensor"
-    assert desk.session.scheme == page.pareto.points[at].metrics.scheme
+    assert desk.session.scheme == page.sweep.pareto.points[at].metrics.scheme
 
 
 def test_rows_lead_to_the_tensor_page_and_can_be_pinned(desk: Desk, page: ComparePage) -> None:
-    row = page.results.figures.rows[3]
-    page.results.point_to(row)
-    click_action(desk, page.results, 3, "＋")
+    row = page.sweep.results.figures.rows[3]
+    page.sweep.results.point_to(row)
+    click_action(desk, page.sweep.results, 3, "＋")
     assert [pin.scheme for pin in desk.app.pins.pins] == [row.metrics.scheme]
-    desk.press(page.results, Qt.Key.Key_Return)
+    desk.press(page.sweep.results, Qt.Key.Key_Return)
     assert desk.session.scheme == row.metrics.scheme
     assert desk.window.pages.current_key == "tensor"
 
 
 def test_results_are_sorted_by_any_figure(desk: Desk, page: ComparePage) -> None:
-    at = next(i for i, c in enumerate(page.results.figures.columns) if c.title == "SQNR")
-    page.results.sortByColumn(at, Qt.SortOrder.DescendingOrder)
-    best = max(page.pareto.points, key=lambda p: p.metrics.sqnr_db)
-    assert cell(page.results, 0, "SQNR") == f"{best.metrics.sqnr_db:.2f} dB"
-    page.results.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+    at = next(i for i, c in enumerate(page.sweep.results.figures.columns) if c.title == "SQNR")
+    page.sweep.results.sortByColumn(at, Qt.SortOrder.DescendingOrder)
+    best = max(page.sweep.pareto.points, key=lambda p: p.metrics.sqnr_db)
+    assert cell(page.sweep.results, 0, "SQNR") == f"{best.metrics.sqnr_db:.2f} dB"
+    page.sweep.results.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda m: m.key)
 def test_schemes_are_compared_by_the_figure_that_is_chosen(desk: Desk, page: ComparePage, measure: Any) -> None:
-    page.measure.setCurrentIndex(page.measure.findData(measure.key))
-    worth = [measure.read(p.metrics) * (1 if measure.higher_is_better else -1) for p in page.pareto.points]
-    cost = [p.metrics.storage.bits_per_element for p in page.pareto.points]
-    for at in page.pareto.front.tolist():
+    page.sweep.measure.setCurrentIndex(page.sweep.measure.findData(measure.key))
+    worth = [measure.read(p.metrics) * (1 if measure.higher_is_better else -1) for p in page.sweep.pareto.points]
+    cost = [p.metrics.storage.bits_per_element for p in page.sweep.pareto.points]
+    for at in page.sweep.pareto.front.tolist():
         beaten = [c <= cost[at] and w > worth[at] for c, w in zip(cost, worth, strict=True)]
         assert not any(beaten)
     desk.window.grab()
 
 
 def test_what_the_keyboard_points_at_stands_out_in_the_chart(desk: Desk, page: ComparePage) -> None:
-    page.results.setFocus()
-    page.results.selectRow(2)
-    assert page.pareto.marked is page.results.current().metrics
+    page.sweep.results.setFocus()
+    page.sweep.results.selectRow(2)
+    assert page.sweep.pareto.marked is page.sweep.results.current().metrics
 
 
 # --- pins --------------------------------------------------------------------------------------------
@@ -221,11 +221,11 @@ def test_p_pins_the_scheme_and_the_page_lays_it_over_others(desk: Desk, page: Co
     desk.page.pin_button.click()
     page.show_part(PINS)
     settle(desk, page)
-    assert page.pins.proxy.rowCount() == len(page.errors.shown) == len(page.rare.shown) == 2
-    assert cell(page.pins, 0, "SQNR ↑"[:4]) == f"{analyze(SMALL, EIGHT).sqnr_db:.2f} dB"
-    assert {c.title for c in page.pins.figures.columns} >= {"Format", "MSE", "Scale", "Zero point"}
-    assert "Mode" not in {c.title for c in page.pins.figures.columns}  # it is the same for both
-    for overlaid, (x, share) in zip(page.rare.shown, page.rare._curves, strict=True):
+    assert page.pins.table.proxy.rowCount() == len(page.pins.errors.shown) == len(page.pins.rare.shown) == 2
+    assert cell(page.pins.table, 0, "SQNR ↑"[:4]) == f"{analyze(SMALL, EIGHT).sqnr_db:.2f} dB"
+    assert {c.title for c in page.pins.table.figures.columns} >= {"Format", "MSE", "Scale", "Zero point"}
+    assert "Mode" not in {c.title for c in page.pins.table.figures.columns}  # it is the same for both
+    for overlaid, (x, share) in zip(page.pins.rare.shown, page.pins.rare._curves, strict=True):
         errors = np.abs(overlaid.analysis.error_histogram.edges)
         assert 10 ** x[-1] == pytest.approx(overlaid.analysis.max_abs_error)
         assert (np.diff(share) <= 0).all()
@@ -237,18 +237,18 @@ def test_a_pin_is_opened_renamed_and_removed(desk: Desk, page: ComparePage) -> N
     desk.app.pin(EIGHT)
     page.show_part(PINS)
     settle(desk, page)
-    page.pins.figures.setData(page.pins.figures.index(0, 0), "mine")
+    page.pins.table.figures.setData(page.pins.table.figures.index(0, 0), "mine")
     assert desk.app.pins.pins[0].name == "mine"
-    assert page.errors.shown[0].name == "mine"
-    page.pins.point_to(page.pins.figures.rows[1])
-    desk.press(page.pins, Qt.Key.Key_Delete)
+    assert page.pins.errors.shown[0].name == "mine"
+    page.pins.table.point_to(page.pins.table.figures.rows[1])
+    desk.press(page.pins.table, Qt.Key.Key_Delete)
     assert [pin.scheme for pin in desk.app.pins.pins] == [FOUR]
-    click_action(desk, page.pins, 0, "↗")
+    click_action(desk, page.pins.table, 0, "↗")
     assert (desk.session.scheme, desk.window.pages.current_key) == (FOUR, "tensor")
     desk.window.pages.show_page("compare")
-    click_action(desk, page.pins, 0, "✕")
+    click_action(desk, page.pins.table, 0, "✕")
     assert desk.app.pins.pins == ()
-    assert page._pins_stack.currentWidget() is page.nothing
+    assert page.pins.currentWidget() is page.pins.nothing
 
 
 def test_what_cannot_be_pinned_is_said(desk: Desk, page: ComparePage) -> None:
@@ -256,7 +256,7 @@ def test_what_cannot_be_pinned_is_said(desk: Desk, page: ComparePage) -> None:
         desk.app.pin(Scheme(IntFormat(bits)))
     desk.app.pin(Scheme(IntFormat(12)))
     assert "remove one first" in desk.banner.text
-    page.clear_button.click()
+    page.pins.clear_button.click()
     assert desk.app.pins.pins == ()
 
 
@@ -264,9 +264,9 @@ def test_a_pin_that_does_not_fit_says_why_in_its_row(desk: Desk, page: ComparePa
     desk.app.pin(Scheme(granularity=PerAxis(3)))
     page.show_part(PINS)
     settle(desk, page)
-    assert page.errors.shown == ()
-    assert "axis 3" in str(page.pins.proxy.index(0, 0).data(Qt.ItemDataRole.ToolTipRole))
-    page.pins.opened.emit(page.pins.figures.rows[0])
+    assert page.pins.errors.shown == ()
+    assert "axis 3" in str(page.pins.table.proxy.index(0, 0).data(Qt.ItemDataRole.ToolTipRole))
+    page.pins.table.opened.emit(page.pins.table.figures.rows[0])
     assert "axis 3" in desk.banner.text
     assert desk.window.pages.current_key == "compare"
 
@@ -284,19 +284,19 @@ def test_pins_survive_the_session(desks: Callable[..., Desk], tmp_path: Path) ->
 def test_runtimes_are_held_against_the_chosen_one(desk: Desk, page: ComparePage) -> None:
     page.show_part(CONVENTIONS_PART)
     settle(desk, page)
-    differences = page.differences
+    differences = page.runtimes.differences
     assert differences is not None
-    rows = page.runtimes.proxy.rowCount()
+    rows = page.runtimes.table.proxy.rowCount()
     assert rows == len(differences.schemes) + len(differences.missing)
-    assert cell(page.runtimes, 0, "Codes that differ") == "chosen"
-    assert page.pairs.proxy.rowCount() == len(differences.schemes)
-    assert page.examples.proxy.rowCount() == len(differences.examples) > 0
-    example = page.examples.figures.rows[0]
-    page.examples.opened.emit(example)
+    assert cell(page.runtimes.table, 0, "Codes that differ") == "chosen"
+    assert page.runtimes.pairs.proxy.rowCount() == len(differences.schemes)
+    assert page.runtimes.examples.proxy.rowCount() == len(differences.examples) > 0
+    example = page.runtimes.examples.figures.rows[0]
+    page.runtimes.examples.opened.emit(example)
     assert (desk.session.state.selected, desk.window.pages.current_key) == (example.index, "tensor")
     desk.window.pages.show_page("compare")
-    other = next(row for row in page.runtimes.figures.rows if row.at == 1)
-    page.runtimes.opened.emit(other)
+    other = next(row for row in page.runtimes.table.figures.rows if row.at == 1)
+    page.runtimes.table.opened.emit(other)
     assert desk.session.scheme.convention == other.name
 
 
@@ -305,8 +305,8 @@ def test_another_scheme_is_compared_anew(desk: Desk, page: ComparePage) -> None:
     settle(desk, page)
     desk.session.update(bits=4)
     settle(desk, page)
-    assert page.differences is not None
-    assert page.differences.schemes[0] == desk.session.scheme
+    assert page.runtimes.differences is not None
+    assert page.runtimes.differences.schemes[0] == desk.session.scheme
 
 
 # --- away --------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_every_chart_can_be_exported_and_every_table_copied(desk: Desk, page: Co
         for ending in ("png", "svg", "pdf", "csv"):
             for path in export_chart(chart, tmp_path / f"{chart.name}.{ending}"):
                 assert path.stat().st_size > 100
-    page.pins.copy()
+    page.pins.table.copy()
     lines = QApplication.clipboard().text().splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("Scheme\t")
@@ -345,43 +345,43 @@ def test_the_pointer_reads_the_overlaid_charts(desk: Desk, page: ComparePage) ->
     desk.app.pin(EIGHT)
     page.show_part(PINS)
     settle(desk, page)
-    mouse_over(page.errors).move(spot(page.errors, 0.001))
-    assert "int4" in page.errors_card.title.readout.text()
-    x, _ = page.rare._curves[0]
-    mouse_over(page.rare).move(spot(page.rare, float(x[x.size // 2])))
-    assert "|error| >" in page.rare_card.title.readout.text()
-    page.pins.setFocus()
-    page.pins.selectRow(1)
-    assert page.errors.pointed == page.pins.figures.rows[1].name
+    mouse_over(page.pins.errors).move(spot(page.pins.errors, 0.001))
+    assert "int4" in page.pins.errors_card.title.readout.text()
+    x, _ = page.pins.rare._curves[0]
+    mouse_over(page.pins.rare).move(spot(page.pins.rare, float(x[x.size // 2])))
+    assert "|error| >" in page.pins.rare_card.title.readout.text()
+    page.pins.table.setFocus()
+    page.pins.table.selectRow(1)
+    assert page.pins.errors.pointed == page.pins.table.figures.rows[1].name
     desk.window.grab()
 
 
 def test_a_sweep_that_was_stopped_says_so_until_it_is_run_again(desk: Desk, page: ComparePage) -> None:
-    found, planned = page._metrics, page._planned
-    page.plan(planned)
+    found, planned = page.sweep._metrics, page.sweep._planned
+    page.sweep.plan(planned)
     for metrics in found[:5]:
-        page.add_metrics(metrics)
-    page.stop_sweep()
+        page.sweep.add_metrics(metrics)
+    page.sweep.stop()
     settle(desk, page)
     said = "stopped: 5 of 12 schemes"
-    assert (page.results_card.title.note.text(), page.pareto.note) == (said, said)
-    page.measure.setCurrentIndex(1)
-    assert page.pareto.note == said
-    page.again.click()
+    assert (page.sweep.results_card.title.note.text(), page.sweep.pareto.note) == (said, said)
+    page.sweep.measure.setCurrentIndex(1)
+    assert page.sweep.pareto.note == said
+    page.sweep.again.click()
     settle(desk, page)
-    assert page.pareto.note == ""
-    assert "12 schemes" in page.results_card.title.note.text()
-    page.stop_sweep()
+    assert page.sweep.pareto.note == ""
+    assert "12 schemes" in page.sweep.results_card.title.note.text()
+    page.sweep.stop()
     settle(desk, page)
-    assert "stopped" not in page.results_card.title.note.text() + page.pareto.note
+    assert "stopped" not in page.sweep.results_card.title.note.text() + page.sweep.pareto.note
 
 
 def test_whoever_stops_a_sweep_is_told(desk: Desk, page: ComparePage) -> None:
     sweeper = next(w for w in desk.app.workers if type(w).__name__ == "Sweeper")
-    page.again.click()
+    page.sweep.again.click()
     sweeper.cancel()
     settle(desk, page)
-    assert page._stopped
-    page.again.click()
+    assert page.sweep._stopped
+    page.sweep.again.click()
     settle(desk, page)
-    assert not page._stopped
+    assert not page.sweep._stopped

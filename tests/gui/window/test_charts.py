@@ -51,7 +51,7 @@ def fillings(desk: Desk, key: str) -> Iterator[set[Chart]]:
     if key == "compare":
         desk.app.pin(Scheme())
         page.show_part("pins")
-        desk.bot.waitUntil(lambda: bool(page.errors.tables()), timeout=PATIENCE)
+        desk.bot.waitUntil(lambda: bool(page.pins.errors.tables()), timeout=PATIENCE)
         page.show_part("sweep")
     elif key == "training":
         page.trainer.set_experiment(SHORT)
@@ -65,7 +65,7 @@ def fillings(desk: Desk, key: str) -> Iterator[set[Chart]]:
     desk.bot.waitUntil(lambda: all(chart.tables() for chart in page.charts), timeout=2 * PATIENCE)
     desk.bot.waitUntil(lambda: not any(getattr(w, "busy", False) for w in desk.app.workers), timeout=PATIENCE)
     if key == "compare":
-        desk.bot.waitUntil(lambda: not page._refresh.isActive(), timeout=PATIENCE)
+        desk.bot.waitUntil(lambda: not page.sweep._refresh.isActive(), timeout=PATIENCE)
     yield set(page.charts)
 
 

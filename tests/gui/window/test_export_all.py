@@ -292,11 +292,11 @@ def test_a_part_that_nobody_looked_at_is_exported_in_a_usual_size(desk: Desk, tm
     desk.window.pages.show_page("compare")
     page = desk.window.pages.current
     page.show_part("pins")
-    desk.bot.waitUntil(lambda: bool(page.errors.tables()), timeout=10_000)
+    desk.bot.waitUntil(lambda: bool(page.pins.errors.tables()), timeout=10_000)
     page.show_part("sweep")
     QApplication.processEvents()
-    assert page.errors.visibleRegion().isEmpty()
-    for path in export_chart(page.errors, tmp_path / f"x.{ending}", scale=1.0):
+    assert page.pins.errors.visibleRegion().isEmpty()
+    for path in export_chart(page.pins.errors, tmp_path / f"x.{ending}", scale=1.0):
         assert path.stat().st_size > 20
         if ending == "png":
             assert QImage(str(path)).width() > 300
