@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget
+from PySide6.QtCore import Signal, Slot
 
 from qviz.core.questions.speed import Speed
 from qviz.core.ranges.entropy import Entropy
@@ -34,6 +32,7 @@ from qviz.gui.tensor.charts import (
 )
 from qviz.gui.tensor.formula_panel import FormulaPanel
 from qviz.gui.tensor.generator_panel import GeneratorPanel
+from qviz.gui.tensor.layout import GROUP_DOCKS, DockedPage
 from qviz.gui.tensor.metrics_panel import MetricsPanel
 from qviz.gui.tensor.scheme_panel import SchemePanel
 from qviz.gui.tensor.tensor_list_panel import TensorListPanel
@@ -48,22 +47,12 @@ from qviz.session.presets import Presets
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
 
-LAYOUT_VERSION = 3
-SIDE_WIDTH = 272
-RIGHT_WIDTH = 288
-TITLE_HEIGHT, SEPARATOR = 32, 6
-FORMULA_HEIGHT = 244
-"""With its title; of the integers' four formulas, one of which takes two lines."""
-
-GROUP_DOCKS = ("channels", "heat_map", "worst")
-"""There when each group of elements has a scale of its own."""
-
 PARTS = {"error": Part.ERROR_HISTOGRAM, "values": Part.ENVELOPE}
 """What a dock shows that may be left out of an answer."""
 
 
 @guarded
-class TensorPage(QMainWindow):
+class TensorPage(DockedPage):
     """Composes the panels and charts; shows a `Frame`; asks the session for changes."""
 
     export_requested = Signal(object, str)
@@ -77,7 +66,6 @@ class TensorPage(QMainWindow):
 
     def __init__(self, session: Session, presets: Presets) -> None:
         super().__init__()
-        self.setWindowFlags(Qt.WindowType.Widget)
         self._session, self._presets = session, presets
         self.history = session.history
         self.workers: tuple[Closing, ...] = ()
@@ -86,7 +74,6 @@ class TensorPage(QMainWindow):
         self._in_sight: set[str] = set()
         self._behind: set[str] = set()
         self._rest = session.timers(STILL_MILLISECONDS, self._catch_up, self)
-        self._layout: QByteArray | None = None
         self.link = LinkedCursor()
         self.menus = ChartMenus(self)
         self._build()
@@ -123,7 +110,7 @@ class TensorPage(QMainWindow):
         self.formula = FormulaPanel()
         self.table = ValueTable()
         self.worst = WorstGroupsPanel()
-        self.docks: dict[str, Dock] = {
+        self.docks = {
             "tensors": Dock("tensors", self.tr("Tensors"), self.tensors),
             "generator": Dock("generator", self.tr("Generator"), self.generator, scrolls=True),
             "scheme": Dock("scheme", self.tr("Scheme"), self.scheme, scrolls=True),
@@ -169,112 +156,6 @@ class TensorPage(QMainWindow):
         self.quantities.setFixedWidth(self.quantities.sizeHint().width() + 16)
         self.docks["heat_map"].title.add_widget(self.quantities)
         self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
-
-    def _arrange(self) -> None:
-        self.setDockNestingEnabled(True)
-        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
-        for dock in self.docks.values():
-            dock.setParent(self)
-        left, across, down = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        d = self.docks
-        self.addDockWidget(left, d["tensors"])
-        self.splitDockWidget(d["tensors"], d["values"], across)
-        self.splitDockWidget(d["values"], d["metrics"], across)
-        self.splitDockWidget(d["tensors"], d["generator"], down)
-        self.splitDockWidget(d["generator"], d["scheme"], down)
-        self.splitDockWidget(d["values"], d["error"], down)
-        self.splitDockWidget(d["error"], d["table"], down)
-        self.splitDockWidget(d["values"], d["distribution"], across)
-        self.splitDockWidget(d["error"], d["transfer"], across)
-        self.tabifyDockWidget(d["transfer"], d["loss"])
-        self.tabifyDockWidget(d["loss"], d["channels"])
-        self.tabifyDockWidget(d["channels"], d["heat_map"])
-        self.tabifyDockWidget(d["error"], d["worst"])
-        self.splitDockWidget(d["metrics"], d["formula"], down)
-        self.splitDockWidget(d["formula"], d["memory"], down)
-        self.splitDockWidget(d["memory"], d["speed"], down)
-        for dock in d.values():
-            dock.setFloating(False)
-            dock.show()
-        d["transfer"].raise_()
-        d["error"].raise_()
-        for name in GROUP_DOCKS:
-            d[name].hide()
-        d["generator"].hide()
-
-    def size_up(self) -> None:
-        """The sizes of a fresh layout, for the height there is."""
-        d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        height = self.height()
-        gains = [122, 127]
-        metrics = self.metrics.sizeHint().height() + TITLE_HEIGHT
-        rest = height - sum(gains) - len(gains) * SEPARATOR
-        low = rest < metrics + SEPARATOR + FORMULA_HEIGHT  # a figure that has to be scrolled to is missed
-        if low != (d["formula"] in self.tabifiedDockWidgets(d["metrics"])):
-            if low:  # the formula stands behind the metrics, not under them
-                self.tabifyDockWidget(d["metrics"], d["formula"])
-                d["metrics"].raise_()
-            else:  # beside a tab, Qt only ever adds another tab
-                self._rearrange()
-        middle = max(400, self.width() - SIDE_WIDTH - RIGHT_WIDTH)
-        self.resizeDocks(
-            [d["tensors"], d["values"], d["distribution"], d["metrics"]],
-            [SIDE_WIDTH, middle // 2, middle // 2, RIGHT_WIDTH],
-            across,
-        )
-        self.resizeDocks([d["error"], d["transfer"]], [middle // 2, middle // 2], across)
-        table = 176 if height > 740 else 122
-        chart = (height - table) // 2
-        self.resizeDocks([d["values"], d["error"], d["table"]], [chart, chart, table], down)
-        self._size_left()
-        spare = max(0, rest - metrics - SEPARATOR - FORMULA_HEIGHT)
-        parts = [rest] if low else [metrics + spare * 3 // 10, FORMULA_HEIGHT + spare * 7 // 10]
-        names = ["metrics", "memory", "speed"] if low else ["metrics", "formula", "memory", "speed"]
-        self.resizeDocks([d[name] for name in names], [*parts, *gains], down)
-
-    def _size_left(self) -> None:
-        """The scheme gets what it needs, the list what is left."""
-        d, height = self.docks, self.height()
-        if d["generator"].isHidden():
-            parts = {"tensors": max(140, height - 470), "scheme": 470}
-        else:
-            parts = {"tensors": max(130, height - 700), "generator": min(330, height // 3), "scheme": 370}
-        there = {name: part for name, part in parts.items() if self._is_inside(d[name])}
-        self.resizeDocks([d[name] for name in there], list(there.values()), Qt.Orientation.Vertical)
-
-    def _is_inside(self, dock: QDockWidget) -> bool:
-        """Whether a dock has a place on the page: Qt warns when it is to size one that floats, alone or with others."""
-        inside = dock.parentWidget() is self and self.dockWidgetArea(dock) != Qt.DockWidgetArea.NoDockWidgetArea
-        return inside and not dock.isFloating()
-
-    def reset_layout(self) -> None:
-        """Every dock where it was in the beginning."""
-        self._rearrange()
-        self.size_up()
-
-    def _rearrange(self) -> None:
-        for dock in self.docks.values():
-            dock.setFloating(False)  # or it would be no part of the layout that others are placed in
-            self.removeDockWidget(dock)
-        self._arrange()
-        self._show_channels(self._session.state)
-        self._show_loss(self._session.state.scheme)
-
-    def layout_state(self) -> QByteArray:
-        """Where every dock is, for the settings."""
-        return self.saveState(LAYOUT_VERSION) if self._layout is None else self._layout
-
-    def restore_layout(self, state: QByteArray) -> None:
-        """Put every dock where it was left, or in a fresh layout, as soon as the page is shown."""
-        self._layout = state
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        if self._layout is not None:  # not before: a hidden page has no room that could be shared out
-            state, self._layout = self._layout, None
-            if state.isEmpty() or not self.restoreState(state, LAYOUT_VERSION):
-                self.size_up()
-                QTimer.singleShot(0, self.size_up)  # once more, when the size is the real one
 
     def _connect(self) -> None:
         session = self._session
@@ -430,6 +311,10 @@ class TensorPage(QMainWindow):
         """Those that the present scheme has, and not those that another one had."""
         self._show_channels(self._session.state)
 
+    def _on_arranged(self) -> None:
+        self._show_channels(self._session.state)
+        self._show_loss(self._session.state.scheme)
+
     def _show_loss(self, scheme: Scheme) -> None:
         """The curve comes to the front when its least point is what the scheme follows."""
         kind = scheme.range_rule.kind
@@ -480,7 +365,7 @@ class TensorPage(QMainWindow):
     def _on_generate(self) -> None:
         dock = self.docks["generator"]
         dock.setVisible(dock.isHidden())
-        self._size_left()
+        self.size_left()
         spec = self.generator.spec()
         current = self._session.state.current
         if not dock.isHidden() and spec is not None and (current is None or current.spec is None):
