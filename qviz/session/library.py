@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,77 +12,29 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import N_, Phrase, Problem
-from qviz.core.questions.effort import Limits
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.fitting import fitted
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.batches import stack
-from qviz.core.tensors.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
+from qviz.core.tensors.generators import GeneratorSpec
 from qviz.core.tensors.granularity import PerAxis
 from qviz.core.tensors.sorted_tensor import prepare
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, Progress, check
-from qviz.files.entry import Loaded, TensorEntry
-from qviz.files.printable import brief, printable
-from qviz.files.problems import NoNumbers, system_errors
-from qviz.files.raw import SayRaw
-from qviz.files.readers import Reading, expand, list_tensors
+from qviz.core.work import IsCancelled, Progress
+from qviz.files.printable import brief
+from qviz.files.problems import system_errors
 from qviz.files.stamp import Stamp
+from qviz.session.items import ARTICLE_ORIGIN, MADE_HERE, article_item, generated_item
 from qviz.session.language import told, tr
 from qviz.session.memory import Kept, Memory
+from qviz.session.opener import Opened, Opener
 from qviz.session.readings import Readings
 from qviz.session.state import Item, Session
 from qviz.session.worker import Worker
-
-MOST_PROBLEMS = 3
-"""Files that are named one by one when they can't be opened together."""
 
 ARTICLE_SCHEME = Scheme(IntFormat(8, signed=False), symmetric=False, convention="textbook")
 
 FIRST_SPEC = GeneratorSpec("normal", (64, 512), 7)
 """What qviz opens on: large enough for every chart to be alive."""
-
-
-ReadingOf = Callable[[Path], Reading]
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What some paths turned out to hold; ``unsaid`` are files of which a person has to say how they are written."""
-
-    items: tuple[Item, ...]
-    paths: tuple[Path, ...]
-    problems: tuple[str, ...]
-    unsaid: tuple[Path, ...] = ()
-
-
-class Opener(Worker):
-    """Lists what files and folders hold.
-
-    Signals
-    -------
-    opened(Opened), failed()
-        How it ended.
-    """
-
-    opened = Signal(object)
-    failed = Signal()
-
-    def list(self, paths: tuple[Path, ...], limits: Limits, reading: ReadingOf) -> None:
-        """Begin with it; `reading` gives what is known of a file."""
-        self._submit(paths, partial(_list, paths, limits, reading))
-
-    def _answer(self, key: tuple[Path, ...], opened: Opened) -> None:
-        self.opened.emit(opened)
-
-    def _give_up(self, key: tuple[Path, ...]) -> None:
-        self.failed.emit()
-
-    def _fail(self, key: tuple[Path, ...], problem: Problem | None) -> None:
-        self.failed.emit()
-
-    def _purpose(self, key: tuple[Path, ...]) -> Phrase:
-        return Phrase(N_("a list of what these files hold"))
 
 
 class Library(Worker):
@@ -174,7 +124,7 @@ class Library(Worker):
     def open_article(self) -> None:
         """The ten values of the worked example, under the scheme it works with; undo brings yours back."""
         state = self._session.state
-        item = next((i for i in state.items if i.origin == _ARTICLE_ORIGIN), None) or article_item()
+        item = next((i for i in state.items if i.origin == ARTICLE_ORIGIN), None) or article_item()
         if item not in state.items:
             self._session.update(items=(*state.items, item))
         self._session.update(scheme=ARTICLE_SCHEME)
@@ -354,64 +304,6 @@ class Library(Worker):
         return parts
 
 
-def generated_item(spec: GeneratorSpec, limits: Limits) -> Item:
-    """The item of a recipe."""
-    kind = tr(GENERATORS[spec.kind].label) if spec.kind in GENERATORS else spec.kind
-    name = tr("{kind} (generated)").format(kind=kind)
-
-    def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
-        values = generate(spec, progress=lambda f: progress(0.8 * f), cancelled=cancelled)
-        return _tensor(values, name, limits, lambda f: progress(0.8 + 0.2 * f), cancelled)
-
-    return Item(name, N_("generated"), spec.shape, "float32", load, spec)
-
-
-_ARTICLE_ORIGIN = N_("built in")
-MADE_HERE = N_("trained here")
-
-
-def article_item() -> Item:
-    """The item of the worked example."""
-    name = tr("Ten values (worked example)")
-    return Item(
-        name, _ARTICLE_ORIGIN, ARTICLE_VALUES.shape, "float32", lambda progress, cancelled: Tensor(ARTICLE_VALUES, name)
-    )
-
-
-def file_item(entry: TensorEntry, limits: Limits) -> Item:
-    """The item of a file's entry, under a name that can be shown."""
-    name = printable(entry.name)
-
-    def load(progress: Progress, cancelled: IsCancelled) -> Tensor:
-        array = entry.load(progress=lambda f: progress(0.7 * f), cancelled=cancelled)
-        return _tensor(array, name, limits, lambda f: progress(0.7 + 0.3 * f), cancelled, entry.dtype)
-
-    return Item(
-        name,
-        str(entry.path),
-        entry.shape,
-        entry.dtype,
-        load,
-        note=entry.note,
-        refused=entry.refused is not None,
-        written=entry.written,
-        paths=(entry.path,),
-        outputs_first=entry.outputs_first,
-    )
-
-
-def _tensor(
-    array: Loaded,
-    name: str,
-    limits: Limits,
-    progress: Progress,
-    cancelled: IsCancelled,
-    dtype: str | None = None,
-) -> Tensor:
-    counted = array.size <= limits.counted_up_to
-    return Tensor(array, name, progress=progress, cancelled=cancelled, counted=counted, dtype=dtype)
-
-
 def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
     """Read it; what takes no longer than a blink is put in order at once."""
     stamps = {}
@@ -424,77 +316,6 @@ def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
         prepared.histogram()
         return Kept(tensor, prepared, item.note(), stamps)
     return Kept(tensor, note=item.note(), stamps=stamps)
-
-
-def _list(
-    paths: tuple[Path, ...], limits: Limits, reading: ReadingOf, progress: Progress, cancelled: IsCancelled
-) -> Opened:
-    items: list[Item] = []
-    good: list[Path] = []
-    unsaid: list[Path] = []
-    problems: list[Problem] = []
-    for place, path in enumerate(paths):
-        try:
-            files = expand([path])
-        except Problem as problem:
-            problems.append(problem)
-            continue
-        for at, file in enumerate(files):
-            check(cancelled)
-            progress((place + at / len(files)) / len(paths))
-            try:
-                items += [file_item(entry, limits) for entry in list_tensors(file, reading(file))]
-                good.append(file)
-            except SayRaw:
-                unsaid.append(file)
-            except Problem as problem:
-                problems.append(problem)
-    if items:
-        # Of a folder only what can be shown is wanted: a part of a model without tensors is no fault.
-        problems = [each for each in problems if not isinstance(each, NoNumbers) or each.path in paths]
-    return Opened((*_batches(items), *items), tuple(good), _in_few_lines(problems), tuple(unsaid))
-
-
-def _in_few_lines(problems: Sequence[Problem]) -> tuple[str, ...]:
-    """One line each for a few, and one for all of many."""
-    if len(problems) <= MOST_PROBLEMS:
-        return tuple(map(told, problems))
-    text = Phrase(
-        N_("{count:,} files can't be opened. The first of them: {problem}."), count=len(problems), problem=problems[0]
-    )
-    return (told(text),)
-
-
-def _batches(items: Sequence[Item]) -> list[Item]:
-    """Files opened together whose names differ in their numbers alone, as the batches of one tensor."""
-    families: dict[tuple[str, str], list[Item]] = {}
-    for item in items:
-        path = Path(item.origin)
-        if path.suffix.lower() == ".npy" and re.search(r"batch.*\d", path.stem, re.IGNORECASE):
-            families.setdefault((str(path.parent), re.sub(r"\d+", "*", path.stem)), []).append(item)
-    return [
-        _stacked_item(f"{printable(stem)} ({len(family):,} batches)", folder, family)
-        for (folder, stem), family in families.items()
-        if len(family) > 1
-    ]
-
-
-def _stacked_item(name: str, folder: str, family: Sequence[Item]) -> Item:
-    paths = tuple(path for item in family for path in item.paths)
-    return Item(name, folder, _stacked_shape(family), family[0].dtype, partial(_stack, family, name), paths=paths)
-
-
-def _stacked_shape(items: Sequence[Item]) -> tuple[int, ...] | None:
-    shapes = {item.shape for item in items}
-    shape = shapes.pop()
-    return None if shapes or shape is None else (len(items), *shape)
-
-
-def _stack(items: Sequence[Item], name: str, progress: Progress, cancelled: IsCancelled) -> Tensor:
-    def load(place: int, item: Item) -> Tensor:
-        return item.load(lambda f: progress((place + f) / len(items)), cancelled)
-
-    return stack([load(place, item) for place, item in enumerate(items)], name)
 
 
 def _about(tensor: Tensor) -> dict[str, object]:

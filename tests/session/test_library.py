@@ -29,9 +29,10 @@ from qviz.core import (
 )
 from qviz.core.tensors.generators import ARTICLE_VALUES, GeneratorSpec, generate
 from qviz.core.tensors.sorted_tensor import prepare
-from qviz.session import library as library_module
-from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, Library, Opened
+from qviz.session import opener as opener_module
+from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, Library
 from qviz.session.memory import Kept, Memory
+from qviz.session.opener import Opened
 from qviz.session.state import Item, Session
 from tests.session.conftest import Heard, Work, settle, until
 
@@ -285,14 +286,14 @@ def test_nothing_to_open_is_nothing(shelf: Shelf) -> None:
 
 def test_a_bug_in_listing_is_not_hidden_and_the_next_file_opens(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     path, other = shelf.file("a.npy"), shelf.file("b.npy")
-    honest = library_module._list
+    honest = opener_module._list
 
     def listing(paths: tuple[Path, ...], *rest: Any) -> Opened:
         if paths == (path,):
             raise KeyError("bug")
         return honest(paths, *rest)
 
-    monkeypatch.setattr(library_module, "_list", listing)
+    monkeypatch.setattr(opener_module, "_list", listing)
     with shelf.bot.capture_exceptions() as caught:
         shelf.library.open([path])
         shelf.library.open([other])
@@ -421,14 +422,14 @@ def test_a_folder_is_given_up_between_two_of_its_files(shelf: Shelf, monkeypatch
     paths = [shelf.file(f"folder/{number}.npy") for number in range(5)]
     shelf.choose(shelf.item("before")[0])
     before, listed = shelf.session.state, []
-    real = library_module.list_tensors
+    real = opener_module.list_tensors
 
     def list_and_stop(path: Path, *args: Any) -> Any:
         listed.append(path)
         shelf.library.opener.cancel()
         return real(path, *args)
 
-    monkeypatch.setattr(library_module, "list_tensors", list_and_stop)
+    monkeypatch.setattr(opener_module, "list_tensors", list_and_stop)
     shelf.open(shelf.folder / "folder")
     assert listed == paths[:1]
     assert shelf.session.state is before
