@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.oracles.families import DTYPES, tensor
+from tests.oracles.families import tensor
 
 FOLDER, SEED = Path(__file__).parent, 11
 NAMES = ("scale", "zero", "codes", "values")
@@ -24,9 +24,9 @@ NAMES = ("scale", "zero", "codes", "values")
 def main(library: str, rounds: int = 6) -> None:
     oracle = import_module(f"tests.oracles.ask_{library}")
     rng, arrays, cases = np.random.default_rng(SEED), {}, []
-    families, dtypes, shape = oracle.OF_FAMILIES, list(DTYPES), (2, 64)
+    families, dtypes, shape = oracle.OF_FAMILIES, oracle.OF_DTYPES, (2, 64)
     for i, (ask, scheme) in enumerate(oracle.asked() * rounds):
-        dtype, family = dtypes[i % 3], list(families)[i % len(families)]
+        dtype, family = dtypes[i % len(dtypes)], list(families)[i % len(families)]
         x = tensor(rng, family, dtype, shape, families)
         with np.errstate(all="ignore"):
             answer = dict(zip(NAMES, ask(x, scheme), strict=True))

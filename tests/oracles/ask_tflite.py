@@ -16,7 +16,7 @@ from ai_edge_quantizer.qtyping import QuantGranularity, UniformQuantParams
 
 from qviz.core import IntFormat, PerAxis, PerBlock, PerTensor, Scheme
 from tests.oracles.asking import Answer, Ask, arguments, ask_all
-from tests.oracles.families import FAMILIES
+from tests.oracles.families import DTYPES, FAMILIES
 
 BLOCKS = (32, 64)
 OF_FAMILIES = FAMILIES | {
@@ -53,7 +53,7 @@ def asked() -> list[tuple[Ask, Scheme]]:
     return found
 
 
-PACKAGES = ("ai-edge-quantizer",)
+PACKAGES, OF_DTYPES = ("ai-edge-quantizer",), tuple(DTYPES)
 
 if __name__ == "__main__":
     told = f"ai-edge-quantizer {version('ai-edge-quantizer')}"

@@ -29,7 +29,7 @@ from torchao.quantization.quantize_.workflows.int8.int8_tensor import Int8Tensor
 
 from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, PerToken, Scheme
 from tests.oracles.asking import Answer, Ask, arguments, ask_all
-from tests.oracles.families import FAMILIES
+from tests.oracles.families import DTYPES, FAMILIES
 
 
 def to_torch(x: Any) -> torch.Tensor:
@@ -117,7 +117,7 @@ def _answer(ask: Any, x: Any, scheme: Scheme) -> Answer:
     return numbers(ask(to_torch(x), scheme))
 
 
-PACKAGES, OF_FAMILIES = ("torch", "torchao"), FAMILIES
+PACKAGES, OF_FAMILIES, OF_DTYPES = ("torch", "torchao"), FAMILIES, tuple(DTYPES)
 
 if __name__ == "__main__":
     sys.exit(ask_all(asked(), *arguments(sys.argv[1:]), f"torch {torch.__version__}"))
