@@ -38,6 +38,8 @@ def sensitivity_command(
 
     alone_db is the output's SQNR with this one quantized alone, restored_db with all others quantized; higher is
     better. isolated_db and accumulated_db are the errors behind the layer, which say little about the output.
+    changed_answers has the share of answers (boxes, texts, largest classes) that change with a layer quantized alone:
+    the loss of PaddleSlim's sensitivity analysis.
     """
     from qviz.core.formats.integers import IntFormat
     from qviz.core.schemes.scheme import Scheme
@@ -51,6 +53,7 @@ def sensitivity_command(
         units_by_group,
         units_by_node,
     )
+    from qviz.models.targets import share_of
 
     network = prepared_network(model, options)
     samples = samples_of(network, data, options)
@@ -103,7 +106,9 @@ def sensitivity_command(
             "samples": len(held_out),
             "outputs": [{key: _finite(value) for key, value in vars(each).items()} for each in everything.figures()],
         }
-        click.echo(json.dumps({"output": output, "units": rows}))
+        kept = {unit.name: share_of(alone[unit.name].outputs, "agreement") for unit in units}
+        changed = {name: 1 - share for name, share in kept.items() if share is not None}
+        click.echo(json.dumps({"output": {**output, "changed_answers": changed}, "units": rows}))
         return
     click.echo(f"{'all quantized':<48}{_text(_finite(everything.sqnr_db))}")
     click.echo(f"{'':<48}{'alone':>10}{'restored':>10}{'isolated':>10}{'accum.':>10}{'bytes':>12}")

@@ -119,20 +119,6 @@ def at_most(points: Sequence[FrontierPoint], size: float) -> FrontierPoint:
     return min(fitting, key=lambda point: point.noise)
 
 
-def at_least(points: Sequence[FrontierPoint], sqnr_db: float) -> FrontierPoint:
-    """The smallest point that is predicted to keep so many dB.
-
-    Raises
-    ------
-    Problem
-        When none does.
-    """
-    fitting = [point for point in points if point.sqnr_db >= sqnr_db]
-    if not fitting:
-        raise Problem("No choice is predicted to keep {wanted:.4g} dB: tick larger formats.", wanted=sqnr_db)
-    return min(fitting, key=lambda point: point.bytes)
-
-
 def _undominated(rows: list[Choice]) -> list[Choice]:
     kept: list[Choice] = []
     for row in sorted(rows, key=lambda row: (row.bytes, row.noise)):

@@ -8,11 +8,13 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import Phrase
+from qviz.core.problems import Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.models.frontier import FrontierPoint, choices, frontier
+from qviz.models.output_figures import OutputFigures
 from qviz.models.sensitivity import ALONE, Sensitivity, UnitLoss, units_by_group
+from qviz.models.targets import Target, first_reached, guess_at, share_of
 from qviz.models.weights import bits_of
 from qviz.session.network_state import NetworkState
 from qviz.session.network_workers import activations_of
@@ -58,10 +60,33 @@ class Measured:
     point : FrontierPoint
     sqnr_db : float
         Of all outputs, in dB; higher is better.
+    outputs : tuple of OutputFigures
     """
 
     point: FrontierPoint
     sqnr_db: float
+    outputs: tuple[OutputFigures, ...] = ()
+
+    def figure(self, name: str) -> float | None:
+        """What a target is about: ``"sqnr_db"``, ``"bytes"``, or a share of answers that stay the same."""
+        if name in ("sqnr_db", "bytes"):
+            return self.sqnr_db if name == "sqnr_db" else self.point.bytes
+        return share_of(self.outputs, name)
+
+    def reaches(self, target: Target) -> bool:
+        """Whether that much is kept, or no more is taken.
+
+        Raises
+        ------
+        Problem
+            When no output has such a figure.
+        """
+        found = self.figure(target.figure)
+        if found is None:
+            raise Problem(
+                "No output of this network looks like one with such a share of equal answers: give dB or bytes instead."
+            )
+        return found <= target.value if target.figure == "bytes" else found >= target.value
 
 
 class FrontierFinder(Worker):
@@ -71,10 +96,13 @@ class FrontierFinder(Worker):
     -------
     predicted(Frontier)
     measured(Measured)
+    reached(FrontierPoint)
+        The smallest point that was measured to reach the target that was asked for.
     """
 
     predicted = Signal(object)
     measured = Signal(object)
+    reached = Signal(object)
 
     _came = Signal(object, object)
 
@@ -83,12 +111,13 @@ class FrontierFinder(Worker):
         self._asked: Sensitivity | None = None
         self._frontier: Frontier | None = None
         self._plan: object = None
+        self._known: dict[int, Measured] = {}
         self._came.connect(self._on_came)
 
     def find(self, state: NetworkState, formats: Mapping[str, Scheme]) -> None:
         """Everything anew, for these formats by their labels."""
         plan, tell = object(), self._came.emit
-        self._plan, self._frontier = plan, None
+        self._plan, self._frontier, self._known = plan, None, {}
 
         def work(progress: Progress, cancelled: IsCancelled) -> None:
             assert state.prepared is not None and state.samples is not None
@@ -129,6 +158,34 @@ class FrontierFinder(Worker):
 
         self._submit(plan, work)
 
+    def reach(self, target: Target) -> None:
+        """Look for the smallest choice that reaches a target, by running the network with few of them.
+
+        What is predicted says where to begin: whether it holds is measured.
+        """
+        found, plan, tell, known = self._frontier, self._plan, self._came.emit, dict(self._known)
+        if found is None:
+            return
+        points = found.points
+
+        def work(progress: Progress, cancelled: IsCancelled) -> FrontierPoint:
+            asked = self._asked
+            assert asked is not None
+
+            def reaches(at: int) -> bool:
+                if at not in known:
+                    known[at] = _measured(asked, found, points[at], cancelled)
+                    tell(plan, known[at])
+                    progress(min(0.9, len(known) / 12))
+                return known[at].reaches(target)
+
+            at = first_reached(len(points), reaches, guess_at(points, target))
+            if at is None:
+                raise Problem("No choice was measured to keep that much: tick larger formats, or ask for less.")
+            return points[at]
+
+        self._submit(target, work)
+
     def forget(self) -> None:
         """What was found is of another network, other data or other schemes."""
         self.cancel()
@@ -137,6 +194,10 @@ class FrontierFinder(Worker):
     def _purpose(self, key: Any) -> Phrase:
         return Phrase("this network's activations")
 
+    def _answer(self, key: Any, found: Any) -> None:
+        if isinstance(found, FrontierPoint) and self._frontier is not None and found in self._frontier.points:
+            self.reached.emit(found)
+
     @Slot(object, object)
     def _on_came(self, plan: object, item: object) -> None:
         if plan is not self._plan:
@@ -144,7 +205,9 @@ class FrontierFinder(Worker):
         if isinstance(item, Frontier):
             self._frontier = item
             self.predicted.emit(item)
-        else:
+        elif isinstance(item, Measured):
+            points = self._frontier.points if self._frontier is not None else ()
+            self._known.update({at: item for at, point in enumerate(points) if point is item.point})
             self.measured.emit(item)
 
 
@@ -157,7 +220,8 @@ def _measured(asked: Sensitivity, found: Frontier, point: FrontierPoint, cancell
     check(cancelled)
     _give_all(asked, found.schemes(point))
     left = frozenset(unit for unit, label in point.formats.items() if label == FLOAT)
-    return Measured(point, asked.everything(left, cancelled=cancelled).sqnr_db)
+    sums = asked.everything(left, cancelled=cancelled)
+    return Measured(point, sums.sqnr_db, sums.figures())
 
 
 def _part(progress: Progress, start: float, share: float) -> Progress:

@@ -48,6 +48,8 @@ def test_sensitivity_prints_what_the_library_finds(run, model, data):
             row = next(row for row in found["units"] if row["name"] == loss.unit.name)
             assert row[key] == pytest.approx(loss.sqnr_db, abs=1e-3)
             assert row["bytes"] == loss.unit.bytes
+    assert set(found["output"]["changed_answers"]) == {row["name"] for row in found["units"]}
+    assert all(0 <= share <= 1 for share in found["output"]["changed_answers"].values())
     alone = [row["alone_db"] for row in found["units"]]
     assert alone == sorted(alone)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qviz.core import Problem
-from qviz.models.frontier import Choice, at_least, at_most, frontier
+from qviz.models.frontier import Choice, at_most, frontier
 from qviz.models.output_figures import Answers, OutputSums
 
 
@@ -107,8 +107,5 @@ def test_budgets():
     assert math.isinf(points[-1].sqnr_db)
     middle = points[len(points) // 2]
     assert at_most(points, middle.bytes).noise == middle.noise
-    assert at_least(points, middle.sqnr_db).bytes == middle.bytes
     with pytest.raises(Problem, match="smallest choice"):
         at_most(points, 1)
-    with pytest.raises(Problem, match="predicted to keep"):
-        at_least(points[:-1], 10_000)

@@ -18,8 +18,9 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label, quiet
 from qviz.gui.model.frontier_chart import FrontierChart
 from qviz.gui.model.hints import Hinted
-from qviz.gui.words.numbers import decibels, number
-from qviz.models.frontier import FrontierPoint, at_least, at_most
+from qviz.gui.words.numbers import decibels, number, percent
+from qviz.models.frontier import FrontierPoint, at_most
+from qviz.models.targets import target_of
 from qviz.session.language import told
 from qviz.session.network_frontier import Frontier, Measured
 
@@ -28,8 +29,6 @@ TICKED = (4, 6, 8)
 BLOCK = 32
 FEW = 5
 """Bits below which a scale for each output is too coarse: blocks."""
-
-MEGABYTE = float(1 << 20)
 
 
 def format_of(bits: int) -> Scheme:
@@ -45,12 +44,14 @@ class FrontierPanel(QWidget):
     -------
     find_requested(dict of str to Scheme)
     measure_requested(FrontierPoint)
+    reach_requested(Target)
     applied(FrontierPoint)
     refused(str)
     """
 
     find_requested = Signal(object)
     measure_requested = Signal(object)
+    reach_requested = Signal(object)
     applied = Signal(object)
     refused = Signal(str)
 
@@ -77,7 +78,15 @@ class FrontierPanel(QWidget):
         self.slider.setAccessibleName(self.tr("From the fewest bytes to the least error"))
         self.target = QLineEdit()
         self.target.setPlaceholderText(
-            self.tr("≥ {exact}, or ≤ {small}").format(exact=number(40, unit="dB"), small=byte_text(4 << 20))
+            self.tr("≥ {exact}, ≤ {small}, ≥ {share}").format(
+                exact=number(40, unit="dB"), small=byte_text(4 << 20), share=percent(99, 100)
+            )
+        )
+        self.target.setToolTip(
+            self.tr(
+                "What has to be kept, or may be taken: dB, bytes, or a share of answers that stay the same (agreement, "
+                "top-1, top-5, texts, boxes). The smallest choice that was measured to reach it is taken."
+            )
         )
         self.target.setAccessibleName(self.tr("Target"))
         self.said = named_label("", "caption", wrap=True)
@@ -161,6 +170,9 @@ class FrontierPanel(QWidget):
         )
         if measured is not None:
             text += self.tr(", measured {measured}").format(measured=decibels(measured.sqnr_db))
+            share = measured.figure("agreement")
+            if share is not None:
+                text += self.tr(", {share} of the answers the same").format(share=percent(share, 1.0))
         else:
             text += self.tr("; not measured yet")
         self.said.setText(text)
@@ -193,34 +205,25 @@ class FrontierPanel(QWidget):
 
     @Slot()
     def _on_target(self) -> None:
-        """A target with its unit: dB at least, bytes at most."""
-        frontier, text = self.frontier, self.target.text().strip().lower().replace(",", ".").lstrip("≥≤<>= ")
-        if frontier is None:
-            return
-        units = {
-            "db": 0.0,
-            "kb": 1024.0,
-            "kib": 1024.0,
-            "mb": MEGABYTE,
-            "mib": MEGABYTE,
-            "gb": 1024 * MEGABYTE,
-            "b": 1.0,
-        }
-        unit = next((unit for unit in units if text.endswith(unit)), "")
-        try:
-            value = float(text.removesuffix(unit))
-            if not unit:
-                raise ValueError
-        except ValueError:
-            self.refused.emit(self.tr("A target is a number of dB to keep or of bytes to take: 40 dB, 4 MB."))
+        """Bytes are known; what is to be kept is measured."""
+        if self.frontier is None:
             return
         try:
-            points = frontier.points
-            point = at_least(points, value) if unit == "db" else at_most(points, value * units[unit])
+            target = target_of(self.target.text())
+            if target.figure != "bytes":
+                self.reach_requested.emit(target)
+                return
+            self.show_reached(at_most(self.frontier.points, target.value))
         except Problem as problem:
             self.refused.emit(told(problem))
+
+    @Slot(object)
+    def show_reached(self, point: FrontierPoint) -> None:
+        """A target is reached here."""
+        points = self.frontier.points if self.frontier is not None else ()
+        at = next((i for i, each in enumerate(points) if each is point), None)
+        if at is None:
             return
-        at = next(i for i, each in enumerate(points) if each is point)
         if at == self.slider.value():
             self._measure()
         self.slider.setValue(at)

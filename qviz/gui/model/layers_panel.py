@@ -15,11 +15,12 @@ from qviz.core.sizes import byte_text
 from qviz.gui.kit.figure_table import Column, FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
-from qviz.gui.words.numbers import NONE, decibels
+from qviz.gui.words.numbers import NONE, decibels, percent
 from qviz.gui.words.schemes import format_word
 from qviz.models.advice import Advice
 from qviz.models.node_errors import NodeError
 from qviz.models.sensitivity import ALONE, RESTORED, Unit, UnitLoss
+from qviz.models.targets import share_of
 from qviz.session.language import told, tr
 
 
@@ -34,6 +35,7 @@ class Layer:
     alone: float
     restored: float
     own: str
+    changed: float = math.nan
 
 
 def layers_of(
@@ -58,9 +60,16 @@ def layers_of(
                 alone.sqnr_db if alone is not None else math.nan,
                 restored.sqnr_db if restored is not None else math.nan,
                 own_word(unit, own),
+                changed_answers(alone),
             )
         )
     return sorted(rows, key=lambda row: math.inf if math.isnan(row.alone) else row.alone)
+
+
+def changed_answers(alone: UnitLoss | None) -> float:
+    """What PaddleSlim's sensitivity analysis calls a layer's loss, with the float network's answers as the truth."""
+    kept = share_of(alone.outputs, "agreement") if alone is not None else None
+    return math.nan if kept is None else 1 - kept
 
 
 def own_word(unit: Unit, own: Mapping[str, Scheme | None]) -> str:
@@ -104,6 +113,15 @@ def columns() -> list[Column]:
             tr("Restored"),
             *restored,
             tr("What is left of the output when this layer alone stays in float: exact."),
+        ),
+        Column(
+            tr("Changed"),
+            lambda row: NONE if math.isnan(row.changed) else percent(row.changed, 1.0),
+            lambda row: -1.0 if math.isnan(row.changed) else row.changed,
+            tr(
+                "The share of answers (boxes, texts, largest classes) that change when this layer alone is quantized: "
+                "what PaddleSlim's sensitivity analysis calls its loss."
+            ),
         ),
         Column(
             tr("Isolated"),

@@ -166,17 +166,27 @@ def test_the_frontier_is_measured_before_it_is_applied(new_desk: Desk, ready: An
     assert ready.figures.whole.quantized_bytes == pytest.approx(points[at].bytes)
 
 
-def test_a_target_is_dB_or_bytes(new_desk: Desk, ready: Any) -> None:
+def test_a_target_is_reached_by_what_was_measured(new_desk: Desk, ready: Any) -> None:
     said: list[str] = []
     ready.problem.connect(said.append)
     new_desk.click(ready.bits.find_button)
     idle(new_desk, ready, lambda: ready.bits.frontier is not None)
-    new_desk.type(ready.bits.target, "≥ 30 dB")
-    assert ready.bits.point.sqnr_db >= 30
+    points = ready.bits.frontier.points
+    for text, figure, least in (("≥ 30 dB", "sqnr_db", 30), ("agreement ≥ 99 %", "agreement", 0.99)):
+        ready.bits.slider.setValue(0)
+        new_desk.type(ready.bits.target, text)
+        idle(new_desk, ready)
+        at = ready.bits.slider.value()
+        assert ready.frontier.measured_at(points[at]).figure(figure) >= least
+        assert at == 0 or ready.frontier.measured_at(points[at - 1]).figure(figure) < least
+        assert ready.bits.apply_button.isEnabled()
     new_desk.type(ready.bits.target, "3 KB")
     assert ready.bits.point.bytes <= 3 * 1024
     new_desk.type(ready.bits.target, "much")
-    assert said == ["A target is a number of dB to keep or of bytes to take: 40 dB, 4 MB."]
+    new_desk.type(ready.bits.target, "boxes 90 %")
+    idle(new_desk, ready, lambda: len(said) == 2)
+    assert said[0].startswith("“much” is no target")
+    assert said[1].startswith("No output of this network looks like one")
 
 
 def test_a_run_is_written_measured_and_kept(
