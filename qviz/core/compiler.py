@@ -36,6 +36,9 @@ MODULES = (
 )
 """Where the functions are, the most urgent first."""
 
+LATER_MODULES = ("qviz.core.ranges.ggml", "qviz.core.ranges.ggml_search")
+"""Where those are that few ask for: each is compiled when it is first demanded."""
+
 SUMS = {"reassoc", "nsz", "nnan"}
 """What a compiler may do to sums: add in any order, and take nothing for NaN. Never all of fast-math: it would
 replace divisions by multiplications, and the codes would not be the runtime's own."""
@@ -100,12 +103,15 @@ def part(*, reorders: bool = False) -> Callable[[Function], Function]:
     return mark
 
 
-def kernel(example: Callable[[], tuple[Any, ...]], *, reorders: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
-    """Make a function a `Kernel`; ``example`` gives arguments of its types."""
+def kernel(
+    example: Callable[[], tuple[Any, ...]], *, reorders: bool = False, later: bool = False
+) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a function a `Kernel`; ``example`` gives arguments of its types. Of ``later`` ones see `demand`."""
 
     def mark(function: Callable[..., Any]) -> Kernel:
         made = Kernel(function, example, reorders)
-        _kernels.append(made)
+        if not later:
+            _kernels.append(made)
         return made
 
     return mark
@@ -141,6 +147,17 @@ def warm_up() -> None:
             load_all(folder)
         except Exception as error:
             log.info("The fast kernels are not used: %s", error)
+
+
+def demand(each: Kernel) -> bool:
+    """Have a kernel compiled or loaded now, in this thread: seconds, the first time. Whether it can be called."""
+    with _warming:
+        if not each.ready and available():
+            try:
+                _load(each, _cache_folder())
+            except Exception as error:
+                log.info("The kernel %s is not used: %s", each.name, error)
+    return each.ready
 
 
 def load_all(folder: Path) -> None:
@@ -262,7 +279,7 @@ def _cache_folder() -> Path:
     import hashlib  # loads OpenSSL, which the first picture need not wait for
 
     state = hashlib.sha256(f"{platform.node()} {sys.version} {_version('numba')} {_version('numpy')}".encode())
-    for name in MODULES:
+    for name in (*MODULES, *LATER_MODULES):
         spec = importlib.util.find_spec(name)
         assert spec is not None and spec.origin is not None
         state.update(Path(spec.origin).read_bytes())

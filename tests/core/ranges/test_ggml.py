@@ -1,0 +1,64 @@
+"""Which scales, minima and codes does ggml give to blocks of 256? (Its bytes: `tests/golden/test_ggml_vectors.py`.)"""
+
+from __future__ import annotations
+
+import gguf
+import numpy as np
+import pytest
+
+from qviz.core.problems import Problem
+from qviz.core.ranges import ggml
+from qviz.core.ranges.ggml_search import half_bits, half_value, nearest
+from qviz.core.work import Cancelled
+from qviz.files.ggml_blocks import encoded_bytes, packed
+from tests.golden.record_ggml import importances, weights
+
+HALVES = np.arange(1 << 16, dtype=np.uint16)
+
+
+@pytest.mark.parametrize("name", ggml.TYPES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_values_are_those_that_a_reader_decodes(name: str, weighted: bool) -> None:
+    blocks = ggml.encode(weights(1), name, importances() if weighted else None)
+
+    kind = gguf.GGMLQuantizationType[name]
+    decoded = gguf.dequantize(packed(blocks), kind)
+    assert blocks.values().tobytes() == decoded.reshape(blocks.codes.shape).tobytes()
+
+
+def test_threads_change_nothing() -> None:
+    alone, together = (encoded_bytes(np.tile(weights(2), (4, 1)), "Q4_K", threads=n) for n in (1, 2))
+
+    assert np.array_equal(alone, together)
+
+
+@pytest.mark.parametrize("name", ["Q4_K", "IQ4_NL", "TQ2_0", "MXFP4", "NVFP4"])
+def test_rows_that_do_not_divide_are_refused(name: str) -> None:
+    with pytest.raises(Problem, match="rows of a multiple of"):
+        encoded_bytes(np.zeros((2, 40), np.float32), name)
+
+
+def test_a_type_without_an_encoder_is_refused() -> None:
+    with pytest.raises(Problem, match="no encoder of IQ1_S"):
+        encoded_bytes(np.zeros((2, 256), np.float32), "IQ1_S")
+
+
+def test_it_can_be_cancelled() -> None:
+    with pytest.raises(Cancelled):
+        ggml.encode(weights(0), "Q6_K", cancelled=lambda: True)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_halves_are_those_of_numpy() -> None:
+    with np.errstate(all="ignore"):
+        values = HALVES[::7].view(np.float16).astype(np.float32)
+        finite = values[np.isfinite(values)]
+        between = np.concatenate([finite, np.nextafter(finite, np.float32(np.inf)), finite * np.float32(1.0002)])
+        expected = between.astype(np.float16).view(np.uint16)
+
+        assert [int(half_bits(value)) for value in between[::11]] == expected[::11].tolist()
+        assert [float(half_value(bits)) for bits in HALVES[::7][np.isfinite(values)]] == finite.tolist()
+
+
+def test_the_nearest_whole_number_is_even_in_the_middle() -> None:
+    assert [int(nearest(np.float32(v))) for v in (0.5, 1.5, 2.5, -0.5, -1.5, 2.25)] == [0, 2, 2, 0, -2, 2]
