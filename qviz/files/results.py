@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,12 @@ def save_table(path: Path, columns: Mapping[str, Any]) -> None:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(rows)
+
+
+def save_lines(path: Path, lines: Iterable[Iterable[str]]) -> None:
+    """Write cells line by line, with commas between them, or with tabs where the name ends in ``.tsv``."""
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, "excel-tab" if path.suffix.lower() == ".tsv" else "excel").writerows(lines)
 
 
 def save_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from qviz.core.questions.differences import Differences
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.copying import Copied, both_ends
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.words.numbers import NONE, counted, number, spread, typographic
 from qviz.session.language import told, tr
 
@@ -37,7 +40,7 @@ class ConventionsTable(FigureTable):
     """Each convention against the chosen one."""
 
     def __init__(self) -> None:
-        super().__init__(_convention_columns(), tr("Conventions"))
+        super().__init__(_convention_columns(), tr("Conventions"), opening=tr("Choose this runtime"))
 
     def show_differences(self, differences: Differences | None) -> None:
         self.set_rows([] if differences is None else convention_rows(differences))
@@ -62,14 +65,24 @@ class ExamplesTable(FigureTable):
     """The first elements that get another code, with the code of each convention."""
 
     def __init__(self) -> None:
-        super().__init__([Column(tr("Element"), str)], tr("First elements whose codes differ"))
+        super().__init__(
+            [Column(tr("Element"), str)],
+            tr("First elements whose codes differ"),
+            opening=tr("Point at it on the Tensor page"),
+        )
 
     def show_differences(self, differences: Differences | None) -> None:
         if differences is None:
             self.set_rows([])
             return
         columns = [
-            Column(tr("Element"), lambda e: f"{e.index:,}", lambda e: e.index, left=True),
+            Column(
+                tr("Element"),
+                lambda e: f"{e.index:,}",
+                lambda e: e.index,
+                left=True,
+                copies=(Copied(tr("Element"), lambda e: e.index),),
+            ),
             Column(tr("Value"), lambda e: number(e.value, 7), lambda e: e.value),
             *(_code(differences, at) for at in range(len(differences.schemes))),
         ]
@@ -82,6 +95,10 @@ def _code(differences: Differences, at: int) -> Column:
         label,
         lambda e: typographic(f"{e.codes[at]:,g}"),
         lambda e: e.codes[at],
+        copies=(
+            Copied(tr("{runtime}, code").format(runtime=label), lambda e: e.codes[at]),
+            Copied(tr("{runtime}, dequantized").format(runtime=label), lambda e: e.dequantized[at]),
+        ),
         cell_tip=lambda e: tr("dequantized: {value}").format(value=number(e.dequantized[at], 7)),
         faint=lambda e: e.codes[at] == e.codes[0] and at > 0,
     )
@@ -94,7 +111,11 @@ def _pair(column: ConventionRow) -> Column:
     def text(row: ConventionRow) -> str:
         return NONE if row.at == other or row.at is None else _count(row.differences, row.at, other)
 
-    return Column(column.label, text, faint=lambda row: text(row) in (NONE, "0"))
+    def count(row: ConventionRow) -> int | None:
+        return None if row.at == other or row.at is None else int(row.differences.codes[row.at, other])
+
+    copies = (Copied(column.label, count),)
+    return Column(column.label, text, faint=lambda row: text(row) in (NONE, "0"), copies=copies)
 
 
 def _count(differences: Differences, one: int, other: int) -> str:
@@ -119,8 +140,14 @@ def _convention_columns() -> list[Column]:
 
     codes, values = differing("codes"), differing("values")
 
-    def parameter(name: str, digits: int) -> Callable[[ConventionRow], str]:
-        return lambda row: NONE if row.at is None else spread(getattr(row.differences.qparams[row.at], name), digits)
+    def parameter(title: str, name: str, tip: str) -> Column:
+        def values(row: ConventionRow) -> Any:
+            return None if row.at is None else getattr(row.differences.qparams[row.at], name)
+
+        def text(row: ConventionRow) -> str:
+            return NONE if row.at is None else spread(values(row), 9)
+
+        return Column(title, text, tip=tip, copies=both_ends(title, values))
 
     def mse(row: ConventionRow) -> float:
         return math.nan if row.at is None else float(row.differences.mse[row.at])
@@ -133,8 +160,8 @@ def _convention_columns() -> list[Column]:
             cell_tip=lambda row: row.why_not or tr(CONVENTIONS[row.name].summary),
             faint=lambda row: row.at is None,
         ),
-        Column(tr("Scale"), parameter("scale", 9), tip=tr("The width of one step, in the tensor's unit.")),
-        Column(tr("Zero point"), parameter("zero_point", 9), tip=tr("The code that stands for 0.")),
+        parameter(tr("Scale"), "scale", tr("The width of one step, in the tensor's unit.")),
+        parameter(tr("Zero point"), "zero_point", tr("The code that stands for 0.")),
         Column(tr("Codes that differ"), *codes, tip=tr("Elements whose code is not the chosen runtime's.")),
         Column(tr("x̂ that differ"), *values, tip=tr("Elements whose dequantized value is another float32.")),
         Column(tr("MSE"), lambda row: number(mse(row), 6), mse, tr("Mean squared error."), -1),

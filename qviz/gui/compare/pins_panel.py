@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from qviz.core.schemes.scheme import Scheme
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.words.figures import known, metric_columns, parameter_columns, why_not
 from qviz.gui.words.schemes import line, lines, words
 from qviz.session.language import tr

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qviz.core.questions.figures import Figures
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.words.figures import metric_columns
 from qviz.gui.words.schemes import words
 from qviz.session.language import tr

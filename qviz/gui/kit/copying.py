@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,31 @@ from PySide6.QtWidgets import QApplication
 
 Lines = Sequence[Sequence[Any]]
 """Cells by line; the first line are the headings."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """One column of what is copied: its heading, with the unit, and the figure of a row."""
+
+    title: str
+    of: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """What leaves a table of that name: ``plain`` for programs, ``pretty`` for people."""
+
+    name: str
+    plain: Lines
+    pretty: Lines
+
+    def cells(self) -> list[list[str]]:
+        """What a program reads, cell by cell."""
+        return [[plain_cell(cell) for cell in line] for line in self.plain]
+
+    def copy(self) -> None:
+        """To the clipboard."""
+        copy_lines(self.plain, self.pretty)
 
 
 def is_number(value: object) -> bool:
@@ -38,6 +64,19 @@ def ends(name: str, values: Any) -> list[tuple[str, Any]]:
     return [(f"{name}, {word}", value) for word, value in (("min", array.min()), ("max", array.max()))]
 
 
+def both_ends(title: str, values_of: Callable[[Any], Any]) -> tuple[Copied, Copied]:
+    """From where to where many values of a row are: two columns, nothing where there are none."""
+
+    def end(pick: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def of(row: Any) -> Any:
+            values = values_of(row)
+            return None if values is None else pick(np.asarray(values))
+
+        return of
+
+    return Copied(f"{title}, min", end(np.min)), Copied(f"{title}, max", end(np.max))
+
+
 def tab_separated(lines: Lines) -> str:
     """Lines as a spreadsheet or a script reads them."""
     return "".join("\t".join(map(plain_cell, line)) + "\n" for line in lines)
@@ -50,6 +89,14 @@ def copy_lines(plain: Lines, pretty: Lines) -> None:
     data = _data()
     data.setText(tab_separated(plain))
     data.setHtml(f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
+    QApplication.clipboard().setMimeData(data)
+
+
+def copy_figure(figures: Sequence[Any], text: str) -> None:
+    """Put one figure, or the few that stand in one place, into the clipboard; ``text`` is what a person reads."""
+    data = _data()
+    data.setText("\t".join(map(plain_cell, figures)))
+    data.setHtml(f"<p>{html.escape(text)}</p>")
     QApplication.clipboard().setMimeData(data)
 
 

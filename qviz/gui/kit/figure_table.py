@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from PySide6.QtCore import (
-    QAbstractTableModel,
     QItemSelectionModel,
     QModelIndex,
-    QObject,
-    QPersistentModelIndex,
     QPoint,
-    QSortFilterProxyModel,
     Qt,
     Signal,
     Slot,
 )
-from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QIcon, QKeyEvent, QPainter, QPixmap
+from PySide6.QtGui import QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
-from qviz.gui.kit.copying import copy_lines, is_number
+from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.fields import FilterBox
-from qviz.gui.kit.judgement import arrow, judged
+from qviz.gui.kit.figure_model import Column, FigureModel, Index, RowOrder
 from qviz.gui.kit.theme import Theme, scaled_font
-from qviz.gui.kit.widgets import plain_tip
 from qviz.session.guard import guarded
 from qviz.session.language import tr
 
-Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 22
-SORT_ROLE = Qt.ItemDataRole.UserRole
 NARROW = 32
 """Pixels of a column that holds a sign."""
 
@@ -41,180 +32,6 @@ MEASURED_ROWS = 200
 """Columns are as wide as so many rows need: of thousands, to measure each would hold the window."""
 
 FILTER_WIDTH = 130
-MARK = 12
-"""Pixels of a colour mark."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: how a row is read (``text``), ordered (``value``) and judged.
-
-    ``better`` is 1 where more is better, -1 where less is, 0 where neither; the best are marked.
-    ``unit`` is that of the value, which is copied without it.
-    A column with an ``action`` is a button in every row; an ``editable`` one can be typed into.
-    """
-
-    title: str
-    text: Callable[[Any], str]
-    value: Callable[[Any], Any] | None = None
-    tip: str = ""
-    better: int = 0
-    left: bool = False
-    action: str = ""
-    editable: bool = False
-    narrow: bool = False
-    cell_tip: Callable[[Any], str] | None = None
-    faint: Callable[[Any], bool] | None = None
-    unit: str = ""
-
-    def copied(self, row: Any) -> Any:
-        """What is copied: the figure itself in a column of figures, else what is read."""
-        value = self.value(row) if self.value is not None and not (self.left or self.narrow) else None
-        return value if is_number(value) else self.text(row)
-
-
-@guarded
-class FigureModel(QAbstractTableModel):
-    """Rows of any kind, read through `Column`s."""
-
-    edited = Signal(object, str)
-
-    def __init__(self, columns: Sequence[Column], parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.columns = tuple(columns)
-        self.rows: list[Any] = []
-        self.mark: Callable[[Any], str | None] = lambda row: None
-        self.theme: Theme | None = None
-        self._best: dict[int, float] = {}
-        self.bold = QFont()
-        self.bold.setWeight(QFont.Weight.DemiBold)
-        self._marks: dict[str, QIcon] = {}
-
-    def set_rows(self, rows: Sequence[Any], columns: Sequence[Column] | None = None) -> None:
-        """Show other rows, through other columns where they are given."""
-        self.beginResetModel()
-        if columns is not None:
-            self.columns = tuple(columns)
-        self.rows = list(rows)
-        self._judge()
-        self.endResetModel()
-
-    def change_rows(self, rows: Sequence[Any]) -> None:
-        """Other figures in as many rows, each in its place."""
-        self.rows = list(rows)
-        self._judge()
-        self._tell_all()
-
-    def add_rows(self, rows: Sequence[Any]) -> None:
-        """More rows, below those that there are."""
-        if rows:
-            self.beginInsertRows(QModelIndex(), len(self.rows), len(self.rows) + len(rows) - 1)
-            self.rows += rows
-            self._judge()
-            self.endInsertRows()
-            self._tell_all()
-
-    def _judge(self) -> None:
-        self._best = {}
-        for at, column in enumerate(self.columns):
-            if column.better and column.value is not None:
-                values = [column.value(row) for row in self.rows]
-                known = [v for v in values if isinstance(v, int | float) and not math.isnan(v)]
-                if len(known) > 1 and min(known) < max(known):
-                    self._best[at] = max(known) if column.better > 0 else min(known)
-
-    def _tell_all(self) -> None:
-        if self.rows:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self.rows) - 1, len(self.columns) - 1))
-
-    def set_theme(self, theme: Theme, font: QFont) -> None:
-        """Other colours."""
-        self.theme, self._marks = theme, {}
-        self.bold = scaled_font(font, 12, weight=QFont.Weight.DemiBold)
-        self._tell_all()
-
-    def is_best(self, row: Any, column: int) -> bool:
-        """Whether no other row has a better figure in a column."""
-        value = self.columns[column].value
-        return column in self._best and value is not None and value(row) == self._best[column]
-
-    # -- what Qt asks
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
-        return 0 if parent.isValid() else len(self.rows)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self.columns)
-
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled
-        return flags | Qt.ItemFlag.ItemIsEditable if self.columns[index.column()].editable else flags
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
-        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
-            return None
-        column = self.columns[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return f"{column.title} {arrow(column.better)}".rstrip()
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return judged(column.tip, column.better)
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return int(self._alignment(column))
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: PLR0911
-        row, column = self.rows[index.row()], self.columns[index.column()]
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
-            return column.action or column.text(row)
-        if role == SORT_ROLE:
-            return column.value(row) if column.value is not None else column.text(row)
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return int(self._alignment(column))
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return (
-                plain_tip(column.cell_tip(row))
-                if column.cell_tip is not None
-                else column.tip
-                if column.action
-                else None
-            )
-        if role == Qt.ItemDataRole.FontRole:
-            return self.bold if self.is_best(row, index.column()) else None
-        if role == Qt.ItemDataRole.ForegroundRole and self.theme is not None:
-            if column.action or self.is_best(row, index.column()):
-                return QBrush(QColor(self.theme.ui["accent"]))
-            if column.faint is not None and column.faint(row):
-                return QBrush(QColor(self.theme.ui["faint"]))
-        if role == Qt.ItemDataRole.DecorationRole and index.column() == 0 and self.theme is not None:
-            mark = self.mark(row)
-            return self._icon(mark) if mark is not None else None
-        return None
-
-    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        if role != Qt.ItemDataRole.EditRole:
-            return False
-        self.edited.emit(self.rows[index.row()], str(value))
-        return True
-
-    def _alignment(self, column: Column) -> Qt.AlignmentFlag:
-        if column.action:
-            return Qt.AlignmentFlag.AlignCenter
-        side = Qt.AlignmentFlag.AlignLeft if column.left else Qt.AlignmentFlag.AlignRight
-        return side | Qt.AlignmentFlag.AlignVCenter
-
-    def _icon(self, role: str) -> QIcon:
-        if role not in self._marks:
-            assert self.theme is not None
-            pixmap = QPixmap(MARK, MARK)
-            pixmap.fill(Qt.GlobalColor.transparent)
-            painter = QPainter(pixmap)
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(self.theme.color(role))
-            painter.drawRoundedRect(0, 0, MARK, MARK, 3, 3)
-            painter.end()
-            self._marks[role] = QIcon(pixmap)
-        return self._marks[role]
 
 
 @guarded
@@ -233,6 +50,8 @@ class FigureTable(QTableView):
         Another row is current; None for none.
     removed(object)
         Delete was pressed on a row.
+    export_requested(Excerpt)
+        Its rows shall go to a file.
     """
 
     opened = Signal(object)
@@ -240,16 +59,15 @@ class FigureTable(QTableView):
     edited = Signal(object, str)
     pointed = Signal(object)
     removed = Signal(object)
+    export_requested = Signal(object)
 
-    def __init__(self, columns: Sequence[Column], name: str, *, sortable: bool = True) -> None:
+    def __init__(self, columns: Sequence[Column], name: str, *, sortable: bool = True, opening: str = "") -> None:
+        """``opening`` says what comes of opening a row; empty where nothing does."""
         super().__init__()
+        self.opening = opening
         self._fitted: list[int] = []
         self.figures = FigureModel(columns, self)
-        self.proxy = QSortFilterProxyModel(self)
-        self.proxy.setSortRole(SORT_ROLE)
-        self.proxy.setSourceModel(self.figures)
-        self.proxy.setFilterKeyColumn(-1)
-        self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.proxy = RowOrder(self.figures, self)
         self.setModel(self.proxy)
         self.setObjectName("figures")
         self.setAccessibleName(name)
@@ -280,10 +98,10 @@ class FigureTable(QTableView):
         self.figures.edited.connect(self.edited)
         self.selectionModel().currentRowChanged.connect(self._on_current)
 
-    def filter_box(self) -> FilterBox:
+    def filter_box(self, width: int = FILTER_WIDTH) -> FilterBox:
         """A box that leaves the rows in which what is typed occurs; for the title above the table."""
         box = FilterBox(tr("Filter"), tr("Filter {name}").format(name=self.accessibleName()))
-        box.setFixedWidth(FILTER_WIDTH)
+        box.setFixedWidth(width)
         box.textChanged.connect(self.proxy.setFilterFixedString)
         box.descended.connect(self._on_descended)
         box.returnPressed.connect(self._on_descended)
@@ -296,29 +114,55 @@ class FigureTable(QTableView):
         if not self.currentIndex().isValid():
             self.selectRow(0)
 
-    def row_text(self, row: Any) -> str:
-        """One row as a line of tab-separated cells, below the headings."""
-        shown = [column for column in self.figures.columns if not column.action]
-        lines = [[column.title for column in shown], [column.text(row) for column in shown]]
-        return "\n".join("\t".join(line) for line in lines) + "\n"
-
     def menu_of(self, row: Any) -> QMenu:
         """What can be done with one row; made when it is asked for."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        if self.opening:
+            menu.addAction(self.opening).triggered.connect(partial(self._open, row))
+        for column in self.figures.columns:
+            if column.action:
+                menu.addAction(column.tip).triggered.connect(partial(self._act, row, column.action))
+            elif column.editable:
+                menu.addAction(tr("Rename…")).triggered.connect(partial(self._rename, row))
+        if menu.actions():
+            menu.addSeparator()
         menu.addAction(tr("Copy row")).triggered.connect(partial(self._copy_row, row))
         menu.addAction(tr("Copy table")).triggered.connect(self.copy)
+        menu.addAction(tr("Export table…")).triggered.connect(self._export)
         return menu
 
-    def _copy_row(self, row: Any, *_: object) -> None:
-        self._copy([row])
+    def _open(self, row: Any, *_: object) -> None:
+        self.opened.emit(row)
 
-    def _copy(self, rows: Sequence[Any]) -> None:
+    def _act(self, row: Any, action: str, *_: object) -> None:
+        self.acted.emit(row, action)
+
+    def _rename(self, row: Any, *_: object) -> None:
+        at = next(at for at, column in enumerate(self.figures.columns) if column.editable)
+        self.setFocus()
+        self.edit(self.proxy.mapFromSource(self.figures.index(self._place_of(row), at)))
+
+    def _place_of(self, row: Any) -> int:
+        return next((i for i, each in enumerate(self.figures.rows) if each is row or each == row), -1)
+
+    def _copy_row(self, row: Any, *_: object) -> None:
+        self.excerpt([row]).copy()
+
+    @Slot()
+    def _export(self) -> None:
+        self.export_requested.emit(self.excerpt())
+
+    def excerpt(self, rows: Sequence[Any] | None = None) -> Excerpt:
+        """What is copied and exported of these rows, or of all in sight in their order."""
+        if rows is None:
+            rows = [self._row(self.proxy.index(at, 0)) for at in range(self.proxy.rowCount())]
         shown = [column for column in self.figures.columns if not column.action]
-        heads = [f"{c.title} ({c.unit})" if c.unit else c.title for c in shown]
-        copy_lines(
-            [heads, *([column.copied(row) for column in shown] for row in rows)],
-            [[c.title for c in shown], *([column.text(row) for column in shown] for row in rows)],
+        copied = [each for column in shown for each in column.copied]
+        return Excerpt(
+            self.accessibleName(),
+            [[each.title for each in copied], *([each.of(row) for each in copied] for row in rows)],
+            [[column.title for column in shown], *([column.text(row) for column in shown] for row in rows)],
         )
 
     @Slot(QPoint)
@@ -377,11 +221,10 @@ class FigureTable(QTableView):
 
     def point_to(self, row: Any) -> None:
         """Make a row current, without telling anybody."""
-        rows = self.figures.rows
-        at = next((i for i, each in enumerate(rows) if each is row or each == row), None) if row is not None else None
+        at = -1 if row is None else self._place_of(row)
         model = self.selectionModel()
         model.blockSignals(True)
-        if at is None:
+        if at < 0:
             model.clear()
         else:
             index = self.proxy.mapFromSource(self.figures.index(at, 0))
@@ -391,18 +234,10 @@ class FigureTable(QTableView):
         model.blockSignals(False)
         self.viewport().update()
 
-    def text(self) -> str:
-        """Everything in sight as tab-separated lines."""
-        shown = [i for i, c in enumerate(self.figures.columns) if not c.action]
-        lines = [[self.figures.columns[i].title for i in shown]]
-        for at in range(self.proxy.rowCount()):
-            row = self._row(self.proxy.index(at, 0))
-            lines.append([self.figures.columns[i].text(row) for i in shown])
-        return "\n".join("\t".join(line) for line in lines) + "\n"
-
     @Slot()
     def copy(self) -> None:
-        self._copy([self._row(self.proxy.index(at, 0)) for at in range(self.proxy.rowCount())])
+        """Everything in sight to the clipboard."""
+        self.excerpt().copy()
 
     def apply_theme(self, theme: Theme) -> None:
         self.figures.set_theme(theme, self.font())

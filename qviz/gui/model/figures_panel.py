@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
+from qviz.gui.kit.copying import copy_lines
 from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.figure_rows import FigureRows, Headline
 from qviz.gui.kit.judgement import judgement
@@ -27,7 +29,14 @@ class Figure:
     label: str
     better: int
     read: Callable[[OutputFigures], str]
+    value: Callable[[OutputFigures], float | None]
     tip: str
+    unit: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What it is copied under."""
+        return f"{tr(self.label)} ({self.unit})" if self.unit else tr(self.label)
 
 
 def _share(value: float | None) -> str:
@@ -35,19 +44,64 @@ def _share(value: float | None) -> str:
 
 
 FIGURES: tuple[Figure, ...] = (
-    Figure(N_("SQNR"), 1, lambda o: decibels(o.sqnr_db), N_("20·log₁₀(‖y‖ / ‖y − ŷ‖) of this output.")),
-    Figure(N_("Cosine"), 1, lambda o: cosine(o.cosine), N_("Cosine of the angle between both outputs; 1 is perfect.")),
-    Figure(N_("Max |error|"), -1, lambda o: number(o.max_abs_error, 4), N_("The largest error of an element.")),
+    Figure(
+        N_("SQNR"),
+        1,
+        lambda o: decibels(o.sqnr_db),
+        lambda o: o.sqnr_db,
+        N_("20·log₁₀(‖y‖ / ‖y − ŷ‖) of this output."),
+        "dB",
+    ),
+    Figure(
+        N_("Cosine"),
+        1,
+        lambda o: cosine(o.cosine),
+        lambda o: o.cosine,
+        N_("Cosine of the angle between both outputs; 1 is perfect."),
+    ),
+    Figure(
+        N_("Max |error|"),
+        -1,
+        lambda o: number(o.max_abs_error, 4),
+        lambda o: o.max_abs_error,
+        N_("The largest error of an element."),
+    ),
     Figure(
         N_("KL divergence"),
         -1,
         lambda o: NONE if o.kl is None else number(o.kl, 3, "nat"),
+        lambda o: o.kl,
         N_("Mean divergence of the softmax of both outputs, in nats."),
+        "nat",
     ),
-    Figure(N_("Same class"), 1, lambda o: _share(o.top1), N_("Rows whose largest element is the same (top-1).")),
-    Figure(N_("Same five"), 1, lambda o: _share(o.topk), N_("How many of the five largest are the same (top-5).")),
-    Figure(N_("Same text"), 1, lambda o: _share(o.sequences), N_("Samples whose greedy CTC reading is the same.")),
-    Figure(N_("Same boxes"), 1, lambda o: _share(o.detections), N_("F1 agreement of the boxes that both find.")),
+    Figure(
+        N_("Same class"),
+        1,
+        lambda o: _share(o.top1),
+        lambda o: o.top1,
+        N_("Rows whose largest element is the same (top-1)."),
+    ),
+    Figure(
+        N_("Same five"),
+        1,
+        lambda o: _share(o.topk),
+        lambda o: o.topk,
+        N_("How many of the five largest are the same (top-5)."),
+    ),
+    Figure(
+        N_("Same text"),
+        1,
+        lambda o: _share(o.sequences),
+        lambda o: o.sequences,
+        N_("Samples whose greedy CTC reading is the same."),
+    ),
+    Figure(
+        N_("Same boxes"),
+        1,
+        lambda o: _share(o.detections),
+        lambda o: o.detections,
+        N_("F1 agreement of the boxes that both find."),
+    ),
 )
 """Every figure of an output, in its order; what an output does not look like has a dash."""
 
@@ -86,6 +140,8 @@ class OutputPanel(QWidget):
             layout.addWidget(widget)
         layout.addStretch(1)
         self.outputs.currentIndexChanged.connect(self._show)
+        for part in (self.headline, self.rows, self.sizes):
+            part.copy_all_requested.connect(self.copy)
         self.present(None, self.tr("Open a network and give it data: what its output loses stands here."))
 
     def present(self, whole: Whole | None, hint: str = "") -> None:
@@ -109,30 +165,42 @@ class OutputPanel(QWidget):
         if self.isEnabled() == stale:
             self.setEnabled(not stale)
 
-    def text(self) -> str:
-        """The figures as tab-separated lines."""
+    @Slot()
+    def copy(self) -> None:
+        """The figures to the clipboard."""
         whole = self.whole
         if whole is None:
-            return ""
-        lines = [("SQNR", decibels(whole.sqnr_db)), (tr("Data"), tr("random") if whole.random else tr("held out"))]
+            return
+        of = (tr("Output"), tr("Figure"), tr("Value"))
+        data = ("", tr("Data"), tr("random") if whole.random else tr("held out"))
+        plain: list[tuple[str, str, Any]] = [("", tr("SQNR (dB)"), whole.sqnr_db), data]
+        pretty = [("", tr("SQNR"), decibels(whole.sqnr_db)), data]
         for output in whole.outputs:
-            lines += [(f"{output.name} {tr(figure.label)}", figure.read(output)) for figure in FIGURES]
-        lines += [(tr("Bytes"), str(round(whole.quantized_bytes))), (tr("Float bytes"), str(round(whole.float_bytes)))]
-        return "\n".join("\t".join(line) for line in lines) + "\n"
+            plain += [(output.name, figure.heading, figure.value(output)) for figure in FIGURES]
+            pretty += [(output.name, tr(figure.label), figure.read(output)) for figure in FIGURES]
+        for title, size in ((tr("Bytes"), whole.quantized_bytes), (tr("Float bytes"), whole.float_bytes)):
+            plain.append(("", title, round(size)))
+            pretty.append(("", title, byte_text(round(size))))
+        plain.append(("", tr("Samples"), whole.samples))
+        pretty.append(("", tr("Samples"), str(whole.samples)))
+        copy_lines([of, *plain], [of, *pretty])
 
     @Slot()
     def _show(self, *_: object) -> None:
         whole = self.whole
         if whole is None or not whole.outputs:
             return
-        self.headline.figure.setText(decibels(whole.sqnr_db))
+        self.headline.show_figure(decibels(whole.sqnr_db), whole.sqnr_db)
         output = whole.outputs[max(0, min(self.outputs.currentIndex(), len(whole.outputs) - 1))]
-        self.rows.show_texts([figure.read(output) for figure in FIGURES])
+        self.rows.show_texts(
+            [figure.read(output) for figure in FIGURES], [[figure.value(output)] for figure in FIGURES]
+        )
         share = percent(whole.quantized_bytes, whole.float_bytes) if whole.float_bytes else NONE
         self.sizes.show_texts(
             [
                 f"{byte_text(round(whole.quantized_bytes))} · {share}",
                 byte_text(round(whole.float_bytes)),
                 str(whole.samples),
-            ]
+            ],
+            [[round(whole.quantized_bytes)], [round(whole.float_bytes)], [whole.samples]],
         )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.numbers import NONE, decibels, percent
@@ -82,22 +83,15 @@ def _word(scheme: Scheme | None) -> str:
     return tr("float") if scheme is None else format_word(scheme.number_format)
 
 
-def _db(read: Callable[[Layer], float]) -> tuple[Callable[[Layer], str], Callable[[Layer], float]]:
+def _db(title: str, read: Callable[[Layer], float], tip: str) -> Column:
     def text(row: Layer) -> str:
-        value = read(row)
-        return NONE if math.isnan(value) else decibels(value)
+        return NONE if math.isnan(read(row)) else decibels(read(row))
 
-    def value(row: Layer) -> float:
-        found = read(row)
-        return 1e9 if math.isnan(found) else min(found, 1e8)  # what is not known yet comes last
-
-    return text, value
+    return Column(title, text, read, tip, unit="dB")
 
 
 def columns() -> list[Column]:
     """What is said of each layer."""
-    isolated, accumulated = _db(lambda row: row.isolated), _db(lambda row: row.accumulated)
-    alone, restored = _db(lambda row: row.alone), _db(lambda row: row.restored)
     return [
         Column(tr("Layer"), lambda row: row.unit.name, left=True, cell_tip=lambda row: "\n".join(row.unit.nodes)),
         Column(tr("Operator"), lambda row: row.operators, left=True),
@@ -108,29 +102,33 @@ def columns() -> list[Column]:
             lambda row: row.unit.bytes,
             tr("Of its weights, in the file."),
         ),
-        Column(tr("Alone"), *alone, tr("What is left of the output when this layer alone is quantized: exact.")),
-        Column(
+        _db(
+            tr("Alone"),
+            lambda row: row.alone,
+            tr("What is left of the output when this layer alone is quantized: exact."),
+        ),
+        _db(
             tr("Restored"),
-            *restored,
+            lambda row: row.restored,
             tr("What is left of the output when this layer alone stays in float: exact."),
         ),
         Column(
             tr("Changed"),
             lambda row: NONE if math.isnan(row.changed) else percent(row.changed, 1.0),
-            lambda row: -1.0 if math.isnan(row.changed) else row.changed,
+            lambda row: row.changed,
             tr(
                 "The share of answers (boxes, texts, largest classes) that change when this layer alone is quantized: "
                 "what PaddleSlim's sensitivity analysis calls its loss."
             ),
         ),
-        Column(
+        _db(
             tr("Isolated"),
-            *isolated,
+            lambda row: row.isolated,
             tr("What is left of its own output, with exact inputs: says little about the network's."),
         ),
-        Column(
+        _db(
             tr("Accumulated"),
-            *accumulated,
+            lambda row: row.accumulated,
             tr("What is left of its own output, with what comes to it: says little about the network's."),
         ),
     ]
@@ -169,10 +167,6 @@ class LayersPanel(QWidget):
         self.apply_button = QPushButton(self.tr("Apply"))
         self.apply_button.setToolTip(self.tr("Give this layer what would help; undo brings back what it had."))
         self.apply_button.hide()
-        self.filter = QLineEdit()
-        self.filter.setPlaceholderText(self.tr("Filter layers"))
-        self.filter.setAccessibleName(self.tr("Filter layers"))
-        self.filter.setClearButtonEnabled(True)
         self.sweep_button = QPushButton(self.tr("Which layer hurts?"))
         self.sweep_button.setToolTip(
             self.tr("Run the network with each layer quantized alone, and with each left in float: exact.")
@@ -182,16 +176,16 @@ class LayersPanel(QWidget):
         self.look_button.setToolTip(self.tr("See what this layer reads, multiplies and gives on other pages."))
         self.look_button.setMenu(self._look_menu())
         self.look_button.setEnabled(False)
-        self.table = FigureTable(columns(), self.tr("Layers"))
-        self.table.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.table.proxy.setFilterKeyColumn(-1)
+        self.table = FigureTable(columns(), self.tr("Layers"), opening=self.tr("Show its weight on the Tensor page"))
+        self.filter = self.table.filter_box()
         said = QHBoxLayout()
         said.addWidget(self.sentence, 1)
         said.addWidget(self.apply_button)
         tools = QHBoxLayout()
         tools.setSpacing(6)
         tools.addWidget(self.sweep_button)
-        tools.addWidget(self.filter, 1)
+        tools.addWidget(self.filter)
+        tools.addStretch(1)
         tools.addWidget(named_label(self.tr("This layer:"), "caption"))
         for key, word in (("all", self.tr("as all")), ("float", self.tr("float")), ("8", "8 bits"), ("4", "4 bits")):
             button = QPushButton(word)
@@ -208,7 +202,6 @@ class LayersPanel(QWidget):
         layout.addLayout(said)
         layout.addLayout(tools)
         layout.addWidget(self.table, 1)
-        self.filter.textChanged.connect(self.table.proxy.setFilterFixedString)
         self.sweep_button.clicked.connect(self.sweep_requested)
         self.apply_button.clicked.connect(self._on_apply)
         self.table.pointed.connect(self._on_pointed)

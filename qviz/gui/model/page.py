@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import (
-    QApplication,
-)
 
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
@@ -440,8 +437,10 @@ class ModelPage(ModelParts):
     @Slot()
     def copy_figures(self) -> None:
         """The output's figures, or the weights, whatever is in sight."""
-        text = self.weights.table.text() if self.stack.currentIndex() == 1 else self.figures.text()
-        QApplication.clipboard().setText(text)
+        if self.stack.currentIndex() == 1:
+            self.weights.table.copy()
+        else:
+            self.figures.copy()
 
     def remember(self, settings: Settings) -> None:
         """Nothing yet."""

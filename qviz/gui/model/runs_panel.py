@@ -9,7 +9,9 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from qviz.core.sizes import byte_text
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.copying import Copied
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.numbers import NONE, decibels, number, percent, time_text
@@ -40,13 +42,28 @@ def columns() -> list[Column]:
             cell_tip=lambda run: str(run.outcome.path),
         ),
         Column(tr("Method"), lambda run: run.outcome.recipe.method, left=True),
-        Column(tr("Time"), time_word, _ratio, tr("Of a run, by the float network's: below 1 is faster."), -1),
+        Column(
+            tr("Time"),
+            time_word,
+            _ratio,
+            tr("Of a run, by the float network's: below 1 is faster."),
+            -1,
+            copies=(
+                Copied(tr("Time by the float network's"), _ratio),
+                Copied(tr("Time (s)"), lambda run: run.latency.seconds[0] if run.latency is not None else None),
+                Copied(tr("Float time (s)"), lambda run: run.latency.seconds[1] if run.latency is not None else None),
+            ),
+        ),
         Column(
             tr("Output"),
             lambda run: decibels(_sqnr(run)) + (tr(" random") if run.random else ""),
             _sqnr,
             tr("SQNR of the deployed output on the samples that are held out."),
             1,
+            copies=(
+                Copied(tr("Output (dB)"), _sqnr),
+                Copied(tr("Data"), lambda run: tr("random") if run.random else tr("held out")),
+            ),
         ),
         Column(
             tr("Agreement"),
@@ -61,12 +78,20 @@ def columns() -> list[Column]:
             lambda run: run.outcome.bytes,
             tr("Of the file, and as a share of the float one."),
             -1,
+            copies=(
+                Copied(tr("Bytes"), lambda run: run.outcome.bytes),
+                Copied(tr("Float bytes"), lambda run: run.outcome.original_bytes),
+            ),
         ),
         Column(
             tr("Nodes"),
             lambda run: tr("{quantized} of {nodes}").format(quantized=run.outcome.quantized, nodes=run.outcome.nodes),
             lambda run: run.outcome.quantized,
             tr("Nodes with weights that are quantized now."),
+            copies=(
+                Copied(tr("Quantized nodes"), lambda run: run.outcome.quantized),
+                Copied(tr("Nodes"), lambda run: run.outcome.nodes),
+            ),
         ),
     ]
 
@@ -95,7 +120,7 @@ class RunsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("panel")
-        self.table = FigureTable(columns(), self.tr("Runs"))
+        self.table = FigureTable(columns(), self.tr("Deployed runs"), opening=self.tr("Open this network"))
         self.about = named_label("", "caption", wrap=True)
         self.about.setTextFormat(Qt.TextFormat.PlainText)
         layout = QVBoxLayout(self)

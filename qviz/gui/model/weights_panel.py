@@ -6,16 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qviz.core.sizes import byte_text
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.numbers import NONE, fixed, percent, whole
 from qviz.session.language import tr
 from qviz.session.weight_audit import Constant
+
+WIDE_FILTER = 220
+"""Pixels: names of weights are long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +33,6 @@ class WeightRow:
 
 def columns() -> list[Column]:
     """What is said of each constant."""
-
-    def sqnr(row: WeightRow) -> float:
-        return 1e9 if math.isnan(row.sqnr_db) else min(row.sqnr_db, 1e8)
-
     return [
         Column(tr("Name"), lambda row: row.constant.name, left=True, cell_tip=lambda row: row.constant.name),
         Column(tr("Shape"), lambda row: " × ".join(map(str, row.constant.shape)) or "()", left=True),
@@ -53,7 +53,7 @@ def columns() -> list[Column]:
         Column(
             tr("SQNR (dB)"),
             lambda row: NONE if math.isnan(row.sqnr_db) else fixed(row.sqnr_db, 2),
-            sqnr,
+            lambda row: row.sqnr_db,
             tr("Of the weight itself under its scheme: says little about the network's output."),
         ),
         Column(tr("Own"), lambda row: row.own, left=True, tip=tr("Where it has a scheme of its own.")),
@@ -74,14 +74,9 @@ class WeightsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("panel")
-        self.filter = QLineEdit()
-        self.filter.setPlaceholderText(self.tr("Filter weights"))
-        self.filter.setAccessibleName(self.tr("Filter weights"))
-        self.filter.setClearButtonEnabled(True)
         self.about = named_label("", "caption")
-        self.table = FigureTable(columns(), self.tr("Weights"))
-        self.table.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.table.proxy.setFilterKeyColumn(-1)
+        self.table = FigureTable(columns(), self.tr("Weights"), opening=self.tr("Show on the Tensor page"))
+        self.filter = self.table.filter_box(WIDE_FILTER)
         tools = QHBoxLayout()
         tools.addWidget(self.filter)
         tools.addWidget(self.about, 1)
@@ -89,7 +84,6 @@ class WeightsPanel(QWidget):
         layout.setContentsMargins(8, 6, 8, 6)
         layout.addLayout(tools)
         layout.addWidget(self.table, 1)
-        self.filter.textChanged.connect(self.table.proxy.setFilterFixedString)
         self.table.opened.connect(self._on_opened)
 
     def show_constants(self, constants: Sequence[Constant], found: Mapping[str, float], own: Mapping[str, str]) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtWidgets import QHeaderView, QWidget
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QHBoxLayout, QHeaderView, QWidget
 
 from qviz.core.problems import N_
 from qviz.core.questions.pair_sums import PairSaturation
 from qviz.core.questions.product import Product
 from qviz.gui.kit.copying import copy_lines, ends
+from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_rows import FigureRows, Headline
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.judgement import judgement
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import column, named_label
@@ -150,12 +152,13 @@ class ProductFigures(QWidget):
         self._rows = FigureRows([(tr(f.label), f.better, tr(f.tip)) for f in FIGURES])
         layout.addWidget(self._headline)
         layout.addWidget(self._rows)
+        self._headline.copy_all_requested.connect(self.copy)
+        self._rows.copy_all_requested.connect(self.copy)
         layout.addSpacing(8)
-        layout.addWidget(named_label(self.tr("Worst tokens"), "section"))
         self.table = FigureTable(
             [
                 Column(tr("Token"), lambda t: f"{t.row:,}", lambda t: t.row, tr("Its row in the activation.")),
-                Column(tr("SQNR"), lambda t: number(t.sqnr_db), lambda t: t.sqnr_db, tr("In dB."), 1),
+                Column(tr("SQNR"), lambda t: number(t.sqnr_db), lambda t: t.sqnr_db, tr("In dB."), 1, unit="dB"),
                 Column(tr("Max |e|"), lambda t: number(t.max_abs_error), lambda t: t.max_abs_error, "", -1),
                 Column(tr("Scale"), lambda t: number(t.scale), lambda t: t.scale, tr("The width of one step.")),
             ],
@@ -164,13 +167,22 @@ class ProductFigures(QWidget):
         self.table.setObjectName("tightFigures")
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.table.setMinimumHeight(120)
+        above = QHBoxLayout()
+        above.addWidget(named_label(self.tr("Worst tokens"), "section"))
+        above.addStretch(1)
+        above.addWidget(self.table.filter_box())
+        layout.addLayout(above)
         layout.addWidget(self.table, 1)
 
     def present(self, product: Product) -> None:
         """Show a new answer."""
         self.product = product
-        self._headline.figure.setText(decibels(product.loss.sqnr_db))
-        self._rows.show_texts([figure.read(product) for figure in FIGURES])
+        self._headline.show_figure(decibels(product.loss.sqnr_db), product.loss.sqnr_db)
+        figures = _figures_of(product)
+        self._rows.show_texts(
+            [figure.read(product) for figure in FIGURES],
+            [[value for _, value in figures[tr(figure.label)]] for figure in FIGURES],
+        )
         rows = product.rows
         worst = rows.worst_first[:WORST]
         scale = product.row_scales
@@ -185,13 +197,14 @@ class ProductFigures(QWidget):
         """The colours of the table."""
         self.table.apply_theme(theme)
 
+    @Slot()
     def copy(self) -> None:
         """The figures to the clipboard."""
         if self.product is not None:
             pretty = [line.split("\t") for line in self.text().splitlines()]
-            copy_lines(
-                [(tr("Figure"), tr("Value")), *_figures_of(self.product)], [(tr("Figure"), tr("Value")), *pretty]
-            )
+            head = (tr("Figure"), tr("Value"))
+            plain = [figure for figures in _figures_of(self.product).values() for figure in figures]
+            copy_lines([head, *plain], [head, *pretty])
 
     def text(self) -> str:
         """The figures as tab-separated lines."""
@@ -202,37 +215,38 @@ class ProductFigures(QWidget):
         return "\n".join("\t".join(row) for row in rows) + "\n"
 
 
-def _pairs_of(p: Product) -> list[tuple[str, Any]]:
+def _pairs_of(p: Product) -> dict[str, list[tuple[str, Any]]]:
     if p.pairs is None:
-        return []
-    return [
-        (tr("Pairs beyond int16"), p.pairs.pairs),
-        (tr("Outputs changed by pairs"), p.pairs.outputs),
-        (tr("Change by pairs"), p.pairs.largest_change),
-        (tr("SQNR with pairs (dB)"), p.pairs.loss.sqnr_db),
-    ]
-
-
-def _figures_of(p: Product) -> list[tuple[str, Any]]:
-    """Every figure as a number, with its unit at its name."""
-    decibels_of = {
-        tr("SQNR"): p.loss.sqnr_db,
-        tr("Weight alone"): p.losses["weight"].sqnr_db,
-        tr("Activation alone"): p.losses["activation"].sqnr_db,
-        tr("Worst token"): p.rows.sqnr_db.min(),
-        tr("Worst output"): p.columns.sqnr_db.min(),
+        return {tr("Pairs in int16"): [], tr("Change by pairs"): [], tr("SQNR with pairs"): []}
+    return {
+        tr("Pairs in int16"): [
+            (tr("Outputs changed by pairs"), p.pairs.outputs),
+            (tr("Pairs beyond int16"), p.pairs.pairs),
+        ],
+        tr("Change by pairs"): [(tr("Change by pairs"), p.pairs.largest_change)],
+        tr("SQNR with pairs"): [(tr("SQNR with pairs (dB)"), p.pairs.loss.sqnr_db)],
     }
-    return [
-        *((f"{name} (dB)", value) for name, value in decibels_of.items()),
-        (tr("MSE"), p.loss.mse),
-        (tr("Max |error|"), p.loss.max_abs_error),
-        (tr("Cosine"), p.loss.cosine),
-        *ends(tr("Scale of x"), p.activation_qparams.scale),
-        *ends(tr("Scale of W"), p.weight_qparams.scale),
-        (tr("Largest sum"), p.largest_sum),
-        *_pairs_of(p),
-        (tr("Multiplied, tokens"), p.shape[0]),
-        (tr("Multiplied, features"), p.activation.shape[1]),
-        (tr("Multiplied, outputs"), p.shape[1]),
-        (tr("Computed in (s)"), p.seconds),
-    ]
+
+
+def _figures_of(p: Product) -> dict[str, list[tuple[str, Any]]]:
+    """The figures of each row as numbers, with the unit at the name."""
+    return {
+        "": [(tr("SQNR (dB)"), p.loss.sqnr_db)],
+        tr("Weight alone"): [(tr("Weight alone (dB)"), p.losses["weight"].sqnr_db)],
+        tr("Activation alone"): [(tr("Activation alone (dB)"), p.losses["activation"].sqnr_db)],
+        tr("MSE"): [(tr("MSE"), p.loss.mse)],
+        tr("Max |error|"): [(tr("Max |error|"), p.loss.max_abs_error)],
+        tr("Cosine"): [(tr("Cosine"), p.loss.cosine)],
+        tr("Worst token"): [(tr("Worst token (dB)"), p.rows.sqnr_db.min())],
+        tr("Worst output"): [(tr("Worst output (dB)"), p.columns.sqnr_db.min())],
+        tr("Scale of x"): ends(tr("Scale of x"), p.activation_qparams.scale),
+        tr("Scale of W"): ends(tr("Scale of W"), p.weight_qparams.scale),
+        tr("Largest sum"): [(tr("Largest sum"), p.largest_sum)],
+        **_pairs_of(p),
+        tr("Multiplied"): [
+            (tr("Multiplied, tokens"), p.shape[0]),
+            (tr("Multiplied, features"), p.activation.shape[1]),
+            (tr("Multiplied, outputs"), p.shape[1]),
+        ],
+        tr("Computed in"): [(tr("Computed in (s)"), p.seconds)],
+    }

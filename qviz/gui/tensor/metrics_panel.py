@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
 from qviz.core.problems import N_
@@ -113,16 +114,19 @@ class MetricsPanel(QWidget):
         layout.addWidget(self._headline)
         layout.addWidget(self.caveat)
         layout.addWidget(self._rows)
+        self._headline.copy_all_requested.connect(self.copy)
+        self._rows.copy_all_requested.connect(self.copy)
         layout.addStretch(1)
 
     def present(self, analysis: Analysis) -> None:
         """Show a new answer."""
         self.analysis = analysis
-        self._headline.figure.setText(self._about() + decibels(analysis.sqnr_db))
+        self._headline.show_figure(self._about() + decibels(analysis.sqnr_db), analysis.sqnr_db)
         self._headline.judgement.setText(judgement(1) if analysis.exact else self.tr("an estimate"))
-        figures = dict(_figures_of(analysis))
+        figures = _figures_of(analysis)
         self._rows.show_texts(
-            [metric.text(analysis) for metric in METRICS], [figures.get(tr(metric.label)) for metric in METRICS]
+            [metric.text(analysis) for metric in METRICS],
+            [[value for _, value in figures[tr(metric.label)]] for metric in METRICS],
         )
         said = "\n".join(told(phrase) for phrase in caveats(analysis))
         if said != self.caveat.text():
@@ -132,12 +136,14 @@ class MetricsPanel(QWidget):
     def _about(self) -> str:
         return "" if self.analysis is None or self.analysis.exact else ABOUT
 
+    @Slot()
     def copy(self) -> None:
         """The table to the clipboard."""
         if self.analysis is not None:
             pretty = [line.split("\t") for line in self.text().splitlines()]
             head = (self.tr("Metric"), self.tr("Value"))
-            copy_lines([head, *_figures_of(self.analysis)], [head, *pretty])
+            plain = [figure for figures in _figures_of(self.analysis).values() for figure in figures]
+            copy_lines([head, *plain], [head, *pretty])
 
     def text(self) -> str:
         """The table as tab-separated lines."""
@@ -148,25 +154,24 @@ class MetricsPanel(QWidget):
         return "\n".join("\t".join(row) for row in rows) + "\n"
 
 
-def _figures_of(a: Analysis) -> list[tuple[str, Any]]:
-    """Every metric as a number, with its unit at its name; what is of a sample alone says so."""
-    return [
-        (tr("Exact"), tr("yes") if a.exact else tr("no, an estimate from a sample")),
-        (tr("SQNR (dB)"), a.sqnr_db),
-        (tr("Bits per element"), a.storage.bits_per_element),
-        (tr("MSE"), a.mse),
-        (tr("… of rounding"), a.rounding_mse),
-        (tr("… of clipping"), a.clipping_mse),
-        (tr("MAE"), a.mae),
-        (tr("Max |error|"), a.max_abs_error),
-        (tr("Relative RMSE"), a.relative_rmse),
-        (tr("Cosine"), a.cosine),
-        (tr("Saturated"), a.saturated),
-        (tr("Elements"), a.tensor.finite),
-        (tr("Levels used"), a.levels_used),
-        (tr("Levels"), a.occupancy.size),
-        *ends(tr("Scale S"), a.qparams.scale),
-        *ends(tr("Zero point Z"), a.qparams.zero_point),
-        (tr("Codes, min"), a.qparams.quant_min),
-        (tr("Codes, max"), a.qparams.quant_max),
-    ]
+def _figures_of(a: Analysis) -> dict[str, list[tuple[str, Any]]]:
+    """The figures of each metric as numbers, with the unit at the name; what is of a sample alone says so."""
+    return {
+        "": [
+            (tr("Exact"), tr("yes") if a.exact else tr("no, an estimate from a sample")),
+            (tr("SQNR (dB)"), a.sqnr_db),
+        ],
+        tr("Bits per element"): [(tr("Bits per element"), a.storage.bits_per_element)],
+        tr("MSE"): [(tr("MSE"), a.mse)],
+        tr("… of rounding"): [(tr("… of rounding"), a.rounding_mse)],
+        tr("… of clipping"): [(tr("… of clipping"), a.clipping_mse)],
+        tr("MAE"): [(tr("MAE"), a.mae)],
+        tr("Max |error|"): [(tr("Max |error|"), a.max_abs_error)],
+        tr("Relative RMSE"): [(tr("Relative RMSE"), a.relative_rmse)],
+        tr("Cosine"): [(tr("Cosine"), a.cosine)],
+        tr("Saturated"): [(tr("Saturated"), a.saturated), (tr("Elements"), a.tensor.finite)],
+        tr("Levels used"): [(tr("Levels used"), a.levels_used), (tr("Levels"), a.occupancy.size)],
+        tr("Scale S"): ends(tr("Scale S"), a.qparams.scale),
+        tr("Zero point Z"): ends(tr("Zero point Z"), a.qparams.zero_point),
+        tr("Codes"): [(tr("Codes, min"), a.qparams.quant_min), (tr("Codes, max"), a.qparams.quant_max)],
+    }

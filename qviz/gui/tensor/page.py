@@ -126,6 +126,7 @@ class TensorPage(DockedPage):
         self.formula.heading_changed.connect(self._on_formula_heading)
         copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
         copy.clicked.connect(self.copy_figures)
+        self.docks["worst"].title.add_widget(self.worst.table.filter_box())
         self.docks["table"].title.add_widget(self.table.tools)
         copy = self.docks["table"].title.add_tool("copy", self.tr("Copy the rows in sight as text"))
         copy.clicked.connect(self.table.copy)

@@ -38,7 +38,7 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.analysis import Analysis
-from qviz.gui.kit.copying import copy_lines
+from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.groups import code_text
@@ -72,6 +72,11 @@ class StepsModel(QAbstractTableModel):
     @property
     def elements(self) -> int:
         return self.analysis.tensor.elements if self.analysis else 0
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether a place is one number."""
+        return self.analysis is None or len(self.analysis.tensor.shape) < 2
 
     def show_window(self, first: int, rows: int) -> None:
         """Move the window, clamped to the tensor."""
@@ -174,7 +179,7 @@ class StepsModel(QAbstractTableModel):
 
     def place(self, index: int) -> str:
         """Where a flat index lies, as people write it."""
-        if self.analysis is None or len(self.analysis.tensor.shape) < 2:
+        if self.analysis is None or self.is_flat:
             return f"{index:,}"
         tensor = self.analysis.tensor
         return ", ".join(
@@ -253,6 +258,7 @@ class ValueTable(QWidget):
     """The window with its scroll bar and a box to jump."""
 
     element_chosen = Signal(int)
+    export_requested = Signal(object)
     problem = Signal(str)
 
     def __init__(self) -> None:
@@ -346,29 +352,30 @@ class ValueTable(QWidget):
         self._mark()
 
     def text(self) -> str:
-        """The rows in sight as tab-separated lines."""
-        columns = range(self.model.columnCount())
-        head = ["index", *(self.model.headerData(c, Qt.Orientation.Horizontal) for c in columns)]
-        lines = ["\t".join(head)]
-        for row in range(self.model.rowCount()):
-            cells = [self.model.data(self.model.index(row, c)) for c in columns]
-            lines.append("\t".join([self.model.headerData(row, Qt.Orientation.Vertical), *cells]))
-        return "\n".join(lines).replace("−", "-") + "\n"
+        """The rows in sight as tab-separated lines, as a person reads them."""
+        return "".join("\t".join(line) + "\n" for line in self.excerpt().pretty).replace("−", "-")
 
+    def excerpt(self, rows: Sequence[int] | None = None) -> Excerpt:
+        """What is copied and exported of these rows in sight, or of all of them."""
+        rows = range(self.model.rowCount()) if rows is None else rows
+        columns = range(self.model.columnCount())
+        head = [self.tr("index"), *(self.model.headerData(c, Qt.Orientation.Horizontal) for c in columns)]
+        figures, flat = self.model.figures(), self.model.is_flat
+        plain, pretty = [], []
+        for row in rows:
+            place = self.model.headerData(row, Qt.Orientation.Vertical)
+            plain.append([self.model.first + row if flat else place, *(column[row] for column in figures)])
+            pretty.append([place, *(self.model.data(self.model.index(row, c)) for c in columns)])
+        return Excerpt(self.tr("Elements"), [[title.replace("−", "-") for title in head], *plain], [head, *pretty])
+
+    @Slot()
     def copy(self) -> None:
         """The rows in sight to the clipboard."""
-        self._copy(range(self.model.rowCount()))
+        self.excerpt().copy()
 
-    def _copy(self, rows: Sequence[int]) -> None:
-        head, *lines = (line.split("\t") for line in self.text().splitlines())
-        figures = self.model.figures()
-        plain = [[lines[row][0], *(column[row] for column in figures)] for row in rows]
-        copy_lines([head, *plain], [head, *(lines[row] for row in rows)])
-
-    def row_text(self, row: int) -> str:
-        """One row in sight as a line of tab-separated cells, below the headings."""
-        head, *lines = self.text().splitlines()
-        return f"{head}\n{lines[row]}\n"
+    @Slot()
+    def _export(self) -> None:
+        self.export_requested.emit(self.excerpt())
 
     def menu_of(self, row: int) -> QMenu:
         """What can be done with one row in sight; made when it is asked for."""
@@ -376,13 +383,14 @@ class ValueTable(QWidget):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction(self.tr("Copy row")).triggered.connect(partial(self._copy_row, row))
         menu.addAction(self.tr("Copy the rows in sight")).triggered.connect(self.copy)
+        menu.addAction(self.tr("Export the rows in sight…")).triggered.connect(self._export)
         menu.addSeparator()
         show = menu.addAction(self.tr("Point at it in every chart"))
         show.triggered.connect(partial(self._choose_row, row))
         return menu
 
     def _copy_row(self, row: int, *_: object) -> None:
-        self._copy([row])
+        self.excerpt([row]).copy()
 
     def _choose_row(self, row: int, *_: object) -> None:
         self.element_chosen.emit(self.model.first + row)

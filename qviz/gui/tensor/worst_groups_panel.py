@@ -11,7 +11,9 @@ from PySide6.QtWidgets import QHeaderView, QWidget
 
 from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.figures import Groups
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.copying import Copied
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.judgement import judged
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import column
@@ -45,6 +47,7 @@ def _columns(title: str) -> list[Column]:
             tr("Its place in the array of scales: of blocks, row and block."),
             left=True,
             cell_tip=lambda s: f"#{s.group:,}: {s.whole_place}",
+            copies=(Copied(title, lambda s: s.whole_place), Copied(tr("Number"), lambda s: s.group)),
         ),
         Column(tr("SQNR"), lambda s: number(s.sqnr_db), lambda s: s.sqnr_db, judged(tr("In dB."), 1), unit="dB"),
         Column(
@@ -89,7 +92,7 @@ class WorstGroupsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("panel")
-        self.table = FigureTable(_columns(""), self.tr("The worst groups"))
+        self.table = FigureTable(_columns(""), self.tr("The worst groups"), opening=self.tr("Look at it alone"))
         self.table.setObjectName("tightFigures")
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         layout = column(self, margin=2)

@@ -103,6 +103,7 @@ class TrainingPage(QMainWindow):
             self.menus.dress(chart, dock.title)
         self.runs = RunsPanel()
         self.docks["runs"] = Dock("runs", self.tr("Runs"), self.runs)
+        self.docks["runs"].title.add_widget(self.runs.table.filter_box())
         self.layers = ComboBox()
         self.layers.setAccessibleName(self.tr("Layer"))
         self.docks[self.weights.name].title.add_widget(self.layers)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.copying import Copied
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import column, named_label
 from qviz.gui.words.numbers import number, whole
@@ -32,30 +34,44 @@ class RunRow:
         return self.run.name or tr("Run {number}").format(number=self.run.number)
 
 
-def settings_of(experiment: Experiment) -> dict[str, tuple[str, str]]:
-    """Heading and word of each setting, by a key."""
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a run: its heading, how it is read, and what is copied of it, where that is a number."""
+
+    title: str
+    word: str
+    figure: float | None = None
+
+    @property
+    def copied(self) -> float | str:
+        return self.word if self.figure is None else self.figure
+
+
+def settings_of(experiment: Experiment) -> dict[str, Setting]:
+    """Each setting, by a key."""
     data, quantization, training = experiment.data, experiment.quantization, experiment.training
     symmetric = {True: tr("symmetric"), False: tr("asymmetric")}
+    planned = training.steps + training.fine_tuning_steps
     return {
-        "data": (tr("Data"), data.kind),
-        "noise": (tr("Noise"), tr("its own") if data.noise is None else number(data.noise)),
-        "samples": (tr("Samples"), whole(data.samples)),
-        "hidden": (tr("Hidden"), ", ".join(str(width) for width in experiment.hidden)),
-        "activation": (tr("Function"), experiment.activation),
-        "weights": (tr("W bits"), str(quantization.weight_bits)),
-        "activations": (tr("A bits"), str(quantization.activation_bits)),
-        "per": (tr("Per"), tr("axis") if quantization.per_axis else tr("tensor")),
-        "ends": (tr("Ends"), tr("8 bits") if quantization.spare_ends else tr("alike")),
-        "weight_mode": (tr("W mode"), symmetric[quantization.weight_symmetric]),
-        "activation_mode": (tr("A mode"), symmetric[quantization.activation_symmetric]),
-        "ranges": (tr("QAT ranges"), quantization.ranges),
-        "post": (tr("PTQ range"), quantization.post_training_range),
-        "optimizer": (tr("Optimizer"), training.optimizer),
-        "rate": (tr("Rate"), number(training.learning_rate)),
-        "fine_rate": (tr("QAT rate"), number(training.fine_tuning_rate)),
-        "batch": (tr("Batch"), whole(training.batch)),
-        "planned": (tr("Planned"), whole(training.steps + training.fine_tuning_steps)),
-        "seed": (tr("Seed"), str(experiment.seed)),
+        "data": Setting(tr("Data"), data.kind),
+        "noise": Setting(tr("Noise"), tr("its own") if data.noise is None else number(data.noise), data.noise),
+        "samples": Setting(tr("Samples"), whole(data.samples), data.samples),
+        "hidden": Setting(tr("Hidden"), ", ".join(str(width) for width in experiment.hidden)),
+        "activation": Setting(tr("Function"), experiment.activation),
+        "weights": Setting(tr("W bits"), str(quantization.weight_bits), quantization.weight_bits),
+        "activations": Setting(tr("A bits"), str(quantization.activation_bits), quantization.activation_bits),
+        "per": Setting(tr("Per"), tr("axis") if quantization.per_axis else tr("tensor")),
+        "ends": Setting(tr("Ends"), tr("8 bits") if quantization.spare_ends else tr("alike")),
+        "weight_mode": Setting(tr("W mode"), symmetric[quantization.weight_symmetric]),
+        "activation_mode": Setting(tr("A mode"), symmetric[quantization.activation_symmetric]),
+        "ranges": Setting(tr("QAT ranges"), quantization.ranges),
+        "post": Setting(tr("PTQ range"), quantization.post_training_range),
+        "optimizer": Setting(tr("Optimizer"), training.optimizer),
+        "rate": Setting(tr("Rate"), number(training.learning_rate), training.learning_rate),
+        "fine_rate": Setting(tr("QAT rate"), number(training.fine_tuning_rate), training.fine_tuning_rate),
+        "batch": Setting(tr("Batch"), whole(training.batch), training.batch),
+        "planned": Setting(tr("Planned"), whole(planned), planned),
+        "seed": Setting(tr("Seed"), str(experiment.seed), experiment.seed),
     }
 
 
@@ -63,7 +79,7 @@ class RunsTable(FigureTable):
     """The runs with their figures; what they all have in common has no column."""
 
     def __init__(self) -> None:
-        super().__init__(_columns([]), tr("Runs"))
+        super().__init__(_columns([]), tr("Training runs"))
 
     def show_runs(self, rows: list[RunRow]) -> None:
         current = self.current()
@@ -77,15 +93,22 @@ def _columns(rows: list[RunRow]) -> list[Column]:
     differing = [key for key in settings[0] if len({each[key] for each in settings}) > 1] if settings else []
     keys = [key for key in settings_of(Experiment()) if key in ALWAYS or key in differing]
 
-    def word(key: str) -> Callable[[RunRow], str]:
-        return lambda row: settings_of(row.run.experiment)[key][1]
+    def setting(key: str) -> Column:
+        title = settings_of(Experiment())[key].title
+
+        def of(row: RunRow) -> Setting:
+            return settings_of(row.run.experiment)[key]
+
+        copies = (Copied(title, lambda row: of(row).copied),)
+        return Column(title, lambda row: of(row).word, lambda row: of(row).copied, left=True, copies=copies)
 
     def accuracy(name: str) -> Callable[[RunRow], float]:
         return lambda row: 100 * row.run.snapshot.last[f"{name}_accuracy"]
 
     def figure(title: str, name: str) -> Column:
         value = accuracy(name)
-        return Column(title, lambda row: number(value(row), 4, "%"), value, tr("Accuracy on the test data."), better=1)
+        tip = tr("Accuracy on the test data.")
+        return Column(title, lambda row: number(value(row), 4, "%"), value, tip, better=1, unit="%")
 
     return [
         Column(
@@ -95,11 +118,11 @@ def _columns(rows: list[RunRow]) -> list[Column]:
             tr("F2 or a double click gives it another name."),
             left=True,
             editable=True,
-            cell_tip=lambda row: "\n".join(f"{h}: {word}" for h, word in settings_of(row.run.experiment).values()),
+            cell_tip=lambda row: "\n".join(f"{s.title}: {s.word}" for s in settings_of(row.run.experiment).values()),
         ),
         Column("", lambda row: "", tip=tr("Show this run again"), action=SHOW),
         Column("", lambda row: "", tip=tr("Forget this run (Delete)"), action=REMOVE),
-        *(Column(settings_of(Experiment())[key][0], word(key), left=True) for key in keys),
+        *(setting(key) for key in keys),
         Column(tr("Step"), lambda row: whole(row.run.snapshot.step), lambda row: row.run.snapshot.step),
         figure(tr("Float"), "float"),
         figure(tr("PTQ"), "ptq"),

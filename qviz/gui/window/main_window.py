@@ -26,6 +26,7 @@ from qviz.files.printable import brief, printable
 from qviz.files.readers import SUFFIXES
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.docks import Dock, DockRoom
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import menu_text, plain_tip
 from qviz.gui.tensor.page import TensorPage
@@ -114,6 +115,7 @@ class MainWindow(QMainWindow):
         for made in self.pages.all_made:
             self._take(made)
         self.rooms[0].restored.connect(page.show_docks)
+        page.table.export_requested.connect(self.saving.export_table)
         self.pages.made.connect(self._take)
         self.pages.shown.connect(self._refresh_actions)
         self.pages.shown.connect(self._on_page)
@@ -133,6 +135,8 @@ class MainWindow(QMainWindow):
             if docks and isinstance(part, QMainWindow):
                 self.rooms.append(DockRoom(part, docks))
         page.export_requested.connect(self.saving.export_chart)
+        for table in page.findChildren(FigureTable):
+            table.export_requested.connect(self.saving.export_table)
         page.copy_requested.connect(self.saving.copy_chart)
         topic = f"page {self.pages.all_made.index(page)}"
         page.problem.connect(partial(self.banner.error, topic=topic))

@@ -13,6 +13,7 @@ from qviz.core.problems import N_, Problem
 from qviz.files.names import numbered, stem_of
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart
+from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.in_the_way import InTheWay
 from qviz.gui.kit.steps import Steps
 from qviz.gui.tensor.page import TensorPage
@@ -166,6 +167,19 @@ class Saving(QObject):
             self._export([(chart, path)], agreed=agreed)
 
         self._ask_path(chart.title(), self._stem(chart), {ending.upper(): ending}, write)
+
+    @Slot(object)
+    def export_table(self, excerpt: Excerpt) -> None:
+        """The rows of a table to a file, in figures to their last digit."""
+        from qviz.files.results import save_lines
+
+        page = self._pages.current
+        of = page.subject(page.charts[0]).of if page.charts else ""
+
+        def write(path: Path) -> None:
+            self._try(lambda: save_lines(path, excerpt.cells()), path.name)
+
+        self._save(self.tr("Export table"), stem_of(of, excerpt.name), {"CSV": "csv", "TSV": "tsv"}, write)
 
     @Slot(object)
     def copy_chart(self, chart: Chart) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from qviz.core.problems import N_, Problem
 from qviz.core.questions.figures import Figures, Metrics
 from qviz.core.sizes import byte_text
-from qviz.gui.kit.figure_table import Column
+from qviz.gui.kit.copying import Copied, both_ends
+from qviz.gui.kit.figure_model import Column
 from qviz.gui.words.measures import Measure
 from qviz.gui.words.numbers import ABOUT, NONE, cosine, counted, decibels, number, spread
 from qviz.session.language import told, tr
@@ -48,6 +49,10 @@ def metric_columns(metrics_of: Callable[[Any], Figures | None]) -> list[Column]:
     def saturated(m: Figures) -> str:
         return counted(m.saturated, m.finite) if m.saturated else "0"
 
+    def exactness(row: Any) -> str:
+        metrics = metrics_of(row)
+        return "" if metrics is None else tr("yes") if metrics.exact else tr("no, an estimate from a sample")
+
     return [
         Column(
             tr("Bits"),
@@ -55,6 +60,7 @@ def metric_columns(metrics_of: Callable[[Any], Figures | None]) -> list[Column]:
             value(bits),
             tr("Bits per element, with scales and zero points counted."),
             -1,
+            copies=(Copied(tr("Bits per element"), value(bits)), Copied(tr("Exact"), exactness)),
         ),
         Column(tr("SQNR"), text(lambda m: decibels(m.sqnr_db)), value(lambda m: m.sqnr_db), tr("In dB."), 1, unit="dB"),
         Column(tr("MSE"), text(lambda m: number(m.mse)), value(lambda m: m.mse), tr("Mean squared error."), -1),
@@ -99,9 +105,16 @@ def parameter_columns(metrics_of: Callable[[Any], Metrics | None]) -> list[Colum
 
         return of
 
+    def of(title: str, name: str, tip: str) -> Column:
+        def values(row: Any) -> Any:
+            metrics = metrics_of(row)
+            return None if metrics is None else getattr(metrics.qparams, name)
+
+        return Column(title, text(name), tip=tip, copies=both_ends(title, values))
+
     return [
-        Column(tr("Scale"), text("scale"), tip=tr("The width of one step, in the tensor's unit.")),
-        Column(tr("Zero point"), text("zero_point"), tip=tr("The code that stands for 0.")),
+        of(tr("Scale"), "scale", tr("The width of one step, in the tensor's unit.")),
+        of(tr("Zero point"), "zero_point", tr("The code that stands for 0.")),
     ]
 
 

@@ -37,6 +37,11 @@ FOUR, EIGHT = Scheme(IntFormat(4)), Scheme()
 @pytest.fixture
 def page(desk: Desk) -> ComparePage:
     """The page in front, with a small sweep."""
+    return few_schemes(desk)
+
+
+def few_schemes(desk: Desk) -> ComparePage:
+    """Show the page, and sweep a few schemes."""
     desk.window.pages.show_page("compare")
     page: ComparePage = desk.window.pages.current
     for ticks, wanted in (

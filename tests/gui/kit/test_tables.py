@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from qviz.core.tensors.granularity import PerAxis
-from qviz.gui.kit.figure_table import Column, FigureTable
+from qviz.gui.kit.figure_model import Column
+from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import load_theme
 from tests.gui.conftest import Desk
 
@@ -74,7 +75,7 @@ def test_the_box_narrows_the_rows_and_down_goes_on_into_them(qtbot: QtBot, table
 
 
 def test_a_row_is_copied(table: FigureTable) -> None:
-    copy, whole = table.menu_of(ROWS[1]).actions()
+    copy, whole, _ = table.menu_of(ROWS[1]).actions()
     copy.trigger()
     assert QApplication.clipboard().text() == "Format\tSQNR\nint4\t12.25\n"  # the figure, as a program reads it
     whole.trigger()

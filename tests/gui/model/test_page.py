@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog
 
+from qviz.gui.kit.copying import tab_separated
 from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE
 from tests.gui.conftest import Desk, mouse_over, spot
+from tests.gui.copied import check_figures, check_table
 from tests.gui.model.conftest import LONG, idle
 from tests.models.made import classifier, model_of, value
 
@@ -205,6 +208,14 @@ def test_a_run_is_written_measured_and_kept(
     assert "3 of 3 nodes" in ready.runs.about.text()
     assert ready.runs.table.figures.rows == [run]
     assert ready.cost.tables()[""].columns["file"].tolist() == ["q.onnx"]
+    ready.layers.sweep_button.click()
+    idle(new_desk, ready, lambda: not any(math.isnan(row.alone) for row in ready.layers.table.figures.rows))
+    ready.parts.choose("weights")
+    ready.show_part("weights")
+    for table in (ready.runs.table, ready.layers.table, ready.weights.table):
+        check_table(table)
+    ready.copy_figures()
+    assert QApplication.clipboard().text() == tab_separated(ready.weights.table.excerpt().plain)
 
 
 def test_choices_leave_for_the_runtimes_own_tools(
@@ -242,7 +253,9 @@ def test_random_data_are_marked_everywhere(new_desk: Desk, opened: Any) -> None:
     assert opened.data.about.text().startswith("RANDOM DATA")
     assert opened.figures.noise.isVisible()
     assert "random" in opened.subject(opened.graph).under
-    assert "random" in opened.figures.text()
+    opened.figures.copy()
+    assert "\tData\trandom\n" in QApplication.clipboard().text()
+    check_figures(opened.figures, opened.figures.headline)
 
 
 def test_open_dimensions_are_asked_for_and_given(new_desk: Desk, page: Any, tmp_path: Path) -> None:
