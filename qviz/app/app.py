@@ -43,6 +43,7 @@ from qviz.session.memory import Memory, tensor_budget
 from qviz.session.pins import Pins, placed
 from qviz.session.preparer import Preparer
 from qviz.session.presets import Presets
+from qviz.session.product_meter import ProductMeter
 from qviz.session.saver import Saver
 from qviz.session.settings import Settings
 from qviz.session.speed_meter import SpeedMeter
@@ -73,6 +74,7 @@ class App(QObject):
         self.analyst = Analyst(self.session, self)
         self.preparer = Preparer(self.session, self.memory, self)
         self.meter = SpeedMeter(self.session, self)
+        self.product_meter = ProductMeter(self.session, self)
         self.loss_curves = LossCurves(self.session, self)
         self.saver = Saver(self)
         self.watch = Watch(self.session, self.memory.stamps, lambda: settings.get("reload_changed"), self)
@@ -85,6 +87,7 @@ class App(QObject):
             self.analyst,
             self.loss_curves,
             self.meter,
+            self.product_meter,
             self.saver,
         ]
         self.presets = Presets(self)
@@ -260,6 +263,11 @@ class App(QObject):
             self.open_paths(paths)
         if all(is_network(path) for path in paths):
             self.library.generate(FIRST_SPEC)
+
+    @Slot()
+    def toggle_measuring(self) -> None:
+        """Stop measuring the speed that is looked at; measure it again when nothing is measured."""
+        (self.product_meter if self.product_meter.batch else self.meter).toggle()
 
     @Slot()
     def answer_exactly(self) -> None:

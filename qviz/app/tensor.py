@@ -56,4 +56,12 @@ def wire_tensor(app: App) -> None:
     meter.began.connect(page.show_measuring)
     meter.ended.connect(page.show_measured)
     window.measure_requested.connect(meter.measure_again)
-    page.measure_button.clicked.connect(meter.toggle)
+    products = app.product_meter
+    products.forgotten.connect(page.speed.forget_products)
+    products.measured.connect(page.speed.show_products)
+    products.advanced.connect(page.speed.show_product_progress)
+    products.began.connect(page.show_measuring)
+    products.ended.connect(page.show_measured)
+    products.problem.connect(page.speed.forget_products)
+    page.batch_chosen.connect(products.look_at)
+    page.measure_button.clicked.connect(app.toggle_measuring)

@@ -8,7 +8,7 @@ import numpy as np
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
-from qviz.core.questions.speed import Speed
+from qviz.core.questions.speed import NO_GAIN, ProductSpeed, Speed
 from qviz.core.sizes import byte_text
 from qviz.gui.charts.bars import Bar, BarChart
 from qviz.gui.charts.base import LinkedCursor, Table
@@ -63,14 +63,17 @@ class MemoryChart(BarChart):
 
 
 class SpeedChart(BarChart):
-    """Seconds for one element-wise addition, measured on this computer."""
+    """Seconds for one element-wise addition, or for one multiplication with a weight, measured on this computer."""
 
     name: ClassVar[str] = "speed"
     judged: ClassVar[bool] = False
+    batch = 0
+    """Rows that are multiplied; 0 for the addition."""
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
         self.speed: Speed | None = None
+        self.products: ProductSpeed | None = None
         self.set_note(self.tr("not measured yet"))
         self.plot.showAxis("bottom")
         axis = self.plot.getAxis("bottom")
@@ -85,6 +88,13 @@ class SpeedChart(BarChart):
         return self.tr("Speed")
 
     def description(self) -> str:
+        if self.batch:
+            return self.tr(
+                "Measured on this computer: ONNX Runtime multiplies rows with a weight of this tensor's shape, on all "
+                "cores, in float32, in int8 whose ranges are found anew each time (unsigned and signed weights), in "
+                "int8 throughout (QLinearMatMul), and with weights of 4 bits in blocks of 32 (MatMulNBits); 10th "
+                "percentiles of many runs in turn."
+            )
         return self.tr(
             "Measured on this computer: element-wise addition, over and over in place, at this tensor's size; "
             "the median of several runs. A network's own speed depends on its runtime and kernels."
@@ -92,22 +102,59 @@ class SpeedChart(BarChart):
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
-        if self.speed is None and not isinstance(analysis.scheme.number_format, IntFormat):
+        if self.batch or self.speed is not None:
+            return
+        if not isinstance(analysis.scheme.number_format, IntFormat):
             self.set_note(self.tr("{name} codes cannot be added").format(name=analysis.scheme.number_format.label))
+
+    def choose(self, batch: int) -> None:
+        """Show multiplications of so many rows, or the addition (0)."""
+        self.batch = batch
+        self.setAccessibleDescription(self.description())
+        (self.plot.hideAxis if batch else self.plot.showAxis)("bottom")  # more bars need its room
+        if batch:
+            self.forget_products("")
+        elif self.speed is not None:
+            self.show_speed(self.speed)
+        else:
+            self.forget()
+            if self.analysis is not None:
+                self.present(self.analysis)
 
     def forget(self) -> None:
         """What was measured was another size or type."""
         self.speed = None
+        if not self.batch:
+            self._show_nothing("")
+
+    def forget_products(self, why: str) -> None:
+        """Nothing is measured of this shape."""
+        self.products = None
+        if self.batch:
+            self._show_nothing(why)
+
+    def _show_nothing(self, why: str) -> None:
         self.draw_bars(Bar("", 0.0, "", "unused"))
-        self.set_note(self.tr("not measured yet"))
+        self.set_note(why or self.tr("not measured yet"))
 
     def show_progress(self, fraction: float) -> None:
-        """A measurement is under way."""
+        """A measurement of the addition is under way."""
+        if not self.batch:
+            self._show_percent(fraction)
+
+    def show_product_progress(self, fraction: float) -> None:
+        """A measurement of multiplications is under way."""
+        if self.batch:
+            self._show_percent(fraction)
+
+    def _show_percent(self, fraction: float) -> None:
         self.set_note(self.tr("measuring {percent} %").format(percent=round(100 * fraction)))
 
     def show_speed(self, speed: Speed) -> None:
         """A measurement is done."""
         self.speed = speed
+        if self.batch:
+            return
         verdict = (
             self.tr("{time} · {ratio} × quicker").format(
                 time=time_text(speed.code_seconds), ratio=fixed(speed.ratio, 1)
@@ -121,14 +168,32 @@ class SpeedChart(BarChart):
         )
         self.set_note("")
 
+    def show_products(self, speed: ProductSpeed) -> None:
+        """Multiplications were measured; slower is said as plainly as quicker."""
+        self.products = speed
+        if speed.batch != self.batch:
+            return
+        bars = []
+        for kind, seconds in speed.seconds:
+            text, ratio = time_text(seconds), speed.ratio(kind)
+            if kind != "float32" and ratio >= NO_GAIN:
+                text = self.tr("{time} · {ratio} × quicker").format(time=text, ratio=fixed(ratio, 1))
+            elif ratio <= 1 / NO_GAIN:
+                text = self.tr("{time} · {ratio} × slower").format(time=text, ratio=fixed(1 / ratio, 1))
+            bars.append(Bar(kind, seconds, text, "unused" if kind == "float32" else "dequantized"))
+        self.draw_bars(*bars)
+        said = self.tr("product with {rows} rows").format(rows=speed.batch)
+        if speed.share < 1:
+            said += self.tr(", from {share} of the outputs").format(share=percent(speed.share, 1))
+        self.set_note(said)
+
     def tables(self) -> dict[str, Table]:
-        if self.speed is None:
+        if self.batch:
+            rows = self.products.seconds if self.products is not None else ()
+        elif self.speed is not None:
+            rows = (("float32", self.speed.float32_seconds), (self.speed.code_dtype, self.speed.code_seconds))
+        else:
+            rows = ()
+        if not rows:
             return {}
-        return {
-            "": Table(
-                {
-                    "type": np.array(["float32", self.speed.code_dtype]),
-                    "seconds": np.array([self.speed.float32_seconds, self.speed.code_seconds]),
-                }
-            )
-        }
+        return {"": Table({"type": np.array([r[0] for r in rows]), "seconds": np.array([r[1] for r in rows])})}

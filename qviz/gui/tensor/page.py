@@ -34,6 +34,7 @@ from qviz.gui.tensor.formula_panel import FormulaPanel
 from qviz.gui.tensor.generator_panel import GeneratorPanel
 from qviz.gui.tensor.layout import GROUP_DOCKS, DockedPage
 from qviz.gui.tensor.metrics_panel import MetricsPanel
+from qviz.gui.tensor.operation_button import OperationButton
 from qviz.gui.tensor.scheme_panel import SchemePanel
 from qviz.gui.tensor.tensor_list_panel import TensorListPanel
 from qviz.gui.tensor.value_table import ValueTable
@@ -63,6 +64,8 @@ class TensorPage(DockedPage):
     loss_chosen = Signal(object)
     looked_at = Signal(object)
     """The `Part` values that can be seen, whenever they are others."""
+    batch_chosen = Signal(int)
+    """How many rows the speed of multiplications is looked at for; 0 for the addition."""
 
     def __init__(self, session: Session, presets: Presets) -> None:
         super().__init__()
@@ -156,6 +159,8 @@ class TensorPage(DockedPage):
         self.quantities.choose(self.heat_map.quantity)
         self.quantities.setFixedWidth(self.quantities.sizeHint().width() + 16)
         self.docks["heat_map"].title.add_widget(self.quantities)
+        self.operation = OperationButton()
+        self.docks["speed"].title.add_widget(self.operation)
         self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
 
     def _connect(self) -> None:
@@ -174,6 +179,7 @@ class TensorPage(DockedPage):
         self.values.element_clicked.connect(self._on_element)
         self.table.element_chosen.connect(self._on_element)
         self.losses.chosen.connect(self.loss_chosen)
+        self.operation.chosen.connect(self._on_operation)
         self.scheme.problem.connect(self.problem)
         self.table.problem.connect(self.problem)
         self.tensors.generate_requested.connect(self._on_generate)
@@ -261,6 +267,11 @@ class TensorPage(DockedPage):
     @Slot(object)
     def show_speed(self, speed: Speed) -> None:
         self.speed.show_speed(speed)
+
+    @Slot(int)
+    def _on_operation(self, batch: int) -> None:
+        self.speed.choose(batch)
+        self.batch_chosen.emit(batch)
 
     @Slot()
     def show_measuring(self) -> None:

@@ -13,7 +13,7 @@ from qviz.core.arithmetic.quantize import fake_quantize, quantize
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import analyze
 from qviz.core.questions.calibration import choose_qparams
-from qviz.core.questions.speed import Speed
+from qviz.core.questions.speed import ProductSpeed, Speed
 from qviz.core.ranges.rules import Manual, Percentile
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
@@ -218,6 +218,23 @@ def test_speed_says_what_was_measured_and_nothing_before(new_gallery: Gallery) -
 
     chart.show_speed(Speed(10, "int8", 1e-6, 1e-6))
     assert chart.bars[1].text == "1 µs · no gain at this size"
+
+
+def test_products_stand_in_the_place_of_the_addition(new_gallery: Gallery) -> None:
+    chart = new_gallery["speed"]
+    new_gallery.present(normal(10))
+    chart.show_speed(Speed(10, "int8", 4e-6, 1e-6))
+    chart.choose(8)
+    assert (chart.tables(), chart.note) == ({}, "not measured yet")
+    chart.show_products(ProductSpeed(6, 4, 8, (("float32", 4e-6), ("QLinear", 1e-6), ("4 bits", 8e-6)), 0.5))
+    assert [bar.text for bar in chart.bars] == ["4 µs", "1 µs · 4.0 × quicker", "8 µs · 2.0 × slower"]
+    assert new_gallery.column("speed", "seconds").tolist() == [4e-6, 1e-6, 8e-6]
+    assert chart.note == "product with 8 rows, from 50 % of the outputs"
+    chart.show_speed(Speed(10, "int8", 1e-6, 1e-6))  # is kept for later
+    assert len(chart.bars) == 3
+    chart.choose(0)
+    assert new_gallery.column("speed", "type").tolist() == ["float32", "int8"]
+    chart.choose(0)
 
 
 def test_bytes_and_seconds_are_told_as_people_read_them() -> None:
