@@ -36,7 +36,7 @@ _Quantized = tuple[FloatArray, Bools | None, Bools | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
+class PassRequest:
     """What somebody wants to know; every thread reads it, none writes to it."""
 
     tensor: Tensor
@@ -45,7 +45,7 @@ class Order:
     occupancy: bool
     edges: Floats | None
     envelope: Envelope | None
-    signal: Signal | None
+    signal: InputSums | None
     overflows: bool
     half_step: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,7 +77,7 @@ class Order:
 
 
 @dataclass(frozen=True, eq=False)
-class Signal:
+class InputSums:
     """What is the same under every scheme: Σx² and the finite elements of each group."""
 
     squared: Floats
@@ -96,11 +96,11 @@ class Worker(Protocol):
         ...
 
 
-class Found:
+class PassTotals:
     """Sums over some pieces; those of groups may be another thread's."""
 
-    def __init__(self, order: Order, groups: int) -> None:
-        self.signal = None if order.signal else Signal(np.zeros(groups), np.zeros(groups, np.int64))
+    def __init__(self, order: PassRequest, groups: int) -> None:
+        self.signal = None if order.signal else InputSums(np.zeros(groups), np.zeros(groups, np.int64))
         self.squared_error = np.zeros(groups)
         self.max_abs_error = np.zeros(groups)
         self.saturated = np.zeros(groups, np.int64)
@@ -116,7 +116,7 @@ class Found:
             present = x.size // x.shape[1] - (0 if missing is None else np.count_nonzero(missing, axis=(0, 2)))
             self.signal.finite[group] += present
 
-    def merge(self, other: Found) -> None:
+    def merge(self, other: PassTotals) -> None:
         """Add what another thread has found."""
         for name in ("totals", "occupancy", "errors", "clipping"):
             total: Any = getattr(self, name)
@@ -152,8 +152,8 @@ class NumPyWorker:
     x̂ is 0. Such a block is subtracted in float32; clipped elements once more in float64.
     """
 
-    def __init__(self, order: Order) -> None:
-        self.order, self.found = order, Found(order, order.layout.groups)
+    def __init__(self, order: PassRequest) -> None:
+        self.order, self.found = order, PassTotals(order, order.layout.groups)
         self.work = _Workspace()
         q = order.qparams
         self.quantizer = q.shaped(1, -1, 1)
@@ -164,7 +164,7 @@ class NumPyWorker:
         self.plain = self.narrow and q.shift is None and not q.zero_point.any()
         self.ones = np.ones(ROW)
 
-    def finish(self, first: bool) -> Found:
+    def finish(self, first: bool) -> PassTotals:
         """What this thread has found."""
         return self.found
 
@@ -286,10 +286,10 @@ class NumPyWorker:
         return np.bincount(index, minlength=bins)
 
 
-class ProductWorker:
+class DotWorker:
     """Σx·x̂ and Σx̂² themselves, for schemes that leave next to nothing of x."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: PassRequest) -> None:
         self.order, self.product, self.squared = order, 0.0, 0.0
 
     def pieces(self) -> Iterator[Block]:

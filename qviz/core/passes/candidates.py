@@ -10,7 +10,7 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import FloatArray, Floats
-from qviz.core.passes.sorted_pass import code_steps, settle_ends
+from qviz.core.passes.sorted_pass import code_steps, exact_cell_ends
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.work import IsCancelled, check
 
@@ -84,7 +84,7 @@ def _squared_errors(prepared: SortedTensor, levels: FloatArray, steps: FloatArra
     inside = np.isfinite(level)
     level = np.where(inside, level, 0.0)
     first, second = prepared.between(left, right, level)
-    settle_ends(prepared.values, left.position, right.position, level, first, second)
+    second = exact_cell_ends(prepared.values, left.position, right.position, level, first, second)[1]
     second = np.where(~inside & (right.position > left.position), np.inf, np.maximum(second, 0.0))
     errors: Floats = second.reshape(ways, -1).sum(axis=1)
     return errors

@@ -13,7 +13,7 @@ from qviz.core.arithmetic.spreading import Lie
 from qviz.core.arrays import FloatArray
 from qviz.core.compiler import Kernel
 from qviz.core.passes import kernels
-from qviz.core.passes.block_workers import Found, Order, Signal
+from qviz.core.passes.block_workers import InputSums, PassRequest, PassTotals
 from qviz.core.tensors.envelope import BASE
 
 JOINT_COUNTS = 1 << 16
@@ -25,9 +25,9 @@ NO_EDGES, NO_BUCKETS = np.zeros(1), np.zeros(1, np.float32)
 class CompiledWorker:
     """The pass in one compiled walk."""
 
-    def __init__(self, order: Order, walk: Kernel, leader: CompiledWorker | None = None) -> None:
+    def __init__(self, order: PassRequest, walk: Kernel, leader: CompiledWorker | None = None) -> None:
         self.order, self.walk = order, walk
-        self.found = Found(order, groups=0)
+        self.found = PassTotals(order, groups=0)
         self.lie = Lie.of(order.layout)
         layout, edges = order.layout, order.edges
         steps = steps_of(order.qparams)
@@ -91,7 +91,7 @@ class CompiledWorker:
                 low[bucket] = min(low[bucket], ends[place])
                 high[bucket] = max(high[bucket], ends[place + 1])
 
-    def finish(self, first: bool) -> Found:
+    def finish(self, first: bool) -> PassTotals:
         """What this thread has found; what threads share is told by the first."""
         found, order = self.found, self.order
         levels, bins = order.levels, order.bins
@@ -105,7 +105,7 @@ class CompiledWorker:
             found.saturated = saturated
             if order.signal is None:
                 sizes = order.layout.sizes() if first else np.zeros(missing.size, np.int64)
-                found.signal = Signal(values[0], sizes - missing)
+                found.signal = InputSums(values[0], sizes - missing)
         return found
 
     def _part(self, levels: int, window: int, at: int) -> None:

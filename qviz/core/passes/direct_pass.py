@@ -19,7 +19,7 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Floats
 from qviz.core.passes import kernels
-from qviz.core.passes.block_workers import Found, NumPyWorker, Order, ProductWorker, Signal, Worker
+from qviz.core.passes.block_workers import DotWorker, InputSums, NumPyWorker, PassRequest, PassTotals, Worker
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.error_bins import largest_of
 from qviz.core.passes.sums import ErrorHistogram, Sums
@@ -37,7 +37,7 @@ CANCELLING = 64
 SAFE = float(np.finfo(np.float32).max) / 2
 """What is no larger than this does not leave float32 by being rounded."""
 
-_signals: WeakKeyDictionary[Tensor, dict[Layout, Signal]] = WeakKeyDictionary()
+_signals: WeakKeyDictionary[Tensor, dict[Layout, InputSums]] = WeakKeyDictionary()
 """Found by the first walk over a tensor, asked for by every later one."""
 
 
@@ -79,7 +79,7 @@ def direct_sums(
     Cancelled
         When asked to stop.
     """
-    order = Order(
+    order = PassRequest(
         half_step=0.0 if error_edges is None else error_edges[1],
         tensor=tensor,
         qparams=qparams,
@@ -126,7 +126,7 @@ def _overflows(qparams: QParams) -> bool:
     return not bound < SAFE and not all(np.isfinite(ends).all() for ends in qparams.clip_range())
 
 
-def _find(order: Order, threads: int, cancelled: IsCancelled, progress: Progress) -> Found:
+def _find(order: PassRequest, threads: int, cancelled: IsCancelled, progress: Progress) -> PassTotals:
     """Everything but what the signal adds to it."""
     workers: list[NumPyWorker | CompiledWorker] = []
     for _ in range(threads):
@@ -144,7 +144,7 @@ def _find(order: Order, threads: int, cancelled: IsCancelled, progress: Progress
     return found
 
 
-def _walk(order: Order, workers: Sequence[Worker], cancelled: IsCancelled, progress: Progress) -> None:
+def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled, progress: Progress) -> None:
     """Every block, in turn to one of the workers, each in a thread of its own; the first in this one."""
     stop = threading.Event()
     done = [0] * len(workers)
@@ -176,7 +176,7 @@ def _walk(order: Order, workers: Sequence[Worker], cancelled: IsCancelled, progr
     progress(1.0)
 
 
-def _products(order: Order, found: Found, signal: Signal, cancelled: IsCancelled) -> tuple[float, float]:
+def _products(order: PassRequest, found: PassTotals, signal: InputSums, cancelled: IsCancelled) -> tuple[float, float]:
     """Σx·x̂ and Σx̂², from x̂ = x + e where that loses no digits."""
     squared, noise, mixed = float(signal.squared.sum()), float(found.squared_error.sum()), float(found.totals[1])
     if not math.isfinite(noise):
@@ -185,6 +185,6 @@ def _products(order: Order, found: Found, signal: Signal, cancelled: IsCancelled
     parts = squared + abs(mixed)
     if abs(product) * CANCELLING >= parts and squared_dequantized * CANCELLING >= parts + noise:
         return product, squared_dequantized
-    worker = ProductWorker(order)
+    worker = DotWorker(order)
     _walk(order, [worker], cancelled, ignore)
     return worker.product, worker.squared

@@ -55,7 +55,9 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     overflows = bool(np.any(counts[~inside]))
     parts = np.repeat(wide, 2)
     first, second = prepared.add_up(cuts, parts)
-    largest = settle_ends(prepared.values, cuts.position[:-1], cuts.position[1:], parts, first, second)
+    first, second, largest = exact_cell_ends(
+        prepared.values, cuts.position[:-1], cuts.position[1:], parts, first, second
+    )
     second = np.maximum(second[::2] + second[1::2], 0.0)
     infinite = math.inf if overflows else 0.0
     clips_to_infinity = bool(np.any(counts[[0, -1]][~inside[[0, -1]]]))
@@ -97,7 +99,7 @@ def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
         return math.inf
     level = np.where(inside, level, 0.0)
     first, second = prepared.add_up(cuts, level)
-    settle_ends(prepared.values, cuts.position[:-1], cuts.position[1:], level, first, second)
+    second = exact_cell_ends(prepared.values, cuts.position[:-1], cuts.position[1:], level, first, second)[1]
     return float(np.maximum(second, 0.0).sum())
 
 
@@ -128,12 +130,24 @@ def code_steps(qparams: QParams, groups: Any = (0,)) -> FloatArray:
     return first_reaching(reached, guess).reshape(groups.size, -1)
 
 
-def settle_ends(values: FloatArray, start: Counts, stop: Counts, level: Floats, first: Floats, second: Floats) -> float:
-    """The largest error, which is at the ends of a cell; and exact sums where the ends are all there is.
+def exact_cell_ends(
+    values: FloatArray, start: Counts, stop: Counts, level: Floats, first: Floats, second: Floats
+) -> tuple[Floats, Floats, float]:
+    """Exact sums of the errors and of their squares where the ends are all of a cell; and the largest error.
 
-    Equal values, or two alone, have so small errors at times that sums around another centre lose them.
+    Equal values, or two alone, have so small errors at times that sums around another centre lose them. The largest
+    error is at the ends of a cell.
+
+    Parameters
+    ----------
+    values : float32 array, ascending
+    start, stop : int arrays, shape (cells,)
+    level : float64 array, shape (cells,)
+        What the values of each cell become.
+    first, second : float64 arrays, shape (cells,)
+        The sums for all cells.
     """
-    counts = stop - start
+    counts, first, second = stop - start, first.copy(), second.copy()
     used = np.flatnonzero(counts)
     lowest, highest = values[start[used]] - level[used], values[stop[used] - 1] - level[used]
     same = lowest == highest
@@ -144,7 +158,7 @@ def settle_ends(values: FloatArray, start: Counts, stop: Counts, level: Floats, 
     cells, low, high = used[pair], lowest[pair], highest[pair]
     first[cells] = low + high
     second[cells] = low * low + high * high
-    return float(max(np.abs(lowest).max(), np.abs(highest).max()))
+    return first, second, float(max(np.abs(lowest).max(), np.abs(highest).max()))
 
 
 def _histogram(

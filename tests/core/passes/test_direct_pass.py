@@ -24,7 +24,7 @@ from qviz.core import (
 )
 from qviz.core.passes import block_workers
 from qviz.core.passes import direct_pass as module
-from qviz.core.passes.block_workers import BLOCK, ROW, Order
+from qviz.core.passes.block_workers import BLOCK, ROW, PassRequest
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import error_edges
 from qviz.core.runtimes.table import CONVENTIONS
@@ -256,7 +256,7 @@ class Worker:
 def walk(workers, cancelled=lambda: False):
     t = Tensor(np.ones(6 * BLOCK, F))
     layout = PerTensor().layout(t.shape)
-    order = Order(t, choose_qparams(t, Scheme()), layout, False, None, None, None, False)
+    order = PassRequest(t, choose_qparams(t, Scheme()), layout, False, None, None, None, False)
     module._walk(order, workers, cancelled, lambda _: None)
 
 
