@@ -54,59 +54,59 @@ def choose_qparams(
     Cancelled
         When asked to stop.
     """
-    subject = range_input(x, scheme, cancelled=cancelled)
-    low, high = range_of(subject, scheme, known)
+    given = range_input(x, scheme, cancelled=cancelled)
+    low, high = range_of(given, scheme, known)
     if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
-        low = _break_absmax_tie(low, high, subject)
-    shape = scheme.granularity.scale_shape(subject.tensor.shape)
-    return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme, _compute(subject.tensor, scheme))
+        low = _break_absmax_tie(low, high, given)
+    shape = scheme.granularity.scale_shape(given.tensor.shape)
+    return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme, _compute(given.tensor, scheme))
 
 
 def _compute(tensor: Tensor, scheme: Scheme) -> str:
     return compute_dtype(tensor.dtype, scheme.compute_dtype)
 
 
-def _break_absmax_tie(low: FloatArray, high: FloatArray, subject: RangeInput) -> FloatArray:
+def _break_absmax_tie(low: FloatArray, high: FloatArray, given: RangeInput) -> FloatArray:
     """The low ends, one float32 nearer to 0 where the high end is as far from 0 and its element comes first."""
     equal = np.flatnonzero((low == -high) & (high > 0))
     if not equal.size:
         return low
 
     def find() -> Any:
-        first = np.zeros(subject.layout.groups, np.bool_)
-        for block in subject.layout.blocks(BLOCK):
-            check(subject.cancelled)
-            piece = subject.tensor.block(subject.layout, block)[0]
+        first = np.zeros(given.layout.groups, np.bool_)
+        for block in given.layout.blocks(BLOCK):
+            check(given.cancelled)
+            piece = given.tensor.block(given.layout, block)[0]
             place = np.argmax(np.nan_to_num(np.abs(piece)), axis=1, keepdims=True)
             first[block[1]] = np.take_along_axis(piece, place, axis=1)[:, 0] > 0
         return first
 
-    first = remembered(subject.tensor, ("first of the furthest is positive", subject.layout), find)
+    first = remembered(given.tensor, ("first of the furthest is positive", given.layout), find)
     nearer: FloatArray = np.nextafter(low, np.float32(0))
     return np.where((low == -high) & first, nearer, low)
 
 
-def range_of(subject: RangeInput, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
+def range_of(given: RangeInput, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
     """What the range rule chooses; a search is remembered."""
     rule = scheme.range_rule
     if shared is not None and rule.kind in FREE_OF_CODES:
-        place = (subject.layout, rule, scheme.symmetric)
+        place = (given.layout, rule, scheme.symmetric)
         if place not in shared:
-            shared[place] = _estimated(subject, rule)
+            shared[place] = _estimated(given, rule)
         return shared[place]
-    if subject.prepared is None or not searches(rule):
-        return _estimated(subject, rule)
-    known = subject.prepared.answers
+    if given.prepared is None or not searches(rule):
+        return _estimated(given, rule)
+    known = given.prepared.answers
     key = (scheme.number_format, scheme.symmetric, rule, scheme.convention, scheme.compute_dtype)
     if key not in known:
-        known[key] = _estimated(subject, rule)
+        known[key] = _estimated(given, rule)
     found: Range = known[key]
     return found
 
 
-def _estimated(subject: RangeInput, rule: RangeRule) -> Range:
+def _estimated(given: RangeInput, rule: RangeRule) -> Range:
     with np.errstate(over="ignore", invalid="ignore"):  # libraries' own arithmetic, to the last bit; looked at below
-        low, high = rule.estimate(subject)
+        low, high = rule.estimate(given)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise Problem(
             "{rule} finds no range with an end: its own sums go beyond {largest:.2g}, the largest float32. "

@@ -40,11 +40,11 @@ def loss_curves(
     key = ("curves", scheme.number_format, scheme.symmetric, rule, scheme.convention)
     if key not in prepared.answers:
         whole = Scheme(scheme.number_format, scheme.symmetric, PerTensor(), rule, scheme.convention)
-        subject = range_input(prepared, whole, cancelled=cancelled)
+        given = range_input(prepared, whole, cancelled=cancelled)
         if isinstance(rule, Entropy):
-            prepared.answers[key] = (rule.search(prepared, subject)[0],)
+            prepared.answers[key] = (rule.search(prepared, given)[0],)
         else:
-            prepared.answers[key] = mse_curves(subject, range_of(subject, whole))
+            prepared.answers[key] = mse_curves(given, range_of(given, whole))
     curves: tuple[LossCurve, ...] = prepared.answers[key]
     return curves
 

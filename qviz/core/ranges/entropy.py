@@ -47,15 +47,15 @@ class Entropy(Tagged):
                 most=1 << 16,
             )
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The best symmetric threshold of each group, kept within its values."""
-        low = np.zeros(subject.layout.groups, np.float32)
-        high = np.zeros(subject.layout.groups, np.float32)
-        for group, prepared in _groups(subject):
-            low[group], high[group] = self.search(prepared, subject)[1]
+        low = np.zeros(given.layout.groups, np.float32)
+        high = np.zeros(given.layout.groups, np.float32)
+        for group, prepared in _groups(given):
+            low[group], high[group] = self.search(prepared, given)[1]
         return low, high
 
-    def search(self, prepared: SortedTensor, subject: RangeInput) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
+    def search(self, prepared: SortedTensor, given: RangeInput) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
         """The divergence at every threshold, and the range of the least one."""
         key = (self.kind, self)
         if key not in prepared.answers:
@@ -65,7 +65,7 @@ class Entropy(Tagged):
             losses = np.empty(first.size)
             for i, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
                 if i % 64 == 0:
-                    check(subject.cancelled)
+                    check(given.cancelled)
                 losses[i] = _divergence(counts, start, stop, self.quantized_bins)
             best = int(np.argmin(losses))
             low = max(edges[first[best]], prepared.values[0])
@@ -84,12 +84,12 @@ class Entropy(Tagged):
         return edges, prepared.counts(edges.astype(np.float64))
 
 
-def _groups(subject: RangeInput) -> Any:
+def _groups(given: RangeInput) -> Any:
     """Each group with a finite value, sorted."""
-    if subject.prepared is not None:
-        yield 0, subject.prepared
+    if given.prepared is not None:
+        yield 0, given.prepared
         return
-    for group, values in subject.tensor.finite_groups(subject.layout, cancelled=subject.cancelled):
+    for group, values in given.tensor.finite_groups(given.layout, cancelled=given.cancelled):
         if values.size:
             yield group, prepare(values)
 

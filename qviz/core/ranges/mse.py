@@ -38,22 +38,22 @@ KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
 class _Search:
     """The best range so far of each group."""
 
-    def __init__(self, subject: RangeInput) -> None:
-        self._subject = subject
-        self.low, self.high = (a.copy() for a in subject.tensor.extremes(subject.layout, cancelled=subject.cancelled))
-        if subject.symmetric:
+    def __init__(self, given: RangeInput) -> None:
+        self._given = given
+        self.low, self.high = (a.copy() for a in given.tensor.extremes(given.layout, cancelled=given.cancelled))
+        if given.symmetric:
             self.high = np.maximum(np.abs(self.low), np.abs(self.high))
             self.low = -self.high
-        self.reach = _reach(subject)
-        self.loss = subject.squared_error(self.low, self.high)
+        self.reach = _reach(given)
+        self.loss = given.squared_error(self.low, self.high)
 
     def attempt(self, low: FloatArray, high: FloatArray) -> Floats:
         """Try a range for each group, never one beyond the reach; those that lose less are kept."""
-        subject = self._subject
-        check(subject.cancelled)
+        given = self._given
+        check(given.cancelled)
         low = np.maximum(np.asarray(low, np.float32), self.reach[0])
         high = np.minimum(np.asarray(high, np.float32), self.reach[1])
-        loss = subject.squared_error(low, high)
+        loss = given.squared_error(low, high)
         better = loss < self.loss
         self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
         self.loss = np.where(better, loss, self.loss)
@@ -64,29 +64,29 @@ class _Search:
 
         Pruned by clipping, those that lose more than the best known one by clipping alone are not measured.
         """
-        given = list(ranges)
-        subject = self._subject
-        if subject.squared_errors is None or subject.clipping_errors is None or not given:
-            return np.array([self.attempt(low, high) for low, high in given])
-        low = np.maximum(np.concatenate([np.asarray(low, np.float32) for low, _ in given]), self.reach[0])
-        high = np.minimum(np.concatenate([np.asarray(high, np.float32) for _, high in given]), self.reach[1])
+        wanted = list(ranges)
+        given = self._given
+        if given.squared_errors is None or given.clipping_errors is None or not wanted:
+            return np.array([self.attempt(low, high) for low, high in wanted])
+        low = np.maximum(np.concatenate([np.asarray(low, np.float32) for low, _ in wanted]), self.reach[0])
+        high = np.minimum(np.concatenate([np.asarray(high, np.float32) for _, high in wanted]), self.reach[1])
         losses = np.full(low.size, np.inf)
         likely = np.arange(low.size)
-        if prune_by_clipping or subject.levels > FEW_LEVELS:
-            likely = np.flatnonzero(subject.clipping_errors(low, high) < NEARLY * self.loss[0])
+        if prune_by_clipping or given.levels > FEW_LEVELS:
+            likely = np.flatnonzero(given.clipping_errors(low, high) < NEARLY * self.loss[0])
         if likely.size:
-            losses[likely] = subject.squared_errors(low[likely], high[likely])
+            losses[likely] = given.squared_errors(low[likely], high[likely])
             best = int(np.argmin(losses))
             if losses[best] < self.loss[0]:
                 self.low, self.high, self.loss = (a[[best]] for a in (low, high, losses))
         return losses[:, None]
 
 
-def _reach(subject: RangeInput) -> Range:
+def _reach(given: RangeInput) -> Range:
     """The widest range worth trying for each group."""
-    low, high = (end.astype(np.float64) for end in subject.tensor.extremes(subject.layout, cancelled=subject.cancelled))
-    if subject.symmetric:
-        high = np.maximum(np.abs(low), np.abs(high)) * subject.reach
+    low, high = (end.astype(np.float64) for end in given.tensor.extremes(given.layout, cancelled=given.cancelled))
+    if given.symmetric:
+        high = np.maximum(np.abs(low), np.abs(high)) * given.reach
         low = -high
     lowest, highest = (np.clip(end, -LARGEST, LARGEST).astype(np.float32) for end in (low, high))
     return lowest, highest
@@ -104,12 +104,12 @@ class MSE(Tagged):
 
     kind: ClassVar[str] = "mse"
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The best range of each group."""
-        search = _Search(subject)
-        search.attempt_all(_percentile_ranges(subject))
-        fine = FINE if subject.levels <= FEW_LEVELS and subject.prepared is not None else FINE // 8
-        if subject.symmetric:
+        search = _Search(given)
+        search.attempt_all(_percentile_ranges(given))
+        fine = FINE if given.levels <= FEW_LEVELS and given.prepared is not None else FINE // 8
+        if given.symmetric:
             middle = np.zeros_like(search.low)
             losses = search.attempt_all(
                 (_shrunk(search.reach, middle, part) for part in COARSE), prune_by_clipping=True
@@ -123,7 +123,7 @@ class MSE(Tagged):
             search.attempt_all(_shrunk(search.reach, middle, largest + (smallest - largest) * step) for step in steps)
             _refine(search, 1 + 1 / fine, (1, 1), middle)
         else:
-            middle = _medians(subject)
+            middle = _medians(given)
             search.attempt_all(
                 (_shrunk(search.reach, middle, part) for part in COARSE_JOINT[1:]), prune_by_clipping=True
             )
@@ -134,7 +134,7 @@ class MSE(Tagged):
             search.attempt_all(
                 ((middle + (reach[0] - middle) * part, search.high) for part in parts), prune_by_clipping=True
             )
-            if subject.levels <= VERY_FEW_LEVELS:
+            if given.levels <= VERY_FEW_LEVELS:
                 best = search.low, search.high
                 search.attempt_all(
                     (
@@ -151,30 +151,30 @@ class MSE(Tagged):
         return search.low, search.high
 
 
-def mse_curves(subject: RangeInput, best: Range) -> tuple[LossCurve, ...]:
+def mse_curves(given: RangeInput, best: Range) -> tuple[LossCurve, ...]:
     """The mean squared error at every threshold of one group: one curve, or one for each end.
 
     Parameters
     ----------
-    subject : RangeInput
+    given : RangeInput
         Of one group.
     best : Range
         What `MSE` chose for it.
     """
     low, high = best
-    n, reach = subject.tensor.finite, _reach(subject)
-    if subject.symmetric:
+    n, reach = given.tensor.finite, _reach(given)
+    if given.symmetric:
         largest = float(reach[1][0])
         threshold = _around(largest * COARSE[:56], float(high[0]), largest)
-        return (_curve(subject, "both", -threshold, threshold, threshold, n),)
-    middle = float(_medians(subject)[0])
+        return (_curve(given, "both", -threshold, threshold, threshold, n),)
+    middle = float(_medians(given)[0])
     curves = []
     for side, end, chosen in (("low", float(reach[0][0]), float(low[0])), ("high", float(reach[1][0]), float(high[0]))):
         moving = np.sort(_around(abs(end - middle) * COARSE_JOINT, abs(chosen - middle), abs(end - middle)))
         moving = np.unique(middle + np.sign(end - middle) * moving)
         ends = (moving, np.full_like(moving, high[0])) if side == "low" else (np.full_like(moving, low[0]), moving)
         if moving.size > 1:
-            curves.append(_curve(subject, side, *ends, moving, n))
+            curves.append(_curve(given, side, *ends, moving, n))
     return tuple(curves)
 
 
@@ -184,12 +184,12 @@ def _around(grid: Floats, best: float, largest: float) -> Floats:
     return np.unique(np.minimum(np.concatenate((grid, near[near > 0])), largest))
 
 
-def _curve(subject: RangeInput, side: str, low: Floats, high: Floats, threshold: Floats, n: int) -> LossCurve:
+def _curve(given: RangeInput, side: str, low: Floats, high: Floats, threshold: Floats, n: int) -> LossCurve:
     values = np.empty(threshold.size)
     for i in range(threshold.size):
-        check(subject.cancelled)
+        check(given.cancelled)
         ends = (np.array([end[i]], np.float32) for end in (low, high))
-        values[i] = subject.squared_error(*ends)[0] / n
+        values[i] = given.squared_error(*ends)[0] / n
     return LossCurve("mse", side, threshold, values)
 
 
@@ -218,16 +218,16 @@ def _moved(end: FloatArray, middle: FloatArray, factor: Any) -> FloatArray:
     return moved
 
 
-def _percentile_ranges(subject: RangeInput) -> list[Range]:
-    return [Percentile(p).estimate(subject) for p in KEPT_PERCENTS]
+def _percentile_ranges(given: RangeInput) -> list[Range]:
+    return [Percentile(p).estimate(given) for p in KEPT_PERCENTS]
 
 
-def _medians(subject: RangeInput) -> FloatArray:
+def _medians(given: RangeInput) -> FloatArray:
     """What both ends shrink towards."""
-    if subject.prepared is not None:
-        return subject.prepared.values[[subject.prepared.values.size // 2]]
-    middle = np.zeros(subject.layout.groups, np.float32)
-    for group, values in subject.tensor.finite_groups(subject.layout, cancelled=subject.cancelled):
+    if given.prepared is not None:
+        return given.prepared.values[[given.prepared.values.size // 2]]
+    middle = np.zeros(given.layout.groups, np.float32)
+    for group, values in given.tensor.finite_groups(given.layout, cancelled=given.cancelled):
         if values.size:
             values.partition(values.size // 2)
             middle[group] = values[values.size // 2]

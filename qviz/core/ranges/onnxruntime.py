@@ -49,17 +49,17 @@ class OnnxRuntimePercentile(Tagged):
                 percentile=self.percentile,
             )
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The range of each group."""
 
         def answer() -> Range:
-            low = np.zeros(subject.layout.groups, np.float32)
-            high = np.zeros(subject.layout.groups, np.float32)
-            for group, (batch,) in batches_of(subject.tensor, subject.layout, None, cancelled=subject.cancelled):
-                low[group], high[group] = self._range(batch, subject.symmetric, subject.cancelled)
+            low = np.zeros(given.layout.groups, np.float32)
+            high = np.zeros(given.layout.groups, np.float32)
+            for group, (batch,) in batches_of(given.tensor, given.layout, None, cancelled=given.cancelled):
+                low[group], high[group] = self._range(batch, given.symmetric, given.cancelled)
             return low, high
 
-        return remembered(subject.tensor, (self, subject.layout, subject.symmetric), answer)
+        return remembered(given.tensor, (self, given.layout, given.symmetric), answer)
 
     def _range(self, batch: Batch, symmetric: bool, cancelled: IsCancelled) -> tuple[np.float32, np.float32]:
         extremes = batch.extremes(cancelled=cancelled)

@@ -48,9 +48,9 @@ class AbsMax(Tagged):
 
     kind: ClassVar[str] = "abs_max"
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The largest magnitude of each group."""
-        low, high = subject.tensor.extremes(subject.layout, cancelled=subject.cancelled)
+        low, high = given.tensor.extremes(given.layout, cancelled=given.cancelled)
         largest = np.maximum(np.abs(low), np.abs(high))
         return -largest, largest
 
@@ -70,16 +70,16 @@ class PaddleAverage(Tagged):
     kind: ClassVar[str] = "paddle_avg"
     batch_axis: int | None = None
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The threshold of each group."""
 
         def threshold(batches: Iterator[Batch]) -> float:
-            rows = (batch.row_magnitudes(cancelled=subject.cancelled) for batch in batches)
+            rows = (batch.row_magnitudes(cancelled=given.cancelled) for batch in batches)
             with np.errstate(over="ignore"):  # as in Paddle; a range without an end is refused
                 largest = [float(np.mean(row)) for row in rows if row.size]
             return float(np.array(largest).mean()) if largest else 0.0
 
-        return _thresholds(subject, self, threshold, self.batch_axis)
+        return _thresholds(given, self, threshold, self.batch_axis)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class PaddleHistogram(Tagged):
                 hist_percent=self.hist_percent,
             )
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The threshold of each group."""
 
         def threshold(counts: Counts, width: float) -> float:
@@ -122,7 +122,7 @@ class PaddleHistogram(Tagged):
             index = int(np.argmax(reached)) if reached.any() else BINS - 1
             return (index + 0.5) * width
 
-        return _histogram_thresholds(subject, self, threshold)
+        return _histogram_thresholds(given, self, threshold)
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,14 @@ class PaddleKL(Tagged):
 
     kind: ClassVar[str] = "paddle_kl"
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The threshold of each group."""
-        merged = max(1, _steps(subject))
+        merged = max(1, _steps(given))
 
         def threshold(counts: Counts, width: float) -> float:
-            return (_least_divergence(counts, merged, subject.cancelled) + 0.5) * width
+            return (_least_divergence(counts, merged, given.cancelled) + 0.5) * width
 
-        return _histogram_thresholds(subject, self, threshold)
+        return _histogram_thresholds(given, self, threshold)
 
 
 @dataclass(frozen=True)
@@ -166,18 +166,18 @@ class PaddleMSE(Tagged):
     onnx_format: bool = False
     batch_axis: int | None = None
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The threshold of each group."""
-        quantized = _fake_quantizer(_steps(subject), self.onnx_format)
+        quantized = _fake_quantizer(_steps(given), self.onnx_format)
 
         def losses(batch: Batch, scales: list[float]) -> FloatArray:
             def terms(values: FloatArray, memory: FloatArray, i: int) -> FloatArray:
                 np.subtract(values, quantized(values, scales[i], memory), out=memory)
                 return np.square(memory, out=memory)
 
-            return means(batch, terms, len(scales), subject.cancelled)
+            return means(batch, terms, len(scales), given.cancelled)
 
-        return _thresholds(subject, self, _searched(losses, subject.cancelled), self.batch_axis)
+        return _thresholds(given, self, _searched(losses, given.cancelled), self.batch_axis)
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,9 @@ class PaddleEMD(Tagged):
     onnx_format: bool = False
     batch_axis: int | None = None
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The threshold of each group."""
-        quantized = _fake_quantizer(_steps(subject), self.onnx_format)
+        quantized = _fake_quantizer(_steps(given), self.onnx_format)
 
         def losses(batch: Batch, scales: list[float]) -> FloatArray:
             def term(values: FloatArray, memory: FloatArray, i: int) -> FloatArray:
@@ -211,13 +211,13 @@ class PaddleEMD(Tagged):
                 return np.square(memory, out=memory)
 
             count = len(scales) + 1
-            mean = means(batch, term, count, subject.cancelled)
-            deviation = np.sqrt(means(batch, squared, count, subject.cancelled))
+            mean = means(batch, term, count, given.cancelled)
+            deviation = np.sqrt(means(batch, squared, count, given.cancelled))
             with np.errstate(invalid="ignore"):
                 loss: FloatArray = np.abs(mean[0] - mean[1:]) + np.abs(deviation[0] - deviation[1:])
             return loss
 
-        return _thresholds(subject, self, _searched(losses, subject.cancelled), self.batch_axis)
+        return _thresholds(given, self, _searched(losses, given.cancelled), self.batch_axis)
 
 
 @dataclass(frozen=True)
@@ -235,20 +235,20 @@ class PaddlePTF(Tagged):
     kind: ClassVar[str] = "paddle_ptf"
     batch_axis: int | None = None
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The threshold of each group."""
-        steps = _steps(subject)
+        steps = _steps(given)
 
         def threshold(batches: Iterator[Batch]) -> float:
             last = 0.0
             for whole in batches:
-                batch = whole.finite(cancelled=subject.cancelled)
+                batch = whole.finite(cancelled=given.cancelled)
                 if batch.size:
                     last = of_batch(batch)
             return last
 
         def of_batch(batch: Batch) -> float:
-            scales = [_absmax(batch, subject.cancelled) / steps / part for part in PARTS_OF_SCALE]
+            scales = [_absmax(batch, given.cancelled) / steps / part for part in PARTS_OF_SCALE]
 
             def terms(values: FloatArray, memory: FloatArray, i: int) -> FloatArray:
                 np.divide(values, scales[i], out=memory)
@@ -256,44 +256,44 @@ class PaddlePTF(Tagged):
                 np.subtract(values, np.multiply(memory, scales[i], out=memory), out=memory)
                 return np.square(memory, out=memory)
 
-            loss = means(batch, terms, len(scales), subject.cancelled)
+            loss = means(batch, terms, len(scales), given.cancelled)
             best = 0 if np.isnan(loss[0]) else int(np.argmin(loss))  # of nothing but zeros: 0/0
             return float(steps * (scales[0] * 2**best))
 
-        return _thresholds(subject, self, threshold, self.batch_axis)
+        return _thresholds(given, self, threshold, self.batch_axis)
 
 
-def _steps(subject: RangeInput) -> int:
+def _steps(given: RangeInput) -> int:
     """The largest code of signed integers with so many codes: 127 of 256."""
-    return max(1, subject.levels // 2 - 1)
+    return max(1, given.levels // 2 - 1)
 
 
 def _thresholds(
-    subject: RangeInput, rule: Any, threshold: Callable[[Iterator[Batch]], float], batch_axis: int | None
+    given: RangeInput, rule: Any, threshold: Callable[[Iterator[Batch]], float], batch_axis: int | None
 ) -> Range:
     """From −T to T, with the threshold that follows from each group's batches."""
 
     def answer() -> Range:
-        largest = np.zeros(subject.layout.groups, np.float32)
-        for group, batches in batches_of(subject.tensor, subject.layout, batch_axis, cancelled=subject.cancelled):
+        largest = np.zeros(given.layout.groups, np.float32)
+        for group, batches in batches_of(given.tensor, given.layout, batch_axis, cancelled=given.cancelled):
             largest[group] = threshold(batches)
         return -largest, largest
 
-    return remembered(subject.tensor, (rule, subject.layout, _steps(subject)), answer)
+    return remembered(given.tensor, (rule, given.layout, _steps(given)), answer)
 
 
-def _histogram_thresholds(subject: RangeInput, rule: Any, threshold: Callable[[Counts, float], float]) -> Range:
+def _histogram_thresholds(given: RangeInput, rule: Any, threshold: Callable[[Counts, float], float]) -> Range:
     """The same, with the threshold that follows from each group's histogram of magnitudes and its bin width."""
 
     def of_group(batches: Iterator[Batch]) -> float:
         (batch,) = batches
-        histogram = _histogram(batch, subject.cancelled)
+        histogram = _histogram(batch, given.cancelled)
         if histogram is None:
             return 0.0
         counts, edges = histogram
         return threshold(counts, float(edges[1] - edges[0]))
 
-    return _thresholds(subject, rule, of_group, None)
+    return _thresholds(given, rule, of_group, None)
 
 
 def _histogram(batch: Batch, cancelled: IsCancelled) -> tuple[Counts, Floats] | None:

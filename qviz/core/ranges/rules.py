@@ -63,7 +63,7 @@ class RangeRule(Protocol):
 
     kind: ClassVar[str]
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The lowest and highest value of each group, float32, shape ``(groups,)``.
 
         A symmetric scheme reads the larger magnitude of the two.
@@ -77,9 +77,9 @@ class MinMax(Tagged):
 
     kind: ClassVar[str] = "minmax"
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The extremes of each group."""
-        return subject.tensor.extremes(subject.layout, cancelled=subject.cancelled)
+        return given.tensor.extremes(given.layout, cancelled=given.cancelled)
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,14 @@ class Percentile(Tagged):
                 percentile=self.percentile,
             )
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The exact percentiles of each group."""
-        symmetric, kept = subject.symmetric, self.percentile / 100
+        symmetric, kept = given.symmetric, self.percentile / 100
         upper = kept if symmetric else (1 + kept) / 2
-        low = np.zeros(subject.layout.groups, np.float32)
-        high = np.zeros(subject.layout.groups, np.float32)
-        if subject.prepared is not None:
-            ranked = subject.prepared
+        low = np.zeros(given.layout.groups, np.float32)
+        high = np.zeros(given.layout.groups, np.float32)
+        if given.prepared is not None:
+            ranked = given.prepared
             if symmetric:
                 high[0] = _interpolated(ranked.magnitude_statistic, ranked.values.size, upper)
                 low[0] = -high[0]
@@ -122,7 +122,7 @@ class Percentile(Tagged):
                     _interpolated(ranked.order_statistic, ranked.values.size, q) for q in (1 - upper, upper)
                 )
             return low, high
-        for first, rows in subject.tensor.group_rows(subject.layout, cancelled=subject.cancelled):
+        for first, rows in given.tensor.group_rows(given.layout, cancelled=given.cancelled):
             here = slice(first, first + len(rows))
             if symmetric:
                 high[here] = _order_statistics(np.abs(rows), upper)[0]
@@ -163,9 +163,9 @@ class Manual(Tagged):
                 largest=largest,
             )
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The two bounds, repeated for each group."""
-        groups = subject.layout.groups
+        groups = given.layout.groups
         return np.full(groups, self.low, np.float32), np.full(groups, self.high, np.float32)
 
 

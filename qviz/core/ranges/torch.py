@@ -65,19 +65,17 @@ class MovingAverage(Tagged):
                 averaging_constant=self.averaging_constant,
             )
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The averages of each group."""
 
         def answer() -> Range:
-            low = np.zeros(subject.layout.groups, np.float32)
-            high = np.zeros(subject.layout.groups, np.float32)
+            low = np.zeros(given.layout.groups, np.float32)
+            high = np.zeros(given.layout.groups, np.float32)
             part = np.float32(self.averaging_constant)
-            for group, batches in batches_of(
-                subject.tensor, subject.layout, self.batch_axis, cancelled=subject.cancelled
-            ):
+            for group, batches in batches_of(given.tensor, given.layout, self.batch_axis, cancelled=given.cancelled):
                 first = True
                 for batch in batches:
-                    extremes = batch.extremes(cancelled=subject.cancelled)
+                    extremes = batch.extremes(cancelled=given.cancelled)
                     if extremes is None:
                         continue
                     with np.errstate(over="ignore"):
@@ -86,7 +84,7 @@ class MovingAverage(Tagged):
                     first = False
             return low, high
 
-        return remembered(subject.tensor, (self, subject.layout), answer)
+        return remembered(given.tensor, (self, given.layout), answer)
 
 
 @dataclass(frozen=True)
@@ -107,21 +105,19 @@ class TorchHistogram(Tagged):
     kind: ClassVar[str] = "torch_histogram"
     batch_axis: int | None = None
 
-    def estimate(self, subject: RangeInput) -> Range:
+    def estimate(self, given: RangeInput) -> Range:
         """The range of each group; PyTorch itself has it per tensor alone."""
 
         def answer() -> Range:
-            low = np.zeros(subject.layout.groups, np.float32)
-            high = np.zeros(subject.layout.groups, np.float32)
-            for group, batches in batches_of(
-                subject.tensor, subject.layout, self.batch_axis, cancelled=subject.cancelled
-            ):
-                histogram = _observe(batches, subject.cancelled)
+            low = np.zeros(given.layout.groups, np.float32)
+            high = np.zeros(given.layout.groups, np.float32)
+            for group, batches in batches_of(given.tensor, given.layout, self.batch_axis, cancelled=given.cancelled):
+                histogram = _observe(batches, given.cancelled)
                 if histogram is not None:
-                    low[group], high[group] = histogram.search(subject.cancelled)
+                    low[group], high[group] = histogram.search(given.cancelled)
             return low, high
 
-        return remembered(subject.tensor, (self, subject.layout), answer)
+        return remembered(given.tensor, (self, given.layout), answer)
 
 
 def _observe(batches: Iterator[Batch], cancelled: IsCancelled) -> _Histogram | None:
