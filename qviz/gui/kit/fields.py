@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent, QWheelEvent
-from PySide6.QtWidgets import QComboBox, QLineEdit, QSlider, QSpinBox, QTabBar, QWidget
+from PySide6.QtGui import QKeyEvent, QValidator, QWheelEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QLineEdit,
+    QSlider,
+    QSpinBox,
+    QTabBar,
+    QWidget,
+)
 
 from qviz.session.guard import guarded
 
+Field = TypeVar("Field", bound=type)
+
+
+def turned_in_focus(kind: Field) -> Field:
+    """The wheel turns it only when it has the focus."""
+
+    qt: Any = kind
+
+    def wheel_event(field: Any, event: QWheelEvent) -> None:
+        if field.hasFocus():
+            super(qt, field).wheelEvent(event)
+        else:
+            event.ignore()
+
+    kind.wheelEvent = wheel_event  # type: ignore[attr-defined]
+    return kind
+
 
 @guarded
+@turned_in_focus
 class ComboBox(QComboBox):
     """A list to choose from."""
 
@@ -17,14 +45,9 @@ class ComboBox(QComboBox):
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # Qt's own takes the focus by the wheel
 
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
 
 @guarded
+@turned_in_focus
 class SpinBox(QSpinBox):
     """A whole number."""
 
@@ -32,26 +55,15 @@ class SpinBox(QSpinBox):
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
 
 @guarded
+@turned_in_focus
 class Slider(QSlider):
     """A value between two ends."""
 
     def __init__(self, orientation: Qt.Orientation = Qt.Orientation.Horizontal, parent: QWidget | None = None) -> None:
         super().__init__(orientation, parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 @guarded
@@ -90,3 +102,50 @@ class FilterBox(QLineEdit):
             self.clear()
         else:
             super().keyPressEvent(event)
+
+
+@guarded
+@turned_in_focus
+class NumberBox(QDoubleSpinBox):
+    """A number with as many digits as it needs; the wheel turns it only when it has the focus."""
+
+    def __init__(self, minimum: float = -3.4e38, maximum: float = 3.4e38, *, digits: int = 6, name: str = "") -> None:
+        super().__init__()
+        self._digits = digits
+        self.setDecimals(40 if maximum > 1e30 else 8)
+        self.setRange(minimum, maximum)
+        self.setKeyboardTracking(False)
+        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setAccessibleName(name)
+        self.setMinimumWidth(64)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def textFromValue(self, value: float) -> str:
+        return f"{value:.{self._digits}g}"
+
+    def valueFromText(self, text: str) -> float:
+        try:
+            return float(self._plain(text))
+        except ValueError:
+            return self.value()
+
+    def validate(self, text: str, position: int) -> object:
+        plain = self._plain(text)
+        if not set(plain) <= set("0123456789.+-eE"):  # nor "nan" and "inf", which Python would read
+            return QValidator.State.Invalid, text, position
+        try:
+            float(plain)
+        except ValueError:
+            return QValidator.State.Intermediate, text, position
+        return QValidator.State.Acceptable, text, position
+
+    def _plain(self, text: str) -> str:
+        """A number as Python reads it; Qt hands in the suffix too."""
+        return text.removesuffix(self.suffix()).strip().replace(",", ".").replace("−", "-")
+
+    def sizeHint(self) -> Any:
+        hint = super().sizeHint()
+        hint.setWidth(90)
+        return hint
+
+    minimumSizeHint = sizeHint  # noqa: N815 - Qt's name

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def building() -> Iterator[None]:
-    """No collection within: one that deletes a Qt object while a signal is being connected may wait for itself."""
+    """GC off: collecting a QObject during connect() can deadlock."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from PySide6.QtCore import QObject, QSignalBlocker, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -67,60 +66,6 @@ class Segments(QWidget):
     @Slot(int)
     def _on_clicked(self, index: int) -> None:
         self.chosen.emit(self._data[index])
-
-
-@guarded
-class NumberBox(QDoubleSpinBox):
-    """A number with as many digits as it needs; the wheel turns it only when it has the focus."""
-
-    def __init__(self, minimum: float = -3.4e38, maximum: float = 3.4e38, *, digits: int = 6, name: str = "") -> None:
-        super().__init__()
-        self._digits = digits
-        self.setDecimals(40 if maximum > 1e30 else 8)
-        self.setRange(minimum, maximum)
-        self.setKeyboardTracking(False)
-        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
-        self.setAccessibleName(name)
-        self.setMinimumWidth(64)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-
-    def textFromValue(self, value: float) -> str:
-        return f"{value:.{self._digits}g}"
-
-    def valueFromText(self, text: str) -> float:
-        try:
-            return float(self._plain(text))
-        except ValueError:
-            return self.value()
-
-    def validate(self, text: str, position: int) -> object:
-        from PySide6.QtGui import QValidator
-
-        plain = self._plain(text)
-        if not set(plain) <= set("0123456789.+-eE"):  # nor "nan" and "inf", which Python would read
-            return QValidator.State.Invalid, text, position
-        try:
-            float(plain)
-        except ValueError:
-            return QValidator.State.Intermediate, text, position
-        return QValidator.State.Acceptable, text, position
-
-    def _plain(self, text: str) -> str:
-        """A number as Python reads it; Qt hands in the suffix too."""
-        return text.removesuffix(self.suffix()).strip().replace(",", ".").replace("−", "-")
-
-    def sizeHint(self) -> Any:
-        hint = super().sizeHint()
-        hint.setWidth(90)
-        return hint
-
-    minimumSizeHint = sizeHint  # noqa: N815 - Qt's name
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 @guarded

@@ -9,8 +9,8 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFormLayout, QLineEdit, QPushButton, QWidget
 
 from qviz.core.tensors.generators import GENERATORS, GeneratorSpec
-from qviz.gui.kit.fields import ComboBox, SpinBox
-from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
+from qviz.gui.kit.fields import ComboBox, NumberBox, SpinBox
+from qviz.gui.kit.widgets import column, form, named_label, quiet
 from qviz.session.language import tr
 
 SEEDS = 2**31

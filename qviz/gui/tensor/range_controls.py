@@ -17,8 +17,8 @@ from qviz.core.schemes.caveats import range_caveat
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.controls import RangeChoice
-from qviz.gui.kit.fields import ComboBox, Slider, SpinBox
-from qviz.gui.kit.widgets import NumberBox, column, form, named_label, quiet
+from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox
+from qviz.gui.kit.widgets import column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told
 

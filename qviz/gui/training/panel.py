@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
 
 from qviz.core.problems import Problem
 from qviz.gui.kit.controls import BitsControl, RangeChoice
-from qviz.gui.kit.fields import ComboBox, Slider, SpinBox
-from qviz.gui.kit.widgets import Line, NumberBox, Segments, column, form, named_label, quiet
+from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox
+from qviz.gui.kit.widgets import Line, Segments, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told, tr
 from qviz.training import KINDS, Data, Experiment, Quantization, Training

@@ -14,8 +14,7 @@ from pytestqt.qtbot import QtBot
 
 import qviz
 from qviz.core.tensors.granularity import PerAxis
-from qviz.gui.kit.fields import ComboBox, Slider, SpinBox, TabBar
-from qviz.gui.kit.widgets import NumberBox
+from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox, TabBar
 from tests.gui.conftest import Desk
 
 PAGES = ("tensor", "compare", "product", "model", "training")

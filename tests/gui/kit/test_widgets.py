@@ -8,7 +8,8 @@ from PySide6.QtGui import QKeyEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from qviz.gui.kit.widgets import Line, NumberBox, Segments
+from qviz.gui.kit.fields import NumberBox
+from qviz.gui.kit.widgets import Line, Segments
 from qviz.gui.window.activity import Activity
 
 # -- NumberBox
