@@ -102,13 +102,6 @@ def problem_of(path: Path) -> str:
 
 
 def test_every_format_has_suffixes_of_its_own() -> None:
-    packed = (".npy.gz", ".csv.gz", ".txt.gz", ".tsv.gz")
-    assert (
-        ".npy", ".npz", ".safetensors", ".gguf", ".csv", ".txt", ".tsv", ".parquet", *packed,
-        ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".tflite", ".pdparams", ".pdiparams",
-        ".h5", ".hdf5", ".keras", ".nemo", ".mar",
-        ".safetensors.index.json", ".bin.index.json",
-    ) == SUFFIXES  # fmt: skip
     assert len({suffix for form in FORMATS for suffix in form.suffixes}) == len(SUFFIXES)
     assert all(form.description for form in FORMATS)
 
@@ -141,11 +134,9 @@ def test_the_content_decides_whatever_a_file_is_called(tmp_path: Path, written_a
 @pytest.mark.parametrize("content", [b"", b"hello", b"1,2,3"])
 def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w.dat").write_bytes(content)
+    *first, last = SUFFIXES
     assert problem_of(tmp_path / "w.dat") == (
-        "w.dat is of no format that qviz knows. It reads .npy, .npz, .safetensors, .gguf, .csv, .txt, .tsv, .parquet,"
-        " .npy.gz, .csv.gz, .txt.gz, .tsv.gz, .onnx, .pt, .pth, .bin, .ckpt, .tflite, .pdparams, .pdiparams,"
-        " .h5, .hdf5, .keras, .nemo, .mar, .safetensors.index.json and"
-        " .bin.index.json."
+        f"w.dat is of no format that qviz knows. It reads {', '.join(first)} and {last}."
     )
 
 

@@ -30,6 +30,7 @@ from qviz.core.runtimes.formulas import (
     S,
     Z,
     absmax_of,
+    as_float16,
     clipped,
 )
 from qviz.core.runtimes.record import Convention, Recipe
@@ -53,13 +54,8 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     else:
         with np.errstate(over="ignore"):
             scale = (high - low) / np.float32(levels - 1)
-        shift, offset = low, _as_float16(low)
-    return Recipe(_as_float16(scale), np.asarray(scale, np.float32), middle, shift, offset)
-
-
-def _as_float16(values: FloatArray) -> FloatArray:
-    with np.errstate(over="ignore"):
-        return values.astype(np.float16).astype(np.float32)
+        shift, offset = low, as_float16(low)
+    return Recipe(as_float16(scale), np.asarray(scale, np.float32), middle, shift, offset)
 
 
 def _codes(quantizer: Any, x: FloatArray, out: FloatArray | None) -> FloatArray:

@@ -9,8 +9,8 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerTensor
 
-FREE = "onnxruntime"
-"""Takes the place of a runtime that has blocks alone."""
+FALLBACK_RUNTIME = "onnxruntime"
+"""Takes the place of a runtime that lacks what was chosen: it knows all integers, symmetric and not, without blocks."""
 
 
 def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
@@ -20,6 +20,8 @@ def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
     except Problem:
         if CONVENTIONS[scheme.convention].block_size is None:
             return replace(scheme, granularity=PerTensor())
-        codes, symmetric, whole = CONVENTIONS[FREE].nearest(scheme.number_format, scheme.symmetric, PerTensor())
-        return replace(scheme, number_format=codes, symmetric=symmetric, granularity=whole, convention=FREE)
+        codes, symmetric, whole = CONVENTIONS[FALLBACK_RUNTIME].nearest(
+            scheme.number_format, scheme.symmetric, PerTensor()
+        )
+        return replace(scheme, number_format=codes, symmetric=symmetric, granularity=whole, convention=FALLBACK_RUNTIME)
     return scheme

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 from qviz.core.formats.integers import IntFormat
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
+from qviz.core.schemes.fitting import FALLBACK_RUNTIME
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.files.printable import printable
@@ -24,9 +25,6 @@ from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Lies, Multipl
 from qviz.session.state import Item, Session, State
 
 BITS = range(2, 17)
-
-FALLBACK = "onnxruntime"
-"""It knows all integers, symmetric and not."""
 
 OWN = ""
 """The choice of no runtime."""
@@ -127,7 +125,7 @@ class OperandControls(QWidget):
         chosen = new.pop("convention", None)
         convention = CONVENTIONS[chosen or old.convention]
         if chosen is None and not convention.offers(**new):
-            convention = CONVENTIONS[FALLBACK]
+            convention = CONVENTIONS[FALLBACK_RUNTIME]
         new |= dict(zip(new, convention.nearest(**new), strict=True))
         self.scheme_changed.emit(replace(old, **new, convention=convention.name))
 
