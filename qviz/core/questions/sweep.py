@@ -108,9 +108,7 @@ def _fitting(
             leave_out(problem)
             continue
         if block in seen:
-            leave_out(
-                Problem("In this tensor two of the granularities group the elements alike: one of them is enough.")
-            )
+            leave_out(Problem("Two of the granularities make the same groups in this tensor: one of them is skipped."))
         else:
             seen.add(block)
             kept.append(granularity)

@@ -73,7 +73,7 @@ class PresetBox(QWidget):
     @Slot()
     def _fill(self) -> None:
         self.list.clear()
-        self.list.addItem(self.tr("a scheme of its own"), None)
+        self.list.addItem(self.tr("(custom)"), None)
         heading = ""
         for preset in self._presets.all:
             if preset.group != heading:

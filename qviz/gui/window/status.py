@@ -143,9 +143,9 @@ class StatusLine(QObject):
         present = self._is_present()
         self.stale.emit(not present)
         if self._frame is not None and not present:
-            text = self.tr("not computed: this is the scheme before")
+            text = self.tr("out of date: showing the previous scheme")
             if not self._frame.tensor.same_data(self._session.state.tensor):
-                text = self.tr("not computed: this is the tensor before")
+                text = self.tr("out of date: showing the previous tensor")
             self.exactness.setText(text)
             self.outdated.emit(text)
         self._show_exact_button()

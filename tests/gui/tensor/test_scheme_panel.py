@@ -422,7 +422,7 @@ def test_every_preset_is_chosen_with_its_name_in_sight(wide: Desk, preset: Any) 
     assert not wide.scheme.trouble.isVisible()
     wide.session.update(range_rule=Manual(-0.125, 0.25))
     assert box.currentIndex() == 0
-    assert box.currentText() == "a scheme of its own"
+    assert box.currentText() == "(custom)"
     wide.settle()
 
 

@@ -34,11 +34,11 @@ def test_a_refused_analysis_says_on_every_chart_that_it_is_of_the_scheme_before(
     charts = [chart for chart in desk.page.charts if chart is not desk.page.speed]
     before = [chart.note for chart in charts]
     refuse(desk, monkeypatch, bits=5)
-    assert {chart.note for chart in charts} == {"not computed: this is the scheme before"}
-    assert desk.page.docks["error"].title.note.text() == "not computed: this is the scheme before"
-    assert desk.window.status.exactness.text() == "not computed: this is the scheme before"
+    assert {chart.note for chart in charts} == {"out of date: showing the previous scheme"}
+    assert desk.page.docks["error"].title.note.text() == "out of date: showing the previous scheme"
+    assert desk.window.status.exactness.text() == "out of date: showing the previous scheme"
     desk.page.values.reset_view()
-    assert desk.page.values.note == "not computed: this is the scheme before"
+    assert desk.page.values.note == "out of date: showing the previous scheme"
     assert not desk.page.metrics.isEnabled()
     desk.session.update(bits=4)
     desk.bot.waitUntil(desk.page.metrics.isEnabled, timeout=PATIENCE)
@@ -56,7 +56,7 @@ def test_an_error_of_something_else_outlives_an_answer(desk: Desk) -> None:
 
 def test_a_refused_tensor_leaves_the_charts_of_the_one_before(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(desk, monkeypatch, tensor=Tensor(SMALL * np.float32(2), "another"))
-    assert desk.page.values.note == "not computed: this is the tensor before"
+    assert desk.page.values.note == "out of date: showing the previous tensor"
 
 
 def test_a_notice_about_a_tensor_goes_when_another_is_shown(desk: Desk, tmp_path: Path) -> None:
