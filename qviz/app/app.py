@@ -36,6 +36,7 @@ from qviz.gui.window.navigation import PageRow
 from qviz.gui.window.toasts import Topic
 from qviz.gui.words.schemes import line
 from qviz.session.analyst import Analyst
+from qviz.session.freed import Freed, keep_one_arena
 from qviz.session.language import told
 from qviz.session.library import FIRST_SPEC, Library
 from qviz.session.loss_curves import LossCurves
@@ -77,6 +78,7 @@ class App(QObject):
         self.product_meter = ProductMeter(self.session, self)
         self.loss_curves = LossCurves(self.session, self)
         self.saver = Saver(self)
+        self.freed = Freed(self)
         self.watch = Watch(self.session, self.memory.stamps, lambda: settings.get("reload_changed"), self)
         self.pins = Pins(self)
         self.pins.restore(settings.get("pins"))
@@ -173,6 +175,7 @@ class App(QObject):
         for worker in workers:
             if isinstance(worker, Worker):
                 worker.stale.connect(self.watch.refuse)
+                worker.ended.connect(self.freed.later)
 
     @Slot(str, object)
     def open_layer(self, name: str, array: Any) -> None:
@@ -234,6 +237,7 @@ class App(QObject):
         # theme and end
         window.theme_requested.connect(self.set_theme)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._on_system_theme)
+        window.saving.exporting.ended.connect(self.freed.later)
         window.closing.connect(self.close)
 
     @Slot(list)
@@ -364,6 +368,7 @@ class App(QObject):
     def close(self) -> None:
         """Every worker is stopped and waited for."""
         self.watch.close()
+        self.freed.close()
         for worker in self.workers:
             worker.close()
 
@@ -392,6 +397,7 @@ def _remembered_scheme(settings: Settings) -> Scheme:
 
 def make_application(arguments: Sequence[str] = ()) -> QApplication:
     """The one QApplication, with qviz's name, style, font and icon."""
+    keep_one_arena()
     sys.setswitchinterval(0.001)  # the window's thread waits for a worker's at most this long
     QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     app = QApplication(["qviz", *arguments])

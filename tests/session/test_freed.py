@@ -1,0 +1,59 @@
+"""What was let go is given back when nothing happens for a while, what threads let go, too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from qviz.session import freed
+from qviz.session.freed import QUIET_MILLISECONDS, Freed
+from tests.session.conftest import HandTimers
+
+THREADS_LET_GO = """
+import gc, threading
+import psutil
+from qviz.session.freed import give_back, keep_one_arena
+keep_one_arena()
+held = []
+def fill():
+    held.append([bytearray(30_000) for _ in range(1_000)])
+def megabytes():
+    return psutil.Process().memory_info().rss / 1e6
+before = megabytes()
+for _ in range(3):
+    thread = threading.Thread(target=fill)
+    thread.start()
+    thread.join()
+full = megabytes()
+last = held[-1][-1]  # what lives at the end keeps all before it from going by itself
+held.clear()
+give_back()
+print(full - before, megabytes() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of Linux")
+def test_what_threads_let_go_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", THREADS_LET_GO], capture_output=True, text=True, check=True)
+    full, left = (float(part) for part in done.stdout.split())
+    assert full > 80
+    assert left < 10
+
+
+def test_nothing_is_given_back_while_something_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[None] = []
+    monkeypatch.setattr(freed, "give_back", lambda: given.append(None))
+    timers = HandTimers()
+    giver = Freed(timers=timers)
+    assert not timers.active
+    giver.later()
+    giver.later()
+    assert [(timer.milliseconds, timer.starts) for timer in timers.all] == [(QUIET_MILLISECONDS, 2)]
+    assert not given
+    timers.fire()
+    assert len(given) == 1
+    giver.later()
+    giver.close()
+    assert not timers.active
