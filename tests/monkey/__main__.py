@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from tests.monkey.watch import PAUSE_SECONDS, Watch, at_rest, memory, rest, temp
 
 REST_EVERY = 100
 """Acts between two looks at what must hold."""
+
+LAST = 8
+"""Acts that are told when something broke."""
 
 GROWTH = 30.0
 """Megabytes in 10,000 acts, after the first thousand."""
@@ -138,7 +142,8 @@ class Journal:
 
     def __init__(self, path: Path, seed: int) -> None:
         self.path, self.seed = path, seed
-        self.acts: list[list[Any]] = []
+        self.acts: deque[list[Any]] = deque(maxlen=LAST)
+        """The last ones; all of them would be taken for memory that the window keeps."""
         self._picks = 0
 
     def add(self, index: int, act: Act) -> None:
@@ -160,7 +165,7 @@ def _failed(watch: Watch, journal: Journal) -> int:
     for fault in watch.faults:
         print(fault)
     print("the last acts:")
-    for index, act in journal.acts[-8:]:
+    for index, act in journal.acts:
         print("  ", index, json.dumps(act, ensure_ascii=False)[:400])
     print(f"seed {journal.seed}; to repeat it: python -m tests.monkey --script {journal.path}", flush=True)
     os._exit(1)

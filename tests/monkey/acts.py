@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
     QTabBar,
     QWidget,
 )
+from shiboken6 import isValid
 
 from qviz.app.app import App
 
@@ -256,11 +257,17 @@ class Hands:
     def _do_drag(self, place: Path_, stations: list[list[int]], button: str) -> None:
         held = BUTTONS[button]
         _mouse(place, QEvent.Type.MouseMove, stations[0], NO)
-        _mouse(place, QEvent.Type.MouseButtonPress, stations[0], held)
+        # What was pressed gets the rest, wherever a dock may have gone with it: the screen sees to that.
+        grabbed = find(place)
+        if grabbed is None or not grabbed.isEnabled():
+            return
+        _send(grabbed, QEvent.Type.MouseButtonPress, stations[0], held, held)
         for station in stations[1:]:
-            _mouse(place, QEvent.Type.MouseMove, station, NO, held=held)
+            if isValid(grabbed):
+                _send(grabbed, QEvent.Type.MouseMove, station, NO, held)
             QCoreApplication.processEvents()
-        _mouse(place, QEvent.Type.MouseButtonRelease, stations[-1], held)
+        if isValid(grabbed):
+            _send(grabbed, QEvent.Type.MouseButtonRelease, stations[-1], held, NO)
 
     def _do_wheel(self, place: Path_, spot: list[int], turn: int, modifier: str) -> None:
         widget = find(place)
@@ -412,15 +419,18 @@ def find(place: Path_, *, visible: bool = True) -> QWidget | None:
     return here if here is not None and (here.isVisible() or not visible) else None
 
 
-def _mouse(
-    place: Path_, kind: QEvent.Type, spot: list[int], button: Qt.MouseButton, modifier: str = "", *,
-    held: Qt.MouseButton = NO,
-) -> None:  # fmt: skip
+def _mouse(place: Path_, kind: QEvent.Type, spot: list[int], button: Qt.MouseButton, modifier: str = "") -> None:
     widget = find(place)
-    if widget is None or not widget.isEnabled():
-        return
+    if widget is not None and widget.isEnabled():
+        presses = kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick)
+        _send(widget, kind, spot, button, button if presses else NO, modifier)
+
+
+def _send(
+    widget: QWidget, kind: QEvent.Type, spot: list[int], button: Qt.MouseButton, held: Qt.MouseButton,
+    modifier: str = "",
+) -> None:  # fmt: skip
     there = QPoint(*spot)
-    held = button if kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick) else held
     globally = QPointF(widget.mapToGlobal(there))
     QApplication.sendEvent(widget, QMouseEvent(kind, QPointF(there), globally, button, held, MODIFIERS[modifier]))
 

