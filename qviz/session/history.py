@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
+from itertools import pairwise
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 MERGE_SECONDS = 0.7
 """Changes of the same control closer together than this are one step of undo."""
+
+MOST_STEPS = 1000
+"""Of more, those that are longest ago can't be undone any more."""
 
 
 class History(QObject):
@@ -74,6 +78,7 @@ class History(QObject):
         self._last_change = (what, now)
         if not merges:
             self._undo.append(self._present)
+            del self._undo[:-MOST_STEPS]
         elif self._undo[-1] == new:  # there and back again: nothing is left to undo
             self._undo.pop()
             self._last_change = (None, 0.0)
@@ -84,6 +89,17 @@ class History(QObject):
         """What is chosen became something else without a person's doing: there is nothing to undo in it."""
         if not self._restoring:
             self._present = new
+
+    def amend(self, change: Callable[[Any], Any]) -> None:
+        """Make something else of every choice, which can't be chosen any more as it was.
+
+        A step that then leads nowhere is left out.
+        """
+        present = change(self._present)
+        undo, redo = ([change(each) for each in steps] for steps in (self._undo, self._redo))
+        if (present, undo, redo) != (self._present, self._undo, self._redo):
+            self._present, self._undo, self._redo = present, _leading(undo, present), _leading(redo, present)
+            self.changed.emit()
 
     def clear(self) -> None:
         """Forget every step; what is chosen stays."""
@@ -115,6 +131,11 @@ class History(QObject):
         finally:
             self._restoring = False
             self.changed.emit()
+
+
+def _leading(steps: list[Any], present: Any) -> list[Any]:
+    """Those that lead to something else; the last one comes before what is present."""
+    return [step for step, after in pairwise([*steps, present]) if step != after]
 
 
 def parts_changed(old: object, new: object, name: str = "") -> frozenset[str]:

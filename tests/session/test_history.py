@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from qviz.session import history
 from qviz.session.history import History, parts_changed
 
 
@@ -112,3 +113,33 @@ def test_the_parts_that_changed_have_names() -> None:
     assert parts_changed(one, replace(one, name="x")) == {".name"}
     assert parts_changed(one, Outer(Inner(1, 2), "x")) == {".name", ".inner.low", ".inner.high"}
     assert parts_changed(one, Inner()) == {""}
+
+
+def test_what_cannot_be_chosen_any_more_is_amended_and_steps_that_lead_nowhere_are_left_out() -> None:
+    choice = Choice(1)
+    for value in (2, 3, 4, 5):
+        choice.choose(value)
+    choice.history.undo()
+    told = choice.told
+    choice.history.amend(lambda value: 1 if value in (2, 4) else value)
+    assert (choice.history.present, choice.told) == (1, told + 1)
+    choice.history.redo()
+    assert (choice.value, choice.history.can_redo) == (5, False)
+    choice.history.undo()
+    assert choice.value == 1
+    choice.history.undo()
+    assert choice.value == 3
+    choice.history.undo()
+    assert (choice.value, choice.history.can_undo) == (1, False)
+    choice.history.amend(lambda value: value)
+    assert choice.told == told + 5
+
+
+def test_the_steps_that_are_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "MOST_STEPS", 3)
+    choice = Choice(0)
+    for value in (1, 2, 3, 4, 5):
+        choice.choose(value)
+    while choice.history.can_undo:
+        choice.history.undo()
+    assert choice.value == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -23,7 +25,7 @@ from qviz.session.guard import guarded
 from qviz.session.history import History, parts_changed
 from qviz.session.multiplier import ACTIVATIONS, WEIGHTS, Factors, Multiplier
 from qviz.session.settings import Settings
-from qviz.session.state import Item, Session
+from qviz.session.state import Item, Session, State
 
 SIDE_WIDTH = 290
 RIGHT_WIDTH = 300
@@ -81,6 +83,7 @@ class ProductPage(QMainWindow):
         multiplier.ended.connect(self._on_ended)
         multiplier.problem.connect(self._on_problem)
         multiplier.changed.connect(self._on_changed)
+        session.changed.connect(self._on_session)
 
     def _add_choices(self) -> None:
         self.kind = Segments(
@@ -228,11 +231,21 @@ class ProductPage(QMainWindow):
         self.history.note(factors, parts_changed(self.history.present, factors))
 
     def _go_to(self, factors: Factors) -> Factors:
-        """Earlier factors; what has been closed since is not multiplied any more."""
-        there = self._session.state.items
-        chosen = {"activation": factors.activation, "weight": factors.weight}
-        for operand, first in (("activation", ACTIVATIONS), ("weight", WEIGHTS)):
-            if chosen[operand] is not first and chosen[operand] not in there:
-                chosen[operand] = first
-        self._multiplier.update(**{**vars(factors), **chosen})
+        self._multiplier.update(**vars(factors))
         return self._multiplier.factors
+
+    @Slot(object, object)
+    def _on_session(self, old: State, new: State) -> None:
+        """What was closed is not multiplied any more, and earlier choices do not keep it."""
+        if new.items is not old.items:
+            self.history.amend(partial(_without_closed, there=new.items))
+
+
+def _without_closed(factors: Factors, there: tuple[Item, ...]) -> Factors:
+    """Factors of which what is not there any more has made way for the first ones."""
+    activation, weight = factors.activation, factors.weight
+    return replace(
+        factors,
+        activation=activation if activation in there else ACTIVATIONS,
+        weight=weight if weight in there else WEIGHTS,
+    )

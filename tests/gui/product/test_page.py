@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
@@ -173,6 +175,24 @@ def test_the_charts_tell_of_the_product(desk: Desk, tmp_path: Path) -> None:
     for chart in page.charts:
         for ending in ("png", "svg", "csv"):
             assert all(f.stat().st_size for f in export_chart(chart, tmp_path / f"{chart.name}.{ending}"))
+
+
+def test_what_was_closed_is_kept_by_no_earlier_choice(desk: Desk) -> None:
+    item = Item("w", "x.npy", (512, 64), "float32", lambda progress, cancelled: Tensor(np.ones((512, 64)), "w"))
+    desk.session.update(items=(item,))
+    desk.multiplier.update(weight=item)
+    desk.settle()
+    desk.multiplier.update(activation_scheme=DYNAMIC_RUNTIMES["onnxruntime"].activation)
+    desk.settle()
+    kept = weakref.ref(item)
+    del item
+    desk.session.update(items=())
+    desk.settle()
+    gc.collect()
+    assert kept() is None
+    while desk.page.history.can_undo:
+        desk.page.history.undo()
+    assert desk.multiplier.factors == Factors()
 
 
 def test_all_dots_are_one_path_of_a_file(desk: Desk, tmp_path: Path) -> None:
