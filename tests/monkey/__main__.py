@@ -33,6 +33,9 @@ REST_EVERY = 100
 LAST = 8
 """Acts that are told when something broke."""
 
+SIZE = 1440, 900
+"""Of the window in the beginning."""
+
 GROWTH = 30.0
 """Megabytes in 10,000 acts, after the first thousand."""
 
@@ -74,7 +77,7 @@ def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, 
     home = folder / "out"
     home.mkdir()
     app = App(Settings(folder / "s.ini"))
-    app.window.resize(1440, 900)
+    app.window.resize(*SIZE)
     app.start()
     rest(app)
     hands = Hands(app, files, chance)
@@ -103,14 +106,14 @@ def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, 
         if not app.window.isVisible():
             watch.faults.append("the window is gone")
         if (at + 1) % REST_EVERY == 0 or at + 1 == count:
-            if not rest(app):
+            if not rest(app, watch):
                 busy = [type(w).__name__ for w in workers_of(app) if w.busy]
                 _stop_training(app)
-                if not rest(app):
+                if not rest(app, watch):
                     watch.faults.append(f"work never ends: {busy}")
             watch.faults += at_rest(app)
         if (at + 1) % 1000 == 0:
-            watch.faults += _clear(app)
+            _clear(app)
             grown.append(memory())
             print(
                 f"{at + 1:6,} acts, {time.process_time() - began:6.1f} s of CPU, {grown[-1]:6.1f} MB, "
@@ -120,8 +123,8 @@ def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, 
         if watch.faults:
             return _failed(watch, journal)
     watch.faults += undo_and_redo(app)
-    rest(app)
-    app.window.close()
+    rest(app, watch)
+    watch.timed("the window closes", app.window.close)
     watch.faults += [f"a thread of {type(w).__name__} is left" for w in workers_of(app) if _threads(w)]
     watch.faults += temporary_files(folder)
     for took, what in sorted(watch.pauses, reverse=True)[:10]:
@@ -171,17 +174,26 @@ def _failed(watch: Watch, journal: Journal) -> int:
     os._exit(1)
 
 
-def _clear(app: App) -> list[str]:
-    """Close everything that is open, so that what is held is not what somebody opened."""
+def _clear(app: App) -> None:
+    """Back to the looks of the start: what is open, what was trained, and how large it is drawn is no growth."""
     for item in app.session.state.items[1:]:
         app.library.close_item(item)
     rest(app)
-    app.session.history.clear()
     for widget in QApplication.topLevelWidgets():
         if widget is not app.window and widget.isVisible() and widget.isWindow() and not widget.parent():
             widget.close()
+    app.window.resize(*SIZE)
+    app.window.banner.clear()
+    for page in app.window.page_actions.values():
+        page.trigger()
+        app.window.reset_layout()
+        app.window.pages.current.history.clear()
+        trainer = getattr(app.window.pages.current, "trainer", None)
+        for run in trainer.runs if trainer is not None else ():
+            trainer.remove_run(run)
+        rest(app)
+    next(iter(app.window.page_actions.values())).trigger()
     rest(app)
-    return []
 
 
 def _stop_training(app: App) -> None:

@@ -83,20 +83,27 @@ def workers_of(app: App) -> list[Any]:
     return [app.library._opener, *app.workers]
 
 
-def rest(app: App) -> bool:
-    """Wait until nobody works; False where that takes too long."""
+def rest(app: App, watch: Watch | None = None) -> bool:
+    """Wait until nobody works, and measure each turn of the loop; False where that takes too long."""
     deadline = QDeadlineTimer(int(PATIENCE_SECONDS * 1000))
     quiet = 0
     while quiet < 3:
         if deadline.hasExpired():
             return False
-        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+        if watch is None:
+            _turn()
+        else:
+            watch.timed("waiting until nobody works", _turn)
         busy = any(worker.busy for worker in workers_of(app)) or bool(app.library._to_open)
         waits = any(timer.isActive() for worker in workers_of(app) for timer in _timers(worker))
         quiet = 0 if busy or waits else quiet + 1
         if busy or waits:
             time.sleep(0.002)
     return True
+
+
+def _turn() -> None:
+    QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
 
 
 def _timers(worker: Any) -> list[Any]:
