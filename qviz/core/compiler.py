@@ -218,7 +218,7 @@ def _teach_prefetch() -> None:
             given = context.make_array(signature.args[0])(context, builder, arguments[0])
             place = cgutils.gep_inbounds(builder, given.data, arguments[1])
             place = builder.bitcast(place, ir.IntType(8).as_pointer())
-            numbers = [ir.IntType(32)(n) for n in (0, 3, 1)]  # to read, to keep, data
+            numbers = [ir.IntType(32)(n) for n in (0, 2, 1)]  # to read, into the second cache, data
             kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
             builder.call(builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind), [place, *numbers])
             return context.get_dummy_value()

@@ -63,12 +63,12 @@ NAN_BITS = np.int32(0x7F800000)
 def fetch(x: Any, at: Any, work: Any, integers: Any, n: Any) -> Any:
     """Copy a stretch, with 0 in the place of NaN; how many there were."""
     bits = x.view(np.int32)
-    count = 0
+    count = np.int32(0)
     for i in range(n):
         missing = (bits[at + i] & MAGNITUDE) > NAN_BITS
         integers[MISSING + i] = np.int32(missing)
         work[VALUE + i] = np.float32(0) if missing else x[at + i]
-        count += missing
+        count = np.int32(count + np.int32(missing))
     return count
 
 
@@ -95,14 +95,16 @@ def divide(x: Any, at: Any, work: Any, n: Any, multiplies: Any, factor: Any) -> 
 
 
 @part()
-def quantize_whole(x: Any, at: Any, work: Any, n: Any, low: Any, high: Any, multiplies: Any, factor: Any) -> None:
-    """Every step at once for whole numbers around 0, which is what most schemes are."""
+def quantize_whole(x: Any, at: Any, work: Any, n: Any, low: Any, high: Any, multiplies: Any, factor: Any) -> Any:
+    """Every step at once for whole numbers around 0, which is what most schemes are; how many are clipped."""
+    clipped = np.int32(0)
     if multiplies:
         for i in range(n):
             value = x[at + i]
             free = np.rint(value * work[DIVISOR + i])
             code = low if free < low else free
             code = high if code > high else code
+            clipped = np.int32(clipped + np.int32(code != free))
             work[VALUE + i], work[FREE + i], work[X_HAT + i] = value, free, code * work[SCALE + i]
     else:
         for i in range(n):
@@ -110,7 +112,9 @@ def quantize_whole(x: Any, at: Any, work: Any, n: Any, low: Any, high: Any, mult
             free = np.rint(value / work[DIVISOR + i] * factor)
             code = low if free < low else free
             code = high if code > high else code
+            clipped = np.int32(clipped + np.int32(code != free))
             work[VALUE + i], work[FREE + i], work[X_HAT + i] = value, free, code * work[SCALE + i]
+    return clipped
 
 
 @part()
@@ -180,30 +184,34 @@ def round_to_codebook(work: Any, integers: Any, n: Any, codebook: Any) -> None:
         one, two, three, four = codebook[k], codebook[k + 1], codebook[k + 2], codebook[k + 3]
         for i in range(n):
             y = work[FREE + i]
-            passed = np.int32(y >= one) + np.int32(y >= two) + np.int32(y >= three) + np.int32(y >= four)
-            integers[CELL + i] += passed
+            passed = np.int32(np.int32(y >= one) + np.int32(y >= two) + np.int32(y >= three) + np.int32(y >= four))
+            integers[CELL + i] = np.int32(integers[CELL + i] + passed)
     for i in range(n):
         work[FREE + i] = codebook[np.uint32(levels) + np.uint32(integers[CELL + i])]
 
 
 @part()
-def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shifts: Any) -> None:
-    """Clip the codes and turn them into values."""
+def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shifts: Any) -> Any:
+    """Clip the codes and turn them into values; how many are clipped."""
+    clipped = np.int32(0)
     if centred:
         for i in range(n):
-            code = work[FREE + i]
-            code = low if code < low else code
+            free = work[FREE + i]
+            code = low if free < low else free
             code = high if code > high else code
+            clipped = np.int32(clipped + np.int32((free < low) | (free > high)))
             work[X_HAT + i] = code * work[SCALE + i]
     else:
         for i in range(n):
-            code = work[FREE + i]
-            code = low if code < low else code
+            free = work[FREE + i]
+            code = low if free < low else free
             code = high if code > high else code
+            clipped = np.int32(clipped + np.int32((free < low) | (free > high)))
             work[X_HAT + i] = (code - work[ZERO + i]) * work[SCALE + i]
     if shifts:
         for i in range(n):
             work[X_HAT + i] += work[OFFSET + i]
+    return clipped
 
 
 @part()

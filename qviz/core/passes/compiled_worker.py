@@ -51,9 +51,7 @@ class CompiledWorker:
         self.table = np.zeros(size if joint else 1, np.uint32)
         self.joint = (levels, window, window_start - first) if joint else None
         self.tallies = np.zeros(order.levels + 2 * bins, np.int64)
-        totals = np.zeros(5)
-        self.found.totals = totals[:3]
-        counts = totals, self.table, self.tallies, NO_EDGES if edges is None else edges
+        counts = self.found.totals, np.zeros(3), self.table, self.tallies, NO_EDGES if edges is None else edges
         self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
         self.ends = np.empty(4, np.float32)
         self.answers = (*counts, *self.drawn, self.ends)
@@ -101,7 +99,7 @@ class CompiledWorker:
             self._part(*self.joint)
         if first or not self.lie.apart:
             errors, saturated, values, missing = self.groups
-            found.squared_error, found.max_abs_error = errors[0], np.sqrt(errors[1], out=errors[1])
+            found.squared_error, found.max_abs_error = errors
             found.saturated = saturated
             if order.signal is None:
                 sizes = order.layout.sizes() if first else np.zeros(missing.size, np.int64)

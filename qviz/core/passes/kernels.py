@@ -53,6 +53,7 @@ from qviz.core.arithmetic.spreading import (
     COLUMNS,
     LAID,
     LENGTH,
+    TWO_CHUNKS,
     WIDTH,
     spread_columns,
     spread_same,
@@ -66,23 +67,22 @@ BUCKET = np.uint64(BASE)
 # The regions of ``integers`` behind those of the loops: clipped elements of columns, and of values that are missing.
 CLIPPED_IN, MISSING_IN = np.uint64(4 * REGION), np.uint64(5 * REGION)
 
-# The regions of ``wide``: squares of a stretch; sums and largest squares of columns, of errors and of values.
-SQUARES, IN_COLUMNS, TOPS, OF_VALUES = (np.uint64(i * REGION) for i in (0, 1, 2, 2))
-WIDE_REGIONS = 5
+# The regions of ``wide``: sums of squares and largest magnitudes of columns, of errors and of values.
+IN_COLUMNS, TOPS, OF_VALUES = (np.uint64(i * REGION) for i in (0, 1, 2))
+WIDE_REGIONS = 4
 
 # The places of ``plan`` behind how the groups lie: what is asked for, and how the bins lie.
 MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(LAID, LAID + 6)
 LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET = range(LAID + 6, LAID + 13)
 PLAN = LAID + 13
 
-# The places of ``numbers``, and of ``totals``: Σ|e|, Σx·e and Σe² of the clipped; Σe² and max e²
-# of a run.
+# The places of ``numbers``, and of totals: Σ|e|, Σx·e and Σe² of the clipped.
 FACTOR, LOW, HIGH, BIN_WIDTH = range(4)
-MAGNITUDES, PRODUCTS, BEYOND_CODES, OF_RUN, TOP_OF_RUN = range(5)
+MAGNITUDES, PRODUCTS, BEYOND_CODES = range(3)
 
 SIGN_BIT = np.int32(31)
 LOWEST_INT, HIGHEST_INT = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
-ONE, NONE, TWICE = np.int32(1), np.int32(-1), np.uint64(2)
+ONE, NONE = np.int32(1), np.int32(-1)
 
 DOUBT = np.float32(2.0**-20)
 """By this part of itself float32 may be wrong about a place: three roundings, each of 2^−24 at most, and more."""
@@ -105,57 +105,29 @@ def hide(work: Any, integers: Any, n: Any) -> None:
         work[VALUE + i] = work[X_HAT + i] if integers[MISSING + i] else work[VALUE + i]
 
 
-@part(reorders=True)
-def compare(work: Any, wide: Any, integers: Any, n: Any, low: Any, high: Any, totals: Any) -> Any:
-    """The square of each error, and which codes were clipped; what they add up to, and how many are clipped."""
-    magnitudes, products, beyond, count = 0.0, 0.0, 0.0, np.int32(0)
+@part()
+def show_values(work: Any, integers: Any, n: Any, low: Any) -> None:
+    """Make each value an error, and what is missing clipped: values are added up as errors are."""
     for i in range(n):
-        value = np.float64(work[VALUE + i])
-        error = np.float64(work[X_HAT + i]) - value
-        square = error * error
-        clipped = (work[FREE + i] < low) | (work[FREE + i] > high)
-        wide[SQUARES + i] = square
-        integers[CLIPPED + i] = np.int32(clipped)
-        count += np.int32(clipped)
-        magnitudes += abs(error)
-        products += value * error
-        beyond += square if clipped else 0.0
-    totals[MAGNITUDES] += magnitudes
-    totals[PRODUCTS] += products
-    totals[BEYOND_CODES] += beyond
-    return count
-
-
-@part(reorders=True)
-def compare_run(work: Any, integers: Any, n: Any, low: Any, high: Any, totals: Any) -> Any:
-    """The same where the whole stretch is of one group: what its squares add up to, and the largest of them."""
-    magnitudes, products, beyond, count = 0.0, 0.0, 0.0, np.int32(0)
-    squares, top = 0.0, np.int64(0)
-    for i in range(n):
-        value = np.float64(work[VALUE + i])
-        error = np.float64(work[X_HAT + i]) - value
-        square = error * error
-        clipped = (work[FREE + i] < low) | (work[FREE + i] > high)
-        integers[CLIPPED + i] = np.int32(clipped)
-        count += np.int32(clipped)
-        squares += square
-        top = max(top, np.float64(square).view(np.int64))
-        magnitudes += abs(error)
-        products += value * error
-        beyond += square if clipped else 0.0
-    totals[MAGNITUDES] += magnitudes
-    totals[PRODUCTS] += products
-    totals[BEYOND_CODES] += beyond
-    totals[OF_RUN], totals[TOP_OF_RUN] = squares, np.int64(top).view(np.float64)
-    return count
+        work[X_HAT + i] = np.float32(0)
+        work[FREE + i] = np.float32(np.inf) if integers[MISSING + i] else low
 
 
 @part()
-def square_values(work: Any, wide: Any, integers: Any, n: Any) -> None:
-    """The square of each value; what is missing is told as what is clipped is."""
+def note_clipped(work: Any, integers: Any, n: Any, low: Any, high: Any) -> None:
+    """Which codes were clipped."""
     for i in range(n):
-        wide[SQUARES + i] = np.float64(work[VALUE + i]) * np.float64(work[VALUE + i])
-        integers[CLIPPED + i] = integers[MISSING + i]
+        integers[CLIPPED + i] = np.int32((work[FREE + i] < low) | (work[FREE + i] > high))
+
+
+@part(reorders=True)
+def add_beyond(work: Any, n: Any, low: Any, high: Any, totals: Any) -> None:
+    """Add up the squares of errors that clipping made."""
+    beyond = 0.0
+    for i in range(n):
+        error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
+        beyond += error * error if (work[FREE + i] < low) | (work[FREE + i] > high) else 0.0
+    totals[BEYOND_CODES] += beyond
 
 
 @part()
@@ -168,7 +140,7 @@ def guess_bins(work: Any, integers: Any, n: Any, width: Any) -> Any:
         scaled = error * per_bin
         sure = abs(scaled - np.rint(scaled)) >= abs(scaled) * DOUBT  # nothing is, where float32 ends
         lost = (scaled == np.float32(0)) & (error != np.float32(0))
-        doubtful += np.int32(lost or not sure)
+        doubtful = np.int32(doubtful + np.int32(lost or not sure))
         integers[PLACE + i] = np.int32(np.floor(scaled))
     return doubtful
 
@@ -197,24 +169,24 @@ def place_jointly(integers: Any, n: Any, plan: Any, any_clipped: Any) -> Any:
     bins, first, levels = np.int32(plan[BINS]), np.int32(plan[FIRST_BIN]), np.int32(plan[LEVELS])
     outside = np.int32(0)
     if any_clipped:
-        clipped_low = levels * window - first
-        clipped_high = clipped_low + bins
+        clipped_low = np.int32(levels * window - first)
+        clipped_high = np.int32(clipped_low + bins)
         for i in range(n):
             cell, place = integers[CELL + i], integers[PLACE + i]
-            near = place - start
+            near = np.int32(place - start)
             strange = (near < 0) | (near >= window)
-            joint = (cell - ONE) * window + near
+            joint = np.int32((cell - ONE) * window + near)
             joint = NONE if strange else joint
-            joint = clipped_low + place if cell == 0 else joint
-            joint = clipped_high + place if cell > levels else joint
+            joint = np.int32(clipped_low + place) if cell == 0 else joint
+            joint = np.int32(clipped_high + place) if cell > levels else joint
             integers[PLACE + i] = joint
-            outside += np.int32(joint < 0)
+            outside = np.int32(outside + np.int32(joint < 0))
     else:
         for i in range(n):
-            near = integers[PLACE + i] - start
+            near = np.int32(integers[PLACE + i] - start)
             strange = (near < 0) | (near >= window)
-            integers[PLACE + i] = NONE if strange else (integers[CELL + i] - ONE) * window + near
-            outside += np.int32(strange)
+            integers[PLACE + i] = NONE if strange else np.int32((integers[CELL + i] - ONE) * window + near)
+            outside = np.int32(outside + np.int32(strange))
     return outside
 
 
@@ -281,12 +253,12 @@ def draw(
             for i in range(at, stop):
                 if not (maybe_nan and integers[MISSING + i]):
                     pattern = bits[X_HAT + i]
-                    ordered = pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE)
+                    ordered = np.int32(pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE))
                     lowest, highest = min(lowest, ordered), max(highest, ordered)
         else:
             for i in range(BUCKET):
                 pattern = bits[X_HAT + at + i]
-                ordered = pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE)
+                ordered = np.int32(pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE))
                 lowest, highest = min(lowest, ordered), max(highest, ordered)
         if lowest <= highest:
             smallest = np.int32(lowest ^ ((lowest >> SIGN_BIT) & MAGNITUDE)).view(np.float32)
@@ -318,12 +290,14 @@ def tally(
         else:
             count_jointly(integers, n, table)
     elif plan[OCCUPANCY] or plan[HISTOGRAM]:
+        if plan[HISTOGRAM]:
+            note_clipped(work, integers, n, np.float32(numbers[LOW]), np.float32(numbers[HIGH]))
         count_apart(integers, n, maybe_nan, plan, tallies)
 
 
 @part()
 def step_by_step(x: Any, at: Any, work: Any, integers: Any, n: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
-    """Codes that are not clipped yet, and x̂, whatever the format; how many elements are missing."""
+    """Codes that are not clipped yet, and x̂, whatever the format; how many are clipped, and how many missing."""
     factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
     rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
     missing = 0
@@ -340,114 +314,138 @@ def step_by_step(x: Any, at: Any, work: Any, integers: Any, n: Any, plan: Any, n
         round_whole(work, n, rule, centred)
     if missing > 0:
         mend(work, integers, n, low)
-    dequantize_codes(work, n, low, high, centred, shifts)
-    return missing
+    return dequantize_codes(work, n, low, high, centred, shifts), missing
 
 
 @part()
-def look(
-    x: Any, at: Any, n: Any, flat: Any, work: Any, wide: Any, integers: Any, plan: Any, numbers: Any, codebook: Any,
-    totals: Any, table: Any, tallies: Any, edges: Any, low_of: Any, high_of: Any, ends: Any, is_run: Any,
-) -> Any:  # fmt: skip
-    """Everything about a stretch but what its groups add up to; how many of its codes are clipped."""
-    factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
-    rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
-    maybe_nan = False
-    if rule == WHOLE and centred and not (plan[MAYBE_NAN] or shifts):
-        quantize_whole(x, at, work, n, low, high, multiplies, factor)
-    else:
-        maybe_nan = step_by_step(x, at, work, integers, n, plan, numbers, codebook) > 0
-    if maybe_nan:
+def quantize_stretch(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
+    """Codes that are not clipped yet, and x̂; how many are clipped, and whether any are missing."""
+    if plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]):
+        factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
+        return quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor), False
+    clipped, missing = step_by_step(x, at, work, integers, n, plan, numbers, codebook)
+    if missing > 0:
         hide(work, integers, n)
-    if is_run:
-        clipped = compare_run(work, integers, n, low, high, totals)
-    else:
-        clipped = compare(work, wide, integers, n, low, high, totals)
-    tally(work, integers, n, maybe_nan, clipped, plan, numbers, table, tallies, edges)
-    if plan[ENVELOPE]:
-        first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
-        draw(work, integers, n, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
-    return clipped
+    return clipped, missing > 0
 
 
 # --- the groups of a stretch ----------------------------------------------------------------------------
+#
+# Squares and magnitudes are added in float64. Magnitudes are ordered as their bits are, whose maximum is vectorized.
 
 
 @part(reorders=True)
-def collect_run(wide: Any, integers: Any, n: Any, group: Any, found: Any, clipped: Any) -> None:
-    """Give a stretch to its group. Squares are ordered as their bits are, whose maximum is vectorized."""
-    bits = wide.view(np.int64)
-    total, top, count = 0.0, np.int64(0), np.int32(0)
+def compare_run(work: Any, n: Any, group: Any, totals: Any, found: Any) -> None:
+    """Add up the errors of a part of one group."""
+    magnitudes, products, squares, top = 0.0, 0.0, 0.0, np.int64(0)
     for i in range(n):
-        total += wide[SQUARES + i]
-        top = max(top, bits[SQUARES + i])
-        count += integers[CLIPPED + i]
-    found[0, group] += total
+        value = np.float64(work[VALUE + i])
+        error = np.float64(work[X_HAT + i]) - value
+        magnitude = abs(error)
+        magnitudes += magnitude
+        products += value * error
+        squares += error * error
+        top = max(top, np.float64(magnitude).view(np.int64))
+    totals[MAGNITUDES] += magnitudes
+    totals[PRODUCTS] += products
+    found[0, group] += squares
     largest = np.int64(top).view(np.float64)
     found[1, group] = max(found[1, group], largest)
-    clipped[group] += count
 
 
 @part(reorders=True)
-def fold(wide: Any, n: Any, sums: Any, tops: Any, to_sums: Any, to_tops: Any) -> None:
-    """Sum and maximum of each pair of neighbours."""
-    bits = wide.view(np.int64)
-    for i in range(n):
-        left, right = TWICE * i, TWICE * i + np.uint64(1)
-        wide[to_sums + i] = wide[sums + left] + wide[sums + right]
-        bits[to_tops + i] = max(bits[tops + left], bits[tops + right])
-
-
-@part(reorders=True)
-def collect_runs(
-    wide: Any, integers: Any, n: Any, chunks: Any, group: Any, any_clipped: Any, found: Any, clipped: Any
+def compare_runs(
+    work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any
 ) -> None:
-    """Give each of neighbouring groups its run: neighbours are folded as long as they are of one."""
-    run = chunks * CHUNK_LENGTH
-    left, each, sums, tops = n, run, SQUARES, SQUARES
-    while each % TWICE == 0:
-        left, each = left // TWICE, each // TWICE
-        to_sums, to_tops = (OF_VALUES + IN_COLUMNS, OF_VALUES + TOPS) if sums == IN_COLUMNS else (IN_COLUMNS, TOPS)
-        fold(wide, left, sums, tops, to_sums, to_tops)
-        sums, tops = to_sums, to_tops
-    first, start = np.uint64(group), np.uint64(0)
-    for g in range(n // run):
-        total, top = 0.0, 0.0
-        for i in range(start, start + each):
-            total += wide[sums + i]
-            top = max(top, wide[tops + i])
-        start += each
-        found[0, first + g] += total
-        found[1, first + g] = max(found[1, first + g], top)
-    if any_clipped:
-        for g in range(n // run):
-            count = np.int32(0)
-            for i in range(g * run, (g + np.uint64(1)) * run):
-                count += integers[CLIPPED + i]
-            clipped[first + g] += count
+    """Add up the errors of neighbouring groups of so many chunks each, two chunks at a time.
+
+    A loop of that length is as quick as vector code can be; the branches in it are decided by the compiler.
+    """
+    for i in range(n, min(n + CHUNK_LENGTH, np.uint64(REGION))):  # half of the last two chunks may be no one's
+        work[VALUE + i], work[X_HAT + i], work[FREE + i] = np.float32(0), np.float32(0), low
+    sum_of_magnitudes, sum_of_products, sum_beyond = 0.0, 0.0, 0.0
+    group, left, last = first, chunks, first + n // (chunks * CHUNK_LENGTH) - np.uint64(1)
+    for start in range(np.uint64(0), n, TWO_CHUNKS):
+        magnitudes, products, beyond = 0.0, 0.0, 0.0
+        squares, other_squares, top, other_top = 0.0, 0.0, np.int64(0), np.int64(0)
+        clipped, other_clipped = np.int32(0), np.int32(0)
+        for i in range(TWO_CHUNKS):
+            value = np.float64(work[VALUE + start + i])
+            error = np.float64(work[X_HAT + start + i]) - value
+            is_clipped = (work[FREE + start + i] < low) | (work[FREE + start + i] > high)
+            magnitude, square = abs(error), error * error
+            bits = np.float64(magnitude).view(np.int64)
+            magnitudes += magnitude
+            products += value * error
+            beyond += square if is_clipped else 0.0
+            if i < CHUNK_LENGTH:
+                squares += square
+                top = max(top, bits)
+                clipped = np.int32(clipped + np.int32(is_clipped))
+            else:
+                other_squares += square
+                other_top = max(other_top, bits)
+                other_clipped = np.int32(other_clipped + np.int32(is_clipped))
+        sum_of_magnitudes += magnitudes
+        sum_of_products += products
+        sum_beyond += beyond
+        largest, other_largest = np.int64(top).view(np.float64), np.int64(other_top).view(np.float64)
+        found[0, group] += squares
+        found[1, group] = max(found[1, group], largest)
+        counted[group] += clipped
+        left -= np.uint64(1)
+        if left == 0 and group != last:
+            group, left = group + np.uint64(1), chunks
+        found[0, group] += other_squares
+        found[1, group] = max(found[1, group], other_largest)
+        counted[group] += other_clipped
+        left -= np.uint64(1)
+        if left == 0:
+            group, left = group + np.uint64(1), chunks
+    totals[MAGNITUDES] += sum_of_magnitudes
+    totals[PRODUCTS] += sum_of_products
+    totals[BEYOND_CODES] += sum_beyond
 
 
 @part()
-def collect_scattered(wide: Any, integers: Any, where: Any, n: Any, found: Any, clipped: Any) -> None:
-    """Give each element to its group."""
+def compare_scattered(
+    work: Any, where: Any, n: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any
+) -> None:
+    """Add up the errors of elements of any groups."""
     for i in range(n):
-        group, square = where[i], wide[SQUARES + i]
-        found[0, group] += square
-        found[1, group] = max(found[1, group], square)
-        clipped[group] += integers[CLIPPED + i]
+        group, value = where[i], np.float64(work[VALUE + i])
+        error = np.float64(work[X_HAT + i]) - value
+        totals[MAGNITUDES] += abs(error)
+        totals[PRODUCTS] += value * error
+        found[0, group] += error * error
+        found[1, group] = max(found[1, group], abs(error))
+        if work[FREE + i] < low or work[FREE + i] > high:
+            totals[BEYOND_CODES] += error * error
+            counted[group] += 1
 
 
-@part()
-def collect_columns(wide: Any, integers: Any, n: Any, any_clipped: Any, sums: Any, counts: Any) -> None:
-    """Give each element to the accumulators of its column."""
+@part(reorders=True)
+def compare_columns(work: Any, wide: Any, n: Any, sums: Any, totals: Any) -> None:
+    """Give each error to the accumulators of its column."""
     bits = wide.view(np.int64)
+    magnitudes, products = 0.0, 0.0
     for i in range(n):
-        wide[IN_COLUMNS + sums + i] += wide[SQUARES + i]
-        top = bits[TOPS + sums + i]
-        bits[TOPS + sums + i] = bits[SQUARES + i] if bits[SQUARES + i] > top else top
-    if any_clipped:
-        for i in range(n):
-            integers[counts + i] += integers[CLIPPED + i]
+        value = np.float64(work[VALUE + i])
+        error = np.float64(work[X_HAT + i]) - value
+        magnitude = abs(error)
+        magnitudes += magnitude
+        products += value * error
+        wide[IN_COLUMNS + sums + i] += error * error
+        bits[TOPS + sums + i] = max(bits[TOPS + sums + i], np.float64(magnitude).view(np.int64))
+    totals[MAGNITUDES] += magnitudes
+    totals[PRODUCTS] += products
+
+
+@part()
+def count_columns(work: Any, integers: Any, n: Any, low: Any, high: Any, counts: Any) -> None:
+    """Count what is clipped in each column."""
+    for i in range(n):
+        integers[counts + i] += np.int32((work[FREE + i] < low) | (work[FREE + i] > high))
 
 
 @part()
@@ -471,7 +469,7 @@ def _example() -> tuple[Any, ...]:
     x.flags.writeable = False
     sums, counts, number = np.zeros((2, 1)), np.zeros(1, np.int64), np.zeros(1, np.float32)
     given = (x,) * PARAMETERS, counts, np.zeros(PLAN, np.int64), np.zeros(4), x
-    answers = np.zeros(5), np.zeros(1, np.uint32), counts, np.zeros(2), number, number, number
+    answers = np.zeros(3), np.zeros(3), np.zeros(1, np.uint32), counts, np.zeros(2), number, number, number
     return x, 0, *given, *answers, sums, counts, sums, counts, *memory()
 
 
@@ -484,9 +482,9 @@ def memory() -> tuple[Any, ...]:
 
 @kernel(_example)
 def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
-    x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, table: Any,
-    tallies: Any, edges: Any, low: Any, high: Any, ends: Any, errors_of: Any, clipped: Any, values_of: Any,
-    missing: Any, work: Any, wide: Any, integers: Any, where: Any,
+    x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, sums: Any, spare: Any,
+    table: Any, tallies: Any, edges: Any, low_of: Any, high_of: Any, ends: Any, errors_of: Any, saturated: Any,
+    values_of: Any, missing: Any, work: Any, wide: Any, integers: Any, where: Any,
 ) -> None:  # fmt: skip
     """Look at a piece of a tensor, the elements from ``start`` on.
 
@@ -502,21 +500,22 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
         Its ``kind``, then what is asked for, and how the groups and the bins lie; see the names of the places above.
     numbers : float64 array, shape (4,)
         Factor, first and last code, width of an error bin.
-    totals : float64 array, shape (5,)
-        Σ|e|, Σx·e, Σe² of the clipped; the last two are a run's own.
+    sums, spare : float64 arrays, shape (3,)
+        Σ|e|, Σx·e, Σe² of the clipped; those of values as errors, which nobody asks for.
     table : uint32 array
         Counts of codes and errors together.
     tallies : int64 array
         Counts of codes, of errors, and of errors of the clipped.
     edges : float64 array
-    low, high, ends : float32 arrays
+    low_of, high_of, ends : float32 arrays
         The buckets of the envelope, and those that the piece shares with others.
-    errors_of, clipped, values_of, missing : arrays of shape (2, groups) and (groups,)
-        Σe² and max e² of each group, and its clipped elements; Σx² and max x², and its missing elements.
+    errors_of, saturated, values_of, missing : arrays of shape (2, groups) and (groups,)
+        Σe² and max |e| of each group, and its clipped elements; Σx² and max |x|, and its missing elements.
     work, wide, integers, where : arrays
         `memory`.
     """
     spread_same(parameters, work)
+    low, high = np.float32(numbers[LOW]), np.float32(numbers[HIGH])
     columns, width = plan[COLUMNS], plan[WIDTH]
     length, along, block = plan[LENGTH], plan[ALONG], plan[BLOCK]
     first_row, left = start // width, start % width
@@ -544,32 +543,36 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
             )
         here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
         ahead = here + np.uint64(width) if columns else here + size
-        fetch_ahead(x, ahead, ahead + size)
-        is_run = not columns and chunks == 0
-        any_clipped = look(
-            x, here, size, flat, work, wide, integers, plan, numbers, codebook, totals, table, tallies, edges,
-            low, high, ends, is_run,
-        )  # fmt: skip
+        half = size // np.uint64(2)
+        fetch_ahead(x, ahead, ahead + half)  # not more than can be on its way at once
+        clipped, maybe_nan = quantize_stretch(x, here, size, work, integers, plan, numbers, codebook)
+        tally(work, integers, size, maybe_nan, clipped, plan, numbers, table, tallies, edges)
+        if plan[ENVELOPE]:
+            first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
+            draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
+        fetch_ahead(x, ahead + half, ahead + size)
         for of_values in range(2 if plan[SIGNAL] else 1):
-            found, counted = (values_of, missing) if of_values else (errors_of, clipped)
-            sums, counts = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
+            found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
+            columns_at, counts_at = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
             if of_values:
-                any_clipped = fetch(x, here, work, integers, size)
-                square_values(work, wide, integers, size)
+                clipped = fetch(x, here, work, integers, size)
+                show_values(work, integers, size, low)
             if columns:
-                collect_columns(wide, integers, size, any_clipped, sums, counts)
+                compare_columns(work, wide, size, columns_at, totals)
+                if clipped:
+                    count_columns(work, integers, size, low, high, counts_at)
+                    add_beyond(work, size, low, high, totals)
                 if settles:
-                    settle_columns(wide, integers, size, sums, counts, np.uint64(group), found, counted)
+                    settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
             elif chunks > 0:
-                collect_runs(wide, integers, size, np.uint64(chunks), group, any_clipped, found, counted)
+                compare_runs(work, size, np.uint64(chunks), np.uint64(group), low, high, totals, found, counted)
             elif chunks < 0:
-                collect_scattered(wide, integers, where, size, found, counted)
-            elif of_values:
-                collect_run(wide, integers, size, group, found, counted)
+                compare_scattered(work, where, size, low, high, totals, found, counted)
             else:
-                found[0, group] += totals[OF_RUN]
-                found[1, group] = max(found[1, group], totals[TOP_OF_RUN])
-                counted[group] += any_clipped
+                compare_run(work, size, group, totals, found)
+                counted[group] += clipped
+                if clipped:
+                    add_beyond(work, size, low, high, totals)
         at += n
         if columns and r == rows:
             r, tile = 0, tile + n

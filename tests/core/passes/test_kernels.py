@@ -24,7 +24,7 @@ from qviz.core.arithmetic import spreading
 from qviz.core.arithmetic.loops import STRETCH, X_HAT
 from qviz.core.passes import direct_pass
 from qviz.core.passes import kernels as module
-from qviz.core.passes.block_workers import PassRequest
+from qviz.core.passes.block_workers import InputSums, PassRequest
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.runtimes.table import CONVENTIONS
 from tests.core.passes.test_direct_pass import EVERYTHING, FIGURES, SCHEMES, ask, brute_force
@@ -46,7 +46,8 @@ def compiled_codes(x, qparams):
     parts = []
     for start in range(0, x.size, STRETCH):
         piece = x[start : start + STRETCH]
-        order = PassRequest(Tensor(piece), qparams, PerTensor().layout(piece.shape), False, None, None, None, False)
+        seen = InputSums(np.zeros(1), np.zeros(1, np.int64))
+        order = PassRequest(Tensor(piece), qparams, PerTensor().layout(piece.shape), False, None, None, seen, False)
         worker = CompiledWorker(order, module.walk)
         worker.add((0, piece.size))
         parts.append(worker.memory[0][X_HAT:][: piece.size].copy())
