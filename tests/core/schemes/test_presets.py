@@ -20,7 +20,7 @@ from qviz.core import (
     analyze,
     fake_quantize,
 )
-from qviz.core.schemes.fitting import FREE, fitted
+from qviz.core.schemes.fitting import FALLBACK_RUNTIME, fitted
 from qviz.core.schemes.presets import PRESETS
 
 F = np.float32
@@ -109,7 +109,7 @@ def test_an_axis_or_a_block_that_is_not_there_gives_way(granularity, shape):
 @pytest.mark.parametrize("preset", [p for p in PRESETS if CONVENTIONS[p.scheme.convention].block_size], ids=str)
 def test_a_runtime_of_blocks_alone_gives_way_with_them(preset):
     new = fitted(preset.scheme, (4, 5))
-    assert (new.convention, new.granularity) == (FREE, PerTensor())
+    assert (new.convention, new.granularity) == (FALLBACK_RUNTIME, PerTensor())
     assert new.range_rule == preset.scheme.range_rule
     old = preset.scheme.number_format
     if isinstance(old, IntFormat):
