@@ -20,7 +20,7 @@ from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerTile, PerToken
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.entry import TensorEntry
 from qviz.files.printable import printable
@@ -79,6 +79,7 @@ def scheme_options(command: Command) -> Command:
         ),
         click.option("--axis", type=int, help="Default: 0 with --per axis, -1 with --per block."),
         click.option("--block-size", type=int, default=32, show_default=True, help="With --per block."),
+        click.option("--tile", default="128x128", show_default=True, help="Rows x columns; with --per tile."),
         click.option(
             "--range", "range_rule", type=click.Choice(list(RANGE_RULES)), default="minmax", show_default=True
         ),
@@ -218,14 +219,26 @@ def _granularity(options: dict[str, Any], runtime: str) -> Granularity:
     per, axis = options["per"], options["axis"]
     _refuse_idle("axis", "--per axis or --per block", per in (PerAxis.kind, PerBlock.kind))
     _refuse_idle("block-size", "--per block", per == PerBlock.kind)
+    _refuse_idle("tile", "--per tile", per == PerTile.kind)
     if per == PerAxis.kind:
         return PerAxis(0 if axis is None else axis)
     if per == PerBlock.kind:
         return PerBlock(-1 if axis is None else axis, options["block_size"])
+    if per == PerTile.kind:
+        return _tile(options["tile"])
     if per == PerToken.kind:
         return PerToken()
     fixed = CONVENTIONS[runtime].block_size
     return PerBlock(-1, fixed) if fixed and not _is_given("per") else PerTensor()
+
+
+def _tile(text: str) -> PerTile:
+    rows, _, columns = text.lower().replace("×", "x").partition("x")
+    try:
+        sides = int(rows), int(columns)
+    except ValueError:
+        raise Problem("A tile cannot be “{text}”: give rows x columns, such as 128x128.", text=text) from None
+    return PerTile(*sides)
 
 
 def _range_rule(options: dict[str, Any]) -> RangeRule:

@@ -37,7 +37,7 @@ from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.batches import stack
 from qviz.core.tensors.generators import GeneratorSpec, generate
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerGroup, PerTensor, PerToken
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerGroup, PerTensor, PerTile, PerToken
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
 
@@ -72,6 +72,7 @@ __all__ = [
     "PerBlock",
     "PerGroup",
     "PerTensor",
+    "PerTile",
     "PerToken",
     "Percentile",
     "Problem",

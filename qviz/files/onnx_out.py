@@ -18,7 +18,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import Analysis
-from qviz.core.tensors.granularity import PerAxis
+from qviz.core.tensors.granularity import PerAxis, PerTile
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem
 
@@ -124,6 +124,10 @@ def check_expressible(qparams: QParams) -> None:
         raise Problem(
             "DequantizeLinear has a whole zero point, not the minimum that GGUF adds in the end: "
             "choose symmetric, or save an .npz."
+        )
+    if qparams.groups > 1 and isinstance(qparams.scheme.granularity, PerTile):
+        raise Problem(
+            "DequantizeLinear has blocks along one axis, not tiles over two: choose per block, or save an .npz."
         )
     if not qparams.whole_zero_point:
         raise Problem(

@@ -174,14 +174,12 @@ def bits_of(weight: Weight, scheme: Scheme) -> float:
     convention = convention_named(fitted.convention)
     rows, columns = weight.matrix_shape
     granularity = fitted.granularity
-    if isinstance(granularity, PerBlock):
+    if isinstance(granularity, PerBlock):  # filled up where the row is no multiple
         groups = rows * -(-columns // granularity.block_size)
-    elif granularity.kind == "tensor":
-        groups = 1
     else:
-        groups = rows
+        groups = math.prod(granularity.scale_shape((rows, columns)))
     zero_points = 0 if fitted.symmetric else fitted.number_format.bits
-    scale = convention.scale_bits if fitted.number_format.scaled else 0
+    scale = convention.bits_of_scale(fitted.number_format, fitted.symmetric, fitted.granularity)
     return weight.elements * fitted.number_format.bits + groups * (scale + zero_points) + convention.tensor_bits
 
 

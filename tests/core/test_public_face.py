@@ -60,6 +60,7 @@ NAMES = [
     "PerAxis",
     "PerBlock",
     "PerTensor",
+    "PerTile",
     "PerToken",
     "Percentile",
     "Problem",

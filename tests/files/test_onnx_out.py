@@ -18,6 +18,7 @@ from qviz.core import (
     PerAxis,
     PerBlock,
     PerTensor,
+    PerTile,
     PerToken,
     Problem,
     Scheme,
@@ -167,6 +168,7 @@ def test_what_is_not_finite_has_the_code_of_zero(path: Path) -> None:
         (Scheme(FloatFormat("e2m3fn"), convention="textbook"), "floats of 4, 8 and 16 bits, not FP6 E2M3"),
         (Scheme(Codebook("nf4"), convention="textbook"), "not NF4"),
         (Scheme(IntFormat(8), False, convention="textbook"), "stores a zero point as a whole number"),
+        (Scheme(granularity=PerTile(2, 16)), "blocks along one axis, not tiles over two: choose per block"),
         (Scheme(IntFormat(4, False), False, PerBlock(-1, 32), convention="gguf"), "not the minimum that GGUF adds"),
     ],
 )

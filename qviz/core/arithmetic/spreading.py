@@ -12,7 +12,7 @@ import numpy as np
 from qviz.core.arithmetic.loops import KINDS, PARAMETERS, REGION, STRETCH
 from qviz.core.compiler import part
 from qviz.core.tensors.envelope import BASE
-from qviz.core.tensors.layout import BlockLayout, Layout
+from qviz.core.tensors.layout import BlockLayout, Layout, TileLayout
 
 PIECE = 1 << 18
 """Elements a piece: enough for a thread to be busy with, few enough to stop between."""
@@ -26,8 +26,8 @@ CHUNK = 16
 CHUNK_LENGTH, TWO_CHUNKS = np.uint64(CHUNK), np.uint64(2 * CHUNK)
 
 # The places of a ``plan`` behind the ``kind`` of the loops: how the groups lie.
-COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER = range(KINDS, KINDS + 6)
-LAID = KINDS + 6
+COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER, TALL = range(KINDS, KINDS + 7)
+LAID = KINDS + 7
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Lie:
         Elements of a row.
     length, along, block, after : int
         Rows (columns) or elements (runs) of a group, and how the groups are numbered.
+    tall : int
+        Rows (of runs) that share their groups, among ``length`` rows of a matrix.
     apart : bool
         Whether no two pieces hold elements of the same group.
     """
@@ -53,6 +55,7 @@ class Lie:
     block: int
     after: int
     apart: bool
+    tall: int = 1
 
     @classmethod
     def of(cls, layout: Layout) -> Lie:
@@ -65,6 +68,8 @@ class Lie:
             width = layout.length * layout.after
             apart = layout.inner * layout.after <= PIECE or width <= PIECE
             return cls(False, width, 1, along, layout.inner, layout.after, apart)
+        if isinstance(layout, TileLayout):
+            return cls(False, layout.width, layout.height, layout.along, layout.wide, 1, False, layout.tall)
         width = layout.groups * layout.inner
         if layout.inner == 1 and layout.groups >= NARROW:
             return cls(True, width, 1, 0, 1, 1, layout.outer == 1)
@@ -73,7 +78,7 @@ class Lie:
     @property
     def places(self) -> tuple[int, ...]:
         """In the order of a plan."""
-        return self.columns, self.width, self.length, self.along, self.block, self.after
+        return self.columns, self.width, self.length, self.along, self.block, self.after, self.tall
 
     def pieces(self, elements: int) -> Iterator[tuple[int, int]]:
         """Where each piece of a tensor of so many elements starts and stops."""
@@ -153,10 +158,19 @@ def spread_scattered(parameters: Any, strides: Any, work: Any, where: Any, n: An
 
 
 @part()
+def row_of_groups(row: Any, plan: Any) -> Any:
+    """The number of the row among the rows of groups."""
+    tall, length = plan[TALL], plan[LENGTH]
+    if tall == 1:
+        return row
+    return row // length * ((length + tall - 1) // tall) + row % length // tall
+
+
+@part()
 def scatter(where: Any, n: Any, row: Any, column: Any, plan: Any) -> None:
     """The group of each element."""
     width, block, after = plan[WIDTH], plan[BLOCK], plan[AFTER]
-    group = row * plan[ALONG] * after + column // (block * after) * after
+    group = row_of_groups(row, plan) * plan[ALONG] * after + column // (block * after) * after
     across, into = column % after, column // after % block
     for i in range(n):
         where[i] = group + across
@@ -170,7 +184,7 @@ def scatter(where: Any, n: Any, row: Any, column: Any, plan: Any) -> None:
                 group += after
         if column == width:
             row, column, across, into = row + 1, 0, 0, 0
-            group = row * plan[ALONG] * after
+            group = row_of_groups(row, plan) * plan[ALONG] * after
 
 
 @part()
@@ -194,7 +208,7 @@ def spread_stretch(
     width, block, after = plan[WIDTH], plan[BLOCK], plan[AFTER]
     row, column = flat // width, flat % width
     left, into = min(width - column, rest), column % block
-    group = row * plan[ALONG] * after + column // (block * after) * after
+    group = row_of_groups(row, plan) * plan[ALONG] * after + column // (block * after) * after
     whole = after == 1 and block % CHUNK == 0
     if whole and block >= STRETCH:
         n = min(STRETCH, left, block - into)

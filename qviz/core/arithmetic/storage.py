@@ -7,10 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.runtimes.precision import FLOAT32
-from qviz.core.tensors.granularity import PerBlock
-
-SMALL_BITS, HALF_BITS = 4, 16
 
 
 @dataclass(frozen=True)
@@ -68,11 +64,8 @@ def storage(elements: int, qparams: QParams) -> Storage:
         zero_point_bits = 0
     else:
         zero_point_bits = bits if qparams.whole_zero_point else 32
-    scale_width = convention.scale_bits
-    if convention.group_scale_bits and isinstance(qparams.scheme.granularity, PerBlock) and bits <= SMALL_BITS:
-        scale_width = convention.group_scale_bits
-    if qparams.precision.scale != FLOAT32:
-        scale_width = HALF_BITS
+    scheme = qparams.scheme
+    scale_width = convention.bits_of_scale(number_format, scheme.symmetric, scheme.granularity, qparams.compute)
     # A block that is looked at alone does not carry what is stored once for all of them.
     once = convention.tensor_bits if qparams.scale.ndim else 0
     scale_bits = scale_width * groups + once if number_format.scaled else 0

@@ -28,11 +28,13 @@ from qviz.core.runtimes.formulas import (
     twice_the_last,
     unscaled,
 )
-from qviz.core.runtimes.precision import PLAIN, Precision, PrecisionOf, always_float32, in_precision
+from qviz.core.runtimes.precision import FLOAT32, PLAIN, Precision, PrecisionOf, always_float32, in_precision
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 
 BELOW_NORMAL, AT_ZERO, NEVER = range(3)
 """When a range is too narrow for a scale, so that 1 stands in: its scale would be denormal; it has no width; never."""
+
+SMALL_BITS, HALF_BITS = 4, 16
 
 MIDDLE, FIRST, ZERO = range(3)
 """Which code NaN gets among whole numbers: the one nearest to the zero point, the first one, or 0."""
@@ -233,6 +235,24 @@ class Convention:
         choices = [(codes, mode) for codes in formats for mode in (symmetric, not symmetric)]
         codes, mode = next((codes, mode) for codes, mode in choices if self.offers(codes, mode, blocks))
         return codes, mode, blocks
+
+    def bits_of_scale(
+        self, number_format: NumberFormat, symmetric: bool, granularity: Granularity, dtype: str = FLOAT32
+    ) -> int:
+        """Bits of a stored scale; 0 where values are rounded as they are.
+
+        Parameters
+        ----------
+        dtype : str
+            The type that the runtime takes the tensor for.
+        """
+        if not number_format.scaled:
+            return 0
+        stored = self.precision(dtype, number_format, symmetric, granularity).scale
+        if stored != FLOAT32:
+            return HALF_BITS
+        small = isinstance(granularity, PerBlock) and number_format.bits <= SMALL_BITS
+        return self.group_scale_bits if small and self.group_scale_bits else self.scale_bits
 
     def signed_extreme(self, number_format: NumberFormat, symmetric: bool) -> bool:
         """True for recipes that need the signed extreme (Q4_0, Q5_0); ties go to the first element."""

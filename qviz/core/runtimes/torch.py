@@ -32,7 +32,7 @@ from qviz.core.runtimes.formulas import (
 )
 from qviz.core.runtimes.precision import BFLOAT16, FLOAT16, HALVES, PLAIN, Precision, entirely
 from qviz.core.runtimes.record import NEVER, ZERO, Convention
-from qviz.core.tensors.granularity import Granularity, PerBlock, PerToken
+from qviz.core.tensors.granularity import Granularity, PerBlock, PerTile, PerToken
 
 EPSILON, TINY = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
 
@@ -96,7 +96,7 @@ def _torchao_precision(dtype: str, number_format: NumberFormat, symmetric: bool,
         return PLAIN
     if not isinstance(number_format, IntFormat):
         return Precision(ranges=dtype, result=dtype)
-    int8 = number_format.signed and number_format.bits == 8 and not isinstance(granularity, PerBlock)
+    int8 = number_format.signed and number_format.bits == 8 and not isinstance(granularity, PerBlock | PerTile)
     if int8 and (symmetric or not isinstance(granularity, PerToken)):
         return Precision(ranges=dtype, result=dtype, formulas=_OF_INT8)
     return _OF_HALVES[dtype]

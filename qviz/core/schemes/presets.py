@@ -14,7 +14,7 @@ from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import PaddleKL
 from qviz.core.ranges.torch import TorchHistogram
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile, PerToken
 
 INT8, UINT8, INT4, UINT4 = IntFormat(8), IntFormat(8, signed=False), IntFormat(4), IntFormat(4, signed=False)
 UINT5 = IntFormat(5, signed=False)
@@ -144,6 +144,18 @@ PRESETS = (
         N_("FP8 E4M3 per tensor"),
         N_("absmax / 448."),
         Scheme(FloatFormat("e4m3fn"), True, convention="torchao"),
+    ),
+    Preset(
+        MODELS,
+        N_("FP8 E4M3 in tiles of 128 × 128"),
+        N_("absmax / 448 of each tile: how DeepSeek-V3 stores its weights."),
+        Scheme(FloatFormat("e4m3fn"), True, PerTile(), convention="torchao"),
+    ),
+    Preset(
+        MODELS,
+        N_("FP8 E4M3 in groups of 128"),
+        N_("absmax / 448 of each 128 neighbours: activations beside DeepSeek-V3's tiles."),
+        Scheme(FloatFormat("e4m3fn"), True, PerBlock(-1, 128), convention="torchao"),
     ),
     Preset(
         MODELS,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTile, PerToken
 
 MOST_NUMBERS = 16
 """More scales than these are read from the .npz that qviz writes, not written into a script."""
@@ -47,6 +47,8 @@ def granularity_words(qparams: QParams) -> str:
             return f"per axis {axis}"
         case PerBlock(axis=axis, block_size=size):
             return f"blocks of {size} along axis {axis}"
+        case PerTile(rows=rows, columns=columns):
+            return f"tiles of {rows} × {columns}"
         case PerToken():
             return "per token"
     return "per tensor"

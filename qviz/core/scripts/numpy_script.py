@@ -15,7 +15,7 @@ from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MIN, Formulas, S, absma
 from qviz.core.runtimes.record import AT_ZERO, MIDDLE
 from qviz.core.scripts.common import granularity_words
 from qviz.core.scripts.encoding import encoded, encoding_helper
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTile, PerToken
 
 MOST_GROUPS = 4096
 """Of how many groups a script may hold numbers that it cannot compute."""
@@ -58,6 +58,8 @@ class _NumPyScript:
         alike = not self.scaled or (self.computes and isinstance(rule, Manual) and not tie)
         self.axis = granularity.axis if isinstance(granularity, PerAxis) and not alike else None
         self.block = granularity if isinstance(granularity, PerBlock) and not alike else None
+        self.tile = granularity if isinstance(granularity, PerTile) and not alike else None
+        self.cut = self.block is not None or self.tile is not None
         self.token = isinstance(granularity, PerToken) and not alike
 
     def text(self, source: str) -> str:
@@ -94,7 +96,7 @@ class _NumPyScript:
             used += formulas.scale.expressions
             others = (formulas.zero_point, formulas.divisor, formulas.offset)
             used += [each.expression for each in others if each is not None]
-        blocks = [_BLOCKED] if self.block else []
+        blocks = [_BLOCKED] if self.block else [_TILED] if self.tile else []
         helpers = helpers_of(*used) + encoding_helper(self.qparams.number_format, self.odd) + blocks
         return ["", "\n\n".join(helpers), ""] if helpers else []  # two empty lines around each
 
@@ -102,6 +104,12 @@ class _NumPyScript:
         if self.axis is not None:
             axis = self.axis
             return [f"axes = tuple(a for a in range(x.ndim) if a != {axis if axis >= 0 else f'x.ndim - {-axis}'})"]
+        if self.tile is not None:
+            return [
+                f"tall, wide = min({self.tile.rows}, x.shape[-2]), min({self.tile.columns}, x.shape[-1])",
+                "height, width = x.shape[-2:]",
+                "whole, x = x, tiled(x, tall, wide)",
+            ]
         if self.block is None:
             return []
         return [
@@ -115,6 +123,8 @@ class _NumPyScript:
         """Along which axes a range is looked for, as arguments."""
         if self.axis is not None:
             return ", axis=axes, keepdims=True"
+        if self.tile is not None:
+            return ", axis=(-3, -1), keepdims=True"
         return ", axis=axis + 1, keepdims=True" if self.block else ", axis=-1, keepdims=True" if self.token else ""
 
     @property
@@ -124,7 +134,14 @@ class _NumPyScript:
             return ".reshape([-1 if a not in axes else 1 for a in range(x.ndim)])"
         if self.block:
             return ".reshape(*x.shape[: axis + 1], 1, *x.shape[axis + 2 :])"
+        if self.tile:
+            return ".reshape(*x.shape[:-3], 1, x.shape[-2], 1)"
         return ".reshape(*x.shape[:-1], 1)" if self.token else ""
+
+    def _pieces(self, name: str, fill: str = "") -> str:
+        """What cuts an array into blocks or tiles."""
+        sides = "tall, wide" if self.tile else "axis, size"
+        return f"{'tiled' if self.tile else 'blocked'}({name}, {sides}{fill})"
 
     def _array(self, values: FloatArray, dtype: str = "") -> str:
         """One number a group, written down as it was found."""
@@ -231,8 +248,8 @@ class _NumPyScript:
 
     def _percentile_lines(self, rule: Percentile) -> list[str]:
         x, nan, lines = "x", self.nan, []
-        if self.block:  # what is missing in the last block must not count
-            x, nan, lines = "known", "nan", ["known = blocked(whole, axis, size, constant_values=np.nan)"]
+        if self.cut:  # what is missing in the last block must not count
+            x, nan, lines = "known", "nan", [f"known = {self._pieces('whole', ', constant_values=np.nan')}"]
         if self.qparams.scheme.symmetric:
             quantile = f"np.{nan}quantile(np.abs({x}).astype(float), {rule.percentile} / 100{self._axes})"
             return [*lines, f"absmax = {quantile}"]
@@ -273,7 +290,7 @@ class _NumPyScript:
         names = {} if divisor is None or self._own_divisor else {divisor.symbol.key: S.key}
         lines = []
         if not self.all_finite:
-            lines.append("x = blocked(given, axis, size)" if self.block else "x = given")
+            lines.append(f"x = {self._pieces('given')}" if self.cut else "x = given")
         lines.append(f"codes = {as_python(formulas.code.expression, names)}")
         if self.odd and not self.qparams.number_format.has_nan:
             nan = "x" if isinstance(self.qparams.number_format, Codebook) else "codes"
@@ -282,9 +299,10 @@ class _NumPyScript:
             f"x_hat = {as_python(formulas.value.expression)}",
             f"codes = {encoded(self.qparams.number_format)}",
         ]
-        if self.block:
+        if self.cut:
             whole = "whole" if self.all_finite else "given"
-            lines.append(f"x, codes, x_hat = {whole}, *(unblocked(a, axis, length) for a in (codes, x_hat))")
+            joined = "untiled(a, height, width)" if self.tile else "unblocked(a, axis, length)"
+            lines.append(f"x, codes, x_hat = {whole}, *({joined} for a in (codes, x_hat))")
         return lines
 
 
@@ -298,4 +316,15 @@ def blocked(a, axis, size, **fill):  # an axis for the blocks, and one for what 
 def unblocked(a, axis, length):
     joined = a.reshape(*a.shape[:axis], -1, *a.shape[axis + 2 :])
     return joined.take(range(length), axis)
+"""
+
+_TILED = """\
+def tiled(a, tall, wide, **fill):  # rows of tiles, rows in each, tiles of a row, columns in each
+    pad = [*((0, 0) for _ in a.shape[:-2]), (0, -a.shape[-2] % tall), (0, -a.shape[-1] % wide)]
+    padded = np.pad(a, pad, **(fill or {"mode": "edge"}))
+    return padded.reshape(*a.shape[:-2], -1, tall, padded.shape[-1] // wide, wide)
+
+
+def untiled(a, height, width):
+    return a.reshape(*a.shape[:-4], a.shape[-4] * a.shape[-3], -1)[..., :height, :width]
 """

@@ -6,7 +6,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.formats.integers import IntFormat
 from qviz.core.runtimes.precision import FLOAT16, FLOAT32
 from qviz.core.scripts.common import RuntimeScript, parameters
-from qviz.core.tensors.granularity import PerAxis, PerBlock
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTile
 
 
 def _offers(qparams: QParams) -> bool:
@@ -19,6 +19,7 @@ def _offers(qparams: QParams) -> bool:
         and not qparams.multiplies
         and qparams.factor is None
         and qparams.whole_zero_point
+        and (qparams.groups == 1 or not isinstance(qparams.scheme.granularity, PerTile))
         and not (convention.zero_point_before_rounding and qparams.zero_point.any())
         and (qparams.quant_min, qparams.quant_max) == (number_format.quant_min, number_format.quant_max)
     )

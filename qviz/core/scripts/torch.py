@@ -8,7 +8,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.rules import MinMax
 from qviz.core.runtimes.precision import HALVES, PLAIN
 from qviz.core.scripts.common import RuntimeScript, parameters
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile, PerToken
 
 
 def _is_mx(qparams: QParams) -> bool:
@@ -92,6 +92,8 @@ def _block(qparams: QParams) -> str:
             return f"block = tuple(1 if i == {axis} % x.dim() else n for i, n in enumerate(x.shape))"
         case PerBlock(axis=axis, block_size=size):
             return f"block = tuple({size} if i == {axis} % x.dim() else 1 for i in range(x.dim()))"
+        case PerTile(rows=rows, columns=columns):
+            return f"block = (*(1 for _ in x.shape[:-2]), min({rows}, x.shape[-2]), min({columns}, x.shape[-1]))"
         case PerToken():
             return "block = (*(1 for _ in x.shape[:-1]), x.shape[-1])"
     return "block = tuple(x.shape)"

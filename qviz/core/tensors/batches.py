@@ -9,7 +9,7 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.problems import Problem
-from qviz.core.tensors.layout import BLOCK, BlockLayout, Layout
+from qviz.core.tensors.layout import BLOCK, BlockLayout, Layout, TileLayout
 from qviz.core.tensors.mapped_values import FlatValues
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, check, never
@@ -112,7 +112,7 @@ def batches_of(
         before = 1
     elif outer % (before * count) == 0:
         outer //= count
-    elif layout.inner % (count * after) == 0 and not isinstance(layout, BlockLayout):
+    elif layout.inner % (count * after) == 0 and not isinstance(layout, BlockLayout | TileLayout):
         before //= layout.groups
     else:
         raise Problem(

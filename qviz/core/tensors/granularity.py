@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
-from qviz.core.tensors.layout import BlockLayout, Layout
+from qviz.core.tensors.layout import BlockLayout, Layout, TileLayout
 
 
 class Granularity(Protocol):
@@ -147,6 +147,56 @@ def PerGroup(group_size: int = 32) -> PerBlock:  # noqa: N802 (a granularity by 
 
 
 @dataclass(frozen=True)
+class PerTile(Tagged):
+    """One scale for each rectangle of the last two axes (DeepSeek's FP8 weights: 128 × 128); those at the edges may
+    be smaller.
+
+    Raises
+    ------
+    Problem
+        When a tile has no element.
+    """
+
+    kind: ClassVar[str] = "tile"
+    rows: int = 128
+    columns: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rows < 1 or self.columns < 1:
+            raise Problem(
+                "A tile of {rows} × {columns} has no element: choose sides of 1 or more.",
+                rows=self.rows,
+                columns=self.columns,
+            )
+
+    def block_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The tile on the last two axes, 1 along the others.
+
+        Raises
+        ------
+        Problem
+            When the tensor has a single axis.
+        """
+        if len(shape) < 2:
+            raise Problem(
+                "Tiles lie over two axes, but a tensor of shape {shape} has one: choose per block, or per tensor.",
+                shape=shape,
+            )
+        return (*(1 for _ in shape[:-2]), min(self.rows, shape[-2]), min(self.columns, shape[-1]))
+
+    def scale_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The tensor's own, with the number of tiles along the last two axes."""
+        return tuple(-(-n // block) for n, block in zip(shape, self.block_shape(shape), strict=True))
+
+    def layout(self, shape: tuple[int, ...]) -> Layout:
+        """The rectangles, row by row."""
+        *_, tall, wide = self.block_shape(shape)
+        groups = math.prod(self.scale_shape(shape))
+        return TileLayout(1, groups, tall * wide, math.prod(shape[:-2]), shape[-2], shape[-1], tall, wide)
+
+
+@dataclass(frozen=True)
 class PerToken(Tagged):
     """One scale for each row of features, the last axis: how activations are quantized as they come."""
 
@@ -178,7 +228,7 @@ def _resolve(axis: int, shape: tuple[int, ...]) -> int:
     return axis % len(shape)
 
 
-GRANULARITIES: dict[str, type[PerTensor] | type[PerAxis] | type[PerBlock] | type[PerToken]] = {
-    each.kind: each for each in (PerTensor, PerAxis, PerBlock, PerToken)
+GRANULARITIES: dict[str, type[PerTensor] | type[PerAxis] | type[PerBlock] | type[PerToken] | type[PerTile]] = {
+    each.kind: each for each in (PerTensor, PerAxis, PerBlock, PerToken, PerTile)
 }
 """Every granularity by its ``kind``; a new one is a class and a row."""

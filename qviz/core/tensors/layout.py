@@ -182,3 +182,104 @@ class BlockLayout(Layout):
         inside = along < self.length
         where = (row[:, None] * self.length + np.where(inside, along, 0)) * self.after + column[:, None]
         return np.where(inside, as_float32(source[where]), np.float32(np.nan))[None]
+
+
+@dataclass(frozen=True)
+class TileLayout(Layout):
+    """Rectangles of ``tall`` rows and ``wide`` columns of the last two axes: one scale a tile.
+
+    The tensor is ``(before, height, width)``; its tiles are numbered as an array of shape
+    ``(before, ceil(height / tall), ceil(width / wide))`` in C order. ``inner`` is ``tall * wide``; what is taken of
+    tiles at the edges is filled up with NaN.
+    """
+
+    before: int
+    height: int
+    width: int
+    tall: int
+    wide: int
+
+    @property
+    def ragged(self) -> bool:
+        return bool(self.height % self.tall or self.width % self.wide)
+
+    @property
+    def along(self) -> int:
+        """Tiles beside each other."""
+        return -(-self.width // self.wide)
+
+    @property
+    def down(self) -> int:
+        """Tiles below each other."""
+        return -(-self.height // self.tall)
+
+    def blocks(self, elements: int) -> Iterator[Block]:
+        """Pieces of about ``elements`` elements: bands of tiles, or a part of one band."""
+        bands = elements // (self.along * self.inner)
+        # Where bands end in a shorter one, a piece holds no other.
+        most = self.down - bool(self.height % self.tall)
+        step = max(1, min(bands, most)) * self.along if bands else max(1, elements // self.inner)
+        for matrix in range(0, self.groups, self.along * self.down):
+            for start, stop in ((0, most), (most, self.down)):
+                limit = self.along * (stop - start) if bands else self.along
+                for first in range(matrix + start * self.along, matrix + stop * self.along, max(1, limit)):
+                    for at in range(first, first + limit, step):
+                        yield slice(0, 1), slice(at, min(at + step, first + limit)), slice(0, self.inner)
+
+    def _piece(self, groups: slice) -> tuple[int, int, int, int, int]:
+        """Of one of the `blocks`: its first element, how many bands, rows of each, columns, and tiles beside."""
+        band, tile = divmod(groups.start, self.along)
+        matrix, below = divmod(band, self.down)
+        tiles = groups.stop - groups.start
+        bands, beside = (tiles // self.along, self.along) if tiles >= self.along else (1, tiles)
+        rows = min(self.tall, self.height - below * self.tall)
+        columns = min(beside * self.wide, self.width - tile * self.wide)
+        start = (matrix * self.height + below * self.tall) * self.width + tile * self.wide
+        return start, bands, rows, columns, beside
+
+    def take(self, values: Flat, block: Block) -> FloatArray:
+        start, bands, rows, columns, beside = self._piece(block[1])
+        if columns == self.width:
+            flat = values[start : start + bands * rows * self.width]
+        else:
+            lines = range(start, start + rows * self.width, self.width)
+            flat = np.concatenate([values[line : line + columns] for line in lines])
+        piece = flat.reshape(bands, rows, columns)
+        if rows < self.tall or columns < beside * self.wide:
+            whole = np.full((bands, self.tall, beside * self.wide), np.nan, np.float32)
+            whole[:, :rows, :columns] = piece
+            piece = whole
+        taken = piece.reshape(bands, self.tall, beside, self.wide).swapaxes(1, 2)
+        return np.ascontiguousarray(taken).reshape(1, -1, self.inner)
+
+    def runs(self, block: Block, taken: FloatArray) -> Iterator[tuple[int, FloatArray]]:
+        start, bands, rows, columns, beside = self._piece(block[1])
+        whole = taken.reshape(bands, beside, self.tall, self.wide).swapaxes(1, 2)
+        lines = whole.reshape(bands, self.tall, beside * self.wide)[:, :rows, :columns]
+        if columns == self.width:
+            yield start, np.ascontiguousarray(lines).reshape(-1)
+            return
+        for row in range(rows):
+            yield start + row * self.width, np.ascontiguousarray(lines[0, row])
+
+    def group_of(self, index: Any) -> Any:
+        row, column = np.divmod(np.asarray(index), self.width)
+        matrix, below = np.divmod(row, self.height)
+        return (matrix * self.down + below // self.tall) * self.along + column // self.wide
+
+    def sizes(self) -> Counts:
+        tall, wide = np.full(self.down, self.tall), np.full(self.along, self.wide)
+        tall[-1] = self.height - (self.down - 1) * self.tall
+        wide[-1] = self.width - (self.along - 1) * self.wide
+        return np.tile(np.outer(tall, wide).reshape(-1), self.before)
+
+    def gather(self, source: Source, first: int, last: int) -> FloatArray:
+        band, tile = np.divmod(np.arange(first, last), self.along)
+        matrix, below = np.divmod(band, self.down)
+        rows = below[:, None] * self.tall + np.arange(self.tall)
+        columns = tile[:, None] * self.wide + np.arange(self.wide)
+        inside = (rows < self.height)[:, :, None] & (columns < self.width)[:, None, :]
+        lines = (matrix[:, None] * self.height + rows) * self.width
+        where = np.where(inside, lines[:, :, None] + columns[:, None, :], 0).reshape(last - first, -1)
+        values = as_float32(source[where.reshape(-1)]).reshape(where.shape)
+        return np.where(inside.reshape(where.shape), values, np.float32(np.nan))[None]

@@ -10,7 +10,7 @@ import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.questions.analysis import Analysis
-from qviz.core.tensors.granularity import PerBlock, PerToken
+from qviz.core.tensors.granularity import PerBlock, PerTile, PerToken
 
 STRIP = 64
 """A list of up to so many groups is one row; a longer one is wrapped, or its cells would be hair-thin."""
@@ -37,6 +37,8 @@ class Grid:
         if isinstance(granularity, PerBlock):
             axis = granularity.resolve(shape)
             before, along, after = math.prod(scales[:axis]), scales[axis], math.prod(scales[axis + 1 :])
+        elif isinstance(granularity, PerTile):
+            before, along = math.prod(scales[:-1]), scales[-1]
         elif isinstance(granularity, PerToken):
             before, along = math.prod(scales[:-2]), scales[-2] if len(scales) > 1 else 1
         rows = before * after

@@ -14,7 +14,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
 from qviz.core.arrays import Array
 from qviz.core.problems import N_
 from qviz.core.questions.analysis import Analysis
-from qviz.core.tensors.granularity import PerBlock
+from qviz.core.tensors.granularity import PerBlock, PerTile
 from qviz.gui.charts.axes import ChartAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush, saved
@@ -197,6 +197,11 @@ class HeatMapChart(Chart):
             axis = granularity.resolve(shape)
             bottom = self.tr("Block of {size} along axis {axis}").format(size=granularity.block_size, axis=axis)
             others = [at for at in range(len(shape)) if at != axis]
+        elif isinstance(granularity, PerTile):
+            return (
+                self.tr("Tile of {size} along axis {axis}").format(size=granularity.columns, axis=len(shape) - 1),
+                self.tr("Tile of {size} along axis {axis}").format(size=granularity.rows, axis=len(shape) - 2),
+            )
         else:
             others = list(range(len(shape) - 2))
             bottom = self.tr("Token (axis {axis})").format(axis=len(shape) - 2)

@@ -15,7 +15,7 @@ from qviz.core.problems import Problem
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, HALVES
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme, computes_in
-from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerTile, PerToken
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.controls import BitsControl, ModeControl
 from qviz.gui.kit.fields import ComboBox, SpinBox
@@ -107,6 +107,11 @@ class SchemePanel(QWidget):
                     self.tr("Token"),
                     self.tr("Per token: one scale for each row of features, the last axis, as activations come."),
                 ),
+                (
+                    PerTile.kind,
+                    self.tr("Tile"),
+                    self.tr("Per tile: one scale for each rectangle of the last two axes (DeepSeek's FP8: 128 × 128)."),
+                ),
             ],
             self.tr("Granularity"),
         )
@@ -120,6 +125,17 @@ class SchemePanel(QWidget):
         self.block_size.setPrefix(self.tr("blocks of "))
         self.block_size.setAccessibleName(self.tr("Block size"))
         self.block_size.setToolTip(self.tr("Elements that share a scale; the last block of an axis may be shorter."))
+        self.tile_rows, self.tile_columns = SpinBox(), SpinBox()
+        for box, prefix, name in (
+            (self.tile_rows, self.tr("tiles of "), self.tr("Rows of a tile")),
+            (self.tile_columns, "× ", self.tr("Columns of a tile")),
+        ):
+            box.setRange(1, LARGEST_BLOCK)
+            box.setKeyboardTracking(False)
+            box.setMinimumWidth(96)
+            box.setPrefix(prefix)
+            box.setAccessibleName(name)
+            box.setToolTip(self.tr("Rectangles of the last two axes share a scale; those at the edges may be smaller."))
         self.range = RangeControls()
         self.trouble = named_label("", "problem", wrap=True)
         self.trouble.hide()
@@ -139,6 +155,8 @@ class SchemePanel(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.axis, 1)
         row.addWidget(self.block_size, 1)
+        row.addWidget(self.tile_rows, 1)
+        row.addWidget(self.tile_columns, 1)
         for part in (self._preset_part, self._runtime_part, self.about, self._compute_part):
             layout.addWidget(part)
         layout.addSpacing(4)
@@ -163,6 +181,8 @@ class SchemePanel(QWidget):
         self.per.chosen.connect(self._on_per)
         self.axis.currentIndexChanged.connect(self._on_axis)
         self.block_size.valueChanged.connect(self._on_block_size)
+        self.tile_rows.valueChanged.connect(self._on_tile)
+        self.tile_columns.valueChanged.connect(self._on_tile)
         self.range.chosen.connect(self._on_range)
         self.range.refused.connect(self._on_range_refused)
 
@@ -178,7 +198,8 @@ class SchemePanel(QWidget):
         """Show a state, without asking for anything."""
         scheme, self._tensor = state.scheme, state.tensor
         number_format = scheme.number_format
-        with quiet((self.convention, self.compute, self.format, self.signed, self.axis, self.block_size)):
+        sizes = (self.block_size, self.tile_rows, self.tile_columns)
+        with quiet((self.convention, self.compute, self.format, self.signed, self.axis, *sizes)):
             self.preset.show_scheme(scheme)
             self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
             summary = tr(CONVENTIONS[scheme.convention].summary)
@@ -221,7 +242,14 @@ class SchemePanel(QWidget):
         if isinstance(granularity, PerBlock):
             self.block_size.setValue(granularity.block_size)
         self.block_size.setVisible(isinstance(granularity, PerBlock))
-        self._axis_part.setVisible(along)
+        tiles = isinstance(granularity, PerTile)
+        if isinstance(granularity, PerTile):
+            self.tile_rows.setValue(granularity.rows)
+            self.tile_columns.setValue(granularity.columns)
+        self.axis.setVisible(not tiles)
+        for box in (self.tile_rows, self.tile_columns):
+            box.setVisible(tiles)
+        self._axis_part.setVisible(along or tiles)
 
     # -- to the session
 
@@ -292,6 +320,8 @@ class SchemePanel(QWidget):
         elif kind == PerBlock.kind:
             last = shape[-1] if shape else USUAL_BLOCK
             granularity = PerBlock(-1, min(USUAL_BLOCK, last))
+        elif kind == PerTile.kind:
+            granularity = PerTile()
         self._ask(self.per, granularity=granularity)
 
     @Slot()
@@ -310,6 +340,10 @@ class SchemePanel(QWidget):
         granularity = self._session.scheme.granularity
         if isinstance(granularity, PerBlock):
             self._ask(self._axis_part, granularity=PerBlock(granularity.axis, size))
+
+    @Slot()
+    def _on_tile(self) -> None:
+        self._ask(self._axis_part, granularity=PerTile(self.tile_rows.value(), self.tile_columns.value()))
 
     @Slot(object)
     def _on_range(self, rule: Any) -> None:

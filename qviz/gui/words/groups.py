@@ -10,7 +10,7 @@ import numpy as np
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.figures import Metrics
-from qviz.core.tensors.granularity import Granularity, PerBlock, PerToken
+from qviz.core.tensors.granularity import Granularity, PerBlock, PerTile, PerToken
 from qviz.gui.words.numbers import typographic
 from qviz.session.language import tr
 
@@ -29,6 +29,8 @@ def group_words(granularity: Granularity) -> GroupWords:
     """What the groups of a granularity are called."""
     if isinstance(granularity, PerBlock):
         return GroupWords(tr("block"), tr("blocks"), tr("Block"), tr("Blocks"))
+    if isinstance(granularity, PerTile):
+        return GroupWords(tr("tile"), tr("tiles"), tr("Tile"), tr("Tiles"))
     if isinstance(granularity, PerToken):
         return GroupWords(tr("token"), tr("tokens"), tr("Token"), tr("Tokens"))
     return GroupWords(tr("channel"), tr("channels"), tr("Channel"), tr("Channels"))
@@ -67,7 +69,7 @@ def group_columns(metrics: Metrics) -> dict[str, np.ndarray[Any, Any]]:
     if groups is None:
         return {}
     granularity = metrics.scheme.granularity
-    name = granularity.kind if isinstance(granularity, PerBlock | PerToken) else "channel"
+    name = granularity.kind if isinstance(granularity, PerBlock | PerToken | PerTile) else "channel"
     columns: dict[str, np.ndarray[Any, Any]] = {
         name: np.arange(groups.mse.size),
         "scale": q.scale.reshape(-1),

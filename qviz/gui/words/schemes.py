@@ -94,6 +94,9 @@ GRANULARITY_WORDS: dict[str, Callable[[Any], str]] = {
     "axis": lambda granularity: tr("axis {axis}").format(axis=granularity.axis),
     "token": lambda granularity: tr("token"),
     "block": lambda granularity: tr("block {size}").format(size=granularity.block_size),
+    "tile": lambda granularity: tr("tile {rows} × {columns}").format(
+        rows=granularity.rows, columns=granularity.columns
+    ),
 }
 """A word for each granularity."""
 

@@ -11,6 +11,7 @@ from qviz.core import (
     IntFormat,
     PerAxis,
     PerBlock,
+    PerTile,
     PerToken,
     Problem,
     Scheme,
@@ -27,7 +28,9 @@ F = np.float32
 
 def test_known_parameters_of_blocks_quantize_as_their_own():
     x = np.random.default_rng(5).standard_normal((4, 50)).astype(F)
-    for symmetric, granularity in product((True, False), (PerBlock(-1, 16), PerBlock(0, 3), PerToken(), PerAxis(1))):
+    for symmetric, granularity in product(
+        (True, False), (PerBlock(-1, 16), PerBlock(0, 3), PerToken(), PerAxis(1), PerTile(2, 9))
+    ):
         scheme = Scheme(IntFormat(4), symmetric, granularity)
         own = choose_qparams(x, scheme)
         known = qparams_from_values(own.scale, own.zero_point, scheme)
@@ -43,7 +46,7 @@ def test_one_known_zero_point_is_that_of_every_block():
     assert known.for_group(1).scale == 2
 
 
-@pytest.mark.parametrize("granularity", [PerBlock(-1, 16), PerBlock(0, 2), PerToken()])
+@pytest.mark.parametrize("granularity", [PerBlock(-1, 16), PerBlock(0, 2), PerToken(), PerTile(2, 5)])
 def test_parameters_of_another_shape_are_a_problem(granularity):
     q = choose_qparams(np.ones((4, 32), F), Scheme(granularity=granularity))
     with pytest.raises(Problem, match=r"shape \(8, 48\) needs .* but there are .* for this shape"):

@@ -14,6 +14,7 @@ from qviz.core import (
     PerBlock,
     Percentile,
     PerTensor,
+    PerTile,
     PerToken,
     Problem,
     Scheme,
@@ -33,7 +34,16 @@ FORMATS = [
     *(FloatFormat(name) for name in FLOATS),
     *(Codebook(name) for name in CODEBOOKS),
 ]
-GRANULARITIES = [PerTensor(), PerToken(), PerBlock(-1, 32), PerBlock(-1, 16), PerBlock(-1, 7), PerBlock(0, 2)]
+GRANULARITIES = [
+    PerTensor(),
+    PerToken(),
+    PerBlock(-1, 32),
+    PerBlock(-1, 16),
+    PerBlock(-1, 7),
+    PerBlock(0, 2),
+    PerTile(3, 16),
+    PerTile(2, 7),
+]
 HARD = np.array([np.nan, -np.nan, np.inf, -np.inf, 0, -0.0, 1e-45, -1e-40, 1e-38, 3e38, -3e38], F)
 
 pytestmark = [

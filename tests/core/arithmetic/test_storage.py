@@ -5,7 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, PerTensor, Scheme, choose_qparams, storage
+from qviz.core import (
+    CONVENTIONS,
+    FloatFormat,
+    IntFormat,
+    PerAxis,
+    PerBlock,
+    PerTensor,
+    PerTile,
+    Scheme,
+    Tensor,
+    choose_qparams,
+    storage,
+)
+
+MX = ("mx_floor", "mx_ceil", "mx_even", "mx_rceil")
 
 
 def bytes_of(shape, scheme):
@@ -40,6 +54,66 @@ def test_codes_are_packed_and_the_overhead_is_counted(shape, scheme, codes, scal
     assert (s.elements, s.float32_bytes, s.float16_bytes) == (n, 4 * n, 2 * n)
     assert s.bits_per_element == pytest.approx(8 * (codes + scales + zero_points) / n)
     assert s.ratio == pytest.approx((codes + scales + zero_points) / (4 * n))
+
+
+BLOCKS = PerBlock(-1, 32)
+FP8, FP4 = FloatFormat("e4m3fn"), FloatFormat("e2m1fn")
+STORED = {
+    # Codes, the scale of a group, its zero point; of a tensor of 256 × 1,024, per tensor where nothing is said.
+    "textbook": [
+        (Scheme("int8", convention="textbook"), 8 + 32 / 2**18),
+        (Scheme("uint8", False, PerAxis(0), convention="textbook"), 8 + (32 + 32) / 1024),  # a real zero point
+        (Scheme("nf4", True, PerBlock(-1, 64), convention="textbook"), 4 + 32 / 64),
+    ],
+    "onnxruntime": [
+        (Scheme("int8", True, PerAxis(0)), 8 + 32 / 1024),
+        (Scheme("uint8", False, PerAxis(0)), 8 + (32 + 8) / 1024),
+        (Scheme("uint4", False, BLOCKS), 4 + (32 + 4) / 32),
+    ],
+    "onnxruntime_reduce_range": [(Scheme("int8", True, PerAxis(0), convention="onnxruntime_reduce_range"), 8 + 1 / 32)],
+    "onnxruntime_dynamic": [(Scheme("uint8", False, convention="onnxruntime_dynamic"), 8 + (32 + 8) / 2**18)],
+    "pytorch": [(Scheme("int8", True, PerAxis(0), convention="pytorch"), 8 + 32 / 1024)],
+    "pytorch_reduce_range": [(Scheme("uint8", False, convention="pytorch_reduce_range"), 8 + (32 + 8) / 2**18)],
+    "torchao": [
+        (Scheme("int4", True, PerBlock(-1, 128), convention="torchao"), 4.125),  # bfloat16 scales
+        (Scheme("uint4", False, BLOCKS, convention="torchao"), 4.625),
+        (Scheme(FP8, True, PerAxis(0), convention="torchao"), 8 + 32 / 1024),
+        (Scheme(FP8, True, PerTile(128, 128), convention="torchao"), 8 + 32 / 128**2),
+    ],
+    "torchao_int8": [(Scheme("int8", True, PerAxis(0), convention="torchao_int8"), 8 + 32 / 1024)],
+    "paddle": [(Scheme("int8", True, PerAxis(0), convention="paddle"), 8 + 32 / 1024)],
+    "tensorrt": [(Scheme("int8", True, PerAxis(0), convention="tensorrt"), 8 + 32 / 1024)],
+    "tflite": [
+        (Scheme("int8", True, PerAxis(0), convention="tflite"), 8 + 32 / 1024),
+        (Scheme("int4", True, BLOCKS, convention="tflite"), 4 + 16 / 32),  # float16 scales
+    ],
+    **{name: [(Scheme(FP4, True, BLOCKS, convention=name), 4 + 8 / 32)] for name in MX},
+    "nvfp4": [(Scheme(FP4, True, PerBlock(-1, 16), convention="nvfp4"), 4 + 8 / 16 + 32 / 2**18)],
+    "gguf": [
+        (Scheme("uint4", True, BLOCKS, convention="gguf"), 4.5),
+        (Scheme("uint4", False, BLOCKS, convention="gguf"), 5),  # and a float16 minimum
+        (Scheme("uint5", True, BLOCKS, convention="gguf"), 5.5),
+        (Scheme("uint5", False, BLOCKS, convention="gguf"), 6),
+        (Scheme("int8", True, BLOCKS, convention="gguf"), 8.5),
+    ],
+}
+"""Bits an element as each runtime stores them, added up by hand."""
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_memory_counts_what_the_runtime_stores(convention):
+    for scheme, bits in STORED[convention]:
+        assert scheme.convention == convention
+        assert bytes_of((256, 1024), scheme).bits_per_element == pytest.approx(bits, rel=1e-12), scheme
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_a_scale_that_is_stored_as_a_half_counts_as_one(name):
+    x = np.random.default_rng(0).standard_normal((256, 1024))
+    for scheme in (Scheme("int8", True, BLOCKS, convention="torchao"), Scheme("int8", True, BLOCKS)):
+        q = choose_qparams(Tensor(x, dtype=name), scheme)
+        halves = q.precision.scale == name
+        assert storage(x.size, q).bits_per_element == 8 + (16 if halves else 32) / 32
 
 
 def test_the_quarter_of_the_textbooks():

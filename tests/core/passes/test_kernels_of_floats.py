@@ -16,6 +16,7 @@ from qviz.core import (
     PerBlock,
     Percentile,
     PerTensor,
+    PerTile,
     PerToken,
     Problem,
     Scheme,
@@ -58,7 +59,7 @@ def test_every_level_and_tie_is_found_as_numpy_finds_it(name):
 def test_every_sum_of_a_float_equals_brute_force_and_numpy(shape, name, nan):
     x = noisy(shape, nan)
     last = min(4, shape[-1])
-    granularities = [PerTensor(), PerToken(), PerBlock(-1, last), PerBlock(0, 2)]
+    granularities = [PerTensor(), PerToken(), PerBlock(-1, last), PerBlock(0, 2), PerTile(2, 16), PerTile(3, 5)]
     for granularity in (*granularities, *(PerAxis(axis) for axis in range(len(shape)))):
         scheme = Scheme(FloatFormat(name), True, granularity, Percentile(97.0), "textbook")
         brute_force(x, scheme, ask(x, scheme))
@@ -78,7 +79,9 @@ def test_blocks_of_microscaling(convention, nan):
                 compare(x, scheme)
 
 
-@pytest.mark.parametrize("granularity", [PerBlock(-1, 7), PerBlock(1, 3), PerBlock(0, 2), PerToken()], ids=str)
+@pytest.mark.parametrize(
+    "granularity", [PerBlock(-1, 7), PerBlock(1, 3), PerBlock(0, 2), PerToken(), PerTile(2, 3)], ids=str
+)
 def test_blocks_of_integers(granularity):
     for nan in (False, True):
         x = noisy((3, 5, 30), nan)
@@ -90,7 +93,9 @@ def test_blocks_of_integers(granularity):
 
 @pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
 @pytest.mark.parametrize(
-    "granularity", [PerTensor(), PerToken(), PerBlock(-1, 64), PerAxis(1), PerBlock(0, 3)], ids=str
+    "granularity",
+    [PerTensor(), PerToken(), PerBlock(-1, 64), PerAxis(1), PerBlock(0, 3), PerTile(2, 32)],
+    ids=str,
 )
 @pytest.mark.parametrize("number_format", [Codebook("nf4"), FloatFormat("bfloat16"), FloatFormat("float16")], ids=str)
 def test_codebooks_and_floats_without_a_scale(number_format, granularity, nan):
@@ -156,7 +161,9 @@ def test_any_values_under_any_scheme(seed, monkeypatch):
         shape, number_format = SHAPES[rng.integers(len(SHAPES))], FORMATS[rng.integers(len(FORMATS))]
         axis = int(rng.integers(len(shape)))
         block = int(rng.choice([1, 2, 7, 16, 32, 48]))
-        granularity = [PerTensor(), PerToken(), PerAxis(axis), PerBlock(axis, block)][rng.integers(4)]
+        granularity = [PerTensor(), PerToken(), PerAxis(axis), PerBlock(axis, block), PerTile(axis + 2, block)][
+            rng.integers(5)
+        ]
         name = list(CONVENTIONS)[rng.integers(len(CONVENTIONS))]
         if (size := CONVENTIONS[name].block_size) is not None:
             granularity = PerBlock(-1, size)

@@ -18,6 +18,7 @@ from qviz.core import (
     PerAxis,
     PerBlock,
     PerTensor,
+    PerTile,
     PerToken,
     Problem,
     Scheme,
@@ -52,6 +53,7 @@ GRANULARITIES = (
     PerTensor(),
     PerAxis(1),
     PerToken(),
+    PerTile(2, 4),
     PerBlock(-1, 5),
     PerBlock(-1, 4),  # ragged
     PerBlock(1, 2),  # in the middle, ragged
@@ -162,7 +164,7 @@ HARD = {
     "blocks of NaN": np.concatenate((NORMAL, np.full((2, 64), np.nan, F))),
     "a single 1": np.eye(1, 32, dtype=F),
 }
-ANYWHERE = (PerTensor(), PerToken(), PerBlock(-1, 16), PerBlock(0, 2), PerBlock(-1, 32))
+ANYWHERE = (PerTensor(), PerToken(), PerBlock(-1, 16), PerBlock(0, 2), PerBlock(-1, 32), PerTile(3, 16))
 HARD_FORMATS = (*FORMATS, IntFormat(5, False), IntFormat(2), IntFormat(16, False))
 
 
@@ -271,6 +273,7 @@ def test_the_searched_range_of_a_float_loses_no_more_than_any_other(number_forma
         ((3, 500, 27), PerBlock(1, 64)),
         ((1001, 40), PerBlock(0, 100)),
         ((40, 1000), PerToken()),
+        ((40, 1000), PerTile(16, 128)),
         ((5, 7, 1024), PerBlock(-1, 32)),
     ],
 )
@@ -293,7 +296,9 @@ def test_many_blocks_in_threads(monkeypatch, shape, granularity, nan, threads):
     assert threading.active_count() < 20
 
 
-@pytest.mark.parametrize("granularity", [PerBlock(-1, 4), PerBlock(1, 2), PerToken(), PerBlock(0, 2)], ids=str)
+@pytest.mark.parametrize(
+    "granularity", [PerBlock(-1, 4), PerBlock(1, 2), PerToken(), PerBlock(0, 2), PerTile(2, 3)], ids=str
+)
 def test_a_block_alone_is_a_tensor_of_its_own(granularity):
     tensor = Tensor(X, "conv")
     for group, cut in enumerate(groups_of(X, granularity)):

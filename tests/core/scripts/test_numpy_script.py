@@ -23,6 +23,7 @@ from qviz.core import (
     PerBlock,
     Percentile,
     PerTensor,
+    PerTile,
     PerToken,
     Problem,
     Scheme,
@@ -101,7 +102,7 @@ def test_a_tensor_of_16_bits_is_computed_with_as_the_runtime_does(
     x = rounding_to(dtype)(np.random.default_rng(6).normal(0.1, 1, (6, 64)))  # type: ignore[misc]
     formats = (IntFormat(8), IntFormat(8, False), IntFormat(4), IntFormat(4, False), FloatFormat("e4m3fn"))
     for number_format, symmetric in product(formats, (True, False)):
-        for granularity in (PerTensor(), PerAxis(0), PerBlock(-1, 32), PerToken()):
+        for granularity in (PerTensor(), PerAxis(0), PerBlock(-1, 32), PerToken(), PerTile(2, 5)):
             if CONVENTIONS[convention].offers(number_format, symmetric):
                 scheme = Scheme(number_format, symmetric, granularity, convention=convention)
                 check(monkeypatch, Tensor(x, dtype=dtype), scheme)
@@ -258,7 +259,15 @@ FORMATS = (
     *(Codebook(name) for name in CODEBOOKS),
 )
 FEW_FORMATS = (IntFormat(8), IntFormat(4, False), FloatFormat("e4m3fn"), FloatFormat("e2m1fn"), Codebook("nf4"))
-EVERY_GRANULARITY = (PerTensor(), PerAxis(1), PerToken(), PerBlock(-1, 16), PerBlock(-1, 32), PerBlock(0, 2))
+EVERY_GRANULARITY = (
+    PerTensor(),
+    PerAxis(1),
+    PerToken(),
+    PerTile(2, 16),
+    PerBlock(-1, 16),
+    PerBlock(-1, 32),
+    PerBlock(0, 2),
+)
 W = (np.random.default_rng(6).standard_t(3, (3, 70)) * [[0.3], [4], [60]]).astype(np.float32)
 W[1, :3] = 0, -0.0, 1e-3
 

@@ -14,6 +14,7 @@ from qviz.core import (
     Manual,
     PerAxis,
     PerBlock,
+    PerTile,
     PerToken,
     Problem,
     Scheme,
@@ -77,7 +78,7 @@ def test_what_is_not_finite_gets_the_code_of_zero(tmp_path: Path) -> None:
     np.testing.assert_array_equal(left["x_hat"], dequantize(codes, qparams))
 
 
-@pytest.mark.parametrize("granularity", [PerBlock(-1, 64), PerToken(), PerAxis(0)], ids=str)
+@pytest.mark.parametrize("granularity", [PerBlock(-1, 64), PerToken(), PerAxis(0), PerTile(2, 64)], ids=str)
 def test_a_single_group_needs_no_axis(tmp_path: Path, granularity: Any) -> None:
     x = X[:1]
     qparams = choose_qparams(x, Scheme(IntFormat(4), False, granularity))

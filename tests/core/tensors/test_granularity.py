@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qviz.core import PerAxis, PerBlock, PerTensor, PerToken, Problem
+from qviz.core import PerAxis, PerBlock, PerTensor, PerTile, PerToken, Problem
 from qviz.core.tensors.granularity import GRANULARITIES
 from qviz.core.tensors.layout import BlockLayout, Layout
 
@@ -31,6 +31,9 @@ SHAPE = (2, 3, 4, 5)
         (PerBlock(2, 2), (1, 1, 2, 1), (1, 60, 2)),
         (PerBlock(-2, 3), (1, 1, 3, 1), (1, 60, 3)),
         (PerBlock(0, 2), (2, 1, 1, 1), (1, 60, 2)),
+        (PerTile(2, 3), (1, 1, 2, 3), (1, 24, 6)),
+        (PerTile(3, 128), (1, 1, 3, 5), (1, 12, 15)),
+        (PerTile(128, 128), (1, 1, 4, 5), (1, 6, 20)),
     ],
 )
 def test_every_granularity_is_a_block_shape(granularity, block_shape, layout):
@@ -90,6 +93,7 @@ def test_blocks_visit_memory_in_order_and_cover_everything(outer, groups, inner,
         (PerBlock(-1, 5), (2, 3, 4, 1)),
         (PerBlock(1, 2), (2, 2, 4, 5)),
         (PerBlock(-4, 1), (2, 3, 4, 5)),
+        (PerTile(3, 2), (2, 3, 2, 3)),
     ],
 )
 def test_how_many_scales_there_are(granularity, scales):
@@ -108,6 +112,17 @@ def test_a_block_needs_an_element(size):
         PerBlock(0, size)
 
 
+@pytest.mark.parametrize("sides", [(0, 4), (4, -1)])
+def test_a_tile_needs_an_element(sides):
+    with pytest.raises(Problem, match=r"has no element: choose sides of 1 or more"):
+        PerTile(*sides)
+
+
+def test_tiles_lie_over_two_axes():
+    with pytest.raises(Problem, match=r"shape \(7,\) has one: choose per block, or per tensor"):
+        PerTile().layout((7,))
+
+
 @pytest.mark.parametrize("axis", [-1, 3])
 def test_a_block_longer_than_its_axis_is_a_problem(axis):
     for ask in ("block_shape", "scale_shape", "layout", "resolve"):
@@ -121,7 +136,7 @@ def test_blocks_along_an_axis_that_does_not_exist_are_a_problem(axis):
         PerBlock(axis, 2).layout(SHAPE)
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(-2), PerBlock(1, 64), PerToken()])
+@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(-2), PerBlock(1, 64), PerToken(), PerTile(4, 8)])
 def test_plain_values_bring_a_granularity_back(granularity):
     data = granularity.to_dict()
     assert GRANULARITIES[data.pop("kind")](**data) == granularity
@@ -133,7 +148,9 @@ def cut_up(draw):
     shape = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=4)))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
     size = draw(st.integers(1, shape[axis]))
-    return shape, draw(st.sampled_from([PerTensor(), PerAxis(axis), PerBlock(axis, size), PerToken()]))
+    sides = draw(st.integers(1, 8)), draw(st.integers(1, 8))
+    tiles = [PerTile(*sides)] * 3 if len(shape) > 1 else []
+    return shape, draw(st.sampled_from([PerTensor(), PerAxis(axis), PerBlock(axis, size), PerToken(), *tiles]))
 
 
 def numbers_of(shape, granularity):

@@ -25,7 +25,7 @@ from qviz.core.runtimes.record import Convention, Recipe
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.scripts.numpy_script import python_snippet
-from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerTile, PerToken
 from qviz.gui.tensor.formula_rows import formula_rows
 
 FORMATS: list[NumberFormat] = [
@@ -150,7 +150,9 @@ def test_what_stands_on_the_left_gives_what_stands_on_the_right(scheme: Scheme) 
         assert all(" = " in numbers.partition(" = ")[2] for rule, numbers in rows[:1] if "S = 1" not in rule)
 
 
-@pytest.mark.parametrize("granularity", [PerAxis(1), PerBlock(0, 2), PerBlock(-1, 7), PerToken()], ids=str)
+@pytest.mark.parametrize(
+    "granularity", [PerAxis(1), PerBlock(0, 2), PerBlock(-1, 7), PerToken(), PerTile(2, 30)], ids=str
+)
 @pytest.mark.parametrize("convention", [name for name, row in CONVENTIONS.items() if row.block_size is None])
 def test_at_every_granularity(convention: str, granularity: Granularity) -> None:
     for number_format, symmetric in itertools.product(FORMATS, (True, False)):

@@ -13,7 +13,7 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis, analyze
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerToken
+from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTile, PerToken
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.tensor.group_grid import Grid
 from qviz.gui.tensor.heat_map_chart import QUANTITIES
@@ -55,6 +55,8 @@ def per(granularity: Granularity) -> Scheme:
         ((9, 16), PerToken(), 1, 9),
         ((3, 9, 16), PerToken(), 3, 9),
         ((640,), PerBlock(-1, 2), 10, 32),
+        ((9, 70), PerTile(4, 32), 3, 3),
+        ((2, 9, 70), PerTile(4, 32), 6, 3),
     ],
 )
 def test_every_group_has_one_cell(shape: tuple[int, ...], granularity: Granularity, rows: int, columns: int) -> None:
@@ -80,6 +82,7 @@ def test_the_place_of_a_group_in_words() -> None:
     assert place_text(PerToken(), (3, 9, 16), 11) == "token 1, 2"
     assert place_numbers(PerToken(), (3, 9, 16), 11) == "1, 2"
     assert place_numbers(PerBlock(0, 32), (96, 7), 9) == "1, 2"
+    assert place_text(PerTile(4, 32), (9, 70), 5) == "tile 1, 2"
     assert alone_text(PerBlock(0, 32), 1234) == "block 1,234 alone"
 
 

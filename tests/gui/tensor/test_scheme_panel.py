@@ -24,6 +24,7 @@ from qviz.core import (
     PerAxis,
     PerBlock,
     PerTensor,
+    PerTile,
     PerToken,
     Scheme,
     Tensor,
@@ -114,6 +115,17 @@ GESTURES: dict[str, tuple[Callable[[Desk], object], dict[str, object], Scheme]] 
     "more bits of a float": (lambda d: d.do("more_bits"), {"bits": 4}, Scheme(IntFormat(5))),
     "per block": (lambda d: d.click(d.scheme.per.button("block")), {}, Scheme(granularity=PerBlock(-1, 32))),
     "per token": (lambda d: d.click(d.scheme.per.button("token")), {}, Scheme(granularity=PerToken())),
+    "per tile": (lambda d: d.click(d.scheme.per.button("tile")), {}, Scheme(granularity=PerTile(128, 128))),
+    "the rows of a tile": (
+        lambda d: d.type(d.scheme.tile_rows, "4"),
+        {"granularity": PerTile(8, 16)},
+        Scheme(granularity=PerTile(4, 16)),
+    ),
+    "the columns of a tile": (
+        lambda d: d.press(d.scheme.tile_columns, Key.Key_Up),
+        {"granularity": PerTile(8, 16)},
+        Scheme(granularity=PerTile(8, 17)),
+    ),
     "from blocks to the axis": (
         lambda d: d.click(d.scheme.per.button("axis")),
         {"granularity": PerBlock(-1, 16)},
@@ -206,6 +218,12 @@ def test_what_a_granularity_needs_is_in_sight(wide: Desk) -> None:
         wide.settle()
         assert panel.per.button(granularity.kind).isChecked()
         assert (panel.axis.isVisible(), panel.block_size.isVisible()) == (axis, size)
+        assert not panel.tile_rows.isVisible()
+    wide.session.update(granularity=PerTile(4, 9))
+    wide.settle()
+    assert panel.tile_rows.isVisible() and panel.tile_columns.isVisible()
+    assert not panel.axis.isVisible() and not panel.block_size.isVisible()
+    assert (panel.tile_rows.value(), panel.tile_columns.value()) == (4, 9)
     wide.session.update(granularity=PerBlock(0, 5))
     assert (panel.axis.currentIndex(), panel.block_size.value()) == (0, 5)
     wide.session.update(granularity=PerBlock(-1, 7))
