@@ -20,6 +20,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.problems import FileProblem
 from qviz.models.checkpoint import Weight
+from qviz.models.moments import Moments, moments
 
 MANY = 4
 """From so many schemes of one scale on, a tensor is put in order first."""
@@ -43,6 +44,8 @@ class Row:
         Why it is: it has one axis, or whole numbers, is quantized already, or the scheme does not fit its shape.
     problem : Problem or None
         Why it can't be read.
+    moments : Moments or None
+        How heavy its tails are, where that was asked for.
     """
 
     weight: Weight
@@ -50,6 +53,7 @@ class Row:
     figures: Figures | None = None
     left: Phrase | Problem | None = None
     problem: Problem | None = None
+    moments: Moments | None = None
 
     @property
     def key(self) -> tuple[str, Scheme]:
@@ -109,6 +113,7 @@ def audit(
     schemes: Sequence[Scheme],
     *,
     one_axis: bool = False,
+    tails: bool = False,
     done: Collection[tuple[str, Scheme]] = (),
     progress: Progress = ignore,
     cancelled: IsCancelled = never,
@@ -121,6 +126,8 @@ def audit(
     schemes : sequence of Scheme
     one_axis : bool
         Whether tensors with a single axis are quantized, too; they stay in float by default, as they do in practice.
+    tails : bool
+        Whether kurtosis and outlier ratio are measured, too.
     done : collection of (str, Scheme)
         Keys of rows that are known already: what was cancelled goes on where it ended.
     progress : Callable[[float], None]
@@ -151,7 +158,7 @@ def audit(
         def tell(fraction: float, before: int = before, share: int = share) -> None:
             progress((before + fraction * share) / total)
 
-        yield from _rows(weight, wanted, one_axis, tell, cancelled)
+        yield from _rows(weight, wanted, one_axis, tails, tell, cancelled)
         before += share
         progress(before / total)
 
@@ -161,7 +168,12 @@ def _effort(weight: Weight) -> int:
 
 
 def _rows(
-    weight: Weight, schemes: Sequence[Scheme], one_axis: bool, progress: Progress, cancelled: IsCancelled
+    weight: Weight,
+    schemes: Sequence[Scheme],
+    one_axis: bool,
+    tails: bool,
+    progress: Progress,
+    cancelled: IsCancelled,
 ) -> Iterator[Row]:
     left = left_in_float(weight, one_axis=one_axis)
     if left is not None or not schemes:
@@ -190,8 +202,10 @@ def _rows(
     except Problem as problem:  # nothing but NaN, for example
         yield from (Row(weight, scheme, left=problem) for scheme in schemes)
         return
+    about = _moments(source, cancelled) if tails else None
     for number, scheme in enumerate(schemes, 1):
-        yield _row(weight, source, scheme, cancelled)
+        row = _row(weight, source, scheme, cancelled)
+        yield row if about is None else replace(row, moments=about)
         progress(0.25 + 0.75 * number / len(schemes))
 
 
@@ -200,6 +214,10 @@ def _source(values: Any, weight: Weight, schemes: Sequence[Scheme], cancelled: I
     if sum(scheme.granularity.kind == "tensor" for scheme in schemes) >= MANY:
         return prepare(tensor, cancelled=cancelled)
     return tensor
+
+
+def _moments(source: Tensor | SortedTensor, cancelled: IsCancelled) -> Moments:
+    return moments(source.tensor if isinstance(source, SortedTensor) else source, cancelled=cancelled)
 
 
 def _row(weight: Weight, source: Tensor | SortedTensor, scheme: Scheme, cancelled: IsCancelled) -> Row:

@@ -1,0 +1,313 @@
+"""What is known of all tensors of a checkpoint, a column at a time, so that 90,000 of them are put in order at once?"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from qviz.core.arrays import Array, Counts, Floats
+from qviz.core.problems import N_
+from qviz.files.memory import without_collections
+from qviz.models.audit import Row
+from qviz.models.checkpoint import Weight
+
+FIGURES = ("sqnr", "rmse", "worst", "outlier", "kurtosis", "saturated", "bits")
+"""What an audit finds, by the names that a filter has for them."""
+
+_WORSE_IS_LESS = frozenset({"sqnr", "worst"})
+_NUMBER = re.compile(r"([0-9]+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """A column of texts of which many are alike: the different ones, and the place of each row among them."""
+
+    words: tuple[str, ...]
+    places: Counts
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Words:
+        """The different ones in the order in which they come."""
+        seen: dict[str, int] = {}
+        places = [seen.setdefault(text, len(seen)) for text in texts]
+        return cls(tuple(seen), np.array(places, np.int64))
+
+    @cached_property
+    def ranks(self) -> Counts:
+        """The place of each different text in the order of the alphabet, numbers by their values."""
+        return _ranks([word.lower() for word in self.words])
+
+    def where(self, fits: Callable[[str], bool]) -> Array:
+        """The rows whose text fits; each text is asked about once."""
+        fitting = np.array([fits(word) for word in self.words], bool)
+        return np.asarray(fitting[self.places]) if fitting.size else np.zeros(0, bool)
+
+    def __getitem__(self, row: int) -> str:
+        return self.words[int(self.places[row])]
+
+
+class WeightTable:
+    """The tensors of a checkpoint as columns; what an audit finds is filled in.
+
+    Parameters
+    ----------
+    weights : sequence of Weight
+        In the order of the file.
+
+    Attributes
+    ----------
+    names : list of str
+    numbers : dict of str to float64 array, shape (tensors,)
+        ``bytes``, ``elements``, ``axes``, ``share``, ``layer``, and the figures of an audit; NaN where not known.
+    texts : dict of str to Words
+        ``type``, ``role``, ``shape``, ``module``, ``state``.
+    """
+
+    def __init__(self, weights: Sequence[Weight]) -> None:
+        with without_collections():
+            self._take(weights)
+        self.left: dict[int, object] = {}
+        """Why tensors were left as they are, or could not be read, by their rows."""
+        self.clear()
+
+    def _take(self, weights: Sequence[Weight]) -> None:
+        self.weights = tuple(weights)
+        self.names = [weight.name for weight in weights]
+        self.places = {name: place for place, name in enumerate(self.names)}
+        sizes = np.array([math.nan if each.nbytes is None else each.nbytes for each in weights], np.float64)
+        total = float(np.nansum(sizes)) or 1.0
+        self.numbers: dict[str, Floats] = {
+            "bytes": sizes,
+            "share": sizes / total,
+            "elements": _numbers(each.elements for each in weights),
+            "axes": _numbers(each.axes for each in weights),
+            "layer": _numbers(each.layer for each in weights),
+        }
+        self.texts: dict[str, Words] = {
+            "type": Words.of(each.entry.dtype or "?" for each in weights),
+            "role": Words.of(each.role for each in weights),
+            "shape": Words.of(shape_text(each.shape) for each in weights),
+            "module": Words.of(each.module for each in weights),
+        }
+        self._experts = np.array([each.is_expert for each in weights], bool)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def experts(self) -> Array:
+        """Which tensors are one of several experts."""
+        return self._experts
+
+    @cached_property
+    def lower_names(self) -> list[str]:
+        """For searching, whatever the case."""
+        return [name.lower() for name in self.names]
+
+    @cached_property
+    def name_ranks(self) -> Counts:
+        """The place of each name among all, numbers by their values."""
+        return _ranks(self.lower_names)
+
+    def clear(self) -> None:
+        """Forget what an audit found."""
+        self.left = {}
+        for name in FIGURES:
+            self.numbers[name] = np.full(len(self.names), np.nan)
+
+    def fill(self, rows: Iterable[Row]) -> None:
+        """Take what an audit found, under one scheme."""
+        for row in rows:
+            place = self.places.get(row.weight.name)
+            if place is None:
+                continue
+            if row.figures is None:
+                self.left[place] = row.problem or row.left
+                continue
+            figures, numbers = row.figures, self.numbers
+            numbers["sqnr"][place] = figures.sqnr_db
+            numbers["rmse"][place] = figures.relative_rmse
+            worst = figures.worst_group
+            numbers["worst"][place] = math.nan if worst is None else worst.sqnr_db
+            numbers["saturated"][place] = figures.saturated / max(1, figures.finite)
+            numbers["bits"][place] = figures.storage.bits_per_element
+            if row.moments is not None:
+                numbers["kurtosis"][place] = row.moments.kurtosis
+                numbers["outlier"][place] = row.moments.outlier_ratio
+
+    def order(self, rows: Counts, by: str, *, descending: bool = False) -> Counts:
+        """Rows in the order of a column; those without a figure last, equal ones as they are in the file.
+
+        Parameters
+        ----------
+        rows : int array
+            Those that are in sight, ascending.
+        by : str
+            ``"name"``, a number, or a text; ``""`` for the order of the file.
+        descending : bool
+        """
+        if by == "name":
+            key: Array = self.name_ranks[rows].astype(np.float64)
+        elif by in self.numbers:
+            key = self.numbers[by][rows]
+        elif by in self.texts:
+            words = self.texts[by]
+            key = words.ranks[words.places[rows]].astype(np.float64)
+        else:
+            return rows[::-1] if descending else rows
+        key = -key if descending else key
+        order = np.argsort(key)
+        ordered = key[order]
+        if (ordered[1:] == ordered[:-1]).any():  # an order that keeps equal ones takes ten times as long without any
+            order = np.argsort(key, kind="stable")
+        return np.asarray(rows[order])
+
+    def named(self, row: int) -> Weight:
+        """The tensor of a row."""
+        return self.weights[row]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Tensors of one layer, or of one role, together.
+
+    Attributes
+    ----------
+    key : str
+        Its name; ``""`` for tensors that have none.
+    rows : int array
+        Of the table.
+    nbytes, elements : float
+    share : float
+        Of all bytes.
+    sqnr, worst : float
+        The lowest among them, in dB; NaN where none is known.
+    saturated : float
+        The largest share among them.
+    """
+
+    key: str
+    rows: Counts
+    nbytes: float
+    elements: float
+    share: float
+    sqnr: float
+    worst: float
+    saturated: float
+
+
+def grouped(table: WeightTable, rows: Counts, by: str) -> tuple[Group, ...]:
+    """The rows by layer, by role or by type, in the order of their keys.
+
+    Parameters
+    ----------
+    table : WeightTable
+    rows : int array
+        Those that are in sight.
+    by : {"layer", "role", "type"}
+    """
+    if by == "layer":
+        keys = table.numbers["layer"][rows]
+        values, inverse = np.unique(keys, return_inverse=True)
+        labels = ["" if math.isnan(value) else str(int(value)) for value in values]
+    else:
+        words = table.texts[by]
+        used, inverse = np.unique(words.places[rows], return_inverse=True)
+        labels = [words.words[int(at)] for at in used]
+    order = np.argsort(inverse, kind="stable")
+    bounds = np.searchsorted(inverse[order], np.arange(len(labels) + 1))
+    found = []
+    for at, label in enumerate(labels):
+        members = rows[order[bounds[at] : bounds[at + 1]]]
+        numbers = {name: table.numbers[name][members] for name in ("bytes", "elements", "share", "sqnr", "worst")}
+        found.append(
+            Group(
+                label,
+                members,
+                float(np.nansum(numbers["bytes"])),
+                float(np.nansum(numbers["elements"])),
+                float(np.nansum(numbers["share"])),
+                _least(numbers["sqnr"]),
+                _least(numbers["worst"]),
+                -_least(-table.numbers["saturated"][members]),
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightMap:
+    """The whole model as cells: layer × role, each cell the worst of its tensors.
+
+    Attributes
+    ----------
+    layers : tuple of int
+        Columns.
+    roles : tuple of str
+        Rows.
+    values : float64 array, shape (roles, layers)
+        NaN where there is no such tensor, or its figure is not known.
+    counts : int64 array, shape (roles, layers)
+        Tensors in each cell.
+    """
+
+    layers: tuple[int, ...]
+    roles: tuple[str, ...]
+    values: Floats
+    counts: Counts
+
+
+MAPPED = {"sqnr": N_("SQNR (dB)"), "rmse": N_("Relative RMSE"), "saturated": N_("Saturated"), "bytes": N_("Bytes")}
+"""What the cells of a map may stand for."""
+
+
+def weight_map(table: WeightTable, figure: str) -> WeightMap:
+    """The tensors that have a layer and a role, by both; of several in a cell the worst counts, bytes are added up."""
+    layer, role = table.numbers["layer"], table.texts["role"]
+    known = np.flatnonzero(~np.isnan(layer) & np.asarray(role.where(bool), bool))
+    layers, columns = np.unique(layer[known].astype(np.int64), return_inverse=True)
+    used, rows = np.unique(role.places[known], return_inverse=True)
+    shape = (len(used), len(layers))
+    counts = np.zeros(shape, np.int64)
+    np.add.at(counts, (rows, columns), 1)
+    given = table.numbers[figure][known]
+    if figure == "bytes":
+        values = np.zeros(shape)
+        np.add.at(values, (rows, columns), np.nan_to_num(given))
+        values[counts == 0] = np.nan
+    else:
+        less = figure in _WORSE_IS_LESS
+        values = np.full(shape, np.nan)
+        (np.fmin if less else np.fmax).at(values, (rows, columns), given)
+    return WeightMap(tuple(int(each) for each in layers), tuple(role.words[int(at)] for at in used), values, counts)
+
+
+def shape_text(shape: tuple[int, ...] | None) -> str:
+    """A shape as people write it; ``"?"`` where only reading tells."""
+    return "?" if shape is None else " × ".join(map(str, shape)) or "1"
+
+
+def _numbers(values: Iterable[int | None]) -> Floats:
+    return np.array([math.nan if value is None else value for value in values], np.float64)
+
+
+def _least(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.min()) if known.size else math.nan
+
+
+def _ranks(names: Sequence[str]) -> Counts:
+    keys = [_natural(name) for name in names]
+    ranks = np.empty(len(keys), np.int64)
+    ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+    return ranks
+
+
+def _natural(name: str) -> list[str | int]:
+    parts = _NUMBER.split(name)
+    return [int(part[:300]) if at % 2 else part for at, part in enumerate(parts)]
