@@ -183,6 +183,12 @@ class App(QObject):
         self.library.show_array(name, array)
         self.window.pages.show_page("tensor")
 
+    @Slot(object)
+    def open_entry(self, entry: Any) -> None:
+        """A tensor of a checkpoint on the Tensor page."""
+        self.library.show_entry(entry)
+        self.window.pages.show_page("tensor")
+
     @Slot(str, object, object)
     def open_pair(self, name: str, activation: Any, weight: Any) -> None:
         """What a layer multiplies, on the Product page."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qviz.gui.charts.page import Job
 from qviz.gui.model.page import ModelPage
+from qviz.session.checkpoints import Checkpoints
 from qviz.session.language import tr
 from qviz.session.networks import Networks
 
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 def make_model(app: App) -> ModelPage:
     """The page and its workers."""
     networks = Networks(app)
-    page = ModelPage(networks)
+    checkpoints = Checkpoints(app)
+    page = ModelPage(networks, checkpoints, lambda: app.session.scheme)
+    page.entry_requested.connect(app.open_entry)
+    app.session.changed.connect(page.show_current)
     page.tensor_requested.connect(app.open_layer)
     networks.capturer.captured.connect(app.open_layer)
     networks.capturer.paired.connect(app.open_pair)
     page.opened.connect(app.settings.add_recent)
-    page.workers = networks.workers
+    page.workers = (*networks.workers, *checkpoints.workers)
     page.jobs = (
         Job(networks.opener, tr("Preparing the network")),
         Job(networks.reader, tr("Looking at the data")),
@@ -30,5 +34,7 @@ def make_model(app: App) -> ModelPage:
         Job(networks.deployer, tr("Quantizing and measuring")),
         Job(networks.capturer, tr("Capturing activations")),
         Job(networks.audit, tr("Looking at the weights")),
+        Job(checkpoints.opener, tr("Listing tensors")),
+        Job(checkpoints.auditor, tr("Measuring tensors")),
     )
     return page

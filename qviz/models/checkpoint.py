@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -121,6 +122,42 @@ class Checkpoint:
     def nbytes(self) -> int:
         """Bytes of all tensors together."""
         return sum(each.nbytes or 0 for each in self.weights)
+
+
+SUFFIXES = (
+    ".safetensors",
+    ".safetensors.index.json",
+    ".bin.index.json",
+    ".gguf",
+    ".pt",
+    ".pth",
+    ".bin",
+    ".ckpt",
+    ".tflite",
+    ".pdparams",
+    ".pdiparams",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".nemo",
+    ".mar",
+    ".qvizcard",
+)
+"""How files of weights are called, and neither samples nor tables are."""
+
+_MOST_LOOKED_AT = 10_000
+
+
+def holds_weights(path: Path) -> bool:
+    """Whether a file is called as checkpoints are, or a folder has one that is."""
+    try:
+        if path.is_dir():
+            return any(
+                each.name.lower().endswith(SUFFIXES) for each in itertools.islice(path.iterdir(), _MOST_LOOKED_AT)
+            )
+    except OSError:
+        return False
+    return path.name.lower().endswith(SUFFIXES)
 
 
 def open_checkpoint(paths: Iterable[str | Path]) -> Checkpoint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import re
 from collections.abc import Callable
@@ -110,6 +109,11 @@ def weight_filter(text: str) -> Mask:
     if reader.now is not None:
         raise Problem("“{word}” has no partner in this filter.", word=brief(reader.now.text))
     return mask
+
+
+def of_cell(layer: int, role: str) -> str:
+    """The filter that leaves the tensors of a layer that have a role."""
+    return f"layer = {layer} and role = {role}"
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -250,6 +254,6 @@ def _fitting(wanted: str, operator: str) -> Callable[[str], bool]:
     if operator == "~":
         return lambda text: wanted in text.lower()
     if "*" in wanted or "?" in wanted:
-        pattern = re.compile(fnmatch.translate(wanted.replace("[", "[[]")))
+        pattern = re.compile(re.escape(wanted).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
         return lambda text: (pattern.fullmatch(text.lower()) is not None) == (operator == "=")
     return lambda text: (text.lower() == wanted) == (operator == "=")

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from qviz.core.arrays import Array, Counts, Floats
-from qviz.core.problems import N_
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.files.memory import without_collections
 from qviz.models.audit import Row
 from qviz.models.checkpoint import Weight
@@ -71,7 +71,7 @@ class WeightTable:
     def __init__(self, weights: Sequence[Weight]) -> None:
         with without_collections():
             self._take(weights)
-        self.left: dict[int, object] = {}
+        self.left: dict[int, Phrase | Problem] = {}
         """Why tensors were left as they are, or could not be read, by their rows."""
         self.clear()
 
@@ -127,7 +127,9 @@ class WeightTable:
             if place is None:
                 continue
             if row.figures is None:
-                self.left[place] = row.problem or row.left
+                why = row.problem or row.left
+                if why is not None:
+                    self.left[place] = why
                 continue
             figures, numbers = row.figures, self.numbers
             numbers["sqnr"][place] = figures.sqnr_db
@@ -260,6 +262,11 @@ class WeightMap:
     roles: tuple[str, ...]
     values: Floats
     counts: Counts
+
+    @property
+    def cells(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Its layers and roles."""
+        return self.layers, self.roles
 
 
 MAPPED = {"sqnr": N_("SQNR (dB)"), "rmse": N_("Relative RMSE"), "saturated": N_("Saturated"), "bytes": N_("Bytes")}

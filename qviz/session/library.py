@@ -20,10 +20,11 @@ from qviz.core.tensors.granularity import PerAxis
 from qviz.core.tensors.sorted_tensor import prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
+from qviz.files.entry import TensorEntry
 from qviz.files.printable import brief
 from qviz.files.problems import system_errors
 from qviz.files.stamp import Stamp
-from qviz.session.items import ARTICLE_ORIGIN, MADE_HERE, article_item, generated_item
+from qviz.session.items import ARTICLE_ORIGIN, MADE_HERE, article_item, file_item, generated_item
 from qviz.session.language import told, tr
 from qviz.session.memory import Kept, Memory
 from qviz.session.opener import Opened, Opener
@@ -134,6 +135,14 @@ class Library(Worker):
     def show_array(self, name: str, array: Any) -> None:
         """Add an array that was made here, or take it anew, and show it."""
         self.choose(self.add_array(name, array))
+
+    def show_entry(self, entry: TensorEntry) -> None:
+        """Add one tensor of a file, or take it anew, and show it."""
+        item = file_item(entry, self._session.limits)
+        state = self._session.state
+        kept = tuple(i for i in state.items if (i.origin, i.name) != (item.origin, item.name))
+        self._session.update(items=(*kept, item))
+        self.choose(item)
 
     def add_array(self, name: str, array: Any) -> Item:
         """The item of an array that was made here, without showing it."""

@@ -63,5 +63,10 @@ class Auditing(QObject):
         words = {weight.name: own_word(unit, own) for unit in self._units for weight in unit.weights}
         self._parts.weights.show_constants(self._constants, self._found, words)
         self._parts.weights_place.say(
-            "" if self._constants else self.tr("Drop an ONNX model anywhere on the window to see all its weights here.")
+            ""
+            if self._constants
+            else self.tr(
+                "Drop a checkpoint here (.safetensors, .gguf, .pt, .onnx and others, or a folder of its parts): all "
+                "its tensors, what a scheme does to each, and where in the model they suffer."
+            )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,22 @@ from qviz.gui.model.choosing import Choosing
 from qviz.gui.model.layers_panel import Layer, layers_of
 from qviz.gui.model.looking import Looking
 from qviz.gui.model.parts import NETWORK, WEIGHTS, ModelParts
+from qviz.gui.model.weighing import Weighing
 from qviz.gui.words.schemes import line
 from qviz.models.advice import advice
+from qviz.models.checkpoint import holds_weights
 from qviz.models.data_settings import DataSettings
 from qviz.models.graph_layout import Box, boxes_of, lay_out
 from qviz.models.node_errors import NodeError
 from qviz.models.preparation_steps import Choices
 from qviz.models.sensitivity import ALONE, Unit
+from qviz.session.checkpoints import Checkpoints
 from qviz.session.guard import guarded
 from qviz.session.language import told
 from qviz.session.network_state import DeployedRun, NetworkState, Whole, units_of
 from qviz.session.networks import Networks
 from qviz.session.settings import Settings
+from qviz.session.state import State
 
 REFRESH_MILLISECONDS = 80
 """Layers that come in quick succession are shown together."""
@@ -48,6 +52,8 @@ class ModelPage(ModelParts):
         As of every page.
     tensor_requested(str, array)
         A weight, to be opened on the Tensor page.
+    entry_requested(TensorEntry)
+        A tensor of a checkpoint, to be opened on the Tensor page.
     opened(Path)
         A network that was opened, for the recent files.
     """
@@ -57,15 +63,17 @@ class ModelPage(ModelParts):
     problem = Signal(str)
     notice = Signal(str)
     tensor_requested = Signal(str, object)
+    entry_requested = Signal(object)
     opened = Signal(object)
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(self, networks: Networks, checkpoints: Checkpoints, scheme: Callable[[], Scheme]) -> None:
         super().__init__()
         self.networks = networks
         self.workers: tuple[Closing, ...] = ()
         self.jobs: tuple[Job, ...] = ()
         self.choosing, self.asking = Choosing(networks, self), Asking(networks, self)
         self.looking, self.auditing = Looking(networks, self), Auditing(networks, self)
+        self.weighing = Weighing(checkpoints, scheme, self)
         self.history = self.choosing.history
         self._units: tuple[Unit, ...] = ()
         self._operators: dict[str, str] = {}
@@ -102,6 +110,10 @@ class ModelPage(ModelParts):
         self.asking.problem.connect(self.problem)
         self.looking.problem.connect(self.problem)
         self.looking.tensor_requested.connect(self.tensor_requested)
+        self.weighing.problem.connect(self.problem)
+        self.weighing.entry_requested.connect(self.entry_requested)
+        self.weighing.shown.connect(self._on_checkpoint)
+        self.open_checkpoint_button.clicked.connect(self.weighing.choose_file)
         for panel in (self.network, self.data, self.bits):
             panel.refused.connect(self.problem)
         networks.changed.connect(self._on_changed)
@@ -137,7 +149,13 @@ class ModelPage(ModelParts):
         self.asking.open(path)
 
     def take_dropped(self, paths: Sequence[Path]) -> bool:
-        """Files that were dropped while this page is in front are samples for its network; says if it took them."""
+        """Files that were dropped while this page is in front; says if it took them.
+
+        A checkpoint is listed under *Weights*, everything else are samples for the network.
+        """
+        if any(holds_weights(path) for path in paths) or self.stack.currentIndex() == 1:
+            self.weighing.open(paths)
+            return True
         if self.networks.state.prepared is None:
             return False
         self.docks["data"].raise_()
@@ -183,6 +201,7 @@ class ModelPage(ModelParts):
     def _on_changed(self, old: NetworkState, new: NetworkState) -> None:
         if new.path is not old.path:
             self.choosing.begin_anew()
+            self.weighing.checkpoints.close()
         self.network.refresh(new)
         self.data.refresh(new)
         self.scheme.refresh(new)
@@ -415,6 +434,16 @@ class ModelPage(ModelParts):
             self.stack.setCurrentIndex(0 if part == NETWORK else 1)
             self.auditing.refresh(self._units)
 
+    @Slot()
+    def _on_checkpoint(self) -> None:
+        self.show_part(WEIGHTS)
+
+    @Slot(object, object)
+    def show_current(self, old: State, new: State) -> None:
+        """What the Tensor page shows is marked in the table."""
+        if new.current is not old.current:
+            self.weighing.show_item(new.current)
+
     # -- what the window asks
 
     @property
@@ -423,10 +452,14 @@ class ModelPage(ModelParts):
 
     @property
     def ready(self) -> bool:
-        return self.figures.whole is not None or self.networks.state.prepared is not None
+        has_network = self.figures.whole is not None or self.networks.state.prepared is not None
+        return has_network or self.weighing.checkpoints.open_one is not None
 
     def subject(self, chart: Chart) -> Subject:
         """The network, and how its weights are quantized."""
+        open_one = self.weighing.checkpoints.open_one
+        if chart is self.weight_map and open_one is not None:
+            return Subject(open_one.name, "" if self.weight_map.figure == "bytes" else line(self.weighing.scheme))
         state = self.networks.state
         under = line(state.scheme) if chart is self.graph else ""
         if state.samples is not None and state.samples.random:
@@ -437,10 +470,12 @@ class ModelPage(ModelParts):
     @Slot()
     def copy_figures(self) -> None:
         """The output's figures, or the weights, whatever is in sight."""
-        if self.stack.currentIndex() == 1:
-            self.weights.table.copy()
-        else:
+        if self.stack.currentIndex() == 0:
             self.figures.copy()
+        elif self.weights_stack.currentIndex() == 1:
+            self.checkpoint.copy()
+        else:
+            self.weights.table.copy()
 
     def remember(self, settings: Settings) -> None:
         """Nothing yet."""

@@ -20,6 +20,7 @@ from qviz.gui.charts.cards import Card, ChartMenus
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label
+from qviz.gui.model.checkpoint_panel import CheckpointPanel
 from qviz.gui.model.data_panel import DataPanel
 from qviz.gui.model.deploy_panel import DeployPanel
 from qviz.gui.model.figures_panel import OutputPanel
@@ -32,6 +33,7 @@ from qviz.gui.model.network_panel import NetworkPanel
 from qviz.gui.model.runs_chart import RunsChart
 from qviz.gui.model.runs_panel import RunsPanel
 from qviz.gui.model.scheme_panel import WeightSchemePanel
+from qviz.gui.model.weight_map_chart import WeightMapChart
 from qviz.gui.model.weights_panel import WeightsPanel
 from qviz.session.guard import guarded
 
@@ -52,7 +54,8 @@ class ModelParts(QWidget):
     def _build(self) -> None:
         link = LinkedCursor()
         self.graph, self.frontier, self.cost = GraphChart(link), FrontierChart(link), RunsChart(link)
-        self.charts: tuple[Chart, ...] = (self.graph, self.frontier, self.cost)
+        self.weight_map = WeightMapChart(link)
+        self.charts: tuple[Chart, ...] = (self.graph, self.frontier, self.cost, self.weight_map)
         self.network, self.data, self.scheme = NetworkPanel(), DataPanel(), WeightSchemePanel()
         self.deploy, self.layers, self.figures = DeployPanel(), LayersPanel(), OutputPanel()
         self.bits, self.runs, self.weights = FrontierPanel(self.frontier), RunsPanel(), WeightsPanel()
@@ -89,6 +92,18 @@ class ModelParts(QWidget):
         self.weights_card = Card(self.tr("Weights"), self.weights_place)
         copy = self.weights_card.title.add_tool("copy", self.tr("Copy the table as text"))
         copy.clicked.connect(self.weights.table.copy)
+        self.open_checkpoint_button = self.weights_card.title.add_button(self.tr("Open a checkpoint"))
+        self.open_checkpoint_button.setObjectName("text")
+        self.open_checkpoint_button.setText(self.tr("Open…"))
+        self.open_checkpoint_button.setFixedSize(self.open_checkpoint_button.sizeHint().width() + 8, 24)
+        self.checkpoint = CheckpointPanel(self.weight_map)
+        self.menus.dress(self.weight_map, self.checkpoint.map_card.title)
+        self.checkpoint_card = Card(self.tr("Weights"), self.checkpoint)
+        self.checkpoint_card.title.set_note(
+            self.tr("Weight error is not accuracy: Network measures what the output loses.")
+        )
+        copy = self.checkpoint_card.title.add_tool("copy", self.tr("Copy the table as text"))
+        copy.clicked.connect(self.checkpoint.copy)
         self.parts = Segments(
             [
                 (
@@ -96,7 +111,7 @@ class ModelParts(QWidget):
                     self.tr("Network"),
                     self.tr("Which layer hurts the output, and what does deploying it cost?"),
                 ),
-                (WEIGHTS, self.tr("Weights"), self.tr("All constants, and what the scheme does to each.")),
+                (WEIGHTS, self.tr("Weights"), self.tr("All tensors of a checkpoint, and what a scheme does to each.")),
             ],
             self.tr("What is looked at"),
         )
@@ -108,7 +123,10 @@ class ModelParts(QWidget):
         self.inner.setWindowFlags(Qt.WindowType.Widget)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.inner)
-        self.stack.addWidget(self.weights_card)
+        self.weights_stack = QStackedWidget()
+        self.weights_stack.addWidget(self.weights_card)
+        self.weights_stack.addWidget(self.checkpoint_card)
+        self.stack.addWidget(self.weights_stack)
         head = QHBoxLayout()
         head.setContentsMargins(2, 0, 8, 0)
         head.setSpacing(12)
@@ -171,3 +189,8 @@ class ModelParts(QWidget):
         for dock in self.docks.values():
             dock.apply_theme(theme)
         self.weights_card.apply_theme(theme)
+        self.checkpoint_card.apply_theme(theme)
+
+    def show_checkpoint(self, shown: bool) -> None:
+        """The tensors of a checkpoint under *Weights*, or the constants of the network."""
+        self.weights_stack.setCurrentIndex(1 if shown else 0)

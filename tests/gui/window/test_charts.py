@@ -15,6 +15,7 @@ import onnx
 import pytest
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
+from safetensors.numpy import save_file
 
 from qviz.core import PerAxis, Scheme
 from qviz.files.writers import EXPORT_FORMATS
@@ -80,6 +81,11 @@ def fill_model(desk: Desk, page: Any) -> None:
         page.bits.find_button.click()
         networks.deploy(Recipe("static"), Path(folder) / "quantized.onnx", seconds=0.1)
         desk.bot.waitUntil(lambda: bool(networks.runs), timeout=6 * PATIENCE)
+        save_file(
+            {f"layers.{at}.q_proj.weight": np.ones((8, 8), np.float32) for at in range(3)}, f"{folder}/m.safetensors"
+        )
+        page.weighing.open([Path(folder) / "m.safetensors"])
+        desk.bot.waitUntil(lambda: bool(page.weight_map.tables()), timeout=6 * PATIENCE)
 
 
 def test_every_chart_there_is_stands_in_the_list_of_its_page() -> None:

@@ -1,0 +1,193 @@
+"""When are the tensors of a checkpoint listed and measured, and what is shown of it meanwhile?"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtWidgets import QFileDialog
+
+from qviz.core.problems import Problem
+from qviz.core.schemes.scheme import Scheme
+from qviz.files.printable import printable
+from qviz.gui.model.parts import ModelParts
+from qviz.gui.words.numbers import percent
+from qviz.models.weight_table import weight_map
+from qviz.session.checkpoints import Checkpoints
+from qviz.session.language import told
+from qviz.session.state import Item
+
+REFRESH_MILLISECONDS = 150
+"""Figures that come in quick succession are shown together."""
+
+SURE_AFTER_SECONDS = 2.0
+"""Before, nothing is said of the time that is left."""
+
+
+class Weighing(QObject):
+    """Joins the panel of a checkpoint to who lists and measures.
+
+    Signals
+    -------
+    problem(str)
+    entry_requested(TensorEntry)
+        To be seen on the Tensor page.
+    shown()
+        A checkpoint came, and stands in front.
+    """
+
+    problem = Signal(str)
+    entry_requested = Signal(object)
+    shown = Signal()
+
+    def __init__(self, checkpoints: Checkpoints, scheme: Callable[[], Scheme], parts: ModelParts) -> None:
+        super().__init__(parts)
+        self.checkpoints, self._scheme, self._parts = checkpoints, scheme, parts
+        self.folder = ""
+        self._measured: Scheme | None = None
+        self._began = 0.0
+        self._due = QTimer(self)
+        self._due.setSingleShot(True)
+        self._due.setInterval(REFRESH_MILLISECONDS)
+        self._due.timeout.connect(self._refresh)
+        panel = parts.checkpoint
+        panel.open_requested.connect(self.choose_file)
+        panel.audit_requested.connect(self._on_audit)
+        panel.cancel_requested.connect(checkpoints.auditor.cancel)
+        panel.scheme_chosen.connect(self._on_scheme)
+        panel.opened.connect(self._on_row)
+        checkpoints.changed.connect(self._on_changed)
+        checkpoints.filled.connect(self._on_filled)
+        checkpoints.opener.problem.connect(self.problem)
+        checkpoints.auditor.problem.connect(self.problem)
+        checkpoints.auditor.began.connect(self._on_began)
+        checkpoints.auditor.advanced.connect(self._on_advanced)
+        checkpoints.auditor.ended.connect(self._on_ended)
+
+    @property
+    def scheme(self) -> Scheme:
+        """Under which figures are shown."""
+        return self._parts.checkpoint.chosen_scheme() or self._scheme()
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Another checkpoint."""
+        self.folder = str(paths[0].parent)
+        self.checkpoints.open(paths)
+
+    @Slot()
+    def choose_file(self) -> None:
+        texts, _ = QFileDialog.getOpenFileNames(self._parts, self.tr("Open a checkpoint"), self.folder)
+        if texts:
+            self.open([Path(text) for text in texts])
+
+    def show_item(self, item: Item | None) -> None:
+        """What the Tensor page shows stays linked to its row."""
+        found = self.checkpoints.open_one
+        if item is None or found is None:
+            return
+        table = found.table
+        for name in (item.name, item.name.partition("/")[2]):
+            row = table.places.get(name)
+            if row is not None and str(table.weights[row].entry.path) == item.origin:
+                self._parts.checkpoint.point_to(row)
+                return
+
+    # -- listing
+
+    @Slot()
+    def _on_changed(self) -> None:
+        found, panel = self.checkpoints.open_one, self._parts.checkpoint
+        if found is None:
+            self._parts.show_checkpoint(False)
+            return
+        self._measured = None
+        panel.show_table(found.table, found.tree)
+        self._show_map()
+        self._parts.show_checkpoint(True)
+        if found.problems:
+            self.problem.emit("\n".join(found.problems[:3]))
+        self.shown.emit()
+
+    def _show_map(self) -> None:
+        found = self.checkpoints.open_one
+        if found is not None:
+            known = bool((~np.isnan(found.table.numbers["sqnr"])).any())
+            figure = "sqnr" if known else "bytes"
+            self._parts.weight_map.show_map(weight_map(found.table, figure), figure)
+
+    # -- measuring
+
+    @Slot()
+    def _on_audit(self) -> None:
+        panel = self._parts.checkpoint
+        self._on_scheme()
+        rows = [int(row) for row in np.sort(panel.view.weights.shown)]
+        try:
+            self.checkpoints.audit(self.scheme, rows, one_axis=panel.one_axis.isChecked())
+        except Problem as problem:
+            self.problem.emit(told(problem))
+
+    @Slot()
+    def _on_scheme(self) -> None:
+        """Only what is known under this scheme stands in the table."""
+        if self.checkpoints.open_one is not None:
+            self._measured = self.scheme
+            self.checkpoints.show(self._measured)
+            self._refresh()
+
+    @Slot(object)
+    def _on_filled(self, scheme: Scheme) -> None:
+        if scheme == self._measured and not self._due.isActive():
+            self._due.start()
+
+    @Slot()
+    def _refresh(self) -> None:
+        if self._measured is not None:
+            self.checkpoints.show(self._measured)
+        self._parts.checkpoint.refresh()
+        self._show_map()
+
+    @Slot()
+    def _on_began(self) -> None:
+        self._began = time.monotonic()
+        self._parts.checkpoint.show_progress(self.tr("measuring…"), busy=True)
+
+    @Slot(float)
+    def _on_advanced(self, fraction: float) -> None:
+        took = time.monotonic() - self._began
+        text = self.tr("{share} measured").format(share=percent(math.floor(1000 * fraction) / 1000, 1.0))
+        if took > SURE_AFTER_SECONDS and fraction > 0:
+            left = took / fraction * (1 - fraction)
+            text += " · " + self.tr("{time} left").format(time=_duration(left))
+        self._parts.checkpoint.show_progress(text, busy=True)
+
+    @Slot()
+    def _on_ended(self) -> None:
+        rows = self.checkpoints.rows.get(self._measured, {}) if self._measured is not None else {}
+        measured = sum(row.figures is not None for row in rows.values())
+        self._parts.checkpoint.show_progress(
+            self.tr("{count} measured, {left} left as they are").format(count=measured, left=len(rows) - measured)
+        )
+        self._refresh()
+
+    @Slot(int)
+    def _on_row(self, row: int) -> None:
+        found = self.checkpoints.open_one
+        if found is None:
+            return
+        entry = found.table.weights[row].entry
+        if entry.refused is not None:
+            self.problem.emit(printable(told(entry.refused)))
+        else:
+            self.entry_requested.emit(entry)
+
+
+def _duration(seconds: float) -> str:
+    """Minutes and seconds, as rough as anybody can know."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

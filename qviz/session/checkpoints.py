@@ -1,0 +1,202 @@
+"""Which checkpoint is looked at, and what do schemes do to each of its tensors? Found beside the window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from qviz.core.problems import Phrase, Problem
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.work import IsCancelled, Progress
+from qviz.models.audit import Row, audit
+from qviz.models.checkpoint import Weight, open_checkpoint
+from qviz.models.module_tree import ModuleTree
+from qviz.models.weight_table import WeightTable
+from qviz.session.language import told
+from qviz.session.worker import Worker
+
+TOGETHER_SECONDS = 0.1
+"""Rows that are found within so short a time are told together."""
+
+
+@dataclass(frozen=True, eq=False)
+class OpenCheckpoint:
+    """Files, and the table of their tensors."""
+
+    paths: tuple[Path, ...]
+    table: WeightTable
+    tree: ModuleTree
+    problems: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        first = self.paths[0]
+        return first.name.removesuffix(".index.json") if len(self.paths) == 1 else f"{first.name} …"
+
+
+class CheckpointOpener(Worker):
+    """Lists the tensors of files and folders.
+
+    Signals
+    -------
+    opened(OpenCheckpoint), failed()
+    """
+
+    opened = Signal(object)
+    failed = Signal()
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """These together."""
+        chosen = tuple(paths)
+        self._submit(chosen, partial(_opened, chosen))
+
+    def _answer(self, key: Any, found: OpenCheckpoint) -> None:
+        self.opened.emit(found)
+
+    def _give_up(self, key: Any) -> None:
+        self.failed.emit()
+
+    def _fail(self, key: Any, problem: Problem | None) -> None:
+        self.failed.emit()
+
+    def _purpose(self, key: Any) -> Phrase:
+        return Phrase("a list of these tensors")
+
+
+def _opened(paths: tuple[Path, ...], progress: Progress, cancelled: IsCancelled) -> OpenCheckpoint:
+    found = open_checkpoint(paths)
+    table = WeightTable(found.weights)
+    return OpenCheckpoint(paths, table, ModuleTree(table), tuple(told(problem) for problem in found.problems))
+
+
+class CheckpointAudit(Worker):
+    """Measures tensors under schemes, streamed; what was found stays when it is stopped.
+
+    Signals
+    -------
+    found(tuple of Row)
+        Of the present question.
+    """
+
+    found = Signal(object)
+
+    _came = Signal(object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._plan: object = None
+        self._came.connect(self._on_came)
+
+    def ask(
+        self, weights: Sequence[Weight], schemes: Sequence[Scheme], done: frozenset[tuple[str, Scheme]], one_axis: bool
+    ) -> None:
+        """Those that are not done yet."""
+        plan, tell = object(), self._came.emit
+        self._plan = plan
+        chosen, asked = tuple(weights), tuple(schemes)
+
+        def work(progress: Progress, cancelled: IsCancelled) -> None:
+            waiting: list[Row] = []
+            told_at = time.monotonic()
+            rows = audit(
+                chosen, asked, one_axis=one_axis, tails=True, done=done, progress=progress, cancelled=cancelled
+            )
+            try:
+                for row in rows:
+                    waiting.append(row)
+                    if time.monotonic() - told_at > TOGETHER_SECONDS:
+                        tell(plan, tuple(waiting))
+                        waiting, told_at = [], time.monotonic()
+            finally:
+                tell(plan, tuple(waiting))
+
+        self._submit(plan, work, urgent=True)
+
+    def forget(self) -> None:
+        """Nobody waits for what is still on its way."""
+        self._plan = None
+        self.cancel()
+
+    def _purpose(self, key: Any) -> Phrase:
+        return Phrase("these weights")
+
+    @Slot(object, object)
+    def _on_came(self, plan: object, rows: tuple[Row, ...]) -> None:
+        if plan is self._plan and rows:
+            self.found.emit(rows)
+
+
+class Checkpoints(QObject):
+    """The truth of the *Weights* part.
+
+    Signals
+    -------
+    changed()
+        Another checkpoint is open, or none could be opened.
+    filled(Scheme)
+        More is known under that scheme.
+    """
+
+    changed = Signal()
+    filled = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.opener, self.auditor = CheckpointOpener(self), CheckpointAudit(self)
+        self.open_one: OpenCheckpoint | None = None
+        self.rows: dict[Scheme, dict[str, Row]] = {}
+        self.opener.opened.connect(self._on_opened)
+        self.auditor.found.connect(self._on_found)
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Who has to be closed with the window."""
+        return (self.opener, self.auditor)
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Another checkpoint in place of this one."""
+        self.opener.open(paths)
+
+    def close(self) -> None:
+        """No checkpoint any more."""
+        if self.open_one is not None:
+            self.auditor.forget()
+            self.open_one, self.rows = None, {}
+            self.changed.emit()
+
+    def audit(self, scheme: Scheme, places: Sequence[int], *, one_axis: bool = False) -> None:
+        """Measure these rows of the table under a scheme; what is known already is not asked again."""
+        if self.open_one is None:
+            raise Problem("Open a checkpoint first: drop its file or folder here.")
+        known = self.rows.setdefault(scheme, {})
+        weights = [self.open_one.table.weights[place] for place in places]
+        done = frozenset(
+            (name, scheme) for name, row in known.items() if not (one_axis and row.figures is None and row.left)
+        )
+        self.auditor.ask([each for each in weights if (each.name, scheme) not in done], [scheme], done, one_axis)
+
+    def show(self, scheme: Scheme) -> None:
+        """Put into the table what is known under a scheme, and nothing else."""
+        if self.open_one is not None:
+            self.open_one.table.clear()
+            self.open_one.table.fill(self.rows.get(scheme, {}).values())
+
+    @Slot(object)
+    def _on_opened(self, found: OpenCheckpoint) -> None:
+        self.auditor.forget()
+        self.open_one, self.rows = found, {}
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_found(self, rows: tuple[Row, ...]) -> None:
+        for row in rows:
+            self.rows.setdefault(row.scheme, {})[row.weight.name] = row
+        for scheme in dict.fromkeys(row.scheme for row in rows):
+            self.filled.emit(scheme)

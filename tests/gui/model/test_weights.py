@@ -1,0 +1,200 @@
+"""What a person does with all tensors of a checkpoint on the Model page, and what comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from safetensors.numpy import save_file
+
+from tests.gui.conftest import Desk, mouse_over, spot
+from tests.gui.model.conftest import LONG
+from tests.gui.model.test_page import drop
+
+LAYERS = (0, 2, 10)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """Three layers of two matrices and a norm each, an embedding; layer 2 has an outlier."""
+    rng = np.random.default_rng(0)
+    tensors = {"model.embed_tokens.weight": rng.standard_normal((32, 16)).astype(np.float32)}
+    for layer in LAYERS:
+        for role, shape in (("self_attn.q_proj", (16, 16)), ("mlp.up_proj", (32, 16))):
+            tensors[f"model.layers.{layer}.{role}.weight"] = rng.standard_normal(shape).astype(np.float32)
+        tensors[f"model.layers.{layer}.input_layernorm.weight"] = np.ones(16, np.float32)
+    tensors["model.layers.2.mlp.up_proj.weight"][0, 0] = 300
+    save_file(tensors, tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+@pytest.fixture
+def page(new_desk: Desk) -> Any:
+    new_desk.window.pages.show_page("model")
+    return new_desk.window.pages.current
+
+
+@pytest.fixture
+def listed(new_desk: Desk, page: Any, checkpoint: Path) -> Any:
+    """The page, after the checkpoint was dropped on it."""
+    drop(new_desk, checkpoint)
+    settle(new_desk, page)
+    return page
+
+
+def settle(desk: Desk, page: Any) -> None:
+    workers = page.weighing.checkpoints.workers
+    desk.bot.waitUntil(
+        lambda: page.weighing.checkpoints.open_one is not None and not any(each.busy for each in workers), timeout=LONG
+    )
+
+
+def names(page: Any) -> list[str]:
+    weights = page.checkpoint.view.weights
+    return [weights.data(weights.index(at, 0)) for at in range(weights.rowCount())]
+
+
+def measured(desk: Desk, page: Any) -> None:
+    page.checkpoint.audit_button.click()
+    settle(desk, page)
+    desk.bot.waitUntil(lambda: "measured" in page.checkpoint.progress.text() and not page.weighing._due.isActive())
+
+
+def test_a_dropped_checkpoint_is_listed_under_weights(listed: Any) -> None:
+    assert listed.stack.currentIndex() == 1
+    assert (
+        names(listed)[:3]
+        == [
+            "model.embed_tokens.weight",
+            "model.layers.0.self_attn.q_proj.weight",
+            "model.layers.0.mlp.up_proj.weight",
+        ]
+        or len(names(listed)) == 10
+    )
+    assert "10 tensors" in listed.checkpoint.about.text()
+    assert listed.weight_map.map.layers == LAYERS
+    assert listed.weight_map.figure == "bytes"
+
+
+def test_a_folder_of_parts_is_a_checkpoint_too(new_desk: Desk, page: Any, checkpoint: Path) -> None:
+    drop(new_desk, checkpoint.parent)
+    settle(new_desk, page)
+    assert len(names(page)) == 10
+
+
+def test_typing_narrows_the_table_and_what_is_wrong_is_said(listed: Any) -> None:
+    panel = listed.checkpoint
+    panel.filter.setText("bytes > 1 KiB and role = up")
+    assert len(names(listed)) == 3
+    assert "3 of 10 tensors" in panel.about.text()
+    panel.filter.setText("bytes >")
+    assert "has to follow" in panel.trouble.text()
+    assert not panel.trouble.isHidden()
+    assert len(names(listed)) == 3
+    panel.filter.setText("")
+    assert panel.trouble.isHidden()
+    assert len(names(listed)) == 10
+
+
+def test_worst_first_after_measuring(new_desk: Desk, listed: Any) -> None:
+    measured(new_desk, listed)
+    panel = listed.checkpoint
+    assert panel.progress.text() == "7 measured, 3 left as they are"
+    panel.view.horizontalHeader().setSortIndicator(6, Qt.SortOrder.AscendingOrder)
+    assert names(listed)[0] == "model.layers.2.mlp.up_proj.weight"
+    panel.filter.setText("sqnr < 30")
+    assert names(listed) == ["model.layers.2.mlp.up_proj.weight"]
+    assert listed.weight_map.figure == "sqnr"
+    panel.filter.setText("norm")
+    weights = panel.view.weights
+    tip = weights.data(weights.index(0, 6), Qt.ItemDataRole.ToolTipRole)
+    assert tip == "Left as it is: one axis"
+
+
+def test_another_scheme_shows_its_own_figures_and_the_first_ones_come_back(new_desk: Desk, listed: Any) -> None:
+    measured(new_desk, listed)
+    panel = listed.checkpoint
+    first = panel.table.numbers["sqnr"].copy()
+    panel.scheme.setCurrentIndex(panel.scheme.findText("LLM int4 group 128"))
+    panel.scheme.activated.emit(panel.scheme.currentIndex())
+    assert np.isnan(panel.table.numbers["sqnr"]).all()
+    measured(new_desk, listed)
+    assert np.nanmax(panel.table.numbers["sqnr"]) < np.nanmax(first)
+    panel.scheme.setCurrentIndex(0)
+    panel.scheme.activated.emit(0)
+    np.testing.assert_array_equal(panel.table.numbers["sqnr"], first)
+
+
+def test_down_and_enter_open_a_tensor_that_stays_linked_to_its_row(new_desk: Desk, listed: Any) -> None:
+    panel = listed.checkpoint
+    panel.filter.setText("layers.10 up")
+    QTest.keyClick(panel.filter, Qt.Key.Key_Down)
+    assert panel.view.current_row() >= 0
+    QTest.keyClick(panel.view, Qt.Key.Key_Return)
+    state = new_desk.session.state
+    new_desk.bot.waitUntil(
+        lambda: new_desk.session.state.tensor.name == "tiny/model.layers.10.mlp.up_proj.weight", timeout=LONG
+    )
+    assert new_desk.window.pages.current_key == "tensor"
+    assert state is not new_desk.session.state
+    panel.filter.setText("")
+    listed.checkpoint.view.setCurrentIndex(QModelIndex())
+    new_desk.app.library.choose(new_desk.session.state.items[0])
+    new_desk.bot.waitUntil(lambda: new_desk.session.state.current is new_desk.session.state.items[0], timeout=LONG)
+    new_desk.app.library.choose(new_desk.session.state.items[-1])
+    new_desk.bot.waitUntil(lambda: panel.view.current_row() >= 0, timeout=LONG)
+    assert panel.table.names[panel.view.current_row()] == "model.layers.10.mlp.up_proj.weight"
+
+
+def test_modules_layers_roles_and_cells_narrow_the_table(new_desk: Desk, listed: Any) -> None:
+    panel = listed.checkpoint
+    modules = panel.tree.modules
+    top = modules.index(0, 0)
+    assert modules.data(top) == "model"
+    labels = [modules.data(modules.index(at, 0, top)) for at in range(modules.rowCount(top))]
+    assert labels == ["embed_tokens", "layers"]
+    layers = modules.index(1, 0, top)
+    assert [modules.data(modules.index(at, 0, layers)) for at in range(modules.rowCount(layers))] == ["0", "2", "10"]
+    panel.tree.setCurrentIndex(modules.index(1, 0, layers))
+    assert len(names(listed)) == 3
+    assert all(".2." in name for name in names(listed))
+    panel.tree.setCurrentIndex(QModelIndex())
+    panel.by.button("layer").click()
+    assert [panel.groups.figures.columns[0].text(group) for group in panel.groups.figures.rows] == [
+        "layer 0",
+        "layer 2",
+        "layer 10",
+        "without a layer",
+    ]
+    panel.groups.opened.emit(panel.groups.figures.rows[2])
+    assert panel.filter.text() == "layer = 10"
+    assert len(names(listed)) == 3
+    chart = listed.weight_map
+    row = chart.map.roles.index("up")
+    mouse_over(chart).click(spot(chart, 1, row))
+    assert panel.filter.text() == "layer = 2 and role = up"
+    assert names(listed) == ["model.layers.2.mlp.up_proj.weight"]
+
+
+def test_what_is_in_sight_is_copied(new_desk: Desk, listed: Any) -> None:
+    listed.checkpoint.filter.setText("layers.0")
+    listed.copy_figures()
+    lines = QApplication.clipboard().text().splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("Name\tShape\tType\tRole\tBytes")
+
+
+def test_a_file_without_tensors_leaves_everything_as_it_was(new_desk: Desk, listed: Any, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\xff" * 20)
+    problems: list[str] = []
+    listed.problem.connect(problems.append)
+    drop(new_desk, broken)
+    new_desk.bot.waitUntil(lambda: bool(problems), timeout=LONG)
+    assert problems[0].startswith("broken.safetensors ")
+    assert len(names(listed)) == 10
