@@ -45,12 +45,22 @@ class Settings:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        self._path = path
         if path is None:
             self._store = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "qviz", "qviz")
         else:
             self._store = QSettings(str(path), QSettings.Format.IniFormat)
         if self._store.status() != QSettings.Status.NoError:
             log.info("the settings in %s cannot be read; starting with defaults", self._store.fileName())
+
+    @property
+    def data_folder(self) -> Path:
+        """Where what is too large for settings is kept: the person's own folder for such things, or beside the file."""
+        if self._path is not None:
+            return self._path.parent
+        import platformdirs
+
+        return platformdirs.user_data_path("qviz", appauthor=False)
 
     def get(self, key: str) -> Any:
         """The remembered value, of the type of its default."""

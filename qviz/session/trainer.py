@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -16,6 +17,7 @@ from qviz.files.printable import printable
 from qviz.session.timers import Timers, WindowTimer
 from qviz.session.worker import Worker
 from qviz.training.experiment import Experiment
+from qviz.training.kept import MOST_RUNS, StoredRun, new_key
 from qviz.training.run import Run
 from qviz.training.seeds import Summary, sweep
 from qviz.training.snapshot import ALL, Observer, Snapshot
@@ -42,21 +44,18 @@ class SweepProgress:
     seeds: int
 
 
-MOST_RUNS = 50
-"""Runs that are kept; of more, those that were begun first go."""
-
-
 class RunSlot:
-    """Where a run is kept from one slice to the next; a fresh one begins anew."""
+    """Where a run is kept from one slice to the next; a fresh one begins anew, unless it is taken ``back``."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, back: Callable[[], Run] | None = None) -> None:
         self.experiment = experiment
         self.observer: Observer | None = None
+        self._back = back
 
     def taken(self) -> Observer:
-        """The run, which the first slice begins."""
+        """The run, which the first slice begins or takes back."""
         if self.observer is None:
-            self.observer = Observer(Run(self.experiment))
+            self.observer = Observer(Run(self.experiment) if self._back is None else self._back())
         return self.observer
 
 
@@ -68,15 +67,20 @@ class KeptRun:
     ----------
     number : int
         Its place among all that were begun, from 1.
+    snapshot : Snapshot or StoredRun
+        How far it came; of one that was kept at an earlier start, the figures alone until it is shown.
     name : str
         As a person calls it; empty for "Run" and its number.
+    key : str
+        What it is called where it is kept.
     """
 
     number: int
     experiment: Experiment
     slot: RunSlot
-    snapshot: Snapshot
+    snapshot: Snapshot | StoredRun
     name: str = ""
+    key: str = field(default_factory=new_key)
 
 
 class SeedSweep(Worker):
@@ -145,11 +149,16 @@ class Trainer(Worker):
         Another run was begun, shown, named or removed, or one came to rest.
     shown(Experiment)
         An earlier run is shown again, under its own settings.
+    came_to_end(str, str, Run), named(str, str), removed(str)
+        By the key of a run: it is to be kept under its name; it got another one; it was removed.
     """
 
     advanced = Signal(object)
     runs_changed = Signal()
     shown = Signal(object)
+    came_to_end = Signal(str, str, object)
+    named = Signal(str, str)
+    removed = Signal(str)
     running_changed = Signal(bool)
     sweeping_changed = Signal(bool)
     swept = Signal(object)
@@ -214,12 +223,28 @@ class Trainer(Worker):
     def name_run(self, run: KeptRun, name: str) -> None:
         """Call a run something."""
         self._replace(run, name=name.strip())
+        self.named.emit(run.key, name.strip())
+        self.runs_changed.emit()
+
+    def take_back(self, stored: Sequence[StoredRun], back: Callable[[StoredRun], Run]) -> None:
+        """List runs that were kept at earlier starts before those of this one; ``back`` reads what one learned."""
+        known = {run.key for run in self._runs}
+        earlier = [
+            KeptRun(0, each.experiment, RunSlot(each.experiment, partial(back, each)), each, each.name, each.key)
+            for each in stored
+            if each.key not in known
+        ]
+        self._begun += len(earlier)
+        before = [replace(run, number=at) for at, run in enumerate(earlier, 1)]
+        now = [replace(run, number=run.number + len(earlier)) for run in self._runs]
+        self._runs = [*before, *now][-MOST_RUNS:]
         self.runs_changed.emit()
 
     def remove_run(self, run: KeptRun) -> None:
         """Forget a run, but for the one that is shown."""
         if run.slot is not self._slot:
             self._runs = [each for each in self._runs if each.slot is not run.slot]
+            self.removed.emit(run.key)
             self.runs_changed.emit()
 
     def _take(self, run: KeptRun) -> None:
@@ -237,12 +262,16 @@ class Trainer(Worker):
     def _keep(self, slot: RunSlot, snapshot: Snapshot) -> None:
         """List a run from its first step on, and remember how far it is."""
         known = next((run for run in self._runs if run.slot is slot), None)
+        ended = snapshot.finished and not (known is not None and known.snapshot.finished)
         if known is not None:
             self._replace(known, snapshot=snapshot)
         elif snapshot.step:
             self._begun += 1
-            self._runs = [*self._runs, KeptRun(self._begun, slot.experiment, slot, snapshot)][-MOST_RUNS:]
+            known = KeptRun(self._begun, slot.experiment, slot, snapshot)
+            self._runs = [*self._runs, known][-MOST_RUNS:]
             self.runs_changed.emit()
+        if ended and known is not None:
+            self.came_to_end.emit(known.key, known.name, slot.taken().run)
 
     @Slot()
     def start(self) -> None:
@@ -388,6 +417,8 @@ class Trainer(Worker):
             self._wait()
         else:
             self._set_running(False)
+            if key is self._slot and key.observer is None:  # what was kept cannot be taken back: it begins anew
+                self._slot = RunSlot(self.experiment)
 
     def _purpose(self, key: Path | RunSlot) -> Phrase:
         if isinstance(key, Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -149,6 +150,32 @@ class QuantizationAware:
         found = [self._weights_now(i) for i in range(self.shape.layers)]
         inputs = [self._inputs_now(i) for i in range(self.shape.layers)]
         return QuantizedNetwork(self.shape, tuple(weights), tuple(biases), tuple(found), tuple(inputs))
+
+    def learned(self) -> dict[str, Array]:
+        """All that changes while it is trained, by name: ``"aware"``, and the ends of the ranges of inputs."""
+        ends = {}
+        for layer, (low, high) in enumerate(self._ranges):
+            ends[f"low{layer}"], ends[f"high{layer}"] = np.asarray(low), np.asarray(high)
+        return {"aware": self.values.copy(), **ends}
+
+    def put_back(self, learned: Mapping[str, Array]) -> None:
+        """Be as `learned` found another one.
+
+        Raises
+        ------
+        ValueError, LookupError
+            When that was of another network.
+        """
+        values = np.asarray(learned["aware"], np.float32)
+        ranges = [
+            (np.asarray(learned[f"low{i}"], low.dtype), np.asarray(learned[f"high{i}"], high.dtype))
+            for i, (low, high) in enumerate((np.asarray(a), np.asarray(b)) for a, b in self._ranges)
+        ]
+        shapes = [(np.shape(low), np.shape(high)) for low, high in self._ranges]
+        if values.shape != self.values.shape or [(low.shape, high.shape) for low, high in ranges] != shapes:
+            raise ValueError("not what such a network learns")
+        self.values[...] = values
+        self._ranges = ranges
 
     def _weights_now(self, layer: int) -> QParams:
         if self._learned:

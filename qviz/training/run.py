@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +116,44 @@ class Run:
 
     def _new_batches(self, rng: np.random.Generator) -> Iterator[Array]:
         return _batches(self.dataset.y_train.size, self.experiment.training.batch, rng)
+
+    @classmethod
+    def restored(
+        cls,
+        experiment: Experiment,
+        dataset: Dataset,
+        checkpoints: list[Checkpoint],
+        learned: Mapping[str, Array],
+        diverged_in: str,
+    ) -> Run:
+        """A run as it came to its end: what `learned` gave, its checkpoints, and the phase it diverged in, if it did.
+
+        Raises
+        ------
+        ValueError, LookupError
+            When that is not of such an experiment.
+        """
+        run = cls(experiment, dataset)
+        flat = np.asarray(learned["float"], np.float32)
+        if flat.shape != run._flat.shape or not checkpoints:
+            raise ValueError("not what such a network learns")
+        run._flat[...] = flat
+        with np.errstate(all="ignore"):
+            quantization = experiment.quantization
+            run._post = None
+            if run._is_finite():
+                run._post = quantized_after_training(run.shape, run._flat, quantization, run._calibration)
+            if "aware" in learned:
+                run._aware = QuantizationAware(run.shape, quantization, run._flat, run._calibration)
+                run._aware.put_back(learned)
+        run.checkpoints, run.step = list(checkpoints), checkpoints[-1].step
+        run.diverged_in, run.phase = diverged_in, DIVERGED if diverged_in else DONE
+        return run
+
+    def learned(self) -> dict[str, Array]:
+        """All that has been learned, by name, as `restored` takes it back; float32."""
+        found = {"float": self._flat.copy()}
+        return found if self._aware is None else {**found, **self._aware.learned()}
 
     # -- what there is to ask
 
