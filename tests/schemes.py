@@ -4,7 +4,7 @@ import numpy as np
 
 from qviz.core import CONVENTIONS, PerBlock, Scheme, choose_qparams
 
-FREE_CONVENTIONS = tuple(name for name, convention in CONVENTIONS.items() if convention.block_size is None)
+FREE_CONVENTIONS = tuple(name for name, convention in CONVENTIONS.items() if convention.default_block is None)
 
 
 def block_qparams(convention, number_format, absmax, symmetric=True, size=32):

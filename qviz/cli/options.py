@@ -228,7 +228,7 @@ def _granularity(options: dict[str, Any], runtime: str) -> Granularity:
         return _tile(options["tile"])
     if per == PerToken.kind:
         return PerToken()
-    fixed = CONVENTIONS[runtime].block_size
+    fixed = CONVENTIONS[runtime].default_block
     return PerBlock(-1, fixed) if fixed and not _is_given("per") else PerTensor()
 
 

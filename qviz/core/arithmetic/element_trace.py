@@ -49,8 +49,9 @@ def trace_elements(values: FloatArray, groups: Array, qparams: QParams) -> Eleme
         unclipped = quantizer.unclipped(values)
         shifted = divided + zero_point if qparams.convention.zero_point_before_rounding else unclipped
         rounded = unclipped
-        if qparams.convention.code is None and not qparams.convention.zero_point_before_rounding:
-            rounded = qparams.number_format.round(divided, np.empty_like(divided))
+        if not qparams.convention.zero_point_before_rounding:
+            own = qparams.convention.code is not None
+            rounded = unclipped - zero_point if own else qparams.number_format.round(divided, np.empty_like(divided))
         clipped = quantizer.stored(np.clip(unclipped, qparams.quant_min, qparams.quant_max))
         dequantized = quantizer.dequantize(clipped.copy())
         error = dequantized.astype(np.float64) - values

@@ -113,7 +113,7 @@ def follow_from_range(qparams: QParams) -> bool:
             zero_point = evaluate(formulas.zero_point.expression, known)
             instead = convention.degenerate_zero_point(values[MAX.key])
         pairs = [(scale, qparams.scale), (np.where(narrow, instead, zero_point), qparams.zero_point)]
-        if convention.recipe is not None:
+        if qparams.own_divisor is not None:
             known[S.key] = scale
             if formulas.divisor is not None:
                 pairs.append((evaluate(formulas.divisor.expression, known), qparams.divisor))

@@ -136,12 +136,12 @@ def round_whole(work: Any, n: Any, rule: Any, centred: Any) -> None:
     """Codes that are whole numbers, not clipped yet."""
     if rule == AWAY:
         for i in range(n):
-            y = work[FREE + i]
+            y = work[FREE + i] + work[BEFORE + i]
             magnitude = abs(y)
             magnitude = WHOLE_ABOVE if magnitude > WHOLE_ABOVE else magnitude
             whole = np.floor(magnitude)
             whole += np.floor(TWO * (magnitude - whole))
-            work[FREE + i] = np.copysign(whole, y)
+            work[FREE + i] = np.copysign(whole, y) + work[AFTER + i]
     elif rule == HALF_UP:
         for i in range(n):
             work[FREE + i] = np.trunc(work[FREE + i] + work[BEFORE + i])
@@ -289,13 +289,15 @@ def steps_of(qparams: QParams) -> Steps:
     before = after = NOTHING
     divisor, multiplies = qparams.divisor.reshape(-1), qparams.multiplies
     zero_point = qparams.zero_point.reshape(-1)
-    if convention.code is not None:  # GGUF's own
+    if convention.code is not None:
         with np.errstate(divide="ignore", over="ignore"):
             divisor = np.float32(1) / divisor
         # A scale without a finite inverse is stored as 0, and all its codes mean the same.
         divisor = np.where(np.isfinite(divisor), divisor, np.float32(0))
-        multiplies, rule = True, AWAY if number_format.signed else HALF_UP
-        before = zero_point + HALF
+        away = convention.halves_away or number_format.signed
+        multiplies, rule = True, AWAY if away else HALF_UP
+        first = zero_point if away else zero_point + HALF
+        before, after = (first, NOTHING) if convention.zero_point_before_rounding else (NOTHING, zero_point)
     elif multiplies:
         divisor = qparams.inverse(divisor)
     if isinstance(number_format, FloatFormat):

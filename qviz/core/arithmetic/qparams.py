@@ -19,8 +19,7 @@ from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.runtimes.precision import FLOAT32, Precision, Rounding, rounding_to
 from qviz.core.runtimes.record import BELOW_NORMAL, FIRST, MIDDLE, NEVER, ZERO, Convention
-from qviz.core.runtimes.table import convention_named
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, convention_of
 
 FP4_BITS, NAN_AS_FP4 = 4, np.float32(-2)
 """What torchao's cast makes of 0 / 0, as NaN is no FP4 number."""
@@ -208,7 +207,7 @@ class QParams:
     @cached_property
     def convention(self) -> Convention:
         """The record of the runtime's arithmetic."""
-        return convention_named(self.scheme.convention)
+        return convention_of(self.scheme)
 
     @property
     def number_format(self) -> NumberFormat:
@@ -233,12 +232,20 @@ class QParams:
             broken = broken | ~np.isfinite(self.offset)
         if self.convention.divisor_is_inverse:
             return broken | ~np.isfinite(self.divisor)
+        if self.convention.inverse_overflows:
+            with np.errstate(all="ignore"):
+                broken = broken | (~np.isfinite(np.float32(1) / self.divisor) & (self.divisor != 0))
         return broken if self.convention.code is not None else broken | (self.divisor == 0)
 
     @cached_property
     def breaks(self) -> bool:
         """Whether any group is `broken`."""
         return bool(self.broken.any())
+
+    @cached_property
+    def climbs(self) -> bool:
+        """Whether larger values get larger codes under every scale: no staircase is known elsewhere."""
+        return not self.breaks and not bool((self.scale < 0).any())
 
     def nan_code(self, zero_point: FloatArray) -> FloatArray:
         """The code that NaN gets where the format has none for it."""

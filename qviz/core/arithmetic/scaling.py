@@ -15,8 +15,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, Precision, rounding_to
-from qviz.core.runtimes.table import convention_named
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, convention_of
 
 
 def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = FLOAT32) -> QParams:
@@ -33,7 +32,7 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
 
 
 def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
-    convention, number_format = convention_named(scheme.convention), scheme.number_format
+    convention, number_format = convention_of(scheme), scheme.number_format
     quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
     precision = np.float32 if convention.single_precision else np.float64
     lowest: Array = np.asarray(low, precision)
@@ -58,7 +57,12 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
             recipe.shift,
             recipe.offset,
         )
-    if scheme.symmetric:
+    if scheme.symmetric and convention.scale_of_extreme:
+        width = np.where(-lowest >= highest, lowest, highest)
+        exact_scale = width / precision(-convention.half_span(number_format))
+        zero_point = np.full(exact_scale.shape, convention.middle(number_format))
+        degenerate_zero_point = np.zeros_like(zero_point)
+    elif scheme.symmetric:
         highest = np.maximum(np.abs(lowest), np.abs(highest))
         lowest = -highest
         width = highest
@@ -79,17 +83,20 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             zero_point = convention.zero_point(number_format, lowest, highest, exact_scale)
         degenerate_zero_point = convention.degenerate_zero_point(highest)
-    stored = rounding_to(types.scale)
+    stored, own_divisor = rounding_to(types.scale), None
+    if types.codes_from_exact_scale:
+        own_divisor = np.asarray(exact_scale, np.float32)
     exact_scale = exact_scale if stored is None else stored(exact_scale)
     degenerate = is_too_narrow(convention, number_format, width, exact_scale)
     scales = np.asarray(np.where(degenerate, 1.0, exact_scale), np.float32)
     zero_point = np.where(degenerate, degenerate_zero_point, zero_point)
-    return _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)
+    q = _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)
+    return q if own_divisor is None else replace(q, own_divisor=own_divisor)
 
 
 def _from_formulas(low: Array, high: Array, scheme: Scheme, types: Precision) -> QParams:
     """Scale and zero point where every operation is rounded: the formulas know where."""
-    convention, number_format = convention_named(scheme.convention), scheme.number_format
+    convention, number_format = convention_of(scheme), scheme.number_format
     quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
     formulas = convention.formulas_of(number_format, scheme.symmetric, types)
     if scheme.symmetric:
@@ -118,7 +125,7 @@ def qparams_from_values(scale: object, zero_point: object, scheme: Scheme, compu
     """
     scales, points = (np.asarray(np.asarray(a), np.float32) for a in (scale, zero_point))
     points = np.broadcast_to(points, scales.shape)
-    quant_min, quant_max = convention_named(scheme.convention).ends(scheme.number_format, scheme.symmetric)
+    quant_min, quant_max = convention_of(scheme).ends(scheme.number_format, scheme.symmetric)
     with np.errstate(over="ignore"):
         low, high = ((np.float32(end) - points) * scales for end in (quant_min, quant_max))
     return replace(_qparams(scheme, scales, points, low, high, quant_min, quant_max), compute=compute)

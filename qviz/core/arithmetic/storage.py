@@ -60,7 +60,11 @@ def storage(elements: int, qparams: QParams) -> Storage:
     bits, groups = number_format.bits, qparams.groups
     if qparams.offset is not None:
         zero_point_bits = convention.scale_bits
-    elif convention.recipe is not None or not np.any(qparams.zero_point):
+    elif (
+        convention.recipe is not None
+        or (convention.implied_zero_point and qparams.scheme.symmetric)
+        or not np.any(qparams.zero_point)
+    ):
         zero_point_bits = 0
     else:
         zero_point_bits = bits if qparams.whole_zero_point else 32

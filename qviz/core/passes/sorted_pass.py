@@ -37,7 +37,7 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     differ by roundings of float64 (relative 1e-12 up to 8 bits, 1e-9 at 16). Where the scale breaks,
     codes are no staircase, and the direct pass is asked.
     """
-    if qparams.breaks:
+    if not qparams.climbs:
         return direct_sums(prepared.tensor, qparams, _whole(prepared), error_edges=error_edges)
     levels, steps = qparams.levels()[0], code_steps(qparams)[0]
     # Cells: below the range, one for each code, above it; each parted where the error changes sign.
@@ -87,7 +87,7 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
 
 def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
     """Σ(x̂ − x)² under one scale, and nothing else."""
-    if qparams.breaks:
+    if not qparams.climbs:
         only = direct_sums(prepared.tensor, qparams, _whole(prepared), occupancy=False, products=False)
         return float(only.squared_error[0])
     levels = qparams.levels()[0]

@@ -177,7 +177,7 @@ def analyze(
     edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
     prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None
     ordered = plan(tensor, prepared, scheme, limits, layout=layout).source is Source.ORDER
-    if prepared is not None and ordered and not qparams.breaks:
+    if prepared is not None and ordered and qparams.climbs:
         sums = sorted_sums(prepared, qparams, edges)
     else:
         sums = direct_sums(
@@ -215,7 +215,7 @@ def estimate(tensor: Tensor, scheme: Scheme, *, cancelled: IsCancelled = never) 
     # The tensor may know its true ends, which the sample does not.
     source = tensor if scheme.range_rule.kind == MinMax.kind else prepared
     qparams = choose_qparams(source, scheme, cancelled=cancelled)
-    if qparams.breaks:
+    if not qparams.climbs:
         return analyze(tensor, scheme, qparams=qparams, cancelled=cancelled)
     sums = sorted_sums(prepared, qparams, error_edges(tensor, qparams, layout))
     sums = sums.scaled(tensor.finite / prepared.values.size)

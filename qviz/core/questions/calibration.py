@@ -19,8 +19,7 @@ from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.histograms import remembered
 from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput, RangeRule
 from qviz.core.runtimes.precision import compute_dtype
-from qviz.core.runtimes.table import convention_named
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
@@ -56,7 +55,7 @@ def choose_qparams(
     """
     given = range_input(x, scheme, cancelled=cancelled)
     low, high = range_of(given, scheme, known)
-    if convention_named(scheme.convention).signed_extreme(scheme.number_format, scheme.symmetric):
+    if convention_of(scheme).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _break_absmax_tie(low, high, given)
     shape = scheme.granularity.scale_shape(given.tensor.shape)
     return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme, _compute(given.tensor, scheme))
@@ -163,7 +162,7 @@ def _reach(scheme: Scheme) -> float:
     has to be wider for that code to meet the data; one or two codes more may suit small groups. The
     steps of a float are alike in every binade: it gains up to the next one.
     """
-    number_format, convention = scheme.number_format, convention_named(scheme.convention)
+    number_format, convention = scheme.number_format, convention_of(scheme)
     if not scheme.symmetric:
         return 1.0
     if isinstance(number_format, FloatFormat):

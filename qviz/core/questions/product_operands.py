@@ -11,8 +11,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Phrase, Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.pair_sums import adds_in_pairs
-from qviz.core.runtimes.table import convention_named
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled
 
@@ -78,7 +77,7 @@ class Pair:
 
 def _checked(tensor: Tensor, scheme: Scheme, operand: str) -> tuple[int, ...]:
     """The block that shares a scale, of codes that can be multiplied."""
-    convention = convention_named(scheme.convention)
+    convention = convention_of(scheme)
     if not isinstance(scheme.number_format, IntFormat) or convention.block_size is not None:
         raise OperandProblem(
             "Codes of {number_format} under “{runtime}” are no plain integers: choose an integer format, "

@@ -45,6 +45,30 @@ def as_float16(values: Any) -> Any:
         return np.float16(values).astype(np.float32)
 
 
+WHOLE_ABOVE = np.float32(1 << MANTISSA_BITS)
+"""From here on every float32 is a whole number."""
+
+
+def _away(values: Any) -> Any:
+    magnitude = np.minimum(np.abs(values), WHOLE_ABOVE)
+    whole = np.floor(magnitude)
+    return np.copysign(whole + np.floor(2 * (magnitude - whole)), values)
+
+
+AWAY = Function(
+    "round({0})",
+    "away({0})",
+    _away,
+    """\
+def away(y):  # to the nearest whole number, halves away from 0
+    size = np.minimum(np.abs(y), np.float32(1 << 23))
+    whole = np.floor(size)
+    return np.copysign(whole + np.floor(2 * (size - whole)), y)
+""",
+)
+HALVES_AWAY = N_(", halves away from 0")
+
+
 FLOAT16 = Function("f16({0})", "np.float32(np.float16({0}))", as_float16)
 
 

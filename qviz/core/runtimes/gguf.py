@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import FloatArray
-from qviz.core.formats.floats import MANTISSA_BITS
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
 from qviz.core.runtimes.expressions import ATOM, PRODUCT, Constant, Expression, Formula, Function, Number, Symbol
 from qviz.core.runtimes.formulas import (
     ABSMAX,
+    AWAY,
     DEQUANTIZED,
     EXTREME,
     FLOAT16,
     FLOOR,
     HALF,
+    HALVES_AWAY,
     MAX,
     MIN,
     QMAX,
     VALUE,
+    WHOLE_ABOVE,
     Formulas,
     Q,
     R,
@@ -36,8 +38,6 @@ from qviz.core.runtimes.formulas import (
 from qviz.core.runtimes.record import Convention, Recipe
 
 BLOCK = 32
-WHOLE_ABOVE = np.float32(1 << MANTISSA_BITS)
-"""From here on every float32 is a whole number."""
 
 
 def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
@@ -94,12 +94,6 @@ def _inverse(divisor: Any) -> Any:
     return np.where(np.isfinite(inverse), inverse, np.float32(0))[()]
 
 
-def _away(values: Any) -> Any:
-    magnitude = np.minimum(np.abs(values), WHOLE_ABOVE)
-    whole = np.floor(magnitude)
-    return np.copysign(whole + np.floor(2 * (magnitude - whole)), values)
-
-
 INVERSE = Function(
     "1 / {0}",
     "inverse({0})",
@@ -114,17 +108,6 @@ def inverse(d):  # 0 where it has no end
     asks=ATOM,
     hides=_without,
 )
-AWAY = Function(
-    "round({0})",
-    "away({0})",
-    _away,
-    """\
-def away(y):  # to the nearest whole number, halves away from 0
-    size = np.minimum(np.abs(y), np.float32(1 << 23))
-    whole = np.floor(size)
-    return np.copysign(whole + np.floor(2 * (size - whole)), y)
-""",
-)
 
 
 @lru_cache
@@ -133,7 +116,7 @@ def _formulas(number_format: NumberFormat, symmetric: bool) -> Formulas:
     code: Expression = FLOOR(shift + (Z + HALF))
     note = ""
     if number_format.signed:
-        fine, code, note = ABSMAX / QMAX, AWAY(shift), N_(", halves away from 0")
+        fine, code, note = ABSMAX / QMAX, AWAY(shift), HALVES_AWAY
     elif symmetric:
         fine = EXTREME / -Constant("middle", number_format.levels // 2)
     else:

@@ -26,6 +26,7 @@ from qviz.core.runtimes.formulas import (
     full_range,
     zero_point_after,
 )
+from qviz.core.runtimes.matmulnbits import MATMULNBITS_QDQ
 from qviz.core.runtimes.precision import FLOAT16, PLAIN, Precision
 from qviz.core.runtimes.record import AT_ZERO, FIRST, Convention
 from qviz.core.tensors.granularity import Granularity
@@ -88,7 +89,7 @@ ONNXRUNTIME = Convention(
     summary=N_(
         "The range always includes 0; the zero point is a whole number, added after rounding. "
         "Symmetric int8 and int16 leave out the smallest code when scaling (254 steps), not when clipping; "
-        "int4 uses all of −8…7 (15 steps)."
+        "int4 uses all of −8…7 (15 steps); blocks of 4 bits are those of MatMulNBits as QDQ."
     ),
     range_includes_zero=True,
     symmetric_span=_span,
@@ -104,6 +105,7 @@ ONNXRUNTIME = Convention(
     others=FP8 | SIXTEEN_BITS | {"e2m1fn"},
     nan_code=FIRST,
     precision=_stored_as_float16,
+    of_blocks=MATMULNBITS_QDQ,
 )
 
 ONNXRUNTIME_REDUCE_RANGE = Convention(

@@ -92,6 +92,8 @@ class Precision:
         Every operation between a code and its value is.
     result : str
         The dequantized value is.
+    codes_from_exact_scale : bool
+        Whether codes follow from the scale before it is stored.
     formulas : FormulasOf or None
         The convention's formulas, where they are others for this type of tensor.
     """
@@ -102,6 +104,7 @@ class Precision:
     values: str = FLOAT32
     result: str = FLOAT32
     formulas: FormulasOf | None = None
+    codes_from_exact_scale: bool = False
 
     @property
     def rounds_elements(self) -> bool:

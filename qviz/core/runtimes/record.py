@@ -40,6 +40,9 @@ MIDDLE, FIRST, ZERO = range(3)
 """Which code NaN gets among whole numbers: the one nearest to the zero point, the first one, or 0."""
 
 
+USUAL_BLOCK = 32
+
+
 def below_normal(number_format: NumberFormat) -> int:
     """Of every format: no scale is denormal."""
     return BELOW_NORMAL
@@ -105,8 +108,24 @@ class Convention:
         The small floats and codebooks it knows, by their ``format``.
     symmetric_integers_only : frozenset of str
         Integer formats that it quantizes symmetrically only.
+    asymmetric_integers_only : frozenset of str
+        Those that it quantizes asymmetrically only.
     block_size : int or None
         Where not None, every scheme is per block of so many elements of the last axis.
+    per_block : bool
+        Whether every scheme is per block, along any axis.
+    block_sizes : tuple of int
+        The blocks it has then; any where there are none.
+    of_blocks : Convention or None
+        The record for blocks, where another quantizer of the runtime makes those that it offers.
+    scale_of_extreme : bool
+        Whether a symmetric scale is the signed element furthest from 0 through minus half of the span.
+    implied_zero_point : bool
+        Whether a symmetric zero point is not stored.
+    inverse_overflows : bool
+        Whether values are multiplied by 1 / S though that be infinite: then nothing is left of the group.
+    halves_away : bool
+        Whether a `code` of its own rounds halves away from 0; by itself half up where codes are unsigned.
     scale_bits, tensor_bits : int
         Bits of a stored scale, and of what is stored once a tensor.
     group_scale_bits : int
@@ -146,7 +165,15 @@ class Convention:
     integers: frozenset[str] | None = None
     others: frozenset[str] = frozenset()
     symmetric_integers_only: frozenset[str] = frozenset()
+    asymmetric_integers_only: frozenset[str] = frozenset()
     block_size: int | None = None
+    per_block: bool = False
+    block_sizes: tuple[int, ...] = ()
+    of_blocks: Convention | None = None
+    scale_of_extreme: bool = False
+    implied_zero_point: bool = False
+    inverse_overflows: bool = False
+    halves_away: bool = False
     scale_bits: int = 32
     tensor_bits: int = 0
     group_scale_bits: int = 0
@@ -214,6 +241,24 @@ class Convention:
                 runtime=Phrase(self.label),
                 name=name,
             )
+        if symmetric and name in self.asymmetric_integers_only:
+            raise Problem(
+                "{runtime} quantizes {name} asymmetrically only: choose asymmetric, or another format.",
+                runtime=Phrase(self.label),
+                name=name,
+            )
+        if self.per_block and not isinstance(granularity, PerBlock):
+            raise Problem(
+                "{runtime} has a scale for each block: choose per block, or another runtime.",
+                runtime=Phrase(self.label),
+            )
+        if self.block_sizes and isinstance(granularity, PerBlock) and granularity.block_size not in self.block_sizes:
+            raise Problem(
+                "{runtime} has no blocks of {block_size}: choose one of {sizes}.",
+                runtime=Phrase(self.label),
+                block_size=granularity.block_size,
+                sizes=", ".join(map(str, self.block_sizes)),
+            )
         if self.block_size is not None and granularity != PerBlock(-1, self.block_size):
             raise Problem(
                 "{runtime} has a scale for each {block_size} neighbours of the last axis: choose per block of "
@@ -231,7 +276,13 @@ class Convention:
             formats.append(replace(number_format, signed=not number_format.signed))
         formats += [IntFormat(bits, signed) for bits in (8, 4) for signed in (True, False)]
         formats += [Codebook(f) if f in CODEBOOKS else FloatFormat(f) for f in sorted(self.others)]
-        blocks = PerBlock(-1, self.block_size) if self.block_size else granularity or PerTensor()
+        blocks = granularity or PerTensor()
+        if self.block_size is not None:
+            blocks = PerBlock(-1, self.block_size)
+        elif self.per_block and not isinstance(blocks, PerBlock):
+            blocks = PerBlock(-1, USUAL_BLOCK)
+        elif isinstance(blocks, PerBlock) and self.block_sizes and blocks.block_size not in self.block_sizes:
+            blocks = PerBlock(blocks.axis, USUAL_BLOCK)
         choices = [(codes, mode) for codes in formats for mode in (symmetric, not symmetric)]
         codes, mode = next((codes, mode) for codes, mode in choices if self.offers(codes, mode, blocks))
         return codes, mode, blocks
@@ -253,6 +304,18 @@ class Convention:
             return HALF_BITS
         small = isinstance(granularity, PerBlock) and number_format.bits <= SMALL_BITS
         return self.group_scale_bits if small and self.group_scale_bits else self.scale_bits
+
+    @property
+    def default_block(self) -> int | None:
+        """The size of the blocks to begin with, where the runtime has nothing but blocks; None elsewhere."""
+        return USUAL_BLOCK if self.per_block else self.block_size
+
+    def of(self, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> Convention:
+        """Itself, or the record of its quantizer for such blocks."""
+        special = self.of_blocks
+        if special is None or not isinstance(granularity, PerBlock):
+            return self
+        return special if special.offers(number_format, symmetric, granularity) else self
 
     def signed_extreme(self, number_format: NumberFormat, symmetric: bool) -> bool:
         """True for recipes that need the signed extreme (Q4_0, Q5_0); ties go to the first element."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qviz.core.problems import Problem
 from qviz.core.runtimes.gguf import GGUF
+from qviz.core.runtimes.matmulnbits import MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
 from qviz.core.runtimes.nvfp4 import NVFP4
 from qviz.core.runtimes.onnxruntime import ONNXRUNTIME, ONNXRUNTIME_DYNAMIC, ONNXRUNTIME_REDUCE_RANGE
@@ -21,6 +22,8 @@ CONVENTIONS: dict[str, Convention] = {
         ONNXRUNTIME,
         ONNXRUNTIME_REDUCE_RANGE,
         ONNXRUNTIME_DYNAMIC,
+        MATMULNBITS,
+        MATMULNBITS_QDQ,
         PYTORCH,
         PYTORCH_REDUCE_RANGE,
         TORCHAO,

@@ -18,7 +18,7 @@ def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
     try:
         scheme.granularity.block_shape(shape)
     except Problem:
-        if CONVENTIONS[scheme.convention].block_size is None:
+        if CONVENTIONS[scheme.convention].default_block is None:
             return replace(scheme, granularity=PerTensor())
         codes, symmetric, whole = CONVENTIONS[FALLBACK_RUNTIME].nearest(
             scheme.number_format, scheme.symmetric, PerTensor()

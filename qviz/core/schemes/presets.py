@@ -90,6 +90,12 @@ PRESETS = (
     ),
     Preset(
         RUNTIMES,
+        N_("ONNX Runtime MatMulNBits 4 bits, block 128"),
+        N_("MatMulNBitsQuantizer as it is by default: uint4 in blocks of 128, asymmetric."),
+        Scheme(UINT4, False, PerBlock(-1, 128), convention="onnxruntime_matmulnbits"),
+    ),
+    Preset(
+        RUNTIMES,
         N_("torchao int8 weights"),
         N_("Int8WeightOnlyConfig: a scale for each row."),
         Scheme(INT8, True, PerAxis(0), convention="torchao_int8"),

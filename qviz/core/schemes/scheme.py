@@ -14,6 +14,7 @@ from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, compute_dtype
+from qviz.core.runtimes.record import Convention
 from qviz.core.runtimes.table import CONVENTIONS, convention_named
 from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerTensor
 
@@ -150,9 +151,14 @@ class Scheme:
         )
 
 
+def convention_of(scheme: Scheme) -> Convention:
+    """The record of the arithmetic of a scheme: a runtime may have another quantizer for blocks."""
+    return convention_named(scheme.convention).of(scheme.number_format, scheme.symmetric, scheme.granularity)
+
+
 def computes_in(scheme: Scheme, dtype: str) -> str:
     """The type that a scheme's runtime finds scales in, or stores them in, for a tensor of such a type."""
-    convention = convention_named(scheme.convention)
+    convention = convention_of(scheme)
     types = convention.precision(compute_dtype(dtype, AUTO), scheme.number_format, scheme.symmetric, scheme.granularity)
     return types.scale if types.ranges == FLOAT32 else types.ranges
 

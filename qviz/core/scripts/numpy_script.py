@@ -226,7 +226,9 @@ class _NumPyScript:
     def _range_lines(self) -> list[str]:
         """``absmax``, or ``low`` and ``high``: float32 numbers, in the precision of what follows from them."""
         q, axes, nan = self.qparams, self._axes, self.nan
-        rule, symmetric = q.scheme.range_rule, q.scheme.symmetric
+        rule = q.scheme.range_rule
+        mirrored = q.scheme.symmetric and MIN.key in self.made_of and isinstance(rule, Percentile)
+        symmetric = q.scheme.symmetric and (mirrored or MIN.key not in self.made_of)
         if isinstance(rule, Manual):
             low, high = float(rule.low), float(rule.high)
             lines = [f"absmax = {max(abs(low), abs(high))}" if symmetric else f"low, high = {low}, {high}"]
@@ -244,7 +246,8 @@ class _NumPyScript:
         names, values = ("absmax", "absmax") if symmetric else ("low, high", "[low, high]")
         exact = f"np.float32({values})" + ("" if single_precision(q) else ".astype(float)")
         # A channel without a finite value has no range either.
-        return [*lines, f"{names} = {f'np.nan_to_num({exact})' if nan else exact}"]
+        lines.append(f"{names} = {f'np.nan_to_num({exact})' if nan else exact}")
+        return [*lines, "low, high = -absmax, absmax"] if mirrored else lines
 
     def _percentile_lines(self, rule: Percentile) -> list[str]:
         x, nan, lines = "x", self.nan, []

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.formats.integers import IntFormat
-from qviz.core.runtimes.precision import FLOAT16, FLOAT32
+from qviz.core.ranges.rules import MinMax
+from qviz.core.runtimes.precision import BFLOAT16, FLOAT16, FLOAT32
 from qviz.core.scripts.common import RuntimeScript, parameters
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTile
 
+NBITS = ("onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq")
+
+
+def _of_nbits(qparams: QParams) -> bool:
+    """Whether MatMulNBitsQuantizer made these parameters, from the smallest element to the largest."""
+    return (
+        qparams.convention.name in NBITS
+        and isinstance(qparams.scheme.range_rule, MinMax)
+        and isinstance(qparams.scheme.granularity, PerBlock)
+    )
+
 
 def _offers(qparams: QParams) -> bool:
+    if _of_nbits(qparams):
+        return True
     convention, number_format = qparams.convention, qparams.number_format
     return (
         isinstance(number_format, IntFormat)
         and number_format.bits in (4, 8, 16)
         and convention.recipe is None
+        and convention.code is None
         and qparams.precision.codes == FLOAT32
         and not qparams.multiplies
         and qparams.factor is None
@@ -37,7 +54,78 @@ def _attributes(qparams: QParams) -> str:
     return ", axis=-1, block_size=x.shape[-1]"
 
 
+def _imports(qparams: QParams) -> list[str]:
+    if _of_nbits(qparams):
+        return [
+            "from onnxruntime.quantization import QuantFormat",
+            "from onnxruntime.quantization.matmul_nbits_quantizer import (",
+            "    DefaultWeightOnlyQuantConfig,",
+            "    DefaultWeightOnlyQuantizer,",
+            ")",
+        ]
+    return ["import onnxruntime", "from onnx import TensorProto, helper"]
+
+
+def _nbits_lines(qparams: QParams) -> list[str]:
+    """Weights as MatMul has them, features × outputs; the packed codes of both forms are taken apart."""
+    granularity, bits, symmetric = qparams.scheme.granularity, qparams.number_format.bits, qparams.scheme.symmetric
+    assert isinstance(granularity, PerBlock)
+    qdq, half = qparams.convention.name == NBITS[1], qparams.precision.result == FLOAT16
+    size, per_byte, last = granularity.block_size, 8 // bits, (1 << bits) - 1
+    whole = np.zeros((), np.float32) if symmetric and qdq else np.float32(1 << (bits - 1))
+    form = "QDQ" if qdq else "QOperator"
+    config = f"block_size={size}, is_symmetric={symmetric}, bits={bits}, quant_format=QuantFormat.{form}"
+    lines = [
+        f"w = np.moveaxis(x, {granularity.axis}, 0)",
+        f"shape, w = w.shape, w.reshape(len(w), -1).astype(np.{'float16' if half else 'float32'})",
+        f"features, outputs, blocks = *w.shape, -(-len(w) // {size})",
+        f"config = DefaultWeightOnlyQuantConfig({config})",
+        "# What is not finite has no part in a range.",
+        "known = np.where(np.isfinite(w), w, 0).astype(w.dtype)",
+        "found = DefaultWeightOnlyQuantizer(config).qbits_block_quant(np.ascontiguousarray(known))",
+        f"first, last = {qparams.quant_min}, {qparams.quant_max}",
+        "",
+        "",
+        f"def unpacked(a):  # {per_byte} in a byte, the first one lowest",
+        f"    return np.stack([a >> shift & {last} for shift in range(0, 8, {bits})], -1).reshape(*a.shape[:-1], -1)",
+        "",
+        "",
+    ]
+    if qdq:
+        lines += [
+            "codes = unpacked(found[0])[: w.size].reshape(w.shape).astype(int)",
+            "scale = found[1].astype(np.float32)",
+        ]
+        if symmetric:
+            lines += [f"codes = np.where(codes > {last // 2}, codes - {last + 1}, codes)", "zero_point = scale * 0"]
+        else:
+            lines.append("zero_point = unpacked(found[2])[: scale.size].reshape(scale.shape).astype(np.float32)")
+    else:
+        lines += [
+            "codes = unpacked(found[0]).reshape(outputs, -1)[:, :features].T.astype(int)",
+            "scale = found[1].T.astype(np.float32)",
+            f"zero_point = np.full_like(scale, {int(whole)})"
+            if symmetric
+            else "zero_point = unpacked(found[2])[:, :blocks].T.astype(np.float32)",
+        ]
+    if qparams.precision.scale == BFLOAT16:
+        lines += ["import ml_dtypes", "", "scale = scale.astype(ml_dtypes.bfloat16).astype(np.float32)"]
+    spread = f"np.repeat(a, {size}, axis=0)[:features]"
+    narrow = {FLOAT16: ".astype(np.float16)", BFLOAT16: ".astype(ml_dtypes.bfloat16)"}.get(qparams.precision.result)
+    value = "(codes.astype(np.float32) - zero_point) * scale"
+    return [
+        *lines,
+        'np.seterr(all="ignore")',
+        f"scale, zero_point = ({spread} for a in (scale, zero_point))",
+        f"usable = {'np.isfinite(1 / scale)' if qdq else 'scale != 0'}",
+        f"x_hat = {f'({value}){narrow}.astype(np.float32)' if narrow else value}",
+        f"codes, x_hat = (np.moveaxis(a.reshape(shape), 0, {granularity.axis}) for a in (codes, x_hat))",
+    ]
+
+
 def _lines(qparams: QParams) -> list[str]:
+    if _of_nbits(qparams):
+        return _nbits_lines(qparams)
     attributes = _attributes(qparams)
     single = (
         []
@@ -75,6 +163,8 @@ def _lines(qparams: QParams) -> list[str]:
 ONNXRUNTIME_SCRIPT = RuntimeScript(
     "ONNX Runtime",
     _offers,
-    lambda qparams: ["import onnxruntime", "from onnx import TensorProto, helper"],
+    _imports,
     _lines,
+    nan_before="usable = ",
+    nan_line="codes = np.where(np.isfinite(w), codes, np.where((w / scale > 0) & usable, last, first))",
 )

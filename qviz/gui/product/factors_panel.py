@@ -50,7 +50,7 @@ class OperandControls(QWidget):
         self.problem.hide()
         self.convention = ComboBox()
         for convention in CONVENTIONS.values():
-            if convention.name != "textbook" and convention.block_size is None:  # no plain integers
+            if convention.name != "textbook" and convention.default_block is None:  # no plain integers
                 self.convention.addItem(tr(convention.label), convention.name)
         self.convention.setAccessibleName(self.tr("{name}: whose arithmetic").format(name=name))
         self.convention.setToolTip(self.tr("Whose formulas make scale, zero point and codes."))

@@ -165,7 +165,7 @@ def test_any_values_under_any_scheme(seed, monkeypatch):
             rng.integers(5)
         ]
         name = list(CONVENTIONS)[rng.integers(len(CONVENTIONS))]
-        if (size := CONVENTIONS[name].block_size) is not None:
+        if (size := CONVENTIONS[name].default_block) is not None:
             granularity = PerBlock(-1, size)
         try:
             rule = MinMax() if rng.random() < 0.5 else Percentile(95.0)

@@ -68,11 +68,14 @@ def test_from_any_scheme_there_is_a_way_to_every_runtime(convention):
         row.check(*nearest)
         if row.offers(number_format, symmetric, granularity):
             assert nearest == (number_format, symmetric, granularity)
-        if row.block_size is None:
+        if row.default_block is None:
             assert nearest[2] == granularity
-        else:
+        elif row.block_size is not None:
             assert nearest[2] == PerBlock(-1, row.block_size)
-    assert row.nearest(IntFormat(8), True)[2] == (PerBlock(-1, row.block_size) if row.block_size else PerTensor())
+        else:
+            assert nearest[2] in (granularity, PerBlock(-1, row.default_block))
+    alone = row.nearest(IntFormat(8), True)[2]
+    assert alone == (PerBlock(-1, row.default_block) if row.default_block else PerTensor())
 
 
 @pytest.mark.parametrize(

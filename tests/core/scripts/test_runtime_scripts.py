@@ -26,7 +26,8 @@ from qviz.core import (
 from qviz.core.scripts.runtime_scripts import RUNTIME_SCRIPTS, runtime_snippet
 from tests.golden.record_snippets import VERIFIED, X, check, digest, offered, run
 
-ONNX = {"onnxruntime", "onnxruntime_reduce_range", "onnxruntime_dynamic"}
+NBITS = {"onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq"}
+ONNX = {"onnxruntime", "onnxruntime_reduce_range", "onnxruntime_dynamic", *NBITS}
 
 
 def test_the_codes_of_onnx_runtime_are_those_of_qviz(tmp_path: Path) -> None:

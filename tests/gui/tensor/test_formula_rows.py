@@ -43,8 +43,8 @@ def schemes() -> list[Scheme]:
     for name, number_format, symmetric in itertools.product(CONVENTIONS, FORMATS, (True, False)):
         convention = CONVENTIONS[name]
         granularity: Granularity = PerTensor()
-        if convention.block_size is not None:
-            granularity = PerBlock(-1, convention.block_size)
+        if convention.default_block is not None:
+            granularity = PerBlock(-1, convention.default_block)
         if convention.offers(number_format, symmetric, granularity):
             found.append(Scheme(number_format, symmetric, granularity, convention=name))
     return found
@@ -153,7 +153,7 @@ def test_what_stands_on_the_left_gives_what_stands_on_the_right(scheme: Scheme) 
 @pytest.mark.parametrize(
     "granularity", [PerAxis(1), PerBlock(0, 2), PerBlock(-1, 7), PerToken(), PerTile(2, 30)], ids=str
 )
-@pytest.mark.parametrize("convention", [name for name, row in CONVENTIONS.items() if row.block_size is None])
+@pytest.mark.parametrize("convention", [name for name, row in CONVENTIONS.items() if row.default_block is None])
 def test_at_every_granularity(convention: str, granularity: Granularity) -> None:
     for number_format, symmetric in itertools.product(FORMATS, (True, False)):
         if CONVENTIONS[convention].offers(number_format, symmetric, granularity):
@@ -167,7 +167,7 @@ def test_at_every_granularity(convention: str, granularity: Granularity) -> None
 def test_where_float32_ends(convention: str, size: float) -> None:
     row = CONVENTIONS[convention]
     x = (np.sign(X) * np.float32(size)).astype(np.float32)
-    granularity: Granularity = PerBlock(-1, row.block_size) if row.block_size else PerTensor()
+    granularity: Granularity = PerBlock(-1, row.default_block) if row.default_block else PerTensor()
     for number_format, symmetric in itertools.product(FORMATS, (True, False)):
         with contextlib.suppress(Problem):
             check(analyze(x, Scheme(number_format, symmetric, granularity, convention=convention)), 5)

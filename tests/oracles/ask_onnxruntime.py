@@ -1,0 +1,155 @@
+"""How many scales, zero points, codes and values of ONNX Runtime differ from those of qviz?
+
+``python -m tests.oracles.ask_onnxruntime [CASES] [SEED] [CONVENTION]`` with onnxruntime, onnx and onnx_ir. Every case
+is random; the seed is printed. It ends with exit code 1 where anything differs.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+from onnxruntime.quantization import QuantFormat
+from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, DefaultWeightOnlyQuantizer
+
+from qviz.core import IntFormat, PerBlock, Scheme, choose_qparams, dequantize, quantize
+from tests.oracles.families import FAMILIES, tensor
+
+Array = np.ndarray[Any, Any]
+Answer = tuple[Any, Any, Any, Any]
+"""Scales, zero points, codes and values; None where the library does not say."""
+
+SIZE = 32
+
+
+# --- the operators --------------------------------------------------------------------------------------
+
+
+@functools.cache
+def dequantizer(code: str, scale: str, attributes: tuple[tuple[str, int], ...]) -> Any:
+    """DequantizeLinear of ONNX Runtime; codes and zero points go in as int32."""
+    kind = getattr(TensorProto, code.upper())
+    number = getattr(TensorProto, scale.upper())
+    nodes = [
+        helper.make_node("Cast", ["wide"], ["codes"], to=kind),
+        helper.make_node("Cast", ["wide_zero"], ["zero"], to=kind),
+        helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["values"], **dict(attributes)),
+    ]
+    types = (("wide", TensorProto.INT32), ("scale", number), ("wide_zero", TensorProto.INT32))
+    inputs = [helper.make_tensor_value_info(name, each, None) for name, each in types]
+    graph = helper.make_graph(nodes, "values", inputs, [helper.make_tensor_value_info("values", number, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def values_of(codes: Array, scale: Array, zero: Array, number_format: IntFormat, **attributes: int) -> Array:
+    session = dequantizer(number_format.name, {4: "float", 2: "float16"}[scale.itemsize], tuple(attributes.items()))
+    given = {"wide": codes.astype(np.int32), "scale": scale, "wide_zero": zero.astype(np.int32)}
+    return np.asarray(session.run(None, given)[0])
+
+
+# --- MatMulNBits ----------------------------------------------------------------------------------------
+
+
+def unpacked(packed: Array, bits: int) -> Array:
+    parts = [packed >> shift & ((1 << bits) - 1) for shift in range(0, 8, bits)]
+    return np.stack(parts, -1).reshape(*packed.shape[:-1], -1).astype(np.int32)
+
+
+def matmulnbits(x: Array, scheme: Scheme) -> Answer:
+    """``DefaultWeightOnlyQuantizer``, blocks along the first axis; bfloat16 as its caller does it."""
+    f, size = scheme.number_format, scheme.granularity.block_size  # type: ignore[attr-defined]
+    qdq = scheme.convention != "onnxruntime_matmulnbits"
+    kind = QuantFormat.QDQ if qdq else QuantFormat.QOperator
+    config = DefaultWeightOnlyQuantConfig(size, scheme.symmetric, quant_format=kind, bits=f.bits)
+    half = x.dtype.name == "bfloat16"
+    given = np.ascontiguousarray(x.astype(np.float32) if half else x)
+    packed, scale, zero = DefaultWeightOnlyQuantizer(config).qbits_block_quant(given)
+    rows, columns = x.shape
+    blocks = -(-rows // size)
+    middle = 0 if f.signed else f.levels // 2
+    if qdq:
+        codes = unpacked(packed, f.bits)[: x.size].reshape(x.shape)
+        zero = unpacked(zero, f.bits)[: blocks * columns].reshape(blocks, columns)
+        codes = np.where(codes > f.quant_max, codes - f.levels, codes)
+    else:
+        codes = unpacked(packed, f.bits).reshape(columns, -1)[:, :rows].T
+        scale, zero = scale.T, unpacked(zero, f.bits)[:, :blocks].T
+    zero = np.full_like(zero, middle) if scheme.symmetric else zero
+    scale = np.ascontiguousarray(scale.astype(x.dtype) if half else scale)
+    # It has no DequantizeLinear for bfloat16, nor for blocks of 2 bits in this version of the operators.
+    values = None if half or f.bits == 2 else values_of(codes, scale, zero, f, axis=0, block_size=size)
+    return scale, zero, codes, values
+
+
+INTEGERS = {(bits, signed): IntFormat(bits, signed) for bits in (2, 4, 8, 16) for signed in (True, False)}
+
+
+def schemes() -> list[tuple[Any, Scheme, tuple[int, ...]]]:
+    """Who is asked, about which scheme, with a tensor of which shape."""
+    found: list[tuple[Any, Scheme, tuple[int, ...]]] = []
+    for symmetric in (True, False):
+        for size, rows in ((16, 48), (32, 64), (32, 40), (128, 256)):
+            blocks, shape = PerBlock(0, size), (rows, 4)
+            for bits in (2, 4, 8):
+                scheme = Scheme(INTEGERS[bits, False], symmetric, blocks, convention="onnxruntime_matmulnbits")
+                found.append((matmulnbits, scheme, shape))
+            for name in ("onnxruntime_matmulnbits_qdq", "onnxruntime"):
+                scheme = Scheme(INTEGERS[4, symmetric], symmetric, blocks, convention=name)
+                found.append((matmulnbits, scheme, shape))
+    return found
+
+
+def differing(mine: Any, theirs: Any) -> int:
+    if theirs is None:
+        return 0
+    mine, theirs = np.ravel(mine).astype(np.float64), np.ravel(theirs).astype(np.float64)
+    return int(np.count_nonzero((mine != theirs) & ~(np.isnan(mine) & np.isnan(theirs))))
+
+
+def main(cases: int, seed: int, only: str = "") -> int:
+    rng, asked = np.random.default_rng(seed), [each for each in schemes() if only in ("", each[1].convention)]
+    print(f"seed {seed}, {cases} cases, onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}")
+    counts: dict[str, Counter[str]] = {}
+    shown = 0
+    for case in range(cases):
+        ask, scheme, shape = asked[case % len(asked)]
+        family, dtype = str(rng.choice(list(FAMILIES))), str(rng.choice(TYPES[ask]))
+        x = tensor(rng, family, dtype, shape)
+        with np.errstate(all="ignore"):
+            scale, zero, codes, values = ask(x, scheme)
+            q = choose_qparams(x, scheme)
+            own = quantize(x, q)
+            back = dequantize(own, q)
+        count = counts.setdefault(f"{scheme.convention} {scheme.number_format.name}", Counter())
+        wrong = Counter(
+            scales=differing(q.scale, scale),
+            zeros=differing(np.broadcast_to(q.zero_point, q.scale.shape), zero),
+            codes=differing(own, codes),
+            values=differing(back, values),
+        )
+        count.update(wrong + Counter(cases=1, elements=x.size))
+        if sum(wrong.values()) and shown < 12:
+            shown += 1
+            print("differs:", family, dtype, scheme, dict(wrong))
+    for name, count in counts.items():
+        print(f"{name:34s}", {key: count[key] for key in ("cases", "elements", "scales", "zeros", "codes", "values")})
+    return int(any(count[key] for count in counts.values() for key in ("scales", "zeros", "codes", "values")))
+
+
+TYPES: dict[Any, tuple[str, ...]] = {matmulnbits: ("float32", "float16", "bfloat16")}
+"""Which types of tensor each can be asked about."""
+
+if __name__ == "__main__":
+    numbers = [int(each) for each in sys.argv[1:3]]
+    cases, seed = (*numbers, *(3000, 0)[len(numbers) :])
+    sys.exit(main(cases, seed, *sys.argv[3:4]))
