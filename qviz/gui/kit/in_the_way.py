@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QAbstractButton, QMessageBox, QWidget
+from shiboken6 import isValid
 
 from qviz.files.names import numbered
 from qviz.files.printable import printable
@@ -39,6 +40,8 @@ class InTheWay(QObject):
         self._ask(there)
 
     def _ask(self, there: Sequence[Path]) -> None:
+        if self.question is not None and isValid(self.question):  # left behind on a page that nobody looks at
+            self.question.close()
         box = QMessageBox(self._window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setIcon(QMessageBox.Icon.Question)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QAbstractButton, QApplication, QFileDialog
+from shiboken6 import isValid
 
 from qviz.core import PerAxis
 from qviz.files.writers import EXPORT_FORMATS
@@ -349,3 +351,18 @@ def test_closing_the_window_finishes_the_export(desk: Desk, folder: Path) -> Non
     saving.exporting.finish()
     assert not saving.exporting.busy
     assert len(list(folder.glob("*.png"))) > 3
+
+
+def test_a_new_question_takes_the_place_of_one_that_nobody_answered(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").touch()
+    written: list[str] = []
+    way = InTheWay(desk.window)
+    way.write([tmp_path / "x.npy"], lambda number: written.append(f"first {number}"))
+    first = way.question
+    way.write([tmp_path / "x.npy"], lambda number: written.append(f"second {number}"))
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert first is not None
+    assert not isValid(first)
+    assert way.keep is not None
+    way.keep.click()
+    assert written == ["second 2"]
