@@ -20,6 +20,8 @@ from PySide6.QtCore import QCoreApplication, QDeadlineTimer, QEvent, QEventLoop,
 from qviz.app.app import App
 from qviz.core.questions.analysis import analyze
 from qviz.core.tensors.tensor import Tensor
+from qviz.gui.product.page import ProductPage
+from qviz.session.multiplier import _product
 
 PAUSE_SECONDS = 0.5
 """CPU of the window's thread that one event may take."""
@@ -76,6 +78,7 @@ class Watch:
         took = time.thread_time() - began
         if took > self._pause:
             self.pauses.append((took, what))
+            print(f"a pause of {took:.2f} s of CPU: {what}", flush=True)
 
 
 def workers_of(app: App) -> list[Any]:
@@ -95,19 +98,15 @@ def rest(app: App, watch: Watch | None = None) -> bool:
         else:
             watch.timed("waiting until nobody works", _turn)
         busy = any(worker.busy for worker in workers_of(app)) or bool(app.library._to_open)
-        waits = any(timer.isActive() for worker in workers_of(app) for timer in _timers(worker))
-        quiet = 0 if busy or waits else quiet + 1
-        if busy or waits:
+        busy = busy or app.window.saving.exporting.busy
+        quiet = 0 if busy else quiet + 1
+        if busy:
             time.sleep(0.002)
     return True
 
 
 def _turn() -> None:
     QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
-
-
-def _timers(worker: Any) -> list[Any]:
-    return [timer for timer in getattr(worker, "_timers", ()) if hasattr(timer, "isActive")]
 
 
 def at_rest(app: App) -> list[str]:
@@ -130,6 +129,21 @@ def at_rest(app: App) -> list[str]:
             here, there = float(getattr(frame.whole, name)), float(getattr(fresh, name))
             if not np.isclose(here, there, rtol=1e-6, atol=1e-300, equal_nan=True):
                 wrong.append(f"{name} is {here}, and {there} when computed anew")
+    return wrong + _product_at_rest(app)
+
+
+def _product_at_rest(app: App) -> list[str]:
+    """What the Product page paints is the product of what is chosen there, unless it says that it is not."""
+    page = app.window.pages.current
+    if not isinstance(page, ProductPage) or not page.figures.isEnabled() or page._multiplier.last is None:
+        return []
+    shown, factors = page._multiplier.last, page._multiplier.factors
+    wrong = [f"the chart {chart.name} shows another product" for chart in page.charts if chart.product is not shown]
+    fresh, _ = _product(factors, {}, lambda share: None, lambda: False)
+    for name in ("mse", "max_abs_error", "cosine"):
+        here, there = float(getattr(shown.loss, name)), float(getattr(fresh.loss, name))
+        if not np.isclose(here, there, rtol=1e-6, atol=1e-300, equal_nan=True):
+            wrong.append(f"{name} of the product is {here}, and {there} when computed anew")
     return wrong
 
 
