@@ -25,7 +25,17 @@ from qviz.app.app import App, make_application
 from qviz.session.settings import Settings
 from tests.monkey.acts import Act, Hands, answer_popups
 from tests.monkey.files import make_files
-from tests.monkey.watch import PAUSE_SECONDS, Watch, at_rest, memory, rest, temporary_files, undo_and_redo, workers_of
+from tests.monkey.watch import (
+    LONG_SECONDS,
+    PAUSE_SECONDS,
+    Watch,
+    at_rest,
+    memory,
+    rest,
+    temporary_files,
+    undo_and_redo,
+    workers_of,
+)
 
 REST_EVERY = 100
 """Acts between two looks at what must hold."""
@@ -106,11 +116,7 @@ def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, 
         if not app.window.isVisible():
             watch.faults.append("the window is gone")
         if (at + 1) % REST_EVERY == 0 or at + 1 == count:
-            if not rest(app, watch):
-                busy = [type(w).__name__ for w in workers_of(app) if w.busy]
-                _stop_training(app)
-                if not rest(app, watch):
-                    watch.faults.append(f"work never ends: {busy}")
+            watch.faults += _settle(app, watch)
             watch.faults += at_rest(app)
         if (at + 1) % 1000 == 0:
             _clear(app)
@@ -174,11 +180,21 @@ def _failed(watch: Watch, journal: Journal) -> int:
     os._exit(1)
 
 
+def _settle(app: App, watch: Watch | None = None) -> list[str]:
+    """Wait until nobody works; what takes long is cancelled, and what cannot be is told."""
+    if rest(app, watch, seconds=LONG_SECONDS):
+        return []
+    busy = [type(worker).__name__ for worker in workers_of(app) if worker.busy]
+    for worker in workers_of(app):
+        worker.cancel()
+    return [] if rest(app, watch) else [f"work never ends: {busy}"]
+
+
 def _clear(app: App) -> None:
     """Back to the looks of the start: what is open, what was trained, and how large it is drawn is no growth."""
     for item in app.session.state.items[1:]:
         app.library.close_item(item)
-    rest(app)
+    _settle(app)
     for widget in QApplication.topLevelWidgets():
         if widget is not app.window and widget.isVisible() and widget.isWindow() and not widget.parent():
             widget.close()
@@ -191,14 +207,9 @@ def _clear(app: App) -> None:
         trainer = getattr(app.window.pages.current, "trainer", None)
         for run in trainer.runs if trainer is not None else ():
             trainer.remove_run(run)
-        rest(app)
+        _settle(app)
     next(iter(app.window.page_actions.values())).trigger()
-    rest(app)
-
-
-def _stop_training(app: App) -> None:
-    for worker in workers_of(app):
-        worker.cancel()
+    _settle(app)
 
 
 def _threads(worker: Any) -> int:

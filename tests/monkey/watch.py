@@ -26,8 +26,11 @@ from qviz.session.multiplier import _product
 PAUSE_SECONDS = 0.5
 """CPU of the window's thread that one event may take."""
 
+LONG_SECONDS = 10.0
+"""How long work is waited for before it is cancelled."""
+
 PATIENCE_SECONDS = 60.0
-"""How long work may go on before a monkey thinks that it never ends."""
+"""How long work may go on, then, before a monkey thinks that it never ends."""
 
 FORGIVEN = ("This plugin does not support",)
 """What Qt says of the screen in memory."""
@@ -86,9 +89,9 @@ def workers_of(app: App) -> list[Any]:
     return [app.library._opener, *app.workers]
 
 
-def rest(app: App, watch: Watch | None = None) -> bool:
+def rest(app: App, watch: Watch | None = None, *, seconds: float = PATIENCE_SECONDS) -> bool:
     """Wait until nobody works, and measure each turn of the loop; False where that takes too long."""
-    deadline = QDeadlineTimer(int(PATIENCE_SECONDS * 1000))
+    deadline = QDeadlineTimer(int(seconds * 1000))
     quiet = 0
     while quiet < 3:
         if deadline.hasExpired():
