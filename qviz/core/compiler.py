@@ -29,6 +29,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 MODULES = (
     "qviz.core.tensors.survey",
+    "qviz.core.tensors.value_counts",
     "qviz.core.passes.kernels",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",

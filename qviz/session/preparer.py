@@ -42,7 +42,7 @@ class Preparer(Worker):
         tensor = self._session.state.tensor
         if tensor is None or tensor.same_data(self._too_large):
             return False
-        return self._memory.fits(prepared_nbytes(tensor.elements))
+        return self._memory.fits(prepared_nbytes(tensor.elements, tensor.dtype))
 
     @Slot()
     def prepare(self) -> None:
@@ -56,7 +56,7 @@ class Preparer(Worker):
         if tensor.same_data(self._sorting):
             return  # under way
         self._sorting = tensor
-        self._memory.make_room(prepared_nbytes(tensor.elements))
+        self._memory.make_room(prepared_nbytes(tensor.elements, tensor.dtype))
         self._submit(tensor, partial(_prepare, tensor), urgent=True)
 
     @Slot()

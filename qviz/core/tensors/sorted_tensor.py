@@ -19,6 +19,7 @@ from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.tensors.layout import BLOCK
 from qviz.core.tensors.survey import WIDTH, in_two_threads, superblock_moments
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.value_counts import SHIFTS, counted_values
 from qviz.core.tensors.value_histogram import Histogram
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
@@ -35,6 +36,12 @@ PARTED_ABOVE = 1 << 22
 
 ROWS = 1 << 14
 """Cuts that are looked up together: their blocks fit into the cache."""
+
+COUNTED_FROM = 1 << 17
+"""A tensor of 16-bit values is counted from so many elements on: fewer are sorted as quickly."""
+
+COUNTED_BYTES = 1 << 22
+"""What counts take at most."""
 
 _ABOVE_ALL = np.float32(np.inf)
 
@@ -65,7 +72,7 @@ class Cuts:
 
 
 @dataclass(frozen=True, eq=False)
-class _Wholes:
+class Wholes:
     """What neighbours that are taken as a whole add up to, float64 arrays of one length.
 
     ``first`` and ``second`` are Σ(x − c) and Σ(x − c)² around the ``centre`` of each; ``size`` its elements.
@@ -76,14 +83,14 @@ class _Wholes:
     second: Floats
     size: Floats
 
-    def grouped(self) -> _Wholes:
+    def grouped(self) -> Wholes:
         """Every `GROUPED` of them as one; the last may be of fewer."""
         starts = np.arange(0, self.centre.size, GROUPED)
         middle = np.minimum(starts + GROUPED // 2, self.centre.size - 1)
         centre = self.centre[middle]
         w = self.centre - np.repeat(centre, GROUPED)[: self.centre.size]
         first, second = _moved(self.first, self.second, self.size, w)
-        return _Wholes(centre, *(np.add.reduceat(a, starts) for a in (first, second, self.size)))
+        return Wholes(centre, *(np.add.reduceat(a, starts) for a in (first, second, self.size)))
 
     def add(self, cell: Counts, start: Counts, stop: Counts, reference: Floats, first: Floats, second: Floats) -> None:
         """Add those from ``start`` to before ``stop`` to each ``cell``, around its reference."""
@@ -156,7 +163,7 @@ class SortedTensor:
         self._start[-1] = n
         self._add_up(size, lambda f: progress(0.8 + 0.2 * f), cancelled)
         first, second = (ends[1] - ends[0] for ends in (self._first_ends, self._second_ends))
-        self._wholes = _Wholes(self._centre, first, second, self._size)
+        self._wholes = Wholes(self._centre, first, second, self._size)
         self._groups = self._wholes.grouped()
         self.sum = math.fsum(self._size * self._centre) + math.fsum(first)
         self.squared_sum = math.fsum(self._size * self._centre**2 + 2 * self._centre * first + second)
@@ -381,8 +388,10 @@ class SortedTensor:
         return float(np.array(low, np.int32).view(np.float32))
 
 
-def prepared_nbytes(elements: int) -> int:
+def prepared_nbytes(elements: int, dtype: str = "") -> int:
     """Bytes that a prepared tensor of so many elements takes, and the tensor's envelope with it."""
+    if dtype in SHIFTS and elements >= COUNTED_FROM:
+        return COUNTED_BYTES + elements // 100
     return elements * 4 * 6 // 5
 
 
@@ -409,6 +418,12 @@ def prepare(x: object, *, progress: Progress = ignore, cancelled: IsCancelled = 
         tensor = x.count(progress=lambda f: progress(0.3 * f), cancelled=cancelled)
     else:
         tensor = Tensor(x, progress=lambda f: progress(0.3 * f), cancelled=cancelled)
+    if tensor.finite >= COUNTED_FROM and tensor.dtype in SHIFTS:
+        from qviz.core.tensors.counted_tensor import CountedTensor
+
+        counts = counted_values(tensor, progress=lambda f: progress(0.3 + 0.6 * f), cancelled=cancelled)
+        if counts is not None:
+            return CountedTensor(tensor, counts)
     return SortedTensor(tensor, progress=lambda f: progress(0.3 + 0.7 * f), cancelled=cancelled)
 
 
