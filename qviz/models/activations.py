@@ -14,6 +14,8 @@ import numpy as np
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.rules import MinMax
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
@@ -201,7 +203,8 @@ def _range(batches: list[FloatArray], scheme: Scheme) -> tuple[float, float]:
     if not kept:
         return 0.0, 0.0
     rule = scheme.range_rule
-    if hasattr(rule, "batch_axis"):
+    # A calibrator of ONNX Runtime collects all samples together, as quantize_static asks it.
+    if hasattr(rule, "batch_axis") and not isinstance(rule, Entropy | OnnxRuntimePercentile):
         values = _side_by_side(kept)
         scheme = replace(scheme, range_rule=replace(rule, batch_axis=0))  # type: ignore[type-var]
     else:

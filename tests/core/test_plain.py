@@ -25,10 +25,12 @@ SAVED = {
     "minmax": '{"kind": "minmax"}',
     "percentile": '{"kind": "percentile", "percentile": 99.9}',
     "mse": '{"kind": "mse"}',
-    "entropy": '{"kind": "entropy", "bins": 2048, "quantized_bins": 128}',
+    "entropy": '{"kind": "entropy", "bins": 2048, "quantized_bins": 128, "batch_axis": null}',
     "abs_max": '{"kind": "abs_max"}',
     "moving_average": '{"kind": "moving_average", "averaging_constant": 0.01, "batch_axis": null}',
-    "onnxruntime_percentile": '{"kind": "onnxruntime_percentile", "percentile": 99.999}',
+    "onnxruntime_percentile": (
+        '{"kind": "onnxruntime_percentile", "percentile": 99.999, "magnitudes": true, "batch_axis": null}'
+    ),
     "torch_histogram": '{"kind": "torch_histogram", "batch_axis": null}',
     "paddle_kl": '{"kind": "paddle_kl"}',
     "paddle_hist": '{"kind": "paddle_hist", "hist_percent": 0.99999}',

@@ -31,7 +31,9 @@ RECORDED = [
 def scheme_of(library, case):
     """The same choice in our words: the libraries count the axes of a batch, we those of the tensor."""
     options = dict(case.options)
-    if case.kind in BATCHED:
+    if library == "onnxruntime":  # all batches came in one collect; asymmetric ones were asked for bins of values
+        options |= {"magnitudes": case.symmetric} if case.kind == "onnxruntime_percentile" else {}
+    elif case.kind in BATCHED:
         options["batch_axis"] = 0 if case.batched else None
     granularity = PerTensor() if case.channel_axis is None else PerAxis(case.channel_axis + case.batched)
     rule = RANGE_RULES[case.kind](**options)

@@ -46,7 +46,10 @@ def test_every_tensor_gets_the_calibrators_range(tmp_path, method, symmetric):
         name: [float(np.ravel(end)[0]) for end in data.range_value] for name, data in calibrator.compute_data().items()
     }
     assert {"x", "c1", "r1", "c2", "r2", "p", "f", "y"} <= set(expected)
-    scheme = Scheme(IntFormat(8), symmetric, range_rule=RULES[method])
+    rule = RULES[method]
+    if isinstance(rule, OnnxRuntimePercentile):
+        rule = replace(rule, magnitudes=symmetric)
+    scheme = Scheme(IntFormat(8), symmetric, range_rule=rule)
     found = ranges(network(classifier()), samples, scheme, sorted(expected))
     for name, (low, high) in expected.items():
         if symmetric:

@@ -10,7 +10,9 @@ import numpy as np
 from qviz.core.arrays import LARGEST, Counts, FloatArray
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
+from qviz.core.ranges.onnxruntime import Collected, collected_values
 from qviz.core.ranges.rules import LossCurve, Range, RangeInput
+from qviz.core.tensors.batches import batches_of
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.work import check
 
@@ -26,6 +28,13 @@ class Entropy(Tagged):
     ``quantized_bins``. ONNX Runtime merges into 128 whatever the bit width.
     (``HistogramCollector.get_entropy_threshold``)
 
+    Parameters
+    ----------
+    bins, quantized_bins : int
+    batch_axis : int or None
+        The axis whose indices are batches, each collected alone, which adds bins where one reaches further
+        (``collect_data`` once a batch); None: all of them come together, as in ``quantize_static``.
+
     Raises
     ------
     Problem
@@ -35,6 +44,7 @@ class Entropy(Tagged):
     kind: ClassVar[str] = "entropy"
     bins: int = 2048
     quantized_bins: int = 128
+    batch_axis: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,28 +61,39 @@ class Entropy(Tagged):
         """The best symmetric threshold of each group, kept within its values."""
         low = np.zeros(given.layout.groups, np.float32)
         high = np.zeros(given.layout.groups, np.float32)
+        if self.batch_axis is not None:
+            for group, batches in batches_of(given.tensor, given.layout, self.batch_axis, cancelled=given.cancelled):
+                found = collected_values(batches, self.bins, given.cancelled)
+                if found is not None:
+                    low[group], high[group] = self._of(found, given)[1]
+            return low, high
         for group, prepared in _groups(given):
             low[group], high[group] = self.search(prepared, given)[1]
         return low, high
 
     def search(self, prepared: SortedTensor, given: RangeInput) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
-        """The divergence at every threshold, and the range of the least one."""
+        """The divergence at every threshold, and the range of the least one; all batches together."""
         key = (self.kind, self)
         if key not in prepared.answers:
             edges, counts = self.histogram(prepared)
-            first = self.bins // 2 - np.arange(self.quantized_bins // 2, self.bins // 2 + 1)
-            last = np.minimum(2 * (self.bins // 2) - first + 1, self.bins)
-            losses = np.empty(first.size)
-            for i, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
-                if i % 64 == 0:
-                    check(given.cancelled)
-                losses[i] = _divergence(counts, start, stop, self.quantized_bins)
-            best = int(np.argmin(losses))
-            low = max(edges[first[best]], prepared.values[0])
-            high = min(edges[last[best]], prepared.values[-1])
-            prepared.answers[key] = LossCurve("entropy", "both", edges[last].astype(np.float64), losses), (low, high)
+            found = Collected(counts, edges, prepared.values[0], prepared.values[-1])
+            prepared.answers[key] = self._of(found, given)
         answer: tuple[LossCurve, tuple[np.float32, np.float32]] = prepared.answers[key]
         return answer
+
+    def _of(self, histogram: Collected, given: RangeInput) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
+        counts, edges = histogram.counts, histogram.edges
+        middle = counts.size // 2
+        first = middle - np.arange(self.quantized_bins // 2, middle + 1)
+        last = np.minimum(2 * middle - first + 1, counts.size)
+        losses = np.empty(first.size)
+        for i, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+            if i % 64 == 0:
+                check(given.cancelled)
+            losses[i] = _divergence(counts, start, stop, self.quantized_bins)
+        best = int(np.argmin(losses))
+        low, high = max(edges[first[best]], histogram.low), min(edges[last[best]], histogram.high)
+        return LossCurve("entropy", "both", edges[last].astype(np.float64), losses), (low, high)
 
     def histogram(self, prepared: SortedTensor) -> tuple[FloatArray, Counts]:
         """Edges in float32, as ONNX Runtime's, and the elements between them."""

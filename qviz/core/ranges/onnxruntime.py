@@ -1,36 +1,133 @@
-"""Which range does ONNX Runtime's percentile calibration choose? An edge of one of its bins."""
+"""Which range does ONNX Runtime's percentile calibration choose, and how do its histograms grow batch by batch?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from qviz.core.arrays import LARGEST
+from qviz.core.arrays import LARGEST, Counts, FloatArray
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.rules import Range, RangeInput
 from qviz.core.tensors.batches import Batch, batches_of
-from qviz.core.work import IsCancelled
+from qviz.core.work import IsCancelled, check
 
 BINS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """What a ``HistogramCollector`` holds after some batches, each of which it was given in a ``collect`` of its own.
+
+    Attributes
+    ----------
+    counts : int array, shape (bins,)
+    edges : float32 array, shape (bins + 1,)
+    low, high : float32
+        The smallest and the largest value.
+    """
+
+    counts: Counts
+    edges: FloatArray
+    low: np.float32
+    high: np.float32
+
+
+def collected_values(batches: Iterator[Batch], bins: int, cancelled: IsCancelled) -> Collected | None:
+    """A histogram from −absmax to absmax, which whole bins are added to where a batch reaches beyond it.
+
+    ``HistogramCollector.collect_value`` and ``merge_histogram``. None where no batch has a finite value.
+    """
+    found: Collected | None = None
+    end: Any = np.float32(0)
+    for batch in batches:
+        extremes = batch.extremes(cancelled=cancelled)
+        if extremes is None:
+            continue
+        reach = max(abs(extremes[0]), abs(extremes[1]))
+        if found is None:
+            end = np.float64(reach) if reach > LARGEST / 2 else reach  # float32 could not hold the width of the whole
+            edges = _both_sides(end, bins)
+            found = Collected(_counts(batch, edges, cancelled), edges, *extremes)
+            continue
+        low, high = min(found.low, extremes[0]), max(found.high, extremes[1])
+        old, edges = found.counts, found.edges
+        more = 0
+        if reach > end and end:
+            stride = 2 * end / old.size
+            more = int((reach - end) // stride + 1)
+            check(cancelled)
+            end = more * stride + end
+            edges = _both_sides(end, old.size + 2 * more)
+        elif reach > end:
+            end = reach
+            edges = _both_sides(end, old.size)
+        counts = _counts(batch, edges, cancelled)
+        counts[more : counts.size - more] += old
+        found = Collected(counts, edges, low, high)
+    return found
+
+
+def collected_magnitudes(batches: Iterator[Batch], bins: int, cancelled: IsCancelled) -> Collected | None:
+    """A histogram of magnitudes from the first batch's smallest to its largest; later ones add bins above alone.
+
+    ``HistogramCollector.collect_absolute_value``. Later magnitudes below the first edge are counted nowhere.
+    """
+    found: Collected | None = None
+    for batch in batches:
+        extremes = batch.extremes(cancelled=cancelled)
+        if extremes is None:
+            continue
+        largest = max(-extremes[0], extremes[1])
+        if found is None:
+            smallest = min(np.abs(piece).min() for piece in batch.pieces(cancelled=cancelled))
+            wide = largest > LARGEST / 2
+            first, last = bin_ends(*(np.float64(end) if wide else end for end in (smallest, largest)))
+            edges = np.linspace(first, last, bins + 1).astype(np.float32)
+            found = Collected(_counts(batch, edges, cancelled, magnitudes=True), edges, *extremes)
+            continue
+        edges = found.edges
+        if largest > edges[-1]:
+            width = edges[1] - edges[0]
+            edges = np.hstack((edges, np.arange(edges[-1] + width, largest + width, width))).astype(np.float32)
+        counts = _counts(batch, edges, cancelled, magnitudes=True)
+        counts[: found.counts.size] += found.counts
+        found = Collected(counts, edges, min(found.low, extremes[0]), max(found.high, extremes[1]))
+    return found
+
+
+def _both_sides(end: Any, bins: int) -> FloatArray:
+    """Equal bins from −``end`` to ``end``."""
+    return np.linspace(*bin_ends(-end, end), bins + 1).astype(np.float32)
+
+
+def _counts(batch: Batch, edges: FloatArray, cancelled: IsCancelled, *, magnitudes: bool = False) -> Counts:
+    pieces = batch.pieces(cancelled=cancelled)
+    return edge_counts((np.abs(piece) for piece in pieces) if magnitudes else pieces, edges)
 
 
 @dataclass(frozen=True)
 class OnnxRuntimePercentile(Tagged):
     """The lower edge of the bin that holds the percentile: `PercentileCalibrater`.
 
-    Symmetric: 2048 bins of the magnitudes, from the smallest to the largest. Asymmetric: of the
-    values, from −absmax to absmax, with half of the rest cut off on each side. Never beyond the
-    values. All batches are counted together, so that it does not matter which elements came together.
-    Where float32 has fewer values than there are bins, ONNX Runtime stops with an error; this does not.
+    2048 bins of the magnitudes, from the smallest to the largest: so does ``quantize_static`` with
+    ``CalibrationMethod.Percentile``, whether codes are symmetric or not. Never beyond the values. Where float32 has
+    fewer values than there are bins, ONNX Runtime stops with an error; this does not.
 
     Parameters
     ----------
     percentile : float
         Above 50, up to 100.
+    magnitudes : bool
+        False for ``CalibTensorRangeSymmetric=False``: bins of the values, from −absmax to absmax, with half of the
+        rest cut off on each side.
+    batch_axis : int or None
+        The axis whose indices are batches, each collected alone (``collect_data`` once a batch); None: all of them
+        come together, as in ``quantize_static``.
 
     Raises
     ------
@@ -40,6 +137,8 @@ class OnnxRuntimePercentile(Tagged):
 
     kind: ClassVar[str] = "onnxruntime_percentile"
     percentile: float = 99.999
+    magnitudes: bool = True
+    batch_axis: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,31 +154,22 @@ class OnnxRuntimePercentile(Tagged):
         def answer() -> Range:
             low = np.zeros(given.layout.groups, np.float32)
             high = np.zeros(given.layout.groups, np.float32)
-            for group, (batch,) in batches_of(given.tensor, given.layout, None, cancelled=given.cancelled):
-                low[group], high[group] = self._range(batch, given.symmetric, given.cancelled)
+            collected = collected_magnitudes if self.magnitudes else collected_values
+            for group, batches in batches_of(given.tensor, given.layout, self.batch_axis, cancelled=given.cancelled):
+                histogram = collected(batches, BINS, given.cancelled)
+                if histogram is not None:
+                    low[group], high[group] = self._range(histogram)
             return low, high
 
-        return remembered(given.tensor, (self, given.layout, given.symmetric), answer)
+        return remembered(given.tensor, (self, given.layout), answer)
 
-    def _range(self, batch: Batch, symmetric: bool, cancelled: IsCancelled) -> tuple[np.float32, np.float32]:
-        extremes = batch.extremes(cancelled=cancelled)
-        if extremes is None:
-            return np.float32(0), np.float32(0)
-        smallest, largest = extremes
-        if symmetric:
-            reach = (min(np.abs(piece).min() for piece in batch.pieces(cancelled=cancelled)), max(-smallest, largest))
-        else:
-            reach = (-max(-smallest, largest), max(-smallest, largest))
-        wide = reach[1] > LARGEST / 2  # float32 could not hold the width of the whole
-        first, last = bin_ends(*(np.float64(end) if wide else end for end in reach))
-        edges = np.linspace(first, last, BINS + 1).astype(np.float32)
-        pieces = batch.pieces(cancelled=cancelled)
-        counts = edge_counts((np.abs(piece) for piece in pieces) if symmetric else pieces, edges)
+    def _range(self, histogram: Collected) -> tuple[np.float32, np.float32]:
+        counts, edges = histogram.counts, histogram.edges
         below = np.cumsum(counts / counts.sum())
-        if symmetric:
+        if self.magnitudes:
             high = edges[np.searchsorted(below, self.percentile / 100)]
             low = -high
         else:
             rest = (100 - self.percentile) / 200
             low, high = (edges[np.searchsorted(below, part)] for part in (rest, 1 - rest))
-        return max(low, smallest), min(high, largest)
+        return max(low, histogram.low), min(high, histogram.high)

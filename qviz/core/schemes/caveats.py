@@ -45,6 +45,10 @@ def _of_itself(rule: RangeRule, scheme: Scheme) -> Phrase | None:  # noqa: PLR09
                 "Nothing is clipped.",
                 bins=rule.bins,
             )
+        case OnnxRuntimePercentile(magnitudes=True) if not scheme.symmetric:
+            return Phrase(
+                "quantize_static counts magnitudes here, whatever the codes: CalibTensorRangeSymmetric is on by itself."
+            )
         case TorchHistogram() if scheme.number_format.levels != LEVELS:
             return Phrase(
                 "PyTorch's search assumes {levels} levels, whatever the bits: it is not the best range for these.",

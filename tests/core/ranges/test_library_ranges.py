@@ -240,6 +240,8 @@ SYMMETRIC = Scheme()
         (AbsMax(), SYMMETRIC, None),
         (MinMax(), Scheme(granularity=PerAxis(0)), None),
         (OnnxRuntimePercentile(), SYMMETRIC, None),
+        (OnnxRuntimePercentile(), Scheme(symmetric=False), "counts magnitudes here"),
+        (OnnxRuntimePercentile(magnitudes=False), Scheme(symmetric=False), None),
     ],
     ids=str,
 )
