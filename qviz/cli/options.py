@@ -15,6 +15,7 @@ from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat, format_named
 from qviz.core.problems import Problem
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES
@@ -93,6 +94,14 @@ def scheme_options(command: Command) -> Command:
             show_default=True,
             help="auto: as the runtime has it for bfloat16 and float16; float32: as if quantized before the cast.",
         ),
+        click.option("--known-scale", help="With --range known: a number, or one for each group, 0.02,0.03."),
+        click.option("--known-zero-point", help="With --range known: the same of zero points.  [default: 0]"),
+        click.option(
+            "--scale-file",
+            type=click.Path(path_type=Path),
+            help="With --range known: a model or a quantized tensor that holds them.",
+        ),
+        click.option("--scale-of", help="Of which tensor in --scale-file."),
         click.option("--low", type=float, help="With --range manual."),
         click.option("--high", type=float, help="With --range manual."),
     ]
@@ -241,10 +250,36 @@ def _tile(text: str) -> PerTile:
     return PerTile(*sides)
 
 
+def _known(options: dict[str, Any]) -> Known:
+    from qviz.files.known_scales import known_of
+
+    if (options["known_scale"] is None) == (options["scale_file"] is None):
+        raise Problem("A known scale comes from one place: give either --known-scale or --scale-file.")
+    if options["scale_file"] is not None:
+        _refuse_idle("known-zero-point", "--known-scale", False)
+        return known_of(options["scale_file"], options["scale_of"])
+    _refuse_idle("scale-of", "--scale-file", False)
+    points = options["known_zero_point"]
+    return Known(_listed(options["known_scale"]), (0.0,) if points is None else _listed(points))
+
+
+def _listed(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise Problem(
+            "“{text}” is no number, nor several with commas between: give such as 0.02,0.03.", text=text
+        ) from None
+
+
 def _range_rule(options: dict[str, Any]) -> RangeRule:
     _refuse_idle("percentile", "--range percentile", options["range_rule"] == Percentile.kind)
     for end in ("low", "high"):
         _refuse_idle(end, "--range manual", options["range_rule"] == Manual.kind)
+    for name in ("known-scale", "known-zero-point", "scale-file", "scale-of"):
+        _refuse_idle(name, "--range known", options["range_rule"] == Known.kind)
+    if options["range_rule"] == Known.kind:
+        return _known(options)
     if options["range_rule"] == Percentile.kind:
         return Percentile(options["percentile"])
     if options["range_rule"] == Manual.kind:

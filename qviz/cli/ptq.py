@@ -48,7 +48,12 @@ def gate_options(command: Any) -> Any:
 @click.option("--reduce-range", is_flag=True)
 @click.option("--form", type=click.Choice(["qdq", "operator"]))
 @click.option("--operators", help="Kinds of nodes, with commas; “all” for all that the tool knows.")
-@click.option("--range", "range_rule", type=click.Choice(list(RANGE_RULES)), help="Of activations.")
+@click.option(
+    "--range",
+    "range_rule",
+    type=click.Choice([kind for kind in RANGE_RULES if kind != "known"]),
+    help="Of activations.",
+)
 @click.option("--block-size", type=int, help="Of 4-bit weights.")
 @click.option("--algorithm", type=click.Choice(["default", "hqq", "k_quant", "rtn", "gptq"]), help="Of 4-bit weights.")
 @click.option("--exclude", multiple=True, metavar="NODE", help="Stays in float; several are fine.")

@@ -17,6 +17,7 @@ from qviz.core.questions.loss_curves import loss_curves
 from qviz.core.questions.product import Product, multiply, quantized_product
 from qviz.core.questions.sweep import pareto, sweep
 from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import (
@@ -57,6 +58,7 @@ __all__ = [
     "FloatFormat",
     "GeneratorSpec",
     "IntFormat",
+    "Known",
     "Manual",
     "Metrics",
     "MinMax",

@@ -49,6 +49,11 @@ _TYPES: dict[str, tuple[type, tuple[type, ...], Phrase]] = {
 
 
 def _fitted(value: Any, annotation: str, what: str) -> Any:
+    if annotation == "tuple[float, ...]":
+        each = (value,) if isinstance(value, int | float | np.integer | np.floating) else value
+        if not isinstance(each, list | tuple | np.ndarray):
+            raise Problem("{what} cannot be {value!r}: give a number, or several.", what=what, value=value)
+        return tuple(_fitted(number, "float", what) for number in each)
     plain, given, wanted = _TYPES[annotation.removesuffix(" | None")]
     if value is None and annotation.endswith(" | None"):
         return value

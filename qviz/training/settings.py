@@ -10,6 +10,7 @@ import numpy as np
 from qviz.core import IntFormat, MinMax, PerAxis, PerTensor, Problem, QParams, Scheme, choose_qparams
 from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arrays import Array
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import Manual
 from qviz.core.ranges.table import RANGE_RULES
 
@@ -19,7 +20,7 @@ BITS = range(1, 9)
 RANGES = ("learned", "minmax")
 """How ranges are found while training: learned step sizes, or min–max with a moving average."""
 
-POST_TRAINING_RANGES = tuple(kind for kind in RANGE_RULES if kind != Manual.kind)
+POST_TRAINING_RANGES = tuple(kind for kind in RANGE_RULES if kind not in (Manual.kind, Known.kind))
 """How they are found after training."""
 
 END_BITS = 8

@@ -16,6 +16,7 @@ from qviz.core import (
     Entropy,
     FloatFormat,
     IntFormat,
+    Known,
     Manual,
     PerAxis,
     PerBlock,
@@ -47,6 +48,11 @@ from tests.cli.commands import Run, X, saved, written
         ("--range percentile", Scheme(range_rule=Percentile(99.9))),
         ("--range percentile --percentile 90", Scheme(range_rule=Percentile(90.0))),
         ("--range manual --low -0.5 --high 1.5", Scheme(range_rule=Manual(-0.5, 1.5))),
+        ("--range known --known-scale 0.02", Scheme(range_rule=Known((0.02,)))),
+        (
+            "--range known --known-scale 0.5,1,1,2 --known-zero-point 3 --asymmetric --per axis",
+            Scheme("int8", False, PerAxis(0), Known((0.5, 1.0, 1.0, 2.0), (3.0,))),
+        ),
         ("--range mse --bits 4", Scheme(IntFormat(4), range_rule=MSE())),
         ("--range mse --bits 3 --asymmetric", Scheme(IntFormat(3), symmetric=False, range_rule=MSE())),
         ("--range mse --per axis", Scheme(granularity=PerAxis(0), range_rule=MSE())),
@@ -112,7 +118,7 @@ def test_every_preset_can_be_given_as_a_file(run: Run, tmp_path: Path, preset: P
     assert run("quantize", wide, "--scheme", tmp_path / "s.json", "-o", tmp_path / "q.npz").code == 0
 
 
-@pytest.mark.parametrize("name", [name for name in RANGE_RULES if name != "manual"])
+@pytest.mark.parametrize("name", [name for name in RANGE_RULES if name not in ("manual", "known")])
 @pytest.mark.parametrize("options", ["--per tensor", "--per axis --asymmetric"])
 def test_every_range_rule_has_a_name(run: Run, file: Path, name: str, options: str) -> None:
     symmetric, granularity = (True, PerTensor()) if "tensor" in options else (False, PerAxis(0))
@@ -192,6 +198,14 @@ def test_tables_of_numbers_are_read(run: Run, tmp_path: Path, name: str, content
         ),
         ("--per block --axis 0 --block-size 5", "A block of 5 is longer than axis 0 of a tensor of shape (4, 6)"),
         ("--per block --axis 2 --block-size 2", "There is no axis 2 in a tensor of shape (4, 6)"),
+        ("--range known", "A known scale comes from one place: give either --known-scale or --scale-file."),
+        ("--range known --known-scale 0.1,0.2", "2 known scales do not fit 1 groups: give one, or one for each group."),
+        ("--range known --known-scale 0", "A known scale cannot be 0: give one above 0."),
+        ("--range known --known-scale fine", "“fine” is no number, nor several with commas between"),
+        (
+            "--range known --known-scale 1 --known-zero-point 3",
+            "A symmetric scheme has the zero point 0",
+        ),
         ("--per tile --tile 4", "A tile cannot be “4”: give rows x columns, such as 128x128."),
         ("--per tile --tile 0x4", "A tile of 0 × 4 has no element: choose sides of 1 or more."),
         ("--per block --block-size 0", "A block of 0 has no element: choose a block size of 1 or more."),
@@ -233,6 +247,7 @@ def test_a_scheme_file_and_an_option_of_a_scheme_contradict_each_other(run: Run,
     [
         ("--axis 1", "--axis means nothing without --per axis or --per block: give both."),
         ("--per token --axis 1", "--axis means nothing without --per axis or --per block: give both."),
+        ("--known-scale 2", "--known-scale means nothing without --range known: give both."),
         ("--tile 2x2", "--tile means nothing without --per tile: give both."),
         ("--block-size 2", "--block-size means nothing without --per block: give both."),
         ("--per axis --block-size 2", "--block-size means nothing without --per block: give both."),

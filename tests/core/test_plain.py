@@ -39,6 +39,8 @@ SAVED = {
     "paddle_emd": '{"kind": "paddle_emd", "onnx_format": false, "batch_axis": null}',
     "paddle_ptf": '{"kind": "paddle_ptf", "batch_axis": null}',
     "manual": '{"kind": "manual", "low": -1.0, "high": 1.0}',
+    "known": '{"kind": "known", "scale": [1.0], "zero_point": [0.0]}',
+    "tile": '{"kind": "tile", "rows": 128, "columns": 128}',
 }
 """How version 0.1 wrote each part of a scheme."""
 

@@ -46,6 +46,7 @@ NAMES = [
     "Entropy",
     "FloatFormat",
     "IntFormat",
+    "Known",
     "Manual",
     "Metrics",
     "MinMax",

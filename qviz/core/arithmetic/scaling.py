@@ -5,6 +5,7 @@ Both are computed in float64, but where a runtime rounds every operation, and ke
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams, is_too_narrow
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import Phrase, Problem
+from qviz.core.ranges.known import Known
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, Precision, rounding_to
@@ -111,6 +114,33 @@ def _from_formulas(low: Array, high: Array, scheme: Scheme, types: Precision) ->
         if formulas.zero_point is not None:
             zero_point = evaluate(formulas.zero_point.expression, values)
     return _qparams(scheme, scale, zero_point, low, high, quant_min, quant_max)
+
+
+def qparams_of_known(rule: Known, shape: tuple[int, ...], scheme: Scheme, compute: str = FLOAT32) -> QParams:
+    """The parameters of a tensor of a shape under a scheme whose scales and zero points are known.
+
+    Raises
+    ------
+    Problem
+        When they do not fit the groups, or the scheme's runtime has no such parameters.
+    """
+    convention, number_format = convention_of(scheme), scheme.number_format
+    if convention.code is not None or convention.divisor_is_inverse or not number_format.scaled:
+        raise Problem(
+            "{number_format} of “{runtime}” takes no known scale: choose another range, or another runtime.",
+            number_format=number_format.label,
+            runtime=Phrase(convention.label),
+        )
+    scales = scheme.granularity.scale_shape(shape)
+    scale, points = (each.reshape(scales) for each in rule.of_groups(math.prod(scales)))
+    if scheme.symmetric:
+        middle = np.float32(convention.middle(number_format))
+        if points.any() and not np.all(points == middle):
+            raise Problem(
+                "A symmetric scheme has the zero point {middle:g}: choose asymmetric for another one.", middle=middle
+            )
+        points = np.full(scales, middle)
+    return qparams_from_values(scale, points, scheme, compute)
 
 
 def qparams_from_values(scale: object, zero_point: object, scheme: Scheme, compute: str = FLOAT32) -> QParams:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arithmetic.scaling import qparams_from_range
+from qviz.core.arithmetic.scaling import qparams_from_range, qparams_of_known
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.passes import candidates
@@ -17,6 +17,7 @@ from qviz.core.problems import Problem
 from qviz.core.questions.effort import plan, searches
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.histograms import remembered
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput, RangeRule
 from qviz.core.runtimes.precision import compute_dtype
 from qviz.core.schemes.scheme import Scheme, convention_of
@@ -53,12 +54,19 @@ def choose_qparams(
     Cancelled
         When asked to stop.
     """
+    if isinstance(scheme.range_rule, Known):
+        tensor = _tensor_of(x)
+        return qparams_of_known(scheme.range_rule, tensor.shape, scheme, _compute(tensor, scheme))
     given = range_input(x, scheme, cancelled=cancelled)
     low, high = range_of(given, scheme, known)
     if convention_of(scheme).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _break_absmax_tie(low, high, given)
     shape = scheme.granularity.scale_shape(given.tensor.shape)
     return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme, _compute(given.tensor, scheme))
+
+
+def _tensor_of(x: object) -> Tensor:
+    return x.tensor if isinstance(x, SortedTensor) else x if isinstance(x, Tensor) else Tensor(x)
 
 
 def _compute(tensor: Tensor, scheme: Scheme) -> str:
@@ -118,7 +126,7 @@ def _estimated(given: RangeInput, rule: RangeRule) -> Range:
 
 def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) -> RangeInput:
     """What the scheme's range rule is asked about."""
-    tensor = x.tensor if isinstance(x, SortedTensor) else x if isinstance(x, Tensor) else Tensor(x)
+    tensor = _tensor_of(x)
     layout = scheme.granularity.layout(tensor.shape)
     prepared = x if isinstance(x, SortedTensor) and layout.groups == 1 else None
     if prepared is None and plan(tensor, None, scheme, layout=layout).searched:

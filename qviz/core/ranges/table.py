@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import (
@@ -35,6 +36,7 @@ RANGE_RULES: dict[str, type[RangeRule]] = {
         PaddleEMD,
         PaddlePTF,
         Manual,
+        Known,
     )
 }
 """Every range estimator by its ``kind``; a new one is a class and a row."""

@@ -14,6 +14,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.questions.sweep import Combinations
 from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual, MinMax, Percentile
 from qviz.core.ranges.table import RANGE_RULES
@@ -157,7 +158,7 @@ class SweepPanel(QWidget):
                 for each in formats
             ]
         )
-        ours = {MinMax.kind, MSE.kind, Percentile.kind, Entropy.kind, Manual.kind}
+        ours = {MinMax.kind, MSE.kind, Percentile.kind, Entropy.kind, Manual.kind, Known.kind}
         rules: list[Any] = [rule() for kind, rule in RANGE_RULES.items() if kind not in ours]
         self.library_rules.fill([(rule, range_word(rule), False, "") for rule in rules])
 
@@ -191,7 +192,7 @@ class SweepPanel(QWidget):
             self.formats.also(scheme.number_format, format_word(scheme.number_format), tip)
         self.modes.also(scheme.symmetric, "", tip)
         self.granularities.also(scheme.granularity, granularity_word(scheme.granularity), tip)
-        if not isinstance(scheme.range_rule, Manual):  # a range by hand is one for this scheme alone
+        if not isinstance(scheme.range_rule, Manual | Known):  # these are one for this scheme alone
             rules = self.rules if any(each == scheme.range_rule for _, each in self.rules.boxes) else self.library_rules
             rules.also(scheme.range_rule, range_word(scheme.range_rule), tip)
         if self.choice() != before:

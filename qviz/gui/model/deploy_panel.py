@@ -92,7 +92,7 @@ class DeployPanel(QWidget):
             "form": ComboBox(),
             "operators": ComboBox(),
             "range_rule": RangeChoice(
-                [rule for rule in range_rules() if rule[0] != "manual"], self.tr("Ranges of activations")
+                [rule for rule in range_rules() if rule[0] not in ("manual", "known")], self.tr("Ranges of activations")
             ),
             "algorithm": ComboBox(),
             "block_size": ComboBox(),

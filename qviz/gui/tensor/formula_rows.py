@@ -12,6 +12,7 @@ from qviz.core.arithmetic.formula_values import formulas_of, group_values, range
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis
+from qviz.core.ranges.known import Known
 from qviz.core.runtimes.expressions import Expression, Formula, Values, as_numbers, as_symbols, evaluate, keys_of
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, Q, R, S
 from qviz.gui.words.groups import code_text
@@ -44,6 +45,8 @@ def _scale_row(q: QParams, whole: QParams | None) -> Row:
     formula, values = formulas_of(q).scale, range_values(q, whole)
     if not q.number_format.scaled:
         return _rule(formula), f"S = {_number(q.scale)}"
+    if isinstance(q.scheme.range_rule, Known):
+        return tr("S is known"), f"S = {_number(q.scale)}"
     return _rule(formula), _filled(formula, values, q.scale, _number(q.scale))
 
 
@@ -51,6 +54,8 @@ def _zero_point_row(q: QParams) -> list[Row]:
     formulas, zero_point = formulas_of(q), _number(q.zero_point)
     if not q.number_format.scaled:
         return []
+    if isinstance(q.scheme.range_rule, Known) and not q.scheme.symmetric:
+        return [(tr("Z is known"), f"Z = {zero_point}")]
     if formulas.zero_point is None:
         return [(tr("Z is fixed by symmetry"), f"Z = {zero_point}")]
     rule, values = _rule(formulas.zero_point), range_values(q)

@@ -7,15 +7,28 @@ from dataclasses import fields, replace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QSpinBox, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QHBoxLayout,
+    QInputDialog,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QWidget,
+)
 
 from qviz.core.problems import Problem
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.caveats import range_caveat
 from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.tensor import Tensor
+from qviz.files.known_scales import known_of, known_scales
 from qviz.gui.kit.controls import RangeChoice
 from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox
 from qviz.gui.kit.widgets import column, form, named_label, quiet
@@ -25,6 +38,9 @@ from qviz.session.language import told
 SLIDER_STEPS = 400
 LEAST_KEPT, MOST_KEPT = 90.0, 99.9999
 LARGEST_COUNT = 1 << 16
+AT_ONCE = 1 << 22
+"""Elements whose extremes can be looked for while a person waits."""
+
 OWN_CONTROLS = ("batch_axis",)
 """Fields of rules that have a control of their own; so has all of a percentile and of a range by hand."""
 
@@ -59,6 +75,16 @@ class RangeControls(QWidget):
         self.kept_box.setSuffix(" %")
         self.low = NumberBox(name=self.tr("Low end of the range"))
         self.high = NumberBox(name=self.tr("High end of the range"))
+        self.scale, self.zero_point = QLineEdit(), QLineEdit()
+        for edit, name, example in (
+            (self.scale, self.tr("Known scale"), "0.02"),
+            (self.zero_point, self.tr("Known zero point"), "0"),
+        ):
+            edit.setAccessibleName(name)
+            edit.setPlaceholderText(example)
+            edit.setToolTip(self.tr("One number, or one for each group with commas between them."))
+        self.read = QPushButton(self.tr("Read…"))
+        self.read.setToolTip(self.tr("Take scale and zero point from a model or a quantized tensor."))
         self.batches = ComboBox()
         self.batches.setAccessibleName(self.tr("Calibration batches"))
         self.batches.setToolTip(
@@ -74,13 +100,16 @@ class RangeControls(QWidget):
         self.kept_box.valueChanged.connect(self._on_kept_box)
         self.low.valueChanged.connect(self._on_bounds)
         self.high.valueChanged.connect(self._on_bounds)
+        self.scale.editingFinished.connect(self._on_known)
+        self.zero_point.editingFinished.connect(self._on_known)
+        self.read.clicked.connect(self._on_read)
         self.batches.currentIndexChanged.connect(self._on_batches)
 
     def _lay_out(self) -> None:
         layout = column(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form((self.tr("Range"), self.kind)))
-        self._percentile, self._manual, self._batched = QWidget(), QWidget(), QWidget()
+        self._percentile, self._manual, self._batched, self._known = QWidget(), QWidget(), QWidget(), QWidget()
         row = QHBoxLayout(self._percentile)
         row.addWidget(self.kept, 1)
         row.addWidget(self.kept_box)
@@ -88,9 +117,18 @@ class RangeControls(QWidget):
         row.addWidget(self.low)
         row.addWidget(named_label("…", "caption"))
         row.addWidget(self.high)
+        row = QHBoxLayout(self._known)
+        for widget, stretch in (
+            (named_label("S", "caption"), 0),
+            (self.scale, 3),
+            (named_label("Z", "caption"), 0),
+            (self.zero_point, 2),
+            (self.read, 0),
+        ):
+            row.addWidget(widget, stretch)
         batched = form((self.tr("Batches"), self.batches))
         self._batched.setLayout(batched)
-        for page in (self._percentile, self._manual, self._batched):
+        for page in (self._percentile, self._manual, self._batched, self._known):
             page.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
             layout.addWidget(page)
         self._options: dict[str, QWidget] = {}
@@ -140,8 +178,10 @@ class RangeControls(QWidget):
             self.kind.setCurrentIndex(self.kind.findData(rule.kind))
             self._percentile.setVisible(isinstance(rule, Percentile))
             self._manual.setVisible(isinstance(rule, Manual))
+            self._known.setVisible(isinstance(rule, Known))
+            self.zero_point.setEnabled(not scheme.symmetric)
             self._batched.setVisible(hasattr(rule, "batch_axis"))
-            if rule.kind not in self._options and not isinstance(rule, Percentile | Manual):
+            if rule.kind not in self._options and not isinstance(rule, Percentile | Manual | Known):
                 self._add_options(rule)  # made when they are first asked for
             for kind, page in self._options.items():
                 page.setVisible(kind == rule.kind and bool(page.layout().count()))  # type: ignore[union-attr]
@@ -153,6 +193,10 @@ class RangeControls(QWidget):
                 for box, value in zip((self.low, self.high), _in_force(rule, scheme), strict=True):
                     if not box.hasFocus():
                         box.setValue(value)
+            elif isinstance(rule, Known):
+                for edit, numbers in ((self.scale, rule.scale), (self.zero_point, rule.zero_point)):
+                    if not edit.hasFocus() or not edit.isModified():
+                        edit.setText(", ".join(f"{number:.9g}" for number in numbers))
             elif hasattr(rule, "batch_axis"):
                 self._show_batches(rule)
         about = told(range_caveat(rule, scheme) or "")
@@ -185,7 +229,18 @@ class RangeControls(QWidget):
     @Slot()
     def _on_kind(self) -> None:
         kind = self.kind.currentData()
-        self.chosen.emit(self._whole_range() if kind == Manual.kind else RANGE_RULES[kind]())
+        rules = {Manual.kind: self._whole_range, Known.kind: self._present_scale}
+        self.chosen.emit(rules.get(kind, RANGE_RULES[kind])())
+
+    def _present_scale(self) -> Known:
+        """A known scale starts as the one there is now."""
+        if self._tensor is None or self._tensor.elements > AT_ONCE:
+            return Known()
+        try:
+            q = choose_qparams(self._tensor, replace(self._scheme, granularity=PerTensor()))
+            return Known((float(q.scale),), (0.0 if self._scheme.symmetric else float(q.zero_point),))
+        except Problem:
+            return Known()
 
     def _whole_range(self) -> Manual:
         """By hand starts where the data end."""
@@ -225,6 +280,39 @@ class RangeControls(QWidget):
             self.chosen.emit(replace(rule, batch_axis=self.batches.currentData()))
 
     @Slot()
+    def _on_known(self) -> None:
+        if not isinstance(self._scheme.range_rule, Known):
+            return
+        try:
+            scale, zero_point = (_listed(edit.text()) for edit in (self.scale, self.zero_point))
+            rule = Known(scale, (0.0,) if self._scheme.symmetric else zero_point)
+        except Problem as problem:
+            self.refused.emit(told(problem))
+            return
+        self.scale.setModified(False)
+        self.zero_point.setModified(False)
+        if rule != self._scheme.range_rule:
+            self.chosen.emit(rule)
+
+    @Slot()
+    def _on_read(self) -> None:
+        text, _ = QFileDialog.getOpenFileName(self, self.tr("Scales of a model or a quantized tensor"))
+        if not text:
+            return
+        try:
+            names = list(known_scales(text))
+            name = names[0]
+            if len(names) > 1:
+                name, chosen = QInputDialog.getItem(
+                    self, self.tr("Known scale"), self.tr("Of which tensor?"), names, 0, False
+                )
+                if not chosen:
+                    return
+            self.chosen.emit(known_of(text, name))
+        except Problem as problem:
+            self.refused.emit(told(problem))
+
+    @Slot()
     def _on_bounds(self) -> None:
         if not isinstance(self._scheme.range_rule, Manual):
             return
@@ -238,6 +326,16 @@ class RangeControls(QWidget):
             self.refused.emit(told(problem))
             return
         self.chosen.emit(rule)
+
+
+def _listed(text: str) -> tuple[float, ...]:
+    """Numbers with commas between."""
+    try:
+        return tuple(float(number.replace("−", "-")) for number in text.split(","))
+    except ValueError:
+        raise Problem(
+            "“{text}” is no number, nor several with commas between: give such as 0.02, 0.03.", text=text
+        ) from None
 
 
 def _in_force(rule: Manual, scheme: Scheme) -> tuple[float, float]:

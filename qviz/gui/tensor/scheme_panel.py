@@ -12,6 +12,7 @@ from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import format_named
 from qviz.core.problems import Problem
+from qviz.core.ranges.known import Known
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, HALVES
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme, computes_in
@@ -301,7 +302,11 @@ class SchemePanel(QWidget):
 
     @Slot(object)
     def _on_mode(self, symmetric: bool) -> None:
-        self._ask(self.mode, symmetric=symmetric)
+        changes: dict[str, Any] = {"symmetric": symmetric}
+        rule = self._session.scheme.range_rule
+        if symmetric and isinstance(rule, Known):  # symmetry fixes the zero point
+            changes["range_rule"] = Known(rule.scale)
+        self._ask(self.mode, **changes)
 
     @Slot(int)
     def _on_bits(self, bits: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
 from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual, MinMax, Percentile, RangeRule
 from qviz.core.runtimes.table import CONVENTIONS
@@ -32,6 +33,7 @@ _RANGE_RULES = (
         N_("The threshold that keeps most of the information: ONNX Runtime's entropy calibration."),
     ),
     ("manual", N_("By hand"), N_("Where you put the clip lines.")),
+    ("known", N_("Known scale"), N_("Scale and zero point as you type them, or as a model has them.")),
     ("", "", ""),
     ("abs_max", N_("Abs max"), N_("As far as the largest magnitude, on both sides: Paddle's abs_max.")),
     (
@@ -86,6 +88,11 @@ RANGE_WORDS: dict[str, Callable[[Any], str]] = {
     MSE.kind: lambda rule: tr("least MSE"),
     Entropy.kind: lambda rule: tr("entropy"),
     Manual.kind: lambda rule: f"{number(rule.low)}…{number(rule.high)}",
+    Known.kind: lambda rule: (
+        tr("S = {scale}").format(scale=number(rule.scale[0]))
+        if len(rule.scale) == 1
+        else tr("{count} known scales").format(count=f"{len(rule.scale):,}")
+    ),
 }
 """A word for each range estimator; one without a row goes by its kind."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QComboBox, QInputDialog, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QInputDialog, QLineEdit, QWidget
 
 from qviz.core import (
     CONVENTIONS,
@@ -18,6 +18,7 @@ from qviz.core import (
     Entropy,
     FloatFormat,
     IntFormat,
+    Known,
     Manual,
     MovingAverage,
     PaddleMSE,
@@ -357,7 +358,7 @@ def test_every_range_rule_can_be_chosen_and_says_what_is_surprising(wide: Desk, 
         wide.gesture(lambda: panel.kind.setCurrentIndex(panel.kind.findData(kind)))
     rule = wide.session.scheme.range_rule
     assert rule.kind == kind
-    if kind != "manual":
+    if kind not in ("manual", "known"):
         assert rule == RANGE_RULES[kind]()
     said = range_caveat(rule, wide.session.scheme)
     assert (panel.about.text(), panel.about.isVisible()) == (str(said or ""), said is not None)
@@ -367,6 +368,39 @@ def test_every_range_rule_can_be_chosen_and_says_what_is_surprising(wide: Desk, 
     assert not wide.scheme.trouble.isVisible()
     tip = panel.kind.itemData(panel.kind.currentIndex(), Qt.ItemDataRole.ToolTipRole)
     assert tip.endswith(".")
+
+
+def test_a_known_scale_is_typed_in(wide: Desk) -> None:
+    wide.session.update(symmetric=False, signed=False)
+    wide.settle()
+    panel = wide.scheme.range
+    frame = wide.gesture(lambda: panel.kind.setCurrentIndex(panel.kind.findData("known")))
+    now = frame.whole.qparams
+    assert float(panel.scale.text()) == pytest.approx(float(now.scale))
+    assert float(panel.zero_point.text()) == now.zero_point
+
+    def type_in(box: QLineEdit, text: str) -> None:
+        box.setText(text)
+        box.editingFinished.emit()
+
+    assert wide.gesture(lambda: type_in(panel.scale, "0.25")).whole.qparams.scale == 0.25
+    assert wide.gesture(lambda: type_in(panel.zero_point, "7")).whole.qparams.zero_point == 7
+    type_in(panel.scale, "fine")
+    assert "“fine” is no number" in wide.scheme.trouble.text()
+    assert wide.session.scheme.range_rule == Known((0.25,), (7.0,))
+    frame = wide.gesture(lambda: wide.click(wide.scheme.mode.button(True)))  # which has a zero point of its own
+    assert frame.scheme.range_rule == Known((0.25,))
+    assert not panel.zero_point.isEnabled()
+
+
+def test_a_known_scale_is_read_from_a_model(wide: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "p.npz", x_scale=np.float32(0.5), x_zero_point=np.uint8(3), y_scale=np.float32(2))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "p.npz"), ""))
+    monkeypatch.setattr(QInputDialog, "getItem", lambda *given: (given[3][0], True))
+    wide.session.update(symmetric=False, signed=False, range_rule=Known())
+    wide.settle()
+    frame = wide.gesture(lambda: wide.click(wide.scheme.range.read))
+    assert frame.scheme.range_rule == Known((0.5,), (3.0,))
 
 
 def test_the_note_follows_the_rest_of_the_scheme(wide: Desk) -> None:
