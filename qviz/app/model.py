@@ -33,6 +33,8 @@ def make_model(app: App) -> ModelPage:
         Job(networks.frontier, tr("Finding where bits matter")),
         Job(networks.deployer, tr("Quantizing and measuring")),
         Job(networks.capturer, tr("Capturing activations")),
+        Job(networks.choice_writer, tr("Writing the choices")),
+        Job(networks.tracer, tr("Tracing codes that are one off")),
         Job(networks.audit, tr("Looking at the weights")),
         Job(checkpoints.opener, tr("Listing tensors")),
         Job(checkpoints.auditor, tr("Measuring tensors")),

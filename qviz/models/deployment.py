@@ -15,6 +15,7 @@ from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.overrides import tensor_overrides
 from qviz.models.network import Network, array_of
 from qviz.models.weights import Weight, weights_of
@@ -33,7 +34,14 @@ def excluded_nodes(network: Network, own: Mapping[str, Scheme | None]) -> tuple[
     return tuple(node.name for node in network.model.graph.node if left.intersection(node.input))
 
 
-def deployment_choices(network: Network, scheme: Scheme, own: Mapping[str, Scheme | None]) -> dict[str, Any]:
+def deployment_choices(
+    network: Network,
+    scheme: Scheme,
+    own: Mapping[str, Scheme | None],
+    *,
+    progress: Progress = ignore,
+    cancelled: IsCancelled = never,
+) -> dict[str, Any]:
     """What ONNX Runtime's tools can be told of the schemes of all weights.
 
     Parameters
@@ -49,11 +57,19 @@ def deployment_choices(network: Network, scheme: Scheme, own: Mapping[str, Schem
     dict
         ``nodes_to_exclude``, a list of names; ``TensorQuantOverrides``, scales and zero points by the names of
         weights; ``not_expressible``, why weights are not among these, by their names.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
     """
     constants = {each.name: each for each in network.model.graph.initializer}
     overrides: dict[str, Any] = {}
     not_expressible: dict[str, str] = {}
-    for weight in weights_of(network):
+    weights = weights_of(network)
+    for done, weight in enumerate(weights):
+        check(cancelled)
+        progress(done / len(weights))
         chosen = own.get(weight.name, scheme)
         if chosen is None:
             continue

@@ -114,6 +114,22 @@ def measure_latency(
 
 
 @dataclass(frozen=True)
+class NodeTime:
+    """What one node takes of a run, under the name that it has after the runtime's optimizations.
+
+    Attributes
+    ----------
+    node, operator : str
+    seconds : float
+        Of one run.
+    """
+
+    node: str
+    operator: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class OperatorTime:
     """What one kind of node takes of a run.
 
@@ -131,8 +147,8 @@ class OperatorTime:
     count: int
 
 
-def profile(model: Any, sample: Feeds, folder: Path, *, runs: int = 5, threads: int = 0) -> tuple[OperatorTime, ...]:
-    """The time of one run by operators, the longest first, from ONNX Runtime's own profile.
+def node_times(model: Any, sample: Feeds, folder: Path, *, runs: int = 5, threads: int = 0) -> tuple[NodeTime, ...]:
+    """The time of one run by nodes, in the order in which they run, from ONNX Runtime's own profile.
 
     Parameters
     ----------
@@ -154,15 +170,50 @@ def profile(model: Any, sample: Feeds, folder: Path, *, runs: int = 5, threads: 
     written = Path(session.end_profiling())
     events = json.loads(written.read_text(encoding="utf-8"))
     written.unlink()
-    taken: dict[str, float] = defaultdict(float)
-    count: dict[str, int] = defaultdict(int)
+    taken: dict[tuple[str, str], float] = defaultdict(float)
     for event in events:
-        if event.get("cat") == "Node" and event.get("name", "").endswith("_kernel_time"):
+        if event.get("cat") == "Node" and event.get("name", "").endswith(KERNEL):
             operator = str(event["args"].get("op_name", "?"))
-            taken[operator] += float(event["dur"]) * 1e-6 / runs
-            count[operator] += 1
-    rows = [OperatorTime(name, seconds, count[name] // runs) for name, seconds in taken.items()]
+            taken[event["name"].removesuffix(KERNEL), operator] += float(event["dur"]) * 1e-6 / runs
+    return tuple(NodeTime(node, operator, seconds) for (node, operator), seconds in taken.items())
+
+
+KERNEL = "_kernel_time"
+
+
+def base_name(node: str) -> str:
+    """The name of a node without what the quantizer and the runtime's layouts put behind it."""
+    for suffix in ("_nchwc", "_quant"):
+        node = node.removesuffix(suffix)
+    return node
+
+
+def by_operator(nodes: Sequence[NodeTime]) -> tuple[OperatorTime, ...]:
+    """The same by kinds of nodes, the longest first."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    for node in nodes:
+        taken[node.operator].append(node.seconds)
+    rows = [OperatorTime(operator, sum(seconds), len(seconds)) for operator, seconds in taken.items()]
     return tuple(sorted(rows, key=lambda row: -row.seconds))
+
+
+TINY = 5e-6
+"""Seconds below which starting a node takes longer than computing it."""
+
+
+def cause(row: NodeTime, recipe: Any = None) -> Phrase | None:
+    """Why a node of a quantized network takes the time that it takes, where its kind tells."""
+    unsigned = str(getattr(recipe, "weight_type", "")).startswith("u")
+    sixteen = str(getattr(recipe, "activation_type", "")).endswith("16")
+    if row.operator == "ConvInteger":
+        return Phrase("slower than the float one" if unsigned else "no fast kernel for signed weights")
+    if row.operator in ("QuantizeLinear", "DequantizeLinear"):
+        return Phrase("16-bit activations have no integer kernels" if sixteen else "around a node that stayed in float")
+    if row.operator == "DynamicQuantizeLinear":
+        return Phrase("finds the range anew at each run")
+    if row.operator == "Cast":
+        return Phrase("this processor computes in float32")
+    return Phrase("starting it takes longer than computing it") if row.seconds < TINY else None
 
 
 def reasons(float_rows: Sequence[OperatorTime], rows: Sequence[OperatorTime], recipe: Any = None) -> tuple[Phrase, ...]:
@@ -217,7 +268,7 @@ def reasons(float_rows: Sequence[OperatorTime], rows: Sequence[OperatorTime], re
             )
         )
     nodes = sum(row.count for row in rows)
-    if total / max(nodes, 1) < 5e-6 and nodes > sum(row.count for row in before.values()):
+    if total / max(nodes, 1) < TINY and nodes > sum(row.count for row in before.values()):
         found.append(Phrase("Most nodes are so small that starting them takes longer than computing them."))
     if not found:
         slower = [(row.seconds - before[row.operator].seconds, row.operator) for row in rows if row.operator in before]

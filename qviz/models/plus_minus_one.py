@@ -9,7 +9,7 @@ with fractions of the scales as they are stored (ONNX, QLinearMatMul, QLinearCon
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.problems import N_, Problem
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.atomic import atomic_write
 from qviz.models.activations import capture
 from qviz.models.network import Network, array_of
@@ -112,12 +113,46 @@ def trace_node(network: Network, name: str, sample: Mapping[str, Array]) -> Node
     Problem
         When there is no such node, or it cannot be traced.
     """
-    node = _node(network, name)
+    return next(trace_nodes(network, [name], sample))
+
+
+def trace_nodes(
+    network: Network,
+    names: Sequence[str],
+    sample: Mapping[str, Array],
+    *,
+    leave_out: bool = False,
+    progress: Progress = ignore,
+    cancelled: IsCancelled = never,
+) -> Iterator[NodeTrace]:
+    """The same of several nodes, for which the network is run once.
+
+    Parameters
+    ----------
+    leave_out : bool
+        Of a node that cannot be traced no element is compared, instead of a problem.
+
+    Raises
+    ------
+    Problem
+        When there is no such node, or it cannot be traced.
+    Cancelled
+        When asked to stop.
+    """
+    nodes = [_node(network, name) for name in names]
     constants = {each.name: array_of(each) for each in network.model.graph.initializer}
-    wanted = [each for each in node.input if each and each not in constants]
-    values = {**constants, **next(iter(capture(network, [sample], [*wanted, node.output[0]])))}
-    inputs = [values[each] if each else None for each in node.input]
-    return compare_codes(node, inputs, np.asarray(values[node.output[0]]), exact_codes(node, inputs))
+    wanted = {each for node in nodes for each in (*node.input, node.output[0]) if each and each not in constants}
+    values = {**constants, **next(iter(capture(network, [sample], sorted(wanted))))}
+    for done, node in enumerate(nodes):
+        check(cancelled)
+        inputs = [values[each] if each else None for each in node.input]
+        try:
+            yield compare_codes(node, inputs, np.asarray(values[node.output[0]]), exact_codes(node, inputs))
+        except Problem:
+            if not leave_out:
+                raise
+            yield NodeTrace(node.name, node.op_type, 0, ())
+        progress((done + 1) / len(nodes))
 
 
 def compare_codes(node: Any, inputs: list[Any], first: Array, second: Array) -> NodeTrace:
@@ -146,26 +181,29 @@ def exact_codes(node: Any, inputs: list[Any]) -> Array:
     """The codes of the exact values, ties to even, saturated to the type of the output."""
     zero_point = _output_zero_point(node, inputs)
     ends = np.iinfo(zero_point.dtype)
+    value, size = _float64(node, inputs)
+    codes = np.rint(value)
+    # Float64 decides all but what lies nearer to the middle of two codes than it is exact.
+    near = np.abs(value - np.floor(value) - 0.5) <= size * 2.0**-48
+    if near.any():
+        real = _real(node, inputs)
+        for place in np.argwhere(near):
+            index = tuple(int(i) for i in place)
+            codes[index] = round(real(index) - int(zero_point))
+    return np.asarray(np.clip(codes + int(zero_point), ends.min, ends.max).astype(zero_point.dtype))
+
+
+def _float64(node: Any, inputs: list[Any]) -> tuple[Array, Array]:
+    """The values before rounding, without the zero point, and the magnitudes that their errors are shares of."""
     if node.op_type == "QLinearAdd":
         a, a_scale, a_zero, b, b_scale, b_zero, y_scale, _ = inputs
-        sums = [(a.astype(np.int64) - int(a_zero)), (b.astype(np.int64) - int(b_zero))]
-        ratios = [Fraction(float(s)) / Fraction(float(y_scale)) for s in (a_scale, b_scale)]
-        left, right = np.broadcast_arrays(*sums)
-        flat = [
-            ratios[0] * int(x) + ratios[1] * int(y) for x, y in zip(left.reshape(-1), right.reshape(-1), strict=True)
-        ]
-        shape = left.shape
-    else:
-        sums_of_products = accumulated(node, inputs)
-        multipliers = _multipliers(node, inputs)
-        shape = sums_of_products.shape
-        channel = np.broadcast_to(_channels(node, shape), shape).reshape(-1)
-        flat = [
-            multipliers[int(c) if len(multipliers) > 1 else 0] * int(v)
-            for v, c in zip(sums_of_products.reshape(-1), channel, strict=True)
-        ]
-    codes = [min(max(round(value) + int(zero_point), int(ends.min)), int(ends.max)) for value in flat]
-    return np.array(codes, zero_point.dtype).reshape(shape)
+        left = (a.astype(np.int64) - int(a_zero)) * (float(a_scale) / float(y_scale))
+        right = (b.astype(np.int64) - int(b_zero)) * (float(b_scale) / float(y_scale))
+        return np.asarray(left + right), np.asarray(np.abs(left) + np.abs(right))
+    sums = accumulated(node, inputs)
+    multipliers = np.array([float(each) for each in _multipliers(node, inputs)])
+    value = sums * (multipliers[_channels(node, sums.shape)] if multipliers.size > 1 else multipliers[0])
+    return np.asarray(value), np.asarray(np.abs(value))
 
 
 def accumulated(node: Any, inputs: list[Any]) -> Array:

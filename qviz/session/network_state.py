@@ -12,7 +12,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
 from qviz.models.data import FileSamples
 from qviz.models.data_settings import DataSettings
-from qviz.models.latency import Latency, OperatorTime
+from qviz.models.latency import Latency, NodeTime
 from qviz.models.output_figures import OutputFigures
 from qviz.models.preparation import Prepared
 from qviz.models.preparation_steps import NO_CHOICES, Choices
@@ -113,20 +113,27 @@ class DeployedRun:
         Of the deployed output on held-out samples; None without samples.
     outputs : tuple of OutputFigures
     latency : Latency or None
-    float_profile, profile : tuples of OperatorTime
+    float_times, times : tuples of NodeTime
+        Where the time of a run goes, in the order in which nodes run.
     reasons : tuple of Phrase
         Why it is not faster, where it is not.
     random : bool
+    memory : tuple of int, or None
+        Bytes that the float network and this one add to a process that loads and runs them; None where not measured.
+    batch : int
+        Of the samples: the length of the first input's first axis.
     """
 
     outcome: Outcome
     sqnr_db: float | None
     outputs: tuple[OutputFigures, ...]
     latency: Latency | None
-    float_profile: tuple[OperatorTime, ...]
-    profile: tuple[OperatorTime, ...]
+    float_times: tuple[NodeTime, ...]
+    times: tuple[NodeTime, ...]
     reasons: tuple[Phrase, ...]
     random: bool
+    memory: tuple[int, int] | None = None
+    batch: int = 1
 
 
 def units_of(state: NetworkState) -> tuple[Unit, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from qviz.core.work import IsCancelled, Progress, check
 from qviz.models.activations import Span, ranges, spans
 from qviz.models.data import FileSamples, checks, open_samples, random_samples
 from qviz.models.data_settings import DataSettings
-from qviz.models.latency import measure_latency, profile, reasons
+from qviz.models.latency import by_operator, measure_latency, node_times, reasons
 from qviz.models.network import Network, open_network
 from qviz.models.node_errors import NodeError, node_errors
 from qviz.models.opening import open_prepared
@@ -26,6 +27,7 @@ from qviz.models.preparation import Prepared
 from qviz.models.preparation_steps import NO_CHOICES, Choices
 from qviz.models.ptq import Outcome, check_outcome, quantize_network
 from qviz.models.recipes import Recipe
+from qviz.models.running_memory import memory_at_run
 from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity, Unit, UnitLoss, activation_parameters
 from qviz.models.sessions import open_session, run
 from qviz.session.network_state import (
@@ -278,13 +280,16 @@ class Deployer(Worker):
 
     deployed = Signal(object)
 
-    def deploy(self, state: NetworkState, recipe: Recipe, output: Path, *, seconds: float = 2.0) -> None:
+    def deploy(
+        self, state: NetworkState, recipe: Recipe, output: Path, *, seconds: float = 2.0, threads: int = 0
+    ) -> None:
         """Quantize into ``output``."""
-        self._submit(recipe, partial(_deploy, state, recipe, output, seconds), urgent=True)
+        work = partial(_deploy, state, recipe, output, Measuring(seconds, threads))
+        self._submit(recipe, work, urgent=True)
 
-    def compare(self, state: NetworkState, path: Path, *, seconds: float = 2.0) -> None:
+    def compare(self, state: NetworkState, path: Path, *, seconds: float = 2.0, threads: int = 0) -> None:
         """Hold a network that somebody else quantized against this one."""
-        self._submit(path, partial(_compared, state, path, seconds), urgent=True)
+        self._submit(path, partial(_compared, state, path, Measuring(seconds, threads)), urgent=True)
 
     def _purpose(self, key: Any) -> Phrase:
         return Phrase("quantizing this network")
@@ -293,12 +298,20 @@ class Deployer(Worker):
         self.deployed.emit(found)
 
 
+@dataclass(frozen=True)
+class Measuring:
+    """How the time of a network is measured: for about how long, and with how many threads (0 for one a core)."""
+
+    seconds: float = 2.0
+    threads: int = 0
+
+
 def _part(progress: Progress, start: float, share: float) -> Callable[[float], None]:
     return lambda fraction: progress(start + share * fraction)
 
 
 def _deploy(
-    state: NetworkState, recipe: Recipe, output: Path, seconds: float, progress: Progress, cancelled: IsCancelled
+    state: NetworkState, recipe: Recipe, output: Path, how: Measuring, progress: Progress, cancelled: IsCancelled
 ) -> DeployedRun:
     assert state.prepared is not None
     network = state.prepared.network
@@ -312,11 +325,11 @@ def _deploy(
         progress=_part(progress, 0, 0.6),
         cancelled=cancelled,
     )
-    return _measured(network, outcome, held_out, seconds, progress, cancelled)
+    return _measured(network, outcome, held_out, how, progress, cancelled)
 
 
 def _compared(
-    state: NetworkState, path: Path, seconds: float, progress: Progress, cancelled: IsCancelled
+    state: NetworkState, path: Path, how: Measuring, progress: Progress, cancelled: IsCancelled
 ) -> DeployedRun:
     assert state.prepared is not None
     network = state.prepared.network
@@ -324,14 +337,14 @@ def _compared(
     # In another process first: a file of somebody else's may crash the runtime.
     open_prepared(path, NO_CHOICES, progress=_part(progress, 0, 0.5), cancelled=cancelled)
     outcome = check_outcome(network, path, Recipe("file"), held_out[0] if held_out is not None else None)
-    return _measured(network, outcome, held_out, seconds, progress, cancelled)
+    return _measured(network, outcome, held_out, how, progress, cancelled)
 
 
 def _measured(
     network: Network,
     outcome: Outcome,
     held_out: FileSamples | None,
-    seconds: float,
+    how: Measuring,
     progress: Progress,
     cancelled: IsCancelled,
 ) -> DeployedRun:
@@ -356,12 +369,34 @@ def _measured(
         network.model,
         made.model,
         held_out[:4],
-        seconds=seconds,
+        threads=how.threads,
+        seconds=how.seconds,
         progress=_part(progress, 0.7, 0.2),
         cancelled=cancelled,
     )
     with tempfile.TemporaryDirectory(prefix="qviz-") as folder:
-        before = profile(network.model, held_out[0], Path(folder))
-        after = profile(made.model, held_out[0], Path(folder))
-    why = reasons(before, after, outcome.recipe) if latency.ratio > 1 else ()
-    return DeployedRun(outcome, sums.sqnr_db, sums.figures(), latency, before, after, why, held_out.random)
+        before = node_times(network.model, held_out[0], Path(folder), threads=how.threads)
+        check(cancelled)
+        after = node_times(made.model, held_out[0], Path(folder), threads=how.threads)
+    check(cancelled)
+    progress(0.95)
+    memory = [memory_at_run(each, held_out[0], threads=how.threads, cancelled=cancelled) for each in (network, made)]
+    why = reasons(by_operator(before), by_operator(after), outcome.recipe) if latency.ratio > 1 else ()
+    return DeployedRun(
+        outcome,
+        sums.sqnr_db,
+        sums.figures(),
+        latency,
+        before,
+        after,
+        why,
+        held_out.random,
+        None if memory[0] is None or memory[1] is None else (memory[0], memory[1]),
+        _batch_of(network),
+    )
+
+
+def _batch_of(network: Network) -> int:
+    """How many are answered at once: the length of the first input's first axis."""
+    shape = network.inputs[0].shape if network.inputs else None
+    return shape[0] if shape and isinstance(shape[0], int) else 1

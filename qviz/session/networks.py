@@ -18,6 +18,7 @@ from qviz.models.preparation_steps import NO_CHOICES, Choices
 from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import UnitLoss
 from qviz.session.capturer import Capturer
+from qviz.session.network_files import ChoiceWriter, NodeTracer
 from qviz.session.network_frontier import FrontierFinder
 from qviz.session.network_state import DeployedRun, NetworkState
 from qviz.session.network_workers import DataReader, Deployer, LayerSweeper, NetworkAnalyst, NetworkOpener
@@ -48,6 +49,7 @@ class Networks(QObject):
         self.opener, self.reader = NetworkOpener(self), DataReader(self)
         self.analyst, self.sweeper, self.deployer = NetworkAnalyst(self), LayerSweeper(self), Deployer(self)
         self.frontier, self.audit, self.capturer = FrontierFinder(self), WeightAudit(self), Capturer(self)
+        self.choice_writer, self.tracer = ChoiceWriter(self), NodeTracer(self)
         self.runs: list[DeployedRun] = []
         self.losses: dict[tuple[str, str], UnitLoss] = {}
         self._good: NetworkState | None = None
@@ -71,6 +73,8 @@ class Networks(QObject):
             self.frontier,
             self.audit,
             self.capturer,
+            self.choice_writer,
+            self.tracer,
         )
 
     def open(self, path: Path) -> None:
@@ -115,17 +119,23 @@ class Networks(QObject):
             raise Problem("Tick at least one format.")
         self.frontier.find(self.state, formats)
 
-    def deploy(self, recipe: Recipe, output: Path, *, seconds: float = 2.0) -> None:
+    def deploy(self, recipe: Recipe, output: Path, *, seconds: float = 2.0, threads: int = 0) -> None:
         """Quantize for the runtime, and measure the time of both networks for about so many seconds."""
         if self.state.prepared is None:
             raise Problem("Open a network first.")
-        self.deployer.deploy(self.state, recipe, output, seconds=seconds)
+        self.deployer.deploy(self.state, recipe, output, seconds=seconds, threads=threads)
 
-    def compare(self, path: Path, *, seconds: float = 2.0) -> None:
+    def compare(self, path: Path, *, seconds: float = 2.0, threads: int = 0) -> None:
         """Hold a network that was quantized elsewhere against this one; it is kept as a run."""
         if self.state.prepared is None:
             raise Problem("Open the float network first: the other one is held against it.")
-        self.deployer.compare(self.state, path, seconds=seconds)
+        self.deployer.compare(self.state, path, seconds=seconds, threads=threads)
+
+    def save_choices(self, path: Path) -> None:
+        """Write what ONNX Runtime's own tools can be told of the schemes chosen here."""
+        if self.state.prepared is None:
+            raise Problem("Open a network first.")
+        self.choice_writer.write(self.state, path)
 
     def close(self) -> None:
         """Stop all workers."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qviz.models.latency import OperatorTime, reasons
+from qviz.models.latency import NodeTime, OperatorTime, base_name, by_operator, cause, node_times, reasons
 from qviz.models.recipes import Recipe
+from tests.models.made import classifier, pictures
 
 FLOAT = (OperatorTime("Conv", 1e-3, 10),)
 
@@ -31,3 +32,34 @@ def test_unsigned_weights_are_not_recommended_where_they_are_there_already():
     rows = (OperatorTime("ConvInteger", 5e-3, 10),)
     (only,) = reasons(FLOAT, rows, Recipe("dynamic", weight_type="uint8"))
     assert "unsigned" not in str(only)
+
+
+def test_every_node_that_runs_has_its_time(tmp_path):
+    rows = node_times(classifier(), pictures(1)[0], tmp_path, runs=2)
+    assert "/head/gemm" in {base_name(row.node) for row in rows}  # what the runtime fuses has other names
+    assert {"Conv", "Gemm"} <= {row.operator for row in rows}
+    assert all(row.seconds >= 0 for row in rows)
+    kinds = by_operator(rows)
+    assert sum(row.count for row in kinds) == len(rows)
+    assert [row.seconds for row in kinds] == sorted((row.seconds for row in kinds), reverse=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "recipe", "said"),
+    [
+        ("ConvInteger", Recipe("dynamic"), "no fast kernel for signed weights"),
+        ("ConvInteger", Recipe("dynamic", weight_type="uint8"), "slower than the float one"),
+        ("QuantizeLinear", Recipe("static"), "stayed in float"),
+        ("DequantizeLinear", Recipe("static", activation_type="uint16"), "no integer kernels"),
+        ("DynamicQuantizeLinear", Recipe("dynamic"), "range anew"),
+        ("Cast", Recipe("float16"), "computes in float32"),
+        ("Conv", Recipe("static"), "None"),
+    ],
+)
+def test_each_kind_of_node_has_its_cause(operator, recipe, said):
+    assert said in str(cause(NodeTime("n", operator, 1e-3), recipe))
+
+
+def test_a_tiny_node_takes_longer_to_start():
+    assert "starting it" in str(cause(NodeTime("n", "Relu", 1e-6)))

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QFileDialog
 
 from qviz.core.problems import Problem
-from qviz.files.results import save_json
 from qviz.gui.model.parts import ModelParts
-from qviz.models.deployment import deployment_choices
+from qviz.gui.model.viewers_menu import node_data
+from qviz.models.node_data import save_node_data
 from qviz.models.recipes import Recipe
 from qviz.session.language import told
+from qviz.session.network_state import DeployedRun
 from qviz.session.networks import Networks
 
 
@@ -38,6 +40,9 @@ class Asking(QObject):
         parts.data.tokenizer_requested.connect(self.choose_tokenizer)
         parts.deploy.quantize_requested.connect(self._on_quantize)
         parts.deploy.save_requested.connect(self.save_choices)
+        parts.traces.trace_requested.connect(self.trace)
+        parts.traces.save_requested.connect(self.save_reproduction)
+        parts.viewers.requested.connect(self.save_for_viewer)
         parts.compare_button.clicked.connect(self.choose_quantized)
 
     def open(self, path: Path) -> None:
@@ -61,8 +66,7 @@ class Asking(QObject):
         )
         if text:
             self.folder = str(Path(text).parent)
-            seconds = float(self._parts.deploy.seconds.value())
-            self._try(lambda: self.networks.compare(Path(text), seconds=seconds))
+            self._try(lambda: self.networks.compare(Path(text), **self._measuring()))
 
     @Slot()
     def save_choices(self) -> None:
@@ -74,8 +78,33 @@ class Asking(QObject):
             self._parts, self.tr("Save the choices"), str(Path(self.folder) / "choices.json"), "JSON (*.json)"
         )
         if text:
-            choices = deployment_choices(state.prepared.network, state.scheme, state.own)
-            self._try(lambda: save_json(Path(text), choices))
+            self._try(lambda: self.networks.save_choices(Path(text)))
+
+    @Slot(object)
+    def trace(self, run: DeployedRun) -> None:
+        """Why are codes of this run one off?"""
+        self._try(lambda: self.networks.tracer.trace(run, self.networks.state))
+
+    @Slot(object, str)
+    def save_reproduction(self, run: DeployedRun, node: str) -> None:
+        """One node by itself, for whoever mends the runtime."""
+        text = QFileDialog.getExistingDirectory(self._parts, self.tr("Folder for the reproduction"), self.folder)
+        if text:
+            self._try(lambda: self.networks.tracer.save(run, self.networks.state, node, Path(text)))
+
+    @Slot(str)
+    def save_for_viewer(self, viewer: str) -> None:
+        """What was found out about each layer, for Netron or Model Explorer."""
+        state, rows = self.networks.state, self._parts.layers.table.figures.rows
+        if state.path is None or not self.networks.losses:
+            self.problem.emit(self.tr("Ask which layer hurts first: there are no figures yet that could be written."))
+            return
+        name = f"{state.path.stem}-{viewer.replace('_', '-')}.json"
+        text, _ = QFileDialog.getSaveFileName(
+            self._parts, self.tr("Save the figures"), str(Path(self.folder) / name), "JSON (*.json)"
+        )
+        if text:
+            self._try(lambda: save_node_data(Path(text), node_data(rows, viewer)))
 
     def _try(self, act: Callable[[], object]) -> None:
         try:
@@ -121,5 +150,8 @@ class Asking(QObject):
         if text:
             output = Path(text) if Path(text).suffix else Path(text).with_suffix(".onnx")
             self._parts.docks["runs_table"].raise_()
-            seconds = float(self._parts.deploy.seconds.value())
-            self._try(lambda: self.networks.deploy(recipe, output, seconds=seconds))
+            self._try(lambda: self.networks.deploy(recipe, output, **self._measuring()))
+
+    def _measuring(self) -> dict[str, Any]:
+        deploy = self._parts.deploy
+        return {"seconds": float(deploy.seconds.value()), "threads": deploy.threads.value()}

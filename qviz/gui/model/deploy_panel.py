@@ -115,6 +115,14 @@ class DeployPanel(QWidget):
         self.seconds.setValue(2)
         self.seconds.setSuffix(self.tr(" s of measuring"))
         self.seconds.setAccessibleName(self.tr("Seconds of measuring the time"))
+        self.threads = SpinBox()
+        self.threads.setRange(0, 256)
+        self.threads.setSpecialValueText(self.tr("as many threads as cores"))
+        self.threads.setSuffix(self.tr(" threads"))
+        self.threads.setAccessibleName(self.tr("Threads of the measured runs"))
+        self.threads.setToolTip(
+            self.tr("With how many threads the time is measured; the batch is the number of that dimension (Network).")
+        )
         self.quantize_button = QPushButton(self.tr("Quantize…"))
         self.quantize_button.setDefault(True)
         self.save_button = QPushButton(self.tr("Save the choices…"))
@@ -144,6 +152,7 @@ class DeployPanel(QWidget):
             self.difference,
             self.left,
             self.seconds,
+            self.threads,
             self.quantize_button,
             self.hint,
             self.save_button,
@@ -237,6 +246,7 @@ class DeployPanel(QWidget):
         excluded = any(scheme is None for scheme in state.own.values())
         self.left.setVisible(excluded and recipe.method in ("dynamic", "static"))
         self.seconds.setVisible(state.samples is not None)
+        self.threads.setVisible(state.samples is not None)
         why = ""
         if state.prepared is None:
             why = self.tr("Open a network first.")

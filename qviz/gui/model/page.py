@@ -19,6 +19,7 @@ from qviz.gui.model.choosing import Choosing
 from qviz.gui.model.layers_panel import Layer, layers_of
 from qviz.gui.model.looking import Looking
 from qviz.gui.model.parts import NETWORK, WEIGHTS, ModelParts
+from qviz.gui.model.running import Running
 from qviz.gui.model.weighing import Weighing
 from qviz.gui.words.schemes import line
 from qviz.models.advice import advice
@@ -31,7 +32,7 @@ from qviz.models.sensitivity import ALONE, Unit
 from qviz.session.checkpoints import Checkpoints
 from qviz.session.guard import guarded
 from qviz.session.language import told
-from qviz.session.network_state import DeployedRun, NetworkState, Whole, units_of
+from qviz.session.network_state import NetworkState, Whole, units_of
 from qviz.session.networks import Networks
 from qviz.session.settings import Settings
 from qviz.session.state import State
@@ -72,6 +73,7 @@ class ModelPage(ModelParts):
         self.workers: tuple[Closing, ...] = ()
         self.jobs: tuple[Job, ...] = ()
         self.choosing, self.asking = Choosing(networks, self), Asking(networks, self)
+        self.running = Running(networks, self)
         self.looking, self.auditing = Looking(networks, self), Auditing(networks, self)
         self.weighing = Weighing(checkpoints, scheme, self)
         self.history = self.choosing.history
@@ -104,9 +106,8 @@ class ModelPage(ModelParts):
         self.bits.find_requested.connect(self._on_find)
         self.bits.measure_requested.connect(networks.frontier.measure)
         self.bits.reach_requested.connect(networks.frontier.reach)
-        self.runs.opened.connect(self._on_run_opened)
-        self.runs.pointed.connect(self.cost.mark)
-        self.cost.chosen.connect(self._on_run_chosen)
+        self.running.opened.connect(self.open)
+        self.running.notice.connect(self.notice)
         self.asking.problem.connect(self.problem)
         self.looking.problem.connect(self.problem)
         self.looking.tensor_requested.connect(self.tensor_requested)
@@ -120,7 +121,6 @@ class ModelPage(ModelParts):
         networks.whole_found.connect(self._on_whole)
         networks.data_looked.connect(self.data.show_checks)
         networks.reader.pictured.connect(self.data.show_picture)
-        networks.run_kept.connect(self._on_run)
         networks.opener.began.connect(self._on_opening)
         networks.opener.ended.connect(self._on_opened)
         networks.opener.problem.connect(self.network.show_problem)
@@ -137,8 +137,6 @@ class ModelPage(ModelParts):
         networks.frontier.reached.connect(self.bits.show_reached)
         networks.frontier.began.connect(self._on_finding)
         networks.frontier.ended.connect(self._on_found)
-        networks.deployer.began.connect(self._on_deploying)
-        networks.deployer.ended.connect(self._on_deployed)
         for worker in networks.workers:
             worker.problem.connect(self.problem)
 
@@ -378,14 +376,6 @@ class ModelPage(ModelParts):
     def _on_found(self) -> None:
         self.bits.show_finding(False)
 
-    @Slot()
-    def _on_deploying(self) -> None:
-        self.deploy.show_deploying(True)
-
-    @Slot()
-    def _on_deployed(self) -> None:
-        self.deploy.show_deploying(False)
-
     # -- the pointer
 
     @Slot(object)
@@ -399,30 +389,6 @@ class ModelPage(ModelParts):
             figures = self.graph.figures
             worst = min(box.units, key=lambda unit: figures.get(unit.name, math.inf))
             self.layers.point_to(worst.name)
-
-    # -- runs
-
-    @Slot(object)
-    def _on_run(self, run: DeployedRun) -> None:
-        self.runs.show_runs(self.networks.runs)
-        self.cost.show_runs(self.networks.runs)
-        self.cost.mark(run)
-        self.cost_place.say(
-            "" if self.cost.runs else self.tr("Without data neither the output nor the time of a run is measured.")
-        )
-        self.docks["cost"].raise_()
-        if not self.isVisible():  # on the page itself, the runs say more
-            self.notice.emit(told(run.outcome.summary))
-
-    @Slot(object)
-    def _on_run_chosen(self, run: DeployedRun) -> None:
-        self.docks["runs_table"].raise_()
-        self.runs.point_to(run)
-        self.cost.mark(run)
-
-    @Slot(object)
-    def _on_run_opened(self, run: DeployedRun) -> None:
-        self.open(run.outcome.path)
 
     # -- weights
 

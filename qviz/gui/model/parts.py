@@ -33,6 +33,9 @@ from qviz.gui.model.network_panel import NetworkPanel
 from qviz.gui.model.runs_chart import RunsChart
 from qviz.gui.model.runs_panel import RunsPanel
 from qviz.gui.model.scheme_panel import WeightSchemePanel
+from qviz.gui.model.times_panel import TimesPanel
+from qviz.gui.model.traces_panel import TracesPanel
+from qviz.gui.model.viewers_menu import ViewersMenu
 from qviz.gui.model.weight_map_chart import WeightMapChart
 from qviz.gui.model.weights_panel import WeightsPanel
 from qviz.session.guard import guarded
@@ -58,6 +61,7 @@ class ModelParts(QWidget):
         self.charts: tuple[Chart, ...] = (self.graph, self.frontier, self.cost, self.weight_map)
         self.network, self.data, self.scheme = NetworkPanel(), DataPanel(), WeightSchemePanel()
         self.deploy, self.layers, self.figures = DeployPanel(), LayersPanel(), OutputPanel()
+        self.times, self.traces = TimesPanel(), TracesPanel()
         self.bits, self.runs, self.weights = FrontierPanel(self.frontier), RunsPanel(), WeightsPanel()
         self.graph_place = Hinted(self.graph, "")
         self.cost_place = Hinted(self.cost, "")
@@ -70,6 +74,8 @@ class ModelParts(QWidget):
             "graph": Dock("graph", self.graph.title(), self.graph_place),
             "layers": Dock("layers", self.tr("Layers"), self.layers),
             "runs_table": Dock("runs_table", self.tr("Runs"), self.runs),
+            "times": Dock("times", self.tr("Time"), self.times),
+            "traces": Dock("traces", self.tr("± 1"), self.traces),
             "figures": Dock("output_figures", self.tr("Output"), self.figures, scrolls=True),
             "frontier": Dock("frontier", self.frontier.title(), self.bits),
             "cost": Dock("cost", self.cost.title(), self.cost_place),
@@ -85,6 +91,11 @@ class ModelParts(QWidget):
         self.compare_button.setText(self.tr("Add a file…"))
         self.compare_button.setFixedSize(self.compare_button.sizeHint().width() + 8, 24)
         self.docks["runs_table"].title.add_widget(self.runs.table.filter_box())
+        self.docks["times"].title.add_widget(self.times.table.filter_box())
+        copy = self.docks["times"].title.add_tool("copy", self.tr("Copy the table as text"))
+        copy.clicked.connect(self.times.table.copy)
+        self.viewers = ViewersMenu()
+        self.docks["layers"].title.add_widget(self.viewers)
         copy = self.docks["runs_table"].title.add_tool("copy", self.tr("Copy the table as text"))
         copy.clicked.connect(self.runs.table.copy)
         copy = self.docks["layers"].title.add_tool("copy", self.tr("Copy the table as text"))
@@ -154,7 +165,7 @@ class ModelParts(QWidget):
         inner.splitDockWidget(d["figures"], d["frontier"], down)
         for first, others in (
             ("network_panel", ("data", "scheme", "deploy")),
-            ("layers", ("runs_table",)),
+            ("layers", ("runs_table", "times", "traces")),
             ("frontier", ("cost",)),
         ):
             for other in others:

@@ -50,8 +50,8 @@ def columns() -> list[Column]:
             -1,
             copies=(
                 Copied(tr("Time by the float network's"), _ratio),
-                Copied(tr("Time (s)"), lambda run: run.latency.seconds[0] if run.latency is not None else None),
-                Copied(tr("Float time (s)"), lambda run: run.latency.seconds[1] if run.latency is not None else None),
+                Copied(tr("Time (s)"), lambda run: run.latency.seconds[1] if run.latency is not None else None),
+                Copied(tr("Float time (s)"), lambda run: run.latency.seconds[0] if run.latency is not None else None),
             ),
         ),
         Column(
@@ -81,6 +81,17 @@ def columns() -> list[Column]:
             copies=(
                 Copied(tr("Bytes"), lambda run: run.outcome.bytes),
                 Copied(tr("Float bytes"), lambda run: run.outcome.original_bytes),
+            ),
+        ),
+        Column(
+            tr("Memory"),
+            lambda run: byte_text(run.memory[1]) if run.memory is not None else NONE,
+            lambda run: run.memory[1] if run.memory is not None else math.nan,
+            tr("What loading and running it adds to a process, at the most."),
+            -1,
+            copies=(
+                Copied(tr("Memory (bytes)"), lambda run: run.memory[1] if run.memory is not None else None),
+                Copied(tr("Float memory (bytes)"), lambda run: run.memory[0] if run.memory is not None else None),
             ),
         ),
         Column(
@@ -165,7 +176,12 @@ def about(run: DeployedRun) -> str:
         first, second = run.latency.seconds
         low, high = run.latency.spread
         said.append(
-            tr("{word}: {second} instead of {first} a run (spread {low} and {high} ×, load {load}).").format(
+            tr(
+                "{word}: {second} instead of {first} a run (batch {batch}, {threads}, spread {low} and {high} ×, "
+                "load {load})."
+            ).format(
+                batch=run.batch,
+                threads=threads_word(run.latency.threads),
                 word=time_word(run),
                 second=time_text(second),
                 first=time_text(first),
@@ -174,7 +190,18 @@ def about(run: DeployedRun) -> str:
                 load=number(run.latency.load, 2),
             )
         )
+    if run.memory is not None:
+        said.append(
+            tr("Loading and running it takes {second}, the float one {first}.").format(
+                second=byte_text(run.memory[1]), first=byte_text(run.memory[0])
+            )
+        )
     said += [told(reason) for reason in run.reasons]
     if run.random:
         said.append(tr("Measured on random data: the dB say nothing about real inputs."))
     return " ".join(said)
+
+
+def threads_word(threads: int) -> str:
+    """How many threads a run had."""
+    return tr("{threads} threads").format(threads=threads) if threads else tr("a thread a core")

@@ -228,6 +228,7 @@ def test_choices_leave_for_the_runtimes_own_tools(
     ready.docks["deploy"].raise_()
     assert ready.deploy.left.isVisible()
     ready.deploy.save_button.click()
+    idle(new_desk, ready, (tmp_path / "c.json").exists)
     written = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     assert written["nodes_to_exclude"] == ["/block1/conv"]
     assert set(written["TensorQuantOverrides"]) == {"w2", "w3"}

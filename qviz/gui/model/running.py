@@ -1,0 +1,81 @@
+"""How are the runs of a network shown side by side: in their table, on their chart, by their nodes?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from qviz.gui.model.parts import ModelParts
+from qviz.session.language import told
+from qviz.session.network_state import DeployedRun
+from qviz.session.networks import Networks
+
+
+class Running(QObject):
+    """Shows what was deployed wherever a run is looked at.
+
+    Signals
+    -------
+    opened(Path)
+        The network of a run shall be opened.
+    notice(str)
+    """
+
+    opened = Signal(object)
+    notice = Signal(str)
+
+    def __init__(self, networks: Networks, parts: ModelParts) -> None:
+        super().__init__(parts)
+        self.networks, self._parts = networks, parts
+        parts.runs.opened.connect(self._on_run_opened)
+        parts.runs.pointed.connect(self._look_at)
+        parts.cost.chosen.connect(self._on_run_chosen)
+        networks.run_kept.connect(self._on_run)
+        networks.deployer.began.connect(self._on_deploying)
+        networks.deployer.ended.connect(self._on_deployed)
+        networks.tracer.traced.connect(parts.traces.add)
+        networks.tracer.completed.connect(parts.traces.complete)
+        networks.tracer.saved.connect(self._on_saved)
+        networks.choice_writer.written.connect(self._on_saved)
+
+    @Slot(object)
+    def _look_at(self, run: DeployedRun) -> None:
+        self._parts.cost.mark(run)
+        self._parts.times.show_run(run)
+        self._parts.traces.look_at(run)
+
+    @Slot(object)
+    def _on_run(self, run: DeployedRun) -> None:
+        parts = self._parts
+        parts.runs.show_runs(self.networks.runs)
+        parts.cost.show_runs(self.networks.runs)
+        self._look_at(run)
+        parts.cost_place.say(
+            "" if parts.cost.runs else self.tr("Without data neither the output nor the time of a run is measured.")
+        )
+        parts.docks["cost"].raise_()
+        if not parts.isVisible():  # on the page itself, the runs say more
+            self.notice.emit(told(run.outcome.summary))
+
+    @Slot(object)
+    def _on_run_chosen(self, run: DeployedRun) -> None:
+        self._parts.docks["runs_table"].raise_()
+        self._parts.runs.point_to(run)
+        self._look_at(run)
+
+    @Slot(object)
+    def _on_run_opened(self, run: DeployedRun) -> None:
+        self.opened.emit(run.outcome.path)
+
+    @Slot()
+    def _on_deploying(self) -> None:
+        self._parts.deploy.show_deploying(True)
+
+    @Slot()
+    def _on_deployed(self) -> None:
+        self._parts.deploy.show_deploying(False)
+
+    @Slot(object)
+    def _on_saved(self, path: Path) -> None:
+        self.notice.emit(self.tr("{file} was written.").format(file=path.name))

@@ -1,0 +1,152 @@
+"""What of a network is written or traced beside the window: choices for other tools, and codes that are one off?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from qviz.core.problems import N_, Phrase, Problem
+from qviz.core.work import IsCancelled, Progress, check
+from qviz.files.results import save_json
+from qviz.models.deployment import deployment_choices
+from qviz.models.network import open_network
+from qviz.models.plus_minus_one import NodeTrace, integer_nodes, save_reproduction, trace_nodes
+from qviz.models.worker import in_worker
+from qviz.session.network_state import DeployedRun, NetworkState
+from qviz.session.worker import Worker
+
+MOST_OUTPUTS = 20_000
+"""Differing outputs of one node that are told, each with its cause."""
+
+
+class ChoiceWriter(Worker):
+    """Writes what ONNX Runtime's own tools can be told of the schemes that were chosen.
+
+    Signals
+    -------
+    written(Path)
+    """
+
+    written = Signal(object)
+
+    def write(self, state: NetworkState, path: Path) -> None:
+        """Ranges and scales of all weights, as JSON; whole or not at all."""
+
+        def work(progress: Progress, cancelled: IsCancelled) -> Path:
+            assert state.prepared is not None
+            choices = deployment_choices(
+                state.prepared.network, state.scheme, state.own, progress=progress, cancelled=cancelled
+            )
+            check(cancelled)
+            save_json(path, choices)
+            return path
+
+        self._submit(path, work, urgent=True)
+
+    def _purpose(self, key: Any) -> Phrase:
+        return Phrase(N_("these choices"))
+
+    def _answer(self, key: Any, found: Path) -> None:
+        self.written.emit(found)
+
+
+class NodeTracer(Worker):
+    """Traces codes that are one off to their causes, in another process.
+
+    Signals
+    -------
+    traced(NodeTrace)
+        One node of the run that was asked for last.
+    completed(DeployedRun)
+    saved(Path)
+        A reproduction of one node.
+    """
+
+    traced = Signal(object)
+    completed = Signal(object)
+    saved = Signal(object)
+
+    _came = Signal(object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._plan: object = None
+        self._came.connect(self._on_came)
+
+    def trace(self, run: DeployedRun, state: NetworkState) -> None:
+        """Compare each integer operator of a run with the exact result, on one held-out sample."""
+        sample, tell = _sample_of(state), self._came.emit
+        plan = self._plan = object()
+
+        def work(progress: Progress, cancelled: IsCancelled) -> DeployedRun:
+            path = str(run.outcome.path)
+            in_worker(
+                _trace,
+                path,
+                sample(),
+                progress=progress,
+                cancelled=cancelled,
+                found=lambda trace: tell(plan, trace),
+            )
+            return run
+
+        self._submit(run, work, urgent=True)
+
+    def save(self, run: DeployedRun, state: NetworkState, node: str, folder: Path) -> None:
+        """One node as a model of its own, with what it was fed and what came out."""
+        sample = _sample_of(state)
+
+        def work(progress: Progress, cancelled: IsCancelled) -> Path:
+            found: Path = in_worker(
+                _reproduce, str(run.outcome.path), sample(), node, str(folder), progress=progress, cancelled=cancelled
+            )
+            return found
+
+        self._submit((run, node), work)
+
+    def _purpose(self, key: Any) -> Phrase:
+        return Phrase(N_("this network's activations"))
+
+    def _answer(self, key: Any, found: Any) -> None:
+        if isinstance(found, Path):
+            self.saved.emit(found)
+        else:
+            self.completed.emit(found)
+
+    @Slot(object, object)
+    def _on_came(self, plan: object, trace: NodeTrace) -> None:
+        if plan is self._plan:
+            self.traced.emit(trace)
+
+
+def _sample_of(state: NetworkState) -> Callable[[], dict[str, Any]]:
+    """The first sample that is held out, read when it is needed."""
+    if state.samples is None:
+        raise Problem("Give the network samples first: what is one off is found by running it.")
+    held_out = state.split()[1]
+    return lambda: dict(held_out[0])
+
+
+def _trace(folder: Path, tell: Callable[[Any], None], path: str, sample: dict[str, Any]) -> None:
+    network = open_network(path)
+    names = integer_nodes(network)
+    if not names:
+        raise Problem(
+            "{name} has no integer operators (QLinearConv, QLinearMatMul, QLinearAdd) that could be traced: quantize "
+            "it statically, in the form of operators.",
+            name=network.name,
+        )
+    given = {port.name: sample[port.name] for port in network.inputs if port.name in sample}
+    for trace in trace_nodes(network, names, given, leave_out=True, progress=tell):
+        tell(NodeTrace(trace.node, trace.operator, trace.elements, trace.differences[:MOST_OUTPUTS]))
+
+
+def _reproduce(
+    folder: Path, tell: Callable[[Any], None], path: str, sample: dict[str, Any], node: str, into: str
+) -> Path:
+    network = open_network(path)
+    given = {port.name: sample[port.name] for port in network.inputs if port.name in sample}
+    return save_reproduction(Path(into), network, node, given)

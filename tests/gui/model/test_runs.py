@@ -1,0 +1,80 @@
+"""What is seen of a run: where its time goes, why codes are one off; and what leaves for other viewers."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PySide6.QtWidgets import QFileDialog
+
+from qviz.gui.model.viewers_menu import MODEL_EXPLORER, NETRON
+from qviz.models.plus_minus_one import OTHER
+from qviz.models.recipes import Recipe
+from tests.gui.conftest import Desk
+from tests.gui.copied import check_table
+from tests.gui.model.conftest import idle
+
+
+def test_a_run_is_looked_at_node_by_node_and_code_by_code(
+    new_desk: Desk, ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(Recipe("static"), form="operator")
+    ready.networks.deploy(recipe, tmp_path / "q.onnx", seconds=0.1, threads=1)
+    idle(new_desk, ready, lambda: bool(ready.networks.runs))
+    (run,) = ready.networks.runs
+    assert (run.latency.threads, run.batch) == (1, 1)
+    assert min(run.memory) > 0
+    assert "batch 1, 1 threads" in ready.runs.about.text()
+
+    rows = ready.times.table.figures.rows
+    assert [row.seconds for row in rows] == sorted((row.seconds for row in rows), reverse=True)
+    assert sum(row.share for row in rows) == pytest.approx(1)
+    assert "QLinearConv" in {row.operator for row in rows}
+    assert "q.onnx" in ready.times.about.text()
+    check_table(ready.times.table)
+
+    ready.docks["traces"].raise_()
+    assert not ready.traces.save_button.isEnabled()
+    new_desk.click(ready.traces.trace_button)
+    idle(new_desk, ready, lambda: "one off" in ready.traces.about.text())
+    traced = ready.traces.table.figures.rows
+    assert {"QLinearConv", "QLinearMatMul"} & {trace.operator for trace in traced}
+    assert not any(trace.causes[OTHER] for trace in traced)
+    check_table(ready.traces.table)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    ready.traces.table.point_to(next(trace for trace in traced if trace.elements))
+    ready.traces.table.pointed.emit(ready.traces.table.current())
+    new_desk.click(ready.traces.save_button)
+    idle(new_desk, ready, lambda: len(list(tmp_path.glob("*.npz"))) == 1)
+    (values,) = tmp_path.glob("*.npz")
+    assert onnx.load(str(values.with_suffix(".onnx"))).graph.node[0].op_type.startswith("QLinear")
+    assert {"runtime", "exact"} < set(np.load(values).files)
+
+
+def test_figures_of_layers_leave_for_netron_and_model_explorer(
+    new_desk: Desk, ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    ready.problem.connect(said.append)
+    ready.asking.save_for_viewer(NETRON)
+    assert said[0].startswith("Ask which layer hurts first")
+    new_desk.click(ready.layers.sweep_button)
+    idle(new_desk, ready, lambda: len(ready.networks.losses) == 6)
+    idle(new_desk, ready, lambda: not any(math.isnan(row.restored) for row in ready.layers.table.figures.rows))
+    written = {}
+    for action in ready.viewers.menu().actions():
+        path = tmp_path / f"{action.data()}.json"
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, path=path: (str(path), ""))
+        action.trigger()
+        written[action.data()] = json.loads(path.read_text(encoding="utf-8"))
+    metrics = written[NETRON]["metrics"]
+    alone = {row["target"]: row["value"] for row in metrics if row["name"] == "alone_db"}
+    assert alone == {row.unit.name: row.alone for row in ready.layers.table.figures.rows}
+    results = written[MODEL_EXPLORER]["main"]["results"]
+    assert {node: each["value"] for node, each in results.items()} == alone
