@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, Precision, rounding_to
 from qviz.core.schemes.scheme import Scheme, convention_of
 
+TOGETHER = 1 << 15
+"""Groups whose parameters are found together: what is computed on the way stays in the cache."""
+
 
 def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = FLOAT32) -> QParams:
     """Scale and zero point for a known range, by the formulas of the scheme's convention.
@@ -30,8 +34,21 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
     compute : str
         The type of the tensor, or float32 where that does not matter: see `compute_dtype`.
     """
-    q = _from_range(low, high, scheme, compute)
+    alone = low.size <= TOGETHER or convention_of(scheme).recipe is not None
+    q = _from_range(low, high, scheme, compute) if alone else _from_ranges(low, high, scheme, compute)
     return q if compute == FLOAT32 else replace(q, compute=compute)
+
+
+def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
+    """The same for many groups, some at a time."""
+    arrays = {name: np.empty(low.size, np.float32) for name in ("scale", "zero_point", "low", "high")}
+    for start in range(0, low.size, TOGETHER):
+        some = slice(start, start + TOGETHER)
+        q = _from_range(low.reshape(-1)[some], high.reshape(-1)[some], scheme, compute)
+        for name, array in arrays.items():
+            array[some] = getattr(q, name)
+    whole: dict[str, Any] = {name: array.reshape(low.shape) for name, array in arrays.items()}
+    return replace(q, **whole)
 
 
 def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:

@@ -14,6 +14,8 @@ from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
 
 MAX_ERROR_BINS = 1024
+TOGETHER = 1 << 15
+"""Groups that are looked at together: their errors stay in the cache."""
 BINS_TO_HALF_STEP = 24
 """Error bins between 0 and half a step; fewer for few elements, or where errors reach far beyond it."""
 
@@ -92,8 +94,10 @@ def _reach(x_hat: list[FloatArray], values: tuple[FloatArray, FloatArray]) -> tu
     """The smallest and the largest finite error of some values, and 0."""
     lowest = highest = 0.0
     for x, ours in zip(values, x_hat, strict=True):
-        errors = np.subtract(ours, x, dtype=np.float64)
-        if not np.isfinite(errors).all():
-            errors = errors[np.isfinite(errors)]
-        lowest, highest = min(lowest, float(errors.min(initial=0))), max(highest, float(errors.max(initial=0)))
+        for start in range(0, x.size, TOGETHER):
+            some = slice(start, start + TOGETHER)
+            errors = np.subtract(ours[some], x[some], dtype=np.float64)
+            if not np.isfinite(errors).all():
+                errors = errors[np.isfinite(errors)]
+            lowest, highest = min(lowest, float(errors.min(initial=0))), max(highest, float(errors.max(initial=0)))
     return lowest, highest

@@ -18,24 +18,59 @@ from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
 
+TOGETHER = 1 << 15
+"""Groups that are looked at together: what is computed of them stays in the cache."""
+
 SQNR_BINS = 2048
 """As finely as is looked for SQNRs that lie far from the others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """The same questions for each group (channel), float64 arrays of shape (groups,)."""
+    """The same questions for each group (channel), float64 arrays of shape (groups,).
+
+    There may be half a million groups that nobody looks at but for the worst one: what is drawn of them is found
+    when it is asked for.
+
+    Attributes
+    ----------
+    finite, saturated : int arrays
+        Finite elements, and those whose code was changed by clipping.
+    squared_value, squared_error : float64 arrays
+        Σx² and Σe².
+    max_abs_error : float64 array
+    """
 
     finite: Counts
-    mse: Floats
+    squared_value: Floats
+    squared_error: Floats
     max_abs_error: Floats
-    sqnr_db: Floats
     saturated: Counts
 
     @cached_property
+    def mse(self) -> Floats:
+        """Mean squared error."""
+        return self.squared_error / np.maximum(self.finite, 1)
+
+    @cached_property
+    def sqnr_db(self) -> Floats:
+        """10·log10(Σx² / Σe²), in dB."""
+        found: Floats = sqnr_db(self.squared_value, self.squared_error)
+        return found
+
+    @cached_property
     def worst(self) -> int:
-        """The group with the lowest SQNR."""
-        return int(np.argmin(self.sqnr_db))
+        """The group with the lowest SQNR, the first one where several are as low."""
+        index, lowest = 0, math.inf
+        for start in range(0, self.finite.size, TOGETHER):
+            some = slice(start, start + TOGETHER)
+            ratio = _ratio(self.squared_value[some], self.squared_error[some])
+            place = int(np.argmin(ratio))
+            if math.isnan(ratio[place]):
+                return start + place
+            if ratio[place] < lowest:
+                index, lowest = start + place, float(ratio[place])
+        return index
 
     @cached_property
     def sqnr_range(self) -> tuple[float, float]:
@@ -216,12 +251,11 @@ def figures_of(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> 
 
 
 def _groups(sums: Sums) -> Groups:
-    count = np.maximum(sums.finite, 1)
     return Groups(
         finite=sums.finite,
-        mse=sums.squared_error / count,
+        squared_value=sums.squared_value,
+        squared_error=sums.squared_error,
         max_abs_error=sums.max_abs_error,
-        sqnr_db=sqnr_db(sums.squared_value, sums.squared_error),
         saturated=sums.saturated,
     )
 
@@ -231,15 +265,21 @@ def _worst(groups: Groups) -> WorstGroup:
     return WorstGroup(
         index=index,
         finite=int(groups.finite[index]),
-        mse=float(groups.mse[index]),
+        mse=float(groups.squared_error[index]) / max(1, int(groups.finite[index])),
         max_abs_error=float(groups.max_abs_error[index]),
-        sqnr_db=float(groups.sqnr_db[index]),
+        sqnr_db=float(sqnr_db(groups.squared_value[index], groups.squared_error[index])),
         saturated=int(groups.saturated[index]),
     )
 
 
 def sqnr_db(signal: Any, noise: Any) -> Any:
     """10·log10(signal / noise) in dB, of sums of squares; infinite without noise."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        known = np.where(noise > 0, 10 * np.log10(signal / np.where(noise > 0, noise, 1)), np.inf)
-        return np.where(np.isnan(noise), np.nan, known)
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(_ratio(signal, noise))
+
+
+def _ratio(signal: Any, noise: Any) -> Any:
+    """Signal / noise of sums of squares: infinite without noise, NaN where the noise is."""
+    with np.errstate(all="ignore"):
+        ratio = np.asarray(np.divide(signal, noise))
+        return np.where(noise > 0, ratio, np.where(np.isnan(noise), np.nan, np.inf))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qviz.core import Figures, IntFormat, Manual, PerAxis, PerTensor, Scheme, Tensor, analyze, measure
+from qviz.core.questions import figures
 from qviz.core.questions.figures import Groups, WorstGroup
 
 
@@ -53,14 +54,28 @@ def test_an_answer_is_equal_to_itself_alone():
 
 
 def test_groups_without_a_finite_sqnr_are_drawn_as_the_best_that_has() -> None:
-    sqnr = np.array([20.0, np.inf, 30.0, -np.inf])
-    groups = Groups(np.ones(4, np.int64), np.ones(4), np.ones(4), sqnr, np.zeros(4, np.int64))
+    signal, noise = np.array([100.0, 1.0, 1000.0, 0.0]), np.array([1.0, 0.0, 1.0, 1.0])
+    groups = Groups(np.ones(4, np.int64), signal, noise, np.ones(4), np.zeros(4, np.int64))
     assert groups.sqnr_range == (20.0, 30.0)
     np.testing.assert_array_equal(groups.finite_sqnr_db, [20.0, 30.0, 30.0, 30.0])
 
 
 def test_groups_that_all_lack_one_are_drawn_at_0() -> None:
-    groups = Groups(np.ones(2, np.int64), np.ones(2), np.ones(2), np.full(2, np.inf), np.zeros(2, np.int64))
+    groups = Groups(np.ones(2, np.int64), np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2, np.int64))
     assert groups.sqnr_range == (0.0, 1.0)
     np.testing.assert_array_equal(groups.finite_sqnr_db, [0.0, 0.0])
     assert groups.robust_sqnr_range is None
+
+
+def test_the_worst_of_many_groups_is_the_first_of_the_lowest_sqnr(monkeypatch) -> None:
+    monkeypatch.setattr(figures, "TOGETHER", 3)
+    signal = np.array([4.0, 9.0, 2.0, 2.0, 0.0, 8.0, 2.0])
+    noise = np.array([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0])
+    assert groups_of(signal, noise).worst == 2
+    assert groups_of(signal, np.where(np.arange(7) == 5, np.nan, noise)).worst == 5
+    assert groups_of(np.ones(7), np.zeros(7)).worst == 0
+    assert np.isnan(groups_of(np.ones(1), np.array([np.nan])).sqnr_db[0])
+
+
+def groups_of(signal, noise):
+    return Groups(np.ones(signal.size, np.int64), signal, noise, noise, np.zeros(signal.size, np.int64))
