@@ -21,6 +21,7 @@ from qviz.core.arithmetic.loops import (
     REGION,
     REGIONS,
     RULE,
+    SCALE_AT,
     SHIFTS,
     STRETCH,
     VALUE,
@@ -220,7 +221,7 @@ def convert(
         flat += n
         if wanted == BACK:
             load_codes(work, size, at, plan, levels, narrow, wide)
-            dequantize_codes(work, size, -ENDLESS, ENDLESS, plan[CENTRED], plan[SHIFTS])
+            dequantize_codes(work, size, -ENDLESS, ENDLESS, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
         else:
             missing = code_values(x, at, work, integers, size, plan, factor, codebook)
             if wanted == CODES:
@@ -229,7 +230,7 @@ def convert(
                 number_codes(work, integers, size, plan, low, high)
                 store_codes(x, at, work, integers, size, plan, patterns, narrow, wide)
                 continue
-            dequantize_codes(work, size, low, high, plan[CENTRED], plan[SHIFTS])
+            dequantize_codes(work, size, low, high, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
             if missing:
                 for i in range(size):
                     work[X_HAT + i] = np.float32(np.nan) if integers[MISSING + i] else work[X_HAT + i]

@@ -37,8 +37,8 @@ PARAMETERS, REGIONS = 7, 10
 CELL, CLIPPED, PLACE, MISSING = (np.uint64(i * REGION) for i in range(4))
 
 # What a scheme asks of the loops: the places of ``kind``.
-RULE, MULTIPLIES, SHIFTS, CENTRED, LOWEST, BEYOND, MAGIC, PLACE_OF_ZERO, LACKING, NORMAL = range(10)
-KINDS = 10
+RULE, MULTIPLIES, SHIFTS, CENTRED, SCALE_AT, LOWEST, BEYOND, MAGIC, PLACE_OF_ZERO, LACKING, NORMAL = range(11)
+KINDS = 11
 
 # How codes are rounded.
 WHOLE, GRID, BFLOAT16, CODEBOOK, HALF_UP, AWAY = range(6)
@@ -95,7 +95,9 @@ def divide(x: Any, at: Any, work: Any, n: Any, multiplies: Any, factor: Any) -> 
 
 
 @part()
-def quantize_whole(x: Any, at: Any, work: Any, n: Any, low: Any, high: Any, multiplies: Any, factor: Any) -> Any:
+def quantize_whole(
+    x: Any, at: Any, work: Any, n: Any, low: Any, high: Any, multiplies: Any, factor: Any, scale: Any
+) -> Any:
     """Every step at once for whole numbers around 0, which is what most schemes are; how many are clipped."""
     clipped = np.int32(0)
     if multiplies:
@@ -105,7 +107,7 @@ def quantize_whole(x: Any, at: Any, work: Any, n: Any, low: Any, high: Any, mult
             code = low if free < low else free
             code = high if code > high else code
             clipped = np.int32(clipped + np.int32(code != free))
-            work[VALUE + i], work[FREE + i], work[X_HAT + i] = value, free, code * work[SCALE + i]
+            work[VALUE + i], work[FREE + i], work[X_HAT + i] = value, free, code * work[scale + i]
     else:
         for i in range(n):
             value = x[at + i]
@@ -113,7 +115,7 @@ def quantize_whole(x: Any, at: Any, work: Any, n: Any, low: Any, high: Any, mult
             code = low if free < low else free
             code = high if code > high else code
             clipped = np.int32(clipped + np.int32(code != free))
-            work[VALUE + i], work[FREE + i], work[X_HAT + i] = value, free, code * work[SCALE + i]
+            work[VALUE + i], work[FREE + i], work[X_HAT + i] = value, free, code * work[scale + i]
     return clipped
 
 
@@ -160,12 +162,12 @@ def round_floats(work: Any, n: Any, kind: Any) -> None:
     if kind[RULE] == BFLOAT16:
         for i in range(n):
             pattern = bits[FREE + i]
-            odd = (pattern >> SIXTEEN) & ODD_BFLOAT16
+            odd = np.int32(np.int32(pattern >> SIXTEEN) & ODD_BFLOAT16)
             bits[FREE + i] = (pattern + HALF_OF_BFLOAT16 + odd) & BFLOAT16_BITS
         return
     lowest, beyond, magic = np.int32(kind[LOWEST]), np.int32(kind[BEYOND]), np.int32(kind[MAGIC])
     for i in range(n):
-        binade = bits[FREE + i] & EXPONENT
+        binade = np.int32(bits[FREE + i] & EXPONENT)
         binade = lowest if binade < lowest else binade
         binade = beyond if binade > beyond else binade
         # Adding so much leaves a float32 no room for less than one unit in the last place of the format.
@@ -184,14 +186,17 @@ def round_to_codebook(work: Any, integers: Any, n: Any, codebook: Any) -> None:
         one, two, three, four = codebook[k], codebook[k + 1], codebook[k + 2], codebook[k + 3]
         for i in range(n):
             y = work[FREE + i]
-            passed = np.int32(np.int32(y >= one) + np.int32(y >= two) + np.int32(y >= three) + np.int32(y >= four))
-            integers[CELL + i] = np.int32(integers[CELL + i] + passed)
+            cell = integers[CELL + i]  # the last threshold that is reached tells it
+            cell = np.int32(k + 1) if y >= one else cell
+            cell = np.int32(k + 2) if y >= two else cell
+            cell = np.int32(k + 3) if y >= three else cell
+            integers[CELL + i] = np.int32(k + 4) if y >= four else cell
     for i in range(n):
         work[FREE + i] = codebook[np.uint32(levels) + np.uint32(integers[CELL + i])]
 
 
 @part()
-def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shifts: Any) -> Any:
+def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shifts: Any, scale: Any) -> Any:
     """Clip the codes and turn them into values; how many are clipped."""
     clipped = np.int32(0)
     if centred:
@@ -200,14 +205,14 @@ def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shift
             code = low if free < low else free
             code = high if code > high else code
             clipped = np.int32(clipped + np.int32((free < low) | (free > high)))
-            work[X_HAT + i] = code * work[SCALE + i]
+            work[X_HAT + i] = code * work[scale + i]
     else:
         for i in range(n):
             free = work[FREE + i]
             code = low if free < low else free
             code = high if code > high else code
             clipped = np.int32(clipped + np.int32((free < low) | (free > high)))
-            work[X_HAT + i] = (code - work[ZERO + i]) * work[SCALE + i]
+            work[X_HAT + i] = (code - work[ZERO + i]) * work[scale + i]
     if shifts:
         for i in range(n):
             work[X_HAT + i] += work[OFFSET + i]
@@ -232,11 +237,12 @@ def number_codes(work: Any, integers: Any, n: Any, kind: Any, low: Any, high: An
         alike = np.int32(0) if kind[RULE] == BFLOAT16 else lowest
         steps = ONE / np.int32(max(int(lowest - ((MANTISSA - lacking) << MANTISSA)), 1)).view(np.float32)
         for i in range(n):
-            pattern = bits[FREE + i] & MAGNITUDE
-            above = ((pattern - lowest) >> lacking) + normal
+            pattern = np.int32(bits[FREE + i] & MAGNITUDE)
+            above = np.int32(np.int32(pattern - lowest) >> lacking)
+            above = np.int32(above + normal)
             below = np.int32(abs(work[FREE + i]) * steps) if pattern < alike else np.int32(0)
             place = above if pattern >= alike else below
-            place = zero - place if work[FREE + i] < 0 else zero + place
+            place = np.int32(zero - place) if work[FREE + i] < 0 else np.int32(zero + place)
             place = np.int32(0) if work[FREE + i] < low else place
             integers[CELL + i] = end if work[FREE + i] > high else place
 
@@ -310,10 +316,14 @@ def steps_of(qparams: QParams) -> Steps:
     arrays += [NOTHING if a is None else a.reshape(-1) for a in (qparams.shift, qparams.offset)]
     parameters = tuple(_shortest(a) for a in arrays)
     centred = not any(parameters[k].any() for k in (1, 2, 3))
-    kind[:LOWEST] = rule, multiplies, qparams.shift is not None, centred
+    strides = np.array([a.size > 1 for a in parameters], np.int64)
+    # What values are divided by, and multiplied by again, is spread once.
+    scale_at = 0 if qparams.divisor is qparams.scale and not multiplies else SCALE // REGION
+    strides[SCALE // REGION] *= scale_at > 0
+    kind[:LOWEST] = rule, multiplies, qparams.shift is not None, centred, int(scale_at) * REGION
     return Steps(
         parameters=parameters,
-        strides=np.array([a.size > 1 for a in parameters], np.int64),
+        strides=strides,
         kind=kind,
         codebook=codebook,
         factor=np.float32(1) if qparams.factor is None else qparams.factor,

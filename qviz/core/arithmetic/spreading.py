@@ -121,20 +121,12 @@ def spread_runs(parameters: Any, strides: Any, work: Any, group: Any, n: Any, ch
     for k in range(PARAMETERS):
         if strides[k]:
             given, region, g = parameters[k], np.uint64(k * REGION), np.uint64(group)
-            done = np.uint64(0)
-            while done < n:
+            run = np.uint64(chunks * CHUNK)  # told here, it would be unrolled before it is vectorized
+            for start in range(np.uint64(0), n, run):
                 value = given[g]
                 g += np.uint64(1)
-                left = chunks
-                while left >= 2:
-                    for i in range(TWO_CHUNKS):
-                        work[region + done + i] = value
-                    done += TWO_CHUNKS
-                    left -= 2
-                if left:
-                    for i in range(CHUNK_LENGTH):
-                        work[region + done + i] = value
-                    done += CHUNK_LENGTH
+                for i in range(run):
+                    work[region + start + i] = value
 
 
 @part()

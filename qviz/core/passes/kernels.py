@@ -30,6 +30,7 @@ from qviz.core.arithmetic.loops import (
     REGION,
     REGIONS,
     RULE,
+    SCALE_AT,
     SHIFTS,
     STRETCH,
     VALUE,
@@ -314,7 +315,7 @@ def step_by_step(x: Any, at: Any, work: Any, integers: Any, n: Any, plan: Any, n
         round_whole(work, n, rule, centred)
     if missing > 0:
         mend(work, integers, n, low)
-    return dequantize_codes(work, n, low, high, centred, shifts), missing
+    return dequantize_codes(work, n, low, high, centred, shifts, np.uint64(plan[SCALE_AT])), missing
 
 
 @part()
@@ -322,7 +323,7 @@ def quantize_stretch(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: An
     """Codes that are not clipped yet, and x̂; how many are clipped, and whether any are missing."""
     if plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]):
         factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
-        return quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor), False
+        return quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor, np.uint64(plan[SCALE_AT])), False
     clipped, missing = step_by_step(x, at, work, integers, n, plan, numbers, codebook)
     if missing > 0:
         hide(work, integers, n)
