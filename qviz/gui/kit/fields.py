@@ -13,10 +13,12 @@ from PySide6.QtWidgets import (
     QSlider,
     QSpinBox,
     QTabBar,
+    QToolButton,
     QWidget,
 )
 
 from qviz.session.guard import guarded
+from qviz.session.language import tr
 
 Field = TypeVar("Field", bound=type)
 
@@ -92,6 +94,8 @@ class FilterBox(QLineEdit):
         super().__init__()
         self.setPlaceholderText(placeholder)
         self.setClearButtonEnabled(True)
+        for button in self.findChildren(QToolButton):
+            button.setToolTip(tr("Clear the filter"))
         self.setAcceptDrops(False)  # a dropped file is opened, wherever it falls
         self.setAccessibleName(name)
 

@@ -114,16 +114,16 @@ def test_undo_does_not_multiply_what_was_closed(desk: Desk, product: ProductPage
 
 
 def test_undo_on_the_compare_page_takes_ticks_and_pins_back(desk: Desk, compare: ComparePage) -> None:
-    before = compare.sweep.choice()
-    box = next(box for box, data in compare.sweep.modes.boxes if data is False)
+    before = compare.sweep.choice.choice()
+    box = next(box for box, data in compare.sweep.choice.modes.boxes if data is False)
     box.click()
     desk.do("pin_scheme")
-    assert (len(desk.app.pins.pins), False in compare.sweep.choice().symmetries) == (1, True)
+    assert (len(desk.app.pins.pins), False in compare.sweep.choice.choice().symmetries) == (1, True)
     keys(desk, Qt.Key.Key_Z)
     assert desk.app.pins.pins == ()
-    assert False in compare.sweep.choice().symmetries
+    assert False in compare.sweep.choice.choice().symmetries
     keys(desk, Qt.Key.Key_Z)
-    assert compare.sweep.choice() == before
+    assert compare.sweep.choice.choice() == before
     assert not box.isChecked()
     keys(desk, Qt.Key.Key_Y)
     keys(desk, Qt.Key.Key_Y)
