@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
+
+import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+WORKS_WITH = (
+    "qviz.models.opening",
+    "qviz.models.ptq",
+    "onnx.shape_inference",
+    "onnx.version_converter",
+    "onnxruntime.quantization",
+)
+"""What a process that works on a network imports: most of the time that such a test takes."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_workers():
+    """Processes that work on networks begin as copies of one that has imported all they need, where systems can."""
+    from qviz.models import worker
+
+    if sys.platform != "linux":
+        yield
+        return
+    multiprocessing.get_context("forkserver").set_forkserver_preload([*WORKS_WITH])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "START", "forkserver")
+        yield

@@ -15,6 +15,9 @@ from typing import Any
 from qviz.core.problems import Problem
 from qviz.core.work import Cancelled, IsCancelled, Progress, ignore, never
 
+START = "spawn"
+"""How a process begins: anew, so that nothing of this one's threads is in it."""
+
 ASKED_EVERY = 0.05
 """Seconds between two looks at whether the person still wants it."""
 
@@ -47,7 +50,7 @@ def in_worker(
     Cancelled
         When asked to stop; no process is left.
     """
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context(START)
     ours, theirs = context.Pipe(duplex=False)
     with tempfile.TemporaryDirectory(prefix="qviz-", ignore_cleanup_errors=True) as folder:
         process = context.Process(target=_serve, args=(theirs, folder, work, arguments), daemon=True)

@@ -96,11 +96,13 @@ def test_ptq_counts_measures_and_writes(run, model, data, tmp_path, method):
     assert open_network(out).nodes > 0
 
 
-def test_ptq_does_what_it_is_told(run, model, data, tmp_path):
+# Not both at once: measuring every candidate of 65,536 levels takes long.
+@pytest.mark.parametrize("told", [("--range", "mse"), ("--activation-type", "uint16")], ids=lambda told: told[1])
+def test_ptq_does_what_it_is_told(run, model, data, tmp_path, told):
     node = "/block2/conv"
     said = run(
         *("ptq", model, "--method", "static", "-o", tmp_path / "q.onnx", "--calibration", data, "--seconds", 0),
-        *("--exclude", node, "--range", "mse", "--activation-type", "uint16", "--form", "qdq", "--per-tensor"),
+        *("--exclude", node, *told, "--form", "qdq", "--per-tensor"),
     )
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines()[0] == "2 of 3 nodes with weights were quantized; 1 × Conv stayed in float."

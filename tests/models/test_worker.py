@@ -11,7 +11,14 @@ import pytest
 
 from qviz.core import Problem
 from qviz.core.work import Cancelled
+from qviz.models import worker
 from qviz.models.worker import in_worker
+
+
+@pytest.fixture(autouse=True)
+def begins_anew(monkeypatch):
+    """As in the program."""
+    monkeypatch.setattr(worker, "START", "spawn")
 
 
 def answers(folder, tell, number):
