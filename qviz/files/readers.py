@@ -6,13 +6,13 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from qviz.core.problems import N_, Phrase
-from qviz.core.work import IsCancelled, Progress, ignore, never
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.encodings import decoded
 from qviz.files.entry import Loaded, Note, TensorEntry, no_note, with_changes
 from qviz.files.foreign import foreign_problem
@@ -275,7 +275,7 @@ def list_tensors(path: str | Path, reading: Reading | None = None) -> tuple[Tens
         return tuple(_guarded(entry) for entry in entries)
 
 
-def expand(paths: Iterable[str | Path]) -> list[Path]:
+def expand(paths: Iterable[str | Path], *, cancelled: IsCancelled = never) -> list[Path]:
     """Replace each folder by the files in it that qviz reads.
 
     Parameters
@@ -293,6 +293,8 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     ------
     FileProblem
         When a folder can't be read or has no file of a known format.
+    Cancelled
+        When asked to stop, between two files.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -300,14 +302,20 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
             if not path.is_dir():
                 files.append(path)
                 continue
-            found = [file for file in path.iterdir() if _is_offered(file)]
-            found = [file for file in found if _is_worth_it(file)]
+            found = list(_offered(path, cancelled))
             parts = _parts(found)
             found = [file for file in found if file not in parts]
         if not found:
             raise FileProblem(path, N_("has no file that qviz reads"), _supported())
         files += sorted(found, key=lambda file: natural_order(file.name))
     return files
+
+
+def _offered(folder: Path, cancelled: IsCancelled) -> Iterator[Path]:
+    for file in folder.iterdir():
+        check(cancelled)
+        if _is_offered(file) and _is_worth_it(file):
+            yield file
 
 
 def _guarded(entry: TensorEntry) -> TensorEntry:

@@ -70,10 +70,13 @@ class Library(Worker):
         self.readings = readings or Readings(self)
         self._opener = Opener(self)
         self._to_open: list[Path] = []
+        self._begun: Item | None = None
+        self._known: set[tuple[str, str]] = set()
         self._next_choices: list[Item] = []
         self._again: Item | None = None
         self._renewed: dict[Item, tuple[Item, ...]] = {}
         self._gave_way = (session.scheme, session.scheme)
+        self._opener.found.connect(self._on_found)
         self._opener.opened.connect(self._on_opened)
         self._opener.failed.connect(self._on_not_opened)
         self._opener.problem.connect(self.problem)
@@ -184,24 +187,46 @@ class Library(Worker):
     def _open_next(self) -> None:
         if self._to_open and not self._opener.busy:
             paths, self._to_open = tuple(self._to_open), []
-            self._opener.list(paths, self._session.limits, self.readings.of)
+            self._begun, self._known = None, {(i.origin, i.name) for i in self._session.state.items}
+            self._opener.list(paths, self._session.limits, self.readings.of, whole=self._again is not None)
+
+    @Slot(object)
+    def _on_found(self, items: tuple[Item, ...]) -> None:
+        """A part of a long list: it is there to be looked through while the rest is found."""
+        self._add(items)
+        if self._begun is None:
+            self._begun, *self._next_choices = sorted(items, key=lambda item: item.refused)
+            self._load(self._begun)
+
+    def _add(self, items: tuple[Item, ...], before: Item | None = None) -> None:
+        """List items at the end, or before another one.
+
+        What is opened again is read again: the file may have changed since.
+        """
+        kept, names = self._session.state.items, {(i.origin, i.name) for i in items}
+        if not names.isdisjoint(self._known):
+            kept = tuple(i for i in kept if (i.origin, i.name) not in names)
+        at = kept.index(before) if before is not None and before in kept else len(kept)
+        self._session.update(items=(*kept[:at], *items, *kept[at:]))
 
     @Slot(object)
     def _on_opened(self, opened: Opened) -> None:
         if opened.problems:
             self.problem.emit("\n".join(opened.problems))
         again, self._again = self._again, None
-        if again is not None and opened.items:
-            self._show_again(again, opened.items)
-        elif opened.items:
-            state = self._session.state
-            names = {(i.origin, i.name) for i in opened.items}
-            # What is opened again is read again: the file may have changed since.
-            kept = tuple(i for i in state.items if (i.origin, i.name) not in names)
-            self._session.update(items=kept + opened.items)
+        items = (*opened.batches, *opened.items)
+        if again is not None and items:
+            self._show_again(again, items)
+        elif self._begun is not None:
+            self._add(opened.items)
+            if opened.batches:
+                self._add(opened.batches, self._begun)
+            self.opened.emit(list(opened.paths))
+        elif items:
+            self._add(items)
             self.opened.emit(list(opened.paths))
             # Those of which it is known that they can't be read come last.
-            first, *self._next_choices = sorted(opened.items, key=lambda item: item.refused)
+            first, *self._next_choices = sorted(items, key=lambda item: item.refused)
             self._load(first)
         if opened.unsaid:
             self.unsaid.emit(list(opened.unsaid))

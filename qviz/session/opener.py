@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import Limits
@@ -20,6 +21,9 @@ from qviz.session.language import told
 from qviz.session.state import Item
 from qviz.session.worker import Worker
 
+BATCH_SECONDS = 0.5
+"""From one part of a long list to the next."""
+
 MOST_PROBLEMS = 3
 """Files that are named one by one when they can't be opened together."""
 
@@ -29,12 +33,17 @@ ReadingOf = Callable[[Path], Reading]
 
 @dataclass(frozen=True)
 class Opened:
-    """What some paths turned out to hold; ``unsaid`` are files of which a person has to say how they are written."""
+    """What some paths turned out to hold.
+
+    ``items`` are those that were not told before, of ``batches`` that run through all of them; ``unsaid`` are files
+    of which a person has to say how they are written.
+    """
 
     items: tuple[Item, ...]
     paths: tuple[Path, ...]
     problems: tuple[str, ...]
     unsaid: tuple[Path, ...] = ()
+    batches: tuple[Item, ...] = ()
 
 
 class Opener(Worker):
@@ -42,16 +51,39 @@ class Opener(Worker):
 
     Signals
     -------
+    found(tuple of Item)
+        What was found so far, where listing takes long; nothing is told twice.
     opened(Opened), failed()
         How it ended.
     """
 
+    found = Signal(object)
     opened = Signal(object)
     failed = Signal()
 
-    def list(self, paths: tuple[Path, ...], limits: Limits, reading: ReadingOf) -> None:
-        """Begin with it; `reading` gives what is known of a file."""
-        self._submit(paths, partial(_list, paths, limits, reading))
+    _came = Signal(object, object)
+
+    def __init__(self, parent: QObject | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(parent)
+        self._clock = clock
+        self._latest: object = None
+        self._came.connect(self._on_came)
+
+    def list(self, paths: tuple[Path, ...], limits: Limits, reading: ReadingOf, *, whole: bool = False) -> None:
+        """Begin with it; `reading` gives what is known of a file, ``whole`` tells nothing before all is known."""
+        token = self._latest = object()
+        came = self._came.emit
+
+        def tell(items: tuple[Item, ...]) -> None:
+            came(token, items)
+
+        batches = Batches(None if whole else tell, self._clock)
+        self._submit(paths, partial(_list, paths, limits, reading, batches))
+
+    @Slot(object, object)
+    def _on_came(self, token: object, items: tuple[Item, ...]) -> None:
+        if token is self._latest:
+            self.found.emit(items)
 
     def _answer(self, key: tuple[Path, ...], opened: Opened) -> None:
         self.opened.emit(opened)
@@ -66,8 +98,27 @@ class Opener(Worker):
         return Phrase(N_("a list of what these files hold"))
 
 
+class Batches:
+    """Tells of long lists in parts; of short ones nothing, for they are there in a moment."""
+
+    def __init__(self, tell: Callable[[tuple[Item, ...]], None] | None, clock: Callable[[], float]) -> None:
+        self._tell, self._clock = tell, clock
+        self._told, self.count = clock(), 0
+
+    def offer(self, items: Sequence[Item]) -> None:
+        """Tell of what is new among all that there are, if it is time."""
+        if self._tell is not None and self._clock() - self._told > BATCH_SECONDS and len(items) > self.count:
+            self._tell(tuple(items[self.count :]))
+            self._told, self.count = self._clock(), len(items)
+
+
 def _list(
-    paths: tuple[Path, ...], limits: Limits, reading: ReadingOf, progress: Progress, cancelled: IsCancelled
+    paths: tuple[Path, ...],
+    limits: Limits,
+    reading: ReadingOf,
+    told_in: Batches,
+    progress: Progress,
+    cancelled: IsCancelled,
 ) -> Opened:
     items: list[Item] = []
     good: list[Path] = []
@@ -75,7 +126,7 @@ def _list(
     problems: list[Problem] = []
     for place, path in enumerate(paths):
         try:
-            files = expand([path])
+            files = expand([path], cancelled=cancelled)
         except Problem as problem:
             problems.append(problem)
             continue
@@ -85,6 +136,7 @@ def _list(
             try:
                 items += [file_item(entry, limits) for entry in list_tensors(file, reading(file))]
                 good.append(file)
+                told_in.offer(items)
             except SayRaw:
                 unsaid.append(file)
             except Problem as problem:
@@ -92,7 +144,8 @@ def _list(
     if items:
         # Of a folder only what can be shown is wanted: a part of a model without tensors is no fault.
         problems = [each for each in problems if not isinstance(each, NoNumbers) or each.path in paths]
-    return Opened((*batched_items(items), *items), tuple(good), _in_few_lines(problems), tuple(unsaid))
+    left, batches = tuple(items[told_in.count :]), tuple(batched_items(items))
+    return Opened(left, tuple(good), _in_few_lines(problems), tuple(unsaid), batches)
 
 
 def _in_few_lines(problems: Sequence[Problem]) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ from qviz.core import (
 )
 from qviz.core.tensors.generators import ARTICLE_VALUES, GeneratorSpec, generate
 from qviz.core.tensors.sorted_tensor import prepare
+from qviz.core.work import Cancelled
+from qviz.files.readers import expand
 from qviz.session import opener as opener_module
 from qviz.session.library import ARTICLE_SCHEME, FIRST_SPEC, Library
 from qviz.session.memory import Kept, Memory
@@ -436,6 +438,89 @@ def test_a_folder_is_given_up_between_two_of_its_files(shelf: Shelf, monkeypatch
     monkeypatch.undo()
     shelf.open(paths[3])
     assert shelf.shown == "3.npy"
+
+
+class Ticks:
+    """A clock that is a second later at every look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def told_in_parts(shelf: Shelf) -> list[tuple[str, ...]]:
+    """As if listing took long: the names in every state of the list from now on."""
+    shelf.library.opener._clock = Ticks()
+    states: list[tuple[str, ...]] = []
+    shelf.session.changed.connect(lambda old, new: states.append(tuple(item.name for item in new.items)))
+    return states
+
+
+def test_a_long_list_grows_while_it_is_found(shelf: Shelf) -> None:
+    paths = [shelf.file(f"folder/{number}.npy") for number in range(4)]
+    states = told_in_parts(shelf)
+    opened = Heard(shelf.library, "opened")
+    shelf.open(shelf.folder / "folder")
+    assert list(dict.fromkeys(states)) == [tuple(p.name for p in paths[:count]) for count in (1, 2, 3, 4)]
+    assert shelf.shown == "0.npy"
+    assert opened.of("opened") == [paths]
+    shelf.open(shelf.folder / "folder")
+    assert sorted(shelf.names) == [path.name for path in paths], "what is opened again is listed once"
+
+
+def test_the_batches_of_a_long_list_stand_before_it(shelf: Shelf) -> None:
+    shelf.file("folder/a.npy")
+    for number in range(3):
+        shelf.file(f"folder/batch_{number}.npy", [1.0, number])
+    told_in_parts(shelf)
+    shelf.choose(shelf.item("before")[0])
+    shelf.open(shelf.folder / "folder")
+    assert shelf.names[:3] == ["before", "batch_* (3 batches)", "a.npy"]
+    assert len(shelf.names) == 6
+    assert shelf.shown == "a.npy", "what is looked at while the rest is found stays"
+
+
+def test_a_long_list_that_is_given_up_keeps_what_was_found(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        shelf.file(f"folder/{number}.npy")
+    told_in_parts(shelf)
+    real, listed = opener_module.list_tensors, []
+
+    def list_and_stop(path: Path, *args: Any) -> Any:
+        listed.append(path)
+        if len(listed) == 3:
+            shelf.library.opener.cancel()
+        return real(path, *args)
+
+    monkeypatch.setattr(opener_module, "list_tensors", list_and_stop)
+    shelf.open(shelf.folder / "folder")
+    assert shelf.names == ["0.npy", "1.npy", "2.npy"]
+    assert shelf.shown == "0.npy"
+
+
+def test_a_folder_is_given_up_while_its_files_are_looked_for(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.npy").touch()
+    asked: list[None] = []
+
+    def cancelled() -> bool:
+        asked.append(None)
+        return len(asked) == 3
+
+    with pytest.raises(Cancelled):
+        expand([tmp_path], cancelled=cancelled)
+
+
+def test_opening_again_waits_for_all(shelf: Shelf) -> None:
+    path = shelf.file("two.npz", {"a": np.ones(2), "b": np.zeros(2)})
+    shelf.open(path)
+    states = told_in_parts(shelf)
+    shelf.library.open_again(shelf.session.state.items[0])
+    shelf.settle()
+    assert {len(state) for state in states} == {2}
 
 
 def test_cancelling_leaves_what_was_shown(shelf: Shelf) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -59,29 +62,41 @@ class ItemsModel(QAbstractListModel):
         self.names = Names(())
         self.shortened: dict[tuple[str, int], str] = {}
         """What was found for a name and a width; finding it takes a while."""
-        self._compared = 0
+        self._to_compare: deque[str] = deque()
         self._turn = QTimer(self)
         self._turn.setInterval(0)
         self._turn.timeout.connect(self._compare_more)
 
     def set_items(self, items: tuple[Item, ...]) -> None:
-        self.beginResetModel()
-        self.items = items
-        self.names, self.shortened, self._compared = Names(()), {}, 0
+        """Other items; those that stay where they are, before and after what changes, stay as they are."""
+        before, most = self.items, min(len(self.items), len(items))
+        head = most if before[:most] == items[:most] else _alike(before, items)
+        tail = _alike(reversed(before[head:]), reversed(items[head:]))
+        gone, come = len(before) - head - tail, len(items) - head - tail
+        nowhere = QModelIndex()
+        if gone:
+            self.beginRemoveRows(nowhere, head, head + gone - 1)
+            self.items = before[:head] + before[head + gone :]
+            self.endRemoveRows()
+            self.names = Names(())
+            self._to_compare.clear()
+        if come:
+            self.beginInsertRows(nowhere, head, head + come - 1)
+            self.items = items
+            self.endInsertRows()
+        self._to_compare.extend(item.name for item in (items if gone else items[head : head + come]))
+        self.shortened = {}
         self._turn.start()
         self._compare_more()
-        self.endResetModel()
 
     @Slot()
     def _compare_more(self) -> None:
         """See where some more names part; those of a large folder take several turns of the window."""
-        more = self.items[self._compared : self._compared + COMPARED_AT_ONCE]
-        self.names.add(item.name for item in more)
-        first, self._compared = self._compared == 0, self._compared + len(more)
-        if self._compared < len(self.items):
+        self.names.add(self._to_compare.popleft() for _ in range(min(COMPARED_AT_ONCE, len(self._to_compare))))
+        if self._to_compare:
             return
         self._turn.stop()
-        if not first:
+        if self.items:
             self.shortened = {}
             self.dataChanged.emit(self.index(0), self.index(len(self.items) - 1))
 
@@ -96,6 +111,11 @@ class ItemsModel(QAbstractListModel):
             parts = (item.name, printable(tr(item.origin)), _about(item))
             return plain_tip("\n".join(part for part in parts if part))
         return item if role == ITEM_ROLE else None
+
+
+def _alike(one: Iterable[Item], other: Iterable[Item]) -> int:
+    """How many items both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(one, other, strict=False)))
 
 
 def _about(item: Item) -> str:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QRect, Qt
+from PySide6.QtCore import QRect, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QDesktopServices, QImage, QPainter
+from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QStyleOptionViewItem
+from pytestqt.qtbot import QtBot
 
 from qviz.core import Tensor
-from qviz.gui.tensor.tensor_list_panel import COMPARED_AT_ONCE, ItemDelegate
+from qviz.gui.tensor.tensor_list_panel import COMPARED_AT_ONCE, ItemDelegate, ItemsModel
 from qviz.session.state import Item
 from tests.gui.conftest import Desk
 
@@ -144,10 +146,55 @@ def test_the_names_of_a_large_folder_are_told_apart_in_several_turns(desk: Desk)
     model = desk.page.tensors.model
     state = desk.session.state
     desk.session.update(items=(*state.items, *(item(number) for number in range(3 * COMPARED_AT_ONCE))))
-    assert model._compared == COMPARED_AT_ONCE
+    assert len(model._to_compare) == 2 * COMPARED_AT_ONCE
     name = f"model.model.layers.{3 * COMPARED_AT_ONCE - 1}.self_attn.q_proj.weight"
-    desk.bot.waitUntil(lambda: model._compared == len(model.items))
-    assert str(3 * COMPARED_AT_ONCE - 1) in model.names.short(name, lambda text: len(text) < 12)
+    desk.bot.waitUntil(lambda: not model._to_compare)
+    assert str(3 * COMPARED_AT_ONCE - 1) in model.names.short(name, lambda text: len(text) < 9)
     desk.session.update(items=state.items)
-    assert model._compared == len(state.items)
+    assert not model._to_compare
     assert not model._turn.isActive()
+
+
+def test_a_list_that_changes_is_never_begun_anew(qtbot: QtBot) -> None:
+    """What stays keeps its place, its choice and where the list was scrolled to; only what came or went is told."""
+    model, proxy = ItemsModel(), QSortFilterProxyModel()
+    tester = QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Fatal)
+    proxy.setSourceModel(model)
+    proxy.setFilterFixedString("w")
+    told: list[tuple[str, int, int]] = []
+    model.modelReset.connect(lambda: told.append(("reset", 0, 0)))
+    model.rowsInserted.connect(lambda parent, first, last: told.append(("came", first, last)))
+    model.rowsRemoved.connect(lambda parent, first, last: told.append(("went", first, last)))
+    a, b, c, d = (Item(name, "a test", (3,), "float32", lambda p, c: None) for name in ("w.a", "w.b", "w.c", "w.d"))
+    for items, wanted in (
+        ((a,), [("came", 0, 0)]),
+        ((a, b, c), [("came", 1, 2)]),
+        ((a, d, b, c), [("came", 1, 1)]),
+        ((a, d, c), [("went", 2, 2)]),
+        ((d, c), [("went", 0, 0)]),
+        ((d, a), [("went", 1, 1), ("came", 1, 1)]),
+        ((d, a), []),
+        ((), [("went", 0, 1)]),
+    ):
+        told.clear()
+        model.set_items(items)
+        assert told == wanted
+        assert model.items == items
+        assert [proxy.index(row, 0).data() for row in range(proxy.rowCount())] == [item.name for item in items]
+    assert tester.model() is model
+
+
+def test_names_that_come_later_are_told_from_those_that_were_there(qtbot: QtBot) -> None:
+    model = ItemsModel()
+    items = [Item(f"model.layers.{n}.weight", "a test", (3,), "float32", lambda p, c: None) for n in range(5000)]
+
+    def short(name: str) -> str:
+        qtbot.waitUntil(lambda: not model._turn.isActive())
+        return model.names.short(name, lambda text: len(text) < 9)
+
+    model.set_items(tuple(items[:1]))
+    assert short("model.layers.0.weight") == "…weight"
+    model.set_items(tuple(items))
+    assert short("model.layers.0.weight").startswith("…0.")
+    model.set_items(tuple(items[:1]))
+    assert short("model.layers.0.weight") == "…weight"
