@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.work import IsCancelled, Progress, check
+from qviz.files.memory import without_collections
 from qviz.files.problems import NoNumbers
 from qviz.files.raw import SayRaw
 from qviz.files.readers import Reading, expand, list_tensors
@@ -23,6 +25,9 @@ from qviz.session.worker import Worker
 
 BATCH_SECONDS = 0.5
 """From one part of a long list to the next."""
+
+MANY = 10_000
+"""Files."""
 
 MOST_PROBLEMS = 3
 """Files that are named one by one when they can't be opened together."""
@@ -113,6 +118,21 @@ class Batches:
 
 
 def _list(
+    paths: tuple[Path, ...],
+    limits: Limits,
+    reading: ReadingOf,
+    told_in: Batches,
+    progress: Progress,
+    cancelled: IsCancelled,
+) -> Opened:
+    with without_collections():
+        opened = _listed(paths, limits, reading, told_in, progress, cancelled)
+        if len(opened.paths) > MANY:  # or each later search for garbage looks through all of them
+            gc.freeze()
+        return opened
+
+
+def _listed(
     paths: tuple[Path, ...],
     limits: Limits,
     reading: ReadingOf,

@@ -34,6 +34,9 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_histogram import Histogram
 from qviz.core.work import IsCancelled, Progress, ignore, never
 
+RANGING = 0.8
+"""How much of the work is to seek a range for each of many groups, where a library's rule does it one by one."""
+
 NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
 
 
@@ -172,7 +175,14 @@ def analyze(
     """
     started = time.perf_counter()
     source, tensor = _source(x, cancelled)
-    qparams = qparams or choose_qparams(source, scheme, cancelled=cancelled)
+    reached = 0.0
+
+    def ranging(fraction: float) -> None:
+        nonlocal reached
+        reached = RANGING * fraction
+        progress(reached)
+
+    qparams = qparams or choose_qparams(source, scheme, progress=ranging, cancelled=cancelled)
     layout = layout or scheme.granularity.layout(tensor.shape)
     edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
     prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None
@@ -181,7 +191,13 @@ def analyze(
         sums = sorted_sums(prepared, qparams, edges)
     else:
         sums = direct_sums(
-            tensor, qparams, layout, error_edges=edges, envelope=envelope, progress=progress, cancelled=cancelled
+            tensor,
+            qparams,
+            layout,
+            error_edges=edges,
+            envelope=envelope,
+            progress=lambda fraction: progress(reached + (1 - reached) * fraction),
+            cancelled=cancelled,
         )
     return _analysis(tensor, prepared, qparams, layout, sums, started)
 

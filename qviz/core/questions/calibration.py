@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, check, never
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
 FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
 """Range rules that look at the values alone: the same range at every bit width, under every convention."""
@@ -34,7 +35,12 @@ CODES_BEYOND, MOST_BEYOND = 2, 0.25
 
 
 def choose_qparams(
-    x: object, scheme: Scheme, *, known: dict[Any, Range] | None = None, cancelled: IsCancelled = never
+    x: object,
+    scheme: Scheme,
+    *,
+    known: dict[Any, Range] | None = None,
+    progress: Progress = ignore,
+    cancelled: IsCancelled = never,
 ) -> QParams:
     """Scale and zero point for ``x``.
 
@@ -45,6 +51,8 @@ def choose_qparams(
     scheme : Scheme
     known : dict, optional
         Remembers ranges that do not depend on the codes, for other schemes of the same ``x``.
+    progress : Callable[[float], None]
+        Told which share of the groups has its range, where that takes long.
     cancelled : Callable[[], bool]
 
     Raises
@@ -57,7 +65,7 @@ def choose_qparams(
     if isinstance(scheme.range_rule, Known):
         tensor = _tensor_of(x)
         return qparams_of_known(scheme.range_rule, tensor.shape, scheme, _compute(tensor, scheme))
-    given = range_input(x, scheme, cancelled=cancelled)
+    given = replace(range_input(x, scheme, cancelled=cancelled), progress=progress)
     low, high = range_of(given, scheme, known)
     if convention_of(scheme).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _break_absmax_tie(low, high, given)

@@ -12,7 +12,6 @@ from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.onnxruntime import Collected, collected_values
 from qviz.core.ranges.rules import LossCurve, Range, RangeInput
-from qviz.core.tensors.batches import batches_of
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.work import check
 
@@ -62,7 +61,7 @@ class Entropy(Tagged):
         low = np.zeros(given.layout.groups, np.float32)
         high = np.zeros(given.layout.groups, np.float32)
         if self.batch_axis is not None:
-            for group, batches in batches_of(given.tensor, given.layout, self.batch_axis, cancelled=given.cancelled):
+            for group, batches in given.batches(self.batch_axis):
                 found = collected_values(batches, self.bins, given.cancelled)
                 if found is not None:
                     low[group], high[group] = self._of(found, given)[1]
@@ -110,7 +109,7 @@ def _groups(given: RangeInput) -> Any:
     if given.prepared is not None:
         yield 0, given.prepared
         return
-    for group, values in given.tensor.finite_groups(given.layout, cancelled=given.cancelled):
+    for group, values in given.finite_groups():
         if values.size:
             yield group, prepare(values)
 

@@ -38,8 +38,10 @@ KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
 class _Search:
     """The best range so far of each group."""
 
-    def __init__(self, given: RangeInput) -> None:
+    def __init__(self, given: RangeInput, planned: int) -> None:
+        """``planned`` is how many ranges will be tried."""
         self._given = given
+        self._tried, self._planned = 0, planned
         self.low, self.high = (a.copy() for a in given.tensor.extremes(given.layout, cancelled=given.cancelled))
         if given.symmetric:
             self.high = np.maximum(np.abs(self.low), np.abs(self.high))
@@ -57,6 +59,8 @@ class _Search:
         better = loss < self.loss
         self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
         self.loss = np.where(better, loss, self.loss)
+        self._tried += 1
+        given.progress(min(self._tried / self._planned, 1.0))
         return loss
 
     def attempt_all(self, ranges: Iterable[Range], *, prune_by_clipping: bool = False) -> Floats:
@@ -106,9 +110,9 @@ class MSE(Tagged):
 
     def estimate(self, given: RangeInput) -> Range:
         """The best range of each group."""
-        search = _Search(given)
-        search.attempt_all(_percentile_ranges(given))
         fine = FINE if given.levels <= FEW_LEVELS and given.prepared is not None else FINE // 8
+        search = _Search(given, _planned(given, fine))
+        search.attempt_all(_percentile_ranges(given))
         if given.symmetric:
             middle = np.zeros_like(search.low)
             losses = search.attempt_all(
@@ -191,6 +195,15 @@ def _curve(given: RangeInput, side: str, low: Floats, high: Floats, threshold: F
         ends = (np.array([end[i]], np.float32) for end in (low, high))
         values[i] = given.squared_error(*ends)[0] / n
     return LossCurve("mse", side, threshold, values)
+
+
+def _planned(given: RangeInput, fine: int) -> int:
+    """How many ranges are tried for each group."""
+    around = REFINEMENTS * AROUND.size
+    if given.symmetric:
+        return len(KEPT_PERCENTS) + COARSE.size + fine + around
+    apart = APART.size**2 if given.levels <= VERY_FEW_LEVELS else 0
+    return len(KEPT_PERCENTS) + COARSE_JOINT.size - 1 + 2 * ONE_SIDED.size + apart + 5 * (fine // 2) + 3 * around
 
 
 def _refine(search: _Search, ratio: float, sides: tuple[int, int], middle: FloatArray) -> None:

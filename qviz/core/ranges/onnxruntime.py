@@ -13,7 +13,7 @@ from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.rules import Range, RangeInput
-from qviz.core.tensors.batches import Batch, batches_of
+from qviz.core.tensors.batches import Batch
 from qviz.core.work import IsCancelled, check
 
 BINS = 2048
@@ -155,7 +155,7 @@ class OnnxRuntimePercentile(Tagged):
             low = np.zeros(given.layout.groups, np.float32)
             high = np.zeros(given.layout.groups, np.float32)
             collected = collected_magnitudes if self.magnitudes else collected_values
-            for group, batches in batches_of(given.tensor, given.layout, self.batch_axis, cancelled=given.cancelled):
+            for group, batches in given.batches(self.batch_axis):
                 histogram = collected(batches, BINS, given.cancelled)
                 if histogram is not None:
                     low[group], high[group] = self._range(histogram)

@@ -21,7 +21,7 @@ from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.rules import Range, RangeInput
-from qviz.core.tensors.batches import Batch, batches_of
+from qviz.core.tensors.batches import Batch
 from qviz.core.work import IsCancelled, check
 
 BINS = 2048
@@ -275,7 +275,7 @@ def _thresholds(
 
     def answer() -> Range:
         largest = np.zeros(given.layout.groups, np.float32)
-        for group, batches in batches_of(given.tensor, given.layout, batch_axis, cancelled=given.cancelled):
+        for group, batches in given.batches(batch_axis):
             largest[group] = threshold(batches)
         return -largest, largest
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -12,10 +12,11 @@ import numpy as np
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
+from qviz.core.tensors.batches import Batch, batches_of
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, never
+from qviz.core.work import IsCancelled, Progress, ignore, never
 
 Range = tuple[FloatArray, FloatArray]
 
@@ -44,6 +45,8 @@ class RangeInput:
     cancelled : Callable[[], bool]
     reach : float
         How far beyond the data a range may still lose less, as a part of them: 1 for not at all.
+    progress : Callable[[float], None]
+        Told which share of the groups has its range, where each is sought by itself.
     """
 
     tensor: Tensor
@@ -56,6 +59,20 @@ class RangeInput:
     clipping_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
     cancelled: IsCancelled = never
     reach: float = 1.0
+    progress: Progress = ignore
+
+    def batches(self, batch_axis: int | None) -> Iterator[tuple[int, Iterator[Batch]]]:
+        """Each group's number and its batches, as `batches_of` has them; tells how far it is."""
+        found = batches_of(self.tensor, self.layout, batch_axis, cancelled=self.cancelled)
+        for done, each in enumerate(found, 1):
+            yield each
+            self.progress(done / self.layout.groups)
+
+    def finite_groups(self) -> Iterator[tuple[int, FloatArray]]:
+        """Each group's number and its finite values; tells how far it is."""
+        for done, each in enumerate(self.tensor.finite_groups(self.layout, cancelled=self.cancelled), 1):
+            yield each
+            self.progress(done / self.layout.groups)
 
 
 class RangeRule(Protocol):

@@ -18,7 +18,7 @@ from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import linear_counts, remembered
 from qviz.core.ranges.rules import Range, RangeInput
-from qviz.core.tensors.batches import Batch, batches_of
+from qviz.core.tensors.batches import Batch
 from qviz.core.work import IsCancelled, check
 
 BINS, LEVELS = 2048, 256
@@ -72,7 +72,7 @@ class MovingAverage(Tagged):
             low = np.zeros(given.layout.groups, np.float32)
             high = np.zeros(given.layout.groups, np.float32)
             part = np.float32(self.averaging_constant)
-            for group, batches in batches_of(given.tensor, given.layout, self.batch_axis, cancelled=given.cancelled):
+            for group, batches in given.batches(self.batch_axis):
                 first = True
                 for batch in batches:
                     extremes = batch.extremes(cancelled=given.cancelled)
@@ -111,7 +111,7 @@ class TorchHistogram(Tagged):
         def answer() -> Range:
             low = np.zeros(given.layout.groups, np.float32)
             high = np.zeros(given.layout.groups, np.float32)
-            for group, batches in batches_of(given.tensor, given.layout, self.batch_axis, cancelled=given.cancelled):
+            for group, batches in given.batches(self.batch_axis):
                 histogram = _observe(batches, given.cancelled)
                 if histogram is not None:
                     low[group], high[group] = histogram.search(given.cancelled)

@@ -48,16 +48,21 @@ from qviz.session.state import Item, Session, State
 
 Index = QModelIndex | QPersistentModelIndex
 ITEM_ROLE = Qt.ItemDataRole.UserRole
-COMPARED_AT_ONCE = 2000
+COMPARED_AT_ONCE = 500
 """Names."""
 
 
 @guarded
 class ItemsModel(QAbstractListModel):
-    """The session's items as Qt sees them."""
+    """The session's items as Qt sees them: those in whose names a text occurs.
+
+    Of 100,000 names Qt's own filter would ask one by one, and hold the window for a second.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self._all: tuple[Item, ...] = ()
+        self._wanted = ""
         self.items: tuple[Item, ...] = ()
         self.names = Names(())
         self.shortened: dict[tuple[str, int], str] = {}
@@ -69,6 +74,33 @@ class ItemsModel(QAbstractListModel):
 
     def set_items(self, items: tuple[Item, ...]) -> None:
         """Other items; those that stay where they are, before and after what changes, stay as they are."""
+        before, self._all = self._all, items
+        if before == items:
+            return
+        if len(before) <= len(items) and before == items[: len(before)]:
+            self._to_compare.extend(item.name for item in items[len(before) :])
+        else:
+            self.names = Names(())
+            self._to_compare = deque(item.name for item in items)
+        self._show(self._filtered())
+        self.shortened = {}
+        self._turn.start()
+        self._compare_more()
+
+    def set_filter(self, text: str) -> None:
+        """Leave those in whose names this text occurs, in large letters or small."""
+        self._wanted = text.casefold()
+        self._show(self._filtered())
+
+    def index_of(self, item: Item | None) -> QModelIndex:
+        """Where an item stands; nowhere where the filter hides it."""
+        return self.index(self.items.index(item)) if item in self.items else QModelIndex()
+
+    def _filtered(self) -> tuple[Item, ...]:
+        wanted = self._wanted
+        return tuple(i for i in self._all if wanted in i.name.casefold()) if wanted else self._all
+
+    def _show(self, items: tuple[Item, ...]) -> None:
         before, most = self.items, min(len(self.items), len(items))
         head = most if before[:most] == items[:most] else _alike(before, items)
         tail = _alike(reversed(before[head:]), reversed(items[head:]))
@@ -78,16 +110,10 @@ class ItemsModel(QAbstractListModel):
             self.beginRemoveRows(nowhere, head, head + gone - 1)
             self.items = before[:head] + before[head + gone :]
             self.endRemoveRows()
-            self.names = Names(())
-            self._to_compare.clear()
         if come:
             self.beginInsertRows(nowhere, head, head + come - 1)
             self.items = items
             self.endInsertRows()
-        self._to_compare.extend(item.name for item in (items if gone else items[head : head + come]))
-        self.shortened = {}
-        self._turn.start()
-        self._compare_more()
 
     @Slot()
     def _compare_more(self) -> None:
@@ -187,11 +213,10 @@ class TensorListPanel(QWidget):
         self.generate_button.setToolTip(self.tr("Make a synthetic tensor and shape it live."))
         self.filter = FilterBox(self.tr("Filter by name"), self.tr("Filter tensors by name"))
         self.model = ItemsModel()
-        self.proxy = QSortFilterProxyModel(self)
-        self.proxy.setSourceModel(self.model)
-        self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.list = QListView()
-        self.list.setModel(self.proxy)
+        self._rows = QSortFilterProxyModel(self)  # a view asks for the count of rows before it looks at any one
+        self._rows.setSourceModel(self.model)
+        self.list.setModel(self._rows)
         self.list.setItemDelegate(ItemDelegate(self.model, self.list))
         self.list.setUniformItemSizes(True)
         self.list.setMouseTracking(True)
@@ -234,29 +259,26 @@ class TensorListPanel(QWidget):
     def _show(self, state: State) -> None:
         self._refreshing = True
         try:
-            if state.items != self.model.items:
-                self.model.set_items(state.items)
+            self.model.set_items(state.items)
             self.filter.setVisible(len(state.items) > 1)
             self.hint.setVisible(len(state.items) < 2)
-            if state.current in state.items and not self._row(state).isValid():
+            if state.current in state.items and not self._row_of(state.current).isValid():
                 self.filter.clear()  # what is newly shown is not hidden by a filter
-            self.list.setCurrentIndex(self._row(state))
+            self.list.setCurrentIndex(self._row_of(state.current))
         finally:
             self._refreshing = False
 
-    def _row(self, state: State) -> QModelIndex:
-        """Where the shown item stands in the list; nowhere when the filter hides it."""
-        if state.current is None or state.current not in state.items:
-            return QModelIndex()
-        return self.proxy.mapFromSource(self.model.index(state.items.index(state.current)))
+    def _row_of(self, item: Item | None) -> QModelIndex:
+        """Where an item stands in the list; nowhere where the filter hides it."""
+        return self._rows.mapFromSource(self.model.index_of(item))
 
     @Slot(str)
     def _on_filtered(self, text: str) -> None:
         """Looking for a name chooses nothing, even when the shown item goes out of sight."""
         before, self._refreshing = self._refreshing, True
         try:
-            self.proxy.setFilterFixedString(text)
-            self.list.setCurrentIndex(self._row(self._session.state))
+            self.model.set_filter(text)
+            self.list.setCurrentIndex(self._row_of(self._session.state.current))
         finally:
             self._refreshing = before
 
@@ -265,12 +287,12 @@ class TensorListPanel(QWidget):
         """From the box into the list: to the item that is shown, else to the first that the filter leaves."""
         self.list.setFocus(Qt.FocusReason.OtherFocusReason)
         if not self.list.currentIndex().isValid():
-            self.list.setCurrentIndex(self.proxy.index(0, 0))
+            self.list.setCurrentIndex(self._rows.index(0, 0))
 
     @Slot()
     def _on_entered(self) -> None:
         """Show the first that the filter leaves."""
-        first = self.proxy.index(0, 0)
+        first = self.model.index(0)
         if first.isValid():
             self.item_chosen.emit(first.data(ITEM_ROLE))
 

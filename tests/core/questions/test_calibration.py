@@ -16,6 +16,7 @@ from qviz.core import (
     Percentile,
     Scheme,
     Tensor,
+    analyze,
     choose_qparams,
     loss_curves,
     prepare,
@@ -23,6 +24,7 @@ from qviz.core import (
 from qviz.core.questions.calibration import range_input
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import compare_ranges
+from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.work import Cancelled
 from tests.schemes import FREE_CONVENTIONS
 
@@ -115,3 +117,47 @@ def test_a_large_tensor_out_of_order_is_judged_from_a_sample():
 def test_comparing_stops_when_cancelled():
     with pytest.raises(Cancelled):
         compare_ranges(Tensor(X), Scheme(), MSE(), cancelled=lambda: True)
+
+
+EACH_GROUP = (
+    "entropy",
+    "moving_average",
+    "onnxruntime_percentile",
+    "torch_histogram",
+    "paddle_kl",
+    "paddle_hist",
+)
+
+
+@pytest.mark.parametrize("kind", EACH_GROUP)
+def test_a_rule_that_takes_each_group_by_itself_tells_how_far_it_is_and_can_be_stopped(kind):
+    x = np.random.default_rng(0).normal(size=(12, 64)).astype(np.float32)
+    scheme = Scheme(granularity=PerAxis(0), range_rule=RANGE_RULES[kind]())
+    told = []
+    choose_qparams(x, scheme, progress=told.append)
+    assert told == [pytest.approx((i + 1) / 12) for i in range(12)]
+    told.clear()
+    with pytest.raises(Cancelled):
+        choose_qparams(x + 1, scheme, progress=told.append, cancelled=lambda: len(told) > 2)
+    assert len(told) < 12
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_search_of_the_least_error_tells_which_share_of_its_ranges_it_tried(symmetric, bits):
+    x = np.random.default_rng(0).normal(size=(3, 20)).astype(np.float32)
+    scheme = Scheme(IntFormat(bits), symmetric=symmetric, granularity=PerAxis(0), range_rule=MSE())
+    told = []
+    choose_qparams(x, scheme, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1
+    assert told[-2] < 1
+
+
+def test_an_answer_tells_of_its_ranges_first_and_of_its_errors_then():
+    x = np.random.default_rng(0).normal(size=(12, 64)).astype(np.float32)
+    told = []
+    analyze(x, Scheme(granularity=PerAxis(0), range_rule=RANGE_RULES["torch_histogram"]()), progress=told.append)
+    assert told == sorted(told)
+    assert len(told) > 12
+    assert told[-1] == pytest.approx(1)
