@@ -16,6 +16,7 @@ from qviz.cli.networks import progress_bar
 from qviz.cli.options import json_option, scheme_of, scheme_options
 from qviz.core.problems import N_, Problem
 from qviz.core.schemes.scheme import Scheme
+from qviz.core.work import THREADS
 from qviz.files.printable import printable
 from qviz.files.problems import FileProblem, system_errors
 
@@ -62,7 +63,7 @@ def audit_command(
     known = _known(csv_file, scheme) if resume and csv_file is not None else {}
     done = {(name, scheme) for name in known}
     with progress_bar("auditing") as tell:
-        asked = audit(checkpoint.weights, [scheme], one_axis=one_axis, done=done, progress=tell)
+        asked = audit(checkpoint.weights, [scheme], one_axis=one_axis, threads=THREADS, done=done, progress=tell)
         found = (row.to_dict() for row in asked)
         if csv_file is None:
             rows = list(found)

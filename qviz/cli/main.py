@@ -16,6 +16,7 @@ from qviz import __version__
 from qviz.cli.analyze import analyze_command
 from qviz.cli.audit import audit_command
 from qviz.cli.budget import budget_command
+from qviz.cli.card import card_command
 from qviz.cli.diff import diff_command
 from qviz.cli.inspect import inspect_command
 from qviz.cli.product import product_command
@@ -38,6 +39,7 @@ COMMANDS = (
     analyze_command,
     audit_command,
     budget_command,
+    card_command,
     diff_command,
     quantize_command,
     render_command,

@@ -142,6 +142,7 @@ def _entry(module: str, found: _Found, used: Sequence[TensorEntry]) -> TensorEnt
         refused=refused,
         nbytes=sum(_nbytes(each) for each in used),
         encoding=found.encoding,
+        counted=None,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.tensors.stored import Stored
+from qviz.core.tensors.value_counts import ValueCounts
 
 Loaded = np.ndarray[Any, Any] | Stored
 """What a file gives: an array, or what reads like a flat one where it is too large to be copied."""
@@ -75,6 +76,7 @@ class TensorEntry:
     its codes stand for. ``outputs_first``: a layer's weight is (outputs, features), as PyTorch stores it, or
     (features, outputs), as a MatMul of ONNX has it; None where nobody can tell. ``identity`` is alike where two
     names are of one tensor (tied weights), as far as the file tells.
+    ``counted(cancelled=never)`` gives the counts of 16-bit values without making float32 of them, where it can.
     """
 
     name: str
@@ -90,6 +92,7 @@ class TensorEntry:
     encoding: Encoding | None = None
     outputs_first: bool | None = None
     identity: Hashable = None
+    counted: Callable[..., ValueCounts] | None = None
 
 
 def with_changes(entry: TensorEntry, **changes: Any) -> TensorEntry:

@@ -62,6 +62,12 @@ def _list_safetensors(path: Path) -> tuple[TensorEntry, ...]:
     return list_entries(path)
 
 
+def _list_card(path: Path) -> tuple[TensorEntry, ...]:
+    from qviz.files.cards import list_entries
+
+    return list_entries(path)
+
+
 def _list_gguf(path: Path) -> tuple[TensorEntry, ...]:
     from qviz.files.gguf import list_entries
 
@@ -184,6 +190,10 @@ def _is_pytorch(start: Start) -> bool:
     return start.head.startswith(_PYTORCH) or start.has_member("/data.pkl", "data.pkl", "/constants.pkl")
 
 
+def _is_card(start: Start) -> bool:
+    return _is_safetensors(start) and b'"__metadata__":{"qvizcard":' in start.head
+
+
 def _is_safetensors(start: Start) -> bool:
     length = int.from_bytes(start.head[:8], "little")
     return start.head[8:9] == b"{" and 2 <= length <= start.size - 8
@@ -196,6 +206,7 @@ _PYTORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 FORMATS: tuple[Format, ...] = (
     Format(N_("NumPy array"), (".npy",), _list_npy, lambda start: start.head.startswith(b"\x93NUMPY")),
     Format(N_("NumPy archive"), (".npz",), _list_npz, _is_archive),
+    Format(N_("Card of a checkpoint"), (".qvizcard",), _list_card, _is_card, outputs_first=True),
     Format(N_("safetensors"), (".safetensors",), _list_safetensors, _is_safetensors, outputs_first=True),
     Format(N_("GGUF model"), (".gguf",), _list_gguf, lambda start: start.head.startswith(b"GGUF"), outputs_first=True),
     Format(N_("Table of numbers"), (".csv", ".txt", ".tsv"), _list_text),

@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qviz.core.problems import N_
+from qviz.core.tensors.value_counts import PIECE, Kind, ValueCounts, counted_bits
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray, array_in
-from qviz.files.problems import FileProblem, NoNumbers, shortened
+from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
 from qviz.files.small import small_dtype, to_float32
-from qviz.files.stamp import Stamp
+from qviz.files.stamp import Stamp, changed
 
 _DAMAGED = N_("Copy or download it again.")
 _MOST_AXES = 64
@@ -52,6 +53,9 @@ _SMALL = {
     "F8_E8M0": "float8_e8m0fnu",
 }
 """What ml_dtypes knows, by the names it has there."""
+
+_COUNTED: dict[str, Kind] = {"BF16": "bfloat16", "F16": "float16"}
+"""Of 16 bits: their values can be counted."""
 
 _LONGEST = 100_000_000
 """Bytes of a header, as the library has it."""
@@ -101,6 +105,7 @@ def list_entries(path: Path, stem: str | None = None) -> tuple[TensorEntry, ...]
             shape=info.shape,
             dtype=_NAMES.get(info.kind, info.kind),
             load=partial(_load, path, info, stamp),
+            counted=partial(_counted, path, info, stamp) if info.kind in _COUNTED else None,
         )
         entries.append(entry)
     if not entries:
@@ -129,6 +134,28 @@ def _load(
             kind=info.kind,
         )
     return _converted(path, info, progress, cancelled)
+
+
+def _counted(path: Path, listed: _Info, stamp: Stamp, *, cancelled: IsCancelled = never) -> ValueCounts:
+    """The counts of the bits as they lie, read a stretch at a time."""
+    with system_errors(path):
+        info = listed if Stamp.of(path) == stamp else _infos(path).get(listed.key)
+        if info is None or info.kind != listed.kind or info.shape != listed.shape:
+            raise changed(path)
+        bits = FileArray(path, np.dtype("<u2"), info.start, info.shape)
+        pieces = (np.asarray(bits[first : first + PIECE]) for first in range(0, bits.size, PIECE))
+        return counted_bits(pieces, _COUNTED[info.kind], cancelled=cancelled)
+
+
+def places(path: Path) -> dict[str, _Info]:
+    """What the header says of each part of a file, for formats that are made of this one.
+
+    Raises
+    ------
+    FileProblem
+        When the file is damaged.
+    """
+    return _infos(path)
 
 
 def _converted(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:

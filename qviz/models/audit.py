@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +14,21 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import measure
+from qviz.core.questions.effort import Limits
 from qviz.core.questions.figures import Figures
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.counted_tensor import CountedOnly, CountedTensor
 from qviz.core.tensors.granularity import PerBlock
-from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
+from qviz.core.tensors.sorted_tensor import COUNTED_FROM, SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.problems import FileProblem
 from qviz.models.checkpoint import Weight
-from qviz.models.moments import Moments, moments
+from qviz.models.moments import Moments, moments, moments_of_counts
+
+ALONE_ABOVE = 1 << 22
+"""A tensor of more elements is measured in two threads by itself."""
 
 MANY = 4
 """From so many schemes of one scale on, a tensor is put in order first."""
@@ -114,6 +122,7 @@ def audit(
     *,
     one_axis: bool = False,
     tails: bool = False,
+    threads: int = 1,
     done: Collection[tuple[str, Scheme]] = (),
     progress: Progress = ignore,
     cancelled: IsCancelled = never,
@@ -128,6 +137,8 @@ def audit(
         Whether tensors with a single axis are quantized, too; they stay in float by default, as they do in practice.
     tails : bool
         Whether kurtosis and outlier ratio are measured, too.
+    threads : int
+        In how many tensors that are not large are measured.
     done : collection of (str, Scheme)
         Keys of rows that are known already: what was cancelled goes on where it ended.
     progress : Callable[[float], None]
@@ -149,18 +160,69 @@ def audit(
     """
     known = frozenset(done)
     total = sum(_effort(weight) for weight in weights) or 1
-    before = 0
-    for weight in weights:
+    shares = _Shares(total, progress)
+
+    def rows_of(weight: Weight) -> Iterator[Row]:
         check(cancelled)
         wanted = [scheme for scheme in schemes if (weight.name, scheme) not in known]
-        share = _effort(weight)
-
-        def tell(fraction: float, before: int = before, share: int = share) -> None:
-            progress((before + fraction * share) / total)
-
+        tell = shares.of(_effort(weight))
         yield from _rows(weight, wanted, one_axis, tails, tell, cancelled)
-        before += share
-        progress(before / total)
+        tell(1.0)
+
+    if threads < 2:
+        for weight in weights:
+            yield from rows_of(weight)
+        return
+    for row in _side_by_side(weights, rows_of, threads):
+        check(cancelled)
+        yield row
+
+
+def _side_by_side(weights: Sequence[Weight], rows_of: Callable[[Weight], Iterator[Row]], threads: int) -> Iterator[Row]:
+    """Small tensors in several threads, in their order; each large one alone, for it is measured in several itself."""
+    waiting: deque[Future[list[Row]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for weight in weights:
+                if (weight.elements or 0) > ALONE_ABOVE:
+                    while waiting:
+                        yield from waiting.popleft().result()
+                    yield from rows_of(weight)
+                    continue
+                waiting.append(pool.submit(_gathered, rows_of, weight))
+                if len(waiting) > 2 * threads:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for each in waiting:
+                each.cancel()
+
+
+def _gathered(rows_of: Callable[[Weight], Iterator[Row]], weight: Weight) -> list[Row]:
+    return list(rows_of(weight))
+
+
+class _Shares:
+    """How much of all is done, whoever does it."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._total, self._progress = total, progress
+        self._done = 0.0
+        self._lock = threading.Lock()
+
+    def of(self, share: int) -> Progress:
+        """Tells of one tensor how far it is."""
+        before = 0.0
+
+        def tell(fraction: float) -> None:
+            nonlocal before
+            with self._lock:
+                self._done += (fraction - before) * share
+                before = fraction
+                self._progress(min(1.0, self._done / self._total))
+
+        return tell
 
 
 def _effort(weight: Weight) -> int:
@@ -179,34 +241,94 @@ def _rows(
     if left is not None or not schemes:
         yield from (Row(weight, scheme, left=left) for scheme in schemes)
         return
+    if not _is_counted(weight, schemes):
+        yield from _by_elements(weight, schemes, one_axis, tails, progress, cancelled)
+        return
+    counted = _by_counts(weight, schemes, tails, cancelled)
+    rest = [scheme for scheme in schemes if scheme not in counted]
+    if rest:
+        counted |= {row.scheme: row for row in _by_elements(weight, rest, one_axis, tails, progress, cancelled)}
+    yield from (counted[scheme] for scheme in schemes)
+
+
+def _by_counts(weight: Weight, schemes: Sequence[Scheme], tails: bool, cancelled: IsCancelled) -> dict[Scheme, Row]:
+    """What the counts of its 16-bit values answer."""
     try:
-        if weight.entry.refused is not None:
-            raise weight.entry.refused
-        values = weight.entry.load(progress=lambda f: progress(f / 4), cancelled=cancelled)
-    except Problem as problem:
-        yield from (Row(weight, scheme, problem=problem) for scheme in schemes)
+        source = _counted_source(weight, cancelled)
+    except FileProblem as problem:
+        return {scheme: Row(weight, scheme, problem=problem) for scheme in schemes}
+    except Problem as reason:  # nothing but NaN, for example
+        return {scheme: Row(weight, scheme, left=reason) for scheme in schemes}
+    about = moments_of_counts(source.value_counts) if tails else None
+    rows = [_counted_row(weight, source, scheme, cancelled) for scheme in schemes]
+    return {row.scheme: replace(row, moments=about) for row in rows if row is not None}
+
+
+def _by_elements(
+    weight: Weight,
+    schemes: Sequence[Scheme],
+    one_axis: bool,
+    tails: bool,
+    progress: Progress,
+    cancelled: IsCancelled,
+) -> Iterator[Row]:
+    found = _loaded(weight, schemes, one_axis, progress, cancelled)
+    if isinstance(found, Problem | Phrase):
+        is_read = not isinstance(found, FileProblem) and weight.entry.refused is None
+        told = {"left": found} if is_read or isinstance(found, Phrase) else {"problem": found}
+        yield from (Row(weight, scheme, **told) for scheme in schemes)
         return
-    if weight.shape is None:
-        if np.dtype(values.dtype).kind != "f":
-            left = WHOLE_NUMBERS
-        elif not one_axis and sum(length > 1 for length in values.shape) < 2:
-            left = ONE_AXIS
-        if left is not None:
-            yield from (Row(weight, scheme, left=left) for scheme in schemes)
-            return
-    try:
-        source = _source(values, weight, schemes, cancelled)
-    except FileProblem as problem:  # it changed while it was read
-        yield from (Row(weight, scheme, problem=problem) for scheme in schemes)
-        return
-    except Problem as problem:  # nothing but NaN, for example
-        yield from (Row(weight, scheme, left=problem) for scheme in schemes)
-        return
-    about = _moments(source, cancelled) if tails else None
+    about = _moments(found, cancelled) if tails else None
     for number, scheme in enumerate(schemes, 1):
-        row = _row(weight, source, scheme, cancelled)
-        yield row if about is None else replace(row, moments=about)
+        yield replace(_row(weight, found, scheme, cancelled), moments=about)
         progress(0.25 + 0.75 * number / len(schemes))
+
+
+def _loaded(
+    weight: Weight, schemes: Sequence[Scheme], one_axis: bool, progress: Progress, cancelled: IsCancelled
+) -> Tensor | SortedTensor | Problem | Phrase:
+    """Its values, or why it is left as it is or can't be read."""
+    if weight.entry.refused is not None:
+        return weight.entry.refused
+    try:
+        values = weight.entry.load(progress=lambda f: progress(f / 4), cancelled=cancelled)
+        if weight.shape is None:
+            if np.dtype(values.dtype).kind != "f":
+                return WHOLE_NUMBERS
+            if not one_axis and sum(length > 1 for length in values.shape) < 2:
+                return ONE_AXIS
+        return _source(values, weight, schemes, cancelled)
+    except Problem as problem:
+        return problem
+
+
+def _is_counted(weight: Weight, schemes: Sequence[Scheme]) -> bool:
+    """Whether the counts of its 16-bit values are asked first: always of a card, which has nothing else."""
+    if weight.entry.counted is None:
+        return False
+    if weight.entry.refused is not None:
+        return True
+    large = weight.elements is not None and weight.elements >= COUNTED_FROM
+    return large and any(scheme.granularity.kind == "tensor" for scheme in schemes)
+
+
+def _counted_source(weight: Weight, cancelled: IsCancelled) -> CountedTensor:
+    entry = weight.entry
+    assert entry.counted is not None
+    counts = entry.counted(cancelled=cancelled)
+    return CountedTensor(CountedOnly(weight.name, weight.shape or (1,), entry.dtype or "", counts), counts)
+
+
+def _counted_row(weight: Weight, source: CountedTensor, scheme: Scheme, cancelled: IsCancelled) -> Row | None:
+    """None where the elements themselves are needed, and there are some."""
+    is_card = weight.entry.refused is not None
+    if scheme.granularity.kind != "tensor" and not is_card:
+        return None
+    try:
+        found = measure(source, scheme, limits=Limits(direct_up_to=0), cancelled=cancelled)
+        return Row(weight, scheme, found.figures)
+    except Problem as problem:
+        return Row(weight, scheme, left=problem) if is_card else None
 
 
 def _source(values: Any, weight: Weight, schemes: Sequence[Scheme], cancelled: IsCancelled) -> Tensor | SortedTensor:
@@ -217,6 +339,8 @@ def _source(values: Any, weight: Weight, schemes: Sequence[Scheme], cancelled: I
 
 
 def _moments(source: Tensor | SortedTensor, cancelled: IsCancelled) -> Moments:
+    if isinstance(source, CountedTensor):
+        return moments_of_counts(source.value_counts)
     return moments(source.tensor if isinstance(source, SortedTensor) else source, cancelled=cancelled)
 
 

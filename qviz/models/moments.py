@@ -10,6 +10,7 @@ import numpy as np
 
 from qviz.core.arrays import Floats
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.value_counts import ValueCounts
 from qviz.core.work import IsCancelled, check, never
 
 _BLOCK = 1 << 18
@@ -60,6 +61,19 @@ def moments(tensor: Tensor, *, cancelled: IsCancelled = never) -> Moments:
     return Moments(
         count * fourth / (second * second) if second > 0 and second * second > 0 else math.nan,
         largest / rms if rms > 0 else math.nan,
+    )
+
+
+def moments_of_counts(counts: ValueCounts) -> Moments:
+    """The same of counted values."""
+    values, many = counts.values.astype(np.float64), counts.counts.astype(np.float64)
+    count = float(many.sum())
+    deviation = np.square(values - float(values @ many) / count)
+    second, fourth = float(deviation @ many), float(np.square(deviation) @ many)
+    rms = math.sqrt(float(np.square(values) @ many) / count)
+    return Moments(
+        count * fourth / (second * second) if second > 0 and second * second > 0 else math.nan,
+        float(np.abs(values).max()) / rms if rms > 0 else math.nan,
     )
 
 

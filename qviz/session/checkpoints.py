@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.work import IsCancelled, Progress
+from qviz.core.work import THREADS, IsCancelled, Progress
 from qviz.models.audit import Row, audit
 from qviz.models.checkpoint import Weight, open_checkpoint
 from qviz.models.module_tree import ModuleTree
@@ -106,7 +106,14 @@ class CheckpointAudit(Worker):
             waiting: list[Row] = []
             told_at = time.monotonic()
             rows = audit(
-                chosen, asked, one_axis=one_axis, tails=True, done=done, progress=progress, cancelled=cancelled
+                chosen,
+                asked,
+                one_axis=one_axis,
+                tails=True,
+                threads=THREADS,
+                done=done,
+                progress=progress,
+                cancelled=cancelled,
             )
             try:
                 for row in rows:

@@ -23,6 +23,8 @@ from pyarrow import parquet
 from safetensors.numpy import save_file
 
 from qviz.core.problems import Problem
+from qviz.core.tensors.value_counts import ValueCounts
+from qviz.files.cards import CardRow, write_card
 from qviz.files.problems import FileProblem, shortened
 from qviz.files.readers import FORMATS, SUFFIXES, expand, list_tensors
 from tests.files.test_paddle import paddle_stream
@@ -77,6 +79,11 @@ def npy(array: np.ndarray[Any, Any]) -> bytes:
     return buffer.getvalue()
 
 
+def save_card(path: Path, array: Any) -> None:
+    counts = ValueCounts(array.astype(np.float32), np.ones(array.size, np.int64))
+    write_card(path, [CardRow("w", "float16", array.shape, 2 * array.size, counts)])
+
+
 SAVERS: dict[str, Callable[..., Any]] = {
     ".npy": np.save,
     ".npz": np.savez,
@@ -91,6 +98,7 @@ SAVERS: dict[str, Callable[..., Any]] = {
     ".tflite": lambda path, array: path.write_bytes(tflite({"w": array.astype(np.float32)})),
     ".pdparams": lambda path, array: path.write_bytes(pickle.dumps({"w": array}, 4)),
     ".pdiparams": lambda path, array: path.write_bytes(paddle_stream(array.astype(np.float32))),
+    ".qvizcard": save_card,
     ".npy.gz": lambda path, array: path.write_bytes(gzip.compress(npy(array))),
 }
 
