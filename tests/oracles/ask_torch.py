@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.ao.quantization import MinMaxObserver, PerChannelMinMaxObserver
+from torch.ao.quantization import (
+    FusedMovingAvgObsFakeQuantize,
+    MinMaxObserver,
+    MovingAverageMinMaxObserver,
+    MovingAveragePerChannelMinMaxObserver,
+    PerChannelMinMaxObserver,
+)
 from torch.ao.quantization.fx import _decomposed  # noqa: F401  (registers the operators)
 from torchao.quantization import PerRow
 from torchao.quantization import PerTensor as WholeTensor
@@ -82,6 +88,34 @@ def observers(x: torch.Tensor, scheme: Scheme) -> Answer:
     return scale, zero, codes, ops.dequantize_per_tensor.tensor(codes, scale[0], zero[0], low, high, int8)
 
 
+def no_clipping(x: torch.Tensor, scheme: Scheme) -> Answer:
+    f, block = scheme.number_format, block_of(x, scheme.granularity)
+    ends = (f.quant_min, f.quant_max)
+    scale, zero = choose_qparams_affine(x, MappingType.SYMMETRIC_NO_CLIPPING_ERR, block, torch.int8, *ends)
+    codes = quantize_affine(x, block, scale, zero, torch.int8, *ends)
+    return scale, zero, codes, dequantize_affine(codes, block, scale, zero, torch.int8, *ends, output_dtype=x.dtype)
+
+
+def fused(x: torch.Tensor, scheme: Scheme) -> Answer:
+    """The fused observer of quantization-aware training, at its first step; codes by the scale that it found."""
+    f, per = scheme.number_format, "channel" if isinstance(scheme.granularity, PerAxis) else "tensor"
+    form = getattr(torch, f"per_{per}_{'symmetric' if scheme.symmetric else 'affine'}")
+    observer = MovingAveragePerChannelMinMaxObserver if per == "channel" else MovingAverageMinMaxObserver
+    made = FusedMovingAvgObsFakeQuantize(
+        observer,
+        quant_min=f.quant_min,
+        quant_max=f.quant_max,
+        dtype=torch.qint8 if f.signed else torch.quint8,
+        qscheme=form,
+        **({"ch_axis": 0} if per == "channel" else {}),
+    )
+    values = made(x.float())
+    shape = (-1, 1) if per == "channel" else ()
+    scale, zero = made.scale.reshape(shape), made.zero_point.reshape(shape)
+    codes = torch.round(x.float() * (1 / scale)) + zero
+    return made.scale, made.zero_point, codes.clamp(f.quant_min, f.quant_max), values
+
+
 INT8, UINT8, INT4, UINT4 = IntFormat(8), IntFormat(8, False), IntFormat(4), IntFormat(4, False)
 FP8 = (FloatFormat("e4m3fn"), FloatFormat("e5m2"))
 
@@ -101,6 +135,10 @@ def schemes() -> list[tuple[Any, Scheme]]:
                     found.append((observers, Scheme(f, symmetric, granularity, convention="pytorch")))
                 if not symmetric:
                     found.append((observers, Scheme(f, False, granularity, convention="pytorch_reduce_range")))
+                if f is INT8 or not symmetric:
+                    found.append((fused, Scheme(f, symmetric, granularity, convention="pytorch_qat")))
+    for f in (INT4, INT8):
+        found += [(no_clipping, Scheme(f, True, each, convention="torchao_no_clipping")) for each in wholes]
     return found
 
 

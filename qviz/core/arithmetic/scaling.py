@@ -119,10 +119,10 @@ def _from_formulas(low: Array, high: Array, scheme: Scheme, types: Precision) ->
     convention, number_format = convention_of(scheme), scheme.number_format
     quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
     formulas = convention.formulas_of(number_format, scheme.symmetric, types)
-    if scheme.symmetric:
+    if scheme.symmetric and convention.recipe is None:
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
-    elif convention.range_includes_zero:
+    elif convention.range_includes_zero and convention.recipe is None:
         low, high = np.minimum(low, 0), np.maximum(high, 0)
     values = {MIN.key: low, MAX.key: high, ABSMAX.key: high, QMIN.key: quant_min, QMAX.key: quant_max}
     with np.errstate(all="ignore"):
@@ -142,13 +142,15 @@ def qparams_of_known(rule: Known, shape: tuple[int, ...], scheme: Scheme, comput
         When they do not fit the groups, or the scheme's runtime has no such parameters.
     """
     convention, number_format = convention_of(scheme), scheme.number_format
-    if convention.code is not None or convention.divisor_is_inverse or not number_format.scaled:
+    scales = scheme.granularity.scale_shape(shape)
+    if not number_format.scaled:
+        return qparams_from_range(np.zeros(scales), np.zeros(scales), scheme, compute)
+    if convention.code is not None or convention.divisor_is_inverse:
         raise Problem(
             "{number_format} of “{runtime}” takes no known scale: choose another range, or another runtime.",
             number_format=number_format.label,
             runtime=Phrase(convention.label),
         )
-    scales = scheme.granularity.scale_shape(shape)
     scale, points = (each.reshape(scales) for each in rule.of_groups(math.prod(scales)))
     if scheme.symmetric:
         middle = np.float32(convention.middle(number_format))

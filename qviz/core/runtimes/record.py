@@ -54,7 +54,7 @@ class Recipe:
 
     scale: FloatArray
     divisor: FloatArray
-    zero_point: float = 0.0
+    zero_point: float | FloatArray = 0.0
     shift: FloatArray | None = None
     offset: FloatArray | None = None
 

@@ -14,6 +14,7 @@ from qviz.core.runtimes.tensorrt import TENSORRT
 from qviz.core.runtimes.textbook import TEXTBOOK
 from qviz.core.runtimes.tflite import TFLITE
 from qviz.core.runtimes.torch import PYTORCH, PYTORCH_REDUCE_RANGE, TORCHAO, TORCHAO_INT8
+from qviz.core.runtimes.torch_ends import PYTORCH_QAT, TORCHAO_NO_CLIPPING
 
 CONVENTIONS: dict[str, Convention] = {
     convention.name: convention
@@ -26,8 +27,10 @@ CONVENTIONS: dict[str, Convention] = {
         MATMULNBITS_QDQ,
         PYTORCH,
         PYTORCH_REDUCE_RANGE,
+        PYTORCH_QAT,
         TORCHAO,
         TORCHAO_INT8,
+        TORCHAO_NO_CLIPPING,
         PADDLE,
         TENSORRT,
         TFLITE,

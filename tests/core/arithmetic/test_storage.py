@@ -70,6 +70,14 @@ STORED = {
         (Scheme("uint8", False, PerAxis(0)), 8 + (32 + 8) / 1024),
         (Scheme("uint4", False, BLOCKS), 4 + (32 + 4) / 32),
     ],
+    "onnxruntime_matmulnbits": [
+        (Scheme("uint4", True, BLOCKS, convention="onnxruntime_matmulnbits"), 4 + 32 / 32),
+        (Scheme("uint4", False, BLOCKS, convention="onnxruntime_matmulnbits"), 4 + (32 + 4) / 32),
+    ],
+    "onnxruntime_matmulnbits_qdq": [
+        (Scheme("int4", True, BLOCKS, convention="onnxruntime_matmulnbits_qdq"), 4 + 32 / 32),
+        (Scheme("uint4", False, BLOCKS, convention="onnxruntime_matmulnbits_qdq"), 4 + (32 + 4) / 32),
+    ],
     "onnxruntime_reduce_range": [(Scheme("int8", True, PerAxis(0), convention="onnxruntime_reduce_range"), 8 + 1 / 32)],
     "onnxruntime_dynamic": [(Scheme("uint8", False, convention="onnxruntime_dynamic"), 8 + (32 + 8) / 2**18)],
     "pytorch": [(Scheme("int8", True, PerAxis(0), convention="pytorch"), 8 + 32 / 1024)],
@@ -80,6 +88,8 @@ STORED = {
         (Scheme(FP8, True, PerAxis(0), convention="torchao"), 8 + 32 / 1024),
         (Scheme(FP8, True, PerTile(128, 128), convention="torchao"), 8 + 32 / 128**2),
     ],
+    "pytorch_qat": [(Scheme("int8", True, PerAxis(0), convention="pytorch_qat"), 8 + 32 / 1024)],
+    "torchao_no_clipping": [(Scheme("int4", True, BLOCKS, convention="torchao_no_clipping"), 4.5)],
     "torchao_int8": [(Scheme("int8", True, PerAxis(0), convention="torchao_int8"), 8 + 32 / 1024)],
     "paddle": [(Scheme("int8", True, PerAxis(0), convention="paddle"), 8 + 32 / 1024)],
     "tensorrt": [(Scheme("int8", True, PerAxis(0), convention="tensorrt"), 8 + 32 / 1024)],
