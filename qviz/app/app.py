@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import sys
 import threading
@@ -384,10 +385,17 @@ def named(entry: object, key: str) -> object:
     return entry.get(key) if isinstance(entry, dict) else entry
 
 
+def load_pages() -> None:
+    """Import what the pages after the first one are made of: else whoever opens one waits for it."""
+    for page in ("compare", "product", "model", "training"):
+        importlib.import_module(f"qviz.app.{page}")
+
+
 def _warm_up() -> None:
-    """Load the compiled kernels in a thread that nobody waits for; without them NumPy does the same."""
+    """In a thread that nobody waits for; without compiled kernels NumPy does the same."""
+    load_pages()
     if compiler.available():
-        threading.Thread(target=compiler.warm_up, name="warm-up", daemon=True).start()
+        compiler.warm_up()
 
 
 def _remembered_scheme(settings: Settings) -> Scheme:
@@ -425,7 +433,8 @@ def run(paths: Sequence[Path] = ()) -> int:
     qviz.crashes.install()
     ending = Ending(qviz.window)
     QTimer.singleShot(0, lambda: qviz.start(paths))
-    QTimer.singleShot(WARM_UP_MILLISECONDS, _warm_up)
+    warm_up = threading.Thread(target=_warm_up, name="warm-up", daemon=True)
+    QTimer.singleShot(WARM_UP_MILLISECONDS, warm_up.start)
     # What lives as long as the window need not be looked at by every garbage collection: each
     # look would hold up a frame.
     gc.freeze()

@@ -12,7 +12,17 @@ import numpy as np
 import pyqtgraph as pg
 from pyqtgraph.functions import arrayToQPolygonF
 from PySide6.QtCore import QBuffer, QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QGuiApplication, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QFontMetricsF,
+    QGuiApplication,
+    QPaintEngine,
+    QPainter,
+    QPen,
+    QPixmap,
+    QPolygonF,
+)
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem
 
@@ -278,10 +288,13 @@ class Brush:
             room = np.full(x.size, float(size))
             self._rects(x - size // 2, y - size // 2, room, room, color)
         elif x.size:
-            # One path of short strokes with round ends: a file has one element, and not one a dot.
-            ends = np.column_stack((x - HAIR, x + HAIR)).ravel()
             self._stroke(QPen(QBrush(color), size, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-            self.painter.drawPath(pg.arrayToQPath(ends, np.repeat(y, 2), connect="pairs"))
+            if self.painter.paintEngine().type() == QPaintEngine.Type.SVG:
+                # One path of short strokes with round ends: a file has one element, and not one a dot.
+                ends = np.column_stack((x - HAIR, x + HAIR)).ravel()
+                self.painter.drawPath(pg.arrayToQPath(ends, np.repeat(y, 2), connect="pairs"))
+            else:  # a path of so many strokes takes a picture 30 times as long
+                self.painter.drawPoints(_polygon(x, y))
 
     # -- single ones
 
