@@ -21,7 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog
 
-from qviz.app.app import App, make_application
+from qviz.app.app import App, load_pages, make_application
 from qviz.session.settings import Settings
 from tests.monkey.acts import Act, Hands, answer_popups
 from tests.monkey.files import make_files
@@ -80,6 +80,7 @@ def prog_name() -> str:
 def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, keep: Path, pause: float) -> int:
     """The number to leave with: 0 when nothing broke."""
     application = make_application()
+    load_pages()  # as a thread does soon after the start
     watch = Watch(pause)
     watch.install()
     chance = random.Random(seed)
