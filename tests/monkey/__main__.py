@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import importlib
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog
 
 from qviz.app.app import App, load_pages, make_application
+from qviz.core import compiler
 from qviz.session.settings import Settings
 from tests.monkey.acts import Act, Hands, answer_popups
 from tests.monkey.files import make_files
@@ -45,6 +47,11 @@ LAST = 8
 
 SIZE = 1440, 900
 """Of the window in the beginning."""
+
+LIBRARIES = (
+    "onnx", "onnxruntime", "onnxruntime.quantization", "onnx_ir", "pyarrow.csv", "pyarrow.parquet", "gguf", "h5py",
+)  # fmt: skip
+"""What is imported when it is first needed, some time in a long game, is no growth."""
 
 GROWTH = 30.0
 """Megabytes in 10,000 acts, after the first thousand."""
@@ -81,6 +88,9 @@ def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, 
     """The number to leave with: 0 when nothing broke."""
     application = make_application()
     load_pages()  # as a thread does soon after the start
+    count = len(script) if script is not None else actions
+    if count > 1000:
+        _import_all()
     watch = Watch(pause)
     watch.install()
     chance = random.Random(seed)
@@ -98,7 +108,6 @@ def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, 
     nested.timeout.connect(lambda: answer_popups(journal.chance()))
     nested.start(20)
     began, grown = time.process_time(), []
-    count = len(script) if script is not None else actions
     for at in range(count):
         index, act = script[at] if script is not None else (at, hands.choose())
         journal.add(index, act)
@@ -179,6 +188,13 @@ def _failed(watch: Watch, journal: Journal) -> int:
         print("  ", index, json.dumps(act, ensure_ascii=False)[:400])
     print(f"seed {journal.seed}; to repeat it: python -m tests.monkey --script {journal.path}", flush=True)
     os._exit(1)
+
+
+def _import_all() -> None:
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    if compiler.available():
+        compiler.warm_up()
 
 
 def _settle(app: App, watch: Watch | None = None) -> list[str]:

@@ -168,13 +168,14 @@ def undo_and_redo(app: App) -> list[str]:
 
 
 def memory() -> float:
-    """Megabytes that are really held."""
+    """Megabytes that are really held; pages of libraries, which the system can drop and read again, are not."""
     gc.collect()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     gc.collect()
     if sys.platform.startswith("linux"):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    return psutil.Process().memory_info().rss / 1e6
+    held = psutil.Process().memory_info()
+    return (held.rss - getattr(held, "shared", 0)) / 1e6
 
 
 def temporary_files(folder: Path) -> list[str]:
