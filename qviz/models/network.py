@@ -244,6 +244,22 @@ def expected_bytes(tensor: Any) -> int | None:
     return int(-(-count * bits // 8))
 
 
+def model_bytes(model: Any) -> int:
+    """Bytes of a model in one piece, whether or not it can be one: protobuf counts no more than 2 GiB itself.
+
+    Constants count with what their shapes ask for, external data do not.
+    """
+    constants = sum(tensor_bytes(each) for each in all_tensors(model) if each.data_location != each.EXTERNAL)
+    return constants if constants >= MOST_IN_ONE else max(constants, _counted(model))
+
+
+def _counted(model: Any) -> int:
+    try:
+        return int(model.ByteSize())
+    except Exception:  # EncodeError of some protobuf, ValueError of another
+        return MOST_IN_ONE
+
+
 def tensor_bytes(tensor: Any) -> int:
     """Bytes of a constant; 0 for text."""
     return expected_bytes(tensor) or 0
@@ -287,3 +303,43 @@ def copied(message: Any) -> Any:
     other = type(message)()
     other.CopyFrom(message)
     return other
+
+
+def without_constants(model: Any) -> Any:
+    """A copy without the initializers of the outermost graph, which may be gigabytes."""
+    other, graph = type(model)(), model.graph
+    for name in ("opset_import", "metadata_props", "training_info", "functions"):
+        getattr(other, name).extend(getattr(model, name))
+    for name in ("ir_version", "producer_name", "producer_version", "domain", "model_version", "doc_string"):
+        setattr(other, name, getattr(model, name))
+    for name in ("node", "input", "output", "value_info", "sparse_initializer", "quantization_annotation"):
+        getattr(other.graph, name).extend(getattr(graph, name))
+    other.graph.name, other.graph.doc_string = graph.name, graph.doc_string
+    return other
+
+
+LARGE = 1 << 16
+"""Bytes of a constant that is handed over beside a model of more than 2 GiB."""
+
+
+def with_stubs(model: Any) -> Any:
+    """A copy whose large constants have a name, a type and a shape, but no values; `filled` brings them back."""
+    other = without_constants(model)
+    for tensor in model.graph.initializer:
+        kept = other.graph.initializer.add()
+        if tensor.HasField("raw_data") and (expected_bytes(tensor) or 0) >= LARGE:
+            kept.name, kept.data_type = tensor.name, tensor.data_type
+            kept.dims.extend(tensor.dims)
+        else:
+            kept.CopyFrom(tensor)
+    return other
+
+
+def filled(model: Any, original: Any) -> Any:
+    """The model itself, its stubs with the values that constants of these names have in the original."""
+    values = {tensor.name: tensor for tensor in original.graph.initializer}
+    for tensor in model.graph.initializer:
+        known = values.get(tensor.name)
+        if known is not None and known.HasField("raw_data") and not tensor.HasField("raw_data"):
+            tensor.raw_data = known.raw_data
+    return model

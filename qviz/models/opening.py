@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qviz.core.problems import N_
+from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.problems import FileProblem, system_errors
-from qviz.models.network import MOST_IN_ONE, Network, open_network
-from qviz.models.preparation import Prepared, prepare_network
+from qviz.models.network import MOST_IN_ONE, Network, model_bytes, open_network, with_stubs
+from qviz.models.preparation import Comparison, Prepared, prepare_network
 from qviz.models.preparation_steps import NO_CHOICES, WANTED_OPSET, Choices
 from qviz.models.sessions import first_line, open_session, random_feeds, run
 from qviz.models.worker import in_worker
@@ -40,11 +40,26 @@ def open_prepared(
         When asked to stop; no process is left.
     """
     progress(0.1)
-    found: Prepared | None = in_worker(_work, str(path), choices, progress=progress, cancelled=cancelled)
-    if found is not None:
+    found: Prepared | Trial = in_worker(_work, str(path), choices, progress=progress, cancelled=cancelled)
+    if isinstance(found, Prepared):
         return found
-    network = open_network(path)  # too large to be sent: the trial went well, so that it can be done here
-    return prepare_network(network, with_batches(network, choices))
+    # Too large to be sent: the trial went well, so that it can be done here, once more but for running it.
+    original = open_network(path)
+    prepared = prepare_network(original, with_batches(original, choices), compared=False)
+    return replace(
+        prepared,
+        original=replace(original, model=with_stubs(original.model)),
+        comparison=found.comparison,
+        problem=found.problem,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What is sent of a network that is too large to be sent itself."""
+
+    comparison: Comparison | None
+    problem: Problem | None
 
 
 def onnx_of(path: Path, folder: Path) -> Path:
@@ -96,13 +111,15 @@ def with_batches(network: Network, choices: Choices) -> Choices:
     return replace(choices, dimensions=dimensions)
 
 
-def _work(folder: Path, tell: Callable[[Any], None], path: str, choices: Choices) -> Prepared | None:
+def _work(folder: Path, tell: Callable[[Any], None], path: str, choices: Choices) -> Prepared | Trial:
     original = Path(path)
     network = replace(open_network(onnx_of(original, folder)), name=original.name, path=original)
     tell(0.3)
     prepared = prepare_network(network, with_batches(network, choices))
     tell(0.8)
-    if not any(port.open_dimensions or port.dtype == "string" for port in prepared.network.inputs):
+    if prepared.comparison is None and not any(
+        port.open_dimensions or port.dtype == "string" for port in prepared.network.inputs
+    ):
         run(open_session(prepared.network.model), random_feeds(prepared.network))
-    size = prepared.network.model.ByteSize() + network.model.ByteSize()
-    return prepared if size < MOST_IN_ONE else None
+    size = model_bytes(prepared.network.model) + model_bytes(network.model)
+    return prepared if size < MOST_IN_ONE else Trial(prepared.comparison, prepared.problem)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qviz.core.problems import Phrase, Problem
-from qviz.models.network import Network, copied
+from qviz.models.network import MOST_IN_ONE, Network, copied, filled, model_bytes, with_stubs
 from qviz.models.preparation_steps import FAILED, NO_CHOICES, STEPS, Choices, Step
 from qviz.models.sessions import Feeds, first_line, open_session, random_feeds, run
 
@@ -59,7 +59,9 @@ class Prepared:
     problem: Problem | None = None
 
 
-def prepare_network(original: Network, choices: Choices = NO_CHOICES, *, feeds: Feeds | None = None) -> Prepared:
+def prepare_network(
+    original: Network, choices: Choices = NO_CHOICES, *, feeds: Feeds | None = None, compared: bool = True
+) -> Prepared:
     """Take every step that helps, and compare the outcome with the original.
 
     Parameters
@@ -68,6 +70,8 @@ def prepare_network(original: Network, choices: Choices = NO_CHOICES, *, feeds: 
     choices : Choices
     feeds : mapping of str to array, optional
         A sample to compare both on; random values otherwise.
+    compared : bool
+        Whether both are run; without, `Prepared.comparison` is None.
 
     Raises
     ------
@@ -75,7 +79,9 @@ def prepare_network(original: Network, choices: Choices = NO_CHOICES, *, feeds: 
         When a dimension or an input that is set does not exist.
     """
     _check_choices(original, choices)
-    model = copied(original.model)
+    # No step looks at the values of large constants in a network of gigabytes: they are copied once, at the end.
+    large = model_bytes(original.model) >= MOST_IN_ONE
+    model = with_stubs(original.model) if large else copied(original.model)
     steps: list[Step] = []
     for key, take in STEPS.items():
         if key in choices.left_out:
@@ -88,7 +94,9 @@ def prepare_network(original: Network, choices: Choices = NO_CHOICES, *, feeds: 
             model, step = before, Step(key, said, False)
         if step is not None:
             steps.append(step)
-    network = replace(original, model=model)
+    network = replace(original, model=filled(model, original.model) if large else model)
+    if not compared:
+        return Prepared(network, original, tuple(steps), None)
     try:
         comparison = compare(original, network, feeds or random_feeds(original, choices.dimensions), choices)
     except Problem as problem:

@@ -16,7 +16,7 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
-from qviz.models.network import MOST_IN_ONE, Network, copied, open_network
+from qviz.models.network import MOST_IN_ONE, Network, copied, model_bytes, open_network
 from qviz.models.quantizers import TOOLS, weighted_nodes
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import Feeds, Samples, first_line, open_session, run
@@ -106,7 +106,7 @@ def quantize_network(
         raise Problem("{name} is quantized already: open the network that it was made from.", name=network.name)
     found: Outcome = in_worker(
         _work,
-        network.model.SerializeToString() if network.model.ByteSize() < MOST_IN_ONE else None,
+        network.model.SerializeToString() if model_bytes(network.model) < MOST_IN_ONE else None,
         str(network.path) if network.path else "",
         network.name,
         network.file_bytes,
@@ -196,7 +196,7 @@ def check_outcome(network: Network, path: Path, recipe: Recipe, sample: Feeds | 
             "Nothing was quantized: this method does not know what this network is made of ({said}).", said=said
         )
     size = sum(part.stat().st_size for part in path.parent.glob(path.name + "*"))
-    original = network.file_bytes or network.model.ByteSize()
+    original = network.file_bytes or model_bytes(network.model)
     if size > original:
         notes.append(
             Phrase("The file has grown: {size:,} bytes, the float one {original:,}.", size=size, original=original)

@@ -13,7 +13,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.models.activations import ranges
-from qviz.models.network import MOST_IN_ONE, Network, all_tensors, copied, walk
+from qviz.models.network import MOST_IN_ONE, Network, all_tensors, copied, model_bytes, walk
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import Feeds
 
@@ -78,7 +78,7 @@ def _dynamic(
         reduce_range=recipe.reduce_range,
         weight_type=_type(recipe.weight_type),
         nodes_to_exclude=list(recipe.excluded),
-        use_external_data_format=network.model.ByteSize() >= MOST_IN_ONE,
+        use_external_data_format=model_bytes(network.model) >= MOST_IN_ONE,
         extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
     )
 
@@ -136,7 +136,7 @@ def _static(
             extra,
         )
     quantizer.quantize_model()
-    quantizer.model.save_model_to_file(str(made), model.ByteSize() >= MOST_IN_ONE)
+    quantizer.model.save_model_to_file(str(made), model_bytes(model) >= MOST_IN_ONE)
 
 
 def activation_scheme(recipe: Recipe) -> Scheme:
@@ -194,7 +194,7 @@ def _weights(
         algo_config=configuration,
     )
     quantizer.process()
-    quantizer.model.save_model_to_file(str(made), network.model.ByteSize() >= MOST_IN_ONE)
+    quantizer.model.save_model_to_file(str(made), model_bytes(network.model) >= MOST_IN_ONE)
 
 
 def _unfused(model: Any) -> None:
@@ -265,7 +265,7 @@ def _float16(
 
     model = convert_float_to_float16(network.model, keep_io_types=True, disable_shape_infer=True)
     onnx.save_model(
-        model, str(made), save_as_external_data=model.ByteSize() >= MOST_IN_ONE, location=f"{made.name}.data"
+        model, str(made), save_as_external_data=model_bytes(model) >= MOST_IN_ONE, location=f"{made.name}.data"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.problems import Problem
-from qviz.models.network import MOST_IN_ONE, Network, Port, all_tensors, copied
+from qviz.models.network import LARGE, MOST_IN_ONE, Network, Port, copied, model_bytes, without_constants
 
 Feeds = Mapping[str, Array]
 
@@ -34,9 +34,6 @@ class Samples(Protocol):
 
 UNKNOWN_LENGTH = 1
 """What an open dimension is taken for where nobody said."""
-
-LARGE = 1 << 16
-"""Bytes of a constant that is handed over beside a model of more than 2 GiB."""
 
 
 def open_session(
@@ -90,9 +87,11 @@ def open_session(
         options.profile_file_prefix = profile
     if outputs:
         model = with_outputs(model, outputs)
-    serialized = _serialized(model, options)
+    serialized, beside = _serialized(model, options)
     try:
-        return ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+        session.beside = beside  # it reads them where they lie
+        return session
     except Exception as error:
         raise Problem("ONNX Runtime does not load this network: {reason}", reason=first_line(error)) from None
 
@@ -177,25 +176,31 @@ def _numpy_type(name: str) -> np.dtype[Any]:
     return np.dtype(getattr(ml_dtypes, name, name))
 
 
-def _serialized(model: Any, options: Any) -> bytes:
-    """The model as bytes; where it is too large for that, its large constants are handed over beside it."""
-    if model.ByteSize() < MOST_IN_ONE:
-        return bytes(model.SerializeToString())
-    import onnxruntime as ort
-    from onnx import helper, numpy_helper
+def _serialized(model: Any, options: Any) -> tuple[bytes, list[Any]]:
+    """The model as bytes; where it is too large for that, its large constants are handed over beside it.
 
-    small = copied(model)
-    names, values = [], []
-    for tensor in small.graph.initializer:
+    These are given back: the runtime reads them where they lie, so that they have to outlive the session.
+    """
+    if model_bytes(model) < MOST_IN_ONE:
+        return bytes(model.SerializeToString()), []
+    import onnxruntime as ort
+    from onnx import numpy_helper
+
+    small = without_constants(model)
+    names: list[str] = []
+    values: list[Any] = []
+    for tensor in model.graph.initializer:
+        kept = small.graph.initializer.add()
         if len(tensor.raw_data) < LARGE:
+            kept.CopyFrom(tensor)
             continue
+        kept.name, kept.data_type = tensor.name, tensor.data_type
+        kept.dims.extend(tensor.dims)
+        kept.data_location = kept.EXTERNAL
+        kept.external_data.add(key="location", value="beside")
         names.append(tensor.name)
         values.append(ort.OrtValue.ortvalue_from_numpy(numpy_helper.to_array(tensor)))
-        tensor.ClearField("raw_data")
-        tensor.data_location = tensor.EXTERNAL
-        tensor.external_data.add(key="location", value="beside")
-    options.add_external_initializers(names, values)
-    helper.set_model_props(small, {})
-    if small.ByteSize() >= MOST_IN_ONE or any(len(each.raw_data) >= MOST_IN_ONE for each in all_tensors(small)):
+    if model_bytes(small) >= MOST_IN_ONE:
         raise Problem("This network's constants are too large to be handed to ONNX Runtime: choose a smaller one.")
-    return bytes(small.SerializeToString())
+    options.add_external_initializers(names, values)
+    return bytes(small.SerializeToString()), values

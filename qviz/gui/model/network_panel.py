@@ -14,7 +14,7 @@ from qviz.core.sizes import byte_text
 from qviz.gui.kit.fields import SpinBox
 from qviz.gui.kit.widgets import Line, column, named_label, quiet
 from qviz.gui.words.numbers import number, whole
-from qviz.models.network import Port
+from qviz.models.network import Port, model_bytes
 from qviz.models.preparation import Prepared
 from qviz.models.preparation_steps import STEPS, Choices
 from qviz.session.language import told, tr
@@ -124,7 +124,7 @@ class NetworkPanel(QWidget):
             self.tr("{nodes} nodes ({common}), {bytes}").format(
                 nodes=whole(network.nodes),
                 common=common,
-                bytes=byte_text(network.file_bytes or network.model.ByteSize()),
+                bytes=byte_text(network.file_bytes or model_bytes(network.model)),
             )
         )
         if network.is_quantized:
