@@ -158,6 +158,16 @@ def checks(samples: FileSamples, found: Mapping[str, Span], network: Network) ->
             )
         if span.missing:
             said.append(Phrase("The input {name} holds {count:,} NaN or infinities.", name=name, count=span.missing))
+    said += [
+        Phrase(
+            "The float network itself answers {count:,} NaN or infinities ({name}): what quantizing costs there cannot "
+            "be told.",
+            name=port.name,
+            count=found[port.name].missing,
+        )
+        for port in network.outputs
+        if port.name in found and found[port.name].missing
+    ]
     constant = [name for name, span in found.items() if span.constant and name not in ports]
     if constant:
         said.append(

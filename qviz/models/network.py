@@ -163,6 +163,17 @@ def open_network(path: str | Path) -> Network:
     if not model.graph.node and not model.graph.initializer:
         raise FileProblem(path, N_("holds no network"), N_("Export it again, or choose another file."))
     external = _read_external(path, model)
+    for tensor in all_tensors(model):
+        wanted = expected_bytes(tensor) if tensor.HasField("raw_data") else None
+        if wanted is not None and wanted != len(tensor.raw_data):
+            raise FileProblem(
+                path,
+                N_("holds {given:,} bytes of the constant {name}, whose shape asks for {wanted:,}"),
+                N_("Export it or download it again."),
+                name=tensor.name,
+                given=len(tensor.raw_data),
+                wanted=wanted,
+            )
     return Network(path.name, path, model, size + sum(each.stat().st_size for each in external), external)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.problems import Problem
+from qviz.core.sizes import byte_text
 from qviz.models.network import LARGE, MOST_IN_ONE, Network, Port, copied, model_bytes, without_constants
 
 Feeds = Mapping[str, Array]
@@ -117,11 +118,23 @@ def first_line(error: Exception) -> str:
     if " : " in text and text.startswith("[ONNXRuntimeError]"):
         text = text.split(" : ", 3)[-1]
     text = _IN_THE_SOURCE.sub("", text)
+    unknown = _UNKNOWN.search(text)
+    if unknown is not None:
+        node, operator = unknown.groups()
+        return f"it knows no operator {operator} (node {node}) in this version"
+    memory = _NO_MEMORY.search(text)
+    if memory is not None:
+        return f"there is no memory for {byte_text(int(memory.group(1)))} at once"
     return text if len(text) <= 300 else text[:299] + "…"
 
 
-_IN_THE_SOURCE = re.compile(r"\S+\.(?:cc|cpp|h):\d+ .*?\)(?: const)? (?:\[.*?\] |\S.{0,120}? was false\. )?")
-"""A file and a line, the function's signature, and the condition that did not hold."""
+_IN_THE_SOURCE = re.compile(
+    r"\S+\.(?:cc|cpp|h):\d+ (?:\w+ (?=[A-Z])|.*?\)(?: const)? (?:\[.*?\] |\S.{0,120}? was false\. )?)"
+)
+"""A file and a line, the function's name or signature, and the condition that did not hold."""
+
+_UNKNOWN = re.compile(r"In Node, \(\"(.*?)\", (\S+), .*(?:No Op registered|No opset import)")
+_NO_MEMORY = re.compile(r"Failed to allocate memory for requested buffer of size (\d+)")
 
 
 def with_outputs(model: Any, names: tuple[str, ...]) -> Any:
