@@ -94,6 +94,9 @@ def scheme_options(command: Command) -> Command:
             show_default=True,
             help="auto: as the runtime has it for bfloat16 and float16; float32: as if quantized before the cast.",
         ),
+        click.option(
+            "--power-of-two/--any-scale", default=False, show_default=True, help="Scales rounded up to powers of two."
+        ),
         click.option("--known-scale", help="With --range known: a number, or one for each group, 0.02,0.03."),
         click.option("--known-zero-point", help="With --range known: the same of zero points.  [default: 0]"),
         click.option(
@@ -201,6 +204,7 @@ def scheme_of(options: dict[str, Any]) -> Scheme:
         range_rule=_range_rule(options),
         convention=runtime,
         compute_dtype=options["compute_dtype"],
+        power_of_two=options["power_of_two"],
     )
 
 

@@ -18,7 +18,7 @@ from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.known import Known
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
-from qviz.core.runtimes.precision import FLOAT32, HALVES, Precision, rounding_to
+from qviz.core.runtimes.precision import FLOAT32, HALVES, POWER_OF_TWO, Precision, as_power_of_two, rounding_to
 from qviz.core.schemes.scheme import Scheme, convention_of
 
 TOGETHER = 1 << 15
@@ -100,6 +100,8 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
             width = highest - lowest
         scale = np.maximum(width, convention.smallest_range) / (last - first)
         exact_scale = np.maximum(scale, convention.smallest_scale)
+        if types.scale == POWER_OF_TWO:
+            exact_scale = as_power_of_two(exact_scale).astype(precision)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             zero_point = convention.zero_point(number_format, lowest, highest, exact_scale)
         degenerate_zero_point = convention.degenerate_zero_point(highest)

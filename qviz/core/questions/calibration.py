@@ -112,7 +112,7 @@ def range_of(given: RangeInput, scheme: Scheme, shared: dict[Any, Range] | None 
     if given.prepared is None or not searches(rule):
         return _estimated(given, rule)
     known = given.prepared.answers
-    key = (scheme.number_format, scheme.symmetric, rule, scheme.convention, scheme.compute_dtype)
+    key = (scheme.number_format, scheme.symmetric, rule, scheme.convention, scheme.compute_dtype, scheme.power_of_two)
     if key not in known:
         known[key] = _estimated(given, rule)
     found: Range = known[key]

@@ -11,13 +11,16 @@ import numpy as np
 
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
-from qviz.core.runtimes.expressions import Expression, Formula, Function, Rounded, each_rounded, replaced
+from qviz.core.runtimes.expressions import POWER, Expression, Formula, Function, Rounded, each_rounded, replaced
 from qviz.core.runtimes.formulas import Formulas, FormulasOf, Q, S, Z, as_float16
 from qviz.core.tensors.granularity import Granularity
 
 FLOAT32, BFLOAT16, FLOAT16 = "float32", "bfloat16", "float16"
 BFLOAT16_IN_FLOAT16 = "bfloat16 in float16"
 """Of scales that are rounded to the mantissa of bfloat16, and then stored as float16."""
+
+POWER_OF_TWO = "power of two"
+"""Of scales that are rounded up to it: 8 bits, as E8M0."""
 
 AUTO = "auto"
 """A scheme's word for the type of the tensor."""
@@ -58,12 +61,32 @@ def f16_bf16(y):  # rounded to 8 bits of mantissa as bfloat16 is, then the neare
         return np.float32(coarse.view(np.float32).astype(np.float16))
 """
 
+
+def as_power_of_two(values: Any) -> Any:
+    """The smallest power of two that is not below, as float32; 0 stays."""
+    exact = np.asarray(values, np.float64)
+    mantissa, exponent = np.frexp(exact)
+    with np.errstate(over="ignore", under="ignore"):
+        power = np.ldexp(1.0, exponent - (mantissa == HALF_MANTISSA)).astype(np.float32)
+    return np.where(np.isfinite(exact) & (exact != 0), power, exact.astype(np.float32))
+
+
+HALF_MANTISSA = 0.5
+_POWER_HELPER = """\
+def power_up(y):  # the smallest power of two that is not below
+    y = np.asarray(y, float)
+    mantissa, exponent = np.frexp(y)
+    power = np.ldexp(1.0, exponent - (mantissa == 0.5)).astype(np.float32)
+    return np.where(np.isfinite(y) & (y != 0), power, np.float32(y))
+"""
+
 ROUNDINGS = {
     BFLOAT16: Function("{0}", "bf16({0})", as_bfloat16, _BFLOAT16_HELPER),
     FLOAT16: Function("{0}", "f16({0})", as_float16, _FLOAT16_HELPER),
     BFLOAT16_IN_FLOAT16: Function(
         "f16(bf16({0}))", "f16_bf16({0})", lambda values: as_float16(as_bfloat16(values)), _BOTH_HELPER
     ),
+    POWER_OF_TWO: Function("2^ceil(log2({0}))", "power_up({0})", as_power_of_two, _POWER_HELPER, holds=POWER),
 }
 """How the result of an operation is rounded, where float32 is not what is computed in."""
 
@@ -157,7 +180,8 @@ def in_precision(formulas: Formulas, precision: Precision, number_format: Number
     elif precision.scale in ROUNDINGS:
         # The zero point follows from the scale before it is stored.
         exact, stored = scale.expression, ROUNDINGS[precision.scale]
-        zero_point = zero_point and replace(zero_point, expression=replaced(zero_point.expression, S, exact))
+        if zero_point is not None and precision.scale != POWER_OF_TWO:
+            zero_point = replace(zero_point, expression=replaced(zero_point.expression, S, exact))
         if precision.scale in HALVES:
             scale = replace(scale, expression=Rounded(stored, exact), rounded=_NOTES[precision.scale][1])
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,16 @@ from qviz.core.runtimes.formulas import (
     twice_the_last,
     unscaled,
 )
-from qviz.core.runtimes.precision import FLOAT32, PLAIN, Precision, PrecisionOf, always_float32, in_precision
+from qviz.core.runtimes.precision import (
+    BYTE,
+    FLOAT32,
+    PLAIN,
+    POWER_OF_TWO,
+    Precision,
+    PrecisionOf,
+    always_float32,
+    in_precision,
+)
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 
 BELOW_NORMAL, AT_ZERO, NEVER = range(3)
@@ -301,7 +311,7 @@ class Convention:
             return 0
         stored = self.precision(dtype, number_format, symmetric, granularity).scale
         if stored != FLOAT32:
-            return HALF_BITS
+            return BYTE if stored == POWER_OF_TWO else HALF_BITS
         small = isinstance(granularity, PerBlock) and number_format.bits <= SMALL_BITS
         return self.group_scale_bits if small and self.group_scale_bits else self.scale_bits
 
@@ -316,6 +326,21 @@ class Convention:
         if special is None or not isinstance(granularity, PerBlock):
             return self
         return special if special.offers(number_format, symmetric, granularity) else self
+
+    @property
+    def takes_powers_of_two(self) -> bool:
+        """Whether its scales follow from ranges alone, so that they can be rounded up."""
+        return self.recipe is None and self.code is None and not (self.divides_by_threshold or self.scale_of_extreme)
+
+    @cached_property
+    def in_powers_of_two(self) -> Convention:
+        """Itself, with scales that are rounded up to powers of two."""
+
+        def precision(dtype: str, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> Precision:
+            types = self.precision(dtype, number_format, symmetric, granularity)
+            return replace(types, ranges=FLOAT32, scale=POWER_OF_TWO, formulas=None)
+
+        return replace(self, precision=precision)
 
     def signed_extreme(self, number_format: NumberFormat, symmetric: bool) -> bool:
         """True for recipes that need the signed extreme (Q4_0, Q5_0); ties go to the first element."""

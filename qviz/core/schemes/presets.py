@@ -159,6 +159,12 @@ PRESETS = (
     ),
     Preset(
         MODELS,
+        N_("FP8 E4M3 in tiles, scales 2ⁿ"),
+        N_("absmax / 448 of each tile of 128 × 128, rounded up to a power of two: DeepSeek-V3.1's UE8M0."),
+        Scheme(FloatFormat("e4m3fn"), True, PerTile(), convention="torchao", power_of_two=True),
+    ),
+    Preset(
+        MODELS,
         N_("FP8 E4M3 in groups of 128"),
         N_("absmax / 448 of each 128 neighbours: activations beside DeepSeek-V3's tiles."),
         Scheme(FloatFormat("e4m3fn"), True, PerBlock(-1, 128), convention="torchao"),

@@ -39,6 +39,8 @@ class Scheme:
     compute_dtype : str
         ``"auto"``: a runtime computes in the tensor's own type as far as it does so itself; ``"float32"``: the
         tensor is taken for a float32 one.
+    power_of_two : bool
+        Scales are rounded up to powers of two, as E8M0 stores them (DeepSeek's UE8M0) and shifts need them.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class Scheme:
     range_rule: RangeRule
     convention: str
     compute_dtype: str
+    power_of_two: bool
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Scheme:
         range_rule: RangeRule | str = MinMax.kind,
         convention: str = "onnxruntime",
         compute_dtype: str = AUTO,
+        power_of_two: bool = False,
     ) -> None:
         # Written out, for a shorthand is of another type than the field that it fills.
         parts = {
@@ -70,11 +74,13 @@ class Scheme:
             "range_rule": _of_kind(RANGE_RULES, range_rule, Phrase("range rule")),
             "convention": convention,
             "compute_dtype": compute_dtype,
+            "power_of_two": _of_numpy(power_of_two),
         }
         for name, part in parts.items():
             object.__setattr__(self, name, part)
         self._check_types()
         convention_named(convention).check(self.number_format, self.symmetric, self.granularity)
+        self._check_scales()
 
     def _check_types(self) -> None:
         if not isinstance(self.number_format, tuple(NUMBER_FORMATS.values())):
@@ -109,10 +115,22 @@ class Scheme:
                 choices=", ".join(COMPUTE_DTYPES),
             )
 
+        if not isinstance(self.power_of_two, bool):
+            raise Problem("A scheme's “power_of_two” cannot be {given!r}: give True or False.", given=self.power_of_two)
+
+    def _check_scales(self) -> None:
+        convention = convention_named(self.convention).of(self.number_format, self.symmetric, self.granularity)
+        if self.power_of_two and not convention.takes_powers_of_two:
+            raise Problem(
+                "{runtime} has scales of its own kind, which are not made powers of two: choose another runtime.",
+                runtime=Phrase(convention.label),
+            )
+
     def __repr__(self) -> str:
         # With the shorthands that `Scheme` takes: it is typed in again as it is read.
         granularity, rule = _short(GRANULARITIES, self.granularity), _short(RANGE_RULES, self.range_rule)
         computed = "" if self.compute_dtype == AUTO else f", compute_dtype={self.compute_dtype!r}"
+        computed += ", power_of_two=True" if self.power_of_two else ""
         return (
             f"Scheme({self.number_format.name!r}, symmetric={self.symmetric}, granularity={granularity}, "
             f"range_rule={rule}, convention={self.convention!r}{computed})"
@@ -123,6 +141,8 @@ class Scheme:
         plain = to_plain(self)
         if self.compute_dtype == AUTO:
             del plain["compute_dtype"]
+        if not self.power_of_two:
+            del plain["power_of_two"]
         return plain
 
     @classmethod
@@ -136,7 +156,8 @@ class Scheme:
         """
         if not isinstance(data, Mapping):
             raise Problem("This is not a scheme: expected an object with number_format, granularity and so on.")
-        missing = [f.name for f in fields(cls) if f.name not in data and f.name != "compute_dtype"]
+        added = ("compute_dtype", "power_of_two")
+        missing = [f.name for f in fields(cls) if f.name not in (*data, *added)]
         if missing:
             raise Problem("This is not a complete scheme: {missing} is missing.", missing=", ".join(missing))
         if not isinstance(data["symmetric"], bool):
@@ -148,12 +169,14 @@ class Scheme:
             range_rule=tagged_from_plain(RANGE_RULES, data["range_rule"], Phrase("scheme's range rule")),
             convention=str(data["convention"]),
             compute_dtype=str(data.get("compute_dtype", AUTO)),
+            power_of_two=data.get("power_of_two", False),
         )
 
 
 def convention_of(scheme: Scheme) -> Convention:
     """The record of the arithmetic of a scheme: a runtime may have another quantizer for blocks."""
-    return convention_named(scheme.convention).of(scheme.number_format, scheme.symmetric, scheme.granularity)
+    convention = convention_named(scheme.convention).of(scheme.number_format, scheme.symmetric, scheme.granularity)
+    return convention.in_powers_of_two if scheme.power_of_two else convention
 
 
 def computes_in(scheme: Scheme, dtype: str) -> str:

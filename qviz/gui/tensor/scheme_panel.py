@@ -15,7 +15,7 @@ from qviz.core.problems import Problem
 from qviz.core.ranges.known import Known
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, HALVES
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.core.schemes.scheme import Scheme, computes_in
+from qviz.core.schemes.scheme import Scheme, computes_in, convention_of
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerTile, PerToken
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.controls import BitsControl, ModeControl
@@ -138,6 +138,10 @@ class SchemePanel(QWidget):
             box.setAccessibleName(name)
             box.setToolTip(self.tr("Rectangles of the last two axes share a scale; those at the edges may be smaller."))
         self.range = RangeControls()
+        self.power_of_two = QCheckBox(self.tr("scales are powers of two"))
+        self.power_of_two.setToolTip(
+            self.tr("Each scale is rounded up to a power of two, as E8M0 stores it in 8 bits and shifts need it.")
+        )
         self.trouble = named_label("", "problem", wrap=True)
         self.trouble.hide()
 
@@ -168,6 +172,7 @@ class SchemePanel(QWidget):
             layout.addWidget(part)
         layout.addSpacing(4)
         layout.addWidget(self.range)
+        layout.addWidget(self.power_of_two)
         layout.addStretch(1)
 
     def _connect(self) -> None:
@@ -186,6 +191,7 @@ class SchemePanel(QWidget):
         self.tile_columns.valueChanged.connect(self._on_tile)
         self.range.chosen.connect(self._on_range)
         self.range.refused.connect(self._on_range_refused)
+        self.power_of_two.toggled.connect(self._on_power_of_two)
 
     # -- from the session
 
@@ -199,7 +205,7 @@ class SchemePanel(QWidget):
         """Show a state, without asking for anything."""
         scheme, self._tensor = state.scheme, state.tensor
         number_format = scheme.number_format
-        sizes = (self.block_size, self.tile_rows, self.tile_columns)
+        sizes = (self.block_size, self.tile_rows, self.tile_columns, self.power_of_two)
         with quiet((self.convention, self.compute, self.format, self.signed, self.axis, *sizes)):
             self.preset.show_scheme(scheme)
             self.convention.setCurrentIndex(self.convention.findData(scheme.convention))
@@ -217,6 +223,10 @@ class SchemePanel(QWidget):
                 self.signed.setChecked(number_format.signed)
             self._show_compute(scheme, state.tensor)
             self._show_granularity(scheme.granularity, state.tensor)
+            self.power_of_two.setChecked(scheme.power_of_two)
+            # What cannot be is out of sight, where it is not chosen.
+            takes = convention_of(scheme).takes_powers_of_two
+            self.power_of_two.setVisible(number_format.scaled and takes)
         self.range.show_scheme(scheme, state.tensor)
 
     def _show_compute(self, scheme: Scheme, tensor: Tensor | None) -> None:
@@ -283,8 +293,10 @@ class SchemePanel(QWidget):
         """What the runtime does not have gives way to what it has, in the same step."""
         name, scheme = self.convention.currentData(), self._session.scheme
         parts = CONVENTIONS[name].nearest(scheme.number_format, scheme.symmetric, scheme.granularity)
-        names = ("number_format", "symmetric", "granularity")
-        self._ask(self._runtime_part, convention=name, **dict(zip(names, parts, strict=True)))
+        changes: dict[str, Any] = dict(zip(("number_format", "symmetric", "granularity"), parts, strict=True))
+        if not CONVENTIONS[name].of(*parts).takes_powers_of_two:
+            changes["power_of_two"] = False
+        self._ask(self._runtime_part, convention=name, **changes)
 
     @Slot()
     def _on_compute(self) -> None:
@@ -349,6 +361,10 @@ class SchemePanel(QWidget):
     @Slot()
     def _on_tile(self) -> None:
         self._ask(self._axis_part, granularity=PerTile(self.tile_rows.value(), self.tile_columns.value()))
+
+    @Slot(bool)
+    def _on_power_of_two(self, chosen: bool) -> None:
+        self._ask(self.power_of_two, power_of_two=chosen)
 
     @Slot(object)
     def _on_range(self, rule: Any) -> None:

@@ -114,7 +114,7 @@ def words(scheme: Scheme) -> dict[str, str]:
         tr("Format"): format_word(scheme.number_format),
         tr("Mode"): tr("symmetric") if scheme.symmetric else tr("asymmetric"),
         tr("Per"): granularity_word(scheme.granularity),
-        tr("Range"): range_word(scheme.range_rule),
+        tr("Range"): range_word(scheme.range_rule) + (tr(", S = 2ⁿ") if scheme.power_of_two else ""),
         tr("Runtime"): tr(CONVENTIONS[scheme.convention].label),
     }
 

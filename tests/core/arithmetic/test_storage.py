@@ -87,6 +87,7 @@ STORED = {
         (Scheme("uint4", False, BLOCKS, convention="torchao"), 4.625),
         (Scheme(FP8, True, PerAxis(0), convention="torchao"), 8 + 32 / 1024),
         (Scheme(FP8, True, PerTile(128, 128), convention="torchao"), 8 + 32 / 128**2),
+        (Scheme(FP8, True, PerTile(128, 128), convention="torchao", power_of_two=True), 8 + 8 / 128**2),
     ],
     "pytorch_qat": [(Scheme("int8", True, PerAxis(0), convention="pytorch_qat"), 8 + 32 / 1024)],
     "torchao_no_clipping": [(Scheme("int4", True, BLOCKS, convention="torchao_no_clipping"), 4.5)],

@@ -127,6 +127,11 @@ GESTURES: dict[str, tuple[Callable[[Desk], object], dict[str, object], Scheme]] 
         {"granularity": PerTile(8, 16)},
         Scheme(granularity=PerTile(8, 17)),
     ),
+    "scales that are powers of two": (
+        lambda d: d.scheme.power_of_two.toggle(),
+        {},
+        Scheme(power_of_two=True),
+    ),
     "from blocks to the axis": (
         lambda d: d.click(d.scheme.per.button("axis")),
         {"granularity": PerBlock(-1, 16)},
