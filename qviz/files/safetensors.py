@@ -57,6 +57,9 @@ _SMALL = {
 _COUNTED: dict[str, Kind] = {"BF16": "bfloat16", "F16": "float16"}
 """Of 16 bits: their values can be counted."""
 
+MOST_TENSORS = 500_000
+"""Five times as many as the largest models have."""
+
 _LONGEST = 100_000_000
 """Bytes of a header, as the library has it."""
 
@@ -147,6 +150,16 @@ def _counted(path: Path, listed: _Info, stamp: Stamp, *, cancelled: IsCancelled 
         return counted_bits(pieces, _COUNTED[info.kind], cancelled=cancelled)
 
 
+def too_many(path: Path) -> FileProblem:
+    """It names more tensors than any model has."""
+    return FileProblem(
+        path,
+        N_("names more than {most:,} tensors, as no model does"),
+        N_("Get the model from somebody you trust."),
+        most=MOST_TENSORS,
+    )
+
+
 def places(path: Path) -> dict[str, _Info]:
     """What the header says of each part of a file, for formats that are made of this one.
 
@@ -173,6 +186,8 @@ def _infos(path: Path) -> dict[str, _Info]:
         length = int.from_bytes(start, "little")
         size = os.fstat(file.fileno()).st_size
         header = file.read(length) if length <= min(_LONGEST, size - 8) else b""
+    if header.count(b'"dtype"') > MOST_TENSORS:
+        raise too_many(path)
     found = _plainly(header, 8 + length, size)
     return _by_the_library(path, 8 + length) if found is None else found
 

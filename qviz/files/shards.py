@@ -72,6 +72,8 @@ def read_index(path: Path) -> dict[str, str]:
     """
     import msgspec
 
+    from qviz.files.safetensors import MOST_TENSORS, too_many
+
     if path.stat().st_size > _LARGEST:
         raise FileProblem(path, N_("is too large for an index"), N_("Download it again."))
     try:
@@ -84,6 +86,8 @@ def read_index(path: Path) -> dict[str, str]:
         raise FileProblem(path, N_("is a damaged index"), N_("Download it again.")) from None
     if not wanted:
         raise FileProblem(path, N_("lists no tensors"), N_("Download it again."))
+    if len(wanted) > MOST_TENSORS:
+        raise too_many(path)
     names = set(wanted.values())
     if len(names) > _MOST_FILES:
         raise FileProblem(path, N_("names too many files"), N_("Download it again."))

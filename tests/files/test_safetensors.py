@@ -192,3 +192,21 @@ def test_a_file_that_was_written_again_is_read_by_its_new_header(path: Path) -> 
     (entry,) = list_tensors(path)
     save_file({"a": numbers(7), "w": np.arange(5, dtype=np.float32)}, path)
     assert entry.load().tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.safetensors.index.json"])
+def test_a_million_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(safetensors, "MOST_TENSORS", 100)
+    tensors = {f"t{n}": ("U8", [1], n, n + 1) for n in range(101)}
+    index = json.dumps({"weight_map": dict.fromkeys(tensors, "w.safetensors")}).encode()
+    (tmp_path / name).write_bytes(index if name.endswith("json") else described(bytes(101), **tensors))
+    assert problem_of(tmp_path / name).startswith(f"{name} names more than 100 tensors, as no model does.")
+
+
+def test_tensors_that_lie_over_each_other_are_refused(path: Path) -> None:
+    assert "invalid offset" in problem_of(path, described(bytes(8), v=("F32", [2], 0, 8), w=("F32", [1], 4, 8)))
+
+
+@pytest.mark.parametrize("length", [2**63, 2**64 - 1, 10**8 + 1])
+def test_a_header_that_claims_to_be_huge_is_not_read(path: Path, length: int) -> None:
+    assert "header too large" in problem_of(path, struct.pack("<Q", length) + b"{}" + bytes(20))
