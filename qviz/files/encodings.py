@@ -7,6 +7,7 @@ Each rule knows how one library names and packs them; what contradicts it stays 
 - compressed-tensors: https://github.com/neuralmagic/compressed-tensors/tree/main/src/compressed_tensors/compressors
 - FP8 in blocks: https://huggingface.co/deepseek-ai/DeepSeek-V3/blob/main/inference/kernel.py
 - MXFP4 in gpt-oss: https://github.com/openai/gpt-oss/blob/main/gpt_oss/torch/weights.py
+- torchao: https://github.com/pytorch/ao/tree/main/torchao/prototype/safetensors
 - bitsandbytes: https://github.com/bitsandbytes-foundation/bitsandbytes/blob/main/bitsandbytes/functional.py
 """
 
@@ -93,6 +94,8 @@ _MARKS = (
     "_blocks",
     ".SCB",
     ".weight.absmax",
+    "._weight_qdata",
+    ".biases",
 )
 """Some part of each encoding: files without any are left alone at once."""
 
@@ -112,7 +115,8 @@ def _split(key: str) -> tuple[str, str]:
 
 def _config(folder: Path) -> Mapping[str, Any]:
     """What the file beside the weights says of their quantization; nothing where it says nothing."""
-    for name, key in (("config.json", "quantization_config"), ("quantize_config.json", None)):
+    places = (("config.json", "quantization_config"), ("config.json", "quantization"), ("quantize_config.json", None))
+    for name, key in places:
         try:
             path = folder / name
             if not path.is_file() or path.stat().st_size > _LARGEST_CONFIG:
@@ -418,7 +422,8 @@ def _bitsandbytes8(parts: Parts, config: Mapping[str, Any]) -> _Found | None:
         return None
 
     def decode(code: Array, scale: Array) -> Array:
-        return code.astype(np.float32) * (scale.astype(np.float32) / np.float32(127))[:, None]
+        # In the library's own order: to the last bit.
+        return code.astype(np.float32) * scale.astype(np.float32)[:, None] * np.float32(7.874015718698502e-3)
 
     encoding = Encoding("bitsandbytes", "int8", None, (parts["weight"], parts["SCB"]))
     return _Found(encoding, codes, decode, ("weight", "SCB"))
@@ -471,6 +476,63 @@ def _state(entry: TensorEntry) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
+def _torchao(parts: Parts, config: Mapping[str, Any]) -> _Found | None:
+    """A state_dict that ``torchao.prototype.safetensors`` has flattened: int8 or float8 with a scale for each group."""
+    codes, dtype = _shape(parts, "_weight_qdata"), _dtype(parts, "_weight_qdata")
+    scale = parts.get("_weight_scale")
+    if codes is None or scale is None or scale.shape is None or dtype not in ("int8", *_FP8):
+        return None
+    rows, columns = codes
+    wide = scale.shape if len(scale.shape) == 2 else (1, 1) if math.prod(scale.shape) == 1 else None
+    if wide is None or wide[0] not in (1, rows) or not 0 < wide[1] <= columns or columns % wide[1]:
+        return None
+    zeros = parts.get("_weight_zero_point")
+    if zeros is not None and zeros.shape != scale.shape:
+        return None
+    group = columns // wide[1]
+    names = ("_weight_qdata", "_weight_scale", *(("_weight_zero_point",) if zeros is not None else ()))
+
+    def decode(code: Array, scale: Array, zero: Array | None = None) -> Array:
+        value = code.astype(np.float32)
+        if zero is not None:
+            value = value - _spread(zero.astype(np.float32).reshape(wide), group, columns)
+        return value * _spread(scale.astype(np.float32).reshape(wide), group, columns)
+
+    encoding = Encoding("torchao", dtype, group if wide[1] > 1 else None, tuple(parts[name] for name in names))
+    return _Found(encoding, codes, decode, names)
+
+
+def _mlx(parts: Parts, config: Mapping[str, Any]) -> _Found | None:
+    """MLX's affine quantization: codes in words from the lowest bits on, value = scale · code + bias.
+
+    https://ml-explore.github.io/mlx/build/html/python/_autosummary/mlx.core.quantize.html
+    """
+    codes, scales, biases = (_shape(parts, name) for name in ("weight", "scales", "biases"))
+    if codes is None or scales is None or scales != biases or _dtype(parts, "weight") != "uint32":
+        return None
+    said = config.get("bits"), config.get("group_size")
+    choices = [(bits, group) for bits in (4, 8, 2, 3, 6, 5) for group in (64, 32, 128)]
+    if type(said[0]) is int and type(said[1]) is int:
+        choices = [(said[0], said[1])]
+    fitting = [
+        (bits, group)
+        for bits, group in choices
+        if 0 < bits <= 8 and group > 0 and codes[1] * 32 == scales[1] * group * bits and codes[0] == scales[0]
+    ]
+    if len(fitting) != 1:  # one word width may be several bits and groups: only the config tells then
+        return None
+    bits, group = fitting[0]
+    rows, columns = codes[0], scales[1] * group
+    names = ("weight", "scales", "biases")
+
+    def decode(packed: Array, scale: Array, bias: Array) -> Array:
+        code = _words(packed, bits, columns).astype(np.float32)
+        factor, offset = (_spread(each.astype(np.float32), group, columns) for each in (scale, bias))
+        return code * factor + offset
+
+    return _Found(Encoding("MLX", f"uint{bits}", group, tuple(parts[n] for n in names)), (rows, columns), decode, names)
+
+
 _RULES: tuple[tuple[str, Rule], ...] = (
     ("qweight", _gptq),
     ("qweight", _awq),
@@ -481,5 +543,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     ("SCB", _bitsandbytes8),
     ("weight_scale", _scaled),
     ("_blocks", _gpt_oss),
+    ("_weight_qdata", _torchao),
+    ("biases", _mlx),
 )
 """The part that a rule looks for, and the rule; a new encoding is a row."""

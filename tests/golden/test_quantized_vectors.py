@@ -1,0 +1,62 @@
+"""Quantized checkpoints that the libraries themselves wrote decode to the libraries' own values, to the last bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from qviz.files.readers import list_tensors
+
+FOLDER = Path(__file__).parent / "checkpoints" / "quantized"
+FILES = sorted(FOLDER.glob("*.safetensors"))
+MLX = sorted(FOLDER.glob("mlx_*"))
+
+ROUNDED = {"compressed_int4_group_bf16", "compressed_nvfp4", "torchao_float8", "torchao_int8"}
+"""Their libraries decode into bfloat16; qviz keeps the product."""
+
+NAMES = {
+    "bitsandbytes_fp4": "fp4 (bitsandbytes)",
+    "bitsandbytes_int8": "int8 (bitsandbytes)",
+    "bitsandbytes_nf4_nested": "nf4 (bitsandbytes)",
+    "compressed_float8": "float8_e4m3fn (compressed-tensors)",
+    "compressed_int4_asymmetric": "int4 (compressed-tensors)",
+    "compressed_nvfp4": "float4_e2m1fn (NVFP4)",
+    "torchao_int8": "int8 (torchao)",
+}
+
+
+def decoded(path: Path) -> tuple[str, np.ndarray]:
+    (entry,) = list_tensors(path)
+    assert entry.shape is not None
+    return str(entry.dtype), np.asarray(entry.load()[:]).reshape(entry.shape)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_decodes_to_what_its_library_says(path: Path) -> None:
+    dtype, values = decoded(path)
+    expected = np.load(FOLDER / "values.npz")[path.stem]
+    if path.stem in ROUNDED:
+        values = values.astype(ml_dtypes.bfloat16).astype(np.float32)
+    np.testing.assert_array_equal(values, expected)
+    assert dtype == NAMES.get(path.stem, dtype)
+
+
+@pytest.mark.parametrize("folder", MLX, ids=lambda folder: folder.name)
+def test_mlx_decodes_to_what_mlx_says(folder: Path) -> None:
+    dtype, values = decoded(folder / "model.safetensors")
+    np.testing.assert_array_equal(values, np.load(FOLDER / "mlx.npz")[folder.name])
+    assert dtype == f"uint{folder.name.split('_')[1]} (MLX)"
+
+
+def test_words_that_could_be_of_several_widths_are_left_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes((FOLDER / "mlx_4_64" / "model.safetensors").read_bytes())  # no config beside it
+    assert sorted(str(entry.key) for entry in list_tensors(path)) == ["layer.biases", "layer.scales", "layer.weight"]
+
+
+def test_every_library_is_there() -> None:
+    assert len(FILES) >= 15
+    assert len(MLX) == 5
