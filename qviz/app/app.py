@@ -37,7 +37,7 @@ from qviz.gui.window.navigation import PageRow
 from qviz.gui.window.toasts import Topic
 from qviz.gui.words.schemes import line
 from qviz.session.analyst import Analyst
-from qviz.session.freed import Freed, keep_one_arena
+from qviz.session.freed import Freed, keep_freed, keep_one_arena
 from qviz.session.language import told
 from qviz.session.library import FIRST_SPEC, Library
 from qviz.session.loss_curves import LossCurves
@@ -412,6 +412,7 @@ def _remembered_scheme(settings: Settings) -> Scheme:
 def make_application(arguments: Sequence[str] = ()) -> QApplication:
     """The one QApplication, with qviz's name, style, font and icon."""
     keep_one_arena()
+    keep_freed()
     sys.setswitchinterval(0.001)  # the window's thread waits for a worker's at most this long
     QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     app = QApplication(["qviz", *arguments])

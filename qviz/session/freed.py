@@ -10,8 +10,11 @@ from PySide6.QtCore import QObject, Slot
 
 from qviz.session.timers import Timers, WindowTimer
 
-M_ARENA_MAX = -8
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """Of glibc's ``malloc.h``."""
+
+KEPT_BYTES, MOST_AT_ONCE = 1 << 30, 32 << 20
+"""What stays with this process until it rests; larger pieces than the latter the library never keeps."""
 
 QUIET_MILLISECONDS = 2000
 """What is let go while somebody works is needed again."""
@@ -26,6 +29,17 @@ def keep_one_arena() -> None:
     library = _glibc()
     if library is not None:
         library.mallopt(M_ARENA_MAX, 1)
+
+
+def keep_freed() -> None:
+    """Let memory that was let go be used again, not fetched from the system anew, until it is given back.
+
+    A page that is new costs several times what is written to it, and each answer of a drag has thousands.
+    """
+    library = _glibc()
+    if library is not None:
+        library.mallopt(M_MMAP_THRESHOLD, MOST_AT_ONCE)
+        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def give_back() -> None:

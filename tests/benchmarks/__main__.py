@@ -16,6 +16,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
+from qviz.session.freed import keep_freed
 from tests.benchmarks import drag, engine, networks, opening, scales, start, sweep, training
 
 BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> None:
         )
     say = _nothing if as_json else partial(print, flush=True)
     verdicts: dict[str, list[dict[str, object]]] = {}
+    keep_freed()  # as the window does
     say(machine())
     for name, measure in BENCHMARKS.items():
         if not names or name in names:

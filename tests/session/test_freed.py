@@ -42,6 +42,32 @@ def test_what_threads_let_go_is_given_back() -> None:
     assert left < 10
 
 
+LET_GO_AND_FILLED_AGAIN = """
+import resource
+import numpy as np
+from qviz.session.freed import give_back, keep_freed
+keep_freed()
+def fill():
+    return [np.ones(1 << 20) for _ in range(6)]
+def pages_of(work):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    work()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+fill()
+again = pages_of(fill)
+give_back()
+print(again, pages_of(fill))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of Linux")
+def test_what_is_let_go_is_used_again_until_it_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", LET_GO_AND_FILLED_AGAIN], capture_output=True, text=True, check=True)
+    again, anew = (int(part) for part in done.stdout.split())
+    assert again < 100
+    assert anew > 4 * max(again, 1)
+
+
 def test_nothing_is_given_back_while_something_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[None] = []
     monkeypatch.setattr(freed, "give_back", lambda: given.append(None))
