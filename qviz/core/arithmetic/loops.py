@@ -220,15 +220,21 @@ def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shift
 
 
 @part()
+def number_whole(work: Any, integers: Any, n: Any, kind: Any, low: Any, high: Any) -> None:
+    """The cell of each code that is a whole number: 0 below the first one, 1 for it, to one beyond the last."""
+    first, last = low - ONE, high + ONE
+    for i in range(n):
+        code = work[FREE + i]
+        code = first if code < first else code
+        code = last if code > last else code
+        integers[CELL + i] = np.int32(code - first)
+
+
+@part()
 def number_codes(work: Any, integers: Any, n: Any, kind: Any, low: Any, high: Any) -> None:
-    """The cell of each code: 0 below the first one, 1 for it, and so on to one beyond the last."""
+    """The cell of each code, whatever the format."""
     if kind[RULE] in (WHOLE, HALF_UP, AWAY):
-        first, last = low - ONE, high + ONE
-        for i in range(n):
-            code = work[FREE + i]
-            code = first if code < first else code
-            code = last if code > last else code
-            integers[CELL + i] = np.int32(code - first)
+        number_whole(work, integers, n, kind, low, high)
     elif kind[RULE] != CODEBOOK:  # the levels above 0 are numbered as their bit patterns are
         bits = work.view(np.int32)
         lowest, lacking, normal = np.int32(kind[LOWEST]), np.int32(kind[LACKING]), np.int32(kind[NORMAL])

@@ -179,6 +179,25 @@ def scatter(where: Any, n: Any, row: Any, column: Any, plan: Any) -> None:
             group = row_of_groups(row, plan) * plan[ALONG] * after
 
 
+def lies_in_long_runs(plan: Any) -> bool:
+    """Whether `spread_long_runs` knows how the groups lie."""
+    return bool(plan[AFTER] == 1 and plan[TALL] == 1 and plan[BLOCK] >= STRETCH)
+
+
+@part()
+def spread_long_runs(
+    parameters: Any, strides: Any, plan: Any, work: Any, where: Any, flat: Any, rest: Any, present: Any
+) -> Any:
+    """The parameters of a stretch within one long run: see `spread_stretch`."""
+    width, block = plan[WIDTH], plan[BLOCK]
+    row, column = flat // width, flat % width
+    group = row * plan[ALONG] + column // block
+    n = min(STRETCH, rest, width - column, block - column % block)
+    if group != present:
+        spread_run(parameters, strides, work, group)
+    return n, 0, group, group
+
+
 @part()
 def spread_stretch(
     parameters: Any, strides: Any, plan: Any, work: Any, where: Any, flat: Any, rest: Any, present: Any
@@ -202,7 +221,7 @@ def spread_stretch(
     left, into = min(width - column, rest), column % block
     group = row_of_groups(row, plan) * plan[ALONG] * after + column // (block * after) * after
     whole = after == 1 and block % CHUNK == 0
-    if whole and block >= STRETCH:
+    if after == 1 and block >= STRETCH:
         n = min(STRETCH, left, block - into)
         if group != present:
             spread_run(parameters, strides, work, group)

@@ -19,14 +19,14 @@ from qviz.core.tensors.envelope import BASE
 JOINT_COUNTS = 1 << 16
 """Codes and errors are counted together where there are no more counts: they stay in the cache."""
 
-NO_EDGES, NO_BUCKETS = np.zeros(1), np.zeros(1, np.float32)
+NO_BUCKETS = np.zeros(1, np.float32)
 
 
 class CompiledWorker:
     """The pass in one compiled walk."""
 
-    def __init__(self, order: PassRequest, walk: Kernel, leader: CompiledWorker | None = None) -> None:
-        self.order, self.walk = order, walk
+    def __init__(self, order: PassRequest, leader: CompiledWorker | None = None, walk: Kernel | None = None) -> None:
+        self.order = order
         self.found = PassTotals(order, groups=0)
         self.lie = Lie.of(order.layout)
         layout, edges = order.layout, order.edges
@@ -46,12 +46,13 @@ class CompiledWorker:
         self.plan = np.array(
             [*steps.kind, *lie.places, *wanted, levels, window, window_start, bins, first, 0, 0], np.int64
         )
+        self.walk = walk or kernels.walk_for(self.plan)
         numbers = np.array([steps.factor, steps.low, steps.high, width])
         self.given = (steps.parameters, steps.strides, self.plan, numbers, steps.codebook)
         self.table = np.zeros(size if joint else 1, np.uint32)
         self.joint = (levels, window, window_start - first) if joint else None
         self.tallies = np.zeros(order.levels + 2 * bins, np.int64)
-        counts = self.found.totals, np.zeros(3), self.table, self.tallies, NO_EDGES if edges is None else edges
+        counts = self.found.totals, np.zeros(3), self.table, self.tallies
         self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
         self.ends = np.empty(4, np.float32)
         self.answers = (*counts, *self.drawn, self.ends)

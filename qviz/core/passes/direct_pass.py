@@ -18,7 +18,6 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Floats
-from qviz.core.passes import kernels
 from qviz.core.passes.block_workers import DotWorker, InputSums, NumPyWorker, PassRequest, PassTotals, Worker
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.error_bins import largest_of
@@ -130,18 +129,23 @@ def _find(order: PassRequest, threads: int, cancelled: IsCancelled, progress: Pr
     """Everything but what the signal adds to it."""
     workers: list[NumPyWorker | CompiledWorker] = []
     for _ in range(threads):
-        # The kernels are promised that nothing becomes NaN, and know float32 alone.
-        if kernels.walk.ready and order.qparams.compilable and not order.overflows:
-            first = workers[0] if workers else None
-            assert first is None or isinstance(first, CompiledWorker)
-            workers.append(CompiledWorker(order, kernels.walk, first))
-        else:
-            workers.append(NumPyWorker(order))
+        workers.append(_worker(order, workers[0] if workers else None))
     _walk(order, workers, cancelled, progress)
     found, *others = (worker.finish(i == 0) for i, worker in enumerate(workers))
     for other in others:
         found.merge(other)
     return found
+
+
+def _worker(order: PassRequest, leader: NumPyWorker | CompiledWorker | None) -> NumPyWorker | CompiledWorker:
+    """One that is compiled, where that is ready; ``leader`` is the first of them."""
+    # The kernels are promised that nothing becomes NaN, and know float32 alone.
+    if order.qparams.compilable and not order.overflows and not isinstance(leader, NumPyWorker):
+        worker = CompiledWorker(order, leader)
+        if worker.walk.ready:
+            return worker
+        assert leader is None
+    return NumPyWorker(order)
 
 
 def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled, progress: Progress) -> None:

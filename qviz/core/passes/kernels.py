@@ -42,6 +42,7 @@ from qviz.core.arithmetic.loops import (
     fetch,
     fetch_ahead,
     number_codes,
+    number_whole,
     quantize_whole,
     round_floats,
     round_to_codebook,
@@ -56,11 +57,13 @@ from qviz.core.arithmetic.spreading import (
     LENGTH,
     TWO_CHUNKS,
     WIDTH,
+    lies_in_long_runs,
     spread_columns,
+    spread_long_runs,
     spread_same,
     spread_stretch,
 )
-from qviz.core.compiler import kernel, part
+from qviz.core.compiler import Kernel, kernel, part
 from qviz.core.tensors.envelope import BASE
 
 BUCKET = np.uint64(BASE)
@@ -147,17 +150,22 @@ def guess_bins(work: Any, integers: Any, n: Any, width: Any) -> Any:
 
 
 @part()
+def bin_of(error: Any, per_bin: Any, width: Any, first: Any, last: Any) -> Any:
+    """The bin of an error: guessed, then moved to where the edges say, which are multiples of the width."""
+    guess = np.floor(error * per_bin)
+    guess -= 1.0 if error < guess * width else 0.0
+    guess += 1.0 if error >= (guess + 1.0) * width else 0.0
+    guess = first if guess < first else guess
+    return np.int32(last if guess > last else guess)
+
+
+@part()
 def find_bins(work: Any, integers: Any, n: Any, width: Any, first: Any, last: Any) -> None:
-    """The same in float64: guessed, then moved to where the edges say, which are multiples of the width."""
+    """The bin of each error in float64."""
     per_bin = 1.0 / width
     for i in range(n):
         error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
-        guess = np.floor(error * per_bin)
-        guess -= 1.0 if error < guess * width else 0.0
-        guess += 1.0 if error >= (guess + 1.0) * width else 0.0
-        guess = first if guess < first else guess
-        guess = last if guess > last else guess
-        integers[PLACE + i] = np.int32(guess)
+        integers[PLACE + i] = bin_of(error, per_bin, width, first, last)
 
 
 @part()
@@ -200,9 +208,11 @@ def count_jointly(integers: Any, n: Any, table: Any) -> None:
 
 @part()
 def count_strange(
-    work: Any, integers: Any, n: Any, maybe_nan: Any, table: Any, tallies: Any, edges: Any, levels: Any
+    work: Any, integers: Any, n: Any, maybe_nan: Any, table: Any, tallies: Any, plan: Any, width: Any
 ) -> None:
     """The same where some are missing, or lie in no bin that is counted jointly."""
+    first, last = np.float64(plan[FIRST_BIN]), np.float64(plan[FIRST_BIN] + plan[BINS] - 1)
+    errors = np.int32(plan[LEVELS] - plan[FIRST_BIN])
     for i in range(n):
         place = integers[PLACE + i]
         if maybe_nan and integers[MISSING + i]:
@@ -212,7 +222,7 @@ def count_strange(
         else:
             tallies[np.uint32(integers[CELL + i] - ONE)] += 1
             error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
-            tallies[levels + np.searchsorted(edges, error, side="right") - 1] += 1
+            tallies[np.uint32(errors + bin_of(error, 1.0 / width, width, first, last))] += 1
 
 
 @part()
@@ -274,30 +284,7 @@ def draw(
 
 
 @part()
-def tally(
-    work: Any, integers: Any, n: Any, maybe_nan: Any, clipped: Any, plan: Any, numbers: Any, table: Any,
-    tallies: Any, edges: Any,
-) -> None:  # fmt: skip
-    """Count codes and errors, together where there is room."""
-    if plan[OCCUPANCY]:
-        number_codes(work, integers, n, plan, np.float32(numbers[LOW]), np.float32(numbers[HIGH]))
-    if plan[HISTOGRAM] and guess_bins(work, integers, n, numbers[BIN_WIDTH]) > 0:
-        first = np.float64(plan[FIRST_BIN])
-        find_bins(work, integers, n, numbers[BIN_WIDTH], first, first + np.float64(plan[BINS] - 1))
-    if plan[JOINT]:
-        strange = place_jointly(integers, n, plan, clipped)
-        if strange or maybe_nan:
-            count_strange(work, integers, n, maybe_nan, table, tallies, edges, plan[LEVELS])
-        else:
-            count_jointly(integers, n, table)
-    elif plan[OCCUPANCY] or plan[HISTOGRAM]:
-        if plan[HISTOGRAM]:
-            note_clipped(work, integers, n, np.float32(numbers[LOW]), np.float32(numbers[HIGH]))
-        count_apart(integers, n, maybe_nan, plan, tallies)
-
-
-@part()
-def step_by_step(x: Any, at: Any, work: Any, integers: Any, n: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
+def step_by_step(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
     """Codes that are not clipped yet, and x̂, whatever the format; how many are clipped, and how many missing."""
     factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
     rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
@@ -319,15 +306,10 @@ def step_by_step(x: Any, at: Any, work: Any, integers: Any, n: Any, plan: Any, n
 
 
 @part()
-def quantize_stretch(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
-    """Codes that are not clipped yet, and x̂; how many are clipped, and whether any are missing."""
-    if plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]):
-        factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
-        return quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor, np.uint64(plan[SCALE_AT])), False
-    clipped, missing = step_by_step(x, at, work, integers, n, plan, numbers, codebook)
-    if missing > 0:
-        hide(work, integers, n)
-    return clipped, missing > 0
+def quantize_plain(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
+    """The same for whole numbers around 0, where nothing is missing: every step at once."""
+    factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
+    return quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor, np.uint64(plan[SCALE_AT])), 0
 
 
 # --- the groups of a stretch ----------------------------------------------------------------------------
@@ -351,7 +333,7 @@ def compare_run(work: Any, n: Any, group: Any, totals: Any, found: Any) -> None:
     totals[PRODUCTS] += products
     found[0, group] += squares
     largest = np.int64(top).view(np.float64)
-    found[1, group] = max(found[1, group], largest)
+    found[1, group] = largest if largest > found[1, group] else found[1, group]
 
 
 @part(reorders=True)
@@ -392,13 +374,13 @@ def compare_runs(
         sum_beyond += beyond
         largest, other_largest = np.int64(top).view(np.float64), np.int64(other_top).view(np.float64)
         found[0, group] += squares
-        found[1, group] = max(found[1, group], largest)
+        found[1, group] = largest if largest > found[1, group] else found[1, group]
         counted[group] += clipped
         left -= np.uint64(1)
         if left == 0 and group != last:
             group, left = group + np.uint64(1), chunks
         found[0, group] += other_squares
-        found[1, group] = max(found[1, group], other_largest)
+        found[1, group] = other_largest if other_largest > found[1, group] else found[1, group]
         counted[group] += other_clipped
         left -= np.uint64(1)
         if left == 0:
@@ -419,7 +401,8 @@ def compare_scattered(
         totals[MAGNITUDES] += abs(error)
         totals[PRODUCTS] += value * error
         found[0, group] += error * error
-        found[1, group] = max(found[1, group], abs(error))
+        largest = abs(error)
+        found[1, group] = largest if largest > found[1, group] else found[1, group]
         if work[FREE + i] < low or work[FREE + i] > high:
             totals[BEYOND_CODES] += error * error
             counted[group] += 1
@@ -457,7 +440,7 @@ def settle_columns(
     for i in range(n):
         found[0, first + i] += wide[IN_COLUMNS + sums + i]
         largest = wide[TOPS + sums + i]
-        found[1, first + i] = max(found[1, first + i], largest)
+        found[1, first + i] = largest if largest > found[1, first + i] else found[1, first + i]
         clipped[first + i] += integers[counts + i]
         wide[IN_COLUMNS + sums + i], wide[TOPS + sums + i], integers[counts + i] = 0.0, 0.0, 0
 
@@ -470,7 +453,7 @@ def _example() -> tuple[Any, ...]:
     x.flags.writeable = False
     sums, counts, number = np.zeros((2, 1)), np.zeros(1, np.int64), np.zeros(1, np.float32)
     given = (x,) * PARAMETERS, counts, np.zeros(PLAN, np.int64), np.zeros(4), x
-    answers = np.zeros(3), np.zeros(3), np.zeros(1, np.uint32), counts, np.zeros(2), number, number, number
+    answers = np.zeros(3), np.zeros(3), np.zeros(1, np.uint32), counts, number, number, number
     return x, 0, *given, *answers, sums, counts, sums, counts, *memory()
 
 
@@ -481,99 +464,144 @@ def memory() -> tuple[Any, ...]:
     return tuple(np.zeros(size, dtype) for size, dtype in zip(sizes, types, strict=True))
 
 
-@kernel(_example)
-def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
-    x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, sums: Any, spare: Any,
-    table: Any, tallies: Any, edges: Any, low_of: Any, high_of: Any, ends: Any, errors_of: Any, saturated: Any,
-    values_of: Any, missing: Any, work: Any, wide: Any, integers: Any, where: Any,
-) -> None:  # fmt: skip
-    """Look at a piece of a tensor, the elements from ``start`` on.
+def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0915  (one skeleton)
+    """The walk, of parts that the compiler puts in their places.
 
     Parameters
     ----------
-    x : float32 array
-        Flat and contiguous: whole rows, or a part of one.
-    start : int
-        The flat index of its first element.
-    parameters, strides, codebook
-        See `qviz.core.arithmetic.loops.Steps`.
-    plan : int64 array, shape (PLAN,)
-        Its ``kind``, then what is asked for, and how the groups and the bins lie; see the names of the places above.
-    numbers : float64 array, shape (4,)
-        Factor, first and last code, width of an error bin.
-    sums, spare : float64 arrays, shape (3,)
-        Σ|e|, Σx·e, Σe² of the clipped; those of values as errors, which nobody asks for.
-    table : uint32 array
-        Counts of codes and errors together.
-    tallies : int64 array
-        Counts of codes, of errors, and of errors of the clipped.
-    edges : float64 array
-    low_of, high_of, ends : float32 arrays
-        The buckets of the envelope, and those that the piece shares with others.
-    errors_of, saturated, values_of, missing : arrays of shape (2, groups) and (groups,)
-        Σe² and max |e| of each group, and its clipped elements; Σx² and max |x|, and its missing elements.
-    work, wide, integers, where : arrays
-        `memory`.
+    spread : function
+        `spread_stretch`, or one for some ways in which groups lie.
+    number : function
+        `number_codes`, or one for some formats.
+    everything : bool
+        Whatever the scheme; otherwise what `walk_for` says. What is not asked for is not compiled.
     """
-    spread_same(parameters, work)
-    low, high = np.float32(numbers[LOW]), np.float32(numbers[HIGH])
-    columns, width = plan[COLUMNS], plan[WIDTH]
-    length, along, block = plan[LENGTH], plan[ALONG], plan[BLOCK]
-    first_row, left = start // width, start % width
-    span, rows = min(width, x.size), max(1, x.size // width)
-    at, tile, r = 0, 0, 0
-    group, present = np.int64(0), np.int64(-1)
-    while True:
-        chunks, settles = 0, False
-        if columns:  # a stretch of one row, then of the next one
-            if tile >= span:
-                break
-            n = min(STRETCH, span - tile)
-            row, at = first_row + r, r * width + tile
-            if r == 0 or (along > 0 and (row % length % block == 0 or row % length == 0)):
-                group = (row // length * along + row % length // block) * width + left + tile
-                spread_columns(parameters, strides, work, np.uint64(group), np.uint64(n))
-            r += 1
-            settles = r == rows or (along > 0 and ((row + 1) % length % block == 0 or (row + 1) % length == 0))
-        else:
-            if at >= x.size:
-                break
-            rest = x.size - at
-            n, chunks, group, present = spread_stretch(
-                parameters, strides, plan, work, where, start + at, rest, present
-            )
-        here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
-        ahead = here + np.uint64(width) if columns else here + size
-        half = size // np.uint64(2)
-        fetch_ahead(x, ahead, ahead + half)  # not more than can be on its way at once
-        clipped, maybe_nan = quantize_stretch(x, here, size, work, integers, plan, numbers, codebook)
-        tally(work, integers, size, maybe_nan, clipped, plan, numbers, table, tallies, edges)
-        if plan[ENVELOPE]:
-            first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
-            draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
-        fetch_ahead(x, ahead + half, ahead + size)
-        for of_values in range(2 if plan[SIGNAL] else 1):
-            found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
-            columns_at, counts_at = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
-            if of_values:
-                clipped = fetch(x, here, work, integers, size)
-                show_values(work, integers, size, low)
-            if columns:
-                compare_columns(work, wide, size, columns_at, totals)
-                if clipped:
-                    count_columns(work, integers, size, low, high, counts_at)
-                    add_beyond(work, size, low, high, totals)
-                if settles:
-                    settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
-            elif chunks > 0:
-                compare_runs(work, size, np.uint64(chunks), np.uint64(group), low, high, totals, found, counted)
-            elif chunks < 0:
-                compare_scattered(work, where, size, low, high, totals, found, counted)
+
+    def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
+        x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, sums: Any,
+        spare: Any, table: Any, tallies: Any, low_of: Any, high_of: Any, ends: Any, errors_of: Any, saturated: Any,
+        values_of: Any, missing: Any, work: Any, wide: Any, integers: Any, where: Any,
+    ) -> None:  # fmt: skip
+        """Look at a piece of a tensor, the elements from ``start`` on.
+
+        Parameters
+        ----------
+        x : float32 array
+            Flat and contiguous: whole rows, or a part of one.
+        start : int
+            The flat index of its first element.
+        parameters, strides, codebook
+            See `qviz.core.arithmetic.loops.Steps`.
+        plan : int64 array, shape (PLAN,)
+            Its ``kind``, then what is asked for, and how the groups and the bins lie; see the places above.
+        numbers : float64 array, shape (4,)
+            Factor, first and last code, width of an error bin.
+        sums, spare : float64 arrays, shape (3,)
+            Σ|e|, Σx·e, Σe² of the clipped; those of values as errors, which nobody asks for.
+        table : uint32 array
+            Counts of codes and errors together.
+        tallies : int64 array
+            Counts of codes, of errors, and of errors of the clipped.
+        low_of, high_of, ends : float32 arrays
+            The buckets of the envelope, and those that the piece shares with others.
+        errors_of, saturated, values_of, missing : arrays of shape (2, groups) and (groups,)
+            Σe² and max |e| of each group, and its clipped elements; Σx² and max |x|, and its missing elements.
+        work, wide, integers, where : arrays
+            `memory`.
+        """
+        spread_same(parameters, work)
+        low, high = np.float32(numbers[LOW]), np.float32(numbers[HIGH])
+        columns, width = plan[COLUMNS], plan[WIDTH]
+        length, along, block = plan[LENGTH], plan[ALONG], plan[BLOCK]
+        first_row, left = start // width, start % width
+        span, rows = min(width, x.size), max(1, x.size // width)
+        at, tile, r = 0, 0, 0
+        group, present = np.int64(0), np.int64(-1)
+        while True:
+            chunks, settles = 0, False
+            if everything and columns:  # a stretch of one row, then of the next one
+                if tile >= span:
+                    break
+                n = min(STRETCH, span - tile)
+                row, at = first_row + r, r * width + tile
+                if r == 0 or (along > 0 and (row % length % block == 0 or row % length == 0)):
+                    group = (row // length * along + row % length // block) * width + left + tile
+                    spread_columns(parameters, strides, work, np.uint64(group), np.uint64(n))
+                r += 1
+                settles = r == rows or (along > 0 and ((row + 1) % length % block == 0 or (row + 1) % length == 0))
             else:
-                compare_run(work, size, group, totals, found)
-                counted[group] += clipped
-                if clipped:
-                    add_beyond(work, size, low, high, totals)
-        at += n
-        if columns and r == rows:
-            r, tile = 0, tile + n
+                if at >= x.size:
+                    break
+                rest = x.size - at
+                n, chunks, group, present = spread(parameters, strides, plan, work, where, start + at, rest, present)
+            here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
+            ahead = here + np.uint64(width) if everything and columns else here + size
+            half = size // np.uint64(2)
+            fetch_ahead(x, ahead, ahead + half)  # not more than can be on its way at once
+            if everything and not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS])):
+                clipped, lacking = step_by_step(x, here, size, work, integers, plan, numbers, codebook)
+                if lacking:
+                    hide(work, integers, size)
+            else:
+                clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
+            maybe_nan = lacking > 0
+            if plan[OCCUPANCY]:
+                number(work, integers, size, plan, low, high)
+            if plan[HISTOGRAM] and guess_bins(work, integers, size, numbers[BIN_WIDTH]) > 0:
+                first_bin = np.float64(plan[FIRST_BIN])
+                find_bins(work, integers, size, numbers[BIN_WIDTH], first_bin, first_bin + np.float64(plan[BINS] - 1))
+            if plan[JOINT]:
+                if place_jointly(integers, size, plan, clipped) or maybe_nan:
+                    count_strange(work, integers, size, maybe_nan, table, tallies, plan, numbers[BIN_WIDTH])
+                else:
+                    count_jointly(integers, size, table)
+            elif plan[OCCUPANCY] or plan[HISTOGRAM]:
+                if plan[HISTOGRAM]:
+                    note_clipped(work, integers, size, low, high)
+                count_apart(integers, size, maybe_nan, plan, tallies)
+            if plan[ENVELOPE]:
+                first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
+                draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
+            fetch_ahead(x, ahead + half, ahead + size)
+            for of_values in range(2 if plan[SIGNAL] else 1):
+                found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
+                columns_at, counts_at = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
+                if of_values:
+                    clipped = fetch(x, here, work, integers, size)
+                    show_values(work, integers, size, low)
+                if everything and columns:
+                    compare_columns(work, wide, size, columns_at, totals)
+                    if clipped:
+                        count_columns(work, integers, size, low, high, counts_at)
+                        add_beyond(work, size, low, high, totals)
+                    if settles:
+                        settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
+                elif everything and chunks > 0:
+                    compare_runs(work, size, np.uint64(chunks), np.uint64(group), low, high, totals, found, counted)
+                elif everything and chunks < 0:
+                    compare_scattered(work, where, size, low, high, totals, found, counted)
+                else:
+                    compare_run(work, size, group, totals, found)
+                    counted[group] += clipped
+                    if clipped:
+                        add_beyond(work, size, low, high, totals)
+            at += n
+            if everything and columns and r == rows:
+                r, tile = 0, tile + n
+
+    walk.__name__ = walk.__qualname__ = "walk" if everything else "walk_plainly"
+    return walk
+
+
+walk_plainly = kernel(_example)(compose(spread_long_runs, number_whole, everything=False))
+"""Whole numbers around 0 with one scale, or one for each long run: compiled first, as windows begin with them."""
+
+walk = kernel(_example)(compose(spread_stretch, number_codes, everything=True))
+"""Every scheme."""
+
+
+def walk_for(plan: Any) -> Kernel:
+    """The walk for a plan: the plain one, where it knows it and is compiled."""
+    whole = plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS])
+    plain = whole and not plan[COLUMNS] and lies_in_long_runs(plan)
+    return walk_plainly if plain and walk_plainly.ready else walk

@@ -48,7 +48,7 @@ def compiled_codes(x, qparams):
         piece = x[start : start + STRETCH]
         seen = InputSums(np.zeros(1), np.zeros(1, np.int64))
         order = PassRequest(Tensor(piece), qparams, PerTensor().layout(piece.shape), False, None, None, seen, False)
-        worker = CompiledWorker(order, module.walk)
+        worker = CompiledWorker(order)
         worker.add((0, piece.size))
         parts.append(worker.memory[0][X_HAT:][: piece.size].copy())
     x_hat, levels = np.concatenate(parts), qparams.levels()[0]
@@ -110,7 +110,8 @@ def compare(x, scheme):
     tensor = Tensor(x)
     ours = ask(tensor, scheme)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.walk, "compiled", None)
+        for each in (module.walk, module.walk_plainly):
+            patch.setattr(each, "compiled", None)
         theirs = ask(Tensor(x), scheme)
     for name in FIGURES:
         a, b = getattr(ours, name), getattr(theirs, name)
@@ -167,6 +168,7 @@ def test_only_what_was_asked_for_is_made():
 
 
 def test_what_leaves_float32_is_left_to_numpy(monkeypatch):
-    monkeypatch.setattr(module.walk, "compiled", lambda *_: pytest.fail("is promised that nothing becomes NaN"))
+    for each in (module.walk, module.walk_plainly):
+        monkeypatch.setattr(each, "compiled", lambda *_: pytest.fail("is promised that nothing becomes NaN"))
     largest = np.finfo(F).max
     assert np.isinf(ask(np.array([-largest, largest]), Scheme(IntFormat(8, False))).squared_error[0])
