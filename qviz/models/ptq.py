@@ -98,7 +98,7 @@ def quantize_network(
         When asked to stop; no process and no half-written file is left.
     """
     output = Path(output)
-    if network.path is not None and output.exists() and output.samefile(network.path):
+    if network.path is not None and _same_file(output, network.path):
         raise Problem("{file} is the network itself: choose another name.", file=output.name)
     if recipe.method == "static" and not len(calibration):
         raise Problem("Static quantization needs data to choose ranges from: give some, or choose dynamic or weights.")
@@ -159,6 +159,14 @@ def _work(
     for part in sorted(folder.glob("quantized.onnx*")):
         _publish(part, target.with_name(part.name.replace("quantized.onnx", target.name)))
     return replace(outcome, path=target)
+
+
+def _same_file(first: Path, second: Path) -> bool:
+    """Whether both are there and one; what was opened may be gone meanwhile."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return False
 
 
 def _publish(source: Path, target: Path) -> None:

@@ -1,7 +1,9 @@
 """What do ONNX Runtime's methods do to whole networks, and what does it cost to find the layer that hurts?
 
-Networks: every ``.onnx`` below the folder in ``QVIZ_NETWORKS`` (packages that ship some: nudenet, magika,
-rapidocr-onnxruntime, basic-pitch, silero-vad), else one that the tests make. Data: smooth pictures, token numbers.
+Networks: every ``.onnx`` below the folders in ``QVIZ_NETWORKS``, with a colon between them (packages that ship some:
+nudenet, magika, rapidocr-onnxruntime, basic-pitch, silero-vad), and those that the tests make. Data: smooth pictures,
+token numbers. First a table of them all, “dB / latency / bytes” as shares of the float network's; then, for those that
+were named or a small one, what asking about layers costs and what bits are worth, unless ``QVIZ_TABLE`` is set.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,36 +42,68 @@ PLACES = {"x:2": 48, "x:3": 192, "input:1": 512, "sequence": 512, "sequence_leng
 BITS = (2, 3, 4, 5, 6, 8)
 
 
+MADE = {
+    "classifier": made.classifier,
+    "transformer block": made.transformer,
+    "LSTM": made.recurrent,
+    "If": made.branching,
+}
+
+
 def measure(largest: int) -> Iterator[str]:
-    """A table of methods for each network, then the costs of asking about layers, then what bits are worth."""
-    folder = os.environ.get("QVIZ_NETWORKS")
-    paths = sorted(Path(folder).rglob("*.onnx")) if folder else []
-    networks = [_ready(open_network(path)) for path in paths] or [_ready(made.network(made.classifier()))]
-    for name, network, seconds, problem in networks:
+    """A table of methods for all networks, then the costs of asking about layers, then what bits are worth."""
+    folders = [folder for folder in os.environ.get("QVIZ_NETWORKS", "").split(os.pathsep) if folder]
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.onnx"))]
+    yield f"| network | nodes | prepared | {' | '.join(METHODS)} |"
+    yield "|---" * (3 + len(METHODS)) + "|"
+    reasons: dict[str, str] = {}
+    for name, original in _networks(paths):
+        network, seconds, problem = _ready(original)
         if network is None:
-            yield f"{name}: {problem}"
+            yield f"| {name} | {original.nodes} | {problem} |"
+            continue
+        cells = _methods(network, _samples(network, CALIBRATION + HELD_OUT), reasons)
+        yield f"| {name} | {network.nodes} | {seconds:.2f} s | {' | '.join(cells)} |"
+    yield from (f"{letter}: {reason}" for reason, letter in reasons.items())
+    if os.environ.get("QVIZ_TABLE"):
+        return
+    for name, original in _networks(paths) if paths else _networks([])[:1]:
+        network, _, _ = _ready(original)
+        if network is None or not any(port.dtype.startswith("float") for port in network.inputs):
             continue
         samples = _samples(network, CALIBRATION + HELD_OUT)
-        yield f"{name}: {network.nodes} nodes, prepared in {seconds:.2f} s"
-        yield from _methods(network, samples)
-        yield from _asking(network, samples[CALIBRATION:])
-        yield from _bits(network, samples)
+        yield f"{name}:"
+        try:
+            yield from _asking(network, samples[CALIBRATION:])
+            yield from _bits(network, samples)
+        except Problem as problem:
+            yield str(problem)
 
 
-def _ready(original: Network) -> tuple[str, Network | None, float, str]:
+def _networks(paths: list[Path]) -> list[tuple[str, Network]]:
+    found = [(path.name, open_network(path)) for path in paths]
+    found += [(name, made.network(make())) for name, make in MADE.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        made.save_external(made.classifier(), Path(folder) / "n.onnx")
+        found.append(("external data", open_network(Path(folder) / "n.onnx")))
+    return found
+
+
+def _ready(original: Network) -> tuple[Network | None, float, str]:
     dimensions = {}
     for port in original.inputs:
         for name in port.open_dimensions:
             dimensions[name] = {**SIDES, **PLACES}.get(name, 1)
-    inputs = {port.name: np.array(16000) for port in original.inputs if port.name == "sr"}
+    known = {"sr": np.array(16000), "rate": np.array(16)}  # sampling rates, on which branches hang
+    inputs = {port.name: known[port.name] for port in original.inputs if port.name in known}
     started = time.perf_counter()
     try:
         prepared = prepare_network(original, Choices(dimensions, inputs))
     except Problem as problem:
-        return original.name, None, 0.0, str(problem)
+        return None, 0.0, str(problem)
     if original.is_quantized:
-        return original.name, None, 0.0, "quantized already"
-    return original.name, prepared.network, time.perf_counter() - started, ""
+        return None, 0.0, "quantized already"
+    return prepared.network, time.perf_counter() - started, ""
 
 
 def _samples(network: Network, count: int) -> list[dict[str, Any]]:
@@ -81,7 +115,7 @@ def _samples(network: Network, count: int) -> list[dict[str, Any]]:
         for port in network.inputs:
             shape = tuple(int(n) for n in port.shape or ())
             if not port.dtype.startswith("float"):
-                sample[port.name] = rng.integers(0, 100, shape).astype(port.dtype)
+                sample[port.name] = rng.integers(0, 50, shape).astype(port.dtype)
             elif len(shape) == 4:
                 small = rng.random((shape[0], shape[1], 9, 9))
                 rows, columns = (np.linspace(0, 8, n) for n in shape[2:])
@@ -99,38 +133,37 @@ def _samples(network: Network, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def _methods(network: Network, samples: list[Any]) -> Iterator[str]:
-    rows = {
-        "dynamic": best_recipe("dynamic", network),
-        "dynamic, library's defaults": LIBRARY_DEFAULTS["dynamic"],
-        "static": best_recipe("static", network),
-        "static, library's defaults": LIBRARY_DEFAULTS["static"],
-        "static, 16-bit activations": replace(Recipe("static"), activation_type="uint16"),
-        "4-bit weights": Recipe("weights"),
-        "float16": Recipe("float16"),
-    }
-    yield "| method | output | latency | bytes | nodes |"
-    yield "|---|---:|---:|---:|---|"
+METHODS: dict[str, Callable[[Network], Recipe]] = {
+    "dynamic": lambda network: best_recipe("dynamic", network),
+    "dynamic (library)": lambda network: LIBRARY_DEFAULTS["dynamic"],
+    "static": lambda network: best_recipe("static", network),
+    "static (library)": lambda network: LIBRARY_DEFAULTS["static"],
+    "static a16": lambda network: replace(Recipe("static"), activation_type="uint16"),
+    "4 bits": lambda network: Recipe("weights"),
+    "float16": lambda network: Recipe("float16"),
+}
+
+
+def _methods(network: Network, samples: list[Any], reasons: dict[str, str]) -> list[str]:
+    """“dB / latency ratio / bytes ratio” of each method, or the letter of the reason why not."""
+    cells = []
     first = open_session(network.model)
     names = [port.name for port in network.outputs]
     with tempfile.TemporaryDirectory() as folder:
-        for name, recipe in rows.items():
-            path = Path(folder) / "q.onnx"
+        path = Path(folder) / "q.onnx"
+        for recipe in METHODS.values():
             try:
-                outcome = quantize_network(network, path, recipe, samples[:CALIBRATION])
+                outcome = quantize_network(network, path, recipe(network), samples[:CALIBRATION])
+                made_one = open_network(path).model
+                second, sums = open_session(made_one), Answers(names)
+                for sample in samples[CALIBRATION:]:
+                    sums.add(run(first, sample, names), run(second, sample, names))
+                latency = measure_latency(network.model, made_one, samples[:1], threads=1, seconds=0.5)
             except Problem as problem:
-                yield f"| {name} | | | | {problem} |"
+                cells.append(reasons.setdefault(str(problem), f"({chr(ord('a') + len(reasons))})"))
                 continue
-            made_one = open_network(path).model
-            second, sums = open_session(made_one), Answers(names)
-            for sample in samples[CALIBRATION:]:
-                sums.add(run(first, sample, names), run(second, sample, names))
-            latency = measure_latency(network.model, made_one, samples[:1], threads=1, seconds=1.0)
-            share = outcome.bytes / outcome.original_bytes
-            yield (
-                f"| {name} | {sums.sqnr_db:.1f} dB | {latency.ratio:.2f} × | {share:.2f} × | "
-                f"{outcome.quantized} of {outcome.nodes} |"
-            )
+            cells.append(f"{sums.sqnr_db:.0f} / {latency.ratio:.2f} / {outcome.bytes / outcome.original_bytes:.2f}")
+    return cells
 
 
 def _asking(network: Network, samples: list[Any]) -> Iterator[str]:

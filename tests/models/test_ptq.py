@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from qviz.core import MSE, Percentile, Problem
@@ -120,3 +121,18 @@ def test_the_defaults_suit_the_network():
     assert "Conv" not in best_recipe("dynamic", ready(transformer)).operators
     with pytest.raises(Problem, match="no method"):
         best_recipe("magic", ready(classifier))
+
+
+def test_the_network_itself_is_never_written_over(tmp_path):
+    onnx.save_model(classifier(), str(tmp_path / "n.onnx"))
+    net = open_network(tmp_path / "n.onnx")
+    with pytest.raises(Problem, match="is the network itself"):
+        quantize_network(net, tmp_path / "n.onnx", Recipe("static"), pictures(1))
+
+
+def test_a_file_that_is_gone_is_no_obstacle(tmp_path):
+    onnx.save_model(classifier(), str(tmp_path / "n.onnx"))
+    net = open_network(tmp_path / "n.onnx")
+    (tmp_path / "n.onnx").unlink()
+    (tmp_path / "q.onnx").write_bytes(b"old")
+    assert quantize_network(net, tmp_path / "q.onnx", Recipe("dynamic"), sample=pictures(1)[0]).quantized
