@@ -221,7 +221,7 @@ class NetworkPanel(QWidget):
             if key in done:
                 said = named_label(text, "caption", wrap=True)
                 said.setTextFormat(Qt.TextFormat.PlainText)
-                said.setIndent(20)
+                said.setContentsMargins(20, 0, 4, 0)  # an indent is left out of the width that words wrap at
                 self._step_rows.addWidget(said)
             self.steps[key] = box
 
