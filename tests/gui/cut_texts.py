@@ -30,6 +30,7 @@ from qviz.gui.charts.base import Chart
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.widgets import Line
 from qviz.gui.tensor.value_table import CellsView
+from qviz.gui.window.toasts import Toasts
 
 SLACK = 1
 """Pixels that a text may lack: hints are rounded up."""
@@ -86,8 +87,30 @@ def _faults(widget: QWidget) -> Iterator[str]:  # noqa: PLR0912 - one branch a k
             yield f"{high:.0f} high in {widget.viewport().height()}"
     elif isinstance(widget, Chart) and not widget.empty and widget.canvas.isVisible():
         yield from _chart_faults(widget)
+    if isinstance(widget, QAbstractButton | QComboBox) and (over := _covered_by(widget)):
+        yield f"covered by {over}"
     if isinstance(widget, QLabel | QAbstractButton | QComboBox) and (lost := _hidden_at_the_side(widget)):
         yield f"{lost} pixels lie outside of what it is in"
+
+
+def _covered_by(widget: QWidget) -> str:
+    """What lies over the left or the right end of a widget that is not scrolled away; nothing in most cases."""
+    window, middle = widget.window(), widget.height() // 2
+    for x in (2, widget.width() - 3):
+        over = window.childAt(widget.mapTo(window, QPoint(x, middle)))
+        if not widget.visibleRegion().contains(QPoint(x, middle)) or over is None or _floats(over):
+            continue
+        if over is not widget and not widget.isAncestorOf(over):
+            return f"“{_named(over)}” at {x} of {widget.width()}"
+    return ""
+
+
+def _floats(widget: QWidget) -> bool:
+    """Whether it is a message over the page."""
+    place: QWidget | None = widget
+    while place is not None and not isinstance(place, Toasts):
+        place = place.parentWidget()
+    return place is not None
 
 
 def _label_faults(label: QLabel) -> Iterator[str]:

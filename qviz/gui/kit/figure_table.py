@@ -31,7 +31,8 @@ NARROW = 32
 MEASURED_ROWS = 200
 """Columns are as wide as so many rows need: of thousands, to measure each would hold the window."""
 
-FILTER_WIDTH = 130
+LEAST_FILTER, FILTER_WIDTH = 72, 130
+"""Pixels of a box to filter with: where there is little room, and otherwise."""
 
 
 @guarded
@@ -101,7 +102,8 @@ class FigureTable(QTableView):
     def filter_box(self, width: int = FILTER_WIDTH) -> FilterBox:
         """A box that leaves the rows in which what is typed occurs; for the title above the table."""
         box = FilterBox(tr("Filter"), tr("Filter {name}").format(name=self.accessibleName()))
-        box.setFixedWidth(width)
+        box.setMinimumWidth(LEAST_FILTER)
+        box.setMaximumWidth(width)
         box.textChanged.connect(self.proxy.setFilterFixedString)
         box.descended.connect(self._on_descended)
         box.returnPressed.connect(self._on_descended)

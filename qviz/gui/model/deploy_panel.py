@@ -168,7 +168,7 @@ class DeployPanel(QWidget):
             self.boxes["activation_type"].addItem(each, each)
         self.boxes["form"].addItem(self.tr("QuantizeLinear pairs (QDQ)"), "qdq")
         self.boxes["form"].addItem(self.tr("Operators (QLinearConv, …)"), "operator")
-        self.boxes["operators"].addItem(self.tr("what gains: Conv, MatMul, …"), "core")
+        self.boxes["operators"].addItem(self.tr("what gains: Conv, …"), "core")
         self.boxes["operators"].addItem(self.tr("every operator there is"), "all")
         for each in ALGORITHMS:
             word = self.tr("gptq (ONNX Runtime's: passes no error on)") if each == "gptq" else each

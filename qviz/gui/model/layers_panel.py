@@ -184,8 +184,7 @@ class LayersPanel(QWidget):
         tools = QHBoxLayout()
         tools.setSpacing(6)
         tools.addWidget(self.sweep_button)
-        tools.addWidget(self.filter)
-        tools.addStretch(1)
+        tools.addWidget(self.filter, 1)
         tools.addWidget(named_label(self.tr("This layer:"), "caption"))
         for key, word in (("all", self.tr("as all")), ("float", self.tr("float")), ("8", "8 bits"), ("4", "4 bits")):
             button = QPushButton(word)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog
 
@@ -19,6 +19,7 @@ from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE
 from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.copied import check_figures, check_table
+from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG, idle
 from tests.models.made import classifier, model_of, value
 
@@ -210,6 +211,14 @@ def test_a_run_is_written_measured_and_kept(
     assert ready.cost.tables()[""].columns["file"].tolist() == ["q.onnx"]
     ready.layers.sweep_button.click()
     idle(new_desk, ready, lambda: not any(math.isnan(row.alone) for row in ready.layers.table.figures.rows))
+    for size in (QSize(1280, 720), QSize(1440, 900)):
+        new_desk.window.resize(size)
+        laid_out()
+        ready.reset_layout()
+        for dock in ready.docks.values():
+            dock.raise_()
+            laid_out()
+            assert cut_texts(new_desk.window) == [], (size, dock.windowTitle())
     ready.parts.choose("weights")
     ready.show_part("weights")
     for table in (ready.runs.table, ready.layers.table, ready.weights.table):

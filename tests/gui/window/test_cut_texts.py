@@ -242,12 +242,15 @@ def test_the_dark_theme_cuts_nothing_either(desk: Desk) -> None:
 @pytest.mark.skipif("QT_SCALE_FACTOR" in os.environ, reason="it is what this one starts")
 def test_nothing_is_cut_where_everything_is_drawn_half_as_large_again() -> None:
     """Texts are as wide as their letters, which are rounded otherwise at another scale."""
-    test = f"{Path(__file__)}::test_the_first_screen_shows_every_figure_without_scrolling"
-    other = test.replace(
-        "test_the_first_screen_shows_every_figure_without_scrolling", "test_the_dark_theme_cuts_nothing_either"
-    )
+    names = [
+        "test_the_first_screen_shows_every_figure_without_scrolling[1280x720]",
+        "test_the_first_screen_shows_every_figure_without_scrolling[1440x900]",
+        "test_the_dark_theme_cuts_nothing_either",
+        *(f"test_the_other_pages_can_be_read[{page}-1280x720]" for page in ("compare", "product", "model", "training")),
+    ]
+    tests = [f"{Path(__file__)}::{name}" for name in names]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", test, other],
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests],
         env={**os.environ, "QT_SCALE_FACTOR": "1.5"},
         capture_output=True,
         text=True,
