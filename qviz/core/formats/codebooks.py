@@ -33,8 +33,20 @@ NF4 = (
 )
 
 
-CODEBOOKS: dict[str, tuple[tuple[float, ...], str]] = {"nf4": (NF4, "NF4")}
+# get_4bit_type("fp4") of bitsandbytes: 1, 2, 3, 4, 6, 8, 12 and a sixteenth, divided by 12. Its zero has two codes, 0
+# and 8; here codes are the numbers of levels.
+FP4_BNB = tuple(
+    float(np.float32(sign * level / 12))
+    for sign, levels in ((-1, (12, 8, 6, 4, 3, 2, 0.0625)), (1, (0, 0.0625, 2, 3, 4, 6, 8, 12)))
+    for level in levels
+)
+
+CODEBOOKS: dict[str, tuple[tuple[float, ...], str]] = {"nf4": (NF4, "NF4"), "fp4_bnb": (FP4_BNB, "FP4 (bitsandbytes)")}
 """Levels, ascending, and what people call them."""
+
+
+SINGLE_MIDDLES = frozenset({"fp4_bnb"})
+"""Codebooks whose thresholds are middles rounded to float32."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,8 @@ class Codebook(Tagged):
         """The smallest float32 that is nearer to each level than to the one below, and to infinity at the end."""
         steps = np.diff(self.values.astype(np.float64))
         middles = self.values.astype(np.float64)[:-1] + steps / 2
+        if self.format in SINGLE_MIDDLES:
+            middles = ((self.values[:-1] + self.values[1:]) / np.float32(2)).astype(np.float64)
         last = self.values[-1].astype(np.float64) + steps[-1] / 2
         middles = np.concatenate(([self.values[0].astype(np.float64) - steps[0] / 2], middles, [last]))
         below = middles.astype(np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import FloatArray, Floats
-from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.codebooks import SINGLE_MIDDLES, Codebook
 from qviz.core.formats.floats import MANTISSA_BITS, FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
@@ -98,6 +98,7 @@ def nearest(y):  # value of {number_format.label}, ties to an even mantissa
 
 def _codebook_helper(codebook: Codebook) -> str:
     numbers = [repr(level) for level in codebook.values.tolist()]
+    exact = "" if codebook.format in SINGLE_MIDDLES else ".astype(float)"
     levels = "\n".join(f"    {', '.join(numbers[i : i + 4])}," for i in range(0, len(numbers), 4))
     return f"""\
 levels = np.float32([
@@ -106,7 +107,7 @@ levels = np.float32([
 
 
 def nearest(y):  # level of {codebook.label}, the lower one of two as near
-    middles = (levels[:-1].astype(float) + levels[1:]) / 2
+    middles = (levels[:-1]{exact} + levels[1:]) / 2
     return levels[np.searchsorted(middles, y)]
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qviz.core.problems import Problem
+from qviz.core.runtimes.bitsandbytes import BITSANDBYTES
 from qviz.core.runtimes.gguf import GGUF
 from qviz.core.runtimes.matmulnbits import MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
@@ -37,6 +38,7 @@ CONVENTIONS: dict[str, Convention] = {
         *MICROSCALING,
         NVFP4,
         GGUF,
+        BITSANDBYTES,
     )
 }
 """Every convention by its name; a new runtime is a row."""

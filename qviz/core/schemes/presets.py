@@ -173,7 +173,13 @@ PRESETS = (
         MODELS,
         N_("NF4 block 64"),
         N_("QLoRA's normal float: 16 quantiles of a normal distribution, absmax of 64 weights."),
-        Scheme(Codebook("nf4"), True, PerBlock(-1, 64), convention="textbook"),
+        Scheme(Codebook("nf4"), True, PerBlock(-1, 64), convention="bitsandbytes"),
+    ),
+    Preset(
+        MODELS,
+        N_("FP4 block 64, bitsandbytes"),
+        N_("quantize_4bit as it is by default: its own FP4, absmax of 64 weights."),
+        Scheme(Codebook("fp4_bnb"), True, PerBlock(-1, 64), convention="bitsandbytes"),
     ),
     Preset(
         MODELS,

@@ -44,7 +44,7 @@ def test_every_row_tells_people_what_it_is():
 
 
 def test_an_unknown_name_is_a_problem_that_lists_the_known_ones():
-    with pytest.raises(Problem, match=r"“abacus”: choose one of textbook, onnxruntime, .*, gguf\.$"):
+    with pytest.raises(Problem, match=r"“abacus”: choose one of textbook, onnxruntime, .*, bitsandbytes\.$"):
         convention_named("abacus")
 
 
