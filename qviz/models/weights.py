@@ -121,7 +121,7 @@ def fitted_scheme(scheme: Scheme, weight: Weight) -> Scheme:
 def quantized_weight(weight: Weight, values: FloatArray, scheme: Scheme) -> FloatArray:
     """x̂ of a weight under a scheme, shape ``weight.shape``.
 
-    Blocks that a format fixes (MX, NVFP4, GGUF) are filled up with zeros where the row is no multiple of them.
+    Blocks that a runtime has whole alone (MX, NVFP4, GGUF, torchao) are filled up with zeros where the row is no multiple of them.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def _free(scheme: Scheme, granularity: PerBlock, size: int) -> bool:
 def _ragged(scheme: Scheme) -> bool:
     from qviz.core.runtimes.table import convention_named
 
-    return convention_named(scheme.convention).block_size is None
+    return not convention_named(scheme.convention).whole_blocks
 
 
 def _places(node: Any) -> list[tuple[int, tuple[int, ...]]]:

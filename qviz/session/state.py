@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.effort import Limits
-from qviz.core.schemes.fitting import fitted
+from qviz.core.schemes.fitting import check_fits, fitted
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.generators import GeneratorSpec
 from qviz.core.tensors.sorted_tensor import SortedTensor
@@ -149,7 +149,7 @@ class Session(QObject):
             scheme = replace(scheme, **scheme_changes)
         tensor = changes.get("tensor", self._state.tensor)
         if tensor is not None:
-            scheme.granularity.block_shape(tensor.shape)  # a Problem when the tensor has no such axis
+            check_fits(scheme, tensor.shape)
         if scheme != self._state.scheme:
             self.history.note(scheme, frozenset(format_changes or scheme_changes or {"scheme"}))
         self._set(replace(self._state, **{**changes, "scheme": scheme}))

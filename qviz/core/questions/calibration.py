@@ -21,6 +21,7 @@ from qviz.core.ranges.histograms import remembered
 from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput, RangeRule
 from qviz.core.runtimes.precision import compute_dtype
+from qviz.core.schemes.fitting import check_fits
 from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
@@ -66,6 +67,7 @@ def choose_qparams(
         tensor = _tensor_of(x)
         return qparams_of_known(scheme.range_rule, tensor.shape, scheme, _compute(tensor, scheme))
     given = replace(range_input(x, scheme, cancelled=cancelled), progress=progress)
+    check_fits(scheme, given.tensor.shape)
     low, high = range_of(given, scheme, known)
     if convention_of(scheme).signed_extreme(scheme.number_format, scheme.symmetric):
         low = _break_absmax_tie(low, high, given)

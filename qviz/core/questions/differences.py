@@ -12,6 +12,7 @@ from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.fitting import check_fits
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import BLOCK, Block, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
@@ -111,7 +112,9 @@ def compare_conventions(
     for name in CONVENTIONS:
         if name != scheme.convention:
             try:
-                schemes.append(replace(scheme, convention=name))
+                other = replace(scheme, convention=name)
+                check_fits(other, tensor.shape)
+                schemes.append(other)
             except Problem as problem:
                 missing[name] = problem
     asked = judge or source

@@ -23,6 +23,7 @@ from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.effort import Limits, plan, searches
 from qviz.core.questions.figures import Metrics
 from qviz.core.ranges.rules import Range, RangeRule
+from qviz.core.schemes.fitting import check_fits
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity
 from qviz.core.tensors.sorted_tensor import SortedTensor
@@ -87,7 +88,10 @@ def combine(
             number_formats, symmetries, range_rules, conventions
         ):
             try:
-                found[Scheme(number_format, symmetric, granularity, rule, convention)] = None
+                scheme = Scheme(number_format, symmetric, granularity, rule, convention)
+                if shape is not None:
+                    check_fits(scheme, shape)
+                found[scheme] = None
             except Problem as problem:
                 leave_out(problem, 1)
     return Combinations(tuple(sorted(found, key=_effort)), dict(missing), reasons)

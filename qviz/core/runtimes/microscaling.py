@@ -219,6 +219,7 @@ def _microscaling(
         integers=frozenset({"int8"}),
         others=FORMATS,
         block_size=BLOCK,
+        whole_blocks=True,
         scale_bits=8,
         recipe=recipe,
     )

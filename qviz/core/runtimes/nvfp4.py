@@ -92,6 +92,7 @@ NVFP4 = Convention(
     integers=frozenset(),
     others=frozenset({"e2m1fn"}),
     block_size=BLOCK,
+    whole_blocks=True,
     scale_bits=8,
     tensor_bits=32,
     recipe=_recipe,

@@ -122,6 +122,10 @@ class Convention:
         Those that it quantizes asymmetrically only.
     block_size : int or None
         Where not None, every scheme is per block of so many elements of the last axis.
+    whole_blocks : bool
+        Whether the last block of an axis must be full.
+    ragged_instead : str
+        What the runtime does with tensors whose axis its blocks do not divide: a sentence, or nothing.
     per_block : bool
         Whether every scheme is per block, along any axis.
     block_sizes : tuple of int
@@ -177,6 +181,8 @@ class Convention:
     symmetric_integers_only: frozenset[str] = frozenset()
     asymmetric_integers_only: frozenset[str] = frozenset()
     block_size: int | None = None
+    whole_blocks: bool = False
+    ragged_instead: str = ""
     per_block: bool = False
     block_sizes: tuple[int, ...] = ()
     of_blocks: Convention | None = None
@@ -276,6 +282,30 @@ class Convention:
                 runtime=Phrase(self.label),
                 block_size=self.block_size,
             )
+
+    def check_shape(self, shape: tuple[int, ...], granularity: Granularity) -> None:
+        """Nothing, where the runtime has such blocks of a tensor of that shape.
+
+        Raises
+        ------
+        Problem
+            Where it has not.
+        """
+        if not self.whole_blocks or not isinstance(granularity, PerBlock):
+            return
+        length = shape[granularity.resolve(shape)]
+        if length % granularity.block_size == 0:
+            return
+        raise Problem(
+            "{runtime} has full blocks alone, but axis {axis} of a tensor of shape {shape} has {length:,} elements, which "
+            "{block_size} does not divide: choose another runtime, or fill the axis up with zeros.{instead}",
+            runtime=Phrase(self.label),
+            axis=granularity.axis,
+            shape=shape,
+            length=length,
+            block_size=granularity.block_size,
+            instead=Phrase(self.ragged_instead) if self.ragged_instead else "",
+        )
 
     def nearest(
         self, number_format: NumberFormat, symmetric: bool, granularity: Granularity | None = None

@@ -167,6 +167,7 @@ TORCHAO = Convention(
     single_precision=True,
     smallest_scale=TINY,
     falls_back=lambda f: NEVER,
+    whole_blocks=True,
     group_scale_bits=16,  # int4 kernels take bfloat16 scales, as GPTQ and AWQ store float16
     nan_code=ZERO,
     others=FP8 | SIXTEEN_BITS,

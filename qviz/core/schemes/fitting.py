@@ -6,17 +6,29 @@ from dataclasses import replace
 
 from qviz.core.problems import Problem
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.granularity import PerTensor
 
 FALLBACK_RUNTIME = "onnxruntime"
 """Takes the place of a runtime that lacks what was chosen: it knows all integers, symmetric and not, without blocks."""
 
 
+def check_fits(scheme: Scheme, shape: tuple[int, ...]) -> None:
+    """Nothing, where a tensor of that shape has the axis of a scheme, and blocks as its runtime has them.
+
+    Raises
+    ------
+    Problem
+        Where it has not.
+    """
+    scheme.granularity.block_shape(shape)
+    convention_of(scheme).check_shape(shape, scheme.granularity)
+
+
 def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
     """The scheme itself where the shape has its axis and its blocks; per tensor elsewhere."""
     try:
-        scheme.granularity.block_shape(shape)
+        check_fits(scheme, shape)
     except Problem:
         if CONVENTIONS[scheme.convention].default_block is None:
             return replace(scheme, granularity=PerTensor())
