@@ -121,7 +121,8 @@ def fitted_scheme(scheme: Scheme, weight: Weight) -> Scheme:
 def quantized_weight(weight: Weight, values: FloatArray, scheme: Scheme) -> FloatArray:
     """x̂ of a weight under a scheme, shape ``weight.shape``.
 
-    Blocks that a runtime has whole alone (MX, NVFP4, GGUF, torchao) are filled up with zeros where the row is no multiple of them.
+    Blocks that a runtime has whole alone (MX, NVFP4, GGUF, torchao) are filled up with zeros where the row is no
+    multiple of them.
 
     Raises
     ------

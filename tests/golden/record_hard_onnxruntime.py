@@ -21,12 +21,16 @@ FOLDER, SEED, MOST_ROWS = Path(__file__).parent, 12, 64
 def main() -> None:
     rng, arrays, cases = np.random.default_rng(SEED), {}, []
     few = [each for each in schemes() if each[2][0] <= MOST_ROWS]
-    for i, (ask, scheme, shape) in enumerate(few * 6):
-        dtype = TYPES[ask][i % len(TYPES[ask])]
-        family = list(FAMILIES)[(i + i // len(few)) % len(FAMILIES)]
-        x = tensor(rng, family, dtype, shape)
-        with np.errstate(all="ignore"):
-            scale, zero, codes, values = ask(x, scheme)
+    for turn, (ask, scheme, shape) in enumerate(few * 3):
+        i = len(cases)
+        dtype = TYPES[ask][turn % len(TYPES[ask])]
+        family = list(FAMILIES)[(turn + turn // len(few)) % len(FAMILIES)]
+        x = tensor(rng, family, dtype, (shape[0], shape[1] // 2))
+        try:
+            with np.errstate(all="ignore"):
+                scale, zero, codes, values = ask(x, scheme)
+        except RuntimeError:  # FP8 of zeros alone
+            continue
         answer = {"scale": scale, "zero": zero, "codes": codes, "values": values}
         for name, each in answer.items():
             if each is not None:

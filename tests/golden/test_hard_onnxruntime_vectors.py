@@ -34,7 +34,7 @@ def test_not_one_bit_differs(convention: str) -> None:
             if f"{i} values" in ARRAYS:
                 np.testing.assert_array_equal(dequantize(codes, q), ARRAYS[f"{i} values"], told)
             seen += 1
-    assert seen > 10
+    assert seen > 8
 
 
 def test_the_recording_holds_what_breaks_and_says_of_which_version() -> None:

@@ -87,7 +87,8 @@ def scale_of(formulas: Formulas, values: Values) -> Any:
 
 def too_narrow(qparams: QParams) -> Array:
     """Of which groups the range is too narrow for a scale: a scale of 1 stands in then."""
-    if qparams.convention.recipe is not None or not qparams.number_format.scaled:
+    convention = qparams.convention
+    if convention.recipe is not None or convention.of_elements or not qparams.number_format.scaled:
         return np.zeros(qparams.scale.shape, np.bool_)
     values = range_values(qparams, qparams)
     with np.errstate(over="ignore"):
@@ -97,10 +98,15 @@ def too_narrow(qparams: QParams) -> Array:
 
 
 def follow_from_range(qparams: QParams) -> bool:
-    """Whether the formulas give exactly these parameters: others were given by hand, or lie where float32 ends."""
+    """Whether the formulas give exactly these parameters.
+
+    Others follow from the elements, were given by hand, or lie where float32 ends.
+    """
     formulas, convention = formulas_of(qparams), qparams.convention
     if not qparams.number_format.scaled:
         return True
+    if convention.of_elements:
+        return False
     values, narrow = range_values(qparams, qparams), too_narrow(qparams)
     with np.errstate(all="ignore"):
         exact = scale_of(formulas, values)

@@ -222,7 +222,7 @@ class QParams:
     @property
     def compilable(self) -> bool:
         """Whether compiled loops know the arithmetic: that of float32."""
-        return not self.precision.rounds_elements and not self.breaks
+        return not (self.precision.rounds_elements or self.breaks or self.convention.divides_in_float64)
 
     @cached_property
     def broken(self) -> Array:
@@ -235,7 +235,8 @@ class QParams:
         if self.convention.inverse_overflows:
             with np.errstate(all="ignore"):
                 broken = broken | (~np.isfinite(np.float32(1) / self.divisor) & (self.divisor != 0))
-        return broken if self.convention.code is not None else broken | (self.divisor == 0)
+        by_zero = self.convention.code is None or self.convention.divides_in_float64
+        return broken | (self.divisor == 0) if by_zero else broken
 
     @cached_property
     def breaks(self) -> bool:

@@ -177,7 +177,7 @@ def qparams_from_values(scale: object, zero_point: object, scheme: Scheme, compu
     scales, points = (np.asarray(np.asarray(a), np.float32) for a in (scale, zero_point))
     points = np.broadcast_to(points, scales.shape)
     quant_min, quant_max = convention_of(scheme).ends(scheme.number_format, scheme.symmetric)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         low, high = ((np.float32(end) - points) * scales for end in (quant_min, quant_max))
     return replace(_qparams(scheme, scales, points, low, high, quant_min, quant_max), compute=compute)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arithmetic.scaling import qparams_from_range, qparams_of_known
+from qviz.core.arithmetic.scaling import qparams_from_range, qparams_from_values, qparams_of_known
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.passes import candidates
@@ -16,12 +16,13 @@ from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.sorted_pass import sorted_squared_error
 from qviz.core.problems import Problem
 from qviz.core.questions.effort import plan, searches
+from qviz.core.questions.fits import FITS
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.histograms import remembered
 from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput, RangeRule
-from qviz.core.runtimes.precision import compute_dtype
-from qviz.core.schemes.fitting import check_fits
+from qviz.core.runtimes.precision import compute_dtype, rounding_to
+from qviz.core.runtimes.record import Convention
 from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
@@ -67,9 +68,12 @@ def choose_qparams(
         tensor = _tensor_of(x)
         return qparams_of_known(scheme.range_rule, tensor.shape, scheme, _compute(tensor, scheme))
     given = replace(range_input(x, scheme, cancelled=cancelled), progress=progress)
-    check_fits(scheme, given.tensor.shape)
+    convention = convention_of(scheme)
+    convention.check_shape(given.tensor.shape, scheme.granularity)
+    if convention.of_elements:
+        return _fitted(given, scheme, convention)
     low, high = range_of(given, scheme, known)
-    if convention_of(scheme).signed_extreme(scheme.number_format, scheme.symmetric):
+    if convention.signed_extreme(scheme.number_format, scheme.symmetric):
         low = _break_absmax_tie(low, high, given)
     shape = scheme.granularity.scale_shape(given.tensor.shape)
     return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme, _compute(given.tensor, scheme))
@@ -77,6 +81,19 @@ def choose_qparams(
 
 def _tensor_of(x: object) -> Tensor:
     return x.tensor if isinstance(x, SortedTensor) else x if isinstance(x, Tensor) else Tensor(x)
+
+
+def _fitted(given: RangeInput, scheme: Scheme, convention: Convention) -> QParams:
+    """Scales and zero points that follow from the elements, without a range between."""
+    compute = _compute(given.tensor, scheme)
+    scale, zero_point = FITS[convention.of_elements](given, scheme.number_format)
+    shape = scheme.granularity.scale_shape(given.tensor.shape)
+    exact = np.asarray(scale, np.float32).reshape(shape)
+    types = convention.precision(compute, scheme.number_format, scheme.symmetric, scheme.granularity)
+    stored = rounding_to(types.scale)
+    scales = exact if stored is None else np.asarray(stored(exact), np.float32)
+    q = qparams_from_values(scales, np.asarray(zero_point, np.float32).reshape(shape), scheme, compute)
+    return replace(q, own_divisor=exact) if types.codes_from_exact_scale else q
 
 
 def _compute(tensor: Tensor, scheme: Scheme) -> str:

@@ -27,6 +27,7 @@ from qviz.core.runtimes.formulas import (
     MIN,
     QMAX,
     QMIN,
+    WHOLE,
     WHOLE_ABOVE,
     WITH_ZERO,
     Formulas,
@@ -219,4 +220,70 @@ MATMULNBITS_QDQ = replace(
     block_sizes=(),
     precision=_precision_of(added_first=False),
     code=_whole_codes,
+)
+
+
+def _divided_codes(quantizer: Any, x: FloatArray, out: FloatArray | None) -> FloatArray:
+    """round(R / S + Z) in float64."""
+    with np.errstate(all="ignore"):
+        codes = np.rint(x / quantizer.divisor.astype(np.float64) + quantizer.zero_point)
+        unclipped: FloatArray = np.empty(x.shape, np.float32) if out is None else out
+        np.copyto(unclipped, codes, casting="same_kind")
+    return unclipped
+
+
+def _wide(value: Any, scale: Any, zero_point: Any) -> Any:
+    return np.float32(np.rint(np.asarray(value, np.float64) / scale + zero_point))
+
+
+def _no_quotient(value: Any, scale: Any, zero_point: Any) -> bool:
+    return not (np.isfinite(scale).all() and np.all(scale != 0))
+
+
+WIDE = Function(
+    "round({0} / {1} + {2})", "np.float32(np.rint(np.float64({0}) / {1} + {2}))", _wide, asks=ATOM, hides=_no_quotient
+)
+"""In float64."""
+
+
+@lru_cache
+def _of_k_quant(number_format: NumberFormat, symmetric: bool) -> Formulas:
+    return Formulas(
+        scale=Formula(S, BEST, note=N_(", of the line S·Q + m with the least weighted error")),
+        zero_point=Formula(Z, CLIP(WHOLE(-LEAST / BEST), QMIN, QMAX)),
+        code=clipped(WIDE(R, FINE, Z)),
+        value=DEQUANTIZED,
+        divisor=Formula(FINE, BEST),
+    )
+
+
+def _k_quant_precision(dtype: str, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> Precision:
+    if dtype != FLOAT16:
+        return PLAIN
+    return Precision(scale=FLOAT16, result=FLOAT16, codes_from_exact_scale=True)
+
+
+BEST, LEAST = Symbol("best", "best"), Symbol("m", "least")
+
+K_QUANT = Convention(
+    name="onnxruntime_k_quant",
+    label=N_("ONNX Runtime, k_quant"),
+    summary=N_(
+        "MatMulNBitsQuantizer with KQuantWeightOnlyQuantConfig: weights in blocks of uint4 or uint8, with the scale "
+        "and the minimum of least weighted squared error; the zero point is a whole number."
+    ),
+    range_includes_zero=True,
+    formulas=_of_k_quant,
+    zero_point_before_rounding=True,
+    single_precision=True,
+    falls_back=lambda f: NEVER,
+    nan_code=FIRST,
+    asymmetric_only=True,
+    unsigned_only=True,
+    integers=frozenset({"uint4", "uint8"}),
+    per_block=True,
+    precision=_k_quant_precision,
+    code=_divided_codes,
+    of_elements="k_quant",
+    divides_in_float64=True,
 )

@@ -10,7 +10,7 @@ from qviz.core.formats.floats import FP8, SIXTEEN_BITS
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
-from qviz.core.runtimes.expressions import Constant, Expression, Folded
+from qviz.core.runtimes.expressions import Constant, Expression, Folded, Number, Symbol
 from qviz.core.runtimes.formulas import (
     ABSMAX,
     ALL_CODES,
@@ -24,11 +24,12 @@ from qviz.core.runtimes.formulas import (
     S,
     affine,
     full_range,
+    no_zero_point_in_codes,
     zero_point_after,
 )
 from qviz.core.runtimes.matmulnbits import MATMULNBITS_QDQ
 from qviz.core.runtimes.precision import FLOAT16, PLAIN, Precision
-from qviz.core.runtimes.record import AT_ZERO, FIRST, Convention
+from qviz.core.runtimes.record import AT_ZERO, FIRST, NEVER, Convention
 from qviz.core.tensors.granularity import Granularity
 
 
@@ -155,4 +156,26 @@ ONNXRUNTIME_DYNAMIC = Convention(
     nan_code=FIRST,
     asymmetric_only=True,
     unsigned_only=True,
+)
+
+STD = Symbol("std", "std")
+STD_OF_E4M3 = 100.057724
+"""Of all its finite values."""
+
+ONNXRUNTIME_FLOAT8 = Convention(
+    name="onnxruntime_float8",
+    label=N_("ONNX Runtime, FP8"),
+    summary=N_(
+        "quantize_data with FLOAT8E4M3FN: the scale is the standard deviation of the tensor through that of all values "
+        "of E4M3, not absmax / 448, so that what lies far out is clipped."
+    ),
+    range_includes_zero=False,
+    formulas=affine(symmetric=STD / Number(STD_OF_E4M3), code=no_zero_point_in_codes),
+    single_precision=True,
+    falls_back=lambda f: NEVER,
+    nan_code=FIRST,
+    symmetric_only=True,
+    integers=frozenset(),
+    others=frozenset({"e4m3fn"}),
+    of_elements="deviation",
 )

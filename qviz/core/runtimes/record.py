@@ -150,6 +150,11 @@ class Convention:
         Scales that follow from the ranges of blocks in a way of their own.
     code : Callable[[Quantizer, x, out], codes] or None
         Unclipped codes in a way of its own.
+    of_elements : str
+        How scales and zero points follow from the elements themselves, a key of `qviz.core.questions.fits`; empty
+        where they follow from a range.
+    divides_in_float64 : bool
+        Whether `code` is beyond compiled loops, which divide float32.
     """
 
     name: str
@@ -196,6 +201,8 @@ class Convention:
     precision: PrecisionOf = always_float32
     recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None
     code: Callable[[Any, FloatArray, FloatArray | None], FloatArray] | None = None
+    of_elements: str = ""
+    divides_in_float64: bool = False
 
     def knows(self, number_format: NumberFormat) -> bool:
         """Whether the runtime has such codes at all."""
@@ -297,8 +304,8 @@ class Convention:
         if length % granularity.block_size == 0:
             return
         raise Problem(
-            "{runtime} has full blocks alone, but axis {axis} of a tensor of shape {shape} has {length:,} elements, which "
-            "{block_size} does not divide: choose another runtime, or fill the axis up with zeros.{instead}",
+            "{runtime} has full blocks alone, but axis {axis} of a tensor of shape {shape} has {length:,} elements, "
+            "which {block_size} does not divide: choose another runtime, or fill the axis up with zeros.{instead}",
             runtime=Phrase(self.label),
             axis=granularity.axis,
             shape=shape,
@@ -360,7 +367,8 @@ class Convention:
     @property
     def takes_powers_of_two(self) -> bool:
         """Whether its scales follow from ranges alone, so that they can be rounded up."""
-        return self.recipe is None and self.code is None and not (self.divides_by_threshold or self.scale_of_extreme)
+        own = self.recipe is not None or self.code is not None or self.of_elements
+        return not (own or self.divides_by_threshold or self.scale_of_extreme)
 
     @cached_property
     def in_powers_of_two(self) -> Convention:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from qviz.core.problems import Problem
 from qviz.core.runtimes.bitsandbytes import BITSANDBYTES
 from qviz.core.runtimes.gguf import GGUF
-from qviz.core.runtimes.matmulnbits import MATMULNBITS, MATMULNBITS_QDQ
+from qviz.core.runtimes.matmulnbits import K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
 from qviz.core.runtimes.nvfp4 import NVFP4
-from qviz.core.runtimes.onnxruntime import ONNXRUNTIME, ONNXRUNTIME_DYNAMIC, ONNXRUNTIME_REDUCE_RANGE
+from qviz.core.runtimes.onnxruntime import (
+    ONNXRUNTIME,
+    ONNXRUNTIME_DYNAMIC,
+    ONNXRUNTIME_FLOAT8,
+    ONNXRUNTIME_REDUCE_RANGE,
+)
 from qviz.core.runtimes.paddle import PADDLE
 from qviz.core.runtimes.record import Convention
 from qviz.core.runtimes.tensorrt import TENSORRT
@@ -26,6 +31,8 @@ CONVENTIONS: dict[str, Convention] = {
         ONNXRUNTIME_DYNAMIC,
         MATMULNBITS,
         MATMULNBITS_QDQ,
+        K_QUANT,
+        ONNXRUNTIME_FLOAT8,
         PYTORCH,
         PYTORCH_REDUCE_RANGE,
         PYTORCH_QAT,

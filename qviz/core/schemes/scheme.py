@@ -11,6 +11,7 @@ import numpy as np
 from qviz.core.formats.table import NUMBER_FORMATS, NumberFormat, format_named
 from qviz.core.plain import tagged_from_plain, to_plain
 from qviz.core.problems import Phrase, Problem
+from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, compute_dtype
@@ -79,7 +80,14 @@ class Scheme:
         for name, part in parts.items():
             object.__setattr__(self, name, part)
         self._check_types()
-        convention_named(convention).check(self.number_format, self.symmetric, self.granularity)
+        record = convention_named(convention)
+        record.check(self.number_format, self.symmetric, self.granularity)
+        if record.of_elements and self.range_rule.kind not in (MinMax.kind, Known.kind):
+            raise Problem(
+                "{runtime} takes its scales from the elements, not from a range: choose the range from min to max, or "
+                "another runtime.",
+                runtime=Phrase(record.label),
+            )
         self._check_scales()
 
     def _check_types(self) -> None:

@@ -147,14 +147,14 @@ class _NumPyScript:
         """One number a group, written down as it was found."""
         if values.size and (values == values.reshape(-1)[0]).all():
             number = literal(float(values.reshape(-1)[0]))
-            return f"np.array({number}{dtype})"
+            return f"np.array({_named(number)}{dtype})"
         if values.size > MOST_GROUPS:
             raise Problem(
                 "A NumPy script cannot hold the numbers of {groups:,} groups: "
                 "choose the range from min to max, or fewer groups.",
                 groups=values.size,
             )
-        return f"np.array({values.reshape(-1).tolist()}{dtype}){self._shape}"
+        return f"np.array({_named(str(values.reshape(-1).tolist()))}{dtype}){self._shape}"
 
     # --- scale and zero point ----------------------------------------------------------------------
 
@@ -307,6 +307,11 @@ class _NumPyScript:
             joined = "untiled(a, height, width)" if self.tile else "unblocked(a, axis, length)"
             lines.append(f"x, codes, x_hat = {whole}, *({joined} for a in (codes, x_hat))")
         return lines
+
+
+def _named(numbers: str) -> str:
+    """Numbers as a script writes them: NaN and infinity are NumPy's."""
+    return numbers.replace("nan", "np.nan").replace("inf", "np.inf")
 
 
 _BLOCKED = """\

@@ -59,8 +59,9 @@ def _zero_point_row(q: QParams) -> list[Row]:
     if formulas.zero_point is None:
         return [(tr("Z is fixed by symmetry"), f"Z = {zero_point}")]
     rule, values = _rule(formulas.zero_point), range_values(q)
-    with np.errstate(all="ignore"):
-        values[S.key] = evaluate(formulas.scale.expression, values)  # before it was rounded to float32
+    if not q.convention.of_elements:  # whose formulas have no numbers
+        with np.errstate(all="ignore"):
+            values[S.key] = evaluate(formulas.scale.expression, values)  # before it was rounded to float32
     numbers = _filled(formulas.zero_point, values, q.zero_point, zero_point)
     if formulas.offset is None:
         return [(rule, numbers)]

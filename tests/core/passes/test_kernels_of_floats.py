@@ -112,7 +112,7 @@ def test_blocks_of_gguf(number_format, nan, scale):
     for symmetric in (True, False):
         if CONVENTIONS["gguf"].offers(number_format, symmetric, PerBlock(-1, 32)):
             scheme = Scheme(number_format, symmetric, PerBlock(-1, 32), convention="gguf")
-            for columns in (64, 71):
+            for columns in (64, 96):
                 compare(noisy((4, columns), nan) * F(scale), scheme)
 
 

@@ -180,7 +180,7 @@ def test_whatever_a_tensor_holds_there_is_an_answer_or_one_sentence(convention, 
             analysis = analyze(x, Scheme(number_format, symmetric, granularity, convention=convention))
         except Problem as problem:
             said = str(problem)
-            assert "longer than axis" in said, said
+            assert "longer than axis" in said or "has full blocks alone" in said, said
             assert said.count(". ") == 0
             continue
         answers += 1
