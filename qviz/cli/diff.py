@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -48,4 +49,7 @@ def diff_command(first: Path, second: Path, as_json: bool) -> None:
     for each in found:
         if each.problem is not None:
             click.echo(printable(f"{each.name}: {each.problem}"))
+    recipes = Counter(str(each.recipe.phrase) for each in found if each.recipe is not None)
+    for phrase, count in recipes.most_common(10):
+        click.echo(printable(f"made by ({count:,} tensor{'s' if count > 1 else ''}): {phrase}"))
     click.echo(f"{len(changed):,} differ, {len(equal):,} are equal, {len(found) - len(compared):,} were not compared")

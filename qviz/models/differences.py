@@ -15,8 +15,12 @@ from qviz.core.questions.figures import sqnr_db
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.checkpoint import Weight
+from qviz.models.forensics import Recipe, recipe_of
 
 _BLOCK = 1 << 20
+
+MOST_LOOKED_AT = 1 << 28
+"""Elements of a tensor whose recipe is looked for."""
 
 _GGUF = {
     "attn_q": "self_attn.q_proj",
@@ -57,6 +61,8 @@ class Difference:
         Of the first.
     problem : Phrase, Problem or None
         Why they were not compared.
+    recipe : Recipe or None
+        What made the second of the first, where that is sure.
     """
 
     name: str
@@ -68,6 +74,7 @@ class Difference:
     equal: int = 0
     elements: int = 0
     problem: Phrase | Problem | None = None
+    recipe: Recipe | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -87,6 +94,8 @@ class Difference:
             value = getattr(self, name)
             found[name] = value if math.isfinite(value) else None
         found["problem"] = None if self.problem is None else str(self.problem)
+        found["recipe"] = None if self.recipe is None else str(self.recipe.phrase)
+        found["recipe_equal"] = None if self.recipe is None else self.recipe.equal
         return found
 
 
@@ -183,7 +192,15 @@ def _difference(first: Weight, second: Weight, cancelled: IsCancelled) -> Differ
         largest,
         equal,
         a.elements,
+        recipe=None if equal == a.elements else _recipe(a, b, second, cancelled),
     )
+
+
+def _recipe(a: Tensor, b: Tensor, second: Weight, cancelled: IsCancelled) -> Recipe | None:
+    if not a.all_finite or a.elements > MOST_LOOKED_AT:
+        return None
+    one, two = (np.asarray(each.values[0 : each.elements]).reshape(a.shape) for each in (a, b))
+    return recipe_of(one, two, second, dtype=a.dtype, cancelled=cancelled)
 
 
 def _values(weight: Weight, cancelled: IsCancelled) -> Tensor:
