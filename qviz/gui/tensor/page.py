@@ -181,7 +181,6 @@ class TensorPage(DockedPage):
         self.losses.chosen.connect(self.loss_chosen)
         self.operation.chosen.connect(self._on_operation)
         self.scheme.problem.connect(self.problem)
-        self.table.problem.connect(self.problem)
         self.tensors.generate_requested.connect(self._on_generate)
 
     # -- what is shown

@@ -116,6 +116,8 @@ class MainWindow(QMainWindow):
             self._take(made)
         self.rooms[0].restored.connect(page.show_docks)
         page.table.export_requested.connect(self.saving.export_table)
+        page.table.problem.connect(partial(self.banner.error, topic=Topic.ELEMENT))
+        page.table.element_chosen.connect(partial(self.banner.withdraw, Topic.ELEMENT))
         self.pages.made.connect(self._take)
         self.pages.shown.connect(self._refresh_actions)
         self.pages.shown.connect(self._on_page)
@@ -224,6 +226,7 @@ class MainWindow(QMainWindow):
             name = brief(new.current.name) if new.current else ""
             self.setWindowTitle(f"{name} — qviz" if name else "qviz")
             self.banner.withdraw(Topic.TENSOR)
+            self.banner.withdraw(Topic.ELEMENT)
         if new.scheme != old.scheme:
             self.banner.withdraw(Topic.SCHEME)
         self._refresh_actions()

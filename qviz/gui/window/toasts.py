@@ -37,6 +37,7 @@ class Topic(StrEnum):
     SAVING = "saving"  # until something else is saved or copied
     FILE = "file"  # what has changed under what is shown: until it is read again
     PINS = "pins"  # until there are others
+    ELEMENT = "element"  # one that there is not: until another one is gone to, or another tensor is shown
 
 
 @dataclass(frozen=True)

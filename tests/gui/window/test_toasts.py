@@ -199,6 +199,16 @@ def test_hundreds_of_bad_files_make_one_line(desk: Desk, tmp_path: Path) -> None
     assert desk.banner.text == ""
 
 
+def test_an_element_that_there_is_not_is_withdrawn_when_another_one_is_gone_to(desk: Desk) -> None:
+    jump = desk.page.table.jump
+    desk.session.update(selected=5)
+    for way_out in (lambda: desk.type(jump, "5"), lambda: desk.show(np.ones(3, np.float32))):
+        desk.type(jump, "999999")
+        assert "There is no element 999999" in desk.banner.text
+        way_out()
+        assert desk.banner.text == ""
+
+
 def test_a_refused_pin_is_withdrawn_when_there_are_other_pins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise Problem("Six pins at most: remove one first.")
