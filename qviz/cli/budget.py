@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import json_option
 from qviz.core.formats.integers import IntFormat
-from qviz.core.problems import Problem
+from qviz.core.problems import N_, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.core.tensors.granularity import PerBlock
 from qviz.files.printable import printable
+from qviz.files.problems import FileProblem, system_errors
 from qviz.files.results import read_scheme
+
+if TYPE_CHECKING:
+    from qviz.models.audit import Row
+    from qviz.models.plans import Choice
+
+EXPORTS = ("csv", "llama.cpp", "compressed-tensors", "onnxruntime")
 
 
 @click.command("budget")
@@ -32,6 +41,17 @@ from qviz.files.results import read_scheme
 )
 @click.option("--block-size", type=click.IntRange(min=1), default=32, show_default=True, help="Of these integers.")
 @click.option("--scheme", "schemes", type=click.Path(path_type=Path), multiple=True, help="Or schemes saved as JSON.")
+@click.option(
+    "--gguf", type=click.Choice(["q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]), multiple=True, help="Or llama.cpp's types."
+)
+@click.option("--imatrix", type=click.Path(path_type=Path), help="Weigh errors by what llama-imatrix measured.")
+@click.option(
+    "--sensitivity",
+    type=click.Path(path_type=Path),
+    help="Weigh errors by factors: JSON, names to numbers.",
+)
+@click.option("--export", type=click.Path(path_type=Path), help="Write the choice in the form of --export-as.")
+@click.option("--export-as", type=click.Choice(list(EXPORTS)), default="csv", show_default=True)
 @json_option
 def budget_command(
     files: tuple[Path, ...],
@@ -40,6 +60,11 @@ def budget_command(
     bits: tuple[int, ...],
     block_size: int,
     schemes: tuple[Path, ...],
+    gguf: tuple[str, ...],
+    imatrix: Path | None,
+    sensitivity: Path | None,
+    export: Path | None,
+    export_as: str,
     as_json: bool,
 ) -> None:
     """Choose a format for each tensor of FILES, exactly: the least squared error in so many bytes.
@@ -50,10 +75,11 @@ def budget_command(
     from qviz.models.audit import audit
     from qviz.models.budget import allocate, smallest, units_of
     from qviz.models.checkpoint import open_checkpoint
+    from qviz.models.plans import choices_of
 
     if megabytes is None and at_least is None:
         raise click.UsageError("Say what to keep to: --megabytes, --at-least, or both.", click.get_current_context())
-    named = _schemes(bits, block_size, schemes)
+    named = _schemes(bits, block_size, schemes, gguf)
     checkpoint = open_checkpoint(files)
     if checkpoint.problems:
         raise checkpoint.problems[0]
@@ -62,6 +88,7 @@ def budget_command(
     unread = next((row.problem for row in rows if row.problem is not None), None)
     if unread is not None:
         raise unread
+    rows = _weighed(rows, imatrix, sensitivity)
     units, rest = units_of(rows, named, at_least_db=-math.inf if at_least is None else at_least)
     if megabytes is None:
         chosen = smallest(units)
@@ -75,6 +102,8 @@ def budget_command(
             )
         chosen = allocate(units, room)
     options = [unit.options[choice] for unit, choice in zip(units, chosen.choices, strict=True)]
+    if export is not None:
+        _export(export, export_as, files, choices_of(units, options, named))
     if as_json:
         plan = [
             {"tensors": list(unit.names), "format": option.name, "bytes": option.nbytes, "squared_error": option.error}
@@ -92,11 +121,73 @@ def budget_command(
     click.echo("the best choice" if chosen.is_exact else "a good choice, not known to be the best")
 
 
-def _schemes(bits: tuple[int, ...], block_size: int, files: tuple[Path, ...]) -> dict[Scheme, str]:
+def _weighed(rows: list[Row], imatrix: Path | None, sensitivity: Path | None) -> list[Row]:
+    """Errors as they count for the objective."""
+    from qviz.models.plans import factors_of, importance_factors, weighted
+
+    if imatrix is not None:
+        from qviz.files.imatrix import read_imatrix
+
+        with system_errors(imatrix):
+            importances = read_imatrix(imatrix).columns
+        rows = weighted(rows, importance_factors(rows, {n: v for n, v in importances.items() if v.ndim == 1}))
+    if sensitivity is not None:
+        with system_errors(sensitivity):
+            try:
+                said = json.loads(sensitivity.read_bytes())
+            except (ValueError, RecursionError):
+                raise FileProblem(sensitivity, N_("is no JSON"), N_("Give names of tensors and numbers.")) from None
+        rows = weighted(rows, factors_of(said))
+    return rows
+
+
+def _export(path: Path, form: str, files: tuple[Path, ...], choices: list[Choice]) -> None:
+    from qviz.files.atomic import atomic_write
+    from qviz.models import plans
+
+    if form == "llama.cpp":
+        text = plans.llama_lines(choices)
+    elif form == "compressed-tensors":
+        text = json.dumps({"quantization_config": plans.compressed_tensors_recipe(choices)}, indent=1) + "\n"
+    elif form == "onnxruntime":
+        text = json.dumps(plans.onnxruntime_options(choices, _readers(files)), indent=1) + "\n"
+    else:
+        target = io.StringIO()
+        writer = csv.writer(target)
+        writer.writerow(["tensor", "scheme"])
+        writer.writerows(
+            [each.name, "" if each.scheme is None else json.dumps(each.scheme.to_dict())] for each in choices
+        )
+        text = target.getvalue()
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _readers(files: tuple[Path, ...]) -> dict[str, list[str]]:
+    """The nodes of ONNX models that read each tensor."""
+    from qviz.files.networks import is_network
+
+    found: dict[str, list[str]] = {}
+    for file in files:
+        if is_network(file):
+            import onnx
+
+            for node in onnx.load(file, load_external_data=False).graph.node:
+                for name in node.input:
+                    found.setdefault(name, []).append(node.name)
+    return found
+
+
+def _schemes(
+    bits: tuple[int, ...], block_size: int, files: tuple[Path, ...], gguf: tuple[str, ...]
+) -> dict[Scheme, str]:
+    from qviz.models.plans import GGUF_SCHEMES
+
     found = {
         Scheme(IntFormat(each), granularity=PerBlock(-1, block_size)): f"int{each}, blocks of {block_size}"
-        for each in bits or (() if files else (8, 6, 5, 4, 3))
+        for each in bits or (() if files or gguf else (8, 6, 5, 4, 3))
     }
+    found |= {GGUF_SCHEMES[name]: name for name in gguf}
     return found | {read_scheme(file): file.stem for file in files}
 
 

@@ -120,6 +120,23 @@ def plain_name(name: str) -> str:
     return f"{_GGUF[whole[1]]}.{whole[2]}" if whole and whole[1] in _GGUF else name
 
 
+def llama_name(name: str) -> str:
+    """A tensor's name as llama.cpp has it; as it is where llama.cpp has none.
+
+    Examples
+    --------
+    >>> llama_name("model.layers.3.mlp.up_proj.weight"), llama_name("lm_head.weight")
+    ('blk.3.ffn_up.weight', 'output.weight')
+    """
+    plain = plain_name(name)
+    names = {hugging: llama for llama, hugging in _GGUF.items()}
+    layer = re.fullmatch(r"layers\.(\d+)\.(.+)\.(weight|bias)", plain)
+    if layer and layer[2] in names:
+        return f"blk.{layer[1]}.{names[layer[2]]}.{layer[3]}"
+    whole = re.fullmatch(r"(.+)\.(weight|bias)", plain)
+    return f"{names[whole[1]]}.{whole[2]}" if whole and whole[1] in names else name
+
+
 def differences(
     first: Sequence[Weight],
     second: Sequence[Weight],

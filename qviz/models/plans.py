@@ -1,0 +1,222 @@
+"""How does a choice of formats reach the tools that quantize? In the words of each."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.quantize import fake_quantize
+from qviz.core.arrays import FloatArray
+from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
+from qviz.core.problems import N_, Problem
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.schemes.presets import GGUF, PRESETS
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerBlock
+from qviz.core.work import IsCancelled, check, never
+from qviz.models.audit import Row
+from qviz.models.budget import KEEP, Option, Unit
+from qviz.models.differences import llama_name, plain_name
+
+GGUF_SCHEMES: dict[str, Scheme] = {
+    preset.name.removeprefix("GGUF ").lower(): preset.scheme for preset in PRESETS if preset.group == GGUF
+}
+"""llama.cpp's types of blocks of 32, by the names that it has for them."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One tensor, and the scheme that was chosen for it; None where it stays as it is."""
+
+    name: str
+    scheme: Scheme | None
+
+
+def choices_of(units: Sequence[Unit], options: Sequence[Option], schemes: Mapping[Scheme, str]) -> list[Choice]:
+    """A choice for each tensor."""
+    by_name = {name: scheme for scheme, name in schemes.items()}
+    return [
+        Choice(name, None if option.name == KEEP else by_name[option.name])
+        for unit, option in zip(units, options, strict=True)
+        for name in unit.names
+    ]
+
+
+def llama_lines(choices: Sequence[Choice]) -> str:
+    """Options of ``llama-quantize``, one a line: ``--tensor-type blk\\.0\\.ffn_up\\.weight=q4_0``.
+
+    Raises
+    ------
+    Problem
+        When a format is none of llama.cpp's.
+    """
+    types = {scheme: name for name, scheme in GGUF_SCHEMES.items()}
+    lines = []
+    for choice in choices:
+        name = "f16" if choice.scheme is None else types.get(choice.scheme)
+        if name is None:
+            raise Problem(
+                "llama.cpp has no such format as that of {name}: choose from its own ones with --gguf.",
+                name=choice.name,
+            )
+        lines.append(f"--tensor-type {re.escape(llama_name(choice.name))}={name}")
+    return "".join(line + "\n" for line in lines)
+
+
+def compressed_tensors_recipe(choices: Sequence[Choice]) -> dict[str, Any]:
+    """A ``quantization_config`` of compressed-tensors: a group of modules for each scheme, and what is ignored.
+
+    Raises
+    ------
+    Problem
+        When a format has no place in it.
+    """
+    groups: dict[Scheme, list[str]] = {}
+    ignored = []
+    for choice in choices:
+        module = choice.name.removesuffix(".weight")
+        if choice.scheme is None:
+            ignored.append(module)
+        else:
+            groups.setdefault(choice.scheme, []).append(module)
+    return {
+        "quant_method": "compressed-tensors",
+        "format": "mixed-precision" if len(groups) > 1 else "pack-quantized",
+        "config_groups": {
+            f"group_{place}": {"targets": modules, "weights": _arguments(scheme)}
+            for place, (scheme, modules) in enumerate(groups.items())
+        },
+        "ignore": ignored,
+    }
+
+
+_STRATEGIES = {"tensor": "tensor", "axis": "channel", "block": "group"}
+
+
+def _arguments(scheme: Scheme) -> dict[str, Any]:
+    codes, granularity = scheme.number_format, scheme.granularity
+    strategy = _STRATEGIES.get(granularity.kind)
+    if strategy is None or not isinstance(codes, IntFormat | FloatFormat):
+        raise Problem(
+            "compressed-tensors has no such format as {format}: choose integers or floats.", format=codes.name
+        )
+    found: dict[str, Any] = {
+        "num_bits": codes.bits,
+        "type": "int" if isinstance(codes, IntFormat) else "float",
+        "symmetric": scheme.symmetric,
+        "strategy": strategy,
+    }
+    if isinstance(granularity, PerBlock):
+        found["group_size"] = granularity.block_size
+    return found
+
+
+def onnxruntime_options(choices: Sequence[Choice], readers: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What ``quantize_static`` of ONNX Runtime is told: types of weights, and nodes that stay in float.
+
+    Parameters
+    ----------
+    choices : sequence of Choice
+    readers : mapping of str to sequence of str
+        The nodes that read each tensor.
+    """
+    excluded: dict[str, None] = {}
+    overrides = {}
+    for choice in choices:
+        if choice.scheme is None:
+            excluded |= dict.fromkeys(readers.get(choice.name, ()))
+        elif isinstance(choice.scheme.number_format, IntFormat) and choice.scheme.number_format.bits in (4, 8, 16):
+            kind = choice.scheme.number_format
+            word = f"Q{'' if kind.signed else 'U'}Int{kind.bits}"
+            overrides[choice.name] = [{"quant_type": word, "symmetric": choice.scheme.symmetric}]
+    return {"nodes_to_exclude": list(excluded), "extra_options": {"TensorQuantOverrides": overrides}}
+
+
+# -- what an error costs
+
+
+def weighted(rows: Sequence[Row], factor: Callable[[Row], float]) -> list[Row]:
+    """Rows whose squared error counts so many times."""
+    found = []
+    for row in rows:
+        if row.figures is None:
+            found.append(row)
+            continue
+        found.append(replace(row, figures=replace(row.figures, mse=row.figures.mse * factor(row))))
+    return found
+
+
+def factors_of(said: Any) -> Callable[[Row], float]:
+    """A sensitivity file: factors by the names of tensors, or by patterns such as ``*.down_proj.*``.
+
+    Raises
+    ------
+    Problem
+        When it is no such file.
+    """
+    if not isinstance(said, dict) or not said:
+        raise Problem(N_("A sensitivity file is an object of numbers by the names of tensors."))
+    exact: dict[str, float] = {}
+    patterns: list[tuple[re.Pattern[str], float]] = []
+    for name, value in said.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise Problem("The sensitivity of “{name}” is no number from 0 on.", name=str(name)[:80])
+        if any(sign in name for sign in "*?["):
+            patterns.append((re.compile(fnmatch.translate(name)), float(value)))
+        else:
+            exact[plain_name(name)] = float(value)
+
+    def factor(row: Row) -> float:
+        name = row.weight.name
+        if plain_name(name) in exact:
+            return exact[plain_name(name)]
+        return next((value for pattern, value in patterns if pattern.fullmatch(name)), 1.0)
+
+    return factor
+
+
+def importance_factors(
+    rows: Sequence[Row], importances: Mapping[str, FloatArray], *, cancelled: IsCancelled = never
+) -> Callable[[Row], float]:
+    """How much an error costs by an importance matrix: Σⱼ wⱼ Σᵢ eᵢⱼ² ÷ Σ e², columns weighed exactly; 1 without one.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of an audit.
+    importances : mapping of str to float32 array
+        By names of tensors, each as long as a row of it.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
+    plain = {plain_name(name): values for name, values in importances.items()}
+    found: dict[tuple[str, Scheme], float] = {}
+    values: FloatArray | None = None
+    of = ""
+    for row in rows:
+        check(cancelled)
+        given = plain.get(plain_name(row.weight.name))
+        shape = row.weight.shape
+        if given is None or row.figures is None or shape is None or len(shape) < 2 or given.size != shape[-1]:
+            continue
+        if of != row.weight.name or values is None:
+            values, of = np.asarray(row.weight.entry.load()[:], np.float32).reshape(shape), row.weight.name
+        try:
+            error = np.square(fake_quantize(values, choose_qparams(values, row.scheme)) - values, dtype=np.float64)
+        except Problem:
+            continue
+        columns = np.nansum(error.reshape(-1, shape[-1]), axis=0)
+        total = float(columns.sum())
+        if total > 0:
+            found[row.key] = float(columns @ given.astype(np.float64)) / total
+    return lambda row: found.get(row.key, 1.0)
