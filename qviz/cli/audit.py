@@ -15,6 +15,7 @@ import click
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import json_option, scheme_of, scheme_options
 from qviz.core.problems import N_, Problem
+from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import THREADS
 from qviz.files.printable import printable
@@ -35,6 +36,7 @@ _NAME_WIDTH = 56
 @click.option("--resume", is_flag=True, help="Leave out what --csv's file has already.")
 @click.option("--fail-below", type=float, help="In dB of SQNR: exit with 1 when a tensor is below.")
 @click.option("--one-axis", is_flag=True, help="Quantize biases and other tensors with one axis, too.")
+@click.option("--preset", "presets", multiple=True, help="Schemes by name, several at once, in place of options.")
 @scheme_options
 def audit_command(
     files: tuple[Path, ...],
@@ -43,6 +45,7 @@ def audit_command(
     resume: bool,
     fail_below: float | None,
     one_axis: bool,
+    presets: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Measure a scheme on every tensor of FILES, or of the files in folders, worst first.
@@ -58,19 +61,26 @@ def audit_command(
         raise click.UsageError("--json and --csv are two answers: give one of them.", context)
     if resume and csv_file is None:
         raise click.UsageError("--resume means nothing without --csv: give both.", context)
-    scheme = scheme_of(options)
+    named = _schemes(presets) if presets else {scheme_of(options): ""}
     checkpoint = open_checkpoint(files)
-    known = _known(csv_file, scheme) if resume and csv_file is not None else {}
-    done = {(name, scheme) for name in known}
+    known = _known(csv_file, named) if resume and csv_file is not None else {}
     with progress_bar("auditing") as tell:
-        asked = audit(checkpoint.weights, [scheme], one_axis=one_axis, threads=THREADS, done=done, progress=tell)
-        found = (row.to_dict() for row in asked)
+        asked = audit(
+            checkpoint.weights, list(named), one_axis=one_axis, threads=THREADS, done=known.keys(), progress=tell
+        )
+        found = ((row.scheme, row.to_dict() | ({"preset": named[row.scheme]} if presets else {})) for row in asked)
         if csv_file is None:
-            rows = list(found)
+            rows = [row for _, row in found]
         else:
-            rows = [*known.values(), *_written(csv_file, found, scheme, resume and bool(known))]
+            rows = [*known.values(), *_written(csv_file, found, resume and bool(known))]
     if as_json:
-        click.echo(json.dumps({"scheme": scheme.to_dict(), "tensors": rows}))
+        first, *_ = schemes = [(name, scheme.to_dict()) for scheme, name in named.items()]
+        about: dict[str, Any] = {"schemes": dict(schemes)} if presets else {"scheme": first[1]}
+        click.echo(json.dumps(about | {"tensors": rows}))
+    elif csv_file is None and presets:
+        parts = [[row for row in rows if row["preset"] == name] for name in named.values()]
+        tables = zip(named.values(), map(_table, parts), strict=True)
+        click.echo("\n\n".join(f"{name}\n{table}" for name, table in tables))
     elif csv_file is None:
         click.echo(_table(rows))
     unread = [*(str(problem) for problem in checkpoint.problems), *(row["problem"] for row in rows if row["problem"])]
@@ -122,17 +132,17 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-_TEXTS = ("name", "dtype", "left_in_float", "problem")
+_TEXTS = ("name", "preset", "dtype", "left_in_float", "problem")
 
 
-def _written(path: Path, rows: Iterable[dict[str, Any]], scheme: Scheme, follows: bool) -> list[dict[str, Any]]:
+def _written(path: Path, rows: Iterable[tuple[Scheme, dict[str, Any]]], follows: bool) -> list[dict[str, Any]]:
     """The rows, each written as soon as it is known: what is cancelled leaves a file that can be gone on with."""
     kept = []
     if path.exists() and not path.is_file() and not path.is_dir():
         raise FileProblem(path, N_("can't be written: it is a device or a pipe"), N_("Choose an ordinary file."))
     with system_errors(path, writing=True), path.open("a" if follows else "w", newline="", encoding="utf-8") as file:
         writer = None
-        for row in rows:
+        for scheme, row in rows:
             if writer is None:
                 writer = csv.DictWriter(file, [*row, "scheme"])
                 if not follows:
@@ -144,19 +154,38 @@ def _written(path: Path, rows: Iterable[dict[str, Any]], scheme: Scheme, follows
     return kept
 
 
-def _known(path: Path, scheme: Scheme) -> dict[str, dict[str, Any]]:
-    """The rows of that scheme that a file has, by name; those that could not be read are asked for again."""
+def _schemes(names: tuple[str, ...]) -> dict[Scheme, str]:
+    """Presets by their names, whatever the case."""
+    known = {preset.name.lower(): preset for preset in PRESETS}
+    found = {}
+    for name in names:
+        preset = known.get(name.lower())
+        if preset is None:
+            raise Problem(
+                "There is no preset “{name}”: choose one of {names}.",
+                name=printable(name),
+                names=", ".join(each.name for each in PRESETS),
+            )
+        found[preset.scheme] = preset.name
+    return found
+
+
+def _known(path: Path, named: dict[Scheme, str]) -> dict[tuple[str, Scheme], dict[str, Any]]:
+    """The rows of these schemes that a file has; those that could not be read are asked for again."""
     if not path.exists():
         return {}
-    wanted = json.dumps(scheme.to_dict())
+    wanted = {json.dumps(scheme.to_dict()): scheme for scheme in named}
     with system_errors(path), path.open(newline="", encoding="utf-8", errors="replace") as file:
         try:
-            found = [row for row in csv.DictReader(file) if row.get("scheme") == wanted and not row.get("problem")]
+            found = [row for row in csv.DictReader(file) if row.get("scheme") in wanted and not row.get("problem")]
         except csv.Error:
             found = []
     if not found:
         raise Problem("{file} has no rows of this scheme: leave --resume out, or name another file.", file=path.name)
-    return {str(row["name"]): {key: _value(key, row[key]) for key in row if key != "scheme"} for row in found}
+    return {
+        (str(row["name"]), wanted[row["scheme"]]): {key: _value(key, row[key]) for key in row if key != "scheme"}
+        for row in found
+    }
 
 
 def _value(key: str | None, text: str | None) -> Any:

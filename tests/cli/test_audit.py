@@ -122,3 +122,21 @@ def test_a_scheme_that_does_not_fit_leaves_the_tensor_and_says_why(run: Run, pat
     rows = {row["name"]: row for row in run("audit", path, "--per", "axis", "--axis", "2", "--json").json["tensors"]}
     assert rows["zeros"]["mse"] is None
     assert "axis" in rows["zeros"]["left_in_float"]
+
+
+def test_several_schemes_at_once(run: Run, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((8, 64)).astype(np.float32)
+    save_file({"a.weight": values}, tmp_path / "m.safetensors")
+    names = ("--preset", "tensorrt int8", "--preset", "LLM int4 group 128")
+    said = run("audit", tmp_path / "m.safetensors", *names, "--json").json
+    assert list(said["schemes"]) == ["TensorRT int8", "LLM int4 group 128"]
+    rows = {row["preset"]: row for row in said["tensors"]}
+    assert rows["TensorRT int8"]["sqnr_db"] > rows["LLM int4 group 128"]["sqnr_db"]
+    out = run("audit", tmp_path / "m.safetensors", *names).out
+    assert out.startswith("TensorRT int8\n")
+    assert "\n\nLLM int4 group 128\n" in out
+    table = tmp_path / "t.csv"
+    assert run("audit", tmp_path / "m.safetensors", *names[:2], "--csv", table).code == 0
+    assert run("audit", tmp_path / "m.safetensors", *names, "--csv", table, "--resume").code == 0
+    assert [line.split(",")[0] for line in table.read_text().splitlines()] == ["name", "a.weight", "a.weight"]
+    assert "There is no preset “nothing”" in run("audit", tmp_path / "m.safetensors", "--preset", "nothing").problem
