@@ -37,6 +37,7 @@ def trained() -> Run:
 
 def answers(model: bytes, x: np.ndarray, level: str = "ORT_ENABLE_ALL") -> np.ndarray:
     options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return session.run(None, {"x": x})[0]
