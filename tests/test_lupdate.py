@@ -51,8 +51,14 @@ def _within(node: ast.AST, context: str, file: str) -> Iterator[Marked]:
         yield from _within(child, inside, file)
 
 
-CALLS = [call for path in sorted(QVIZ.rglob("*.py")) if path.name != "language.py" for call in marked(path)]
-LITERALS = [call for call in CALLS if call.text is not None]
+@pytest.fixture(scope="module")
+def calls() -> list[Marked]:
+    return [call for path in sorted(QVIZ.rglob("*.py")) if path.name != "language.py" for call in marked(path)]
+
+
+@pytest.fixture(scope="module")
+def literals(calls: list[Marked]) -> list[Marked]:
+    return [call for call in calls if call.text is not None]
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +71,20 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
     return texts(language)
 
 
-def test_it_finds_every_marked_text(found):
-    lost = [str(call) for call in LITERALS if (call.context, call.text) not in found]
+def test_it_finds_every_marked_text(found, literals):
+    lost = [str(call) for call in literals if (call.context, call.text) not in found]
     assert lost == []
 
 
-def test_there_are_as_many_as_there_were(found):
-    assert len({call.text for call in LITERALS}) > 1000
+def test_there_are_as_many_as_there_were(found, literals):
+    assert len({call.text for call in literals}) > 1000
     assert len(found) > 1000
 
 
-def test_what_is_marked_is_a_literal():
+def test_what_is_marked_is_a_literal(calls):
     """Or a row of a table, whose text is marked there; no language file can have an f-string or a sum."""
-    assert [f"{call.file}:{call.line}" for call in CALLS if call.computed] == []
-    assert [f"{call.file}:{call.line}" for call in CALLS if call.name == "N_" and call.text is None] == []
+    assert [f"{call.file}:{call.line}" for call in calls if call.computed] == []
+    assert [f"{call.file}:{call.line}" for call in calls if call.name == "N_" and call.text is None] == []
 
 
 PROSE = re.compile(r"[^\W\d_]{2,} [^\W\d_]{2,}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 
 import pytest
 from filelock import FileLock
@@ -11,14 +11,19 @@ from qviz.core import compiler
 
 
 @pytest.fixture(scope="session")
-def _compiled(tmp_path_factory):
-    """The folder with the compiled kernels, of all workers, and the kernels; compiled once, as qviz does it."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
-    folder.mkdir(exist_ok=True)
+def _compiled(pytestconfig):
+    """The folder with the compiled kernels, of all workers, and the kernels; compiled once, as qviz does it.
+
+    They are kept from run to run for as long as their sources stay as they are.
+    """
+    folder = pytestconfig.rootpath / ".pytest_cache" / "compiled"
+    folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(folder))
         compiler.warm_up()
+        now = compiler._cache_folder()
+        for other in {*now.parent.iterdir()} - {now}:
+            shutil.rmtree(other, ignore_errors=True)
     functions = {each: each.compiled for each in compiler.known()}
     assert all(functions.values())
     for each in functions:

@@ -43,14 +43,13 @@ pytestmark = [
 
 def compiled_codes(x, qparams):
     """The codes of the kernels' arithmetic: where x̂ stands among the levels."""
+    seen = InputSums(np.zeros(1), np.zeros(1, np.int64))
+    order = PassRequest(Tensor(x), qparams, PerTensor().layout(x.shape), False, None, None, seen, False)
+    worker = CompiledWorker(order)
     parts = []
     for start in range(0, x.size, STRETCH):
-        piece = x[start : start + STRETCH]
-        seen = InputSums(np.zeros(1), np.zeros(1, np.int64))
-        order = PassRequest(Tensor(piece), qparams, PerTensor().layout(piece.shape), False, None, None, seen, False)
-        worker = CompiledWorker(order)
-        worker.add((0, piece.size))
-        parts.append(worker.memory[0][X_HAT:][: piece.size].copy())
+        looked_at = worker.add((start, min(start + STRETCH, x.size)))
+        parts.append(worker.memory[0][X_HAT:][:looked_at].copy())
     x_hat, levels = np.concatenate(parts), qparams.levels()[0]
     assert np.all(np.diff(levels) > 0)
     index = np.searchsorted(levels, x_hat)

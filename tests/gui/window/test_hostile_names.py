@@ -81,7 +81,7 @@ def cells(model: QAbstractItemModel) -> Iterator[tuple[str, str]]:
 
 def complaints(kind: str, text: str) -> Iterator[str]:
     """What is wrong with a text that holds a name."""
-    if any(not c.isprintable() for c in text.replace("\n", "")):
+    if not text.replace("\n", "").isprintable():
         yield "control characters"
     if MARK not in text:
         return
