@@ -58,7 +58,8 @@ def test_the_recording_holds_what_breaks(library: str) -> None:
     if library in ("torch", "tflite"):
         assert any((scale == 0).any() for scale in scales)
         assert any(np.isinf(scale).any() for scale in scales)
-    assert {case["family"] for case in cases} >= {"zero groups", "denormal", "huge", "ties"}
+    denormal = set() if library == "nvfp4" else {"denormal"}  # of which the processor decides codes
+    assert {case["family"] for case in cases} >= {"zero groups", "huge", "ties"} | denormal
 
 
 def test_blocks_of_litert_store_scales_of_8_bits_of_mantissa() -> None:

@@ -1,7 +1,8 @@
-"""How does NVFP4 choose its scales: one for the tensor, and one for each block of 16? torchao's ``nvfp4_quantize``."""
+"""How does NVFP4 choose a scale for each block of 16, and one for the tensor? torchao's ``nvfp4_quantize``."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -97,4 +98,38 @@ NVFP4 = Convention(
     tensor_bits=32,
     recipe=_recipe,
     divisor_is_inverse=True,
+)
+
+
+def _single_recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
+    """An E4M3 scale for each block, and nothing besides."""
+    share = absmax_of(low, high) / np.float32(scheme.number_format.quant_max)
+    share = np.clip(share, SMALLEST_E4M3, np.float32(E4M3.quant_max))
+    block = E4M3.round(share, np.empty_like(share))
+    return Recipe(block, np.asarray(np.float32(1) / block, np.float32))
+
+
+@lru_cache
+def _single_formulas(number_format: NumberFormat, symmetric: bool) -> Formulas:
+    share = CLIP(ABSMAX / QMAX, Number(float(SMALLEST_E4M3), "2^−6"), E4M3.quant_max)
+    return Formulas(
+        scale=Formula(S, TO_E4M3(share)),
+        zero_point=None,
+        code=clipped(rounding(number_format)(R * INVERSE)),
+        value=DEQUANTIZED,
+        divisor=Formula(INVERSE, 1 / S),
+    )
+
+
+NVFP4_SINGLE = replace(
+    NVFP4,
+    name="nvfp4_single",
+    label=N_("NVFP4, one level"),
+    summary=N_(
+        "Blocks of 16 FP4 values with an FP8 E4M3 scale each, and none for the tensor: a scale lies between 2^−6 and "
+        "448, so that small weights are lost. torchao's nvfp4_quantize without per_tensor_scale."
+    ),
+    formulas=_single_formulas,
+    tensor_bits=0,
+    recipe=_single_recipe,
 )

@@ -7,7 +7,7 @@ from qviz.core.runtimes.bitsandbytes import BITSANDBYTES
 from qviz.core.runtimes.gguf import GGUF
 from qviz.core.runtimes.matmulnbits import K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
-from qviz.core.runtimes.nvfp4 import NVFP4
+from qviz.core.runtimes.nvfp4 import NVFP4, NVFP4_SINGLE
 from qviz.core.runtimes.onnxruntime import (
     ONNXRUNTIME,
     ONNXRUNTIME_DYNAMIC,
@@ -44,6 +44,7 @@ CONVENTIONS: dict[str, Convention] = {
         TFLITE,
         *MICROSCALING,
         NVFP4,
+        NVFP4_SINGLE,
         GGUF,
         BITSANDBYTES,
     )
