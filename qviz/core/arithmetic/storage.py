@@ -61,7 +61,7 @@ def storage(elements: int, qparams: QParams) -> Storage:
     if qparams.offset is not None:
         zero_point_bits = convention.scale_bits
     elif (
-        convention.recipe is not None
+        (convention.recipe is not None and qparams.scheme.symmetric)
         or (convention.implied_zero_point and qparams.scheme.symmetric)
         or not np.any(qparams.zero_point)
     ):

@@ -7,6 +7,7 @@ from qviz.core.runtimes.bitsandbytes import BITSANDBYTES
 from qviz.core.runtimes.gguf import GGUF
 from qviz.core.runtimes.matmulnbits import K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
+from qviz.core.runtimes.nncf import NNCF
 from qviz.core.runtimes.nvfp4 import NVFP4, NVFP4_SINGLE
 from qviz.core.runtimes.onnxruntime import (
     ONNXRUNTIME,
@@ -39,6 +40,7 @@ CONVENTIONS: dict[str, Convention] = {
         TORCHAO,
         TORCHAO_INT8,
         TORCHAO_NO_CLIPPING,
+        NNCF,
         PADDLE,
         TENSORRT,
         TFLITE,

@@ -78,6 +78,11 @@ STORED = {
         (Scheme("int4", True, BLOCKS, convention="onnxruntime_matmulnbits_qdq"), 4 + 32 / 32),
         (Scheme("uint4", False, BLOCKS, convention="onnxruntime_matmulnbits_qdq"), 4 + (32 + 4) / 32),
     ],
+    "onnxruntime_k_quant": [(Scheme("uint4", False, BLOCKS, convention="onnxruntime_k_quant"), 4 + (32 + 4) / 32)],
+    "nncf": [
+        (Scheme("int4", True, BLOCKS, convention="nncf"), 4 + 32 / 32),
+        (Scheme("uint8", False, PerAxis(0), convention="nncf"), 8 + (32 + 8) / 1024),
+    ],
     "onnxruntime_reduce_range": [(Scheme("int8", True, PerAxis(0), convention="onnxruntime_reduce_range"), 8 + 1 / 32)],
     "onnxruntime_dynamic": [(Scheme("uint8", False, convention="onnxruntime_dynamic"), 8 + (32 + 8) / 2**18)],
     "pytorch": [(Scheme("int8", True, PerAxis(0), convention="pytorch"), 8 + 32 / 1024)],

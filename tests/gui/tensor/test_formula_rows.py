@@ -74,6 +74,8 @@ def value(text: str, number_format: NumberFormat, halves_away: bool = False, nud
         "bf16": lambda number: float(as_bfloat16(number)),
         "e4m3": lambda number: to_nearest(number, FloatFormat("e4m3fn")),
         "max": max,
+        "min": min,
+        "signed": lambda low, high: abs(low) if abs(low) >= high else -high,
         "nan": math.nan,
         "inf": math.inf,
         "__builtins__": {},
