@@ -23,7 +23,15 @@ def test_every_runtime_that_a_library_can_answer_for_was_asked():
     # The textbook is no runtime, `test_onnxruntime` and `test_product` ask ONNX Runtime live, TensorRT needs a
     # graphics card, and block formats have vectors of their own.
     # `tests.oracles.ask_torch` asks for PyTorch's reduce_range and torchao's Int8 configs live.
-    by_hand = {"bitsandbytes", "nncf", "pytorch_reduce_range", "pytorch_qat", "torchao_no_clipping", "torchao_int8"}
+    by_hand = {
+        "onnxruntime_float8",
+        "bitsandbytes",
+        "nncf",
+        "pytorch_reduce_range",
+        "pytorch_qat",
+        "torchao_no_clipping",
+        "torchao_int8",
+    }
     others = {"textbook", "onnxruntime", "onnxruntime_dynamic", "tensorrt"}
     assert set(FREE_CONVENTIONS) - set(LIBRARIES) == others | by_hand
 

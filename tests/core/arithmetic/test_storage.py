@@ -79,6 +79,7 @@ STORED = {
         (Scheme("uint4", False, BLOCKS, convention="onnxruntime_matmulnbits_qdq"), 4 + (32 + 4) / 32),
     ],
     "onnxruntime_k_quant": [(Scheme("uint4", False, BLOCKS, convention="onnxruntime_k_quant"), 4 + (32 + 4) / 32)],
+    "onnxruntime_float8": [(Scheme(FP8, True, convention="onnxruntime_float8"), 8 + 32 / 2**18)],
     "nncf": [
         (Scheme("int4", True, BLOCKS, convention="nncf"), 4 + 32 / 32),
         (Scheme("uint8", False, PerAxis(0), convention="nncf"), 8 + (32 + 8) / 1024),
