@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
+from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -13,6 +15,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QHeaderView,
+    QMenu,
     QPushButton,
     QSplitter,
     QStackedWidget,
@@ -26,7 +29,7 @@ from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.gui.charts.cards import Card
-from qviz.gui.kit.copying import copy_lines
+from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.fields import ComboBox, FilterBox
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
@@ -55,9 +58,12 @@ class WeightsView(QTableView):
     -------
     opened(int)
         A row of the table: double-clicked, or Enter was pressed on it.
+    export_requested(Excerpt)
+        Its rows shall go to a file.
     """
 
     opened = Signal(int)
+    export_requested = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,6 +94,55 @@ class WeightsView(QTableView):
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.sortIndicatorChanged.connect(self._on_sorted)
         self.doubleClicked.connect(self._on_double_click)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._on_context_menu)
+
+    def excerpt(self, rows: Sequence[int] | None = None) -> Excerpt:
+        """What is copied and exported of these rows of the table, or of all in sight."""
+        weights, table = self.weights, self.weights.table
+        shown = weights.shown.tolist() if rows is None else rows
+        head = [column.title for column in weights.columns]
+        plain: list[list[Any]] = [
+            [
+                weights.text(row, column) if column.text is None else float(table.numbers[column.key][row])
+                for column in weights.columns
+            ]
+            for row in shown
+        ]
+        pretty = [[weights.text(row, column) for column in weights.columns] for row in shown]
+        return Excerpt(self.accessibleName(), [head, *plain], [head, *pretty])
+
+    def menu_of(self, row: int) -> QMenu:
+        """What can be done with one row; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Show on the Tensor page")).triggered.connect(partial(self._open, row))
+        menu.addSeparator()
+        menu.addAction(self.tr("Copy row")).triggered.connect(partial(self._copy_row, row))
+        menu.addAction(self.tr("Copy table")).triggered.connect(self.copy)
+        menu.addAction(self.tr("Export table…")).triggered.connect(self._export)
+        return menu
+
+    def _open(self, row: int, *_: object) -> None:
+        self.opened.emit(row)
+
+    def _copy_row(self, row: int, *_: object) -> None:
+        self.excerpt([row]).copy()
+
+    @Slot()
+    def copy(self) -> None:
+        """What is in sight, to the clipboard: figures to their last digit."""
+        self.excerpt().copy()
+
+    @Slot()
+    def _export(self) -> None:
+        self.export_requested.emit(self.excerpt())
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        index = self.indexAt(position)
+        if index.isValid():
+            self.menu_of(int(self.weights.shown[index.row()])).popup(self.viewport().mapToGlobal(position))
 
     def fit(self) -> None:
         """Columns as wide as what is in sight of them."""
@@ -133,9 +188,6 @@ def group_columns(by: str) -> list[Column]:
     def db(value: float) -> str:
         return NONE if np.isnan(value) else tr("exact") if np.isinf(value) else fixed(value, 2)
 
-    def order(value: float) -> float:
-        return 1e9 if np.isnan(value) else min(value, 1e8)
-
     lowest = tr("The lowest among its tensors.")
     return [
         Column(
@@ -147,12 +199,12 @@ def group_columns(by: str) -> list[Column]:
         Column(tr("Tensors"), lambda group: whole(group.rows.size), lambda group: int(group.rows.size)),
         Column(tr("Bytes"), lambda group: byte_text(int(group.nbytes)), lambda group: group.nbytes),
         Column(tr("Share"), lambda group: percent(group.share, 1.0), lambda group: group.share),
-        Column(tr("SQNR (dB)"), lambda group: db(group.sqnr), lambda group: order(group.sqnr), lowest, 1),
-        Column(tr("Worst group (dB)"), lambda group: db(group.worst), lambda group: order(group.worst), lowest, 1),
+        Column(tr("SQNR (dB)"), lambda group: db(group.sqnr), lambda group: float(group.sqnr), lowest, 1),
+        Column(tr("Worst group (dB)"), lambda group: db(group.worst), lambda group: float(group.worst), lowest, 1),
         Column(
             tr("Saturated"),
             lambda group: NONE if np.isnan(group.saturated) else percent(group.saturated, 1.0),
-            lambda group: -1.0 if np.isnan(group.saturated) else group.saturated,
+            lambda group: float(group.saturated),
             tr("The largest share among its tensors."),
             -1,
         ),
@@ -241,7 +293,9 @@ class CheckpointPanel(QWidget):
         self.progress = named_label("", "caption")
         self.tree = ModuleTreeView()
         self.view = WeightsView()
-        self.groups = FigureTable(group_columns(LAYERS), self.tr("Layers and roles"))
+        self.groups = FigureTable(
+            group_columns(LAYERS), self.tr("Layers and roles"), opening=self.tr("Show these tensors")
+        )
 
     def _arrange(self) -> None:
         first, second = QHBoxLayout(), QHBoxLayout()
@@ -327,25 +381,12 @@ class CheckpointPanel(QWidget):
 
     def text(self) -> str:
         """What is in sight, as tab-separated lines."""
-        weights = self.view.weights
-        lines = [[column.title for column in weights.columns]]
-        lines += [[weights.text(int(row), column) for column in weights.columns] for row in weights.shown]
-        return "\n".join("\t".join(line) for line in lines) + "\n"
+        return "".join("\t".join(line) + "\n" for line in self.view.excerpt().pretty)
 
     @Slot()
     def copy(self) -> None:
         """What is in sight, to the clipboard: figures to their last digit."""
-        weights, table = self.view.weights, self.table
-        heads = [column.title for column in weights.columns]
-        plain: list[list[Any]] = [heads]
-        plain += [
-            [
-                weights.text(int(row), column) if column.text is None else float(table.numbers[column.key][row])
-                for column in weights.columns
-            ]
-            for row in weights.shown
-        ]
-        copy_lines(plain, [line.split("\t") for line in self.text().splitlines()])
+        (self.view if self.tables.currentIndex() == 0 else self.groups).copy()
 
     def apply_theme(self, theme: Theme) -> None:
         self.view.weights.set_theme(theme)

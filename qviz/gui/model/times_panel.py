@@ -52,13 +52,16 @@ def columns() -> list[Column]:
     return [
         Column(tr("Node"), lambda row: row.node, left=True),
         Column(tr("Operator"), lambda row: row.operator, left=True),
-        Column(tr("Time"), lambda row: time_text(row.seconds), lambda row: row.seconds, tr("Of one run."), -1),
+        Column(
+            tr("Time"), lambda row: time_text(row.seconds), lambda row: row.seconds, tr("Of one run."), -1, unit="s"
+        ),
         Column(tr("Share"), lambda row: percent(row.share, 1.0), lambda row: row.share, tr("Of the run's time.")),
         Column(
             tr("In float"),
             lambda row: NONE if math.isnan(row.before) else time_text(row.before),
             lambda row: row.before,
             tr("Of the node with this name in the float network, where the runtime did not fuse it with others."),
+            unit="s",
         ),
         Column(tr("Why"), lambda row: row.why, left=True),
     ]

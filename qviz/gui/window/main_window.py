@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QMessageBox,
+    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -26,7 +27,6 @@ from qviz.files.printable import brief, printable
 from qviz.files.readers import SUFFIXES
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.docks import Dock, DockRoom
-from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import menu_text, plain_tip
 from qviz.gui.tensor.page import TensorPage
@@ -137,8 +137,10 @@ class MainWindow(QMainWindow):
             if docks and isinstance(part, QMainWindow):
                 self.rooms.append(DockRoom(part, docks))
         page.export_requested.connect(self.saving.export_chart)
-        for table in page.findChildren(FigureTable):
-            table.export_requested.connect(self.saving.export_table)
+        for table in page.findChildren(QTableView):
+            exported = getattr(table, "export_requested", None)
+            if exported is not None:
+                exported.connect(self.saving.export_table)
         page.copy_requested.connect(self.saving.copy_chart)
         topic = f"page {self.pages.all_made.index(page)}"
         page.problem.connect(partial(self.banner.error, topic=topic))

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 from safetensors.numpy import save_file
 
 from tests.gui.conftest import Desk, mouse_over, spot
+from tests.gui.copied import cells, check_table
 from tests.gui.model.conftest import LONG
 from tests.gui.model.test_page import drop
 
@@ -198,3 +199,24 @@ def test_a_file_without_tensors_leaves_everything_as_it_was(new_desk: Desk, list
     new_desk.bot.waitUntil(lambda: bool(problems), timeout=LONG)
     assert problems[0].startswith("broken.safetensors ")
     assert len(names(listed)) == 10
+
+
+def test_rows_and_groups_of_tensors_are_copied_and_exported(new_desk: Desk, listed: Any) -> None:
+    measured(new_desk, listed)
+    view = listed.checkpoint.view
+    first = int(np.flatnonzero(np.isfinite(view.weights.table.numbers["sqnr"]))[0])
+    open_, _, row, table, _ = view.menu_of(first).actions()
+    row.trigger()
+    head, line = cells()
+    assert line[0] == view.weights.table.names[first]
+    table.trigger()
+    assert cells() == view.excerpt().cells()
+    assert len(cells()) == 11
+    found = next(at for at, title in enumerate(head) if title.startswith("SQNR"))
+    assert float(line[found]) == view.weights.table.numbers["sqnr"][first]
+    opened: list[int] = []
+    view.opened.connect(opened.append)
+    open_.trigger()
+    assert opened == [first]
+    listed.checkpoint.by.button("layer").click()
+    check_table(listed.checkpoint.groups)

@@ -96,7 +96,9 @@ def test_every_table_can_be_narrowed_and_has_a_menu(desk: Desk) -> None:
     boxes = {box.accessibleName(): box for box in desk.window.findChildren(FilterBox)}
     for table in desk.window.findChildren(FigureTable):
         assert table.contextMenuPolicy() == Qt.ContextMenuPolicy.CustomContextMenu
-        if table.isSortingEnabled():
+        if (
+            table.isSortingEnabled() and table.accessibleName() != "Layers and roles"
+        ):  # of what one box narrows: tensors
             box = boxes[f"Filter {table.accessibleName()}"]
             for key in (Qt.Key.Key_Down, Qt.Key.Key_Return):
                 descended: list[None] = []
