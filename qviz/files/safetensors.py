@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache, partial, reduce
+from operator import add
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, NamedTuple
@@ -17,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qviz.core.problems import N_
-from qviz.core.tensors.value_counts import PIECE, Kind, ValueCounts, counted_bits
-from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.core.tensors.value_counts import Kind, ValueCounts, counted_bits
+from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray, array_in
 from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
@@ -59,6 +61,12 @@ _COUNTED: dict[str, Kind] = {"BF16": "bfloat16", "F16": "float16"}
 
 MOST_TENSORS = 500_000
 """Five times as many as the largest models have."""
+
+READ = 1 << 19
+"""Elements that are read and counted at once: they stay in the cache in between."""
+
+MANY_READS = 16
+"""From so many on they are shared among threads."""
 
 _LONGEST = 100_000_000
 """Bytes of a header, as the library has it."""
@@ -146,8 +154,18 @@ def _counted(path: Path, listed: _Info, stamp: Stamp, *, cancelled: IsCancelled 
         if info is None or info.kind != listed.kind or info.shape != listed.shape:
             raise changed(path)
         bits = FileArray(path, np.dtype("<u2"), info.start, info.shape)
-        pieces = (np.asarray(bits[first : first + PIECE]) for first in range(0, bits.size, PIECE))
-        return counted_bits(pieces, _COUNTED[info.kind], cancelled=cancelled)
+        kind = _COUNTED[info.kind]
+
+        def counted(part: range) -> ValueCounts:
+            pieces = (np.asarray(bits[first : min(first + READ, bits.size)]) for first in part)
+            return counted_bits(pieces, kind, cancelled=cancelled)
+
+        starts = range(0, bits.size, READ)
+        if len(starts) < MANY_READS:
+            return counted(starts)
+        # Each thread reads and counts its share: counts add up.
+        with ThreadPoolExecutor(THREADS) as pool:
+            return reduce(add, pool.map(counted, [starts[place::THREADS] for place in range(THREADS)]))
 
 
 def too_many(path: Path) -> FileProblem:
