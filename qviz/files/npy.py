@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,11 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     FileProblem
         When the file is not an array, is damaged, or holds no real numbers.
     """
-    header = _checked_header(path)
+    return entries(path, _checked_header(path), _load)
+
+
+def entries(path: Path, header: Header, load: Callable[..., Loaded]) -> tuple[TensorEntry, ...]:
+    """One for each offer of a header; ``load(path, field, …)`` reads it."""
     return tuple(
         TensorEntry(
             path.name if offer.field is None else f"{path.stem}/{offer.field}",
@@ -96,7 +101,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
             offer.field,
             offer.shape,
             offer.dtype.name,
-            partial(_load, path, offer.field),
+            partial(load, path, offer.field),
             offer.note,
         )
         for offer in header.offers

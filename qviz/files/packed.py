@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files import text
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.memory import check_room
-from qviz.files.npy import HEAD, MAGIC, Header, read_header
+from qviz.files.npy import HEAD, MAGIC, Header, entries, read_header
 from qviz.files.offers import taken
 from qviz.files.problems import FileProblem
 from qviz.files.start import LENGTH, Start
@@ -42,19 +41,7 @@ def list_entries(path: Path, options: TableOptions | None = None) -> tuple[Tenso
         if head.startswith(_OTHERS) or Start(path, len(head), head[:LENGTH]).head[8:9] == b"{":
             raise FileProblem(path, N_("is packed with gzip"), N_("Unpack it with gunzip, and open what is in it."))
         return text.list_entries(path, options)
-    header = read_header(head, path)
-    return tuple(
-        TensorEntry(
-            path.name if offer.field is None else f"{path.stem}/{offer.field}",
-            path,
-            offer.field,
-            offer.shape,
-            offer.dtype.name,
-            partial(_load, path, offer.field),
-            offer.note,
-        )
-        for offer in header.offers
-    )
+    return entries(path, read_header(head, path), _load)
 
 
 def _load(path: Path, field: str | None, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:

@@ -99,15 +99,6 @@ class FigureModel(QAbstractTableModel):
         self._judge()
         self._tell_all()
 
-    def add_rows(self, rows: Sequence[Any]) -> None:
-        """More rows, below those that there are."""
-        if rows:
-            self.beginInsertRows(QModelIndex(), len(self.rows), len(self.rows) + len(rows) - 1)
-            self.rows += rows
-            self._judge()
-            self.endInsertRows()
-            self._tell_all()
-
     def _judge(self) -> None:
         self._best = {}
         for at, column in enumerate(self.columns):
