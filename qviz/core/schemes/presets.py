@@ -158,8 +158,8 @@ PRESETS = (
     Preset(
         MODELS,
         N_("int8 activations per token"),
-        N_("One scale a token, symmetric: torchao's dynamic activations."),
-        Scheme(INT8, True, PerToken(), convention="torchao"),
+        N_("One scale a token, symmetric: torchao's Int8DynamicActivationInt8WeightConfig."),
+        Scheme(INT8, True, PerToken(), convention="torchao_int8"),
     ),
     Preset(
         MODELS,
