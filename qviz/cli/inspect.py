@@ -59,6 +59,10 @@ def _row(entry: TensorEntry) -> dict[str, Any]:
         row["shape"] = list(shape)
         if entry.nbytes is None and dtype is not None:
             row["bytes"] = _nbytes(shape, dtype)
+    if entry.encoding is not None and shape is not None:
+        row["encoding"] = {"name": entry.encoding.name, "codes": entry.encoding.codes, "group": entry.encoding.group}
+        if entry.nbytes is not None:  # codes, scales and zero points
+            row["bits_per_element"] = 8 * entry.nbytes / math.prod(shape)
     note = entry.note() if why is None else None
     if note is not None and not note.is_plain:
         row["note"] = str(note.phrase)

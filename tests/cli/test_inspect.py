@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 from tests.cli.commands import Run
@@ -81,3 +82,11 @@ def test_a_message_of_many_names_tells_how_to_list_them(run: Run, tmp_path: Path
     problem = run("analyze", tmp_path / "w.safetensors").problem
     assert "layers.2, layers.3" in problem
     assert "qviz inspect w.safetensors lists all" in problem
+
+
+def test_a_quantized_weight_says_how_it_is_kept_and_its_bits_with_everything_counted(run: Run) -> None:
+    folder = Path(__file__).parents[1] / "golden" / "checkpoints" / "quantized"
+    (told,) = run("inspect", folder / "compressed_int4_group.safetensors", "--json").json["files"]
+    (row,) = told["tensors"]
+    assert row["encoding"] == {"name": "compressed-tensors", "codes": "int4", "group": 32}
+    assert row["bits_per_element"] == pytest.approx(4 + 32 / 32 + 8 * 16 / (16 * 128))  # codes, scales, the shape

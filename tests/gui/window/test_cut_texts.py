@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, QSize
 from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QTextBrowser, QWidget
 from pytestqt.qtbot import QtBot
+from safetensors.numpy import save_file
 
 from qviz.core.ranges.rules import Manual, Percentile
 from qviz.core.schemes.presets import PRESETS
@@ -221,6 +223,32 @@ def test_the_other_pages_can_be_read(desk: Desk, size: QSize, page: str) -> None
             laid_out()
         if found := cut_texts(desk.window):
             cut[part] = found
+    assert cut == {}, told(cut)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size.width()}x{size.height()}")
+def test_the_weights_of_a_checkpoint_can_be_read(desk: Desk, size: QSize, tmp_path: Path) -> None:
+    names = [f"model.layers.{layer}.mlp.{part}_proj.weight" for layer in range(3) for part in ("gate", "up", "down")]
+    save_file({name: FEW.reshape(6, -1) for name in names}, tmp_path / "a checkpoint with a long name.safetensors")
+    desk.window.resize(size)
+    desk.window.pages.show_page("model")
+    page: Any = desk.window.pages.current
+    page.weighing.open([tmp_path / "a checkpoint with a long name.safetensors"])
+    desk.bot.waitUntil(lambda: page.weights_stack.currentIndex() == 1, timeout=PATIENCE)
+    panel = page.checkpoint
+    cut = {}
+    for state, act in {
+        "tensors": lambda: None,
+        "a filter": lambda: panel.filter.setText("sqnr <"),
+        "measured": panel.audit_button.click,
+        "layers": panel.by.button("layer").click,
+    }.items():
+        act()
+        desk.bot.waitUntil(lambda: not any(worker.busy for worker in page.workers), timeout=PATIENCE)
+        laid_out()
+        if found := cut_texts(desk.window):
+            cut[state] = found
+    page.weighing.checkpoints.close()
     assert cut == {}, told(cut)
 
 
