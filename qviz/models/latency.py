@@ -71,6 +71,7 @@ def measure_latency(
     *,
     threads: int = 0,
     seconds: float = 3.0,
+    fewest: int = FEWEST,
     progress: Progress = ignore,
     cancelled: IsCancelled = never,
 ) -> Latency:
@@ -83,6 +84,8 @@ def measure_latency(
     samples : Samples
     threads : int
         For one operator; 0 for as many as there are cores.
+    seconds : float
+        About how long; `fewest` runs of each take longer for a slow network.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def measure_latency(
             taken.append(time.perf_counter() - before)
         spent = time.perf_counter() - started
         progress(min(1.0, spent / seconds))
-        if spent >= seconds and number + 1 >= FEWEST:
+        if spent >= seconds and number + 1 >= fewest:
             break
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return Latency(np.array(times[0]), np.array(times[1]), threads, load)
