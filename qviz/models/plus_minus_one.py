@@ -214,10 +214,10 @@ def accumulated(node: Any, inputs: list[Any]) -> Array:
     from onnx import helper
 
     given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-    if given.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or x.ndim != 4:
-        raise Problem("This convolution cannot be traced: only those of pictures with pads of their own can.")
-    pads = list(given.get("pads", [0, 0, 0, 0]))
+    if x.ndim != 4:
+        raise Problem("This convolution cannot be traced: only those of pictures can.")
     strides, dilations = list(given.get("strides", [1, 1])), list(given.get("dilations", [1, 1]))
+    pads = _pads(given, x.shape[2:], w.shape[2:], strides, dilations)
     padded = np.pad(x, ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
     groups, outputs = int(given.get("group", 1)), w.shape[0] // int(given.get("group", 1))
     rows = (padded.shape[2] - dilations[0] * (w.shape[2] - 1) - 1) // strides[0] + 1
@@ -238,6 +238,21 @@ def accumulated(node: Any, inputs: list[Any]) -> Array:
     if len(inputs) > 8 and inputs[8] is not None:
         sums += np.asarray(inputs[8], np.int64).reshape(1, -1, 1, 1)
     return sums
+
+
+def _pads(
+    given: Mapping[str, Any], size: Sequence[int], kernel: Sequence[int], strides: list[int], dilations: list[int]
+) -> list[int]:
+    """Of a convolution: those that are written, or those that keep the size (``SAME_UPPER``, ``SAME_LOWER``)."""
+    auto = given.get("auto_pad", b"NOTSET")
+    if auto in (b"NOTSET", b"VALID"):
+        return list(given.get("pads", [0, 0, 0, 0])) if auto == b"NOTSET" else [0, 0, 0, 0]
+    totals = [
+        max(0, (-(-n // stride) - 1) * stride + dilation * (k - 1) + 1 - n)
+        for n, k, stride, dilation in zip(size, kernel, strides, dilations, strict=True)
+    ]
+    small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    return [*small, *large] if auto == b"SAME_UPPER" else [*large, *small]
 
 
 def save_reproduction(folder: Path, network: Network, name: str, sample: Mapping[str, Array]) -> Path:

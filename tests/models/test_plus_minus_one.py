@@ -114,3 +114,26 @@ def test_what_cannot_be_traced_is_said(quantized):
     )
     with pytest.raises(Problem, match="cannot be traced"):
         trace_node(quantized, other, pictures(1)[0])
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolutions_are_padded_as_they_say(auto_pad, stride):
+    rng = np.random.default_rng(stride)
+    x, w = rng.integers(0, 256, (1, 2, 6, 7)).astype(U8), rng.integers(-128, 128, (3, 2, 4, 3)).astype(S8)
+    options = {"pads": [1, 0, 2, 1]} if auto_pad == "NOTSET" else {"auto_pad": auto_pad}
+    names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
+    node = helper.make_node("QLinearConv", names, ["y"], name="conv", strides=[stride, stride], **options)
+    values = [x, F(0.01), U8(120), w, F(0.02), S8(0), F(0.1), U8(128)]
+    inputs = [np.asarray(each) for each in values]
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, list(x.shape))],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, None)],
+        [onnx.numpy_helper.from_array(value, name) for name, value in zip(names[1:], inputs[1:], strict=True)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    runtime, exact = run(open_session(model), {"x": x})[0], exact_codes(node, inputs)
+    assert runtime.shape == exact.shape
+    assert compare_codes(node, inputs, runtime, exact).causes[OTHER] == 0
