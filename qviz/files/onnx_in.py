@@ -18,6 +18,7 @@ import numpy as np
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Loaded, TensorEntry
+from qviz.files.onnx_quantized import OPERATORS, Decoder, decoded
 from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
 from qviz.files.protobuf import Field, Walk
 from qviz.files.region import MOST_AXES, Region, bytes_of, values_in
@@ -100,7 +101,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     ]
     if not entries:
         raise NoNumbers(path, N_("has no weights in it"), N_("Choose a model with weights."))
-    return tuple(entries)
+    return decoded(entries, model.decoders)
 
 
 def _entry(region: Region, folder: Folder, constant: _Constant) -> TensorEntry:
@@ -261,6 +262,8 @@ class _Model:
 
     Attributes
     ----------
+    decoders : list of Decoder
+        Nodes that read codes.
     turned : set of str
         Weights that a Gemm takes transposed: (outputs, features), as those of PyTorch's Linear leave.
     """
@@ -268,6 +271,7 @@ class _Model:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
         self.turned: set[str] = set()
+        self.decoders: list[Decoder] = []
 
     def constants(self) -> Iterator[_Constant]:
         """Those of the graph, then those of local functions.
@@ -326,6 +330,8 @@ class _Model:
                 name = self._walk.text(each)
             elif each.number == 5:
                 attributes.append(each)
+        if kind in OPERATORS and len(inputs) > 1:
+            self.decoders.append(self._decoder(kind, inputs, attributes, prefix))
         if not attributes:
             return
         if kind == "Gemm" and len(inputs) > 1 and any(map(self._is_turned, attributes)):
@@ -333,6 +339,19 @@ class _Model:
         called = self._walk.text(outputs[0]) if outputs else name
         for attribute in attributes:
             yield from self._attribute(attribute, prefix, called, name or called, depth)
+
+    def _decoder(self, kind: str, inputs: list[Field], attributes: list[Field], prefix: str) -> Decoder:
+        names = [prefix + text if (text := self._walk.text(each)) else "" for each in inputs]
+        numbers = {}
+        for attribute in attributes:
+            fields = list(self._walk.fields(attribute.start, attribute.end))
+            name = next((self._walk.text(each) for each in fields if each.number == 1 and each.value < 0), "")
+            value = next((each.value for each in fields if each.number == 3 and each.value >= 0), None)
+            if value is not None:
+                numbers[name] = value - (1 << 64) if value >= 1 << 63 else value
+        first = 1 if kind == "MatMulNBits" else 0
+        codes, scale, zero, *_ = [*names[first : first + 3], "", "", ""]
+        return Decoder(kind, (codes, scale, zero), numbers)
 
     def _is_turned(self, attribute: Field) -> bool:
         fields = list(self._walk.fields(attribute.start, attribute.end))

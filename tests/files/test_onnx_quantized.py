@@ -1,0 +1,92 @@
+"""Codes of an ONNX model are listed as what they stand for, as ONNX Runtime computes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from qviz.files.readers import list_tensors
+
+RANDOM = np.random.default_rng(4)
+
+
+def saved(path: Path, node: Any, shape: tuple[int, ...], opset: int = 21, **constants: Any) -> Path:
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, None])] if "x" in node.input else [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    return path
+
+
+def runtime(path: Path, **feeds: Any) -> Any:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+
+
+CASES = {
+    "a tensor": ((6, 8), (), {}),
+    "an axis": ((6, 8), (8,), {"axis": 1}),
+    "the first axis": ((6, 8, 3), (6,), {"axis": 0}),
+    "an axis from behind": ((6, 8), (6,), {"axis": -2}),
+    "blocks": ((6, 8), (6, 2), {"axis": 1, "block_size": 4}),
+    "blocks of columns": ((6, 8), (2, 8), {"axis": 0, "block_size": 3}),
+}
+
+
+@pytest.mark.parametrize("with_zero", [False, True])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("case", CASES)
+def test_a_constant_behind_dequantize_linear(tmp_path: Path, case: str, dtype: Any, with_zero: bool) -> None:
+    shape, per, attributes = CASES[case]
+    info = np.iinfo(dtype)
+    parts = {
+        "w": RANDOM.integers(info.min, info.max + 1, shape).astype(dtype),
+        "s": RANDOM.uniform(0.01, 1, per).astype(np.float32),
+    }
+    if with_zero:
+        parts["z"] = RANDOM.integers(info.min, info.max + 1, per).astype(dtype)
+    node = helper.make_node("DequantizeLinear", list(parts), ["y"], **attributes)
+    path = saved(tmp_path / "m.onnx", node, shape, **parts)
+    entries = {entry.key: entry for entry in list_tensors(path)}
+    assert entries["w"].dtype == f"{np.dtype(dtype).name} (QDQ)"
+    np.testing.assert_array_equal(np.asarray(entries["w"].load()[:]).reshape(shape), runtime(path))
+    assert set(entries) == set(parts)
+
+
+@pytest.mark.parametrize("with_zero", [False, True])
+@pytest.mark.parametrize(("bits", "columns"), [(4, 64), (4, 80), (8, 64)])
+def test_a_weight_of_matmul_n_bits(tmp_path: Path, bits: int, columns: int, with_zero: bool) -> None:
+    rows, block = 6, 32
+    blocks = -(-columns // block)
+    parts = {
+        "w": RANDOM.integers(0, 256, (rows, blocks, block * bits // 8)).astype(np.uint8),
+        "s": RANDOM.uniform(0.01, 1, rows * blocks).astype(np.float32),
+    }
+    if with_zero:
+        parts["z"] = RANDOM.integers(0, 256, rows * -(-blocks * bits // 8)).astype(np.uint8)
+    node = helper.make_node(
+        "MatMulNBits", ["x", *parts], ["y"], domain="com.microsoft", K=columns, N=rows, bits=bits, block_size=block
+    )
+    path = saved(tmp_path / "m.onnx", node, (None, rows), **parts)
+    entry = next(each for each in list_tensors(path) if each.key == "w")
+    assert (entry.shape, entry.dtype, entry.outputs_first) == ((rows, columns), f"uint{bits} (MatMulNBits)", True)
+    weight = np.asarray(entry.load()[:]).reshape(rows, columns)
+    expected = runtime(path, x=np.eye(columns, dtype=np.float32))
+    np.testing.assert_allclose(weight.T, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_scales_that_do_not_fit_leave_the_codes_as_they_are(tmp_path: Path) -> None:
+    node = helper.make_node("DequantizeLinear", ["w", "s"], ["y"], axis=1)
+    parts = {"w": np.ones((4, 6), np.int8), "s": np.ones(5, np.float32)}
+    entry = next(each for each in list_tensors(saved(tmp_path / "m.onnx", node, (4, 6), **parts)) if each.key == "w")
+    assert entry.dtype == "int8"
