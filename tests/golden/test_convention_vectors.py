@@ -32,7 +32,7 @@ def test_every_runtime_that_a_library_can_answer_for_was_asked():
         "torchao_no_clipping",
         "torchao_int8",
     }
-    others = {"textbook", "onnxruntime", "onnxruntime_dynamic", "tensorrt"}
+    others = {"textbook", "onnxruntime", "onnxruntime_dynamic", "tensorrt", "aimet", "aimet_strict"}
     assert set(FREE_CONVENTIONS) - set(LIBRARIES) == others | by_hand
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qviz.core.problems import Problem
+from qviz.core.runtimes.aimet import AIMET, AIMET_STRICT
 from qviz.core.runtimes.bitsandbytes import BITSANDBYTES
 from qviz.core.runtimes.gguf import GGUF
 from qviz.core.runtimes.matmulnbits import K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
@@ -43,6 +44,8 @@ CONVENTIONS: dict[str, Convention] = {
         NNCF,
         PADDLE,
         TENSORRT,
+        AIMET,
+        AIMET_STRICT,
         TFLITE,
         *MICROSCALING,
         NVFP4,

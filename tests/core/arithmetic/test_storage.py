@@ -80,6 +80,11 @@ STORED = {
     ],
     "onnxruntime_k_quant": [(Scheme("uint4", False, BLOCKS, convention="onnxruntime_k_quant"), 4 + (32 + 4) / 32)],
     "onnxruntime_float8": [(Scheme(FP8, True, convention="onnxruntime_float8"), 8 + 32 / 2**18)],
+    "aimet": [
+        (Scheme("int8", True, PerAxis(0), convention="aimet"), 8 + 32 / 1024),
+        (Scheme("uint8", False, convention="aimet"), 8 + (32 + 8) / 2**18),
+    ],
+    "aimet_strict": [(Scheme("int8", True, PerAxis(0), convention="aimet_strict"), 8 + 32 / 1024)],
     "nncf": [
         (Scheme("int4", True, BLOCKS, convention="nncf"), 4 + 32 / 32),
         (Scheme("uint8", False, PerAxis(0), convention="nncf"), 8 + (32 + 8) / 1024),
