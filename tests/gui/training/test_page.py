@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from qviz.gui.training.page import TrainingPage
 from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Quantization, Training
 from qviz.training.data import SAMPLES
-from tests.gui.conftest import PATIENCE
+from tests.gui.conftest import PATIENCE, Desk
 
 SHORT = Experiment(Data("moons", 300), (8, 8), training=Training(steps=60, fine_tuning_steps=60, batch=32))
 
@@ -334,3 +335,34 @@ def test_a_run_is_renamed_and_forgotten_in_the_list(page, qtbot):
     table.point_to(table.figures.rows[0])
     qtbot.keyClick(table, Qt.Key.Key_Delete)
     assert [row.name for row in table.figures.rows] == ["Run 2"]
+
+
+def test_what_was_trained_is_listed_by_the_next_window_until_it_is_removed(
+    desks: Callable[..., Desk], tmp_path: Path
+) -> None:
+    def training(desk: Desk, listed: int) -> Any:
+        desk.window.pages.show_page("training")
+        page: Any = desk.window.pages.current
+        desk.bot.waitUntil(lambda: len(page.trainer.runs) == listed and not page.trainer.busy, timeout=PATIENCE)
+        return page
+
+    first = desks(tmp_path / "s.ini")
+    page = training(first, 0)
+    page.trainer.set_experiment(SHORT)
+    page.trainer.start()
+    first.bot.waitUntil(lambda: not page.trainer.running and len(page.trainer.runs) == 1, timeout=PATIENCE)
+    accuracy = page.trainer.snapshot.last["qat_accuracy"]
+    first.window.close()
+    second = desks(tmp_path / "s.ini")
+    page = training(second, 1)
+    table = page.runs.table
+    assert [column.text(table.figures.rows[0]) for column in table.figures.columns][-3:] != ["–", "–", "–"]
+    table.opened.emit(table.figures.rows[0])
+    second.bot.waitUntil(lambda: page.trainer.snapshot.finished and not page.trainer.busy, timeout=PATIENCE)
+    assert page.trainer.snapshot.last["qat_accuracy"] == accuracy
+    assert page.accuracy.tables()
+    page.trainer.reset()  # what is shown is not removed
+    second.bot.waitUntil(lambda: page.trainer.present is None and not page.trainer.busy, timeout=PATIENCE)
+    table.removed.emit(table.figures.rows[0])
+    second.window.close()
+    assert list((tmp_path / "runs").iterdir()) == []

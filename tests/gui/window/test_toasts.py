@@ -134,7 +134,10 @@ def test_errors_of_a_topic_that_come_one_by_one_are_counted(toasts: Toasts) -> N
     assert texts(toasts) == ["4 messages; the first: 0.npy is empty."]
 
 
-def test_the_focus_stays_where_it_is_and_tab_reaches_the_buttons(window: QWidget, toasts: Toasts) -> None:
+def test_the_focus_stays_where_it_is_and_tab_reaches_the_buttons(qtbot: QtBot, window: QWidget, toasts: Toasts) -> None:
+    with qtbot.waitActive(window):  # a real screen's window manager says when
+        window.show()
+        window.activateWindow()
     box = window.findChild(QLineEdit)
     box.setFocus()
     toasts.error("w.npy is empty.", offer=Offer("Again", lambda: None))
