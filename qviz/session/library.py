@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import TensorEntry
 from qviz.files.printable import brief
 from qviz.files.problems import system_errors
+from qviz.files.recognized import recognized
 from qviz.files.stamp import Stamp
 from qviz.session.items import ARTICLE_ORIGIN, MADE_HERE, article_item, file_item, generated_item
 from qviz.session.language import told, tr
@@ -76,6 +78,7 @@ class Library(Worker):
         self._again: Item | None = None
         self._renewed: dict[Item, tuple[Item, ...]] = {}
         self._gave_way = (session.scheme, session.scheme)
+        self._before_known: tuple[Scheme, Scheme | None] = (session.scheme, None)
         self._opener.found.connect(self._on_found)
         self._opener.opened.connect(self._on_opened)
         self._opener.failed.connect(self._on_not_opened)
@@ -142,6 +145,8 @@ class Library(Worker):
     def show_entry(self, entry: TensorEntry) -> None:
         """Add one tensor of a file, or take it anew, and show it."""
         item = file_item(entry, self._session.limits)
+        if entry.encoding is not None:
+            item = replace(item, known=partial(recognized, entry))
         state = self._session.state
         kept = tuple(i for i in state.items if (i.origin, i.name) != (item.origin, item.name))
         self._session.update(items=(*kept, item))
@@ -289,6 +294,9 @@ class Library(Worker):
         self._memory.retain(items)
         self._memory.keep(item, kept)
         scheme = self._wanted(state.scheme)
+        if kept.scheme is not None and item is not state.current:
+            self._before_known = (scheme, kept.scheme)
+            scheme = kept.scheme
         changes: dict[str, object] = {"items": items, "current": item, "tensor": tensor, "prepared": kept.prepared}
         notices = [told(kept.note.phrase)] if kept.note else []
         notices += self._notices(tensor)
@@ -304,6 +312,9 @@ class Library(Worker):
 
     def _wanted(self, scheme: Scheme) -> Scheme:
         """What a person chose, where it had to give way to a tensor and nothing was changed since."""
+        before, known = self._before_known
+        if known is not None and scheme == known:  # a file's scales are of no other tensor
+            return before
         wanted, instead = self._gave_way
         return wanted if scheme == instead else scheme
 
@@ -345,11 +356,12 @@ def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
         with system_errors(path):
             stamps[path] = Stamp.of(path)
     tensor = item.load(progress, cancelled)
+    scheme = item.known() if item.known is not None else None
     if tensor.counted:
         prepared = prepare(tensor, cancelled=cancelled)
         prepared.histogram()
-        return Kept(tensor, prepared, item.note(), stamps)
-    return Kept(tensor, note=item.note(), stamps=stamps)
+        return Kept(tensor, prepared, item.note(), stamps, scheme)
+    return Kept(tensor, note=item.note(), stamps=stamps, scheme=scheme)
 
 
 def _about(tensor: Tensor) -> dict[str, object]:

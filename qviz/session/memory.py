@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.entry import Note
@@ -24,13 +25,14 @@ WINDOW_BYTES = 400 * MEGABYTE
 class Kept:
     """A tensor that was read, the same in order where that was done, and what was recognized of its file.
 
-    ``stamps`` tell what its files were when it was read.
+    ``stamps`` tell what its files were when it was read; ``scheme`` is the file's own, with its scales.
     """
 
     tensor: Tensor
     prepared: SortedTensor | None = None
     note: Note | None = None
     stamps: Mapping[Path, Stamp] = field(default_factory=dict)
+    scheme: Scheme | None = None
 
     @property
     def nbytes(self) -> int:

@@ -31,7 +31,7 @@ class Item:
     ``load`` reads it; ``note`` says how, where something had to be recognized. ``refused`` where it is known that
     it can't be read.
     ``written`` is what a person may say more about, and ``outputs_first`` how a layer's weight lies, as
-    `TensorEntry` has them.
+    `TensorEntry` has them. ``known`` reads the scheme that the file has for it, where that is to be shown.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Item:
     written: Literal["", "table", "raw"] = ""
     paths: tuple[Path, ...] = ()
     outputs_first: bool | None = None
+    known: Callable[[], Scheme | None] | None = None
 
 
 @dataclass(frozen=True)

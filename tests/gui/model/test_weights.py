@@ -220,3 +220,21 @@ def test_rows_and_groups_of_tensors_are_copied_and_exported(new_desk: Desk, list
     assert opened == [first]
     listed.checkpoint.by.button("layer").click()
     check_table(listed.checkpoint.groups)
+
+
+def test_a_quantized_weight_is_shown_under_the_scales_of_its_file_and_the_next_one_is_not(
+    new_desk: Desk, page: Any, tmp_path: Path
+) -> None:
+    golden = Path(__file__).parents[2] / "golden" / "checkpoints" / "quantized" / "compressed_int4_group.safetensors"
+    drop(new_desk, golden)
+    settle(new_desk, page)
+    before = new_desk.session.state.scheme
+    page.checkpoint.view.opened.emit(0)
+    new_desk.bot.waitUntil(lambda: new_desk.session.state.tensor.name.endswith("layer.weight"), timeout=LONG)
+    scheme = new_desk.session.state.scheme
+    assert (scheme.number_format.name, scheme.granularity.kind, scheme.range_rule.kind) == ("int4", "block", "known")
+    frame = new_desk.app.analyst
+    new_desk.bot.waitUntil(lambda: not frame.busy, timeout=LONG)
+    new_desk.app.library.choose(new_desk.session.state.items[0])
+    new_desk.bot.waitUntil(lambda: new_desk.session.state.current is new_desk.session.state.items[0], timeout=LONG)
+    assert new_desk.session.state.scheme == before
