@@ -11,6 +11,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.scaling import qparams_from_range, qparams_from_values, qparams_of_known
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.formats.floats import FloatFormat
+from qviz.core.formats.integers import IntFormat
 from qviz.core.passes import candidates
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.sorted_pass import sorted_squared_error
@@ -20,7 +21,7 @@ from qviz.core.questions.fits import FITS
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.histograms import remembered
 from qviz.core.ranges.known import Known
-from qviz.core.ranges.rules import MinMax, Percentile, Range, RangeInput, RangeRule
+from qviz.core.ranges.rules import Grid, MinMax, Percentile, Range, RangeInput, RangeRule
 from qviz.core.runtimes.precision import compute_dtype, rounding_to
 from qviz.core.runtimes.record import Convention
 from qviz.core.schemes.scheme import Scheme, convention_of
@@ -187,7 +188,27 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         clipping_errors if prepared is not None else None,
         cancelled,
         _reach(scheme),
+        _grid(scheme),
     )
+
+
+def _grid(scheme: Scheme) -> Grid | None:
+    """What codes stand for; None where a range does not give every scale, or a zero point that is no whole number."""
+    number_format, convention = scheme.number_format, convention_of(scheme)
+    own = convention.recipe is not None or convention.code is not None or convention.of_elements
+    if own or scheme.power_of_two or not number_format.scaled:
+        return None
+    quant_min, quant_max = convention.ends(number_format, scheme.symmetric)
+    values = number_format.values.astype(np.float64)
+    values = values[(values >= quant_min) & (values <= quant_max)]
+    if scheme.symmetric:
+        half, nothing = convention.half_span(number_format), np.zeros(1)
+        return Grid(values - convention.middle(number_format), nothing, -half, half)
+    assert isinstance(number_format, IntFormat)
+    if not convention.range_includes_zero:
+        return None
+    first, last = convention.scale_range(number_format)
+    return Grid(values, np.arange(first, last + 1, dtype=np.float64), first, last)
 
 
 def _reach(scheme: Scheme) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from qviz.core.arrays import LARGEST, FloatArray, Floats
 from qviz.core.plain import Tagged
+from qviz.core.ranges.least import MOST_BREAKPOINTS, least_ranges
 from qviz.core.ranges.rules import LossCurve, Percentile, Range, RangeInput
 from qviz.core.work import check
 
@@ -63,6 +64,15 @@ class _Search:
         given.progress(min(self._tried / self._planned, 1.0))
         return loss
 
+    def attempt_anywhere(self, ranges: Iterable[Range]) -> None:
+        """Try ranges wherever they end."""
+        for low, high in ranges:
+            check(self._given.cancelled)
+            loss = self._given.squared_error(low, high)
+            better = loss < self.loss
+            self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
+            self.loss = np.where(better, loss, self.loss)
+
     def attempt_all(self, ranges: Iterable[Range], *, prune_by_clipping: bool = False) -> Floats:
         """`attempt` each; the losses, shape (ranges, groups). Those of one group are measured together.
 
@@ -103,7 +113,9 @@ class MSE(Tagged):
     No histogram stands between: candidates from a little beyond the data, where the last code still
     gains, to a thousandth of them, the usual percentiles, a fine grid where the loss is near its
     least, then ever finer steps around the best.
-    Symmetric: one threshold. Asymmetric: both ends, together and then in turn.
+    Symmetric: one threshold. Asymmetric: both ends, together and then in turn. Of small tensors (a million scales at
+    which an element gets another code) every interval between such scales is looked at besides, so that nothing
+    loses less; above that the last steps are the fine ones named above.
     """
 
     kind: ClassVar[str] = "mse"
@@ -152,7 +164,16 @@ class MSE(Tagged):
                 search.attempt_all([_scaled(best, middle, factor, sides) for factor in factors])
             for sides in ((0, 1), (1, 0), (1, 1)):
                 _refine(search, 1 + 1 / fine, sides, middle)
+        if given.grid is not None and given.grid.breakpoints * given.tensor.finite <= MOST_BREAKPOINTS:
+            search.attempt_anywhere(least_ranges(_values_of_groups(given), given.grid))
         return search.low, search.high
+
+
+def _values_of_groups(given: RangeInput) -> list[FloatArray]:
+    groups = [np.zeros(0, np.float32)] * given.layout.groups
+    for group, values in given.tensor.finite_groups(given.layout, cancelled=given.cancelled):
+        groups[group] = values
+    return groups
 
 
 def mse_curves(given: RangeInput, best: Range) -> tuple[LossCurve, ...]:

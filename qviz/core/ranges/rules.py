@@ -22,6 +22,31 @@ Range = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
+class Grid:
+    """What codes stand for before they are scaled, and which range gives a scale.
+
+    Attributes
+    ----------
+    values : float64 array
+        The unit value of each code, ascending.
+    zero_points : float64 array
+        All that there are.
+    first, last : float
+        The range of a scale S and a zero point Z reaches from (first − Z)·S to (last − Z)·S.
+    """
+
+    values: Floats
+    zero_points: Floats
+    first: float
+    last: float
+
+    @property
+    def breakpoints(self) -> int:
+        """Scales at which an element gets another code, at most, over all zero points."""
+        return self.values.size * self.zero_points.size
+
+
+@dataclass(frozen=True, eq=False)
 class RangeInput:
     """What a range is sought for.
 
@@ -45,6 +70,8 @@ class RangeInput:
     cancelled : Callable[[], bool]
     reach : float
         How far beyond the data a range may still lose less, as a part of them: 1 for not at all.
+    grid : Grid or None
+        What codes stand for, where every scale and zero point can be reached by a range.
     progress : Callable[[float], None]
         Told which share of the groups has its range, where each is sought by itself.
     """
@@ -59,6 +86,7 @@ class RangeInput:
     clipping_errors: Callable[[FloatArray, FloatArray], Floats] | None = None
     cancelled: IsCancelled = never
     reach: float = 1.0
+    grid: Grid | None = None
     progress: Progress = ignore
 
     def batches(self, batch_axis: int | None) -> Iterator[tuple[int, Iterator[Batch]]]:
