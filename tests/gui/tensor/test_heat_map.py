@@ -15,7 +15,7 @@ from qviz.core.questions.analysis import Analysis, analyze
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTile, PerToken
 from qviz.gui.kit.theme import load_theme
-from qviz.gui.tensor.group_grid import Grid
+from qviz.gui.tensor.group_grid import Grid, worst_of
 from qviz.gui.tensor.heat_map_chart import QUANTITIES
 from qviz.gui.tensor.worst_groups_panel import LISTED, WorstGroupsPanel, worst_groups
 from qviz.gui.words.groups import alone_text, group_columns, place_numbers, place_text
@@ -354,3 +354,12 @@ def test_the_channel_that_is_looked_at_is_marked_around_its_index(gallery: Galle
     assert chart._chosen.getRegion() == (3.5, 4.5)
     chart.choose(None)
     assert not chart._chosen.isVisible()
+
+
+def test_a_pixel_is_the_worst_of_its_cells_and_nothing_of_none() -> None:
+    nan = np.nan
+    cells = np.array([[1, 5, nan, 2], [3, nan, nan, 7], [nan, 9, 4, 0]], np.float32)
+    np.testing.assert_array_equal(worst_of(cells, 1, 1), cells)
+    np.testing.assert_array_equal(worst_of(cells, 2, 1), np.array([[3, 5, nan, 7], [nan, 9, 4, 0]], np.float32))
+    np.testing.assert_array_equal(worst_of(cells, 2, 3), np.array([[5, 7], [9, 0]], np.float32))
+    np.testing.assert_array_equal(worst_of(cells, 9, 9), np.array([[9]], np.float32))
