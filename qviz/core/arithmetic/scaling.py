@@ -20,6 +20,8 @@ from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, POWER_OF_TWO, Precision, as_power_of_two, rounding_to
 from qviz.core.schemes.scheme import Scheme, convention_of
+from qviz.core.tensors.survey import in_two_threads
+from qviz.core.work import THREADS
 
 TOGETHER = 1 << 15
 """Groups whose parameters are found together: what is computed on the way stays in the cache."""
@@ -40,13 +42,20 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
 
 
 def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
-    """The same for many groups, some at a time."""
+    """The same for many groups, some at a time, in two threads."""
     arrays = {name: np.empty(low.size, np.float32) for name in ("scale", "zero_point", "low", "high")}
-    for start in range(0, low.size, TOGETHER):
-        some = slice(start, start + TOGETHER)
-        q = _from_range(low.reshape(-1)[some], high.reshape(-1)[some], scheme, compute)
-        for name, array in arrays.items():
-            array[some] = getattr(q, name)
+    lowest, highest = low.reshape(-1), high.reshape(-1)
+
+    def some(starts: range) -> QParams:
+        for start in starts:
+            part = slice(start, start + TOGETHER)
+            q = _from_range(lowest[part], highest[part], scheme, compute)
+            for name, array in arrays.items():
+                array[part] = getattr(q, name)
+        return q
+
+    starts = range(0, low.size, TOGETHER)
+    q = some(starts) if THREADS == 1 else in_two_threads(some, starts[::2], starts[1::2])[0]
     whole: dict[str, Any] = {name: array.reshape(low.shape) for name, array in arrays.items()}
     return replace(q, **whole)
 

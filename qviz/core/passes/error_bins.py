@@ -11,7 +11,9 @@ from qviz.core.arithmetic.conversion import x_hat_of_groups
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.tensors.layout import Layout
+from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import THREADS
 
 MAX_ERROR_BINS = 1024
 TOGETHER = 1 << 15
@@ -92,12 +94,20 @@ def largest_of(values: FloatArray) -> float:
 
 def _reach(x_hat: list[FloatArray], values: tuple[FloatArray, FloatArray]) -> tuple[float, float]:
     """The smallest and the largest finite error of some values, and 0."""
-    lowest = highest = 0.0
-    for x, ours in zip(values, x_hat, strict=True):
-        for start in range(0, x.size, TOGETHER):
-            some = slice(start, start + TOGETHER)
-            errors = np.subtract(ours[some], x[some], dtype=np.float64)
-            if not np.isfinite(errors).all():
-                errors = errors[np.isfinite(errors)]
-            lowest, highest = min(lowest, float(errors.min(initial=0))), max(highest, float(errors.max(initial=0)))
-    return lowest, highest
+
+    def some(starts: range) -> tuple[float, float]:
+        lowest = highest = 0.0
+        for ours, x in zip(x_hat, values, strict=True):
+            for start in starts:
+                part = slice(start, start + TOGETHER)
+                errors = np.subtract(ours[part], x[part], dtype=np.float64)
+                if not np.isfinite(errors).all():
+                    errors = errors[np.isfinite(errors)]
+                lowest, highest = min(lowest, float(errors.min(initial=0))), max(highest, float(errors.max(initial=0)))
+        return lowest, highest
+
+    starts = range(0, values[0].size, TOGETHER)
+    if THREADS == 1 or len(starts) == 1:
+        return some(starts)
+    one, other = in_two_threads(some, starts[::2], starts[1::2])
+    return min(one[0], other[0]), max(one[1], other[1])
