@@ -51,7 +51,7 @@ class CompiledWorker:
         self.given = (steps.parameters, steps.strides, self.plan, numbers, steps.codebook)
         self.table = np.zeros(size if joint else 1, np.uint32)
         self.joint = (levels, window, window_start - first) if joint else None
-        self.tallies = np.zeros(order.levels + 2 * bins, np.int64)
+        self.tallies = np.zeros(order.levels + 2 * bins + kernels.SPARE, np.int64)
         counts = self.found.totals, np.zeros(3), self.table, self.tallies
         self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
         self.ends = np.empty(4, np.float32)
@@ -95,7 +95,11 @@ class CompiledWorker:
         found, order = self.found, self.order
         levels, bins = order.levels, order.bins
         found.occupancy = self.tallies[:levels]
-        found.errors, found.clipping = self.tallies[levels:].reshape(2, bins)
+        found.errors, found.clipping = self.tallies[levels : levels + 2 * bins].reshape(2, bins)
+        if levels:
+            below, above = self.tallies[levels + 2 * bins :][: 2 * kernels.LANES].reshape(2, kernels.LANES).sum(axis=1)
+            found.occupancy[0] += below
+            found.occupancy[-1] += above
         if self.joint is not None:
             self._part(*self.joint)
         if first or not self.lie.apart:

@@ -88,6 +88,10 @@ SIGN_BIT = np.int32(31)
 LOWEST_INT, HIGHEST_INT = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
 ONE, NONE = np.int32(1), np.int32(-1)
 
+LANES, LAST_LANE, TWO_LANES = np.int32(8), np.int32(7), np.int32(16)
+SPARE = 24
+"""Places behind the tallies: lanes for what lies below the first code, above the last one, and for what is missing."""
+
 DOUBT = np.float32(2.0**-20)
 """By this part of itself float32 may be wrong about a place: three roundings, each of 2^−24 at most, and more."""
 
@@ -226,24 +230,39 @@ def count_strange(
 
 
 @part()
-def count_apart(integers: Any, n: Any, maybe_nan: Any, plan: Any, tallies: Any) -> None:
-    """A count for the code of each element, and one for its error."""
-    levels, first = np.int32(plan[LEVELS]), np.int32(plan[FIRST_BIN])
-    occupancy, histogram = plan[OCCUPANCY], plan[HISTOGRAM]
-    errors = levels if occupancy else np.int32(0)
-    clipping = errors + np.int32(plan[BINS])
+def spread_ends(integers: Any, n: Any, maybe_nan: Any, plan: Any) -> None:
+    """Where each code is counted: what is clipped in one of `LANES` places in turn, what is missing beside them.
+
+    Counting one element has to wait for the one before it where both are counted in the same place.
+    """
+    levels, spare = np.int32(plan[LEVELS]), np.int32(plan[LEVELS] + 2 * plan[BINS])
     for i in range(n):
-        if maybe_nan and integers[MISSING + i]:
-            continue
-        if occupancy:
-            cell = integers[CELL + i]
-            cell = ONE if cell == 0 else levels if cell > levels else cell
-            tallies[np.uint32(cell - ONE)] += 1
-        if histogram:
-            place = integers[PLACE + i] - first
-            tallies[np.uint32(errors + place)] += 1
-            if integers[CLIPPED + i]:
-                tallies[np.uint32(clipping + place)] += 1
+        lane, cell = np.int32(np.int32(i) & LAST_LANE), integers[CELL + i]
+        place = np.int32(cell - ONE)
+        place = np.int32(spare + lane) if cell == 0 else place
+        integers[CELL + i] = np.int32(spare + LANES + lane) if cell > levels else place
+    if maybe_nan:
+        for i in range(n):
+            lane = np.int32(np.int32(i) & LAST_LANE)
+            integers[CELL + i] = np.int32(spare + TWO_LANES + lane) if integers[MISSING + i] else integers[CELL + i]
+
+
+@part()
+def count_apart(integers: Any, n: Any, maybe_nan: Any, clipped: Any, plan: Any, tallies: Any) -> None:
+    """A count for the code of each element, and one for its error."""
+    if plan[OCCUPANCY]:
+        spread_ends(integers, n, maybe_nan, plan)
+        for i in range(n):
+            tallies[np.uint32(integers[CELL + i])] += 1
+    if plan[HISTOGRAM]:
+        bins, first = np.int32(plan[BINS]), np.int32(plan[FIRST_BIN])
+        errors = np.int32((plan[LEVELS] if plan[OCCUPANCY] else 0) - first)
+        for i in range(n):
+            if not (maybe_nan and integers[MISSING + i]):
+                tallies[np.uint32(errors + integers[PLACE + i])] += 1
+        if clipped:
+            for i in range(n):
+                tallies[np.uint32(errors + bins + integers[PLACE + i])] += integers[CLIPPED + i]
 
 
 @part()
@@ -501,7 +520,7 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
         table : uint32 array
             Counts of codes and errors together.
         tallies : int64 array
-            Counts of codes, of errors, and of errors of the clipped.
+            Counts of codes, of errors, and of errors of the clipped; `SPARE` more.
         low_of, high_of, ends : float32 arrays
             The buckets of the envelope, and those that the piece shares with others.
         errors_of, saturated, values_of, missing : arrays of shape (2, groups) and (groups,)
@@ -556,9 +575,9 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
                 else:
                     count_jointly(integers, size, table)
             elif plan[OCCUPANCY] or plan[HISTOGRAM]:
-                if plan[HISTOGRAM]:
+                if plan[HISTOGRAM] and clipped:
                     note_clipped(work, integers, size, low, high)
-                count_apart(integers, size, maybe_nan, plan, tallies)
+                count_apart(integers, size, maybe_nan, clipped, plan, tallies)
             if plan[ENVELOPE]:
                 first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
                 draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
