@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -293,8 +294,19 @@ class Steps:
 NOTHING = np.zeros(1, np.float32)
 
 
+_steps: WeakKeyDictionary[QParams, Steps] = WeakKeyDictionary()
+"""Every thread of a walk asks, and so do error bins: half a million scales are looked through once."""
+
+
 def steps_of(qparams: QParams) -> Steps:
     """What the loops have to do for a scheme."""
+    known = _steps.get(qparams)
+    if known is None:
+        known = _steps[qparams] = _steps_of(qparams)
+    return known
+
+
+def _steps_of(qparams: QParams) -> Steps:
     convention, number_format = qparams.convention, qparams.number_format
     kind = np.zeros(KINDS, np.int64)
     rule, codebook = WHOLE, NOTHING

@@ -14,7 +14,7 @@ from qviz.core.compiler import part
 from qviz.core.tensors.envelope import BASE
 from qviz.core.tensors.layout import BlockLayout, Layout, TileLayout
 
-PIECE = 1 << 18
+PIECE = 1 << 19
 """Elements a piece: enough for a thread to be busy with, few enough to stop between."""
 
 NARROW = STRETCH // 4
