@@ -10,6 +10,7 @@ from qviz.core import (
     Codebook,
     FloatFormat,
     IntFormat,
+    MinMax,
     PerAxis,
     PerBlock,
     Percentile,
@@ -58,7 +59,8 @@ def schemes(number_format, shape):
         for granularity in (*GRANULARITIES, *(PerAxis(axis) for axis in range(len(shape)))):
             for symmetric in (True, False):
                 if convention.offers(number_format, symmetric, granularity):
-                    yield Scheme(number_format, symmetric, granularity, Percentile(97.0), name)
+                    rule = MinMax() if convention.of_elements else Percentile(97.0)
+                    yield Scheme(number_format, symmetric, granularity, rule, name)
 
 
 def by_numpy(work):
