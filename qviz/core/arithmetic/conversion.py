@@ -310,7 +310,7 @@ def _run(
         negative_zero = int(number_format.encode(np.zeros(1, np.float32), minus_zero).view(unsigned)[0])
         negative_zero *= int(negative_zero != patterns[np.searchsorted(used, 0)])
         if wanted == BACK:
-            every = 1 << number_format.bits if isinstance(number_format, Codebook) else 1 << 8 * unsigned.itemsize
+            every = number_format.levels if isinstance(number_format, Codebook) else 1 << 8 * unsigned.itemsize
             stored = np.arange(every).astype(unsigned)
             levels = np.asarray(number_format.decode(stored), np.float32)
     signed = isinstance(number_format, IntFormat) and number_format.signed
