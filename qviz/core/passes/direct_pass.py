@@ -37,7 +37,13 @@ SAFE = float(np.finfo(np.float32).max) / 2
 """What is no larger than this does not leave float32 by being rounded."""
 
 _signals: WeakKeyDictionary[Tensor, dict[Layout, InputSums]] = WeakKeyDictionary()
-"""Found by the first walk over a tensor, asked for by every later one."""
+"""Found by the first walk over a tensor, asked for by every later one; see `_remember`."""
+
+MOST_LAYOUTS = 16
+"""Layouts of a tensor whose sums are remembered: more than a sweep goes through in turn."""
+
+MOST_GROUPS = 1 / 8
+"""Groups of all these together, for each element: their sums take at most half the memory that the tensor does."""
 
 
 def direct_sums(
@@ -93,7 +99,7 @@ def direct_sums(
     found = _find(order, threads, cancelled, progress)
     signal = order.signal or found.signal
     assert signal is not None
-    _signals.setdefault(tensor, {})[layout] = signal
+    _remember(tensor, layout, signal)
     if order.envelope is not None:
         order.envelope.finish()
     nothing = (math.nan, math.nan)
@@ -178,6 +184,18 @@ def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled,
         for other in others:
             other.result()
     progress(1.0)
+
+
+def _remember(tensor: Tensor, layout: Layout, signal: InputSums) -> None:
+    """Those used last, within bounds: a tensor may be looked at in hundreds of layouts while it is open."""
+    known = _signals.setdefault(tensor, {})
+    known.pop(layout, None)
+    known[layout] = signal
+    groups = 0
+    for count, each in enumerate(reversed(list(known))):
+        groups += each.groups
+        if count and (count >= MOST_LAYOUTS or groups > MOST_GROUPS * tensor.elements):
+            known.pop(each, None)
 
 
 def _products(order: PassRequest, found: PassTotals, signal: InputSums, cancelled: IsCancelled) -> tuple[float, float]:

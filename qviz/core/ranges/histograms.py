@@ -16,6 +16,9 @@ Answer = TypeVar("Answer")
 
 _known: WeakKeyDictionary[Tensor, dict[Any, Any]] = WeakKeyDictionary()
 
+MOST_ANSWERS = 64
+"""For each tensor; of more, those go that were found longest ago."""
+
 
 def remembered(tensor: Tensor, question: Any, answer: Callable[[], Answer]) -> Answer:
     """What was found for a tensor before, for as long as it lives; small answers only.
@@ -29,9 +32,13 @@ def remembered(tensor: Tensor, question: Any, answer: Callable[[], Answer]) -> A
     """
     known = _known.setdefault(tensor, {})
     if question not in known:
-        known[question] = answer()
-    found: Answer = known[question]
-    return found
+        found = answer()
+        for oldest in list(known)[: max(0, len(known) + 1 - MOST_ANSWERS)]:
+            known.pop(oldest, None)
+        known[question] = found
+        return found
+    kept: Answer = known[question]
+    return kept
 
 
 def edge_counts(pieces: Iterable[FloatArray], edges: FloatArray | Floats) -> Counts:

@@ -14,6 +14,7 @@ from qviz.core import (
     Manual,
     MinMax,
     PerAxis,
+    PerBlock,
     Percentile,
     PerTensor,
     Scheme,
@@ -289,3 +290,23 @@ def test_errors_under_a_denormal_scale_that_lost_its_digits_are_in_bins(bits):
     x = np.random.default_rng(0).normal(0, 1e-40, 4000).astype(F)
     scheme = Scheme(IntFormat(bits, True), True, convention="paddle")
     brute_force(x, scheme, ask(x, scheme))
+
+
+def test_a_tensor_remembers_the_layouts_of_the_last_walks_and_no_more_than_half_its_memory():
+    tensor = Tensor(np.ones(1 << 12, F))
+    layouts = [PerBlock(0, block).layout(tensor.shape) for block in range(64, 64 + 3 * module.MOST_LAYOUTS)]
+    signal = module.InputSums(np.ones(1), np.ones(1, np.int64))
+    for layout in layouts:
+        module._remember(tensor, layout, signal)
+    kept = list(module._signals[tensor])
+    assert kept == layouts[-len(kept) :]
+    assert 1 < len(kept) <= module.MOST_LAYOUTS
+    assert sum(layout.groups for layout in kept) <= module.MOST_GROUPS * tensor.elements
+    alone = PerBlock(0, 1).layout(tensor.shape)
+    module._remember(tensor, alone, signal)
+    assert list(module._signals[tensor]) == [alone]
+    few = [PerBlock(0, block).layout(tensor.shape) for block in range(1000, 1000 + 2 * module.MOST_LAYOUTS)]
+    for layout in few:
+        module._remember(tensor, layout, signal)
+    module._remember(tensor, few[-3], signal)
+    assert list(module._signals[tensor]) == [*few[-module.MOST_LAYOUTS : -3], *few[-2:], few[-3]]

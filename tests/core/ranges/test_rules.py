@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from qviz.core import Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor, choose_qparams
 from qviz.core.questions.calibration import range_input
+from qviz.core.ranges import histograms
 from qviz.core.work import Cancelled
 
 F = np.float32
@@ -166,3 +167,15 @@ def test_rules_are_values_and_write_themselves():
 def test_a_cancelled_estimate_stops(rule):
     with pytest.raises(Cancelled):
         choose_qparams(Tensor(np.ones((4, 5))), Scheme(granularity=PerAxis(0), range_rule=rule), cancelled=lambda: True)
+
+
+def test_what_was_found_for_a_tensor_is_remembered_within_bounds():
+    tensor, asked = Tensor(np.ones(4, np.float32)), []
+
+    def ask(question):
+        return histograms.remembered(tensor, question, lambda: asked.append(question) or -question)
+
+    for question in range(3 * histograms.MOST_ANSWERS):
+        assert ask(question) == ask(question) == -question
+    assert asked == list(range(3 * histograms.MOST_ANSWERS))
+    assert len(histograms._known[tensor]) == histograms.MOST_ANSWERS
