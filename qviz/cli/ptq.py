@@ -73,7 +73,7 @@ def ptq_command(
 ) -> int:
     """Quantize MODEL for ONNX Runtime, run what comes out, and count it."""
     from qviz.models.ptq import quantize_network
-    from qviz.models.recipes import LIBRARY_DEFAULTS, best_recipe
+    from qviz.models.recipes import LIBRARY_DEFAULTS, best_recipe, with_range_rule
 
     network = prepared_network(model, options)
     samples = samples_of(network, calibration, options) if calibration else None
@@ -88,7 +88,7 @@ def ptq_command(
     if options["operators"] is not None:
         given["operators"] = () if options["operators"] == "all" else tuple(options["operators"].split(","))
     if options["range_rule"] is not None:
-        given["range_rule"] = RANGE_RULES[options["range_rule"]]()
+        recipe = with_range_rule(recipe, RANGE_RULES[options["range_rule"]]())
     recipe = replace(recipe, excluded=tuple(options["exclude"]), **given)
     unknown = set(recipe.excluded) - {node.name for node in network.model.graph.node}
     if unknown:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qviz.core.problems import Problem
+from qviz.core.ranges.paddle import AbsMax
 from qviz.core.ranges.rules import MinMax, RangeRule
 from qviz.models.network import Network
 
@@ -94,3 +95,15 @@ def best_recipe(method: str, network: Network) -> Recipe:
         # ConvInteger has no fast kernel for signed weights: 4 to 8 times as slow as float.
         return Recipe("dynamic", weight_type="uint8", per_channel=False, operators=("Conv", "MatMul", "Gemm"))
     return Recipe("dynamic", per_channel=False, operators=("MatMul", "Gemm", "LSTM", "Gather", "Attention"))
+
+
+def with_range_rule(recipe: Recipe, rule: RangeRule) -> Recipe:
+    """The recipe with another estimator of ranges, and codes of the kind that this one chooses thresholds for.
+
+    Paddle's choose them from −T to T for signed codes: with unsigned ones that need not be symmetric, a threshold
+    would say nothing about the other end, and half of the codes would be lost behind a ReLU.
+    """
+    if rule.kind.startswith("paddle_") or isinstance(rule, AbsMax):
+        bits = recipe.activation_type.removeprefix("u").removeprefix("int")
+        return replace(recipe, range_rule=rule, activation_type=f"int{bits}", symmetric_activations=True)
+    return replace(recipe, range_rule=rule)

@@ -12,10 +12,11 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader, Calibratio
 
 from qviz.core import Entropy, IntFormat, MinMax, Scheme
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
-from qviz.core.ranges.paddle import PaddleAverage
+from qviz.core.ranges.paddle import AbsMax, PaddleAverage
 from qviz.models.activations import ranges
 from qviz.models.network import open_network
-from qviz.models.ptq import Recipe, quantize_network
+from qviz.models.ptq import quantize_network
+from qviz.models.recipes import Recipe, with_range_rule
 from tests.models.made import classifier, network, pictures
 
 RULES = {
@@ -62,7 +63,7 @@ def test_every_tensor_gets_the_calibrators_range(tmp_path, method, symmetric):
 def test_a_network_quantized_as_paddle_does_has_its_thresholds_as_scales(tmp_path):
     rule = PaddleAverage()
     net, samples = network(classifier()), pictures(3)
-    recipe = replace(Recipe("static"), range_rule=rule, activation_type="int8", symmetric_activations=True)
+    recipe = with_range_rule(Recipe("static"), rule)
     quantize_network(net, tmp_path / "q.onnx", recipe, samples)
     made = {
         tensor.name: numpy_helper.to_array(tensor)
@@ -73,3 +74,11 @@ def test_a_network_quantized_as_paddle_does_has_its_thresholds_as_scales(tmp_pat
         assert -low == high
         assert made[f"{name}_scale"] == np.float32(high) / np.float32(127), name
         assert made[f"{name}_zero_point"] == 0
+
+
+def test_thresholds_on_both_sides_of_zero_come_with_signed_symmetric_codes():
+    for rule in (PaddleAverage(), AbsMax()):
+        for kind, signed in (("uint8", "int8"), ("int8", "int8"), ("uint16", "int16")):
+            chosen = with_range_rule(Recipe("static", activation_type=kind), rule)
+            assert (chosen.activation_type, chosen.symmetric_activations) == (signed, True)
+    assert with_range_rule(Recipe("static"), MinMax()) == Recipe("static")

@@ -16,7 +16,7 @@ from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.words.schemes import range_rules, range_word
 from qviz.models.deployment import excluded_nodes
 from qviz.models.latency import processor_features
-from qviz.models.recipes import CORE, LIBRARY_DEFAULTS, Recipe, best_recipe
+from qviz.models.recipes import CORE, LIBRARY_DEFAULTS, Recipe, best_recipe, with_range_rule
 from qviz.session.language import tr
 from qviz.session.network_state import NetworkState
 
@@ -295,15 +295,16 @@ class DeployPanel(QWidget):
             if isinstance(box, QCheckBox):
                 value: Any = box.isChecked()
             elif each.name == "range_rule":
-                value = RANGE_RULES[box.currentData()]()
-                if value.kind == recipe.range_rule.kind:
-                    continue
+                continue
             elif each.name == "operators":
                 known = recipe.operators or self.best().operators or CORE
                 value = known if box.currentData() == "core" else ()
             else:
                 value = box.currentData()
             recipe = replace(recipe, **{each.name: value})
+        kind = self.boxes["range_rule"].currentData()
+        if "range_rule" in USED[recipe.method] and kind != recipe.range_rule.kind:
+            recipe = with_range_rule(recipe, RANGE_RULES[kind]())
         self._recipe = recipe
         self._show()
 

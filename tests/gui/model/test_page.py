@@ -252,6 +252,12 @@ def test_the_librarys_defaults_are_one_click_away(opened: Any) -> None:
 
 def test_static_quantization_asks_for_data(opened: Any) -> None:
     opened.deploy.method.button("static").click()
+    assert opened.deploy.recipe.activation_type == "uint8"
+    ranges = opened.deploy.boxes["range_rule"]
+    ranges.setCurrentIndex(ranges.findData("paddle_kl"))  # −T to T: for signed codes
+    recipe = opened.deploy.recipe
+    assert (recipe.range_rule.kind, recipe.activation_type, recipe.symmetric_activations) == ("paddle_kl", "int8", True)
+    assert opened.deploy.boxes["symmetric_activations"].isChecked()
     assert not opened.deploy.quantize_button.isEnabled()
     assert "give some" in opened.deploy.hint.text()
 
