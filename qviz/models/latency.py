@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -186,9 +187,10 @@ KERNEL = "_kernel_time"
 
 def base_name(node: str) -> str:
     """The name of a node without what the quantizer and the runtime's layouts put behind it."""
-    for suffix in ("_nchwc", "_quant"):
-        node = node.removesuffix(suffix)
-    return node
+    return _ADDED.sub("", node)
+
+
+_ADDED = re.compile(r"(?:_nchwc|_nhwc|_quant|_token_\d+)+$")
 
 
 def by_operator(nodes: Sequence[NodeTime]) -> tuple[OperatorTime, ...]:

@@ -63,3 +63,9 @@ def test_each_kind_of_node_has_its_cause(operator, recipe, said):
 
 def test_a_tiny_node_takes_longer_to_start():
     assert "starting it" in str(cause(NodeTime("n", "Relu", 1e-6)))
+
+
+def test_what_was_put_behind_a_name_is_taken_off():
+    for name in ("conv", "conv_quant", "conv_nchwc", "conv_quant_token_12", "conv_quant_nhwc"):
+        assert base_name(name) == "conv"
+    assert base_name("quantized_conv") == "quantized_conv"
