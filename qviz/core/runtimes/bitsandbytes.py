@@ -30,7 +30,7 @@ INVERSE = Symbol("I", "inverse")
 
 
 def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
-    absmax = absmax_of(low, high)
+    absmax = np.asarray(absmax_of(low, high), np.float32)
     return Recipe(absmax, np.asarray(np.float32(1) / np.maximum(absmax, np.float32(SMALLEST.fixed)), np.float32))
 
 

@@ -44,12 +44,12 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     if scheme.symmetric:
         scale = np.where(np.abs(low) >= high, np.abs(low), -high) / np.float32(f.levels // 2)
         scale = _not_smaller(scale)
-        return Recipe(scale, scale)
+        return Recipe(np.asarray(scale, np.float32), np.asarray(scale, np.float32))
     low, high = np.minimum(low, np.float32(0)), np.maximum(high, np.float32(0))
     with np.errstate(over="ignore"):
         scale = _not_smaller((high - low) / np.float32(f.levels - 1))
     point = np.clip(f.quant_min - np.rint(low / scale), f.quant_min, f.quant_max)
-    return Recipe(scale, scale, np.asarray(point, np.float32))
+    return Recipe(np.asarray(scale, np.float32), np.asarray(scale, np.float32), np.asarray(point, np.float32))
 
 
 NOT_SMALLER = Function(
