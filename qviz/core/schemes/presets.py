@@ -82,15 +82,15 @@ PRESETS = (
     ),
     Preset(
         RUNTIMES,
-        N_("ONNX Runtime static int8 activations"),
-        N_("As quantize_static stores them by default: asymmetric, min–max."),
-        Scheme(INT8, False),
-    ),
-    Preset(
-        RUNTIMES,
         N_("ONNX Runtime static uint8"),
         N_("Activations with QuantType.QUInt8: asymmetric, min–max."),
         Scheme(UINT8, False),
+    ),
+    Preset(
+        RUNTIMES,
+        N_("ONNX Runtime static int8 activations"),
+        N_("As quantize_static stores them by default: asymmetric, min–max."),
+        Scheme(INT8, False),
     ),
     Preset(
         RUNTIMES,
