@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from pyqtgraph import BarGraphItem, InfiniteLine, PlotCurveItem, mkPen
 from pyqtgraph.exporters import ImageExporter, SVGExporter
 from PySide6.QtCore import QMarginsF, QRectF, QSize, QSizeF, Qt
@@ -20,7 +22,7 @@ from qviz.files.atomic import atomic_write
 from qviz.files.printable import printable
 from qviz.files.results import save_table
 from qviz.files.writers import EXPORT_FORMATS
-from qviz.gui.charts.base import Chart
+from qviz.gui.charts.base import Chart, Table
 from qviz.gui.kit.theme import scaled_font
 
 DOTS_PER_METER_AT_SCALE_1 = 96 / 0.0254
@@ -73,6 +75,21 @@ def paths_of(chart: Chart, path: Path) -> list[Path]:
     if path.suffix.lower() != ".csv":
         return [path]
     return [path.with_name(f"{path.stem}-{suffix}{path.suffix}") if suffix else path for suffix in chart.tables()]
+
+
+def same_tables(one: dict[str, Table], other: dict[str, Table]) -> bool:
+    """Whether a chart draws the same data twice, NaN and all."""
+    plain, plain_other = (
+        {(suffix, name): column for suffix, table in tables.items() for name, column in table.columns.items()}
+        for tables in (one, other)
+    )
+    return plain.keys() == plain_other.keys() and all(_same(plain[key], plain_other[key]) for key in plain)
+
+
+def _same(one: Any, other: Any) -> bool:
+    one, other = np.asarray(one), np.asarray(other)
+    numbers = one.dtype.kind in "fc" and other.dtype.kind in "fc"
+    return one is other or np.array_equal(one, other, equal_nan=numbers)
 
 
 def chart_image(chart: Chart, scale: float = 2.0, caption: str = "") -> QImage:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from qviz.core.problems import N_, Problem
 from qviz.files.names import numbered, stem_of
 from qviz.files.writers import EXPORT_FORMATS
-from qviz.gui.charts.base import Chart
+from qviz.gui.charts.base import Chart, Table
 from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.in_the_way import InTheWay
 from qviz.gui.kit.steps import Steps
@@ -112,7 +112,7 @@ class Saving(QObject):
 
     def _export(self, wanted: list[tuple[Chart, Path]], written: str = "", agreed: Path | None = None) -> None:
         """Write charts; what is in the way, but for what a person agreed to lose, is asked about once."""
-        from qviz.gui.charts.export import export_chart, paths_of
+        from qviz.gui.charts.export import export_chart, paths_of, same_tables
 
         scale = self._settings.get("png_scale")
         captions = {id(chart): self._caption(chart) for chart, _ in wanted}
@@ -122,23 +122,30 @@ class Saving(QObject):
         paths_by_chart: dict[Chart, list[Path]] = {}
         for chart, path in wanted:
             paths_by_chart.setdefault(chart, []).append(path)
+        drawn: dict[Chart, dict[str, Table]] = {}
 
-        def write(chart: Chart, number: int) -> None:
-            """All of a chart at once: the files would not agree on what goes on being computed."""
+        def write(chart: Chart, at: int, number: int) -> None:
+            """One file of a chart; all before it again, where what is drawn went on: the files have to agree."""
             if page.subject(chart) != subjects[id(chart)]:
                 raise Problem(
                     N_("Not every chart was exported: what is shown changed before “{chart}” was written."),
                     chart=chart.title(),
                 )
-            for path in paths_by_chart[chart]:
+            before, drawn[chart] = drawn.get(chart), chart.tables()
+            first = at if before is None or same_tables(before, drawn[chart]) else 0
+            for path in paths_by_chart[chart][first : at + 1]:
                 export_chart(chart, numbered(path, number), scale=scale, caption=captions[id(chart)])
 
         def write_all(number: int) -> None:
             if len(wanted) == 1:
-                self._try(lambda: write(wanted[0][0], number), numbered(wanted[0][1], number).name)
+                self._try(lambda: write(wanted[0][0], 0, number), numbered(wanted[0][1], number).name)
                 return
             self.exporting.do(
-                [partial(write, chart, number) for chart in paths_by_chart],
+                [
+                    partial(write, chart, at, number)
+                    for chart, many in paths_by_chart.items()
+                    for at in range(len(many))
+                ],
                 lambda: self.notice.emit(self.tr("Saved {name}.").format(name=written)),
                 lambda problem: self.problem.emit(told(problem)),
             )

@@ -14,6 +14,7 @@ from shiboken6 import isValid
 
 from qviz.core import PerAxis
 from qviz.files.writers import EXPORT_FORMATS
+from qviz.gui.charts.base import Table
 from qviz.gui.charts.export import chart_image, export_chart
 from qviz.gui.kit.in_the_way import InTheWay
 from tests.gui.conftest import Desk
@@ -317,7 +318,7 @@ def test_charts_are_written_between_turns_of_the_window(desk: Desk, folder: Path
     desk.exported()
     assert told == sorted(told)
     assert told[-1] == 1
-    assert len(told) == len(list(folder.glob("*.png")))
+    assert len(told) == len(EXPORT_FORMATS) * len(list(folder.glob("*.png")))
     assert desk.banner.kind == "notice"
 
 
@@ -343,6 +344,21 @@ def test_what_is_shown_meanwhile_is_not_exported_under_another_name(desk: Desk, 
     assert desk.banner.kind == "error"
     assert "changed before" in desk.banner.text
     assert not [path for path in folder.iterdir() if "int3" in path.name]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_the_files_of_a_chart_agree_where_it_goes_on_meanwhile(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    saving, chart = desk.window.saving, desk.page.charts[0]
+    with desk.bot.waitSignal(saving.exporting.advanced):
+        saving.export_all_to(folder)
+    (first,) = list(folder.iterdir())
+    first.unlink()
+    if goes_on:
+        monkeypatch.setattr(chart, "tables", lambda: {"": Table({"x": np.array([1.0, np.nan])})})
+    saving.exporting.finish()
+    assert first.exists() == goes_on
 
 
 def test_closing_the_window_finishes_the_export(desk: Desk, folder: Path) -> None:
