@@ -31,6 +31,7 @@ MODULES = (
     "qviz.core.tensors.survey",
     "qviz.core.tensors.value_counts",
     "qviz.core.passes.kernels",
+    "qviz.core.passes.counting",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",
     "qviz.core.arithmetic.spreading",

@@ -12,7 +12,7 @@ from qviz.core.arithmetic.loops import steps_of
 from qviz.core.arithmetic.spreading import Lie
 from qviz.core.arrays import FloatArray
 from qviz.core.compiler import Kernel
-from qviz.core.passes import kernels
+from qviz.core.passes import counting, kernels
 from qviz.core.passes.block_workers import InputSums, PassRequest, PassTotals
 from qviz.core.tensors.envelope import BASE
 
@@ -51,7 +51,7 @@ class CompiledWorker:
         self.given = (steps.parameters, steps.strides, self.plan, numbers, steps.codebook)
         self.table = np.zeros(size if joint else 1, np.uint32)
         self.joint = (levels, window, window_start - first) if joint else None
-        self.tallies = np.zeros(order.levels + 2 * bins + kernels.SPARE, np.int64)
+        self.tallies = np.zeros(order.levels + 2 * bins + counting.SPARE, np.int64)
         counts = self.found.totals, np.zeros(3), self.table, self.tallies
         self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
         self.ends = np.empty(4, np.float32)
@@ -75,7 +75,7 @@ class CompiledWorker:
         """Look at one piece; how many elements it has."""
         start, stop = piece
         x = np.require(self.order.tensor.values[start:stop], np.float32, ["C", "A"])
-        self.plan[kernels.FIRST_BUCKET], self.plan[kernels.LAST_BUCKET] = -(-start // BASE), stop // BASE
+        self.plan[counting.FIRST_BUCKET], self.plan[counting.LAST_BUCKET] = -(-start // BASE), stop // BASE
         self.ends[:] = np.inf, -np.inf, np.inf, -np.inf
         self.walk(x, start, *self.given, *self.answers, *self.groups, *self.memory)
         if self.order.envelope is not None:
@@ -97,7 +97,9 @@ class CompiledWorker:
         found.occupancy = self.tallies[:levels]
         found.errors, found.clipping = self.tallies[levels : levels + 2 * bins].reshape(2, bins)
         if levels:
-            below, above = self.tallies[levels + 2 * bins :][: 2 * kernels.LANES].reshape(2, kernels.LANES).sum(axis=1)
+            below, above = (
+                self.tallies[levels + 2 * bins :][: 2 * counting.LANES].reshape(2, counting.LANES).sum(axis=1)
+            )
             found.occupancy[0] += below
             found.occupancy[-1] += above
         if self.joint is not None:

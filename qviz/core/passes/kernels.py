@@ -16,7 +16,6 @@ import numpy as np
 
 from qviz.core.arithmetic.loops import (
     BFLOAT16,
-    CELL,
     CENTRED,
     CLIPPED,
     CODEBOOK,
@@ -26,7 +25,6 @@ from qviz.core.arithmetic.loops import (
     MISSING,
     MULTIPLIES,
     PARAMETERS,
-    PLACE,
     REGION,
     REGIONS,
     RULE,
@@ -53,7 +51,6 @@ from qviz.core.arithmetic.spreading import (
     BLOCK,
     CHUNK_LENGTH,
     COLUMNS,
-    LAID,
     LENGTH,
     TWO_CHUNKS,
     WIDTH,
@@ -64,6 +61,25 @@ from qviz.core.arithmetic.spreading import (
     spread_stretch,
 )
 from qviz.core.compiler import Kernel, kernel, part
+from qviz.core.passes.counting import (
+    BINS,
+    ENVELOPE,
+    FIRST_BIN,
+    FIRST_BUCKET,
+    HISTOGRAM,
+    JOINT,
+    LAST_BUCKET,
+    MAYBE_NAN,
+    OCCUPANCY,
+    PLAN,
+    SIGNAL,
+    count_apart,
+    count_jointly,
+    count_strange,
+    find_bins,
+    guess_bins,
+    place_jointly,
+)
 from qviz.core.tensors.envelope import BASE
 
 BUCKET = np.uint64(BASE)
@@ -75,26 +91,12 @@ CLIPPED_IN, MISSING_IN = np.uint64(4 * REGION), np.uint64(5 * REGION)
 IN_COLUMNS, TOPS, OF_VALUES = (np.uint64(i * REGION) for i in (0, 1, 2))
 WIDE_REGIONS = 4
 
-# The places of ``plan`` behind how the groups lie: what is asked for, and how the bins lie.
-MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(LAID, LAID + 6)
-LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET = range(LAID + 6, LAID + 13)
-PLAN = LAID + 13
-
 # The places of ``numbers``, and of totals: Σ|e|, Σx·e and Σe² of the clipped.
 FACTOR, LOW, HIGH, BIN_WIDTH = range(4)
 MAGNITUDES, PRODUCTS, BEYOND_CODES = range(3)
 
 SIGN_BIT = np.int32(31)
 LOWEST_INT, HIGHEST_INT = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
-ONE, NONE = np.int32(1), np.int32(-1)
-
-LANES, LAST_LANE, TWO_LANES = np.int32(8), np.int32(7), np.int32(16)
-SPARE = 24
-"""Places behind the tallies: lanes for what lies below the first code, above the last one, and for what is missing."""
-
-DOUBT = np.float32(2.0**-20)
-"""By this part of itself float32 may be wrong about a place: three roundings, each of 2^−24 at most, and more."""
-
 
 # --- one stretch ----------------------------------------------------------------------------------------
 
@@ -136,133 +138,6 @@ def add_beyond(work: Any, n: Any, low: Any, high: Any, totals: Any) -> None:
         error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
         beyond += error * error if (work[FREE + i] < low) | (work[FREE + i] > high) else 0.0
     totals[BEYOND_CODES] += beyond
-
-
-@part()
-def guess_bins(work: Any, integers: Any, n: Any, width: Any) -> Any:
-    """The bin of each error, in float32; how many lie so near to an edge that this is not to be believed."""
-    per_bin = np.float32(1.0 / width)
-    doubtful = np.int32(0)
-    for i in range(n):
-        error = work[X_HAT + i] - work[VALUE + i]
-        scaled = error * per_bin
-        sure = abs(scaled - np.rint(scaled)) >= abs(scaled) * DOUBT  # nothing is, where float32 ends
-        lost = (scaled == np.float32(0)) & (error != np.float32(0))
-        doubtful = np.int32(doubtful + np.int32(lost or not sure))
-        integers[PLACE + i] = np.int32(np.floor(scaled))
-    return doubtful
-
-
-@part()
-def bin_of(error: Any, per_bin: Any, width: Any, first: Any, last: Any) -> Any:
-    """The bin of an error: guessed, then moved to where the edges say, which are multiples of the width."""
-    guess = np.floor(error * per_bin)
-    guess -= 1.0 if error < guess * width else 0.0
-    guess += 1.0 if error >= (guess + 1.0) * width else 0.0
-    guess = first if guess < first else guess
-    return np.int32(last if guess > last else guess)
-
-
-@part()
-def find_bins(work: Any, integers: Any, n: Any, width: Any, first: Any, last: Any) -> None:
-    """The bin of each error in float64."""
-    per_bin = 1.0 / width
-    for i in range(n):
-        error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
-        integers[PLACE + i] = bin_of(error, per_bin, width, first, last)
-
-
-@part()
-def place_jointly(integers: Any, n: Any, plan: Any, any_clipped: Any) -> Any:
-    """One number for a cell and a bin; how many rounding errors lie in none of the few bins that they reach.
-
-    Those get the place −1.
-    """
-    window, start = np.int32(plan[WINDOW]), np.int32(plan[WINDOW_START])
-    bins, first, levels = np.int32(plan[BINS]), np.int32(plan[FIRST_BIN]), np.int32(plan[LEVELS])
-    outside = np.int32(0)
-    if any_clipped:
-        clipped_low = np.int32(levels * window - first)
-        clipped_high = np.int32(clipped_low + bins)
-        for i in range(n):
-            cell, place = integers[CELL + i], integers[PLACE + i]
-            near = np.int32(place - start)
-            strange = (near < 0) | (near >= window)
-            joint = np.int32((cell - ONE) * window + near)
-            joint = NONE if strange else joint
-            joint = np.int32(clipped_low + place) if cell == 0 else joint
-            joint = np.int32(clipped_high + place) if cell > levels else joint
-            integers[PLACE + i] = joint
-            outside = np.int32(outside + np.int32(joint < 0))
-    else:
-        for i in range(n):
-            near = np.int32(integers[PLACE + i] - start)
-            strange = (near < 0) | (near >= window)
-            integers[PLACE + i] = NONE if strange else np.int32((integers[CELL + i] - ONE) * window + near)
-            outside = np.int32(outside + np.int32(strange))
-    return outside
-
-
-@part()
-def count_jointly(integers: Any, n: Any, table: Any) -> None:
-    """One count for the code and the error of each element."""
-    for i in range(n):
-        table[np.uint32(integers[PLACE + i])] += np.uint32(1)
-
-
-@part()
-def count_strange(
-    work: Any, integers: Any, n: Any, maybe_nan: Any, table: Any, tallies: Any, plan: Any, width: Any
-) -> None:
-    """The same where some are missing, or lie in no bin that is counted jointly."""
-    first, last = np.float64(plan[FIRST_BIN]), np.float64(plan[FIRST_BIN] + plan[BINS] - 1)
-    errors = np.int32(plan[LEVELS] - plan[FIRST_BIN])
-    for i in range(n):
-        place = integers[PLACE + i]
-        if maybe_nan and integers[MISSING + i]:
-            continue
-        if place >= 0:
-            table[np.uint32(place)] += np.uint32(1)
-        else:
-            tallies[np.uint32(integers[CELL + i] - ONE)] += 1
-            error = np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])
-            tallies[np.uint32(errors + bin_of(error, 1.0 / width, width, first, last))] += 1
-
-
-@part()
-def spread_ends(integers: Any, n: Any, maybe_nan: Any, plan: Any) -> None:
-    """Where each code is counted: what is clipped in one of `LANES` places in turn, what is missing beside them.
-
-    Counting one element has to wait for the one before it where both are counted in the same place.
-    """
-    levels, spare = np.int32(plan[LEVELS]), np.int32(plan[LEVELS] + 2 * plan[BINS])
-    for i in range(n):
-        lane, cell = np.int32(np.int32(i) & LAST_LANE), integers[CELL + i]
-        place = np.int32(cell - ONE)
-        place = np.int32(spare + lane) if cell == 0 else place
-        integers[CELL + i] = np.int32(spare + LANES + lane) if cell > levels else place
-    if maybe_nan:
-        for i in range(n):
-            lane = np.int32(np.int32(i) & LAST_LANE)
-            integers[CELL + i] = np.int32(spare + TWO_LANES + lane) if integers[MISSING + i] else integers[CELL + i]
-
-
-@part()
-def count_apart(integers: Any, n: Any, maybe_nan: Any, clipped: Any, plan: Any, tallies: Any) -> None:
-    """A count for the code of each element, and one for its error."""
-    if plan[OCCUPANCY]:
-        spread_ends(integers, n, maybe_nan, plan)
-        for i in range(n):
-            tallies[np.uint32(integers[CELL + i])] += 1
-    if plan[HISTOGRAM]:
-        bins, first = np.int32(plan[BINS]), np.int32(plan[FIRST_BIN])
-        errors = np.int32((plan[LEVELS] if plan[OCCUPANCY] else 0) - first)
-        for i in range(n):
-            if not (maybe_nan and integers[MISSING + i]):
-                tallies[np.uint32(errors + integers[PLACE + i])] += 1
-        if clipped:
-            for i in range(n):
-                tallies[np.uint32(errors + bins + integers[PLACE + i])] += integers[CLIPPED + i]
 
 
 @part()
