@@ -95,8 +95,6 @@ class ModelParts(QWidget):
         self.docks["traces"].title.add_widget(self.traces.table.filter_box())
         copy = self.docks["traces"].title.add_tool("copy", self.tr("Copy the table as text"))
         copy.clicked.connect(self.traces.table.copy)
-        copy = self.docks["traces"].title.add_tool("copy", self.tr("Copy the table as text"))
-        copy.clicked.connect(self.traces.table.copy)
         copy = self.docks["times"].title.add_tool("copy", self.tr("Copy the table as text"))
         copy.clicked.connect(self.times.table.copy)
         self.viewers = ViewersMenu()
