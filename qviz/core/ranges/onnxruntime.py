@@ -18,6 +18,9 @@ from qviz.core.work import IsCancelled, check
 
 BINS = 2048
 
+MOST_BINS = 1 << 24
+"""Of a histogram that grows with its batches: ONNX Runtime goes on until there is no memory left."""
+
 
 @dataclass(frozen=True, eq=False)
 class Collected:
@@ -59,6 +62,7 @@ def collected_values(batches: Iterator[Batch], bins: int, cancelled: IsCancelled
         more = 0
         if reach > end and end:
             stride = 2 * end / old.size
+            _check_room(2 * (float(reach) - float(end)), stride)
             more = int((reach - end) // stride + 1)
             check(cancelled)
             end = more * stride + end
@@ -93,11 +97,22 @@ def collected_magnitudes(batches: Iterator[Batch], bins: int, cancelled: IsCance
         edges = found.edges
         if largest > edges[-1]:
             width = edges[1] - edges[0]
+            _check_room(float(largest) - float(edges[-1]), width)
             edges = np.hstack((edges, np.arange(edges[-1] + width, largest + width, width))).astype(np.float32)
         counts = _counts(batch, edges, cancelled, magnitudes=True)
         counts[: found.counts.size] += found.counts
         found = Collected(counts, edges, min(found.low, extremes[0]), max(found.high, extremes[1]))
     return found
+
+
+def _check_room(further: Any, width: Any) -> None:
+    """Whether so far beyond the last edge there are not too many bins as wide as the first batch's."""
+    if float(further) > MOST_BINS * float(width):
+        raise Problem(
+            "The first batch is so narrow beside a later one that ONNX Runtime's histogram would need more than "
+            "{most:,} bins: choose another range, or take all batches together.",
+            most=MOST_BINS,
+        )
 
 
 def _both_sides(end: Any, bins: int) -> FloatArray:
@@ -132,7 +147,7 @@ class OnnxRuntimePercentile(Tagged):
     Raises
     ------
     Problem
-        When ``percentile`` is out of range.
+        When ``percentile`` is out of range; later, where a batch would need too many bins.
     """
 
     kind: ClassVar[str] = "onnxruntime_percentile"

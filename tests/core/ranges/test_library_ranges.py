@@ -257,3 +257,13 @@ def test_entropy_at_its_librarys_default_clips_nothing():
     # So that what is said of it is true.
     q = choose_qparams(X, Scheme(range_rule=Entropy(bins=128)))
     assert q.scale == choose_qparams(X, Scheme(range_rule=MinMax())).scale
+
+
+@pytest.mark.parametrize("magnitudes", [True, False])
+@pytest.mark.parametrize("first", [[1e-45, 2e-45], [1e-42, 3e-42], [1e-12, 2e-12]])
+def test_a_batch_far_beyond_a_narrow_first_one_is_said_where_onnx_runtime_runs_out_of_memory(magnitudes, first):
+    x = np.float32([first, [1.0, 3e38]])
+    rule = OnnxRuntimePercentile(magnitudes=magnitudes, batch_axis=0)
+    with pytest.raises(Problem, match="more than 16,777,216 bins: choose another range, or take all batches together"):
+        choose_qparams(x, Scheme(range_rule=rule))
+    choose_qparams(x, Scheme(range_rule=replace(rule, batch_axis=None)))
