@@ -111,7 +111,7 @@ GESTURES: dict[str, tuple[Callable[[Desk], object], dict[str, object], Scheme]] 
     "a codebook": (
         lambda d: d.press(d.scheme.format, Key.Key_End),
         {"convention": "textbook"},
-        Scheme(Codebook("nf4"), convention="textbook"),
+        Scheme(Codebook("fp4_bnb"), convention="textbook"),
     ),
     "more bits of a float": (lambda d: d.do("more_bits"), {"bits": 4}, Scheme(IntFormat(5))),
     "per block": (lambda d: d.click(d.scheme.per.button("block")), {}, Scheme(granularity=PerBlock(-1, 32))),
@@ -347,7 +347,7 @@ def test_asymmetric_floats_are_refused(wide: Desk) -> None:
 def test_a_codebook_that_the_runtime_lacks_is_refused(wide: Desk) -> None:
     wide.press(wide.scheme.format, Key.Key_End)
     assert said_under(wide) is wide.scheme._format_part
-    assert "ONNX Runtime has no NF4" in wide.scheme.trouble.text()
+    assert "ONNX Runtime has no FP4 (bitsandbytes)" in wide.scheme.trouble.text()
     assert wide.scheme.format.currentIndex() == 0
 
 
