@@ -21,6 +21,7 @@ from qviz.core.questions.fits import FITS
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.histograms import remembered
 from qviz.core.ranges.known import Known
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Grid, MinMax, Percentile, Range, RangeInput, RangeRule
 from qviz.core.runtimes.precision import compute_dtype, rounding_to
 from qviz.core.runtimes.record import Convention
@@ -188,7 +189,7 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         clipping_errors if prepared is not None else None,
         cancelled,
         _reach(scheme),
-        _grid(scheme),
+        _grid(scheme) if isinstance(scheme.range_rule, MSE) else None,
     )
 
 
