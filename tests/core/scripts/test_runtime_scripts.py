@@ -59,7 +59,7 @@ def test_a_script_reads_the_file_that_it_is_told_to() -> None:
 @pytest.mark.parametrize(
     ("runtime", "conventions"),
     [
-        ("onnxruntime", {*ONNX, "tensorrt", "textbook", "tflite"}),
+        ("onnxruntime", {*ONNX, "aimet", "tensorrt", "textbook", "tflite"}),
         ("torch", {"pytorch", "torchao", "torchao_int8", "mx_floor", "mx_ceil", "mx_even", "mx_rceil"}),
         ("paddle", {"paddle"}),
     ],
