@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -152,14 +153,29 @@ def warm_up() -> None:
 
 
 def demand(each: Kernel) -> bool:
-    """Have a kernel compiled or loaded now, in this thread: seconds, the first time. Whether it can be called."""
+    """Have a kernel of `LATER_MODULES` compiled or loaded: seconds, the first time. Whether it can be called.
+
+    For a worker thread. Compiled in another process, as all are: a compiler would hold up the window.
+    """
     with _warming:
         if not each.ready and available():
             try:
-                _load(each, _cache_folder())
+                folder = _cache_folder()
+                complete = folder / f"{each.name}.{COMPLETE}"
+                if not complete.exists():
+                    with _compiling(f"compile_demanded({each.name!r}, {str(folder)!r})"):
+                        pass
+                    complete.touch()
+                _load(each, folder)
             except Exception as error:
                 log.info("The kernel %s is not used: %s", each.name, error)
     return each.ready
+
+
+def compile_demanded(name: str, folder: str) -> None:
+    """Compile one kernel of `LATER_MODULES` into ``folder``."""
+    module, _, attribute = name.rpartition(".")
+    _load(getattr(importlib.import_module(module), attribute), Path(folder))
 
 
 def load_all(folder: Path) -> None:
@@ -238,9 +254,16 @@ def _teach_prefetch() -> None:
 def _compile_aside(folder: Path) -> None:
     """Compile in another process, and load each kernel as it comes."""
     waiting = {each.name: each for each in known()}
-    command = [sys.executable, "-c", f"from qviz.core import compiler; compiler.compile_all({str(folder)!r})"]
+    with _compiling(f"compile_all({str(folder)!r})") as lines:
+        for line in lines:
+            _load(waiting[line.strip()], folder)
+
+
+@contextmanager
+def _compiling(call: str) -> Iterator[Iterable[str]]:
+    """Another process that calls a function of this module; what it prints, line by line, until it has ended."""
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-c", f"from qviz.core import compiler; compiler.{call}"],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -255,8 +278,7 @@ def _compile_aside(folder: Path) -> None:
     try:
         with process:
             assert process.stdout is not None
-            for line in process.stdout:
-                _load(waiting[line.strip()], folder)
+            yield process.stdout
     finally:
         patience.cancel()
     if process.returncode:

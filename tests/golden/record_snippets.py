@@ -57,7 +57,9 @@ FORMATS = (
 def schemes() -> Iterator[Scheme]:
     """All that there are of these."""
     rules = (MinMax(), Percentile(99.0))
-    for convention, *rest in product(CONVENTIONS, FORMATS, (True, False), GRANULARITIES, rules):
+    for convention, *rest in product(
+        (c for c in CONVENTIONS if not CONVENTIONS[c].superblock), FORMATS, (True, False), GRANULARITIES, rules
+    ):
         with contextlib.suppress(Problem):
             yield Scheme(*rest, convention)
 

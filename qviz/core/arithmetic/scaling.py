@@ -19,6 +19,7 @@ from qviz.core.ranges.known import Known
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, POWER_OF_TWO, Precision, as_power_of_two, rounding_to
+from qviz.core.runtimes.record import Recipe
 from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.survey import in_two_threads
 from qviz.core.work import THREADS
@@ -74,18 +75,7 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
         return _from_formulas(lowest, highest, scheme, types)
     if convention.recipe is not None:
         recipe = convention.recipe(np.asarray(low, np.float32), np.asarray(high, np.float32), scheme)
-        return QParams(
-            recipe.scale,
-            np.full(recipe.scale.shape, recipe.zero_point, np.float32),
-            np.asarray(low, np.float32),
-            np.asarray(high, np.float32),
-            quant_min,
-            quant_max,
-            scheme,
-            recipe.divisor,
-            recipe.shift,
-            recipe.offset,
-        )
+        return qparams_from_recipe(recipe, low, high, scheme)
     if scheme.symmetric and convention.scale_of_extreme:
         width = np.where(-lowest >= highest, lowest, highest)
         exact_scale = width / precision(-convention.half_span(number_format))
@@ -123,6 +113,23 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
     zero_point = np.where(degenerate, degenerate_zero_point, zero_point)
     q = _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)
     return q if own_divisor is None else replace(q, own_divisor=own_divisor)
+
+
+def qparams_from_recipe(recipe: Recipe, low: Array, high: Array, scheme: Scheme) -> QParams:
+    """The parameters of blocks, as a recipe made them of ranges, or a search of the values."""
+    quant_min, quant_max = convention_of(scheme).ends(scheme.number_format, scheme.symmetric)
+    return QParams(
+        recipe.scale,
+        np.full(recipe.scale.shape, recipe.zero_point, np.float32),
+        np.asarray(low, np.float32),
+        np.asarray(high, np.float32),
+        quant_min,
+        quant_max,
+        scheme,
+        recipe.divisor,
+        recipe.shift,
+        recipe.offset,
+    )
 
 
 def _from_formulas(low: Array, high: Array, scheme: Scheme, types: Precision) -> QParams:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arithmetic.scaling import qparams_from_range, qparams_from_values, qparams_of_known
+from qviz.core.arithmetic.scaling import qparams_from_range, qparams_from_recipe, qparams_from_values, qparams_of_known
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
@@ -24,7 +24,7 @@ from qviz.core.ranges.known import Known
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Grid, MinMax, Percentile, Range, RangeInput, RangeRule
 from qviz.core.runtimes.precision import compute_dtype, rounding_to
-from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.record import Convention, Recipe
 from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
@@ -88,8 +88,12 @@ def _tensor_of(x: object) -> Tensor:
 def _fitted(given: RangeInput, scheme: Scheme, convention: Convention) -> QParams:
     """Scales and zero points that follow from the elements, without a range between."""
     compute = _compute(given.tensor, scheme)
-    scale, zero_point = FITS[convention.of_elements](given, scheme.number_format)
+    found = FITS[convention.of_elements](given, scheme.number_format)
     shape = scheme.granularity.scale_shape(given.tensor.shape)
+    if isinstance(found, Recipe):
+        low, high = given.tensor.extremes(given.layout, cancelled=given.cancelled)
+        return qparams_from_recipe(found.shaped(shape), low.reshape(shape), high.reshape(shape), scheme)
+    scale, zero_point = found
     exact = np.asarray(scale, np.float32).reshape(shape)
     types = convention.precision(compute, scheme.number_format, scheme.symmetric, scheme.granularity)
     stored = rounding_to(types.scale)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.table import NumberFormat
+from qviz.core.problems import Problem
+from qviz.core.ranges import ggml
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.rules import RangeInput
+from qviz.core.runtimes.record import Recipe
 from qviz.core.tensors.batches import batches_of
 
 STEPS, STEP = 20, 0.1
 """Of k-quant: inverse scales for from one code fewer to one code more."""
 
-Fit = Callable[[RangeInput, NumberFormat], tuple[Array, Array]]
-"""Scales and zero points of all groups, float32, shape (groups,)."""
+Fit = Callable[[RangeInput, NumberFormat], tuple[Array, Array] | Recipe]
+"""Scales and zero points of all groups, float32, shape (groups,); or a recipe of such arrays."""
 
 
 def k_quant(given: RangeInput, number_format: NumberFormat) -> tuple[Array, Array]:
@@ -91,5 +95,26 @@ def deviation(given: RangeInput, number_format: NumberFormat) -> tuple[Array, Ar
     return scales, np.zeros_like(scales)
 
 
-FITS: dict[str, Fit] = {"k_quant": k_quant, "deviation": deviation}
+def ggml_search(given: RangeInput, number_format: NumberFormat, name: str) -> Recipe:
+    """The scales and minima that ggml's search finds for blocks of 256 of one of its types."""
+    tensor = given.tensor
+    rows = np.asarray(tensor.values[:]).reshape(-1, tensor.shape[-1])
+    if not np.isfinite(rows).all():
+        raise Problem(
+            "llama.cpp's quantizer refuses NaN and infinities, and {name} has some: choose another runtime, or clean "
+            "the tensor first.",
+            name=tensor.name,
+        )
+    found = ggml.encode(rows, name, cancelled=given.cancelled)
+    scale = found.scale.reshape(-1)
+    offset = found.offset.reshape(-1) if found.type.has_minimum else None
+    # Where a scale is 0, every code means the same.
+    return Recipe(scale, np.where(scale == 0, np.float32(1), scale), 0.0, offset, offset)
+
+
+FITS: dict[str, Fit] = {
+    "k_quant": k_quant,
+    "deviation": deviation,
+    **{name: partial(ggml_search, name=name) for name in ggml.TYPES},
+}
 """By the name that a `Convention` gives in ``of_elements``."""

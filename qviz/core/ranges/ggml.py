@@ -180,7 +180,7 @@ def _example() -> tuple[Any, ...]:
 
 
 @kernel(_example, later=True)
-def _encode(
+def search(
     x: Any,
     given: Any,
     weighted: Any,
@@ -429,12 +429,12 @@ def encode(
     if columns % kind.block:
         raise Problem(
             "{type} needs rows of a multiple of {block} elements, and these have {columns}: choose a type of "
-            "blocks of 32, as llama.cpp does for such rows.",
+            "smaller blocks, as llama.cpp does for such rows.",
             type=name,
             block=kind.block,
             columns=columns,
         )
-    if not demand(_encode):
+    if not demand(search):
         raise Problem(
             "{type} is found by searches that only compiled code does in reasonable time, and numba is not to be had "
             "here: install it, or choose Q4_0, Q5_0 or Q8_0.",
@@ -452,7 +452,7 @@ def encode(
         for start in pieces:
             check(cancelled)
             stop = min(start + _PIECE, blocks)
-            _encode(
+            search(
                 flat,
                 given,
                 importances is not None,

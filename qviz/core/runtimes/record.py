@@ -68,6 +68,13 @@ class Recipe:
     shift: FloatArray | None = None
     offset: FloatArray | None = None
 
+    def shaped(self, shape: tuple[int, ...]) -> Recipe:
+        """The same in another shape."""
+        arrays = (self.scale, self.divisor, self.shift, self.offset)
+        scale, divisor, shift, offset = (None if each is None else each.reshape(shape) for each in arrays)
+        assert scale is not None and divisor is not None
+        return Recipe(scale, divisor, self.zero_point, shift, offset)
+
 
 @dataclass(frozen=True)
 class Convention:
@@ -124,6 +131,8 @@ class Convention:
         Where not None, every scheme is per block of so many elements of the last axis.
     whole_blocks : bool
         Whether the last block of an axis must be full.
+    superblock : int
+        Where its blocks come in larger ones, of how many elements those are; 0 elsewhere.
     ragged_instead : str
         What the runtime does with tensors whose axis its blocks do not divide: a sentence, or nothing.
     per_block : bool
@@ -187,6 +196,7 @@ class Convention:
     asymmetric_integers_only: frozenset[str] = frozenset()
     block_size: int | None = None
     whole_blocks: bool = False
+    superblock: int = 0
     ragged_instead: str = ""
     per_block: bool = False
     block_sizes: tuple[int, ...] = ()
@@ -301,7 +311,8 @@ class Convention:
         if not self.whole_blocks or not isinstance(granularity, PerBlock):
             return
         length = shape[granularity.resolve(shape)]
-        if length % granularity.block_size == 0:
+        size = self.superblock or granularity.block_size
+        if length % size == 0:
             return
         raise Problem(
             "{runtime} has full blocks alone, but axis {axis} of a tensor of shape {shape} has {length:,} elements, "
@@ -310,7 +321,7 @@ class Convention:
             axis=granularity.axis,
             shape=shape,
             length=length,
-            block_size=granularity.block_size,
+            block_size=size,
             instead=Phrase(self.ragged_instead) if self.ragged_instead else "",
         )
 
@@ -321,7 +332,7 @@ class Convention:
         formats = [number_format]
         if isinstance(number_format, IntFormat):
             formats.append(replace(number_format, signed=not number_format.signed))
-        formats += [IntFormat(bits, signed) for bits in (8, 4) for signed in (True, False)]
+        formats += [IntFormat(bits, signed) for bits in (8, 4, 6, 5, 3, 2) for signed in (True, False)]
         formats += [Codebook(f) if f in CODEBOOKS else FloatFormat(f) for f in sorted(self.others)]
         blocks = granularity or PerTensor()
         if self.block_size is not None:

@@ -6,6 +6,7 @@ from qviz.core.problems import Problem
 from qviz.core.runtimes.aimet import AIMET, AIMET_STRICT
 from qviz.core.runtimes.bitsandbytes import BITSANDBYTES
 from qviz.core.runtimes.gguf import GGUF
+from qviz.core.runtimes.llamacpp import K_QUANTS
 from qviz.core.runtimes.matmulnbits import K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
 from qviz.core.runtimes.nncf import NNCF
@@ -51,6 +52,7 @@ CONVENTIONS: dict[str, Convention] = {
         NVFP4,
         NVFP4_SINGLE,
         GGUF,
+        *K_QUANTS,
         BITSANDBYTES,
     )
 }

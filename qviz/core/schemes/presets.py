@@ -241,5 +241,20 @@ PRESETS = (
             ("Q8_0", 8.5, (INT8, True, BLOCKS)),
         )
     ),
+    *(
+        Preset(
+            GGUF,
+            f"GGUF {name}",
+            Phrase("llama.cpp's {name}: {bits} bits an element.", name=name, bits=bits),
+            Scheme(IntFormat(width, signed), signed, PerBlock(-1, group), convention=name.lower()),
+        )
+        for name, bits, width, signed, group in (
+            ("Q2_K", 2.625, 2, False, 16),
+            ("Q3_K", 3.4375, 3, True, 16),
+            ("Q4_K", 4.5, 4, False, 32),
+            ("Q5_K", 5.5, 5, False, 32),
+            ("Q6_K", 6.5625, 6, True, 16),
+        )
+    ),
 )
 """Every preset, group by group."""

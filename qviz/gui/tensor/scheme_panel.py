@@ -13,6 +13,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import format_named
 from qviz.core.problems import Problem
 from qviz.core.ranges.known import Known
+from qviz.core.ranges.rules import MinMax
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, HALVES
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme, computes_in, convention_of
@@ -296,6 +297,8 @@ class SchemePanel(QWidget):
         changes: dict[str, Any] = dict(zip(("number_format", "symmetric", "granularity"), parts, strict=True))
         if not CONVENTIONS[name].of(*parts).takes_powers_of_two:
             changes["power_of_two"] = False
+        if CONVENTIONS[name].of_elements and scheme.range_rule.kind != Known.kind:
+            changes["range_rule"] = MinMax()
         self._ask(self._runtime_part, convention=name, **changes)
 
     @Slot()

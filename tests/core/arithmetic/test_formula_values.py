@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from qviz.core import (
-    CONVENTIONS,
     Codebook,
     FloatFormat,
     IntFormat,
@@ -39,6 +38,7 @@ from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.precision import rounding_to
+from tests.schemes import OF_ANY_LENGTH
 
 FORMATS = (
     *(IntFormat(bits, signed) for bits in (2, 4, 5, 8, 16) for signed in (True, False)),
@@ -50,7 +50,7 @@ VALUES = (np.random.default_rng(8).standard_t(3, (4, 64)) * [[0.02], [1], [9], [
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", OF_ANY_LENGTH)
 def test_scales_and_codes_are_those_of_the_formulas(convention: str, dtype: str) -> None:
     seen = 0
     x = as_type(dtype)

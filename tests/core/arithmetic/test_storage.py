@@ -120,6 +120,11 @@ STORED = {
         (Scheme("uint5", False, BLOCKS, convention="gguf"), 6),
         (Scheme("int8", True, BLOCKS, convention="gguf"), 8.5),
     ],
+    "q2_k": [(Scheme("uint2", False, PerBlock(-1, 16), convention="q2_k"), 2 + (4 + 4) / 16 + (16 + 16) / 256)],
+    "q3_k": [(Scheme("int3", True, PerBlock(-1, 16), convention="q3_k"), 3 + 6 / 16 + 16 / 256)],
+    "q4_k": [(Scheme("uint4", False, BLOCKS, convention="q4_k"), 4 + (6 + 6) / 32 + (16 + 16) / 256)],
+    "q5_k": [(Scheme("uint5", False, BLOCKS, convention="q5_k"), 5 + (6 + 6) / 32 + (16 + 16) / 256)],
+    "q6_k": [(Scheme("int6", True, PerBlock(-1, 16), convention="q6_k"), 6 + 8 / 16 + 16 / 256)],
 }
 """Bits an element as each runtime stores them, added up by hand."""
 

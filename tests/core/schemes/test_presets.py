@@ -115,7 +115,7 @@ def test_a_runtime_of_blocks_alone_gives_way_with_them(preset):
     if isinstance(old, IntFormat):
         assert new.number_format == old
     analyze(np.ones((4, 5), F), new)
-    assert fitted(preset.scheme, (4, 64)) is preset.scheme
+    assert fitted(preset.scheme, (4, 256)) is preset.scheme
     assert fitted(new, (4, 5)) is new
 
 

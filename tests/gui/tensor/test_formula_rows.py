@@ -28,6 +28,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.scripts.numpy_script import python_snippet
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerTile, PerToken
 from qviz.gui.tensor.formula_rows import formula_rows
+from tests.schemes import OF_ANY_LENGTH
 
 FORMATS: list[NumberFormat] = [
     *(IntFormat(bits, signed) for bits in (2, 4, 5, 8, 16) for signed in (True, False)),
@@ -41,7 +42,7 @@ X = (np.random.default_rng(4).standard_t(4, (3, 64)) * [[0.3], [4], [60]]).astyp
 def schemes() -> list[Scheme]:
     """Everything that the runtimes offer of these formats."""
     found = []
-    for name, number_format, symmetric in itertools.product(CONVENTIONS, FORMATS, (True, False)):
+    for name, number_format, symmetric in itertools.product(OF_ANY_LENGTH, FORMATS, (True, False)):
         convention = CONVENTIONS[name]
         granularity: Granularity = PerTensor()
         if convention.default_block is not None:
@@ -171,7 +172,7 @@ def test_at_every_granularity(convention: str, granularity: Granularity) -> None
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-45, 1e-38, 1e-6, 1e38], ids=str)
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", OF_ANY_LENGTH)
 def test_where_float32_ends(convention: str, size: float) -> None:
     row = CONVENTIONS[convention]
     x = (np.sign(X) * np.float32(size)).astype(np.float32)

@@ -683,10 +683,11 @@ def test_a_runtime_is_one_choice_whatever_was_chosen_before(desk: Desk, name: st
     box.setCurrentIndex(box.findData(name))
     desk.settle()
     scheme, convention = desk.session.scheme, CONVENTIONS[name]
-    size, length = convention.default_block or 1, desk.page.frame.tensor.shape[-1]
-    if size > length or (length % size and name.startswith("nvfp4")):
-        said = "longer than axis -1" if size > length else "has full blocks alone"
-        assert said in desk.scheme.trouble.text()
+    last = desk.page.frame.tensor.shape[-1]
+    size = convention.superblock or convention.default_block or 0
+    if size > last or (convention.whole_blocks and size and last % size):
+        said = desk.scheme.trouble.text()
+        assert "longer than axis -1" in said or f"{size} does not divide" in said
         assert scheme.convention == box.currentData() != name
         return
     assert scheme.convention == name

@@ -37,9 +37,10 @@ from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.schemes.presets import PRESETS
 from qviz.session.presets import OWN
 from tests.gui.conftest import Desk
+from tests.schemes import demand_search
 
 Key = Qt.Key
-WIDE = np.random.default_rng(9).normal(0, 1, (6, 64)).astype(np.float32)
+WIDE = np.random.default_rng(9).normal(0, 1, (6, 256)).astype(np.float32)
 FP4 = FloatFormat("e2m1fn")
 LESSON = [preset for preset in PRESETS if preset.group == "The lesson"]
 BLOCK_RUNTIMES = [name for name, convention in CONVENTIONS.items() if convention.block_size]
@@ -47,7 +48,7 @@ BLOCK_RUNTIMES = [name for name, convention in CONVENTIONS.items() if convention
 
 @pytest.fixture
 def wide(desk: Desk) -> Desk:
-    """A window on a tensor that has room for blocks of 32."""
+    """A window on a tensor that has room for all blocks that there are."""
     desk.show(WIDE)
     return desk
 
@@ -249,6 +250,7 @@ def test_a_runtime_of_blocks_brings_its_format_and_blocks_in_one_step(wide: Desk
     before = Scheme(IntFormat(3, False), False, PerAxis(1))
     wide.gesture(lambda: wide.session.update(scheme=before))
     box, convention = wide.scheme.convention, CONVENTIONS[name]
+    demand_search(name)
     frame = wide.gesture(lambda: box.setCurrentIndex(box.findData(name)))
     scheme = frame.scheme
     assert scheme.convention == name
@@ -269,6 +271,7 @@ def test_a_runtime_of_blocks_brings_its_format_and_blocks_in_one_step(wide: Desk
 @pytest.mark.parametrize("name", BLOCK_RUNTIMES)
 def test_what_a_runtime_of_blocks_does_not_have_is_said_under_the_control(wide: Desk, name: str) -> None:
     panel = wide.scheme
+    demand_search(name)
     panel.convention.setCurrentIndex(panel.convention.findData(name))
     wide.settle()
     scheme, label = wide.session.scheme, CONVENTIONS[name].label
@@ -281,7 +284,7 @@ def test_what_a_runtime_of_blocks_does_not_have_is_said_under_the_control(wide: 
         (lambda: panel.format.setCurrentIndex(panel.format.findData("nf4")), panel._format_part),
     ]
     if name != "gguf":
-        asked.append((lambda: wide.click(panel.mode.button(False)), panel.mode))
+        asked.append((lambda: wide.click(panel.mode.button(not scheme.symmetric)), panel.mode))
     for act, part in asked:
         act()
         assert wide.session.scheme == scheme
@@ -292,7 +295,7 @@ def test_what_a_runtime_of_blocks_does_not_have_is_said_under_the_control(wide: 
     # every control still shows what is so
     assert panel.per.button("block").isChecked()
     assert panel.block_size.value() == CONVENTIONS[name].block_size
-    assert panel.mode.button(True).isChecked()
+    assert panel.mode.button(scheme.symmetric).isChecked()
     assert panel.axis.currentIndex() == 1
     wide.gesture(lambda: panel.convention.setCurrentIndex(panel.convention.findData("textbook")))
     assert not panel.trouble.isVisible()
@@ -304,11 +307,11 @@ def test_what_a_runtime_of_blocks_does_not_have_is_said_under_the_control(wide: 
 def test_a_block_longer_than_the_axis_is_said_and_the_next_good_change_takes_it_away(wide: Desk) -> None:
     wide.gesture(lambda: wide.click(wide.scheme.per.button("block")))
     panel = wide.scheme
-    wide.type(panel.block_size, "65")
+    wide.type(panel.block_size, "257")
     assert said_under(wide) is panel._axis_part
-    assert "choose a block size up to 64" in panel.trouble.text()
+    assert "choose a block size up to 256" in panel.trouble.text()
     assert panel.block_size.value() == 32
-    wide.gesture(lambda: wide.type(panel.block_size, "64"))
+    wide.gesture(lambda: wide.type(panel.block_size, "256"))
     assert not panel.trouble.isVisible()
 
 
@@ -423,7 +426,7 @@ def test_the_axes_of_batches_are_those_of_the_tensor(wide: Desk) -> None:
     assert [box.itemText(i) for i in range(box.count())] == [
         "one: the whole tensor",
         "axis 0 · 6 batches",
-        "axis 1 · 64 batches",
+        "axis 1 · 256 batches",
     ]
     wide.show(np.ones((2, 3, 1200), np.float32))
     assert box.itemText(box.count() - 1) == "axis 2 · 1,200 batches"
@@ -468,18 +471,18 @@ def menu_of(desk: Desk) -> dict[str, Any]:
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_is_chosen_with_its_name_in_sight(wide: Desk, preset: Any) -> None:
-    if "128" in preset.name or "64" in preset.name:
-        wide.show(np.tile(WIDE, 2))
     box = wide.scheme.preset.list
+    demand_search(preset.scheme.convention)
     choose(box, preset)
     frame = wide.settle()
     assert frame.scheme == preset.scheme
     assert box.currentText().strip() == preset.name
     assert box.itemData(box.currentIndex(), Qt.ItemDataRole.ToolTipRole) == str(preset.about)
     assert not wide.scheme.trouble.isVisible()
-    wide.session.update(range_rule=Manual(-0.125, 0.25))
-    assert box.currentIndex() == 0
-    assert box.currentText() == "(custom)"
+    if not CONVENTIONS[preset.scheme.convention].of_elements:
+        wide.session.update(range_rule=Manual(-0.125, 0.25))
+        assert box.currentIndex() == 0
+        assert box.currentText() == "(custom)"
     wide.settle()
 
 
