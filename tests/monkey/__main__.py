@@ -203,7 +203,8 @@ def _settle(app: App, watch: Watch | None = None) -> list[str]:
         return []
     busy = [type(worker).__name__ for worker in workers_of(app) if worker.busy]
     for worker in workers_of(app):
-        worker.cancel()
+        if worker is not app.analyst:  # what is given up there is not painted, and is looked at next
+            worker.cancel()
     return [] if rest(app, watch) else [f"work never ends: {busy}"]
 
 
