@@ -112,10 +112,10 @@ def test_a_runtime_of_blocks_alone_has_its_own_by_itself(
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_can_be_given_as_a_file(run: Run, tmp_path: Path, preset: Preset) -> None:
-    wide = saved(tmp_path / "wide.npy", np.tile(WIDE, 2))
+    wide = saved(tmp_path / "wide.npy", np.tile(WIDE, 4))
     save_scheme(tmp_path / "s.json", preset.scheme)
     result = run("analyze", wide, "--scheme", tmp_path / "s.json", "--json").json
-    assert result["mse"] == analyze(np.tile(WIDE, 2), preset.scheme).mse
+    assert result["mse"] == analyze(np.tile(WIDE, 4), preset.scheme).mse
     assert run("quantize", wide, "--scheme", tmp_path / "s.json", "-o", tmp_path / "q.npz").code == 0
 
 

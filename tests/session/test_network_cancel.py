@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import psutil
 import pytest
 
 from qviz.core.work import Cancelled
@@ -21,6 +20,7 @@ from qviz.models.sensitivity import Sensitivity
 from qviz.session.network_state import FIRST_SCHEME, NetworkState
 from qviz.session.network_workers import Measuring, _compared, _deploy
 from tests.models.made import classifier, pictures
+from tests.processes import working
 
 
 class Stop:
@@ -48,8 +48,7 @@ def state(tmp_path):
 
 def whole_or_nothing(folder):
     """No process and no remains; a file that is there can be opened."""
-    spawned = [c for c in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(c.cmdline())]
-    assert spawned == []
+    assert working() == []
     names = {path.name for path in folder.iterdir()} - {"net.onnx", "x.npy"}
     assert names <= {"q.onnx"}
     if names:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import psutil
 import pytest
 
 from qviz.core import Problem
 from qviz.models.recipes import Recipe
 from qviz.session.networks import Networks
 from tests.models.made import classifier, pictures
+from tests.processes import working
 
 
 @pytest.fixture
@@ -105,17 +105,11 @@ def test_what_is_cancelled_leaves_no_process_and_no_file(qtbot, open_one, tmp_pa
     networks = open_one()
     with qtbot.waitSignal(networks.deployer.ended, timeout=60_000):
         networks.deploy(Recipe("static"), tmp_path / "q.onnx")
-        qtbot.waitUntil(lambda: bool(spawned()), timeout=60_000)
+        qtbot.waitUntil(lambda: bool(working()), timeout=60_000)
         networks.deployer.cancel()
-    assert spawned() == []
+    assert working() == []
     assert networks.runs == []
     assert not list(tmp_path.glob("q*"))
-
-
-def spawned() -> list[str]:
-    """What the children of this process are doing, but for Python's own keeper of resources."""
-    commands = (" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True))
-    return [command for command in commands if "spawn_main" in command]
 
 
 def test_noise_is_marked(qtbot, networks, files):

@@ -176,7 +176,9 @@ def _weigh(x: Any, given: Any, w: Any, at: Any, block: Any, group: Any, kind: An
 
 def _example() -> tuple[Any, ...]:
     f, i = np.zeros(256, np.float32), np.zeros(256, np.int32)
-    return f, f, False, Q4, 256, 32, i, i, i, np.zeros(2, np.uint16), IQ4_NL, f, f, f, f, f, i, i, 0, 1
+    x = np.zeros(256, np.float32)
+    x.flags.writeable = False  # as what is mapped; one that may be written to passes as such
+    return x, x, False, Q4, 256, 32, i, i, i, np.zeros(2, np.uint16), IQ4_NL, f, f, f, f, f, i, i, 0, 1
 
 
 @kernel(_example, later=True)

@@ -24,6 +24,9 @@ from PySide6.QtWidgets import (
 from qviz.gui.kit.theme import SPACE
 from qviz.session.guard import guarded
 
+MANY_SEGMENTS = 4
+"""More choices than these have smaller letters."""
+
 
 class Segments(QWidget):
     """A choice of a few words that are all in sight."""
@@ -41,6 +44,7 @@ class Segments(QWidget):
         for i, (_, word, tip) in enumerate(choices):
             button = QToolButton()
             button.setObjectName("segment")
+            button.setProperty("many", len(choices) > MANY_SEGMENTS)
             button.setProperty("place", "first" if i == 0 else "last" if i == len(choices) - 1 else "middle")
             button.setText(word)
             button.setToolTip(tip)

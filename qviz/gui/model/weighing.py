@@ -15,7 +15,7 @@ from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.printable import printable
 from qviz.gui.model.parts import ModelParts
-from qviz.gui.words.numbers import percent
+from qviz.gui.words.numbers import percent, rough_duration
 from qviz.models.weight_table import weight_map
 from qviz.session.checkpoints import Checkpoints
 from qviz.session.language import told
@@ -162,7 +162,7 @@ class Weighing(QObject):
         text = self.tr("{share} measured").format(share=percent(math.floor(1000 * fraction) / 1000, 1.0))
         if took > SURE_AFTER_SECONDS and fraction > 0:
             left = took / fraction * (1 - fraction)
-            text += " · " + self.tr("{time} left").format(time=_duration(left))
+            text += " · " + self.tr("{time} left").format(time=rough_duration(left))
         self._parts.checkpoint.show_progress(text, busy=True)
 
     @Slot()
@@ -184,10 +184,3 @@ class Weighing(QObject):
             self.problem.emit(printable(told(entry.refused)))
         else:
             self.entry_requested.emit(entry)
-
-
-def _duration(seconds: float) -> str:
-    """Minutes and seconds, as rough as anybody can know."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

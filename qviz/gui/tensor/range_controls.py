@@ -32,6 +32,7 @@ from qviz.files.known_scales import known_of, known_scales
 from qviz.gui.kit.controls import RangeChoice
 from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox
 from qviz.gui.kit.widgets import column, form, named_label, quiet
+from qviz.gui.words.numbers import typed
 from qviz.gui.words.schemes import range_rules
 from qviz.session.language import told
 
@@ -196,7 +197,7 @@ class RangeControls(QWidget):
             elif isinstance(rule, Known):
                 for edit, numbers in ((self.scale, rule.scale), (self.zero_point, rule.zero_point)):
                     if not edit.hasFocus() or not edit.isModified():
-                        edit.setText(", ".join(f"{number:.9g}" for number in numbers))
+                        edit.setText(", ".join(typed(number) for number in numbers))
             elif hasattr(rule, "batch_axis"):
                 self._show_batches(rule)
         about = told(range_caveat(rule, scheme) or "")

@@ -72,3 +72,15 @@ def time_text(seconds: float) -> str:
         if seconds * factor >= 1:
             return number(seconds * factor, 3, unit)
     return number(seconds * 1e9, 3, "ns")
+
+
+def rough_duration(seconds: float) -> str:
+    """Minutes and seconds, as rough as anybody can know."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def typed(value: float) -> str:
+    """A float32 in as many digits as tell it from its neighbours, as a person types it."""
+    return f"{value:.9g}"

@@ -558,7 +558,7 @@ def test_it_stops_at_once_when_cancelled_before():
 
 def test_a_piece_that_is_shorter_than_its_block_is_analyzed_under_the_scale_it_has():
     x = noisy((2, 80)).astype(F)
-    scheme = Scheme(IntFormat(4, False), True, PerBlock(-1, 32), convention="gguf")
+    scheme = Scheme(IntFormat(4, False), True, PerBlock(-1, 32), convention="textbook")
     whole = analyze(x, scheme)
     alone = analyze(x[1, 64:], scheme, qparams=whole.qparams.for_group(5), layout=PerTensor().layout((16,)))
     assert alone.groups is None

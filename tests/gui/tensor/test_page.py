@@ -590,20 +590,20 @@ def test_the_list_chooses_filters_and_closes(desk: Desk) -> None:
     assert panel.list.currentIndex().data() == "Ten values (worked example)"
     assert not panel.hint.isVisible()
 
-    desk.click(panel.list.viewport(), panel.list.visualRect(panel.proxy.index(1, 0)).center())
+    desk.click(panel.list.viewport(), panel.list.visualRect(panel.list.model().index(1, 0)).center())
     desk.rest()
     assert desk.settle().tensor.name == "second"
 
     desk.bot.keyClicks(panel.filter, "WORKED")
-    assert panel.proxy.rowCount() == 1
+    assert panel.list.model().rowCount() == 1
     panel.filter.clear()
-    assert panel.proxy.rowCount() == 3
+    assert panel.list.model().rowCount() == 3
     assert desk.session.state.tensor.name == "second"  # filtering chooses nothing
 
     assert panel.list.currentIndex().data() == "second"
 
     desk.bot.keyClicks(panel.filter, "given")
-    desk.click(panel.list.viewport(), panel.list.visualRect(panel.proxy.index(0, 0)).center())
+    desk.click(panel.list.viewport(), panel.list.visualRect(panel.list.model().index(0, 0)).center())
     desk.rest()
     assert desk.settle().tensor.name == "given"
     assert panel.filter.text() == "given"
@@ -613,7 +613,7 @@ def test_the_list_chooses_filters_and_closes(desk: Desk) -> None:
     assert panel.filter.text() == ""
     assert panel.list.currentIndex().data() == "Ten values (worked example)"
 
-    panel.list.setCurrentIndex(panel.proxy.index(1, 0))
+    panel.list.setCurrentIndex(panel.list.model().index(1, 0))
     desk.rest()
     desk.press(panel.list, Key.Key_Delete)
     desk.rest()

@@ -259,7 +259,7 @@ def test_a_file_that_vanishes_after_it_was_listed_is_told_when_it_is_chosen(desk
     desk.open(*three)
     three[2].unlink()
     panel = desk.page.tensors
-    panel.list.setCurrentIndex(panel.proxy.index(3, 0))
+    panel.list.setCurrentIndex(panel.list.model().index(3, 0))
     desk.rest()
     assert desk.banner.text.startswith("third.npy does not exist")
     assert shown(desk) == "first"
