@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def test_what_a_killed_save_left_is_removed_at_the_next_start(start: Start, tmp_
     saving.wait()
     assert left.exists()
     window = start(WINDOW, tmp_path / "s.ini", 5)
+    while list(notes_folder().iterdir()) and window.poll() is None:  # it has time for that once it is painted
+        time.sleep(0.01)
     window.send_signal(signal.SIGTERM)
     window.communicate(timeout=60)
     assert not left.exists()

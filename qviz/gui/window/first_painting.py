@@ -30,8 +30,12 @@ class FirstPainting(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Paint:
             watched.removeEventFilter(self)
-            QTimer.singleShot(0, self, self._call)  # this is the request; the painting follows it
+            QTimer.singleShot(0, self, self._flush)  # this is the request; the painting follows it
         return False
+
+    @Slot()
+    def _flush(self) -> None:
+        QTimer.singleShot(0, self, self._call)  # painted, but the system may not have been shown it
 
     @Slot()
     def _call(self) -> None:
