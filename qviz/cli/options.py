@@ -197,10 +197,17 @@ def scheme_of(options: dict[str, Any]) -> Scheme:
             raise click.UsageError(f"--scheme holds the whole scheme: leave out {others}.", context)
         return read_scheme(options["scheme_file"])
     runtime = chosen_runtime(options)
+    number_format, symmetric = _number_format(options), options["symmetric"]
+    granularity = _granularity(options, runtime)
+    if CONVENTIONS[runtime].has_one_format:  # which need not be said
+        parts = CONVENTIONS[runtime].nearest(number_format, symmetric, granularity)
+        if not any(_is_given(name) for name in ("number-format", "bits", "signed")):
+            number_format = parts[0]
+        symmetric = symmetric if _is_given("symmetric") else parts[1]
     return Scheme(
-        number_format=_number_format(options),
-        symmetric=options["symmetric"],
-        granularity=_granularity(options, runtime),
+        number_format=number_format,
+        symmetric=symmetric,
+        granularity=granularity,
         range_rule=_range_rule(options),
         convention=runtime,
         compute_dtype=options["compute_dtype"],

@@ -11,6 +11,7 @@ import pytest
 
 from qviz.cli import main as cli
 from qviz.core import (
+    CONVENTIONS,
     MSE,
     Codebook,
     Entropy,
@@ -108,6 +109,14 @@ def test_a_runtime_of_blocks_alone_has_its_own_by_itself(
     wide = saved(tmp_path / "wide.npy", WIDE)
     expected = json.loads(json.dumps(analyze(WIDE, scheme).to_dict()))
     assert run("analyze", wide, *options.split(), "--json").json == expected
+
+
+@pytest.mark.parametrize("runtime", [name for name, row in CONVENTIONS.items() if row.has_one_format])
+def test_a_runtime_of_one_format_need_not_be_told_it(run: Run, tmp_path: Path, runtime: str) -> None:
+    wide = saved(tmp_path / "wide.npy", np.tile(WIDE, 4))
+    row = CONVENTIONS[runtime]
+    expected = Scheme(*row.nearest(IntFormat(8), True), convention=runtime)
+    assert run("analyze", wide, "--runtime", runtime, "--json").json["mse"] == analyze(np.tile(WIDE, 4), expected).mse
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
@@ -216,7 +225,7 @@ def test_tables_of_numbers_are_read(run: Run, tmp_path: Path, name: str, content
         ("--number-format int17", "17 bits cannot be shown: choose a bit width from 2 to 16."),
         ("--number-format e4m3fn --asymmetric", "FP8 E4M3FN has no zero point: choose symmetric"),
         ("--number-format nf4", "ONNX Runtime has no NF4: choose one of the integers, "),
-        ("--runtime nvfp4", "NVFP4 has no int8: choose one of e2m1fn, or another runtime."),
+        ("--runtime nvfp4 --bits 8", "NVFP4 has no int8: choose one of e2m1fn, or another runtime."),
         ("--runtime mx_floor --per tensor", "MX, scale rounded down has a scale for each 32 neighbours"),
         ("--runtime mx_floor", "A block of 32 is longer than axis -1 of a tensor of shape (4, 6)"),
         ("--per axis --axis 2", "There is no axis 2 in a tensor of shape (4, 6): choose an axis from -2 to 1"),

@@ -220,6 +220,11 @@ class Convention:
             return number_format.format in self.others
         return self.integers is None or number_format.name in self.integers
 
+    @property
+    def has_one_format(self) -> bool:
+        """Whether there is nothing to choose about its codes."""
+        return self.integers is not None and len(self.integers) + len(self.others) == 1
+
     def offers(self, number_format: NumberFormat, symmetric: bool, granularity: Granularity | None = None) -> bool:
         """Whether the runtime knows such codes; per tensor where no granularity is given."""
         try:

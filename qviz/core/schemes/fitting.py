@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from qviz.core.problems import Problem
 from qviz.core.runtimes.table import CONVENTIONS
@@ -26,7 +27,11 @@ def check_fits(scheme: Scheme, shape: tuple[int, ...]) -> None:
 
 
 def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
-    """The scheme itself where the shape has its axis and its blocks; per tensor elsewhere."""
+    """The scheme itself where the shape has its axes and its blocks; per tensor, or in one batch, elsewhere."""
+    axis = getattr(scheme.range_rule, "batch_axis", None)
+    if axis is not None and not -len(shape) <= axis < len(shape):
+        rule: Any = scheme.range_rule
+        scheme = replace(scheme, range_rule=replace(rule, batch_axis=None))
     try:
         check_fits(scheme, shape)
     except Problem:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from qviz.core import (
     FloatFormat,
     IntFormat,
     MinMax,
+    MovingAverage,
     PerAxis,
     PerBlock,
     PerTensor,
@@ -104,6 +107,13 @@ def test_an_axis_or_a_block_that_is_not_there_gives_way(granularity, shape):
     assert fitted(scheme, shape) == Scheme(IntFormat(4), False)
     scheme = Scheme(Codebook("nf4"), True, granularity, convention="textbook")
     assert fitted(scheme, shape) == Scheme(Codebook("nf4"), True, convention="textbook")
+
+
+@pytest.mark.parametrize("rule", [MovingAverage(batch_axis=1), Entropy(batch_axis=1)])
+def test_an_axis_of_batches_that_is_not_there_gives_way_to_one_batch(rule):
+    scheme = Scheme(IntFormat(8), range_rule=rule)
+    assert fitted(scheme, (3, 4)) is scheme
+    assert fitted(scheme, (500,)).range_rule == replace(rule, batch_axis=None)
 
 
 @pytest.mark.parametrize("preset", [p for p in PRESETS if CONVENTIONS[p.scheme.convention].block_size], ids=str)
