@@ -82,7 +82,8 @@ class Groups:
     def robust_sqnr_range(self) -> RobustRange | None:
         """The range of nearly all finite SQNRs, where single ones lie far from it."""
         low, high = self.sqnr_range
-        if not low < high or not np.isfinite(self.sqnr_db).any():
+        # All alike, or nearly so: there are not as many numbers between as bins.
+        if (high - low) / SQNR_BINS <= np.spacing(max(abs(low), abs(high))) or not np.isfinite(self.sqnr_db).any():
             return None
         finite = self.finite_sqnr_db if np.isfinite(self.sqnr_db).all() else self.sqnr_db[np.isfinite(self.sqnr_db)]
         counts, edges = np.histogram(finite, SQNR_BINS)

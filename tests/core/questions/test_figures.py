@@ -79,3 +79,11 @@ def test_the_worst_of_many_groups_is_the_first_of_the_lowest_sqnr(monkeypatch) -
 
 def groups_of(signal, noise):
     return Groups(np.ones(signal.size, np.int64), signal, noise, noise, np.zeros(signal.size, np.int64))
+
+
+@pytest.mark.parametrize("step", [0.0, 1e-15, 1e-13])
+def test_groups_that_are_all_but_alike_have_no_outliers(step: float) -> None:
+    squares = np.ones(64) * (1 + step * np.arange(64))
+    groups = Groups(np.full(64, 8), squares, np.full(64, 0.01), np.full(64, 0.1), np.zeros(64, np.int64))
+
+    assert groups.robust_sqnr_range is None
