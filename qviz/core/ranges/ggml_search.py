@@ -72,13 +72,20 @@ def half_value(bits: Any) -> Any:
 
 
 @part()
-def signed_scale(x: Any, w: Any, codes: Any, at: Any, n: Any, top: Any, weighted: Any) -> Any:
-    """``make_qx_quants``: the scale of codes −top to top − 1, stored with ``top`` added; x² weighs by itself."""
+def furthest(x: Any, at: Any, n: Any) -> Any:
+    """The first of the values that lie furthest from 0, and how far that is."""
     most, size = ZERO, ZERO
     for i in range(n):
         distance = abs(x[at + i])
         if distance > size:
             size, most = distance, x[at + i]
+    return most, size
+
+
+@part()
+def signed_scale(x: Any, w: Any, codes: Any, at: Any, n: Any, top: Any, weighted: Any) -> Any:
+    """``make_qx_quants``: the scale of codes −top to top − 1, stored with ``top`` added; x² weighs by itself."""
+    most, size = furthest(x, at, n)
     if size < SMALLEST:
         for i in range(n):
             codes[at + i] = 0
@@ -117,11 +124,7 @@ def signed_scale(x: Any, w: Any, codes: Any, at: Any, n: Any, top: Any, weighted
 @part()
 def moved_scale(x: Any, codes: Any, at: Any, n: Any, top: Any) -> Any:
     """``make_q3_quants``: the scale of codes −top to top − 1, each of which is then moved where that helps."""
-    most, size = ZERO, ZERO
-    for i in range(n):
-        distance = abs(x[at + i])
-        if distance > size:
-            size, most = distance, x[at + i]
+    most, size = furthest(x, at, n)
     if size < SMALLEST:
         for i in range(n):
             codes[at + i] = 0
@@ -308,11 +311,7 @@ def level(levels: Any, value: Any) -> Any:
 @part()
 def level_scale(x: Any, w: Any, levels: Any, at: Any, n: Any, tries: Any) -> Any:
     """The scale of the levels of IQ4_NL, of the best of some."""
-    most, size = ZERO, ZERO
-    for i in range(n):
-        distance = abs(x[at + i])
-        if distance > size:
-            size, most = distance, x[at + i]
+    most, size = furthest(x, at, n)
     if size < SMALLEST:
         return ZERO
     scale = -most / levels[0] if tries > 0 else most / levels[0]

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from qviz.files.memory import without_collections
 
-
-@contextmanager
-def building() -> Iterator[None]:
-    """GC off: collecting a QObject during connect() can deadlock."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+building = without_collections
+"""GC off: collecting a QObject during connect() can deadlock."""
