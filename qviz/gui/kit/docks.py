@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QObject, Qt, Signal, Slot
+from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QScrollArea, QTabBar, QToolButton, QWidget
 
@@ -279,4 +279,17 @@ class DockRoom(QObject):
         elif event.type() == QEvent.Type.Wheel and isinstance(watched, QTabBar):
             event.ignore()
             return True
+        elif event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show) and watched is self._page:
+            QTimer.singleShot(0, self, self._hide_strays)
         return super().eventFilter(watched, event)
+
+    @Slot()
+    def _hide_strays(self) -> None:
+        """Hide the bars that Qt leaves lying about, of groups that are not any more, or not yet."""
+        groups = [
+            {each.windowTitle() for each in (dock, *self._page.tabifiedDockWidgets(dock)) if not each.isHidden()}
+            for dock in self._docks
+        ]
+        for bar in self._page.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            if bar.isVisible() and {bar.tabText(at) for at in range(bar.count())} not in groups:
+                bar.hide()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QMenu
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
+from PySide6.QtWidgets import QLabel, QMenu, QTabBar
 from pytestqt.qtbot import QtBot
 
 from qviz.gui.charts.base import Chart
@@ -168,3 +168,14 @@ def test_a_layout_that_was_left_on_another_page_is_there_when_its_page_is_shown(
 def test_the_left_docks_are_no_wider_than_they_have_to_be(desk: Desk) -> None:
     assert desk.page.docks["scheme"].minimumSizeHint().width() <= 272
     assert desk.page.scheme.minimumSizeHint().width() <= 272
+
+
+def test_no_bar_of_tabs_lies_over_the_charts(desk: Desk) -> None:
+    stray = QTabBar(desk.page)
+    for title in ("Error histogram", "Worst"):
+        stray.addTab(title)
+    stray.show()
+    QCoreApplication.postEvent(desk.page, QEvent(QEvent.Type.LayoutRequest))
+    desk.bot.waitUntil(lambda: not stray.isVisible())
+    assert [bar.tabText(0) for bar in desk.page.findChildren(QTabBar) if bar.isVisible() and bar.parent() is desk.page]
+    stray.deleteLater()
