@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from qviz.training.kept import MOST_RUNS, StoredRun, new_key
 from qviz.training.run import Run
 from qviz.training.seeds import Summary, sweep
 from qviz.training.snapshot import ALL, Observer, Snapshot
+
+log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 0.012
 """How long a slice of a training at full speed takes: with painting, a frame."""
@@ -341,13 +344,24 @@ class Trainer(Worker):
     def _save_next(self) -> None:
         path, write = self._to_save[0]
         slot = self._slot
-        self._submit(path, lambda progress, cancelled: write(path, slot.taken().run))
+
+        def work(progress: Progress, cancelled: IsCancelled) -> None:
+            self._to_save.popleft()  # taken where it is done: what never began is left to `close`
+            write(path, slot.taken().run)
+
+        self._submit(path, work)
 
     def close(self) -> None:
-        """Stop for good and wait for the threads."""
+        """Stop for good, wait for the threads, and write what was still to be saved."""
         self.running = False
         super().close()
         self._sweeper.close()
+        for path, write in self._to_save:
+            try:
+                write(path, self._slot.taken().run)
+            except (Problem, OSError) as problem:
+                log.warning("%s was not saved: %s", path, problem)
+        self._to_save.clear()
 
     # -- slices
 
@@ -378,7 +392,6 @@ class Trainer(Worker):
 
     def _answer(self, key: Path | RunSlot, found: Snapshot | None) -> None:
         if isinstance(key, Path):
-            self._to_save.popleft()
             self.saved.emit(self.tr("Saved {name}.").format(name=printable(key.name)))
         elif found is not None:
             self._keep(key, found)
@@ -413,7 +426,6 @@ class Trainer(Worker):
 
     def _fail(self, key: Path | RunSlot, problem: Problem | None) -> None:
         if isinstance(key, Path):
-            self._to_save.popleft()
             self._wait()
         else:
             self._set_running(False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from qviz.session import run_keeper
 from qviz.session.run_keeper import RunKeeper
 from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Training
@@ -82,6 +83,22 @@ def test_a_run_that_is_removed_is_gone_for_good(qtbot: QtBot, start: Callable[[]
     before[0].remove_run(before[0].runs[0])
     end(before)
     assert [run.experiment.seed for run in start()[0].runs] == [4]
+
+
+def test_what_waited_for_the_painting_is_done_when_the_window_closes(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, forgotten = RunKeeper(tmp_path / "runs"), list[str]()
+    monkeypatch.setattr(run_keeper, "forget_run", lambda folder, key: forgotten.append(key))
+
+    def ask_and_close() -> None:  # the last answer is not painted yet, so this one has not begun
+        keeper.forget("one")
+        keeper.close()
+
+    keeper.found.connect(ask_and_close)
+    with qtbot.waitSignal(keeper.found, timeout=PATIENCE):
+        keeper.find()
+    assert forgotten == ["one"]
 
 
 def test_two_windows_keep_each_other_s_runs(qtbot: QtBot, start: Callable[[], Pair], tmp_path: Path) -> None:

@@ -262,6 +262,16 @@ def test_a_file_that_cannot_be_learned_from_is_one_sentence(trainer, qtbot, tmp_
     assert not trainer.running
 
 
+def test_what_is_still_to_be_saved_is_written_when_the_window_closes(trainer, qtbot, tmp_path):
+    with qtbot.waitSignal(trainer.advanced, timeout=PATIENCE):
+        trainer.step()
+    written = []
+    for name in "ab":  # the slice's answer is not painted yet: neither has begun
+        trainer.save(tmp_path / name, lambda path, run: written.append(path.name))
+    trainer.close()
+    assert written == ["a", "b"]
+
+
 def test_what_is_saved_is_written_between_two_slices(trainer, qtbot, tmp_path):
     written = []
 
