@@ -44,7 +44,8 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
 
 def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
     """The same for many groups, some at a time, in two threads."""
-    arrays = {name: np.empty(low.size, np.float32) for name in ("scale", "zero_point", "low", "high")}
+    names = ("scale", "zero_point", "low", "high", "own_divisor")
+    arrays = {name: np.empty(low.size, np.float32) for name in names}
     lowest, highest = low.reshape(-1), high.reshape(-1)
 
     def some(starts: range) -> QParams:
@@ -52,12 +53,16 @@ def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QPara
             part = slice(start, start + TOGETHER)
             q = _from_range(lowest[part], highest[part], scheme, compute)
             for name, array in arrays.items():
-                array[part] = getattr(q, name)
+                found = getattr(q, name)
+                if found is not None:
+                    array[part] = found
         return q
 
     starts = range(0, low.size, TOGETHER)
     q = some(starts) if THREADS == 1 else in_two_threads(some, starts[::2], starts[1::2])[0]
-    whole: dict[str, Any] = {name: array.reshape(low.shape) for name, array in arrays.items()}
+    whole: dict[str, Any] = {
+        name: array.reshape(low.shape) for name, array in arrays.items() if getattr(q, name) is not None
+    }
     return replace(q, **whole)
 
 
