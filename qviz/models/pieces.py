@@ -6,10 +6,12 @@ piece costs that piece and those behind it: half an inference on average, where 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from qviz.core.arrays import Array
 from qviz.models.network import Network, copied, outer_names
@@ -74,6 +76,7 @@ class Pieces:
         self._costs = {self._place[name]: cost for name, cost in (weighted or {}).items()}
         self.starts = self._cuts(count)
         self._sessions: dict[Any, Any] = {}
+        self._ports: WeakKeyDictionary[Any, tuple[list[str], list[str]]] = WeakKeyDictionary()
         self._needed: dict[int, list[str]] = {}
 
     def __len__(self) -> int:
@@ -81,8 +84,7 @@ class Pieces:
 
     def piece_of(self, node: str) -> int:
         """The number of the piece that a node is in."""
-        place = self._place[node]
-        return max(i for i, start in enumerate(self.starts) if start <= place)
+        return bisect_right(self.starts, self._place[node]) - 1
 
     def share_from(self, piece: int) -> float:
         """What a piece and those behind it cost, as a share of the whole."""
@@ -184,16 +186,22 @@ class Pieces:
 
     def forget(self, key: Any) -> None:
         """Let the sessions of a key go."""
-        self._sessions = {place: session for place, session in self._sessions.items() if place[-1] != key}
+        if any(place[-1] == key for place in self._sessions):
+            self._sessions = {place: session for place, session in self._sessions.items() if place[-1] != key}
 
     def advance(self, session: Any, values: Values, extra: Mapping[str, Any] | None = None) -> Values:
         """The values before a piece and those that it makes."""
-        wanted = {each.name for each in session.get_inputs()}
+        wanted, names = self._ports_of(session)
         feeds = {name: values[name] for name in wanted if name in values}
         feeds.update({name: value for name, value in (extra or {}).items() if name in wanted})
-        names = [each.name for each in session.get_outputs()]
         made = run(session, feeds, names)
         return {**values, **dict(zip(names, made, strict=True))}
+
+    def _ports_of(self, session: Any) -> tuple[list[str], list[str]]:
+        if session not in self._ports:
+            ports = (session.get_inputs(), session.get_outputs())
+            self._ports[session] = ([each.name for each in ports[0]], [each.name for each in ports[1]])
+        return self._ports[session]
 
     def kept(self, values: Values, piece: int) -> Values:
         """What has to be kept of the values before piece ``piece``, for it and those behind it."""

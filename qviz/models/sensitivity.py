@@ -7,8 +7,9 @@ running the network tells. What comes before a layer is kept, so that each costs
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,12 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.models.kept_values import KeptValues
 from qviz.models.network import Network
 from qviz.models.output_figures import Answers, OutputFigures
 from qviz.models.pieces import ActivationParameters, Pieces, Point, Values
 from qviz.models.sessions import Feeds, Samples
-from qviz.models.weights import Weight, bits_of, quantized_weight, values_of, weights_of
+from qviz.models.weights import CountedWeight, Weight, bits_of, values_of, weights_of
 
 ALONE, RESTORED = "alone", "restored"
 
@@ -31,6 +33,11 @@ CORE_OPERATORS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 """Before these, activations are quantized where somebody asks for it."""
 
 FEWEST_GROUPS, MOST_GROUPS = 8, 60
+
+KEPT_BYTES = 1 << 28
+"""Of values between the pieces, all samples together, for the next time that everything is asked about."""
+
+ON, OFF = np.array(True), np.array(False)
 
 WHOLE_ENDS_UP_TO = 1 << 28
 """Bytes of a network's constants."""
@@ -193,30 +200,33 @@ class Sensitivity:
             raise Problem("There is no sample to run the network on: give some.")
         self.weights = {weight.name: weight for unit in self.units for weight in unit.weights}
         self.values = {name: value for name, value in values_of(network).items() if name in self.weights}
-        self._schemes: dict[str, Scheme] = (
+        self.schemes: dict[str, Scheme] = (
             dict.fromkeys(self.weights, scheme) if isinstance(scheme, Scheme) else dict(scheme)
         )
+        self._counted = {name: CountedWeight(weight, self.values[name]) for name, weight in self.weights.items()}
         self._quantized: dict[str, FloatArray] = {}
         self._pieces = Pieces(network, _costs(network, self.units))
         # The ends of a small network are sessions of their own: several copies of its weights.
         self._whole_ends = network.parameter_bytes < WHOLE_ENDS_UP_TO
         self._right: list[list[Array] | None] = [None] * len(samples)
+        self._kept = [KeptValues(KEPT_BYTES // len(samples)) for _ in range(len(samples))]
+        self._owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
         self.inferences = 0.0
 
     def quantized(self, name: str) -> FloatArray:
         """x̂ of a weight under its scheme; the weight itself where it has none."""
         if name not in self._quantized:
-            scheme, values = self._schemes.get(name), self.values[name]
-            self._quantized[name] = quantized_weight(self.weights[name], values, scheme) if scheme else values
+            scheme, values = self.schemes.get(name), self.values[name]
+            self._quantized[name] = self._counted[name].quantized(scheme) if scheme else values
         return self._quantized[name]
 
     def change(self, name: str, scheme: Scheme | None) -> None:
         """Another scheme for one weight; None for float."""
         self._quantized.pop(name, None)
         if scheme is None:
-            self._schemes.pop(name, None)
+            self.schemes.pop(name, None)
         else:
-            self._schemes[name] = scheme
+            self.schemes[name] = scheme
         self._pieces.forget("quantized")
 
     def quantized_bytes(self, left: frozenset[str] = frozenset()) -> float:
@@ -224,7 +234,7 @@ class Sensitivity:
         total = 0.0
         for unit in self.units:
             for weight in unit.weights:
-                scheme = None if unit.name in left else self._schemes.get(weight.name)
+                scheme = None if unit.name in left else self.schemes.get(weight.name)
                 total += weight.bytes if scheme is None else bits_of(weight, scheme) / 8
         return total
 
@@ -249,21 +259,52 @@ class Sensitivity:
             known = self._right[number] = self.answers(self.baseline(ALONE, sample)[-1])
         return known
 
-    def everything(self, left: frozenset[str] = frozenset(), cancelled: IsCancelled = never) -> Answers:
-        """The output with all units quantized but those in ``left``, over all samples."""
+    def everything(
+        self,
+        left: frozenset[str] = frozenset(),
+        cancelled: IsCancelled = never,
+        found: Callable[[Answers, int], None] | None = None,
+    ) -> Answers:
+        """The output with all units quantized but those in ``left``, over all samples.
+
+        What comes before the first weight that has changed since the last time is not computed again.
+
+        Parameters
+        ----------
+        left : frozenset of str
+            Names of units.
+        found : Callable[[Answers, int], None], optional
+            Told the sums after each sample, and of how many samples they are.
+
+        Raises
+        ------
+        Cancelled
+            When asked to stop; the first sample is always run.
+        """
         sums = Answers(self._pieces.outputs)
-        for number, sample in enumerate(self.samples):
-            check(cancelled)
-            right = self.right(number, sample)
-            values: Values = dict(sample)
-            for piece in range(len(self._pieces)):
-                quantized = {unit.name for unit in self.units} - left
-                values = self._pieces.kept(
-                    self._pieces.advance(self._exchangeable(piece), values, self._inputs(piece, quantized)), piece + 1
-                )
-            self.inferences += 1
-            sums.add(right, self.answers(values))
+        chosen = frozenset(unit.name for unit in self.units) - left
+        inputs = [self._inputs(piece, chosen) for piece in range(len(self._pieces))]
+        for number in range(len(self.samples)):
+            if number:
+                check(cancelled)
+            answers = self.answers(self._advanced(number, inputs))
+            sums.add(self._right[number] or self.right(number, self.samples[number]), answers)
+            if found is not None:
+                found(sums, number + 1)
         return sums
+
+    def _advanced(self, number: int, inputs: list[dict[str, Any]]) -> Values:
+        """The values behind the last piece; a sample is not even read where nothing has changed before some piece."""
+        kept = self._kept[number]
+        start, known = kept.begin(inputs)
+        values: Values = dict(self.samples[number]) if known is None else known
+        for piece in range(start, len(inputs)):
+            kept.keep(piece, values)
+            made = self._pieces.advance(self._exchangeable(piece), values, inputs[piece])
+            values = self._pieces.kept(made, piece + 1)
+        kept.keep(len(inputs), values)
+        self.inferences += self._pieces.share_from(start) if start < len(inputs) else 0
+        return values
 
     def sweep(
         self,
@@ -376,25 +417,35 @@ class Sensitivity:
         """Where activations are quantized on their way into one node."""
         return tuple(p for unit in self.units for p in unit.points if p.node == node.name and p in self.parameters)
 
-    def _of_piece(self, piece: int) -> list[Unit]:
-        return [unit for unit in self.units if any(self._pieces.piece_of(node) == piece for node in unit.nodes)]
+    @cached_property
+    def _by_piece(self) -> list[tuple[tuple[str, ...], tuple[tuple[str, Point], ...]]]:
+        """Of each piece, the weights that it reads, and the points in it with the units that they are of."""
+        points: list[list[tuple[str, Point]]] = [[] for _ in range(len(self._pieces))]
+        for unit in self.units:
+            for point in unit.points:
+                if point in self.parameters:
+                    points[self._pieces.piece_of(point.node)].append((unit.name, point))
+        read = [
+            {name for node in self._pieces.nodes_of(piece) for name in node.input} for piece in range(len(self._pieces))
+        ]
+        return [
+            (tuple(name for name in self.weights if name in names), tuple(here))
+            for names, here in zip(read, points, strict=True)
+        ]
 
     def _names(self, piece: int) -> tuple[str, ...]:
-        read = {name for node in self._pieces.nodes_of(piece) for name in node.input}
-        return tuple(name for name in self.weights if name in read)
+        return self._by_piece[piece][0]
 
     def _points(self, piece: int) -> tuple[Point, ...]:
-        points = (point for unit in self._of_piece(piece) for point in unit.points)
-        return tuple(p for p in points if p in self.parameters and self._pieces.piece_of(p.node) == piece)
+        return tuple(point for _, point in self._by_piece[piece][1])
 
-    def _inputs(self, piece: int, chosen: frozenset[str] | set[str]) -> dict[str, Any]:
-        owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
+    def _inputs(self, piece: int, chosen: frozenset[str]) -> dict[str, Any]:
         inputs: dict[str, Any] = {
-            name: (self.quantized(name) if owner[name] in chosen else self.values[name]) for name in self._names(piece)
+            name: (self.quantized(name) if self._owner[name] in chosen else self.values[name])
+            for name in self._names(piece)
         }
-        for unit in self._of_piece(piece):
-            for point in unit.points:
-                inputs[f"{point.key}/on"] = np.array(unit.name in chosen)
+        for unit, point in self._by_piece[piece][1]:
+            inputs[f"{point.key}/on"] = ON if unit in chosen else OFF
         return inputs
 
 

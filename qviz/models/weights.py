@@ -19,6 +19,7 @@ from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.figures import sqnr_db
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerBlock
+from qviz.core.tensors.tensor import Tensor
 from qviz.models.network import Network, array_of
 
 FLOAT_TYPES = frozenset({"float16", "float32", "float64", "bfloat16"})
@@ -118,27 +119,52 @@ def fitted_scheme(scheme: Scheme, weight: Weight) -> Scheme:
     return scheme
 
 
-def quantized_weight(weight: Weight, values: FloatArray, scheme: Scheme) -> FloatArray:
-    """x̂ of a weight under a scheme, shape ``weight.shape``.
+class CountedWeight:
+    """A weight whose elements are looked at once, for as many schemes as are asked for.
 
-    Blocks that a runtime has whole alone (MX, NVFP4, GGUF, torchao) are filled up with zeros where the row is no
-    multiple of them.
-
-    Raises
-    ------
-    Problem
-        When the scheme does not fit, or the weight has no finite value.
+    Parameters
+    ----------
+    weight : Weight
+    values : float32 array, shape ``weight.shape``
     """
-    matrix = weight.matrix(values)
-    fitted = fitted_scheme(scheme, weight)
-    granularity = fitted.granularity
-    columns = matrix.shape[1]
-    padding = 0
-    if isinstance(granularity, PerBlock) and columns % granularity.block_size and not _ragged(fitted):
-        padding = -columns % granularity.block_size
-        matrix = np.pad(matrix, ((0, 0), (0, padding)))
-    found = fake_quantize(matrix, choose_qparams(matrix, fitted))
-    return weight.restored(found[:, :columns] if padding else found)
+
+    def __init__(self, weight: Weight, values: FloatArray) -> None:
+        self.weight, self._values = weight, values
+        self._counted: dict[int, Tensor] = {}
+
+    def quantized(self, scheme: Scheme) -> FloatArray:
+        """x̂ under a scheme, shape ``weight.shape``.
+
+        Blocks that a runtime has whole alone (MX, NVFP4, GGUF, torchao) are filled up with zeros where the row is no
+        multiple of them.
+
+        Raises
+        ------
+        Problem
+            When the scheme does not fit, or the weight has no finite value.
+        """
+        fitted = fitted_scheme(scheme, self.weight)
+        granularity = fitted.granularity
+        columns = self.weight.matrix_shape[1]
+        padding = 0
+        if isinstance(granularity, PerBlock) and columns % granularity.block_size and not _ragged(fitted):
+            padding = -columns % granularity.block_size
+        matrix = self._padded(padding)
+        found = fake_quantize(matrix, choose_qparams(matrix, fitted))
+        return self.weight.restored(found[:, :columns] if padding else found)
+
+    def _padded(self, padding: int) -> Tensor:
+        """The weight's matrix with so many columns of zeros behind it."""
+        if padding not in self._counted:
+            matrix = self.weight.matrix(self._values)
+            padded = np.pad(matrix, ((0, 0), (0, padding))) if padding else matrix
+            self._counted[padding] = Tensor(padded, self.weight.name)
+        return self._counted[padding]
+
+
+def quantized_weight(weight: Weight, values: FloatArray, scheme: Scheme) -> FloatArray:
+    """x̂ of a weight under one scheme, shape ``weight.shape``: see `CountedWeight.quantized`."""
+    return CountedWeight(weight, values).quantized(scheme)
 
 
 def weight_sqnr(weight: Weight, values: Array, scheme: Scheme) -> float:

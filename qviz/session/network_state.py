@@ -89,9 +89,11 @@ class Whole:
     quantized_bytes, float_bytes : float
         Of the weights.
     samples : int
-        Held-out ones.
+        Held-out ones that have been run.
     random : bool
         Whether these are noise.
+    all_samples : int
+        How many are held out.
     """
 
     sqnr_db: float
@@ -100,6 +102,12 @@ class Whole:
     float_bytes: float
     samples: int
     random: bool
+    all_samples: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample that is held out has been run."""
+        return self.samples == self.all_samples
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +42,9 @@ from qviz.session.network_state import (
     weights_of_units,
 )
 from qviz.session.worker import Worker
+
+TELLING_SECONDS = 0.1
+"""Between answers that more and more samples give."""
 
 
 class NetworkOpener(Worker):
@@ -140,7 +145,6 @@ class _Asked:
             return self._asked
         for name, chosen in wanted.items():
             if chosen != self._schemes.get(name):
-                check(cancelled)
                 self._asked.change(name, chosen)
                 self._schemes[name] = chosen
         return self._asked
@@ -167,39 +171,70 @@ class NetworkAnalyst(Worker):
     Signals
     -------
     answered(Whole)
+        First of one sample, then of more and more of them; a newer question ends that.
     """
 
     answered = Signal(object)
 
+    _came = Signal(object, object)
+
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._asked = _Asked()
+        self._latest: NetworkState | None = None
+        self._came.connect(self._on_came)
 
     def ask(self, state: NetworkState) -> None:
         """What is left of the output now?"""
-        asked = self._asked
+        asked, tell = self._asked, self._came.emit
+        self._latest = state
 
         def work(progress: Progress, cancelled: IsCancelled) -> Whole:
-            assert state.samples is not None
             sensitivity = asked.of(state, progress, cancelled)
-            sums = sensitivity.everything(cancelled=cancelled)
-            float_bytes = float(sum(unit.bytes for unit in sensitivity.units))
-            return Whole(
-                sums.sqnr_db,
-                sums.figures(),
-                sensitivity.quantized_bytes(),
-                float_bytes,
-                len(sensitivity.samples),
-                state.samples.random,
-            )
+            told = -math.inf
 
-        self._submit(state, work)
+            def some(sums: Answers, count: int) -> None:
+                nonlocal told
+                now = time.monotonic()
+                if count < len(sensitivity.samples) and now - told >= TELLING_SECONDS:
+                    told = now
+                    tell(state, _whole(state, sensitivity, sums, count))
+
+            sums = sensitivity.everything(cancelled=cancelled, found=some)
+            return _whole(state, sensitivity, sums, len(sensitivity.samples))
+
+        self._submit(state, work, urgent=True)
+
+    def forget(self) -> None:
+        """Give up what is under way: there is nothing to be asked about."""
+        self._latest = None
+        self.cancel()
 
     def _purpose(self, key: Any) -> Phrase:
         return Phrase("this network's activations")
 
     def _answer(self, key: Any, found: Any) -> None:
         self.answered.emit(found)
+
+    @Slot(object, object)
+    def _on_came(self, state: NetworkState, whole: Whole) -> None:
+        """Told though another scheme has been chosen since: what is being moved would else stand still."""
+        latest = self._latest
+        if latest is not None and state.prepared is latest.prepared and state.samples is latest.samples:
+            self.answered.emit(whole)
+
+
+def _whole(state: NetworkState, sensitivity: Sensitivity, sums: Answers, count: int) -> Whole:
+    assert state.samples is not None
+    return Whole(
+        sums.sqnr_db,
+        sums.figures(),
+        sensitivity.quantized_bytes(),
+        float(sum(unit.bytes for unit in sensitivity.units)),
+        count,
+        state.samples.random,
+        len(sensitivity.samples),
+    )
 
 
 class LayerSweeper(Worker):

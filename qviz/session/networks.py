@@ -154,6 +154,8 @@ class Networks(QObject):
         self.changed.emit(old, new)
         if new.ready:
             self.analyst.ask(new)
+        else:
+            self.analyst.forget()
 
     @Slot(object)
     def _on_opened(self, prepared: Prepared) -> None:

@@ -101,6 +101,57 @@ def test_a_changed_scheme_moves_the_output(net):
     assert asked.everything().noise < 1e-12
 
 
+class Counting(list):
+    """Samples that count how often they are read."""
+
+    reads = 0
+
+    def __getitem__(self, place):
+        self.reads += 1
+        return super().__getitem__(place)
+
+
+def chained(count=2):
+    return Counting({"v0": np.random.default_rng(i).standard_normal((4, 8)).astype(np.float32)} for i in range(count))
+
+
+@pytest.mark.parametrize("room", [1 << 28, 0], ids=["kept", "no room"])
+def test_a_move_runs_no_more_than_what_comes_behind_the_layer(monkeypatch, room):
+    monkeypatch.setattr("qviz.models.sensitivity.KEPT_BYTES", room)
+    net, samples = ready(chain()), chained()
+    asked = Sensitivity(net, samples, INT4)
+    asked.everything()
+    reads = samples.reads
+    for bits, layer in enumerate((6, 6, 11, 0, 6, 2), 2):
+        asked.change(f"w{layer}", Scheme(IntFormat(bits), granularity=PerAxis(0)))
+        before = asked.inferences
+        found = asked.everything()
+        anew = Sensitivity(net, list(samples), asked.schemes).everything()
+        assert found.noise == pytest.approx(anew.noise, rel=1e-6)
+        if room:
+            assert asked.inferences - before == pytest.approx(2 * (12 - layer) / 12)
+    before = asked.inferences
+    asked.everything()
+    assert asked.inferences == before
+    if room:
+        assert samples.reads == reads
+
+
+def test_what_was_left_in_float_is_not_taken_for_quantized():
+    asked = Sensitivity(ready(chain()), chained(), INT4)
+    whole, none = asked.everything().noise, asked.everything(frozenset(u.name for u in asked.units)).noise
+    assert none < 1e-12 < whole
+    assert asked.everything().noise == whole
+
+
+def test_sums_are_told_sample_by_sample():
+    asked = Sensitivity(ready(chain()), chained(3), INT4)
+    told = []
+    whole = asked.everything(found=lambda sums, count: told.append((sums.noise, count)))
+    assert [count for _, count in told] == [1, 2, 3]
+    assert told[-1][0] == whole.noise != told[0][0]
+
+
 def test_prefixes_cost_half_an_inference():
     net = ready(chain())
     samples = [{"v0": np.random.default_rng(i).standard_normal((4, 8)).astype(np.float32)} for i in range(2)]

@@ -57,6 +57,27 @@ def test_it_opens_and_answers(qtbot, open_one):
     assert not whole[-1].random
 
 
+def test_figures_come_of_the_first_sample_then_of_all(qtbot, monkeypatch, open_one):
+    monkeypatch.setattr("qviz.session.network_workers.TELLING_SECONDS", 0)
+    networks = open_one()
+    qtbot.waitUntil(lambda: not networks.analyst.busy)
+    came = []
+    networks.whole_found.connect(came.append)
+    networks.set_own(tuple(w.name for u in networks.analyst._asked._asked.units for w in u.weights), None)
+    qtbot.waitUntil(lambda: bool(came) and came[-1].complete)
+    assert [(whole.samples, whole.all_samples) for whole in came] == [(1, 2), (2, 2)]
+
+
+def test_figures_of_other_samples_are_not_told_any_more(qtbot, open_one):
+    networks = open_one()
+    qtbot.waitUntil(lambda: not networks.analyst.busy)
+    came, state = [], networks.state
+    networks.whole_found.connect(came.append)
+    networks.analyst.forget()
+    networks.analyst._on_came(state, "of samples that were dropped")
+    assert not came
+
+
 def test_layers_come_one_by_one_and_are_not_asked_twice(qtbot, open_one):
     networks = open_one()
     with qtbot.waitSignal(networks.sweeper.completed, timeout=60_000):

@@ -43,6 +43,12 @@ def _share(value: float | None) -> str:
     return NONE if value is None else percent(value, 1.0)
 
 
+def _samples(whole: Whole) -> str:
+    if whole.complete:
+        return str(whole.samples)
+    return tr("{count} of {total} so far").format(count=whole.samples, total=whole.all_samples)
+
+
 FIGURES: tuple[Figure, ...] = (
     Figure(
         N_("SQNR"),
@@ -182,7 +188,7 @@ class OutputPanel(QWidget):
             plain.append(("", title, round(size)))
             pretty.append(("", title, byte_text(round(size))))
         plain.append(("", tr("Samples"), whole.samples))
-        pretty.append(("", tr("Samples"), str(whole.samples)))
+        pretty.append(("", tr("Samples"), _samples(whole)))
         copy_lines([of, *plain], [of, *pretty])
 
     @Slot()
@@ -200,7 +206,7 @@ class OutputPanel(QWidget):
             [
                 f"{byte_text(round(whole.quantized_bytes))} · {share}",
                 byte_text(round(whole.float_bytes)),
-                str(whole.samples),
+                _samples(whole),
             ],
             [[round(whole.quantized_bytes)], [round(whole.float_bytes)], [whole.samples]],
         )

@@ -1,0 +1,61 @@
+"""Which values before a piece of a network hold still, because nothing before it has changed?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qviz.models.pieces import Values
+
+Inputs = Mapping[str, Any]
+"""What a piece is handed beside values: weights, and which of its points are on."""
+
+
+class KeptValues:
+    """Of one sample, the values before some pieces; within so many bytes, but always those before the first change.
+
+    Parameters
+    ----------
+    room : int
+        Bytes.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._inputs: Sequence[Inputs] = ()
+        self._values: dict[int, Values] = {}
+        self._changed = 0
+
+    def begin(self, inputs: Sequence[Inputs]) -> tuple[int, Values | None]:
+        """The piece from which on something has to be run with these inputs, and the values before it.
+
+        Returns
+        -------
+        piece : int
+            One beyond the last where all is as it was.
+        values : mapping of str to array, or None
+            None before the first piece when nothing is known.
+        """
+        count = len(inputs)
+        self._changed = next((piece for piece in range(count) if not self._holds(piece, inputs[piece])), count)
+        self._inputs = inputs
+        self._values = {piece: values for piece, values in self._values.items() if piece <= self._changed}
+        start = max(self._values, default=0)
+        return start, self._values.get(start)
+
+    def keep(self, piece: int, values: Values) -> None:
+        """Take the values before a piece, or behind the last."""
+        last = piece == len(self._inputs)
+        if last or piece == self._changed or _bytes_of([*self._values.values(), values]) <= self._room:
+            self._values[piece] = values
+
+    def _holds(self, piece: int, inputs: Inputs) -> bool:
+        if piece >= len(self._inputs):
+            return False
+        before = self._inputs[piece]
+        return all(before[name] is each for name, each in inputs.items())
+
+
+def _bytes_of(values: Sequence[Values]) -> int:
+    """Of all arrays, each counted once."""
+    return sum({id(array): array.nbytes for each in values for array in each.values()}.values())
