@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import json_option, scheme_of, scheme_options
 from qviz.core.problems import N_, Problem
@@ -64,6 +65,7 @@ def audit_command(
     named = _schemes(presets) if presets else {scheme_of(options): ""}
     checkpoint = open_checkpoint(files)
     known = _known(csv_file, named) if resume and csv_file is not None else {}
+    compile_for(checkpoint.nbytes)
     with progress_bar("auditing") as tell:
         asked = audit(
             checkpoint.weights, list(named), one_axis=one_axis, threads=THREADS, done=known.keys(), progress=tell

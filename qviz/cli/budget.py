@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import json_option
 from qviz.core.formats.integers import IntFormat
@@ -83,6 +84,7 @@ def budget_command(
     checkpoint = open_checkpoint(files)
     if checkpoint.problems:
         raise checkpoint.problems[0]
+    compile_for(checkpoint.nbytes)
     with progress_bar("measuring") as tell:
         rows = list(audit(checkpoint.weights, list(named), progress=tell))
     unread = next((row.problem for row in rows if row.problem is not None), None)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
@@ -27,6 +28,7 @@ def card_command(files: tuple[Path, ...], output: Path | None) -> None:
 
     checkpoint = open_checkpoint(files)
     target = output or files[0].with_name(f"{files[0].name.split('.')[0]}{SUFFIX}")
+    compile_for(checkpoint.nbytes)
     with progress_bar("counting") as tell:
         counted = write_card(target, card_rows(checkpoint.weights, progress=tell))
     total = len(checkpoint.weights)

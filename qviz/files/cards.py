@@ -223,7 +223,13 @@ def _no_counts(path: Path, name: str, why: str) -> Problem:
 
 
 def _counts(
-    path: Path, parts: Parts, place: tuple[int, int, int, int], elements: int, *, cancelled: IsCancelled = never
+    path: Path,
+    parts: Parts,
+    place: tuple[int, int, int, int],
+    elements: int,
+    *,
+    threads: int = 1,
+    cancelled: IsCancelled = never,
 ) -> ValueCounts:
     first, many, nan, inf = place
     values = np.frombuffer(parts["values"][0].unchanged().read(4 * first, 4 * many), "<f4").astype(np.float32)

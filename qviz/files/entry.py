@@ -76,7 +76,8 @@ class TensorEntry:
     its codes stand for. ``outputs_first``: a layer's weight is (outputs, features), as PyTorch stores it, or
     (features, outputs), as a MatMul of ONNX has it; None where nobody can tell. ``identity`` is alike where two
     names are of one tensor (tied weights), as far as the file tells.
-    ``counted(cancelled=never)`` gives the counts of 16-bit values without making float32 of them, where it can.
+    ``counted(threads=…, cancelled=never)`` gives the counts of 16-bit values without making float32 of them, where it
+    can; in so many threads at most.
     """
 
     name: str

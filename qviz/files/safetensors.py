@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from qviz.core.arrays import Array, Counts
 from qviz.core.problems import N_
-from qviz.core.tensors.value_counts import Kind, ValueCounts, counted_bits
+from qviz.core.tensors.value_counts import Kind, ValueCounts, counted_patterns, of_patterns
 from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray, array_in
@@ -62,11 +63,11 @@ _COUNTED: dict[str, Kind] = {"BF16": "bfloat16", "F16": "float16"}
 MOST_TENSORS = 500_000
 """Five times as many as the largest models have."""
 
-READ = 1 << 19
+READ = 1 << 18
 """Elements that are read and counted at once: they stay in the cache in between."""
 
 MANY_READS = 16
-"""From so many on they are shared among threads."""
+"""So many are worth a thread of their own."""
 
 _LONGEST = 100_000_000
 """Bytes of a header, as the library has it."""
@@ -147,7 +148,9 @@ def _load(
     return _converted(path, info, progress, cancelled)
 
 
-def _counted(path: Path, listed: _Info, stamp: Stamp, *, cancelled: IsCancelled = never) -> ValueCounts:
+def _counted(
+    path: Path, listed: _Info, stamp: Stamp, *, threads: int = THREADS, cancelled: IsCancelled = never
+) -> ValueCounts:
     """The counts of the bits as they lie, read a stretch at a time."""
     with system_errors(path):
         info = listed if Stamp.of(path) == stamp else _infos(path).get(listed.key)
@@ -156,16 +159,26 @@ def _counted(path: Path, listed: _Info, stamp: Stamp, *, cancelled: IsCancelled 
         bits = FileArray(path, np.dtype("<u2"), info.start, info.shape)
         kind = _COUNTED[info.kind]
 
-        def counted(part: range) -> ValueCounts:
-            pieces = (np.asarray(bits[first : min(first + READ, bits.size)]) for first in part)
-            return counted_bits(pieces, kind, cancelled=cancelled)
-
         starts = range(0, bits.size, READ)
-        if len(starts) < MANY_READS:
-            return counted(starts)
+        sharing = min(threads, max(1, len(starts) // MANY_READS))
+
+        def counted(place: int) -> Counts:
+            return counted_patterns(_read(bits, starts[place::sharing]), cancelled=cancelled)
+
+        if sharing == 1:
+            return of_patterns(counted(0), kind)
         # Each thread reads and counts its share: counts add up.
-        with ThreadPoolExecutor(THREADS) as pool:
-            return reduce(add, pool.map(counted, [starts[place::THREADS] for place in range(THREADS)]))
+        with ThreadPoolExecutor(sharing) as pool:
+            return of_patterns(reduce(add, pool.map(counted, range(sharing))), kind)
+
+
+def _read(bits: FileArray, starts: range) -> Iterator[Array]:
+    """Stretches, one after the other in the same memory: fresh memory costs more than what is read into it."""
+    room = np.empty(min(READ, bits.size), bits.dtype)
+    for first in starts:
+        piece = room[: bits.size - first]
+        bits.fill(first, piece)
+        yield piece
 
 
 def too_many(path: Path) -> FileProblem:

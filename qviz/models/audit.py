@@ -22,13 +22,16 @@ from qviz.core.tensors.counted_tensor import CountedOnly, CountedTensor
 from qviz.core.tensors.granularity import PerBlock
 from qviz.core.tensors.sorted_tensor import COUNTED_FROM, SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 from qviz.files.problems import FileProblem
 from qviz.models.checkpoint import Weight
 from qviz.models.moments import Moments, moments, moments_of_counts
 
 ALONE_ABOVE = 1 << 22
 """A tensor of more elements is measured in two threads by itself."""
+
+COUNTED_BY_ONE = 1 << 28
+"""Up to so many elements one thread counts a tensor, and another one the next."""
 
 MANY = 4
 """From so many schemes of one scale on, a tensor is put in order first."""
@@ -173,18 +176,28 @@ def audit(
         for weight in weights:
             yield from rows_of(weight)
         return
-    for row in _side_by_side(weights, rows_of, threads):
+
+    def is_alone(weight: Weight) -> bool:
+        """What is counted fills no memory, and one thread reads as quickly as it counts."""
+        return (weight.elements or 0) > ALONE_ABOVE and not _is_counted_alone(weight, schemes)
+
+    for row in _side_by_side(weights, rows_of, is_alone, threads):
         check(cancelled)
         yield row
 
 
-def _side_by_side(weights: Sequence[Weight], rows_of: Callable[[Weight], Iterator[Row]], threads: int) -> Iterator[Row]:
-    """Small tensors in several threads, in their order; each large one alone, for it is measured in several itself."""
+def _side_by_side(
+    weights: Sequence[Weight],
+    rows_of: Callable[[Weight], Iterator[Row]],
+    is_alone: Callable[[Weight], bool],
+    threads: int,
+) -> Iterator[Row]:
+    """Tensors in several threads, in their order; those that are measured in several themselves one by one."""
     waiting: deque[Future[list[Row]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for weight in weights:
-                if (weight.elements or 0) > ALONE_ABOVE:
+                if is_alone(weight):
                     while waiting:
                         yield from waiting.popleft().result()
                     yield from rows_of(weight)
@@ -312,10 +325,17 @@ def _is_counted(weight: Weight, schemes: Sequence[Scheme]) -> bool:
     return large and any(scheme.granularity.kind == "tensor" for scheme in schemes)
 
 
+def _is_counted_alone(weight: Weight, schemes: Sequence[Scheme]) -> bool:
+    """Whether the counts answer everything, and are found by reading no more than a stretch at a time."""
+    per_tensor = all(scheme.granularity.kind == "tensor" for scheme in schemes)
+    return per_tensor and _is_counted(weight, schemes) and (weight.elements or 0) <= COUNTED_BY_ONE
+
+
 def _counted_source(weight: Weight, cancelled: IsCancelled) -> CountedTensor:
     entry = weight.entry
     assert entry.counted is not None
-    counts = entry.counted(cancelled=cancelled)
+    threads = 1 if (weight.elements or 0) <= COUNTED_BY_ONE else THREADS
+    counts = entry.counted(threads=threads, cancelled=cancelled)
     return CountedTensor(CountedOnly(weight.name, weight.shape or (1,), entry.dtype or "", counts), counts)
 
 

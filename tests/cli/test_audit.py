@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from qviz.cli import kernels
+from qviz.core import compiler
 from tests.cli.commands import Run
 
 INT4 = ("--bits", "4", "--per", "axis")
@@ -140,3 +142,13 @@ def test_several_schemes_at_once(run: Run, tmp_path: Path) -> None:
     assert run("audit", tmp_path / "m.safetensors", *names, "--csv", table, "--resume").code == 0
     assert [line.split(",")[0] for line in table.read_text().splitlines()] == ["name", "a.weight", "a.weight"]
     assert "There is no preset “nothing”" in run("audit", tmp_path / "m.safetensors", "--preset", "nothing").problem
+
+
+def test_loops_are_compiled_where_much_is_looked_at(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(compiler, "warm_up", lambda: asked.append(True))
+    run("audit", path, *INT4, "--json")
+    assert not asked
+    monkeypatch.setattr(kernels, "WORTH", 1)
+    run("audit", path, *INT4, "--json")
+    assert asked

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from qviz.core import IntFormat, PerAxis, PerBlock, PerTensor, Scheme, measure
 from qviz.core.work import Cancelled
+from qviz.models import audit as audits
 from qviz.models.audit import audit
 from qviz.models.checkpoint import Checkpoint, open_checkpoint, role_of
 
@@ -109,3 +110,19 @@ ROLES = {
 @pytest.mark.parametrize("name", ROLES)
 def test_roles(name: str) -> None:
     assert role_of(name.split(".")) == ROLES[name]
+
+
+def test_large_counted_tensors_are_answered_side_by_side_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audits, "COUNTED_FROM", 1)
+    monkeypatch.setattr(audits, "ALONE_ABOVE", 10)
+    random = np.random.default_rng(5)
+    halves = {f"w{i}": random.standard_normal((6, 10)).astype(np.float16) for i in range(9)}
+    save_file(halves, tmp_path / "m.safetensors")
+    weights = open_checkpoint([tmp_path]).weights
+    rows = list(audit(weights, SCHEMES[::2], threads=2))
+    assert [row.key for row in rows] == [(each.name, scheme) for each in weights for scheme in SCHEMES[::2]]
+    for row in rows:
+        assert row.figures is not None
+        assert row.figures.mse == pytest.approx(measure(halves[row.weight.name], row.scheme).figures.mse, rel=1e-9)

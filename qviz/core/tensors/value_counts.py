@@ -144,11 +144,27 @@ def counted_bits(pieces: Iterable[Array], kind: Kind, *, cancelled: IsCancelled 
     Cancelled
         When asked to stop.
     """
+    return of_patterns(counted_patterns(pieces, cancelled=cancelled), kind)
+
+
+def counted_patterns(pieces: Iterable[Array], *, cancelled: IsCancelled = never) -> Counts:
+    """How often each of 65,536 bit patterns is there; those of several parts are added.
+
+    Parameters
+    ----------
+    pieces : iterable of uint16 array
+        In the byte order of this machine; one may lie where the one before it lay.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
     tally = _Tally()
     for piece in pieces:
         check(cancelled)
         tally.add(piece)
-    return of_patterns(tally.total(), kind)
+    return tally.total()
 
 
 def of_patterns(found: Counts, kind: Kind) -> ValueCounts:
