@@ -147,6 +147,7 @@ def _entry(module: str, found: _Found, used: Sequence[TensorEntry]) -> TensorEnt
         nbytes=sum(_nbytes(each) for each in used),
         encoding=found.encoding,
         counted=None,
+        bits=None,
     )
 
 

@@ -77,7 +77,8 @@ class TensorEntry:
     (features, outputs), as a MatMul of ONNX has it; None where nobody can tell. ``identity`` is alike where two
     names are of one tensor (tied weights), as far as the file tells.
     ``counted(threads=…, cancelled=never)`` gives the counts of 16-bit values without making float32 of them, where it
-    can; in so many threads at most.
+    can; in so many threads at most. ``bits()`` gives the numbers as they lie in the file, those of bfloat16 as uint16,
+    for those who look at one part after the other.
     """
 
     name: str
@@ -94,6 +95,7 @@ class TensorEntry:
     outputs_first: bool | None = None
     identity: Hashable = None
     counted: Callable[..., ValueCounts] | None = None
+    bits: Callable[[], Stored] | None = None
 
 
 def with_changes(entry: TensorEntry, **changes: Any) -> TensorEntry:

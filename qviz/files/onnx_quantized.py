@@ -164,6 +164,7 @@ def _entry(
         nbytes=None if None in sizes else sum(size or 0 for size in sizes),
         encoding=encoding,
         counted=None,
+        bits=None,
     )
 
 

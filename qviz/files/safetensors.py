@@ -57,8 +57,16 @@ _SMALL = {
 }
 """What ml_dtypes knows, by the names it has there."""
 
-_COUNTED: dict[str, Kind] = {"BF16": "bfloat16", "F16": "float16"}
+COUNTED: dict[str, Kind] = {"BF16": "bfloat16", "F16": "float16"}
 """Of 16 bits: their values can be counted."""
+
+BITS: dict[str, np.dtype[Any]] = {
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "BF16": np.dtype("<u2"),
+}
+"""As what fractions are read by those who look at a part: bfloat16 as whole numbers."""
 
 MOST_TENSORS = 500_000
 """Five times as many as the largest models have."""
@@ -69,13 +77,13 @@ READ = 1 << 18
 MANY_READS = 16
 """So many are worth a thread of their own."""
 
-_LONGEST = 100_000_000
+LONGEST = 100_000_000
 """Bytes of a header, as the library has it."""
 
-_NAMES = {kind: dtype.name for kind, dtype in _PLAIN.items()} | _SMALL
+NAMES = {kind: dtype.name for kind, dtype in _PLAIN.items()} | _SMALL
 
 
-class _Info(NamedTuple):
+class Info(NamedTuple):
     """What the header says of one tensor, and where its bytes begin."""
 
     key: str
@@ -115,9 +123,10 @@ def list_entries(path: Path, stem: str | None = None) -> tuple[TensorEntry, ...]
             name=f"{stem}/{key}",
             key=key,
             shape=info.shape,
-            dtype=_NAMES.get(info.kind, info.kind),
+            dtype=NAMES.get(info.kind, info.kind),
             load=partial(_load, path, info, stamp),
-            counted=partial(_counted, path, info, stamp) if info.kind in _COUNTED else None,
+            bits=partial(_bits_of, path, info, stamp) if info.kind in BITS else None,
+            counted=partial(_counted, path, info, stamp) if info.kind in COUNTED else None,
         )
         entries.append(entry)
     if not entries:
@@ -127,7 +136,7 @@ def list_entries(path: Path, stem: str | None = None) -> tuple[TensorEntry, ...]
 
 
 def _load(
-    path: Path, listed: _Info, stamp: Stamp, *, progress: Progress = ignore, cancelled: IsCancelled = never
+    path: Path, listed: Info, stamp: Stamp, *, progress: Progress = ignore, cancelled: IsCancelled = never
 ) -> Loaded:
     check(cancelled)
     key = listed.key
@@ -149,7 +158,7 @@ def _load(
 
 
 def _counted(
-    path: Path, listed: _Info, stamp: Stamp, *, threads: int = THREADS, cancelled: IsCancelled = never
+    path: Path, listed: Info, stamp: Stamp, *, threads: int = THREADS, cancelled: IsCancelled = never
 ) -> ValueCounts:
     """The counts of the bits as they lie, read a stretch at a time."""
     with system_errors(path):
@@ -157,7 +166,7 @@ def _counted(
         if info is None or info.kind != listed.kind or info.shape != listed.shape:
             raise changed(path)
         bits = FileArray(path, np.dtype("<u2"), info.start, info.shape)
-        kind = _COUNTED[info.kind]
+        kind = COUNTED[info.kind]
 
         starts = range(0, bits.size, READ)
         sharing = min(threads, max(1, len(starts) // MANY_READS))
@@ -181,6 +190,13 @@ def _read(bits: FileArray, starts: range) -> Iterator[Array]:
         yield piece
 
 
+def _bits_of(path: Path, listed: Info, stamp: Stamp) -> FileArray:
+    with system_errors(path):
+        if Stamp.of(path) != stamp:
+            raise changed(path)
+        return FileArray(path, BITS[listed.kind], listed.start, listed.shape)
+
+
 def too_many(path: Path) -> FileProblem:
     """It names more tensors than any model has."""
     return FileProblem(
@@ -191,7 +207,7 @@ def too_many(path: Path) -> FileProblem:
     )
 
 
-def places(path: Path) -> dict[str, _Info]:
+def places(path: Path) -> dict[str, Info]:
     """What the header says of each part of a file, for formats that are made of this one.
 
     Raises
@@ -202,13 +218,13 @@ def places(path: Path) -> dict[str, _Info]:
     return _infos(path)
 
 
-def _converted(path: Path, info: _Info, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:
+def _converted(path: Path, info: Info, progress: Progress, cancelled: IsCancelled) -> np.ndarray[Any, Any]:
     dtype = small_dtype(_SMALL[info.kind])
     bits = FileArray(path, np.dtype(f"<u{dtype.itemsize}"), info.start, info.shape)
     return to_float32(path, info.key, bits, dtype, progress, cancelled)
 
 
-def _infos(path: Path) -> dict[str, _Info]:
+def _infos(path: Path) -> dict[str, Info]:
     """Every tensor by its name, in the order of the bytes; each lies inside the file, without gaps between them."""
     with path.open("rb") as file:
         start = file.read(8)
@@ -216,15 +232,23 @@ def _infos(path: Path) -> dict[str, _Info]:
             raise FileProblem(path, N_("is empty"), _DAMAGED)
         length = int.from_bytes(start, "little")
         size = os.fstat(file.fileno()).st_size
-        header = file.read(length) if length <= min(_LONGEST, size - 8) else b""
+        header = file.read(length) if length <= min(LONGEST, size - 8) else b""
     if header.count(b'"dtype"') > MOST_TENSORS:
         raise too_many(path)
-    found = _plainly(header, 8 + length, size)
+    found = plain_header(header, 8 + length, size)
     return _by_the_library(path, 8 + length) if found is None else found
 
 
-def _plainly(header: bytes, first: int, size: int) -> dict[str, _Info] | None:
-    """What a flawless header says; None for all others, of which the library has to say what is wrong."""
+def plain_header(header: bytes, first: int, size: int) -> dict[str, Info] | None:
+    """What a flawless header says; None for all others, of which the library has to say what is wrong.
+
+    Parameters
+    ----------
+    header : bytes
+        JSON, as it lies in the file.
+    first, size : int
+        Where the values begin, and where the file ends.
+    """
     import msgspec
 
     if not header.startswith(b"{"):
@@ -243,7 +267,7 @@ def _plainly(header: bytes, first: int, size: int) -> dict[str, _Info] | None:
             return None
         if 8 * (end - begin) != bits * math.prod(shape):
             return None
-        infos[key] = _Info(key, shape or (1,), row.dtype, first + at)
+        infos[key] = Info(key, shape or (1,), row.dtype, first + at)
         at = end
     return infos if first + at == size else None
 
@@ -261,7 +285,7 @@ def _header_decoder() -> Any:
     return msgspec.json.Decoder(GenericAlias(dict, (str, row)))
 
 
-def _by_the_library(path: Path, at: int) -> dict[str, _Info]:
+def _by_the_library(path: Path, at: int) -> dict[str, Info]:
     infos = {}
     with _opened(path) as file:
         # There are no gaps, neither behind the header nor between tensors: the library refuses them.
@@ -276,7 +300,7 @@ def _by_the_library(path: Path, at: int) -> dict[str, _Info]:
                     key=shortened(key),
                     axes=len(shape),
                 )
-            infos[key] = _Info(key, shape or (1,), kind, at)
+            infos[key] = Info(key, shape or (1,), kind, at)
             at += -(-math.prod(shape) * _bits(kind) // 8)
     return infos
 
@@ -286,7 +310,7 @@ def _bits(kind: str) -> int:
     return 8 if kind == "BOOL" else int("".join(c for c in kind.split("_", 1)[0] if c.isdigit()))
 
 
-_KNOWN_BITS = {kind: 8 if kind == "BOOL" else _bits(kind) for kind in _NAMES}
+_KNOWN_BITS = {kind: 8 if kind == "BOOL" else _bits(kind) for kind in NAMES}
 
 
 @contextmanager

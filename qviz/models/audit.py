@@ -26,6 +26,7 @@ from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 from qviz.files.problems import FileProblem
 from qviz.models.checkpoint import Weight
 from qviz.models.moments import Moments, moments, moments_of_counts
+from qviz.models.parts import is_parted, measured
 
 ALONE_ABOVE = 1 << 22
 """A tensor of more elements is measured in two threads by itself."""
@@ -254,14 +255,34 @@ def _rows(
     if left is not None or not schemes:
         yield from (Row(weight, scheme, left=left) for scheme in schemes)
         return
-    if not _is_counted(weight, schemes):
-        yield from _by_elements(weight, schemes, one_axis, tails, progress, cancelled)
+    found: dict[Scheme, Row] = {}
+    if _is_counted(weight, schemes):
+        found = _by_counts(weight, schemes, tails, cancelled)
+    if not tails:
+        found |= _by_parts(weight, [scheme for scheme in schemes if scheme not in found], progress, cancelled)
+    rest = [scheme for scheme in schemes if scheme not in found]
+    if not found:
+        yield from _by_elements(weight, rest, one_axis, tails, progress, cancelled)
         return
-    counted = _by_counts(weight, schemes, tails, cancelled)
-    rest = [scheme for scheme in schemes if scheme not in counted]
     if rest:
-        counted |= {row.scheme: row for row in _by_elements(weight, rest, one_axis, tails, progress, cancelled)}
-    yield from (counted[scheme] for scheme in schemes)
+        found |= {row.scheme: row for row in _by_elements(weight, rest, one_axis, tails, progress, cancelled)}
+    yield from (found[scheme] for scheme in schemes)
+
+
+def _by_parts(
+    weight: Weight, schemes: Sequence[Scheme], progress: Progress, cancelled: IsCancelled
+) -> dict[Scheme, Row]:
+    """What is answered part by part, of a tensor that is too large for one go."""
+    parted = [scheme for scheme in schemes if is_parted(weight, scheme)]
+    if not parted:
+        return {}
+    try:
+        found = measured(weight, parted, progress=progress, cancelled=cancelled)
+    except FileProblem as problem:
+        return {scheme: Row(weight, scheme, problem=problem) for scheme in parted}
+    except Problem:  # a part without finite values: what is said of it is said of the whole
+        return {}
+    return {scheme: Row(weight, scheme, figures) for scheme, figures in found.items()}
 
 
 def _by_counts(weight: Weight, schemes: Sequence[Scheme], tails: bool, cancelled: IsCancelled) -> dict[Scheme, Row]:

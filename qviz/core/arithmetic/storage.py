@@ -54,28 +54,47 @@ class Storage:
         return self.quantized_bytes / self.float32_bytes
 
 
-def storage(elements: int, qparams: QParams) -> Storage:
-    """The bytes of ``elements`` values under ``qparams``."""
-    number_format, convention = qparams.number_format, qparams.convention
-    bits, groups = number_format.bits, qparams.groups
+@dataclass(frozen=True)
+class Widths:
+    """Bits of what is stored: of a code, of a scale and a zero point of each group, and of what is stored once."""
+
+    code: int
+    scale: int
+    zero_point: int
+    once: int = 0
+
+    def storage(self, elements: int, groups: int) -> Storage:
+        """The bytes of so many elements in so many groups."""
+        return Storage(
+            elements=elements,
+            code_bytes=-(-elements * self.code // 8),
+            scale_bytes=-(-(self.scale * groups + self.once) // 8),
+            zero_point_bytes=-(-groups * self.zero_point // 8),
+        )
+
+
+def widths(qparams: QParams) -> Widths:
+    """The bits of what is stored under ``qparams``."""
+    number_format, convention, scheme = qparams.number_format, qparams.convention, qparams.scheme
+    bits = number_format.bits
     if qparams.offset is not None:
         zero_point_bits = convention.scale_bits
     elif (
-        (convention.recipe is not None and qparams.scheme.symmetric)
-        or (convention.implied_zero_point and qparams.scheme.symmetric)
+        (convention.recipe is not None and scheme.symmetric)
+        or (convention.implied_zero_point and scheme.symmetric)
         or not np.any(qparams.zero_point)
     ):
         zero_point_bits = 0
     else:
         zero_point_bits = bits if qparams.whole_zero_point else 32
-    scheme = qparams.scheme
-    scale_width = convention.bits_of_scale(number_format, scheme.symmetric, scheme.granularity, qparams.compute)
+    if not number_format.scaled:
+        return Widths(bits, 0, zero_point_bits)
+    scale_bits = convention.bits_of_scale(number_format, scheme.symmetric, scheme.granularity, qparams.compute)
     # A block that is looked at alone does not carry what is stored once for all of them.
     once = convention.tensor_bits if qparams.scale.ndim else 0
-    scale_bits = scale_width * groups + once if number_format.scaled else 0
-    return Storage(
-        elements=elements,
-        code_bytes=-(-elements * bits // 8),
-        scale_bytes=-(-scale_bits // 8),
-        zero_point_bytes=-(-groups * zero_point_bits // 8),
-    )
+    return Widths(bits, scale_bits, zero_point_bits, once)
+
+
+def storage(elements: int, qparams: QParams) -> Storage:
+    """The bytes of ``elements`` values under ``qparams``."""
+    return widths(qparams).storage(elements, qparams.groups)

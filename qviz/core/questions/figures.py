@@ -221,37 +221,91 @@ class Metrics(Figures):
 
 def figures_of(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> dict[str, Any]:
     """The fields of `Metrics`, but for ``exact`` and ``seconds``."""
-    n = tensor.finite
-    groups = _groups(sums) if layout.groups > 1 else None
-    noise, signal = float(sums.squared_error.sum()), float(sums.squared_value.sum())
-    norms = math.sqrt(signal) * math.sqrt(sums.squared_dequantized)
-    return {
+    groups = groups_of(sums) if layout.groups > 1 else None
+    totals = Totals.of(tensor.finite, sums)
+    return totals.figures() | {
         "name": tensor.name,
         "dtype": tensor.dtype,
         "shape": tensor.shape,
         "elements": tensor.elements,
-        "finite": n,
         "tensor": tensor,
         "scheme": qparams.scheme,
         "qparams": qparams,
         "layout": layout,
-        "mse": noise / n,
-        "mae": sums.absolute_error / n,
-        "max_abs_error": float(sums.max_abs_error.max()),
-        "sqnr_db": float(sqnr_db(np.float64(signal), np.float64(noise))),
-        "relative_rmse": math.sqrt(noise / signal) if signal else math.nan,
-        "cosine": min(1.0, sums.product / norms) if 0 < norms < math.inf else math.nan,
-        "rounding_mse": float(np.maximum(0.0, noise - sums.clipping_squared_error)) / n,
-        "clipping_mse": sums.clipping_squared_error / n,
-        "saturated": int(sums.saturated.sum()),
         "group_count": layout.groups,
-        "worst_group": _worst(groups) if groups is not None else None,
+        "worst_group": worst_of(groups) if groups is not None else None,
         "groups": groups,
         "storage": storage(tensor.elements, qparams),
     }
 
 
-def _groups(sums: Sums) -> Groups:
+@dataclass(frozen=True)
+class Totals:
+    """What the errors of a tensor come to, in numbers that are added up over its parts.
+
+    Attributes
+    ----------
+    finite, saturated : int
+    noise, signal : float
+        Σe² and Σx².
+    absolute_error, clipping_squared_error, product, squared_dequantized, max_abs_error : float
+        As in `Sums`.
+    """
+
+    finite: int
+    saturated: int
+    noise: float
+    signal: float
+    absolute_error: float
+    clipping_squared_error: float
+    product: float
+    squared_dequantized: float
+    max_abs_error: float
+
+    @classmethod
+    def of(cls, finite: int, sums: Sums) -> Totals:
+        """Those of all groups together."""
+        return cls(
+            finite,
+            int(sums.saturated.sum()),
+            float(sums.squared_error.sum()),
+            float(sums.squared_value.sum()),
+            sums.absolute_error,
+            sums.clipping_squared_error,
+            sums.product,
+            sums.squared_dequantized,
+            float(sums.max_abs_error.max()),
+        )
+
+    def __add__(self, other: Totals) -> Totals:
+        """Those of two parts together."""
+        added = {
+            each.name: getattr(self, each.name) + getattr(other, each.name)
+            for each in fields(self)
+            if each.name != "max_abs_error"
+        }
+        return Totals(**added, max_abs_error=max(self.max_abs_error, other.max_abs_error))
+
+    def figures(self) -> dict[str, Any]:
+        """The fields of `Figures` that follow from these alone."""
+        n, noise, signal = self.finite, self.noise, self.signal
+        norms = math.sqrt(signal) * math.sqrt(self.squared_dequantized)
+        return {
+            "finite": n,
+            "mse": noise / n,
+            "mae": self.absolute_error / n,
+            "max_abs_error": self.max_abs_error,
+            "sqnr_db": float(sqnr_db(np.float64(signal), np.float64(noise))),
+            "relative_rmse": math.sqrt(noise / signal) if signal else math.nan,
+            "cosine": min(1.0, self.product / norms) if 0 < norms < math.inf else math.nan,
+            "rounding_mse": float(np.maximum(0.0, noise - self.clipping_squared_error)) / n,
+            "clipping_mse": self.clipping_squared_error / n,
+            "saturated": self.saturated,
+        }
+
+
+def groups_of(sums: Sums) -> Groups:
+    """The same questions for each group."""
     return Groups(
         finite=sums.finite,
         squared_value=sums.squared_value,
@@ -261,7 +315,8 @@ def _groups(sums: Sums) -> Groups:
     )
 
 
-def _worst(groups: Groups) -> WorstGroup:
+def worst_of(groups: Groups) -> WorstGroup:
+    """The figures of the group with the lowest SQNR."""
     index = groups.worst
     return WorstGroup(
         index=index,
