@@ -12,7 +12,16 @@ import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.problems import N_, Phrase
-from qviz.models.network import MOST_IN_ONE, SUBGRAPHS, copied, model_bytes, outer_names, subgraphs, walk
+from qviz.models.network import (
+    MOST_IN_ONE,
+    SUBGRAPHS,
+    all_tensors,
+    copied,
+    model_bytes,
+    outer_names,
+    subgraphs,
+    walk,
+)
 from qviz.models.old_operators import LOWERED
 
 WANTED_OPSET = 17
@@ -240,6 +249,7 @@ def _fold(model: Any, choices: Choices) -> Taken:
         options.optimized_model_filepath = str(path)
         ort.InferenceSession(bytes(model.SerializeToString()), options, providers=["CPUExecutionProvider"])
         folded = onnx.load_model(str(path))
+    _rename_made_up(folded, model)
     _drop_unused(folded)
     after = sum(1 for _ in walk(folded.graph))
     if after == before:
@@ -248,6 +258,28 @@ def _fold(model: Any, choices: Choices) -> Taken:
         "fold",
         Phrase("ONNX Runtime's basic optimizations left {after:,} of {before:,} nodes.", after=after, before=before),
     ), folded
+
+
+def _rename_made_up(model: Any, original: Any) -> None:
+    """Names of its own for what the runtime called as it always does: optimizing again, it would use them twice."""
+    known = {name for node in walk(original.graph) for name in (*node.input, *node.output)}
+    known |= {tensor.name for tensor in all_tensors(original)}
+    known |= {value.name for value in (*original.graph.input, *original.graph.output)}
+    made = {name for node in model.graph.node for name in node.output if name and name not in known}
+    made |= {tensor.name for tensor in model.graph.initializer if tensor.name not in known}
+    inner = [graph for node in walk(model.graph) for graph in subgraphs(node)]
+    made -= {tensor.name for graph in inner for tensor in graph.initializer}
+    made -= {name for graph in inner for node in graph.node for name in node.output}
+
+    def renamed(name: str) -> str:
+        return f"folded/{name}" if name in made else name
+
+    for node in walk(model.graph):
+        node.input[:] = [renamed(name) for name in node.input]
+        node.output[:] = [renamed(name) for name in node.output]
+    passed = [value for graph in inner for value in graph.output]
+    for each in (*model.graph.initializer, *model.graph.value_info, *passed):
+        each.name = renamed(each.name)
 
 
 def _drop_unused(model: Any) -> None:

@@ -150,3 +150,18 @@ def test_nothing_of_the_original_changes():
     prepare_network(original)
     assert original.model.SerializeToString() == before
     assert numpy_helper.to_array(original.model.graph.initializer[0]).shape == (8, 3, 3, 3)
+
+
+def test_what_the_runtime_makes_up_has_a_name_that_it_will_not_make_up_again():
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"], name="product"),
+        helper.make_node("Add", ["m", "b"], ["y"], name="bias"),
+    ]
+    constants = {"w": rng.standard_normal((8, 6)).astype(np.float32), "b": np.ones(6, np.float32)}
+    model = model_of(nodes, [value("x", 2, 5, 8)], [value("y", 2, 5, 6)], constants)
+    graph = prepare_network(network(model)).network.model.graph
+    assert [node.op_type for node in graph.node] == ["Reshape", "Gemm", "Reshape"]
+    made_up = {name for node in graph.node for name in (*node.input, *node.output)} - {"x", "y", "w", "b", "m"}
+    assert made_up
+    assert all(name.startswith("folded/") for name in made_up)
