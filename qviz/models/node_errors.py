@@ -32,7 +32,7 @@ class NodeError:
     accumulated_db : float
         With the inputs that it gets: what has come together.
     low, high : float
-        The ends of its float output.
+        The ends of its float output; elements that are not finite there count nowhere.
     shares : tuple of float
         The output channels' shares of the error, the largest first, at most eight.
     """
@@ -55,10 +55,14 @@ class _Sums:
     def add(self, right: Array, isolated: Array, accumulated: Array) -> None:
         if right.dtype.kind != "f" or not right.size:
             return
-        self.signal += squares(right)
-        self.low, self.high = min(self.low, float(right.min())), max(self.high, float(right.max()))
+        finite = right if np.isfinite(ends := (right.min(), right.max())).all() else right[np.isfinite(right)]
+        if not finite.size:
+            return
+        low, high = ends if finite is right else (finite.min(), finite.max())
+        self.signal += squares(finite)
+        self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
         if isolated is not right:
-            d = isolated - right
+            d = _difference(isolated, right)
             self.isolated += squares(d)
             if d.ndim >= 2:
                 axis = 1 if d.ndim in (3, 4, 5) else d.ndim - 1
@@ -67,13 +71,20 @@ class _Sums:
                 same = before is not None and before.shape == channels.shape
                 self.by_channel = before + channels if before is not None and same else channels
         if accumulated is not right:
-            self.accumulated += squares(accumulated - right)
+            self.accumulated += squares(_difference(accumulated, right))
 
     def shares(self) -> tuple[float, ...]:
         if self.by_channel is None or not self.by_channel.sum() > 0:
             return ()
         part = np.sort(self.by_channel / self.by_channel.sum())[::-1]
         return tuple(float(each) for each in part[:8])
+
+
+def _difference(worn: Array, exact: Array) -> Array:
+    """What differs; nothing where the exact value is not finite, as the logarithm of nothing is."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        d: Array = worn - exact
+    return d if np.isfinite(d.sum()) else np.where(np.isfinite(exact), d, 0)
 
 
 def node_errors(

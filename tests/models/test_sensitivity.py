@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, Problem, Scheme
 from qviz.core.work import Cancelled
@@ -25,7 +25,17 @@ from qviz.models.sensitivity import (
 )
 from qviz.models.sessions import open_session, run
 from qviz.models.weights import bits_of, quantized_weight, values_of, weights_of
-from tests.models.made import chain, classifier, network, pictures, recurrent, sentences, transformer
+from tests.models.made import (
+    chain,
+    classifier,
+    model_of,
+    network,
+    pictures,
+    recurrent,
+    sentences,
+    transformer,
+    value,
+)
 
 INT4 = Scheme(IntFormat(4), granularity=PerAxis(0))
 UINT8 = IntFormat(8, signed=False)
@@ -230,6 +240,22 @@ def test_errors_of_nodes_end_in_the_error_of_the_output(net):
     assert math.isinf(by_name[relu].isolated_db)
     first = errors[0]
     assert first.isolated_db == first.accumulated_db
+
+
+def test_a_logarithm_of_nothing_spoils_no_node():
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"], name="product"),
+        helper.make_node("Relu", ["m"], ["r"], name="relu"),
+        helper.make_node("Log", ["r"], ["l"], name="log"),
+        helper.make_node("Exp", ["l"], ["y"], name="exp"),
+    ]
+    w = np.random.default_rng(0).standard_normal((8, 6)).astype(np.float32)
+    net = ready(model_of(nodes, [value("x", 4, 8)], [value("y", 4, 6)], {"w": w}))
+    x = np.random.default_rng(1).standard_normal((4, 8)).astype(np.float32)
+    assert (x @ w < 0).any()
+    errors = {error.node: error for error in node_errors(Sensitivity(net, [{"x": x}], INT4))}
+    assert all(math.isfinite(error.accumulated_db) for error in errors.values())
+    assert -20 < errors["log"].low < errors["log"].high < 10
 
 
 def test_groups_join_what_belongs_together():
