@@ -65,6 +65,22 @@ def _flattened(model: Any) -> Any:
     return model
 
 
+def _biases_apart(model: Any) -> Any:
+    """A bias of its own for each node: the tool copies shared ones under names that other tensors may have."""
+    constants = {each.name: each for each in model.graph.initializer}
+    seen: set[str] = set()
+    for node in model.graph.node:
+        name = node.input[2] if node.op_type in ("Conv", "ConvTranspose", "Gemm") and len(node.input) > 2 else ""
+        if name not in constants:
+            continue
+        if name in seen:
+            own = model.graph.initializer.add()
+            own.CopyFrom(constants[name])
+            own.name = node.input[2] = f"{name}/of/{node.name}"
+        seen.add(name)
+    return model
+
+
 def _dynamic(
     network: Network, made: Path, recipe: Recipe, calibration: list[Feeds], tell: Callable[[Any], None]
 ) -> None:
@@ -97,7 +113,7 @@ def _static(
         name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
         for name, (low, high) in found.items()
     }
-    model = _raised(_flattened(network.model), recipe)
+    model = _raised(_biases_apart(_flattened(network.model)), recipe)
     extra = {
         "ActivationSymmetric": recipe.symmetric_activations,
         "WeightSymmetric": True,

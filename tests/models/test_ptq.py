@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 from qviz.core import MSE, Percentile, Problem
 from qviz.core.ranges.paddle import PaddleKL
@@ -16,7 +17,7 @@ from qviz.models.preparation import prepare_network
 from qviz.models.ptq import quantize_network
 from qviz.models.recipes import LIBRARY_DEFAULTS, Recipe, best_recipe
 from qviz.models.sessions import open_session, run
-from tests.models.made import classifier, network, pictures, sentences, transformer
+from tests.models.made import classifier, model_of, network, pictures, sentences, transformer, value
 
 CASES = {"classifier": (classifier, pictures(4)), "transformer": (transformer, sentences(4))}
 
@@ -136,3 +137,20 @@ def test_a_file_that_is_gone_is_no_obstacle(tmp_path):
     (tmp_path / "n.onnx").unlink()
     (tmp_path / "q.onnx").write_bytes(b"old")
     assert quantize_network(net, tmp_path / "q.onnx", Recipe("dynamic"), sample=pictures(1)[0]).quantized
+
+
+def test_a_bias_that_two_nodes_share_takes_no_other_tensors_name(tmp_path):
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["b0"], name="first", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["b0"], ["r"], name="relu"),
+        helper.make_node("Conv", ["r", "w", "b"], ["c"], name="second", pads=[1, 1, 1, 1]),
+        helper.make_node("Neg", ["b0"], ["n"], name="neg"),
+        helper.make_node("Concat", ["c", "n"], ["y"], name="join", axis=1),
+    ]
+    constants = {"w": rng.standard_normal((3, 3, 3, 3)).astype(np.float32) / 5, "b": np.ones(3, np.float32)}
+    model = model_of(nodes, [value("x", 1, 3, 12, 12)], [value("y", 1, 6, 12, 12)], constants)
+    net = prepare_network(network(model)).network
+    outcome = quantize_network(net, tmp_path / "q.onnx", Recipe("static"), pictures(2))
+    assert outcome.quantized >= 2
+    assert agreement(net, tmp_path / "q.onnx", pictures(2, 9)) > 25
