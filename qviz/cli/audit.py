@@ -6,21 +6,26 @@ import csv
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
-from qviz.cli.options import json_option, scheme_of, scheme_options
+from qviz.cli.options import FileOrAddress, json_option, scheme_of, scheme_options
 from qviz.core.problems import N_, Problem
 from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import THREADS
 from qviz.files.printable import printable
 from qviz.files.problems import FileProblem, system_errors
+
+if TYPE_CHECKING:
+    from qviz.models.audit import Row
 
 EXIT_BELOW = 1
 """A tensor fell below the limit."""
@@ -29,7 +34,7 @@ _NAME_WIDTH = 56
 
 
 @click.command("audit")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=FileOrAddress())
 @json_option
 @click.option(
     "--csv", "csv_file", type=click.Path(path_type=Path), help="Write a line for each tensor, as it is found."
@@ -38,23 +43,31 @@ _NAME_WIDTH = 56
 @click.option("--fail-below", type=float, help="In dB of SQNR: exit with 1 when a tensor is below.")
 @click.option("--one-axis", is_flag=True, help="Quantize biases and other tensors with one axis, too.")
 @click.option("--preset", "presets", multiple=True, help="Schemes by name, several at once, in place of options.")
+@click.option("--scheduler", metavar="ADDRESS", help="Audit on the Dask cluster there, such as tcp://10.0.0.1:8786.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Audit in N processes here, as a cluster does."
+)
 @scheme_options
 def audit_command(
-    files: tuple[Path, ...],
+    files: tuple[Path | str, ...],
     as_json: bool,
     csv_file: Path | None,
     resume: bool,
     fail_below: float | None,
     one_axis: bool,
     presets: tuple[str, ...],
+    scheduler: str | None,
+    workers: int | None,
     **options: Any,
 ) -> int:
     """Measure a scheme on every tensor of FILES, or of the files in folders, worst first.
 
+    FILES may be addresses of safetensors files, or of folders of them, in object storage: s3://, gs://, az://. With
+    --scheduler the workers of a cluster read their shares themselves; the answer is the same.
+
     Tensors with one axis and those of whole numbers are left as they are, and marked. Weight error is not accuracy:
     qviz sensitivity measures what a network's output loses.
     """
-    from qviz.models.audit import audit
     from qviz.models.checkpoint import open_checkpoint
 
     context = click.get_current_context()
@@ -62,14 +75,14 @@ def audit_command(
         raise click.UsageError("--json and --csv are two answers: give one of them.", context)
     if resume and csv_file is None:
         raise click.UsageError("--resume means nothing without --csv: give both.", context)
+    if scheduler is not None and workers is not None:
+        raise click.UsageError("--scheduler and --workers are two clusters: give one of them.", context)
     named = _schemes(presets) if presets else {scheme_of(options): ""}
     checkpoint = open_checkpoint(files)
     known = _known(csv_file, named) if resume and csv_file is not None else {}
     compile_for(checkpoint.nbytes)
-    with progress_bar("auditing") as tell:
-        asked = audit(
-            checkpoint.weights, list(named), one_axis=one_axis, threads=THREADS, done=known.keys(), progress=tell
-        )
+    with _auditor(scheduler, workers) as measure, progress_bar("auditing") as tell:
+        asked = measure(checkpoint.weights, list(named), one_axis=one_axis, done=known.keys(), progress=tell)
         found = ((row.scheme, row.to_dict() | ({"preset": named[row.scheme]} if presets else {})) for row in asked)
         if csv_file is None:
             rows = [row for _, row in found]
@@ -97,6 +110,20 @@ def audit_command(
     if unread:
         raise Problem("{said}", said=unread[-1])
     return EXIT_BELOW if below else 0
+
+
+@contextmanager
+def _auditor(scheduler: str | None, workers: int | None) -> Iterator[Callable[..., Iterator[Row]]]:
+    """Who measures: this process, or a cluster."""
+    if scheduler is None and workers is None:
+        from qviz.models.audit import audit
+
+        yield partial(audit, threads=THREADS)
+        return
+    from qviz.models.cluster import audit_on, connected
+
+    with connected(scheduler, workers or 1) as client:
+        yield partial(audit_on, client)
 
 
 def _below(rows: Iterable[dict[str, Any]], limit: float | None) -> list[dict[str, Any]]:

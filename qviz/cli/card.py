@@ -8,15 +8,16 @@ import click
 
 from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
+from qviz.cli.options import FileOrAddress
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
 from qviz.files.printable import printable
 
 
 @click.command("card")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=FileOrAddress())
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The card; beside the first file by default.")
-def card_command(files: tuple[Path, ...], output: Path | None) -> None:
+def card_command(files: tuple[Path | str, ...], output: Path | None) -> None:
     """Count the values of every 16-bit tensor of FILES, and write names, shapes, counts and the extremes of rows.
 
     A card of some kilobytes a tensor answers what a scheme with one scale does to each, exactly and in milliseconds:
@@ -27,7 +28,9 @@ def card_command(files: tuple[Path, ...], output: Path | None) -> None:
     from qviz.models.checkpoint import open_checkpoint
 
     checkpoint = open_checkpoint(files)
-    target = output or files[0].with_name(f"{files[0].name.split('.')[0]}{SUFFIX}")
+    first = files[0]
+    beside = first.parent if isinstance(first, Path) else Path()
+    target = output or beside / f"{Path(first).name.split('.')[0]}{SUFFIX}"
     compile_for(checkpoint.nbytes)
     with progress_bar("counting") as tell:
         counted = write_card(target, card_rows(checkpoint.weights, progress=tell))

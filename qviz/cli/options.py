@@ -23,6 +23,7 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, PerBlock, PerTensor, PerTile, PerToken
 from qviz.core.tensors.tensor import Tensor
+from qviz.files.addresses import is_address
 from qviz.files.entry import TensorEntry
 from qviz.files.printable import printable
 from qviz.files.raw import RawForm
@@ -40,6 +41,17 @@ MOST_NAMES = 12
 _FORMATS = f"int, {', '.join([*FLOATS, *CODEBOOKS])}."
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+class FileOrAddress(click.Path):
+    """A path, or the address of something in object storage, which stays a text."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click calls it."""
+        return value if is_address(value) else super().convert(value, param, ctx)
 
 
 def runtime_options(runtimes: Iterable[str], text: str) -> Callable[[Command], Command]:

@@ -31,7 +31,7 @@ from qviz.files.stamp import Stamp, changed
 _DAMAGED = N_("Copy or download it again.")
 _MOST_AXES = 64
 
-_PLAIN: dict[str, np.dtype[Any]] = {
+PLAIN: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
     "U8": np.dtype("u1"),
     "I8": np.dtype("i1"),
@@ -80,7 +80,7 @@ MANY_READS = 16
 LONGEST = 100_000_000
 """Bytes of a header, as the library has it."""
 
-NAMES = {kind: dtype.name for kind, dtype in _PLAIN.items()} | _SMALL
+NAMES = {kind: dtype.name for kind, dtype in PLAIN.items()} | _SMALL
 
 
 class Info(NamedTuple):
@@ -144,7 +144,7 @@ def _load(
     info = listed if Stamp.of(path) == stamp else _infos(path).get(key)
     if info is None or 0 in info.shape:
         raise FileProblem(path, N_("has no tensor '{key}' any more"), N_("Open the file again."), key=shortened(key))
-    if plain := _PLAIN.get(info.kind):
+    if plain := PLAIN.get(info.kind):
         return array_in(path, plain, info.start, info.shape, progress=progress, cancelled=cancelled)
     if info.kind not in _SMALL:
         raise FileProblem(

@@ -14,7 +14,7 @@ class ChangedFile(FileProblem):
     """The file is not the one any more that was opened."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stamp:
     """What tells one state of a file from another.
 
@@ -24,13 +24,27 @@ class Stamp:
         Bytes.
     modified : int
         Nanoseconds.
-    number : tuple of int
-        Device and inode; a file that takes the place of another has one of its own.
+    number : tuple of int, or None
+        Device and inode; a file that takes the place of another has one of its own. Another process may see a shared
+        disk under another number: it is not sent along.
     """
 
     size: int
     modified: int
-    number: tuple[int, int]
+    number: tuple[int, int] | None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same state, as far as both tell."""
+        if not isinstance(other, Stamp):
+            return NotImplemented
+        alike = self.number == other.number or self.number is None or other.number is None
+        return alike and (self.size, self.modified) == (other.size, other.modified)
+
+    def __hash__(self) -> int:
+        return hash((self.size, self.modified))
+
+    def __reduce__(self) -> tuple[type[Stamp], tuple[int, int, None]]:
+        return Stamp, (self.size, self.modified, None)
 
     @classmethod
     def of(cls, file: Path | int) -> Stamp:

@@ -22,6 +22,7 @@ from qviz.core.tensors.counted_tensor import CountedOnly, CountedTensor
 from qviz.core.tensors.granularity import PerBlock
 from qviz.core.tensors.sorted_tensor import COUNTED_FROM, SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.value_counts import ValueCounts
 from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 from qviz.files.problems import FileProblem
 from qviz.models.checkpoint import Weight
@@ -256,7 +257,7 @@ def _rows(
         yield from (Row(weight, scheme, left=left) for scheme in schemes)
         return
     found: dict[Scheme, Row] = {}
-    if _is_counted(weight, schemes):
+    if is_counted(weight, schemes):
         found = _by_counts(weight, schemes, tails, cancelled)
     if not tails:
         found |= _by_parts(weight, [scheme for scheme in schemes if scheme not in found], progress, cancelled)
@@ -287,13 +288,27 @@ def _by_parts(
 
 def _by_counts(weight: Weight, schemes: Sequence[Scheme], tails: bool, cancelled: IsCancelled) -> dict[Scheme, Row]:
     """What the counts of its 16-bit values answer."""
+    assert weight.entry.counted is not None
+    threads = 1 if (weight.elements or 0) <= COUNTED_BY_ONE else THREADS
     try:
-        source = _counted_source(weight, cancelled)
+        counts = weight.entry.counted(threads=threads, cancelled=cancelled)
     except FileProblem as problem:
         return {scheme: Row(weight, scheme, problem=problem) for scheme in schemes}
+    except Problem as reason:
+        return {scheme: Row(weight, scheme, left=reason) for scheme in schemes}
+    return counted_rows(weight, counts, schemes, cancelled, tails=tails)
+
+
+def counted_rows(
+    weight: Weight, counts: ValueCounts, schemes: Sequence[Scheme], cancelled: IsCancelled, *, tails: bool = False
+) -> dict[Scheme, Row]:
+    """What the counts of a tensor's values answer, whoever counted."""
+    shape, dtype = weight.shape or (1,), weight.entry.dtype or ""
+    try:
+        source = CountedTensor(CountedOnly(weight.name, shape, dtype, counts), counts)
     except Problem as reason:  # nothing but NaN, for example
         return {scheme: Row(weight, scheme, left=reason) for scheme in schemes}
-    about = moments_of_counts(source.value_counts) if tails else None
+    about = moments_of_counts(counts) if tails else None
     rows = [_counted_row(weight, source, scheme, cancelled) for scheme in schemes]
     return {row.scheme: replace(row, moments=about) for row in rows if row is not None}
 
@@ -336,7 +351,7 @@ def _loaded(
         return problem
 
 
-def _is_counted(weight: Weight, schemes: Sequence[Scheme]) -> bool:
+def is_counted(weight: Weight, schemes: Sequence[Scheme]) -> bool:
     """Whether the counts of its 16-bit values are asked first: always of a card, which has nothing else."""
     if weight.entry.counted is None:
         return False
@@ -349,15 +364,7 @@ def _is_counted(weight: Weight, schemes: Sequence[Scheme]) -> bool:
 def _is_counted_alone(weight: Weight, schemes: Sequence[Scheme]) -> bool:
     """Whether the counts answer everything, and are found by reading no more than a stretch at a time."""
     per_tensor = all(scheme.granularity.kind == "tensor" for scheme in schemes)
-    return per_tensor and _is_counted(weight, schemes) and (weight.elements or 0) <= COUNTED_BY_ONE
-
-
-def _counted_source(weight: Weight, cancelled: IsCancelled) -> CountedTensor:
-    entry = weight.entry
-    assert entry.counted is not None
-    threads = 1 if (weight.elements or 0) <= COUNTED_BY_ONE else THREADS
-    counts = entry.counted(threads=threads, cancelled=cancelled)
-    return CountedTensor(CountedOnly(weight.name, weight.shape or (1,), entry.dtype or "", counts), counts)
+    return per_tensor and is_counted(weight, schemes) and (weight.elements or 0) <= COUNTED_BY_ONE
 
 
 def _counted_row(weight: Weight, source: CountedTensor, scheme: Scheme, cancelled: IsCancelled) -> Row | None:

@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from qviz.core.problems import Problem
+from qviz.files.addresses import is_address
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import without_collections
 from qviz.files.offers import named_dtype
@@ -166,6 +167,7 @@ def open_checkpoint(paths: Iterable[str | Path]) -> Checkpoint:
     Parameters
     ----------
     paths : iterable of str or Path
+        Or addresses of safetensors files, or of folders of them, in object storage: ``s3://bucket/model``.
 
     Raises
     ------
@@ -176,6 +178,11 @@ def open_checkpoint(paths: Iterable[str | Path]) -> Checkpoint:
     problems: list[Problem] = []
     for path in paths:
         try:
+            if isinstance(path, str) and is_address(path):
+                from qviz.files.remote import list_entries
+
+                listed.append((Path(path), list_entries(path)))
+                continue
             files = expand([path])
         except Problem as problem:
             problems.append(problem)

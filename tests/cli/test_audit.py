@@ -118,6 +118,7 @@ def test_what_was_cancelled_goes_on_where_it_ended(run: Run, path: Path) -> None
 def test_options_that_contradict_are_refused(run: Run, path: Path) -> None:
     assert "give one of them" in run("audit", path, "--json", "--csv", "x.csv").problem
     assert "without --csv" in run("audit", path, "--resume").problem
+    assert "give one of them" in run("audit", path, "--workers", 2, "--scheduler", "x").problem
 
 
 def test_a_scheme_that_does_not_fit_leaves_the_tensor_and_says_why(run: Run, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ from qviz.files import file_array
 from qviz.files.file_array import FileArray, array_in
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
-from qviz.files.stamp import ChangedFile
+from qviz.files.stamp import ChangedFile, Stamp
 
 F = np.float32
 rng = np.random.default_rng(3)
@@ -278,3 +279,13 @@ def test_truncation_is_never_a_signal(tmp_path: Path, size: int) -> None:
         assert set(lines) == {"the copy"}
     else:
         assert all("has changed since it was opened" in line for line in lines)
+
+
+def test_another_process_may_see_a_shared_disk_under_another_number(path: Path) -> None:
+    stamp = Stamp.of(path)
+    sent = pickle.loads(pickle.dumps(stamp))  # noqa: S301
+    assert sent == stamp
+    assert sent.number is None
+    other = path.with_name("other.npy")
+    other.write_bytes(path.read_bytes()[:-4])
+    assert Stamp.of(other) != sent
