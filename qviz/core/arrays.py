@@ -13,3 +13,8 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 LARGEST = float(np.finfo(np.float32).max)
 """The levels of the widest ranges lie beyond it: there they are infinite, and nothing is drawn."""
+
+
+def is_one_number(array: Array) -> bool:
+    """Whether all of several elements are the same one in memory, as `numpy.broadcast_to` has them."""
+    return array.size > 1 and not any(step for step, n in zip(array.strides, array.shape, strict=True) if n > 1)

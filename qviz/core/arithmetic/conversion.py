@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -49,12 +48,13 @@ from qviz.core.arithmetic.spreading import (
     spread_same,
     spread_stretch,
 )
-from qviz.core.arrays import Array, FloatArray
+from qviz.core.arrays import Array, FloatArray, Floats
 from qviz.core.compiler import kernel, part
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.integers import IntFormat
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.layout import Layout
+from qviz.core.tensors.survey import in_two_threads
 from qviz.core.work import THREADS
 
 THREADED = 1 << 20
@@ -68,12 +68,13 @@ WORTH = 1 << 10
 WANTED, ZERO_CELL, LEVELS, FIRST, NEGATIVE_ZERO, SIGN_BIT = range(LAID, LAID + 6)
 PLAN = LAID + 6
 
-CODES, VALUES, BACK = range(3)
+CODES, VALUES, BACK, ERRORS = range(4)
 
 # The places of ``numbers``.
-FACTOR, LOW, HIGH = range(3)
+FACTOR, LOW, HIGH, LOWEST_ERROR, HIGHEST_ERROR = range(5)
 
 ENDLESS = np.float32(np.inf)
+ENDLESS_BITS, MAGNITUDE_BITS, SIGN = np.int64(0x7FF0000000000000), np.int64(0x7FFFFFFFFFFFFFFF), np.int64(63)
 
 
 @part()
@@ -164,10 +165,24 @@ def code_values(x: Any, at: Any, work: Any, integers: Any, n: Any, plan: Any, fa
     return missing
 
 
+@part()
+def find_reach(work: Any, n: Any, numbers: Any) -> None:
+    """The smallest and the largest finite error; compared as integers in their order, which is vectorized."""
+    lowest = highest = np.int64(0)
+    for i in range(n):
+        pattern = np.float64(np.float64(work[X_HAT + i]) - np.float64(work[VALUE + i])).view(np.int64)
+        ordered = np.int64(pattern ^ ((pattern >> SIGN) & MAGNITUDE_BITS))
+        ordered = np.int64(0) if (pattern & MAGNITUDE_BITS) >= ENDLESS_BITS else ordered
+        lowest, highest = min(lowest, ordered), max(highest, ordered)
+    smallest = np.int64(lowest ^ ((lowest >> SIGN) & MAGNITUDE_BITS)).view(np.float64)
+    numbers[LOWEST_ERROR] = min(numbers[LOWEST_ERROR], smallest)
+    numbers[HIGHEST_ERROR] = max(numbers[HIGHEST_ERROR], np.int64(highest).view(np.float64))
+
+
 def _example() -> tuple[Any, ...]:
     x = np.zeros(2, np.float32)
     x.flags.writeable = False
-    given = (x,) * PARAMETERS, np.zeros(1, np.int64), np.zeros(PLAN, np.int64), np.zeros(3), x, x.view(np.int32), x
+    given = (x,) * PARAMETERS, np.zeros(1, np.int64), np.zeros(PLAN, np.int64), np.zeros(5), x, x.view(np.int32), x
     return x, 0, 1, *given, np.zeros(1, np.uint8), np.zeros(1, np.uint16), np.zeros(1, np.float32), *memory()
 
 
@@ -181,7 +196,7 @@ def convert(
     x: Any, start: Any, stop: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any,
     patterns: Any, levels: Any, narrow: Any, wide: Any, x_hat: Any, work: Any, integers: Any, where: Any,
 ) -> None:  # fmt: skip
-    """Turn the elements ``start`` … ``stop`` into codes, into x̂, or codes into values.
+    """Turn the elements ``start`` … ``stop`` into codes, into x̂, or codes into values; or find the errors' reach.
 
     Parameters
     ----------
@@ -191,8 +206,8 @@ def convert(
         See `qviz.core.arithmetic.loops.Steps`.
     plan : int64 array
         Its ``kind``, how the groups lie, and what is wanted of which format.
-    numbers : float64 array, shape (3,)
-        Factor, first and last code.
+    numbers : float64 array, shape (5,)
+        Factor, first and last code; the smallest and the largest error, to be found.
     patterns : int32 array
         The stored code of each level; none where it follows from its number.
     levels : float32 array
@@ -231,6 +246,9 @@ def convert(
                 store_codes(x, at, work, integers, size, plan, patterns, narrow, wide)
                 continue
             dequantize_codes(work, size, low, high, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
+            if wanted == ERRORS:
+                find_reach(work, size, numbers)
+                continue
             if missing:
                 for i in range(size):
                     work[X_HAT + i] = np.float32(np.nan) if integers[MISSING + i] else work[X_HAT + i]
@@ -272,13 +290,16 @@ def from_codes(codes: Array, qparams: QParams, out: FloatArray | None) -> FloatA
     return values
 
 
-def x_hat_of_groups(values: FloatArray, qparams: QParams) -> FloatArray:
-    """x̂ of one value of each group, shape (groups,)."""
+def reach_of_groups(values: FloatArray, qparams: QParams) -> tuple[float, float] | None:
+    """The smallest and the largest finite error of one value of each group, and 0; None where NumPy is to find them.
+
+    Parameters
+    ----------
+    values : float32 array, shape (groups,)
+    """
     if not _fits(values.size, qparams, None):
-        return qparams.shaped(-1).quantized(values)
-    x_hat = np.empty_like(values)
-    _run(VALUES, values, NO_CODES[8], x_hat, qparams, values.shape, Layout(1, values.size, 1))
-    return x_hat
+        return None
+    return _run(ERRORS, values, NO_CODES[8], NO_VALUES, qparams, values.shape, Layout(1, values.size, 1))
 
 
 def _fits(size: int, qparams: QParams, out: Array | None) -> bool:
@@ -293,7 +314,8 @@ def _run(
     qparams: QParams,
     shape: tuple[int, ...],
     layout: Layout | None = None,
-) -> None:
+) -> tuple[float, float]:
+    """Every piece, in two threads where there are many; the smallest and the largest error, where they are wanted."""
     if layout is None:
         granularity = PerTensor() if qparams.scale.ndim == 0 else qparams.scheme.granularity
         layout = granularity.layout(shape)
@@ -318,24 +340,22 @@ def _run(
     zero_cell = int(np.searchsorted(qparams.codes, 0)) + 1
     asked = (wanted, zero_cell, qparams.levels_count, first, negative_zero, sign_bit)
     plan = np.array([*steps.kind, *lie.places, *asked], np.int64)
-    numbers = np.array([steps.factor, steps.low, steps.high], np.float64)
+    numbers = np.array([steps.factor, steps.low, steps.high, 0, 0], np.float64)
     flat = codes.reshape(-1)
     narrow_or_wide = (flat.view(np.uint8), NO_CODES[16]) if flat.itemsize == 1 else (NO_CODES[8], flat.view(np.uint16))
     rest = patterns, levels, *narrow_or_wide, x_hat.reshape(-1)
     size = math.prod(shape)
 
-    def some(pieces: list[tuple[int, int]]) -> None:
-        mine = memory()
+    def some(pieces: list[tuple[int, int]]) -> Floats:
+        mine, found = memory(), numbers.copy()
+        given = steps.parameters, steps.strides, plan, found, steps.codebook, *rest, *mine
         for start, stop in pieces:
-            convert(
-                x.reshape(-1), start, stop, steps.parameters, steps.strides, plan, numbers, steps.codebook, *rest, *mine
-            )
+            convert(x.reshape(-1), start, stop, *given)
+        return found
 
     pieces = list(lie.pieces(size))
     if size < THREADED or THREADS == 1:
-        some(pieces)
-        return
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(some, pieces[1::2])
-        some(pieces[::2])
-        other.result()
+        one = other = some(pieces)
+    else:
+        one, other = in_two_threads(some, pieces[::2], pieces[1::2])
+    return float(min(one[LOWEST_ERROR], other[LOWEST_ERROR])), float(max(one[HIGHEST_ERROR], other[HIGHEST_ERROR]))

@@ -27,6 +27,9 @@ FP4_BITS, NAN_AS_FP4 = 4, np.float32(-2)
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 """Below this a scale is denormal and the division by it means nothing: the range is degenerate."""
 
+LARGEST_SCALE = float(np.finfo(np.float32).max)
+"""Between these two a scale is a number, and so is its inverse."""
+
 
 def is_too_narrow(convention: Convention, number_format: NumberFormat, width: Array, scale: Array) -> Array:
     """Whether a range has so little width that 1 stands in for its scale."""
@@ -241,7 +244,8 @@ class QParams:
     @cached_property
     def breaks(self) -> bool:
         """Whether any group is `broken`."""
-        return bool(self.broken.any())
+        usual = all(SMALLEST_SCALE <= a.min() and a.max() <= LARGEST_SCALE for a in (self.scale, self.divisor))
+        return not (usual and self.offset is None) and bool(self.broken.any())
 
     @cached_property
     def climbs(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams, is_too_narrow
-from qviz.core.arrays import Array, FloatArray
+from qviz.core.arrays import Array, FloatArray, is_one_number
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.known import Known
@@ -37,9 +37,20 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
     compute : str
         The type of the tensor, or float32 where that does not matter: see `compute_dtype`.
     """
+    if is_one_number(low) and is_one_number(high):
+        return _from_one_range(low, high, scheme, compute)
     alone = low.size <= TOGETHER or convention_of(scheme).recipe is not None
     q = _from_range(low, high, scheme, compute) if alone else _from_ranges(low, high, scheme, compute)
     return q if compute == FLOAT32 else replace(q, compute=compute)
+
+
+def _from_one_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
+    """The same where all groups have one range: their parameters are one number each, seen many times."""
+    q = qparams_from_range(low.reshape(-1)[:1], high.reshape(-1)[:1], scheme, compute)
+    names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset")
+    given = {name: getattr(q, name) for name in names}
+    seen: dict[str, Any] = {k: np.broadcast_to(a.reshape(()), low.shape) for k, a in given.items() if a is not None}
+    return replace(q, **seen)
 
 
 def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:

@@ -7,17 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from qviz.core.arithmetic.conversion import x_hat_of_groups
+from qviz.core.arithmetic.conversion import reach_of_groups
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import THREADS
 
 MAX_ERROR_BINS = 1024
-TOGETHER = 1 << 15
-"""Groups that are looked at together: their errors stay in the cache."""
+
+THREADED = 1 << 16
+"""The ends of fewer groups are looked at before a second thread has started."""
+
 BINS_TO_HALF_STEP = 24
 """Error bins between 0 and half a step; fewer for few elements, or where errors reach far beyond it."""
 
@@ -62,7 +63,7 @@ def error_edges(
     # A quantizer clips most at the ends of the data. Every step of the formula rounds to
     # float32, which may push an error over the bound: far over it where a narrow range lies
     # far from 0.
-    lowest, highest = _reach([x_hat_of_groups(end, qparams) for end in extremes], extremes)
+    lowest, highest = _reach(extremes, qparams)
     largest = max(largest_of(end) for end in extremes)
     number_format = qparams.number_format
     levels, widest = qparams.quant_max - qparams.quant_min + 1, number_format.largest_step
@@ -92,22 +93,18 @@ def largest_of(values: FloatArray) -> float:
     return max(abs(float(values.min())), abs(float(values.max())))
 
 
-def _reach(x_hat: list[FloatArray], values: tuple[FloatArray, FloatArray]) -> tuple[float, float]:
-    """The smallest and the largest finite error of some values, and 0."""
+def _reach(extremes: tuple[FloatArray, FloatArray], qparams: QParams) -> tuple[float, float]:
+    """The smallest and the largest finite error of the values at both ends of each group, and 0."""
 
-    def some(starts: range) -> tuple[float, float]:
-        lowest = highest = 0.0
-        for ours, x in zip(x_hat, values, strict=True):
-            for start in starts:
-                part = slice(start, start + TOGETHER)
-                errors = np.subtract(ours[part], x[part], dtype=np.float64)
-                if not np.isfinite(errors).all():
-                    errors = errors[np.isfinite(errors)]
-                lowest, highest = min(lowest, float(errors.min(initial=0))), max(highest, float(errors.max(initial=0)))
-        return lowest, highest
+    def of_end(values: FloatArray) -> tuple[float, float]:
+        found = reach_of_groups(values, qparams)
+        if found is not None:
+            return found
+        errors = np.subtract(qparams.shaped(-1).quantized(values), values, dtype=np.float64)
+        if not np.isfinite(errors).all():
+            errors = errors[np.isfinite(errors)]
+        return float(errors.min(initial=0)), float(errors.max(initial=0))
 
-    starts = range(0, values[0].size, TOGETHER)
-    if THREADS == 1 or len(starts) == 1:
-        return some(starts)
-    one, other = in_two_threads(some, starts[::2], starts[1::2])
+    low, high = extremes
+    one, other = (of_end(low), of_end(high)) if low.size < THREADED else in_two_threads(of_end, low, high)
     return min(one[0], other[0]), max(one[1], other[1])

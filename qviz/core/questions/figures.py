@@ -55,8 +55,16 @@ class Groups:
     @cached_property
     def sqnr_db(self) -> Floats:
         """10·log10(Σx² / Σe²), in dB."""
-        found: Floats = sqnr_db(self.squared_value, self.squared_error)
+        found: Floats = np.empty(self.finite.size)
+        for start in range(0, found.size, TOGETHER):
+            some = slice(start, start + TOGETHER)
+            found[some] = sqnr_db(self.squared_value[some], self.squared_error[some])
         return found
+
+    @cached_property
+    def _all_have_errors(self) -> bool:
+        """Whether every SQNR is finite."""
+        return bool(np.isfinite(self.sqnr_db.min(initial=0)) and np.isfinite(self.sqnr_db.max(initial=0)))
 
     @cached_property
     def worst(self) -> int:
@@ -75,7 +83,7 @@ class Groups:
     @cached_property
     def sqnr_range(self) -> tuple[float, float]:
         """The lowest and the highest finite SQNR; 0 and 1 where none is."""
-        finite = self.sqnr_db[np.isfinite(self.sqnr_db)]
+        finite = self.sqnr_db if self._all_have_errors else self.sqnr_db[np.isfinite(self.sqnr_db)]
         return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
     @cached_property
@@ -85,9 +93,13 @@ class Groups:
         # All alike, or nearly so: there are not as many numbers between as bins.
         if (high - low) / SQNR_BINS <= np.spacing(max(abs(low), abs(high))) or not np.isfinite(self.sqnr_db).any():
             return None
-        finite = self.finite_sqnr_db if np.isfinite(self.sqnr_db).all() else self.sqnr_db[np.isfinite(self.sqnr_db)]
-        counts, edges = np.histogram(finite, SQNR_BINS)
-        return robust_range(edges, counts)
+        finite = self.sqnr_db if self._all_have_errors else self.sqnr_db[np.isfinite(self.sqnr_db)]
+        counts, per_bin = np.zeros(SQNR_BINS + 1, np.int64), SQNR_BINS / (high - low)
+        for start in range(0, finite.size, TOGETHER):
+            places = ((finite[start : start + TOGETHER] - low) * per_bin).astype(np.intp)
+            counts += np.bincount(places, minlength=SQNR_BINS + 1)
+        counts[-2] += counts[-1]  # the highest of all
+        return robust_range(np.linspace(low, high, SQNR_BINS + 1), counts[:-1])
 
     def foresee(self) -> Groups:
         """Find now what is drawn of them later, where time is dear; returns itself."""
@@ -97,9 +109,10 @@ class Groups:
     @cached_property
     def finite_sqnr_db(self) -> Floats:
         """SQNR, and the highest finite one in place of what is none: a group without error, or of zeros."""
+        if self._all_have_errors:
+            return self.sqnr_db
         finite = np.isfinite(self.sqnr_db)
-        best = self.sqnr_range[1] if finite.any() else 0.0
-        return self.sqnr_db if finite.all() else np.where(finite, self.sqnr_db, best)
+        return np.where(finite, self.sqnr_db, self.sqnr_range[1] if finite.any() else 0.0)
 
 
 @dataclass(frozen=True)
@@ -338,4 +351,6 @@ def _ratio(signal: Any, noise: Any) -> Any:
     """Signal / noise of sums of squares: infinite without noise, NaN where the noise is."""
     with np.errstate(all="ignore"):
         ratio = np.asarray(np.divide(signal, noise))
+        if np.min(noise, initial=np.inf) > 0:
+            return ratio
         return np.where(noise > 0, ratio, np.where(np.isnan(noise), np.nan, np.inf))

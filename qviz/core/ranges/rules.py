@@ -209,9 +209,9 @@ class Manual(Tagged):
             )
 
     def estimate(self, given: RangeInput) -> Range:
-        """The two bounds, repeated for each group."""
+        """The two bounds, repeated for each group without a copy for each."""
         groups = given.layout.groups
-        return np.full(groups, self.low, np.float32), np.full(groups, self.high, np.float32)
+        return np.broadcast_to(np.float32(self.low), groups), np.broadcast_to(np.float32(self.high), groups)
 
 
 def _order_statistics(rows: FloatArray, *quantiles: float) -> list[Floats]:

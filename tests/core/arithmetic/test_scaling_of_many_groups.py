@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import CONVENTIONS, IntFormat, PerBlock, Scheme, Tensor, choose_qparams
+from qviz.core import (
+    CONVENTIONS,
+    FloatFormat,
+    IntFormat,
+    Manual,
+    PerBlock,
+    Scheme,
+    Tensor,
+    choose_qparams,
+    measure,
+    quantize,
+)
 from qviz.core.arithmetic import scaling
 from qviz.core.passes import error_bins
 from qviz.core.passes.error_bins import error_edges
@@ -31,11 +42,36 @@ def test_groups_that_are_taken_together_change_nothing(symmetric, threads, store
         whole = choose_qparams(tensor, scheme)
         edges = error_edges(tensor, whole, layout)
         with monkeypatch.context() as patch:
-            for module in (scaling, error_bins):
-                patch.setattr(module, "TOGETHER", 3)
-                patch.setattr(module, "THREADS", threads)
+            patch.setattr(scaling, "TOGETHER", 3)
+            patch.setattr(scaling, "THREADS", threads)
+            patch.setattr(error_bins, "THREADED", 1 if threads == 2 else 1 << 16)
             some = choose_qparams(tensor, scheme)
             np.testing.assert_array_equal(error_edges(tensor, some, layout)[0], edges[0])
         for name in PARAMETERS:
             np.testing.assert_array_equal(getattr(some, name), getattr(whole, name))
             assert getattr(some, name).shape == getattr(whole, name).shape
+
+
+FP4 = FloatFormat("e2m1fn")
+
+
+@pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
+def test_groups_that_have_one_range_share_their_parameters_and_get_the_same_ones(symmetric):
+    x = np.random.default_rng(0).normal(0.3, 1, (7, 64)).astype(np.float32)
+    for name, convention in CONVENTIONS.items():
+        for number_format, size in ((IntFormat(4), 32), (IntFormat(8), 32), (FP4, 32), (FP4, 16)):
+            granularity = PerBlock(-1, size)
+            if convention.of_elements or not convention.offers(number_format, symmetric, granularity):
+                continue
+            scheme = Scheme(number_format, symmetric, granularity, Manual(-1.5, 1.25), convention=name)
+            q = choose_qparams(x, scheme)
+            shape = granularity.scale_shape(x.shape)
+            ends = np.full(shape, -1.5, np.float32), np.full(shape, 1.25, np.float32)
+            apart = scaling.qparams_from_range(*ends, scheme)
+            for each in ("scale", "zero_point", "low", "high", "divisor"):
+                np.testing.assert_array_equal(getattr(q, each), getattr(apart, each), err_msg=f"{name} {each}")
+                assert getattr(q, each).shape == shape
+            np.testing.assert_array_equal(quantize(x, q), quantize(x, apart))
+            assert measure(x, scheme, qparams=q).mse == pytest.approx(
+                measure(x, scheme, qparams=apart).mse, rel=1e-12
+            )
