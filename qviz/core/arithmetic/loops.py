@@ -11,6 +11,7 @@ one that could be negative would be looked at first.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -317,9 +318,11 @@ def _steps_of(qparams: QParams) -> Steps:
         with np.errstate(divide="ignore", over="ignore"):
             divisor = np.float32(1) / divisor
         # A scale without a finite inverse is stored as 0, and all its codes mean the same.
-        divisor = np.where(np.isfinite(divisor), divisor, np.float32(0))
+        if not (math.isfinite(divisor.min()) and math.isfinite(divisor.max())):
+            divisor = np.where(np.isfinite(divisor), divisor, np.float32(0))
         away = convention.halves_away or number_format.signed
         multiplies, rule = True, AWAY if away else HALF_UP
+        zero_point = _shortest(zero_point)
         first = zero_point if away else zero_point + HALF
         before, after = (first, NOTHING) if convention.zero_point_before_rounding else (NOTHING, zero_point)
     elif multiplies:

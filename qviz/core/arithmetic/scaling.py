@@ -55,8 +55,9 @@ def _from_one_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QP
 
 def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
     """The same for many groups, some at a time, in two threads."""
+    # In one piece: memory that the system gives in small pages is slow to come by.
     names = ("scale", "zero_point", "low", "high", "own_divisor")
-    arrays = {name: np.empty(low.size, np.float32) for name in names}
+    arrays = dict(zip(names, np.empty((len(names), low.size), np.float32), strict=True))
     lowest, highest = low.reshape(-1), high.reshape(-1)
 
     def some(starts: range) -> QParams:

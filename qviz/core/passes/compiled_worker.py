@@ -10,7 +10,7 @@ import numpy as np
 
 from qviz.core.arithmetic.loops import steps_of
 from qviz.core.arithmetic.spreading import Lie
-from qviz.core.arrays import FloatArray
+from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.compiler import Kernel
 from qviz.core.passes import counting, kernels
 from qviz.core.passes.block_workers import InputSums, PassRequest, PassTotals
@@ -61,11 +61,7 @@ class CompiledWorker:
             self.groups: Any = leader.groups
         else:
             groups, signal = layout.groups, layout.groups if order.signal is None else 1
-            self.groups = tuple(
-                np.zeros(shape, dtype)
-                for each in (groups, signal)
-                for shape, dtype in (((2, each), np.float64), ((each,), np.int64))
-            )
+            self.groups = (*_sums_of(groups), *_sums_of(signal))
 
     def pieces(self) -> Iterator[tuple[int, int]]:
         """Where the pieces of the tensor start and stop."""
@@ -124,3 +120,9 @@ class CompiledWorker:
         found.clipping += below + above
         found.errors += found.clipping
         found.errors[at : at + window] += cells.sum(axis=0)
+
+
+def _sums_of(groups: int) -> tuple[Floats, Counts]:
+    """Two sums and a count for each group, in one piece: memory that comes in small pages is slow to come by."""
+    whole = np.zeros((3, groups))
+    return whole[:2], whole[2].view(np.int64)
