@@ -72,6 +72,4 @@ def test_groups_that_have_one_range_share_their_parameters_and_get_the_same_ones
                 np.testing.assert_array_equal(getattr(q, each), getattr(apart, each), err_msg=f"{name} {each}")
                 assert getattr(q, each).shape == shape
             np.testing.assert_array_equal(quantize(x, q), quantize(x, apart))
-            assert measure(x, scheme, qparams=q).mse == pytest.approx(
-                measure(x, scheme, qparams=apart).mse, rel=1e-12
-            )
+            assert measure(x, scheme, qparams=q).mse == pytest.approx(measure(x, scheme, qparams=apart).mse, rel=1e-12)
