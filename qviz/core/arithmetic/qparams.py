@@ -244,7 +244,7 @@ class QParams:
     @cached_property
     def breaks(self) -> bool:
         """Whether any group is `broken`."""
-        usual = all(SMALLEST_SCALE <= a.min() and a.max() <= LARGEST_SCALE for a in (self.scale, self.divisor))
+        usual = all(a.min() >= SMALLEST_SCALE and a.max() <= LARGEST_SCALE for a in (self.scale, self.divisor))
         return not (usual and self.offset is None) and bool(self.broken.any())
 
     @cached_property
