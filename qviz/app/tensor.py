@@ -32,6 +32,7 @@ def wire_tensor(app: App) -> None:
     analyst.cancelled.connect(status.stop_waiting)
     analyst.advanced.connect(status.analyzing.advance)
     page.looked_at.connect(analyst.look_at)
+    page.reduced_by.connect(analyst.reduce_by)
     status.analyzing.cancel_requested.connect(analyst.cancel)
     window.exact_requested.connect(app.answer_exactly)
 

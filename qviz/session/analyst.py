@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -35,6 +36,9 @@ class Part(Enum):
 
 EVERYTHING = frozenset(Part)
 
+Reductions = Mapping[str, Callable[[Analysis], Any]]
+"""What is to be made of an answer before it is handed on, by the name of who draws it: pure functions."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -42,7 +46,7 @@ class Frame:
 
     ``range_judged``: every element was counted, but a sample decided the range. ``parts`` are there,
     and where one is missing, a complete frame follows at rest. Another may follow one that is ``passing``
-    before anybody has looked behind the tabs.
+    before anybody has looked behind the tabs. ``reduced`` is what the reductions that were asked for made of it.
     """
 
     tensor: Tensor
@@ -54,6 +58,7 @@ class Frame:
     range_judged: bool = False
     parts: frozenset[Part] = EVERYTHING
     passing: bool = False
+    reduced: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,7 @@ class Question:
     limits: Limits
     parts: frozenset[Part] = EVERYTHING
     passing: bool = False
+    reductions: Reductions = field(default_factory=dict)
 
     @property
     def bins(self) -> int:
@@ -103,6 +109,7 @@ class Analyst(Worker):
         self._last: Frame | None = None
         self._exactly = self._given_up = self._completing = False
         self._in_sight = EVERYTHING
+        self._reductions: Reductions = {}
         self._refinement = self._timer(session.timers, STILL_MILLISECONDS, self._refine)
         session.changed.connect(self._on_changed)
 
@@ -127,6 +134,11 @@ class Analyst(Worker):
         state, last = self._session.state, self._last
         if state.tensor is not None and last is not None and not parts <= last.parts:
             self._ask_moving(state)
+
+    @Slot(object)
+    def reduce_by(self, reductions: Reductions) -> None:
+        """Make these of every answer to come, away from the window."""
+        self._reductions = reductions
 
     def _ask_moving(self, state: State, *, urgent: bool = False) -> None:
         """Ask for what is in sight; for everything, when it has rested."""
@@ -163,6 +175,7 @@ class Analyst(Worker):
             self._session.limits,
             parts,
             passing,
+            self._reductions,
         )
         # Nobody waits for every element of a scheme that was left, nor for what nobody sees of it.
         urgent = urgent or self._exactly or self._completing
@@ -265,9 +278,10 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     tensor.histogram(cancelled=cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
     if whole.groups is not None:
         whole.groups.foresee()
-    left_out: dict[str, Any] = {"parts": question.parts, "passing": question.passing}
+    reduced = {name: reduce(whole) for name, reduce in question.reductions.items()}
+    about: dict[str, Any] = {"parts": question.parts, "passing": question.passing, "reduced": reduced}
     if channel is None:
-        return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged, **left_out)
+        return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged, **about)
     alone = tensor.channel(scheme.granularity, channel)
     alone.histogram(cancelled=cancelled)
     # Chosen for the group alone they could be others: NVFP4's scales depend on the whole tensor.
@@ -276,7 +290,7 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
         mine = replace(mine, scheme=replace(scheme, granularity=PerTensor()))
     one = PerTensor().layout(alone.shape)
     shown = analyze(alone, mine.scheme, cancelled=cancelled, qparams=mine, layout=one)
-    return Frame(tensor, question.prepared, scheme, channel, whole, shown, **left_out)
+    return Frame(tensor, question.prepared, scheme, channel, whole, shown, **about)
 
 
 def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> dict[str, Any]:

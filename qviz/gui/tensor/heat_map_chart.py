@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,21 +10,18 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
 
 from qviz.core.arrays import Array
-from qviz.core.problems import N_
 from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerBlock, PerTile
 from qviz.gui.charts.axes import ChartAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush, saved
 from qviz.gui.kit.theme import Theme, scaled_font
-from qviz.gui.tensor.group_grid import Grid, Tiles, span, worst_of
+from qviz.gui.tensor.group_grid import Grid, Tiles
+from qviz.gui.tensor.heat_map_image import COLOURS, QUANTITIES, GroupImage, Sight
 from qviz.gui.words.groups import group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
 from qviz.session.guard import guarded
 from qviz.session.language import tr
-
-DECADES = 8
-"""A logarithmic colour scale ends so many powers of ten below its largest value."""
 
 STOPS = 9
 """Colours in a theme file that the scale runs through."""
@@ -35,41 +30,6 @@ BAR_HEIGHT, BAR_ROOM = 10, 30
 
 SMALLEST_MARK = 9
 """Pixels of the outline of the chosen group, however small its cell is."""
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What the colours stand for; ``worse`` is 1 where more is worse, -1 where less is."""
-
-    title: str
-    unit: str
-    logarithmic: bool
-    worse: int
-    read: Callable[[Analysis], Array]
-
-    def badness(self, analysis: Analysis) -> Array:
-        """One number a group, the larger the worse: decimal logarithms where the scale has them."""
-        assert analysis.groups is not None
-        values = np.asarray(self.read(analysis), np.float64)
-        if self.logarithmic:
-            with np.errstate(divide="ignore"):
-                values = np.log10(values)
-        values = values * self.worse
-        return np.where(analysis.groups.finite > 0, values, np.nan).astype(np.float32)
-
-    def text(self, badness: float) -> str:
-        """A number of `badness` as people read it."""
-        value = badness * self.worse
-        return number(10**value if self.logarithmic else value, 3)
-
-
-QUANTITIES: dict[str, Quantity] = {
-    "scale": Quantity("|S|", "", True, 1, lambda a: np.abs(a.qparams.scale.reshape(-1))),
-    "mse": Quantity(N_("MSE"), "", True, 1, lambda a: a.groups.mse if a.groups else np.zeros(0)),
-    "sqnr": Quantity(N_("SQNR"), "dB", False, -1, lambda a: a.groups.sqnr_db if a.groups else np.zeros(0)),
-    "max": Quantity(N_("Max |error|"), "", True, 1, lambda a: a.groups.max_abs_error if a.groups else np.zeros(0)),
-}
-"""What can be looked at; a new one is a row."""
 
 
 class CellAxis(ChartAxis):
@@ -121,19 +81,20 @@ class HeatMapChart(Chart):
 
     name: ClassVar[str] = "heat_map"
     channel_clicked = Signal(int)
+    sight_changed = Signal(object)
 
     def __init__(self, link: LinkedCursor) -> None:
         self._rows, self._columns, self._bar = CellAxis("left"), CellAxis("bottom"), ColourBar()
         axes = {"left": self._rows, "bottom": self._columns, "top": self._bar}
         super().__init__(link, axes=axes, gridded=False)
         self.quantity = "sqnr"
-        self._grid: Grid | None = None
-        self._image: Array | None = None
-        self._tiles: Tiles | None = None
+        self._image: GroupImage | None = None
+        self._foreseen: GroupImage | None = None
         self._key: Any = None
-        self._levels = (0.0, 1.0)
+        self._told: Sight | None = None
+        self._joined = 1
         self._picture = QImage()
-        self._palette = np.zeros((256, 3))
+        self._palette = np.zeros((COLOURS, 3))
         self._chosen: int | None = None
         self._pointed: int | None = None
         self.view.invertY(True)
@@ -160,19 +121,19 @@ class HeatMapChart(Chart):
 
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
+        foreseen, self._foreseen = self._foreseen, None
         if analysis.groups is None:
-            self._grid = self._image = self._tiles = self._key = self._pointed = None
+            self._image = self._key = self._pointed = None
             self.set_note(self.tr("one scale only"))
             self._picture = QImage()
             self.repaint_marks()
             return
-        grid = Grid.of(analysis)
-        badness = QUANTITIES[self.quantity].badness(analysis)
-        self._image = grid.image(badness)
-        self._levels = _levels(badness, QUANTITIES[self.quantity].logarithmic)
-        key = (grid, analysis.scheme.granularity, analysis.tensor.shape)
+        made = foreseen is not None and foreseen.analysis is analysis and foreseen.sight == self.sight()
+        self._image = image = foreseen if made else self.sight()(analysis)
+        assert image is not None
+        key = (image.grid, analysis.scheme.granularity, analysis.tensor.shape)
         if key != self._key:
-            self._grid, self._key, self._tiles = grid, key, None
+            self._key, self._joined = key, 1
             self._pointed = None  # of other groups, of which there may have been more
             self._label(analysis)
             with self.moving():
@@ -180,6 +141,23 @@ class HeatMapChart(Chart):
         else:
             self.draw()
         self._dress_bar()
+
+    def sight(self) -> Sight:
+        """What is looked at: of an answer that was asked for it before, the picture is there."""
+        (left, right), (top, bottom) = self.view.viewRange()
+        return Sight(self.quantity, (left, right), (top, bottom), self.view.width(), self.view.height())
+
+    def foresee(self, image: GroupImage) -> None:
+        """This is the picture of the answer that is presented next."""
+        self._foreseen = image
+
+    @property
+    def _grid(self) -> Grid | None:
+        return None if self._image is None else self._image.grid
+
+    @property
+    def _tiles(self) -> Tiles | None:
+        return None if self._image is None else self._image.tiles
 
     def _words(self, analysis: Analysis) -> tuple[str, str]:
         """The titles of both axes."""
@@ -216,10 +194,8 @@ class HeatMapChart(Chart):
         self._rows.each = grid.columns if grid.wrapped else 1
         self._rows.setStyle(showValues=grid.rows > 1)
         bottom, left = self._words(analysis)
-        if self._tiles is not None and self._tiles.joined > 1:  # the title of a small window has no room for it
-            bottom = self.tr("{cells} · a pixel: worst of {count}").format(
-                cells=bottom, count=f"{self._tiles.joined:,}"
-            )
+        if self._joined > 1:  # the title of a small window has no room for it
+            bottom = self.tr("{cells} · a pixel: worst of {count}").format(cells=bottom, count=f"{self._joined:,}")
         self.set_labels(bottom, left)
 
     def choose(self, channel: int | None) -> None:
@@ -250,9 +226,9 @@ class HeatMapChart(Chart):
     def restyle(self, theme: Theme) -> None:
         stops = [theme.color(f"heat{i + 1}") for i in range(STOPS)]
         channels = np.array([[c.red(), c.green(), c.blue()] for c in stops], np.float64)
-        at = np.linspace(0, STOPS - 1, 256)
+        at = np.linspace(0, STOPS - 1, COLOURS)
         self._palette = np.column_stack([np.interp(at, np.arange(STOPS), channels[:, i]) for i in range(3)])
-        self._bar.colours = [QColor(*(round(c) for c in self._palette[i])) for i in range(0, 256, 5)]
+        self._bar.colours = [QColor(*(round(c) for c in self._palette[i])) for i in range(0, COLOURS, 5)]
         self._bar.setStyle(tickFont=scaled_font(self.font(), 11))
         self._bar.setTextPen(theme.chart["axis"])
         if self.analysis is not None and self._grid is not None:
@@ -262,7 +238,7 @@ class HeatMapChart(Chart):
 
     def _dress_bar(self) -> None:
         quantity = QUANTITIES[self.quantity]
-        best, worst = self._levels
+        best, worst = (0.0, 1.0) if self._image is None else self._image.levels
         self._bar.heading = tr(quantity.title) + (f" ({quantity.unit})" if quantity.unit else "")
         if quantity.logarithmic:
             self._bar.heading += ", " + self.tr("log")
@@ -272,30 +248,29 @@ class HeatMapChart(Chart):
     # -- what is in sight
 
     def draw(self) -> None:
-        if self._grid is None or self._image is None:
+        if self._image is None:
             return
-        (left, right), (top, bottom) = self.view.viewRange()
-        first_column, last_column, wide = span(left, right, self._grid.columns, self.view.width())
-        first_row, last_row, tall = span(top, bottom, self._grid.rows, self.view.height())
-        part = self._image[first_row:last_row, first_column:last_column]
-        before, self._tiles = self._tiles, Tiles(first_row, first_column, tall, wide, worst_of(part, tall, wide))
+        sight = self.sight()
+        if self._image.sight != sight:
+            self._image = self._image.seen(sight)
+        if sight != self._told:
+            self._told = sight
+            self.sight_changed.emit(sight)
+        assert self._tiles is not None
         joined = self._tiles.joined
-        if self.analysis is not None and joined != (before.joined if before is not None else 1):
+        if self.analysis is not None and joined != self._joined:
+            self._joined = joined
             self._label(self.analysis)
         self.set_note("" if joined == 1 else self.tr("a pixel is the worst of {count}").format(count=f"{joined:,}"))
         self._paint_picture()
 
     def _paint_picture(self) -> None:
-        if self._tiles is None:
+        if self._image is None or self._image.colours is None or self._image.absent is None:
             return
-        low, high = self._levels
-        shade = (self._tiles.worst - low) / (high - low)
-        absent = np.isnan(shade)
-        index = np.nan_to_num(shade * 255, nan=0, posinf=255, neginf=0).clip(0, 255).astype(np.intp)
         red, green, blue = self._palette.round().astype(np.uint32).T
         colours: Array = np.uint32(0xFF000000) | red << 16 | green << 8 | blue
-        pixels = colours[index].astype(np.uint32)
-        pixels[absent] = 0
+        pixels = colours[self._image.colours]
+        pixels[self._image.absent] = 0
         rows, columns = pixels.shape
         format_ = QImage.Format.Format_ARGB32_Premultiplied
         self._picture = QImage(pixels.tobytes(), columns, rows, 4 * columns, format_).copy()
@@ -371,7 +346,7 @@ class HeatMapChart(Chart):
         if t.joined > 1 and 0 <= row < self._grid.rows and 0 <= column < self._grid.columns:
             row = t.first_row + (row - t.first_row) // t.tall * t.tall
             column = t.first_column + (column - t.first_column) // t.wide * t.wide
-            tile = self._image[row : row + t.tall, column : column + t.wide]
+            tile = self._image.cells[row : row + t.tall, column : column + t.wide]
             if np.isnan(tile).all():
                 return None
             down, across = divmod(int(np.nanargmax(tile)), tile.shape[1])
@@ -418,14 +393,3 @@ class HeatMapChart(Chart):
             group = self.group_at(self.view.mapSceneToView(event.scenePos()))
             if group is not None:
                 self.channel_clicked.emit(group)
-
-
-def _levels(badness: Array, logarithmic: bool) -> tuple[float, float]:
-    """What the first and the last colour stand for."""
-    finite = badness[np.isfinite(badness)]
-    if not finite.size:
-        return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
-    if logarithmic:
-        low = max(low, high - DECADES)
-    return (low, high) if high > low else (low - 0.5, low + 0.5)

@@ -64,6 +64,8 @@ class TensorPage(DockedPage):
     loss_chosen = Signal(object)
     looked_at = Signal(object)
     """The `Part` values that can be seen, whenever they are others."""
+    reduced_by = Signal(object)
+    """What is to be made of an answer by whoever finds it, whenever that is something else: see `Reductions`."""
     batch_chosen = Signal(int)
     """How many rows the speed of multiplications is looked at for; 0 for the addition."""
 
@@ -176,6 +178,7 @@ class TensorPage(DockedPage):
         for part in (self.channels, self.heat_map, self.worst):
             part.channel_clicked.connect(self._on_channel_clicked)
         self.quantities.chosen.connect(self.heat_map.choose_quantity)
+        self.heat_map.sight_changed.connect(self._ask_for_reductions)
         self.values.element_clicked.connect(self._on_element)
         self.table.element_chosen.connect(self._on_element)
         self.losses.chosen.connect(self.loss_chosen)
@@ -225,6 +228,8 @@ class TensorPage(DockedPage):
         assert self.frame is not None
         self._behind.discard(name)
         content: Any = self.docks[name].content
+        if self.frame.reduced.get(name) is not None:
+            content.foresee(self.frame.reduced[name])
         content.present(self.frame.whole if name in GROUP_DOCKS else self.frame.shown)
         if self._alone and name in (self.values.name, self.transfer.name):
             content.set_note(self._alone)
@@ -246,6 +251,14 @@ class TensorPage(DockedPage):
             self._show(name)
         if self._parts_in_sight() != before:
             self.looked_at.emit(self._parts_in_sight())
+        if name == self.heat_map.name:
+            self._ask_for_reductions()
+
+    @Slot(object)
+    def _ask_for_reductions(self, *_: object) -> None:
+        """What is seen of many groups is found where the answer is."""
+        seen = self.heat_map.name in self._in_sight
+        self.reduced_by.emit({self.heat_map.name: self.heat_map.sight()} if seen else {})
 
     def _parts_in_sight(self) -> frozenset[Part]:
         return frozenset(part for name, part in PARTS.items() if name in self._in_sight)

@@ -16,7 +16,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTile, PerToken
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.tensor.group_grid import Grid, worst_of
-from qviz.gui.tensor.heat_map_chart import QUANTITIES
+from qviz.gui.tensor.heat_map_image import QUANTITIES
 from qviz.gui.tensor.worst_groups_panel import LISTED, WorstGroupsPanel, worst_groups
 from qviz.gui.words.groups import alone_text, group_columns, place_numbers, place_text
 from tests.gui.conftest import Desk, Gallery, mouse_over, spot
