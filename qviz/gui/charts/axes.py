@@ -41,7 +41,7 @@ class ChartAxis(pg.AxisItem):
 
     gridded = False
     picture: Any
-    _label_text: str | None = None
+    _title: str | None = None
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
@@ -51,6 +51,14 @@ class ChartAxis(pg.AxisItem):
         self.setFlag(self.GraphicsItemFlag.ItemUsesExtendedStyleOption)  # to be told what is exposed
         self._laid_out: tuple[Any, Ticks] | None = None
         self._widths: dict[str, float] = {}
+
+    def _updateLabel(self) -> None:
+        # While an axis is made and dressed it is asked ten times to lay out its title, which is one at most.
+        title = self.labelString() if self.labelText or self.labelUnits else None
+        if title != self._title:
+            self._title = title
+            super()._updateLabel()
+        self.update()
 
     def setStyle(self, **kwargs: Any) -> None:
         self._widths = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QObject, Qt, QTimer, Signal, Slot
@@ -15,6 +16,9 @@ from qviz.session.guard import guarded
 
 BESIDE_READOUT = 4
 """Pixels around a read-out that lies over the foot of a chart."""
+
+AFTER_NOTE = 2
+"""Where the read-out stands in a title's layout."""
 
 SCROLL_BAR = 14
 """Pixels that a scroll bar takes from a panel."""
@@ -39,32 +43,51 @@ class DockTitle(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # or the window is painted beneath it
         self.name = named_label(dock.windowTitle(), "dockName")
         self.note = Line("caption")
-        self.readout = Line("readout", Qt.AlignmentFlag.AlignRight)
-        self.readout.hide()
         self.below: QLabel | None = None
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 4, 4, 4)
         layout.setSpacing(6)
         layout.addWidget(self.name)
         layout.addWidget(self.note, 1)
-        layout.addWidget(self.readout, 1)
         self._layout = layout
         self.close_button = self.add_button(self.tr("Close {name}").format(name=dock.windowTitle()))
         self.close_button.clicked.connect(dock.close)
         self._theme: Theme | None = None
         self._icons: list[tuple[QToolButton, str]] = [(self.close_button, "close")]
-        self.restore_button = self.add_tool("restore", self.tr("Back to its place (double click)"))
-        self.restore_button.clicked.connect(self.resize_requested)
-        self.restore_button.hide()
+
+    @cached_property
+    def readout(self) -> Line:
+        """What is under the pointer, which most docks never show."""
+        line = Line("readout", Qt.AlignmentFlag.AlignRight)
+        line.hide()
+        self._layout.insertWidget(AFTER_NOTE, line, 1)
+        return line
+
+    @cached_property
+    def restore_button(self) -> QToolButton:
+        """The way back, made when there is one to go."""
+        button = self._button(self.tr("Back to its place (double click)"))
+        button.hide()
+        button.clicked.connect(self.resize_requested)
+        self._layout.insertWidget(self._layout.indexOf(self.readout) + 1, button)
+        self._icons.append((button, "restore"))
+        if self._theme is not None:
+            self.apply_theme(self._theme)
+        return button
 
     def add_button(self, tip: str) -> QToolButton:
         """A button before the close button."""
+        button = self._button(tip)
+        at = self._layout.count() - (1 if hasattr(self, "close_button") else 0)
+        self._layout.insertWidget(at, button)
+        return button
+
+    @staticmethod
+    def _button(tip: str) -> QToolButton:
         button = QToolButton()
         button.setToolTip(tip)
         button.setAccessibleName(tip)
         button.setFixedSize(24, 22)
-        at = self._layout.count() - (1 if hasattr(self, "close_button") else 0)
-        self._layout.insertWidget(at, button)
         return button
 
     def add_tool(self, icon_name: str, tip: str) -> QToolButton:
@@ -94,6 +117,8 @@ class DockTitle(QWidget):
     @Slot(str)
     def set_readout(self, text: str) -> None:
         """What is under the pointer."""
+        if not text and "readout" not in vars(self):
+            return
         self.readout.setText(text)
         wide = self.readout.sizeHint().width()
         beside = not text or wide <= self._room()
@@ -140,7 +165,8 @@ class DockTitle(QWidget):
 
     def set_alone(self, alone: bool) -> None:
         """Whether it has the page for itself, and offers a way back."""
-        self.restore_button.setVisible(alone)
+        if alone or "restore_button" in vars(self):
+            self.restore_button.setVisible(alone)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         event.accept()  # Qt's own would float the dock
