@@ -7,16 +7,18 @@ import json
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qviz.core.arithmetic.quantize import dequantize, quantize
 from qviz.core.problems import N_, Problem
-from qviz.core.questions.analysis import Analysis
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import FileProblem, system_errors
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 MAX_SCHEME_BYTES = 1 << 20
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qviz.core.problems import N_, Problem
-from qviz.core.questions.analysis import Analysis
 from qviz.files.results import save_quantized
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 # The writers are imported when they are asked for: that keeps the start quick.
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
 from qviz.core.problems import N_, Phrase, Problem
-from qviz.core.questions.analysis import Analysis, analyze, estimate
-from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.effort import Limits, Plan, plan
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import PerTensor
-from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
+from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.session.state import Session, State
 from qviz.session.worker import Worker
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 STILL_MILLISECONDS = 150
 """Without a change for this long nothing is being dragged."""
@@ -36,7 +36,7 @@ class Part(Enum):
 
 EVERYTHING = frozenset(Part)
 
-Reductions = Mapping[str, Callable[[Analysis], Any]]
+Reductions: TypeAlias = "Mapping[str, Callable[[Analysis], Any]]"
 """What is to be made of an answer before it is handed on, by the name of who draws it: pure functions."""
 
 
@@ -180,7 +180,7 @@ class Analyst(Worker):
         # Nobody waits for every element of a scheme that was left, nor for what nobody sees of it.
         urgent = urgent or self._exactly or self._completing
         self._exactly, self._completing = exactly, False
-        self._submit(state.tensor, partial(_frame_of_unchanged, question, self._last), urgent=urgent)
+        self._submit(state.tensor, partial(_frame, question, self._last), urgent=urgent)
 
     @Slot()
     def _refine(self) -> None:
@@ -233,79 +233,7 @@ def _answered(frame: Frame) -> tuple[object, ...]:
     return frame.tensor, frame.prepared, frame.scheme, frame.channel
 
 
-def _frame_of_unchanged(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:
-    """An answer about a tensor whose file was the same all the while."""
-    question.tensor.check_unchanged()
-    frame = _frame(question, last, progress, cancelled)
-    question.tensor.check_unchanged()
-    return frame
-
-
 def _frame(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:
-    tensor, scheme, channel, limits = question.tensor, question.scheme, question.channel, question.limits
-    how = plan(tensor, question.prepared, scheme, limits, exactly=question.exactly)
-    judged = False
-    few: dict[str, Any] = {}
-    if question.passing:
-        few = {"error_bins": question.bins, "envelope": Part.ENVELOPE in question.parts}
-    if _answers(last, question):
-        assert last is not None
-        tensor, whole, judged = last.tensor, last.whole, last.range_judged
-    elif question.prepared is not None:
-        whole = analyze(
-            question.prepared,
-            scheme,
-            error_bins=question.bins,
-            envelope=Part.ENVELOPE in question.parts,
-            limits=limits,
-            progress=progress,
-            cancelled=cancelled,
-        )
-    elif how.exact:
-        share, judged = 0.0 if tensor.counted else 0.4, how.range_judged
-        tensor = tensor.count(progress=lambda f: progress(share * f), cancelled=cancelled)
-        known = _judged_qparams(tensor, scheme, cancelled) if judged else {}
-        whole = analyze(
-            tensor,
-            scheme,
-            progress=lambda f: progress(share + (1 - share) * f),
-            cancelled=cancelled,
-            **known,
-            **few,
-        )
-    else:
-        whole = estimate(tensor, scheme, cancelled=cancelled)
-    tensor.histogram(cancelled=cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
-    if whole.groups is not None:
-        whole.groups.foresee()
-    reduced = {name: reduce(whole) for name, reduce in question.reductions.items()}
-    about: dict[str, Any] = {"parts": question.parts, "passing": question.passing, "reduced": reduced}
-    if channel is None:
-        return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged, **about)
-    alone = tensor.channel(scheme.granularity, channel)
-    alone.histogram(cancelled=cancelled)
-    # Chosen for the group alone they could be others: NVFP4's scales depend on the whole tensor.
-    mine = whole.qparams.for_group(channel)
-    if mine.convention.block_size is None:
-        mine = replace(mine, scheme=replace(scheme, granularity=PerTensor()))
-    one = PerTensor().layout(alone.shape)
-    shown = analyze(alone, mine.scheme, cancelled=cancelled, qparams=mine, layout=one)
-    return Frame(tensor, question.prepared, scheme, channel, whole, shown, **about)
+    from qviz.session.answering import frame_of_unchanged  # loaded with the first question, beside the window
 
-
-def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> dict[str, Any]:
-    """Where searching would sort every element, a sample decides the range."""
-    return {"qparams": choose_qparams(prepare_sample(tensor, cancelled=cancelled), scheme, cancelled=cancelled)}
-
-
-def _answers(last: Frame | None, question: Question) -> bool:
-    """Whether the newest answer holds what is asked for the whole tensor."""
-    return (
-        last is not None
-        and last.scheme == question.scheme
-        and last.tensor is question.tensor
-        and last.prepared is question.prepared
-        and last.channel != question.channel
-        and (last.whole.exact or not question.exactly)
-        and question.parts <= last.parts
-    )
+    return frame_of_unchanged(question, last, progress, cancelled)

@@ -138,6 +138,7 @@ def place_of(error: BaseException) -> str:
     return "; ".join(getattr(error, "__notes__", ()))
 
 
+@functools.cache
 def _is_qt(kind: type) -> bool:
     return issubclass(kind, WRAPPER) and kind.__module__.startswith(("PySide6", "Shiboken", "shiboken6"))
 

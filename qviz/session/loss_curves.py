@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import Limits
-from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Percentile
@@ -22,6 +21,9 @@ from qviz.session.analyst import Frame
 from qviz.session.on_demand import OnDemand
 from qviz.session.state import Session
 from qviz.session.worker import Work
+
+if TYPE_CHECKING:
+    from qviz.core.questions.loss_curves import Losses
 
 STILL_MILLISECONDS = 120
 LOSSES: dict[str, type[MSE] | type[Entropy]] = {MSE.kind: MSE, Entropy.kind: Entropy}
@@ -79,6 +81,8 @@ class LossCurves(OnDemand):
         return partial(_compare, shown.prepared or shown.tensor, shown.scheme, self._loss, self._limits)
 
     def answer(self, found: object) -> None:
+        from qviz.core.questions.loss_curves import Losses
+
         assert isinstance(found, Losses)
         self._losses = found
         self.traced.emit(found)
@@ -107,5 +111,7 @@ def _compare(
     progress: Progress,
     cancelled: IsCancelled,
 ) -> Losses:
+    from qviz.core.questions.loss_curves import compare_ranges
+
     rule: Any = LOSSES[loss]()
     return compare_ranges(source, scheme, rule, limits=limits, cancelled=cancelled)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import Analysis, analyze, estimate
 from qviz.core.questions.effort import Limits, plan
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import SortedTensor
@@ -19,6 +18,9 @@ from qviz.core.work import IsCancelled, Progress
 from qviz.session.on_demand import TensorOnDemand
 from qviz.session.state import Session
 from qviz.session.worker import Work
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 log = logging.getLogger(__name__)
 
@@ -200,6 +202,8 @@ def _analyze(
     progress: Progress,
     cancelled: IsCancelled,
 ) -> Analysis:
+    from qviz.core.questions.analysis import analyze, estimate
+
     if plan(tensor, prepared, scheme, limits).exact:
         return analyze(prepared or tensor, scheme, limits=limits, progress=progress, cancelled=cancelled)
     return estimate(tensor, scheme, cancelled=cancelled)

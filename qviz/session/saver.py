@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import Signal, Slot
 
 from qviz.core.problems import N_, Phrase
-from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.printable import printable
 from qviz.session.in_order import InOrder
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 
 class Saver(InOrder):

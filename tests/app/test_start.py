@@ -12,6 +12,8 @@ from qviz.core import Scheme
 
 LATER = (
     "numba", "onnx", "gguf", "safetensors", "ml_dtypes", "msgspec", "psutil", "platformdirs", "rich", "hashlib",
+    "qviz.core.questions.analysis", "qviz.core.questions.calibration", "qviz.core.questions.product",
+    "qviz.core.questions.sweep", "qviz.core.passes.direct_pass", "xml.dom.minidom", "html.entities",
     "qviz.training", "qviz.gui.compare.page", "qviz.gui.product.page", "qviz.gui.training.page",
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from qviz.core import IntFormat, PerAxis, PerBlock, PerTensor, PerToken, Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.tensors.granularity import Granularity
 from qviz.core.work import IsCancelled, Progress, ignore, never
-from qviz.session import analyst as analyst_module
+from qviz.session import answering
 from qviz.session.analyst import EVERYTHING, Analyst, Frame, Part
 from qviz.session.state import Session
 from tests.session.conftest import HandTimers, Heard, Work, settle, until
@@ -68,7 +68,7 @@ def analyzed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Scheme]]:
         calls.append((x, scheme))
         return analyze(x, scheme, progress=progress, cancelled=cancelled, **known)
 
-    monkeypatch.setattr(analyst_module, "analyze", counting)
+    monkeypatch.setattr(answering, "analyze", counting)
     return calls
 
 
@@ -133,7 +133,7 @@ def test_another_tensor_does_not_wait_for_the_answer_about_the_one_before(
             Work().until_cancelled(lambda fraction: began.set(), lambda: (began.set(), cancelled())[1])
         return analyze(x, scheme, cancelled=cancelled, **known)
 
-    monkeypatch.setattr(analyst_module, "analyze", analyze_slowly)
+    monkeypatch.setattr(answering, "analyze", analyze_slowly)
     desk.session.update(tensor=first)
     until(desk.bot, began.is_set)
     desk.session.update(tensor=second)
@@ -212,7 +212,7 @@ def test_no_memory_is_a_problem(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
     def run_out(*arguments: object, **options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(analyst_module, "analyze", run_out)
+    monkeypatch.setattr(answering, "analyze", run_out)
     desk.session.update(tensor=tensor(4, 5))
     desk.settle()
     assert desk.heard.of("problem") == [
@@ -224,7 +224,7 @@ def test_a_bug_is_not_hidden(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Non
     def bug(*arguments: object, **options: object) -> None:
         raise KeyError("bug")
 
-    monkeypatch.setattr(analyst_module, "analyze", bug)
+    monkeypatch.setattr(answering, "analyze", bug)
     with desk.bot.capture_exceptions() as caught:
         desk.session.update(tensor=tensor(4, 5))
         desk.settle()
@@ -345,7 +345,7 @@ def test_nobody_waits_for_what_is_made_up_for_when_it_moves_on(dragging: Desk, m
             Work().until_cancelled(lambda fraction: began.set(), lambda: (began.set(), cancelled())[1])
         return analyze(x, scheme, cancelled=cancelled, **known)
 
-    monkeypatch.setattr(analyst_module, "analyze", analyze_slowly)
+    monkeypatch.setattr(answering, "analyze", analyze_slowly)
     dragging.timers.fire()
     until(dragging.bot, began.is_set)
     dragging.session.update(bits=4)

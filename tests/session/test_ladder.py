@@ -27,7 +27,7 @@ from qviz.core import (
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
 from qviz.core.questions.effort import SEARCHES
 from qviz.core.ranges.torch import MovingAverage
-from qviz.session import analyst as analyst_module
+from qviz.session import answering
 from qviz.session.analyst import STILL_MILLISECONDS, Analyst, Frame
 from qviz.session.library import Library
 from qviz.session.loss_curves import LossCurves
@@ -325,7 +325,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Gate:
         gate.wait(cancelled)
         return analyze(x, scheme, progress=progress, cancelled=cancelled, **options)
 
-    monkeypatch.setattr(analyst_module, "analyze", wait)
+    monkeypatch.setattr(answering, "analyze", wait)
     return gate
 
 

@@ -23,10 +23,10 @@ from qviz.core import (
     estimate,
     prepare,
 )
+from qviz.core.questions import loss_curves as curves_question
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.core.work import IsCancelled
-from qviz.session import loss_curves as loss_curves_module
 from qviz.session.analyst import Frame
 from qviz.session.loss_curves import STILL_MILLISECONDS, LossCurves
 from qviz.session.state import Session
@@ -106,7 +106,7 @@ class Desk:
 @pytest.fixture
 def desk(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     comparison = Comparison()
-    monkeypatch.setattr(loss_curves_module, "compare_ranges", comparison)
+    monkeypatch.setattr(curves_question, "compare_ranges", comparison)
     made = Desk(qtbot, comparison)
     yield made
     comparison.gate.let_go.set()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from qviz.core.problems import Phrase
-from qviz.core.questions.figures import Metrics
 from qviz.core.runtimes.record import FIRST, ZERO
+
+if TYPE_CHECKING:
+    from qviz.core.questions.figures import Metrics
 
 
 def breakdown(metrics: Metrics) -> Phrase | None:

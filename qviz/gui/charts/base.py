@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
@@ -14,13 +14,15 @@ from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from qviz.core.questions.analysis import Analysis
 from qviz.gui.charts.axes import CountAxis, both_axes
 from qviz.gui.charts.drawing import Brush, Drawing
 from qviz.gui.charts.plot import Canvas, Plot
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.words.estimates import exactness_note
 from qviz.session.guard import guarded
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 HALF = math.log10(0.5)
 """Where the floor of a logarithmic count axis lies: a single element still stands out."""

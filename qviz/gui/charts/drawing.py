@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-from xml.dom import minidom
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -27,6 +26,9 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem
 
 from qviz.session.guard import guard_library, guarded
+
+if TYPE_CHECKING:
+    from xml.dom import minidom
 
 guard_library("pyqtgraph")
 
@@ -82,6 +84,8 @@ class Drawing(QGraphicsItem):
         tuple
             The element, and what has to be defined for it.
         """
+        from xml.dom import minidom
+
         sheet = self._view.parentItem()
         paper = QBuffer()
         generator = QSvgGenerator()

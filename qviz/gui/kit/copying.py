@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ import numpy as np
 from PySide6.QtCore import QMimeData
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QApplication
+
+from qviz.gui.kit.widgets import escaped
 
 Lines = Sequence[Sequence[Any]]
 """Cells by line; the first line are the headings."""
@@ -84,7 +85,7 @@ def tab_separated(lines: Lines) -> str:
 
 def copy_lines(plain: Lines, pretty: Lines) -> None:
     """Put figures into the clipboard: ``plain`` as tab-separated text, ``pretty`` as HTML."""
-    head, *rows = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in line) for line in pretty)
+    head, *rows = ("".join(f"<td>{escaped(str(cell))}</td>" for cell in line) for line in pretty)
     head = head.replace("td>", "th>")
     data = _data()
     data.setText(tab_separated(plain))
@@ -96,7 +97,7 @@ def copy_figure(figures: Sequence[Any], text: str) -> None:
     """Put one figure, or the few that stand in one place, into the clipboard; ``text`` is what a person reads."""
     data = _data()
     data.setText("\t".join(map(plain_cell, figures)))
-    data.setHtml(f"<p>{html.escape(text)}</p>")
+    data.setHtml(f"<p>{escaped(text)}</p>")
     QApplication.clipboard().setMimeData(data)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -169,7 +168,14 @@ def quiet(widgets: Iterable[QObject]) -> Iterator[None]:
 
 def plain_tip(text: str) -> str:
     """A tooltip that reads as it is written: Qt would take a name with ``<`` for markup."""
-    return f"<p style='white-space:pre-wrap'>{html.escape(text)}</p>" if "<" in text else text
+    return f"<p style='white-space:pre-wrap'>{escaped(text)}</p>" if "<" in text else text
+
+
+def escaped(text: str) -> str:
+    """What shows ``text`` as it is where Qt reads markup."""
+    from html import escape  # the table of all entities takes its time, and the first window needs none
+
+    return escape(text)
 
 
 def add_stretched(splitter: QSplitter, *parts: tuple[QWidget, int]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
-from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerAxis
 from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen, step_curve
@@ -18,6 +17,9 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import GroupWords, group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
 from qviz.gui.words.outliers import chips
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 
 class ChannelsChart(Chart):

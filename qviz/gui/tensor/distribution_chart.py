@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
@@ -12,7 +12,6 @@ from PySide6.QtCore import QPointF, Signal, Slot
 
 from qviz.core.arrays import LARGEST, Array
 from qviz.core.formats.integers import IntFormat
-from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_histogram import Histogram
@@ -22,6 +21,9 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import group_words
 from qviz.gui.words.numbers import number
 from qviz.gui.words.outliers import chips
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 BINS_IN_SIGHT = 400
 STEMS_UP_TO = 48

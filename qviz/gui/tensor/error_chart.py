@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.arrays import LARGEST
-from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.robust_range import robust_range
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, rung
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.words.numbers import number, percent, whole
 from qviz.gui.words.outliers import chips
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 LABELS = ("−S/2", "+S/2")
 """At the two bounds of rounding."""

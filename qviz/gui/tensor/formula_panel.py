@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
-from qviz.core.questions.analysis import Analysis
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import column
 from qviz.gui.tensor.formula_rows import formula_rows
 from qviz.gui.words.groups import group_words
 from qviz.session.guard import guarded
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 
 @guarded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,13 +11,15 @@ from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.arithmetic.formula_values import formulas_of, group_values, range_values, with_meanings
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
 from qviz.core.formats.integers import IntFormat
-from qviz.core.questions.analysis import Analysis
 from qviz.core.ranges.known import Known
 from qviz.core.runtimes.expressions import Expression, Formula, Values, as_numbers, as_symbols, evaluate, keys_of
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, Q, R, S
 from qviz.gui.words.groups import code_text
 from qviz.gui.words.numbers import number
 from qviz.session.language import tr
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 Row = tuple[str, str]
 

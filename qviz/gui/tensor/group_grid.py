@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
-from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerBlock, PerTile, PerToken
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 STRIP = 64
 """A list of up to so many groups is one row; a longer one is wrapped, or its cells would be hair-thin."""

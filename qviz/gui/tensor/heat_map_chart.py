@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
 
 from qviz.core.arrays import Array
-from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.granularity import PerBlock, PerTile
 from qviz.gui.charts.axes import ChartAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
@@ -22,6 +21,9 @@ from qviz.gui.words.groups import group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
 from qviz.session.guard import guarded
 from qviz.session.language import tr
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 STOPS = 9
 """Colours in a theme file that the scale runs through."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.problems import N_
-from qviz.core.questions.analysis import Analysis
 from qviz.gui.tensor.group_grid import Grid, Tiles, span, worst_of
 from qviz.gui.words.numbers import number
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 DECADES = 8
 """A logarithmic colour scale ends so many powers of ten below its largest value."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
-from qviz.core.questions.analysis import Analysis
-from qviz.core.questions.loss_curves import Losses
 from qviz.gui.charts.axes import PowerAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.kit.theme import Theme
@@ -19,6 +17,10 @@ from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import group_words
 from qviz.gui.words.numbers import number
 from qviz.gui.words.outliers import chips
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
+    from qviz.core.questions.loss_curves import Losses
 
 DECADES = 6
 """What loses more than so many powers of ten above the least is out of sight at first."""

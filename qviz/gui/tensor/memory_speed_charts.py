@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from qviz.core.formats.integers import IntFormat
-from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.speed import NO_GAIN, ProductSpeed, Speed
 from qviz.core.sizes import byte_text
 from qviz.gui.charts.bars import Bar, BarChart
 from qviz.gui.charts.base import LinkedCursor, Table
 from qviz.gui.words.numbers import fixed, number, percent, time_text
 from qviz.gui.words.schemes import format_word
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 
 class MemoryChart(BarChart):

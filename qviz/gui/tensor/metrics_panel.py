@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
 from qviz.core.problems import N_
-from qviz.core.questions.analysis import Analysis
 from qviz.core.questions.breakdown import caveats
 from qviz.gui.kit.copying import copy_lines, ends
 from qviz.gui.kit.figure_rows import FigureRows, Headline
@@ -18,6 +17,9 @@ from qviz.gui.kit.judgement import judgement
 from qviz.gui.kit.widgets import column, named_label
 from qviz.gui.words.numbers import ABOUT, cosine, counted, decibels, number, spread, whole
 from qviz.session.language import told, tr
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
 )
 
 from qviz.core.problems import Problem
-from qviz.core.questions.calibration import choose_qparams
 from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
@@ -237,6 +236,8 @@ class RangeControls(QWidget):
         """A known scale starts as the one there is now."""
         if self._tensor is None or self._tensor.elements > AT_ONCE:
             return Known()
+        from qviz.core.questions.calibration import choose_qparams
+
         try:
             q = choose_qparams(self._tensor, replace(self._scheme, granularity=PerTensor()))
             return Known((float(q.scale),), (0.0 if self._scheme.symmetric else float(q.zero_point),))

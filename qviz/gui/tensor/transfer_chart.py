@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
@@ -11,7 +11,6 @@ from PySide6.QtCore import QPointF, Qt
 
 from qviz.core.arithmetic.quantize import quantize
 from qviz.core.arrays import LARGEST
-from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_histogram import Histogram
@@ -21,6 +20,9 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import code_text, group_words
 from qviz.gui.words.numbers import number
 from qviz.gui.words.outliers import chips
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 POINTS_A_PIXEL = 4
 

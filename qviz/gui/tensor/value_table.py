@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import (
@@ -37,13 +37,15 @@ from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
-from qviz.core.questions.analysis import Analysis
 from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.groups import code_text
 from qviz.gui.words.numbers import number, typographic
 from qviz.session.guard import guarded
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 22

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
-from qviz.core.questions.analysis import Analysis
 from qviz.core.tensors.envelope import EnvelopeView
 from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
@@ -20,6 +19,9 @@ from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.numbers import number
 from qviz.gui.words.outliers import chips
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
 
 DOTS_BELOW = 160
 """With fewer elements in sight each one gets a dot."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QModelIndex, Signal, Slot
 from PySide6.QtWidgets import QHeaderView, QWidget
 
-from qviz.core.questions.analysis import Analysis
-from qviz.core.questions.figures import Groups
 from qviz.gui.kit.copying import Copied
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
@@ -20,6 +18,10 @@ from qviz.gui.kit.widgets import column
 from qviz.gui.words.groups import group_words, place_numbers, place_text
 from qviz.gui.words.numbers import number
 from qviz.session.language import tr
+
+if TYPE_CHECKING:
+    from qviz.core.questions.analysis import Analysis
+    from qviz.core.questions.figures import Groups
 
 LISTED = 10
 """So many of the worst groups."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
-from qviz.core.questions.figures import Metrics
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTile, PerToken
 from qviz.gui.words.numbers import typographic
 from qviz.session.language import tr
+
+if TYPE_CHECKING:
+    from qviz.core.questions.figures import Metrics
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from qviz.core import MSE, Entropy, IntFormat, Manual, PerAxis, PerTensor, Scheme, Tensor, analyze
+from qviz.core.questions import loss_curves as curves_question
 from qviz.gui.window import status
 from qviz.gui.window.main_window import MEMORY_CHOICES
 from qviz.session import analyst as analyst_module
+from qviz.session import answering
 from qviz.session import loss_curves as loss_curves_module
 from qviz.session.state import Item
 from tests.gui.conftest import PATIENCE, Desk, mouse_over, spot
@@ -255,7 +257,7 @@ def slow(poor: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         return analyze(x, scheme, progress=progress, cancelled=cancelled, **options)
 
     poor.show()
-    monkeypatch.setattr(analyst_module, "analyze", wait)
+    monkeypatch.setattr(answering, "analyze", wait)
     poor.press()
     poor.desk.bot.waitUntil(gate.began.is_set)
     yield gate
@@ -429,14 +431,14 @@ def test_closing_in_the_middle_leaves_no_thread(house: House, monkeypatch: pytes
     if moment == "sorting":
         house.sorting()
     elif moment == "tracing":
-        monkeypatch.setattr(loss_curves_module, "compare_ranges", wait)
+        monkeypatch.setattr(curves_question, "compare_ranges", wait)
         house.desk.page.docks["loss"].raise_()
         house.show()
         house.wait(gate.began.is_set)
     else:
         house.app.settings.set("memory_budget_mb", POOR)
         house.show()
-        monkeypatch.setattr(analyst_module, "analyze", lambda x, scheme, progress, cancelled: wait(cancelled))
+        monkeypatch.setattr(answering, "analyze", lambda x, scheme, progress, cancelled: wait(cancelled))
         house.press()
         house.wait(gate.began.is_set)
     shown, state = house.exactness, house.session.state

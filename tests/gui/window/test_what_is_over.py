@@ -11,7 +11,7 @@ import pytest
 from qviz.core.problems import Problem
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.tensor.metrics_panel import METRICS
-from qviz.session import analyst
+from qviz.session import answering
 from tests.gui.conftest import PATIENCE, SMALL, Desk
 
 
@@ -22,7 +22,7 @@ def refuse(desk: Desk, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
         raise Problem("It cannot be computed: choose another scheme.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(analyst, "analyze", fail)
+        patched.setattr(answering, "analyze", fail)
         desk.session.update(**changes)
         desk.bot.waitUntil(lambda: bool(desk.banner.text) and not desk.app.analyst.busy, timeout=PATIENCE)
 
