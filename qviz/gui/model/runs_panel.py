@@ -50,6 +50,7 @@ def columns() -> list[Column]:
             -1,
             copies=(
                 Copied(tr("Time by the float network's"), _ratio),
+                Copied(tr("Times as fast"), lambda run: 1 / _ratio(run)),
                 Copied(tr("Time (s)"), lambda run: run.latency.seconds[1] if run.latency is not None else None),
                 Copied(tr("Float time (s)"), lambda run: run.latency.seconds[0] if run.latency is not None else None),
             ),
