@@ -26,13 +26,24 @@ EXIT_BELOW = 1
 _TYPES = ["int8", "uint8", "int16", "uint16", "int4", "uint4"]
 
 
+def _number(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """A gate that nothing can pass or fail is no gate."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("'nan' is no number of decibels.", context, option)
+    return value
+
+
 def gate_options(command: Any) -> Any:
     """What is measured afterwards, and what is too little."""
-    command = click.option("--fail-below", type=float, metavar="DB", help="Exit with 1 where the output keeps less.")(
-        command
-    )
+    command = click.option(
+        "--fail-below", type=float, metavar="DB", callback=_number, help="Exit with 1 where the output keeps less."
+    )(command)
     return click.option(
-        "--seconds", type=float, default=2.0, show_default=True, help="How long to measure; 0 for not."
+        "--seconds",
+        type=click.FloatRange(0, 3600),
+        default=2.0,
+        show_default=True,
+        help="How long to measure; 0 for not.",
     )(command)
 
 
@@ -86,7 +97,9 @@ def ptq_command(
     if options["reduce_range"]:
         given["reduce_range"] = True
     if options["operators"] is not None:
-        given["operators"] = () if options["operators"] == "all" else tuple(options["operators"].split(","))
+        given["operators"] = (
+            () if options["operators"] == "all" else tuple(name.strip() for name in options["operators"].split(","))
+        )
     if options["range_rule"] is not None:
         recipe = with_range_rule(recipe, RANGE_RULES[options["range_rule"]]())
     recipe = replace(recipe, excluded=tuple(options["exclude"]), **given)
@@ -147,17 +160,9 @@ def compare_command(
 
 def _measured(network: Network, other: Network, samples: FileSamples, seconds: float) -> dict[str, Any]:
     from qviz.models.latency import measure_latency
-    from qviz.models.output_figures import Answers
-    from qviz.models.sessions import open_session, run
+    from qviz.models.side_by_side import side_by_side
 
-    names = [port.name for port in network.outputs]
-    if set(names) - {port.name for port in other.outputs}:
-        raise Problem("{name} has other outputs than {original}.", name=other.name, original=network.name)
-    first, second = open_session(network.model), open_session(other.model)
-    inputs = {port.name for port in other.inputs}
-    answers = Answers(names)
-    for sample in samples:
-        answers.add(run(first, sample, names), run(second, {k: v for k, v in sample.items() if k in inputs}, names))
+    answers = side_by_side(network, other, samples)
     found: dict[str, Any] = {
         "sqnr_db": _finite(answers.sqnr_db),
         "samples": len(samples),
@@ -177,11 +182,9 @@ def _measured(network: Network, other: Network, samples: FileSamples, seconds: f
 
 
 def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json: bool) -> int:
-    below = (
-        fail_below is not None
-        and found.get("sqnr_db", math.inf) is not None
-        and (found.get("sqnr_db") is not None and found["sqnr_db"] < fail_below)
-    )
+    broken = sum(each["broken"] for each in found.get("outputs", ()))
+    db = found.get("sqnr_db")  # without one it is exact, unless something is broken
+    below = fail_below is not None and (bool(broken) or (db is not None and db < fail_below))
     if as_json:
         click.echo(json.dumps(found))
     else:
@@ -192,11 +195,15 @@ def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json
         share = found["quantized_bytes"] / found["float_bytes"] if found["float_bytes"] else math.nan
         click.echo(f"{'bytes':<16}{found['quantized_bytes']:,} of {found['float_bytes']:,} ({share:.2f} ×)")
         if "sqnr_db" in found:
-            exact = found["sqnr_db"] is None
-            click.echo(f"{'output':<16}{'equal' if exact else format(found['sqnr_db'], '.2f') + ' dB'}")
+            said = f"{db:.2f} dB" if db is not None else "equal" if not broken else "NaN"
+            click.echo(f"{'output':<16}{said}")
             for each in found["outputs"]:
                 agreement = {k: each[k] for k in ("top1", "sequences", "detections") if each[k] is not None}
                 said = ", ".join(f"{key} {value:.2%}" for key, value in agreement.items())
+                if each["missing"]:
+                    said += f"; {each['missing']:,} elements are NaN or infinite in float already"
+                if each["broken"]:
+                    said = f"{each['broken']:,} elements are NaN, infinite, or of another shape"
                 click.echo(f"  {printable(each['name'][-40:]):<42}{said}")
         if "latency" in found:
             ratio = found["latency"]["ratio"]

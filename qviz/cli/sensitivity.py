@@ -69,6 +69,7 @@ def sensitivity_command(
     asked = Sensitivity(network, held_out, scheme, activations=parameters, units=units)
     with progress_bar("sweeping") as tell:
         everything = asked.everything()
+        everything.check()
         alone = {loss.unit.name: loss for loss in asked.sweep(ALONE, progress=lambda f: tell(f / 2))}
         restored = {loss.unit.name: loss for loss in asked.sweep(RESTORED, progress=lambda f: tell(0.5 + f / 2))}
         errors = {error.node: error for error in node_errors(asked)}

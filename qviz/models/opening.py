@@ -40,6 +40,7 @@ def open_prepared(
         When asked to stop; no process is left.
     """
     progress(0.1)
+    path = Path(path).absolute()  # the other process works in a folder of its own
     found: Prepared | Trial = in_worker(_work, str(path), choices, progress=progress, cancelled=cancelled)
     if isinstance(found, Prepared):
         return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qviz.core.arrays import Array, Floats
+from qviz.core.problems import Problem
 from qviz.core.questions.figures import sqnr_db
 
 TOP = 5
@@ -38,6 +39,10 @@ class OutputFigures:
     detections : float or None
         F1 agreement of the boxes that both find (confidence 0.25, overlap 0.5).
     samples : int
+    missing : int
+        Elements that are NaN or infinite in the right answer: no figure counts them.
+    broken : int
+        Elements that are so in the given answer alone, or all where it has another shape.
     """
 
     name: str
@@ -50,6 +55,8 @@ class OutputFigures:
     sequences: float | None
     detections: float | None
     samples: int
+    missing: int = 0
+    broken: int = 0
 
     @property
     def agreement(self) -> float | None:
@@ -76,6 +83,9 @@ class OutputSums:
     same_sequences: int = 0
     boxes: float = 0.0
     shared_boxes: float = 0.0
+    finite: int = 0
+    missing: int = 0
+    broken: int = 0
     kinds: set[str] = field(default_factory=set)
 
     def add(self, right: Array, given: Array) -> None:
@@ -90,8 +100,15 @@ class OutputSums:
             return
         if right.shape != given.shape:  # a number of boxes, say, that depends on the data
             self.noise = self.largest = math.nan
+            self.finite, self.broken = self.finite + right.size, self.broken + given.size
             return
         x, y = right.astype(np.float64), given.astype(np.float64)
+        sound = np.isfinite(x)
+        if not sound.all():
+            self.missing += x.size - int(np.count_nonzero(sound))
+            x, y = np.where(sound, x, 0), np.where(sound, y, 0)
+        self.finite += int(np.count_nonzero(sound))
+        self.broken += int(np.count_nonzero(~np.isfinite(y)))
         d = y - x
         self.signal += _product(x, x)
         self.noise += _product(d, d)
@@ -137,7 +154,8 @@ class OutputSums:
         """What the sums say."""
         norms = math.sqrt(self.signal) * math.sqrt(self.answer) if self.answer >= 0 else math.nan
         classes = "classes" in self.kinds and self.rows > 0
-        db = math.nan if math.isnan(self.noise) else float(sqnr_db(np.float64(self.signal), np.float64(self.noise)))
+        known = math.isfinite(self.noise) and self.comparable
+        db = float(sqnr_db(np.float64(self.signal), np.float64(self.noise))) if known else math.nan
         return OutputFigures(
             self.name,
             db,
@@ -149,7 +167,14 @@ class OutputSums:
             self.same_sequences / self.sequences if self.sequences else None,
             (self.shared_boxes / self.boxes if self.boxes else 1.0) if "boxes" in self.kinds else None,
             self.samples,
+            self.missing,
+            self.broken,
         )
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the right answer has a finite element, or is nothing to be compared, as text."""
+        return self.finite > 0 or not self.missing
 
 
 class Answers:
@@ -171,14 +196,33 @@ class Answers:
     @property
     def noise(self) -> float:
         """Σ(ŷ − y)² of all outputs, each as a share of its own Σy²; what losses are added up in."""
+        if not all(s.comparable and math.isfinite(s.noise) for s in self.sums):
+            return math.nan
         shares = [s.noise / s.signal if s.signal else float(s.noise > 0) for s in self.sums]
         return float(np.mean(shares)) if shares else 0.0
+
+    def check(self) -> None:
+        """Make sure that there is something to compare.
+
+        Raises
+        ------
+        Problem
+            When an output of the right answer holds no number at all.
+        """
+        lost = next((s.name for s in self.sums if not s.comparable), None)
+        if lost is not None:
+            raise Problem(
+                "The output {name} is NaN or infinite everywhere on these samples, in float already: look at the data.",
+                name=lost,
+            )
 
     @property
     def sqnr_db(self) -> float:
         """All outputs together in dB, each with the same weight."""
         noise = self.noise
-        return math.inf if noise == 0 else -10 * math.log10(noise) if noise > 0 else math.nan
+        if not math.isfinite(noise):
+            return math.nan
+        return math.inf if noise == 0 else -10 * math.log10(noise)
 
     def figures(self) -> tuple[OutputFigures, ...]:
         """Of each output."""

@@ -6,6 +6,8 @@ the new file was loaded, run on a sample, and that its quantized nodes were coun
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,8 +18,9 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
+from qviz.files.problems import system_errors
 from qviz.models.network import MOST_IN_ONE, Network, copied, model_bytes, open_network
-from qviz.models.quantizers import TOOLS, weighted_nodes
+from qviz.models.quantizers import TOOLS, check_recipe, weighted_nodes
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import Feeds, Samples, first_line, open_session, run
 from qviz.models.worker import in_worker
@@ -97,17 +100,22 @@ def quantize_network(
     Cancelled
         When asked to stop; no process and no half-written file is left.
     """
-    output = Path(output)
+    output = Path(output).absolute()  # the other process works in a folder of its own
     if network.path is not None and _same_file(output, network.path):
         raise Problem("{file} is the network itself: choose another name.", file=output.name)
     if recipe.method == "static" and not len(calibration):
         raise Problem("Static quantization needs data to choose ranges from: give some, or choose dynamic or weights.")
     if network.is_quantized:
         raise Problem("{name} is quantized already: open the network that it was made from.", name=network.name)
+    check_recipe(recipe)
+    with system_errors(output, writing=True):  # before any work is done
+        output.parent.stat()
+        if output.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     found: Outcome = in_worker(
         _work,
         network.model.SerializeToString() if model_bytes(network.model) < MOST_IN_ONE else None,
-        str(network.path) if network.path else "",
+        str(network.path.absolute()) if network.path else "",
         network.name,
         network.file_bytes,
         str(output),

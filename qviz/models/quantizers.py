@@ -171,6 +171,38 @@ def _raised(model: Any, recipe: Recipe) -> Any:
     return version_converter.convert_version(model, BLOCKS_FROM) if newer and version < BLOCKS_FROM else model
 
 
+BLOCK_SIZES = (16, 32, 64, 128, 256)
+"""Of MatMulNBits."""
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Make sure that ONNX Runtime's tools know all of it, before they fail in words of their own.
+
+    Raises
+    ------
+    Problem
+        Of the first thing that they do not know.
+    """
+    from onnxruntime.quantization.registry import IntegerOpsRegistry, QDQRegistry, QLinearOpsRegistry
+
+    known = {*IntegerOpsRegistry, *QDQRegistry, *QLinearOpsRegistry, "Gemm"}
+    foreign = [name for name in recipe.operators if name not in known]
+    if foreign and recipe.method in ("dynamic", "static"):
+        raise Problem(
+            "ONNX Runtime's quantizer knows no operator “{name}”: choose of {known}.",
+            name=foreign[0],
+            known=", ".join(sorted(known)),
+        )
+    if recipe.method == "weights" and recipe.block_size not in BLOCK_SIZES:
+        raise Problem(
+            "MatMulNBits has no blocks of {size}: choose {known}.",
+            size=recipe.block_size,
+            known=", ".join(map(str, BLOCK_SIZES)),
+        )
+    if recipe.method == "static" and recipe.form == "operator" and recipe.activation_type.endswith("16"):
+        raise Problem("Integer operators take activations of 8 bits alone: choose 8 bits, or the form of Q/DQ pairs.")
+
+
 def _kinds(network: Network, recipe: Recipe, *, dynamic: bool) -> list[str]:
     from onnxruntime.quantization.registry import IntegerOpsRegistry, QDQRegistry, QLinearOpsRegistry
 

@@ -82,7 +82,7 @@ class NodeTracer(Worker):
         plan = self._plan = object()
 
         def work(progress: Progress, cancelled: IsCancelled) -> DeployedRun:
-            path = str(run.outcome.path)
+            path = str(run.outcome.path.absolute())
             in_worker(
                 _trace,
                 path,
@@ -101,7 +101,13 @@ class NodeTracer(Worker):
 
         def work(progress: Progress, cancelled: IsCancelled) -> Path:
             found: Path = in_worker(
-                _reproduce, str(run.outcome.path), sample(), node, str(folder), progress=progress, cancelled=cancelled
+                _reproduce,
+                str(run.outcome.path.absolute()),
+                sample(),
+                node,
+                str(folder.absolute()),
+                progress=progress,
+                cancelled=cancelled,
             )
             return found
 

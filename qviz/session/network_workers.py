@@ -12,7 +12,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.core.problems import Phrase, Problem
+from qviz.core.problems import Phrase
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.models.activations import Span, ranges, spans
@@ -31,7 +31,7 @@ from qviz.models.ptq import Outcome, check_outcome, quantize_network
 from qviz.models.recipes import Recipe
 from qviz.models.running_memory import memory_at_run
 from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity, Unit, UnitLoss, activation_parameters
-from qviz.models.sessions import open_session, run
+from qviz.models.side_by_side import side_by_side
 from qviz.session.network_state import (
     CODES,
     RANDOM_SAMPLES,
@@ -201,6 +201,7 @@ class NetworkAnalyst(Worker):
                     tell(state, _whole(state, sensitivity, sums, count))
 
             sums = sensitivity.everything(cancelled=cancelled, found=some)
+            sums.check()
             return _whole(state, sensitivity, sums, len(sensitivity.samples))
 
         self._submit(state, work, urgent=True)
@@ -389,17 +390,7 @@ def _measured(
     if held_out is None:
         return DeployedRun(outcome, None, (), None, (), (), (), False)
     made = open_network(outcome.path)
-    names = [port.name for port in network.outputs]
-    missing = [name for name in names if name not in {port.name for port in made.outputs}]
-    if missing:
-        raise Problem("{file} has no output called {name}: is it the same network?", file=made.name, name=missing[0])
-    first, second = open_session(network.model), open_session(made.model)
-    inputs = {port.name for port in made.inputs}
-    sums = Answers(names)
-    for sample in held_out:
-        check(cancelled)
-        sums.add(run(first, sample, names), run(second, {k: v for k, v in sample.items() if k in inputs}, names))
-    del first, second
+    sums = side_by_side(network, made, held_out, cancelled=cancelled)
     latency = measure_latency(
         network.model,
         made.model,

@@ -118,7 +118,8 @@ def _samples(network: Network, count: int) -> list[dict[str, Any]]:
         for port in network.inputs:
             shape = tuple(int(n) for n in port.shape or ())
             if not port.dtype.startswith("float"):
-                sample[port.name] = rng.integers(0, 50, shape).astype(port.dtype)
+                tokens = np.ones(shape) if "mask" in port.name else rng.integers(0, 50, shape)
+                sample[port.name] = tokens.astype(port.dtype)
             elif len(shape) == 4:
                 small = rng.random((shape[0], shape[1], 9, 9))
                 rows, columns = (np.linspace(0, 8, n) for n in shape[2:])

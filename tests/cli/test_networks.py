@@ -133,7 +133,7 @@ def test_compare_needs_the_same_outputs(run, model, data, tmp_path):
     onnx.save_model(changed, str(tmp_path / "changed.onnx"))
     said = run("compare", model, tmp_path / "changed.onnx", "--data", data)
     assert (said.code, said.out) == (2, "")
-    assert said.err == "qviz: changed.onnx has other outputs than net.onnx.\n"
+    assert said.err == "qviz: changed.onnx has no output called y: is it the same network?\n"
 
 
 @pytest.mark.parametrize(
@@ -179,3 +179,61 @@ def test_weights_may_have_any_format():
     scheme = Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 16), convention="nvfp4")
     for weight in weights_of(net):
         assert np.isfinite(quantized_weight(weight, values_of(net)[weight.name], scheme)).all()
+
+
+def test_a_network_is_written_where_the_command_was_given(run, model, data, monkeypatch):
+    monkeypatch.chdir(model.parent)
+    said = run("ptq", "net.onnx", "--method", "static", "-o", "q.onnx", "--calibration", "x.npy", "--seconds", 0)
+    assert (said.code, said.err) == (0, "")
+    assert open_network(model.parent / "q.onnx").is_quantized
+
+
+def test_data_that_are_nan_give_a_sentence_instead_of_figures(run, model, tmp_path):
+    np.save(tmp_path / "nan.npy", np.full((4, 3, 12, 12), np.nan, np.float32))
+    nan = ["--data", tmp_path / "nan.npy"]
+    for arguments in (["sensitivity", model, *nan], ["compare", model, model, *nan, "--seconds", 0]):
+        said = run(*arguments)
+        assert (said.code, said.out) == (2, "")
+        assert said.err.startswith("qviz: The output y is NaN or infinite everywhere")
+
+
+def test_a_network_that_answers_nan_passes_no_gate(run, model, data, tmp_path):
+    broken = classifier()
+    weight = next(each for each in broken.graph.initializer if each.name == "b3")
+    weight.CopyFrom(onnx.numpy_helper.from_array(np.full(10, np.nan, np.float32), "b3"))
+    onnx.save_model(broken, str(tmp_path / "broken.onnx"))
+    said = run("compare", model, tmp_path / "broken.onnx", "--data", data, "--seconds", 0, "--fail-below", 1)
+    assert said.code == 1
+    assert "NaN" in said.out
+    assert "equal" not in said.out
+
+
+def test_compare_needs_the_same_inputs(run, model, data, tmp_path):
+    onnx.save_model(transformer(), str(tmp_path / "other.onnx"))
+    said = run("compare", model, tmp_path / "other.onnx", "--data", data)
+    assert (
+        said.err == "qviz: other.onnx asks for the input ids, which net.onnx does not have: is it the same network?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--method", "dynamic", "--operators", "Bogus"], "knows no operator “Bogus”"),
+        (["--method", "weights", "--block-size", 7], "no blocks of 7"),
+        (["--method", "static", "--form", "operator", "--activation-type", "uint16"], "8 bits alone"),
+        (["--method", "dynamic", "--fail-below", "nan"], "no number of decibels"),
+        (["--method", "dynamic", "--seconds", -1], "not in the range"),
+    ],
+)
+def test_what_the_tools_do_not_know_is_said_before_they_begin(run, model, data, tmp_path, arguments, said):
+    found = run("ptq", model, "-o", tmp_path / "q.onnx", "--calibration", data, *arguments)
+    assert found.code == 2
+    assert said in found.err
+    assert not (tmp_path / "q.onnx").exists()
+
+
+def test_a_folder_is_no_file_to_write(run, model, tmp_path):
+    found = run("ptq", model, "--method", "dynamic", "-o", tmp_path)
+    assert found.code == 2
+    assert "it is a folder" in found.err

@@ -109,3 +109,29 @@ def test_budgets():
     assert at_most(points, middle.bytes).noise == middle.noise
     with pytest.raises(Problem, match="smallest choice"):
         at_most(points, 1)
+
+
+def test_what_is_not_finite_in_float_is_counted_apart():
+    sums = OutputSums("y")
+    right = np.float32([[1, 2, np.nan, np.inf]])
+    sums.add(right, np.float32([[1, 2, 5, np.inf]]))
+    found = sums.figures()
+    assert (found.sqnr_db, found.missing, found.broken) == (math.inf, 2, 0)
+
+
+@pytest.mark.parametrize("given", [[[1, np.nan]], [[1, np.inf]], [[1.0, 2.0, 3.0]]], ids=["NaN", "infinite", "shape"])
+def test_what_is_broken_in_the_quantized_answer_is_no_figure(given):
+    answers = Answers(["y"])
+    answers.add([np.float32([[1, 2]])], [np.float32(given)])
+    assert math.isnan(answers.sqnr_db)
+    assert math.isnan(answers.figures()[0].sqnr_db)
+    assert answers.figures()[0].broken > 0
+    answers.check()
+
+
+def test_an_output_without_any_number_is_a_problem():
+    answers = Answers(["y", "z"])
+    answers.add([np.float32([1]), np.float32([np.nan])], [np.float32([1]), np.float32([np.nan])])
+    assert math.isnan(answers.sqnr_db)
+    with pytest.raises(Problem, match="output z is NaN or infinite everywhere"):
+        answers.check()
