@@ -247,17 +247,34 @@ class _Search:
         elif what == "_rebuild_device_tensor_from_numpy":
             yield from self.within(arguments[0] if arguments else None, name, depth + 1)
         else:
-            # A container, or a bag of attributes: what is in it, and what it was made of.
-            for part in (call.arguments, call.state):
-                if isinstance(part, Pairs):
-                    yield from self._pairs(part.items, name, depth)
-                elif isinstance(part, tuple) and part:
-                    flat = part[0] if len(part) <= 2 else part
-                    yield from self.within(flat, name, depth + 1)
-            yield from self._pairs(call.items, name, depth)
+            yield from self._bag(call, what, arguments, name, depth)
+
+    def _bag(
+        self, call: Call, what: str, arguments: tuple[Any, ...], name: str, depth: int
+    ) -> Iterator[StoredTensor | PickledArray]:
+        """A container, or a bag of attributes: what is in it, and what it was made of."""
+        listed = _listed(what, arguments)
+        if listed is not None:
+            yield from self._pairs(listed, name, depth)
+        for part in (call.arguments if listed is None else None, call.state):
+            if isinstance(part, Pairs):
+                yield from self._pairs(part.items, name, depth)
+            elif isinstance(part, tuple) and part:
+                flat = part[0] if len(part) <= 2 else part
+                yield from self.within(flat, name, depth + 1)
+        yield from self._pairs(call.items, name, depth)
 
 
+_DICTIONARIES = ("OrderedDict", "dict", "defaultdict", "AttributeDict")
 _TENSORS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor")
+
+
+def _listed(what: str, arguments: tuple[Any, ...]) -> list[tuple[Any, Any]] | None:
+    """The keys and values of a dictionary that is made of a list of them, as Python 2 wrote an ``OrderedDict``."""
+    pairs = arguments[-1] if arguments and what in _DICTIONARIES else None
+    if not isinstance(pairs, list) or not all(isinstance(each, list | tuple) and len(each) == 2 for each in pairs):
+        return None
+    return [(key, value) for key, value in pairs]
 
 
 def _is_named(arguments: tuple[Any, ...]) -> bool:

@@ -221,6 +221,13 @@ def test_the_stream_of_old_is_read(path: Path) -> None:
     assert v.tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize(("module", "name"), [("collections", "OrderedDict"), ("__builtin__", "dict")])
+def test_a_dictionary_that_python_2_wrote_keeps_its_keys(path: Path, module: str, name: str) -> None:
+    pairs = [[key, tensor(Stored("FloatStorage", "0", 12), 0, (3, 4), (4, 1))] for key in ("lin.weight", "lin.bias")]
+    saved(path, Called(Global(module, name), pairs), data__0=VALUES.tobytes())
+    assert [entry.key for entry in list_tensors(path)] == ["lin.weight", "lin.bias"]
+
+
 @pytest.mark.parametrize("count", [13, 1 << 62, -1])
 def test_a_stream_that_claims_too_much_is_refused(path: Path, count: int) -> None:
     value = {"w": tensor(Stored("FloatStorage", "9", 12), 0, (3, 4), (4, 1))}
