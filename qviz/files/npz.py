@@ -22,11 +22,15 @@ from qviz.files.memory import check_room
 from qviz.files.npy import HEAD, MAGIC, Header, check_size, read_header
 from qviz.files.offers import is_small, taken
 from qviz.files.problems import FileProblem, NoNumbers, shortened
+from qviz.files.zips import check_directory
 
 SUFFIX = ".npy"
 PACKED_BLOCK = 1 << 20
 STORED_BLOCK = 1 << 24
 """Bytes between two looks at the cancel flag: unpacking is slow, a checksum is quick."""
+
+MOST_ARRAYS = 100_000
+"""Of one archive."""
 
 _MOST_DEFLATE_GAINS = 1032
 """How many bytes a deflated one can stand for at most (zlib's technical details)."""
@@ -50,7 +54,15 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     entries: list[TensorEntry] = []
     problems: list[FileProblem] = []
     with _opened(path) as archive:
-        for member in _members(archive).values():
+        members = _members(archive)
+        if len(members) > MOST_ARRAYS:
+            raise FileProblem(
+                path,
+                N_("names more than {most:,} arrays, as nobody has"),
+                N_("Get it from somebody you trust."),
+                most=MOST_ARRAYS,
+            )
+        for member in members.values():
             if member.filename.startswith("__MACOSX/") or not _is_array(archive, member):
                 continue
             key = member.filename.removesuffix(SUFFIX)
@@ -228,6 +240,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as file:
         if not file.read(1):
             raise FileProblem(path, N_("is empty"), _DAMAGED)
+        check_directory(file, path)
         with _damage(path):
             archive = zipfile.ZipFile(file)
         with archive:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from qviz.files.zips import check_directory
+
 LENGTH = 4096
 """Bytes that are looked at."""
 
@@ -55,6 +57,8 @@ class Start:
         if not self.is_zip:
             return ()
         try:
+            with self.path.open("rb") as file:
+                check_directory(file, self.path)
             with zipfile.ZipFile(self.path) as archive:
                 return tuple(archive.namelist()[:_MOST_MEMBERS])
         except Exception:  # damaged in any of many ways: its reader will say so

@@ -7,6 +7,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 from qviz.core.problems import N_, Phrase
 from qviz.core.sizes import byte_text
@@ -15,6 +17,42 @@ from qviz.files.region import Region
 
 _DAMAGED = N_("Copy or download it again.")
 _LOCAL_HEADER = struct.Struct("<4s22x2H")
+
+
+MOST_DIRECTORY = 1 << 25
+"""Bytes of the list of members: those of the largest checkpoints, of 90,000 tensors, are a third."""
+
+_END, _END_64 = struct.Struct("<4s6xHI"), struct.Struct("<4s36xQ")
+_LOCATOR = struct.Struct("<4s4xQ")
+_LONGEST_END = 22 + (1 << 16)
+
+
+def check_directory(file: BinaryIO, path: Path) -> None:
+    """Make sure that an archive does not list more members than anybody has, before the list is read.
+
+    Raises
+    ------
+    FileProblem
+        When it does.
+    """
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _LONGEST_END))
+    tail = file.read(_LONGEST_END)
+    at = tail.rfind(b"PK\x05\x06")
+    if at >= 0 and len(tail) - at >= _END.size:
+        listed = _END.unpack_from(tail, at)[2]
+        if at >= 20 and tail[at - 20 : at - 16] == b"PK\x06\x07":  # the numbers that 32 bits can't hold
+            file.seek(min(_LOCATOR.unpack_from(tail, at - 20)[1], size))
+            record = file.read(_END_64.size)
+            listed = max(listed % 0xFFFFFFFF, _END_64.unpack(record)[1] if len(record) == _END_64.size else 0)
+        if MOST_DIRECTORY < listed != 0xFFFFFFFF:
+            raise FileProblem(
+                path,
+                N_("lists {size} of names, as no model does"),
+                N_("Get the model from somebody you trust."),
+                size=byte_text(listed),
+            )
+    file.seek(0)
 
 
 @contextmanager
@@ -27,6 +65,7 @@ def opened(region: Region) -> Iterator[zipfile.ZipFile]:
         When it is no zip file, or a damaged one.
     """
     with region.open() as file:
+        check_directory(file, region.path)
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive

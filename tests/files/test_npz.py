@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from qviz.core.work import Cancelled
-from qviz.files import memory, npz
+from qviz.files import memory, npz, zips
 from qviz.files.npy import MAGIC
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
@@ -367,3 +367,28 @@ def test_an_array_that_left_after_it_was_listed_is_missed(path: Path) -> None:
     np.savez(path, v=np.arange(3.0))
     with pytest.raises(FileProblem, match="has no array 'w' any more"):
         entry.load()
+
+
+def test_an_archive_of_very_many_names_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "many.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(20):
+            archive.writestr(f"a{number}.npy", b"")
+    monkeypatch.setattr(npz, "MOST_ARRAYS", 10)
+    with pytest.raises(FileProblem, match="names more than 10 arrays"):
+        list_tensors(path)
+    monkeypatch.setattr(zips, "MOST_DIRECTORY", 500)
+    with pytest.raises(FileProblem, match=r"many\.npz lists .* of names, as no model does"):
+        list_tensors(path)
+
+
+def test_the_numbers_of_a_large_archive_are_believed_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "many.npz"
+    size = (1 << 40).to_bytes(8, "little")
+    record = b"PK\6\6" + bytes(36) + size + bytes(8)
+    end = b"PK\5\6" + bytes(4) + b"\xff" * 12 + bytes(2)
+    path.write_bytes(
+        b"PK\3\4" + bytes(26) + record + b"PK\6\7" + bytes(4) + (30).to_bytes(8, "little") + bytes(4) + end
+    )
+    with pytest.raises(FileProblem, match=r"many\.npz lists 1 TiB of names"):
+        list_tensors(path)
