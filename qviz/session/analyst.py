@@ -86,6 +86,12 @@ class Question:
         return self.error_bins if Part.ERROR_HISTOGRAM in self.parts else 0
 
 
+def foresee_groups(analysis: Analysis) -> None:
+    """Find what is drawn of the groups: a reduction for those who show them all."""
+    if analysis.groups is not None:
+        analysis.groups.foresee()
+
+
 class Analyst(Worker):
     """Submits a request on every change, and hands on the answers in order.
 
@@ -109,7 +115,7 @@ class Analyst(Worker):
         self._last: Frame | None = None
         self._exactly = self._given_up = self._completing = False
         self._in_sight = EVERYTHING
-        self._reductions: Reductions = {}
+        self._reductions: Reductions = {"groups": foresee_groups}
         self._refinement = self._timer(session.timers, STILL_MILLISECONDS, self._refine)
         session.changed.connect(self._on_changed)
 

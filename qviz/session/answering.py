@@ -13,7 +13,7 @@ from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.sorted_tensor import prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.analyst import Frame, Part, Question
+from qviz.session.analyst import Frame, Part, Question, foresee_groups
 
 
 def frame_of_unchanged(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:
@@ -59,8 +59,8 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     else:
         whole = estimate(tensor, scheme, cancelled=cancelled)
     tensor.histogram(cancelled=cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
-    if whole.groups is not None:
-        whole.groups.foresee()
+    if not question.passing:
+        foresee_groups(whole)
     reduced = {name: reduce(whole) for name, reduce in question.reductions.items()}
     about: dict[str, Any] = {"parts": question.parts, "passing": question.passing, "reduced": reduced}
     if channel is None:

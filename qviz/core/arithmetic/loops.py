@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import FloatArray, is_one_number
+from qviz.core.arrays import FloatArray, distinct
 from qviz.core.compiler import part, prefetch
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, SIGNIFICANT_ABOVE, FloatFormat
@@ -312,8 +312,8 @@ def _steps_of(qparams: QParams) -> Steps:
     kind = np.zeros(KINDS, np.int64)
     rule, codebook = WHOLE, NOTHING
     before = after = NOTHING
-    divisor, multiplies = _flat(qparams.divisor), qparams.multiplies
-    zero_point = _flat(qparams.zero_point)
+    divisor, multiplies = distinct(qparams.divisor).reshape(-1), qparams.multiplies
+    zero_point = distinct(qparams.zero_point).reshape(-1)
     if convention.code is not None:
         with np.errstate(divide="ignore", over="ignore"):
             divisor = np.float32(1) / divisor
@@ -333,8 +333,8 @@ def _steps_of(qparams: QParams) -> Steps:
         rule, codebook = CODEBOOK, _codebook(number_format)
     elif rule == WHOLE:
         before, after = (zero_point, NOTHING) if convention.zero_point_before_rounding else (NOTHING, zero_point)
-    arrays = [divisor, before, after, zero_point, _flat(qparams.scale)]
-    arrays += [NOTHING if a is None else _flat(a) for a in (qparams.shift, qparams.offset)]
+    arrays = [divisor, before, after, zero_point, distinct(qparams.scale).reshape(-1)]
+    arrays += [NOTHING if a is None else distinct(a).reshape(-1) for a in (qparams.shift, qparams.offset)]
     parameters = tuple(_shortest(a) for a in arrays)
     centred = not any(parameters[k].any() for k in (1, 2, 3))
     strides = np.array([a.size > 1 for a in parameters], np.int64)
@@ -351,12 +351,6 @@ def _steps_of(qparams: QParams) -> Steps:
         low=np.float32(qparams.quant_min),
         high=np.float32(qparams.quant_max),
     )
-
-
-def _flat(array: FloatArray) -> FloatArray:
-    """One number a group, or one for all of them where it is the same one in memory."""
-    flat = array.reshape(-1)
-    return flat[:1] if is_one_number(flat) else flat
 
 
 def _shortest(array: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, FloatArray
+from qviz.core.arrays import Array, FloatArray, distinct
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.runtimes.precision import FLOAT32, Precision, Rounding, rounding_to
@@ -244,13 +244,14 @@ class QParams:
     @cached_property
     def breaks(self) -> bool:
         """Whether any group is `broken`."""
-        usual = all(a.min() >= SMALLEST_SCALE and a.max() <= LARGEST_SCALE for a in (self.scale, self.divisor))
+        numbers = distinct(self.scale), distinct(self.divisor)
+        usual = all(a.min() >= SMALLEST_SCALE and a.max() <= LARGEST_SCALE for a in numbers)
         return not (usual and self.offset is None) and bool(self.broken.any())
 
     @cached_property
     def climbs(self) -> bool:
         """Whether larger values get larger codes under every scale: no staircase is known elsewhere."""
-        return not self.breaks and not bool((self.scale < 0).any())
+        return not self.breaks and not bool((distinct(self.scale) < 0).any())
 
     def nan_code(self, zero_point: FloatArray) -> FloatArray:
         """The code that NaN gets where the format has none for it."""
@@ -318,7 +319,7 @@ class QParams:
     @cached_property
     def whole_zero_point(self) -> bool:
         """Whether every zero point is itself a code, so that it can be stored as one."""
-        z = self.zero_point
+        z = distinct(self.zero_point)
         return bool(np.all((z == np.rint(z)) & (z >= self.quant_min) & (z <= self.quant_max)))
 
     @cached_property
@@ -417,5 +418,6 @@ class QParams:
 
 def _spread(values: FloatArray) -> str:
     """One number, or from where to where many are."""
+    values = distinct(values)
     low, high = float(values.min()), float(values.max())
     return f"{low:.4g}" if low == high else f"{low:.4g} … {high:.4g}"

@@ -72,6 +72,9 @@ def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QPara
 
     starts = range(0, low.size, TOGETHER)
     q = some(starts) if THREADS == 1 else in_two_threads(some, starts[::2], starts[1::2])[0]
+    points = arrays["zero_point"]
+    if points.min() == points.max():
+        arrays["zero_point"] = np.broadcast_to(points[0], points.shape)
     whole: dict[str, Any] = {
         name: array.reshape(low.shape) for name, array in arrays.items() if getattr(q, name) is not None
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
+from qviz.core.arrays import distinct
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def widths(qparams: QParams) -> Widths:
     elif (
         (convention.recipe is not None and scheme.symmetric)
         or (convention.implied_zero_point and scheme.symmetric)
-        or not np.any(qparams.zero_point)
+        or not np.any(distinct(qparams.zero_point))
     ):
         zero_point_bits = 0
     else:

@@ -9,7 +9,7 @@ import numpy as np
 
 from qviz.core.arithmetic.conversion import reach_of_groups
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import FloatArray, Floats
+from qviz.core.arrays import FloatArray, Floats, distinct
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
@@ -90,6 +90,7 @@ def error_edges(
 
 def largest_of(values: FloatArray) -> float:
     """The largest magnitude."""
+    values = distinct(values)
     return max(abs(float(values.min())), abs(float(values.max())))
 
 

@@ -16,7 +16,9 @@ from qviz.core.passes.sums import Sums
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.robust_range import RobustRange, robust_range
+from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.work import THREADS
 
 TOGETHER = 1 << 15
 """Groups that are looked at together: what is computed of them stays in the cache."""
@@ -56,9 +58,17 @@ class Groups:
     def sqnr_db(self) -> Floats:
         """10·log10(Σx² / Σe²), in dB."""
         found: Floats = np.empty(self.finite.size)
-        for start in range(0, found.size, TOGETHER):
-            some = slice(start, start + TOGETHER)
-            found[some] = sqnr_db(self.squared_value[some], self.squared_error[some])
+
+        def find(starts: range) -> None:
+            for start in starts:
+                some = slice(start, start + TOGETHER)
+                found[some] = sqnr_db(self.squared_value[some], self.squared_error[some])
+
+        starts = range(0, found.size, TOGETHER)
+        if THREADS == 1 or len(starts) == 1:
+            find(starts)
+        else:
+            in_two_threads(find, starts[::2], starts[1::2])
         return found
 
     @cached_property

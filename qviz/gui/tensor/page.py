@@ -42,7 +42,7 @@ from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
 from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import alone_text, group_words
 from qviz.gui.words.schemes import line
-from qviz.session.analyst import EVERYTHING, STILL_MILLISECONDS, Frame, Part
+from qviz.session.analyst import EVERYTHING, STILL_MILLISECONDS, Frame, Part, foresee_groups
 from qviz.session.guard import guarded
 from qviz.session.presets import Presets
 from qviz.session.settings import Settings
@@ -251,14 +251,14 @@ class TensorPage(DockedPage):
             self._show(name)
         if self._parts_in_sight() != before:
             self.looked_at.emit(self._parts_in_sight())
-        if name == self.heat_map.name:
+        if name in (self.heat_map.name, self.channels.name):
             self._ask_for_reductions()
 
     @Slot(object)
     def _ask_for_reductions(self, *_: object) -> None:
         """What is seen of many groups is found where the answer is."""
-        seen = self.heat_map.name in self._in_sight
-        self.reduced_by.emit({self.heat_map.name: self.heat_map.sight()} if seen else {})
+        reductions = {self.heat_map.name: self.heat_map.sight(), self.channels.name: foresee_groups}
+        self.reduced_by.emit({name: each for name, each in reductions.items() if name in self._in_sight})
 
     def _parts_in_sight(self) -> frozenset[Part]:
         return frozenset(part for name, part in PARTS.items() if name in self._in_sight)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.arrays import distinct
+
 NONE = "–"
 """Stands where there is no figure."""
 
@@ -61,7 +63,7 @@ def counted(count: int, of: int) -> str:
 
 def spread(values: Any, digits: int = 4) -> str:
     """One number, or from where to where many are."""
-    flat = np.asarray(values).reshape(-1)
+    flat = distinct(np.asarray(values)).reshape(-1)
     low, high = float(flat.min()), float(flat.max())
     return number(low, digits) if low == high else f"{number(low, 3)}…{number(high, 3)}"
 
