@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -26,6 +28,9 @@ from qviz.session.multiplier import _product
 PAUSE_SECONDS = 0.5
 """CPU of the window's thread that one event may take."""
 
+SEEN_AFTER_SECONDS = 0.15
+"""An event that takes longer is looked at, in case that it becomes a pause."""
+
 LONG_SECONDS = 10.0
 """How long work is waited for before it is cancelled."""
 
@@ -38,6 +43,42 @@ FORGIVEN = ("This plugin does not support",)
 FIGURES = ("mse", "mae", "max_abs_error", "sqnr_db", "cosine", "saturated")
 
 
+class Sampler(threading.Thread):
+    """Writes down where the threads are, again and again, as long as one event goes on.
+
+    By `faulthandler`, which holds on to nothing: a frame that is kept would keep its painter.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._began: float | None = None
+        self._seen: list[str] = []
+        self.start()
+
+    def begin(self) -> None:
+        """An event begins."""
+        self._seen = []
+        self._began = time.monotonic()
+
+    def end(self) -> str:
+        """Where it was in the middle, as far as it was long enough to be seen; it is over."""
+        self._began = None
+        seen = self._seen
+        return seen[len(seen) // 2] if seen else ""
+
+    def run(self) -> None:
+        """Look ten times a second."""
+        with tempfile.TemporaryFile("w+") as file:
+            while True:
+                time.sleep(0.1)
+                if self._began is not None and time.monotonic() - self._began > SEEN_AFTER_SECONDS:
+                    file.seek(0)
+                    file.truncate()
+                    faulthandler.dump_traceback(file, all_threads=True)
+                    file.seek(0)
+                    self._seen.append(file.read())
+
+
 class Watch:
     """Everything that went wrong, in ``faults``; the longest pause, in ``pauses``."""
 
@@ -45,6 +86,7 @@ class Watch:
         self._pause = pause
         self.faults: list[str] = []
         self.pauses: list[tuple[float, str]] = []
+        self._sampler = Sampler()
 
     def install(self) -> None:
         """Listen to Python and to Qt."""
@@ -76,12 +118,16 @@ class Watch:
 
     def timed(self, what: str, act: Callable[[], object]) -> None:
         """Do something, and measure how long it holds the window."""
+        self._sampler.begin()
         began = time.thread_time()
-        act()
+        try:
+            act()
+        finally:
+            where = self._sampler.end()
         took = time.thread_time() - began
         if took > self._pause:
             self.pauses.append((took, what))
-            print(f"a pause of {took:.2f} s of CPU: {what}", flush=True)
+            print(f"a pause of {took:.2f} s of CPU: {what}\n{where}", flush=True)
 
 
 def workers_of(app: App) -> list[Any]:
