@@ -14,7 +14,6 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams, is_too_narrow
 from qviz.core.arrays import Array, FloatArray, is_one_number
 from qviz.core.formats.integers import IntFormat
-from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.known import Known
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
@@ -177,26 +176,15 @@ def qparams_of_known(rule: Known, shape: tuple[int, ...], scheme: Scheme, comput
     Raises
     ------
     Problem
-        When they do not fit the groups, or the scheme's runtime has no such parameters.
+        When there are other numbers of them than groups.
     """
     convention, number_format = convention_of(scheme), scheme.number_format
     scales = scheme.granularity.scale_shape(shape)
     if not number_format.scaled:
         return qparams_from_range(np.zeros(scales), np.zeros(scales), scheme, compute)
-    if convention.code is not None or convention.divisor_is_inverse:
-        raise Problem(
-            "{number_format} of “{runtime}” takes no known scale: choose another range, or another runtime.",
-            number_format=number_format.label,
-            runtime=Phrase(convention.label),
-        )
     scale, points = (each.reshape(scales) for each in rule.of_groups(math.prod(scales)))
     if scheme.symmetric:
-        middle = np.float32(convention.middle(number_format))
-        if points.any() and not np.all(points == middle):
-            raise Problem(
-                "A symmetric scheme has the zero point {middle:g}: choose asymmetric for another one.", middle=middle
-            )
-        points = np.full(scales, middle)
+        points = np.full(scales, np.float32(convention.middle(number_format)))
     return qparams_from_values(scale, points, scheme, compute)
 
 

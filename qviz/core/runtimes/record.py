@@ -386,6 +386,11 @@ class Convention:
         own = self.recipe is not None or self.code is not None or self.of_elements
         return not (own or self.divides_by_threshold or self.scale_of_extreme)
 
+    @property
+    def takes_known_scales(self) -> bool:
+        """Whether what somebody else chose can stand in the place of its scales, which are no recipe's own codes."""
+        return self.code is None and not self.divisor_is_inverse and not self.superblock
+
     @cached_property
     def in_powers_of_two(self) -> Convention:
         """Itself, with scales that are rounded up to powers of two."""

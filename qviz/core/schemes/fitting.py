@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 from qviz.core.problems import Problem
+from qviz.core.ranges.known import Known
+from qviz.core.ranges.rules import MinMax
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.granularity import PerTensor
@@ -15,7 +18,7 @@ FALLBACK_RUNTIME = "onnxruntime"
 
 
 def check_fits(scheme: Scheme, shape: tuple[int, ...]) -> None:
-    """Nothing, where a tensor of that shape has the axis of a scheme, and blocks as its runtime has them.
+    """Nothing, where a tensor of that shape has a scheme's axis, its runtime's blocks, and as many known scales.
 
     Raises
     ------
@@ -24,6 +27,8 @@ def check_fits(scheme: Scheme, shape: tuple[int, ...]) -> None:
     """
     scheme.granularity.block_shape(shape)
     convention_of(scheme).check_shape(shape, scheme.granularity)
+    if isinstance(scheme.range_rule, Known):
+        scheme.range_rule.of_groups(math.prod(scheme.granularity.scale_shape(shape)))
 
 
 def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
@@ -32,6 +37,8 @@ def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
     if axis is not None and not -len(shape) <= axis < len(shape):
         rule: Any = scheme.range_rule
         scheme = replace(scheme, range_rule=replace(rule, batch_axis=None))
+    if isinstance(scheme.range_rule, Known) and len(scheme.range_rule.scale) > 1:
+        scheme = _without_others_scales(scheme, shape)
     try:
         check_fits(scheme, shape)
     except Problem:
@@ -41,4 +48,13 @@ def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
             scheme.number_format, scheme.symmetric, PerTensor()
         )
         return replace(scheme, number_format=codes, symmetric=symmetric, granularity=whole, convention=FALLBACK_RUNTIME)
+    return scheme
+
+
+def _without_others_scales(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
+    """The range from min to max in the place of known scales that are one for each group of another tensor."""
+    try:
+        check_fits(scheme, shape)
+    except Problem:
+        return replace(scheme, range_rule=MinMax())
     return scheme

@@ -128,10 +128,25 @@ class Scheme:
 
     def _check_scales(self) -> None:
         convention = convention_named(self.convention).of(self.number_format, self.symmetric, self.granularity)
+        if isinstance(self.range_rule, Known) and self.number_format.scaled:
+            self._check_known(self.range_rule, convention)
         if self.power_of_two and not convention.takes_powers_of_two:
             raise Problem(
                 "{runtime} has scales of its own kind, which are not made powers of two: choose another runtime.",
                 runtime=Phrase(convention.label),
+            )
+
+    def _check_known(self, rule: Known, convention: Convention) -> None:
+        if not convention.takes_known_scales:
+            raise Problem(
+                "{number_format} of “{runtime}” takes no known scale: choose another range, or another runtime.",
+                number_format=self.number_format.label,
+                runtime=Phrase(convention.label),
+            )
+        middle = float(np.float32(convention.middle(self.number_format)))
+        if self.symmetric and not {float(np.float32(point)) for point in rule.zero_point} <= {0.0, middle}:
+            raise Problem(
+                "A symmetric scheme has the zero point {middle:g}: choose asymmetric for another one.", middle=middle
             )
 
     def __repr__(self) -> str:

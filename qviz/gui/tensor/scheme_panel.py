@@ -297,9 +297,10 @@ class SchemePanel(QWidget):
         changes: dict[str, Any] = dict(zip(("number_format", "symmetric", "granularity"), parts, strict=True))
         if not CONVENTIONS[name].of(*parts).takes_powers_of_two:
             changes["power_of_two"] = False
-        if CONVENTIONS[name].of_elements and scheme.range_rule.kind != Known.kind:
+        here, known = CONVENTIONS[name].of(*parts), scheme.range_rule.kind == Known.kind
+        if here.of_elements if not known else not here.takes_known_scales:
             changes["range_rule"] = MinMax()
-        self._ask(self._runtime_part, convention=name, **changes)
+        self._ask(self._runtime_part, convention=name, **self._with_fixed_zero_point(changes))
 
     @Slot()
     def _on_compute(self) -> None:
@@ -313,15 +314,18 @@ class SchemePanel(QWidget):
         changes: dict[str, Any] = {"number_format": number_format}
         if not number_format.offers_zero_point:
             changes["symmetric"] = True
-        self._ask(self._format_part, **changes)
+        self._ask(self._format_part, **self._with_fixed_zero_point(changes))
 
     @Slot(object)
     def _on_mode(self, symmetric: bool) -> None:
-        changes: dict[str, Any] = {"symmetric": symmetric}
-        rule = self._session.scheme.range_rule
-        if symmetric and isinstance(rule, Known):  # symmetry fixes the zero point
+        self._ask(self.mode, **self._with_fixed_zero_point({"symmetric": symmetric}))
+
+    def _with_fixed_zero_point(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """What is known beside a change to a symmetric scheme, which has a zero point of its own."""
+        rule = changes.get("range_rule", self._session.scheme.range_rule)
+        if changes.get("symmetric") and isinstance(rule, Known):
             changes["range_rule"] = Known(rule.scale)
-        self._ask(self.mode, **changes)
+        return changes
 
     @Slot(int)
     def _on_bits(self, bits: int) -> None:

@@ -8,7 +8,8 @@ from itertools import product
 
 import pytest
 
-from qviz.core import IntFormat, Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme
+from qviz.core import IntFormat, Known, Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme
+from qviz.core.schemes.fitting import check_fits, fitted
 
 EVERY_KIND = [
     Scheme(*choice)
@@ -120,3 +121,19 @@ BAD = [
 def test_each_bad_part_is_a_problem(key, value, message):
     with pytest.raises(Problem, match=message):
         Scheme.from_dict(Scheme().to_dict() | {key: value})
+
+
+def test_known_scales_of_each_group_stay_with_groups_as_many():
+    many = Scheme("uint8", False, PerAxis(0), Known((0.1, 0.2, 0.3), (1, 2, 3)))
+    assert fitted(many, (3, 8)) == many
+    assert fitted(many, (4, 8)) == replace(many, range_rule=MinMax())
+    assert fitted(replace(many, range_rule=Known(0.1)), (4, 8)).range_rule == Known(0.1)
+    with pytest.raises(Problem, match="3 known scales do not fit 4 groups"):
+        check_fits(many, (4, 8))
+
+
+def test_a_symmetric_scheme_has_a_zero_point_of_its_own():
+    for name, middle in (("int8", 0), ("uint8", 128)):
+        assert Scheme(name, True, range_rule=Known(0.1, middle)).range_rule.zero_point == (middle,)
+        with pytest.raises(Problem, match=f"A symmetric scheme has the zero point {middle}"):
+            Scheme(name, True, range_rule=Known(0.1, 3))

@@ -401,6 +401,22 @@ def test_a_known_scale_is_typed_in(wide: Desk) -> None:
     assert not panel.zero_point.isEnabled()
 
 
+@pytest.mark.parametrize("runtime", CONVENTIONS)
+def test_a_known_scale_gives_way_where_a_runtime_has_none(wide: Desk, runtime: str) -> None:
+    wide.session.update(symmetric=False, signed=False, range_rule=Known((0.25,), (7.0,)))
+    wide.settle()
+    runtimes = wide.scheme.convention
+    runtimes.setCurrentIndex(runtimes.findData(runtime))
+    runtimes.activated.emit(runtimes.currentIndex())
+    wide.settle()
+    scheme = wide.session.scheme
+    record = CONVENTIONS[runtime].of(scheme.number_format, scheme.symmetric, scheme.granularity)
+    assert (scheme.convention == runtime) == (not wide.scheme.trouble.isVisible())
+    assert wide.page.frame is not None and wide.page.frame.scheme == scheme
+    if scheme.number_format.scaled and scheme.convention == runtime:
+        assert isinstance(scheme.range_rule, Known) == record.takes_known_scales
+
+
 def test_a_known_scale_is_read_from_a_model(wide: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "p.npz", x_scale=np.float32(0.5), x_zero_point=np.uint8(3), y_scale=np.float32(2))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "p.npz"), ""))
