@@ -31,6 +31,7 @@ from qviz.core.passes.error_bins import error_edges
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.work import Cancelled
 from tests.core.questions.test_analysis import noisy
+from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
@@ -130,11 +131,13 @@ def threads(request, monkeypatch):
     monkeypatch.setattr(module, "THREADED", 0)
 
 
+@pytest.mark.parametrize(
+    ("shape", "name", "nan", "threads"), pairs(SHAPES, tuple(SCHEMES), (False, True), (1, 3)), indirect=["threads"]
+)
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_every_sum_equals_brute_force(shape, scheme, nan, monkeypatch):
+def test_every_sum_equals_brute_force(shape, name, nan, monkeypatch):
+    """Every shape with every scheme, each of them finite and not, by one thread and by three."""
+    scheme = SCHEMES[name]
     monkeypatch.setattr(block_workers, "BLOCK", 4 * ROW if shape == LONG_RUNS else SMALL_BLOCK)
     x = noisy(shape, nan and shape != (1,))
     for granularity in (PerTensor(), *(PerAxis(axis) for axis in range(len(shape)))):

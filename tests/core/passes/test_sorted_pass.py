@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import fields, replace
@@ -33,6 +34,7 @@ from qviz.core.passes.error_bins import error_edges
 from qviz.core.passes.sorted_pass import code_steps, sorted_squared_error, sorted_sums
 from qviz.core.questions import analysis as analysis_module
 from qviz.core.questions.effort import Limits
+from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
@@ -99,14 +101,23 @@ def assert_equals(sums, brute, rel):
 # --- the sweep -------------------------------------------------------------------------------------
 
 
+@functools.cache
+def choices(bits):
+    @functools.cache
+    def offers(signed, symmetric, convention):
+        return CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric)
+
+    both = (True, False)
+    found = pairs(both, both, FREE_CONVENTIONS, RULES, where=lambda *those: offers(*those[:3]))
+    return found if bits in {2, 4, 8} else found[bits % 5 :: 5]
+
+
 @pytest.mark.parametrize("bits", range(2, 17))
 @pytest.mark.parametrize("name", VALUES)
 def test_any_values_at_any_bits_under_any_scheme(name, bits):
+    """At 2, 4 and 8 bits any two choices meet; of others there are some, other ones at each."""
     p = VALUES[name]
-    choices = list(itertools.product((True, False), (True, False), FREE_CONVENTIONS, RULES))
-    for signed, symmetric, convention, rule in choices if bits in {2, 4, 8} else choices[bits % 7 :: 7]:
-        if not CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric):
-            continue
+    for signed, symmetric, convention, rule in choices(bits):
         scheme = Scheme(IntFormat(bits, signed), symmetric, range_rule=rule, convention=convention)
         q = choose_qparams(p, scheme)
         layout = scheme.granularity.layout(p.tensor.shape)
@@ -118,14 +129,16 @@ def test_any_values_at_any_bits_under_any_scheme(name, bits):
         assert sorted_squared_error(p, q) == pytest.approx(expected, rel=tolerance(bits), abs=0)
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8, 16])
 @pytest.mark.parametrize("name", ["normal", "student t", "shifted"])
-def test_many_superblocks(name, bits):
+def test_many_superblocks(name):
+    """Every convention at every number of bits and both ways."""
     x = kinds(150_000, seed=2)[name]
     p = prepare(x)
-    for symmetric, convention in itertools.product((True, False), FREE_CONVENTIONS):
-        if not CONVENTIONS[convention].offers(IntFormat(bits), symmetric):
-            continue
+
+    def offers(bits, symmetric, convention):
+        return CONVENTIONS[convention].offers(IntFormat(bits), symmetric)
+
+    for bits, symmetric, convention in pairs((2, 4, 8, 16), (True, False), FREE_CONVENTIONS, where=offers):
         q = choose_qparams(p, Scheme(IntFormat(bits), symmetric, range_rule=Percentile(99.9), convention=convention))
         edges = error_edges(p.tensor, q, q.scheme.granularity.layout(x.shape), 2)
         assert_equals(sorted_sums(p, q, edges), BruteForce(x, q), tolerance(bits))

@@ -36,6 +36,7 @@ from qviz.core.work import Cancelled
 from tests.core.arithmetic.test_qparams import ARTICLE, ARTICLE_SCHEME
 from tests.core.tensors.test_envelope import brute_force
 from tests.golden.record_onnxruntime import hard_tensors
+from tests.pairs import pairs
 
 F = np.float32
 INT8, UINT8, INT4 = IntFormat(8, True), IntFormat(8, False), IntFormat(4, True)
@@ -141,11 +142,10 @@ def test_the_ten_values_of_the_article():
     assert a.groups is None
 
 
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_metrics_occupancy_and_error_histogram(shape, scheme, nan):
-    x = noisy(shape, nan)
+@pytest.mark.parametrize(("shape", "name", "nan"), pairs(SHAPES, tuple(SCHEMES), (False, True)), ids=str)
+def test_metrics_occupancy_and_error_histogram(shape, name, nan):
+    """Every shape under every scheme, each of them finite and not."""
+    x, scheme = noisy(shape, nan), SCHEMES[name]
     assert_equals_reference(analyze(x, scheme), x, scheme)
     for axis in range(len(shape)):
         per_axis = replace(scheme, granularity=PerAxis(axis))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from itertools import product
 
 import numpy as np
 import pytest
@@ -36,8 +35,10 @@ from qviz.core.formats.floats import FLOATS
 from qviz.core.passes import block_workers
 from qviz.core.passes import direct_pass as direct
 from qviz.core.questions.breakdown import breakdown
+from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.rules import Percentile
 from qviz.core.ranges.table import RANGE_RULES
+from tests.pairs import pairs
 from tests.schemes import OF_ANY_LENGTH
 
 F = np.float32
@@ -86,7 +87,8 @@ def assert_it_is_what_comparing_gives(x, scheme):
     assert analysis.mae == pytest.approx(np.mean(np.abs(some)), rel=1e-9, abs=0)
     assert analysis.max_abs_error == np.abs(some).max()
     values = q.number_format.decode(codes)[finite] + 0
-    np.testing.assert_array_equal(analysis.occupancy, [np.count_nonzero(values == code) for code in q.codes])
+    counted = dict(zip(*np.unique(values, return_counts=True), strict=True))
+    np.testing.assert_array_equal(analysis.occupancy, [counted.get(code, 0) for code in q.codes.tolist()])
     assert analysis.levels_used == np.unique(values).size
     histogram = analysis.error_histogram
     together = np.histogram(some, histogram.edges)[0]
@@ -123,19 +125,22 @@ def test_zero_points_of_every_granularity(signed, granularity):
         assert_it_is_what_comparing_gives(X + 1, scheme)
 
 
-@pytest.mark.parametrize("kind", RANGE_RULES)
-@pytest.mark.parametrize("number_format", FEW, **name_of)
-def test_every_range_rule_with_every_kind_of_format(number_format, kind):
+@pytest.mark.parametrize(
+    ("number_format", "kind", "granularity"),
+    pairs(FEW, tuple(RANGE_RULES), (PerTensor(), PerBlock(-1, 4), PerToken())),
+    **name_of,
+)
+def test_every_range_rule_with_every_kind_of_format(number_format, kind, granularity):
+    """Each rule with each format and with each granularity, each format with each granularity."""
     rule = Manual(-0.5, 0.75) if kind == "manual" else RANGE_RULES[kind]()
-    for granularity in (PerTensor(), PerBlock(-1, 4), PerToken()):
-        scheme = Scheme(number_format, True, granularity, rule, "textbook")
-        assert_it_is_what_comparing_gives(X[:1, :2, :6], scheme)
+    assert_it_is_what_comparing_gives(X[:1, :2, :6], Scheme(number_format, True, granularity, rule, "textbook"))
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
 @pytest.mark.parametrize("kind", [kind for kind in RANGE_RULES if kind != "mse"])  # of which the candidates differ
 def test_every_block_is_treated_as_a_tensor_of_its_own(kind, granularity):
-    rule = Manual(-0.5, 0.75) if kind == "manual" else RANGE_RULES[kind]()
+    others = {"manual": Manual(-0.5, 0.75), "entropy": Entropy(257, 32)}  # the other would take a second a scheme
+    rule = others.get(kind) or RANGE_RULES[kind]()
     x = X[:2, :3, :6]
     whole = choose_qparams(x, Scheme(range_rule=rule, granularity=granularity))
     alone = [choose_qparams(x[cut].reshape(-1), Scheme(range_rule=rule)).scale for cut in groups_of(x, granularity)]
@@ -169,16 +174,25 @@ ANYWHERE = (PerTensor(), PerToken(), PerBlock(-1, 16), PerBlock(0, 2), PerBlock(
 HARD_FORMATS = (*FORMATS, IntFormat(5, False), IntFormat(2), IntFormat(16, False))
 
 
+@cache
+def hard_schemes(convention):
+    """For each hard tensor: every format, every granularity, both symmetries; any two of these in some tensor."""
+    offered = cache(CONVENTIONS[convention].offers)
+    rows = pairs(tuple(HARD), HARD_FORMATS, (True, False), ANYWHERE, where=lambda name, *those: offered(*those))
+    found = {name: [] for name in HARD}
+    for name, *those in rows:
+        found[name].append(Scheme(*those, convention=convention))
+    return found
+
+
 @pytest.mark.parametrize("name", HARD)
 @pytest.mark.parametrize("convention", OF_ANY_LENGTH)
 def test_whatever_a_tensor_holds_there_is_an_answer_or_one_sentence(convention, name):
     x, answers = HARD[name], 0
     finite = np.isfinite(x)
-    for number_format, symmetric, granularity in product(HARD_FORMATS, (True, False), ANYWHERE):
-        if not CONVENTIONS[convention].offers(number_format, symmetric, granularity):
-            continue
+    for scheme in hard_schemes(convention)[name]:
         try:
-            analysis = analyze(x, Scheme(number_format, symmetric, granularity, convention=convention))
+            analysis = analyze(x, scheme)
         except Problem as problem:
             said = str(problem)
             assert "longer than axis" in said or "has full blocks alone" in said, said
@@ -189,7 +203,7 @@ def test_whatever_a_tensor_holds_there_is_an_answer_or_one_sentence(convention, 
         codes, x_hat = quantize(x, q), fake_quantize(x, q)
         np.testing.assert_array_equal(dequantize(codes, q)[finite], x_hat[finite])
         error = np.abs(x_hat[finite].astype(np.float64) - x[finite])
-        np.testing.assert_array_equal(analysis.max_abs_error, error.max(), str((number_format, symmetric, granularity)))
+        np.testing.assert_array_equal(analysis.max_abs_error, error.max(), str(scheme))
         # Only what a broken scale makes of values is NaN, and then it is said.
         assert np.isnan(analysis.mse) == np.isnan(error).any()
         assert q.breaks or not np.isnan(error).any()

@@ -24,6 +24,7 @@ from qviz.core import (
 )
 from qviz.core.tensors.sorted_tensor import prepare_sample
 from qviz.core.work import Cancelled
+from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
@@ -31,11 +32,12 @@ SIZE = 1_000_000
 NORMAL = np.random.default_rng(0).standard_normal(SIZE).astype(F)
 SCHEMES = [
     Scheme(IntFormat(bits, signed), symmetric, range_rule=rule, convention=convention)
-    for bits, signed, symmetric in ((2, True, True), (4, False, False), (8, True, True), (8, False, False))
-    for rule in (MinMax(), Percentile(99.0), Manual(-1.0, 2.0))
-    for convention in FREE_CONVENTIONS
-    if CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric)
-    if convention != "nncf"  # whose negative scales are answered exactly
+    for (bits, signed, symmetric), rule, convention in pairs(
+        ((2, True, True), (4, False, False), (8, True, True), (8, False, False)),
+        (MinMax(), Percentile(99.0), Manual(-1.0, 2.0)),
+        [name for name in FREE_CONVENTIONS if name != "nncf"],  # whose negative scales are answered exactly
+        where=lambda codes, rule, name: CONVENTIONS[name].offers(IntFormat(*codes[:2]), codes[2]),
+    )
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from itertools import product
 from pathlib import Path
@@ -42,6 +43,7 @@ from qviz.core.runtimes.precision import rounding_to
 from qviz.core.schemes.fitting import check_fits
 from qviz.core.scripts.numpy_script import python_snippet
 from qviz.core.tensors.generators import ARTICLE_VALUES
+from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS, OF_ANY_LENGTH
 
 RULES = (MinMax(), Percentile(99.0), Percentile(51.5), Manual(-1.2, 0.7), Manual(0.1, 2))
@@ -83,15 +85,14 @@ def check(monkeypatch: pytest.MonkeyPatch, x: Any, scheme: Scheme) -> Ran:
     return ran
 
 
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
-@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize(("convention", "granularity", "rule"), pairs(FREE_CONVENTIONS, GRANULARITIES, RULES), ids=str)
 def test_the_codes_are_those_of_qviz(
     monkeypatch: pytest.MonkeyPatch, convention: str, granularity: Any, rule: Any
 ) -> None:
-    for bits, signed, symmetric in product((2, 4, 8, 16), (True, False), (True, False)):
-        if not CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric):
-            continue
+    def offers(bits: int, signed: bool, symmetric: bool) -> bool:
+        return CONVENTIONS[convention].offers(IntFormat(bits, signed), symmetric)
+
+    for bits, signed, symmetric in pairs((2, 4, 8, 16), (True, False), (True, False), where=offers):
         check(monkeypatch, X, Scheme(IntFormat(bits, signed), symmetric, granularity, rule, convention))
 
 
@@ -109,9 +110,11 @@ def test_a_tensor_of_16_bits_is_computed_with_as_the_runtime_does(
                 check(monkeypatch, Tensor(x, dtype=dtype), scheme)
 
 
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
-@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
-@pytest.mark.parametrize("rule", [MSE(), TorchHistogram(batch_axis=None), PaddleKL()], ids=str)
+@pytest.mark.parametrize(
+    ("convention", "granularity", "rule"),
+    pairs(FREE_CONVENTIONS, GRANULARITIES, (MSE(), TorchHistogram(batch_axis=None), PaddleKL())),
+    ids=str,
+)
 def test_a_searched_range_is_written_down_as_it_was_found(
     monkeypatch: pytest.MonkeyPatch, convention: str, granularity: Any, rule: Any
 ) -> None:
@@ -275,14 +278,27 @@ W[1, :3] = 0, -0.0, 1e-3
 
 
 def every_scheme(convention: str, rules: Any, formats: Any = FEW_FORMATS) -> list[Scheme]:
-    """Everything that a runtime offers of these."""
-    found = []
-    for number_format, symmetric, granularity, rule in product(formats, (True, False), EVERY_GRANULARITY, rules):
-        with contextlib.suppress(Problem):
-            scheme = Scheme(number_format, symmetric, granularity, rule, convention)
+    """Of everything that a runtime offers of these, any two choices."""
+
+    @functools.cache
+    def fits(number_format: Any, symmetric: bool, granularity: Any) -> bool:
+        try:
+            scheme = Scheme(number_format, symmetric, granularity, convention=convention)
             check_fits(scheme, W.shape)  # some runtimes have full blocks alone
-            found.append(scheme)
-    return found
+        except Problem:
+            return False
+        return True
+
+    def there(number_format: Any, symmetric: bool, granularity: Any, rule: Any) -> bool:
+        if not fits(number_format, symmetric, granularity):
+            return False
+        with contextlib.suppress(Problem):
+            Scheme(number_format, symmetric, granularity, rule, convention)
+            return True
+        return False
+
+    rows = pairs(formats, (True, False), EVERY_GRANULARITY, rules, where=there)
+    return [Scheme(*row, convention) for row in rows]
 
 
 @pytest.mark.parametrize("convention", OF_ANY_LENGTH)
