@@ -7,6 +7,7 @@ depends on the number of threads above 2²⁴ elements in one bin alone.
 from __future__ import annotations
 
 import bisect
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -167,18 +168,25 @@ class _Histogram:
             return self.low, self.high
         below: list[float] = np.cumsum(self.counts, dtype=np.float64).astype(np.float32).tolist()
         elements = float(total(self.counts))
-        alpha, beta, start, end, least = 0.0, 1.0, 0, BINS - 1, np.inf
-        while alpha < beta:
+        betas = _betas()
+        # Elements below each β, negative so as to ascend.
+        falling = -(betas * elements).astype(np.float32)
+        alpha, taken, start, end, least = 0.0, 0, 0, BINS - 1, np.inf
+        while alpha < betas[taken]:
             check(cancelled)
-            next_alpha, next_beta = alpha + STEP, beta - STEP
+            next_alpha = alpha + STEP
             left = min(max(start, bisect.bisect_left(below, float(np.float32(next_alpha * elements)))), end)
-            right = max(min(end, bisect.bisect_right(below, float(np.float32(next_beta * elements))) - 1), start)
+            right = max(min(end, bisect.bisect_right(below, -float(falling[taken + 1])) - 1), start)
             next_start, next_end = start, end
             if left - start > end - right:
                 next_start, alpha = left, next_alpha
             else:
-                next_end, beta = right, next_beta
+                next_end, taken = right, taken + 1
             if (next_start, next_end) == (start, end):
+                if start == end:
+                    break
+                # α stays, and β goes down until that takes a bin off.
+                taken = int(falling.searchsorted(np.float32(-below[end]), "right")) - 1
                 continue
             error = self._error(next_start, next_end)
             if error > least:
@@ -204,6 +212,14 @@ class _Histogram:
         error += (last - first - np.float32(1)) * _between(-half, half, density)
         error += _between(-half, stop - (last * step + half), density)
         return error
+
+
+@functools.cache
+def _betas() -> Floats:
+    """1, and what is left of it after each `STEP` that is taken off, one after the other, to below 0."""
+    steps = np.full(round(1 / STEP) + 3, -STEP)
+    steps[0] = 1
+    return np.add.accumulate(steps)
 
 
 def _between(begin: Any, end: Any, density: FloatArray) -> FloatArray:
