@@ -75,19 +75,25 @@ def _model(analysis: Analysis, name: str) -> bytes:
     stored: Array = (2 * number_format.decode(codes)).astype(np.int8) if halves else _as_stored(codes, number_format)
     parts = {f"{name}_quantized": stored}
     opset = _OPSETS[number_format.name]
+    parted = q.factor is not None and q.convention.multiplies_by_threshold
     if number_format.scaled:
         attributes = _attributes(q, tensor.shape)
         opset = max(opset, _BLOCKS if "block_size" in attributes else 0)
         shape = q.scale.shape if attributes else ()
-        parts[f"{name}_scale"] = (q.scale / np.float32(2) if halves else q.scale).reshape(shape)
+        scale = q.divisor if parted else q.scale
+        parts[f"{name}_scale"] = (scale / np.float32(2) if halves else scale).reshape(shape)
         if isinstance(number_format, IntFormat):
             points = q.zero_point.astype(number_format.dtype).reshape(shape)
             parts[f"{name}_zero_point"] = _as_stored(points, number_format)
-        node = helper.make_node("DequantizeLinear", list(parts), [name], **attributes)
+        whole = f"{name}_times_{q.factor:g}" if parted else name
+        nodes = [helper.make_node("DequantizeLinear", list(parts), [whole], **attributes)]
     else:
-        node = helper.make_node("Cast", list(parts), [name], to=onnx.TensorProto.FLOAT)
+        nodes = [helper.make_node("Cast", list(parts), [name], to=onnx.TensorProto.FLOAT)]
+    if parted:  # Paddle multiplies by the threshold first
+        parts[f"{name}_codes"] = np.asarray(q.factor, np.float32)
+        nodes.append(helper.make_node("Div", [whole, f"{name}_codes"], [name]))
     graph = helper.make_graph(
-        [node],
+        nodes,
         "quantized",
         [],
         [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, tensor.shape)],

@@ -1,4 +1,4 @@
-"""How many scales and codes of Paddle's quantized weights differ from those of qviz?
+"""How many scales, codes and values of Paddle's quantized weights differ from those of qviz?
 
 ``python -m tests.oracles.ask_paddle [CASES] [SEED]`` with paddlepaddle and what qviz needs beside it. Every case is
 random; the seed is printed. It ends with exit code 1 where anything differs.
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from paddle.static.quantization.utils import quant_tensor
+from paddle.static.quantization.utils import dequant_tensor, quant_tensor
 
 from qviz.core import IntFormat, PerAxis, PerTensor, Scheme
 from tests.oracles.asking import Answer, Ask, arguments, ask_all
@@ -26,7 +26,8 @@ def weights(x: Any, scheme: Scheme) -> Answer:
     threshold = np.abs(x).max(others)
     given = float(threshold) if others is None else [float(each) for each in threshold]
     codes = quant_tensor(x.copy(), given, along, f.bits, onnx_format=True)
-    return np.where(threshold == 0, np.float32(1), threshold / np.float32(f.quant_max)), None, codes.astype(int), None
+    scale = np.where(threshold == 0, np.float32(1), threshold / np.float32(f.quant_max))
+    return scale, None, codes.astype(int), dequant_tensor(codes.astype(np.float32), given, along, f.bits)
 
 
 def asked() -> list[tuple[Ask, Scheme]]:

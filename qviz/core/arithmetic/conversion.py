@@ -17,6 +17,7 @@ from qviz.core.arithmetic.loops import (
     MISSING,
     MULTIPLIES,
     PARAMETERS,
+    PARTS,
     REGION,
     REGIONS,
     RULE,
@@ -34,6 +35,7 @@ from qviz.core.arithmetic.loops import (
     round_to_codebook,
     round_whole,
     steps_of,
+    take_parts,
 )
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.spreading import (
@@ -237,6 +239,8 @@ def convert(
         if wanted == BACK:
             load_codes(work, size, at, plan, levels, narrow, wide)
             dequantize_codes(work, size, -ENDLESS, ENDLESS, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
+            if plan[PARTS]:
+                take_parts(work, size, factor)
         else:
             missing = code_values(x, at, work, integers, size, plan, factor, codebook)
             if wanted == CODES:
@@ -246,6 +250,8 @@ def convert(
                 store_codes(x, at, work, integers, size, plan, patterns, narrow, wide)
                 continue
             dequantize_codes(work, size, low, high, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
+            if plan[PARTS]:
+                take_parts(work, size, factor)
             if wanted == ERRORS:
                 find_reach(work, size, numbers)
                 continue

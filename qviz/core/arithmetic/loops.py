@@ -39,8 +39,8 @@ PARAMETERS, REGIONS = 7, 10
 CELL, CLIPPED, PLACE, MISSING = (np.uint64(i * REGION) for i in range(4))
 
 # What a scheme asks of the loops: the places of ``kind``.
-RULE, MULTIPLIES, SHIFTS, CENTRED, SCALE_AT, LOWEST, BEYOND, MAGIC, PLACE_OF_ZERO, LACKING, NORMAL = range(11)
-KINDS = 11
+RULE, MULTIPLIES, SHIFTS, CENTRED, SCALE_AT, PARTS, LOWEST, BEYOND, MAGIC, PLACE_OF_ZERO, LACKING, NORMAL = range(12)
+KINDS = 12
 
 # How codes are rounded.
 WHOLE, GRID, BFLOAT16, CODEBOOK, HALF_UP, AWAY = range(6)
@@ -222,6 +222,13 @@ def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shift
 
 
 @part()
+def take_parts(work: Any, n: Any, factor: Any) -> None:
+    """Of values that are still as many times too large as codes were multiplied by."""
+    for i in range(n):
+        work[X_HAT + i] = work[X_HAT + i] / factor
+
+
+@part()
 def number_whole(work: Any, integers: Any, n: Any, kind: Any, low: Any, high: Any) -> None:
     """The cell of each code that is a whole number: 0 below the first one, 1 for it, to one beyond the last."""
     first, last = low - ONE, high + ONE
@@ -333,15 +340,17 @@ def _steps_of(qparams: QParams) -> Steps:
         rule, codebook = CODEBOOK, _codebook(number_format)
     elif rule == WHOLE:
         before, after = (zero_point, NOTHING) if convention.zero_point_before_rounding else (NOTHING, zero_point)
-    arrays = [divisor, before, after, zero_point, distinct(qparams.scale).reshape(-1)]
+    parts = qparams.factor is not None and convention.multiplies_by_threshold
+    scale = qparams.divisor if parts else qparams.scale
+    arrays = [divisor, before, after, zero_point, distinct(scale).reshape(-1)]
     arrays += [NOTHING if a is None else distinct(a).reshape(-1) for a in (qparams.shift, qparams.offset)]
     parameters = tuple(_shortest(a) for a in arrays)
     centred = not any(parameters[k].any() for k in (1, 2, 3))
     strides = np.array([a.size > 1 for a in parameters], np.int64)
     # What values are divided by, and multiplied by again, is spread once.
-    scale_at = 0 if qparams.divisor is qparams.scale and not multiplies else SCALE // REGION
+    scale_at = 0 if qparams.divisor is scale and not multiplies else SCALE // REGION
     strides[SCALE // REGION] *= scale_at > 0
-    kind[:LOWEST] = rule, multiplies, qparams.shift is not None, centred, int(scale_at) * REGION
+    kind[:LOWEST] = rule, multiplies, qparams.shift is not None, centred, int(scale_at) * REGION, parts
     return Steps(
         parameters=parameters,
         strides=strides,

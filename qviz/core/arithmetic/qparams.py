@@ -141,6 +141,13 @@ class Quantizer:
         """The values of clipped ``codes``, in their own memory."""
         each, result = self.qparams.round_value, self.qparams.round_result
         with np.errstate(over="ignore", invalid="ignore"):
+            factor = self.qparams.factor
+            if factor is not None and self.qparams.convention.multiplies_by_threshold:
+                np.multiply(codes, self.divisor, out=codes)
+                return np.asarray(np.divide(codes, factor, out=codes))
+            if self.qparams.convention.scales_zero_point:
+                np.multiply(codes, self.scale, out=codes)
+                return np.asarray(np.subtract(codes, self.zero_point * self.scale, out=codes))
             _rounded(each, codes)
             zero_point = self.zero_point if each is None else each(self.zero_point)
             _rounded(each, np.subtract(codes, zero_point, out=codes))
@@ -225,7 +232,9 @@ class QParams:
     @property
     def compilable(self) -> bool:
         """Whether compiled loops know the arithmetic: that of float32."""
-        return not (self.precision.rounds_elements or self.breaks or self.convention.divides_in_float64)
+        convention = self.convention
+        own = convention.divides_in_float64 or convention.scales_zero_point
+        return not (self.precision.rounds_elements or self.breaks or own)
 
     @cached_property
     def broken(self) -> Array:
@@ -235,6 +244,9 @@ class QParams:
             broken = broken | ~np.isfinite(self.offset)
         if self.convention.divisor_is_inverse:
             return broken | ~np.isfinite(self.divisor)
+        if self.convention.multiplies_by_threshold:
+            with np.errstate(over="ignore"):
+                broken = broken | ~np.isfinite(self.divisor * np.float32(self.quant_min))
         if self.convention.inverse_overflows:
             with np.errstate(all="ignore"):
                 broken = broken | (~np.isfinite(np.float32(1) / self.divisor) & (self.divisor != 0))

@@ -47,6 +47,8 @@ def error_edges(
             "offset": qparams.offset,
         }
         whole = {k: np.where(qparams.broken, np.float32(0), a) for k, a in parts.items() if a is not None}
+        if qparams.factor is not None:  # which values are divided by
+            whole["own_divisor"] = np.where(qparams.broken, qparams.factor, qparams.divisor)
         qparams = replace(qparams, **whole)  # type: ignore[arg-type]
     scale = qparams.scale.reshape(-1)
     largest_scale, apart = largest_of(scale), 0.0

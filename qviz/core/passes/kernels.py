@@ -25,6 +25,7 @@ from qviz.core.arithmetic.loops import (
     MISSING,
     MULTIPLIES,
     PARAMETERS,
+    PARTS,
     REGION,
     REGIONS,
     RULE,
@@ -45,6 +46,7 @@ from qviz.core.arithmetic.loops import (
     round_floats,
     round_to_codebook,
     round_whole,
+    take_parts,
 )
 from qviz.core.arithmetic.spreading import (
     ALONG,
@@ -196,14 +198,20 @@ def step_by_step(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, n
         round_whole(work, n, rule, centred)
     if missing > 0:
         mend(work, integers, n, low)
-    return dequantize_codes(work, n, low, high, centred, shifts, np.uint64(plan[SCALE_AT])), missing
+    clipped = dequantize_codes(work, n, low, high, centred, shifts, np.uint64(plan[SCALE_AT]))
+    if plan[PARTS]:
+        take_parts(work, n, factor)
+    return clipped, missing
 
 
 @part()
 def quantize_plain(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
     """The same for whole numbers around 0, where nothing is missing: every step at once."""
     factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
-    return quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor, np.uint64(plan[SCALE_AT])), 0
+    clipped = quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor, np.uint64(plan[SCALE_AT]))
+    if plan[PARTS]:
+        take_parts(work, n, factor)
+    return clipped, 0
 
 
 # --- the groups of a stretch ----------------------------------------------------------------------------

@@ -34,6 +34,7 @@ ALL_CODES = Folded(QMAX - QMIN)
 
 CLIP = Function("clip({0}, {1}, {2})", "np.clip({0}, {1}, {2})", np.clip)
 AT_LEAST = Function("max({0}, {1})", "np.maximum({0}, {1})", np.maximum)
+AT_MOST = Function("min({0}, {1})", "np.minimum({0}, {1})", np.minimum)
 FLOOR = Function("floor({0})", "np.floor({0})", np.floor)
 WHOLE = Function("round({0})", "np.rint({0})", np.rint)
 """To the nearest whole number, ties to even."""
@@ -186,6 +187,7 @@ def affine(
     *,
     code_of_floats: CodeRule | None = None,
     divisor: Formula | None = None,
+    value: Formula = DEQUANTIZED,
     note: str = "",
 ) -> FormulasOf:
     """The formulas of a runtime whose scale follows from a range, and whose zero point follows from both.
@@ -200,7 +202,7 @@ def affine(
         Of an asymmetric range; None where the runtime has none.
     code_of_floats : Callable[[Function], Expression], optional
         The same as ``code`` for formats without a zero point, where these differ.
-    divisor : Formula, optional
+    divisor, value : Formula, optional
     note : str
         What is said of an asymmetric range besides.
     """
@@ -211,11 +213,11 @@ def affine(
         codes = clipped(rule(rounding(number_format)))
         if is_symmetric:
             width = symmetric(number_format) if callable(symmetric) else symmetric
-            return Formulas(Formula(S, width), None, codes, DEQUANTIZED, divisor)
+            return Formulas(Formula(S, width), None, codes, value, divisor)
         assert isinstance(number_format, IntFormat) and scale is not None and zero_point is not None
         width = scale(number_format) if callable(scale) else scale
         point = zero_point(number_format) if callable(zero_point) else zero_point
-        return Formulas(Formula(S, width, note=note), Formula(Z, point), codes, DEQUANTIZED, divisor)
+        return Formulas(Formula(S, width, note=note), Formula(Z, point), codes, value, divisor)
 
     return of
 

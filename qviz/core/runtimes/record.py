@@ -73,7 +73,8 @@ class Recipe:
         arrays = (self.scale, self.divisor, self.shift, self.offset)
         scale, divisor, shift, offset = (None if each is None else each.reshape(shape) for each in arrays)
         assert scale is not None and divisor is not None
-        return Recipe(scale, divisor, self.zero_point, shift, offset)
+        points = self.zero_point if isinstance(self.zero_point, float) else self.zero_point.reshape(shape)
+        return Recipe(scale, divisor, points, shift, offset)
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,10 @@ class Convention:
         ``x * (1 / s)`` instead of ``x / s``.
     divides_by_threshold : bool
         ``x / T * (span / 2)`` instead of ``x / s``, with T the absmax of a symmetric range.
+    multiplies_by_threshold : bool
+        ``Q * T / (span / 2)`` instead of ``Q * s`` for the value of a code, beside ``divides_by_threshold``.
+    scales_zero_point : bool
+        ``Q * s - Z * s`` instead of ``(Q - Z) * s``.
     divisor_is_inverse : bool
         Whether the recipe's divisor is what values are multiplied by.
     single_precision : bool
@@ -180,6 +185,8 @@ class Convention:
     code_range: Callable[[IntFormat, bool], tuple[int, int]] = all_codes
     multiplies_by_reciprocal: bool = False
     divides_by_threshold: bool = False
+    multiplies_by_threshold: bool = False
+    scales_zero_point: bool = False
     divisor_is_inverse: bool = False
     single_precision: bool = False
     falls_back: Callable[[NumberFormat], int] = below_normal

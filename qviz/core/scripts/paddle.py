@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.scripts.common import MOST_NUMBERS, RuntimeScript, parameters
+from qviz.core.scripts.common import MOST_NUMBERS, RuntimeScript
 from qviz.core.tensors.granularity import PerAxis, PerTensor
 
 
@@ -20,16 +20,14 @@ def _lines(qparams: QParams) -> list[str]:
     return [
         f"threshold = {thresholds}  # what Paddle calls scale",
         f"codes = quant_tensor(x.copy(), threshold, {axis}, {qparams.number_format.bits}, onnx_format=True)",
-        *parameters(qparams),
-        f"shape = [-1 if i == {axis} else 1 for i in range(x.ndim)]",
-        "x_hat = codes.astype(np.float32) * scale.reshape(shape)",
+        f"x_hat = dequant_tensor(codes.astype(np.float32), threshold, {axis}, {qparams.number_format.bits})",
     ]
 
 
 PADDLE_SCRIPT = RuntimeScript(
     "Paddle",
     _offers,
-    lambda qparams: ["from paddle.static.quantization.utils import quant_tensor"],
+    lambda qparams: ["from paddle.static.quantization.utils import dequant_tensor, quant_tensor"],
     _lines,
     nan_before="threshold = ",
     nan_line="x[np.isnan(x)] = 0",
