@@ -239,8 +239,7 @@ def convert(
         if wanted == BACK:
             load_codes(work, size, at, plan, levels, narrow, wide)
             dequantize_codes(work, size, -ENDLESS, ENDLESS, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
-            if plan[PARTS]:
-                take_parts(work, size, factor)
+            take_parts(work, size, plan[PARTS], factor)
         else:
             missing = code_values(x, at, work, integers, size, plan, factor, codebook)
             if wanted == CODES:
@@ -250,8 +249,7 @@ def convert(
                 store_codes(x, at, work, integers, size, plan, patterns, narrow, wide)
                 continue
             dequantize_codes(work, size, low, high, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
-            if plan[PARTS]:
-                take_parts(work, size, factor)
+            take_parts(work, size, plan[PARTS], factor)
             if wanted == ERRORS:
                 find_reach(work, size, numbers)
                 continue

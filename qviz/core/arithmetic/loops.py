@@ -222,10 +222,11 @@ def dequantize_codes(work: Any, n: Any, low: Any, high: Any, centred: Any, shift
 
 
 @part()
-def take_parts(work: Any, n: Any, factor: Any) -> None:
-    """Of values that are still as many times too large as codes were multiplied by."""
-    for i in range(n):
-        work[X_HAT + i] = work[X_HAT + i] / factor
+def take_parts(work: Any, n: Any, wanted: Any, factor: Any) -> None:
+    """Of values that are still as many times too large as quotients were multiplied by, where that is wanted."""
+    if wanted:
+        for i in range(n):
+            work[X_HAT + i] = work[X_HAT + i] / factor
 
 
 @part()

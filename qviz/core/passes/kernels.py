@@ -199,8 +199,7 @@ def step_by_step(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, n
     if missing > 0:
         mend(work, integers, n, low)
     clipped = dequantize_codes(work, n, low, high, centred, shifts, np.uint64(plan[SCALE_AT]))
-    if plan[PARTS]:
-        take_parts(work, n, factor)
+    take_parts(work, n, plan[PARTS], factor)
     return clipped, missing
 
 
@@ -209,8 +208,7 @@ def quantize_plain(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any,
     """The same for whole numbers around 0, where nothing is missing: every step at once."""
     factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
     clipped = quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor, np.uint64(plan[SCALE_AT]))
-    if plan[PARTS]:
-        take_parts(work, n, factor)
+    take_parts(work, n, plan[PARTS], factor)
     return clipped, 0
 
 

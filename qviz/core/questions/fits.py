@@ -11,6 +11,7 @@ from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.ranges import ggml
+from qviz.core.ranges.hqq import hqq
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.rules import RangeInput
 from qviz.core.runtimes.record import Recipe
@@ -95,6 +96,13 @@ def deviation(given: RangeInput, number_format: NumberFormat) -> tuple[Array, Ar
     return scales, np.zeros_like(scales)
 
 
+def half_quadratic(given: RangeInput, number_format: NumberFormat) -> Recipe:
+    """The scales that values are multiplied by, turned over, and the zero points that `hqq` found."""
+    inverse, zero_point = hqq(given, number_format)
+    with np.errstate(divide="ignore"):
+        return Recipe(np.float32(1) / inverse, inverse, zero_point)
+
+
 def ggml_search(given: RangeInput, number_format: NumberFormat, name: str) -> Recipe:
     """The scales and minima that ggml's search finds for blocks of 256 of one of its types."""
     tensor = given.tensor
@@ -114,6 +122,7 @@ def ggml_search(given: RangeInput, number_format: NumberFormat, name: str) -> Re
 
 FITS: dict[str, Fit] = {
     "k_quant": k_quant,
+    "hqq": half_quadratic,
     "deviation": deviation,
     **{name: partial(ggml_search, name=name) for name in ggml.TYPES},
 }

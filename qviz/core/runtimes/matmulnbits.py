@@ -16,9 +16,21 @@ from qviz.core.arrays import FloatArray, Floats
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
-from qviz.core.runtimes.expressions import ATOM, PRODUCT, SIGN, Constant, Expression, Folded, Formula, Function, Symbol
+from qviz.core.runtimes.expressions import (
+    ATOM,
+    PRODUCT,
+    SIGN,
+    Constant,
+    Expression,
+    Folded,
+    Formula,
+    Function,
+    Number,
+    Symbol,
+)
 from qviz.core.runtimes.formulas import (
     ALL_CODES,
+    AT_MOST,
     AWAY,
     CLIP,
     DEQUANTIZED,
@@ -27,11 +39,13 @@ from qviz.core.runtimes.formulas import (
     MIN,
     QMAX,
     QMIN,
+    VALUE,
     WHOLE,
     WHOLE_ABOVE,
     WITH_ZERO,
     Formulas,
     FormulasOf,
+    Q,
     R,
     S,
     Z,
@@ -286,4 +300,49 @@ K_QUANT = Convention(
     code=_divided_codes,
     of_elements="k_quant",
     divides_in_float64=True,
+)
+
+
+# --- HQQ ---------------------------------------------------------------------------------------------
+
+INVERSE, NEXT, KEPT = Symbol("I", "inverse"), Symbol("mean", "mean"), Symbol("e", "kept")
+LARGEST = Number(2e4, "20000")
+
+
+@lru_cache
+def _of_hqq(number_format: NumberFormat, symmetric: bool) -> Formulas:
+    inverse = Formula(INVERSE, AT_MOST(ALL_CODES / (MAX - MIN), LARGEST))
+    return Formulas(
+        scale=Formula(S, 1 / INVERSE, (inverse,)),
+        zero_point=Formula(
+            Z, NEXT, note=N_(" of Q − (R − e)·I over the block, where e is its error made smaller; up to 20 times")
+        ),
+        code=clipped(WHOLE(R * INVERSE + Z)),
+        value=Formula(VALUE, Q * S - Z * S),
+        divisor=inverse,
+    )
+
+
+HQQ = Convention(
+    name="onnxruntime_hqq",
+    label=N_("ONNX Runtime, HQQ"),
+    summary=N_(
+        "MatMulNBitsQuantizer with HQQWeightOnlyQuantConfig: weights in blocks of uint2, uint4 or uint8, whose zero "
+        "points are real numbers that make the 0.7-norm of the errors small. Float32 "
+        "beside the scales. Its kernel for processors runs 2 and 4 bits of them."
+    ),
+    range_includes_zero=False,
+    formulas=_of_hqq,
+    zero_point_before_rounding=True,
+    single_precision=True,
+    falls_back=lambda f: NEVER,
+    nan_code=FIRST,
+    asymmetric_only=True,
+    unsigned_only=True,
+    integers=frozenset({"uint2", "uint4", "uint8"}),
+    per_block=True,
+    block_sizes=(16, 32, 64, 128, 256),
+    divisor_is_inverse=True,
+    scales_zero_point=True,
+    of_elements="hqq",
 )

@@ -7,7 +7,7 @@ from qviz.core.runtimes.aimet import AIMET, AIMET_STRICT
 from qviz.core.runtimes.bitsandbytes import BITSANDBYTES
 from qviz.core.runtimes.gguf import GGUF
 from qviz.core.runtimes.llamacpp import K_QUANTS
-from qviz.core.runtimes.matmulnbits import K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
+from qviz.core.runtimes.matmulnbits import HQQ, K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
 from qviz.core.runtimes.nncf import NNCF
 from qviz.core.runtimes.nvfp4 import NVFP4, NVFP4_SINGLE
@@ -35,6 +35,7 @@ CONVENTIONS: dict[str, Convention] = {
         MATMULNBITS,
         MATMULNBITS_QDQ,
         K_QUANT,
+        HQQ,
         ONNXRUNTIME_FLOAT8,
         PYTORCH,
         PYTORCH_REDUCE_RANGE,

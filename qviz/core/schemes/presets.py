@@ -112,6 +112,12 @@ PRESETS = (
     ),
     Preset(
         RUNTIMES,
+        N_("ONNX Runtime HQQ 4 bits, block 128"),
+        N_("MatMulNBitsQuantizer with HQQWeightOnlyQuantConfig: real zero points, moved so that errors get small."),
+        Scheme(UINT4, False, PerBlock(-1, 128), convention="onnxruntime_hqq"),
+    ),
+    Preset(
+        RUNTIMES,
         N_("torchao int8 weights"),
         N_("Int8WeightOnlyConfig: a scale for each row."),
         Scheme(INT8, True, PerAxis(0), convention="torchao_int8"),

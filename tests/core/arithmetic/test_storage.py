@@ -79,6 +79,7 @@ STORED = {
         (Scheme("uint4", False, BLOCKS, convention="onnxruntime_matmulnbits_qdq"), 4 + (32 + 4) / 32),
     ],
     "onnxruntime_k_quant": [(Scheme("uint4", False, BLOCKS, convention="onnxruntime_k_quant"), 4 + (32 + 4) / 32)],
+    "onnxruntime_hqq": [(Scheme("uint4", False, BLOCKS, convention="onnxruntime_hqq"), 4 + (32 + 32) / 32)],
     "onnxruntime_float8": [(Scheme(FP8, True, convention="onnxruntime_float8"), 8 + 32 / 2**18)],
     "aimet": [
         (Scheme("int8", True, PerAxis(0), convention="aimet"), 8 + 32 / 1024),

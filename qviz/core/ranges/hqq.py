@@ -1,0 +1,111 @@
+"""Which scales and zero points does half-quadratic quantization find, as ONNX Runtime does it?
+
+``HQQWeightOnlyQuantizer.quantize_internal`` of ``onnxruntime.quantization.matmul_nbits_quantizer`` 1.32, in float32,
+with torch's powers, and in the order in which torch adds on x86.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qviz.core.arrays import FloatArray
+from qviz.core.formats.table import NumberFormat
+from qviz.core.ranges.powers import torch_power
+from qviz.core.ranges.rules import RangeInput
+
+NORM, BETA, KAPPA, ROUNDS = 0.7, 10.0, 1.01, 20
+"""The norm that is made small, the first weight of the errors, what it grows by, and how many rounds there are."""
+
+LARGEST_INVERSE = np.float32(2e4)
+ENOUGH = 1e4
+"""The mean error that a first round has to stay below."""
+
+LANES, CHAINS, STEP, LEVELS = 8, 4, 16, 4
+"""Numbers in one of torch's registers, the sums that it keeps side by side, how many numbers go into a sum before it
+goes into one of the next level, and how many levels there are."""
+
+IN_THREADS = 1 << 15
+"""From so many elements on torch adds in several threads, in an order that depends on how many there are."""
+
+
+def hqq(given: RangeInput, number_format: NumberFormat) -> tuple[FloatArray, FloatArray]:
+    """Inverse scales and zero points, shape (groups,): those of the width, and those that make the 0.7-norm small.
+
+    All blocks take another round until the mean error of the whole tensor no longer falls. Missing elements of the last
+    block are zeros, as the library pads it.
+    """
+    groups, last = given.layout.groups, np.float32(number_format.levels - 1)
+    inverse, zero_point = np.empty((groups, 1), np.float32), np.empty((groups, 1), np.float32)
+    least, beta = ENOUGH, BETA
+    for turn in range(ROUNDS):
+        total, count = 0.0, 0
+        for first, rows in given.tensor.group_rows(given.layout, cancelled=given.cancelled):
+            x, here = np.nan_to_num(rows, nan=0.0), slice(first, first + len(rows))
+            with np.errstate(all="ignore"):
+                if turn == 0:
+                    inverse[here], zero_point[here] = _from_width(x, last)
+                zero_point[here], error = _improved(x, inverse[here], zero_point[here], last, beta)
+            total, count = total + error, count + x.size
+        given.progress((turn + 1) / ROUNDS)
+        beta *= KAPPA
+        mean = float(np.float32(total) / np.float32(max(count, 1)))
+        if not mean < least:
+            break
+        least = mean
+    return inverse[:, 0], zero_point[:, 0]
+
+
+def _from_width(x: FloatArray, last: np.float32) -> tuple[FloatArray, FloatArray]:
+    low, high = x.min(axis=1, keepdims=True), x.max(axis=1, keepdims=True)
+    width = high - low
+    width[width == 0] = last
+    inverse = np.minimum(np.float32(1) / width * last, LARGEST_INVERSE)
+    return inverse, np.rint(-low * inverse)
+
+
+def _improved(
+    x: FloatArray, inverse: FloatArray, zero_point: FloatArray, last: np.float32, beta: float
+) -> tuple[FloatArray, float]:
+    """The next zero points, and the sum of the errors under the present ones."""
+    codes = np.clip(np.rint(x * inverse + zero_point), 0, last)
+    error = x - (codes - zero_point) / inverse
+    size = np.abs(error)
+    power = torch_power(size + np.float32(1e-8), NORM - 1)
+    kept = np.sign(error) * np.maximum(size - np.float32(1 / beta) * power, np.float32(0))
+    moved = codes - (x - kept) * inverse
+    return _torch_sums(moved) / np.float32(x.shape[1]), _total(size)
+
+
+def _torch_sums(rows: FloatArray) -> FloatArray:
+    """The sum of each row, shape (rows, 1), added as ``cascade_sum`` of torch's SumKernel.cpp adds."""
+    count, length = rows.shape
+    whole = length // LANES
+    steps = whole // CHAINS
+    sums = np.zeros((LEVELS, count, CHAINS, LANES), np.float32)
+    for i in range(steps):
+        at = i * CHAINS * LANES
+        sums[0] += rows[:, at : at + CHAINS * LANES].reshape(count, CHAINS, LANES)
+        level = 1
+        while level < LEVELS and (i + 1) % STEP**level == 0:
+            sums[level] += sums[level - 1]
+            sums[level - 1] = 0
+            level += 1
+    for level in range(1, LEVELS):
+        sums[0] += sums[level]
+    lanes = sums[0][:, 0]
+    for i in range(steps * CHAINS, whole):
+        lanes += rows[:, i * LANES : (i + 1) * LANES]
+    for chain in range(1, CHAINS):
+        lanes += sums[0][:, chain]
+    total = np.zeros(count, np.float32)
+    for i in range(whole * LANES, length):
+        total += rows[:, i]
+    for lane in range(LANES):
+        total += lanes[:, lane]
+    return total[:, None]
+
+
+def _total(values: FloatArray) -> float:
+    if values.size >= IN_THREADS:
+        return float(values.sum(dtype=np.float64))
+    return float(_torch_sums(values.reshape(1, -1))[0, 0])
