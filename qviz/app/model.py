@@ -38,5 +38,6 @@ def make_model(app: App) -> ModelPage:
         Job(networks.audit, tr("Looking at the weights")),
         Job(checkpoints.opener, tr("Listing tensors")),
         Job(checkpoints.auditor, tr("Measuring tensors")),
+        Job(checkpoints.budgets, tr("Finding where bits matter")),
     )
     return page

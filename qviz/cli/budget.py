@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections import Counter
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from qviz.models.audit import Row
     from qviz.models.plans import Choice
 
-EXPORTS = ("csv", "llama.cpp", "compressed-tensors", "onnxruntime")
+EXPORTS = ("csv", "llama.cpp", "compressed-tensors", "onnxruntime", "netron", "model-explorer")
 
 
 @click.command("budget")
@@ -147,37 +145,9 @@ def _export(path: Path, form: str, files: tuple[Path, ...], choices: list[Choice
     from qviz.files.atomic import atomic_write
     from qviz.models import plans
 
-    if form == "llama.cpp":
-        text = plans.llama_lines(choices)
-    elif form == "compressed-tensors":
-        text = json.dumps({"quantization_config": plans.compressed_tensors_recipe(choices)}, indent=1) + "\n"
-    elif form == "onnxruntime":
-        text = json.dumps(plans.onnxruntime_options(choices, _readers(files)), indent=1) + "\n"
-    else:
-        target = io.StringIO()
-        writer = csv.writer(target)
-        writer.writerow(["tensor", "scheme"])
-        writer.writerows(
-            [each.name, "" if each.scheme is None else json.dumps(each.scheme.to_dict())] for each in choices
-        )
-        text = target.getvalue()
+    text = plans.exported(form, choices, files)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _readers(files: tuple[Path, ...]) -> dict[str, list[str]]:
-    """The nodes of ONNX models that read each tensor."""
-    from qviz.files.networks import is_network
-
-    found: dict[str, list[str]] = {}
-    for file in files:
-        if is_network(file):
-            import onnx
-
-            for node in onnx.load(file, load_external_data=False).graph.node:
-                for name in node.input:
-                    found.setdefault(name, []).append(node.name)
-    return found
 
 
 def _schemes(

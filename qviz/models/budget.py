@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Floats
+from qviz.core.arrays import Counts, Floats
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
@@ -145,22 +145,47 @@ def smallest(units: Sequence[Unit]) -> Allocation:
     return _allocation(units, choices, True)
 
 
-def front(units: Sequence[Unit]) -> list[Allocation]:
-    """Choices along the front of size against error, from the smallest to the best: what a slider walks along."""
-    hulls = [_hull(unit) for unit in units]
-    choices = [hull[0] for hull in hulls]
-    found = [_allocation(units, choices, True)]
-    for place, option in _steps(units, hulls):
-        choices[place] = option
-        before = found[-1]
-        found.append(_allocation(units, choices, True) if len(units) < 64 else _moved(units, before, place, option))
-    return found
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Choices along the front of size against error, from the smallest to the best: what a slider walks along.
 
+    Attributes
+    ----------
+    nbytes, error : float64 arrays, shape (steps + 1,)
+        Of all units together, from the smallest choice to the best.
+    """
 
-def _moved(units: Sequence[Unit], before: Allocation, place: int, choice: int) -> Allocation:
-    old, new = units[place].options[before.choices[place]], units[place].options[choice]
-    choices = (*before.choices[:place], choice, *before.choices[place + 1 :])
-    return Allocation(choices, before.nbytes + new.nbytes - old.nbytes, before.error + new.error - old.error)
+    nbytes: Floats
+    error: Floats
+    _smallest: Counts
+    _units: Counts
+    _options: Counts
+
+    @classmethod
+    def of(cls, units: Sequence[Unit]) -> Front:
+        """Step by step along the hulls, the one that wins most for a byte first."""
+        hulls = [_hull(unit) for unit in units]
+        steps = _steps(units, hulls)
+        smallest = np.array([hull[0] for hull in hulls], np.int64)
+        sizes = [sum(unit.options[hull[0]].nbytes for unit, hull in zip(units, hulls, strict=True))]
+        errors = [math.fsum(unit.options[hull[0]].error for unit, hull in zip(units, hulls, strict=True))]
+        now = smallest.tolist()
+        for place, option in steps:
+            old, new = units[place].options[now[place]], units[place].options[option]
+            now[place] = option
+            sizes.append(sizes[-1] + new.nbytes - old.nbytes)
+            errors.append(max(0.0, errors[-1] + new.error - old.error))
+        changed = np.array(steps, np.int64).reshape(-1, 2)
+        return cls(np.array(sizes, np.float64), np.array(errors), smallest, changed[:, 0], changed[:, 1])
+
+    def __len__(self) -> int:
+        return int(self.nbytes.size)
+
+    def choices(self, at: int) -> Counts:
+        """The option of each unit at a point."""
+        found = self._smallest.copy()
+        found[self._units[:at]] = self._options[:at]  # of several steps of a unit the last one stays
+        return found
 
 
 def _allocation(units: Sequence[Unit], choices: Sequence[int], is_exact: bool) -> Allocation:

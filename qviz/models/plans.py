@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import fnmatch
+import io
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +25,11 @@ from qviz.core.schemes.presets import GGUF, PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerBlock
 from qviz.core.work import IsCancelled, check, never
+from qviz.files.networks import is_network
 from qviz.models.audit import Row
 from qviz.models.budget import KEEP, Option, Unit
 from qviz.models.differences import llama_name, plain_name
+from qviz.models.node_data import model_explorer_data, netron_attachment
 
 GGUF_SCHEMES: dict[str, Scheme] = {
     preset.name.removeprefix("GGUF ").lower(): preset.scheme for preset in PRESETS if preset.group == GGUF
@@ -47,6 +53,76 @@ def choices_of(units: Sequence[Unit], options: Sequence[Option], schemes: Mappin
         for unit, option in zip(units, options, strict=True)
         for name in unit.names
     ]
+
+
+CSV, LLAMA, COMPRESSED_TENSORS, ONNXRUNTIME = "csv", "llama.cpp", "compressed-tensors", "onnxruntime"
+NETRON, MODEL_EXPLORER = "netron", "model-explorer"
+FORMS = (CSV, LLAMA, COMPRESSED_TENSORS, ONNXRUNTIME, NETRON, MODEL_EXPLORER)
+"""The words of the tools that a choice is written for."""
+
+
+def exported(form: str, choices: Sequence[Choice], files: Sequence[Path]) -> str:
+    """A choice in the words of a tool.
+
+    Parameters
+    ----------
+    form : str
+        One of `FORMS`.
+    choices : sequence of Choice
+    files : sequence of Path
+        Of the checkpoint: the nodes of ONNX models are looked up in them.
+
+    Raises
+    ------
+    Problem
+        When the tool has no such format.
+    """
+    if form == LLAMA:
+        return llama_lines(choices)
+    if form == COMPRESSED_TENSORS:
+        return json.dumps({"quantization_config": compressed_tensors_recipe(choices)}, indent=1) + "\n"
+    if form == ONNXRUNTIME:
+        return json.dumps(onnxruntime_options(choices, readers_of(files)), indent=1) + "\n"
+    if form in (NETRON, MODEL_EXPLORER):
+        bits = bits_of_nodes(choices, readers_of(files))
+        data = netron_attachment(bits) if form == NETRON else model_explorer_data(bits, "weight_bits")
+        return json.dumps(data, indent=1) + "\n"
+    target = io.StringIO()
+    writer = csv.writer(target)
+    writer.writerow(["tensor", "scheme"])
+    writer.writerows([each.name, "" if each.scheme is None else json.dumps(each.scheme.to_dict())] for each in choices)
+    return target.getvalue()
+
+
+def readers_of(files: Sequence[Path]) -> dict[str, list[str]]:
+    """The nodes of ONNX models that read each tensor."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        if is_network(file):
+            import onnx
+
+            for node in onnx.load(file, load_external_data=False).graph.node:
+                for name in node.input:
+                    found.setdefault(name, []).append(node.name)
+    return found
+
+
+def bits_of_nodes(choices: Sequence[Choice], readers: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+    """The bits of a code of the weights that each node reads, where one was chosen.
+
+    Raises
+    ------
+    Problem
+        When no node reads any: these viewers show graphs.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for choice in choices:
+        for node in readers.get(choice.name, ()):
+            if choice.scheme is not None:
+                found.setdefault(node, {})["weight_bits"] = float(choice.scheme.number_format.bits)
+    if not found:
+        raise Problem("Viewers of graphs need nodes that read these tensors: open the ONNX model itself.")
+    return found
 
 
 def llama_lines(choices: Sequence[Choice]) -> str:

@@ -19,7 +19,7 @@ from qviz.models.checkpoint import Weight
 FIGURES = ("sqnr", "rmse", "worst", "outlier", "kurtosis", "saturated", "bits")
 """What an audit finds, by the names that a filter has for them."""
 
-_WORSE_IS_LESS = frozenset({"sqnr", "worst"})
+_WORSE_IS_LESS = frozenset({"sqnr", "worst", "chosen"})
 _NUMBER = re.compile(r"([0-9]+)")
 
 
@@ -270,10 +270,11 @@ class WeightMap:
 
 
 MAPPED = {"sqnr": N_("SQNR (dB)"), "rmse": N_("Relative RMSE"), "saturated": N_("Saturated"), "bytes": N_("Bytes")}
-"""What the cells of a map may stand for."""
+MAPPED["chosen"] = N_("Bits")
+"""What the cells of a map may stand for; bits are those of a choice of formats."""
 
 
-def weight_map(table: WeightTable, figure: str) -> WeightMap:
+def weight_map(table: WeightTable, figure: str, given: Floats | None = None) -> WeightMap:
     """The tensors that have a layer and a role, by both; of several in a cell the worst counts, bytes are added up."""
     layer, role = table.numbers["layer"], table.texts["role"]
     known = np.flatnonzero(~np.isnan(layer) & np.asarray(role.where(bool), bool))
@@ -282,7 +283,7 @@ def weight_map(table: WeightTable, figure: str) -> WeightMap:
     shape = (len(used), len(layers))
     counts = np.zeros(shape, np.int64)
     np.add.at(counts, (rows, columns), 1)
-    given = table.numbers[figure][known]
+    given = (table.numbers[figure] if given is None else given)[known]
     if figure == "bytes":
         values = np.zeros(shape)
         np.add.at(values, (rows, columns), np.nan_to_num(given))

@@ -18,6 +18,7 @@ from qviz.models.audit import Row, audit
 from qviz.models.checkpoint import Weight, open_checkpoint
 from qviz.models.module_tree import ModuleTree
 from qviz.models.weight_table import WeightTable
+from qviz.session.checkpoint_budget import Budget, BudgetFinder, PlanWriter
 from qviz.session.language import told
 from qviz.session.worker import Worker
 
@@ -149,23 +150,29 @@ class Checkpoints(QObject):
         Another checkpoint is open, or none could be opened.
     filled(Scheme)
         More is known under that scheme.
+    budgeted()
+        There is another front of formats, or none any more.
     """
 
     changed = Signal()
     filled = Signal(object)
+    budgeted = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.opener, self.auditor = CheckpointOpener(self), CheckpointAudit(self)
+        self.budgets, self.plans = BudgetFinder(self), PlanWriter(self)
         self.open_one: OpenCheckpoint | None = None
+        self.budget: Budget | None = None
         self.rows: dict[Scheme, dict[str, Row]] = {}
         self.opener.opened.connect(self._on_opened)
         self.auditor.found.connect(self._on_found)
+        self.budgets.found.connect(self._on_budget)
 
     @property
     def workers(self) -> tuple[Worker, ...]:
         """Who has to be closed with the window."""
-        return (self.opener, self.auditor)
+        return (self.opener, self.auditor, self.budgets, self.plans)
 
     def open(self, paths: Sequence[Path]) -> None:
         """Another checkpoint in place of this one."""
@@ -174,9 +181,26 @@ class Checkpoints(QObject):
     def close(self) -> None:
         """No checkpoint any more."""
         if self.open_one is not None:
-            self.auditor.forget()
-            self.open_one, self.rows = None, {}
-            self.changed.emit()
+            self._forget(None)
+
+    def _forget(self, found: OpenCheckpoint | None) -> None:
+        self.auditor.forget()
+        self.budgets.cancel()
+        self.open_one, self.rows, self.budget = found, {}, None
+        self.changed.emit()
+        self.budgeted.emit()
+
+    def find_budget(self, kind: str) -> None:
+        """The front of all tensors under the formats of a kind."""
+        if self.open_one is None:
+            raise Problem("Open a checkpoint first: drop its file or folder here.")
+        self.budgets.ask(self.open_one.table.weights, kind, self.rows)
+
+    @Slot(object, object)
+    def _on_budget(self, found: Budget, rows: tuple[Row, ...]) -> None:
+        self._on_found(rows)
+        self.budget = found
+        self.budgeted.emit()
 
     def audit(self, scheme: Scheme, places: Sequence[int], *, one_axis: bool = False) -> None:
         """Measure these rows of the table under a scheme; what is known already is not asked again."""
@@ -197,9 +221,7 @@ class Checkpoints(QObject):
 
     @Slot(object)
     def _on_opened(self, found: OpenCheckpoint) -> None:
-        self.auditor.forget()
-        self.open_one, self.rows = found, {}
-        self.changed.emit()
+        self._forget(found)
 
     @Slot(object)
     def _on_found(self, rows: tuple[Row, ...]) -> None:

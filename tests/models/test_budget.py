@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from qviz.core import IntFormat, PerBlock, Problem, Scheme
+from qviz.models import plans
 from qviz.models.audit import audit
-from qviz.models.budget import KEEP, Option, Unit, allocate, front, smallest, units_of
+from qviz.models.budget import KEEP, Front, Option, Unit, allocate, smallest, units_of
 from qviz.models.checkpoint import open_checkpoint
 from tests.files.test_pytorch import Stored, saved, tensor
 
@@ -88,13 +90,16 @@ def test_too_few_bytes_are_told() -> None:
 @pytest.mark.parametrize("count", [5, 80])
 def test_the_front_goes_from_the_smallest_to_the_best(count: int) -> None:
     units = some_units(3, count, 5)
-    found = front(units)
-    assert found[0].nbytes == smallest(units).nbytes
-    assert found[-1].error == pytest.approx(sum(min(o.error for o in unit.options) for unit in units))
-    assert [each.nbytes for each in found] == sorted(each.nbytes for each in found)
-    assert [each.error for each in found] == sorted((each.error for each in found), reverse=True)
-    for each in found[:: max(1, count // 5)]:  # what lies on the hull is the best for its bytes
-        assert allocate(units, each.nbytes).error == pytest.approx(each.error, abs=1e-12)
+    found = Front.of(units)
+    assert found.nbytes[0] == smallest(units).nbytes
+    assert found.error[-1] == pytest.approx(sum(min(o.error for o in unit.options) for unit in units), abs=1e-12)
+    assert (np.diff(found.nbytes) > 0).all()
+    assert (np.diff(found.error) < 0).all()
+    for at in range(0, len(found), max(1, count // 5)):  # what lies on the hull is the best for its bytes
+        assert allocate(units, int(found.nbytes[at])).error == pytest.approx(found.error[at], abs=1e-12)
+        chosen = [unit.options[choice] for unit, choice in zip(units, found.choices(at), strict=True)]
+        assert sum(option.nbytes for option in chosen) == found.nbytes[at]
+        assert sum(option.error for option in chosen) == pytest.approx(found.error[at], abs=1e-12)
 
 
 SCHEMES = {Scheme(IntFormat(bits), granularity=PerBlock(-1, 32)): f"int{bits}" for bits in (8, 4)}
@@ -138,3 +143,21 @@ def test_tied_weights_count_once(tmp_path: Path) -> None:
     units, rest = units_of(audit(open_checkpoint([tmp_path]).weights, list(SCHEMES)), SCHEMES)
     assert [unit.names for unit in units] == [("embed_tokens.weight",)]
     assert rest == 0
+
+
+def test_viewers_of_graphs_get_the_bits_of_the_nodes_that_read_a_tensor(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    weight = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4]) for name in ("x", "y")]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], "mul")], "g", ports[:1], ports[1:], [weight]
+    )
+    save(helper.make_model(graph), tmp_path / "m.onnx")
+    choices = [plans.Choice("w", Scheme(IntFormat(4))), plans.Choice("other", None)]
+    netron = json.loads(plans.exported(plans.NETRON, choices, [tmp_path / "m.onnx"]))
+    assert [(each["target"], each["value"]) for each in netron["metrics"]] == [("mul", 4.0)]
+    explorer = json.loads(plans.exported(plans.MODEL_EXPLORER, choices, [tmp_path / "m.onnx"]))
+    assert explorer["main"]["results"] == {"mul": {"value": 4.0}}
+    with pytest.raises(Problem, match="open the ONNX model itself"):
+        plans.exported(plans.NETRON, choices, [tmp_path / "none.safetensors"])

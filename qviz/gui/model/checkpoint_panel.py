@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any
-
 import numpy as np
-from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
-    QMenu,
     QPushButton,
     QSplitter,
     QStackedWidget,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -29,157 +20,23 @@ from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.gui.charts.cards import Card
-from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.fields import ComboBox, FilterBox
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
-from qviz.gui.kit.theme import Theme, scaled_font
+from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label, plain_tip, quiet
+from qviz.gui.model.budget_panel import BudgetPanel
 from qviz.gui.model.module_tree_view import ModuleTreeView
 from qviz.gui.model.weight_map_chart import WeightMapChart
-from qviz.gui.model.weights_model import WeightsModel, counted, group_filter, group_word
+from qviz.gui.model.weights_model import counted, group_filter, group_word
+from qviz.gui.model.weights_view import WeightsView
 from qviz.gui.words.numbers import NONE, fixed, percent, whole
 from qviz.models.module_tree import Module, ModuleTree
 from qviz.models.weight_filter import of_cell, weight_filter
 from qviz.models.weight_table import Group, WeightTable, grouped
-from qviz.session.guard import guarded
 from qviz.session.language import told, tr
 
 TENSORS, LAYERS, ROLES = "", "layer", "role"
-ROW_HEIGHT = 22
-WIDEST_NAME = 420
-
-
-@guarded
-class WeightsView(QTableView):
-    """The table of tensors.
-
-    Signals
-    -------
-    opened(int)
-        A row of the table: double-clicked, or Enter was pressed on it.
-    export_requested(Excerpt)
-        Its rows shall go to a file.
-    """
-
-    opened = Signal(int)
-    export_requested = Signal(object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weights = WeightsModel(self)
-        self.setModel(self.weights)
-        self.setObjectName("figures")
-        self.setAccessibleName(self.tr("Tensors"))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.setFont(scaled_font(self.font(), 12))
-        header = self.horizontalHeader()
-        header.setFont(self.font())
-        header.setHighlightSections(False)
-        header.setMinimumSectionSize(28)
-        header.setResizeContentsPrecision(100)
-        header.setSectionsClickable(True)
-        header.setSortIndicatorShown(True)
-        header.setSortIndicatorClearable(True)
-        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        header.sortIndicatorChanged.connect(self._on_sorted)
-        self.doubleClicked.connect(self._on_double_click)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.customContextMenuRequested.connect(self._on_context_menu)
-
-    def excerpt(self, rows: Sequence[int] | None = None) -> Excerpt:
-        """What is copied and exported of these rows of the table, or of all in sight."""
-        weights, table = self.weights, self.weights.table
-        shown = weights.shown.tolist() if rows is None else rows
-        head = [column.title for column in weights.columns]
-        plain: list[list[Any]] = [
-            [
-                weights.text(row, column) if column.text is None else float(table.numbers[column.key][row])
-                for column in weights.columns
-            ]
-            for row in shown
-        ]
-        pretty = [[weights.text(row, column) for column in weights.columns] for row in shown]
-        return Excerpt(self.accessibleName(), [head, *plain], [head, *pretty])
-
-    def menu_of(self, row: int) -> QMenu:
-        """What can be done with one row; made when it is asked for."""
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction(self.tr("Show on the Tensor page")).triggered.connect(partial(self._open, row))
-        menu.addSeparator()
-        menu.addAction(self.tr("Copy row")).triggered.connect(partial(self._copy_row, row))
-        menu.addAction(self.tr("Copy table")).triggered.connect(self.copy)
-        menu.addAction(self.tr("Export table…")).triggered.connect(self._export)
-        return menu
-
-    def _open(self, row: int, *_: object) -> None:
-        self.opened.emit(row)
-
-    def _copy_row(self, row: int, *_: object) -> None:
-        self.excerpt([row]).copy()
-
-    @Slot()
-    def copy(self) -> None:
-        """What is in sight, to the clipboard: figures to their last digit."""
-        self.excerpt().copy()
-
-    @Slot()
-    def _export(self) -> None:
-        self.export_requested.emit(self.excerpt())
-
-    @Slot(QPoint)
-    def _on_context_menu(self, position: QPoint) -> None:
-        index = self.indexAt(position)
-        if index.isValid():
-            self.menu_of(int(self.weights.shown[index.row()])).popup(self.viewport().mapToGlobal(position))
-
-    def fit(self) -> None:
-        """Columns as wide as what is in sight of them."""
-        self.resizeColumnsToContents()
-        self.setColumnWidth(0, min(self.columnWidth(0), max(160, min(WIDEST_NAME, 2 * self.viewport().width() // 5))))
-
-    def current_row(self) -> int:
-        """The row of the table that the keyboard is at; −1 for none."""
-        at = self.currentIndex().row()
-        return int(self.weights.shown[at]) if 0 <= at < self.weights.shown.size else -1
-
-    def point_to(self, row: int) -> None:
-        """Make a row current, where it is in sight."""
-        at = self.weights.place(row)
-        if at >= 0:
-            index = self.weights.index(at, 0)
-            self.setCurrentIndex(index)
-            self.scrollTo(index)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        row = self.current_row()
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row >= 0:
-            self.opened.emit(row)
-        else:
-            super().keyPressEvent(event)
-
-    @Slot(QModelIndex)
-    def _on_double_click(self, index: QModelIndex) -> None:
-        self.opened.emit(int(self.weights.shown[index.row()]))
-
-    @Slot(int, Qt.SortOrder)
-    def _on_sorted(self, column: int, order: Qt.SortOrder) -> None:
-        self.weights.order_by(column, descending=order == Qt.SortOrder.DescendingOrder)
-        if self.currentIndex().isValid():
-            self.scrollTo(self.currentIndex())
-        else:
-            self.scrollToTop()
 
 
 def group_columns(by: str) -> list[Column]:
@@ -221,6 +78,8 @@ class CheckpointPanel(QWidget):
     open_requested(), audit_requested(), cancel_requested()
     scheme_chosen()
         Figures under another scheme shall be shown.
+    budget_toggled(bool)
+        The budget was shown or hidden.
     """
 
     opened = Signal(int)
@@ -228,11 +87,12 @@ class CheckpointPanel(QWidget):
     audit_requested = Signal()
     cancel_requested = Signal()
     scheme_chosen = Signal()
+    budget_toggled = Signal(bool)
 
-    def __init__(self, chart: WeightMapChart) -> None:
+    def __init__(self, chart: WeightMapChart, budget: BudgetPanel) -> None:
         super().__init__()
         self.setObjectName("panel")
-        self.map = chart
+        self.map, self.budget = chart, budget
         self._module: Module | None = None
         self._build()
         self._arrange()
@@ -247,6 +107,7 @@ class CheckpointPanel(QWidget):
         self.scheme.activated.connect(self.scheme_chosen)
         self.open_button.clicked.connect(self.open_requested)
         self.audit_button.clicked.connect(self._on_audit)
+        self.budget_button.toggled.connect(self._on_budget)
 
     def _build(self) -> None:
         self.open_button = QPushButton(self.tr("Open…"))
@@ -290,6 +151,9 @@ class CheckpointPanel(QWidget):
         self.audit_button.setToolTip(
             self.tr("Quantize every tensor that the filter leaves, every element of it. It can be stopped and gone on.")
         )
+        self.budget_button = QPushButton(self.tr("Budget"))
+        self.budget_button.setCheckable(True)
+        self.budget_button.setToolTip(self.tr("A format for each tensor, so that all fit in so many bytes."))
         self.progress = named_label("", "caption")
         self.tree = ModuleTreeView()
         self.view = WeightsView()
@@ -308,13 +172,20 @@ class CheckpointPanel(QWidget):
         second.addWidget(self.one_axis)
         second.addWidget(self.audit_button)
         second.addWidget(self.progress, 1)
+        second.addWidget(self.budget_button)
         self.tables = QStackedWidget()
         self.tables.addWidget(self.view)
         self.tables.addWidget(self.groups)
         self.map_card = Card(self.map.title(), self.map)
         down = QSplitter(Qt.Orientation.Vertical)
         down.addWidget(self.tables)
-        down.addWidget(self.map_card)
+        self.budget_card = Card(self.budget.chart.title(), self.budget)
+        self.budget_card.hide()
+        self.below = QSplitter(Qt.Orientation.Horizontal)
+        self.below.addWidget(self.map_card)
+        self.below.addWidget(self.budget_card)
+        self.below.setStretchFactor(0, 1)
+        down.addWidget(self.below)
         down.setStretchFactor(0, 1)
         down.setSizes([320, 230])
         across = QSplitter(Qt.Orientation.Horizontal)
@@ -392,6 +263,7 @@ class CheckpointPanel(QWidget):
         self.view.weights.set_theme(theme)
         self.groups.apply_theme(theme)
         self.map_card.apply_theme(theme)
+        self.budget_card.apply_theme(theme)
 
     # -- what narrows it
 
@@ -447,6 +319,14 @@ class CheckpointPanel(QWidget):
         self.by.choose(TENSORS)
         self.filter.setText(text)
         self._show_rows()
+
+    @Slot(bool)
+    def _on_budget(self, shown: bool) -> None:
+        self.budget_card.setVisible(shown)
+        if shown:
+            width = max(2, self.below.width())
+            self.below.setSizes([width * 55 // 100, width * 45 // 100])
+        self.budget_toggled.emit(shown)
 
     @Slot()
     def _on_audit(self) -> None:

@@ -112,6 +112,7 @@ class ModelPage(ModelParts):
         self.looking.problem.connect(self.problem)
         self.looking.tensor_requested.connect(self.tensor_requested)
         self.weighing.problem.connect(self.problem)
+        self.weighing.notice.connect(self.notice)
         self.weighing.entry_requested.connect(self.entry_requested)
         self.weighing.shown.connect(self._on_checkpoint)
         self.open_checkpoint_button.clicked.connect(self.weighing.choose_file)

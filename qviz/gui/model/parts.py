@@ -20,6 +20,8 @@ from qviz.gui.charts.cards import Card, ChartMenus
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label
+from qviz.gui.model.budget_chart import BudgetChart
+from qviz.gui.model.budget_panel import BudgetPanel
 from qviz.gui.model.checkpoint_panel import CheckpointPanel
 from qviz.gui.model.data_panel import DataPanel
 from qviz.gui.model.deploy_panel import DeployPanel
@@ -57,8 +59,8 @@ class ModelParts(QWidget):
     def _build(self) -> None:
         link = LinkedCursor()
         self.graph, self.frontier, self.cost = GraphChart(link), FrontierChart(link), RunsChart(link)
-        self.weight_map = WeightMapChart(link)
-        self.charts: tuple[Chart, ...] = (self.graph, self.frontier, self.cost, self.weight_map)
+        self.weight_map, self.budget_chart = WeightMapChart(link), BudgetChart(link)
+        self.charts: tuple[Chart, ...] = (self.graph, self.frontier, self.cost, self.weight_map, self.budget_chart)
         self.network, self.data, self.scheme = NetworkPanel(), DataPanel(), WeightSchemePanel()
         self.deploy, self.layers, self.figures = DeployPanel(), LayersPanel(), OutputPanel()
         self.times, self.traces = TimesPanel(), TracesPanel()
@@ -110,8 +112,10 @@ class ModelParts(QWidget):
         self.open_checkpoint_button.setObjectName("text")
         self.open_checkpoint_button.setText(self.tr("Open…"))
         self.open_checkpoint_button.setFixedSize(self.open_checkpoint_button.sizeHint().width() + 8, 24)
-        self.checkpoint = CheckpointPanel(self.weight_map)
+        self.budget = BudgetPanel(self.budget_chart)
+        self.checkpoint = CheckpointPanel(self.weight_map, self.budget)
         self.menus.dress(self.weight_map, self.checkpoint.map_card.title)
+        self.menus.dress(self.budget_chart, self.checkpoint.budget_card.title)
         self.checkpoint_card = Card(self.tr("Weights"), self.checkpoint)
         self.checkpoint_card.title.set_note(
             self.tr("Weight error is not accuracy: Network measures what the output loses.")

@@ -16,7 +16,8 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.files.printable import printable
 from qviz.gui.model.parts import ModelParts
 from qviz.gui.words.numbers import percent, rough_duration
-from qviz.models.weight_table import weight_map
+from qviz.models import plans
+from qviz.models.weight_table import WeightTable, weight_map
 from qviz.session.checkpoints import Checkpoints
 from qviz.session.language import told
 from qviz.session.state import Item
@@ -33,7 +34,7 @@ class Weighing(QObject):
 
     Signals
     -------
-    problem(str)
+    problem(str), notice(str)
     entry_requested(TensorEntry)
         To be seen on the Tensor page.
     shown()
@@ -41,6 +42,7 @@ class Weighing(QObject):
     """
 
     problem = Signal(str)
+    notice = Signal(str)
     entry_requested = Signal(object)
     shown = Signal()
 
@@ -60,6 +62,16 @@ class Weighing(QObject):
         panel.cancel_requested.connect(checkpoints.auditor.cancel)
         panel.scheme_chosen.connect(self._on_scheme)
         panel.opened.connect(self._on_row)
+        panel.budget_toggled.connect(self._on_map)
+        parts.budget.find_requested.connect(self._on_find)
+        parts.budget.moved.connect(self._on_map)
+        parts.budget.save_requested.connect(self._on_save)
+        checkpoints.budgeted.connect(self._on_budget)
+        checkpoints.budgets.began.connect(self._on_finding)
+        checkpoints.budgets.ended.connect(self._on_found)
+        checkpoints.budgets.problem.connect(self.problem)
+        checkpoints.plans.problem.connect(self.problem)
+        checkpoints.plans.written.connect(self._on_written)
         checkpoints.changed.connect(self._on_changed)
         checkpoints.filled.connect(self._on_filled)
         checkpoints.opener.problem.connect(self.problem)
@@ -114,10 +126,66 @@ class Weighing(QObject):
 
     def _show_map(self) -> None:
         found = self.checkpoints.open_one
-        if found is not None:
+        budget = self.checkpoints.budget
+        if found is not None and budget is not None and self._parts.checkpoint.budget_button.isChecked():
+            bits = np.full(len(found.table), np.nan)
+            for choice in budget.choices(self._parts.budget.at):
+                place = found.table.places.get(choice.name)
+                if place is not None:
+                    bits[place] = self._bits(found.table, place, choice.scheme)
+            self._parts.weight_map.show_map(weight_map(found.table, "chosen", bits), "chosen")
+        elif found is not None:
             known = bool((~np.isnan(found.table.numbers["sqnr"])).any())
             figure = "sqnr" if known else "bytes"
             self._parts.weight_map.show_map(weight_map(found.table, figure), figure)
+
+    @staticmethod
+    def _bits(table: WeightTable, place: int, scheme: Scheme | None) -> float:
+        """Of an element; those of the file where it stays as it is."""
+        if scheme is not None:
+            return float(scheme.number_format.bits)
+        return float(8 * table.numbers["bytes"][place] / max(1.0, table.numbers["elements"][place]))
+
+    # -- spending bits
+
+    @Slot(str)
+    def _on_find(self, kind: str) -> None:
+        try:
+            self.checkpoints.find_budget(kind)
+        except Problem as problem:
+            self.problem.emit(told(problem))
+
+    @Slot()
+    def _on_finding(self) -> None:
+        self._parts.budget.show_finding(True)
+
+    @Slot()
+    def _on_found(self) -> None:
+        self._parts.budget.show_finding(False)
+
+    @Slot()
+    def _on_budget(self) -> None:
+        self._parts.budget.present(self.checkpoints.budget)
+        self._show_map()
+
+    @Slot()
+    def _on_map(self, *_: object) -> None:
+        self._show_map()
+
+    @Slot(str)
+    def _on_save(self, form: str) -> None:
+        budget, found = self.checkpoints.budget, self.checkpoints.open_one
+        if budget is None or found is None:
+            return
+        ending = {plans.CSV: ".csv", plans.LLAMA: ".txt"}.get(form, ".json")
+        proposed = str(Path(self.folder) / f"{found.name.split('.')[0]}-{form}{ending}")
+        text, _ = QFileDialog.getSaveFileName(self._parts, self.tr("Save the choice"), proposed, f"*{ending}")
+        if text:
+            self.checkpoints.plans.write(Path(text), form, budget.choices(self._parts.budget.at), found.paths)
+
+    @Slot(object)
+    def _on_written(self, path: Path) -> None:
+        self.notice.emit(self.tr("Saved {name}.").format(name=printable(path.name)))
 
     # -- measuring
 

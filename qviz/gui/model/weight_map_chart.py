@@ -92,7 +92,7 @@ class WeightMapChart(Chart):
     def description(self) -> str:
         return self.tr(
             "The whole model: every layer and role as a cell, coloured by the worst of its tensors; by bytes, as long "
-            "as none is measured. Click a cell to see its tensors in the table."
+            "as none is measured; by the bits of a choice of formats. Click a cell to see its tensors in the table."
         )
 
     @property
@@ -156,7 +156,7 @@ class WeightMapChart(Chart):
             with np.errstate(divide="ignore"):
                 values = np.log10(values)
         values = np.where(np.isfinite(values), values, np.nan)
-        return -values if self.figure == "sqnr" else values
+        return -values if self.figure in ("sqnr", "chosen") else values
 
     def text(self, value: float) -> str:
         """A figure of a cell."""
@@ -198,7 +198,7 @@ class WeightMapChart(Chart):
         brush.write(x + BAR + 6, LEGEND / 2 - 2, self.text(ends[1]), color)
 
     def _value(self, badness: float) -> float:
-        if self.figure == "sqnr":
+        if self.figure in ("sqnr", "chosen"):
             return -badness
         return 10**badness if self.figure in ("bytes", "rmse") else badness
 

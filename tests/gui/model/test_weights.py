@@ -238,3 +238,51 @@ def test_a_quantized_weight_is_shown_under_the_scales_of_its_file_and_the_next_o
     new_desk.app.library.choose(new_desk.session.state.items[0])
     new_desk.bot.waitUntil(lambda: new_desk.session.state.current is new_desk.session.state.items[0], timeout=LONG)
     assert new_desk.session.state.scheme == before
+
+
+def test_a_budget_is_found_walked_along_and_saved(
+    new_desk: Desk, listed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel, budget = listed.checkpoint, listed.budget
+    assert panel.budget_card.isHidden()
+    panel.budget_button.click()
+    assert not panel.budget_card.isHidden()
+    assert not budget.slider.isEnabled()
+    budget.find_button.click()
+    settle(new_desk, listed)
+    assert listed.weight_map.figure == "chosen"
+    found = listed.weighing.checkpoints.budget
+    assert budget.slider.maximum() == len(found.front) - 1
+    budget.slider.setValue(0)
+    assert "7 × int3" in budget.said.text()
+    assert np.nanmax(listed.weight_map.map.values[listed.weight_map.map.roles.index("up")]) == 3
+    first = budget.said.text()
+    mouse_over(listed.budget_chart).click(spot(listed.budget_chart, float(found.nbytes[-2] / 2**20)))
+    assert budget.slider.value() == len(found.front) - 2
+    assert budget.said.text() != first
+    names_of_file = {"csv": "a.csv", "compressed-tensors": "a.json"}
+    for form, name in names_of_file.items():
+        monkeypatch.setattr(
+            "qviz.gui.model.weighing.QFileDialog.getSaveFileName", lambda *_, to=name: (str(tmp_path / to), "")
+        )
+        with new_desk.bot.waitSignal(listed.notice, timeout=LONG):
+            budget.save_requested.emit(form)
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 8
+    assert "config_groups" in (tmp_path / "a.json").read_text()
+    with new_desk.bot.waitSignal(listed.problem, timeout=LONG):
+        budget.save_requested.emit("netron")
+    panel.budget_button.click()
+    assert panel.budget_card.isHidden()
+    assert listed.weight_map.figure == "bytes"
+    drop(new_desk, panel.table.weights[0].entry.path)
+    settle(new_desk, listed)
+    assert listed.weighing.checkpoints.budget is None
+
+
+def test_rows_that_no_block_divides_leave_nothing_to_choose(new_desk: Desk, listed: Any) -> None:
+    listed.checkpoint.budget_button.click()
+    listed.budget.kind.setCurrentIndex(1)
+    with new_desk.bot.waitSignal(listed.problem, timeout=LONG) as said:
+        listed.budget.find_button.click()
+    assert "None of these tensors can be quantized" in said.args[0]
+    assert not listed.budget.slider.isEnabled()

@@ -86,6 +86,9 @@ def fill_model(desk: Desk, page: Any) -> None:
         )
         page.weighing.open([Path(folder) / "m.safetensors"])
         desk.bot.waitUntil(lambda: bool(page.weight_map.tables()), timeout=6 * PATIENCE)
+        page.checkpoint.budget_button.click()
+        page.budget.find_button.click()
+        desk.bot.waitUntil(lambda: bool(page.budget_chart.tables()), timeout=6 * PATIENCE)
 
 
 def test_every_chart_there_is_stands_in_the_list_of_its_page() -> None:

@@ -1,0 +1,139 @@
+"""How many bytes may a checkpoint take? A slider along the front of its choices, and what is written of one."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from qviz.core.sizes import byte_text
+from qviz.gui.kit.fields import ComboBox, Slider
+from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.widgets import named_label, quiet
+from qviz.gui.model.budget_chart import BudgetChart
+from qviz.gui.model.hints import Hinted
+from qviz.gui.words.numbers import decibels
+from qviz.models import plans
+from qviz.session.checkpoint_budget import INTEGERS, LLAMA, Budget
+from qviz.session.language import tr
+
+
+class BudgetPanel(QWidget):
+    """The formats to choose among, the front, and the slider.
+
+    Signals
+    -------
+    find_requested(str)
+        Among the formats of a kind.
+    moved(int)
+        To a point of the front.
+    save_requested(str)
+        In the words of a tool: one of `qviz.models.plans.FORMS`.
+    """
+
+    find_requested = Signal(str)
+    moved = Signal(int)
+    save_requested = Signal(str)
+
+    def __init__(self, chart: BudgetChart) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.chart = chart
+        self.kind = ComboBox()
+        self.kind.setAccessibleName(self.tr("Formats to choose among"))
+        self.kind.addItem(self.tr("int3 … int8, blocks of 32"), INTEGERS)
+        self.kind.addItem(self.tr("llama.cpp: Q4_0 … Q8_0"), LLAMA)
+        self.find_button = QPushButton(self.tr("Find"))
+        self.find_button.setToolTip(
+            self.tr("Measure every tensor under each of these formats, and find the best choices.")
+        )
+        self.save_button = QToolButton()
+        self.save_button.setObjectName("text")
+        self.save_button.setText(self.tr("Save for…"))
+        self.save_button.setToolTip(self.tr("Write this choice in the words of another tool."))
+        self.save_button.setAccessibleName(self.tr("Save the choice for another tool"))
+        self.save_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self)
+        for form, text in (
+            (plans.CSV, tr("A table (CSV)…")),
+            (plans.LLAMA, tr("llama.cpp (--tensor-type)…")),
+            (plans.COMPRESSED_TENSORS, tr("compressed-tensors (a recipe)…")),
+            (plans.ONNXRUNTIME, tr("ONNX Runtime (overrides)…")),
+            (plans.NETRON, tr("Netron (an attachment)…")),
+            (plans.MODEL_EXPLORER, tr("Model Explorer (node data)…")),
+        ):
+            menu.addAction(text).setData(form)
+        menu.triggered.connect(self._on_save)
+        self.save_button.setMenu(menu)
+        self.slider = Slider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName(self.tr("From the fewest bytes to the least error"))
+        self.said = named_label("", "caption")
+        self.said.setToolTip(self.tr("Weight error is not accuracy: Network measures what the output loses."))
+        first = QHBoxLayout()
+        first.addWidget(self.kind, 1)
+        first.addWidget(self.find_button)
+        first.addWidget(self.save_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 8, 4)
+        layout.setSpacing(3)
+        layout.addLayout(first)
+        self.place = Hinted(chart, self.tr("Which tensors need more bits? Choose formats and find out."))
+        self.place.hint.setMargin(4)
+        layout.addWidget(self.place, 1)
+        layout.addWidget(self.slider)
+        layout.addWidget(self.said)
+        self.find_button.clicked.connect(self._on_find)
+        self.slider.valueChanged.connect(self._on_slider)
+        chart.chosen.connect(self.slider.setValue)
+        self.present(None)
+
+    @property
+    def budget(self) -> Budget | None:
+        return self.chart.budget
+
+    @property
+    def at(self) -> int:
+        """The point that is chosen."""
+        return self.slider.value()
+
+    def present(self, budget: Budget | None) -> None:
+        """Another front; in the middle of it."""
+        self.chart.show_budget(budget)
+        last = len(budget.front) - 1 if budget is not None else 0
+        with quiet((self.slider,)):
+            self.slider.setRange(0, last)
+            self.slider.setValue(last // 2)
+        self.place.show_content(budget is not None)
+        for widget in (self.slider, self.save_button):
+            widget.setEnabled(budget is not None)
+        self._show()
+
+    def show_finding(self, finding: bool) -> None:
+        """What is under way can be stopped in the status bar."""
+        self.find_button.setEnabled(not finding)
+
+    def apply_theme(self, theme: Theme) -> None:
+        self.place.apply_theme(theme)
+
+    def _show(self) -> None:
+        budget = self.budget
+        if budget is None:
+            self.said.setText("")
+            return
+        self.chart.choose(self.at)
+        size, error = float(budget.nbytes[self.at]), float(budget.sqnr_db[self.at])
+        counts = ", ".join(f"{count} × {name}" for name, count in budget.counts(self.at).items())
+        self.said.setText(f"{byte_text(round(size))}, {decibels(error)}: {counts}")
+
+    @Slot()
+    def _on_find(self) -> None:
+        self.find_requested.emit(self.kind.currentData())
+
+    @Slot(int)
+    def _on_slider(self, at: int) -> None:
+        self._show()
+        self.moved.emit(at)
+
+    @Slot(QAction)
+    def _on_save(self, action: QAction) -> None:
+        self.save_requested.emit(action.data())

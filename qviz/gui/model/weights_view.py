@@ -1,0 +1,151 @@
+"""How are the tensors of a checkpoint shown as rows, that can be opened, copied and exported?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
+
+from qviz.gui.kit.copying import Excerpt
+from qviz.gui.kit.theme import scaled_font
+from qviz.gui.model.weights_model import WeightsModel
+from qviz.session.guard import guarded
+
+ROW_HEIGHT = 22
+WIDEST_NAME = 420
+
+
+@guarded
+class WeightsView(QTableView):
+    """The table of tensors.
+
+    Signals
+    -------
+    opened(int)
+        A row of the table: double-clicked, or Enter was pressed on it.
+    export_requested(Excerpt)
+        Its rows shall go to a file.
+    """
+
+    opened = Signal(int)
+    export_requested = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = WeightsModel(self)
+        self.setModel(self.weights)
+        self.setObjectName("figures")
+        self.setAccessibleName(self.tr("Tensors"))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.setFont(scaled_font(self.font(), 12))
+        header = self.horizontalHeader()
+        header.setFont(self.font())
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(28)
+        header.setResizeContentsPrecision(100)
+        header.setSectionsClickable(True)
+        header.setSortIndicatorShown(True)
+        header.setSortIndicatorClearable(True)
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        header.sortIndicatorChanged.connect(self._on_sorted)
+        self.doubleClicked.connect(self._on_double_click)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._on_context_menu)
+
+    def excerpt(self, rows: Sequence[int] | None = None) -> Excerpt:
+        """What is copied and exported of these rows of the table, or of all in sight."""
+        weights, table = self.weights, self.weights.table
+        shown = weights.shown.tolist() if rows is None else rows
+        head = [column.title for column in weights.columns]
+        plain: list[list[Any]] = [
+            [
+                weights.text(row, column) if column.text is None else float(table.numbers[column.key][row])
+                for column in weights.columns
+            ]
+            for row in shown
+        ]
+        pretty = [[weights.text(row, column) for column in weights.columns] for row in shown]
+        return Excerpt(self.accessibleName(), [head, *plain], [head, *pretty])
+
+    def menu_of(self, row: int) -> QMenu:
+        """What can be done with one row; made when it is asked for."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Show on the Tensor page")).triggered.connect(partial(self._open, row))
+        menu.addSeparator()
+        menu.addAction(self.tr("Copy row")).triggered.connect(partial(self._copy_row, row))
+        menu.addAction(self.tr("Copy table")).triggered.connect(self.copy)
+        menu.addAction(self.tr("Export table…")).triggered.connect(self._export)
+        return menu
+
+    def _open(self, row: int, *_: object) -> None:
+        self.opened.emit(row)
+
+    def _copy_row(self, row: int, *_: object) -> None:
+        self.excerpt([row]).copy()
+
+    @Slot()
+    def copy(self) -> None:
+        """What is in sight, to the clipboard: figures to their last digit."""
+        self.excerpt().copy()
+
+    @Slot()
+    def _export(self) -> None:
+        self.export_requested.emit(self.excerpt())
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        index = self.indexAt(position)
+        if index.isValid():
+            self.menu_of(int(self.weights.shown[index.row()])).popup(self.viewport().mapToGlobal(position))
+
+    def fit(self) -> None:
+        """Columns as wide as what is in sight of them."""
+        self.resizeColumnsToContents()
+        self.setColumnWidth(0, min(self.columnWidth(0), max(160, min(WIDEST_NAME, 2 * self.viewport().width() // 5))))
+
+    def current_row(self) -> int:
+        """The row of the table that the keyboard is at; −1 for none."""
+        at = self.currentIndex().row()
+        return int(self.weights.shown[at]) if 0 <= at < self.weights.shown.size else -1
+
+    def point_to(self, row: int) -> None:
+        """Make a row current, where it is in sight."""
+        at = self.weights.place(row)
+        if at >= 0:
+            index = self.weights.index(at, 0)
+            self.setCurrentIndex(index)
+            self.scrollTo(index)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        row = self.current_row()
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row >= 0:
+            self.opened.emit(row)
+        else:
+            super().keyPressEvent(event)
+
+    @Slot(QModelIndex)
+    def _on_double_click(self, index: QModelIndex) -> None:
+        self.opened.emit(int(self.weights.shown[index.row()]))
+
+    @Slot(int, Qt.SortOrder)
+    def _on_sorted(self, column: int, order: Qt.SortOrder) -> None:
+        self.weights.order_by(column, descending=order == Qt.SortOrder.DescendingOrder)
+        if self.currentIndex().isValid():
+            self.scrollTo(self.currentIndex())
+        else:
+            self.scrollToTop()
