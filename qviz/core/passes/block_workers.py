@@ -85,7 +85,16 @@ class InputSums:
 
 
 class Worker(Protocol):
-    """What one thread does."""
+    """What one thread does.
+
+    Attributes
+    ----------
+    any_pieces : bool
+        Whether the answer is the same to the last bit, whichever pieces each thread is given.
+    """
+
+    @property
+    def any_pieces(self) -> bool: ...
 
     def pieces(self) -> Iterator[Any]:
         """The pieces of the tensor, for all threads."""
@@ -151,6 +160,8 @@ class NumPyWorker:
     is not clipped is exact in float32 already: x is between x̂/2 and 2·x̂ (Sterbenz's lemma), or
     x̂ is 0. Such a block is subtracted in float32; clipped elements once more in float64.
     """
+
+    any_pieces = False
 
     def __init__(self, order: PassRequest) -> None:
         self.order, self.found = order, PassTotals(order, order.layout.groups)
@@ -288,6 +299,8 @@ class NumPyWorker:
 
 class DotWorker:
     """Σx·x̂ and Σx̂² themselves, for schemes that leave next to nothing of x."""
+
+    any_pieces = False
 
     def __init__(self, order: PassRequest) -> None:
         self.order, self.product, self.squared = order, 0.0, 0.0

@@ -52,16 +52,21 @@ class CompiledWorker:
         self.table = np.zeros(size if joint else 1, np.uint32)
         self.joint = (levels, window, window_start - first) if joint else None
         self.tallies = np.zeros(order.levels + 2 * bins + counting.SPARE, np.int64)
-        counts = self.found.totals, np.zeros(3), self.table, self.tallies
+        self.totals: dict[int, Floats] = {} if leader is None else leader.totals
         self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
         self.ends = np.empty(4, np.float32)
-        self.answers = (*counts, *self.drawn, self.ends)
+        self.answers = (np.zeros(3), self.table, self.tallies, *self.drawn, self.ends)
         self.memory = kernels.memory()
         if leader is not None and lie.apart:
             self.groups: Any = leader.groups
         else:
             groups, signal = layout.groups, layout.groups if order.signal is None else 1
             self.groups = (*_sums_of(groups), *_sums_of(signal))
+
+    @property
+    def any_pieces(self) -> bool:
+        """Whether no group's sums are of several threads; those of the whole are added up in their order."""
+        return self.lie.apart
 
     def pieces(self) -> Iterator[tuple[int, int]]:
         """Where the pieces of the tensor start and stop."""
@@ -75,7 +80,8 @@ class CompiledWorker:
             x = np.require(x, np.float32, ["C", "A"])
         self.plan[counting.FIRST_BUCKET], self.plan[counting.LAST_BUCKET] = -(-start // BASE), stop // BASE
         self.ends[:] = np.inf, -np.inf, np.inf, -np.inf
-        self.walk(x, start, *self.given, *self.answers, *self.groups, *self.memory)
+        self.totals[start] = totals = np.zeros(3)
+        self.walk(x, start, *self.given, totals, *self.answers, *self.groups, *self.memory)
         if self.order.envelope is not None:
             self._draw_ends(start, stop, self.ends)
         return stop - start
@@ -102,6 +108,8 @@ class CompiledWorker:
             found.occupancy[-1] += above
         if self.joint is not None:
             self._part(*self.joint)
+        if first:
+            found.totals = np.sum([self.totals[start] for start in sorted(self.totals)], axis=0)
         if first or not self.lie.apart:
             errors, saturated, values, missing = self.groups
             found.squared_error, found.max_abs_error = errors

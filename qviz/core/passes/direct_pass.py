@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -155,12 +156,17 @@ def _worker(order: PassRequest, leader: NumPyWorker | CompiledWorker | None) -> 
 
 
 def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled, progress: Progress) -> None:
-    """Every block, in turn to one of the workers, each in a thread of its own; the first in this one."""
+    """Every block to one of the workers, each in a thread of its own; the first in this one.
+
+    In turn, or to whoever has time where that changes nothing: another program may have one of the processors.
+    """
     stop = threading.Event()
     done = [0] * len(workers)
+    left = _Left(workers[0].pieces()) if all(worker.any_pieces for worker in workers) else None
 
     def share(which: int) -> Iterator[None]:
-        for piece in islice(workers[which].pieces(), which, None, len(workers)):
+        mine = islice(workers[which].pieces(), which, None, len(workers)) if left is None else left.taken()
+        for piece in mine:
             yield
             done[which] += workers[which].add(piece)
 
@@ -184,6 +190,22 @@ def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled,
         for other in others:
             other.result()
     progress(1.0)
+
+
+class _Left:
+    """The pieces that nobody has taken yet, for several threads."""
+
+    def __init__(self, pieces: Iterator[Any]) -> None:
+        self._pieces, self._lock = pieces, threading.Lock()
+
+    def taken(self) -> Iterator[Any]:
+        """One after the other, as long as there are any."""
+        while True:
+            with self._lock:
+                piece = next(self._pieces, None)
+            if piece is None:
+                return
+            yield piece
 
 
 def _remember(tensor: Tensor, layout: Layout, signal: InputSums) -> None:

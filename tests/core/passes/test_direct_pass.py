@@ -243,6 +243,8 @@ def test_it_stops_between_blocks(times):
 class Worker:
     """Takes as long as it is told to, or fails."""
 
+    any_pieces = False
+
     def __init__(self, seconds=0.0, failure=None):
         self.seconds, self.failure, self.blocks = seconds, failure, 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from qviz.core import (
     Manual,
     MinMax,
     PerAxis,
+    PerBlock,
     Percentile,
     PerTensor,
     Scheme,
@@ -162,6 +164,40 @@ def test_large_tensors_in_two_threads(shape, nan, monkeypatch):
             scheme = Scheme(number_format, symmetric, PerAxis(axis), rule, convention.name)
             sums = ask(x, scheme)
             brute_force(x, scheme, sums)
+
+
+@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32)], ids=str)
+def test_whoever_looks_at_a_piece_the_sums_are_the_same_to_the_last_bit(granularity, monkeypatch):
+    monkeypatch.setattr(spreading, "PIECE", 1 << 11)
+    monkeypatch.setattr(direct_pass, "THREADED", 0)
+    x, scheme = noisy((64, 512), nan=False), Scheme(IntFormat(4), granularity=granularity)
+
+    def found(threads, slow=None):
+        """The sums, where one of the threads waits until the others have done everything else."""
+        monkeypatch.setattr(direct_pass, "THREADS", threads)
+        taken = direct_pass._Left.taken
+        if slow is not None:
+            main = threading.current_thread()
+            alone = threading.Event()
+
+            def in_my_own_time(self):
+                if (threading.current_thread() is main) == slow:
+                    alone.wait(10)
+                    yield from taken(self)
+                else:
+                    yield from taken(self)
+                    alone.set()
+
+            monkeypatch.setattr(direct_pass._Left, "taken", in_my_own_time)
+        sums = ask(x, scheme)
+        monkeypatch.setattr(direct_pass._Left, "taken", taken)
+        return sums
+
+    one = found(2)
+    apart = granularity not in (PerTensor(), PerAxis(1))
+    for other in (found(2, slow=True), found(2, slow=False)) if apart else (found(2),):
+        for name in FIGURES:
+            np.testing.assert_array_equal(getattr(other, name), getattr(one, name))
 
 
 def test_only_what_was_asked_for_is_made():
