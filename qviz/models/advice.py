@@ -82,7 +82,7 @@ def advice(
     unit = worst.unit
     restored = losses.get((RESTORED, unit.name))
     sentences: tuple[Phrase, ...]
-    what = Phrase("{name} hurts most: quantized alone it leaves {db:.1f} dB.", name=unit.name, db=worst.sqnr_db)
+    what = Phrase("{name} hurts most: quantized alone it leaves {db} dB.", name=unit.name, db=_tenths(worst.sqnr_db))
     present = own.get(unit.weights[0].name, scheme) if unit.weights else scheme
     uneven = _unevenness(network, unit) if present is not None and isinstance(present.granularity, PerTensor) else 1.0
     why = _why(network, unit, errors, uneven)
@@ -102,6 +102,10 @@ def advice(
     elif math.isfinite(gained) and gained >= NOTICED:
         sentences += (Phrase("Left in float it gives back {gained:.1f} dB.", gained=gained),)
     return Advice(unit, sentences, chosen)
+
+
+def _tenths(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−")
 
 
 def _more(unit: Unit, present: Scheme) -> int:
@@ -124,7 +128,7 @@ def _why(network: Network, unit: Unit, errors: Mapping[str, NodeError], uneven: 
     if worst is not None and 0 < worst.high - worst.low < TINY:
         return Phrase("Its output spans no more than {span:.2g}.", span=worst.high - worst.low)
     if worst is not None and math.isfinite(worst.isolated_db):
-        return Phrase("Its own error is {db:.1f} dB, and what follows passes it on.", db=worst.isolated_db)
+        return Phrase("Its own error is {db} dB, and what follows passes it on.", db=_tenths(worst.isolated_db))
     return Phrase("What follows passes its error on.")
 
 

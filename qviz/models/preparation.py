@@ -99,8 +99,11 @@ def prepare_network(
         return Prepared(network, original, tuple(steps), None)
     try:
         comparison = compare(original, network, feeds or random_feeds(original, choices.dimensions), choices)
-    except Problem as problem:
-        return Prepared(network, original, tuple(steps), None, problem)
+    except Problem as found:
+        still = [name for port in network.inputs for name in port.open_dimensions]
+        # One that is open was taken for a length of 1, which few networks can be run with.
+        why = Problem("these dimensions are open: {names}.", names=", ".join(dict.fromkeys(still))) if still else found
+        return Prepared(network, original, tuple(steps), None, why)
     return Prepared(network, original, tuple(steps), comparison)
 
 

@@ -117,7 +117,11 @@ def first_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if " : " in text and text.startswith("[ONNXRuntimeError]"):
         text = text.split(" : ", 3)[-1]
-    text = _IN_THE_SOURCE.sub("", text)
+    text = _CODES.sub("", _IN_THE_SOURCE.sub("", text)).strip()
+    of_node = _NODE.fullmatch(text)
+    if of_node is not None:
+        operator, name, text = of_node.groups()
+        text = f"{text} (node {name}, {operator})" if name else f"{text} ({operator})"
     unknown = _UNKNOWN.search(text)
     if unknown is not None:
         node, operator = unknown.groups()
@@ -132,6 +136,12 @@ _IN_THE_SOURCE = re.compile(
     r"\S+\.(?:cc|cpp|h):\d+ (?:\w+ (?=[A-Z])|.*?\)(?: const)? (?:\[.*?\] |\S.{0,120}? was false\. )?)"
 )
 """A file and a line, the function's name or signature, and the condition that did not hold."""
+
+_NODE = re.compile(r"Non-zero status code returned while running (\S+) node\. Name:'([^']*)' Status Message: (.*)")
+_CODES = re.compile(
+    r"(?:\[ONNXRuntimeError\] )?: \d+ : [A-Z_]+ : | Validate usage of dim_value.*|\S+\.(?:cc|cpp|h):\d+ "
+)
+"""The code of an error within another one, advice to whoever writes shapes, and a line of the source."""
 
 _UNKNOWN = re.compile(r"In Node, \(\"(.*?)\", (\S+), .*(?:No Op registered|No opset import)")
 _NO_MEMORY = re.compile(r"Failed to allocate memory for requested buffer of size (\d+)")

@@ -14,6 +14,7 @@ from qviz.models.activations import spans
 from qviz.models.data import checks, open_samples
 from qviz.models.data_settings import DataSettings
 from qviz.models.network import open_network
+from qviz.models.preparation import prepare_network
 from qviz.models.ptq import check_outcome
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import open_session, run
@@ -168,3 +169,26 @@ def test_too_little_memory():
 
 def _greedy(folder, tell):
     raise MemoryError
+
+
+def test_what_a_node_complains_of_is_said_with_its_name():
+    from qviz.models.sessions import first_line
+
+    raw = (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Resize node. Name:'/m/Resize' "
+        "Status Message: /onnxruntime_src/onnxruntime/core/framework/op_kernel.cc:83 OrtValue* onnxruntime::"
+        "OpKernelContext::OutputMLValue(int, const onnxruntime::TensorShape&) [ONNXRuntimeError] : 1 : FAIL : Shape "
+        "mismatch attempting to re-use buffer. {1,2} != {1,4}. Validate usage of dim_value (values should be > 0)."
+    )
+    said = first_line(Exception(raw))
+    assert said == "Shape mismatch attempting to re-use buffer. {1,2} != {1,4}. (node /m/Resize, Resize)"
+
+
+def test_open_dimensions_are_asked_for_where_one_of_each_cannot_be_run():
+    rng = np.random.default_rng(0)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]
+    constants = {"w": rng.standard_normal((4, 4)).astype(np.float32)}
+    model = model_of(nodes, [value("x", 1, "length")], [value("y", 1, 4)], constants)
+    prepared = prepare_network(network(model))
+    assert prepared.comparison is None
+    assert str(prepared.problem) == "these dimensions are open: length."

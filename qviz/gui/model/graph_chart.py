@@ -195,7 +195,7 @@ class GraphChart(Chart):
         rect.moveBottomRight(QPointF(brush.width - 10, brush.height - 10))
         self._map = rect, scale
         painter.setPen(self.pen("grid"))
-        painter.setBrush(self.color("background", 225))
+        painter.setBrush(self.color("background"))
         painter.drawRect(rect.adjusted(-5, -5, 5, 5))
         painter.setPen(Qt.PenStyle.NoPen)
         ends = self._ends()

@@ -67,6 +67,7 @@ class NetworkPanel(QWidget):
         self.trouble = named_label("", "problem", wrap=True)
         for label in (self.file, self.about, self.compared, self.trouble):
             label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setMinimumWidth(1)  # a word longer than the panel makes it no wider
         self.dimensions: dict[str, QSpinBox] = {}
         self.values: dict[str, QLineEdit] = {}
         self.steps: dict[str, QCheckBox] = {}
@@ -221,6 +222,7 @@ class NetworkPanel(QWidget):
             if key in done:
                 said = named_label(text, "caption", wrap=True)
                 said.setTextFormat(Qt.TextFormat.PlainText)
+                said.setMinimumWidth(1)
                 said.setContentsMargins(20, 0, 4, 0)  # an indent is left out of the width that words wrap at
                 self._step_rows.addWidget(said)
             self.steps[key] = box
