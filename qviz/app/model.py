@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qviz.gui.charts.page import Job
 from qviz.gui.model.page import ModelPage
 from qviz.session.checkpoints import Checkpoints
+from qviz.session.kept_networks import NetworkRunKeeper
 from qviz.session.language import tr
 from qviz.session.networks import Networks
 
@@ -18,6 +19,7 @@ def make_model(app: App) -> ModelPage:
     """The page and its workers."""
     networks = Networks(app)
     checkpoints = Checkpoints(app)
+    keeper = NetworkRunKeeper(app.settings.data_folder / "network-runs", app)
     page = ModelPage(networks, checkpoints, lambda: app.session.scheme)
     page.entry_requested.connect(app.open_entry)
     app.session.changed.connect(page.show_current)
@@ -25,7 +27,10 @@ def make_model(app: App) -> ModelPage:
     networks.capturer.captured.connect(app.open_layer)
     networks.capturer.paired.connect(app.open_pair)
     page.opened.connect(app.settings.add_recent)
-    page.workers = (*networks.workers, *checkpoints.workers)
+    networks.run_kept.connect(keeper.keep)
+    keeper.found.connect(networks.take_back)
+    keeper.problem.connect(page.problem)
+    page.workers = (*networks.workers, *checkpoints.workers, keeper)
     page.jobs = (
         Job(networks.opener, tr("Preparing the network")),
         Job(networks.reader, tr("Looking at the data")),
@@ -40,4 +45,5 @@ def make_model(app: App) -> ModelPage:
         Job(checkpoints.auditor, tr("Measuring tensors")),
         Job(checkpoints.budgets, tr("Finding where bits matter")),
     )
+    keeper.find()
     return page

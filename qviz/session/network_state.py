@@ -130,6 +130,8 @@ class DeployedRun:
         Bytes that the float network and this one add to a process that loads and runs them; None where not measured.
     batch : int
         Of the samples: the length of the first input's first axis.
+    network : str
+        The path of the float network.
     """
 
     outcome: Outcome
@@ -142,6 +144,12 @@ class DeployedRun:
     random: bool
     memory: tuple[int, int] | None = None
     batch: int = 1
+    network: str = ""
+
+
+def name_of(path: Path | None) -> str:
+    """What runs call the float network that they were made of."""
+    return "" if path is None else str(path.absolute())
 
 
 def units_of(state: NetworkState) -> tuple[Unit, ...]:

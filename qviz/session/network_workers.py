@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from qviz.session.network_state import (
     DeployedRun,
     NetworkState,
     Whole,
+    name_of,
     units_of,
     weights_of_units,
 )
@@ -361,7 +362,7 @@ def _deploy(
         progress=_part(progress, 0, 0.6),
         cancelled=cancelled,
     )
-    return _measured(network, outcome, held_out, how, progress, cancelled)
+    return replace(_measured(network, outcome, held_out, how, progress, cancelled), network=name_of(state.path))
 
 
 def _compared(
@@ -373,7 +374,7 @@ def _compared(
     # In another process first: a file of somebody else's may crash the runtime.
     open_prepared(path, NO_CHOICES, progress=_part(progress, 0, 0.5), cancelled=cancelled)
     outcome = check_outcome(network, path, Recipe("file"), held_out[0] if held_out is not None else None)
-    return _measured(network, outcome, held_out, how, progress, cancelled)
+    return replace(_measured(network, outcome, held_out, how, progress, cancelled), network=name_of(state.path))
 
 
 def _measured(

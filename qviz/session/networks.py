@@ -20,7 +20,7 @@ from qviz.models.sensitivity import UnitLoss
 from qviz.session.capturer import Capturer
 from qviz.session.network_files import ChoiceWriter, NodeTracer
 from qviz.session.network_frontier import FrontierFinder
-from qviz.session.network_state import DeployedRun, NetworkState
+from qviz.session.network_state import DeployedRun, NetworkState, name_of
 from qviz.session.network_workers import DataReader, Deployer, LayerSweeper, NetworkAnalyst, NetworkOpener
 from qviz.session.weight_audit import WeightAudit
 from qviz.session.worker import Worker
@@ -36,12 +36,15 @@ class Networks(QObject):
     whole_found(Whole)
     data_looked(dict of str to Span, tuple of Phrase)
     run_kept(DeployedRun)
+    runs_found()
+        Of earlier windows.
     """
 
     changed = Signal(object, object)
     whole_found = Signal(object)
     data_looked = Signal(object, object)
     run_kept = Signal(object)
+    runs_found = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -50,7 +53,7 @@ class Networks(QObject):
         self.analyst, self.sweeper, self.deployer = NetworkAnalyst(self), LayerSweeper(self), Deployer(self)
         self.frontier, self.audit, self.capturer = FrontierFinder(self), WeightAudit(self), Capturer(self)
         self.choice_writer, self.tracer = ChoiceWriter(self), NodeTracer(self)
-        self.runs: list[DeployedRun] = []
+        self.all_runs: list[DeployedRun] = []
         self.losses: dict[tuple[str, str], UnitLoss] = {}
         self._good: NetworkState | None = None
         self.opener.opened.connect(self._on_opened)
@@ -60,6 +63,19 @@ class Networks(QObject):
         self.analyst.answered.connect(self.whole_found)
         self.sweeper.found.connect(self._on_loss)
         self.deployer.deployed.connect(self._on_deployed)
+
+    @property
+    def runs(self) -> list[DeployedRun]:
+        """Those of the present network, the oldest first; where it came of a run itself, those of its float one."""
+        mine = name_of(self.state.path)
+        origins = {run.network for run in self.all_runs if name_of(run.outcome.path) == mine}
+        return [run for run in self.all_runs if run.network == mine or run.network in origins]
+
+    @Slot(object)
+    def take_back(self, runs: list[DeployedRun]) -> None:
+        """Runs of earlier windows."""
+        self.all_runs[:0] = runs
+        self.runs_found.emit()
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -180,5 +196,5 @@ class Networks(QObject):
 
     @Slot(object)
     def _on_deployed(self, found: DeployedRun) -> None:
-        self.runs.append(found)
+        self.all_runs.append(found)
         self.run_kept.emit(found)

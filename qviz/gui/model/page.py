@@ -230,7 +230,7 @@ class ModelPage(ModelParts):
         self._show_graph(state)
         self._show_layers()
         self._show_about()
-        self.cost_place.say(self.tr("Each network that you quantize under Deploy becomes a mark here."))
+        self.running.show()
 
     def _show_graph(self, state: NetworkState) -> None:
         prepared = state.prepared

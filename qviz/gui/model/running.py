@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.gui.model.parts import ModelParts
 from qviz.session.language import told
-from qviz.session.network_state import DeployedRun
+from qviz.session.network_state import DeployedRun, NetworkState
 from qviz.session.networks import Networks
 
 
@@ -32,6 +32,8 @@ class Running(QObject):
         parts.runs.pointed.connect(self._look_at)
         parts.cost.chosen.connect(self._on_run_chosen)
         networks.run_kept.connect(self._on_run)
+        networks.runs_found.connect(self.show)
+        networks.changed.connect(self._on_changed)
         networks.deployer.began.connect(self._on_deploying)
         networks.deployer.ended.connect(self._on_deployed)
         networks.tracer.traced.connect(parts.traces.add)
@@ -40,21 +42,36 @@ class Running(QObject):
         networks.choice_writer.written.connect(self._on_saved)
 
     @Slot(object)
-    def _look_at(self, run: DeployedRun) -> None:
+    def _look_at(self, run: DeployedRun | None) -> None:
         self._parts.cost.mark(run)
         self._parts.times.show_run(run)
         self._parts.traces.look_at(run)
 
+    @Slot()
+    def show(self) -> None:
+        """All runs of the present network; the newest is looked at."""
+        parts, runs = self._parts, self.networks.runs
+        parts.runs.show_runs(runs)
+        parts.cost.show_runs(runs)
+        self._look_at(runs[-1] if runs else None)
+        if parts.cost.runs:
+            parts.cost_place.say("")
+        elif runs:
+            parts.cost_place.say(self.tr("Without data neither the output nor the time of a run is measured."))
+        else:
+            parts.cost_place.say(self.tr("Each network that you quantize under Deploy becomes a mark here."))
+
+    @Slot(object, object)
+    def _on_changed(self, old: NetworkState, new: NetworkState) -> None:
+        if new.path != old.path:
+            self.show()
+
     @Slot(object)
     def _on_run(self, run: DeployedRun) -> None:
         parts = self._parts
-        parts.runs.show_runs(self.networks.runs)
-        parts.cost.show_runs(self.networks.runs)
-        self._look_at(run)
-        parts.cost_place.say(
-            "" if parts.cost.runs else self.tr("Without data neither the output nor the time of a run is measured.")
-        )
-        parts.docks["cost"].raise_()
+        if run in self.networks.runs:
+            self.show()
+            parts.docks["cost"].raise_()
         if not parts.isVisible():  # on the page itself, the runs say more
             self.notice.emit(told(run.outcome.summary))
 
