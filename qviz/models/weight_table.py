@@ -310,12 +310,19 @@ def _least(values: Floats) -> float:
 
 
 def _ranks(names: Sequence[str]) -> Counts:
-    keys = [_natural(name) for name in names]
+    keys = _natural(names)
     ranks = np.empty(len(keys), np.int64)
     ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
     return ranks
 
 
-def _natural(name: str) -> list[str | int]:
-    parts = _NUMBER.split(name)
-    return [int(part[:300]) if at % 2 else part for at, part in enumerate(parts)]
+def _natural(names: Sequence[str]) -> list[str]:
+    """Texts in whose order numbers stand by their values: each behind a sign below all others, and its length."""
+    if any("\n" in name for name in names):
+        return [_NUMBER.sub(_key, name) for name in names]
+    return _NUMBER.sub(_key, "\n".join(names)).split("\n") if names else []
+
+
+def _key(found: re.Match[str]) -> str:
+    digits = found[0].lstrip("0")[:300]
+    return f"\0{len(digits):03}{digits}"
