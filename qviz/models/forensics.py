@@ -36,6 +36,9 @@ ALL = 0.9999
 MOST = 0.5
 """Share of equal codes below which nothing is said, even of equal scales."""
 
+FEWEST = 8
+"""Scales that have to fit where one group of each row is looked at."""
+
 LARGEST = 1 << 24
 """Elements of which so many rows are looked at: a recipe is the same for all."""
 
@@ -106,6 +109,52 @@ def recipe_of(
         return None
     if encoding.name == "MLX":  # its own way of choosing scales is not among the conventions
         return None
+    recipe = _best(_found(original, quantized, weight, dtype, rounding, cancelled), encoding)
+    if recipe is None and encoding.group is not None:
+        recipe = _of_first_group(original, quantized, weight, dtype, rounding, cancelled)
+    return recipe
+
+
+def _of_first_group(
+    original: FloatArray, quantized: FloatArray, weight: Weight, dtype: str, rounding: float, cancelled: IsCancelled
+) -> Recipe | None:
+    """GPTQ finds the scales of later groups in what the errors of earlier ones made of them: the first tells."""
+    encoding = weight.entry.encoding
+    assert encoding is not None and encoding.group is not None
+    if original.ndim != 2 or len(original) < FEWEST or original.shape[1] <= encoding.group:
+        return None
+    here = (slice(None), slice(0, encoding.group))
+    made = _found(original[here], quantized[here], weight, dtype, rounding, cancelled)
+    found = [(share, False, scheme) for share, is_whole, scheme in made if not is_whole]
+    if len(found) < len(made) or len({scheme.symmetric for _, _, scheme in found}) != 1:
+        return None
+    share = max(each[0] for each in found)
+    schemes = [scheme for equal, _, scheme in found if equal == share]
+    # The first column is reached by no error.
+    first = fake_quantize(original[here], choose_qparams(Tensor(original[here], dtype=dtype), schemes[0]))[:, :1]
+    if _equal_share(first, quantized[:, :1], rounding) < ALL:
+        return None
+    names = tuple(dict.fromkeys(scheme.convention for scheme in schemes))
+    said = N_(
+        "scales of {codes}, {group}, {mode}, as {who} in the first group, of whose codes {share} % are rounded to "
+        "nearest: errors were carried on from column to column, as GPTQ carries them"
+    )
+    values = {
+        "codes": encoding.codes,
+        "group": _group_phrase(encoding, schemes[0]),
+        "mode": Phrase(N_("symmetric")) if schemes[0].symmetric else Phrase(N_("asymmetric")),
+        "who": _who(names),
+        "share": f"{100 * share:.4g}",
+    }
+    return Recipe(schemes[0], share, names, Phrase(said, **values))
+
+
+def _found(
+    original: FloatArray, quantized: FloatArray, weight: Weight, dtype: str, rounding: float, cancelled: IsCancelled
+) -> list[tuple[float, bool, Scheme]]:
+    """The schemes that some codes are of: the share of equal ones, and whether all are."""
+    encoding = weight.entry.encoding
+    assert encoding is not None
     source = Tensor(original, weight.name, dtype=dtype)
     found: list[tuple[float, bool, Scheme]] = []
     for scheme in _candidates(encoding, original.shape):
@@ -123,7 +172,7 @@ def recipe_of(
             found.append((share, True, scheme))
         elif share >= MOST and _on_the_grid(quantized, qparams, rounding):
             found.append((share, False, scheme))
-    return _best(found, encoding)
+    return found
 
 
 def _few_rows(values: FloatArray) -> FloatArray:

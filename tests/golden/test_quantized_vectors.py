@@ -12,6 +12,7 @@ from qviz.files.readers import list_tensors
 
 FOLDER = Path(__file__).parent / "checkpoints" / "quantized"
 FILES = sorted(FOLDER.glob("*.safetensors"))
+GPTQ = sorted((FOLDER.parent / "gptq").glob("*.safetensors"))
 MLX = sorted(FOLDER.glob("mlx_*"))
 
 ROUNDED = {"compressed_int4_group_bf16", "compressed_nvfp4", "torchao_float8", "torchao_int8"}
@@ -42,6 +43,14 @@ def test_a_file_decodes_to_what_its_library_says(path: Path) -> None:
         values = values.astype(ml_dtypes.bfloat16).astype(np.float32)
     np.testing.assert_array_equal(values, expected)
     assert dtype == NAMES.get(path.stem, dtype)
+
+
+@pytest.mark.parametrize("path", GPTQ, ids=lambda path: path.stem)
+def test_gptq_and_awq_decode_to_what_their_code_says(path: Path) -> None:
+    dtype, values = decoded(path)
+    method, codes, *_ = path.stem.split("_")
+    np.testing.assert_array_equal(values.astype(np.float16), np.load(path.with_name("values.npz"))[path.stem])
+    assert dtype == f"{codes} ({method.upper()})"
 
 
 @pytest.mark.parametrize("folder", MLX, ids=lambda folder: folder.name)

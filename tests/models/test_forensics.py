@@ -21,6 +21,7 @@ from tests.cli.conftest import run
 __all__ = ["run"]
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints" / "quantized"
+GPTQ = GOLDEN.parent / "gptq"
 VALUES = np.load(GOLDEN / "values.npz")
 RANDOM = np.random.default_rng(5)
 
@@ -55,6 +56,30 @@ def test_files_of_the_libraries_are_recognized_or_nothing_is_said(path: Path) ->
     assert f"rounded to nearest, {said}, as " in str(found.phrase)
     assert found.equal == 1
     assert convention in found.conventions
+
+
+MOVED = "the rest was moved, as GPTQ and its like move them"
+OF_GPTQ = {
+    "awq_int4_64": "rounded to nearest, int4, 64 to a scale, asymmetric",
+    "awq_int4_64_scaled": "",  # the columns were scaled first
+    "gptq_int4_32": MOVED,
+    "gptq_int4_32_asymmetric": MOVED,
+    "gptq_int4_32_static": MOVED,
+    "gptq_int4_32_static_order": MOVED,
+    "gptq_int4_64_wide": "in the first group, of whose codes 88.67 % are rounded to nearest: errors were carried on",
+    "gptq_int4_64_wide_order": "",  # the first group is spread over all columns
+    "gptq_int4_row": MOVED,
+    "gptq_int8_64": MOVED,
+}
+
+
+@pytest.mark.parametrize("path", sorted(GPTQ.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_files_of_gptq_and_awq_are_recognized_or_nothing_is_said(path: Path) -> None:
+    original = np.load(GPTQ / "values.npz")[f"{path.stem}/original"]
+    found = asked(path, original)
+    assert (found is None) == (not OF_GPTQ[path.stem])
+    assert found is None or OF_GPTQ[path.stem] in str(found.phrase)
+    assert asked(path, (original + RANDOM.standard_normal(original.shape) * 0.02).astype(np.float32)) is None
 
 
 def test_another_original_is_not_claimed() -> None:
