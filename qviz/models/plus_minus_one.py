@@ -3,13 +3,13 @@
 An integer operator adds products of codes exactly, and then requantizes: the sum times ``x_scale · w_scale / y_scale``,
 rounded, plus the zero point. Runtimes round that multiplier, or the product, at different places in float32, and
 processors without VNNI add pairs of u8 · s8 products in 16 bits, which saturates. The exact result here is computed
-with fractions of the scales as they are stored (ONNX, QLinearMatMul, QLinearConv and QLinearAdd).
+with fractions of the scales as they are stored: see `qviz.models.exact_operators`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,19 +22,22 @@ from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.atomic import atomic_write
 from qviz.models.activations import capture
+from qviz.models.exact_operators import EXACT, exact_codes, exact_of, magnitudes
 from qviz.models.network import Network, array_of
 from qviz.models.sessions import open_session, run
 
-OPERATORS = ("QLinearMatMul", "QLinearConv", "QLinearAdd")
-
 TIE = "tie"
 FUSED = "fused"
+BIAS = "bias"
+SUMS = "sums"
 PAIRS = "pairs"
 OTHER = "other"
 
 CAUSES = {
     TIE: N_("lies exactly between two codes: ties may go either way"),
     FUSED: N_("lies so near to the middle of two codes that float32 rounding of the multiplier decides"),
+    BIAS: N_("has a bias whose stored scale is not the product of the others': float and integers add another one"),
+    SUMS: N_("was added up in float32 by one of them, whose rounding decides"),
     PAIRS: N_("holds pairs of products that saturate 16 bits on processors without VNNI"),
     OTHER: N_("differs for another reason"),
 }
@@ -42,6 +45,9 @@ CAUSES = {
 
 NEAR = 8 * 2.0**-24
 """Relative rounding error of a product of a few float32 numbers."""
+
+ADDED = 64 * 2.0**-24
+"""Of a sum of many, as a share of the magnitudes that were added."""
 
 INT16 = 1 << 15
 
@@ -92,8 +98,9 @@ class NodeTrace:
 
 
 def integer_nodes(network: Network) -> tuple[str, ...]:
-    """The names of the nodes that can be traced."""
-    return tuple(node.name for node in network.model.graph.node if node.op_type in OPERATORS)
+    """The names of the nodes that can be traced; those that only quantize come last."""
+    known = [node for node in network.model.graph.node if node.op_type in EXACT]
+    return tuple(node.name for node in sorted(known, key=lambda node: node.op_type == "QuantizeLinear"))
 
 
 def trace_node(network: Network, name: str, sample: Mapping[str, Array]) -> NodeTrace:
@@ -155,7 +162,14 @@ def trace_nodes(
         progress((done + 1) / len(nodes))
 
 
-def compare_codes(node: Any, inputs: list[Any], first: Array, second: Array) -> NodeTrace:
+def compare_codes(
+    node: Any,
+    inputs: list[Any],
+    first: Array,
+    second: Array,
+    *,
+    stored_bias: Callable[[tuple[int, ...]], Fraction] | None = None,
+) -> NodeTrace:
     """Trace every output of a node that two ways of computing disagree on.
 
     Parameters
@@ -164,95 +178,22 @@ def compare_codes(node: Any, inputs: list[Any], first: Array, second: Array) -> 
     inputs : list of array or None
         Of the node, in its order.
     first, second : integer arrays of one shape
+    stored_bias : Callable[[tuple of int], Fraction], optional
+        How much more an output is, in codes, with the bias by the scale that it is stored with.
     """
-    real = _real(node, inputs)
+    exact_ones = exact_of(node, inputs)
+    zero_point = int(exact_ones.zero_point)
     saturating = _saturating(node, inputs)
     found = []
-    for place in np.argwhere(first != second):
+    places = np.argwhere(first != second)
+    added = magnitudes(node, inputs) if len(places) else np.zeros(0)
+    for place in places:
         index = tuple(int(i) for i in place)
-        exact = real(index)
-        found.append(
-            Difference(index, int(first[index]), int(second[index]), float(exact), _cause(exact, saturating(index)))
-        )
+        exact = exact_ones.real(index) + zero_point
+        other = exact + stored_bias(index) if stored_bias is not None else exact
+        cause = _cause(exact, other, ADDED * float(added[index]), saturating(index))
+        found.append(Difference(index, int(first[index]), int(second[index]), float(exact), cause))
     return NodeTrace(node.name, node.op_type, int(first.size), tuple(found))
-
-
-def exact_codes(node: Any, inputs: list[Any]) -> Array:
-    """The codes of the exact values, ties to even, saturated to the type of the output."""
-    zero_point = _output_zero_point(node, inputs)
-    ends = np.iinfo(zero_point.dtype)
-    value, size = _float64(node, inputs)
-    codes = np.rint(value)
-    # Float64 decides all but what lies nearer to the middle of two codes than it is exact.
-    near = np.abs(value - np.floor(value) - 0.5) <= size * 2.0**-48
-    if near.any():
-        real = _real(node, inputs)
-        for place in np.argwhere(near):
-            index = tuple(int(i) for i in place)
-            codes[index] = round(real(index) - int(zero_point))
-    return np.asarray(np.clip(codes + int(zero_point), ends.min, ends.max).astype(zero_point.dtype))
-
-
-def _float64(node: Any, inputs: list[Any]) -> tuple[Array, Array]:
-    """The values before rounding, without the zero point, and the magnitudes that their errors are shares of."""
-    if node.op_type == "QLinearAdd":
-        a, a_scale, a_zero, b, b_scale, b_zero, y_scale, _ = inputs
-        left = (a.astype(np.int64) - int(a_zero)) * (float(a_scale) / float(y_scale))
-        right = (b.astype(np.int64) - int(b_zero)) * (float(b_scale) / float(y_scale))
-        return np.asarray(left + right), np.asarray(np.abs(left) + np.abs(right))
-    sums = accumulated(node, inputs)
-    multipliers = np.array([float(each) for each in _multipliers(node, inputs)])
-    value = sums * (multipliers[_channels(node, sums.shape)] if multipliers.size > 1 else multipliers[0])
-    return np.asarray(value), np.asarray(np.abs(value))
-
-
-def accumulated(node: Any, inputs: list[Any]) -> Array:
-    """The sums of products of codes less zero points, with the bias, as int64."""
-    x, w = _operands(node, inputs)
-    if node.op_type == "QLinearMatMul":
-        return np.asarray(np.matmul(x, w))
-    from onnx import helper
-
-    given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-    if x.ndim != 4:
-        raise Problem("This convolution cannot be traced: only those of pictures can.")
-    strides, dilations = list(given.get("strides", [1, 1])), list(given.get("dilations", [1, 1]))
-    pads = _pads(given, x.shape[2:], w.shape[2:], strides, dilations)
-    padded = np.pad(x, ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
-    groups, outputs = int(given.get("group", 1)), w.shape[0] // int(given.get("group", 1))
-    rows = (padded.shape[2] - dilations[0] * (w.shape[2] - 1) - 1) // strides[0] + 1
-    columns = (padded.shape[3] - dilations[1] * (w.shape[3] - 1) - 1) // strides[1] + 1
-    sums = np.zeros((x.shape[0], w.shape[0], rows, columns), np.int64)
-    for i in range(w.shape[2]):
-        for j in range(w.shape[3]):
-            part = padded[
-                :,
-                :,
-                i * dilations[0] : i * dilations[0] + strides[0] * (rows - 1) + 1 : strides[0],
-                j * dilations[1] : j * dilations[1] + strides[1] * (columns - 1) + 1 : strides[1],
-            ]
-            for g in range(groups):
-                mine = slice(g * w.shape[1], (g + 1) * w.shape[1])
-                here = slice(g * outputs, (g + 1) * outputs)
-                sums[:, here] += np.einsum("nchw,oc->nohw", part[:, mine], w[here, :, i, j])
-    if len(inputs) > 8 and inputs[8] is not None:
-        sums += np.asarray(inputs[8], np.int64).reshape(1, -1, 1, 1)
-    return sums
-
-
-def _pads(
-    given: Mapping[str, Any], size: Sequence[int], kernel: Sequence[int], strides: list[int], dilations: list[int]
-) -> list[int]:
-    """Of a convolution: those that are written, or those that keep the size (``SAME_UPPER``, ``SAME_LOWER``)."""
-    auto = given.get("auto_pad", b"NOTSET")
-    if auto in (b"NOTSET", b"VALID"):
-        return list(given.get("pads", [0, 0, 0, 0])) if auto == b"NOTSET" else [0, 0, 0, 0]
-    totals = [
-        max(0, (-(-n // stride) - 1) * stride + dilation * (k - 1) + 1 - n)
-        for n, k, stride, dilation in zip(size, kernel, strides, dilations, strict=True)
-    ]
-    small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
-    return [*small, *large] if auto == b"SAME_UPPER" else [*large, *small]
 
 
 def save_reproduction(folder: Path, network: Network, name: str, sample: Mapping[str, Array]) -> Path:
@@ -265,7 +206,7 @@ def save_reproduction(folder: Path, network: Network, name: str, sample: Mapping
     Problem
         When there is no such node, or the files cannot be written.
     """
-    from onnx import TensorProto, helper
+    from onnx import helper
 
     from qviz.files.results import write_archive
 
@@ -273,19 +214,16 @@ def save_reproduction(folder: Path, network: Network, name: str, sample: Mapping
     constants = {each.name: each for each in network.model.graph.initializer}
     wanted = [each for each in dict.fromkeys(node.input) if each and each not in constants]
     values = next(iter(capture(network, [sample], wanted)))
-    kinds = {np.dtype(np.uint8): TensorProto.UINT8, np.dtype(np.int8): TensorProto.INT8}
-    inputs = [
-        helper.make_tensor_value_info(each, kinds.get(values[each].dtype, TensorProto.FLOAT), values[each].shape)
-        for each in wanted
-    ]
+    kind = helper.np_dtype_to_tensor_dtype
+    inputs = [helper.make_tensor_value_info(each, kind(values[each].dtype), values[each].shape) for each in wanted]
     arrays = [values[each] if each in values else array_of(constants[each]) if each else None for each in node.input]
-    zero_point = _output_zero_point(node, arrays)
-    output = helper.make_tensor_value_info(node.output[0], kinds[zero_point.dtype], None)
+    zero_point = exact_of(node, arrays).zero_point
+    output = helper.make_tensor_value_info(node.output[0], kind(zero_point.dtype), None)
     kept = [constants[each] for each in dict.fromkeys(node.input) if each in constants]
     graph = helper.make_graph([node], "reproduction", inputs, [output], kept)
     model = helper.make_model(graph, opset_imports=list(network.model.opset_import))
     model.ir_version = max(network.model.ir_version, 8)
-    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:80] or "node"
+    stem = file_name(name)
     path = folder / f"{stem}.onnx"
     with atomic_write(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
@@ -297,52 +235,15 @@ def save_reproduction(folder: Path, network: Network, name: str, sample: Mapping
 def _node(network: Network, name: str) -> Any:
     for node in network.model.graph.node:
         if node.name == name:
-            if node.op_type not in OPERATORS:
+            if node.op_type not in EXACT:
                 raise Problem(
                     "{name} is a {operator}, which cannot be traced: only {known} can.",
                     name=name,
                     operator=node.op_type,
-                    known=", ".join(OPERATORS),
+                    known=", ".join(EXACT),
                 )
             return node
     raise Problem("This network has no node “{name}”.", name=name)
-
-
-def _operands(node: Any, inputs: list[Any]) -> tuple[Array, Array]:
-    x, _, x_zero, w, _, w_zero = inputs[:6]
-    axis = (-1, 1, 1, 1) if node.op_type == "QLinearConv" else (-1,)
-    zeros = np.asarray(w_zero, np.int64)
-    points = zeros.reshape(axis) if zeros.size > 1 else zeros.reshape(-1)[0]
-    return x.astype(np.int64) - int(np.asarray(x_zero).reshape(-1)[0]), w.astype(np.int64) - points
-
-
-def _multipliers(node: Any, inputs: list[Any]) -> list[Fraction]:
-    """``x_scale · w_scale / y_scale`` of each output channel, without rounding."""
-    x_scale, w_scale, y_scale = (np.asarray(inputs[i], np.float32).reshape(-1) for i in (1, 4, 6))
-    return [Fraction(float(x_scale[0])) * Fraction(float(w)) / Fraction(float(y_scale[0])) for w in w_scale]
-
-
-def _output_zero_point(node: Any, inputs: list[Any]) -> Array:
-    return np.asarray(np.asarray(inputs[7]).reshape(-1)[0])
-
-
-def _channels(node: Any, shape: tuple[int, ...]) -> Array:
-    if node.op_type == "QLinearConv":
-        return np.arange(shape[1]).reshape(1, -1, 1, 1)
-    return np.arange(shape[-1])
-
-
-def _real(node: Any, inputs: list[Any]) -> Any:
-    """The exact value of one output, zero point included."""
-    zero_point = int(_output_zero_point(node, inputs))
-    if node.op_type == "QLinearAdd":
-        a, a_scale, a_zero, b, b_scale, b_zero, y_scale, _ = inputs
-        left, right = np.broadcast_arrays(a.astype(np.int64) - int(a_zero), b.astype(np.int64) - int(b_zero))
-        ratios = [Fraction(float(s)) / Fraction(float(y_scale)) for s in (a_scale, b_scale)]
-        return lambda index: ratios[0] * int(left[index]) + ratios[1] * int(right[index]) + zero_point
-    sums, multipliers = accumulated(node, inputs), _multipliers(node, inputs)
-    channel = np.broadcast_to(_channels(node, sums.shape), sums.shape)
-    return lambda index: multipliers[int(channel[index]) if len(multipliers) > 1 else 0] * int(sums[index]) + zero_point
 
 
 def _saturating(node: Any, inputs: list[Any]) -> Any:
@@ -361,11 +262,24 @@ def _saturating(node: Any, inputs: list[Any]) -> Any:
     return saturates
 
 
-def _cause(exact: Fraction, saturates: bool) -> str:
-    fraction = exact - (exact.numerator // exact.denominator)
-    from_middle = abs(fraction - Fraction(1, 2))
+def _cause(exact: Fraction, stored: Fraction, added: float, saturates: bool) -> str:
+    from_middle = _from_middle(exact)
     if from_middle == 0:
         return TIE
-    if float(from_middle) <= NEAR * max(1.0, abs(float(exact))):
+    if from_middle <= NEAR * max(1.0, abs(float(exact))):
         return FUSED
+    if round(exact) != round(stored):
+        return BIAS
+    if min(from_middle, _from_middle(stored)) <= added:
+        return SUMS
     return PAIRS if saturates else OTHER
+
+
+def _from_middle(value: Fraction) -> float:
+    """How far a value is from the middle between two codes."""
+    return float(abs(value - (value.numerator // value.denominator) - Fraction(1, 2)))
+
+
+def file_name(node: str) -> str:
+    """What the files of a node are called, without an ending."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in node)[:80] or "node"

@@ -14,6 +14,7 @@ from qviz.files.results import save_json
 from qviz.models.deployment import deployment_choices
 from qviz.models.network import open_network
 from qviz.models.plus_minus_one import NodeTrace, integer_nodes, save_reproduction, trace_nodes
+from qviz.models.quantized_units import quantized_units, save_unit, trace_units
 from qviz.models.worker import in_worker
 from qviz.session.network_state import DeployedRun, NetworkState
 from qviz.session.worker import Worker
@@ -138,15 +139,17 @@ def _sample_of(state: NetworkState) -> Callable[[], dict[str, Any]]:
 
 def _trace(folder: Path, tell: Callable[[Any], None], path: str, sample: dict[str, Any]) -> None:
     network = open_network(path)
-    names = integer_nodes(network)
-    if not names:
-        raise Problem(
-            "{name} has no integer operators (QLinearConv, QLinearMatMul, QLinearAdd) that could be traced: quantize "
-            "it statically, in the form of operators.",
-            name=network.name,
-        )
     given = {port.name: sample[port.name] for port in network.inputs if port.name in sample}
-    for trace in trace_nodes(network, names, given, leave_out=True, progress=tell):
+    names, units = integer_nodes(network), quantized_units(network)
+    if units:
+        traces = trace_units(network, units, given, progress=tell)
+    elif names:
+        traces = trace_nodes(network, names, given, leave_out=True, progress=tell)
+    else:
+        raise Problem(
+            "{name} has no integer operators that could be traced: quantize it statically.", name=network.name
+        )
+    for trace in traces:
         tell(NodeTrace(trace.node, trace.operator, trace.elements, trace.differences[:MOST_OUTPUTS]))
 
 
@@ -155,4 +158,5 @@ def _reproduce(
 ) -> Path:
     network = open_network(path)
     given = {port.name: sample[port.name] for port in network.inputs if port.name in sample}
-    return save_reproduction(Path(into), network, node, given)
+    save = save_reproduction if node in integer_nodes(network) else save_unit
+    return save(Path(into), network, node, given)

@@ -12,7 +12,7 @@ from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.numbers import NONE, counted, whole
-from qviz.models.plus_minus_one import CAUSES, FUSED, OTHER, PAIRS, TIE, NodeTrace
+from qviz.models.plus_minus_one import BIAS, CAUSES, FUSED, OTHER, PAIRS, SUMS, TIE, NodeTrace
 from qviz.session.language import tr
 from qviz.session.network_state import DeployedRun
 
@@ -29,6 +29,8 @@ def columns() -> list[Column]:
     words = {
         TIE: tr("Ties"),
         FUSED: tr("Multiplier"),
+        BIAS: tr("Bias"),
+        SUMS: tr("Sums"),
         PAIRS: tr("Pairs"),
         OTHER: tr("Other"),
     }
@@ -40,7 +42,10 @@ def columns() -> list[Column]:
             tr("One off"),
             lambda trace: counted(len(trace.differences), trace.elements) if trace.elements else NONE,
             lambda trace: len(trace.differences),
-            tr("Codes that differ from the exact result: fractions of the scales as they are stored."),
+            tr(
+                "Integer operators: codes that differ from the exact result, fractions of the scales as they are "
+                "stored. Nodes between pairs of Q and DQ: codes that differ with and without optimizations."
+            ),
         ),
         *(Column(word, of(cause), count(cause), tr(CAUSES[cause])) for cause, word in words.items()),
     ]
@@ -68,7 +73,10 @@ class TracesPanel(QWidget):
         self.about.setTextFormat(Qt.TextFormat.PlainText)
         self.trace_button = QPushButton(self.tr("Trace"))
         self.trace_button.setToolTip(
-            self.tr("Run each integer operator beside the exact result on a held-out sample: why do codes differ?")
+            self.tr(
+                "Run each integer operator beside the exact result, and each node between pairs of Q and DQ with and "
+                "without optimizations, on a held-out sample: why do codes differ?"
+            )
         )
         self.save_button = QPushButton(self.tr("Save the node…"))
         self.save_button.setToolTip(
@@ -97,7 +105,7 @@ class TracesPanel(QWidget):
         self.trace_button.setEnabled(run is not None)
         self.save_button.setEnabled(False)
         if run is None:
-            self.about.setText(self.tr("Quantize the network statically, in the form of operators: its run is traced."))
+            self.about.setText(self.tr("Quantize the network statically: the codes of its run are traced."))
         else:
             self.about.setText(run.outcome.path.name)
 
