@@ -2,7 +2,8 @@
 
 ``python -m tests.golden.record_hard LIBRARY`` asks what ``tests.oracles.ask_LIBRARY`` asks (torch, tflite, paddle), in
 an environment with the library, and writes ``hard_LIBRARY.npz`` and ``hard_LIBRARY.json`` beside this file: for each
-case a scheme, the type of the tensor, its values, and what the library answered.
+case a scheme, the type of the tensor, its values, and what the library answered. ``… LIBRARY CONVENTION ROWS COLUMNS``
+asks about one convention alone, with tensors of that shape, and names the files by it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ FOLDER, SEED = Path(__file__).parent, 11
 NAMES = ("scale", "zero", "codes", "values")
 
 
-def main(library: str, rounds: int = 6) -> None:
+def main(library: str, only: str = "", shape: tuple[int, ...] = (2, 64)) -> None:
     oracle = import_module(f"tests.oracles.ask_{library}")
     rng, arrays, cases = np.random.default_rng(SEED), {}, []
-    families, dtypes, shape = oracle.OF_FAMILIES, oracle.OF_DTYPES, (2, 64)
-    for i, (ask, scheme) in enumerate(oracle.asked() * rounds):
+    families, dtypes = oracle.OF_FAMILIES, oracle.OF_DTYPES
+    asked = [each for each in oracle.asked() if only in ("", each[1].convention)]
+    for i, (ask, scheme) in enumerate(asked * (4 if only else 6)):
         dtype, family = dtypes[i % len(dtypes)], list(families)[i % len(families)]
         x = tensor(rng, family, dtype, shape, families)
         with np.errstate(all="ignore"):
@@ -33,10 +35,10 @@ def main(library: str, rounds: int = 6) -> None:
         arrays |= {f"{i} {name}": np.asarray(each) for name, each in answer.items() if each is not None}
         arrays[f"{i} x"] = x.astype(np.float32)
         cases.append({"family": family, "dtype": dtype, "scheme": scheme.to_dict()})
-    np.savez_compressed(FOLDER / f"hard_{library}.npz", **arrays)
+    np.savez_compressed(FOLDER / f"hard_{only or library}.npz", **arrays)
     about = {"recorded_with": {name: version(name) for name in (*oracle.PACKAGES, "numpy")}, "cases": cases}
-    (FOLDER / f"hard_{library}.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
+    (FOLDER / f"hard_{only or library}.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:3], *([(int(sys.argv[3]), int(sys.argv[4]))] if sys.argv[4:] else []))

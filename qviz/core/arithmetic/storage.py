@@ -9,6 +9,9 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import distinct
 
+SINGLE_BITS = 32
+"""Of a float32."""
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -57,19 +60,24 @@ class Storage:
 
 @dataclass(frozen=True)
 class Widths:
-    """Bits of what is stored: of a code, of a scale and a zero point of each group, and of what is stored once."""
+    """Bits of what is stored: of a code, of a scale and a zero point of each group, and of what is stored once.
+
+    ``nested`` is of how many scales one float32 is stored besides; 0 for none.
+    """
 
     code: int
     scale: int
     zero_point: int
     once: int = 0
+    nested: int = 0
 
     def storage(self, elements: int, groups: int) -> Storage:
         """The bytes of so many elements in so many groups."""
+        once = self.once + (SINGLE_BITS * -(-groups // self.nested) if self.nested else 0)
         return Storage(
             elements=elements,
             code_bytes=-(-elements * self.code // 8),
-            scale_bytes=-(-(self.scale * groups + self.once) // 8),
+            scale_bytes=-(-(self.scale * groups + once) // 8),
             zero_point_bytes=-(-groups * self.zero_point // 8),
         )
 
@@ -92,8 +100,8 @@ def widths(qparams: QParams) -> Widths:
         return Widths(bits, 0, zero_point_bits)
     scale_bits = convention.bits_of_scale(number_format, scheme.symmetric, scheme.granularity, qparams.compute)
     # A block that is looked at alone does not carry what is stored once for all of them.
-    once = convention.tensor_bits if qparams.scale.ndim else 0
-    return Widths(bits, scale_bits, zero_point_bits, once)
+    once, nested = (convention.tensor_bits, convention.nested_scales) if qparams.scale.ndim else (0, 0)
+    return Widths(bits, scale_bits, zero_point_bits, once, nested)
 
 
 def storage(elements: int, qparams: QParams) -> Storage:

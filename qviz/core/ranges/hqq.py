@@ -12,6 +12,7 @@ from qviz.core.arrays import FloatArray
 from qviz.core.formats.table import NumberFormat
 from qviz.core.ranges.powers import torch_power
 from qviz.core.ranges.rules import RangeInput
+from qviz.core.tensors.torch_sums import torch_sums, torch_total
 
 NORM, BETA, KAPPA, ROUNDS = 0.7, 10.0, 1.01, 20
 """The norm that is made small, the first weight of the errors, what it grows by, and how many rounds there are."""
@@ -19,13 +20,6 @@ NORM, BETA, KAPPA, ROUNDS = 0.7, 10.0, 1.01, 20
 LARGEST_INVERSE = np.float32(2e4)
 ENOUGH = 1e4
 """The mean error that a first round has to stay below."""
-
-LANES, CHAINS, STEP, LEVELS = 8, 4, 16, 4
-"""Numbers in one of torch's registers, the sums that it keeps side by side, how many numbers go into a sum before it
-goes into one of the next level, and how many levels there are."""
-
-IN_THREADS = 1 << 15
-"""From so many elements on torch adds in several threads, in an order that depends on how many there are."""
 
 
 def hqq(given: RangeInput, number_format: NumberFormat) -> tuple[FloatArray, FloatArray]:
@@ -73,39 +67,4 @@ def _improved(
     power = torch_power(size + np.float32(1e-8), NORM - 1)
     kept = np.sign(error) * np.maximum(size - np.float32(1 / beta) * power, np.float32(0))
     moved = codes - (x - kept) * inverse
-    return _torch_sums(moved) / np.float32(x.shape[1]), _total(size)
-
-
-def _torch_sums(rows: FloatArray) -> FloatArray:
-    """The sum of each row, shape (rows, 1), added as ``cascade_sum`` of torch's SumKernel.cpp adds."""
-    count, length = rows.shape
-    whole = length // LANES
-    steps = whole // CHAINS
-    sums = np.zeros((LEVELS, count, CHAINS, LANES), np.float32)
-    for i in range(steps):
-        at = i * CHAINS * LANES
-        sums[0] += rows[:, at : at + CHAINS * LANES].reshape(count, CHAINS, LANES)
-        level = 1
-        while level < LEVELS and (i + 1) % STEP**level == 0:
-            sums[level] += sums[level - 1]
-            sums[level - 1] = 0
-            level += 1
-    for level in range(1, LEVELS):
-        sums[0] += sums[level]
-    lanes = sums[0][:, 0]
-    for i in range(steps * CHAINS, whole):
-        lanes += rows[:, i * LANES : (i + 1) * LANES]
-    for chain in range(1, CHAINS):
-        lanes += sums[0][:, chain]
-    total = np.zeros(count, np.float32)
-    for i in range(whole * LANES, length):
-        total += rows[:, i]
-    for lane in range(LANES):
-        total += lanes[:, lane]
-    return total[:, None]
-
-
-def _total(values: FloatArray) -> float:
-    if values.size >= IN_THREADS:
-        return float(values.sum(dtype=np.float64))
-    return float(_torch_sums(values.reshape(1, -1))[0, 0])
+    return torch_sums(moved) / np.float32(x.shape[1]), torch_total(size)

@@ -156,6 +156,8 @@ class Convention:
         Whether a `code` of its own rounds halves away from 0; by itself half up where codes are unsigned.
     scale_bits, tensor_bits : int
         Bits of a stored scale, and of what is stored once a tensor.
+    nested_scales : int
+        Of how many scales, which are codes then, one more float32 is stored; 0 for none.
     group_scale_bits : int
         Bits of a stored scale of a block of integers of 4 bits or fewer; 0 for the same.
     precision : Callable[[dtype, NumberFormat, symmetric, Granularity], Precision]
@@ -214,6 +216,7 @@ class Convention:
     halves_away: bool = False
     scale_bits: int = 32
     tensor_bits: int = 0
+    nested_scales: int = 0
     group_scale_bits: int = 0
     precision: PrecisionOf = always_float32
     recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qviz.core.problems import Problem
 from qviz.core.runtimes.aimet import AIMET, AIMET_STRICT
-from qviz.core.runtimes.bitsandbytes import BITSANDBYTES
+from qviz.core.runtimes.bitsandbytes import BITSANDBYTES, BITSANDBYTES_DOUBLE
 from qviz.core.runtimes.gguf import GGUF
 from qviz.core.runtimes.llamacpp import K_QUANTS
 from qviz.core.runtimes.matmulnbits import HQQ, K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
@@ -54,6 +54,7 @@ CONVENTIONS: dict[str, Convention] = {
         NVFP4_SINGLE,
         GGUF,
         *K_QUANTS,
+        BITSANDBYTES_DOUBLE,
         BITSANDBYTES,
     )
 }

@@ -199,6 +199,12 @@ PRESETS = (
     ),
     Preset(
         MODELS,
+        N_("NF4 block 64, double quantization"),
+        N_("QLoRA as it is meant to be used: the absmax of 64 weights in 8 bits, 4.13 bits an element."),
+        Scheme(Codebook("nf4"), True, PerBlock(-1, 64), convention="bitsandbytes_double"),
+    ),
+    Preset(
+        MODELS,
         N_("FP4 block 64, bitsandbytes"),
         N_("quantize_4bit as it is by default: its own FP4, absmax of 64 weights."),
         Scheme(Codebook("fp4_bnb"), True, PerBlock(-1, 64), convention="bitsandbytes"),

@@ -113,6 +113,12 @@ STORED = {
     **{name: [(Scheme(FP4, True, BLOCKS, convention=name), 4 + 8 / 32)] for name in MX},
     "nvfp4": [(Scheme(FP4, True, PerBlock(-1, 16), convention="nvfp4"), 4 + 8 / 16 + 32 / 2**18)],
     "bitsandbytes": [(Scheme("nf4", True, PerBlock(-1, 64), convention="bitsandbytes"), 4.5)],
+    "bitsandbytes_double": [
+        (
+            Scheme("nf4", True, PerBlock(-1, 64), convention="bitsandbytes_double"),
+            4 + 8 / 64 + 32 / (64 * 256) + 32 / 2**18,
+        )
+    ],
     "nvfp4_single": [(Scheme(FP4, True, PerBlock(-1, 16), convention="nvfp4_single"), 4 + 8 / 16)],
     "gguf": [
         (Scheme("uint4", True, BLOCKS, convention="gguf"), 4.5),
