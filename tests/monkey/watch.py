@@ -71,7 +71,8 @@ class Sampler(threading.Thread):
         with tempfile.TemporaryFile("w+") as file:
             while True:
                 time.sleep(0.1)
-                if self._began is not None and time.monotonic() - self._began > SEEN_AFTER_SECONDS:
+                began = self._began  # once: it may end at any moment
+                if began is not None and time.monotonic() - began > SEEN_AFTER_SECONDS:
                     file.seek(0)
                     file.truncate()
                     faulthandler.dump_traceback(file, all_threads=True)
