@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt, Signal, Slot
+from PySide6.QtCore import QByteArray, QChildEvent, QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -27,7 +27,7 @@ from qviz.files.printable import brief, printable
 from qviz.files.readers import SUFFIXES
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.docks import Dock, DockRoom
-from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.theme import Theme, dress
 from qviz.gui.kit.widgets import menu_text, plain_tip
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.actions import ACTIONS, SCRIPTS, build_menus
@@ -76,6 +76,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self._session, self._settings = session, settings
         self.page = page
+        self._theme: Theme | None = None
         self.setWindowTitle("qviz")
         self.setMinimumSize(960, 600)
         self.banner = Toasts(self, self.statusBar())
@@ -216,11 +217,25 @@ class MainWindow(QMainWindow):
         self._refresh_actions()
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
-        """Colours of the charts and icons, and the tick in the menu."""
+        """Colours of the charts and icons, the looks of what is in sight, and the tick in the menu."""
+        self._theme = theme
+        for child in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            self._dress(child)
         self.pages.apply_theme(theme)
         self.banner.apply_theme(theme)
         self.overlay.apply_theme(theme)
         self.actions_by_key[f"theme_{choice}"].setChecked(True)
+
+    def childEvent(self, event: QChildEvent) -> None:
+        """What comes later, such as a dialog, is dressed before it is shown."""
+        child = event.child()
+        if event.type() == QEvent.Type.ChildPolished and isinstance(child, QWidget):
+            self._dress(child)
+        super().childEvent(event)
+
+    def _dress(self, child: QWidget) -> None:
+        if self._theme is not None and child is not self.centralWidget():  # whose pages are dressed one by one
+            dress(child, self._theme)
 
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:

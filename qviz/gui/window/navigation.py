@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence
-from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QMenu, QStackedWidget, QWidget
 
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.fields import TabBar
 from qviz.gui.kit.gc_pause import building
-from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.theme import Theme, dress
 from qviz.session.guard import guarded
 
 TAB_PADDING = 28
@@ -66,6 +66,7 @@ class Pages(QStackedWidget):
         self._keys = list(rows)
         self._made: dict[str, Page] = {}
         self._theme: Theme | None = None
+        self._undressed: set[str] = set()
         self.bar = PageBar()
         self.bar.setObjectName("pages")
         self.bar.setAccessibleName(self.tr("Pages"))
@@ -113,10 +114,25 @@ class Pages(QStackedWidget):
         return actions
 
     def apply_theme(self, theme: Theme) -> None:
-        """Dress every page that there is; the others are dressed when they are made."""
+        """Dress the page in front, and what floats of the others; they are dressed when they come to the front."""
         self._theme = theme
-        for page in self._made.values():
-            page.apply_theme(theme)
+        self._undressed = set(self._made)
+        for key in self._made:
+            if key == self.current_key or self._floats(key):
+                self._dress(key)
+
+    def _dress(self, key: str) -> None:
+        page = self._made[key]
+        assert self._theme is not None and isinstance(page, QWidget)
+        self._undressed.discard(key)
+        dress(page, self._theme)
+        page.apply_theme(self._theme)
+
+    def _floats(self, key: str) -> bool:
+        """Whether a part of a page can be seen that is not in front."""
+        page = self._made[key]
+        assert isinstance(page, QWidget)
+        return any(dock.isFloating() and not dock.isHidden() for dock in page.findChildren(QDockWidget))
 
     @Slot()
     def _on_action(self) -> None:
@@ -134,8 +150,7 @@ class Pages(QStackedWidget):
         if key not in self._made:
             with building():
                 page = self._made[key] = self._rows[key].make()
-            if self._theme is not None:
-                page.apply_theme(self._theme)
+            self._undressed.add(key)
             assert isinstance(page, QWidget)
             place = self.widget(index)
             assert place is not None
@@ -143,6 +158,8 @@ class Pages(QStackedWidget):
             self.removeWidget(place)
             place.deleteLater()
             self.made.emit(page)
+        if key in self._undressed and self._theme is not None:
+            self._dress(key)
         self.setCurrentIndex(index)
 
 

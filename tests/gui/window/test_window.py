@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QByteArray, QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QImage
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QDialog,
     QDialogButtonBox,
     QFileDialog,
     QLineEdit,
@@ -462,6 +463,7 @@ def test_the_recent_menu_opens_again_what_was_open(desk: Desk, three: list[Path]
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_a_theme_dresses_the_palette_and_every_chart(desk: Desk, dressed: QApplication, name: str) -> None:
     desk.do(f"theme_{name}")
+    dressed.processEvents()  # Qt tells the widgets of a palette in the next turn
     chosen = load_theme(name)
     assert dressed.palette().window().color().name() == chosen.ui["window"]
     assert desk.window.palette().windowText().color().name() == chosen.ui["text"]
@@ -471,6 +473,47 @@ def test_a_theme_dresses_the_palette_and_every_chart(desk: Desk, dressed: QAppli
         assert image.pixelColor(2, image.height() - 2) == chosen.color("background")
     assert desk.app.settings.get("theme") == name
     assert [k for k in ("system", "light", "dark") if desk.window.actions_by_key[f"theme_{k}"].isChecked()] == [name]
+    desk.do("theme_system")
+
+
+def share_of(color: str, widget: QWidget) -> float:
+    """How much of a widget's picture is of a colour."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    pixels = np.frombuffer(image.constBits(), np.uint32) & 0xFFFFFF
+    return float(np.mean(pixels == int(color[1:], 16)))
+
+
+def test_nothing_keeps_the_looks_of_another_theme(desk: Desk, dressed: QApplication) -> None:
+    light, window = load_theme("light").ui, desk.window
+    desk.do("theme_light")
+    for key in (*window.page_actions, "tensor"):
+        window.pages.show_page(key)
+        desk.rest()
+    dialog = QDialog(window)
+    QPushButton("Save", dialog)
+    desk.do("theme_dark")
+    dressed.processEvents()
+    dialog.show()
+    for dock in desk.page.docks.values():
+        dock.show()
+        dock.raise_()
+        assert max(share_of(light[role], dock) for role in ("window", "raised", "border")) < 0.01, dock.objectName()
+    for key in (*window.page_actions, "tensor"):
+        window.pages.show_page(key)
+        assert max(share_of(light[role], window) for role in ("window", "raised", "border")) < 0.01, key
+    assert share_of(light["accent"], dialog) == 0 < share_of(load_theme("dark").ui["accent"], dialog)
+    dialog.deleteLater()
+    desk.do("theme_system")
+
+
+def test_what_was_never_shown_can_be_dressed_anew(desks: Callable[..., Desk], dressed: QApplication) -> None:
+    desk = desks(shown=False)
+    desk.do("theme_light")
+    desk.do("theme_dark")
+    desk.window.show()
+    dressed.processEvents()
+    for part in (desk.window.pages.bar, desk.window.menuBar(), desk.window.statusBar()):
+        assert share_of(load_theme("light").ui["window"], part) == 0 < share_of(load_theme("dark").ui["window"], part)
     desk.do("theme_system")
 
 
