@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+from contextlib import contextmanager
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
@@ -34,3 +36,26 @@ def quick_workers():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "START", "forkserver")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_apart(pytestconfig):
+    """Kernels are kept apart from the person's own, and compiled by one process at a time: others load them then.
+
+    Whoever asks a library for K-quants needs some, and so do windows that live for a while.
+    """
+    from qviz.core import compiler
+
+    folder = pytestconfig.rootpath / ".pytest_cache" / "compiled"
+    folder.mkdir(parents=True, exist_ok=True)
+    compiling = compiler._compiling
+
+    @contextmanager
+    def alone(call):
+        with FileLock(folder / "compiling"), compiling(call) as lines:
+            yield lines
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(folder))
+        patch.setattr(compiler, "_compiling", alone)
+        yield folder

@@ -126,7 +126,8 @@ def test_sizes_are_powers_of_ten(size: int, text: str) -> None:
 
 
 def test_dragging_tells_of_frames_and_gaps() -> None:
-    lines = alone("drag", 0.3, "drag.SETTLE_MILLISECONDS = 300")
+    hasty = "drag.SETTLE_MILLISECONDS, drag.REDRAWN = 50, 2; drag.compiler.warm_up = lambda: None"
+    lines = alone("drag", 0.1, hasty)
     promises = [line for line in lines if line.startswith("- ")]
     *squares, opened, dragged, large, large_per_axis = (line for line in lines if line not in promises)
     assert len(squares) == 5

@@ -40,6 +40,7 @@ class Started(app.App):
         QTimer.singleShot(0, lambda: print("ready", flush=True))
 
 app.App = Started
+app.WARM_UP_MILLISECONDS = 3_600_000  # no kernels for windows that are closed at once
 sys.exit(app.run())
 """
 

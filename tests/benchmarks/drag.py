@@ -118,7 +118,7 @@ def _open_and_drag(qviz: App, path: Path, seconds: float) -> Iterator[str]:
     gc.collect()
     gc.freeze()
     with turns() as gaps, painted(qviz) as screen:
-        busy, events = steer(qviz, seconds, HAND_MILLISECONDS, AROUND_8_BITS, every=16)
+        busy, events = steer(qviz, seconds, HAND_MILLISECONDS, AROUND_8_BITS, every=16, enough=screen.seen_twice)
     frames = 1000 * np.diff(screen.times) if len(screen.times) > 1 else np.array([math.nan])
     painting = [1000 * each for each in screen.painting] or [math.nan]
     exact = sum(frame.whole.exact for frame in screen.frames)
@@ -146,7 +146,7 @@ def _drag(qviz: App, name: str, granularity: Granularity, seconds: float, frames
     qviz.session.changed.connect(remember)
     with turns() as gaps, painted(qviz) as screen:
         before = time.process_time()
-        busy, movements = steer(qviz, seconds, SCREEN_MILLISECONDS, ALL_BITS, every=4)
+        busy, movements = steer(qviz, seconds, SCREEN_MILLISECONDS, ALL_BITS, every=4, enough=screen.seen_twice)
         whole = time.process_time() - before
     qviz.session.changed.disconnect(remember)
     wait(SETTLE_MILLISECONDS)
@@ -231,6 +231,10 @@ class Screen(QObject):
         moments = zip(self.frames, self.times, strict=True)
         return next((moment for frame, moment in moments if frame.tensor is not tensor), math.inf)
 
+    def seen_twice(self) -> bool:
+        """Whether enough was painted to tell of times between."""
+        return len(self.times) > 1
+
     @Slot(object)
     def note(self, frame: Frame) -> None:
         """An answer has been handed to the charts."""
@@ -288,8 +292,16 @@ def turns() -> Iterator[list[float]]:
         beat()
 
 
-def steer(qviz: App, seconds: float, milliseconds: int, bits: Sequence[int], *, every: int) -> tuple[float, int]:
-    """Drag for a while; how long the window's thread worked meanwhile, and how many movements there were.
+def steer(
+    qviz: App,
+    seconds: float,
+    milliseconds: int,
+    bits: Sequence[int],
+    *,
+    every: int,
+    enough: Callable[[], bool] = lambda: True,
+) -> tuple[float, int]:
+    """Drag for a while, and on until it is enough; how long the window worked, and how many movements there were.
 
     The movements come from another thread at an even pace, as those of a mouse do, whether the window keeps up
     with them or not.
@@ -302,6 +314,7 @@ def steer(qviz: App, seconds: float, milliseconds: int, bits: Sequence[int], *, 
     before = time.thread_time()
     thread.start()
     wait(int(1000 * seconds))
+    wait_until(enough)
     busy = time.thread_time() - before
     thread.quit()
     thread.wait()

@@ -11,15 +11,13 @@ from qviz.core import compiler
 
 
 @pytest.fixture(scope="session")
-def _compiled(pytestconfig):
+def _compiled(compiled_apart):
     """The folder with the compiled kernels, of all workers, and the kernels; compiled once, as qviz does it.
 
     They are kept from run to run for as long as their sources stay as they are.
     """
-    folder = pytestconfig.rootpath / ".pytest_cache" / "compiled"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(folder))
+    folder = compiled_apart
+    with FileLock(folder / "lock"):
         compiler.warm_up()
         now = compiler._cache_folder()
         for other in {*now.parent.iterdir()} - {now}:
