@@ -200,7 +200,17 @@ class Desk:
         self.bot.waitUntil(lambda: not self.window.saving.exporting.busy, timeout=60_000)
 
     def tidy(self) -> None:
-        """As it came up, but for what a person cannot see."""
+        """As it came up, but for what a person cannot see; painted once, when all is done."""
+        self.window.setUpdatesEnabled(False)
+        try:
+            self._tidy()
+        finally:
+            self.window.setUpdatesEnabled(True)
+        QApplication.processEvents()
+        self.changes.clear()
+        self.frames.clear()
+
+    def _tidy(self) -> None:
         app, session, page, window = self.app, self.session, self.page, self.window
         self.rest()
         window.pages.show_page("tensor")
@@ -235,9 +245,6 @@ class Desk:
         window.setFocus()
         for chart in page.charts:
             chart.reset_view()
-        QApplication.processEvents()
-        self.changes.clear()
-        self.frames.clear()
 
     def close(self) -> None:
         """Close the window, as a person does; every thread is joined."""
