@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other signa
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 WINDOW = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, which the tests may run under, has it ignored
 from pathlib import Path
 from PySide6.QtCore import QTimer
 from qviz.app import app
