@@ -75,7 +75,7 @@ def deployment_choices(
             continue
         try:
             values = array_of(constants[weight.name]).astype(np.float32, copy=False)
-            overrides[weight.name] = tensor_overrides(choose_qparams(values, _as_it_lies(chosen, weight)))
+            overrides[weight.name] = tensor_overrides(choose_qparams(values, as_it_lies(chosen, weight)))
         except Problem as problem:
             not_expressible[weight.name] = str(problem)
     return {
@@ -85,7 +85,7 @@ def deployment_choices(
     }
 
 
-def _as_it_lies(scheme: Scheme, weight: Weight) -> Scheme:
+def as_it_lies(scheme: Scheme, weight: Weight) -> Scheme:
     """A scale for each output means its axis in the network's own layout."""
     if not isinstance(scheme.granularity, PerAxis):
         return scheme

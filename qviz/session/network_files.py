@@ -9,22 +9,38 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import N_, Phrase, Problem
+from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
+from qviz.files.atomic import atomic_write
 from qviz.files.results import save_json
+from qviz.models.activations import ranges
 from qviz.models.deployment import deployment_choices
+from qviz.models.encodings import qnn_encodings, tensorrt_table
 from qviz.models.network import open_network
 from qviz.models.plus_minus_one import NodeTrace, integer_nodes, save_reproduction, trace_nodes
 from qviz.models.quantized_units import quantized_units, save_unit, trace_units
 from qviz.models.worker import in_worker
-from qviz.session.network_state import DeployedRun, NetworkState
+from qviz.session.network_state import CODES, DeployedRun, NetworkState
 from qviz.session.worker import Worker
 
 MOST_OUTPUTS = 20_000
 """Differing outputs of one node that are told, each with its cause."""
 
 
+ENCODINGS, TABLE = ".encodings", ".flatbuffers"
+"""Endings of AIMET's encodings, and of the table that TensorRT's provider reads."""
+
+
+def _activations(state: NetworkState, progress: Progress, cancelled: IsCancelled) -> dict[str, tuple[float, float]]:
+    """From where to where each of them reaches, on the samples to calibrate on."""
+    if not state.ready or state.prepared is None:
+        raise Problem("Give the network samples first: the ranges of activations come from them.")
+    scheme = Scheme(CODES, symmetric=False)
+    return ranges(state.prepared.network, state.split()[0], scheme, progress=progress, cancelled=cancelled)
+
+
 class ChoiceWriter(Worker):
-    """Writes what ONNX Runtime's own tools can be told of the schemes that were chosen.
+    """Writes what ONNX Runtime's own tools, QNN's and TensorRT's can be told of the schemes that were chosen.
 
     Signals
     -------
@@ -34,13 +50,25 @@ class ChoiceWriter(Worker):
     written = Signal(object)
 
     def write(self, state: NetworkState, path: Path) -> None:
-        """Ranges and scales of all weights, as JSON; whole or not at all."""
+        """Ranges and scales, in the form that the file's ending says; whole or not at all."""
 
         def work(progress: Progress, cancelled: IsCancelled) -> Path:
             assert state.prepared is not None
-            choices = deployment_choices(
-                state.prepared.network, state.scheme, state.own, progress=progress, cancelled=cancelled
-            )
+            network = state.prepared.network
+            kind = path.suffix.lower()
+            if kind == TABLE:
+                table = tensorrt_table(_activations(state, progress, cancelled))
+                check(cancelled)
+                with atomic_write(path) as temporary:
+                    temporary.write_bytes(table)
+                return path
+            if kind == ENCODINGS:
+                seen = _activations(state, progress, cancelled) if state.ready else {}
+                choices = qnn_encodings(
+                    network, state.scheme, state.own, seen, CODES, progress=progress, cancelled=cancelled
+                )
+            else:
+                choices = deployment_choices(network, state.scheme, state.own, progress=progress, cancelled=cancelled)
             check(cancelled)
             save_json(path, choices)
             return path

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import numpy_helper
 
-from qviz.core import IntFormat, PerAxis, PerBlock, Scheme, choose_qparams, quantize
+from qviz.core import IntFormat, PerAxis, PerBlock, Problem, Scheme, choose_qparams, quantize
 from qviz.models.deployment import deployment_choices
+from qviz.models.encodings import qnn_encodings, tensorrt_table
 from tests.models.made import classifier, network, pictures, transformer
 
 
@@ -71,3 +73,38 @@ def test_what_the_tool_does_not_know_is_said() -> None:
     choices = deployment_choices(network(transformer()), Scheme(), {"w1": blocks})
     assert "no blocks" in choices["not_expressible"]["w1"]
     assert "w1" not in choices["TensorQuantOverrides"]
+
+
+def test_encodings_stand_for_the_same_values() -> None:
+    net = network(classifier())
+    scheme = Scheme(IntFormat(8), granularity=PerAxis(0), convention="aimet")
+    codes = IntFormat(8, signed=False)
+    found = json.loads(json.dumps(qnn_encodings(net, scheme, {"w1": None}, {"x": (-1.0, 3.0)}, codes)))
+    assert found["version"] == "0.6.1"
+    assert set(found["param_encodings"]) == {"w2", "w3"}
+    assert [len(found["param_encodings"][name]) for name in ("w2", "w3")] == [16, 10]
+    w2 = numpy_helper.to_array(next(each for each in net.model.graph.initializer if each.name == "w2"))
+    q = choose_qparams(w2, scheme)
+    first = found["param_encodings"]["w2"][0]
+    assert (first["offset"], first["bitwidth"], first["is_symmetric"], first["dtype"]) == (-128, 8, "True", "int")
+    again = np.clip(np.rint(w2[0] / np.float32(first["scale"])) - first["offset"], 0, 255)
+    np.testing.assert_array_equal(again + first["offset"], quantize(w2, q)[0])
+    (x,) = found["activation_encodings"]["x"]
+    assert (x["offset"], x["is_symmetric"]) == (-64, "False")
+    assert (x["min"], x["max"]) == (pytest.approx(-64 * 4 / 255), pytest.approx(191 * 4 / 255))
+
+
+def test_blocks_have_no_encoding() -> None:
+    scheme = Scheme(IntFormat(8), granularity=PerBlock(-1, 3))
+    with pytest.raises(Problem, match="w1: AIMET's encodings are integers"):
+        qnn_encodings(network(classifier()), scheme, {}, {}, IntFormat(8, signed=False))
+
+
+def test_the_table_of_tensorrt_has_the_largest_magnitudes() -> None:
+    flatbuffers = pytest.importorskip("flatbuffers")
+    from onnxruntime.quantization.CalTableFlatBuffers.TrtTable import TrtTable
+
+    assert flatbuffers
+    table = TrtTable.GetRootAsTrtTable(tensorrt_table({"x": (-5.0, 1.0), "y": (0.0, 2.5)}), 0)
+    rows = {table.Dict(i).Key().decode(): float(table.Dict(i).Value()) for i in range(table.DictLength())}
+    assert rows == {"x": 5.0, "y": 2.5}

@@ -16,6 +16,7 @@ from qviz.gui.model.viewers_menu import node_data
 from qviz.models.node_data import save_node_data
 from qviz.models.recipes import Recipe
 from qviz.session.language import told
+from qviz.session.network_files import ENCODINGS, TABLE
 from qviz.session.network_state import DeployedRun
 from qviz.session.networks import Networks
 
@@ -74,11 +75,19 @@ class Asking(QObject):
         state = self.networks.state
         if state.prepared is None:
             return
-        text, _ = QFileDialog.getSaveFileName(
-            self._parts, self.tr("Save the choices"), str(Path(self.folder) / "choices.json"), "JSON (*.json)"
+        kinds = {
+            self.tr("ONNX Runtime's tools (*.json)"): ".json",
+            self.tr("AIMET encodings, for QNN (*.encodings)"): ENCODINGS,
+            self.tr("TensorRT calibration table (*.flatbuffers)"): TABLE,
+        }
+        text, kind = QFileDialog.getSaveFileName(
+            self._parts, self.tr("Save the choices"), str(Path(self.folder) / "choices.json"), ";;".join(kinds)
         )
         if text:
-            self._try(lambda: self.networks.save_choices(Path(text)))
+            path, ending = Path(text), kinds.get(kind, ".json")
+            if path.suffix.lower() not in kinds.values() or (kind and path.name == "choices.json"):
+                path = path.with_suffix(ending)
+            self._try(lambda: self.networks.save_choices(path))
 
     @Slot(object)
     def trace(self, run: DeployedRun) -> None:

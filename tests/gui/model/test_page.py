@@ -243,6 +243,23 @@ def test_choices_leave_for_the_runtimes_own_tools(
     assert set(written["TensorQuantOverrides"]) == {"w2", "w3"}
 
 
+@pytest.mark.parametrize(("kind", "ending"), [("AIMET encodings", ".encodings"), ("TensorRT", ".flatbuffers")])
+def test_choices_leave_for_other_tools(
+    new_desk: Desk, ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, ending: str
+) -> None:
+    def chosen(*arguments: str) -> tuple[str, str]:
+        return str(tmp_path / "choices.json"), next(each for each in arguments[3].split(";;") if kind in each)
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", chosen)
+    ready.asking.save_choices()
+    path = tmp_path / f"choices{ending}"
+    idle(new_desk, ready, path.exists)
+    if ending == ".encodings":
+        written = json.loads(path.read_text(encoding="utf-8"))
+        assert set(written["param_encodings"]) == {"w1", "w2", "w3"}
+        assert {"x", "y"} < set(written["activation_encodings"])
+
+
 def test_the_librarys_defaults_are_one_click_away(opened: Any) -> None:
     opened.deploy.library_button.click()
     assert opened.deploy.difference.text() == "These are the library's own defaults."
