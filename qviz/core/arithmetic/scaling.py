@@ -36,9 +36,10 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
     compute : str
         The type of the tensor, or float32 where that does not matter: see `compute_dtype`.
     """
-    if is_one_number(low) and is_one_number(high):
+    convention = convention_of(scheme)
+    if is_one_number(low) and is_one_number(high) and not convention.nested_scales:
         return _from_one_range(low, high, scheme, compute)
-    alone = low.size <= TOGETHER or convention_of(scheme).recipe is not None
+    alone = low.size <= TOGETHER or convention.tensor_bits > 0  # what is stored once follows from all groups
     q = _from_range(low, high, scheme, compute) if alone else _from_ranges(low, high, scheme, compute)
     return q if compute == FLOAT32 else replace(q, compute=compute)
 
@@ -55,7 +56,7 @@ def _from_one_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QP
 def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
     """The same for many groups, some at a time, in two threads."""
     # In one piece: memory that the system gives in small pages is slow to come by.
-    names = ("scale", "zero_point", "low", "high", "own_divisor")
+    names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset")
     arrays = dict(zip(names, np.empty((len(names), low.size), np.float32), strict=True))
     lowest, highest = low.reshape(-1), high.reshape(-1)
 

@@ -7,6 +7,7 @@ import pytest
 
 from qviz.core import (
     CONVENTIONS,
+    Codebook,
     FloatFormat,
     IntFormat,
     Manual,
@@ -20,6 +21,7 @@ from qviz.core import (
 from qviz.core.arithmetic import scaling
 from qviz.core.passes import error_bins
 from qviz.core.passes.error_bins import error_edges
+from qviz.core.runtimes import nvfp4
 from tests.schemes import FREE_CONVENTIONS
 
 PARAMETERS = ("scale", "zero_point", "low", "high", "divisor")
@@ -53,13 +55,40 @@ def test_groups_that_are_taken_together_change_nothing(symmetric, threads, store
 
 
 FP4 = FloatFormat("e2m1fn")
+FORMATS = [
+    *((IntFormat(4), 32), (IntFormat(8), 32), (IntFormat(4, False), 32), (FP4, 32), (FP4, 16)),
+    *((Codebook("nf4"), 64), (Codebook("fp4_bnb"), 64)),
+]
+
+
+@pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
+def test_blocks_that_a_recipe_is_given_together_change_nothing(symmetric, monkeypatch):
+    x = np.random.default_rng(0).normal(0.3, 1, (7, 128)).astype(np.float32)
+    x[2] = 0
+    x[5, :32] = 1e-42
+    seen = set()
+    for name, convention in CONVENTIONS.items():
+        for number_format, size in FORMATS:
+            granularity = PerBlock(-1, size)
+            if convention.recipe is None or not convention.offers(number_format, symmetric, granularity):
+                continue
+            seen.add(name)
+            scheme = Scheme(number_format, symmetric, granularity, convention=name)
+            whole = choose_qparams(x, scheme)
+            with monkeypatch.context() as patch:
+                patch.setattr(scaling, "TOGETHER", 3)
+                patch.setattr(nvfp4, "TOGETHER", 3)
+                some = choose_qparams(x, scheme)
+            for each in ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset"):
+                np.testing.assert_array_equal(getattr(some, each), getattr(whole, each), err_msg=f"{name} {each}")
+    assert symmetric <= ({"nvfp4", "mx_floor", "gguf", "bitsandbytes", "bitsandbytes_double"} <= seen)
 
 
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
 def test_groups_that_have_one_range_share_their_parameters_and_get_the_same_ones(symmetric):
     x = np.random.default_rng(0).normal(0.3, 1, (7, 64)).astype(np.float32)
     for name, convention in CONVENTIONS.items():
-        for number_format, size in ((IntFormat(4), 32), (IntFormat(8), 32), (FP4, 32), (FP4, 16)):
+        for number_format, size in FORMATS:
             granularity = PerBlock(-1, size)
             if convention.of_elements or not convention.offers(number_format, symmetric, granularity):
                 continue
