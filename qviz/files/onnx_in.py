@@ -18,7 +18,7 @@ import numpy as np
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Loaded, TensorEntry
-from qviz.files.onnx_quantized import OPERATORS, Decoder, decoded
+from qviz.files.onnx_quantized import BEHIND, INTEGER, PLACES, Decoder, Step, decoded, integer_decoders
 from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
 from qviz.files.protobuf import Field, Walk
 from qviz.files.region import MOST_AXES, Region, bytes_of, values_in
@@ -101,7 +101,8 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     ]
     if not entries:
         raise NoNumbers(path, N_("has no weights in it"), N_("Choose a model with weights."))
-    return decoded(entries, model.decoders)
+    integer = integer_decoders(model.steps, {str(each.key) for each in entries})
+    return decoded(entries, [*model.decoders, *integer])
 
 
 def _entry(region: Region, folder: Folder, constant: _Constant) -> TensorEntry:
@@ -264,6 +265,8 @@ class _Model:
     ----------
     decoders : list of Decoder
         Nodes that read codes.
+    steps : list of Step
+        Nodes that give whole numbers, and those that scale such.
     turned : set of str
         Weights that a Gemm takes transposed: (outputs, features), as those of PyTorch's Linear leave.
     """
@@ -272,6 +275,7 @@ class _Model:
         self._walk = walk
         self.turned: set[str] = set()
         self.decoders: list[Decoder] = []
+        self.steps: list[Step] = []
 
     def constants(self) -> Iterator[_Constant]:
         """Those of the graph, then those of local functions.
@@ -330,8 +334,14 @@ class _Model:
                 name = self._walk.text(each)
             elif each.number == 5:
                 attributes.append(each)
-        if kind in OPERATORS and len(inputs) > 1:
+        if kind in PLACES and len(inputs) > 1:
             self.decoders.append(self._decoder(kind, inputs, attributes, prefix))
+        elif kind in INTEGER or kind in BEHIND:
+            reads, gives = (
+                tuple(prefix + text if (text := self._walk.text(each)) else "" for each in some)
+                for some in (inputs, outputs)
+            )
+            self.steps.append(Step(kind, reads, gives))
         if not attributes:
             return
         if kind == "Gemm" and len(inputs) > 1 and any(map(self._is_turned, attributes)):
@@ -349,8 +359,7 @@ class _Model:
             value = next((each.value for each in fields if each.number == 3 and each.value >= 0), None)
             if value is not None:
                 numbers[name] = value - (1 << 64) if value >= 1 << 63 else value
-        first = 1 if kind == "MatMulNBits" else 0
-        codes, scale, zero, *_ = [*names[first : first + 3], "", "", ""]
+        codes, scale, zero = (names[place] if place < len(names) else "" for place in PLACES[kind])
         return Decoder(kind, (codes, scale, zero), numbers)
 
     def _is_turned(self, attribute: Field) -> bool:

@@ -1,4 +1,4 @@
-"""Which constants of an ONNX model are codes, and which numbers do they stand for? QDQ pairs and MatMulNBits.
+"""Which constants of an ONNX model are codes, and which numbers do they stand for? QDQ pairs, and integer operators.
 
 The operators: https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html and ``com.microsoft.MatMulNBits`` of
 https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
@@ -7,7 +7,7 @@ https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +23,23 @@ from qviz.files.problems import FileProblem, shortened
 Array = np.ndarray[Any, Any]
 
 CODES = ("int8", "uint8", "int4", "uint4", "int2", "uint2", "int16", "uint16")
-OPERATORS = ("DequantizeLinear", "MatMulNBits")
+PLACES = {
+    "DequantizeLinear": (0, 1, 2),
+    "MatMulNBits": (1, 2, 3),
+    "QLinearConv": (3, 4, 5),
+    "QLinearMatMul": (3, 4, 5),
+    "QGemm": (3, 4, 5),
+    "DynamicQuantizeMatMul": (1, 2, 3),
+    "MatMulIntegerToFloat": (1, 3, 5),
+}
+"""Operators that read codes, and which of their inputs are these, their scales and their zero points."""
+
+INTEGER = {"MatMulInteger": 3, "ConvInteger": 3}
+"""Operators that give whole numbers, which are scaled behind them; and the place of the codes' zero point."""
+
+OPERATORS = (*PLACES, *INTEGER)
+BEHIND = ("Cast", "Mul")
+"""What scales whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +72,7 @@ def decoded(entries: Sequence[TensorEntry], nodes: Sequence[Decoder]) -> tuple[T
         codes, scale, zero = (known.get(name) for name in node.inputs)
         if codes is None or scale is None or (node.inputs[2] and zero is None) or node.inputs[0] in found:
             continue
-        rule = _dequantize_linear if node.operator == "DequantizeLinear" else _matmul_n_bits
+        rule = {"DequantizeLinear": _dequantize_linear, "MatMulNBits": _matmul_n_bits}.get(node.operator, _integer)
         made = rule(node, codes, scale, zero)
         if made is not None:
             found[node.inputs[0]] = made
@@ -94,6 +110,64 @@ def _dequantize_linear(
         return value * spread(factor.astype(np.float32))
 
     return _entry("QDQ", str(codes.dtype), group, shape, decode, (codes, scale, zero))
+
+
+def _integer(node: Decoder, codes: TensorEntry, scale: TensorEntry, zero: TensorEntry | None) -> TensorEntry | None:
+    """The weight of an integer operator: one scale, or one for each output: those of a Conv come first."""
+    shape, per = codes.shape, scale.shape
+    if shape is None or per is None or codes.dtype not in ("int8", "uint8") or len(shape) < 2:
+        return None
+    first = node.operator in ("QLinearConv", "ConvInteger") or bool(node.numbers.get("transB"))
+    axis = 0 if first else len(shape) - 1
+    outputs = tuple(length if at == axis else 1 for at, length in enumerate(shape))
+    for each in (scale, zero):
+        if each is not None and (each.shape is None or math.prod(each.shape) not in (1, shape[axis])):
+            return None
+
+    def spread(values: Array) -> Array:
+        return values.astype(np.float32).reshape(-1 if values.size == 1 else outputs)
+
+    def decode(code: Array, factor: Array, offset: Array | None = None) -> Array:
+        value = code.astype(np.float32)
+        return (value if offset is None else value - spread(offset)) * spread(factor)
+
+    made = _entry(node.operator, str(codes.dtype), None, shape, decode, (codes, scale, zero))
+    return with_changes(made, outputs_first=first)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node on the way from whole numbers to scaled ones: its operator, and the names of what it reads and gives."""
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def integer_decoders(steps: Sequence[Step], constants: Collection[str]) -> list[Decoder]:
+    """The weights of MatMulInteger and ConvInteger with their scales, as ONNX Runtime's dynamic quantization has them.
+
+    Whole numbers are cast, and multiplied by the product of both scales. The weight's is the one that is a constant;
+    where both are, or their product is, nobody can tell.
+    """
+    readers: dict[str, list[Step]] = {}
+    makers: dict[str, Step] = {}
+    for step in steps:
+        for name in step.inputs:
+            readers.setdefault(name, []).append(step)
+        makers |= dict.fromkeys(step.outputs, step)
+    found = []
+    for step in steps:
+        if step.operator not in INTEGER or len(step.inputs) < 2 or not step.outputs:
+            continue
+        zero = step.inputs[INTEGER[step.operator]] if len(step.inputs) > INTEGER[step.operator] else ""
+        floats = [name for each in readers.get(step.outputs[0], ()) if each.operator == "Cast" for name in each.outputs]
+        for mul in (each for name in floats for each in readers.get(name, ()) if each.operator == "Mul"):
+            product = next((makers[name] for name in mul.inputs if name not in floats and name in makers), None)
+            scales = [name for name in (product.inputs if product is not None else ()) if name in constants]
+            if len(scales) == 1:
+                found.append(Decoder(step.operator, (step.inputs[1], scales[0], zero), {}))
+    return found
 
 
 def _blocked(shape: tuple[int, ...], axis: int, block: int) -> tuple[int, ...]:

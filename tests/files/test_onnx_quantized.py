@@ -90,3 +90,80 @@ def test_scales_that_do_not_fit_leave_the_codes_as_they_are(tmp_path: Path) -> N
     parts = {"w": np.ones((4, 6), np.int8), "s": np.ones(5, np.float32)}
     entry = next(each for each in list_tensors(saved(tmp_path / "m.onnx", node, (4, 6), **parts)) if each.key == "w")
     assert entry.dtype == "int8"
+
+
+def test_dynamic_quantization_of_onnx_runtime(tmp_path: Path) -> None:
+    """MatMulInteger and ConvInteger: whole numbers that are scaled behind them."""
+    from onnxruntime.quantization import quantize_dynamic
+
+    matrix, kernel = (RANDOM.standard_normal(shape).astype(np.float32) for shape in ((16, 8), (4, 3, 2, 2)))
+    nodes = [helper.make_node("MatMul", ["x", "m"], ["y"]), helper.make_node("Conv", ["u", "k"], ["v"])]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "u", "y", "v")]
+    constants = [numpy_helper.from_array(value, name) for value, name in ((matrix, "m"), (kernel, "k"))]
+    graph = helper.make_graph(nodes, "g", ports[:2], ports[2:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    quantize_dynamic(model, tmp_path / "m.onnx", per_channel=True, weight_type=onnxruntime.quantization.QuantType.QInt8)
+    entries = {str(entry.key): entry for entry in list_tensors(tmp_path / "m.onnx")}
+    parts = {each.name: numpy_helper.to_array(each) for each in onnx.load(tmp_path / "m.onnx").graph.initializer}
+    for name, operator, values in (("m", "MatMulInteger", matrix), ("k", "ConvInteger", kernel)):
+        entry = entries[f"{name}_quantized"]
+        assert entry.dtype == f"int8 ({operator})"
+        found = np.asarray(entry.load()[:]).reshape(values.shape)
+        view = (-1, 1, 1, 1) if name == "k" and parts[f"{name}_scale"].size > 1 else (-1,)
+        codes, zero = (parts[f"{name}_{part}"].astype(np.float32) for part in ("quantized", "zero_point"))
+        np.testing.assert_array_equal(found, (codes - zero.reshape(view)) * parts[f"{name}_scale"].reshape(view))
+        np.testing.assert_allclose(found, values, atol=0.03)
+
+
+def test_the_product_of_two_constants_tells_nothing(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMulInteger", ["x", "w", "", ""], ["i"]),
+        helper.make_node("Cast", ["i"], ["f"], to=1),
+        helper.make_node("Mul", ["a", "b"], ["s"]),
+        helper.make_node("Mul", ["f", "s"], ["y"]),
+    ]
+    values = {"w": np.ones((4, 6), np.int8), "a": np.float32(2), "b": np.float32(3)}
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    ports = [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 4])]
+    graph = helper.make_graph(nodes, "g", ports, [helper.make_tensor_value_info("y", 1, [1, 6])], constants)
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    assert {str(each.key): each.dtype for each in list_tensors(tmp_path / "m.onnx")}["w"] == "int8"
+
+
+@pytest.mark.parametrize("per_column", [False, True])
+def test_a_weight_of_matmul_integer_to_float(tmp_path: Path, per_column: bool) -> None:
+    size = (8,) if per_column else ()
+    parts = {
+        "w": RANDOM.integers(-128, 128, (6, 8)).astype(np.int8),
+        "one": np.float32(1),
+        "s": RANDOM.uniform(0.01, 1, size).astype(np.float32),
+        "none": np.uint8(0),
+        "z": RANDOM.integers(-9, 9, size).astype(np.int8),
+    }
+    names = ["x", "w", "one", "s", "none", "z"]
+    node = helper.make_node("MatMulIntegerToFloat", names, ["y"], domain="com.microsoft")
+    path = saved(tmp_path / "m.onnx", node, (None, 8), **parts)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, path)
+    entry = next(each for each in list_tensors(path) if each.key == "w")
+    assert entry.dtype == "int8 (MatMulIntegerToFloat)"
+    found = np.asarray(entry.load()[:]).reshape(6, 8)
+    np.testing.assert_array_equal(found, runtime(path, x=np.eye(6, dtype=np.uint8)))
+
+
+def test_a_weight_of_qlinear_conv_has_its_outputs_first(tmp_path: Path) -> None:
+    parts = {
+        "xs": np.float32(1),
+        "xz": np.uint8(0),
+        "w": RANDOM.integers(-128, 128, (5, 3, 1, 1)).astype(np.int8),
+        "s": RANDOM.uniform(0.01, 1, 5).astype(np.float32),
+        "z": np.zeros(5, np.int8),
+        "ys": np.float32(1),
+        "yz": np.uint8(0),
+    }
+    node = helper.make_node("QLinearConv", ["x", *parts], ["y"])
+    entry = next(each for each in list_tensors(saved(tmp_path / "m.onnx", node, (1,), **parts)) if each.key == "w")
+    assert (entry.dtype, entry.outputs_first) == ("int8 (QLinearConv)", True)
+    expected = parts["w"].astype(np.float32) * parts["s"].reshape(5, 1, 1, 1)
+    np.testing.assert_array_equal(np.asarray(entry.load()[:]).reshape(5, 3, 1, 1), expected)
