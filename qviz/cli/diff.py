@@ -21,7 +21,8 @@ from qviz.files.printable import printable
 def diff_command(first: Path, second: Path, as_json: bool) -> None:
     """Compare the tensors of FIRST with those of SECOND, such as an original with what was made of it, worst first.
 
-    They are matched by name, also between llama.cpp's names and Hugging Face's; quantized ones are decoded.
+    They are matched by name, also between llama.cpp's names and Hugging Face's, and between fused matrices (q, k and v;
+    gate and up) and their parts; quantized ones are decoded.
     """
     from qviz.models.checkpoint import open_checkpoint
     from qviz.models.differences import differences
@@ -49,6 +50,9 @@ def diff_command(first: Path, second: Path, as_json: bool) -> None:
     for each in found:
         if each.problem is not None:
             click.echo(printable(f"{each.name}: {each.problem}"))
+    notes = Counter(str(each.note) for each in found if each.note is not None)
+    for note, count in notes.most_common(10):
+        click.echo(printable(f"compared with {note} ({count:,} tensor{'s' if count > 1 else ''})"))
     recipes = Counter(str(each.recipe.phrase) for each in found if each.recipe is not None)
     for phrase, count in recipes.most_common(10):
         click.echo(printable(f"made by ({count:,} tensor{'s' if count > 1 else ''}): {phrase}"))

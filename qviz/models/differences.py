@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,29 +15,21 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.checkpoint import Weight
 from qviz.models.forensics import Recipe, recipe_of
+from qviz.models.renamings import Names, plain_name
 
 _BLOCK = 1 << 20
 
+HEADS = (16, 32, 64, 80, 96, 112, 120, 128, 160, 192, 256)
+"""Rows of a head, as models have them."""
+
+ALIKE = 0.5
+"""A cosine that matrices of other orders do not reach, and quantized ones of 2 bits do."""
+
+MOST_COLUMNS = 64
+"""Columns that tell the order of the rows."""
+
 MOST_LOOKED_AT = 1 << 28
 """Elements of a tensor whose recipe is looked for."""
-
-_GGUF = {
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-    "token_embd": "embed_tokens",
-    "output_norm": "norm",
-    "output": "lm_head",
-}
-"""llama.cpp's names of a layer's parts, and those of Hugging Face's Llama."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +54,8 @@ class Difference:
         Why they were not compared.
     recipe : Recipe or None
         What made the second of the first, where that is sure.
+    note : Phrase or None
+        In which other order its rows were compared.
     """
 
     name: str
@@ -75,6 +68,7 @@ class Difference:
     elements: int = 0
     problem: Phrase | Problem | None = None
     recipe: Recipe | None = None
+    note: Phrase | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -94,6 +88,7 @@ class Difference:
             value = getattr(self, name)
             found[name] = value if math.isfinite(value) else None
         found["problem"] = None if self.problem is None else str(self.problem)
+        found["note"] = None if self.note is None else str(self.note)
         found["recipe"] = None if self.recipe is None else str(self.recipe.phrase)
         found["recipe_equal"] = None if self.recipe is None else self.recipe.equal
         return found
@@ -101,40 +96,6 @@ class Difference:
 
 def _listed(shape: tuple[int, ...] | None) -> list[int] | None:
     return None if shape is None else list(shape)
-
-
-def plain_name(name: str) -> str:
-    """A tensor's name as all ways to write a checkpoint have it.
-
-    Examples
-    --------
-    >>> plain_name("blk.3.ffn_up.weight"), plain_name("model.layers.3.mlp.up_proj.weight")
-    ('layers.3.mlp.up_proj.weight', 'layers.3.mlp.up_proj.weight')
-    """
-    for prefix in ("state_dict.", "module.", "_orig_mod.", "model.language_model.", "language_model.", "model."):
-        name = name.removeprefix(prefix)
-    block = re.fullmatch(r"blk\.(\d+)\.(\w+)\.(weight|bias)", name)
-    if block and block[2] in _GGUF:
-        return f"layers.{block[1]}.{_GGUF[block[2]]}.{block[3]}"
-    whole = re.fullmatch(r"(\w+)\.(weight|bias)", name)
-    return f"{_GGUF[whole[1]]}.{whole[2]}" if whole and whole[1] in _GGUF else name
-
-
-def llama_name(name: str) -> str:
-    """A tensor's name as llama.cpp has it; as it is where llama.cpp has none.
-
-    Examples
-    --------
-    >>> llama_name("model.layers.3.mlp.up_proj.weight"), llama_name("lm_head.weight")
-    ('blk.3.ffn_up.weight', 'output.weight')
-    """
-    plain = plain_name(name)
-    names = {hugging: llama for llama, hugging in _GGUF.items()}
-    layer = re.fullmatch(r"layers\.(\d+)\.(.+)\.(weight|bias)", plain)
-    if layer and layer[2] in names:
-        return f"blk.{layer[1]}.{names[layer[2]]}.{layer[3]}"
-    whole = re.fullmatch(r"(.+)\.(weight|bias)", plain)
-    return f"{names[whole[1]]}.{whole[2]}" if whole and whole[1] in names else name
 
 
 def differences(
@@ -149,29 +110,27 @@ def differences(
     Yields
     ------
     Difference
-        In the order of the first; then what only the second has.
+        In the order of the first; then what only the second has. Matrices that one of them keeps as one (q, k and v;
+        gate and up) are compared with their parts.
 
     Raises
     ------
     Cancelled
         When asked to stop.
     """
-    exact = {each.name: each for each in second}
-    plain: dict[str, Weight] = {}
-    for each in second:
-        plain.setdefault(plain_name(each.name), each)
+    here, there = Names(first), Names(second)
     met: set[str] = set()
     total = sum(each.elements or 1 for each in first) or 1
     done = 0
     for weight in first:
         check(cancelled)
-        other = exact.get(weight.name) or plain.get(plain_name(weight.name))
-        if other is None:
+        found = there.counterpart(weight, here)
+        if found is None:
             missing = Phrase(N_("only in the first"))
             yield Difference(weight.name, weight, None, elements=weight.elements or 0, problem=missing)
         else:
-            met.add(other.name)
-            yield _difference(weight, other, cancelled)
+            met |= {each.name for each in found[1]}
+            yield _difference(weight, found[0], cancelled)
         done += weight.elements or 1
         progress(done / total)
     for each in second:
@@ -184,6 +143,9 @@ def _difference(first: Weight, second: Weight, cancelled: IsCancelled) -> Differ
         a, b = (_values(each, cancelled) for each in (first, second))
     except Problem as problem:
         return Difference(first.name, first, second, elements=first.elements or 0, problem=problem)
+    note = None
+    if a.shape == b.shape and (found := _reordered(a, b, first.name, cancelled)) is not None:
+        b, note = found
     if a.shape != b.shape:
         said = Phrase(N_("shape {first} here, {second} there"), first=a.shape, second=b.shape)
         return Difference(first.name, first, second, elements=a.elements, problem=said)
@@ -210,7 +172,45 @@ def _difference(first: Weight, second: Weight, cancelled: IsCancelled) -> Differ
         equal,
         a.elements,
         recipe=None if equal == a.elements else _recipe(a, b, second, cancelled),
+        note=note,
     )
+
+
+def _reordered(a: Tensor, b: Tensor, name: str, cancelled: IsCancelled) -> tuple[Tensor, Phrase] | None:
+    """The second in the order of the first, where one has the rows of each head as llama.cpp's rotation wants them.
+
+    llama.cpp's converter swaps the halves of each head's rows with their pairs, of Llama's q and k; how many heads
+    there are is found by trying.
+    """
+    plain = plain_name(name)
+    if len(a.shape) != 2 or a.elements > MOST_LOOKED_AT or not (".q_proj." in plain or ".k_proj." in plain):
+        return None
+    check(cancelled)
+    one, two = (np.asarray(each.values[0 : each.elements]).reshape(a.shape) for each in (a, b))
+    rows = one.shape[0]
+    if _alike(one, two) > ALIKE:
+        return None
+    orders = {
+        (halves, length): np.arange(rows).reshape(halves).swapaxes(1, 2).reshape(-1)
+        for length in HEADS
+        if rows % length == 0
+        for halves in ((rows // length, length // 2, 2), (rows // length, 2, length // 2))
+    }
+    if not orders:
+        return None
+    alike, (halves, length) = max((_alike(one, two[order]), key) for key, order in orders.items())
+    if alike <= ALIKE:
+        return None
+    said = N_("rows in the other's order of rotation, {heads} heads of {length}")
+    phrase = Phrase(said, heads=rows // length, length=length)
+    return Tensor(two[orders[halves, length]], b.name, dtype=b.dtype), phrase
+
+
+def _alike(one: Any, two: Any) -> float:
+    """The cosine between the first columns of two matrices."""
+    a, b = (np.nan_to_num(each[:, :MOST_COLUMNS]).astype(np.float64).ravel() for each in (one, two))
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norms if norms else 1.0
 
 
 def _recipe(a: Tensor, b: Tensor, second: Weight, cancelled: IsCancelled) -> Recipe | None:

@@ -28,8 +28,8 @@ from qviz.core.work import IsCancelled, check, never
 from qviz.files.networks import is_network
 from qviz.models.audit import Row
 from qviz.models.budget import KEEP, Option, Unit
-from qviz.models.differences import llama_name, plain_name
 from qviz.models.node_data import model_explorer_data, netron_attachment
+from qviz.models.renamings import llama_name, plain_name
 
 GGUF_SCHEMES: dict[str, Scheme] = {
     preset.name.removeprefix("GGUF ").lower(): preset.scheme for preset in PRESETS if preset.group == GGUF
