@@ -260,8 +260,19 @@ def model_bytes(model: Any) -> int:
 
     Constants count with what their shapes ask for, external data do not.
     """
-    constants = sum(tensor_bytes(each) for each in all_tensors(model) if each.data_location != each.EXTERNAL)
+    constants = constant_bytes(model)
     return constants if constants >= MOST_IN_ONE else max(constants, _counted(model))
+
+
+def constant_bytes(model: Any) -> int:
+    """Bytes of all constants, by their shapes; external data do not count."""
+    return sum(tensor_bytes(each) for each in all_tensors(model) if each.data_location != each.EXTERNAL)
+
+
+def is_large(model: Any) -> bool:
+    """Whether a model is too large to be in one piece; counted where it is near that, for counting takes its time."""
+    constants = constant_bytes(model)
+    return constants >= MOST_IN_ONE or (constants > MOST_IN_ONE // 2 and model_bytes(model) >= MOST_IN_ONE)
 
 
 def _counted(model: Any) -> int:

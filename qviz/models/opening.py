@@ -10,7 +10,7 @@ from typing import Any
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.problems import FileProblem, system_errors
-from qviz.models.network import MOST_IN_ONE, Network, model_bytes, open_network, with_stubs
+from qviz.models.network import MOST_IN_ONE, Network, constant_bytes, open_network, with_stubs
 from qviz.models.preparation import Comparison, Prepared, prepare_network
 from qviz.models.preparation_steps import NO_CHOICES, WANTED_OPSET, Choices
 from qviz.models.sessions import first_line, open_session, random_feeds, run
@@ -122,5 +122,5 @@ def _work(folder: Path, tell: Callable[[Any], None], path: str, choices: Choices
         port.open_dimensions or port.dtype == "string" for port in prepared.network.inputs
     ):
         run(open_session(prepared.network.model), random_feeds(prepared.network))
-    size = model_bytes(prepared.network.model) + model_bytes(network.model)
+    size = constant_bytes(prepared.network.model) + constant_bytes(network.model)
     return prepared if size < MOST_IN_ONE else Trial(prepared.comparison, prepared.problem)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qviz.core.problems import Phrase, Problem
-from qviz.models.network import MOST_IN_ONE, Network, copied, filled, model_bytes, with_stubs
+from qviz.models.network import Network, copied, filled, is_large, with_stubs
 from qviz.models.preparation_steps import FAILED, NO_CHOICES, STEPS, Choices, Step
 from qviz.models.sessions import Feeds, first_line, open_session, random_feeds, run
 
@@ -80,7 +80,7 @@ def prepare_network(
     """
     _check_choices(original, choices)
     # No step looks at the values of large constants in a network of gigabytes: they are copied once, at the end.
-    large = model_bytes(original.model) >= MOST_IN_ONE
+    large = is_large(original.model)
     model = with_stubs(original.model) if large else copied(original.model)
     steps: list[Step] = []
     for key, take in STEPS.items():

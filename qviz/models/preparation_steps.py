@@ -13,11 +13,10 @@ import numpy as np
 from qviz.core.arrays import Array
 from qviz.core.problems import N_, Phrase
 from qviz.models.network import (
-    MOST_IN_ONE,
     SUBGRAPHS,
     all_tensors,
     copied,
-    model_bytes,
+    is_large,
     outer_names,
     subgraphs,
     walk,
@@ -182,7 +181,7 @@ def _opset(model: Any, choices: Choices) -> Taken:
     if version >= WANTED_OPSET:
         return None, model
     text = N_("Operators were raised from version {version} to {wanted}, as scales per axis need it.")
-    if model_bytes(model) >= MOST_IN_ONE:
+    if is_large(model):
         return Step(
             "opset",
             Phrase("Operators stay at version {version}: the network is larger than 2 GiB.", version=version),
@@ -238,7 +237,7 @@ def _fold(model: Any, choices: Choices) -> Taken:
     import onnx
     import onnxruntime as ort
 
-    if model_bytes(model) >= MOST_IN_ONE:
+    if is_large(model):
         return _step("fold", N_("Nothing was folded: the network is larger than 2 GiB."), False), model
     before = sum(1 for _ in walk(model.graph))
     with tempfile.TemporaryDirectory(prefix="qviz-") as folder:
@@ -331,7 +330,7 @@ def _types(model: Any, choices: Choices) -> Taken:
         "{left} branches or loops remain, and what is in them stays as it is: they decide at run time.", left=left
     )
     said = Step("types", text, False) if left else None
-    if model_bytes(model) >= MOST_IN_ONE:
+    if is_large(model):
         return said, model
     return said, onnx.shape_inference.infer_shapes(model, data_prop=True)
 

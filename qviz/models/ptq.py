@@ -19,7 +19,7 @@ import numpy as np
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.problems import system_errors
-from qviz.models.network import MOST_IN_ONE, Network, copied, model_bytes, open_network
+from qviz.models.network import Network, copied, is_large, model_bytes, open_network
 from qviz.models.quantizers import TOOLS, check_recipe, weighted_nodes
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import Feeds, Samples, first_line, open_session, run
@@ -114,7 +114,7 @@ def quantize_network(
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     found: Outcome = in_worker(
         _work,
-        network.model.SerializeToString() if model_bytes(network.model) < MOST_IN_ONE else None,
+        network.model.SerializeToString() if not is_large(network.model) else None,
         str(network.path.absolute()) if network.path else "",
         network.name,
         network.file_bytes,

@@ -13,7 +13,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.models.activations import ranges
-from qviz.models.network import MOST_IN_ONE, Network, all_tensors, copied, model_bytes, walk
+from qviz.models.network import Network, all_tensors, copied, is_large, walk
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import Feeds
 
@@ -94,7 +94,7 @@ def _dynamic(
         reduce_range=recipe.reduce_range,
         weight_type=_type(recipe.weight_type),
         nodes_to_exclude=list(recipe.excluded),
-        use_external_data_format=model_bytes(network.model) >= MOST_IN_ONE,
+        use_external_data_format=is_large(network.model),
         extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
     )
 
@@ -152,7 +152,7 @@ def _static(
             extra,
         )
     quantizer.quantize_model()
-    quantizer.model.save_model_to_file(str(made), model_bytes(model) >= MOST_IN_ONE)
+    quantizer.model.save_model_to_file(str(made), is_large(model))
 
 
 def activation_scheme(recipe: Recipe) -> Scheme:
@@ -242,7 +242,7 @@ def _weights(
         algo_config=configuration,
     )
     quantizer.process()
-    quantizer.model.save_model_to_file(str(made), model_bytes(network.model) >= MOST_IN_ONE)
+    quantizer.model.save_model_to_file(str(made), is_large(network.model))
 
 
 def _unfused(model: Any) -> None:
@@ -312,9 +312,7 @@ def _float16(
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model = convert_float_to_float16(network.model, keep_io_types=True, disable_shape_infer=True)
-    onnx.save_model(
-        model, str(made), save_as_external_data=model_bytes(model) >= MOST_IN_ONE, location=f"{made.name}.data"
-    )
+    onnx.save_model(model, str(made), save_as_external_data=is_large(model), location=f"{made.name}.data")
 
 
 TOOLS = {"dynamic": _dynamic, "static": _static, "weights": _weights, "float16": _float16}

@@ -10,7 +10,7 @@ from typing import Any
 
 from qviz.core.arrays import Array
 from qviz.core.work import IsCancelled, never
-from qviz.models.network import MOST_IN_ONE, Network, model_bytes
+from qviz.models.network import Network, is_large
 from qviz.models.sessions import run
 from qviz.models.worker import in_worker
 
@@ -35,7 +35,7 @@ def memory_at_run(
     Cancelled
         When asked to stop; no process is left.
     """
-    if model_bytes(network.model) >= MOST_IN_ONE:
+    if is_large(network.model):
         return None
     given = {port.name: sample[port.name] for port in network.inputs if port.name in sample}
     found: int = in_worker(_work, network.model.SerializeToString(), given, threads, cancelled=cancelled)

@@ -12,7 +12,7 @@ import numpy as np
 from qviz.core.arrays import Array
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
-from qviz.models.network import LARGE, MOST_IN_ONE, Network, Port, copied, model_bytes, without_constants
+from qviz.models.network import LARGE, Network, Port, copied, is_large, without_constants
 
 Feeds = Mapping[str, Array]
 
@@ -204,7 +204,7 @@ def _serialized(model: Any, options: Any) -> tuple[bytes, list[Any]]:
 
     These are given back: the runtime reads them where they lie, so that they have to outlive the session.
     """
-    if model_bytes(model) < MOST_IN_ONE:
+    if not is_large(model):
         return bytes(model.SerializeToString()), []
     import onnxruntime as ort
     from onnx import numpy_helper
@@ -223,7 +223,7 @@ def _serialized(model: Any, options: Any) -> tuple[bytes, list[Any]]:
         kept.external_data.add(key="location", value="beside")
         names.append(tensor.name)
         values.append(ort.OrtValue.ortvalue_from_numpy(numpy_helper.to_array(tensor)))
-    if model_bytes(small) >= MOST_IN_ONE:
+    if is_large(small):
         raise Problem("This network's constants are too large to be handed to ONNX Runtime: choose a smaller one.")
     options.add_external_initializers(names, values)
     return bytes(small.SerializeToString()), values

@@ -34,7 +34,7 @@ def test_it_runs_and_its_constants_outlive_the_session(large):
     (answer,) = run(session, FEEDS)
     assert np.isfinite(answer).all()
     assert answer.std() > 0
-    assert bool(session.beside) == (model_bytes(large.model) >= sessions.MOST_IN_ONE)
+    assert bool(session.beside) == (model_bytes(large.model) >= networks.MOST_IN_ONE)
 
 
 def test_it_is_prepared_with_all_its_values(large):
