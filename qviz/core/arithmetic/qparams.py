@@ -18,7 +18,7 @@ from qviz.core.arrays import Array, FloatArray, distinct
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.runtimes.precision import FLOAT32, Precision, Rounding, rounding_to
-from qviz.core.runtimes.record import BELOW_NORMAL, FIRST, MIDDLE, NEVER, ZERO, Convention
+from qviz.core.runtimes.record import BELOW_NORMAL, FIRST, LAST, MIDDLE, NEVER, ZERO, Convention
 from qviz.core.schemes.scheme import Scheme, convention_of
 
 FP4_BITS, NAN_AS_FP4 = 4, np.float32(-2)
@@ -257,7 +257,10 @@ class QParams:
     def breaks(self) -> bool:
         """Whether any group is `broken`."""
         numbers = distinct(self.scale), distinct(self.divisor)
-        usual = all(a.min() >= SMALLEST_SCALE and a.max() <= LARGEST_SCALE for a in numbers)
+        largest = LARGEST_SCALE
+        if self.convention.multiplies_by_threshold:  # what codes are multiplied by first
+            largest /= max(1, -self.quant_min)
+        usual = all(a.min() >= SMALLEST_SCALE and a.max() <= largest for a in numbers)
         return not (usual and self.offset is None) and bool(self.broken.any())
 
     @cached_property
@@ -267,6 +270,8 @@ class QParams:
 
     def nan_code(self, zero_point: FloatArray) -> FloatArray:
         """The code that NaN gets where the format has none for it."""
+        if self.convention.nan_code == LAST:
+            return np.full_like(zero_point, self.quant_max)
         if not self.number_format.offers_zero_point:
             return np.zeros_like(zero_point)
         code: Any = {FIRST: self.quant_min, ZERO: 0, MIDDLE: np.rint(zero_point)}[self.convention.nan_code]

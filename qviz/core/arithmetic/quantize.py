@@ -9,7 +9,7 @@ import numpy as np
 from qviz.core.arithmetic.conversion import from_codes, to_codes, to_values
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Array, FloatArray
-from qviz.core.runtimes.record import MIDDLE
+from qviz.core.runtimes.record import LAST, MIDDLE
 from qviz.core.tensors.tensor import Tensor
 
 Kind = TypeVar("Kind", bound=Array)
@@ -36,7 +36,8 @@ def quantize(x: object, qparams: QParams, *, out: Array | None = None) -> Array:
     array = _as_float32(x)
     _check(out, array.shape, qparams.number_format.dtype)
     number_format = qparams.number_format
-    fixed = number_format.offers_zero_point and qparams.convention.nan_code != MIDDLE
+    fixed = qparams.convention.nan_code == LAST
+    fixed = fixed or (number_format.offers_zero_point and qparams.convention.nan_code != MIDDLE)
     known = not fixed and not number_format.has_nan
     quick = to_codes(array, qparams, out) if known or not np.isnan(array).any() else None
     if quick is not None:

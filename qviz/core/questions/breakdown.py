@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qviz.core.problems import Phrase
-from qviz.core.runtimes.record import FIRST, ZERO
+from qviz.core.runtimes.record import FIRST, LAST, ZERO
 
 if TYPE_CHECKING:
     from qviz.core.questions.figures import Metrics
@@ -31,6 +31,15 @@ def breakdown(metrics: Metrics) -> Phrase | None:
             groups=groups,
             first=first,
         )
+    if q.convention.multiplies_by_threshold and scale:
+        return Phrase(
+            "{runtime} breaks here: codes times their threshold leave float32 in {count:,} of {groups:,} groups (the "
+            "first is number {first:,}), and come back as infinite. Scale the tensor down, or clip its range.",
+            runtime=runtime,
+            count=count,
+            groups=groups,
+            first=first,
+        )
     return Phrase(
         "{runtime} breaks here: {count:,} of {groups:,} scales are {scale:g} (the first is number {first:,}), and "
         "zeros divided by them are no numbers. Give such a group a smallest scale, or leave it unquantized.",
@@ -49,7 +58,7 @@ def left_out(metrics: Metrics) -> Phrase | None:
     if not tensor.nan and not infinite:
         return None
     counts = {"nan": tensor.nan, "infinite": infinite}
-    if q.convention.nan_code == ZERO:
+    if q.convention.nan_code in (ZERO, LAST):
         return Phrase(
             "Left out: {nan:,} NaN and {infinite:,} infinite elements. {runtime} counts them: its scale becomes NaN or "
             "infinite. Clean the tensor first.",

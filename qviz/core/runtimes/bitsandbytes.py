@@ -25,7 +25,7 @@ from qviz.core.runtimes.formulas import (
     rounding,
 )
 from qviz.core.runtimes.precision import BYTE
-from qviz.core.runtimes.record import Convention, Recipe
+from qviz.core.runtimes.record import LAST, Convention, Recipe
 from qviz.core.tensors.torch_sums import torch_total
 
 SMALLEST = Number(float(np.float32(1e-38)), "1e−38")
@@ -62,6 +62,7 @@ BITSANDBYTES = Convention(
     others=frozenset({"nf4", "fp4_bnb"}),
     recipe=_recipe,
     divisor_is_inverse=True,
+    nan_code=LAST,
 )
 
 

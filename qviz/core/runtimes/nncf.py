@@ -28,7 +28,7 @@ from qviz.core.runtimes.formulas import (
     clipped,
     rounding,
 )
-from qviz.core.runtimes.record import Convention, Recipe
+from qviz.core.runtimes.record import ZERO, Convention, Recipe
 
 EPSILON = np.finfo(np.float32).eps
 
@@ -108,4 +108,5 @@ NNCF = Convention(
     symmetric_integers_only=frozenset({"int4", "int8"}),
     asymmetric_integers_only=frozenset({"uint4", "uint8"}),
     recipe=_recipe,
+    nan_code=ZERO,
 )

@@ -46,8 +46,9 @@ BELOW_NORMAL, AT_ZERO, NEVER = range(3)
 
 SMALL_BITS, HALF_BITS = 4, 16
 
-MIDDLE, FIRST, ZERO = range(3)
-"""Which code NaN gets among whole numbers: the one nearest to the zero point, the first one, or 0."""
+MIDDLE, FIRST, ZERO, LAST = range(4)
+"""Which code NaN gets among whole numbers: the one nearest to the zero point, the first one, or 0; in any format the
+last one."""
 
 
 USUAL_BLOCK = 32
@@ -118,7 +119,7 @@ class Convention:
     falls_back : Callable[[NumberFormat], int]
         `BELOW_NORMAL`, `AT_ZERO` or `NEVER`.
     nan_code : int
-        `MIDDLE`, `FIRST` or `ZERO`.
+        `MIDDLE`, `FIRST`, `ZERO` or `LAST`.
     smallest_scale, smallest_range : float
         The scale of integers is made at least this large; so is the width of an asymmetric range, or the absmax
         of a symmetric one, before it is divided. Where both are 0, a range can be too narrow.

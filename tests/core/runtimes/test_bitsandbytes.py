@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from qviz.core import Codebook, PerBlock, Scheme, analyze, choose_qparams, dequantize, quantize
 from qviz.core.runtimes.bitsandbytes import dynamic_map
@@ -37,6 +38,16 @@ def test_scales_take_a_byte_each_and_a_float_for_256_of_them() -> None:
     storage = analyze(X, scheme("bitsandbytes_double")).storage
     assert storage.scale_bytes == 320 + 2 * 4 + 4  # and their mean
     assert analyze(X, scheme("bitsandbytes")).storage.scale_bytes == 320 * 4
+
+
+@pytest.mark.parametrize(("codebook", "last"), [("nf4", 15), ("fp4_bnb", 14)])
+def test_nan_gets_the_last_level_as_a_search_among_middles_gives_it(codebook: str, last: int) -> None:
+    x = X.copy()
+    x[0, :3] = np.nan, np.inf, -np.inf
+    q = choose_qparams(x, Scheme(Codebook(codebook), True, PerBlock(-1, 64), convention="bitsandbytes"))
+    assert quantize(x, q)[0, :3].tolist() == [last, last, 0]
+    small = x[:1, :64]
+    assert quantize(small, choose_qparams(small, q.scheme))[0, :3].tolist() == [last, last, 0]
 
 
 def test_a_block_of_zeros_stays_zero_though_its_scale_is_none() -> None:

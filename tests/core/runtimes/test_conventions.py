@@ -24,6 +24,7 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.arithmetic.element_trace import trace_elements
+from qviz.core.questions.breakdown import caveats
 from qviz.core.runtimes.table import convention_named
 
 F = np.float32
@@ -363,3 +364,12 @@ def test_dynamic_quantize_linear_is_unsigned_and_asymmetric():
         Scheme(IntFormat(8, False), convention="onnxruntime_dynamic")
     with pytest.raises(Problem, match="has unsigned codes only: choose unsigned"):
         Scheme(symmetric=False, convention="onnxruntime_dynamic")
+
+
+def test_where_paddle_leaves_float32_it_is_said_and_the_group_is_named():
+    x = np.ones((3, 8), np.float32)
+    x[1] = 3e38
+    metrics = analyze(x, Scheme("int8", True, PerAxis(0), convention="paddle"))
+    assert metrics.qparams.broken.tolist() == [False, True, False]
+    (said,) = caveats(metrics)
+    assert "leave float32 in 1 of 3 groups (the first is number 1)" in str(said)
