@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
 from qviz.gui.kit.copying import Excerpt
@@ -37,6 +37,7 @@ class WeightsView(QTableView):
     def __init__(self) -> None:
         super().__init__()
         self.weights = WeightsModel(self)
+        self._fitted = False
         self.setModel(self.weights)
         self.setObjectName("figures")
         self.setAccessibleName(self.tr("Tensors"))
@@ -115,8 +116,15 @@ class WeightsView(QTableView):
 
     def fit(self) -> None:
         """Columns as wide as what is in sight of them."""
+        self._fitted = self.isVisible()
         self.resizeColumnsToContents()
         self.setColumnWidth(0, min(self.columnWidth(0), max(160, min(WIDEST_NAME, 2 * self.viewport().width() // 5))))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """How much room there is for names is known now."""
+        super().showEvent(event)
+        if not self._fitted:
+            self.fit()
 
     def current_row(self) -> int:
         """The row of the table that the keyboard is at; −1 for none."""
