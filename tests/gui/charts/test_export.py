@@ -8,6 +8,7 @@ import struct
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import analyze
-from qviz.core.questions.loss_curves import compare_ranges
+from qviz.core.questions.analysis import Analysis, analyze
+from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.core.questions.speed import Speed
 from qviz.core.ranges.mse import MSE
 from qviz.core.schemes.scheme import Scheme
@@ -43,9 +44,17 @@ def filled(gallery: Gallery) -> Gallery:
     x = np.random.default_rng(1).normal(0, 1, (12, 40)).astype(np.float32)
     gallery.present(x, Scheme(number_format=IntFormat(4), granularity=PerAxis(0)))
     gallery["speed"].show_speed(Speed(480, "int8", 1e-7, 0.3e-7))
-    gallery["loss"].present(analyze(x, Scheme()))
-    gallery["loss"].show_losses(compare_ranges(Tensor(x), Scheme(), MSE()))
+    analysis, losses = of_losses(x.tobytes(), x.shape)
+    gallery["loss"].present(analysis)
+    gallery["loss"].show_losses(losses)
     return gallery
+
+
+@cache
+def of_losses(data: bytes, shape: tuple[int, ...]) -> tuple[Analysis, Losses]:
+    """What the chart of losses shows, found once."""
+    x = np.frombuffer(data, np.float32).reshape(shape)
+    return analyze(x, Scheme()), compare_ranges(Tensor(x), Scheme(), MSE())
 
 
 def chunks(png: bytes) -> dict[bytes, bytes]:

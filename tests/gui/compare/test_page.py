@@ -15,11 +15,9 @@ from PySide6.QtWidgets import QApplication
 from qviz.core import (
     MSE,
     IntFormat,
-    MinMax,
     PerAxis,
     PerBlock,
     Percentile,
-    PerTensor,
     PerToken,
     Scheme,
     analyze,
@@ -30,6 +28,7 @@ from qviz.gui.compare.page import CONVENTIONS_PART, PINS, SWEEP, ComparePage
 from qviz.gui.words.figures import MEASURES
 from qviz.session.pins import MOST_PINS
 from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, spot
+from tests.gui.sweeps import sweep_few
 
 FOUR, EIGHT = Scheme(IntFormat(4)), Scheme()
 
@@ -44,16 +43,7 @@ def few_schemes(desk: Desk) -> ComparePage:
     """Show the page, and sweep a few schemes."""
     desk.window.pages.show_page("compare")
     page: ComparePage = desk.window.pages.current
-    for ticks, wanted in (
-        (page.sweep.choice.bits, (2, 4, 8)),
-        (page.sweep.choice.formats, ()),
-        (page.sweep.choice.modes, (True,)),
-        (page.sweep.choice.granularities, (PerTensor(), PerAxis(0))),
-        (page.sweep.choice.rules, (MinMax(), MSE())),
-        (page.sweep.choice.library_rules, ()),
-    ):
-        ticks.tick(wanted)
-    page.sweep.choice.bits.changed.emit()
+    sweep_few(page)
     page.show_part(SWEEP)
     page.sweep.measure.setCurrentIndex(0)
     settle(desk, page)

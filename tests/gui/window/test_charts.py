@@ -23,8 +23,10 @@ from qviz.gui.charts.base import Chart
 from qviz.gui.charts.export import WRITERS, export_chart
 from qviz.gui.window.charts import CHARTS
 from qviz.models.recipes import Recipe
+from qviz.session.settings import DEFAULTS
 from qviz.training import Data, Experiment, Training
 from tests.gui.conftest import PATIENCE, Desk
+from tests.gui.sweeps import sweep_few
 from tests.models.made import classifier
 
 SHORT = Experiment(Data("moons", 300), (8, 8), training=Training(steps=60, fine_tuning_steps=60, batch=32))
@@ -54,6 +56,7 @@ def fillings(desk: Desk, key: str) -> Iterator[set[Chart]]:
         page.show_part("pins")
         desk.bot.waitUntil(lambda: bool(page.pins.errors.tables()), timeout=PATIENCE)
         page.show_part("sweep")
+        sweep_few(page)
     elif key == "training":
         page.trainer.set_experiment(SHORT)
         page.trainer.start()
@@ -114,6 +117,7 @@ def test_each_page_shows_the_charts_of_its_list_under_names_of_their_own(desk: D
 def test_every_chart_of_every_page_leaves_in_every_format(
     new_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
+    monkeypatch.setitem(DEFAULTS, "png_scale", 1.0)
     left: set[Chart] = set()
     for number, charts in enumerate(fillings(new_desk, key)):
         folder = tmp_path / str(number)

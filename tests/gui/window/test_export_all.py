@@ -17,6 +17,7 @@ from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Table
 from qviz.gui.charts.export import chart_image, export_chart
 from qviz.gui.kit.in_the_way import InTheWay
+from qviz.session.settings import DEFAULTS
 from tests.gui.conftest import Desk
 
 OTHER = np.linspace(-2, 2, 60, dtype=np.float32).reshape(6, 10)
@@ -24,7 +25,8 @@ OTHER = np.linspace(-2, 2, 60, dtype=np.float32).reshape(6, 10)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the person exports to."""
+    """Where the person exports to; what is drawn small is written quickly."""
+    monkeypatch.setitem(DEFAULTS, "png_scale", 1.0)
     made = tmp_path / "out"
     made.mkdir()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(made))

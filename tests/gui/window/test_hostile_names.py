@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 
 from qviz.gui.kit.widgets import menu_text, named_label, plain_tip
 from tests.gui.conftest import PATIENCE, Desk
+from tests.gui.sweeps import sweep_few
 
 MARK = "Zebra"
 """Stands in every hostile name, so that it is found wherever it goes."""
@@ -133,6 +134,7 @@ def test_every_page_takes_a_name_for_text(desk: Desk, folder: Path, kind: str) -
         desk.window.pages.show_page(key)
         if key == "compare":
             page: Any = desk.window.pages.current
+            sweep_few(page)
             for part in ("pins", "conventions", "sweep"):
                 page.show_part(part)
         desk.bot.waitUntil(lambda: not any(getattr(w, "busy", False) for w in desk.app.workers), timeout=PATIENCE)

@@ -14,7 +14,9 @@ from qviz.gui.product.page import ProductPage
 from qviz.gui.training.page import TrainingPage
 from qviz.gui.window.actions import ACTIONS
 from qviz.session.multiplier import Factors
+from qviz.session.settings import DEFAULTS
 from tests.gui.conftest import PATIENCE, Desk
+from tests.gui.sweeps import sweep_few
 
 PAGES = ("tensor", "compare", "product", "training")
 
@@ -23,6 +25,8 @@ PAGES = ("tensor", "compare", "product", "training")
 def compare(desk: Desk) -> ComparePage:
     page = front(desk, "compare")
     assert isinstance(page, ComparePage)
+    sweep_few(page)
+    page.history.clear()
     return page
 
 
@@ -190,8 +194,11 @@ def test_what_is_seen_on_the_tensor_page_alone_brings_it_to_the_front(desk: Desk
 def test_export_all_writes_the_charts_of_the_page_in_front(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
+    monkeypatch.setitem(DEFAULTS, "png_scale", 1.0)
     page = desk.window.pages
     page.show_page(key)
+    if key == "compare":
+        sweep_few(page.current)
     desk.bot.waitUntil(lambda: any(chart.tables() for chart in page.current.charts), timeout=PATIENCE)
     desk.bot.waitUntil(lambda: not any(getattr(w, "busy", False) for w in desk.app.workers), timeout=PATIENCE)
     shown = {chart.name for chart in page.current.charts if chart.tables()}
@@ -208,6 +215,8 @@ def test_export_all_writes_the_charts_of_the_page_in_front(
 def test_copy_copies_the_figures_of_the_page_in_front(desk: Desk, key: str) -> None:
     page = desk.window.pages
     page.show_page(key)
+    if key == "compare":
+        sweep_few(page.current)
     desk.bot.waitUntil(lambda: any(chart.tables() for chart in page.current.charts), timeout=PATIENCE)
     desk.bot.waitUntil(lambda: not any(getattr(w, "busy", False) for w in desk.app.workers), timeout=PATIENCE)
     QApplication.clipboard().clear()
