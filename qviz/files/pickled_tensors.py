@@ -60,6 +60,9 @@ _DTYPES = {
 }
 """Types of PyTorch, by the names that NumPy and ml_dtypes have for them."""
 
+_NARROW = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in range(1, 8))
+"""Types that PyTorch names and has no storage for: torchao says by them what its codes are."""
+
 _QUANTIZATIONS = ("per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams")
 _UNTYPED = ("UntypedStorage", "_UntypedStorage", "TypedStorage", "_TypedStorage")
 
@@ -72,6 +75,7 @@ _KNOWN: dict[str, frozenset[str]] = {
             "_rebuild_parameter",
             "_rebuild_parameter_with_state",
             "_rebuild_qtensor",
+            "_rebuild_wrapper_subclass",
             "_rebuild_sparse_tensor",
             "_rebuild_meta_tensor_no_storage",
             "_rebuild_device_tensor_from_numpy",
@@ -82,7 +86,7 @@ _KNOWN: dict[str, frozenset[str]] = {
     "torch.nn.parameter": frozenset({"Parameter", "Buffer"}),
     "torch.serialization": frozenset({"_get_layout"}),
     "torch.storage": frozenset(_UNTYPED),
-    "torch": frozenset({*_STORAGES, *_DTYPES, *_QUANTIZATIONS, "Size", "Tensor", "device", "strided"}),
+    "torch": frozenset({*_STORAGES, *_DTYPES, *_QUANTIZATIONS, *_NARROW, "Size", "Tensor", "device", "strided"}),
     "torch.jit._pickle": frozenset(
         {
             "build_intlist",
@@ -110,8 +114,9 @@ _KNOWN: dict[str, frozenset[str]] = {
 }
 """Names that may occur; none is ever imported. The rest of a checkpoint is not weights."""
 
-_BAGS = ("torch.nn.modules.", "torch.nn.quantized.", "torch.ao.nn.", "torchvision.models.", "__torch__")
-"""Modules whose classes are taken as bags of attributes: whole modules of PyTorch, and those of TorchScript."""
+_BAGS = ("torch.nn.modules.", "torch.nn.quantized.", "torch.ao.nn.", "torchvision.models.", "__torch__", "torchao.")
+"""Modules whose classes are taken as bags of attributes: whole modules of PyTorch, those of TorchScript, and tensors
+that torchao has quantized."""
 
 _SAME = {"__builtin__": "builtins", "copy_reg": "copyreg", "numpy._core.multiarray": "numpy.core.multiarray"}
 _SAME["numpy._core.numeric"] = "numpy.core.numeric"
@@ -233,9 +238,7 @@ class _Search:
         if what in ("_rebuild_parameter", "_rebuild_parameter_with_state", "Parameter", "restore_type_tag"):
             yield from self.within(arguments[0] if arguments else None, name, depth + 1)
         elif what == "_rebuild_from_type_v2" and len(arguments) > 2:
-            yield from (
-                self.within(Call(arguments[0], arguments[2]), name, depth + 1) if isinstance(arguments[0], Name) else ()
-            )
+            yield from self._of_type(arguments, name, depth)
         elif what in _TENSORS:
             if (found := _tensor(what, arguments, name)) is not None:
                 yield found
@@ -248,6 +251,20 @@ class _Search:
             yield from self.within(arguments[0] if arguments else None, name, depth + 1)
         else:
             yield from self._bag(call, what, arguments, name, depth)
+
+    def _of_type(self, arguments: tuple[Any, ...], name: str, depth: int) -> Iterator[StoredTensor | PickledArray]:
+        """A tensor of a class of its own; of torchao's, which hold several, each under the name it has elsewhere."""
+        made = arguments[0]
+        if not isinstance(made, Name):
+            return
+        if made.name != "_rebuild_wrapper_subclass":
+            yield from self.within(Call(made, arguments[2]), name, depth + 1)
+            return
+        state = arguments[3] if len(arguments) > 3 else None
+        module, _, part = name.rpartition(".")
+        for key, value in state.items if isinstance(state, Pairs) else ():
+            if isinstance(value, Call) and isinstance(key, str):
+                yield from self.within(value, _joined(module, f"_{part}_{key}"), depth + 1)
 
     def _bag(
         self, call: Call, what: str, arguments: tuple[Any, ...], name: str, depth: int

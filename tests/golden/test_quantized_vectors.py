@@ -13,6 +13,7 @@ from qviz.files.readers import list_tensors
 FOLDER = Path(__file__).parent / "checkpoints" / "quantized"
 FILES = sorted(FOLDER.glob("*.safetensors"))
 GPTQ = sorted((FOLDER.parent / "gptq").glob("*.safetensors"))
+TORCHAO = sorted((FOLDER.parent / "torchao").glob("*.pt"))
 MLX = sorted(FOLDER.glob("mlx_*"))
 
 ROUNDED = {"compressed_int4_group_bf16", "compressed_nvfp4", "torchao_float8", "torchao_int8"}
@@ -51,6 +52,14 @@ def test_gptq_and_awq_decode_to_what_their_code_says(path: Path) -> None:
     method, codes, *_ = path.stem.split("_")
     np.testing.assert_array_equal(values.astype(np.float16), np.load(path.with_name("values.npz"))[path.stem])
     assert dtype == f"{codes} ({method.upper()})"
+
+
+@pytest.mark.parametrize("path", TORCHAO, ids=lambda path: path.stem)
+def test_checkpoints_of_pytorch_that_torchao_quantized_decode_to_what_it_says(path: Path) -> None:
+    dtype, values = decoded(path)
+    expected = np.load(path.with_name("values.npz"))[path.stem]
+    np.testing.assert_array_equal(values.astype(ml_dtypes.bfloat16).astype(np.float32), expected)
+    assert dtype == ("float8_e4m3fn (torchao)" if path.stem == "float8" else "int8 (torchao)")
 
 
 @pytest.mark.parametrize("folder", MLX, ids=lambda folder: folder.name)

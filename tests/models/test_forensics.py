@@ -82,6 +82,17 @@ def test_files_of_gptq_and_awq_are_recognized_or_nothing_is_said(path: Path) -> 
     assert asked(path, (original + RANDOM.standard_normal(original.shape) * 0.02).astype(np.float32)) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("int8", "int8, a scale for each row"), ("float8", "float8_e4m3fn, a scale")]
+)
+def test_checkpoints_of_pytorch_that_torchao_quantized_are_recognized(name: str, said: str) -> None:
+    folder = GOLDEN.parent / "torchao"
+    found = asked(folder / f"{name}.pt", np.load(folder / "values.npz")[f"{name}/original"], "bfloat16")
+    assert found is not None
+    assert f"rounded to nearest, {said}" in str(found.phrase)
+    assert found.equal == 1
+
+
 def test_another_original_is_not_claimed() -> None:
     for path in sorted(GOLDEN.glob("*.safetensors")):
         original = VALUES[f"{path.stem}/original"]
