@@ -256,11 +256,10 @@ class QParams:
     @cached_property
     def breaks(self) -> bool:
         """Whether any group is `broken`."""
-        numbers = distinct(self.scale), distinct(self.divisor)
         largest = LARGEST_SCALE
         if self.convention.multiplies_by_threshold:  # what codes are multiplied by first
             largest /= max(1, -self.quant_min)
-        usual = all(a.min() >= SMALLEST_SCALE and a.max() <= largest for a in numbers)
+        usual = _are_usual(distinct(self.scale), largest) and _are_usual(distinct(self.divisor), largest)
         return not (usual and self.offset is None) and bool(self.broken.any())
 
     @cached_property
@@ -431,6 +430,12 @@ class QParams:
 
     def _values_of(self, codes: FloatArray) -> FloatArray:
         return self.shaped(-1, 1).dequantize(np.repeat(codes[None], self.groups, axis=0))
+
+
+def _are_usual(scales: FloatArray, largest: float) -> bool:
+    """Whether each is a number no larger than that, and its inverse is a number, too."""
+    magnitudes = scales if scales.min() >= 0 else np.abs(scales)
+    return bool(magnitudes.min() >= SMALLEST_SCALE and magnitudes.max() <= largest)
 
 
 def _spread(values: FloatArray) -> str:

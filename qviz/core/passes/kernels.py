@@ -236,58 +236,70 @@ def compare_run(work: Any, n: Any, group: Any, totals: Any, found: Any) -> None:
     found[1, group] = largest if largest > found[1, group] else found[1, group]
 
 
-@part(reorders=True)
-def compare_runs(
-    work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any
-) -> None:
-    """Add up the errors of neighbouring groups of so many chunks each, two chunks at a time.
+def compose_runs(*, with_clipped: bool) -> Any:
+    """The comparison of neighbouring groups, without what nobody asks for where nothing was clipped."""
 
-    A loop of that length is as quick as vector code can be; the branches in it are decided by the compiler.
-    """
-    for i in range(n, min(n + CHUNK_LENGTH, np.uint64(REGION))):  # half of the last two chunks may be no one's
-        work[VALUE + i], work[X_HAT + i], work[FREE + i] = np.float32(0), np.float32(0), low
-    sum_of_magnitudes, sum_of_products, sum_beyond = 0.0, 0.0, 0.0
-    group, left, last = first, chunks, first + n // (chunks * CHUNK_LENGTH) - np.uint64(1)
-    for start in range(np.uint64(0), n, TWO_CHUNKS):
-        magnitudes, products, beyond = 0.0, 0.0, 0.0
-        squares, other_squares, top, other_top = 0.0, 0.0, np.int64(0), np.int64(0)
-        clipped, other_clipped = np.int32(0), np.int32(0)
-        for i in range(TWO_CHUNKS):
-            value = np.float64(work[VALUE + start + i])
-            error = np.float64(work[X_HAT + start + i]) - value
-            is_clipped = (work[FREE + start + i] < low) | (work[FREE + start + i] > high)
-            magnitude, square = abs(error), error * error
-            bits = np.float64(magnitude).view(np.int64)
-            magnitudes += magnitude
-            products += value * error
-            beyond += square if is_clipped else 0.0
-            if i < CHUNK_LENGTH:
-                squares += square
-                top = max(top, bits)
-                clipped = np.int32(clipped + np.int32(is_clipped))
-            else:
-                other_squares += square
-                other_top = max(other_top, bits)
-                other_clipped = np.int32(other_clipped + np.int32(is_clipped))
-        sum_of_magnitudes += magnitudes
-        sum_of_products += products
-        sum_beyond += beyond
-        largest, other_largest = np.int64(top).view(np.float64), np.int64(other_top).view(np.float64)
-        found[0, group] += squares
-        found[1, group] = largest if largest > found[1, group] else found[1, group]
-        counted[group] += clipped
-        left -= np.uint64(1)
-        if left == 0 and group != last:
-            group, left = group + np.uint64(1), chunks
-        found[0, group] += other_squares
-        found[1, group] = other_largest if other_largest > found[1, group] else found[1, group]
-        counted[group] += other_clipped
-        left -= np.uint64(1)
-        if left == 0:
-            group, left = group + np.uint64(1), chunks
-    totals[MAGNITUDES] += sum_of_magnitudes
-    totals[PRODUCTS] += sum_of_products
-    totals[BEYOND_CODES] += sum_beyond
+    def compare_runs(
+        work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any
+    ) -> None:
+        """Add up the errors of neighbouring groups of so many chunks each, two chunks at a time.
+
+        A loop of that length is as quick as vector code can be; the branches in it are decided by the compiler.
+        """
+        for i in range(n, min(n + CHUNK_LENGTH, np.uint64(REGION))):  # half of the last two chunks may be no one's
+            work[VALUE + i], work[X_HAT + i], work[FREE + i] = np.float32(0), np.float32(0), low
+        sum_of_magnitudes, sum_of_products, sum_beyond = 0.0, 0.0, 0.0
+        group, left, last = first, chunks, first + n // (chunks * CHUNK_LENGTH) - np.uint64(1)
+        for start in range(np.uint64(0), n, TWO_CHUNKS):
+            magnitudes, products, beyond = 0.0, 0.0, 0.0
+            squares, other_squares, top, other_top = 0.0, 0.0, np.int64(0), np.int64(0)
+            clipped, other_clipped = np.int32(0), np.int32(0)
+            for i in range(TWO_CHUNKS):
+                value = np.float64(work[VALUE + start + i])
+                error = np.float64(work[X_HAT + start + i]) - value
+                magnitude, square = abs(error), error * error
+                bits = np.float64(magnitude).view(np.int64)
+                magnitudes += magnitude
+                products += value * error
+                is_clipped = False
+                if with_clipped:
+                    is_clipped = (work[FREE + start + i] < low) | (work[FREE + start + i] > high)
+                    beyond += square if is_clipped else 0.0
+                if i < CHUNK_LENGTH:
+                    squares += square
+                    top = max(top, bits)
+                    clipped = np.int32(clipped + np.int32(is_clipped))
+                else:
+                    other_squares += square
+                    other_top = max(other_top, bits)
+                    other_clipped = np.int32(other_clipped + np.int32(is_clipped))
+            sum_of_magnitudes += magnitudes
+            sum_of_products += products
+            sum_beyond += beyond
+            largest, other_largest = np.int64(top).view(np.float64), np.int64(other_top).view(np.float64)
+            found[0, group] += squares
+            found[1, group] = largest if largest > found[1, group] else found[1, group]
+            if with_clipped:
+                counted[group] += clipped
+            left -= np.uint64(1)
+            if left == 0 and group != last:
+                group, left = group + np.uint64(1), chunks
+            found[0, group] += other_squares
+            found[1, group] = other_largest if other_largest > found[1, group] else found[1, group]
+            if with_clipped:
+                counted[group] += other_clipped
+            left -= np.uint64(1)
+            if left == 0:
+                group, left = group + np.uint64(1), chunks
+        totals[MAGNITUDES] += sum_of_magnitudes
+        totals[PRODUCTS] += sum_of_products
+        totals[BEYOND_CODES] += sum_beyond
+
+    return part(reorders=True)(compare_runs)
+
+
+compare_runs = compose_runs(with_clipped=True)
+compare_clean_runs = compose_runs(with_clipped=False)
 
 
 @part()
@@ -477,7 +489,11 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
                     if settles:
                         settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
                 elif everything and chunks > 0:
-                    compare_runs(work, size, np.uint64(chunks), np.uint64(group), low, high, totals, found, counted)
+                    runs, first_run = np.uint64(chunks), np.uint64(group)
+                    if clipped:
+                        compare_runs(work, size, runs, first_run, low, high, totals, found, counted)
+                    else:
+                        compare_clean_runs(work, size, runs, first_run, low, high, totals, found, counted)
                 elif everything and chunks < 0:
                     compare_scattered(work, where, size, low, high, totals, found, counted)
                 else:
