@@ -54,6 +54,9 @@ HALF_OF_BFLOAT16, ODD_BFLOAT16, BFLOAT16_BITS = np.int32(0x7FFF), np.int32(1), n
 SIXTEEN = np.int32(16)
 MANTISSA = np.int32(MANTISSA_BITS)
 
+THRESHOLDS = 6
+"""Thresholds of a codebook that are compared with in one go: with their levels they fit into registers."""
+
 LINE = np.uint64(16)
 """Elements that memory is fetched in."""
 
@@ -180,21 +183,31 @@ def round_floats(work: Any, n: Any, kind: Any) -> None:
 
 @part()
 def round_to_codebook(work: Any, integers: Any, n: Any, codebook: Any) -> None:
-    """The levels of a codebook, infinite beyond them; and their places."""
-    for i in range(n):
-        integers[CELL + i] = 0
+    """The levels of a codebook, infinite beyond them; and their places.
+
+    Levels are chosen as their places are: to look one up for each element would take longer.
+    """
     levels = codebook.size // 2
-    for k in range(0, levels, 4):
-        one, two, three, four = codebook[k], codebook[k + 1], codebook[k + 2], codebook[k + 3]
+    for i in range(n):
+        integers[CELL + i], work[X_HAT + i] = 0, codebook[levels]
+    for k in range(0, levels, THRESHOLDS):
+        one, two, three = codebook[k], codebook[k + 1], codebook[k + 2]
+        four, five, six = codebook[k + 3], codebook[k + 4], codebook[k + 5]
+        after = levels + k + 1
+        first, second, third = codebook[after], codebook[after + 1], codebook[after + 2]
+        fourth, fifth, sixth = codebook[after + 3], codebook[after + 4], codebook[min(after + 5, codebook.size - 1)]
         for i in range(n):
             y = work[FREE + i]
-            cell = integers[CELL + i]  # the last threshold that is reached tells it
-            cell = np.int32(k + 1) if y >= one else cell
-            cell = np.int32(k + 2) if y >= two else cell
-            cell = np.int32(k + 3) if y >= three else cell
-            integers[CELL + i] = np.int32(k + 4) if y >= four else cell
+            cell, level = integers[CELL + i], work[X_HAT + i]  # the last threshold that is reached tells them
+            cell, level = (np.int32(k + 1), first) if y >= one else (cell, level)
+            cell, level = (np.int32(k + 2), second) if y >= two else (cell, level)
+            cell, level = (np.int32(k + 3), third) if y >= three else (cell, level)
+            cell, level = (np.int32(k + 4), fourth) if y >= four else (cell, level)
+            cell, level = (np.int32(k + 5), fifth) if y >= five else (cell, level)
+            cell, level = (np.int32(k + 6), sixth) if y >= six else (cell, level)
+            integers[CELL + i], work[X_HAT + i] = cell, level
     for i in range(n):
-        work[FREE + i] = codebook[np.uint32(levels) + np.uint32(integers[CELL + i])]
+        work[FREE + i] = work[X_HAT + i]
 
 
 @part()
@@ -384,8 +397,8 @@ def _grid(number_format: FloatFormat) -> tuple[int, list[int]]:
 
 
 def _codebook(number_format: Codebook) -> FloatArray:
-    """Thresholds and levels, filled up to a multiple of 4; nothing reaches a threshold of NaN."""
-    missing = -(number_format.thresholds.size + 1) % 4 + 1
+    """Thresholds and levels, filled up to a multiple of `THRESHOLDS`; nothing reaches a threshold of NaN."""
+    missing = -(number_format.thresholds.size + 1) % THRESHOLDS + 1
     thresholds = np.append(number_format.thresholds, np.full(missing, np.nan))
     ladder = np.concatenate(([-np.inf], number_format.values, np.full(missing, np.inf)))
     return np.concatenate((thresholds, ladder)).astype(np.float32)
