@@ -73,6 +73,8 @@ class WeightTable:
             self._take(weights)
         self.left: dict[int, Phrase | Problem] = {}
         """Why tensors were left as they are, or could not be read, by their rows."""
+        self.bins: dict[int, tuple[int, ...]] = {}
+        """How the values of tensors are spread, by their rows: counts in equal bins."""
         self.clear()
 
     def _take(self, weights: Sequence[Weight]) -> None:
@@ -116,7 +118,7 @@ class WeightTable:
 
     def clear(self) -> None:
         """Forget what an audit found."""
-        self.left = {}
+        self.left, self.bins = {}, {}
         for name in FIGURES:
             self.numbers[name] = np.full(len(self.names), np.nan)
 
@@ -141,6 +143,7 @@ class WeightTable:
             if row.moments is not None:
                 numbers["kurtosis"][place] = row.moments.kurtosis
                 numbers["outlier"][place] = row.moments.outlier_ratio
+                self.bins[place] = row.moments.bins
 
     def order(self, rows: Counts, by: str, *, descending: bool = False) -> Counts:
         """Rows in the order of a column; those without a figure last, equal ones as they are in the file.

@@ -56,6 +56,7 @@ def columns() -> tuple[TableColumn, ...]:
         TableColumn(
             "sqnr", tr("SQNR (dB)"), tr("Of the weight itself: says little about the network's output."), _decibels, 1
         ),
+        TableColumn("values", tr("Values"), tr("How many lie where, from the smallest to the largest.")),
         TableColumn("rmse", tr("Rel. RMSE"), tr("‖x − x̂‖ / ‖x‖."), lambda value: number(value, 3), -1),
         TableColumn("worst", tr("Worst group (dB)"), tr("The lowest SQNR of its groups."), _decibels, 1),
         TableColumn(
@@ -132,6 +133,8 @@ class WeightsModel(QAbstractTableModel):
         """A cell as people read it."""
         if column.key == "name":
             return printable(self.table.names[row])
+        if column.key == "values":
+            return bins_text(self.table.bins.get(row, ()))
         if column.text is None:
             return self.table.texts[column.key][row] or NONE
         value = float(self.table.numbers[column.key][row])
@@ -167,7 +170,7 @@ class WeightsModel(QAbstractTableModel):
             return None
         row, column = int(self.shown[index.row()]), self.columns[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return self.text(row, column)
+            return "" if column.key == "values" else self.text(row, column)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return int(self._alignment(column))
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -185,6 +188,18 @@ class WeightsModel(QAbstractTableModel):
     def _alignment(self, column: TableColumn) -> Qt.AlignmentFlag:
         side = Qt.AlignmentFlag.AlignLeft if column.text is None else Qt.AlignmentFlag.AlignRight
         return side | Qt.AlignmentFlag.AlignVCenter
+
+
+def bins_text(bins: tuple[int, ...]) -> str:
+    """A spread of values in one word, for what is copied: a block as high as each bin is full.
+
+    Examples
+    --------
+    >>> bins_text((0, 1, 4, 8, 4, 0))
+    ' ▁▄█▄ '
+    """
+    most = max(bins, default=0)
+    return "".join(" " if not count else "▁▂▃▄▅▆▇█"[math.ceil(8 * count / most) - 1] for count in bins)
 
 
 def group_word(by: str, key: str) -> str:

@@ -6,17 +6,50 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
+from PySide6.QtCore import QModelIndex, QPoint, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent, QPainter, QShowEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QMenu,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+)
 
 from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.theme import scaled_font
-from qviz.gui.model.weights_model import WeightsModel
+from qviz.gui.model.weights_model import Index, WeightsModel
+from qviz.models.moments import BINS
 from qviz.session.guard import guarded
 
 ROW_HEIGHT = 22
 WIDEST_NAME = 420
+SPARK_WIDTH = 96
+
+
+@guarded
+class SparkPainter(QStyledItemDelegate):
+    """Paints the spread of a tensor's values: a bar for each bin; one that holds anything is seen."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        super().paint(painter, option, index)
+        model = index.model()
+        if not isinstance(model, WeightsModel) or model.theme is None:
+            return
+        bins = model.table.bins.get(int(model.shown[index.row()]), ())
+        most = max(bins, default=0)
+        area: Any = option.rect
+        width, room = SPARK_WIDTH / BINS, area.height() - 8
+        color = model.theme.color("original")
+        for place, count in enumerate(bins):
+            if count:
+                height = max(1.0, room * count / most)
+                left = area.left() + 6 + place * width
+                painter.fillRect(QRectF(left, area.bottom() - 3 - height, max(1.0, width - 0.5), height), color)
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(SPARK_WIDTH + 12, ROW_HEIGHT)
 
 
 @guarded
@@ -49,6 +82,9 @@ class WeightsView(QTableView):
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self._sparks = SparkPainter(self)
+        spread = next(at for at, column in enumerate(self.weights.columns) if column.key == "values")
+        self.setItemDelegateForColumn(spread, self._sparks)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)

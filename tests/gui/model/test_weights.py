@@ -286,3 +286,24 @@ def test_rows_that_no_block_divides_leave_nothing_to_choose(new_desk: Desk, list
         listed.budget.find_button.click()
     assert "None of these tensors can be quantized" in said.args[0]
     assert not listed.budget.slider.isEnabled()
+
+
+def test_how_the_values_of_a_tensor_are_spread_stands_beside_it(new_desk: Desk, listed: Any) -> None:
+    view = listed.checkpoint.view
+    column = next(at for at, each in enumerate(view.weights.columns) if each.key == "values")
+    up = view.weights.table.names.index("model.layers.2.mlp.up_proj.weight")
+
+    def drawn(row: int) -> Any:
+        at = view.weights.place(row)
+        view.scrollTo(view.weights.index(at, column))
+        picture = view.grab(view.visualRect(view.weights.index(at, column))).toImage()
+        return {picture.pixel(x, y) for x in range(picture.width()) for y in range(picture.height())}
+
+    before = drawn(up)
+    measured(new_desk, listed)
+    table = view.weights.table
+    assert sum(table.bins[up]) == 32 * 16
+    assert table.bins[up][-1] == 1  # the outlier
+    assert len(drawn(up)) > len(before)
+    head, *rows = view.excerpt([up]).pretty
+    assert rows[0][head.index("Values")][-1] == "▁"
