@@ -16,7 +16,7 @@ import click
 
 from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
-from qviz.cli.options import FileOrAddress, json_option, scheme_of, scheme_options
+from qviz.cli.options import FileOrAddress, importances_of, json_option, scheme_of, scheme_options
 from qviz.core.problems import N_, Problem
 from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 EXIT_BELOW = 1
 """A tensor fell below the limit."""
+
+WEIGHTED = "weighted_sqnr_db"
+"""What --imatrix adds."""
 
 _NAME_WIDTH = 56
 
@@ -43,6 +46,7 @@ _NAME_WIDTH = 56
 @click.option("--fail-below", type=float, help="In dB of SQNR: exit with 1 when a tensor is below.")
 @click.option("--one-axis", is_flag=True, help="Quantize biases and other tensors with one axis, too.")
 @click.option("--preset", "presets", multiple=True, help="Schemes by name, several at once, in place of options.")
+@click.option("--imatrix", type=click.Path(path_type=Path), help="Add an SQNR weighed by what llama-imatrix measured.")
 @click.option("--scheduler", metavar="ADDRESS", help="Audit on the Dask cluster there, such as tcp://10.0.0.1:8786.")
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Audit in N processes here, as a cluster does."
@@ -56,6 +60,7 @@ def audit_command(
     fail_below: float | None,
     one_axis: bool,
     presets: tuple[str, ...],
+    imatrix: Path | None,
     scheduler: str | None,
     workers: int | None,
     **options: Any,
@@ -69,6 +74,7 @@ def audit_command(
     qviz sensitivity measures what a network's output loses.
     """
     from qviz.models.checkpoint import open_checkpoint
+    from qviz.models.plans import Importances
 
     context = click.get_current_context()
     if as_json and csv_file is not None:
@@ -79,11 +85,20 @@ def audit_command(
         raise click.UsageError("--scheduler and --workers are two clusters: give one of them.", context)
     named = _schemes(presets) if presets else {scheme_of(options): ""}
     checkpoint = open_checkpoint(files)
+    importances = Importances(importances_of(imatrix)) if imatrix is not None else None
+
+    def told(row: Row) -> dict[str, Any]:
+        said = row.to_dict()
+        if importances is not None:
+            value = importances.sqnr_db(row)
+            said[WEIGHTED] = value if math.isfinite(value) else None
+        return said | ({"preset": named[row.scheme]} if presets else {})
+
     known = _known(csv_file, named) if resume and csv_file is not None else {}
     compile_for(checkpoint.nbytes)
     with _auditor(scheduler, workers) as measure, progress_bar("auditing") as tell:
         asked = measure(checkpoint.weights, list(named), one_axis=one_axis, done=known.keys(), progress=tell)
-        found = ((row.scheme, row.to_dict() | ({"preset": named[row.scheme]} if presets else {})) for row in asked)
+        found = ((row.scheme, told(row)) for row in asked)
         if csv_file is None:
             rows = [row for _, row in found]
         else:
@@ -141,8 +156,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
     measured = [row for row in rows if row["bits_per_element"] is not None]
     measured.sort(key=lambda row: math.inf if row["sqnr_db"] is None else row["sqnr_db"])
     width = max((min(_NAME_WIDTH, len(printable(row["name"]))) for row in measured), default=4)
+    is_weighted = any(WEIGHTED in row for row in measured)
+    more = f"  {'weighted':>8}" if is_weighted else ""
     lines = [
-        f"{'tensor':<{width}}  {'SQNR dB':>8}  {'rel. RMSE':>9}  {'max error':>10}  {'saturated':>10}  {'bits':>6}"
+        f"{'tensor':<{width}}  {'SQNR dB':>8}{more}  {'rel. RMSE':>9}  {'max error':>10}  {'saturated':>10}"
+        f"  {'bits':>6}"
     ]
     for row in measured:
         name = printable(row["name"])
@@ -150,8 +168,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
         sqnr = "exact" if row["sqnr_db"] is None else f"{row['sqnr_db']:.2f}"
         relative = "" if row["relative_rmse"] is None else f"{row['relative_rmse']:.3g}"
         largest = "" if row["max_abs_error"] is None else f"{row['max_abs_error']:.4g}"
+        weighted = row.get(WEIGHTED)
+        more = f"  {'' if weighted is None else format(weighted, '.2f'):>8}" if is_weighted else ""
         lines.append(
-            f"{name:<{width}}  {sqnr:>8}  {relative:>9}  {largest:>10}  {row['saturated']:>10,}"
+            f"{name:<{width}}  {sqnr:>8}{more}  {relative:>9}  {largest:>10}  {row['saturated']:>10,}"
             f"  {row['bits_per_element']:>6.3f}"
         )
     reasons = Counter(row["left_in_float"].rstrip(".") for row in rows if row["left_in_float"])

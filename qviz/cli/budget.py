@@ -12,7 +12,7 @@ import click
 
 from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
-from qviz.cli.options import json_option
+from qviz.cli.options import importances_of, json_option
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import N_, Problem
 from qviz.core.schemes.scheme import Scheme
@@ -126,11 +126,7 @@ def _weighed(rows: list[Row], imatrix: Path | None, sensitivity: Path | None) ->
     from qviz.models.plans import factors_of, importance_factors, weighted
 
     if imatrix is not None:
-        from qviz.files.imatrix import read_imatrix
-
-        with system_errors(imatrix):
-            importances = read_imatrix(imatrix).columns
-        rows = weighted(rows, importance_factors(rows, {n: v for n, v in importances.items() if v.ndim == 1}))
+        rows = weighted(rows, importance_factors(rows, importances_of(imatrix)))
     if sensitivity is not None:
         with system_errors(sensitivity):
             try:

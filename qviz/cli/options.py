@@ -10,6 +10,7 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
+from qviz.core.arrays import FloatArray
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
@@ -26,6 +27,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.files.addresses import is_address
 from qviz.files.entry import TensorEntry
 from qviz.files.printable import printable
+from qviz.files.problems import system_errors
 from qviz.files.raw import RawForm
 from qviz.files.readers import Reading, list_tensors
 from qviz.files.results import read_scheme
@@ -52,6 +54,20 @@ class FileOrAddress(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """As click calls it."""
         return value if is_address(value) else super().convert(value, param, ctx)
+
+
+def importances_of(path: Path) -> dict[str, FloatArray]:
+    """What ``llama-imatrix`` measured of each tensor's columns; those of experts, a row each, are left out.
+
+    Raises
+    ------
+    FileProblem
+        When it is no importance matrix.
+    """
+    from qviz.files.imatrix import read_imatrix
+
+    with system_errors(path):
+        return {name: values for name, values in read_imatrix(path).columns.items() if values.ndim == 1}
 
 
 def runtime_options(runtimes: Iterable[str], text: str) -> Callable[[Command], Command]:

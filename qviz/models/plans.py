@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.quantize import fake_quantize
-from qviz.core.arrays import FloatArray
+from qviz.core.arrays import FloatArray, Floats
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import N_, Problem
 from qviz.core.questions.calibration import choose_qparams
+from qviz.core.questions.figures import sqnr_db
 from qviz.core.schemes.presets import GGUF, PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerBlock
@@ -258,6 +259,48 @@ def factors_of(said: Any) -> Callable[[Row], float]:
     return factor
 
 
+class Importances:
+    """What an importance matrix says of the errors of an audit's rows: columns weighed exactly.
+
+    Parameters
+    ----------
+    given : mapping of str to float32 array
+        By names of tensors, each as long as a row of it.
+    """
+
+    def __init__(self, given: Mapping[str, FloatArray]) -> None:
+        self._given = {plain_name(name): values for name, values in given.items()}
+        self._of, self._values = "", np.zeros((0, 0), np.float32)
+
+    def columns(self, row: Row) -> tuple[Floats, Floats, Floats] | None:
+        """Importance, Σx² and Σe² of each column; None without an importance.
+
+        Rows of one tensor are best asked for one after the other: it is read once.
+        """
+        weight, shape = row.weight, row.weight.shape
+        given = self._given.get(plain_name(weight.name))
+        if given is None or row.figures is None or shape is None or len(shape) < 2 or given.size != shape[-1]:
+            return None
+        if self._of != weight.name:
+            self._values, self._of = np.asarray(weight.entry.load()[:], np.float32).reshape(shape), weight.name
+        values = self._values
+        try:
+            error = np.square(fake_quantize(values, choose_qparams(values, row.scheme)) - values, dtype=np.float64)
+        except Problem:
+            return None
+        squares = np.square(values, dtype=np.float64)
+        signal, noise = (np.nansum(each.reshape(-1, shape[-1]), axis=0) for each in (squares, error))
+        return given.astype(np.float64), signal, noise
+
+    def sqnr_db(self, row: Row) -> float:
+        """10·log10(Σⱼ wⱼ Σᵢ xᵢⱼ² ÷ Σⱼ wⱼ Σᵢ eᵢⱼ²) in dB; NaN without an importance."""
+        found = self.columns(row)
+        if found is None:
+            return math.nan
+        importance, signal, noise = found
+        return float(sqnr_db(np.float64(importance @ signal), np.float64(importance @ noise)))
+
+
 def importance_factors(
     rows: Sequence[Row], importances: Mapping[str, FloatArray], *, cancelled: IsCancelled = never
 ) -> Callable[[Row], float]:
@@ -275,24 +318,11 @@ def importance_factors(
     Cancelled
         When asked to stop.
     """
-    plain = {plain_name(name): values for name, values in importances.items()}
-    found: dict[tuple[str, Scheme], float] = {}
-    values: FloatArray | None = None
-    of = ""
+    asked, factors = Importances(importances), {}
     for row in rows:
         check(cancelled)
-        given = plain.get(plain_name(row.weight.name))
-        shape = row.weight.shape
-        if given is None or row.figures is None or shape is None or len(shape) < 2 or given.size != shape[-1]:
-            continue
-        if of != row.weight.name or values is None:
-            values, of = np.asarray(row.weight.entry.load()[:], np.float32).reshape(shape), row.weight.name
-        try:
-            error = np.square(fake_quantize(values, choose_qparams(values, row.scheme)) - values, dtype=np.float64)
-        except Problem:
-            continue
-        columns = np.nansum(error.reshape(-1, shape[-1]), axis=0)
-        total = float(columns.sum())
-        if total > 0:
-            found[row.key] = float(columns @ given.astype(np.float64)) / total
-    return lambda row: found.get(row.key, 1.0)
+        found = asked.columns(row)
+        total = float(found[2].sum()) if found is not None else 0.0
+        if found is not None and total > 0:
+            factors[row.key] = float(found[2] @ found[0]) / total
+    return lambda row: factors.get(row.key, 1.0)

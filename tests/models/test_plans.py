@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -110,19 +111,38 @@ def test_errors_count_column_by_column_as_an_importance_matrix_has_it(path: Path
     assert {factor(each) for each in rows if each is not row} == {1.0}
 
 
-def test_an_importance_matrix_of_llama_cpp_is_taken(run: Run, path: Path, tmp_path: Path) -> None:
-    out = tmp_path / "imatrix.gguf"
+def imatrix(folder: Path, values: Any) -> Path:
+    """What llama-imatrix writes of one tensor."""
+    out = folder / "imatrix.gguf"
     writer = gguf.GGUFWriter(out, "imatrix")
     writer.add_type("imatrix")
     writer.add_array("imatrix.datasets", ["made"])
     writer.add_uint32("imatrix.chunk_count", 1)
     writer.add_uint32("imatrix.chunk_size", 512)
-    writer.add_tensor("blk.1.ffn_up.weight.in_sum2", np.full((1, 64), 1e4, np.float32))
+    writer.add_tensor("blk.1.ffn_up.weight.in_sum2", values.reshape(1, 64))
     writer.add_tensor("blk.1.ffn_up.weight.counts", np.full((1, 1), 1, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    return out
+
+
+def test_an_audit_weighs_errors_by_an_importance_matrix_too(run: Run, path: Path, tmp_path: Path) -> None:
+    values = RANDOM.uniform(0.1, 10, 64).astype(np.float32)
+    out = imatrix(tmp_path, values)
+    rows = {row["name"]: row for row in run("audit", path, "--bits", "4", "--imatrix", out, "--json").json["tensors"]}
+    name = next(name for name, row in rows.items() if row["weighted_sqnr_db"] is not None)
+    assert name == NAMES[2]
+    original = WEIGHTS[name].astype(np.float64)
+    error = fake_quantize(WEIGHTS[name], choose_qparams(WEIGHTS[name], Scheme(IntFormat(4)))) - original
+    ratio = (np.square(original).sum(axis=0) @ values) / (np.square(error).sum(axis=0) @ values)
+    assert rows[name]["weighted_sqnr_db"] == pytest.approx(10 * np.log10(ratio))
+    assert "weighted" in run("audit", path, "--bits", "4", "--imatrix", out).out.splitlines()[0]
+
+
+def test_an_importance_matrix_of_llama_cpp_is_taken(run: Run, path: Path, tmp_path: Path) -> None:
+    out = imatrix(tmp_path, np.full(64, 1e4, np.float32))
     said = run("budget", path, "--megabytes", "0.0034", "--bits", "8", "--bits", "4", "--imatrix", out, "--json").json
     formats = {unit["tensors"][0]: unit["format"] for unit in said["units"]}
     assert formats[NAMES[2]] == "int8, blocks of 32"
