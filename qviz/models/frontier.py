@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from qviz.core.problems import Problem
 from qviz.models.sensitivity import UnitLoss, decibels
 
+NEARLY = 2.5
+"""dB that a prediction may be off where losses add up; beyond a saturated softmax, or for many groups, they do not."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -99,6 +102,13 @@ def frontier(options: Sequence[Sequence[Choice]]) -> tuple[FrontierPoint, ...]:
         noise = math.fsum(rows[p].noise for rows, p in zip(hulls, place, strict=True))
         points.append(_point(hulls, place, size, noise))
     return tuple(points)
+
+
+def adds_up(predicted_db: float, measured_db: float) -> bool:
+    """Whether what was measured lies as near to the prediction as it does where losses add up."""
+    if not (math.isfinite(predicted_db) and math.isfinite(measured_db)):
+        return True  # nothing is lost, or nothing can be said
+    return abs(measured_db - predicted_db) <= NEARLY
 
 
 def at_most(points: Sequence[FrontierPoint], size: float) -> FrontierPoint:

@@ -14,7 +14,7 @@ from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.words.numbers import decibels
-from qviz.models.frontier import FrontierPoint
+from qviz.models.frontier import FrontierPoint, adds_up
 from qviz.session.network_frontier import Frontier, Measured
 
 RADIUS = 4.5
@@ -51,7 +51,8 @@ class FrontierChart(Chart):
     def description(self) -> str:
         return self.tr(
             "Each point of the curve gives every group of layers the format that buys most for its bytes. The curve "
-            "adds up what each loses alone; the dots were measured with all of them together. Click to choose."
+            "adds up what each loses alone; the dots were measured with all of them together. A dashed line leads to "
+            "those that lie far from it: losses do not add up there. Click to choose."
         )
 
     @property
@@ -98,6 +99,12 @@ class FrontierChart(Chart):
         painter.setPen(self.pen("dequantized", width=2))
         line = [QPointF(a, b) for a, b in zip(brush.x(x[there]), brush.y(y[there]), strict=True)]
         painter.drawPolyline(QPolygonF(line))
+        painter.setPen(self.pen("bound", style=Qt.PenStyle.DashLine))
+        for each in self.measured:
+            if not adds_up(each.point.sqnr_db, each.sqnr_db):
+                across = float(brush.x(each.point.bytes / MEBI))
+                ends = (float(brush.y(each.point.sqnr_db)), float(brush.y(each.sqnr_db)))
+                painter.drawLine(QPointF(across, ends[0]), QPointF(across, ends[1]))
         painter.setPen(QPen(self.color("background"), 1))
         painter.setBrush(self.color("original"))
         for each in self.measured:

@@ -19,7 +19,7 @@ from qviz.gui.kit.widgets import named_label, quiet
 from qviz.gui.model.frontier_chart import FrontierChart
 from qviz.gui.model.hints import Hinted
 from qviz.gui.words.numbers import decibels, number, percent
-from qviz.models.frontier import FrontierPoint, at_most
+from qviz.models.frontier import FrontierPoint, adds_up, at_most
 from qviz.models.targets import target_of
 from qviz.session.language import told
 from qviz.session.network_frontier import Frontier, Measured
@@ -170,6 +170,9 @@ class FrontierPanel(QWidget):
         )
         if measured is not None:
             text += self.tr(", measured {measured}").format(measured=decibels(measured.sqnr_db))
+            if not adds_up(point.sqnr_db, measured.sqnr_db):
+                apart = decibels(abs(point.sqnr_db - measured.sqnr_db))
+                text += self.tr(" ({apart} apart: losses do not add up here)").format(apart=apart)
             share = measured.figure("agreement")
             if share is not None:
                 text += self.tr(", {share} of the answers the same").format(share=percent(share, 1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,17 @@ def test_the_frontier_is_measured_before_it_is_applied(new_desk: Desk, ready: An
     new_desk.click(ready.bits.apply_button)
     idle(new_desk, ready, lambda: ready.figures.whole.sqnr_db == pytest.approx(measured.sqnr_db, abs=0.01))
     assert ready.figures.whole.quantized_bytes == pytest.approx(points[at].bytes)
+
+
+def test_it_is_said_where_losses_do_not_add_up(new_desk: Desk, ready: Any) -> None:
+    new_desk.click(ready.bits.find_button)
+    idle(new_desk, ready, lambda: ready.bits.frontier is not None)
+    known = ready.frontier.measured[0]
+    at = next(i for i, point in enumerate(ready.bits.frontier.points) if point is known.point)
+    ready.bits.slider.setValue(at)
+    for apart, said in ((2.0, False), (-2.0, False), (4.0, True), (-4.0, True)):
+        ready.bits.add_measured(replace(known, sqnr_db=known.point.sqnr_db + apart))
+        assert ("4.00 dB apart: losses do not add up here" in ready.bits.said.text()) is said
 
 
 def test_a_target_is_reached_by_what_was_measured(new_desk: Desk, ready: Any) -> None:
