@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,8 @@ from qviz.core import (
 from qviz.core.arithmetic import conversion, spreading
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
+from qviz.core.schemes.fitting import check_fits
+from tests.pairs import pairs
 
 F = np.float32
 FORMATS = [
@@ -45,6 +49,7 @@ GRANULARITIES = [
     PerTile(3, 16),
     PerTile(2, 7),
 ]
+SHAPES = ((37, 64), (3, 5, 70), (2, 40, 300), (1500,))
 HARD = np.array([np.nan, -np.nan, np.inf, -np.inf, 0, -0.0, 1e-45, -1e-40, 1e-38, 3e38, -3e38], F)
 
 pytestmark = [
@@ -53,14 +58,27 @@ pytestmark = [
 ]
 
 
-def schemes(number_format, shape):
-    """Every convention that has such codes, with every granularity that fits."""
-    for name, convention in CONVENTIONS.items():
-        for granularity in (*GRANULARITIES, *(PerAxis(axis) for axis in range(len(shape)))):
-            for symmetric in (True, False):
-                if convention.offers(number_format, symmetric, granularity):
-                    rule = MinMax() if convention.of_elements else Percentile(97.0)
-                    yield Scheme(number_format, symmetric, granularity, rule, name)
+@functools.cache
+def schemes(number_format):
+    """Any two of a shape, a convention that has such codes, a granularity that fits, and a symmetry: for each shape."""
+
+    @functools.cache
+    def fits(shape, name, granularity, symmetric):
+        if not CONVENTIONS[name].offers(number_format, symmetric, granularity):
+            return False
+        try:
+            check_fits(Scheme(number_format, symmetric, granularity, convention=name), shape)
+        except Problem:
+            return False
+        return True
+
+    axes = tuple(PerAxis(axis) for axis in range(max(map(len, SHAPES))))
+    rows = pairs(SHAPES, tuple(CONVENTIONS), (*GRANULARITIES, *axes), (True, False), where=fits)
+    found = {shape: [] for shape in SHAPES}
+    for shape, name, granularity, symmetric in rows:
+        rule = MinMax() if CONVENTIONS[name].of_elements else Percentile(97.0)
+        found[shape].append(Scheme(number_format, symmetric, granularity, rule, name))
+    return found
 
 
 def by_numpy(work):
@@ -78,7 +96,7 @@ def values_with_ties(shape, seed):
     return x
 
 
-@pytest.mark.parametrize("shape", [(37, 64), (3, 5, 70), (2, 40, 300), (1500,)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("number_format", FORMATS, ids=lambda f: f.name)
 def test_codes_and_values_are_numpys_to_the_last_bit(number_format, shape, monkeypatch):
     monkeypatch.setattr(conversion, "WORTH", 1)
@@ -86,7 +104,7 @@ def test_codes_and_values_are_numpys_to_the_last_bit(number_format, shape, monke
     hard = x.copy()
     hard.reshape(-1)[:: x.size // 50] = np.resize(HARD, hard.reshape(-1)[:: x.size // 50].size)
     tried = 0
-    for scheme in schemes(number_format, shape):
+    for scheme in schemes(number_format)[shape]:
         try:
             q = choose_qparams(x, scheme)
         except Problem:

@@ -83,17 +83,24 @@ def hard_values(qparams):
 @pytest.mark.parametrize("convention", FREE_CONVENTIONS)
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
 def test_codes_are_the_same_to_the_last_bit(convention, symmetric, reciprocal, monkeypatch):
+    """Of each convention any two of a format, a range, a symmetry and a way to divide."""
     changed = replace(CONVENTIONS[convention], multiplies_by_reciprocal=reciprocal)
-    if not any(changed.offers(f, symmetric) for f in FORMATS):
+    ranges = ((-1.0, 1.7), (-0.37, 0.21), (-3e4, 5e4), (-3e-30, 1e-30))
+
+    def offers(number_format, ends, symmetric, reciprocal):
+        return changed.offers(number_format, symmetric)
+
+    rows = pairs(FORMATS, ranges, (True, False), (True, False), where=offers)
+    here = [row[:2] for row in rows if row[2:] == (symmetric, reciprocal)]
+    if not here:
         pytest.skip("offers no such codes")
     monkeypatch.setitem(CONVENTIONS, convention, changed)
-    for number_format in (f for f in FORMATS if changed.offers(f, symmetric)):
-        for low, high in ((-1.0, 1.7), (-0.37, 0.21), (-3e4, 5e4), (-3e-30, 1e-30)):
-            scheme = Scheme(number_format, symmetric, PerTensor(), Manual(low, high), convention)
-            q = choose_qparams(Tensor(np.ones(1)), scheme)
-            x = hard_values(q)
-            with np.errstate(over="ignore"):
-                np.testing.assert_array_equal(compiled_codes(x, q), quantize(x, q))
+    for number_format, ends in here:
+        scheme = Scheme(number_format, symmetric, PerTensor(), Manual(*ends), convention)
+        q = choose_qparams(Tensor(np.ones(1)), scheme)
+        x = hard_values(q)
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(compiled_codes(x, q), quantize(x, q))
 
 
 @pytest.mark.parametrize("name", [n for n in hard_tensors() if n not in {"huge", "the largest floats"}])

@@ -26,9 +26,11 @@ from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import compare_ranges
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.work import Cancelled
+from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
+INT4 = IntFormat(4)
 X = np.random.default_rng(0).standard_t(4, (20, 50)).astype(F)
 RULES = (MinMax(), Percentile(99.0), Percentile(97.3), Percentile(100), Manual(-1, 2), MSE(), Entropy(256))
 
@@ -38,12 +40,12 @@ def chosen(x, scheme):
     return [a.tolist() for a in (q.scale, q.zero_point, q.low, q.high)]
 
 
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
-@pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize(
+    ("rule", "symmetric", "convention"),
+    pairs(RULES, (True, False), FREE_CONVENTIONS, where=lambda _, both, name: CONVENTIONS[name].offers(INT4, both)),
+    ids=str,
+)
 def test_prepared_or_not_the_choice_is_the_same(rule, symmetric, convention):
-    if not CONVENTIONS[convention].offers(IntFormat(4), symmetric):
-        pytest.skip("not offered")
     x = X.copy()
     x[3, ::4] = np.nan
     for granularity in (Scheme().granularity, PerAxis(0)):

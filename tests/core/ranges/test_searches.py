@@ -69,10 +69,10 @@ def test_no_other_range_loses_less(name, number_format, symmetric):
     rng = np.random.default_rng(1)
     if symmetric:
         largest = max(-low, high)
-        others += [Manual(-t, t) for t in largest * rng.uniform(0.001, 1, 200)]
+        others += [Manual(-t, t) for t in largest * rng.uniform(0.001, 1, 100)]
     else:
         middle = float(np.median(p.values))
-        shares = rng.uniform(0.01, 1, (200, 2))
+        shares = rng.uniform(0.01, 1, (100, 2))
         others += [Manual(middle + (low - middle) * a, middle + (high - middle) * b + 1e-9) for a, b in shares]
     for rule in others:
         assert least <= measure(p, Scheme(number_format, symmetric, range_rule=rule)).mse * (1 + 1e-9), rule
