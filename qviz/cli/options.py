@@ -16,7 +16,9 @@ from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat, format_named
 from qviz.core.problems import Problem
+from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.known import Known
+from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES
@@ -112,7 +114,18 @@ def scheme_options(command: Command) -> Command:
         click.option(
             "--range", "range_rule", type=click.Choice(list(RANGE_RULES)), default="minmax", show_default=True
         ),
-        click.option("--percentile", type=float, default=99.9, show_default=True, help="With --range percentile."),
+        click.option(
+            "--percentile",
+            type=float,
+            help="With --range percentile or onnxruntime_percentile.  [default: 99.9, and 99.999]",
+        ),
+        click.option(
+            "--magnitudes/--values",
+            default=True,
+            show_default=True,
+            help="With --range onnxruntime_percentile: of |x|, or of x (CalibTensorRangeSymmetric=False).",
+        ),
+        click.option("--bins", type=int, help="With --range entropy: 128 in ONNX Runtime.  [default: 2048]"),
         click.option("--batch-axis", type=int, help="The axis along which calibration batches lie."),
         click.option(
             "--compute-as",
@@ -312,20 +325,28 @@ def _listed(text: str) -> tuple[float, ...]:
 
 
 def _range_rule(options: dict[str, Any]) -> RangeRule:
-    _refuse_idle("percentile", "--range percentile", options["range_rule"] == Percentile.kind)
+    counted = (Percentile.kind, OnnxRuntimePercentile.kind)
+    _refuse_idle("percentile", "--range percentile", options["range_rule"] in counted)
+    _refuse_idle("magnitudes", "--range onnxruntime_percentile", options["range_rule"] == OnnxRuntimePercentile.kind)
+    _refuse_idle("bins", "--range entropy", options["range_rule"] == Entropy.kind)
     for end in ("low", "high"):
         _refuse_idle(end, "--range manual", options["range_rule"] == Manual.kind)
     for name in ("known-scale", "known-zero-point", "scale-file", "scale-of"):
         _refuse_idle(name, "--range known", options["range_rule"] == Known.kind)
     if options["range_rule"] == Known.kind:
         return _known(options)
+    percent = {} if options["percentile"] is None else {"percentile": options["percentile"]}
     if options["range_rule"] == Percentile.kind:
-        return Percentile(options["percentile"])
+        return Percentile(**percent)
     if options["range_rule"] == Manual.kind:
         if options["low"] is None or options["high"] is None:
             raise Problem("A range by hand needs both ends: give --low and --high.")
         return Manual(options["low"], options["high"])
     rule: Any = RANGE_RULES[options["range_rule"]]()
+    if isinstance(rule, OnnxRuntimePercentile):
+        rule = replace(rule, magnitudes=options["magnitudes"], **percent)
+    if isinstance(rule, Entropy) and options["bins"] is not None:
+        rule = replace(rule, bins=options["bins"])
     if options["batch_axis"] is None:
         return cast(RangeRule, rule)
     if not hasattr(rule, "batch_axis"):

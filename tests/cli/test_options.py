@@ -28,6 +28,7 @@ from qviz.core import (
     Scheme,
     analyze,
 )
+from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.ranges.torch import MovingAverage
 from qviz.core.schemes.presets import PRESETS, Preset
@@ -58,6 +59,12 @@ from tests.cli.commands import Run, X, saved, written
         ("--range mse --bits 3 --asymmetric", Scheme(IntFormat(3), symmetric=False, range_rule=MSE())),
         ("--range mse --per axis", Scheme(granularity=PerAxis(0), range_rule=MSE())),
         ("--range entropy", Scheme(range_rule=Entropy())),
+        ("--range entropy --bins 128", Scheme(range_rule=Entropy(bins=128))),
+        ("--range onnxruntime_percentile", Scheme(range_rule=OnnxRuntimePercentile())),
+        (
+            "--range onnxruntime_percentile --percentile 99 --values --asymmetric",
+            Scheme("int8", False, range_rule=OnnxRuntimePercentile(99.0, magnitudes=False)),
+        ),
         ("--range entropy --asymmetric --per axis", Scheme(IntFormat(8), False, PerAxis(0), Entropy())),
         ("--per token", Scheme(granularity=PerToken())),
         ("--per block --block-size 2", Scheme(granularity=PerBlock(-1, 2))),
@@ -267,6 +274,8 @@ def test_a_scheme_file_and_an_option_of_a_scheme_contradict_each_other(run: Run,
         ("--number-format nf4 --signed", "--signed means nothing without --number-format int: give both."),
         ("--number-format int8 --unsigned", "--signed means nothing without --number-format int: give both."),
         ("--percentile 90", "--percentile means nothing without --range percentile: give both."),
+        ("--values", "--magnitudes means nothing without --range onnxruntime_percentile: give both."),
+        ("--bins 128", "--bins means nothing without --range entropy: give both."),
         ("--low -1", "--low means nothing without --range manual: give both."),
         ("--range minmax --high 1", "--high means nothing without --range manual: give both."),
     ],

@@ -9,9 +9,12 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.rules import MinMax
 from qviz.core.runtimes.precision import BFLOAT16, FLOAT16, FLOAT32
 from qviz.core.scripts.common import RuntimeScript, parameters
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTile
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile
 
 NBITS = ("onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq")
+HQQ, K_QUANT, FLOAT8 = "onnxruntime_hqq", "onnxruntime_k_quant", "onnxruntime_float8"
+SHORT = 1 << 15
+"""Elements that torch adds in one thread, so that HQQ stops in the same round everywhere."""
 
 
 def _of_nbits(qparams: QParams) -> bool:
@@ -23,9 +26,22 @@ def _of_nbits(qparams: QParams) -> bool:
     )
 
 
+def _fitted(qparams: QParams) -> bool:
+    """Whether a function of its own makes scales of the elements, and takes these."""
+    name, granularity = qparams.convention.name, qparams.scheme.granularity
+    if not isinstance(qparams.scheme.range_rule, MinMax) or qparams.breaks:
+        return False
+    if name == HQQ:
+        small = isinstance(granularity, PerBlock) and qparams.groups * granularity.block_size < SHORT
+        return small and qparams.compute == FLOAT32
+    return name == K_QUANT or (name == FLOAT8 and isinstance(granularity, PerTensor))
+
+
 def _offers(qparams: QParams) -> bool:
-    if _of_nbits(qparams):
+    if _of_nbits(qparams) or _fitted(qparams):
         return True
+    if qparams.convention.of_elements:
+        return False
     convention, number_format = qparams.convention, qparams.number_format
     return (
         isinstance(number_format, IntFormat)
@@ -63,7 +79,71 @@ def _imports(qparams: QParams) -> list[str]:
             "    DefaultWeightOnlyQuantizer,",
             ")",
         ]
+    if _fitted(qparams):
+        return _IMPORTS[qparams.convention.name]
     return ["import onnxruntime", "from onnx import TensorProto, helper"]
+
+
+_IMPORTS = {
+    HQQ: [
+        "import torch",
+        "from onnxruntime.quantization.matmul_nbits_quantizer import HQQWeightOnlyQuantConfig, HQQWeightOnlyQuantizer",
+    ],
+    K_QUANT: [
+        "from onnxruntime.quantization.neural_compressor.weight_only import pad_tensor, quant_tensor_k_quant_cpu"
+    ],
+    FLOAT8: [
+        "from onnx import TensorProto",
+        "from onnxruntime.quantization.quant_utils import quantize_data, quantize_nparray",
+    ],
+}
+
+
+def _fitted_lines(qparams: QParams) -> list[str]:
+    """Scales that follow from the elements: the library's own function, blocks along the last axis."""
+    name, granularity, bits = qparams.convention.name, qparams.scheme.granularity, qparams.number_format.bits
+    if name == FLOAT8:
+        return [
+            "known = np.where(np.isfinite(x), x, 0)",
+            "kind = TensorProto.FLOAT8E4M3FN",
+            "zero_point, scale, _ = quantize_data(x[np.isfinite(x)], kind, True)",
+            "found = quantize_nparray(kind, known, scale, zero_point)",
+            "codes = found.reshape(x.shape).view(np.uint8)",
+            "far = np.where(np.isnan(x), 127, 126) + np.signbit(x) * 128",
+            "codes = np.where(np.isfinite(x), codes, far).astype(np.uint8)",
+            "x_hat = codes.view(found.dtype).astype(np.float32) * scale",
+        ]
+    assert isinstance(granularity, PerBlock)
+    size, half = granularity.block_size, qparams.precision.result == FLOAT16
+    lines = [
+        f"w = np.moveaxis(x, {granularity.axis}, -1)",
+        f"shape, w = w.shape, w.reshape(-1, w.shape[-1]).astype(np.{'float16' if half else 'float32'})",
+        "known = np.where(np.isfinite(w), w, 0).astype(w.dtype)",
+    ]
+    if name == HQQ:
+        lines += [
+            f"quantizer = HQQWeightOnlyQuantizer(HQQWeightOnlyQuantConfig({size}, {bits}))",
+            f"found = quantizer.quantize_internal(torch.from_numpy(known), bits={bits}, group_size={size})",
+            "codes, scale, zero_point = (a.numpy() for a in found)",
+        ]
+    else:
+        lines += [
+            f"padded = pad_tensor(known.T, {size}, -(-w.shape[1] // {size})).T",
+            f"found = quant_tensor_k_quant_cpu(padded, {bits}, {size})",
+            "codes, scale, zero_point = (a.astype(np.float32).reshape(len(w), -1) for a in found)",
+        ]
+    spread = f"np.repeat(a, {size}, axis=1)[:, : w.shape[1]]"
+    value = "codes * scale - zero_point * scale" if name == HQQ else "(codes - zero_point) * scale"
+    cast = ".astype(np.float16).astype(np.float32)"
+    return [
+        *lines,
+        *([f"scale = scale{cast}"] if half else []),
+        f"codes, (scale, zero_point) = np.float32(codes[:, : w.shape[1]]), ({spread} for a in (scale, zero_point))",
+        f"first, last = {qparams.quant_min}, {qparams.quant_max}",
+        "usable = scale != 0",
+        f"x_hat = np.float32({f'({value}){cast}' if half else value})",
+        f"codes, x_hat = (np.moveaxis(a.reshape(shape), -1, {granularity.axis}) for a in (codes.astype(int), x_hat))",
+    ]
 
 
 def _nbits_lines(qparams: QParams) -> list[str]:
@@ -126,6 +206,8 @@ def _nbits_lines(qparams: QParams) -> list[str]:
 def _lines(qparams: QParams) -> list[str]:
     if _of_nbits(qparams):
         return _nbits_lines(qparams)
+    if _fitted(qparams):
+        return _fitted_lines(qparams)
     attributes = _attributes(qparams)
     single = (
         []

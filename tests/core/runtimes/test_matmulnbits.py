@@ -147,3 +147,30 @@ def test_a_symmetric_zero_point_is_not_stored() -> None:
         for s in (True, False)
     )
     assert (symmetric.zero_point_bytes, asymmetric.zero_point_bytes) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme(UINT4, False, PerBlock(0, 16), convention="onnxruntime_k_quant"),
+        Scheme("float8_e4m3fn", True, convention="onnxruntime_float8"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_scripts_of_what_follows_from_elements_give_the_codes_of_hard_values(
+    tmp_path: Path, scheme: Scheme, dtype: str
+) -> None:
+    x = W.copy()
+    x[:16, 0] = 0
+    x[33, 1], x[34, 1], x[35, 1] = np.nan, np.inf, -np.inf
+    if dtype == "float16" and scheme.number_format.name == "uint4":
+        x = x.astype(np.float16).astype(F)
+        tensor = Tensor(x, dtype=dtype)
+    else:
+        tensor = Tensor(x)
+    q = choose_qparams(tensor, scheme)
+    left = run(runtime_snippet(q, "onnxruntime", all_finite=False), tmp_path, x)
+    codes = quantize(tensor, q)
+    np.testing.assert_array_equal(left["codes"], codes)
+    np.testing.assert_array_equal(left["x_hat"], dequantize(codes, q))
