@@ -10,6 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
+from qviz.gui.model.page import ModelPage
+from qviz.gui.model.parts import NETWORK
+from qviz.session.network_state import NetworkState
 from tests.gui.conftest import Desk
 from tests.models.made import classifier, pictures
 
@@ -23,6 +26,41 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     onnx.save_model(classifier(), str(tmp_path / "net.onnx"))
     np.save(tmp_path / "x.npy", np.concatenate([sample["x"] for sample in pictures(4)]))
     return tmp_path / "net.onnx", tmp_path / "x.npy"
+
+
+@pytest.fixture
+def new_desk(desk: Desk) -> Desk:
+    """The window of the module; its Model page, where there is one already, has nothing opened and nothing chosen."""
+    for page in desk.window.pages.all_made:
+        if isinstance(page, ModelPage):
+            forget(desk, page)
+    return desk
+
+
+def forget(desk: Desk, page: Any) -> None:
+    """A Model page as it came up, but for what a person cannot see."""
+    networks = page.networks
+    for worker in networks.workers:
+        worker.cancel()
+    page.weighing.checkpoints.close()
+    idle(desk, page)
+    networks.runs.clear()
+    networks._good = None
+    networks.analyst.forget()
+    networks._set(NetworkState())
+    page.running.show()
+    for panel in (page.network, page.data):
+        panel.trouble.hide()
+    page.layers.filter.clear()
+    page.checkpoint.filter.clear()
+    page.bits.target.clear()
+    page.deploy.method.button("dynamic").click()
+    page.deploy.best_button.click()
+    page.deploy.seconds.setValue(2)
+    page.show_part(NETWORK)
+    page.reset_layout()
+    page.graph.reset_view()
+    idle(desk, page, lambda: not page._refresh.isActive())
 
 
 @pytest.fixture
