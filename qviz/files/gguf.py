@@ -20,11 +20,12 @@ import numpy as np
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.files.counted import BITS, KINDS, counted_in
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray, array_in
 from qviz.files.memory import check_room
-from qviz.files.problems import FileProblem, NoNumbers, shortened
-from qviz.files.stamp import Stamp
+from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
+from qviz.files.stamp import Stamp, check_stamp
 
 MAGIC = b"GGUF"
 BLOCK = 1 << 18
@@ -120,19 +121,31 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     if not filled:
         key = shortened(next(iter(infos)))
         raise NoNumbers(path, N_("holds '{key}', which has no elements"), N_("Choose a model with weights."), key=key)
-    return tuple(
-        TensorEntry(
-            f"{path.stem}/{info.key}",
-            path,
-            info.key,
-            info.shape,
-            info.dtype,
-            partial(_load, path, info, stamp),
-            refused=info.refused,
-            nbytes=info.nbytes if info.refused is None else None,
-        )
-        for info in filled
+    return tuple(_entry(path, info, stamp) for info in filled)
+
+
+def _entry(path: Path, info: _Info, stamp: Stamp) -> TensorEntry:
+    plain = info.refused is None and not info.is_swapped and info.dtype in BITS
+    bits = partial(_bits, path, info, stamp) if plain else None
+    kind = KINDS.get(info.dtype)
+    return TensorEntry(
+        f"{path.stem}/{info.key}",
+        path,
+        info.key,
+        info.shape,
+        info.dtype,
+        partial(_load, path, info, stamp),
+        refused=info.refused,
+        nbytes=info.nbytes if info.refused is None else None,
+        counted=partial(counted_in, path, bits, kind) if bits is not None and kind is not None else None,
+        bits=bits,
     )
+
+
+def _bits(path: Path, info: _Info, stamp: Stamp) -> FileArray:
+    with system_errors(path):
+        check_stamp(path, stamp)
+        return FileArray(path, BITS[info.dtype], info.start, info.shape)
 
 
 def _load(

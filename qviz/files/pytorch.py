@@ -20,11 +20,13 @@ import numpy as np
 
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.files.counted import BITS, KINDS, counted_in
 from qviz.files.entry import Loaded, TensorEntry
+from qviz.files.file_array import FileArray
 from qviz.files.memory import check_room
 from qviz.files.pickled_tensors import StoredTensor, is_known, storage_of, tensors_of
 from qviz.files.pickles import BadPickle, Pairs, Persistent, Refused, read_pickle
-from qviz.files.problems import FileProblem, NoNumbers, shortened
+from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
 from qviz.files.region import Order, Region, bits_of, values_in
 from qviz.files.small import NAMES, small_dtype, to_float32
 from qviz.files.zips import content, opened, stored_in
@@ -174,6 +176,8 @@ def _entries(
             raise BadPickle("the values of a tensor are missing")
         if (tensor.last + 1) * bits_of(tensor.dtype) // 8 > size:
             raise BadPickle("a tensor is larger than its values")
+        bits = partial(_bits, path, tensor, place) if order == "<" and _is_plain(tensor) else None
+        kind = KINDS.get(tensor.dtype) if bits is not None else None
         entries.append(
             TensorEntry(
                 f"{stem}/{tensor.name}",
@@ -183,9 +187,23 @@ def _entries(
                 tensor.dtype,
                 partial(_load, path, tensor, place, order),
                 identity=(path, tensor.storage.key, tensor.offset, tensor.shape, tensor.strides),
+                counted=partial(counted_in, path, bits, kind) if bits is not None and kind is not None else None,
+                bits=bits,
             )
         )
     return entries
+
+
+def _is_plain(tensor: StoredTensor) -> bool:
+    """Whether its values lie in a row, so that parts of it can be read by themselves."""
+    return tensor.dtype in BITS and tensor.is_contiguous
+
+
+def _bits(path: Path, tensor: StoredTensor, place: Place) -> FileArray:
+    with system_errors(path):
+        region, dtype, shape = place().unchanged(), BITS[tensor.dtype], tensor.shape or (1,)
+        start, size = tensor.offset * dtype.itemsize, math.prod(shape) * dtype.itemsize
+        return region.within(start, size).bits(dtype, shape)
 
 
 def _load(

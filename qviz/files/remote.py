@@ -24,11 +24,12 @@ from qviz.core.problems import N_, Problem
 from qviz.core.tensors.stored import Stored
 from qviz.core.tensors.value_counts import ValueCounts, counted_patterns, of_patterns
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.files.counted import BITS, KINDS
 from qviz.files.encodings import decoded
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.memory import check_room
 from qviz.files.problems import FileProblem, shortened
-from qviz.files.safetensors import BITS, COUNTED, LONGEST, NAMES, PLAIN, Info, plain_header
+from qviz.files.safetensors import LONGEST, NAMES, PLAIN, Info, plain_header
 from qviz.files.small import small_dtype, to_float32
 from qviz.files.stamp import changed
 
@@ -188,13 +189,13 @@ def _entry(place: Place, info: Info) -> TensorEntry:
         NAMES.get(info.kind, info.kind),
         partial(_load, place, info),
         outputs_first=True,
-        counted=partial(_counted, place, info) if info.kind in COUNTED else None,
-        bits=partial(_bits, place, info) if info.kind in BITS else None,
+        counted=partial(_counted, place, info) if NAMES.get(info.kind) in KINDS else None,
+        bits=partial(_bits, place, info) if NAMES.get(info.kind) in BITS else None,
     )
 
 
 def _bits(place: Place, info: Info) -> RemoteArray:
-    return RemoteArray(place, BITS[info.kind], info.start, info.shape)
+    return RemoteArray(place, BITS[NAMES[info.kind]], info.start, info.shape)
 
 
 def _load(place: Place, info: Info, *, progress: Progress = ignore, cancelled: IsCancelled = never) -> Loaded:
@@ -223,7 +224,7 @@ def _counted(place: Place, info: Info, *, threads: int = CONNECTIONS, cancelled:
         return counted_patterns(pieces, cancelled=cancelled)
 
     with ThreadPoolExecutor(sharing) as pool:
-        return of_patterns(reduce(add, pool.map(counted, range(sharing))), COUNTED[info.kind])
+        return of_patterns(reduce(add, pool.map(counted, range(sharing))), KINDS[NAMES[info.kind]])
 
 
 # -- the store

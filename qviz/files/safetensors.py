@@ -8,20 +8,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, partial, reduce
-from operator import add
+from functools import cache, partial
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from qviz.core.arrays import Array, Counts
 from qviz.core.problems import N_
-from qviz.core.tensors.value_counts import Kind, ValueCounts, counted_patterns, of_patterns
-from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.files.counted import BITS, KINDS, counted_in
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray, array_in
 from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
@@ -57,25 +54,8 @@ _SMALL = {
 }
 """What ml_dtypes knows, by the names it has there."""
 
-COUNTED: dict[str, Kind] = {"BF16": "bfloat16", "F16": "float16"}
-"""Of 16 bits: their values can be counted."""
-
-BITS: dict[str, np.dtype[Any]] = {
-    "F16": np.dtype("<f2"),
-    "F32": np.dtype("<f4"),
-    "F64": np.dtype("<f8"),
-    "BF16": np.dtype("<u2"),
-}
-"""As what fractions are read by those who look at a part: bfloat16 as whole numbers."""
-
 MOST_TENSORS = 500_000
 """Five times as many as the largest models have."""
-
-READ = 1 << 18
-"""Elements that are read and counted at once: they stay in the cache in between."""
-
-MANY_READS = 16
-"""So many are worth a thread of their own."""
 
 LONGEST = 100_000_000
 """Bytes of a header, as the library has it."""
@@ -117,6 +97,8 @@ def list_entries(path: Path, stem: str | None = None) -> tuple[TensorEntry, ...]
     for key, info in infos.items():
         if 0 in info.shape:
             continue
+        bits = partial(_bits_of, path, info, stamp) if NAMES.get(info.kind) in BITS else None
+        kind = KINDS.get(NAMES.get(info.kind, ""))
         entry = object.__new__(TensorEntry)
         entry.__dict__.update(
             usual,
@@ -125,8 +107,8 @@ def list_entries(path: Path, stem: str | None = None) -> tuple[TensorEntry, ...]
             shape=info.shape,
             dtype=NAMES.get(info.kind, info.kind),
             load=partial(_load, path, info, stamp),
-            bits=partial(_bits_of, path, info, stamp) if info.kind in BITS else None,
-            counted=partial(_counted, path, info, stamp) if info.kind in COUNTED else None,
+            bits=bits,
+            counted=partial(counted_in, path, bits, kind) if bits is not None and kind is not None else None,
         )
         entries.append(entry)
     if not entries:
@@ -157,44 +139,13 @@ def _load(
     return _converted(path, info, progress, cancelled)
 
 
-def _counted(
-    path: Path, listed: Info, stamp: Stamp, *, threads: int = THREADS, cancelled: IsCancelled = never
-) -> ValueCounts:
-    """The counts of the bits as they lie, read a stretch at a time."""
+def _bits_of(path: Path, listed: Info, stamp: Stamp) -> FileArray:
     with system_errors(path):
+        # The header again only where the file has changed since it was listed.
         info = listed if Stamp.of(path) == stamp else _infos(path).get(listed.key)
         if info is None or info.kind != listed.kind or info.shape != listed.shape:
             raise changed(path)
-        bits = FileArray(path, np.dtype("<u2"), info.start, info.shape)
-        kind = COUNTED[info.kind]
-
-        starts = range(0, bits.size, READ)
-        sharing = min(threads, max(1, len(starts) // MANY_READS))
-
-        def counted(place: int) -> Counts:
-            return counted_patterns(_read(bits, starts[place::sharing]), cancelled=cancelled)
-
-        if sharing == 1:
-            return of_patterns(counted(0), kind)
-        # Each thread reads and counts its share: counts add up.
-        with ThreadPoolExecutor(sharing) as pool:
-            return of_patterns(reduce(add, pool.map(counted, range(sharing))), kind)
-
-
-def _read(bits: FileArray, starts: range) -> Iterator[Array]:
-    """Stretches, one after the other in the same memory: fresh memory costs more than what is read into it."""
-    room = np.empty(min(READ, bits.size), bits.dtype)
-    for first in starts:
-        piece = room[: bits.size - first]
-        bits.fill(first, piece)
-        yield piece
-
-
-def _bits_of(path: Path, listed: Info, stamp: Stamp) -> FileArray:
-    with system_errors(path):
-        if Stamp.of(path) != stamp:
-            raise changed(path)
-        return FileArray(path, BITS[listed.kind], listed.start, listed.shape)
+        return FileArray(path, BITS[NAMES[info.kind]], info.start, info.shape)
 
 
 def too_many(path: Path) -> FileProblem:

@@ -17,7 +17,7 @@ from qviz.core.ranges.rules import Percentile
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors import sorted_tensor
 from qviz.core.tensors.granularity import PerBlock
-from qviz.files import safetensors
+from qviz.files import counted
 from qviz.files.cards import row_extremes, write_card
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
@@ -155,7 +155,7 @@ def test_counts_of_2_to_the_63_are_refused(tmp_path: Path) -> None:
 def test_a_large_tensor_is_counted_in_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(3).standard_normal(5000).astype(ml_dtypes.bfloat16)
     save_file({"w": values}, tmp_path / "w.safetensors")
-    monkeypatch.setattr(safetensors, "READ", 100)
+    monkeypatch.setattr(counted, "READ", 100)
     (entry,) = list_tensors(tmp_path / "w.safetensors")
     assert entry.counted is not None
     found = entry.counted()
