@@ -11,7 +11,7 @@ from qviz.core.problems import N_, Phrase
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
-from qviz.core.ranges.paddle import PaddleKL
+from qviz.core.ranges.paddle import PaddleHistogram, PaddleKL
 from qviz.core.ranges.torch import TorchHistogram
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile, PerToken
@@ -145,8 +145,20 @@ PRESETS = (
     ),
     Preset(
         RUNTIMES,
+        N_("PaddleSlim static int8"),
+        N_("Activations as quant_post_static stores them by default: 99.99 % of a histogram."),
+        Scheme(INT8, True, range_rule=PaddleHistogram(), convention="paddle"),
+    ),
+    Preset(
+        RUNTIMES,
+        N_("PaddleSlim per-channel int8 weights"),
+        N_("quant_post_static's channel_wise_abs_max, a scale for each output."),
+        Scheme(INT8, True, PerAxis(0), convention="paddle"),
+    ),
+    Preset(
+        RUNTIMES,
         N_("PaddleSlim KL int8"),
-        N_("Post-training quantization with Paddle's own divergence."),
+        N_("Activations with quant_post_static's algo=\"KL\": Paddle's own divergence."),
         Scheme(INT8, True, range_rule=PaddleKL(), convention="paddle"),
     ),
     Preset(
