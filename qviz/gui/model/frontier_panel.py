@@ -37,6 +37,10 @@ def format_of(bits: int) -> Scheme:
     return Scheme(IntFormat(bits), granularity=granularity)
 
 
+LEAST_CHART = 128
+"""Pixels, below which the title of its axis would be cut."""
+
+
 class FrontierPanel(QWidget):
     """The chart, the formats to choose among, and the target.
 
@@ -110,6 +114,7 @@ class FrontierPanel(QWidget):
             chart,
             self.tr("Which layers need more bits? Tick formats and find out."),
         )
+        self.place.setMinimumHeight(LEAST_CHART)
         layout.addWidget(self.place, 1)
         layout.addWidget(self.slider)
         layout.addLayout(second)
@@ -175,7 +180,7 @@ class FrontierPanel(QWidget):
                 text += self.tr(" ({apart} apart: losses do not add up here)").format(apart=apart)
             share = measured.figure("agreement")
             if share is not None:
-                text += self.tr(", {share} of the answers the same").format(share=percent(share, 1.0))
+                text += self.tr(", {share} same answers").format(share=percent(share, 1.0))
         else:
             text += self.tr("; not measured yet")
         self.said.setText(text)
