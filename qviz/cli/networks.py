@@ -46,10 +46,11 @@ def prepared_network(path: Path, options: dict[str, Any]) -> Network:
         When it cannot be read, or an open dimension has no number.
     """
     from qviz.models.network import open_network
+    from qviz.models.opening import CONVERTED, open_as_onnx
     from qviz.models.preparation import prepare_network
     from qviz.models.preparation_steps import Choices
 
-    network = open_network(path)
+    network = open_as_onnx(path) if path.suffix.lower() in CONVERTED else open_network(path)
     dimensions = {name: _whole(name, value) for name, value in _pairs(options["dimensions"], "--dimension")}
     fixed = {name: _value(name, value) for name, value in _pairs(options["fixed"], "--set-input")}
     for port in network.inputs:

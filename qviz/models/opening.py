@@ -63,6 +63,29 @@ class Trial:
     problem: Problem | None
 
 
+CONVERTED = (".pdmodel", ".pdiparams", ".tflite")
+"""Endings of networks that are no ONNX."""
+
+
+def open_as_onnx(path: str | Path, *, cancelled: IsCancelled = never) -> Network:
+    """A network of another kind as ONNX, converted in a process of its own: converters may end theirs.
+
+    Raises
+    ------
+    Problem
+        When it cannot be converted here.
+    Cancelled
+        When asked to stop.
+    """
+    found: Network = in_worker(_convert, str(Path(path).absolute()), cancelled=cancelled)
+    return found
+
+
+def _convert(folder: Path, tell: Callable[[Any], None], path: str) -> Network:
+    original = Path(path)
+    return replace(open_network(onnx_of(original, folder)), name=original.name, path=original)
+
+
 def onnx_of(path: Path, folder: Path) -> Path:
     """The network as ONNX: itself, or what paddle2onnx makes of a Paddle inference model, in ``folder``.
 
@@ -78,9 +101,11 @@ def onnx_of(path: Path, folder: Path) -> Path:
             N_("is a TFLite network, which ONNX Runtime cannot run"),
             N_("Open it for its weights, or convert it with tf2onnx."),
         )
-    if ending not in (".pdmodel", ".pdiparams"):
+    if ending not in CONVERTED:
         return path
     program, values = path.with_suffix(".pdmodel"), path.with_suffix(".pdiparams")
+    if not program.exists() and path.with_suffix(".json").exists():  # as Paddle 3 writes it
+        program = path.with_suffix(".json")
     for part in (program, values):
         with system_errors(part):
             part.stat()
@@ -113,8 +138,7 @@ def with_batches(network: Network, choices: Choices) -> Choices:
 
 
 def _work(folder: Path, tell: Callable[[Any], None], path: str, choices: Choices) -> Prepared | Trial:
-    original = Path(path)
-    network = replace(open_network(onnx_of(original, folder)), name=original.name, path=original)
+    network = _convert(folder, tell, path)
     tell(0.3)
     prepared = prepare_network(network, with_batches(network, choices))
     tell(0.8)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 
 import numpy as np
 import onnx
@@ -237,3 +239,38 @@ def test_a_folder_is_no_file_to_write(run, model, tmp_path):
     found = run("ptq", model, "--method", "dynamic", "-o", tmp_path)
     assert found.code == 2
     assert "it is a folder" in found.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("net.pdmodel", "is a Paddle network, which needs the package paddle2onnx"),
+        ("net.pdiparams", "is a Paddle network, which needs the package paddle2onnx"),
+        ("net.tflite", "is a TFLite network, which ONNX Runtime cannot run"),
+    ],
+)
+def test_networks_of_other_kinds_get_a_sentence(run, data, tmp_path, monkeypatch, name, said):
+    monkeypatch.setattr("qviz.models.opening.in_worker", lambda work, *given, **_: work(tmp_path, None, *given))
+    monkeypatch.setitem(sys.modules, "paddle2onnx", None)
+    for ending in (".pdmodel", ".pdiparams", ".tflite"):
+        (tmp_path / f"net{ending}").write_bytes(b"something")
+    found = run("sensitivity", tmp_path / name, "--data", data)
+    assert (found.code, found.out) == (2, "")
+    assert f"{name} {said}" in found.err
+
+
+def test_a_paddle_network_goes_through_its_converter(run, model, data, tmp_path, monkeypatch):
+    given = []
+
+    def export(program, values, made, **options):
+        given.append((program, values))
+        onnx.save_model(classifier(), made)
+
+    monkeypatch.setattr("qviz.models.opening.in_worker", lambda work, *given, **_: work(tmp_path, None, *given))
+    monkeypatch.setitem(sys.modules, "paddle2onnx", types.SimpleNamespace(export=export))
+    for ending in (".pdmodel", ".pdiparams"):
+        (tmp_path / f"paddle{ending}").write_bytes(b"something")
+    found = run("sensitivity", tmp_path / "paddle.pdmodel", "--data", data, "--json")
+    assert (found.code, found.err) == (0, "")
+    assert given == [(str(tmp_path / "paddle.pdmodel"), str(tmp_path / "paddle.pdiparams"))]
+    assert {row["name"] for row in json.loads(found.out)["units"]} == {"/block1/conv", "/block2/conv", "/head/gemm"}
