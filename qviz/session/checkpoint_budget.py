@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PySide6.QtCore import Signal
 
-from qviz.core.arrays import Floats
+from qviz.core.arrays import Counts, Floats
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
@@ -76,12 +77,28 @@ class Budget:
         return choices_of(self.units, options, self.names)
 
     def counts(self, at: int) -> dict[str, int]:
-        """How many tensors get each format."""
-        found: dict[str, int] = {}
-        for unit, choice in zip(self.units, self.front.choices(at).tolist(), strict=True):
-            name = unit.options[choice].name
-            found[name] = found.get(name, 0) + len(unit.names)
+        """How many tensors get each format, the most frequent first; what stays as it is last."""
+        formats, codes, sizes = self._formats
+        many = np.bincount(codes[np.arange(codes.shape[0]), self.front.choices(at)], sizes, len(formats))
+        found = {name: int(count) for name, count in zip(formats, many, strict=True) if count}
         return dict(sorted(found.items(), key=lambda each: (each[0] == KEEP, -each[1])))
+
+    def bits(self, at: int) -> Floats:
+        """Bits of a code of each unit, shape (units,); NaN where it stays as it is."""
+        formats, codes, _ = self._formats
+        bits = {name: float(scheme.number_format.bits) for scheme, name in self.names.items()}
+        of_format = np.array([bits.get(name, math.nan) for name in formats])
+        return np.asarray(of_format[codes[np.arange(codes.shape[0]), self.front.choices(at)]])
+
+    @cached_property
+    def _formats(self) -> tuple[list[str], Counts, Counts]:
+        """The names of all formats, the place among them of each option of each unit, and the tensors of each unit."""
+        places: dict[str, int] = {}
+        codes = np.zeros((len(self.units), max(len(unit.options) for unit in self.units)), np.int64)
+        for row, unit in enumerate(self.units):
+            for column, option in enumerate(unit.options):
+                codes[row, column] = places.setdefault(option.name, len(places))
+        return list(places), codes, np.array([len(unit.names) for unit in self.units], np.int64)
 
 
 def budget_of(rows: Sequence[Row], names: Mapping[Scheme, str]) -> Budget:

@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog
 
+from qviz.core.arrays import Counts, Floats
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.printable import printable
@@ -18,6 +19,7 @@ from qviz.gui.model.parts import ModelParts
 from qviz.gui.words.numbers import percent, rough_duration
 from qviz.models import plans
 from qviz.models.weight_table import WeightTable, weight_map
+from qviz.session.checkpoint_budget import Budget
 from qviz.session.checkpoints import Checkpoints
 from qviz.session.language import told
 from qviz.session.state import Item
@@ -51,6 +53,7 @@ class Weighing(QObject):
         self.checkpoints, self._scheme, self._parts = checkpoints, scheme, parts
         self.folder = ""
         self._measured: Scheme | None = None
+        self._units: Counts = np.zeros(0, np.int64)
         self._began = 0.0
         self._due = QTimer(self)
         self._due.setSingleShot(True)
@@ -128,23 +131,18 @@ class Weighing(QObject):
         found = self.checkpoints.open_one
         budget = self.checkpoints.budget
         if found is not None and budget is not None and self._parts.checkpoint.budget_button.isChecked():
-            bits = np.full(len(found.table), np.nan)
-            for choice in budget.choices(self._parts.budget.at):
-                place = found.table.places.get(choice.name)
-                if place is not None:
-                    bits[place] = self._bits(found.table, place, choice.scheme)
+            bits = self._bits(found.table, budget)
             self._parts.weight_map.show_map(weight_map(found.table, "chosen", bits), "chosen")
         elif found is not None:
             known = bool((~np.isnan(found.table.numbers["sqnr"])).any())
             figure = "sqnr" if known else "bytes"
             self._parts.weight_map.show_map(weight_map(found.table, figure), figure)
 
-    @staticmethod
-    def _bits(table: WeightTable, place: int, scheme: Scheme | None) -> float:
-        """Of an element; those of the file where it stays as it is."""
-        if scheme is not None:
-            return float(scheme.number_format.bits)
-        return float(8 * table.numbers["bytes"][place] / max(1.0, table.numbers["elements"][place]))
+    def _bits(self, table: WeightTable, budget: Budget) -> Floats:
+        """Of an element of each tensor that has a choice; those of the file where it stays as it is."""
+        chosen = np.append(budget.bits(self._parts.budget.at), np.nan)[self._units]
+        stored = 8 * table.numbers["bytes"] / np.maximum(1, table.numbers["elements"])
+        return np.where((self._units >= 0) & np.isnan(chosen), stored, chosen)
 
     # -- spending bits
 
@@ -165,7 +163,13 @@ class Weighing(QObject):
 
     @Slot()
     def _on_budget(self) -> None:
-        self._parts.budget.present(self.checkpoints.budget)
+        budget, found = self.checkpoints.budget, self.checkpoints.open_one
+        if budget is not None and found is not None:
+            self._units = np.full(len(found.table), -1)
+            places = {name: place for place, unit in enumerate(budget.units) for name in unit.names}
+            for name, unit in places.items():
+                self._units[found.table.places[name]] = unit
+        self._parts.budget.present(budget)
         self._show_map()
 
     @Slot()
