@@ -17,7 +17,9 @@ import numpy as np
 
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.files.counted import BITS, KINDS, counted_in
 from qviz.files.entry import Loaded, TensorEntry
+from qviz.files.file_array import FileArray
 from qviz.files.onnx_quantized import BEHIND, INTEGER, PLACES, Decoder, Step, decoded, integer_decoders
 from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
 from qviz.files.protobuf import Field, Walk
@@ -124,10 +126,20 @@ def _entry(region: Region, folder: Folder, constant: _Constant) -> TensorEntry:
                 _DAMAGED,
                 name=shortened(constant.name),
             )
-        _place(region, folder, constant)
+        place = _place(region, folder, constant)
     except Problem as problem:
         return replace(entry, load=partial(_refuse, problem), refused=problem)
-    return entry
+    if place is None or dtype not in BITS:
+        return entry
+    bits, kind = partial(_bits, region, constant), KINDS.get(dtype)
+    return replace(entry, bits=bits, counted=partial(counted_in, region.path, bits, kind) if kind is not None else None)
+
+
+def _bits(region: Region, constant: _Constant) -> FileArray:
+    with system_errors(region.path):
+        place = _place(region.unchanged(), Folder(region.path), constant)
+        assert place is not None
+        return place.bits(BITS[DTYPES[constant.kind]], constant.shape)
 
 
 def _refuse(problem: Problem, **_: object) -> np.ndarray[Any, Any]:

@@ -8,7 +8,9 @@ from typing import Any
 import gguf
 import ml_dtypes
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 
 from qviz.files import counted
@@ -47,7 +49,17 @@ def in_gguf(path: Path, values: Any) -> Path:
     return path
 
 
-FORMATS = {"m.safetensors": in_safetensors, "m.pt": in_pytorch, "m.gguf": in_gguf}
+def in_onnx(path: Path, values: Any) -> Path:
+    ports = [helper.make_tensor_value_info("y", 1, None)]
+    constant = numpy_helper.from_array(values, "w")
+    onnx.save(
+        helper.make_model(helper.make_graph([helper.make_node("Identity", ["w"], ["y"])], "g", [], ports, [constant])),
+        path,
+    )
+    return path
+
+
+FORMATS = {"m.onnx": in_onnx, "m.safetensors": in_safetensors, "m.pt": in_pytorch, "m.gguf": in_gguf}
 
 
 @pytest.mark.parametrize("dtype", TYPES)
