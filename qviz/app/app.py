@@ -269,6 +269,7 @@ class App(QObject):
         self.window.show()
 
     def _open_first(self, paths: list[Path]) -> None:
+        self.page.complete()
         QTimer.singleShot(0, clean_up)
         if paths:
             self.open_paths(paths)

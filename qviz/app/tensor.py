@@ -19,7 +19,7 @@ def wire_tensor(app: App) -> None:
     # intent → library
     page.tensors.item_chosen.connect(library.choose)
     page.tensors.item_closed.connect(library.close_item)
-    page.generator.spec_changed.connect(library.generate)
+    page.spec_changed.connect(library.generate)
     library.refused.connect(page.tensors.refresh)
     page.pin_button.clicked.connect(app.pin_present)
 
@@ -46,8 +46,8 @@ def wire_tensor(app: App) -> None:
     analyst.answered.connect(curves.follow)
     page.loss_wanted.connect(curves.want)
     page.loss_chosen.connect(curves.choose)
-    curves.traced.connect(page.loss.show_losses)
-    curves.forgotten.connect(page.loss.forget)
+    curves.traced.connect(page.show_losses)
+    curves.forgotten.connect(page.forget_losses)
 
     # speed
     meter.forgotten.connect(page.speed.forget)

@@ -66,9 +66,10 @@ class Budget:
 
     @property
     def sqnr_db(self) -> Floats:
-        """Of all weights together, at each point; infinite where all stay as they are."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(10 * np.log10(self.signal / self.front.error))
+        """Of all weights together, at each point; infinite where nothing of them is lost."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # weights that are all 0 lose nothing
+            ratio = np.where(self.front.error == 0, np.inf, self.signal / self.front.error)
+        return np.asarray(10 * np.log10(ratio))
 
     def choices(self, at: int) -> list[Choice]:
         """The scheme of each tensor at a point."""

@@ -26,3 +26,10 @@ def test_a_point_of_a_budget_tells_its_bits_and_counts() -> None:
     assert budget.sqnr_db[last] == math.inf
     middle = next(at for at in range(last) if "int8" in budget.counts(at))
     assert {choice.name: choice.scheme for choice in budget.choices(middle)}["b"] == next(iter(SCHEMES))
+
+
+def test_weights_that_are_all_0_lose_nothing(recwarn):
+    nothing = np.zeros(2, np.int64)
+    zeros = Front(np.array([4.0, 8.0]), np.array([0.0, 0.0]), nothing, nothing, nothing)
+    assert Budget((), zeros, 0, 0.0, {}).sqnr_db.tolist() == [np.inf, np.inf]
+    assert not recwarn.list

@@ -78,10 +78,12 @@ class Page(Protocol):
         Signals: one sentence for the person.
     """
 
-    charts: tuple[Chart, ...]
     history: History
     workers: tuple[Closing, ...]
     jobs: tuple[Job, ...]
+
+    @property
+    def charts(self) -> tuple[Chart, ...]: ...
 
     @property
     def export_requested(self) -> SignalInstance: ...

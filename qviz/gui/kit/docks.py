@@ -185,13 +185,27 @@ class DockTitle(QWidget):
 
 @guarded
 class Dock(QDockWidget):
-    """A dock with our title bar, whose content scrolls when it has to."""
+    """A dock with our title bar, whose content scrolls when it has to; it may be filled later, once."""
 
-    def __init__(self, key: str, title: str, content: QWidget, *, scrolls: bool = False) -> None:
+    def __init__(self, key: str, title: str, content: QWidget | None = None, *, scrolls: bool = False) -> None:
         super().__init__(title)
         self.setObjectName(key)
-        self.content = content
+        self.content: QWidget | None = None
         self._area: QScrollArea | None = None
+        self._theme: Theme | None = None
+        self.title = DockTitle(self)
+        self.setTitleBarWidget(self.title)
+        self.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetClosable
+            | QDockWidget.DockWidgetFeature.DockWidgetMovable
+            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
+        )
+        if content is not None:
+            self.fill(content, scrolls=scrolls)
+
+    def fill(self, content: QWidget, *, scrolls: bool = False) -> None:
+        """Give it what it holds."""
+        self.content = content
         if content.objectName() == "panel":
             # Each figure that changes would have everything painted beneath it, down to the window.
             content.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -210,13 +224,7 @@ class Dock(QDockWidget):
             self.setWidget(area)
         else:
             self.setWidget(content)
-        self.title = DockTitle(self)
-        self.setTitleBarWidget(self.title)
-        self.setFeatures(
-            QDockWidget.DockWidgetFeature.DockWidgetClosable
-            | QDockWidget.DockWidgetFeature.DockWidgetMovable
-            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
-        )
+        self._dress_content()
 
     def rename(self, title: str) -> None:
         """Another name, in its title and on its tab."""
@@ -224,19 +232,25 @@ class Dock(QDockWidget):
         self.title.name.setText(title)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if isinstance(event, QPaintEvent) and watched is self.content:
-            QPainter(self.content).fillRect(event.rect(), self.content.palette().window())
-        elif event.type() == QEvent.Type.LayoutRequest and watched is self.content and self._area is not None:
-            # What another choice brings into the panel may be wider than what was there.
-            self._area.setMinimumWidth(self.content.minimumSizeHint().width() + SCROLL_BAR)
+        content = self.content
+        if content is not None and watched is content:
+            if isinstance(event, QPaintEvent):
+                QPainter(content).fillRect(event.rect(), content.palette().window())
+            elif event.type() == QEvent.Type.LayoutRequest and self._area is not None:
+                # What another choice brings into the panel may be wider than what was there.
+                self._area.setMinimumWidth(content.minimumSizeHint().width() + SCROLL_BAR)
         return super().eventFilter(watched, event)
 
     def apply_theme(self, theme: Theme) -> None:
         """The title's icons and, where it has colours of its own, the content."""
+        self._theme = theme
         self.title.apply_theme(theme)
+        self._dress_content()
+
+    def _dress_content(self) -> None:
         apply: Any = getattr(self.content, "apply_theme", None)
-        if apply is not None:
-            apply(theme)
+        if apply is not None and self._theme is not None:
+            apply(self._theme)
 
 
 @guarded

@@ -71,7 +71,8 @@ class DockedPage(QMainWindow):
         d, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         height = self.height()
         gains = [122, 127]
-        metrics = d["metrics"].content.sizeHint().height() + TITLE_HEIGHT
+        figures = d["metrics"].content
+        metrics = TITLE_HEIGHT + (figures.sizeHint().height() if figures is not None else 0)
         rest = height - sum(gains) - len(gains) * SEPARATOR
         low = rest < metrics + SEPARATOR + FORMULA_HEIGHT  # a figure that has to be scrolled to is missed
         if low != (d["formula"] in self.tabifiedDockWidgets(d["metrics"])):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Signal, Slot
 
 from qviz.core.questions.speed import Speed
 from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.known import LARGEST
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual
 from qviz.core.schemes.scheme import Scheme
@@ -18,27 +19,18 @@ from qviz.gui.charts.cards import ChartMenus
 from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.theme import Theme
-from qviz.gui.kit.widgets import Segments
-from qviz.gui.tensor.charts import (
-    ChannelsChart,
-    DistributionChart,
-    ErrorChart,
-    HeatMapChart,
-    LossChart,
-    MemoryChart,
-    SpeedChart,
-    TransferChart,
-    ValuesChart,
-)
+from qviz.gui.tensor.distribution_chart import DistributionChart
+from qviz.gui.tensor.error_chart import ErrorChart
 from qviz.gui.tensor.formula_panel import FormulaPanel
-from qviz.gui.tensor.generator_panel import GeneratorPanel
 from qviz.gui.tensor.layout import GROUP_DOCKS, DockedPage
+from qviz.gui.tensor.memory_speed_charts import MemoryChart, SpeedChart
 from qviz.gui.tensor.metrics_panel import MetricsPanel
 from qviz.gui.tensor.operation_button import OperationButton
 from qviz.gui.tensor.scheme_panel import SchemePanel
 from qviz.gui.tensor.tensor_list_panel import TensorListPanel
+from qviz.gui.tensor.transfer_chart import TransferChart
 from qviz.gui.tensor.value_table import ValueTable
-from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
+from qviz.gui.tensor.values_chart import ValuesChart
 from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import alone_text, group_words
 from qviz.gui.words.schemes import line
@@ -47,6 +39,18 @@ from qviz.session.guard import guarded
 from qviz.session.presets import Presets
 from qviz.session.settings import Settings
 from qviz.session.state import Session, State
+
+if TYPE_CHECKING:
+    from qviz.core.questions.loss_curves import Losses
+    from qviz.gui.tensor.channels_chart import ChannelsChart
+    from qviz.gui.tensor.generator_panel import GeneratorPanel
+    from qviz.gui.tensor.heat_map_chart import HeatMapChart
+    from qviz.gui.tensor.late_parts import LateParts
+    from qviz.gui.tensor.loss_chart import LossChart
+    from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
+
+CHARTS = ("values", "distribution", "error", "transfer", "loss", "channels", "heat_map", "memory", "speed")
+"""Names of charts, in the order of the page."""
 
 PARTS = {"error": Part.ERROR_HISTOGRAM, "values": Part.ENVELOPE}
 """What a dock shows that may be left out of an answer."""
@@ -66,6 +70,10 @@ class TensorPage(DockedPage):
     """The `Part` values that can be seen, whenever they are others."""
     reduced_by = Signal(object)
     """What is to be made of an answer by whoever finds it, whenever that is something else: see `Reductions`."""
+    spec_changed = Signal(object)
+    """What is to be generated."""
+    completed = Signal()
+    """What nobody sees at the start has been made."""
     batch_chosen = Signal(int)
     """How many rows the speed of multiplications is looked at for; 0 for the addition."""
 
@@ -79,6 +87,7 @@ class TensorPage(DockedPage):
         self._in_sight: set[str] = set()
         self._behind: set[str] = set()
         self._rest = session.timers(STILL_MILLISECONDS, self._catch_up, self)
+        self._late: LateParts | None = None
         self.link = LinkedCursor()
         self.menus = ChartMenus(self)
         self._build()
@@ -91,79 +100,98 @@ class TensorPage(DockedPage):
         self.distribution = DistributionChart(link)
         self.error = ErrorChart(link)
         self.transfer = TransferChart(link)
-        self.loss = LossChart(link)
-        self.loss.lead_by(self.distribution)
-        self.channels = ChannelsChart(link)
-        self.heat_map = HeatMapChart(link)
         self.memory = MemoryChart(link)
         self.speed = SpeedChart(link)
-        self.charts: tuple[Chart, ...] = (
+        self._first_charts: tuple[Chart, ...] = (
             self.values,
             self.distribution,
             self.error,
             self.transfer,
-            self.loss,
-            self.channels,
-            self.heat_map,
             self.memory,
             self.speed,
         )
         self.tensors = TensorListPanel(self._session)
-        self.generator = GeneratorPanel()
         self.scheme = SchemePanel(self._session, self._presets)
         self.metrics = MetricsPanel()
         self.formula = FormulaPanel()
         self.table = ValueTable()
-        self.worst = WorstGroupsPanel()
         self.docks = {
             "tensors": Dock("tensors", self.tr("Tensors"), self.tensors),
-            "generator": Dock("generator", self.tr("Generator"), self.generator, scrolls=True),
+            "generator": Dock("generator", self.tr("Generator")),
             "scheme": Dock("scheme", self.tr("Scheme"), self.scheme, scrolls=True),
             "metrics": Dock("metrics", self.tr("Metrics"), self.metrics, scrolls=True),
             "formula": Dock("formula", self.tr("Formula"), self.formula),
             "table": Dock("table", self.tr("Elements"), self.table),
-            "worst": Dock("worst", self.tr("Worst"), self.worst),
+            "worst": Dock("worst", self.tr("Worst")),
         }
-        for chart in self.charts:
-            dock = Dock(chart.name, chart.title(), chart)
-            self.docks[chart.name] = dock
-            self.menus.dress(chart, dock.title)
+        titles = {"loss": self.tr("Loss"), "channels": self.tr("Channels"), "heat_map": self.tr("Heat map")}
+        of_first = {chart.name: chart for chart in self._first_charts}
+        for name in CHARTS:
+            chart = of_first.get(name)
+            dock = self.docks[name] = Dock(name, titles[name] if chart is None else chart.title(), chart)
+            if chart is not None:
+                self.menus.dress(chart, dock.title)
         self.formula.heading_changed.connect(self._on_formula_heading)
         copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
         copy.clicked.connect(self.copy_figures)
-        self.docks["worst"].title.add_widget(self.worst.table.filter_box())
         self.docks["table"].title.add_widget(self.table.tools)
         copy = self.docks["table"].title.add_tool("copy", self.tr("Copy the rows in sight as text"))
         copy.clicked.connect(self.table.copy)
         self.pin_button = self.docks["scheme"].title.add_tool("pin", self.tr("Pin this scheme, to compare it (P)"))
         self.docks["scheme"].title.add_widget(self.scheme.preset.more)  # beside the list, names would be cut
-        for name, title in (("transfer", self.tr("Transfer")), ("loss", self.tr("Loss"))):
-            self.docks[name].setWindowTitle(title)  # four tabs have no room for more
-        self.losses = Segments(
-            [
-                (MSE.kind, self.tr("MSE"), self.tr("Mean squared error of each threshold, measured.")),
-                (Entropy.kind, self.tr("KL"), self.tr("Kullback-Leibler divergence, as entropy calibration has it.")),
-            ],
-            self.tr("Loss"),
-        )
-        self.losses.choose(MSE.kind)
-        self.losses.setFixedWidth(92)
-        self.docks["loss"].title.add_widget(self.losses)
-        self.quantities = Segments(
-            [
-                ("scale", self.tr("Scale"), self.tr("The width of one step, without its sign.")),
-                ("mse", self.tr("MSE"), self.tr("Mean squared error.")),
-                ("sqnr", self.tr("SQNR"), self.tr("Signal to quantization noise: lower is worse.")),
-                ("max", self.tr("Max"), self.tr("The largest error.")),
-            ],
-            self.tr("Colours"),
-        )
-        self.quantities.choose(self.heat_map.quantity)
-        self.quantities.setFixedWidth(self.quantities.sizeHint().width() + 16)
-        self.docks["heat_map"].title.add_widget(self.quantities)
+        self.docks["transfer"].setWindowTitle(self.tr("Transfer"))  # four tabs have no room for more
         self.operation = OperationButton()
         self.docks["speed"].title.add_widget(self.operation)
         self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
+
+    @Slot()
+    def complete(self) -> None:
+        """Make what nobody saw yet: after the first painting, or when it is asked for."""
+        if self._late is None:
+            from qviz.gui.tensor.late_parts import LateParts
+
+            self._late = late = LateParts(self.docks, self.link, self.menus, self.distribution, self)
+            late.loss.clip_moved.connect(self._on_clip_moved)
+            for part in (late.channels, late.heat_map, late.worst):
+                part.channel_clicked.connect(self._on_channel_clicked)
+            late.heat_map.sight_changed.connect(self._ask_for_reductions)
+            late.losses.chosen.connect(self.loss_chosen)
+            late.generator.spec_changed.connect(self.spec_changed)
+            self._ask_for_reductions()
+            self.completed.emit()
+
+    @property
+    def late(self) -> LateParts:
+        """What is made after the first painting."""
+        self.complete()
+        assert self._late is not None
+        return self._late
+
+    @property
+    def loss(self) -> LossChart:
+        return self.late.loss
+
+    @property
+    def channels(self) -> ChannelsChart:
+        return self.late.channels
+
+    @property
+    def heat_map(self) -> HeatMapChart:
+        return self.late.heat_map
+
+    @property
+    def worst(self) -> WorstGroupsPanel:
+        return self.late.worst
+
+    @property
+    def generator(self) -> GeneratorPanel:
+        return self.late.generator
+
+    @property
+    def charts(self) -> tuple[Chart, ...]:
+        """Every chart, in the order of `CHARTS`."""
+        of_all = {chart.name: chart for chart in (*self._first_charts, self.loss, self.channels, self.heat_map)}
+        return tuple(of_all[name] for name in CHARTS)
 
     def _connect(self) -> None:
         session = self._session
@@ -171,17 +199,11 @@ class TensorPage(DockedPage):
         self.menus.export_requested.connect(self.export_requested)
         self.menus.copy_requested.connect(self.copy_requested)
         self.distribution.clip_moved.connect(self._on_clip_moved)
-        self.loss.clip_moved.connect(self._on_clip_moved)
         self.docks["loss"].visibilityChanged.connect(self.loss_wanted)
         for name, dock in self.docks.items():
             dock.visibilityChanged.connect(partial(self._on_sight, name))
-        for part in (self.channels, self.heat_map, self.worst):
-            part.channel_clicked.connect(self._on_channel_clicked)
-        self.quantities.chosen.connect(self.heat_map.choose_quantity)
-        self.heat_map.sight_changed.connect(self._ask_for_reductions)
         self.values.element_clicked.connect(self._on_element)
         self.table.element_chosen.connect(self._on_element)
-        self.losses.chosen.connect(self.loss_chosen)
         self.operation.chosen.connect(self._on_operation)
         self.scheme.problem.connect(self.problem)
         self.tensors.generate_requested.connect(self._on_generate)
@@ -192,6 +214,7 @@ class TensorPage(DockedPage):
     def present(self, frame: Frame) -> None:
         """Paint an answer: each part only hands ready points to its items, of one that is passing those in sight."""
         self.frame = frame
+        self.complete()
         self._behind = set(self._shows)
         for name in self._shows:
             if not frame.passing or self._can_show(name):
@@ -208,7 +231,7 @@ class TensorPage(DockedPage):
     @property
     def _shows(self) -> tuple[str, ...]:
         """The docks that show answers."""
-        return (*(chart.name for chart in self.charts), "worst", "metrics", "formula", "table")
+        return (*CHARTS, "worst", "metrics", "formula", "table")
 
     @property
     def _alone(self) -> str:
@@ -251,7 +274,7 @@ class TensorPage(DockedPage):
             self._show(name)
         if self._parts_in_sight() != before:
             self.looked_at.emit(self._parts_in_sight())
-        if name in (self.heat_map.name, self.channels.name):
+        if self._late is not None and name in ("heat_map", "channels"):
             self._ask_for_reductions()
 
     @Slot(object)
@@ -272,9 +295,18 @@ class TensorPage(DockedPage):
     @Slot(str)
     def set_caveat(self, caveat: str) -> None:
         """What must be known of every chart of an answer, until it is taken back with ""."""
-        for chart in self.charts:
+        for chart in self.charts if caveat or self._late is not None else self._first_charts:
             if chart is not self.speed:  # measured for itself
                 chart.set_caveat(caveat)
+
+    @Slot(object)
+    def show_losses(self, losses: Losses) -> None:
+        self.loss.show_losses(losses)
+
+    @Slot()
+    def forget_losses(self) -> None:
+        if self._late is not None:
+            self.loss.forget()
 
     @Slot(object)
     def show_speed(self, speed: Speed) -> None:
@@ -300,7 +332,7 @@ class TensorPage(DockedPage):
 
     def set_logarithmic(self, logarithmic: bool) -> None:
         """Counts as powers of ten in every chart of counts."""
-        for chart in self.charts:
+        for chart in self._first_charts:
             if isinstance(chart, CountChart):
                 chart.set_logarithmic(logarithmic)
 
@@ -343,7 +375,7 @@ class TensorPage(DockedPage):
         """The curve comes to the front when its least point is what the scheme follows."""
         kind = scheme.range_rule.kind
         if kind in (MSE.kind, Entropy.kind):
-            self.losses.choose(kind)
+            self.late.losses.choose(kind)
             self.loss_chosen.emit(kind)
             self.docks["loss"].show()
             self.docks["loss"].raise_()
@@ -374,7 +406,9 @@ class TensorPage(DockedPage):
 
     @Slot(float, float)
     def _on_clip_moved(self, low: float, high: float) -> None:
-        self._session.update(range_rule=Manual(low, high))
+        low, high = max(low, -LARGEST), min(high, LARGEST)  # a chart may show more than float32 has
+        if low < high:
+            self._session.update(range_rule=Manual(low, high))
 
     @Slot(int)
     def _on_channel_clicked(self, channel: int) -> None:

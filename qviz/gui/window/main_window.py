@@ -123,11 +123,17 @@ class MainWindow(QMainWindow):
         self.pages.shown.connect(self._refresh_actions)
         self.pages.shown.connect(self._on_page)
         page.tensors.open_requested.connect(self.open_files)
+        page.completed.connect(lambda: self._take_table(page.worst.table))
         self.actions_by_key["log_counts"].setChecked(settings.get("log_counts"))
         page.set_logarithmic(settings.get("log_counts"))
         self.actions_by_key["captions"].setChecked(settings.get("captions"))
         self.actions_by_key["reload_changed"].setChecked(settings.get("reload_changed"))
         self._refresh_actions()
+
+    def _take_table(self, table: QTableView) -> None:
+        exported = getattr(table, "export_requested", None)
+        if exported is not None:
+            exported.connect(self.saving.export_table)
 
     @Slot(object)
     def _take(self, page: Page) -> None:
@@ -139,9 +145,7 @@ class MainWindow(QMainWindow):
                 self.rooms.append(DockRoom(part, docks))
         page.export_requested.connect(self.saving.export_chart)
         for table in page.findChildren(QTableView):
-            exported = getattr(table, "export_requested", None)
-            if exported is not None:
-                exported.connect(self.saving.export_table)
+            self._take_table(table)
         page.copy_requested.connect(self.saving.copy_chart)
         topic = f"page {self.pages.all_made.index(page)}"
         page.problem.connect(partial(self.banner.error, topic=topic))

@@ -290,7 +290,7 @@ def test_the_switch_changes_what_the_colours_stand_for(desk: Desk) -> None:
     desk.show(tensor(6, 160, seed=2), scheme=MX)
     desk.page.docks["heat_map"].raise_()
     for name in ("scale", "mse", "max", "sqnr"):
-        desk.click(desk.page.quantities.button(name))
+        desk.click(desk.page.late.quantities.button(name))
         assert desk.page.heat_map.quantity == name
         assert desk.page.heat_map._bar.heading.startswith(QUANTITIES[name].title)
 
