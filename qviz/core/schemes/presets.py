@@ -12,7 +12,7 @@ from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import PaddleHistogram, PaddleKL
-from qviz.core.ranges.torch import TorchHistogram
+from qviz.core.ranges.torch import MovingAverage, TorchHistogram
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile, PerToken
 
@@ -142,6 +142,18 @@ PRESETS = (
         N_("TFLite int8 weights"),
         N_("Per channel, −127…127."),
         Scheme(INT8, True, PerAxis(0), convention="tflite"),
+    ),
+    Preset(
+        RUNTIMES,
+        N_("TFLite int8 activations"),
+        N_("Asymmetric, from extremes that follow each batch by 5 %: ai-edge-quantizer's static_wi8_ai8."),
+        Scheme(INT8, False, range_rule=MovingAverage(0.05), convention="tflite"),
+    ),
+    Preset(
+        RUNTIMES,
+        N_("TFLite int4 weights, block 32"),
+        N_("Symmetric, scales of bfloat16's mantissa in float16: ai-edge-quantizer's dynamic_wi4b32_afp32."),
+        Scheme(INT4, True, BLOCKS, convention="tflite"),
     ),
     Preset(
         RUNTIMES,
