@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
+from qviz.gui.model.checkpoint_panel import TENSORS
 from qviz.gui.model.page import ModelPage
 from qviz.gui.model.parts import NETWORK
 from qviz.session.network_state import NetworkState
@@ -52,7 +53,14 @@ def forget(desk: Desk, page: Any) -> None:
     for panel in (page.network, page.data):
         panel.trouble.hide()
     page.layers.filter.clear()
-    page.checkpoint.filter.clear()
+    panel = page.checkpoint
+    panel.filter.clear()
+    panel.by.button(TENSORS).click()
+    panel.scheme.setCurrentIndex(0)
+    panel.one_axis.setChecked(False)
+    page.budget.kind.setCurrentIndex(0)
+    if panel.budget_button.isChecked():
+        panel.budget_button.click()
     page.bits.target.clear()
     page.deploy.method.button("dynamic").click()
     page.deploy.best_button.click()

@@ -249,8 +249,8 @@ def test_a_budget_is_found_walked_along_and_saved(
     assert not panel.budget_card.isHidden()
     assert not budget.slider.isEnabled()
     budget.find_button.click()
+    new_desk.bot.waitUntil(lambda: listed.weight_map.figure == "chosen", timeout=LONG)
     settle(new_desk, listed)
-    assert listed.weight_map.figure == "chosen"
     found = listed.weighing.checkpoints.budget
     assert budget.slider.maximum() == len(found.front) - 1
     budget.slider.setValue(0)
