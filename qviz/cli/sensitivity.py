@@ -79,12 +79,10 @@ def sensitivity_command(
         rows.append(
             {
                 "name": unit.name,
-                "isolated_db": _finite(
-                    min((errors[n].isolated_db for n in unit.nodes if n in errors), default=math.inf)
-                ),
-                "accumulated_db": _finite(last.accumulated_db) if last else None,
-                "alone_db": _finite(alone[unit.name].sqnr_db),
-                "restored_db": _finite(restored[unit.name].sqnr_db),
+                "isolated_db": min((errors[n].isolated_db for n in unit.nodes if n in errors), default=math.inf),
+                "accumulated_db": last.accumulated_db if last else math.inf,
+                "alone_db": alone[unit.name].sqnr_db,
+                "restored_db": restored[unit.name].sqnr_db,
                 "bytes": unit.bytes,
             }
         )
@@ -92,7 +90,7 @@ def sensitivity_command(
         from qviz.models.node_data import FIGURES, model_explorer_data, netron_attachment, save_node_data
 
         by_node = {
-            node: {name: row[name] for name in FIGURES if row[name] is not None}
+            node: {name: row[name] for name in FIGURES if math.isfinite(row[name])}
             for unit, row in zip(units, rows, strict=True)
             for node in unit.nodes
         }
@@ -100,7 +98,7 @@ def sensitivity_command(
             save_node_data(netron, netron_attachment(by_node))
         if model_explorer is not None:
             save_node_data(model_explorer, model_explorer_data(by_node))
-    rows.sort(key=lambda row: math.inf if row["alone_db"] is None else row["alone_db"])
+    rows.sort(key=lambda row: -math.inf if math.isnan(row["alone_db"]) else row["alone_db"])  # NaN hurts most
     if as_json:
         output = {
             "sqnr_db": _finite(everything.sqnr_db),
@@ -109,9 +107,10 @@ def sensitivity_command(
         }
         kept = {unit.name: share_of(alone[unit.name].outputs, "agreement") for unit in units}
         changed = {name: 1 - share for name, share in kept.items() if share is not None}
-        click.echo(json.dumps({"output": {**output, "changed_answers": changed}, "units": rows}))
+        told = [{key: _finite(value) for key, value in row.items()} for row in rows]
+        click.echo(json.dumps({"output": {**output, "changed_answers": changed}, "units": told}))
         return
-    click.echo(f"{'all quantized':<48}{_text(_finite(everything.sqnr_db))}")
+    click.echo(f"{'all quantized':<48}{_text(everything.sqnr_db)}")
     click.echo(f"{'':<48}{'alone':>10}{'restored':>10}{'isolated':>10}{'accum.':>10}{'bytes':>12}")
     for row in rows:
         figures = "".join(_text(row[key]) for key in ("alone_db", "restored_db", "isolated_db", "accumulated_db"))
@@ -122,5 +121,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _text(value: Any) -> str:
-    return f"{'exact' if value is None else f'{value:.2f} dB':>10}"
+def _text(value: float) -> str:
+    said = "NaN" if math.isnan(value) else f"{value:.2f} dB" if math.isfinite(value) else "exact"
+    return f"{said:>10}"

@@ -12,6 +12,7 @@ import pytest
 
 from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, Scheme
 from qviz.models.network import open_network
+from qviz.models.output_figures import Answers
 from qviz.models.preparation import prepare_network
 from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity
 from tests.models.made import classifier, network, pictures, transformer, value
@@ -274,3 +275,17 @@ def test_a_paddle_network_goes_through_its_converter(run, model, data, tmp_path,
     assert (found.code, found.err) == (0, "")
     assert given == [(str(tmp_path / "paddle.pdmodel"), str(tmp_path / "paddle.pdiparams"))]
     assert {row["name"] for row in json.loads(found.out)["units"]} == {"/block1/conv", "/block2/conv", "/head/gemm"}
+
+
+def test_what_breaks_the_output_is_not_called_exact(run, data, tmp_path, monkeypatch):
+    onnx.save_model(classifier(), str(tmp_path / "net.onnx"))
+    right = Answers.add
+
+    def broken(self, exact, given):
+        right(self, exact, [np.full_like(each, np.nan) for each in given])
+
+    monkeypatch.setattr(Answers, "add", broken)
+    said = run("sensitivity", tmp_path / "net.onnx", "--data", data)
+    assert said.code == 0
+    assert "NaN" in said.out.splitlines()[0]
+    assert "exact" not in said.out.splitlines()[0]
