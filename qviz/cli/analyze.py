@@ -11,6 +11,7 @@ import click
 from qviz.cli.options import json_option, scheme_of, scheme_options, tensor_of, tensor_options
 from qviz.core.questions.analysis import analyze
 from qviz.core.questions.breakdown import caveats
+from qviz.core.questions.fineness import fineness
 
 MOST_SCALES = 8
 """More of them than this are told as a range, to people."""
@@ -23,7 +24,8 @@ MOST_SCALES = 8
 def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **options: Any) -> None:
     """Print what a scheme does to the tensor in FILE."""
     scheme = scheme_of(options)
-    result = analyze(tensor_of(file, tensor_name), scheme)
+    tensor = tensor_of(file, tensor_name)
+    result = analyze(tensor, scheme)
     for caveat in caveats(result):
         click.echo(f"qviz: {file.name}: {caveat}", err=True)
     if as_json:
@@ -34,3 +36,6 @@ def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **option
         many = {"scale": q.scale, "zero_point": q.zero_point}.get(key) if q.groups > MOST_SCALES else None
         text = value if many is None else f"{many.size:,} values, {many.min():.6g} to {many.max():.6g}"
         click.echo(f"{key:<18}{text}")
+    searched = fineness(tensor, scheme)
+    if searched is not None:
+        click.echo(f"{'range':<18}{searched}")

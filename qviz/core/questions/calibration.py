@@ -193,11 +193,11 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         clipping_errors if prepared is not None else None,
         cancelled,
         _reach(scheme),
-        _grid(scheme) if isinstance(scheme.range_rule, MSE) else None,
+        grid_of(scheme) if isinstance(scheme.range_rule, MSE) else None,
     )
 
 
-def _grid(scheme: Scheme) -> Grid | None:
+def grid_of(scheme: Scheme) -> Grid | None:
     """What codes stand for; None where a range does not give every scale, or a zero point that is no whole number."""
     number_format, convention = scheme.number_format, convention_of(scheme)
     own = convention.recipe is not None or convention.code is not None or convention.of_elements

@@ -122,8 +122,8 @@ class MSE(Tagged):
 
     def estimate(self, given: RangeInput) -> Range:
         """The best range of each group."""
-        fine = FINE if given.levels <= FEW_LEVELS and given.prepared is not None else FINE // 8
-        search = _Search(given, _planned(given, fine))
+        fine = _fine(given.levels, given.prepared is not None)
+        search = _Search(given, _planned(given.symmetric, given.levels, fine))
         search.attempt_all(_percentile_ranges(given))
         if given.symmetric:
             middle = np.zeros_like(search.low)
@@ -220,12 +220,21 @@ def _curve(given: RangeInput, side: str, low: Floats, high: Floats, threshold: F
     return LossCurve("mse", side, threshold, values)
 
 
-def _planned(given: RangeInput, fine: int) -> int:
+def ranges_tried(symmetric: bool, levels: int, whole: bool) -> int:
+    """Of how many ranges `MSE` takes the best for each group; ``whole`` for a tensor with one scale."""
+    return _planned(symmetric, levels, _fine(levels, whole))
+
+
+def _fine(levels: int, prepared: bool) -> int:
+    return FINE if levels <= FEW_LEVELS and prepared else FINE // 8
+
+
+def _planned(symmetric: bool, levels: int, fine: int) -> int:
     """How many ranges are tried for each group."""
     around = REFINEMENTS * AROUND.size
-    if given.symmetric:
+    if symmetric:
         return len(KEPT_PERCENTS) + COARSE.size + fine + around
-    apart = APART.size**2 if given.levels <= VERY_FEW_LEVELS else 0
+    apart = APART.size**2 if levels <= VERY_FEW_LEVELS else 0
     return len(KEPT_PERCENTS) + COARSE_JOINT.size - 1 + 2 * ONE_SIDED.size + apart + 5 * (fine // 2) + 3 * around
 
 

@@ -41,6 +41,9 @@ LARGEST_COUNT = 1 << 16
 AT_ONCE = 1 << 22
 """Elements whose extremes can be looked for while a person waits."""
 
+PLAIN_RULES = ("minmax", Percentile.kind, Manual.kind, Known.kind)
+"""Rules that search for nothing."""
+
 OWN_CONTROLS = ("batch_axis",)
 """Fields of rules that have a control of their own; so has all of a percentile and of a range by hand."""
 
@@ -93,6 +96,7 @@ class RangeControls(QWidget):
             )
         )
         self.about = named_label("", "hint", wrap=True)
+        self.searched = named_label("", "hint", wrap=True)
         self.options: dict[str, Option] = {}
         self._lay_out()
         self.kind.currentIndexChanged.connect(self._on_kind)
@@ -134,6 +138,7 @@ class RangeControls(QWidget):
         self._options: dict[str, QWidget] = {}
         self._layout = layout
         layout.addWidget(self.about)
+        layout.addWidget(self.searched)
 
     def _add_options(self, rule: Any) -> None:
         """A control for each number or switch that a rule has, under the name it has in its library."""
@@ -199,10 +204,22 @@ class RangeControls(QWidget):
                         edit.setText(", ".join(typed(number) for number in numbers))
             elif hasattr(rule, "batch_axis"):
                 self._show_batches(rule)
-        about = told(range_caveat(rule, scheme) or "")
-        if self.about.text() != about:
-            self.about.setText(about)
-        self.about.setVisible(bool(about))
+        about, searched = told(range_caveat(rule, scheme) or ""), self._fineness(scheme, tensor)
+        for label, text in ((self.about, about), (self.searched, searched)):
+            if label.text() != text:
+                label.setText(text)
+            label.setVisible(bool(text))
+
+    def _fineness(self, scheme: Scheme, tensor: Tensor | None) -> str:
+        """How fine the search for a range is; nothing where the scheme has no such groups here."""
+        if tensor is None or scheme.range_rule.kind in PLAIN_RULES:
+            return ""
+        from qviz.core.questions.fineness import fineness  # with the first question that is asked
+
+        try:
+            return told(fineness(tensor, scheme) or "")
+        except Problem:  # which is said at the control that asked for it
+            return ""
 
     def _show_options(self, rule: Any) -> None:
         for key, control in self.options.items():
