@@ -14,6 +14,9 @@ from PySide6.QtWidgets import QApplication
 
 from qviz.gui.kit.widgets import escaped
 
+MOST_FOR_PEOPLE = 2000
+"""Lines that are copied as words as well: more of them are for programs alone, and would hold the window up."""
+
 Lines = Sequence[Sequence[Any]]
 """Cells by line; the first line are the headings."""
 
@@ -28,11 +31,11 @@ class Copied:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What leaves a table of that name: ``plain`` for programs, ``pretty`` for people."""
+    """What leaves a table of that name: ``plain`` for programs, ``pretty`` for people, made when it is asked for."""
 
     name: str
     plain: Lines
-    pretty: Lines
+    pretty: Callable[[], Lines]
 
     def cells(self) -> list[list[str]]:
         """What a program reads, cell by cell."""
@@ -40,7 +43,7 @@ class Excerpt:
 
     def copy(self) -> None:
         """To the clipboard."""
-        copy_lines(self.plain, self.pretty)
+        copy_lines(self.plain, self.pretty() if len(self.plain) <= MOST_FOR_PEOPLE else ())
 
 
 def is_number(value: object) -> bool:
@@ -84,12 +87,13 @@ def tab_separated(lines: Lines) -> str:
 
 
 def copy_lines(plain: Lines, pretty: Lines) -> None:
-    """Put figures into the clipboard: ``plain`` as tab-separated text, ``pretty`` as HTML."""
-    head, *rows = ("".join(f"<td>{escaped(str(cell))}</td>" for cell in line) for line in pretty)
-    head = head.replace("td>", "th>")
+    """Put figures into the clipboard: ``plain`` as tab-separated text, ``pretty``, if there is any, as HTML."""
     data = _data()
     data.setText(tab_separated(plain))
-    data.setHtml(f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
+    if pretty:
+        head, *rows = ("".join(f"<td>{escaped(str(cell))}</td>" for cell in line) for line in pretty)
+        head = head.replace("td>", "th>")
+        data.setHtml(f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
     QApplication.clipboard().setMimeData(data)
 
 

@@ -164,7 +164,7 @@ class FigureTable(QTableView):
         return Excerpt(
             self.accessibleName(),
             [[each.title for each in copied], *([each.of(row) for each in copied] for row in rows)],
-            [[column.title for column in shown], *([column.text(row) for column in shown] for row in rows)],
+            lambda: [[column.title for column in shown], *([column.text(row) for column in shown] for row in rows)],
         )
 
     @Slot(QPoint)

@@ -252,7 +252,7 @@ class CheckpointPanel(QWidget):
 
     def text(self) -> str:
         """What is in sight, as tab-separated lines."""
-        return "".join("\t".join(line) + "\n" for line in self.view.excerpt().pretty)
+        return "".join("\t".join(line) + "\n" for line in self.view.excerpt().pretty())
 
     @Slot()
     def copy(self) -> None:

@@ -115,8 +115,11 @@ class WeightsView(QTableView):
             ]
             for row in shown
         ]
-        pretty = [[weights.text(row, column) for column in weights.columns] for row in shown]
-        return Excerpt(self.accessibleName(), [head, *plain], [head, *pretty])
+
+        def pretty() -> list[list[str]]:
+            return [head, *([weights.text(row, column) for column in weights.columns] for row in shown)]
+
+        return Excerpt(self.accessibleName(), [head, *plain], pretty)
 
     def menu_of(self, row: int) -> QMenu:
         """What can be done with one row; made when it is asked for."""

@@ -355,7 +355,7 @@ class ValueTable(QWidget):
 
     def text(self) -> str:
         """The rows in sight as tab-separated lines, as a person reads them."""
-        return "".join("\t".join(line) + "\n" for line in self.excerpt().pretty).replace("−", "-")
+        return "".join("\t".join(line) + "\n" for line in self.excerpt().pretty()).replace("−", "-")
 
     def excerpt(self, rows: Sequence[int] | None = None) -> Excerpt:
         """What is copied and exported of these rows in sight, or of all of them."""
@@ -368,7 +368,9 @@ class ValueTable(QWidget):
             place = self.model.headerData(row, Qt.Orientation.Vertical)
             plain.append([self.model.first + row if flat else place, *(column[row] for column in figures)])
             pretty.append([place, *(self.model.data(self.model.index(row, c)) for c in columns)])
-        return Excerpt(self.tr("Elements"), [[title.replace("−", "-") for title in head], *plain], [head, *pretty])
+        return Excerpt(
+            self.tr("Elements"), [[title.replace("−", "-") for title in head], *plain], lambda: [head, *pretty]
+        )
 
     @Slot()
     def copy(self) -> None:

@@ -305,5 +305,5 @@ def test_how_the_values_of_a_tensor_are_spread_stands_beside_it(new_desk: Desk, 
     assert sum(table.bins[up]) == 32 * 16
     assert table.bins[up][-1] == 1  # the outlier
     assert len(drawn(up)) > len(before)
-    head, *rows = view.excerpt([up]).pretty
+    head, *rows = view.excerpt([up]).pretty()
     assert rows[0][head.index("Values")][-1] == "▁"
