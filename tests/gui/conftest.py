@@ -199,18 +199,18 @@ class Desk:
         """Wait until every chart that was to be exported is written."""
         self.bot.waitUntil(lambda: not self.window.saving.exporting.busy, timeout=60_000)
 
-    def tidy(self) -> None:
-        """As it came up, but for what a person cannot see; painted once, when all is done."""
+    def tidy(self, values: Any = None) -> None:
+        """As it came up on ``values``, but for what a person cannot see; painted once, when all is done."""
         self.window.setUpdatesEnabled(False)
         try:
-            self._tidy()
+            self._tidy(SMALL if values is None else values)
         finally:
             self.window.setUpdatesEnabled(True)
         QApplication.processEvents()
         self.changes.clear()
         self.frames.clear()
 
-    def _tidy(self) -> None:
+    def _tidy(self, values: Any) -> None:
         app, session, page, window = self.app, self.session, self.page, self.window
         self.rest()
         window.pages.show_page("tensor")
@@ -222,7 +222,7 @@ class Desk:
             self.do("log_counts")
         app.memory.retain(())
         session.update(items=(), scheme=Scheme(), channel=None, selected=None)
-        self.show(SMALL)
+        self.show(values)
         session.history.clear()
         window._refresh_actions(session.state)
         app.meter.cancel()
@@ -324,15 +324,22 @@ def desk_of_the_module(qapp: QApplication, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def desk(qtbot: QtBot, desk_of_the_module: list[Desk], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A window on a small tensor, that has been in use before: as it came up, once it is tidied."""
+def used_desk(qtbot: QtBot, desk_of_the_module: list[Desk], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A window as another test left it, to be tidied."""
     if not desk_of_the_module:
         desk_of_the_module.append(open_desk(qtbot, tmp_path_factory.mktemp("settings") / "s.ini"))
     (desk,) = desk_of_the_module
     desk.bot = qtbot
-    desk.tidy()
     yield desk
+    desk.app.loss_curves._give_way()  # nobody waits for them any more
     desk.rest()
+
+
+@pytest.fixture
+def desk(used_desk: Desk) -> Desk:
+    """A window on a small tensor, that has been in use before: as it came up, once it is tidied."""
+    used_desk.tidy()
+    return used_desk
 
 
 @pytest.fixture

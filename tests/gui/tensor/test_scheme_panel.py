@@ -47,10 +47,10 @@ BLOCK_RUNTIMES = [name for name, convention in CONVENTIONS.items() if convention
 
 
 @pytest.fixture
-def wide(desk: Desk) -> Desk:
+def wide(used_desk: Desk) -> Desk:
     """A window on a tensor that has room for all blocks that there are."""
-    desk.show(WIDE)
-    return desk
+    used_desk.tidy(WIDE)
+    return used_desk
 
 
 def pick(desk: Desk, box: QComboBox, row: int) -> None:
