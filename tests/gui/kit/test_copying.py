@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from qviz.gui.kit.copying import copy_lines, ends, plain_cell
+from qviz.gui.kit.copying import MOST_FOR_PEOPLE, Excerpt, copy_lines, ends, plain_cell
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,17 @@ def test_a_program_reads_text_and_a_person_html(qapp: QApplication) -> None:
     assert "<td>−28.9 dB</td>" in data.html()
 
 
+def test_many_lines_are_for_programs_alone(qapp: QApplication) -> None:
+    many = [["k"], *([k] for k in range(MOST_FOR_PEOPLE + 1))]
+    asked: list[bool] = []
+    Excerpt("all", many, lambda: asked.append(True) or many).copy()
+    data = qapp.clipboard().mimeData()
+    assert data.text().splitlines()[-1] == str(MOST_FOR_PEOPLE)
+    assert not data.hasHtml() and not asked
+    Excerpt("few", many[:9], lambda: many[:9]).copy()
+    assert qapp.clipboard().mimeData().hasHtml()
+
+
 def test_of_many_the_ends_are_copied() -> None:
     assert ends("S", np.float64(2.0)) == [("S", 2.0)]
     assert ends("S", np.array([3.0, 1.0, 2.0])) == [("S, min", 1.0), ("S, max", 3.0)]
@@ -51,7 +62,7 @@ def test_of_many_the_ends_are_copied() -> None:
 def test_what_was_copied_does_not_end_the_process_with_a_signal() -> None:
     script = """
         from PySide6.QtWidgets import QApplication
-        from qviz.gui.kit.copying import copy_lines
+        from qviz.gui.kit.copying import MOST_FOR_PEOPLE, Excerpt, copy_lines
         app = QApplication(["qviz"])
         for _ in range(3):
             copy_lines([["a"], [1.5]], [["a"], ["1.5 dB"]])
