@@ -267,6 +267,11 @@ class QParams:
         """Whether larger values get larger codes under every scale: no staircase is known elsewhere."""
         return not self.breaks and not bool((distinct(self.scale) < 0).any())
 
+    @cached_property
+    def outermost(self) -> tuple[float, float]:
+        """From where to where the ranges of all groups reach."""
+        return float(distinct(self.low).min()), float(distinct(self.high).max())
+
     def nan_code(self, zero_point: FloatArray) -> FloatArray:
         """The code that NaN gets where the format has none for it."""
         if self.convention.nan_code == LAST:

@@ -107,7 +107,7 @@ class DistributionChart(CountChart):
 
     def _range(self) -> tuple[float, float]:
         assert self.analysis is not None
-        return float(self.analysis.qparams.low.min()), float(self.analysis.qparams.high.max())
+        return self.analysis.qparams.outermost
 
     def _bound_lines(self, analysis: Analysis) -> None:
         """A line stops at the other one, and where the scheme would not follow it."""

@@ -102,3 +102,10 @@ def test_groups_that_have_one_range_share_their_parameters_and_get_the_same_ones
                 assert getattr(q, each).shape == shape
             np.testing.assert_array_equal(quantize(x, q), quantize(x, apart))
             assert measure(x, scheme, qparams=q).mse == pytest.approx(measure(x, scheme, qparams=apart).mse, rel=1e-12)
+
+
+def test_the_ranges_of_all_groups_reach_from_the_lowest_to_the_highest_end():
+    x = np.array([[-1, 2], [-3, 1]], np.float32)
+    scheme = Scheme(IntFormat(8, signed=False), False, PerBlock(-1, 2))
+    assert choose_qparams(x, scheme).outermost == (-3, 2)
+    assert choose_qparams(x, Scheme(IntFormat(8), False, PerBlock(-1, 2), Manual(-0.5, 4))).outermost == (-0.5, 4)
