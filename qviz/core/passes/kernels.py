@@ -429,6 +429,8 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
         span, rows = min(width, x.size), max(1, x.size // width)
         at, tile, r = 0, 0, 0
         group, present = np.int64(0), np.int64(-1)
+        # Where little is done to each element the processor reads ahead by itself, and is only kept from it.
+        reads_ahead = everything or plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE]
         while True:
             chunks, settles = 0, False
             if everything and columns:  # a stretch of one row, then of the next one
@@ -449,7 +451,8 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
             here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
             ahead = here + np.uint64(width) if everything and columns else here + size
             half = size // np.uint64(2)
-            fetch_ahead(x, ahead, ahead + half)  # not more than can be on its way at once
+            if reads_ahead:
+                fetch_ahead(x, ahead, ahead + half)  # not more than can be on its way at once
             if everything and not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS])):
                 clipped, lacking = step_by_step(x, here, size, work, integers, plan, numbers, codebook)
                 if lacking:
@@ -474,7 +477,8 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
             if plan[ENVELOPE]:
                 first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
                 draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
-            fetch_ahead(x, ahead + half, ahead + size)
+            if reads_ahead:
+                fetch_ahead(x, ahead + half, ahead + size)
             for of_values in range(2 if plan[SIGNAL] else 1):
                 found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
                 columns_at, counts_at = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
