@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from qviz.files.memory import without_collections
 from qviz.models.audit import Row
 from qviz.models.checkpoint import Weight
 
-FIGURES = ("sqnr", "rmse", "worst", "outlier", "kurtosis", "saturated", "bits")
+FIGURES = ("sqnr", "rmse", "worst", "outlier", "kurtosis", "saturated", "bits", "gain")
 """What an audit finds, by the names that a filter has for them."""
 
 _WORSE_IS_LESS = frozenset({"sqnr", "worst", "chosen"})
@@ -119,6 +119,7 @@ class WeightTable:
     def clear(self) -> None:
         """Forget what an audit found."""
         self.left, self.bins = {}, {}
+        self.texts["estimator"] = Words(("",), np.zeros(len(self.names), np.int64))
         for name in FIGURES:
             self.numbers[name] = np.full(len(self.names), np.nan)
 
@@ -144,6 +145,34 @@ class WeightTable:
                 numbers["kurtosis"][place] = row.moments.kurtosis
                 numbers["outlier"][place] = row.moments.outlier_ratio
                 self.bins[place] = row.moments.bins
+
+    def fill_estimators(self, found: Mapping[str, Mapping[str, Row]]) -> None:
+        """Say of each tensor which range estimator has the least error, and what it gains over the first one, in dB.
+
+        Parameters
+        ----------
+        found : mapping of str to mapping of str to Row
+            What an audit found of tensors, by the kind of the estimator; the scheme's own first. Those that are as good
+            as another one before them are not named.
+        """
+        kinds = [kind for kind, rows in found.items() if rows]
+        if len(kinds) < 2:
+            return
+        words = ["", *kinds]
+        places = np.zeros(len(self.names), np.int64)
+        for name, row in found[kinds[0]].items():
+            others = [found[kind].get(name) for kind in kinds[1:]]
+            place = self.places.get(name)
+            if place is None or row.figures is None or not any(each is not None and each.figures for each in others):
+                continue
+            best, least = 1, row.figures.mse
+            for at, other in enumerate(others, 2):
+                if other is not None and other.figures is not None and other.figures.mse < least:
+                    best, least = at, other.figures.mse
+            places[place] = best
+            gain = 10 * math.log10(row.figures.mse / least) if least > 0 and row.figures.mse > 0 else 0.0
+            self.numbers["gain"][place] = gain
+        self.texts["estimator"] = Words(tuple(words), places)
 
     def order(self, rows: Counts, by: str, *, descending: bool = False) -> Counts:
         """Rows in the order of a column; those without a figure last, equal ones as they are in the file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.problems import Phrase, Problem
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.ranges.entropy import Entropy
+from qviz.core.ranges.mse import MSE
+from qviz.core.ranges.rules import MinMax, Percentile, RangeRule
+from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.work import THREADS, IsCancelled, Progress
 from qviz.models.audit import Row, audit
 from qviz.models.checkpoint import Weight, open_checkpoint
@@ -40,6 +43,26 @@ class OpenCheckpoint:
         """What it is called."""
         first = self.paths[0]
         return first.name.removesuffix(".index.json") if len(self.paths) == 1 else f"{first.name} …"
+
+
+ESTIMATORS: tuple[RangeRule, ...] = (MinMax(), Percentile(), Entropy(), MSE())
+"""Those that a tensor is tried with."""
+
+
+def estimators_of(scheme: Scheme) -> tuple[Scheme, ...]:
+    """The same scheme with each other range estimator; none where no range is chosen."""
+    if convention_of(scheme).of_elements or scheme.range_rule.kind == "known":
+        return ()
+    found = []
+    one_scale = scheme.granularity.kind == "tensor"
+    for rule in ESTIMATORS:
+        # The entropy of a histogram says little of a few values, and takes long for each of many groups.
+        if rule.kind != scheme.range_rule.kind and (one_scale or rule.kind != Entropy.kind):
+            try:
+                found.append(replace(scheme, range_rule=rule))
+            except Problem:  # it does not go together with the rest
+                continue
+    return tuple(found)
 
 
 class CheckpointOpener(Worker):
@@ -202,22 +225,31 @@ class Checkpoints(QObject):
         self.budget = found
         self.budgeted.emit()
 
-    def audit(self, scheme: Scheme, places: Sequence[int], *, one_axis: bool = False) -> None:
-        """Measure these rows of the table under a scheme; what is known already is not asked again."""
+    def audit(self, scheme: Scheme, places: Sequence[int], *, one_axis: bool = False, estimators: bool = False) -> None:
+        """Measure these rows of the table under a scheme, and with other range estimators, where these are asked for.
+
+        What is known already is not asked again.
+        """
         if self.open_one is None:
             raise Problem("Open a checkpoint first: drop its file or folder here.")
-        known = self.rows.setdefault(scheme, {})
+        schemes = [scheme, *(estimators_of(scheme) if estimators else ())]
         weights = [self.open_one.table.weights[place] for place in places]
         done = frozenset(
-            (name, scheme) for name, row in known.items() if not (one_axis and row.figures is None and row.left)
+            (name, each)
+            for each in schemes
+            for name, row in self.rows.setdefault(each, {}).items()
+            if not (one_axis and row.figures is None and row.left)
         )
-        self.auditor.ask([each for each in weights if (each.name, scheme) not in done], [scheme], done, one_axis)
+        waiting = [each for each in weights if any((each.name, other) not in done for other in schemes)]
+        self.auditor.ask(waiting, schemes, done, one_axis)
 
     def show(self, scheme: Scheme) -> None:
         """Put into the table what is known under a scheme, and nothing else."""
         if self.open_one is not None:
             self.open_one.table.clear()
             self.open_one.table.fill(self.rows.get(scheme, {}).values())
+            found = {each.range_rule.kind: self.rows.get(each, {}) for each in (scheme, *estimators_of(scheme))}
+            self.open_one.table.fill_estimators(found)
 
     @Slot(object)
     def _on_opened(self, found: OpenCheckpoint) -> None:

@@ -147,6 +147,13 @@ class CheckpointPanel(QWidget):
         self.scheme.setMinimumContentsLength(22)
         self.one_axis = QCheckBox(self.tr("1-D too"))
         self.one_axis.setToolTip(self.tr("Biases and the scales of norms stay in float otherwise, as in practice."))
+        self.estimators = QCheckBox(self.tr("Estimators"))
+        self.estimators.setToolTip(
+            self.tr(
+                "Try min–max, a percentile and least MSE on each tensor, too (entropy where it has one scale), and "
+                "name the best."
+            )
+        )
         self.audit_button = QPushButton(self.tr("Measure"))
         self.audit_button.setToolTip(
             self.tr("Quantize every tensor that the filter leaves, every element of it. It can be stopped and gone on.")
@@ -170,6 +177,7 @@ class CheckpointPanel(QWidget):
         second.addSpacing(8)
         second.addWidget(self.scheme)
         second.addWidget(self.one_axis)
+        second.addWidget(self.estimators)
         second.addWidget(self.audit_button)
         second.addWidget(self.progress, 1)
         second.addWidget(self.budget_button)

@@ -20,7 +20,7 @@ from qviz.gui.words.numbers import percent, rough_duration
 from qviz.models import plans
 from qviz.models.weight_table import WeightTable, weight_map
 from qviz.session.checkpoint_budget import Budget
-from qviz.session.checkpoints import Checkpoints
+from qviz.session.checkpoints import Checkpoints, estimators_of
 from qviz.session.language import told
 from qviz.session.state import Item
 
@@ -199,7 +199,9 @@ class Weighing(QObject):
         self._on_scheme()
         rows = [int(row) for row in np.sort(panel.view.weights.shown)]
         try:
-            self.checkpoints.audit(self.scheme, rows, one_axis=panel.one_axis.isChecked())
+            self.checkpoints.audit(
+                self.scheme, rows, one_axis=panel.one_axis.isChecked(), estimators=panel.estimators.isChecked()
+            )
         except Problem as problem:
             self.problem.emit(told(problem))
 
@@ -213,7 +215,8 @@ class Weighing(QObject):
 
     @Slot(object)
     def _on_filled(self, scheme: Scheme) -> None:
-        if scheme == self._measured and not self._due.isActive():
+        of_estimators = self._measured is not None and scheme in estimators_of(self._measured)
+        if (scheme == self._measured or of_estimators) and not self._due.isActive():
             self._due.start()
 
     @Slot()

@@ -12,12 +12,14 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QBrush, QColor
 
 from qviz.core.arrays import Array
+from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.sizes import byte_text
 from qviz.files.printable import printable
 from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import plain_tip
 from qviz.gui.words.numbers import NONE, fixed, number, percent, whole
+from qviz.gui.words.schemes import range_word
 from qviz.models.weight_table import Group, WeightTable
 from qviz.session.guard import guarded
 from qviz.session.language import told, tr
@@ -74,6 +76,13 @@ def columns() -> tuple[TableColumn, ...]:
         ),
         TableColumn("saturated", tr("Saturated"), tr("Elements that are clipped."), _share, -1),
         TableColumn("bits", tr("Bits"), tr("An element, scales counted."), lambda value: number(value, 4), -1),
+        TableColumn("estimator", tr("Best estimator"), tr("Of those that were tried, by squared error.")),
+        TableColumn(
+            "gain",
+            tr("Gain (dB)"),
+            tr("Of the best estimator over the scheme's own range."),
+            lambda value: fixed(value, 2),
+        ),
     )
 
 
@@ -135,6 +144,9 @@ class WeightsModel(QAbstractTableModel):
             return printable(self.table.names[row])
         if column.key == "values":
             return bins_text(self.table.bins.get(row, ()))
+        if column.key == "estimator":
+            kind = self.table.texts["estimator"][row]
+            return range_word(RANGE_RULES[kind]()) if kind else NONE
         if column.text is None:
             return self.table.texts[column.key][row] or NONE
         value = float(self.table.numbers[column.key][row])

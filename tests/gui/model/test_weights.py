@@ -307,3 +307,22 @@ def test_how_the_values_of_a_tensor_are_spread_stands_beside_it(new_desk: Desk, 
     assert len(drawn(up)) > len(before)
     head, *rows = view.excerpt([up]).pretty()
     assert rows[0][head.index("Values")][-1] == "▁"
+
+
+def test_the_best_range_estimator_of_each_tensor_is_named(new_desk: Desk, listed: Any) -> None:
+    panel = listed.checkpoint
+    panel.scheme.setCurrentIndex(panel.scheme.findText("LLM int4 group 128"))
+    panel.scheme.activated.emit(panel.scheme.currentIndex())
+    panel.estimators.setChecked(True)
+    measured(new_desk, listed)
+    weights, table = panel.view.weights, panel.table
+    column = next(each for each in weights.columns if each.key == "estimator")
+    row = table.names.index("model.layers.2.mlp.up_proj.weight")
+    assert weights.text(row, column) == "least MSE"
+    assert table.numbers["gain"][row] > 0
+    norm = table.names.index("model.layers.2.input_layernorm.weight")
+    assert weights.text(norm, column) == "–"
+    assert np.isnan(table.numbers["gain"][norm])
+    panel.scheme.setCurrentIndex(0)
+    panel.scheme.activated.emit(0)
+    assert weights.text(row, column) == "–"
