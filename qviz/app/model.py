@@ -28,6 +28,7 @@ def make_model(app: App) -> ModelPage:
     networks.capturer.paired.connect(app.open_pair)
     page.opened.connect(app.settings.add_recent)
     networks.run_kept.connect(keeper.keep)
+    networks.run_removed.connect(keeper.forget)
     keeper.found.connect(networks.take_back)
     keeper.problem.connect(page.problem)
     page.workers = (*networks.workers, *checkpoints.workers, keeper)

@@ -110,7 +110,7 @@ def measure_latency(
             session.run(None, each[number % len(each)])
             taken.append(time.perf_counter() - before)
         spent = time.perf_counter() - started
-        progress(min(1.0, spent / seconds))
+        progress(min(1.0, spent / seconds) if seconds > 0 else 1.0)
         if spent >= seconds and number + 1 >= fewest:
             break
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import time
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +58,17 @@ class NetworkRunKeeper(InOrder):
         """Write a run."""
         self._add(None, lambda: keep_run(self.folder, run))
 
+    @Slot(object)
+    def forget(self, run: DeployedRun) -> None:
+        """Remove a run's figures; the network that it wrote stays."""
+
+        def forget() -> None:
+            path = self.folder / f"{run.key}.json"
+            with system_errors(path, writing=True):
+                path.unlink(missing_ok=True)
+
+        self._add(None, forget)
+
     def _answer(self, key: object, found: list[DeployedRun] | None) -> None:
         if found:
             self.found.emit(found)
@@ -79,7 +88,7 @@ def keep_run(folder: Path, run: DeployedRun) -> None:
     """
     with system_errors(folder, writing=True):
         folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / f"{time.time_ns():020d}-{os.urandom(4).hex()}.json") as temporary:
+    with atomic_write(folder / f"{run.key}.json") as temporary:
         temporary.write_text(json.dumps(plain_of(run)), encoding="utf-8")
     for path in _files(folder)[:-MOST_RUNS]:
         with suppress(OSError):
@@ -93,7 +102,7 @@ def kept_runs(folder: Path) -> list[DeployedRun]:
         try:
             if path.stat().st_size > LONGEST:
                 raise ValueError("too long")
-            found.append(run_of(json.loads(path.read_text(encoding="utf-8"))))
+            found.append(replace(run_of(json.loads(path.read_text(encoding="utf-8"))), key=path.stem))
         except (Problem, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             log.warning("%s was not taken back: %s", path.name, error)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +134,8 @@ class DeployedRun:
         Of the samples: the length of the first input's first axis.
     network : str
         The path of the float network.
+    key : str
+        What its figures are kept under.
     """
 
     outcome: Outcome
@@ -145,6 +149,7 @@ class DeployedRun:
     memory: tuple[int, int] | None = None
     batch: int = 1
     network: str = ""
+    key: str = field(default_factory=lambda: f"{time.time_ns():020d}-{os.urandom(4).hex()}")
 
 
 def name_of(path: Path | None) -> str:

@@ -38,6 +38,7 @@ class Networks(QObject):
     run_kept(DeployedRun)
     runs_found()
         Of earlier windows.
+    run_removed(DeployedRun)
     """
 
     changed = Signal(object, object)
@@ -45,6 +46,7 @@ class Networks(QObject):
     data_looked = Signal(object, object)
     run_kept = Signal(object)
     runs_found = Signal()
+    run_removed = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -76,6 +78,11 @@ class Networks(QObject):
         """Runs of earlier windows."""
         self.all_runs[:0] = runs
         self.runs_found.emit()
+
+    def remove_run(self, run: DeployedRun) -> None:
+        """Its figures are forgotten; the network that it wrote stays."""
+        self.all_runs = [each for each in self.all_runs if each is not run]
+        self.run_removed.emit(run)
 
     @property
     def workers(self) -> tuple[Worker, ...]:

@@ -115,6 +115,17 @@ def test_the_next_window_has_them_beside_their_network(qtbot, tmp_path):
     networks.close()
 
 
+def test_a_run_that_is_removed_does_not_come_back(tmp_path):
+    keeper = NetworkRunKeeper(tmp_path)
+    first, second = run_of("a"), run_of("b")
+    for run in (first, second):
+        keeper.keep(run)
+    keeper.forget(first)
+    keeper.forget(first)  # it is gone already
+    keeper.close()
+    assert [(run.network, run.key) for run in kept_runs(tmp_path)] == [("b", second.key)]
+
+
 def test_figures_are_plain_json(tmp_path):
     keep_run(tmp_path, run_of())
     (path,) = tmp_path.iterdir()

@@ -30,9 +30,11 @@ class Running(QObject):
         self.networks, self._parts = networks, parts
         parts.runs.opened.connect(self._on_run_opened)
         parts.runs.pointed.connect(self._look_at)
+        parts.runs.removed.connect(networks.remove_run)
         parts.cost.chosen.connect(self._on_run_chosen)
         networks.run_kept.connect(self._on_run)
         networks.runs_found.connect(self.show)
+        networks.run_removed.connect(self.show)
         networks.changed.connect(self._on_changed)
         networks.deployer.began.connect(self._on_deploying)
         networks.deployer.ended.connect(self._on_deployed)
@@ -48,7 +50,7 @@ class Running(QObject):
         self._parts.traces.look_at(run)
 
     @Slot()
-    def show(self) -> None:
+    def show(self, *_: object) -> None:
         """All runs of the present network; the newest is looked at."""
         parts, runs = self._parts, self.networks.runs
         parts.runs.show_runs(runs)

@@ -18,6 +18,8 @@ from qviz.gui.words.numbers import NONE, decibels, number, percent, time_text
 from qviz.session.language import told, tr
 from qviz.session.network_state import DeployedRun
 
+REMOVE = "✕"
+
 
 def _agreement(run: DeployedRun) -> float:
     known = [output.agreement for output in run.outputs if output.agreement is not None]
@@ -41,6 +43,7 @@ def columns() -> list[Column]:
             left=True,
             cell_tip=lambda run: str(run.outcome.path),
         ),
+        Column("", lambda run: "", tip=tr("Forget this run (Delete); its file stays"), action=REMOVE),
         Column(tr("Method"), lambda run: run.outcome.recipe.method, left=True),
         Column(
             tr("Time"),
@@ -123,11 +126,12 @@ class RunsPanel(QWidget):
 
     Signals
     -------
-    opened(DeployedRun), pointed(DeployedRun)
+    opened(DeployedRun), pointed(DeployedRun), removed(DeployedRun)
     """
 
     opened = Signal(object)
     pointed = Signal(object)
+    removed = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,6 +145,8 @@ class RunsPanel(QWidget):
         layout.addWidget(self.table, 1)
         self.table.opened.connect(self.opened)
         self.table.pointed.connect(self._on_pointed)
+        self.table.removed.connect(self.removed)
+        self.table.acted.connect(self._on_acted)
         self.show_runs(())
 
     def show_runs(self, runs: Sequence[DeployedRun]) -> None:
@@ -161,6 +167,11 @@ class RunsPanel(QWidget):
 
     def apply_theme(self, theme: Theme) -> None:
         self.table.apply_theme(theme)
+
+    @Slot(object, str)
+    def _on_acted(self, run: DeployedRun, action: str) -> None:
+        if action == REMOVE:
+            self.removed.emit(run)
 
     @Slot(object)
     def _on_pointed(self, run: DeployedRun | None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
 from qviz.gui.model.viewers_menu import MODEL_EXPLORER, NETRON
@@ -78,3 +79,17 @@ def test_figures_of_layers_leave_for_netron_and_model_explorer(
     assert alone == {row.unit.name: row.alone for row in ready.layers.table.figures.rows}
     results = written[MODEL_EXPLORER]["main"]["results"]
     assert {node: each["value"] for node, each in results.items()} == alone
+
+
+def test_runs_are_removed_but_for_their_files(new_desk: Desk, ready: Any, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        ready.networks.deploy(Recipe("dynamic"), tmp_path / f"{name}.onnx", seconds=0.05)
+        idle(new_desk, ready, lambda name=name: any(r.outcome.path.stem == name for r in ready.networks.runs))
+    first, second = ready.networks.runs
+    new_desk.bot.keyClick(ready.runs.table, Qt.Key.Key_Delete)
+    assert ready.runs.table.figures.rows == [first]
+    assert ready.cost.runs == (first,)
+    ready.runs.table.acted.emit(first, "✕")
+    assert "is kept here" in ready.runs.about.text()
+    assert not {first, second} & set(ready.networks.all_runs)
+    assert (tmp_path / "a.onnx").exists()
