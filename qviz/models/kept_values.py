@@ -12,7 +12,7 @@ Inputs = Mapping[str, Any]
 
 
 class KeptValues:
-    """Of one sample, the values before some pieces; within so many bytes, but always those before the first change.
+    """Of one sample, the values before some pieces, within so many bytes; those before the first change go first.
 
     Parameters
     ----------
@@ -45,9 +45,10 @@ class KeptValues:
 
     def keep(self, piece: int, values: Values) -> None:
         """Take the values before a piece, or behind the last."""
-        last = piece == len(self._inputs)
-        if last or piece == self._changed or _bytes_of([*self._values.values(), values]) <= self._room:
+        if _bytes_of([*self._values.values(), values]) <= self._room:
             self._values[piece] = values
+        elif piece == self._changed and _bytes_of([values]) <= self._room:
+            self._values = {piece: values}
 
     def _holds(self, piece: int, inputs: Inputs) -> bool:
         if piece >= len(self._inputs):

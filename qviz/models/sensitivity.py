@@ -209,6 +209,7 @@ class Sensitivity:
         # The ends of a small network are sessions of their own: several copies of its weights.
         self._whole_ends = network.parameter_bytes < WHOLE_ENDS_UP_TO
         self._right: list[list[Array] | None] = [None] * len(samples)
+        self._right_bytes = 0
         self._kept = [KeptValues(KEPT_BYTES // len(samples)) for _ in range(len(samples))]
         self._owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
         self.inferences = 0.0
@@ -253,10 +254,13 @@ class Sensitivity:
         return [values[name] for name in self._pieces.outputs]
 
     def right(self, number: int, sample: Feeds) -> list[Array]:
-        """What the float network answers on a sample; kept."""
+        """What the float network answers on a sample; kept, as long as there is room."""
         known = self._right[number]
         if known is None:
-            known = self._right[number] = self.answers(self.baseline(ALONE, sample)[-1])
+            known = self.answers(self.baseline(ALONE, sample)[-1])
+            self._right_bytes += sum(each.nbytes for each in known)
+            if self._right_bytes <= KEPT_BYTES:  # however many samples there are
+                self._right[number] = known
         return known
 
     def everything(

@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, Problem, Scheme
 from qviz.core.work import Cancelled
 from qviz.models.activations import ranges, spans
+from qviz.models.kept_values import KeptValues
 from qviz.models.node_errors import node_errors
 from qviz.models.output_figures import Answers
 from qviz.models.pieces import Pieces
@@ -142,9 +143,24 @@ def test_a_move_runs_no_more_than_what_comes_behind_the_layer(monkeypatch, room)
             assert asked.inferences - before == pytest.approx(2 * (12 - layer) / 12)
     before = asked.inferences
     asked.everything()
-    assert asked.inferences == before
-    if room:
-        assert samples.reads == reads
+    assert (asked.inferences == before) is bool(room)
+    assert (samples.reads == reads) is bool(room)
+
+
+def test_values_before_the_first_change_take_the_room_of_others():
+    kept = KeptValues(2 * 80)
+    first, second = [{"w": np.zeros(1)} for _ in range(4)], [{"w": np.zeros(1)} for _ in range(4)]
+    assert kept.begin(first) == (0, None)
+    values = [{"v": np.full(10, float(piece))} for piece in range(5)]
+    for piece in range(5):
+        kept.keep(piece, values[piece])
+    assert kept.begin(first)[0] == 1  # two of them fit
+    assert kept.begin([*first[:3], second[3]]) == (1, values[1])
+    for piece in range(1, 5):
+        kept.keep(piece, values[piece])
+    assert kept.begin([*first[:3], second[3]]) == (4, values[4])
+    assert kept.begin(first) == (3, values[3])
+    assert kept.begin(second)[1] is None
 
 
 def test_what_was_left_in_float_is_not_taken_for_quantized():
