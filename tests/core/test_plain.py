@@ -38,6 +38,7 @@ SAVED = {
     "paddle_mse": '{"kind": "paddle_mse", "onnx_format": false, "batch_axis": null}',
     "paddle_emd": '{"kind": "paddle_emd", "onnx_format": false, "batch_axis": null}',
     "paddle_ptf": '{"kind": "paddle_ptf", "batch_axis": null}',
+    "tensorrt_entropy": '{"kind": "tensorrt_entropy"}',
     "manual": '{"kind": "manual", "low": -1.0, "high": 1.0}',
     "known": '{"kind": "known", "scale": [1.0], "zero_point": [0.0]}',
     "tile": '{"kind": "tile", "rows": 128, "columns": 128}',

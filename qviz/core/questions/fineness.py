@@ -11,8 +11,8 @@ from qviz.core.ranges.paddle import PaddleEMD, PaddleKL, PaddleMSE
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
 
-PADDLE_STEPS, PADDLE_CANDIDATES = 36, 1025
-"""Thresholds that Paddle's searches try: from 0.30 to 1.00 of absmax by 0.02; from half of its 2048 bins on."""
+PADDLE_STEPS, PADDLE_CANDIDATES = 35, 1025
+"""Thresholds that Paddle's searches try: from 0.30 to 0.98 of absmax by 0.02; from half of its 2048 bins on."""
 
 
 def fineness(tensor: Tensor, scheme: Scheme) -> Phrase | None:

@@ -16,6 +16,7 @@ from qviz.core.ranges.paddle import (
     PaddlePTF,
 )
 from qviz.core.ranges.rules import Manual, MinMax, Percentile, RangeRule
+from qviz.core.ranges.tensorrt import TensorRTEntropy
 from qviz.core.ranges.torch import MovingAverage, TorchHistogram
 
 RANGE_RULES: dict[str, type[RangeRule]] = {
@@ -35,6 +36,7 @@ RANGE_RULES: dict[str, type[RangeRule]] = {
         PaddleMSE,
         PaddleEMD,
         PaddlePTF,
+        TensorRTEntropy,
         Manual,
         Known,
     )

@@ -7,6 +7,7 @@ from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import PaddleAverage, PaddleEMD, PaddleHistogram, PaddleKL, PaddleMSE, PaddlePTF
 from qviz.core.ranges.rules import RangeRule
+from qviz.core.ranges.tensorrt import TensorRTEntropy
 from qviz.core.ranges.torch import LEVELS, MovingAverage, TorchHistogram
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerTensor
@@ -21,6 +22,7 @@ PER_TENSOR_ALONE = {
     PaddleMSE: "Paddle",
     PaddleEMD: "Paddle",
     PaddlePTF: "Paddle",
+    TensorRTEntropy: "NVIDIA",
 }
 """Rules that their library has for a whole tensor alone."""
 
@@ -71,6 +73,11 @@ def _of_itself(rule: RangeRule, scheme: Scheme) -> Phrase | None:  # noqa: PLR09
         case PaddleMSE(batch_axis=int()) | PaddleEMD(batch_axis=int()):
             return Phrase(
                 "Paddle keeps the threshold of the one batch with the least loss, which clips all larger batches."
+            )
+        case TensorRTEntropy():
+            return Phrase(
+                "As NVIDIA's Model Optimizer calibrates for TensorRT: TensorRT's own calibrator is not public, and was "
+                "not asked."
             )
         case PaddlePTF(batch_axis=int()):
             return Phrase("In Paddle every batch overwrites the threshold of the one before: the last batch decides.")

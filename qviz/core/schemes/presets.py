@@ -12,6 +12,7 @@ from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.onnxruntime import OnnxRuntimePercentile
 from qviz.core.ranges.paddle import PaddleHistogram, PaddleKL
+from qviz.core.ranges.tensorrt import TensorRTEntropy
 from qviz.core.ranges.torch import MovingAverage, TorchHistogram
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile, PerToken
@@ -136,6 +137,12 @@ PRESETS = (
     ),
     Preset(
         RUNTIMES, N_("TensorRT int8"), N_("absmax / 127, no zero point."), Scheme(INT8, True, convention="tensorrt")
+    ),
+    Preset(
+        RUNTIMES,
+        N_("TensorRT entropy int8"),
+        N_("Activations as NVIDIA's Model Optimizer calibrates them; TensorRT's own calibrator is not public."),
+        Scheme(INT8, True, range_rule=TensorRTEntropy(), convention="tensorrt"),
     ),
     Preset(
         RUNTIMES,

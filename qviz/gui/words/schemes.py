@@ -57,6 +57,7 @@ _RANGE_RULES = (
     ("paddle_mse", N_("Paddle mse"), N_("The best of 35 parts of the largest magnitude, by squared error.")),
     ("paddle_emd", N_("Paddle emd"), N_("The best of 35 parts, by the change of mean and deviation.")),
     ("paddle_ptf", N_("Paddle ptf"), N_("The largest magnitude, or a half, quarter or eighth of it.")),
+    ("tensorrt_entropy", N_("TensorRT entropy"), N_("The divergence of NVIDIA's Model Optimizer, over 2048 bins.")),
 )
 """Kinds, what they are called, and their tips."""
 
