@@ -39,6 +39,16 @@ def page(desk: Desk) -> ComparePage:
     return few_schemes(desk)
 
 
+@pytest.fixture
+def unswept(desk: Desk) -> ComparePage:
+    """The page in front, on a part that waits for no sweep."""
+    desk.window.pages.show_page("compare")
+    page: ComparePage = desk.window.pages.current
+    page.show_part(PINS)
+    settle(desk, page)
+    return page
+
+
 def few_schemes(desk: Desk) -> ComparePage:
     """Show the page, and sweep a few schemes."""
     desk.window.pages.show_page("compare")
@@ -210,58 +220,58 @@ def test_what_the_keyboard_points_at_stands_out_in_the_chart(desk: Desk, page: C
 # --- pins --------------------------------------------------------------------------------------------
 
 
-def test_p_pins_the_scheme_and_the_page_lays_it_over_others(desk: Desk, page: ComparePage) -> None:
+def test_p_pins_the_scheme_and_the_page_lays_it_over_others(desk: Desk, unswept: ComparePage) -> None:
     desk.do("pin_scheme")
     desk.session.update(bits=4)
     desk.page.pin_button.click()
-    page.show_part(PINS)
-    settle(desk, page)
-    assert page.pins.table.proxy.rowCount() == len(page.pins.errors.shown) == len(page.pins.rare.shown) == 2
-    assert cell(page.pins.table, 0, "SQNR ↑"[:4]) == f"{analyze(SMALL, EIGHT).sqnr_db:.2f} dB"
-    assert {c.title for c in page.pins.table.figures.columns} >= {"Format", "MSE", "Scale", "Zero point"}
-    assert "Mode" not in {c.title for c in page.pins.table.figures.columns}  # it is the same for both
-    for overlaid, (x, share) in zip(page.pins.rare.shown, page.pins.rare._curves, strict=True):
+    unswept.show_part(PINS)
+    settle(desk, unswept)
+    assert unswept.pins.table.proxy.rowCount() == len(unswept.pins.errors.shown) == len(unswept.pins.rare.shown) == 2
+    assert cell(unswept.pins.table, 0, "SQNR ↑"[:4]) == f"{analyze(SMALL, EIGHT).sqnr_db:.2f} dB"
+    assert {c.title for c in unswept.pins.table.figures.columns} >= {"Format", "MSE", "Scale", "Zero point"}
+    assert "Mode" not in {c.title for c in unswept.pins.table.figures.columns}  # it is the same for both
+    for overlaid, (x, share) in zip(unswept.pins.rare.shown, unswept.pins.rare._curves, strict=True):
         errors = np.abs(overlaid.analysis.error_histogram.edges)
         assert 10 ** x[-1] == pytest.approx(overlaid.analysis.max_abs_error)
         assert (np.diff(share) <= 0).all()
         assert errors.size
 
 
-def test_a_pin_is_opened_renamed_and_removed(desk: Desk, page: ComparePage) -> None:
+def test_a_pin_is_opened_renamed_and_removed(desk: Desk, unswept: ComparePage) -> None:
     desk.app.pin(FOUR)
     desk.app.pin(EIGHT)
-    page.show_part(PINS)
-    settle(desk, page)
-    page.pins.table.figures.setData(page.pins.table.figures.index(0, 0), "mine")
+    unswept.show_part(PINS)
+    settle(desk, unswept)
+    unswept.pins.table.figures.setData(unswept.pins.table.figures.index(0, 0), "mine")
     assert desk.app.pins.pins[0].name == "mine"
-    assert page.pins.errors.shown[0].name == "mine"
-    page.pins.table.point_to(page.pins.table.figures.rows[1])
-    desk.press(page.pins.table, Qt.Key.Key_Delete)
+    assert unswept.pins.errors.shown[0].name == "mine"
+    unswept.pins.table.point_to(unswept.pins.table.figures.rows[1])
+    desk.press(unswept.pins.table, Qt.Key.Key_Delete)
     assert [pin.scheme for pin in desk.app.pins.pins] == [FOUR]
-    click_action(desk, page.pins.table, 0, "↗")
+    click_action(desk, unswept.pins.table, 0, "↗")
     assert (desk.session.scheme, desk.window.pages.current_key) == (FOUR, "tensor")
     desk.window.pages.show_page("compare")
-    click_action(desk, page.pins.table, 0, "✕")
+    click_action(desk, unswept.pins.table, 0, "✕")
     assert desk.app.pins.pins == ()
-    assert page.pins.currentWidget() is page.pins.nothing
+    assert unswept.pins.currentWidget() is unswept.pins.nothing
 
 
-def test_what_cannot_be_pinned_is_said(desk: Desk, page: ComparePage) -> None:
+def test_what_cannot_be_pinned_is_said(desk: Desk, unswept: ComparePage) -> None:
     for bits in range(2, 2 + MOST_PINS):
         desk.app.pin(Scheme(IntFormat(bits)))
     desk.app.pin(Scheme(IntFormat(12)))
     assert "remove one first" in desk.banner.text
-    page.pins.clear_button.click()
+    unswept.pins.clear_button.click()
     assert desk.app.pins.pins == ()
 
 
-def test_a_pin_that_does_not_fit_says_why_in_its_row(desk: Desk, page: ComparePage) -> None:
+def test_a_pin_that_does_not_fit_says_why_in_its_row(desk: Desk, unswept: ComparePage) -> None:
     desk.app.pin(Scheme(granularity=PerAxis(3)))
-    page.show_part(PINS)
-    settle(desk, page)
-    assert page.pins.errors.shown == ()
-    assert "axis 3" in str(page.pins.table.proxy.index(0, 0).data(Qt.ItemDataRole.ToolTipRole))
-    page.pins.table.opened.emit(page.pins.table.figures.rows[0])
+    unswept.show_part(PINS)
+    settle(desk, unswept)
+    assert unswept.pins.errors.shown == ()
+    assert "axis 3" in str(unswept.pins.table.proxy.index(0, 0).data(Qt.ItemDataRole.ToolTipRole))
+    unswept.pins.table.opened.emit(unswept.pins.table.figures.rows[0])
     assert "axis 3" in desk.banner.text
     assert desk.window.pages.current_key == "compare"
 
@@ -276,32 +286,32 @@ def test_pins_survive_the_session(desks: Callable[..., Desk], tmp_path: Path) ->
 # --- runtimes ----------------------------------------------------------------------------------------
 
 
-def test_runtimes_are_held_against_the_chosen_one(desk: Desk, page: ComparePage) -> None:
-    page.show_part(CONVENTIONS_PART)
-    settle(desk, page)
-    differences = page.runtimes.differences
+def test_runtimes_are_held_against_the_chosen_one(desk: Desk, unswept: ComparePage) -> None:
+    unswept.show_part(CONVENTIONS_PART)
+    settle(desk, unswept)
+    differences = unswept.runtimes.differences
     assert differences is not None
-    rows = page.runtimes.table.proxy.rowCount()
+    rows = unswept.runtimes.table.proxy.rowCount()
     assert rows == len(differences.schemes) + len(differences.missing)
-    assert cell(page.runtimes.table, 0, "Codes that differ") == "chosen"
-    assert page.runtimes.pairs.proxy.rowCount() == len(differences.schemes)
-    assert page.runtimes.examples.proxy.rowCount() == len(differences.examples) > 0
-    example = page.runtimes.examples.figures.rows[0]
-    page.runtimes.examples.opened.emit(example)
+    assert cell(unswept.runtimes.table, 0, "Codes that differ") == "chosen"
+    assert unswept.runtimes.pairs.proxy.rowCount() == len(differences.schemes)
+    assert unswept.runtimes.examples.proxy.rowCount() == len(differences.examples) > 0
+    example = unswept.runtimes.examples.figures.rows[0]
+    unswept.runtimes.examples.opened.emit(example)
     assert (desk.session.state.selected, desk.window.pages.current_key) == (example.index, "tensor")
     desk.window.pages.show_page("compare")
-    other = next(row for row in page.runtimes.table.figures.rows if row.at == 1)
-    page.runtimes.table.opened.emit(other)
+    other = next(row for row in unswept.runtimes.table.figures.rows if row.at == 1)
+    unswept.runtimes.table.opened.emit(other)
     assert desk.session.scheme.convention == other.name
 
 
-def test_another_scheme_is_compared_anew(desk: Desk, page: ComparePage) -> None:
-    page.show_part(CONVENTIONS_PART)
-    settle(desk, page)
+def test_another_scheme_is_compared_anew(desk: Desk, unswept: ComparePage) -> None:
+    unswept.show_part(CONVENTIONS_PART)
+    settle(desk, unswept)
     desk.session.update(bits=4)
-    settle(desk, page)
-    assert page.runtimes.differences is not None
-    assert page.runtimes.differences.schemes[0] == desk.session.scheme
+    settle(desk, unswept)
+    assert unswept.runtimes.differences is not None
+    assert unswept.runtimes.differences.schemes[0] == desk.session.scheme
 
 
 # --- away --------------------------------------------------------------------------------------------
@@ -335,19 +345,19 @@ def test_it_is_dressed_in_both_themes(desk: Desk, page: ComparePage, part: str) 
     assert pictures[0] != pictures[1]
 
 
-def test_the_pointer_reads_the_overlaid_charts(desk: Desk, page: ComparePage) -> None:
+def test_the_pointer_reads_the_overlaid_charts(desk: Desk, unswept: ComparePage) -> None:
     desk.app.pin(FOUR)
     desk.app.pin(EIGHT)
-    page.show_part(PINS)
-    settle(desk, page)
-    mouse_over(page.pins.errors).move(spot(page.pins.errors, 0.001))
-    assert "int4" in page.pins.errors_card.title.readout.text()
-    x, _ = page.pins.rare._curves[0]
-    mouse_over(page.pins.rare).move(spot(page.pins.rare, float(x[x.size // 2])))
-    assert "|error| >" in page.pins.rare_card.title.readout.text()
-    page.pins.table.setFocus()
-    page.pins.table.selectRow(1)
-    assert page.pins.errors.pointed == page.pins.table.figures.rows[1].name
+    unswept.show_part(PINS)
+    settle(desk, unswept)
+    mouse_over(unswept.pins.errors).move(spot(unswept.pins.errors, 0.001))
+    assert "int4" in unswept.pins.errors_card.title.readout.text()
+    x, _ = unswept.pins.rare._curves[0]
+    mouse_over(unswept.pins.rare).move(spot(unswept.pins.rare, float(x[x.size // 2])))
+    assert "|error| >" in unswept.pins.rare_card.title.readout.text()
+    unswept.pins.table.setFocus()
+    unswept.pins.table.selectRow(1)
+    assert unswept.pins.errors.pointed == unswept.pins.table.figures.rows[1].name
     desk.window.grab()
 
 

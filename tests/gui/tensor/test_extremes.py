@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QAbstractSpinBox, QLineEdit, QWidget
 from qviz.core.ranges.rules import Manual, Percentile
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.schemes.scheme import Scheme
+from qviz.session.library import FIRST_SPEC
 from tests.gui.conftest import SMALL, Desk
 
 TEXTS = (
@@ -56,25 +57,34 @@ def test_a_range_half_typed_goes_with_its_rule(desk: Desk, rule: Any) -> None:
             assert desk.session.scheme == Scheme()
 
 
-def test_after_the_last_seed_comes_the_first(started: Desk) -> None:
-    panel = started.page.generator
-    started.do("generate")
+@pytest.fixture
+def generated(desk: Desk) -> Desk:
+    """A window on the generated tensor that it comes up with."""
+    desk.app.library.generate(FIRST_SPEC)
+    desk.rest()
+    desk.settle()
+    return desk
+
+
+def test_after_the_last_seed_comes_the_first(generated: Desk) -> None:
+    panel = generated.page.generator
+    generated.do("generate")
     panel.seed.setValue(2**31 - 1)
-    started.settle()
-    started.click(panel.reseed)
-    started.bot.waitUntil(lambda: started.session.state.current.spec.seed == 0)
+    generated.settle()
+    generated.click(panel.reseed)
+    generated.bot.waitUntil(lambda: generated.session.state.current.spec.seed == 0)
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_any_text_in_any_box(started: Desk, text: str) -> None:
-    started.do("generate")
-    started.session.update(range_rule=Manual(-1, 1))
-    boxes = [b for b in started.page.findChildren(QWidget) if isinstance(b, QLineEdit | QAbstractSpinBox)]
+def test_any_text_in_any_box(generated: Desk, text: str) -> None:
+    generated.do("generate")
+    generated.session.update(range_rule=Manual(-1, 1))
+    boxes = [b for b in generated.page.findChildren(QWidget) if isinstance(b, QLineEdit | QAbstractSpinBox)]
     for box in boxes:
         if box.isVisible() and not isinstance(box.parent(), QAbstractSpinBox):
-            if box is started.page.generator.shape and text == "2147483648":
+            if box is generated.page.generator.shape and text == "2147483648":
                 continue  # so many numbers can be drawn, and take their time
-            half_typed(started, box, text[:60] if isinstance(box, QAbstractSpinBox) else text)
-            started.bot.keyClick(box, Qt.Key.Key_Return)
-    started.rest()
-    assert np.isfinite(started.settle().whole.mse)
+            half_typed(generated, box, text[:60] if isinstance(box, QAbstractSpinBox) else text)
+            generated.bot.keyClick(box, Qt.Key.Key_Return)
+    generated.rest()
+    assert np.isfinite(generated.settle().whole.mse)
