@@ -43,6 +43,12 @@ HEAD = 1 << 16
 SAMPLE = 1 << 12
 """Bytes that tell whether a text is worth listing."""
 
+UNPACKED_FREELY = 1 << 28
+"""Bytes that any packed table may have."""
+
+MOST_TIMES = 200
+"""How many times its size a longer one may have: measured numbers pack to a third, zeros to a thousandth."""
+
 LONGEST_HEADER = 1 << 24
 """A line that is longer has to be one of numbers."""
 
@@ -115,7 +121,8 @@ def _numbers(path: Path, form: TableForm, progress: Progress, cancelled: IsCance
     table = _Table(path, form)
     with path.open("rb") as raw:
         file = _unpacked(raw)
-        for piece in _decoded(path, _pieces(file), form.encoding):
+        pieces = _pieces(file) if file is raw else _bounded(path, _pieces(file), size)
+        for piece in _decoded(path, pieces, form.encoding):
             for start in range(0, max(len(piece), 1), BLOCK):
                 check(cancelled)
                 table.add(piece[start : start + BLOCK])
@@ -150,6 +157,17 @@ def damage(path: Path) -> Iterator[None]:
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     while piece := file.read(READ):
+        yield piece
+
+
+def _bounded(path: Path, pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Pieces of what is packed in ``size`` bytes, as far as a table of measured numbers may go."""
+    unpacked = 0
+    for piece in pieces:
+        unpacked += len(piece)
+        if unpacked > UNPACKED_FREELY and unpacked > MOST_TIMES * size:
+            what, help_ = N_("unpacks to more than {times} times its size"), N_("Unpack it with gunzip, and open that.")
+            raise FileProblem(path, what, help_, times=MOST_TIMES)
         yield piece
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from qviz.core.work import Cancelled
-from qviz.files import memory, packed
+from qviz.files import memory, packed, text
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 
@@ -86,3 +86,14 @@ def test_unpacking_tells_its_progress_and_can_be_cancelled(tmp_path: Path, monke
     assert fractions[-1] == 1.0
     with pytest.raises(Cancelled):
         entry.load(cancelled=lambda: len(fractions) > 5)
+
+
+def test_a_table_that_unpacks_to_far_more_than_numbers_do_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "UNPACKED_FREELY", 1 << 20)
+    (tmp_path / "w.csv.gz").write_bytes(gzip.compress(b"0\n" * (1 << 20)))
+    with pytest.raises(FileProblem, match=r"w\.csv\.gz unpacks to more than 200 times its size\."):
+        list_tensors(tmp_path / "w.csv.gz")[0].load()
+    monkeypatch.setattr(text, "UNPACKED_FREELY", 1 << 28)
+    assert list_tensors(tmp_path / "w.csv.gz")[0].load().shape == (1 << 20,)
