@@ -16,6 +16,9 @@ from qviz.files.entry import TensorEntry
 from qviz.files.printable import printable
 from qviz.files.readers import expand, list_tensors
 
+MOST_PROBLEMS = 6
+"""Files that cannot be read, of which each has a line of its own."""
+
 
 @click.command("inspect")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -40,8 +43,12 @@ def inspect_command(files: tuple[Path, ...], as_json: bool) -> None:
         click.echo(json.dumps({"files": [{"path": str(path), "tensors": rows} for path, rows in listed]}))
     elif listed:
         click.echo("\n\n".join(_table(path, rows) for path, rows in listed))
-    for said in problems[:-1]:
+    for said in problems[: MOST_PROBLEMS - 1] if len(problems) > MOST_PROBLEMS else problems[:-1]:
         click.echo(f"qviz: {printable(str(said))}", err=True)
+    if len(problems) > MOST_PROBLEMS:
+        click.echo(
+            f"qviz: … and {len(problems) - MOST_PROBLEMS:,} more files that cannot be read; the last one:", err=True
+        )
     if problems:
         raise problems[-1]
 

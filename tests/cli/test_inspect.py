@@ -61,6 +61,19 @@ def test_files_that_cannot_be_read_do_not_hide_the_others(run: Run, tmp_path: Pa
     assert [line.split()[1] for line in said.err.splitlines()] == ["bad.npy", "missing.npy"]
 
 
+def test_of_hundreds_of_files_that_cannot_be_read_a_few_are_named(run: Run, tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 128\n"
+    for i in range(40):
+        (tmp_path / f"w_{i}.npy").write_bytes(pointer)
+    said = run("inspect", tmp_path)
+    lines = said.err.splitlines()
+    assert said.code == 2
+    assert len(lines) == 7
+    assert lines[0].startswith("qviz: w_0.npy is a Git LFS pointer")
+    assert lines[5] == "qviz: … and 34 more files that cannot be read; the last one:"
+    assert lines[6].startswith("qviz: w_39.npy is a Git LFS pointer")
+
+
 def test_a_folder_stands_for_its_files(run: Run, tmp_path: Path) -> None:
     for name in ("w10", "w2"):
         np.save(tmp_path / f"{name}.npy", np.ones(3))

@@ -8,6 +8,7 @@ from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.least import MOST_BREAKPOINTS
 from qviz.core.ranges.mse import MSE, ranges_tried
 from qviz.core.ranges.paddle import PaddleEMD, PaddleKL, PaddleMSE
+from qviz.core.ranges.tensorrt import BINS, FIRST, TensorRTEntropy
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.tensor import Tensor
 
@@ -25,6 +26,9 @@ def fineness(tensor: Tensor, scheme: Scheme) -> Phrase | None:
             return Phrase("The best of {count:,} thresholds, whole bins of {bins:,}.", count=count, bins=bins)
         case PaddleKL():
             return Phrase("The best of up to {count:,} thresholds, whole bins of 2,048.", count=PADDLE_CANDIDATES)
+        case TensorRTEntropy():
+            count = BINS - FIRST + 1
+            return Phrase("The best of {count:,} thresholds, whole bins of {bins:,}.", count=count, bins=BINS)
         case PaddleMSE() | PaddleEMD():
             return Phrase("The best of {count:,} thresholds.", count=PADDLE_STEPS)
     return None

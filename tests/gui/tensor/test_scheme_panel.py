@@ -357,6 +357,9 @@ def test_a_codebook_that_the_runtime_lacks_is_refused(wide: Desk) -> None:
 # -- ranges
 
 
+SEARCHES = ("mse", "entropy", "paddle_kl", "paddle_mse", "paddle_emd", "tensorrt_entropy")
+
+
 @pytest.mark.parametrize("kind", RANGE_RULES)
 def test_every_range_rule_can_be_chosen_and_says_what_is_surprising(wide: Desk, kind: str) -> None:
     wide.session.update(symmetric=False, bits=5)
@@ -370,7 +373,7 @@ def test_every_range_rule_can_be_chosen_and_says_what_is_surprising(wide: Desk, 
         assert rule == RANGE_RULES[kind]()
     said = range_caveat(rule, wide.session.scheme)
     assert (panel.about.text(), panel.about.isVisible()) == (str(said or ""), said is not None)
-    assert panel.searched.isVisible() == (kind in ("mse", "entropy", "paddle_kl", "paddle_mse", "paddle_emd"))
+    assert panel.searched.isVisible() == (kind in SEARCHES)
     assert panel.batches.isVisible() == any(field.name == "batch_axis" for field in fields(rule))
     assert panel.kept.isVisible() == (kind == "percentile")
     assert panel.low.isVisible() == (kind == "manual")
