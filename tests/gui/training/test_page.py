@@ -48,6 +48,8 @@ def page(qtbot: QtBot, page_of_the_module: TrainingPage) -> TrainingPage:
     page.trainer._runs = []
     page.trainer._begun = 0
     page.trainer.reset()
+    page.history.settle(SHORT)
+    page.history.clear()
     qtbot.waitUntil(lambda: _is_at(page, 0), timeout=PATIENCE)
     return page
 
