@@ -58,6 +58,7 @@ class ChartAxis(pg.AxisItem):
         if title != self._title:
             self._title = title
             super()._updateLabel()
+            self.resizeEvent()  # a text of another length has another middle
         self.update()
 
     def setStyle(self, **kwargs: Any) -> None:
