@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,16 @@ USUAL_ROOM = QSize(640, 400)
 """Of a chart that nobody has looked at yet."""
 
 
-def export_chart(chart: Chart, path: Path, *, scale: float = 2.0, caption: str = "") -> list[Path]:
+PACKED_AT_ONCE = 1 << 22
+"""Pixels of a PNG that are packed in a moment, in whatever thread."""
+
+Beside = Callable[[Callable[[], None]], object]
+"""Has something done that needs no window, in another thread."""
+
+
+def export_chart(
+    chart: Chart, path: Path, *, scale: float = 2.0, caption: str = "", beside: Beside | None = None
+) -> list[Path]:
     """Write a chart to ``path`` in the format that its ending names.
 
     A chart that is out of sight, and may never have been laid out, is given the room that it would have.
@@ -45,6 +55,8 @@ def export_chart(chart: Chart, path: Path, *, scale: float = 2.0, caption: str =
         Pixels of a PNG for each pixel on the screen; 1 is 96 dpi.
     caption : str
         Of what it is: a line under the title of a picture.
+    beside : callable, optional
+        Is given what is left to do of a large picture: to pack and write it, which may raise `Problem`.
 
     Returns
     -------
@@ -67,7 +79,7 @@ def export_chart(chart: Chart, path: Path, *, scale: float = 2.0, caption: str =
     if not chart.tables():
         raise Problem("The chart “{chart}” is empty: there is nothing to export yet.", chart=chart.title())
     with _laid_out(chart), _titled(chart, caption) as below:
-        return write(Sheet(chart, scale, below), path)
+        return write(Sheet(chart, scale, below, beside), path)
 
 
 def paths_of(chart: Chart, path: Path) -> list[Path]:
@@ -105,6 +117,7 @@ class Sheet:
     chart: Chart
     scale: float
     below: float
+    beside: Beside | None = None
 
     def source(self) -> QRectF:
         """What is written, in the scene of the chart."""
@@ -133,10 +146,17 @@ def copy_chart(chart: Chart, caption: str = "") -> None:
 
 def _png(sheet: Sheet, path: Path) -> list[Path]:
     image = _image(sheet)
+    if sheet.beside is not None and image.width() * image.height() > PACKED_AT_ONCE:
+        sheet.beside(partial(_pack, image, path))
+    else:
+        _pack(image, path)
+    return [path]
+
+
+def _pack(image: QImage, path: Path) -> None:
     with atomic_write(path) as temporary:
         if not image.save(str(temporary)):
             raise OSError(f"Qt could not write {path.name}")
-    return [path]
 
 
 def _svg(sheet: Sheet, path: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
 from qviz.core.problems import N_, Problem
 from qviz.files.names import numbered, stem_of
+from qviz.files.printable import printable
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart, Table
 from qviz.gui.kit.copying import Excerpt
@@ -124,8 +125,9 @@ class Saving(QObject):
             paths_by_chart.setdefault(chart, []).append(path)
         drawn: dict[Chart, dict[str, Table]] = {}
 
-        def write(chart: Chart, at: int, number: int) -> None:
+        def write(chart: Chart, at: int, number: int) -> Callable[[], None] | None:
             """One file of a chart; all before it again, where what is drawn went on: the files have to agree."""
+            left: list[Callable[[], None]] = []
             if page.subject(chart) != subjects[id(chart)]:
                 raise Problem(
                     N_("Not every chart was exported: what is shown changed before “{chart}” was written."),
@@ -134,19 +136,18 @@ class Saving(QObject):
             before, drawn[chart] = drawn.get(chart), chart.tables()
             first = at if before is None or same_tables(before, drawn[chart]) else 0
             for path in paths_by_chart[chart][first : at + 1]:
-                export_chart(chart, numbered(path, number), scale=scale, caption=captions[id(chart)])
+                to = numbered(path, number)
+                export_chart(chart, to, scale=scale, caption=captions[id(chart)], beside=left.append)
+            return partial(_do_all, left) if left else None
 
         def write_all(number: int) -> None:
-            if len(wanted) == 1:
-                self._try(lambda: write(wanted[0][0], 0, number), numbered(wanted[0][1], number).name)
-                return
+            steps = [
+                partial(write, chart, at, number) for chart, many in paths_by_chart.items() for at in range(len(many))
+            ]
+            name = written or printable(numbered(wanted[0][1], number).name)
             self.exporting.do(
-                [
-                    partial(write, chart, at, number)
-                    for chart, many in paths_by_chart.items()
-                    for at in range(len(many))
-                ],
-                lambda: self.notice.emit(self.tr("Saved {name}.").format(name=written)),
+                steps,
+                lambda: self.notice.emit(self.tr("Saved {name}.").format(name=name)),
                 lambda problem: self.problem.emit(told(problem)),
             )
 
@@ -285,3 +286,8 @@ class Saving(QObject):
         current = self._session.state.current
         whole = self._frame.channel is None and current is not None and current.origin.endswith(".npy")
         return current.origin if current is not None and whole else "tensor.npy"
+
+
+def _do_all(works: list[Callable[[], None]]) -> None:
+    for work in works:
+        work()

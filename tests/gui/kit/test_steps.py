@@ -1,0 +1,84 @@
+"""Steps in the window's thread, and what is left of them beside it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from qviz.core.problems import Problem
+from qviz.gui.kit.steps import Steps
+
+PATIENCE = 20_000
+
+
+class Told:
+    """What steps did, and in which thread."""
+
+    def __init__(self) -> None:
+        self.steps = Steps()
+        self.heard: list[object] = []
+        self.threads: list[bool] = []
+
+    def step(self, name: str, beside: Callable[[], object] | None = None) -> Callable[[], object] | None:
+        self.heard.append(name)
+        return beside
+
+    def left(self, name: str) -> None:
+        self.threads.append(threading.current_thread() is threading.main_thread())
+        self.heard.append(name)
+
+    def do(self, *steps: Callable[[], Callable[[], object] | None]) -> None:
+        self.steps.do(steps, lambda: self.heard.append("then"), self.heard.append)
+
+
+def test_what_a_step_leaves_is_done_beside_the_window_and_waited_for(qtbot: QtBot) -> None:
+    told = Told()
+    told.do(partial(told.step, "a", partial(told.left, "rest of a")), partial(told.step, "b"))
+    assert told.steps.busy
+    qtbot.waitUntil(lambda: not told.steps.busy, timeout=PATIENCE)
+    assert told.heard == ["a", "rest of a", "b", "then"]
+    assert told.threads == [False]
+
+
+def test_a_single_step_is_done_at_once(qtbot: QtBot) -> None:
+    told = Told()
+    told.do(partial(told.step, "a"))
+    assert told.heard == ["a", "then"] and not told.steps.busy
+
+
+def test_a_problem_beside_the_window_ends_them(qtbot: QtBot) -> None:
+    told, problem = Told(), Problem("no")
+
+    def fail() -> None:
+        raise problem
+
+    told.do(partial(told.step, "a", fail), partial(told.step, "b"))
+    qtbot.waitUntil(lambda: not told.steps.busy, timeout=PATIENCE)
+    assert told.heard == ["a", problem]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_at_the_end_everything_is_finished(qtbot: QtBot, begun: bool) -> None:
+    told = Told()
+    told.do(partial(told.step, "a", partial(told.left, "rest of a")), partial(told.step, "b"))
+    if begun:
+        qtbot.waitUntil(lambda: "a" in told.heard, timeout=PATIENCE)
+    told.steps.finish()
+    assert told.heard == ["a", "rest of a", "b", "then"]
+    assert not told.steps.busy
+
+
+def test_what_is_cancelled_tells_nothing_any_more(qtbot: QtBot) -> None:
+    told, gate = Told(), threading.Event()
+    told.do(partial(told.step, "a", gate.wait), partial(told.step, "b"))
+    qtbot.waitUntil(lambda: "a" in told.heard, timeout=PATIENCE)
+    told.steps.cancel()
+    gate.set()
+    told.do(partial(told.step, "c"))
+    qtbot.waitUntil(lambda: told.steps._pool.activeThreadCount() == 0, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not told.steps.busy, timeout=PATIENCE)
+    assert told.heard == ["a", "c", "then"]
