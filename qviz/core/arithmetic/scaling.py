@@ -36,10 +36,10 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
     compute : str
         The type of the tensor, or float32 where that does not matter: see `compute_dtype`.
     """
-    convention = convention_of(scheme)
-    if is_one_number(low) and is_one_number(high) and not convention.nested_scales:
+    if is_one_number(low) and is_one_number(high) and not convention_of(scheme).nested_scales:
         return _from_one_range(low, high, scheme, compute)
-    alone = low.size <= TOGETHER or convention.tensor_bits > 0  # what is stored once follows from all groups
+    # What is stored once follows from all groups.
+    alone = low.size <= TOGETHER or convention_of(scheme).tensor_bits > 0
     q = _from_range(low, high, scheme, compute) if alone else _from_ranges(low, high, scheme, compute)
     return q if compute == FLOAT32 else replace(q, compute=compute)
 
