@@ -258,6 +258,7 @@ def _titled(chart: Chart, caption: str) -> Iterator[float]:
 
     Yields the height of the caption, which stands below everything else and takes no room from it.
     """
+    place = chart.plot.geometry()
     title = f"{chart.title()} — {chart.note}" if chart.note else chart.title()
     color = chart.theme.chart["pointer"] if chart.theme else "black"
     chart.plot.set_title(escape(title), size="13px", color=color)
@@ -269,6 +270,7 @@ def _titled(chart: Chart, caption: str) -> Iterator[float]:
         if words is not None:
             chart.plot.scene().removeItem(words)
         chart.plot.set_title(None)
+        chart.plot.setGeometry(place)  # a title that is wider than the chart has widened it
         chart.plot.grid.activate()
 
 

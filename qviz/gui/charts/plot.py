@@ -66,8 +66,7 @@ class Plot(pg.GraphicsWidget):
         self._title.setMaximumHeight(height)
         self.grid.setRowFixedHeight(0, height)
         self._title.setVisible(title is not None)
-        if title is not None:
-            self._title.setText(title, **style)
+        self._title.setText(title or "", **style)  # hidden, it would still be as wide as its words
 
 
 class Canvas(pg.GraphicsView):

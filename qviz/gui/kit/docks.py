@@ -70,9 +70,7 @@ class DockTitle(QWidget):
         button.hide()
         button.clicked.connect(self.resize_requested)
         self._layout.insertWidget(self._layout.indexOf(self.readout) + 1, button)
-        self._icons.append((button, "restore"))
-        if self._theme is not None:
-            self.apply_theme(self._theme)
+        self._add_icon(button, "restore")
         return button
 
     def add_button(self, tip: str) -> QToolButton:
@@ -93,8 +91,13 @@ class DockTitle(QWidget):
     def add_tool(self, icon_name: str, tip: str) -> QToolButton:
         """A button with an icon."""
         button = self.add_button(tip)
-        self._icons.append((button, icon_name))
+        self._add_icon(button, icon_name)
         return button
+
+    def _add_icon(self, button: QToolButton, name: str) -> None:
+        self._icons.append((button, name))
+        if self._theme is not None:
+            button.setIcon(icon(name, self._theme.ui["muted"]))
 
     def change_tool(self, button: QToolButton, icon_name: str, tip: str) -> None:
         """Another icon and another meaning for a button."""
