@@ -47,6 +47,7 @@ def page(qtbot: QtBot, page_of_the_module: TrainingPage) -> TrainingPage:
     page.trainer.experiment = SHORT
     page.trainer._runs = []
     page.trainer._begun = 0
+    page.sweep._swept = None
     page.trainer.reset()
     page.history.settle(SHORT)
     page.history.clear()
