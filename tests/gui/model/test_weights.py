@@ -296,7 +296,7 @@ def test_how_the_values_of_a_tensor_are_spread_stands_beside_it(new_desk: Desk, 
     def drawn(row: int) -> Any:
         at = view.weights.place(row)
         view.scrollTo(view.weights.index(at, column))
-        picture = view.grab(view.visualRect(view.weights.index(at, column))).toImage()
+        picture = view.viewport().grab(view.visualRect(view.weights.index(at, column))).toImage()
         return {picture.pixel(x, y) for x in range(picture.width()) for y in range(picture.height())}
 
     before = drawn(up)
