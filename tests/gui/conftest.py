@@ -50,6 +50,7 @@ def dressed(qapp: QApplication) -> QApplication:
         theme.load_fonts(qapp)
     theme.apply(qapp, theme.load_theme("light"))
     pg.setConfigOption("mouseRateLimit", -1)  # a test's hand is quicker than a person's
+    qapp.setCursorFlashTime(0)  # what is painted depends on no clock
     return qapp
 
 
