@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -73,6 +73,18 @@ class ChartView(pg.ViewBox):
         super().updateViewRange(forceX, forceY)
         # Not left until it is painted: what moves while it is painted has to be painted twice.
         self.updateMatrix()
+
+    def setRange(
+        self,
+        rect: QRectF | None = None,
+        xRange: Sequence[float] | None = None,  # noqa: N803
+        yRange: Sequence[float] | None = None,  # noqa: N803
+        **how: Any,
+    ) -> None:
+        """Show this; an axis stays as it is where an end is infinite or no number, as where a scale overflows."""
+        wanted = [ends if ends is not None and all(map(math.isfinite, ends)) else None for ends in (xRange, yRange)]
+        if rect is not None or wanted != [None, None]:
+            super().setRange(rect, xRange=wanted[0], yRange=wanted[1], **how)
 
     def paint(self, *_: Any) -> None:
         """There is no frame."""

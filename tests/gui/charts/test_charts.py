@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF
+from PySide6.QtWidgets import QApplication
 
 from qviz.core.arithmetic.quantize import fake_quantize, quantize
 from qviz.core.formats.integers import IntFormat
@@ -19,7 +21,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.core.tensors.value_histogram import HISTOGRAM_BINS
-from qviz.gui.charts.base import Chart
+from qviz.gui.charts.base import Chart, ChartView
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.words.numbers import time_text
 from tests.gui.conftest import Gallery, mouse_over, spot
@@ -537,3 +539,13 @@ def test_every_chart_teaches_what_it_shows(gallery: Gallery) -> None:
     for name in ("values", "distribution", "error", "transfer", "channels"):
         assert gallery[name].plot.getAxis("left").labelText
         assert gallery[name].plot.getAxis("bottom").labelText
+
+
+@pytest.mark.parametrize("ends", [(-math.inf, math.inf), (math.nan, 1.0), (0.0, math.inf)])
+def test_a_view_stays_as_it_is_where_an_end_is_infinite(qapp: QApplication, ends: tuple[float, float]) -> None:
+    view = ChartView()
+    view.setRange(xRange=(0, 1), yRange=(2, 3), padding=0)
+    view.move_to(x=ends)
+    view.setYRange(*ends, padding=0)
+    view.setRange(xRange=ends, yRange=(4, 5), padding=0)
+    assert view.viewRange() == [[0, 1], [4, 5]]
