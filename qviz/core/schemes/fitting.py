@@ -11,6 +11,7 @@ from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import MinMax
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme, convention_of
+from qviz.core.tensors.batches import check_batches
 from qviz.core.tensors.granularity import PerTensor
 
 FALLBACK_RUNTIME = "onnxruntime"
@@ -18,7 +19,7 @@ FALLBACK_RUNTIME = "onnxruntime"
 
 
 def check_fits(scheme: Scheme, shape: tuple[int, ...]) -> None:
-    """Nothing, where a tensor of that shape has a scheme's axis, its runtime's blocks, and as many known scales.
+    """Nothing, where a tensor of that shape has a scheme's axes, its runtime's blocks, and as many known scales.
 
     Raises
     ------
@@ -29,14 +30,15 @@ def check_fits(scheme: Scheme, shape: tuple[int, ...]) -> None:
     convention_of(scheme).check_shape(shape, scheme.granularity)
     if isinstance(scheme.range_rule, Known):
         scheme.range_rule.of_groups(math.prod(scheme.granularity.scale_shape(shape)))
+    axis = getattr(scheme.range_rule, "batch_axis", None)
+    if axis is not None:
+        check_batches(scheme.granularity.layout(shape), shape, axis)
 
 
 def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
     """The scheme itself where the shape has its axes and its blocks; per tensor, or in one batch, elsewhere."""
-    axis = getattr(scheme.range_rule, "batch_axis", None)
-    if axis is not None and not -len(shape) <= axis < len(shape):
-        rule: Any = scheme.range_rule
-        scheme = replace(scheme, range_rule=replace(rule, batch_axis=None))
+    if getattr(scheme.range_rule, "batch_axis", None) is not None:
+        scheme = _in_its_batches(scheme, shape)
     if isinstance(scheme.range_rule, Known) and len(scheme.range_rule.scale) > 1:
         scheme = _without_others_scales(scheme, shape)
     try:
@@ -48,6 +50,20 @@ def fitted(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
             scheme.number_format, scheme.symmetric, PerTensor()
         )
         return replace(scheme, number_format=codes, symmetric=symmetric, granularity=whole, convention=FALLBACK_RUNTIME)
+    return scheme
+
+
+def _in_its_batches(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
+    """In one batch where the shape lacks the axis of batches, or it tells the scales apart."""
+    rule: Any = scheme.range_rule
+    try:
+        layout = scheme.granularity.layout(shape)
+    except Problem:  # one scale for the whole tensor is what it gets
+        layout = PerTensor().layout(shape)
+    try:
+        check_batches(layout, shape, rule.batch_axis)
+    except Problem:
+        return replace(scheme, range_rule=replace(rule, batch_axis=None))
     return scheme
 
 

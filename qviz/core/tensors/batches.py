@@ -70,6 +70,37 @@ class Batch:
         return largest[largest >= 0]
 
 
+def check_batches(layout: Layout, shape: tuple[int, ...], batch_axis: int | None) -> None:
+    """Nothing, where each group of a tensor of that shape has its part of every batch.
+
+    Raises
+    ------
+    Problem
+        When the tensor has no such axis, or it is the one that tells the groups apart.
+    """
+    if layout.groups > 1:
+        _outer_of_batches(layout, shape, batch_axis)
+    else:
+        _around(shape, batch_axis)
+
+
+def _outer_of_batches(layout: Layout, shape: tuple[int, ...], batch_axis: int | None) -> tuple[int, int]:
+    """How many parts before the batches lie outside of the groups, and how many rows of a batch do."""
+    before, count, after = _around(shape, batch_axis)
+    if count == 1:
+        return 1, layout.outer
+    if layout.outer % (before * count) == 0:
+        return before, layout.outer // count
+    if layout.inner % (count * after) == 0 and not isinstance(layout, BlockLayout | TileLayout):
+        return before // layout.groups, layout.outer
+    raise Problem(
+        "Axis {batch_axis} of a tensor of shape {shape} cannot tell both batches and scales apart: "
+        "choose another batch axis, or one scale for the whole tensor.",
+        batch_axis=batch_axis,
+        shape=shape,
+    )
+
+
 def batches_of(
     tensor: Tensor, layout: Layout, batch_axis: int | None, *, cancelled: IsCancelled = never
 ) -> Iterator[tuple[int, Iterator[Batch]]]:
@@ -107,20 +138,7 @@ def batches_of(
             copied = (tensor.gather(each, i, i + 1).reshape(-1) for i in range(count))
             yield 0, (Batch(values, 0, size, rows, clean=clean) for values in copied)
         return
-    outer = layout.outer
-    if count == 1:
-        before = 1
-    elif outer % (before * count) == 0:
-        outer //= count
-    elif layout.inner % (count * after) == 0 and not isinstance(layout, BlockLayout | TileLayout):
-        before //= layout.groups
-    else:
-        raise Problem(
-            "Axis {batch_axis} of a tensor of shape {shape} cannot tell both batches and scales apart: "
-            "choose another batch axis, or one scale for the whole tensor.",
-            batch_axis=batch_axis,
-            shape=shape,
-        )
+    before, outer = _outer_of_batches(layout, shape, batch_axis)
     rows = rows if outer > 1 else 1
     together = max(1, BLOCK // (size * count))
     for first in range(0, layout.groups, together):

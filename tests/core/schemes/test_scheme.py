@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from qviz.core import IntFormat, Known, Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme
+from qviz.core import IntFormat, Known, Manual, MinMax, MovingAverage, PerAxis, Percentile, PerTensor, Problem, Scheme
 from qviz.core.schemes.fitting import check_fits, fitted
 
 EVERY_KIND = [
@@ -137,3 +137,12 @@ def test_a_symmetric_scheme_has_a_zero_point_of_its_own():
         assert Scheme(name, True, range_rule=Known(0.1, middle)).range_rule.zero_point == (middle,)
         with pytest.raises(Problem, match=f"A symmetric scheme has the zero point {middle}"):
             Scheme(name, True, range_rule=Known(0.1, 3))
+
+
+def test_an_axis_tells_either_batches_or_scales_apart():
+    by_row = Scheme(granularity=PerAxis(0), range_rule=MovingAverage(batch_axis=0))
+    with pytest.raises(Problem, match="cannot tell both batches and scales apart"):
+        check_fits(by_row, (4, 8))
+    assert fitted(by_row, (4, 8)) == replace(by_row, range_rule=MovingAverage())
+    assert fitted(replace(by_row, granularity=PerAxis(1)), (4, 8)).range_rule == MovingAverage(batch_axis=0)
+    assert fitted(replace(by_row, range_rule=MovingAverage(batch_axis=5)), (4, 8)).range_rule == MovingAverage()
