@@ -149,6 +149,7 @@ def rest(app: App, watch: Watch | None = None, *, seconds: float = PATIENCE_SECO
             watch.timed("waiting until nobody works", _turn)
         busy = any(worker.busy for worker in workers_of(app)) or bool(app.library._to_open)
         busy = busy or app.window.saving.exporting.busy
+        busy = busy or app.page._rest.active  # what nobody sees is painted one after the other
         quiet = 0 if busy else quiet + 1
         if busy:
             time.sleep(0.002)
