@@ -429,8 +429,8 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
         span, rows = min(width, x.size), max(1, x.size // width)
         at, tile, r = 0, 0, 0
         group, present = np.int64(0), np.int64(-1)
-        # Where little is done to each element the processor reads ahead by itself, and is only kept from it.
-        reads_ahead = everything or plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE]
+        # Where little is done to each element of short rows, the processor reads ahead by itself, and is kept from it.
+        reads_ahead = everything or plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE] or width >= x.size
         while True:
             chunks, settles = 0, False
             if everything and columns:  # a stretch of one row, then of the next one
