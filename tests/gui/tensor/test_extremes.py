@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractSpinBox, QLineEdit, QWidget
 
+from qviz.core.ranges.known import LARGEST
 from qviz.core.ranges.rules import Manual, Percentile
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.schemes.scheme import Scheme
@@ -88,3 +89,10 @@ def test_any_text_in_any_box(generated: Desk, text: str) -> None:
             generated.bot.keyClick(box, Qt.Key.Key_Return)
     generated.rest()
     assert np.isfinite(generated.settle().whole.mse)
+
+
+def test_a_clip_line_is_not_dragged_out_of_float32(generated: Desk) -> None:
+    generated.gesture(lambda: generated.page.loss.clip_moved.emit(-1e39, 1e39))
+    assert generated.session.scheme.range_rule == Manual(-LARGEST, LARGEST)
+    generated.page.loss.clip_moved.emit(2 * LARGEST, 3 * LARGEST)  # nothing is left between
+    assert generated.session.scheme.range_rule == Manual(-LARGEST, LARGEST)
