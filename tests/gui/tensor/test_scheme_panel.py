@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QComboBox, QFileDialog, QInputDialog, QLineEdit, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QInputDialog,
+    QLineEdit,
+    QStyle,
+    QStyleOptionComboBox,
+    QWidget,
+)
 
 from qviz.core import (
     CONVENTIONS,
@@ -632,3 +641,17 @@ def test_a_tensor_of_16_bits_lets_one_choose_what_is_computed_in(desk: Desk) -> 
     choose(panel.compute, "auto")
     choose(panel.convention, "pytorch")
     assert panel.compute.currentText() == "float32, as the runtime has it"
+
+
+def test_the_name_of_the_preset_at_the_start_is_not_cut(desks: Callable[..., Desk]) -> None:
+    desk = desks()
+    desk.window.resize(1280, 720)
+    QApplication.processEvents()
+    names = desk.scheme.preset.list
+    assert names.currentText() == "ONNX Runtime static int8"
+    option = QStyleOptionComboBox()
+    names.initStyleOption(option)
+    field = names.style().subControlRect(
+        QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, names
+    )
+    assert names.fontMetrics().horizontalAdvance(names.currentText()) <= field.width()
