@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QObject, Qt, QTimer, Signal, Slot
@@ -256,6 +256,12 @@ class Dock(QDockWidget):
             apply(self._theme)
 
 
+def _distance(below: QWidget, bar: QTabBar) -> int:
+    """Pixels from the foot of a bar to the top left of what it may stand over."""
+    foot = bar.geometry().bottomLeft() - below.geometry().topLeft()
+    return foot.manhattanLength()
+
+
 @guarded
 class DockRoom(QObject):
     """The docks of one page: any of them may have it for itself for a while; the wheel turns none of their tabs.
@@ -329,10 +335,19 @@ class DockRoom(QObject):
     @Slot()
     def _hide_strays(self) -> None:
         """Hide the bars that Qt leaves lying about, of groups that are not any more, or not yet."""
-        groups = [
-            {each.windowTitle() for each in (dock, *self._page.tabifiedDockWidgets(dock)) if not each.isHidden()}
-            for dock in self._docks
-        ]
+        groups: dict[frozenset[str], QDockWidget] = {}
+        for dock in self._docks:
+            together = [each for each in (dock, *self._page.tabifiedDockWidgets(dock)) if not each.isHidden()]
+            front = next((each for each in together if not each.visibleRegion().isEmpty()), dock)
+            groups[frozenset(each.windowTitle() for each in together)] = front
+        bars: dict[frozenset[str], list[QTabBar]] = {}
         for bar in self._page.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
-            if bar.isVisible() and {bar.tabText(at) for at in range(bar.count())} not in groups:
-                bar.hide()
+            if bar.isVisible():
+                bars.setdefault(frozenset(bar.tabText(at) for at in range(bar.count())), []).append(bar)
+        for titles, alike in bars.items():
+            above = groups.get(titles)
+            # Of two bars with the same titles, the one that stands over the group is its own.
+            own = min(alike, key=partial(_distance, above)) if above is not None else None
+            for bar in alike:
+                if bar is not own:
+                    bar.hide()

@@ -183,4 +183,14 @@ def test_no_bar_of_tabs_lies_over_the_charts(desk: Desk) -> None:
     QCoreApplication.postEvent(desk.page, QEvent(QEvent.Type.LayoutRequest))
     desk.bot.waitUntil(lambda: not stray.isVisible())
     assert [bar.tabText(0) for bar in desk.page.findChildren(QTabBar) if bar.isVisible() and bar.parent() is desk.page]
+    own = next(bar for bar in desk.page.findChildren(QTabBar) if bar.isVisible() and bar.parent() is desk.page)
+    for at in range(stray.count() - 1, -1, -1):
+        stray.removeTab(at)
+    for at in range(own.count()):
+        stray.addTab(own.tabText(at))
+    stray.move(300, 300)
+    stray.show()  # of the same group, and elsewhere
+    QCoreApplication.postEvent(desk.page, QEvent(QEvent.Type.LayoutRequest))
+    desk.bot.waitUntil(lambda: not stray.isVisible())
+    assert own.isVisible()
     stray.deleteLater()
