@@ -24,6 +24,8 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.gui.charts.base import CountChart
+from qviz.gui.tensor import charts
+from qviz.gui.tensor import page as page_module
 from qviz.session.analyst import Frame
 from qviz.session.state import Session
 from tests.gui.conftest import PATIENCE, Desk, Mouse, mouse_over, spot
@@ -705,3 +707,7 @@ def test_the_generator_opens_beside_docks_that_float(desk: Desk, name: str) -> N
     desk.do("generate")
     assert dock.isFloating()
     desk.page.reset_layout()
+
+
+def test_every_chart_has_its_place_on_the_page() -> None:
+    assert tuple(kind.name for kind in charts.CHARTS) == page_module.CHARTS  # by name: some are loaded later
