@@ -12,7 +12,8 @@ from qviz.core.questions.product import Product
 from qviz.core.questions.product_sums import SOURCES, PerIndexLoss
 from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.bars import Bar, BarChart
-from qviz.gui.charts.base import Chart, CountChart, LinkedCursor, Table, rung
+from qviz.gui.charts.base import Chart, LinkedCursor, Table
+from qviz.gui.charts.counts import CountChart, rung
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.kit.theme import Theme

@@ -15,8 +15,10 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_histogram import Histogram
-from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, pen
+from qviz.gui.charts.base import LinkedCursor, Table, pen
+from qviz.gui.charts.counts import CountChart
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.charts.ornaments import LABEL_MIDDLE
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.groups import group_words
 from qviz.gui.words.numbers import number

@@ -11,8 +11,10 @@ from PySide6.QtCore import QPointF, Qt, Slot
 from qviz.core.arrays import LARGEST
 from qviz.core.tensors.robust_range import robust_range
 from qviz.core.tensors.tensor import Tensor
-from qviz.gui.charts.base import LABEL_MIDDLE, CountChart, LinkedCursor, Table, rung
+from qviz.gui.charts.base import LinkedCursor, Table
+from qviz.gui.charts.counts import CountChart, rung
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.charts.ornaments import LABEL_MIDDLE
 from qviz.gui.words.numbers import number, percent, whole
 from qviz.gui.words.outliers import chips
 

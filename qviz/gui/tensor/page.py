@@ -14,8 +14,9 @@ from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor
-from qviz.gui.charts.base import Chart, CountChart, LinkedCursor
+from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import ChartMenus
+from qviz.gui.charts.counts import CountChart
 from qviz.gui.charts.page import Closing, Job, Subject
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.theme import Theme

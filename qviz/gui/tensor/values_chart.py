@@ -14,8 +14,9 @@ from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_histogram import Histogram
 from qviz.gui.charts.axes import IndexAxis
-from qviz.gui.charts.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, pen
+from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.charts.ornaments import LEGEND_HEIGHT
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.numbers import number
 from qviz.gui.words.outliers import chips

@@ -10,8 +10,9 @@ from PySide6.QtCore import QPointF, Qt, Slot
 
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.charts.axes import ChartAxis, IndexAxis, PowerAxis
-from qviz.gui.charts.base import LEGEND_HEIGHT, Chart, LinkedCursor, Table, pen
+from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.charts.ornaments import LEGEND_HEIGHT
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart

@@ -8,8 +8,10 @@ import numpy as np
 from PySide6.QtCore import QPointF, Slot
 
 from qviz.gui.charts.axes import CountAxis
-from qviz.gui.charts.base import LEGEND_HEIGHT, LinkedCursor, Table, rung
+from qviz.gui.charts.base import LinkedCursor, Table
+from qviz.gui.charts.counts import rung
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.charts.ornaments import LEGEND_HEIGHT
 from qviz.gui.training.run_chart import NAMES, ROLES, RunChart
 from qviz.gui.words.numbers import number
 from qviz.session.language import tr

@@ -21,7 +21,8 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.core.tensors.value_histogram import HISTOGRAM_BINS
-from qviz.gui.charts.base import Chart, ChartView
+from qviz.gui.charts.base import Chart
+from qviz.gui.charts.view import ChartView
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.words.numbers import time_text
 from tests.gui.conftest import Gallery, mouse_over, spot

@@ -46,10 +46,10 @@ def test_an_outlier_is_beyond_the_edge_until_its_chip_is_clicked(desk: Desk, nam
     chart = {chart.name: chart for chart in desk.page.charts}[name]
     axis, side = AXES[name], "top" if AXES[name] else "right"
     assert span(desk, name, axis)[1] < 12
-    assert chart._chips == {side: f"1 beyond, up to 41 {'▴' if axis else '▸'}"}
+    assert chart.ornaments.chips == {side: f"1 beyond, up to 41 {'▴' if axis else '▸'}"}
     click_chip(desk, name)
     assert span(desk, name, axis)[1] >= 41
-    assert chart._chips == {side: "without the outlier"}
+    assert chart.ornaments.chips == {side: "without the outlier"}
     click_chip(desk, name)
     assert span(desk, name, axis)[1] < 12
     if name == "loss":
@@ -67,7 +67,7 @@ def test_what_is_clipped_far_away_is_beyond_the_edge_of_the_errors(desk: Desk) -
 
     desk.show(with_outlier(), range_rule=Percentile(99.9))
     chart = desk.page.error
-    assert "left" in chart._chips
+    assert "left" in chart.ornaments.chips
     assert span(desk, "error", 0)[0] > -12
     half = desk.settle().shown.error_histogram.half_step
     assert span(desk, "error", 0)[0] < -half
@@ -81,7 +81,7 @@ def test_a_channel_far_better_than_all_others_is_beyond_the_edge(desk: Desk) -> 
     values[9, 0] = 1 + 1e-7
     desk.show(values, granularity=PerAxis(0))
     chart = desk.page.channels
-    assert chart._chips["top"].startswith("1 beyond, up to 1")
+    assert chart.ornaments.chips["top"].startswith("1 beyond, up to 1")
     assert span(desk, "channels", 1)[1] < 60
     click_chip(desk, "channels")
     assert span(desk, "channels", 1)[1] > 100
@@ -92,7 +92,7 @@ def test_without_outliers_there_are_no_chips_and_another_tensor_opens_without_it
     click_chip(desk, "distribution")
     desk.show(NORMAL)
     for chart in desk.page.charts:
-        assert chart._chips == {}, chart.name
+        assert chart.ornaments.chips == {}, chart.name
     desk.show(with_outlier() * 2)
     assert span(desk, "distribution", 0)[1] < 24
 

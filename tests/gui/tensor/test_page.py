@@ -23,7 +23,7 @@ from qviz.core.runtimes.expressions import as_symbols
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor
-from qviz.gui.charts.base import CountChart
+from qviz.gui.charts.counts import CountChart
 from qviz.gui.tensor import charts
 from qviz.gui.tensor import page as page_module
 from qviz.session.analyst import Frame

@@ -1,0 +1,95 @@
+"""What lies over the data of a chart? The grid, the legend, and chips that tell of what is out of sight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QFontMetricsF
+
+from qviz.gui.charts.drawing import Brush
+from qviz.gui.kit.theme import Theme, scaled_font
+
+if TYPE_CHECKING:
+    from qviz.gui.charts.base import Chart
+
+LEGEND_HEIGHT = 30
+"""Pixels above the data that the legend has for itself."""
+
+LABEL_MIDDLE = LEGEND_HEIGHT + 11
+"""Pixels from the top to the words beside a line, under the legend."""
+
+SWATCH, LEGEND_GAP = 24, 14
+"""Pixels of the legend: from a colour to its name, and from a name to the next colour."""
+
+CHIP_GAP = 3
+"""Pixels between chips and around them."""
+
+
+class Ornaments:
+    """What one chart has over its data.
+
+    Attributes
+    ----------
+    legend : dict of str to str
+        Colour roles and their names.
+    chips : dict of str to str
+        What is said at the edges ``left``, ``right``, ``top`` and ``bottom``.
+    """
+
+    def __init__(self, chart: Chart) -> None:
+        self._chart = chart
+        self.legend: dict[str, str] = {}
+        self.legend_in_the_middle = False
+        self.chips: dict[str, str] = {}
+
+    def paint(self, brush: Brush) -> None:
+        """All of it; the view is told where chips can be clicked."""
+        chart = self._chart
+        axis = chart.plot.getAxis("left")
+        brush.keep("over", (chart.theme and chart.theme.name, axis.ticks(), self.chips), self._paint_anew)
+        if not self.chips:
+            chart.view.chips = {}
+
+    def _paint_anew(self, brush: Brush) -> None:
+        for color, places in self._chart.plot.getAxis("left").ticks().lines:
+            for place in places:
+                brush.level(place, color)
+        theme = self._chart.theme
+        brush.painter.setFont(scaled_font(self._chart.font(), 11))
+        if self.legend and theme is not None:
+            self._paint_legend(brush)
+        places = {} if theme is None else self._paint_chips(brush, theme)
+        if brush.grain:
+            self._chart.view.chips = places
+
+    def _paint_legend(self, brush: Brush) -> None:
+        """On a ground of its own, or what is drawn beneath would run through the names."""
+        color, metrics = self._chart.color, QFontMetricsF(brush.painter.font())
+        widths = [SWATCH + metrics.horizontalAdvance(name) for name in self.legend.values()]
+        width = sum(widths) + LEGEND_GAP * (len(widths) - 1)
+        x = (brush.width - width) / 2 if self.legend_in_the_middle else brush.width - width - LEGEND_GAP
+        if x < 0:  # half a legend tells less than none
+            return
+        brush.rect(round(x) - 4, 10, width + 8, 21, color("background", 220))
+        for (role, name), wide in zip(self.legend.items(), widths, strict=True):
+            brush.rect(round(x), 18, 14, 5, color(role))
+            brush.write(round(x) + SWATCH, 20.5, name, color("axis"))
+            x += wide + LEGEND_GAP
+
+    def _paint_chips(self, brush: Brush, theme: Theme) -> dict[str, QRectF]:
+        """Left and right at the foot, over each other where they have no room beside each other; the others left."""
+        places: dict[str, QRectF] = {}
+        text_color, back = QColor(theme.ui["text"]), QColor(theme.ui["notice"])
+        sizes = {side: brush.text_size(text) for side, text in self.chips.items()}
+        crowded = sum(sizes[side][0] for side in ("left", "right") if side in sizes) > brush.width - 3 * CHIP_GAP
+        for side, (width, height) in sizes.items():
+            left = brush.width - width - CHIP_GAP if side == "right" else CHIP_GAP
+            middle = brush.height - CHIP_GAP - height / 2
+            if side == "top":
+                middle = LABEL_MIDDLE
+            elif side == "right" and crowded:
+                middle -= height + CHIP_GAP
+            brush.label(self.chips[side], left, middle, right=True, color=text_color, back=back)
+            places[side] = QRectF(left, middle - height / 2, width, height)
+        return places
