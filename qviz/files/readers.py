@@ -31,7 +31,8 @@ class Format:
 
     ``list_entries(path)`` reads the headers of a file. ``is_it(start)`` tells by its content whether a file
     is of this format, whatever it is called; the ending decides only where no content does. ``outputs_first``
-    is how it stores the weight of a layer, as `TensorEntry` has it.
+    is how it stores the weight of a layer, as `TensorEntry` has it. ``of_weights`` where files
+    called so are checkpoints, and neither samples nor tables nor networks.
     """
 
     description: str
@@ -39,6 +40,7 @@ class Format:
     list_entries: Callable[[Path], tuple[TensorEntry, ...]]
     is_it: Callable[[Start], bool] = lambda start: False
     outputs_first: bool | None = None
+    of_weights: bool = False
 
 
 # The readers are imported when their first file is opened: that keeps the start quick.
@@ -206,9 +208,18 @@ _PYTORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 FORMATS: tuple[Format, ...] = (
     Format(N_("NumPy array"), (".npy",), _list_npy, lambda start: start.head.startswith(b"\x93NUMPY")),
     Format(N_("NumPy archive"), (".npz",), _list_npz, _is_archive),
-    Format(N_("Card of a checkpoint"), (".qvizcard",), _list_card, _is_card, outputs_first=True),
-    Format(N_("safetensors"), (".safetensors",), _list_safetensors, _is_safetensors, outputs_first=True),
-    Format(N_("GGUF model"), (".gguf",), _list_gguf, lambda start: start.head.startswith(b"GGUF"), outputs_first=True),
+    Format(N_("Card of a checkpoint"), (".qvizcard",), _list_card, _is_card, outputs_first=True, of_weights=True),
+    Format(
+        N_("safetensors"), (".safetensors",), _list_safetensors, _is_safetensors, outputs_first=True, of_weights=True
+    ),
+    Format(
+        N_("GGUF model"),
+        (".gguf",),
+        _list_gguf,
+        lambda start: start.head.startswith(b"GGUF"),
+        outputs_first=True,
+        of_weights=True,
+    ),
     Format(N_("Table of numbers"), (".csv", ".txt", ".tsv"), _list_text),
     Format(N_("Parquet table"), (".parquet",), _list_parquet, lambda start: start.head.startswith(b"PAR1")),
     Format(
@@ -224,6 +235,7 @@ FORMATS: tuple[Format, ...] = (
         _list_pytorch,
         _is_pytorch,
         outputs_first=True,
+        of_weights=True,
     ),
     Format(
         N_("TensorFlow Lite model"),
@@ -231,12 +243,41 @@ FORMATS: tuple[Format, ...] = (
         _list_tflite,
         lambda start: start.head[4:8] == b"TFL3",
         outputs_first=True,
+        of_weights=True,
     ),
-    Format(N_("Pickle of arrays, as Paddle writes it"), (".pdparams",), _list_pickle, _is_pickle, outputs_first=False),
-    Format(N_("Parameters of a Paddle program"), (".pdiparams",), _list_paddle, _is_paddle, outputs_first=False),
-    Format(N_("HDF5 file, as Keras writes it"), (".h5", ".hdf5", ".keras"), _list_hdf5, _is_hdf5, outputs_first=False),
-    Format(N_("Bundle of NeMo or TorchServe"), (".nemo", ".mar"), _list_bundle, _is_bundle, outputs_first=True),
-    Format(N_("Parts of a checkpoint"), _INDICES, _list_shards, _is_index, outputs_first=True),
+    Format(
+        N_("Pickle of arrays, as Paddle writes it"),
+        (".pdparams",),
+        _list_pickle,
+        _is_pickle,
+        outputs_first=False,
+        of_weights=True,
+    ),
+    Format(
+        N_("Parameters of a Paddle program"),
+        (".pdiparams",),
+        _list_paddle,
+        _is_paddle,
+        outputs_first=False,
+        of_weights=True,
+    ),
+    Format(
+        N_("HDF5 file, as Keras writes it"),
+        (".h5", ".hdf5", ".keras"),
+        _list_hdf5,
+        _is_hdf5,
+        outputs_first=False,
+        of_weights=True,
+    ),
+    Format(
+        N_("Bundle of NeMo or TorchServe"),
+        (".nemo", ".mar"),
+        _list_bundle,
+        _is_bundle,
+        outputs_first=True,
+        of_weights=True,
+    ),
+    Format(N_("Parts of a checkpoint"), _INDICES, _list_shards, _is_index, outputs_first=True, of_weights=True),
 )
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for form in FORMATS for suffix in form.suffixes)

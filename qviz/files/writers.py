@@ -27,7 +27,11 @@ def _save_overrides(path: Path, analysis: Analysis) -> None:
     save_overrides(path, {name_in_model(analysis.tensor.name): analysis.qparams})
 
 
-EXPORT_FORMATS = ("png", "svg", "pdf", "csv")
+PICTURE_FORMATS = ("png", "svg", "pdf")
+TABLE_FORMATS = ("csv",)
+"""Of these, a chart of several tables makes several files."""
+
+EXPORT_FORMATS = (*PICTURE_FORMATS, *TABLE_FORMATS)
 """How a chart can leave the window; `qviz.gui.charts.export` has a writer for each."""
 
 WRITERS: dict[str, tuple[str, Callable[[Path, Analysis], None]]] = {

@@ -15,7 +15,7 @@ from qviz.files.addresses import is_address
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import without_collections
 from qviz.files.offers import named_dtype
-from qviz.files.readers import expand, list_tensors
+from qviz.files.readers import FORMATS, expand, list_tensors
 from qviz.files.region import PACKED
 
 _ROLES: tuple[tuple[str, str], ...] = (
@@ -125,25 +125,7 @@ class Checkpoint:
         return sum(each.nbytes or 0 for each in self.weights)
 
 
-SUFFIXES = (
-    ".safetensors",
-    ".safetensors.index.json",
-    ".bin.index.json",
-    ".gguf",
-    ".pt",
-    ".pth",
-    ".bin",
-    ".ckpt",
-    ".tflite",
-    ".pdparams",
-    ".pdiparams",
-    ".h5",
-    ".hdf5",
-    ".keras",
-    ".nemo",
-    ".mar",
-    ".qvizcard",
-)
+SUFFIXES = tuple(suffix for form in FORMATS if form.of_weights for suffix in form.suffixes)
 """How files of weights are called, and neither samples nor tables are."""
 
 _MOST_LOOKED_AT = 10_000

@@ -12,7 +12,7 @@ from qviz.core import (
     Scheme,
     analyze,
 )
-from qviz.files.writers import EXPORT_FORMATS
+from qviz.files.writers import EXPORT_FORMATS, PICTURE_FORMATS, TABLE_FORMATS
 from qviz.gui.tensor.charts import CHARTS
 from tests.cli.commands import SEARCHES, X, without_display
 
@@ -26,9 +26,10 @@ def test_every_chart_is_rendered_without_a_display(file: Path, tmp_path: Path) -
     assert sorted(Path(line) for line in said.out.splitlines()) == made
     for chart in CHARTS:
         is_there = chart.name != "loss"  # channels have no one curve
-        for ending in ("png", "svg", "pdf"):
+        for ending in PICTURE_FORMATS:
             assert (folder / f"{chart.name}.{ending}" in made) is is_there
-        assert bool([path for path in made if path.suffix == ".csv" and path.stem.startswith(chart.name)]) is is_there
+        for ending in TABLE_FORMATS:
+            assert any(path.stem.startswith(chart.name) for path in folder.glob(f"*.{ending}")) is is_there
     for path in made:
         content = path.read_bytes()
         match path.suffix:

@@ -22,7 +22,7 @@ from qviz.core.problems import Problem
 from qviz.files.atomic import atomic_write
 from qviz.files.printable import printable
 from qviz.files.results import save_table
-from qviz.files.writers import EXPORT_FORMATS
+from qviz.files.writers import TABLE_FORMATS
 from qviz.gui.charts.base import Chart, Table
 from qviz.gui.kit.theme import scaled_font
 
@@ -84,7 +84,7 @@ def export_chart(
 
 def paths_of(chart: Chart, path: Path) -> list[Path]:
     """The files that `export_chart` would write."""
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower().removeprefix(".") not in TABLE_FORMATS:
         return [path]
     return [path.with_name(f"{path.stem}-{suffix}{path.suffix}") if suffix else path for suffix in chart.tables()]
 
@@ -200,10 +200,8 @@ def _csv(sheet: Sheet, path: Path) -> list[Path]:
     return paths
 
 
-WRITERS: dict[str, Callable[[Sheet, Path], list[Path]]] = dict(
-    zip(EXPORT_FORMATS, (_png, _svg, _pdf, _csv), strict=True)
-)
-"""A writer for every export format; a new one is a function and a row."""
+WRITERS: dict[str, Callable[[Sheet, Path], list[Path]]] = {"png": _png, "svg": _svg, "pdf": _pdf, "csv": _csv}
+"""A writer for each of `EXPORT_FORMATS`."""
 
 
 def _paint(chart: Chart, exporter: ImageExporter, source: QRectF, device: QImage | QPdfWriter) -> None:

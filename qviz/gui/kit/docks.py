@@ -63,6 +63,13 @@ class DockTitle(QWidget):
         self._layout.insertWidget(AFTER_NOTE, line, 1)
         return line
 
+    def rename(self, title: str) -> None:
+        """Another name, which the close button tells, too."""
+        self.name.setText(title)
+        tip = self.tr("Close {name}").format(name=title)
+        self.close_button.setToolTip(tip)
+        self.close_button.setAccessibleName(tip)
+
     @cached_property
     def restore_button(self) -> QToolButton:
         """The way back, made when there is one to go."""
@@ -229,10 +236,10 @@ class Dock(QDockWidget):
             self.setWidget(content)
         self._dress_content()
 
-    def rename(self, title: str) -> None:
-        """Another name, in its title and on its tab."""
-        self.setWindowTitle(title)
-        self.title.name.setText(title)
+    def rename(self, title: str, *, tab: str = "") -> None:
+        """Another name, in its title and on its tab, which may have a shorter one."""
+        self.setWindowTitle(tab or title)
+        self.title.rename(title)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         content = self.content

@@ -21,16 +21,3 @@ CHARTS = (
     SpeedChart,
 )
 """Every chart, in the order of the page; a new one is a module and a row."""
-
-__all__ = [
-    "CHARTS",
-    "ChannelsChart",
-    "DistributionChart",
-    "ErrorChart",
-    "HeatMapChart",
-    "LossChart",
-    "MemoryChart",
-    "SpeedChart",
-    "TransferChart",
-    "ValuesChart",
-]

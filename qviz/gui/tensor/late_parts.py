@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject
 
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
-from qviz.gui.charts.base import LinkedCursor
+from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import ChartMenus
 from qviz.gui.kit.docks import Dock
 from qviz.gui.kit.widgets import Segments
@@ -44,10 +44,15 @@ class LateParts(QObject):
         self.loss.lead_by(distribution)
         self.channels = ChannelsChart(link)
         self.heat_map = HeatMapChart(link)
-        for chart in (self.loss, self.channels, self.heat_map):
-            docks[chart.name].fill(chart)
-            menus.dress(chart, docks[chart.name].title)
-        docks[self.loss.name].title.name.setText(self.loss.title())  # beside its tab there is room for more
+        self.charts: tuple[Chart, ...] = (self.loss, self.channels, self.heat_map)
+        for chart in self.charts:
+            dock = docks[chart.name]
+            dock.fill(chart)
+            menus.dress(chart, dock.title)
+            if not dock.windowTitle():
+                dock.rename(chart.title())
+        loss = docks[self.loss.name]
+        loss.rename(self.loss.title(), tab=loss.windowTitle())  # beside its tab there is room for more
         self.generator = GeneratorPanel()
         docks["generator"].fill(self.generator, scrolls=True)
         self.worst = WorstGroupsPanel()

@@ -125,12 +125,20 @@ class TensorPage(DockedPage):
             "table": Dock("table", self.tr("Elements"), self.table),
             "worst": Dock("worst", self.tr("Worst")),
         }
-        titles = {"loss": self.tr("Loss"), "channels": self.tr("Channels"), "heat_map": self.tr("Heat map")}
+        # Four tabs have no room for whole titles, and some are there before their charts.
+        tabs = {
+            "transfer": self.tr("Transfer"),
+            "loss": self.tr("Loss"),
+            "channels": self.tr("Channels"),
+            "heat_map": self.tr("Heat map"),
+        }
         of_first = {chart.name: chart for chart in self._first_charts}
         for name in CHARTS:
             chart = of_first.get(name)
-            dock = self.docks[name] = Dock(name, titles[name] if chart is None else chart.title(), chart)
+            tab = tabs.get(name, "")
+            dock = self.docks[name] = Dock(name, tab if chart is None else chart.title(), chart)
             if chart is not None:
+                dock.rename(chart.title(), tab=tab)
                 self.menus.dress(chart, dock.title)
         self.formula.heading_changed.connect(self._on_formula_heading)
         copy = self.docks["metrics"].title.add_tool("copy", self.tr("Copy the metrics as text"))
@@ -140,7 +148,6 @@ class TensorPage(DockedPage):
         copy.clicked.connect(self.table.copy)
         self.pin_button = self.docks["scheme"].title.add_tool("pin", self.tr("Pin this scheme, to compare it (P)"))
         self.docks["scheme"].title.add_widget(self.scheme.preset.more)  # beside the list, names would be cut
-        self.docks["transfer"].setWindowTitle(self.tr("Transfer"))  # four tabs have no room for more
         self.operation = OperationButton()
         self.docks["speed"].title.add_widget(self.operation)
         self.measure_button = self.docks["speed"].title.add_tool("refresh", self.tr("Measure again"))
@@ -191,7 +198,7 @@ class TensorPage(DockedPage):
     @property
     def charts(self) -> tuple[Chart, ...]:
         """Every chart, in the order of `CHARTS`."""
-        of_all = {chart.name: chart for chart in (*self._first_charts, self.loss, self.channels, self.heat_map)}
+        of_all = {chart.name: chart for chart in (*self._first_charts, *self.late.charts)}
         return tuple(of_all[name] for name in CHARTS)
 
     def _connect(self) -> None:

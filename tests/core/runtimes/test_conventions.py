@@ -45,7 +45,7 @@ def test_every_row_tells_people_what_it_is():
 
 
 def test_an_unknown_name_is_a_problem_that_lists_the_known_ones():
-    with pytest.raises(Problem, match=r"“abacus”: choose one of textbook, onnxruntime, .*, bitsandbytes\.$"):
+    with pytest.raises(Problem, match=f"“abacus”: choose one of {', '.join(CONVENTIONS)}\\.$"):
         convention_named("abacus")
 
 

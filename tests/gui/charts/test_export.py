@@ -25,7 +25,7 @@ from qviz.core.ranges.mse import MSE
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
 from qviz.core.tensors.tensor import Tensor
-from qviz.files.writers import EXPORT_FORMATS
+from qviz.files.writers import EXPORT_FORMATS, TABLE_FORMATS
 from qviz.gui.charts.base import Chart
 from qviz.gui.charts.export import chart_image, copy_chart, export_chart
 from qviz.gui.kit.theme import apply, load_theme
@@ -238,7 +238,8 @@ def test_the_window_exports_every_chart_that_has_something_to_show(desk: Desk, t
     desk.window.saving.export_all_to(folder)
     desk.exported()
     shown = ("values", "distribution", "error", "transfer", "memory")
-    expected = {f"{name}.{ending}" for name in shown for ending in EXPORT_FORMATS} | {"distribution-levels.csv"}
+    expected = {f"{name}.{ending}" for name in shown for ending in EXPORT_FORMATS}
+    expected |= {f"distribution-levels.{ending}" for ending in TABLE_FORMATS}
     prefix = "given_int8-symmetric-tensor-min-max-ONNX-Runtime_"
     assert {path.name for path in folder.iterdir()} == {prefix + name for name in expected}
 

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QApplication
 
-from qviz.core.tensors.granularity import PerAxis
+from qviz.core.tensors.granularity import PerAxis, PerToken
 from tests.gui.conftest import Desk, Mouse
 
 TITLE = QPoint(10, 10)
@@ -54,6 +54,15 @@ def test_what_a_scheme_has_docks_for_is_there_when_the_page_comes_back(desk: Des
     desk.gesture(lambda: desk.do("default_scheme"))
     double_click(desk, "values")
     assert not {"channels", "heat_map", "worst"} & visible(desk)
+
+
+def test_a_dock_that_is_called_otherwise_closes_under_its_new_name(desk: Desk) -> None:
+    desk.gesture(lambda: desk.session.update(granularity=PerToken()))
+    for key in ("channels", "worst"):
+        dock = desk.page.docks[key]
+        assert dock.windowTitle() == dock.title.name.text()
+        assert dock.title.close_button.toolTip() == f"Close {dock.windowTitle()}"
+    assert desk.page.docks["channels"].windowTitle() == "Tokens"
 
 
 def test_the_next_start_is_not_as_large_as_one_dock(desks, tmp_path: Path) -> None:
