@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from operator import add
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, Counts
+from qviz.core.arrays import Counts
 from qviz.core.tensors.stored import Stored
 from qviz.core.tensors.value_counts import Kind, ValueCounts, counted_patterns, of_patterns
 from qviz.core.work import THREADS, IsCancelled, never
@@ -63,19 +63,13 @@ def counted_in(
         sharing = min(threads, max(1, len(starts) // MANY_READS))
 
         def counted(place: int) -> Counts:
-            return counted_patterns(_read(stored, starts[place::sharing]), cancelled=cancelled)
+            # In the same memory each time: fresh memory costs more than what is read into it.
+            room = np.empty(min(READ, stored.size), stored.dtype)
+            pieces = stored.stretches(starts[place::sharing], room)
+            return counted_patterns((piece.view(np.uint16) for piece in pieces), cancelled=cancelled)
 
         if sharing == 1:
             return of_patterns(counted(0), kind)
         # Each thread reads and counts its share: counts add up.
         with ThreadPoolExecutor(sharing) as pool:
             return of_patterns(reduce(add, pool.map(counted, range(sharing))), kind)
-
-
-def _read(bits: Stored, starts: range) -> Iterator[Array]:
-    """Stretches, one after the other in the same memory: fresh memory costs more than what is read into it."""
-    room = np.empty(min(READ, bits.size), bits.dtype)
-    for first in starts:
-        piece = room[: bits.size - first]
-        bits.fill(first, piece)
-        yield piece.view(np.uint16)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,6 +96,16 @@ class FileArray(Stored):
         if not checked:
             self.check_unchanged()
 
+    def stretches(self, starts: Iterable[int], room: _Array) -> Iterator[_Array]:
+        with self._opened() as file:
+            for first in starts:
+                piece = room[: self.size - first]
+                view = piece.view(np.uint8).data
+                if _read_into(file, self._offset + first * self.dtype.itemsize, view) < view.nbytes:
+                    check_stamp(self.path, self.stamp, file)
+                    raise self._cut_off()
+                yield piece
+
     def _fetch(self, number: int) -> bytes:
         """A piece of the file, which is kept; the last one is shorter."""
         target = bytearray(min(PIECE, max(0, self.stamp.size - number * PIECE)))
@@ -106,13 +118,19 @@ class FileArray(Stored):
         return piece
 
     def _read(self, first: int, target: memoryview) -> None:
-        """Read bytes of the very file that was opened, and of no other one that has its name now."""
+        """Read some bytes."""
+        with self._opened() as file:
+            if _read_into(file, first, target) < target.nbytes:
+                raise self._cut_off()
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """The very file that was opened, to read from, and no other one that has its name now."""
         try:
             file = os.open(self.path, _READ_ONLY)
             try:
                 check_stamp(self.path, self.stamp, file)
-                if _read_into(file, first, target) < target.nbytes:
-                    raise self._cut_off()
+                yield file
                 # What was written meanwhile may be among what was read.
                 check_stamp(self.path, self.stamp, file)
             finally:

@@ -220,6 +220,22 @@ def test_what_is_written_while_it_is_read_is_no_answer(path: Path, change: Calla
     assert told
 
 
+@pytest.mark.usefixtures("large")
+def test_stretches_are_read_in_the_same_memory_of_the_file_as_it_was(path: Path) -> None:
+    array, room = load(path), np.empty(1000, F)
+    starts = range(0, X.size, 1000)
+    read = [piece.copy() for piece in array.stretches(starts, room)]
+    np.testing.assert_array_equal(np.concatenate(read), X.reshape(-1))
+    assert all(np.shares_memory(piece, room) for piece in array.stretches([0, X.size - 3], room))
+    for change in (rewritten, lambda path: os.truncate(path, 6000)):
+        array = load(path)
+        stretches = array.stretches(starts, room)
+        next(stretches)
+        change(path)
+        with pytest.raises(ChangedFile):
+            list(stretches)
+
+
 @pytest.mark.parametrize("large", [False, True])
 def test_nor_is_one_that_changes_while_it_is_opened(path: Path, large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if large:

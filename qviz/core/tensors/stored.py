@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,25 @@ class Stored(ABC):
         Problem
             When they can't be read, or are not those any more that there were at first.
         """
+
+    def stretches(self, starts: Iterable[int], room: _Array) -> Iterator[_Array]:
+        """Stretches from each of these flat places on, one after the other in the same memory.
+
+        Parameters
+        ----------
+        starts : iterable of int
+        room : array of this type, flat
+            As long as a stretch is at most.
+
+        Raises
+        ------
+        Problem
+            As in `fill`; what was given before may be wrong, then.
+        """
+        for first in starts:
+            piece = room[: self.size - first]
+            self.fill(first, piece)
+            yield piece
 
     @abstractmethod
     def check_unchanged(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from qviz.core.arrays import Array, Counts, FloatArray
 from qviz.core.compiler import kernel
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 
 Kind = Literal["bfloat16", "float16"]
 
@@ -248,13 +249,17 @@ def _floats(patterns: Array, kind: Kind) -> FloatArray:
     return np.asarray((patterns.astype(np.uint32) << np.uint32(16)).view(np.float32))
 
 
-@dataclass(eq=False)
+_spare: deque[Array] = deque(maxlen=THREADS)
+"""Tables of zeros for the next tensor: fresh memory costs as much as counting a million elements."""
+
+
 class _Tally:
     """Counts that are added up, compiled where that is ready."""
 
-    _sums: Counts = field(default_factory=lambda: np.zeros(PATTERNS, np.int64))
-    _tables: Array = field(default_factory=lambda: np.zeros((4, PATTERNS), np.uint32))
-    _waiting: int = 0
+    def __init__(self) -> None:
+        self._sums: Counts = np.zeros(PATTERNS, np.int64)
+        self._tables: Array | None = None
+        self._waiting = 0
 
     def add(self, bits: Array) -> None:
         bits = np.ascontiguousarray(bits, np.uint16)
@@ -264,18 +269,32 @@ class _Tally:
                 if piece.flags.writeable:
                     piece = piece.view()
                     piece.flags.writeable = False
+                if self._tables is None:
+                    self._tables = _zeros()
                 count_patterns(piece, self._tables)
                 self._waiting += piece.size
                 if self._waiting > 1 << 31:
-                    self._settle()
+                    self._settle(self._tables)
             else:
                 self._sums += np.bincount(piece, minlength=PATTERNS)
 
-    def _settle(self) -> None:
-        self._sums += self._tables.sum(axis=0, dtype=np.int64)
-        self._tables[:] = 0
+    def _settle(self, tables: Array) -> None:
+        # No more than fits 32 bits waits, so that nothing is made wider before it is added up.
+        found = tables.sum(axis=0, dtype=np.uint32)
+        self._sums += found
+        tables[:, np.flatnonzero(found)] = 0
         self._waiting = 0
 
     def total(self) -> Counts:
-        self._settle()
+        if self._tables is not None:
+            self._settle(self._tables)
+            _spare.append(self._tables)
+            self._tables = None
         return self._sums
+
+
+def _zeros() -> Array:
+    try:
+        return _spare.pop()
+    except IndexError:
+        return np.zeros((4, PATTERNS), np.uint32)

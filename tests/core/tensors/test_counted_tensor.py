@@ -120,6 +120,8 @@ def test_every_bit_pattern_is_its_value_and_counts_add_up(kind: Any, monkeypatch
     assert found.elements == (1 << 16) + 305
     parts = counted_bits([bits], kind) + counted_bits([bits[:300]], kind) + counted_bits([bits[:5]], kind)
     np.testing.assert_array_equal(parts.counts, found.counts)
+    again = counted_bits([bits, bits[:300], bits[:5]], kind)  # in tables that were used before
+    np.testing.assert_array_equal(again.counts, found.counts)
     monkeypatch.setattr(value_counts.count_patterns, "compiled", None)
     plain = counted_bits([bits, bits[:300], bits[:5]], kind)
     np.testing.assert_array_equal(plain.counts, found.counts)
