@@ -7,9 +7,10 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -43,8 +44,8 @@ SETTLE_MILLISECONDS = 1500
 
 GRANULARITIES: tuple[Granularity, ...] = (PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32), PerToken())
 
-REDRAWN = 24
-"""Frames of a bare redraw."""
+REDRAWN, KEPT = 24, 8
+"""Frames of a bare redraw; answers that it shows in turn."""
 
 GAP_SECONDS, FRAMES_A_SECOND, LARGE_FRAMES_A_SECOND = 0.033, 30, 5
 REDRAW = Promise("the window's thread in a frame ÷ a bare redraw", "", "", 1.25)
@@ -121,14 +122,14 @@ def _open_and_drag(qviz: App, path: Path, seconds: float) -> Iterator[str]:
         busy, events = steer(qviz, seconds, HAND_MILLISECONDS, AROUND_8_BITS, every=16, enough=screen.seen_twice)
     frames = 1000 * np.diff(screen.times) if len(screen.times) > 1 else np.array([math.nan])
     painting = [1000 * each for each in screen.painting] or [math.nan]
-    exact = sum(frame.whole.exact for frame in screen.frames)
+    exact = sum(seen.exact for seen in screen.seen)
     yield (
         f"dragged at 7 to 9 bits, {events / seconds:.0f} movements a second: "
         f"frame to frame {np.median(frames):.1f} ms (95 %: {np.quantile(frames, 0.95):.1f} ms), "
         f"of which painting {np.median(painting):.1f} ms; "
-        f"the window's thread works {1000 * busy / max(1, len(screen.frames)):.1f} ms a frame; "
+        f"the window's thread works {1000 * busy / max(1, len(screen.seen)):.1f} ms a frame; "
         f"longest gap between turns of the event loop {1000 * max(gaps):.1f} ms; "
-        f"{len(screen.frames)} frames painted, {exact} of them exact"
+        f"{len(screen.seen)} frames painted, {exact} of them exact"
     )
 
 
@@ -150,31 +151,31 @@ def _drag(qviz: App, name: str, granularity: Granularity, seconds: float, frames
         whole = time.process_time() - before
     qviz.session.changed.disconnect(remember)
     wait(SETTLE_MILLISECONDS)
-    moved, painted_frames = max(1, movements), max(1, len(screen.frames))
-    foreign = sum(frame.scheme not in asked for frame in screen.frames)
-    inexact = sum(not frame.whole.exact for frame in screen.frames)
-    redraw = _bare_redraw(qviz, screen.frames) if screen.frames else math.nan
+    moved, painted_frames = max(1, movements), max(1, len(screen.seen))
+    foreign = sum(seen.scheme not in asked for seen in screen.seen)
+    inexact = sum(not seen.exact for seen in screen.seen)
+    redraw = _bare_redraw(qviz, screen.last) if screen.last else math.nan
     worst, usual = 1000 * max(gaps), 1000 * float(np.quantile(gaps, 0.999))
     yield (
         f"{name}: the window's thread works {1000 * busy / painted_frames:.1f} ms a frame "
         f"(a bare redraw: {1000 * redraw:.1f} ms; {moved / painted_frames:.1f} movements a frame), "
         f"all threads {1000 * whole / painted_frames:.1f} ms; "
         f"longest gap between turns of the event loop {worst:.1f} ms (99.9 %: {usual:.1f} ms), "
-        f"{len(screen.frames)} frames painted, {inexact} of them estimates, {foreign} of a scheme that was never set"
+        f"{len(screen.seen)} frames painted, {inexact} of them estimates, {foreign} of a scheme that was never set"
     )
     yield _verdict(REDRAW, name, busy / painted_frames / redraw)
     yield _verdict(GAP, name, max(gaps) / GAP_SECONDS)
     wanted = FRAMES_A_SECOND if frames is FRAMES else LARGE_FRAMES_A_SECOND
-    yield _verdict(frames, name, len(screen.frames) / seconds / wanted)
+    yield _verdict(frames, name, len(screen.seen) / seconds / wanted)
 
 
 def _verdict(promise: Promise, name: str, ratio: float) -> Verdict:
     return replace(promise, text=f"{name}: {promise.text}").verdict(None if math.isnan(ratio) else ratio)
 
 
-def _bare_redraw(qviz: App, frames: Sequence[Frame]) -> float:
+def _bare_redraw(qviz: App, frames: Iterable[Frame]) -> float:
     """Seconds that the window's thread works to show one of the answers, which are there already."""
-    shown = list(frames[-8:])
+    shown = list(frames)
     before = time.thread_time()
     for at in range(REDRAWN):
         qviz.window.present(shown[at % len(shown)])
@@ -206,12 +207,23 @@ class Hand(QObject):
             self._qviz.page.distribution.clip_moved.emit(-high, high)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is remembered of an answer: with all of them, each would have to be given new memory."""
+
+    tensor: int
+    scheme: Scheme
+    exact: bool
+
+
 class Screen(QObject):
     """Notes each answer, and the moment when all that it changed is painted.
 
     Attributes
     ----------
-    frames : list of Frame
+    seen : list of Seen
+    last : deque of Frame
+        The newest few.
     times : list of float
         When each was painted.
     painting : list of float
@@ -220,7 +232,8 @@ class Screen(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self.frames: list[Frame] = []
+        self.seen: list[Seen] = []
+        self.last: deque[Frame] = deque(maxlen=KEPT)
         self.times: list[float] = []
         self.painting: list[float] = []
         self._next: list[tuple[float, Frame]] = []
@@ -228,8 +241,8 @@ class Screen(QObject):
 
     def first_of_another(self, tensor: Tensor | None) -> float:
         """When a frame of another tensor was painted first; infinite as long as none was."""
-        moments = zip(self.frames, self.times, strict=True)
-        return next((moment for frame, moment in moments if frame.tensor is not tensor), math.inf)
+        moments = zip(self.seen, self.times, strict=True)
+        return next((moment for seen, moment in moments if seen.tensor != id(tensor)), math.inf)
 
     def seen_twice(self) -> bool:
         """Whether enough was painted to tell of times between."""
@@ -252,7 +265,8 @@ class Screen(QObject):
             return True
         now = time.perf_counter()
         for answered, frame in self._next:
-            self.frames.append(frame)
+            self.seen.append(Seen(id(frame.tensor), frame.scheme, frame.whole.exact))
+            self.last.append(frame)
             self.times.append(now)
             self.painting.append(now - answered)
         self._next.clear()

@@ -130,12 +130,12 @@ def _open(path: Path, seconds: float) -> dict[str, object]:
             charts = screen.first_of_another(shown) - started
             drag.wait(500)
             gap = max(gaps)
-            already = len(screen.frames)
+            already = len(screen.seen)
             drag.steer(qviz, seconds, drag.HAND_MILLISECONDS, drag.AROUND_8_BITS, every=16)
         qviz.window.close()
         qviz.settings.save()  # now, or it would be done when the folder is gone
     application.quit()
-    frames = len(screen.frames) - already
+    frames = len(screen.seen) - already
     return {"budget": budget, "before_mb": before, "charts": charts, "gap": gap, "frames": frames}
 
 
