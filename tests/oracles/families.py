@@ -11,6 +11,17 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Random = np.random.Generator
 
+
+def half_zero_points(rng: Random, shape: tuple[int, ...]) -> Array:
+    """Zero points of 8 or 4 bits that lie half-way between two codes, along the last axis."""
+    steps = int(rng.choice([255, 15]))
+    scale = rng.integers(1, 64) * 2.0 ** rng.integers(-14, 6)
+    below = rng.integers(0, steps, (*shape[:-1], 1)) + 0.5
+    x = rng.uniform(-below, steps - below, shape)
+    x[..., :1], x[..., 1:2] = -below, steps - below
+    return np.asarray(x * scale)
+
+
 FAMILIES: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
     "normal": lambda rng, shape: rng.standard_normal(shape) * 10.0 ** rng.uniform(-3, 3),
     "ties": lambda rng, shape: rng.integers(-255, 256, shape) / 2 * 2.0 ** rng.integers(-8, 8),
@@ -23,6 +34,7 @@ FAMILIES: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
     "one outlier": lambda rng, shape: (
         np.where(np.arange(np.prod(shape)).reshape(shape) == 5, 300.0, 0.01) * rng.standard_normal(shape)
     ),
+    "half zero points": half_zero_points,
     "positive": lambda rng, shape: np.abs(rng.standard_normal(shape)) + rng.uniform(0, 3),
 }
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}

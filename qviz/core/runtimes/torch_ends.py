@@ -105,7 +105,7 @@ def _fused(low: Any, high: Any, first: int, last: int, symmetric: bool) -> tuple
         ends = np.where(low == 0, low, np.where(high == 0, -width, low * grown))
         low, high = np.where(small, ends, low), np.where(small, tops, high)
         scale = np.where(small, SMALL_SCALE, F(scale)).astype(np.float64)
-        nearer = abs(first) - np.abs(low / scale) < abs(last) - np.abs(high / scale)
+        nearer = abs(first) + np.abs(low / scale) < abs(last) + np.abs(high / scale)
         point = np.where(nearer, first - low / scale, last - high / scale)
         middle = (low < 0) & (high > 0) & symmetric
         point = np.where(middle, (first + last + 1) // 2, np.rint(np.clip(point, first, last)))
@@ -129,7 +129,7 @@ def fused(low, high, first, last, symmetric):  # ChooseQuantizationParams of ATe
         ends = np.where(low == 0, low, np.where(high == 0, -width, low * grown))
         low, high = np.where(small, ends, low), np.where(small, tops, high)
         scale = np.where(small, f(6.1e-5), f(scale)).astype(float)
-        nearer = abs(first) - np.abs(low / scale) < abs(last) - np.abs(high / scale)
+        nearer = abs(first) + np.abs(low / scale) < abs(last) + np.abs(high / scale)
         point = np.where(nearer, first - low / scale, last - high / scale)
         middle = (low < 0) & (high > 0) & symmetric
         point = np.where(middle, (first + last + 1) // 2, np.rint(np.clip(point, first, last)))

@@ -36,3 +36,23 @@ def test_scales_of_int4_groups_are_stored_in_16_bits(symmetric: bool, group: int
     number_format = IntFormat(4, symmetric)
     scheme = Scheme(number_format, symmetric, PerBlock(-1, group), convention="torchao")
     assert analyze(x, scheme).storage.bits_per_element == bits
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "signed", "unsigned"),
+    [
+        (-2.15625, 3.15625, -25, 103),
+        (-3.1875, 2.4375, 17, 144),
+        (-848.0, 784.0, 5, 132),
+        (-0.734375, 0.859375, -11, 117),
+        (-0.010009765625, 0.010498046875, -4, 124),
+        (-156.0, 204.0, -18, 110),
+    ],
+)
+def test_a_half_zero_point_of_qat_follows_from_the_end_with_the_smaller_sum(
+    low: float, high: float, signed: int, unsigned: int
+) -> None:
+    # Asked of FusedMovingAvgObsFakeQuantize of torch 2.13.0, whose header has a difference where its library adds.
+    for number_format, zero_point in ((IntFormat(8), signed), (IntFormat(8, False), unsigned)):
+        q = choose_qparams(F([low, high]), Scheme(number_format, False, convention="pytorch_qat"))
+        assert q.zero_point == zero_point
