@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -64,6 +65,84 @@ class OutputFigures:
         return next((each for each in (self.detections, self.sequences, self.top1) if each is not None), None)
 
 
+class RightAnswer:
+    """What the float network answers, and what of it every answer beside it is held against: found once.
+
+    Parameters
+    ----------
+    array : array
+    """
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    @property
+    def nbytes(self) -> int:
+        """Of all that may be kept."""
+        return self.array.nbytes + 3 * 8 * self.array.size
+
+    @cached_property
+    def sound(self) -> Array:
+        """Which elements are finite."""
+        sound: Array = np.isfinite(self.array)
+        return sound
+
+    @cached_property
+    def missing(self) -> int:
+        """How many are not."""
+        return self.array.size - int(np.count_nonzero(self.sound))
+
+    @cached_property
+    def values(self) -> Floats:
+        """As float64, with 0 where it is not finite."""
+        x = self.array.astype(np.float64)
+        return np.where(self.sound, x, 0) if self.missing else x
+
+    @cached_property
+    def signal(self) -> float:
+        """Σx²."""
+        return _product(self.values, self.values)
+
+    @cached_property
+    def boxes(self) -> Boxes | None:
+        """Where it looks like a YOLO head."""
+        return _boxes(self.values[0]) if _is_head(self.values) else None
+
+    @cached_property
+    def classes(self) -> int:
+        """How many there are in a row; 0 where it has none."""
+        shape = self.array.shape
+        return shape[-1] if len(shape) >= 2 and FEWEST_CLASSES <= shape[-1] <= MOST_CLASSES else 0
+
+    @property
+    def rows(self) -> Floats:
+        """A row of classes each."""
+        return self.values.reshape(-1, self.classes)
+
+    @cached_property
+    def first(self) -> Array:
+        """The largest class of each row."""
+        first: Array = self.rows.argmax(axis=1)
+        return first
+
+    @cached_property
+    def top(self) -> Array:
+        """The largest few of each row."""
+        return _top(self.rows)
+
+    @cached_property
+    def is_distribution(self) -> bool:
+        """Whether the rows are shares already."""
+        sums = self.rows.sum(axis=1)
+        return bool(self.rows.min() >= 0 and np.allclose(sums, 1, atol=1e-3))
+
+    @cached_property
+    def shares(self) -> tuple[Floats, Floats]:
+        """The rows as distributions, and their logarithms."""
+        logs = _logarithms(self.rows, self.is_distribution)
+        return np.exp(logs), logs
+
+
 @dataclass
 class OutputSums:
     """Sums over samples of one output."""
@@ -88,65 +167,65 @@ class OutputSums:
     broken: int = 0
     kinds: set[str] = field(default_factory=set)
 
-    def add(self, right: Array, given: Array) -> None:
+    def add(self, right: Array | RightAnswer, given: Array) -> None:
         """Take one sample: what the float network answers, and the quantized one.
 
         Parameters
         ----------
         right, given : arrays of one shape
         """
+        exact = right if isinstance(right, RightAnswer) else RightAnswer(right)
         self.samples += 1
-        if right.dtype.kind not in "fiub":
+        if exact.array.dtype.kind not in "fiub":
             return
-        if right.shape != given.shape:  # a number of boxes, say, that depends on the data
+        if exact.array.shape != given.shape:  # a number of boxes, say, that depends on the data
             self.noise = self.largest = math.nan
-            self.finite, self.broken = self.finite + right.size, self.broken + given.size
+            self.finite, self.broken = self.finite + exact.array.size, self.broken + given.size
             return
-        x, y = right.astype(np.float64), given.astype(np.float64)
-        sound = np.isfinite(x)
-        if not sound.all():
-            self.missing += x.size - int(np.count_nonzero(sound))
-            x, y = np.where(sound, x, 0), np.where(sound, y, 0)
-        self.finite += int(np.count_nonzero(sound))
-        self.broken += int(np.count_nonzero(~np.isfinite(y)))
+        x, y = exact.values, given.astype(np.float64)
+        if exact.missing:
+            self.missing += exact.missing
+            y = np.where(exact.sound, y, 0)
+        self.finite += x.size - exact.missing
         d = y - x
-        self.signal += _product(x, x)
-        self.noise += _product(d, d)
+        noise = _product(d, d)
+        if not math.isfinite(noise):
+            self.broken += int(np.count_nonzero(~np.isfinite(y)))
+        self.signal += exact.signal
+        self.noise += noise
         self.product += _product(x, y)
-        self.answer += _product(y, y)
+        answer = _product(y, y)
+        self.answer += answer
         self.largest = max(self.largest, float(np.abs(d).max(initial=0)))
-        if right.dtype.kind == "f" and x.size:
-            self._add_classes(x, y)
+        if exact.array.dtype.kind == "f" and x.size:
+            self._add_classes(exact, y, math.isfinite(answer))
 
-    def _add_classes(self, x: Floats, y: Floats) -> None:
-        boxes = _boxes(x)
-        if boxes is not None:
-            other = _boxes(y)
-            assert other is not None
-            found, shared = _matched(boxes, other)
+    def _add_classes(self, exact: RightAnswer, y: Floats, finite: bool) -> None:
+        if exact.boxes is not None:
+            found, shared = _matched(exact.boxes, _boxes(y[0] if finite else y[0, :, :0]))
             self.kinds.add("boxes")
             self.boxes += found
             self.shared_boxes += shared
             return
-        classes = x.shape[-1] if x.ndim else 1
-        if x.ndim < 2 or not FEWEST_CLASSES <= classes <= MOST_CLASSES:
+        x, classes = exact.values, exact.classes
+        if not classes:
             return
-        p, q = (a.reshape(-1, classes) for a in (x, y))
-        if not (np.isfinite(p).all() and np.isfinite(q).all()):
+        q = y.reshape(-1, classes)
+        if not finite:
             self.divergence = math.nan
             return
         self.kinds.add("classes")
-        self.rows += len(p)
-        first, second = p.argmax(axis=1), q.argmax(axis=1)
-        self.same_first += int(np.count_nonzero(first == second))
+        self.rows += len(q)
+        second = q.argmax(axis=1)
+        self.same_first += int(np.count_nonzero(exact.first == second))
         if classes > TOP:
-            tops = [np.argpartition(a, -TOP, axis=1)[:, -TOP:] for a in (p, q)]
-            hits = (tops[0][:, :, None] == tops[1][:, None, :]).any(axis=2)
+            hits = (exact.top[:, :, None] == _top(q)[:, None, :]).any(axis=2)
             self.same_top += float(hits.mean(axis=1).sum())
-        self.divergence += _divergence(p, q)
-        if x.ndim == 3 and classes >= CTC_CLASSES and _is_distribution(p):
+        shares, logs = exact.shares
+        self.divergence += _product(shares, logs - _logarithms(q, exact.is_distribution))
+        if x.ndim == 3 and classes >= CTC_CLASSES and exact.is_distribution:
             self.kinds.add("sequences")
-            for a, b in zip(first.reshape(x.shape[:2]), second.reshape(x.shape[:2]), strict=True):
+            for a, b in zip(exact.first.reshape(x.shape[:2]), second.reshape(x.shape[:2]), strict=True):
                 self.sequences += 1
                 self.same_sequences += _collapsed(a) == _collapsed(b)
 
@@ -188,7 +267,7 @@ class Answers:
     def __init__(self, names: Sequence[str]) -> None:
         self.sums = tuple(OutputSums(name) for name in names)
 
-    def add(self, right: Sequence[Array], given: Sequence[Array]) -> None:
+    def add(self, right: Sequence[Array | RightAnswer], given: Sequence[Array]) -> None:
         """Take one sample of every output."""
         for sums, x, y in zip(self.sums, right, given, strict=True):
             sums.add(x, y)
@@ -234,23 +313,22 @@ def _product(x: Floats, y: Floats) -> float:
     return float(np.einsum("i,i->", x.reshape(-1), y.reshape(-1)))
 
 
-def _is_distribution(rows: Floats) -> bool:
-    return bool((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3))
+def _top(rows: Floats) -> Array:
+    found: Array = np.argpartition(rows, -TOP, axis=1)[:, -TOP:]
+    return found
 
 
-def _log_softmax(rows: Floats) -> Floats:
-    moved = rows - rows.max(axis=1, keepdims=True)
-    logs: Floats = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
+def _logarithms(rows: Floats, shares: bool) -> Floats:
+    """Of the rows as distributions: shares that are no less than 10⁻¹², else their softmax."""
+    if shares:
+        logs = np.maximum(rows, 1e-12)
+        totals = logs.sum(axis=1, keepdims=True)
+        np.log(logs, out=logs)
+    else:
+        logs = rows - rows.max(axis=1, keepdims=True)
+        totals = np.exp(logs).sum(axis=1, keepdims=True)
+    logs -= np.log(totals)
     return logs
-
-
-def _divergence(p: Floats, q: Floats) -> float:
-    if _is_distribution(p):
-        a, b = np.clip(p, 1e-12, None), np.clip(q, 1e-12, None)
-        a, b = a / a.sum(axis=1, keepdims=True), b / b.sum(axis=1, keepdims=True)
-        return float((a * (np.log(a) - np.log(b))).sum())
-    a, b = _log_softmax(p), _log_softmax(q)
-    return float((np.exp(a) * (a - b)).sum())
 
 
 def _collapsed(path: Array) -> tuple[int, ...]:
@@ -264,16 +342,24 @@ def _collapsed(path: Array) -> tuple[int, ...]:
 FEWEST_BOXES, CONFIDENCE, OVERLAP = 256, 0.25, 0.5
 
 
-def _boxes(x: Floats) -> tuple[Floats, Floats, Array] | None:
-    """Corners, scores and classes where an output looks like a YOLO head (1, 4 + classes, boxes); None elsewhere."""
+Boxes = tuple[Floats, Floats, Array]
+"""Corners, scores and classes."""
+
+
+def _is_head(x: Floats) -> bool:
+    """Whether an output looks like a YOLO head: (1, 4 + classes, boxes)."""
     if x.ndim != 3 or x.shape[0] != 1:
-        return None
+        return False
     rows = x[0]
     if not 5 <= rows.shape[0] <= 300 or rows.shape[1] < FEWEST_BOXES or rows.shape[1] < 4 * rows.shape[0]:
-        return None
+        return False
     scores = rows[4:]
-    if not np.isfinite(rows).all() or scores.min() < -1e-3 or scores.max() > 1 + 1e-3 or rows[:4].max() < 4:
-        return None
+    return bool(scores.min() >= -1e-3 and scores.max() <= 1 + 1e-3 and rows[:4].max() >= 4)
+
+
+def _boxes(rows: Floats) -> Boxes:
+    """The boxes of a head's rows that are sure enough, without those that lie over a better one."""
+    scores = rows[4:]
     best = scores.max(axis=0)
     taken = np.flatnonzero(best >= CONFIDENCE)
     order = taken[np.argsort(-best[taken], kind="stable")]
@@ -296,7 +382,7 @@ def _overlaps(box: Floats, others: Floats) -> Floats:
     return shares
 
 
-def _matched(first: tuple[Floats, Floats, Array], second: tuple[Floats, Floats, Array]) -> tuple[float, float]:
+def _matched(first: Boxes, second: Boxes) -> tuple[float, float]:
     """How many boxes there are (the mean of both), and how many of them both have."""
     used: set[int] = set()
     shared = 0

@@ -22,7 +22,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.kept_values import KeptValues
 from qviz.models.network import Network
-from qviz.models.output_figures import Answers, OutputFigures
+from qviz.models.output_figures import Answers, OutputFigures, RightAnswer
 from qviz.models.pieces import ActivationParameters, Pieces, Point, Values
 from qviz.models.sessions import Feeds, Samples
 from qviz.models.weights import CountedWeight, Weight, bits_of, values_of, weights_of
@@ -208,7 +208,7 @@ class Sensitivity:
         self._pieces = Pieces(network, _costs(network, self.units))
         # The ends of a small network are sessions of their own: several copies of its weights.
         self._whole_ends = network.parameter_bytes < WHOLE_ENDS_UP_TO
-        self._right: list[list[Array] | None] = [None] * len(samples)
+        self._right: list[list[RightAnswer] | None] = [None] * len(samples)
         self._right_bytes = 0
         self._kept = [KeptValues(KEPT_BYTES // len(samples)) for _ in range(len(samples))]
         self._owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
@@ -253,11 +253,11 @@ class Sensitivity:
         """The outputs among the values behind the last piece."""
         return [values[name] for name in self._pieces.outputs]
 
-    def right(self, number: int, sample: Feeds) -> list[Array]:
+    def right(self, number: int, sample: Feeds) -> list[RightAnswer]:
         """What the float network answers on a sample; kept, as long as there is room."""
         known = self._right[number]
         if known is None:
-            known = self.answers(self.baseline(ALONE, sample)[-1])
+            known = [RightAnswer(array) for array in self.answers(self.baseline(ALONE, sample)[-1])]
             self._right_bytes += sum(each.nbytes for each in known)
             if self._right_bytes <= KEPT_BYTES:  # however many samples there are
                 self._right[number] = known
@@ -337,13 +337,13 @@ class Sensitivity:
         """
         order = list(order if order is not None else range(len(self.units)))
         everyone = frozenset(unit.name for unit in self.units)
-        known: list[tuple[list[Array], list[Values]]] = []
+        known: list[tuple[list[RightAnswer], list[Values]]] = []
         held = 0
         for number, sample in enumerate(self.samples):
             check(cancelled)
             base = self.baseline(mode, sample)
             right = self.right(number, sample)
-            held += sum(a.nbytes for values in base for a in values.values())
+            held += sum(a.nbytes for values in base for a in values.values()) + sum(each.nbytes for each in right)
             if known and held > keep_bytes:
                 break
             known.append((right, base))

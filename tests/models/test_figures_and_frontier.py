@@ -10,13 +10,13 @@ import pytest
 
 from qviz.core import Problem
 from qviz.models.frontier import Choice, at_most, frontier
-from qviz.models.output_figures import Answers, OutputSums
+from qviz.models.output_figures import Answers, OutputSums, RightAnswer
 
 
 def sums_of(*pairs, name="y"):
     sums = OutputSums(name)
     for x, y in pairs:
-        sums.add(np.asarray(x), np.asarray(y))
+        sums.add(x if isinstance(x, RightAnswer) else np.asarray(x), np.asarray(y))
     return sums.figures()
 
 
@@ -61,6 +61,25 @@ def test_boxes_that_both_find():
     assert sums_of((head, other)).detections == 1
     other[0, 4, 2] = 0.1
     assert sums_of((head, other)).detections == pytest.approx(1 / 1.5)
+
+
+@pytest.mark.parametrize("worn", [1.5, -3.0, np.nan, np.inf], ids=str)
+def test_a_head_that_is_worn_beyond_shares_is_still_read(worn):
+    head = np.zeros((1, 6, 400), np.float32)
+    head[0, :4, 0], head[0, 4, 0] = [50, 50, 20, 20], 0.9
+    other = head.copy()
+    other[0, 4, 0] = worn
+    assert sums_of((head, other)).detections == (1 if worn == 1.5 else 0)
+
+
+def test_what_is_known_of_the_right_answer_changes_no_figure():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 8, 40)).astype(np.float32)
+    shares = (np.exp(x) / np.exp(x).sum(-1, keepdims=True)).astype(np.float32)
+    for right in (x, shares, shares[0, 0], np.where(x > 2, np.nan, x)):
+        given = (right * 1.01).astype(np.float32)
+        known = RightAnswer(right)
+        assert str(sums_of((known, given), (known, right))) == str(sums_of((right, given), (right, right)))
 
 
 def test_what_is_not_finite_is_not_good():
