@@ -25,6 +25,7 @@ from qviz.models.network import Network
 from qviz.models.output_figures import Answers, OutputFigures, RightAnswer
 from qviz.models.pieces import ActivationParameters, Pieces, Point, Values
 from qviz.models.sessions import Feeds, Samples
+from qviz.models.stacked_weights import StackedWeights
 from qviz.models.weights import CountedWeight, Weight, bits_of, values_of, weights_of
 
 ALONE, RESTORED = "alone", "restored"
@@ -213,6 +214,7 @@ class Sensitivity:
         self._kept = [KeptValues(KEPT_BYTES // len(samples)) for _ in range(len(samples))]
         self._owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
         self.inferences = 0.0
+        self._stacked = StackedWeights(self.weights.values(), self.values)
 
     def quantized(self, name: str) -> FloatArray:
         """x̂ of a weight under its scheme; the weight itself where it has none."""
@@ -233,6 +235,12 @@ class Sensitivity:
     def quantized_bytes(self, left: frozenset[str] = frozenset()) -> float:
         """Bytes of all weights, those of the units in ``left`` as the file has them."""
         total = 0.0
+    def quantize(self) -> None:
+        """Have x̂ of all weights, those that are small together."""
+        missing = {name: scheme for name, scheme in self.schemes.items() if name not in self._quantized}
+        if len(missing) > 1:
+            self._quantized.update(self._stacked.quantized(missing))
+
         for unit in self.units:
             for weight in unit.weights:
                 scheme = None if unit.name in left else self.schemes.get(weight.name)
@@ -287,7 +295,9 @@ class Sensitivity:
         """
         sums = Answers(self._pieces.outputs)
         chosen = frozenset(unit.name for unit in self.units) - left
-        inputs = [self._inputs(piece, chosen) for piece in range(len(self._pieces))]
+        self.quantize()
+        of_pieces = [self._inputs(piece, chosen) for piece in range(len(self._pieces))]
+        inputs = [dict(_joined(of_pieces[first : last + 1])) for first, last in self._spans]
         for number in range(len(self.samples)):
             if number:
                 check(cancelled)
@@ -349,6 +359,7 @@ class Sensitivity:
             known.append((right, base))
         rest = self.samples[len(known) :] if len(known) < len(self.samples) else ()
         for done, place in enumerate(order):
+        self.quantize()
             unit = self.units[place]
             sums = Answers(self._pieces.outputs)
             chosen = frozenset({unit.name}) if mode == ALONE else everyone - {unit.name}

@@ -111,7 +111,7 @@ def fitted_scheme(scheme: Scheme, weight: Weight) -> Scheme:
     """
     granularity = scheme.granularity
     if isinstance(granularity, PerAxis):
-        return replace(scheme, granularity=PerAxis(0))
+        return scheme if granularity.axis == 0 else replace(scheme, granularity=PerAxis(0))
     if isinstance(granularity, PerBlock):
         columns = weight.matrix_shape[1]
         size = min(granularity.block_size, columns)

@@ -1,0 +1,84 @@
+"""How are many small weights quantized at once? Those whose rows are equally long lie one above the other.
+
+Where each row has a scale of its own, the rows of other weights change nothing; asking about each weight alone takes
+longer than computing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from qviz.core.arithmetic.quantize import fake_quantize
+from qviz.core.arrays import FloatArray
+from qviz.core.questions.calibration import choose_qparams
+from qviz.core.ranges.rules import MinMax
+from qviz.core.runtimes.table import convention_named
+from qviz.core.schemes.scheme import Scheme
+from qviz.core.tensors.granularity import PerAxis
+from qviz.core.tensors.tensor import Tensor
+from qviz.models.weights import Weight, fitted_scheme
+
+SMALL = 1 << 16
+"""Elements of a weight that takes longer to be computed than to be asked about."""
+
+
+def stackable(scheme: Scheme) -> bool:
+    """Whether a row's codes depend on that row alone, whatever lies above it."""
+    convention = convention_named(scheme.convention)
+    by_row = isinstance(scheme.granularity, PerAxis) and isinstance(scheme.range_rule, MinMax)
+    return by_row and not convention.tensor_bits and not convention.of_elements
+
+
+class StackedWeights:
+    """The small weights of a network, to be quantized together.
+
+    Parameters
+    ----------
+    weights : iterable of Weight
+    values : mapping of str to float32 array
+        By names of weights.
+    """
+
+    def __init__(self, weights: Iterable[Weight], values: Mapping[str, FloatArray]) -> None:
+        self._values = values
+        self._small = {
+            each.name: each
+            for each in weights
+            if each.elements <= SMALL
+            and np.isfinite(values[each.name]).all()  # which one is spoilt is said of it alone
+        }
+        self._stacks: dict[tuple[str, ...], Tensor] = {}
+
+    def quantized(self, schemes: Mapping[str, Scheme]) -> dict[str, FloatArray]:
+        """x̂ of those weights that lie together with others, each in its own shape.
+
+        Parameters
+        ----------
+        schemes : mapping of str to Scheme
+            What is wanted, by names of weights.
+        """
+        together: dict[tuple[Scheme, int], list[Weight]] = {}
+        for name, scheme in schemes.items():
+            weight = self._small.get(name)
+            if weight is not None and stackable(scheme):
+                together.setdefault((scheme, weight.matrix_shape[1]), []).append(weight)
+        found: dict[str, FloatArray] = {}
+        stacks: dict[tuple[str, ...], Tensor] = {}
+        for (scheme, _), stack in together.items():
+            if len(stack) < 2:
+                continue
+            key = tuple(weight.name for weight in stack)
+            tensor = stacks[key] = self._stacks.get(key) or self._stacked(stack)
+            x_hat = fake_quantize(tensor, choose_qparams(tensor, fitted_scheme(scheme, stack[0])))
+            start = 0
+            for weight in stack:
+                stop = start + weight.matrix_shape[0]
+                found[weight.name] = weight.restored(x_hat[start:stop])
+                start = stop
+        self._stacks = stacks
+        return found
+
+    def _stacked(self, stack: list[Weight]) -> Tensor:
+        return Tensor(np.concatenate([weight.matrix(self._values[weight.name]) for weight in stack]), stack[0].name)
