@@ -92,6 +92,17 @@ class Pieces:
         behind = sum(cost for place, cost in self._costs.items() if place >= self.starts[piece])
         return behind / total if total else 1 - piece / len(self)
 
+    def spans(self, count: int) -> list[tuple[int, int]]:
+        """First and last pieces of about so many runs of pieces that cost about the same, at least one."""
+        count = max(1, min(count, len(self)))
+        if count == len(self):
+            return [(piece, piece) for piece in range(len(self))]
+        firsts, share = [0], (1 - 1e-9) / count
+        for piece in range(1, len(self)):
+            if self.share_from(firsts[-1]) - self.share_from(piece) >= share and len(firsts) < count:
+                firsts.append(piece)
+        return list(zip(firsts, [first - 1 for first in firsts[1:]] + [len(self) - 1], strict=True))
+
     def _cuts(self, count: int) -> list[int]:
         costs = self._costs or dict.fromkeys(range(len(self.nodes)), 1.0)
         share = sum(costs.values()) / max(1, min(count, len(costs)))

@@ -40,6 +40,15 @@ KEPT_BYTES = 1 << 28
 
 ON, OFF = np.array(True), np.array(False)
 
+WORTH_SECONDS = 0.25e-3
+"""A piece that is quicker than this is not worth starting alone: keeping what comes before it gains nothing."""
+
+MULTIPLICATIONS_A_SECOND, NODE_SECONDS = 3e10, 2.5e-6
+"""About what one core does, and what a node takes however small it is."""
+
+READING = 12
+"""Multiplications that one core does while it reads an element of a weight that has not been packed."""
+
 WHOLE_ENDS_UP_TO = 1 << 28
 """Bytes of a network's constants."""
 
@@ -205,8 +214,12 @@ class Sensitivity:
             dict.fromkeys(self.weights, scheme) if isinstance(scheme, Scheme) else dict(scheme)
         )
         self._counted = {name: CountedWeight(weight, self.values[name]) for name, weight in self.weights.items()}
+        self._stacked = StackedWeights(self.weights.values(), self.values)
         self._quantized: dict[str, FloatArray] = {}
-        self._pieces = Pieces(network, _costs(network, self.units))
+        costs = _costs(network, self.units)
+        self._pieces = Pieces(network, costs)
+        seconds = sum(costs.values()) / MULTIPLICATIONS_A_SECOND + NODE_SECONDS * len(self._pieces.nodes)
+        self._spans = self._pieces.spans(int(seconds / WORTH_SECONDS))
         # The ends of a small network are sessions of their own: several copies of its weights.
         self._whole_ends = network.parameter_bytes < WHOLE_ENDS_UP_TO
         self._right: list[list[RightAnswer] | None] = [None] * len(samples)
@@ -214,7 +227,6 @@ class Sensitivity:
         self._kept = [KeptValues(KEPT_BYTES // len(samples)) for _ in range(len(samples))]
         self._owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
         self.inferences = 0.0
-        self._stacked = StackedWeights(self.weights.values(), self.values)
 
     def quantized(self, name: str) -> FloatArray:
         """x̂ of a weight under its scheme; the weight itself where it has none."""
@@ -222,6 +234,12 @@ class Sensitivity:
             scheme, values = self.schemes.get(name), self.values[name]
             self._quantized[name] = self._counted[name].quantized(scheme) if scheme else values
         return self._quantized[name]
+
+    def quantize(self) -> None:
+        """Have x̂ of all weights, those that are small together."""
+        missing = {name: scheme for name, scheme in self.schemes.items() if name not in self._quantized}
+        if len(missing) > 1:
+            self._quantized.update(self._stacked.quantized(missing))
 
     def change(self, name: str, scheme: Scheme | None) -> None:
         """Another scheme for one weight; None for float."""
@@ -235,12 +253,6 @@ class Sensitivity:
     def quantized_bytes(self, left: frozenset[str] = frozenset()) -> float:
         """Bytes of all weights, those of the units in ``left`` as the file has them."""
         total = 0.0
-    def quantize(self) -> None:
-        """Have x̂ of all weights, those that are small together."""
-        missing = {name: scheme for name, scheme in self.schemes.items() if name not in self._quantized}
-        if len(missing) > 1:
-            self._quantized.update(self._stacked.quantized(missing))
-
         for unit in self.units:
             for weight in unit.weights:
                 scheme = None if unit.name in left else self.schemes.get(weight.name)
@@ -308,16 +320,17 @@ class Sensitivity:
         return sums
 
     def _advanced(self, number: int, inputs: list[dict[str, Any]]) -> Values:
-        """The values behind the last piece; a sample is not even read where nothing has changed before some piece."""
+        """The values behind the last piece; a sample is not even read where nothing has changed before some span."""
         kept = self._kept[number]
         start, known = kept.begin(inputs)
         values: Values = dict(self.samples[number]) if known is None else known
-        for piece in range(start, len(inputs)):
-            kept.keep(piece, values)
-            made = self._pieces.advance(self._exchangeable(piece), values, inputs[piece])
-            values = self._pieces.kept(made, piece + 1)
+        for place in range(start, len(inputs)):
+            kept.keep(place, values)
+            first, last = self._spans[place]
+            made = self._pieces.advance(self._exchangeable(first, last), values, inputs[place])
+            values = self._pieces.kept(made, last + 1)
         kept.keep(len(inputs), values)
-        self.inferences += self._pieces.share_from(start) if start < len(inputs) else 0
+        self.inferences += self._pieces.share_from(self._spans[start][0]) if start < len(inputs) else 0
         return values
 
     def sweep(
@@ -346,6 +359,7 @@ class Sensitivity:
             When asked to stop; what was found before stays true.
         """
         order = list(order if order is not None else range(len(self.units)))
+        self.quantize()
         everyone = frozenset(unit.name for unit in self.units)
         known: list[tuple[list[RightAnswer], list[Values]]] = []
         held = 0
@@ -359,7 +373,6 @@ class Sensitivity:
             known.append((right, base))
         rest = self.samples[len(known) :] if len(known) < len(self.samples) else ()
         for done, place in enumerate(order):
-        self.quantize()
             unit = self.units[place]
             sums = Answers(self._pieces.outputs)
             chosen = frozenset({unit.name}) if mode == ALONE else everyone - {unit.name}
@@ -408,11 +421,13 @@ class Sensitivity:
             threads=self.threads,
         )
 
-    def _exchangeable(self, piece: int) -> Any:
+    def _exchangeable(self, piece: int, last: int | None = None) -> Any:
+        through = range(piece, (piece if last is None else last) + 1)
         return self._pieces.session(
             piece,
-            exchanged=self._names(piece),
-            points=self._points(piece),
+            last=None if last == piece else last,
+            exchanged=tuple(dict.fromkeys(name for each in through for name in self._names(each))),
+            points=tuple(point for each in through for point in self._points(each)),
             switched=True,
             parameters=self.parameters,
             key="exchangeable",
@@ -464,6 +479,11 @@ class Sensitivity:
         return inputs
 
 
+def _joined(inputs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for each in inputs:
+        yield from each.items()
+
+
 def _costs(network: Network, units: Sequence[Unit]) -> dict[str, float]:
     """Multiplications of each node of the units, as far as shapes tell."""
     outputs = {node.name: node.output[0] for node in network.model.graph.node}
@@ -480,7 +500,7 @@ def _costs(network: Network, units: Sequence[Unit]) -> dict[str, float]:
             if weight.operator == "Gather" or not elements:
                 costs[weight.node] = max(costs[weight.node], 1.0)
             else:
-                costs[weight.node] += elements * weight.matrix_shape[1]
+                costs[weight.node] += elements * weight.matrix_shape[1] + READING * weight.elements
     return costs
 
 

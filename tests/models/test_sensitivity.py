@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, Problem, Scheme
+from qviz.core import MSE, FloatFormat, IntFormat, PerAxis, PerBlock, Problem, Scheme
 from qviz.core.work import Cancelled
 from qviz.models.activations import ranges, spans
 from qviz.models.kept_values import KeptValues
@@ -25,6 +25,7 @@ from qviz.models.sensitivity import (
     units_by_node,
 )
 from qviz.models.sessions import open_session, run
+from qviz.models.stacked_weights import StackedWeights
 from qviz.models.weights import bits_of, quantized_weight, values_of, weights_of
 from tests.models.made import (
     chain,
@@ -129,6 +130,7 @@ def chained(count=2):
 @pytest.mark.parametrize("room", [1 << 28, 0], ids=["kept", "no room"])
 def test_a_move_runs_no_more_than_what_comes_behind_the_layer(monkeypatch, room):
     monkeypatch.setattr("qviz.models.sensitivity.KEPT_BYTES", room)
+    monkeypatch.setattr("qviz.models.sensitivity.WORTH_SECONDS", 1e-9)  # as if each layer took long
     net, samples = ready(chain()), chained()
     asked = Sensitivity(net, samples, INT4)
     asked.everything()
@@ -145,6 +147,40 @@ def test_a_move_runs_no_more_than_what_comes_behind_the_layer(monkeypatch, room)
     asked.everything()
     assert (asked.inferences == before) is bool(room)
     assert (samples.reads == reads) is bool(room)
+
+
+def test_pieces_that_take_no_time_are_run_together():
+    pieces = Pieces(ready(chain()), count=12)
+    assert len(pieces) == 12
+    assert pieces.spans(0) == pieces.spans(1) == [(0, 11)]
+    assert pieces.spans(3) == [(0, 3), (4, 7), (8, 11)]
+    assert pieces.spans(12) == pieces.spans(99) == [(piece, piece) for piece in range(12)]
+
+
+@pytest.mark.parametrize("scheme", [INT4, Scheme(UINT8, symmetric=False, granularity=PerAxis(1))], ids=str)
+def test_small_weights_are_quantized_together_as_each_alone(scheme):
+    net = ready(transformer())
+    values, weights = values_of(net), {weight.name: weight for weight in weights_of(net)}
+    values["wk"][3, 3] = np.nan
+    found = StackedWeights(weights.values(), values).quantized(dict.fromkeys(weights, scheme))
+    assert sorted(found) == ["table", "w1", "wq", "wv"]  # rows of 16; what is spoilt is asked about alone
+    for name, x_hat in found.items():
+        np.testing.assert_array_equal(x_hat, quantized_weight(weights[name], values[name], scheme))
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme(IntFormat(4)),
+        Scheme(IntFormat(4), granularity=PerAxis(0), range_rule=MSE()),
+        Scheme(FloatFormat("e2m1fn"), granularity=PerBlock(-1, 16), convention="nvfp4"),
+    ],
+    ids=str,
+)
+def test_weights_that_share_a_scale_are_quantized_alone(scheme):
+    net = ready(transformer())
+    stacked = StackedWeights(weights_of(net), values_of(net))
+    assert not stacked.quantized(dict.fromkeys(values_of(net), scheme))
 
 
 def test_values_before_the_first_change_take_the_room_of_others():
@@ -331,7 +367,7 @@ def test_per_axis_is_per_output(net):
 
 def test_ranges_are_the_same_however_little_is_held(net):
     samples = pictures(4)
-    from qviz.core import MSE, Percentile
+    from qviz.core import Percentile
 
     for rule in (Percentile(99.0), MSE()):
         scheme = Scheme(UINT8, symmetric=False, range_rule=rule)
