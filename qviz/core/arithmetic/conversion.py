@@ -307,7 +307,7 @@ def reach_of_groups(values: FloatArray, qparams: QParams) -> tuple[float, float]
 
 
 def _fits(size: int, qparams: QParams, out: Array | None) -> bool:
-    return qparams.compilable and convert.ready and size >= WORTH and (out is None or out.flags.c_contiguous)
+    return size >= WORTH and convert.ready and (out is None or out.flags.c_contiguous) and qparams.compilable
 
 
 def _run(

@@ -439,6 +439,8 @@ class QParams:
 
 def _are_usual(scales: FloatArray, largest: float) -> bool:
     """Whether each is a number no larger than that, and its inverse is a number, too."""
+    if scales.size == 1:
+        return SMALLEST_SCALE <= abs(scales.item()) <= largest
     magnitudes = scales if scales.min() >= 0 else np.abs(scales)
     return bool(magnitudes.min() >= SMALLEST_SCALE and magnitudes.max() <= largest)
 

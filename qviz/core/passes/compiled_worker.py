@@ -109,7 +109,8 @@ class CompiledWorker:
         if self.joint is not None:
             self._part(*self.joint)
         if first:
-            found.totals = np.sum([self.totals[start] for start in sorted(self.totals)], axis=0)
+            totals = [self.totals[start] for start in sorted(self.totals)]
+            found.totals = totals[0] if len(totals) == 1 else np.sum(totals, axis=0)
         if first or not self.lie.apart:
             errors, saturated, values, missing = self.groups
             found.squared_error, found.max_abs_error = errors

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Floats
+from qviz.core.passes import kernels
 from qviz.core.passes.block_workers import DotWorker, InputSums, NumPyWorker, PassRequest, PassTotals, Worker
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.error_bins import largest_of
@@ -147,7 +148,8 @@ def _find(order: PassRequest, threads: int, cancelled: IsCancelled, progress: Pr
 def _worker(order: PassRequest, leader: NumPyWorker | CompiledWorker | None) -> NumPyWorker | CompiledWorker:
     """One that is compiled, where that is ready; ``leader`` is the first of them."""
     # The kernels are promised that nothing becomes NaN, and know float32 alone.
-    if order.qparams.compilable and not order.overflows and not isinstance(leader, NumPyWorker):
+    ready = kernels.walk.ready or kernels.walk_plainly.ready
+    if ready and order.qparams.compilable and not order.overflows and not isinstance(leader, NumPyWorker):
         worker = CompiledWorker(order, leader)
         if worker.walk.ready:
             return worker
@@ -160,7 +162,6 @@ def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled,
 
     In turn, or to whoever has time where that changes nothing: another program may have one of the processors.
     """
-    stop = threading.Event()
     done = [0] * len(workers)
     left = _Left(workers[0].pieces()) if all(worker.any_pieces for worker in workers) else None
 
@@ -170,26 +171,41 @@ def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled,
             yield
             done[which] += workers[which].add(piece)
 
+    def here() -> None:
+        for _ in share(0):
+            if done[0]:
+                progress(sum(done) / order.tensor.elements)
+            check(cancelled)
+
+    if len(workers) == 1:  # a small tensor is done before a pool is made
+        here()
+    else:
+        _beside(here, share, range(1, len(workers)), cancelled)
+    progress(1.0)
+
+
+def _beside(
+    here: Callable[[], None], share: Callable[[int], Iterator[None]], others: range, cancelled: IsCancelled
+) -> None:
+    """The first share in this thread, the others in threads of their own."""
+    stop = threading.Event()
+
     def aside(which: int) -> None:
         for _ in share(which):
             if stop.is_set():
                 return
 
-    with ThreadPoolExecutor(len(workers)) as pool:
-        others = [pool.submit(aside, which) for which in range(1, len(workers))]
+    with ThreadPoolExecutor(len(others)) as pool:
+        working = [pool.submit(aside, which) for which in others]
         try:
-            for _ in share(0):
-                if done[0]:
-                    progress(sum(done) / order.tensor.elements)
-                check(cancelled)
-            while wait(others, timeout=0.02).not_done:
+            here()
+            while wait(working, timeout=0.02).not_done:
                 check(cancelled)
         except BaseException:
             stop.set()
             raise
-        for other in others:
+        for other in working:
             other.result()
-    progress(1.0)
 
 
 class _Left:

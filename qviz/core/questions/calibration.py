@@ -192,8 +192,7 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         squared_errors if prepared is not None else None,
         clipping_errors if prepared is not None else None,
         cancelled,
-        _reach(scheme),
-        grid_of(scheme) if isinstance(scheme.range_rule, MSE) else None,
+        *((_reach(scheme), grid_of(scheme)) if isinstance(scheme.range_rule, MSE) else ()),
     )
 
 
