@@ -46,8 +46,8 @@ SUMS = {"reassoc", "nsz", "nnan"}
 """What a compiler may do to sums: add in any order, and take nothing for NaN. Never all of fast-math: it would
 replace divisions by multiplications, and the codes would not be the runtime's own."""
 
-COMPILE_SECONDS = 120
-"""A compilation that takes longer is given up."""
+COMPILE_SECONDS = 600
+"""A compilation that takes longer is given up; it gives way to everybody, and takes minutes on a busy machine."""
 
 COMPLETE = "complete"
 """The file that stands beside kernels that are all compiled."""
