@@ -75,5 +75,8 @@ def save_as(path: Path, analysis: Analysis) -> None:
 
 
 def name_in_model(name: str) -> str:
-    """What a tensor was called in its file: ``"layer.w"`` for ``"net/layer.w"``, ``"w"`` for ``"w.npy"``."""
-    return name.partition("/")[2] or Path(name).stem or "tensor"
+    """What a tensor was called in its file: ``"layer.w"`` for ``"net/layer.w"``, ``"w"`` for ``"w.npy"``.
+
+    Names of files need not be text, those in models have to be: what is none becomes ``?``.
+    """
+    return (name.partition("/")[2] or Path(name).stem or "tensor").encode(errors="replace").decode()

@@ -43,7 +43,15 @@ def test_other_endings_are_a_problem(tmp_path: Path, name: str) -> None:
         ("w.npy", "w"),
         ("Normal (generated)", "Normal (generated)"),
         ("", "tensor"),
+        ("\udcff\ud800.npy", "??"),
     ],
 )
 def test_a_tensor_has_the_name_that_it_had_in_its_file(name: str, expected: str) -> None:
     assert name_in_model(name) == expected
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path: Path, ending: str) -> None:
+    tensor = Tensor(np.ones(4, np.float32), name="\udcff.npy")
+    save_as(tmp_path / f"out{ending}", analyze(tensor, Scheme()))
+    assert (tmp_path / f"out{ending}").stat().st_size > 0

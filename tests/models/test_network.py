@@ -117,6 +117,16 @@ def test_what_is_no_model_is_refused_in_a_sentence(tmp_path, content, said):
         open_network(tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("ending", [".json", ".onnxjson", ".textproto", ".onnxtxt", ".txt"])
+def test_the_name_of_a_file_does_not_decide_how_it_is_read(saved, tmp_path, ending):
+    path = tmp_path / f"m{ending}"
+    path.write_bytes(saved.read_bytes())
+    assert open_network(path).model == open_network(saved).model
+    path.write_text('{"a": ' + 5000 * "[")
+    with pytest.raises(Problem, match="is no ONNX model"):
+        open_network(path)
+
+
 def test_a_truncated_model_is_refused(saved):
     whole = saved.read_bytes()
     for length in (len(whole) // 3, len(whole) - 1):
