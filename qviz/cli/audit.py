@@ -16,7 +16,7 @@ import click
 
 from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
-from qviz.cli.options import FileOrAddress, importances_of, json_option, scheme_of, scheme_options
+from qviz.cli.options import NUMBER, FileOrAddress, importances_of, json_option, scheme_of, scheme_options
 from qviz.core.problems import N_, Problem
 from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
@@ -43,7 +43,7 @@ _NAME_WIDTH = 56
     "--csv", "csv_file", type=click.Path(path_type=Path), help="Write a line for each tensor, as it is found."
 )
 @click.option("--resume", is_flag=True, help="Leave out what --csv's file has already.")
-@click.option("--fail-below", type=float, help="In dB of SQNR: exit with 1 when a tensor is below.")
+@click.option("--fail-below", type=NUMBER, help="In dB of SQNR: exit with 1 when a tensor is below.")
 @click.option("--one-axis", is_flag=True, help="Quantize biases and other tensors with one axis, too.")
 @click.option("--preset", "presets", multiple=True, help="Schemes by name, several at once, in place of options.")
 @click.option("--imatrix", type=click.Path(path_type=Path), help="Add an SQNR weighed by what llama-imatrix measured.")

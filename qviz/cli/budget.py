@@ -12,7 +12,7 @@ import click
 
 from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
-from qviz.cli.options import importances_of, json_option
+from qviz.cli.options import NUMBER, Number, importances_of, json_option
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import N_, Problem
 from qviz.core.schemes.scheme import Scheme
@@ -31,10 +31,8 @@ EXPORTS = ("csv", "llama.cpp", "compressed-tensors", "onnxruntime", "netron", "m
 
 @click.command("budget")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--megabytes", type=click.FloatRange(min=0, min_open=True), help="For all tensors together, in 10⁶ bytes."
-)
-@click.option("--at-least", type=float, help="In dB of SQNR: formats below are no choice.")
+@click.option("--megabytes", type=Number(min=0, min_open=True), help="For all tensors together, in 10⁶ bytes.")
+@click.option("--at-least", type=NUMBER, help="In dB of SQNR: formats below are no choice.")
 @click.option(
     "--bits", type=click.IntRange(2, 16), multiple=True, help="Integers to choose from; default: 8, 6, 5, 4, 3."
 )

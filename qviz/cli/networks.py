@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qviz.cli.options import NUMBER
 from qviz.core.problems import Problem
 
 if TYPE_CHECKING:  # what runs networks is imported when one is run
@@ -26,7 +27,7 @@ def data_options(command: Command) -> Command:
         click.option("--set-input", "fixed", multiple=True, metavar="NAME=VALUE", help="An input with one value."),
         click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), default="NCHW", help="Of pictures."),
         click.option("--colours", type=click.Choice(["RGB", "BGR", "L"]), default="RGB", help="Of pictures."),
-        click.option("--pixel-scale", type=float, default=1 / 255, help="What bytes are multiplied by; default 1/255."),
+        click.option("--pixel-scale", type=NUMBER, default=1 / 255, help="Bytes are multiplied by it; default 1/255."),
         click.option("--mean", default="0", help="Taken away after scaling: one number, or one a colour."),
         click.option("--deviation", default="1", help="Divided by: one number, or one a colour."),
         click.option("--keep-aspect", is_flag=True, help="Pictures keep their shape, with grey beside them."),

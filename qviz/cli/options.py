@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,22 @@ MOST_NAMES = 12
 _FORMATS = f"int, {', '.join([*FLOATS, *CODEBOOKS])}."
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+class Number(click.FloatRange):
+    """A number, perhaps within bounds: not NaN, which no comparison notices, nor an infinity."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click calls it."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not finite: give a number.", param, ctx)
+        return number
+
+
+NUMBER = Number()
 
 
 class FileOrAddress(click.Path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
-from qviz.cli.options import json_option
+from qviz.cli.options import NUMBER, Number, json_option
 from qviz.core.problems import Problem
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.files.printable import printable
@@ -26,21 +26,14 @@ EXIT_BELOW = 1
 _TYPES = ["int8", "uint8", "int16", "uint16", "int4", "uint4"]
 
 
-def _number(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """A gate that nothing can pass or fail is no gate."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("'nan' is no number of decibels.", context, option)
-    return value
-
-
 def gate_options(command: Any) -> Any:
     """What is measured afterwards, and what is too little."""
-    command = click.option(
-        "--fail-below", type=float, metavar="DB", callback=_number, help="Exit with 1 where the output keeps less."
-    )(command)
+    command = click.option("--fail-below", type=NUMBER, metavar="DB", help="Exit with 1 where the output keeps less.")(
+        command
+    )
     return click.option(
         "--seconds",
-        type=click.FloatRange(0, 3600),
+        type=Number(0, 3600),
         default=2.0,
         show_default=True,
         help="How long to measure; 0 for not.",

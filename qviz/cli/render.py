@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from qviz.app import display
-from qviz.cli.options import scheme_of, scheme_options, tensor_of, tensor_options
+from qviz.cli.options import Number, scheme_of, scheme_options, tensor_of, tensor_options
 from qviz.cli.window import NoDisplay
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import analyze
@@ -21,7 +21,7 @@ from qviz.files.writers import EXPORT_FORMATS
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write into.")
 @click.option("--format", "formats", type=click.Choice(EXPORT_FORMATS), multiple=True, help="Repeatable; default png.")
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
-@click.option("--scale", type=click.FloatRange(0.5, 8), default=2.0, show_default=True, help="PNG pixels a point.")
+@click.option("--scale", type=Number(0.5, 8), default=2.0, show_default=True, help="PNG pixels a point.")
 @scheme_options
 def render_command(
     file: Path,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qviz.cli.options import json_option
+from qviz.cli.options import NUMBER, json_option
 from qviz.core.problems import Problem
 
 if TYPE_CHECKING:  # what trains is imported when something is trained
@@ -23,7 +23,7 @@ MOST_SEEDS = 1000
 @click.option("--data", default="spirals", show_default=True, help="moons, …, digits, or an .npz or .csv file.")
 @click.option("--label-column", type=int, default=-1, show_default=True, help="Of a table, negative from the end.")
 @click.option("--samples", type=int, default=3000, show_default=True)
-@click.option("--noise", type=float, help="As fits the data, unless given.")
+@click.option("--noise", type=NUMBER, help="As fits the data, unless given.")
 @click.option("--hidden", default="48,48,48", show_default=True, help="Widths of the hidden layers.")
 @click.option("--activation", default="relu", show_default=True, help="relu or tanh.")
 @click.option("--weight-bits", type=int, default=2, show_default=True, help="1 to 8.")
@@ -35,9 +35,9 @@ MOST_SEEDS = 1000
 @click.option("--ranges", default="learned", show_default=True, help="While training: learned or minmax.")
 @click.option("--ptq-range", default="minmax", show_default=True, help="minmax, percentile, mse or entropy.")
 @click.option("--optimizer", default="adam", show_default=True, help="adam or sgd.")
-@click.option("--learning-rate", type=float, default=0.005, show_default=True)
-@click.option("--fine-tuning-rate", type=float, default=0.005, show_default=True)
-@click.option("--momentum", type=float, default=0.9, show_default=True)
+@click.option("--learning-rate", type=NUMBER, default=0.005, show_default=True)
+@click.option("--fine-tuning-rate", type=NUMBER, default=0.005, show_default=True)
+@click.option("--momentum", type=NUMBER, default=0.9, show_default=True)
 @click.option("--batch", type=int, default=128, show_default=True)
 @click.option("--steps", type=int, default=2000, show_default=True, help="In float.")
 @click.option("--fine-tuning-steps", type=int, default=2000, show_default=True, help="Quantization-aware.")

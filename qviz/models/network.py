@@ -155,8 +155,7 @@ def open_network(path: str | Path) -> Network:
         raise FileProblem(path, N_("is a Git LFS pointer, not the model"), N_("Fetch it with git lfs pull."))
     try:
         with system_errors(path):
-            # Of itself onnx takes a file for JSON or its own text where the name ends so, and parsers of those fail in ways
-            # of their own.
+            # Of itself onnx takes a file for JSON, or for a text of its own, where the name ends so.
             model = onnx.load_model(str(path), format="protobuf", load_external_data=False)
     except Problem:
         raise

@@ -225,7 +225,7 @@ def test_compare_needs_the_same_inputs(run, model, data, tmp_path):
         (["--method", "dynamic", "--operators", "Bogus"], "knows no operator “Bogus”"),
         (["--method", "weights", "--block-size", 7], "no blocks of 7"),
         (["--method", "static", "--form", "operator", "--activation-type", "uint16"], "8 bits alone"),
-        (["--method", "dynamic", "--fail-below", "nan"], "no number of decibels"),
+        (["--method", "dynamic", "--fail-below", "nan"], "'nan' is not finite"),
         (["--method", "dynamic", "--seconds", -1], "not in the range"),
     ],
 )

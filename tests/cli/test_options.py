@@ -254,6 +254,23 @@ def test_a_bad_option_is_one_line(run: Run, file: Path, options: str, said: str)
     assert run("analyze", file, *options.split()).problem.startswith(said)
 
 
+JUDGED_IN_CORE = {"percentile", "low", "high"}
+"""What cannot be is said of these in a sentence of their own."""
+
+NUMBERS = [
+    (command.name, option.opts[0])
+    for command in cli.COMMANDS
+    for option in command.params
+    if isinstance(option.type, click.types.FloatParamType) and option.name not in JUDGED_IN_CORE
+]
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_a_number_is_finite(run: Run, command: str, option: str, value: str) -> None:
+    assert f"Invalid value for '{option}'" in run(command, option, value).problem
+
+
 def test_a_scheme_file_and_an_option_of_a_scheme_contradict_each_other(run: Run, file: Path, tmp_path: Path) -> None:
     save_scheme(tmp_path / "s.json", Scheme())
     problem = run("analyze", file, "--scheme", tmp_path / "s.json", "--bits", "4", "--axis", "0").problem
