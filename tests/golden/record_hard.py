@@ -1,6 +1,6 @@
 """What do live libraries answer to hard tensors: zeros, denormals, overflow, ties, in three types?
 
-``python -m tests.golden.record_hard LIBRARY`` asks what ``tests.oracles.ask_LIBRARY`` asks (torch, tflite, paddle), in
+``python -m tests.golden.record_hard LIBRARY`` asks what ``tests.oracles.ask_LIBRARY`` asks (torch, gguf, …), in
 an environment with the library, and writes ``hard_LIBRARY.npz`` and ``hard_LIBRARY.json`` beside this file: for each
 case a scheme, the type of the tensor, its values, and what the library answered. ``… LIBRARY CONVENTION ROWS COLUMNS``
 asks about one convention alone, with tensors of that shape, and names the files by it.
@@ -18,7 +18,7 @@ import numpy as np
 
 from tests.oracles.families import tensor
 
-FOLDER, SEED = Path(__file__).parent, 11
+FOLDER, SEED, ENOUGH = Path(__file__).parent, 11, 60
 NAMES = ("scale", "zero", "codes", "values")
 
 
@@ -27,7 +27,8 @@ def main(library: str, only: str = "", shape: tuple[int, ...] = (2, 64)) -> None
     rng, arrays, cases = np.random.default_rng(SEED), {}, []
     families, dtypes = oracle.OF_FAMILIES, oracle.OF_DTYPES
     asked = [each for each in oracle.asked() if only in ("", each[1].convention)]
-    for i, (ask, scheme) in enumerate(asked * (4 if only else 6)):
+    times = 4 if only else max(6, ENOUGH // len(asked))
+    for i, (ask, scheme) in enumerate(asked * times):
         dtype, family = dtypes[i % len(dtypes)], list(families)[i % len(families)]
         x = tensor(rng, family, dtype, shape, families)
         with np.errstate(all="ignore"):

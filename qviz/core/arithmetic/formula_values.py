@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams, is_too_narrow
-from qviz.core.arrays import Array
+from qviz.core.arrays import Array, distinct
 from qviz.core.runtimes.expressions import Formula, Values, evaluate
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, QMAX, QMIN, TENSOR_ABSMAX, Formulas, S, Z, absmax_of
 
@@ -106,6 +106,9 @@ def follow_from_range(qparams: QParams) -> bool:
     if not qparams.number_format.scaled:
         return True
     if convention.of_elements:
+        return False
+    points = distinct(qparams.zero_point)
+    if formulas.zero_point is None and points.size > 1 and points.min() != points.max():
         return False
     values, narrow = range_values(qparams, qparams), too_narrow(qparams)
     with np.errstate(all="ignore"):

@@ -40,17 +40,26 @@ from qviz.core.runtimes.record import Convention, Recipe
 BLOCK = 32
 
 
+def _inverse(divisor: Any) -> Any:
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.float32(1) / np.asarray(divisor, np.float32)
+    return np.where(np.isfinite(inverse), inverse, np.float32(0))[()]
+
+
 def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     """Scales in float32 for the codes, in float16 for what is stored and multiplied by."""
     number_format = scheme.number_format
-    levels, middle = number_format.levels, 0.0
+    levels = number_format.levels
+    middle: float | FloatArray = 0.0
     shift = offset = None
     if number_format.signed:
         scale = absmax_of(low, high) / np.float32(number_format.quant_max)
     elif scheme.symmetric:
         # The element that lies furthest from 0, with its sign, gets the first code.
-        middle = levels / 2
-        scale = np.where(np.abs(low) >= np.abs(high), low, high) / np.float32(-middle)
+        scale = np.where(np.abs(low) >= np.abs(high), low, high) / np.float32(-(levels // 2))
+        # x86 casts what the infinite inverse of a denormal scale makes to 0.
+        lost = (scale != 0) & (_inverse(scale) == 0)
+        middle = np.where(lost, np.float32(0), np.float32(levels // 2)) if np.any(lost) else levels / 2
     else:
         with np.errstate(over="ignore"):
             scale = (high - low) / np.float32(levels - 1)
@@ -86,12 +95,6 @@ def _without(divisor: Any) -> Any:
     """Whether a scale has no finite inverse."""
     with np.errstate(divide="ignore", over="ignore"):
         return not np.isfinite(np.float32(1) / divisor).all()
-
-
-def _inverse(divisor: Any) -> Any:
-    with np.errstate(divide="ignore", over="ignore"):
-        inverse = np.float32(1) / np.asarray(divisor, np.float32)
-    return np.where(np.isfinite(inverse), inverse, np.float32(0))[()]
 
 
 INVERSE = Function(

@@ -358,3 +358,14 @@ def test_a_searched_range_of_thousands_of_blocks_is_a_problem() -> None:
     with pytest.raises(Problem, match=r"cannot hold the numbers of 5,120 groups: choose the range from min to max"):
         python_snippet(choose_qparams(x, scheme))
     assert len(python_snippet(choose_qparams(x, Scheme(granularity=PerBlock(-1, 4))))) < 2000
+
+
+@pytest.mark.parametrize("bits", [4, 5])
+def test_a_block_of_gguf_whose_scale_has_no_inverse_loses_its_middle(
+    monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    x = np.linspace(-1, 1, 32, dtype=np.float32) * np.float32([[1], [1e-38], [0]])
+    scheme = Scheme(IntFormat(bits, False), True, PerBlock(-1, 32), convention="gguf")
+    codes = check(monkeypatch, x, scheme).names["codes"]
+    assert len(np.unique(codes[0])) > 1 << (bits - 1)
+    np.testing.assert_array_equal(codes[1:] - [[0], [1 << (bits - 1)]], 0)
