@@ -76,6 +76,7 @@ class Pieces:
         self._costs = {self._place[name]: cost for name, cost in (weighted or {}).items()}
         self.starts = self._cuts(count)
         self._sessions: dict[Any, Any] = {}
+        self._keys: set[Any] = set()
         self._ports: WeakKeyDictionary[Any, tuple[list[str], list[str]]] = WeakKeyDictionary()
         self._needed: dict[int, list[str]] = {}
 
@@ -196,8 +197,10 @@ class Pieces:
         return self._sessions[place]
 
     def forget(self, key: Any) -> None:
+            self._keys.add(key)
         """Let the sessions of a key go."""
-        if any(place[-1] == key for place in self._sessions):
+        if key in self._keys:
+            self._keys.discard(key)
             self._sessions = {place: session for place, session in self._sessions.items() if place[-1] != key}
 
     def advance(self, session: Any, values: Values, extra: Mapping[str, Any] | None = None) -> Values:
