@@ -169,6 +169,7 @@ class Pieces:
         switched: bool = False,
         weights: Mapping[str, Array] | None = None,
         parameters: Mapping[Point, ActivationParameters] | None = None,
+        every: bool = False,
         threads: int = 0,
         key: Any = None,
     ) -> Any:
@@ -187,17 +188,19 @@ class Pieces:
             Whether each point has an input ``KEY/on`` that says if it is.
         weights : mapping of str to array, optional
             Constants with other values than the network's.
+        every : bool
+            Whether all that its nodes compute is given out, not what others read alone.
         """
-        place = (piece, last, exchanged, points, switched, key)
+        place = (piece, last, exchanged, points, switched, every, key)
         if place not in self._sessions:
             model = self._piece_model(
-                self._span(piece, last), exchanged, points, switched, weights or {}, parameters or {}
+                self._span(piece, last), exchanged, points, switched, weights or {}, parameters or {}, every
             )
             self._sessions[place] = open_session(model, threads=threads, fuse_pairs=False)
+            self._keys.add(key)
         return self._sessions[place]
 
     def forget(self, key: Any) -> None:
-            self._keys.add(key)
         """Let the sessions of a key go."""
         if key in self._keys:
             self._keys.discard(key)
@@ -231,6 +234,7 @@ class Pieces:
         switched: bool,
         weights: Mapping[str, Array],
         parameters: Mapping[Point, ActivationParameters],
+        every: bool,
     ) -> Any:
         from onnx import TensorProto, helper, numpy_helper
 
@@ -275,7 +279,9 @@ class Pieces:
             inserted.setdefault(point.node, []).extend(steps)
             node.input[point.input] = f"{key}/out" if switched else f"{key}/values"
         ordered = [each for node in nodes for each in (*inserted.get(node.name, ()), node)]
-        wanted = [name for name in made if self._last_use.get(name, -1) >= stop]
+        needed = {name for name in made if self._last_use.get(name, -1) >= stop}
+        known = {name for name in made if name in self._infos and self._infos[name].type.tensor_type.elem_type}
+        wanted = [name for name in made if name in needed or (every and name in known)]
         outputs = [self._infos[name] for name in wanted]
         graph = helper.make_graph(ordered, f"nodes {start} to {stop}", inputs, outputs, constants)
         model = helper.make_model(graph, opset_imports=list(self._model.opset_import))

@@ -188,9 +188,12 @@ def squares(values: Array) -> float:
     """Σx²: stretches in the values' own precision, their sums in float64 (relative error below 1e-6)."""
     flat = values.reshape(-1)
     whole = flat.size // STRETCH * STRETCH
-    rows = flat[:whole].reshape(-1, STRETCH)
     rest = flat[whole:].astype(np.float64)
-    return float(np.einsum("ij,ij->i", rows, rows).sum(dtype=np.float64)) + float(np.einsum("i,i->", rest, rest))
+    total = float(rest.dot(rest))
+    if whole:
+        rows = flat[:whole].reshape(-1, STRETCH)
+        total += float(np.vecdot(rows, rows).sum(dtype=np.float64))
+    return total
 
 
 def bits_of(weight: Weight, scheme: Scheme) -> float:

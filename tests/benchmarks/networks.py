@@ -9,11 +9,13 @@ worth, unless ``QVIZ_TABLE`` is set.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import statistics
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +27,13 @@ from qviz.core import IntFormat, PerAxis, Problem, Scheme, compiler
 from qviz.models.frontier import Choice, at_most, choices, frontier
 from qviz.models.latency import measure_latency
 from qviz.models.network import Network, open_network
-from qviz.models.node_errors import node_errors
+from qviz.models.node_errors import NodeCut, node_errors
 from qviz.models.output_figures import Answers
-from qviz.models.pieces import Pieces
 from qviz.models.preparation import prepare_network
 from qviz.models.preparation_steps import Choices
 from qviz.models.ptq import quantize_network
 from qviz.models.recipes import LIBRARY_DEFAULTS, Recipe, best_recipe
-from qviz.models.sensitivity import ALONE, Sensitivity
+from qviz.models.sensitivity import ALONE, Sensitivity, units_by_group
 from qviz.models.sessions import open_session, run
 from qviz.models.weights import bits_of, quantized_weight
 from tests.models import made
@@ -171,45 +172,84 @@ def _methods(network: Network, samples: list[Any], reasons: dict[str, str]) -> l
 
 
 def _asking(network: Network, samples: list[Any]) -> Iterator[str]:
-    asked = Sensitivity(network, samples, Scheme(IntFormat(8), granularity=PerAxis(0)), threads=1)
-    list(asked.sweep(order=[0]))  # sessions are made
-    for piece in range(len(asked.units)):
-        asked.quantized(next(iter(asked.units[piece].weights)).name)
+    """On one core, each the quickest of three, with plain inferences in between."""
+    asked = Sensitivity(network, samples, EIGHT, threads=1)
     whole = open_session(network.model, threads=1)
-    one = _median(lambda: run(whole, samples[0]))
-    list(asked.sweep())
-    asked.inferences = 0.0
-    started = time.perf_counter()
-    list(asked.sweep())
-    spent = (time.perf_counter() - started) / len(asked.units) / len(samples)
-    yield f"one layer at a time: {spent / one:.2f} inferences a layer and sample, {len(asked.units)} layers"
-    pieces = Pieces(network, count=len(network.model.graph.node))
-    list(node_errors(asked, pieces=pieces))
-    started = time.perf_counter()
-    list(node_errors(asked, pieces=pieces))
-    spent = (time.perf_counter() - started) / len(samples)
-    yield f"isolated and accumulated errors: {spent / (2 * one):.1f} × (float run + quantized run)"
-    live = Sensitivity(network, samples[:1], Scheme(IntFormat(8), granularity=PerAxis(0)), threads=1)
-    live.everything()
-    names = list(live.weights)
-    moves = [_move(live, [name], bits) / one for bits in (4, 6) for name in names]
-    p95 = sorted(moves)[int(0.95 * len(moves))]
-    yield f"one layer's scheme to the output: {statistics.median(moves):.2f} inferences, p95 {p95:.2f}"
-    elements = sum(weight.elements for weight in live.weights.values())
-    spent = min(_move(live, names, bits) for bits in (3, 4, 5, 6, 7, 8))
+
+    def one() -> Any:
+        return run(whole, samples[0])
+
+    times = len(asked.units) * len(samples)
+    spent, unit = _beside(lambda: list(asked.sweep()), one)
+    yield f"one layer at a time: {spent / unit / times:.2f} inferences a layer and sample, {len(asked.units)} layers"
+    groups = units_by_group(network)
+    by_group = Sensitivity(network, samples, EIGHT, units=groups, threads=1)
+    list(by_group.sweep())
+    by_group.inferences = 0.0
+    list(by_group.sweep())
+    yield f"by groups: {by_group.inferences / len(samples):.0f} inferences a sample, {len(groups)} groups"
+    cut, live = _watched(NodeCut(network))
+    spent, unit = _beside(lambda: list(node_errors(asked, cut=cut)), one)
     yield (
-        f"all weights: {spent / one:.2f} inferences, {(spent - elements / 300e6) / one:.2f} beside "
+        f"isolated and accumulated errors: {spent / unit / len(samples) / 2:.1f} × (float run + quantized run), "
+        f"{max(live) / 2**20:.0f} MiB live"
+    )
+    moved = Sensitivity(network, samples[:1], EIGHT, threads=1)
+    names = list(moved.weights)
+    moves = []
+    for name in names:
+        bits = itertools.cycle((4, 6))
+        moves.append(_beside(lambda name=name, bits=bits: _move(moved, [name], next(bits)), one))
+    ratios = sorted(spent / unit for spent, unit in moves)
+    slow = sorted(spent for spent, _ in moves)[int(0.95 * len(moves))]
+    yield (
+        f"one layer's scheme to the output: {statistics.median(ratios):.2f} inferences, "
+        f"p95 {ratios[int(0.95 * len(ratios))]:.2f} ({1e3 * slow:.1f} ms; an inference {1e3 * unit:.2f} ms)"
+    )
+    elements = sum(weight.elements for weight in moved.weights.values())
+    bits = itertools.cycle((3, 4, 5, 6, 7))
+    spent, unit = _beside(lambda: _move(moved, names, next(bits)), one)
+    yield (
+        f"all weights: {spent / unit:.2f} inferences, {(spent - elements / 300e6) / unit:.2f} beside "
         f"{elements / 1e6:.1f} M elements at 300 M/s"
     )
 
 
-def _move(asked: Sensitivity, names: list[str], bits: int) -> float:
-    """Seconds from another scheme of some weights to the output."""
-    started = time.perf_counter()
+EIGHT = Scheme(IntFormat(8), granularity=PerAxis(0))
+
+
+def _beside(work: Callable[[], Any], one: Callable[[], Any], rounds: int = 3) -> tuple[float, float]:
+    """The least seconds of the processor for some work and for an inference, in turn, however busy it is otherwise."""
+    work()  # what is made once
+    least = [math.inf, math.inf]
+    for _ in range(rounds):
+        for place, each in enumerate((one, work, one, one)):
+            started = time.process_time()
+            each()
+            least[place != 1] = min(least[place != 1], time.process_time() - started)
+    return least[0], least[1]
+
+
+def _watched(cut: NodeCut) -> tuple[NodeCut, list[int]]:
+    """The same, and the bytes of the values that live after each stretch, in float and quantized."""
+    last, live = deque(maxlen=2), [0]
+    advance = cut.stretches.advance
+
+    def watched(session: Any, values: Any, extra: Any = None) -> Any:
+        last.append(advance(session, values, extra))
+        live.append(sum({id(a): a.nbytes for each in last for a in each.values()}.values()))
+        return last[-1]
+
+    cut.stretches.advance = watched
+    return cut, live
+
+
+def _move(asked: Sensitivity, names: list[str], bits: int) -> None:
+    """From another scheme of some weights to the output."""
+    scheme = replace(EIGHT, number_format=IntFormat(bits))
     for name in names:
-        asked.change(name, Scheme(IntFormat(bits), granularity=PerAxis(0)))
+        asked.change(name, scheme)
     asked.everything()
-    return time.perf_counter() - started
 
 
 def _bits(network: Network, samples: list[Any]) -> Iterator[str]:
@@ -253,12 +293,3 @@ def _bits(network: Network, samples: list[Any]) -> Iterator[str]:
         f"5 bits a weight: {found[0][0]:.1f} dB spent by the output's loss (predicted {found[0][1].sqnr_db:.1f}), "
         f"{found[1][0]:.1f} dB by the weights' error"
     )
-
-
-def _median(work: Any) -> float:
-    times = []
-    for _ in range(9):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)

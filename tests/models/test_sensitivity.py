@@ -12,7 +12,7 @@ from qviz.core import MSE, FloatFormat, IntFormat, PerAxis, PerBlock, Problem, S
 from qviz.core.work import Cancelled
 from qviz.models.activations import ranges, spans
 from qviz.models.kept_values import KeptValues
-from qviz.models.node_errors import node_errors
+from qviz.models.node_errors import NodeCut, node_errors
 from qviz.models.output_figures import Answers
 from qviz.models.pieces import Pieces
 from qviz.models.preparation import prepare_network
@@ -292,6 +292,34 @@ def test_errors_of_nodes_end_in_the_error_of_the_output(net):
     assert math.isinf(by_name[relu].isolated_db)
     first = errors[0]
     assert first.isolated_db == first.accumulated_db
+
+
+@pytest.mark.parametrize("make", [classifier, transformer])
+def test_errors_of_nodes_are_the_same_however_little_lives_at_once(make):
+    net = ready(make())
+    port = net.inputs[0]
+    rng = np.random.default_rng(0)
+    shape = tuple(int(n) for n in port.shape)
+    sample = {
+        port.name: rng.integers(0, 50, shape)
+        if port.dtype == "int64"
+        else rng.standard_normal(shape).astype(np.float32)
+    }
+    asked = Sensitivity(net, [sample], INT4)
+    cut = NodeCut(net, live_bytes=1)
+    assert len(cut.stretches) > 4 > len(NodeCut(net).stretches) == 1
+    for one, other in zip(node_errors(asked, cut=cut), node_errors(asked), strict=True):
+        for field in ("isolated_db", "accumulated_db", "low", "high"):
+            assert getattr(one, field) == pytest.approx(getattr(other, field), abs=1e-3)
+
+
+def test_what_is_not_quantized_has_no_error():
+    net = ready(classifier())
+    weights = weights_of(net)
+    errors = {e.node: e for e in node_errors(Sensitivity(net, pictures(1), {weights[1].name: INT4}))}
+    assert [math.isinf(each.isolated_db) for each in errors.values()] == [name != weights[1].node for name in errors]
+    assert math.isinf(errors[weights[0].node].accumulated_db)
+    assert math.isfinite(errors[weights[2].node].accumulated_db)
 
 
 def test_a_logarithm_of_nothing_spoils_no_node():
