@@ -43,15 +43,16 @@ class CompiledWorker:
         joint = order.occupancy and bins > 0 and size <= JOINT_COUNTS
         wanted = (order.maybe_nan, order.signal is None, order.occupancy, bins > 0, joint, order.envelope is not None)
         lie = self.lie
+        self.in_turn = counting.LANES if not joint and bins <= counting.FEW_BINS else 1
         self.plan = np.array(
-            [*steps.kind, *lie.places, *wanted, levels, window, window_start, bins, first, 0, 0], np.int64
+            [*steps.kind, *lie.places, *wanted, levels, window, window_start, bins, first, 0, 0, self.in_turn], np.int64
         )
         self.walk = walk or kernels.walk_for(self.plan)
         numbers = np.array([steps.factor, steps.low, steps.high, width])
         self.given = (steps.parameters, steps.strides, self.plan, numbers, steps.codebook)
         self.table = np.zeros(size if joint else 1, np.uint32)
         self.joint = (levels, window, window_start - first) if joint else None
-        self.tallies = np.zeros(order.levels + 2 * bins + counting.SPARE, np.int64)
+        self.tallies = np.zeros(order.levels + 2 * bins * self.in_turn + counting.SPARE, np.int64)
         self.totals: dict[int, Floats] = {} if leader is None else leader.totals
         self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
         self.ends = np.empty(4, np.float32)
@@ -99,11 +100,12 @@ class CompiledWorker:
         found, order = self.found, self.order
         levels, bins = order.levels, order.bins
         found.occupancy = self.tallies[:levels]
-        found.errors, found.clipping = self.tallies[levels : levels + 2 * bins].reshape(2, bins)
+        errors = 2 * bins * self.in_turn
+        counted = self.tallies[levels : levels + errors].reshape(2, self.in_turn, bins)
+        found.errors, found.clipping = counted.sum(axis=1)
+        found.errors += found.clipping
         if levels:
-            below, above = (
-                self.tallies[levels + 2 * bins :][: 2 * counting.LANES].reshape(2, counting.LANES).sum(axis=1)
-            )
+            below, above = self.tallies[levels + errors :][: 2 * counting.LANES].reshape(2, counting.LANES).sum(axis=1)
             found.occupancy[0] += below
             found.occupancy[-1] += above
         if self.joint is not None:

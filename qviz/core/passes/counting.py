@@ -12,14 +12,17 @@ from qviz.core.compiler import part
 
 # The places of ``plan`` behind how the groups lie: what is asked for, and how the bins lie.
 MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(LAID, LAID + 6)
-LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET = range(LAID + 6, LAID + 13)
-PLAN = LAID + 13
+LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET, IN_TURN = range(LAID + 6, LAID + 14)
+PLAN = LAID + 14
 
 ONE, NONE = np.int32(1), np.int32(-1)
 
 LANES, LAST_LANE, TWO_LANES = np.int32(8), np.int32(7), np.int32(16)
 SPARE = 24
 """Places behind the tallies: lanes for what lies below the first code, above the last one, and for what is missing."""
+
+FEW_BINS = 64
+"""Of no more bins each is counted in one of `LANES` places in turn: most errors lie in the same few."""
 
 DOUBT = np.float32(2.0**-20)
 """By this part of itself float32 may be wrong about a place: three roundings, each of 2^−24 at most, and more."""
@@ -122,7 +125,7 @@ def spread_ends(integers: Any, n: Any, maybe_nan: Any, plan: Any) -> None:
 
     Counting one element has to wait for the one before it where both are counted in the same place.
     """
-    levels, spare = np.int32(plan[LEVELS]), np.int32(plan[LEVELS] + 2 * plan[BINS])
+    levels, spare = np.int32(plan[LEVELS]), np.int32(plan[LEVELS] + 2 * plan[BINS] * plan[IN_TURN])
     for i in range(n):
         lane, cell = np.int32(np.int32(i) & LAST_LANE), integers[CELL + i]
         place = np.int32(cell - ONE)
@@ -135,6 +138,24 @@ def spread_ends(integers: Any, n: Any, maybe_nan: Any, plan: Any) -> None:
 
 
 @part()
+def spread_errors(integers: Any, n: Any, maybe_nan: Any, clipped: Any, plan: Any) -> None:
+    """Where each error is counted: in one of as many places in turn as there shall be, those of clipping apart."""
+    levels, bins, last = plan[LEVELS] if plan[OCCUPANCY] else 0, np.int32(plan[BINS]), np.int32(plan[IN_TURN] - 1)
+    first, apart = np.int32(levels - plan[FIRST_BIN]), np.int32(plan[BINS] * plan[IN_TURN])
+    for i in range(n):
+        lane = np.int32(np.int32(i) & last)
+        integers[PLACE + i] = np.int32(integers[PLACE + i] + first + lane * bins)
+    if clipped:
+        for i in range(n):
+            integers[PLACE + i] += apart if integers[CLIPPED + i] else np.int32(0)
+    if maybe_nan:
+        missing = np.int32(levels + TWO_LANES) + apart + apart
+        for i in range(n):
+            lane = np.int32(np.int32(i) & LAST_LANE)
+            integers[PLACE + i] = np.int32(missing + lane) if integers[MISSING + i] else integers[PLACE + i]
+
+
+@part()
 def count_apart(integers: Any, n: Any, maybe_nan: Any, clipped: Any, plan: Any, tallies: Any) -> None:
     """A count for the code of each element, and one for its error."""
     if plan[OCCUPANCY]:
@@ -142,11 +163,6 @@ def count_apart(integers: Any, n: Any, maybe_nan: Any, clipped: Any, plan: Any, 
         for i in range(n):
             tallies[np.uint32(integers[CELL + i])] += 1
     if plan[HISTOGRAM]:
-        bins, first = np.int32(plan[BINS]), np.int32(plan[FIRST_BIN])
-        errors = np.int32((plan[LEVELS] if plan[OCCUPANCY] else 0) - first)
+        spread_errors(integers, n, maybe_nan, clipped, plan)
         for i in range(n):
-            if not (maybe_nan and integers[MISSING + i]):
-                tallies[np.uint32(errors + integers[PLACE + i])] += 1
-        if clipped:
-            for i in range(n):
-                tallies[np.uint32(errors + bins + integers[PLACE + i])] += integers[CLIPPED + i]
+            tallies[np.uint32(integers[PLACE + i])] += 1

@@ -413,7 +413,7 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
         table : uint32 array
             Counts of codes and errors together.
         tallies : int64 array
-            Counts of codes, of errors, and of errors of the clipped; `SPARE` more.
+            Counts of codes, of rounding errors, and of errors of the clipped, in `IN_TURN` places each; `SPARE` more.
         low_of, high_of, ends : float32 arrays
             The buckets of the envelope, and those that the piece shares with others.
         errors_of, saturated, values_of, missing : arrays of shape (2, groups) and (groups,)

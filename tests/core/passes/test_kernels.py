@@ -29,6 +29,7 @@ from qviz.core.passes import direct_pass
 from qviz.core.passes import kernels as module
 from qviz.core.passes.block_workers import InputSums, PassRequest
 from qviz.core.passes.compiled_worker import CompiledWorker
+from qviz.core.passes.counting import FEW_BINS
 from qviz.core.runtimes.table import CONVENTIONS
 from tests.core.passes.test_direct_pass import EVERYTHING, FIGURES, SCHEMES, ask, brute_force
 from tests.core.questions.test_analysis import noisy
@@ -155,6 +156,21 @@ def test_every_sum_equals_brute_force_and_numpy(shape, scheme, nan):
         one = replace(scheme, granularity=granularity)
         brute_force(x, one, ask(x, one))
         compare(x, one)
+
+
+@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
+@pytest.mark.parametrize("bits", [14, 16])
+def test_few_bins_of_errors_beside_many_codes(bits, nan):
+    """Clipped by a step at most, so that no bin lies far out: each is counted in several places."""
+    scheme = Scheme(IntFormat(bits), True, PerBlock(-1, 32), Manual(-1, 1))
+    x = noisy((3, 1100), nan)
+    step = float(choose_qparams(np.ones(1), replace(scheme, granularity=PerTensor())).scale.max())
+    x = np.where(np.isfinite(x), np.clip(x, -1 - step, 1 + step), x)
+    ours = ask(x, scheme)
+    assert ours.error_histogram.clipping.sum() > 0
+    assert ours.error_histogram.edges.size - 1 <= FEW_BINS
+    brute_force(x, scheme, ours)
+    compare(x, scheme)
 
 
 @pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
