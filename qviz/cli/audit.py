@@ -21,11 +21,13 @@ from qviz.core.problems import N_, Problem
 from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import THREADS
+from qviz.files.atomic import check_spared
 from qviz.files.printable import printable
 from qviz.files.problems import FileProblem, system_errors
 
 if TYPE_CHECKING:
     from qviz.models.audit import Row
+    from qviz.models.checkpoint import Checkpoint
 
 EXIT_BELOW = 1
 """A tensor fell below the limit."""
@@ -73,7 +75,6 @@ def audit_command(
     Tensors with one axis and those of whole numbers are left as they are, and marked. Weight error is not accuracy:
     qviz sensitivity measures what a network's output loses.
     """
-    from qviz.models.checkpoint import open_checkpoint
     from qviz.models.plans import Importances
 
     context = click.get_current_context()
@@ -84,7 +85,7 @@ def audit_command(
     if scheduler is not None and workers is not None:
         raise click.UsageError("--scheduler and --workers are two clusters: give one of them.", context)
     named = _schemes(presets) if presets else {scheme_of(options): ""}
-    checkpoint = open_checkpoint(files)
+    checkpoint = _opened(files, csv_file)
     importances = Importances(importances_of(imatrix)) if imatrix is not None else None
 
     def told(row: Row) -> dict[str, Any]:
@@ -139,6 +140,18 @@ def _auditor(scheduler: str | None, workers: int | None) -> Iterator[Callable[..
 
     with connected(scheduler, workers or 1) as client:
         yield partial(audit_on, client)
+
+
+def _opened(files: tuple[Path | str, ...], csv_file: Path | None) -> Checkpoint:
+    """What is audited, which the table of its figures is no part of, though it may lie in the same folder."""
+    from qviz.models.checkpoint import files_of, open_checkpoint
+
+    if csv_file is None:
+        return open_checkpoint(files)
+    check_spared(csv_file, files)
+    checkpoint = open_checkpoint(files, but=csv_file)
+    check_spared(csv_file, files_of(checkpoint))
+    return checkpoint
 
 
 def _below(rows: Iterable[dict[str, Any]], limit: float | None) -> list[dict[str, Any]]:

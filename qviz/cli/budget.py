@@ -18,6 +18,7 @@ from qviz.core.problems import N_, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.core.tensors.granularity import PerBlock
+from qviz.files.atomic import check_spared
 from qviz.files.printable import printable
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.results import read_scheme
@@ -71,13 +72,15 @@ def budget_command(
     """
     from qviz.models.audit import audit
     from qviz.models.budget import allocate, smallest, units_of
-    from qviz.models.checkpoint import open_checkpoint
+    from qviz.models.checkpoint import files_of, open_checkpoint
     from qviz.models.plans import choices_of
 
     if megabytes is None and at_least is None:
         raise click.UsageError("Say what to keep to: --megabytes, --at-least, or both.", click.get_current_context())
     named = _schemes(bits, block_size, schemes, gguf)
     checkpoint = open_checkpoint(files)
+    if export is not None:
+        check_spared(export, files_of(checkpoint))
     if checkpoint.problems:
         raise checkpoint.problems[0]
     compile_for(checkpoint.nbytes)

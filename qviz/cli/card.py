@@ -11,6 +11,7 @@ from qviz.cli.networks import progress_bar
 from qviz.cli.options import FileOrAddress
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
+from qviz.files.atomic import check_spared
 from qviz.files.printable import printable
 
 
@@ -25,12 +26,13 @@ def card_command(files: tuple[Path | str, ...], output: Path | None) -> None:
     """
     from qviz.files.cards import SUFFIX, write_card
     from qviz.models.cards import card_rows
-    from qviz.models.checkpoint import open_checkpoint
+    from qviz.models.checkpoint import files_of, open_checkpoint
 
     checkpoint = open_checkpoint(files)
     first = files[0]
     beside = first.parent if isinstance(first, Path) else Path()
     target = output or beside / f"{Path(first).name.split('.')[0]}{SUFFIX}"
+    check_spared(target, files_of(checkpoint))
     compile_for(checkpoint.nbytes)
     with progress_bar("counting") as tell:
         counted = write_card(target, card_rows(checkpoint.weights, progress=tell))

@@ -10,6 +10,7 @@ import click
 from qviz.cli.options import scheme_of, scheme_options, tensor_of, tensor_options
 from qviz.core.questions.analysis import analyze
 from qviz.core.questions.breakdown import caveats
+from qviz.files.atomic import check_spared
 from qviz.files.writers import WRITERS, save_as
 
 _OUTPUTS = f"The {', '.join(WRITERS)} to write."
@@ -26,6 +27,7 @@ def quantize_command(file: Path, tensor_name: str | None, output: Path, **option
     DequantizeLinear; to a .json: scale and zero_point as ONNX Runtime's TensorQuantOverrides.
     """
     scheme = scheme_of(options)
+    check_spared(output, [file])
     result = analyze(tensor_of(file, tensor_name), scheme)
     for caveat in caveats(result):
         click.echo(f"qviz: {file.name}: {caveat}", err=True)

@@ -48,5 +48,6 @@ def render_command(
     except ImportError as error:
         raise NoDisplay(display.missing_library(error)) from None
     application = make_application()
-    for path in render_charts(application, result, output, formats or ("png",), theme_name=theme, scale=scale):
+    endings = formats or ("png",)
+    for path in render_charts(application, result, output, endings, theme_name=theme, scale=scale, read=[file]):
         click.echo(path)

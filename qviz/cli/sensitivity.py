@@ -11,6 +11,7 @@ import click
 
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
 from qviz.cli.options import json_option, scheme_of, scheme_options
+from qviz.files.atomic import check_spared
 from qviz.files.printable import printable
 
 
@@ -55,6 +56,8 @@ def sensitivity_command(
     )
     from qviz.models.targets import share_of
 
+    for written in filter(None, (netron, model_explorer)):
+        check_spared(written, [model, *data])
     network = prepared_network(model, options)
     samples = samples_of(network, data, options)
     calibration, held_out = samples.split()

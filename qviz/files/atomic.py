@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -55,6 +55,26 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
                 with suppress(OSError):
                     temporary.unlink()
                 raise
+
+
+def check_spared(path: str | Path, read: Iterable[str | Path]) -> None:
+    """Nothing, where a file that is to be written is none of those that are read.
+
+    Raises
+    ------
+    FileProblem
+        When it is one of them: it would be lost.
+    """
+    if any(same_file(path, each) for each in read):
+        raise FileProblem(Path(path), N_("is read itself, and would be lost"), N_("Choose another name."))
+
+
+def same_file(first: str | Path, second: str | Path) -> bool:
+    """Whether both are there, and are one."""
+    try:
+        return Path(first).samefile(second)
+    except OSError:
+        return False
 
 
 def clean_up() -> None:

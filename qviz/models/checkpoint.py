@@ -12,6 +12,7 @@ from pathlib import Path
 
 from qviz.core.problems import Problem
 from qviz.files.addresses import is_address
+from qviz.files.atomic import same_file
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import without_collections
 from qviz.files.offers import named_dtype
@@ -143,13 +144,20 @@ def holds_weights(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def open_checkpoint(paths: Iterable[str | Path]) -> Checkpoint:
+def files_of(checkpoint: Checkpoint) -> tuple[Path, ...]:
+    """Those that its tensors are read from."""
+    return tuple(dict.fromkeys(each.entry.path for each in checkpoint.weights))
+
+
+def open_checkpoint(paths: Iterable[str | Path], *, but: Path | None = None) -> Checkpoint:
     """List the tensors of files and folders.
 
     Parameters
     ----------
     paths : iterable of str or Path
         Or addresses of safetensors files, or of folders of them, in object storage: ``s3://bucket/model``.
+    but : Path, optional
+        What a folder may hold without that it belongs to the checkpoint, such as a table of its figures.
 
     Raises
     ------
@@ -165,7 +173,7 @@ def open_checkpoint(paths: Iterable[str | Path]) -> Checkpoint:
 
                 listed.append((Path(path), list_entries(path)))
                 continue
-            files = expand([path])
+            files = [file for file in expand([path]) if but is None or not same_file(file, but)]
         except Problem as problem:
             problems.append(problem)
             continue

@@ -18,6 +18,7 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
+from qviz.files.atomic import same_file
 from qviz.files.problems import system_errors
 from qviz.models.network import Network, copied, is_large, model_bytes, open_network
 from qviz.models.quantizers import TOOLS, check_recipe, weighted_nodes
@@ -101,7 +102,7 @@ def quantize_network(
         When asked to stop; no process and no half-written file is left.
     """
     output = Path(output).absolute()  # the other process works in a folder of its own
-    if network.path is not None and _same_file(output, network.path):
+    if network.path is not None and same_file(output, network.path):
         raise Problem("{file} is the network itself: choose another name.", file=output.name)
     if recipe.method == "static" and not len(calibration):
         raise Problem("Static quantization needs data to choose ranges from: give some, or choose dynamic or weights.")
@@ -167,14 +168,6 @@ def _work(
     for part in sorted(folder.glob("quantized.onnx*")):
         _publish(part, target.with_name(part.name.replace("quantized.onnx", target.name)))
     return replace(outcome, path=target)
-
-
-def _same_file(first: Path, second: Path) -> bool:
-    """Whether both are there and one; what was opened may be gone meanwhile."""
-    try:
-        return first.samefile(second)
-    except OSError:
-        return False
 
 
 def _publish(source: Path, target: Path) -> None:

@@ -15,10 +15,10 @@ import onnx
 import pytest
 
 from qviz.cli.main import COMMANDS, main
-from tests.cli.commands import Run, saved
+from tests.cli.commands import Run, saved, without_display
 from tests.models.made import model_of, value
 
-WRITTEN = ("output", "csv_file", "netron", "model_explorer")
+WRITTEN = ("output", "csv_file", "netron", "model_explorer", "export")
 
 READ = sorted(
     (command.name, parameter.name)
@@ -112,6 +112,52 @@ def test_what_cannot_be_written_is_one_sentence(
         said = run(*arguments(by_name[command], good, output=place))
         assert said.code == 2, (place[:50], said)
         assert len(said.err.splitlines()) == 1, said.err
+
+
+OVER = [
+    (command, parameter)
+    for command in COMMANDS
+    for parameter in command.params
+    if parameter.name in WRITTEN and command.name != "render"
+]
+"""Every parameter that leads to a file which is written."""
+
+
+@pytest.mark.parametrize(("command", "parameter"), OVER, ids=lambda each: each.name)
+def test_what_is_read_is_not_written_over(
+    run: Run, tmp_path: Path, good: dict[str, Any], command: click.Command, parameter: click.Parameter
+) -> None:
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).normal(0, 1, (8, 8)).astype(np.float16))
+    tensors = {"file": tmp_path / "x.npz", "files": tmp_path / "x.npz"}
+    read = good["model"] if any(each.name == "model" for each in command.params) else tmp_path / "x.npz"
+    (tmp_path / f"link{read.suffix}").symlink_to(read)
+    before = read.read_bytes()
+    for place in (read, tmp_path / f"link{read.suffix}"):
+        instead = {**tensors, "megabytes": 1, "method": "dynamic", str(parameter.name): place}
+        taken = {str(each.name): instead[each.name] for each in command.params if each.name in instead}
+        said = run(*arguments(command, good, **taken))
+        assert said.code == 2, said
+        assert "itself" in said.err, said
+        assert read.read_bytes() == before
+
+
+def test_a_table_of_numbers_is_not_drawn_over(tmp_path: Path) -> None:
+    table = tmp_path / "values.csv"
+    table.write_text("a,b\n1.5,2\n3.5,4\n")
+    said = without_display("main.py", "render", table, "-o", tmp_path, "--format", "csv")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.endswith("values.csv is read itself, and would be lost. Choose another name.\n")
+    assert table.read_text() == "a,b\n1.5,2\n3.5,4\n"
+
+
+def test_the_figures_of_a_folder_are_no_part_of_it(run: Run, tmp_path: Path) -> None:
+    saved(tmp_path / "x.npy", np.random.default_rng(0).normal(0, 1, (8, 8)).astype(np.float32))
+    audit = ("audit", tmp_path, "--csv", tmp_path / "figures.csv")
+    assert run(*audit).code == 0
+    before = (tmp_path / "figures.csv").read_text()
+    assert len(before.splitlines()) == 2
+    for more in ((), ("--resume",)):
+        assert (run(*audit, *more).code, (tmp_path / "figures.csv").read_text()) == (0, before)
 
 
 # -- what is printed

@@ -14,8 +14,9 @@ from qviz.core.questions.speed import measure_addition
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.tensors.sorted_tensor import prepare
+from qviz.files.atomic import check_spared
 from qviz.gui.charts.base import LinkedCursor
-from qviz.gui.charts.export import export_chart
+from qviz.gui.charts.export import export_chart, paths_of
 from qviz.gui.kit import theme
 from qviz.gui.tensor.charts import CHARTS
 from qviz.gui.tensor.loss_chart import LossChart
@@ -32,13 +33,14 @@ def render_charts(
     *,
     theme_name: str = "light",
     scale: float = 2.0,
+    read: Sequence[Path] = (),
 ) -> list[Path]:
     """Write every chart that has something to show into ``folder``; returns the files.
 
     Raises
     ------
     Problem
-        When a file cannot be written.
+        When a file cannot be written, or is one of those that are ``read``.
     """
     chosen = theme.load_theme(theme_name)
     theme.apply(app, chosen)
@@ -63,7 +65,10 @@ def render_charts(
         app.processEvents()
         if chart.tables():
             for ending in formats:
-                written += export_chart(chart, folder / f"{chart.name}.{ending}", scale=scale)
+                path = folder / f"{chart.name}.{ending}"
+                for target in paths_of(chart, path):
+                    check_spared(target, read)
+                written += export_chart(chart, path, scale=scale)
         chart.close()
     for chart in charts:  # in Qt's own order: the garbage collector's, after an export as SVG or PDF, is fatal
         chart.deleteLater()
