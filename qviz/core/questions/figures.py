@@ -20,6 +20,9 @@ from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import THREADS
 
+THREADED = 1 << 20
+"""The decibels of fewer groups are found before a second thread has been given a processor, while a window has one."""
+
 TOGETHER = 1 << 15
 """Groups that are looked at together: what is computed of them stays in the cache."""
 
@@ -65,7 +68,7 @@ class Groups:
                 found[some] = sqnr_db(self.squared_value[some], self.squared_error[some])
 
         starts = range(0, found.size, TOGETHER)
-        if THREADS == 1 or len(starts) == 1:
+        if THREADS == 1 or found.size < THREADED:
             find(starts)
         else:
             in_two_threads(find, starts[::2], starts[1::2])
