@@ -176,7 +176,7 @@ class App(QObject):
         for worker in workers:
             if isinstance(worker, Worker):
                 worker.stale.connect(self.watch.refuse)
-                worker.ended.connect(self.freed.later)
+                self.freed.watch(worker)
 
     @Slot(str, object)
     def open_layer(self, name: str, array: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Slot
 
 from qviz.session.timers import Timers, WindowTimer
+from qviz.session.worker import Worker
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """Of glibc's ``malloc.h``."""
@@ -55,6 +56,11 @@ class Freed(QObject):
     def __init__(self, parent: QObject | None = None, *, timers: Timers = WindowTimer) -> None:
         super().__init__(parent)
         self._timer = timers(QUIET_MILLISECONDS, self._on_quiet, self)
+
+    def watch(self, worker: Worker) -> None:
+        """Wait for one who answers: beginning counts too, as of one question after the other none is the last."""
+        worker.began.connect(self.later)
+        worker.ended.connect(self.later)
 
     @Slot()
     def later(self, *_: object) -> None:

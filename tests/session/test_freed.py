@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 from qviz.session import freed
 from qviz.session.freed import QUIET_MILLISECONDS, Freed
+from qviz.session.worker import Worker
 from tests.session.conftest import HandTimers
 
 THREADS_LET_GO = """
@@ -83,3 +85,15 @@ def test_nothing_is_given_back_while_something_is_done(monkeypatch: pytest.Monke
     giver.later()
     giver.close()
     assert not timers.active
+
+
+def test_nothing_is_given_back_while_one_question_follows_the_other(qtbot: QtBot) -> None:
+    timers, worker = HandTimers(), Worker()
+    giver = Freed(timers=timers)
+    giver.watch(worker)
+    (timer,) = timers.all
+    worker._submit("one", lambda progress, cancelled: None)
+    worker._submit("the next, which waits: the first is no end", lambda progress, cancelled: None)
+    qtbot.waitUntil(lambda: timer.starts == 3 and not worker.busy, timeout=10_000)
+    giver.close()
+    worker.close()
