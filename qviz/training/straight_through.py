@@ -28,7 +28,7 @@ def pass_through(x: Array, qparams: QParams) -> tuple[Array, Array]:
         True where the rounded code needed no clipping: PyTorch's mask of ``fake_quantize``.
     """
     codes = qparams.codes_of(x)
-    clipped = np.clip(codes, qparams.quant_min, qparams.quant_max)
+    clipped = qparams.spread(x.shape).clip(codes.copy())
     return dequantize(clipped, qparams), clipped == codes
 
 

@@ -25,6 +25,8 @@ def test_every_runtime_that_a_library_can_answer_for_was_asked():
     # `tests.oracles.ask_torch` asks for PyTorch's reduce_range and torchao's Int8 configs live.
     by_hand = {
         "onnxruntime_float8",
+        "onnxruntime_unsaturated",
+        "cast_float8",
         "bitsandbytes",
         "nncf",
         "pytorch_reduce_range",

@@ -24,8 +24,11 @@ from onnxruntime.quantization.quant_utils import quantize_data
 from qviz.core import (
     FloatFormat,
     IntFormat,
+    Manual,
+    MinMax,
     PerAxis,
     PerBlock,
+    Percentile,
     PerTensor,
     Scheme,
     choose_qparams,
@@ -163,6 +166,35 @@ def float8_data(x: Array, scheme: Scheme) -> Answer:
     return data(x, scheme)
 
 
+@functools.cache
+def cast_session(name: str, number: int, axis: int | None) -> Any:
+    """QuantizeLinear with saturate=0, and DequantizeLinear."""
+    kind = getattr(TensorProto, name.upper().replace("FLOAT8_", "FLOAT8"))
+    about = {} if axis is None else {"axis": axis}
+    nodes = [
+        helper.make_node("Cast", ["wide_zero"], ["zero"], to=kind),
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["codes"], saturate=0, **about),
+        helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["values"], **about),
+    ]
+    inputs = [helper.make_tensor_value_info(each, number, None) for each in ("x", "scale")]
+    inputs.append(helper.make_tensor_value_info("wide_zero", TensorProto.FLOAT, None))
+    graph = helper.make_graph(nodes, "cast", inputs, [helper.make_tensor_value_info("values", number, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def unsaturated(x: Array, scheme: Scheme) -> Answer:
+    """The operator has no scale of its own: it is given that of the range."""
+    number = {4: TensorProto.FLOAT, 2: TensorProto.FLOAT16}[x.itemsize]
+    axis = None if isinstance(scheme.granularity, PerTensor) else 0
+    scale = choose_qparams(x, scheme).scale.astype(x.dtype)
+    run = cast_session(scheme.number_format.name, number, axis)
+    (values,) = run.run(None, {"x": x, "scale": scale, "wide_zero": np.zeros(scale.shape, np.float32)})
+    return None, None, None, values
+
+
 INTEGERS = {(bits, signed): IntFormat(bits, signed) for bits in (2, 4, 8, 16) for signed in (True, False)}
 
 
@@ -190,6 +222,10 @@ def schemes() -> list[tuple[Any, Scheme, tuple[int, ...]]]:
                 found.append((data, Scheme(f, symmetric, granularity, convention=name), (4, 32)))
         float8 = Scheme(FloatFormat("e4m3fn"), True, granularity, convention="onnxruntime_float8")
         found += [(float8_data, float8, (4, 200))] * 4
+    for name, granularity in product(("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz"), (PerTensor(), PerAxis(0))):
+        for rule in (MinMax(), Manual(-1, 1), Percentile(90.0)):
+            scheme = Scheme(FloatFormat(name), True, granularity, rule, "onnxruntime_unsaturated")
+            found.append((unsaturated, scheme, (4, 64)))
     found += [(dynamic, Scheme(INTEGERS[8, False], False, convention="onnxruntime_dynamic"), (4, 32))] * 8
     return found
 
@@ -242,6 +278,7 @@ TYPES: dict[Any, tuple[str, ...]] = {
     k_quant: ("float32", "float16"),
     data: ("float32", "float16"),
     float8_data: ("float32",),
+    unsaturated: ("float32", "float16"),
     dynamic: ("float32",),
 }
 """Which types of tensor each can be asked about."""

@@ -52,7 +52,7 @@ def trace_elements(values: FloatArray, groups: Array, qparams: QParams) -> Eleme
         if not qparams.convention.zero_point_before_rounding:
             own = qparams.convention.code is not None
             rounded = unclipped - zero_point if own else qparams.number_format.round(divided, np.empty_like(divided))
-        clipped = quantizer.stored(np.clip(unclipped, qparams.quant_min, qparams.quant_max))
+        clipped = quantizer.stored(quantizer.clip(unclipped.copy()))
         dequantized = quantizer.dequantize(clipped.copy())
         error = dequantized.astype(np.float64) - values
     code = qparams.number_format.encode(clipped, values)

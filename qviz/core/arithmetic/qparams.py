@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray, distinct
+from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.runtimes.precision import FLOAT32, Precision, Rounding, rounding_to
@@ -90,6 +91,9 @@ class Quantizer:
             Where the codes go.
         """
         convention, round_ = self.qparams.convention, self.qparams.number_format.round
+        if convention.beyond is not None:
+            unsaturated = self._unsaturated(x)
+            return unsaturated if out is None else np.positive(unsaturated, out=out)
         with np.errstate(over="ignore"):
             if convention.code is not None:
                 codes = convention.code(self, x, out)
@@ -110,6 +114,14 @@ class Quantizer:
                 codes = _rounded(rounding, codes)
         return codes
 
+    def _unsaturated(self, x: FloatArray) -> FloatArray:
+        """Codes of a runtime that does not clip them: NaN or infinite beyond the last one."""
+        number_format, beyond = self.qparams.number_format, self.qparams.convention.beyond
+        assert isinstance(number_format, FloatFormat) and beyond is not None
+        with np.errstate(all="ignore"):
+            quotients = np.array(self.divided(x))
+            return beyond(number_format, quotients, number_format.round(quotients, np.empty_like(quotients)))
+
     def _unclipped_anyhow(self, x: FloatArray) -> FloatArray:
         """The same where a scale is 0, infinite or NaN: what a division gives, and a code where that is NaN."""
         q = self.qparams
@@ -125,6 +137,12 @@ class Quantizer:
             fp4 = not q.number_format.offers_zero_point and q.number_format.bits == FP4_BITS
             return np.where(missing, NAN_AS_FP4 if fp4 else q.nan_code(self.zero_point), codes)
 
+    def clip(self, codes: FloatArray) -> FloatArray:
+        """Clip ``codes`` in their own memory, unless the runtime does not."""
+        if self.qparams.saturates:
+            np.clip(codes, self.qparams.quant_min, self.qparams.quant_max, out=codes)
+        return codes
+
     def stored(self, codes: FloatArray) -> FloatArray:
         """Clipped codes, with the runtime's code for NaN where the format has none."""
         missing = np.isnan(codes)
@@ -134,8 +152,7 @@ class Quantizer:
 
     def dequantize(self, codes: FloatArray) -> FloatArray:
         """Clip ``codes`` and turn them into values, in their own memory."""
-        np.clip(codes, self.qparams.quant_min, self.qparams.quant_max, out=codes)
-        return self.values_of(codes)
+        return self.values_of(self.clip(codes))
 
     def values_of(self, codes: FloatArray) -> FloatArray:
         """The values of clipped ``codes``, in their own memory."""
@@ -233,8 +250,13 @@ class QParams:
     def compilable(self) -> bool:
         """Whether compiled loops know the arithmetic: that of float32."""
         convention = self.convention
-        own = convention.divides_in_float64 or convention.scales_zero_point
+        own = convention.divides_in_float64 or convention.scales_zero_point or not self.saturates
         return not (self.precision.rounds_elements or self.breaks or own)
+
+    @property
+    def saturates(self) -> bool:
+        """Whether values beyond the last code get it: others become NaN or infinite."""
+        return self.convention.beyond is None
 
     @cached_property
     def broken(self) -> Array:
@@ -265,7 +287,7 @@ class QParams:
     @cached_property
     def climbs(self) -> bool:
         """Whether larger values get larger codes under every scale: no staircase is known elsewhere."""
-        return not self.breaks and not bool((distinct(self.scale) < 0).any())
+        return self.saturates and not self.breaks and not bool((distinct(self.scale) < 0).any())
 
     @cached_property
     def outermost(self) -> tuple[float, float]:

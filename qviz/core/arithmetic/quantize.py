@@ -43,8 +43,7 @@ def quantize(x: object, qparams: QParams, *, out: Array | None = None) -> Array:
     if quick is not None:
         return quick
     quantizer = qparams.spread(array.shape)
-    codes = quantizer.unclipped(array)
-    np.clip(codes, qparams.quant_min, qparams.quant_max, out=codes)
+    codes = quantizer.clip(quantizer.unclipped(array))
     return _put(qparams.number_format.encode(quantizer.stored(codes), array), out)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import distinct
+from qviz.core.ranges.known import Known
 
 SINGLE_BITS = 32
 """Of a float32."""
@@ -99,6 +100,8 @@ def widths(qparams: QParams) -> Widths:
     if not number_format.scaled:
         return Widths(bits, 0, zero_point_bits)
     scale_bits = convention.bits_of_scale(number_format, scheme.symmetric, scheme.granularity, qparams.compute)
+    if not scale_bits and isinstance(scheme.range_rule, Known):
+        scale_bits = SINGLE_BITS
     # A block that is looked at alone does not carry what is stored once for all of them.
     once, nested = (convention.tensor_bits, convention.nested_scales) if qparams.scale.ndim else (0, 0)
     return Widths(bits, scale_bits, zero_point_bits, once, nested)

@@ -234,7 +234,10 @@ class NumPyWorker:
         if np.isnan(lowest):
             missing = np.isnan(x) if np.isnan(x).any() else None
             lowest, highest = np.fmin.reduce(codes, axis=None), np.fmax.reduce(codes, axis=None)
-        if lowest < q.quant_min or highest > q.quant_max:
+        if not q.saturates:
+            lost = ~np.isfinite(codes) & ~np.isnan(x)
+            clipped = lost if lost.any() else None
+        elif lowest < q.quant_min or highest > q.quant_max:
             clipped = (codes < q.quant_min) | (codes > q.quant_max)
             np.clip(codes, q.quant_min, q.quant_max, out=codes)
         return codes, missing, clipped
@@ -258,8 +261,8 @@ class NumPyWorker:
         """How often each code occurs. Codes of a byte are counted in pairs, which halves the work."""
         q, levels = self.order.qparams, self.order.levels
         used = codes if missing is None else codes[~missing]
-        if q.breaks:
-            used = used[~np.isnan(used)]
+        if q.breaks or not q.saturates:
+            used = used[np.isfinite(used)]
         if not q.number_format.offers_zero_point:
             return np.bincount(q.number_format.index(used.reshape(-1)), minlength=levels)
         shifted = np.subtract(used, np.float32(q.quant_min), out=self.work.get("narrow", np.float32, used.shape))

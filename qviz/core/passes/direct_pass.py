@@ -95,7 +95,7 @@ def direct_sums(
         edges=None if error_edges is None else error_edges[0],
         envelope=Envelope(tensor.elements) if envelope and layout.groups > 1 else None,
         signal=_signals.get(tensor, {}).get(layout),
-        overflows=qparams.breaks or _overflows(qparams),
+        overflows=qparams.breaks or not qparams.saturates or _overflows(qparams),
     )
     threads = THREADS if tensor.elements >= THREADED else 1
     found = _find(order, threads, cancelled, progress)

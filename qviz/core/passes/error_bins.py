@@ -22,6 +22,9 @@ THREADED = 1 << 20
 BINS_TO_HALF_STEP = 24
 """Error bins between 0 and half a step; fewer for few elements, or where errors reach far beyond it."""
 
+UNSATURATED_HALF_STEPS = 3
+"""ONNX Runtime rounds E4M3 from 480 to 496 down to 448, though values beyond and before become NaN."""
+
 
 def error_edges(
     tensor: Tensor, qparams: QParams, layout: Layout, to_half_step: int = BINS_TO_HALF_STEP
@@ -78,8 +81,9 @@ def error_edges(
     slack += qparams.precision.coarsest * (largest + largest_scale)
     if qparams.shift is not None and qparams.offset is not None:
         slack += largest_of(qparams.shift - qparams.offset)
-    low = min(-half_step, lowest) - slack
-    high = max(half_step, highest) + slack
+    furthest = half_step if qparams.saturates else UNSATURATED_HALF_STEPS * half_step
+    low = min(-furthest, lowest) - slack
+    high = max(furthest, highest) + slack
     width = half_step / min(to_half_step, max(4, round(math.sqrt(tensor.finite) / 4)))
     if (high - low) / width > MAX_ERROR_BINS - 2:
         width = half_step / max(1, int(half_step * (MAX_ERROR_BINS - 2) / (high - low)))

@@ -12,10 +12,14 @@ from qviz.core.runtimes.record import FIRST, LAST, ZERO
 if TYPE_CHECKING:
     from qviz.core.questions.figures import Metrics
 
+INFINITE_FORMAT = "float8_e5m2"
+
 
 def breakdown(metrics: Metrics) -> Phrase | None:
     """What comes out as NaN or 0 because of a scale, None where every scale is one to divide by."""
     q = metrics.qparams
+    if not q.saturates and metrics.saturated:
+        return _beyond(metrics)
     if not q.breaks:
         return None
     broken = q.broken.reshape(-1)
@@ -51,6 +55,24 @@ def breakdown(metrics: Metrics) -> Phrase | None:
     )
 
 
+def _beyond(metrics: Metrics) -> Phrase:
+    """What becomes of elements that nobody clips."""
+    counts = {"count": metrics.saturated, "finite": metrics.finite}
+    if metrics.qparams.number_format.name == INFINITE_FORMAT:
+        return Phrase(
+            "{runtime} does not saturate: {count:,} of {finite:,} elements lie beyond the last code and become "
+            "infinite or NaN. Scale the tensor down, widen the range, or choose a runtime that saturates.",
+            runtime=Phrase(metrics.qparams.convention.label),
+            **counts,
+        )
+    return Phrase(
+        "{runtime} does not saturate: {count:,} of {finite:,} elements lie beyond the last code and become NaN. "
+        "Scale the tensor down, widen the range, or choose a runtime that saturates.",
+        runtime=Phrase(metrics.qparams.convention.label),
+        **counts,
+    )
+
+
 def left_out(metrics: Metrics) -> Phrase | None:
     """What the runtime does with elements that are not finite, which are left out here; None where there are none."""
     tensor, q = metrics.tensor, metrics.qparams
@@ -58,6 +80,13 @@ def left_out(metrics: Metrics) -> Phrase | None:
     if not tensor.nan and not infinite:
         return None
     counts = {"nan": tensor.nan, "infinite": infinite}
+    if not q.saturates:
+        return Phrase(
+            "Left out: {nan:,} NaN and {infinite:,} infinite elements. {runtime} leaves NaN as it is, and clips no "
+            "infinity.",
+            runtime=Phrase(q.convention.label),
+            **counts,
+        )
     if q.convention.nan_code in (ZERO, LAST):
         return Phrase(
             "Left out: {nan:,} NaN and {infinite:,} infinite elements. {runtime} counts them: its scale becomes NaN or "

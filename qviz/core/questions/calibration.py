@@ -182,6 +182,7 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         assert prepared is not None
         return candidates.clipping_errors(prepared, chosen(low, high), cancelled)
 
+    together = prepared is not None and convention_of(scheme).beyond is None  # where steps are known
     return RangeInput(
         tensor,
         prepared,
@@ -189,8 +190,8 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         scheme.symmetric,
         scheme.number_format.levels,
         squared_error,
-        squared_errors if prepared is not None else None,
-        clipping_errors if prepared is not None else None,
+        squared_errors if together else None,
+        clipping_errors if together else None,
         cancelled,
         *((_reach(scheme), grid_of(scheme)) if isinstance(scheme.range_rule, MSE) else ()),
     )

@@ -157,8 +157,8 @@ class _Found:
         present = ~np.isnan(x)
         codes, values = [], []
         for quantizer in self._quantizers:
-            q, part = quantizer.qparams, quantizer.part(block[1])
-            quantized = part.unclipped(x).clip(q.quant_min, q.quant_max)
+            part = quantizer.part(block[1])
+            quantized = part.clip(part.unclipped(x))
             codes.append(quantized)
             values.append(part.dequantize(quantized.copy()))
         for i, value in enumerate(values):

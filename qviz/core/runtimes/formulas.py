@@ -73,8 +73,8 @@ HALVES_AWAY = N_(", halves away from 0")
 FLOAT16 = Function("f16({0})", "np.float32(np.float16({0}))", as_float16)
 
 
-def rounding(number_format: NumberFormat) -> Function:
-    """``round`` to the nearest unit value of a format."""
+def rounding(number_format: NumberFormat, beyond: bool = False) -> Function:
+    """``round`` to the nearest unit value of a format; where that matters ``beyond`` the last one, too."""
     if isinstance(number_format, IntFormat):
         return WHOLE
 
@@ -82,16 +82,21 @@ def rounding(number_format: NumberFormat) -> Function:
         array = np.asarray(values, np.float32)
         return number_format.round(array.reshape(-1), np.empty(array.size, np.float32)).reshape(array.shape)[()]
 
-    helper = _float_helper(number_format) if isinstance(number_format, FloatFormat) else _codebook_helper(number_format)
+    helper = (
+        _float_helper(number_format, beyond)
+        if isinstance(number_format, FloatFormat)
+        else _codebook_helper(number_format)
+    )
     return Function("round({0})", "nearest({0})", nearest, helper)
 
 
-def _float_helper(number_format: FloatFormat) -> str:
+def _float_helper(number_format: FloatFormat, beyond: bool) -> str:
     mantissa, lowest, _ = number_format.grid
     exponent = (lowest >> MANTISSA_BITS) - 127
+    ends = "2 * qmin, 2 * qmax" if beyond else "qmin, qmax"
     return f"""\
 def nearest(y):  # value of {number_format.label}, ties to an even mantissa
-    y = np.clip(y, qmin, qmax)
+    y = np.clip(y, {ends})
     last = np.maximum(np.frexp(y)[1] - 1, {exponent}) - {mantissa}  # power of two of the last bit
     return np.ldexp(np.rint(np.ldexp(y, -last)), last)
 """

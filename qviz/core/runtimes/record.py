@@ -170,6 +170,8 @@ class Convention:
     of_elements : str
         How scales and zero points follow from the elements themselves, a key of `qviz.core.questions.fits`; empty
         where they follow from a range.
+    beyond : Callable[[FloatFormat, quotients, codes], codes] or None
+        What rounded codes beyond the last one become, where they are not clipped: NaN, or infinite.
     divides_in_float64 : bool
         Whether `code` is beyond compiled loops, which divide float32.
     """
@@ -223,6 +225,7 @@ class Convention:
     recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None
     code: Callable[[Any, FloatArray, FloatArray | None], FloatArray] | None = None
     of_elements: str = ""
+    beyond: Callable[[FloatFormat, FloatArray, FloatArray], FloatArray] | None = None
     divides_in_float64: bool = False
 
     def knows(self, number_format: NumberFormat) -> bool:

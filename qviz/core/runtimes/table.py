@@ -24,6 +24,7 @@ from qviz.core.runtimes.textbook import TEXTBOOK
 from qviz.core.runtimes.tflite import TFLITE
 from qviz.core.runtimes.torch import PYTORCH, PYTORCH_REDUCE_RANGE, TORCHAO, TORCHAO_INT8
 from qviz.core.runtimes.torch_ends import PYTORCH_QAT, TORCHAO_NO_CLIPPING
+from qviz.core.runtimes.unsaturated import CAST_FLOAT8, ONNXRUNTIME_UNSATURATED
 
 CONVENTIONS: dict[str, Convention] = {
     convention.name: convention
@@ -37,6 +38,8 @@ CONVENTIONS: dict[str, Convention] = {
         K_QUANT,
         HQQ,
         ONNXRUNTIME_FLOAT8,
+        ONNXRUNTIME_UNSATURATED,
+        CAST_FLOAT8,
         PYTORCH,
         PYTORCH_REDUCE_RANGE,
         PYTORCH_QAT,

@@ -119,6 +119,12 @@ PRESETS = (
     ),
     Preset(
         RUNTIMES,
+        N_("ONNX Runtime k_quant 4 bits, block 128"),
+        N_("MatMulNBitsQuantizer with KQuantWeightOnlyQuantConfig: scale and minimum of the least weighted error."),
+        Scheme(UINT4, False, PerBlock(-1, 128), convention="onnxruntime_k_quant"),
+    ),
+    Preset(
+        RUNTIMES,
         N_("torchao int8 weights"),
         N_("Int8WeightOnlyConfig: a scale for each row."),
         Scheme(INT8, True, PerAxis(0), convention="torchao_int8"),
@@ -203,6 +209,12 @@ PRESETS = (
         N_("FP8 E4M3 per tensor"),
         N_("absmax / 448."),
         Scheme(FloatFormat("e4m3fn"), True, convention="torchao"),
+    ),
+    Preset(
+        MODELS,
+        N_("FP8 E4M3, bare cast"),
+        N_("x.astype(float8_e4m3fn) of JAX and ml_dtypes: no scale, and NaN beyond 448."),
+        Scheme(FloatFormat("e4m3fn"), True, convention="cast_float8"),
     ),
     Preset(
         MODELS,

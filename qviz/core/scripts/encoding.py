@@ -6,8 +6,11 @@ from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import MANTISSA_BITS, NAN_PATTERNS, FloatFormat
 from qviz.core.formats.table import NumberFormat
 
+INFINITIES = {"e5m2": 0x7C}
+"""The stored infinity of the layouts that have one, where codes are not clipped."""
 
-def encoding_helper(number_format: NumberFormat, with_nan: bool = False) -> list[str]:
+
+def encoding_helper(number_format: NumberFormat, with_nan: bool = False, saturates: bool = True) -> list[str]:
     """What a script has to define first; ``with_nan`` where there may be NaN among the codes."""
     if not isinstance(number_format, FloatFormat):
         return []
@@ -23,6 +26,9 @@ def encoding_helper(number_format: NumberFormat, with_nan: bool = False) -> list
         end = f"""\
     pattern = pattern + ({sign}) * {1 << (number_format.bits - 1)}
     return np.where(np.isnan(values), {NAN_PATTERNS[number_format.format]}{signed}, pattern)"""
+    if not saturates and number_format.format in INFINITIES:
+        infinity = INFINITIES[number_format.format]
+        end = f"    pattern = np.where(np.isinf(values), {infinity}, pattern)\n{end}"
     return [
         f"""\
 def bits(values, like):  # {number_format.label}; a zero keeps the sign of like

@@ -50,7 +50,7 @@ class _NumPyScript:
         self.computes = follow_from_range(qparams)
         self.narrow = bool(np.any(too_narrow(qparams)))
         self.scaled = qparams.number_format.scaled
-        self.odd = qparams.breaks or not all_finite
+        self.odd = qparams.breaks or not all_finite or not qparams.saturates
         granularity, rule = qparams.scheme.granularity, qparams.scheme.range_rule
         self.made_of = keys_of(*self.formulas.scale.expressions) if self.computes else set()
         tie = EXTREME.key in self.made_of and qparams.low.size and np.any(qparams.low >= -qparams.high)
@@ -97,7 +97,9 @@ class _NumPyScript:
             others = (formulas.zero_point, formulas.divisor, formulas.offset)
             used += [each.expression for each in others if each is not None]
         blocks = [_BLOCKED] if self.block else [_TILED] if self.tile else []
-        helpers = helpers_of(*used) + encoding_helper(self.qparams.number_format, self.odd) + blocks
+        helpers = (
+            helpers_of(*used) + encoding_helper(self.qparams.number_format, self.odd, self.qparams.saturates) + blocks
+        )
         return ["", "\n\n".join(helpers), ""] if helpers else []  # two empty lines around each
 
     def _group_lines(self) -> list[str]:

@@ -13,6 +13,7 @@ from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile
 
 NBITS = ("onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq")
 HQQ, K_QUANT, FLOAT8 = "onnxruntime_hqq", "onnxruntime_k_quant", "onnxruntime_float8"
+UNSATURATED = "onnxruntime_unsaturated"
 SHORT = 1 << 15
 """Elements that torch adds in one thread, so that HQQ stops in the same round everywhere."""
 
@@ -43,6 +44,8 @@ def _offers(qparams: QParams) -> bool:
     if qparams.convention.of_elements:
         return False
     convention, number_format = qparams.convention, qparams.number_format
+    if convention.name == UNSATURATED:
+        return isinstance(qparams.scheme.granularity, PerTensor | PerAxis) and not qparams.breaks
     return (
         isinstance(number_format, IntFormat)
         and number_format.bits in (4, 8, 16)
@@ -81,7 +84,8 @@ def _imports(qparams: QParams) -> list[str]:
         ]
     if _fitted(qparams):
         return _IMPORTS[qparams.convention.name]
-    return ["import onnxruntime", "from onnx import TensorProto, helper"]
+    bits = [] if qparams.saturates else ["import ml_dtypes"]
+    return [*bits, "import onnxruntime", "from onnx import TensorProto, helper"]
 
 
 _IMPORTS = {
@@ -214,20 +218,24 @@ def _lines(qparams: QParams) -> list[str]:
         if qparams.scale.ndim == 0 or attributes
         else ["scale, zero_point = scale.reshape(()), zero_point.reshape(())"]
     )
-    dtype = qparams.number_format.name.upper()
+    name = qparams.number_format.name
+    dtype, cast, end, bits = name.upper().replace("FLOAT8_", "FLOAT8"), "INT32", "", []
+    if not qparams.saturates:
+        cast, end = "FLOAT", ", saturate=0"
+        bits = [f"codes = codes.astype(ml_dtypes.{name}).view(np.uint8)"]
     return [
         *parameters(qparams),
         *single,
         "",
         'parts = ["scale", "zero_point"]',
         "nodes = [",
-        f'    helper.make_node("QuantizeLinear", ["x", *parts], ["packed"]{attributes}),',
+        f'    helper.make_node("QuantizeLinear", ["x", *parts], ["packed"]{attributes}{end}),',
         f'    helper.make_node("DequantizeLinear", ["packed", *parts], ["x_hat"]{attributes}),',
-        '    helper.make_node("Cast", ["packed"], ["codes"], to=TensorProto.INT32),',
+        f'    helper.make_node("Cast", ["packed"], ["codes"], to=TensorProto.{cast}),',
         "]",
         'inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)]',
         "outputs = [",
-        '    helper.make_tensor_value_info("codes", TensorProto.INT32, x.shape),',
+        f'    helper.make_tensor_value_info("codes", TensorProto.{cast}, x.shape),',
         '    helper.make_tensor_value_info("x_hat", TensorProto.FLOAT, x.shape),',
         "]",
         "initializers = [",
@@ -238,6 +246,7 @@ def _lines(qparams: QParams) -> list[str]:
         'model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)',
         "session = onnxruntime.InferenceSession(model.SerializeToString())",
         'codes, x_hat = session.run(None, {"x": x})',
+        *bits,
         *(["x_hat = x_hat.astype(np.float16)"] if qparams.precision.result == FLOAT16 else []),
     ]
 

@@ -18,6 +18,7 @@ from qviz.core import (
     choose_qparams,
     storage,
 )
+from qviz.core.ranges.known import Known
 
 MX = ("mx_floor", "mx_ceil", "mx_even", "mx_rceil")
 
@@ -83,6 +84,11 @@ STORED = {
     "onnxruntime_k_quant": [(Scheme("uint4", False, BLOCKS, convention="onnxruntime_k_quant"), 4 + (32 + 4) / 32)],
     "onnxruntime_hqq": [(Scheme("uint4", False, BLOCKS, convention="onnxruntime_hqq"), 4 + (32 + 32) / 32)],
     "onnxruntime_float8": [(Scheme(FP8, True, convention="onnxruntime_float8"), 8 + 32 / 2**18)],
+    "onnxruntime_unsaturated": [(Scheme(FP8, True, PerAxis(0), convention="onnxruntime_unsaturated"), 8 + 32 / 1024)],
+    "cast_float8": [
+        (Scheme(FP8, True, convention="cast_float8"), 8),
+        (Scheme(FP8, True, range_rule=Known((2.0,), (0.0,)), convention="cast_float8"), 8 + 32 / 2**18),
+    ],
     "aimet": [
         (Scheme("int8", True, PerAxis(0), convention="aimet"), 8 + 32 / 1024),
         (Scheme("uint8", False, convention="aimet"), 8 + (32 + 8) / 2**18),

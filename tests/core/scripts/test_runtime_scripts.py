@@ -28,7 +28,8 @@ from tests.golden.record_snippets import VERIFIED, X, check, digest, offered, ru
 
 NBITS = {"onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq"}
 FITTED = {"onnxruntime_hqq", "onnxruntime_k_quant", "onnxruntime_float8"}
-ONNX = {"onnxruntime", "onnxruntime_reduce_range", "onnxruntime_dynamic", *NBITS, *FITTED}
+DIRECT = {"onnxruntime", "onnxruntime_reduce_range", "onnxruntime_dynamic", "onnxruntime_unsaturated"}
+ONNX = {*DIRECT, *NBITS, *FITTED}
 
 
 def test_the_codes_of_onnx_runtime_are_those_of_qviz(tmp_path: Path) -> None:
