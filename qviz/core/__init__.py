@@ -34,7 +34,8 @@ from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.batches import stack
 from qviz.core.tensors.generators import GeneratorSpec, generate
-from qviz.core.tensors.granularity import PerAxis, PerBlock, PerGroup, PerTensor, PerTile, PerToken
+from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile, PerToken
+from qviz.core.tensors.granularity import PerGroup as PerGroup  # no part of ``*``, where it would hide torchao's
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
 
@@ -88,7 +89,6 @@ __all__ = [
     "PaddlePTF",
     "PerAxis",
     "PerBlock",
-    "PerGroup",
     "PerTensor",
     "PerTile",
     "PerToken",

@@ -91,7 +91,6 @@ NAMES = [
     "storage",
     "PRESETS",
     "GeneratorSpec",
-    "PerGroup",
     "compare_conventions",
     "generate",
     "pareto",
@@ -104,6 +103,11 @@ NAMES = [
 def test_a_name_that_was_there_stays(name: str) -> None:
     assert hasattr(qviz.core, name)
     assert name in qviz.core.__all__
+
+
+def test_what_is_called_as_torchao_calls_it_hides_nothing() -> None:
+    assert qviz.core.PerGroup(32) == qviz.core.PerBlock(-1, 32)
+    assert "PerGroup" not in qviz.core.__all__
 
 
 def test_storage_is_the_function() -> None:
