@@ -1,6 +1,6 @@
 """``python main.py`` is ``qviz``."""
 
-from qviz.cli.main import main
+from qviz.__main__ import main
 
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from qviz.app import display
+from qviz.cli.interrupts import at_once
 from qviz.cli.options import Number, scheme_of, scheme_options, tensor_of, tensor_options
 from qviz.cli.window import NoDisplay
 from qviz.core.problems import Problem
@@ -42,12 +43,13 @@ def render_command(
             "{output} cannot be made a folder ({reason}): choose another one.", output=output, reason=error.strerror
         ) from None
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    try:
-        from qviz.app.app import make_application
-        from qviz.gui.tensor.rendering import render_charts
-    except ImportError as error:
-        raise NoDisplay(display.missing_library(error)) from None
-    application = make_application()
-    endings = formats or ("png",)
-    for path in render_charts(application, result, output, endings, theme_name=theme, scale=scale, read=[file]):
-        click.echo(path)
+    with at_once():
+        try:
+            from qviz.app.app import make_application
+            from qviz.gui.tensor.rendering import render_charts
+        except ImportError as error:
+            raise NoDisplay(display.missing_library(error)) from None
+        application = make_application()
+        endings = formats or ("png",)
+        for path in render_charts(application, result, output, endings, theme_name=theme, scale=scale, read=[file]):
+            click.echo(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from qviz.app import display
+from qviz.cli.interrupts import at_once
 from qviz.core.problems import Problem
 
 
@@ -37,8 +38,9 @@ def open_command(files: tuple[Path, ...]) -> None:
         )
     if missing := display.missing_display():
         raise NoDisplay(missing)
-    try:
-        from qviz.app.app import run
-    except ImportError as error:
-        raise NoDisplay(display.missing_library(error)) from None
-    sys.exit(run(files))
+    with at_once():  # until there is a window, which closes
+        try:
+            from qviz.app.app import run
+        except ImportError as error:
+            raise NoDisplay(display.missing_library(error)) from None
+        sys.exit(run(files))

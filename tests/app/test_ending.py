@@ -55,6 +55,22 @@ with atomic_write(Path(sys.argv[1])) as temporary:
     sys.stdin.readline()
 """
 
+INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+
+class Hand:
+    def find_spec(self, name, path, target=None):
+        if name == awaited:
+            print("pressed", flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+awaited = sys.argv.pop(1)
+sys.meta_path.insert(0, Hand())
+from qviz.__main__ import main
+main()
+"""
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -97,6 +113,31 @@ def test_the_window_ends_as_if_it_were_closed(start: Start, tmp_path: Path, name
     assert Scheme.from_dict(settings.get("scheme")).number_format.bits == 5
     assert len(settings.get("pins")) == 1
     assert not settings.get("geometry").isEmpty()
+
+
+@pytest.mark.parametrize(
+    "imported", ["numpy", "shiboken6", "PySide6.QtWidgets", "pyqtgraph", "qviz.gui.window.main_window"]
+)
+def test_ctrl_c_before_there_is_a_window_ends_at_once_without_a_word(
+    start: Start, tmp_path: Path, imported: str
+) -> None:
+    process = start(INTERRUPTED, imported)
+    assert process.communicate(timeout=60) == ("", "")
+    assert (process.first, process.returncode) == ("pressed", -signal.SIGINT)  # type: ignore[attr-defined]
+
+
+def test_ctrl_c_while_charts_are_drawn_ends_at_once_without_a_word(start: Start, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones(4, np.float32))
+    process = start(INTERRUPTED, "qviz.gui.tensor.rendering", "render", tmp_path / "x.npy", "-o", tmp_path / "charts")
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == -signal.SIGINT
+
+
+def test_ctrl_c_in_a_command_is_what_python_makes_of_it(start: Start, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones(4, np.float32))
+    process = start(INTERRUPTED, "qviz.files.npy", "inspect", tmp_path / "x.npy")
+    assert process.communicate(timeout=60)[1].strip() == ""
+    assert process.returncode == 130
 
 
 def test_two_windows_do_not_overwrite_each_others_pins(start: Start, tmp_path: Path) -> None:
