@@ -83,6 +83,7 @@ class Chart(QWidget):
         self.canvas.hide()  # axes without data would tell something that is not so
         self.setMinimumSize(160, 110)
         self.setAccessibleName(self.title())
+        self.canvas.setAccessibleName(self.title())  # which has the focus
         self.setAccessibleDescription(self.description())
         self.view.reset_requested.connect(self.reset_view)
         self.view.sigResized.connect(self._on_resized)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter
+from PySide6.QtWidgets import QSplitter
 
 from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import Combinations
@@ -16,6 +16,7 @@ from qviz.gui.compare.pins_panel import OPEN
 from qviz.gui.compare.sweep_panel import SweepPanel
 from qviz.gui.compare.sweep_results_panel import Result, SweepResults
 from qviz.gui.kit.fields import ComboBox
+from qviz.gui.kit.panel_scroll import PanelScroll
 from qviz.gui.kit.widgets import add_stretched
 from qviz.gui.words.figures import MEASURES
 from qviz.gui.words.schemes import lines, words
@@ -54,12 +55,7 @@ class SweepPart(QSplitter):
         self._refresh.timeout.connect(self._show_results)
         self.pareto = ParetoChart(link, MEASURES[0])
         self.choice, self.results = SweepPanel(session), SweepResults()
-        area = QScrollArea()
-        area.setObjectName("panelScroll")
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(self.choice)
+        area = PanelScroll(self.choice, self.tr("Schemes"))
         area.setMinimumWidth(SIDE_WIDTH)
         self.choice_card = Card(self.tr("Schemes"), area)
         self.pareto_card = chart_card(self.pareto, menus)

@@ -8,8 +8,9 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QScrollArea, QTabBar, QToolButton, QWidget
+from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QTabBar, QToolButton, QWidget
 
+from qviz.gui.kit.panel_scroll import PanelScroll
 from qviz.gui.kit.theme import Theme, icon
 from qviz.gui.kit.widgets import Line, named_label, plain_tip
 from qviz.session.guard import guarded
@@ -201,7 +202,7 @@ class Dock(QDockWidget):
         super().__init__(title)
         self.setObjectName(key)
         self.content: QWidget | None = None
-        self._area: QScrollArea | None = None
+        self._area: PanelScroll | None = None
         self._theme: Theme | None = None
         self.title = DockTitle(self)
         self.setTitleBarWidget(self.title)
@@ -221,12 +222,7 @@ class Dock(QDockWidget):
             content.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
             content.installEventFilter(self)
         if scrolls:
-            area = QScrollArea()
-            area.setObjectName("panelScroll")
-            area.setWidgetResizable(True)
-            area.setFrameShape(QScrollArea.Shape.NoFrame)
-            area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-            area.setWidget(content)
+            area = PanelScroll(content, self.windowTitle())
             # Narrower, and figures would be cut off: a cut exponent is a wrong number.
             area.setMinimumWidth(content.minimumSizeHint().width() + SCROLL_BAR)
             content.installEventFilter(self)
@@ -261,6 +257,17 @@ class Dock(QDockWidget):
         apply: Any = getattr(self.content, "apply_theme", None)
         if apply is not None and self._theme is not None:
             apply(self._theme)
+
+
+def is_behind_a_tab(widget: QWidget) -> bool:
+    """Whether it is in a dock that another one stands before: Qt shows it, outside of the page."""
+    place: QWidget | None = widget
+    while place is not None and not isinstance(place, QDockWidget):
+        place = place.parentWidget()
+    page = place.parentWidget() if place is not None else None
+    if place is None or page is None or place.isFloating():
+        return False
+    return not place.geometry().intersects(page.rect())
 
 
 def _distance(below: QWidget, bar: QTabBar) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import QByteArray, QChildEvent, QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QFileDialog,
     QMainWindow,
     QMenu,
@@ -26,7 +27,7 @@ from qviz.files.networks import is_network
 from qviz.files.printable import brief, printable
 from qviz.files.readers import SUFFIXES
 from qviz.gui.charts.page import Page
-from qviz.gui.kit.docks import Dock, DockRoom
+from qviz.gui.kit.docks import Dock, DockRoom, is_behind_a_tab
 from qviz.gui.kit.theme import Theme, dress
 from qviz.gui.kit.widgets import menu_text, plain_tip
 from qviz.gui.tensor.page import TensorPage
@@ -229,6 +230,16 @@ class MainWindow(QMainWindow):
         self.banner.apply_theme(theme)
         self.overlay.apply_theme(theme)
         self.actions_by_key[f"theme_{choice}"].setChecked(True)
+
+    def focusNextPrevChild(self, forth: bool) -> bool:
+        """Tab goes past what stands behind another tab, where nobody would see what has the focus."""
+        passed: list[QWidget] = []
+        while super().focusNextPrevChild(forth):
+            reached = QApplication.focusWidget()
+            if reached is None or reached in passed or not is_behind_a_tab(reached):
+                return True
+            passed.append(reached)
+        return False
 
     def childEvent(self, event: QChildEvent) -> None:
         """What comes later, such as a dialog, is dressed before it is shown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from qviz.core.tensors.granularity import PerAxis
+from qviz.gui.kit.docks import Dock, is_behind_a_tab
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import load_theme
@@ -96,6 +98,25 @@ def test_tab_leaves_every_table_and_list(desk: Desk) -> None:
             assert not view.hasFocus(), (view.accessibleName(), key)
 
 
+@pytest.mark.parametrize("key", ["tensor", "model", "training"])
+def test_tab_goes_past_what_stands_behind_another_tab(desk: Desk, key: str) -> None:
+    desk.session.update(granularity=PerAxis(0))
+    desk.settle()
+    desk.window.pages.show_page(key)
+    page: Any = desk.window.pages.current
+    hidden = [dock for dock in page.findChildren(Dock) if dock.isVisible() and is_behind_a_tab(dock)]
+    assert hidden
+    for way in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
+        desk.window.setFocus()
+        reached: list[QWidget] = []
+        while (now := QApplication.focusWidget()) not in reached:
+            assert now is not None
+            assert not any(dock.isAncestorOf(now) for dock in hidden), now.accessibleName()
+            reached.append(now)
+            desk.bot.keyClick(now, way)
+        assert len(reached) > 15, "it went around the page"
+
+
 def test_tables_of_results_are_sortable_and_those_of_results_can_be_narrowed(desk: Desk) -> None:
     desk.window.pages.show_page("compare")
     desk.window.pages.show_page("product")
@@ -109,7 +130,7 @@ def test_tables_of_results_are_sortable_and_those_of_results_can_be_narrowed(des
 # -- what has the focus can be seen
 
 
-@pytest.mark.parametrize("which", ["list", "button", "chart", "table", "check box"])
+@pytest.mark.parametrize("which", ["list", "button", "chart", "table", "check box", "panel"])
 def test_what_has_the_focus_looks_otherwise(desk: Desk, which: str) -> None:
     page = desk.page
     widget = {
@@ -118,6 +139,7 @@ def test_what_has_the_focus_looks_otherwise(desk: Desk, which: str) -> None:
         "chart": page.values.canvas,
         "table": page.table.table,
         "check box": page.scheme.signed,
+        "panel": page.docks["scheme"].widget(),
     }[which]
     frame = page.values if which == "chart" else widget
     desk.window.setFocus()
