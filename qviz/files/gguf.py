@@ -24,7 +24,7 @@ from qviz.files.counted import BITS, KINDS, counted_in
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray, array_in
 from qviz.files.memory import check_room
-from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
+from qviz.files.problems import FileProblem, NoNumbers, check_number, shortened, system_errors
 from qviz.files.stamp import Stamp, check_stamp
 
 MAGIC = b"GGUF"
@@ -35,6 +35,9 @@ _DAMAGED = N_("Copy or download it again.")
 _CONVERT = N_("Convert the model again with a current llama.cpp.")
 _MOST_AXES = 8
 _LONGEST_NAME = (1 << 16) - 1
+_LEAST_ROW = 8 + 4 + 4 + 8
+"""Bytes that the header has of a tensor at least."""
+
 _MOST_ITEMS = 1 << 21
 """Keys, tensors and strings in lists: the largest vocabularies have a quarter of a million."""
 
@@ -246,6 +249,8 @@ class _Header:
                 self._path, N_("is of GGUF version {version}, where 2 and 3 are known"), _CONVERT, version=version
             )
         count, keys = self._number("Q"), self._number("Q")
+        if count * _LEAST_ROW <= self._size:
+            check_number(self._path, count)
         said = {"general.alignment": 32}
         for _ in range(keys):
             key, kind = self._text(), self._number("I")
@@ -256,11 +261,15 @@ class _Header:
         alignment = said["general.alignment"]
         if not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
             raise self._damaged(N_("has an impossible alignment ({alignment})"), alignment=alignment)
-        rows = [(self._text(), self._shape(), self._number("I"), self._number("Q")) for _ in range(count)]
+        rows = []
+        names = set()
+        for _ in range(count):
+            rows.append((self._text(), self._shape(), self._number("I"), self._number("Q")))
+            names.add(rows[-1][0])
+            if len(names) < len(rows):
+                raise self._damaged(N_("names two of its tensors alike"))
         data = -(-self._at // alignment) * alignment
         found = {key: self._placed(key, shape, number, data + offset) for key, shape, number, offset in rows}
-        if len(found) < len(rows):
-            raise self._damaged(N_("names two of its tensors alike"))
         if not found:
             raise self._empty(said.get("split.no", 0), said.get("split.count", 1))
         return found

@@ -19,7 +19,7 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Loaded, TensorEntry, refused_entry
 from qviz.files.file_array import array_in
 from qviz.files.memory import check_room
-from qviz.files.problems import FileProblem, NoNumbers, shortened
+from qviz.files.problems import FileProblem, NoNumbers, check_number, shortened
 from qviz.files.region import Region
 from qviz.files.zips import opened, stored_in
 
@@ -28,7 +28,6 @@ KERAS = "model.weights.h5"
 
 _DAMAGED = N_("Copy or download it again.")
 _DEEPEST = 64
-_MOST = 1_000_000
 
 
 def list_entries(path: Path) -> tuple[TensorEntry, ...]:
@@ -47,11 +46,10 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     entries: list[TensorEntry] = []
     with _file(region) as file:
         for name, dataset in _datasets(file, "", 0, set()):
-            if len(entries) >= _MOST:
-                raise FileProblem(path, N_("has too many arrays"), N_("Split it."))
             entry = _entry(region, name, dataset)
             if entry is not None:
                 entries.append(entry)
+                check_number(path, len(entries))
     if not entries:
         raise NoNumbers(path, N_("has no arrays of numbers in it"), N_("Choose a file with weights."))
     return tuple(entries)

@@ -21,7 +21,7 @@ from qviz.files.counted import BITS, KINDS, counted_in
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray
 from qviz.files.onnx_quantized import BEHIND, INTEGER, PLACES, Decoder, Step, decoded, integer_decoders
-from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
+from qviz.files.problems import FileProblem, NoNumbers, check_number, shortened, system_errors
 from qviz.files.protobuf import Field, Walk
 from qviz.files.region import MOST_AXES, Region, bytes_of, values_in
 
@@ -88,7 +88,10 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     with region.content() as content:
         try:
             model = _Model(Walk(content))
-            found = list(model.constants())
+            found = []
+            for constant in model.constants():
+                found.append(constant)
+                check_number(path, len(found))
         except Problem:
             raise
         except (ValueError, IndexError) as error:

@@ -20,12 +20,11 @@ from qviz.files.file_array import array_in
 from qviz.files.memory import check_room
 from qviz.files.pickled_tensors import PickledArray, is_known, tensors_of
 from qviz.files.pickles import BadPickle, Call, Name, Pairs, Refused, Span, read_pickle
-from qviz.files.problems import FileProblem, NoNumbers, shortened
+from qviz.files.problems import FileProblem, NoNumbers, check_number, shortened
 from qviz.files.protobuf import Walk
 from qviz.files.region import MOST_AXES, Content, Region, bytes_of, values_in
 
 _DAMAGED = N_("Copy or download it again.")
-_MOST_TENSORS = 1 << 20
 _DESCRIPTION = 1 << 12
 """Bytes that say the type and shape of a tensor, at most."""
 
@@ -172,8 +171,7 @@ def list_stream(path: Path) -> tuple[TensorEntry, ...]:
                 size = bytes_of(dtype, shape)
                 found.append((dtype, shape, region.within(start, size)))
                 at = start + size
-                if len(found) > _MOST_TENSORS:
-                    raise ValueError("it has too many tensors")
+                check_number(path, len(found))
     except Problem:
         raise
     except (ValueError, IndexError) as error:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from qviz.files import problems
 from qviz.files.pickles import BadPickle, Call, Name, Pairs, Persistent, Span
 from qviz.files.region import MOST_AXES
 
-MOST_TENSORS = 1_000_000
 _MOST_STEPS = 1 << 22
+_MOST_TEXT = 1 << 27
+"""Letters of all names together: dictionaries that hold each other twice, twenty deep, give a million of them."""
+
+_MOST_WAYS = 1 << 16
+"""Ways that lead to the same list or dictionary: each of thousands of modules may hold the same settings."""
+
 _DEEPEST = 64
 
 _STORAGES = {
@@ -198,7 +205,7 @@ def tensors_of(value: Any) -> Iterator[StoredTensor | PickledArray]:
     for found in _Search().within(value, "", 0):
         if found.name not in seen:
             seen.add(found.name)
-            if len(seen) > MOST_TENSORS:
+            if len(seen) > problems.MOST_TENSORS:
                 raise BadPickle("it names too many tensors")
             yield found
 
@@ -207,14 +214,22 @@ class _Search:
     """Goes through what a pickle describes; the same part may be met many times, so that steps are counted."""
 
     def __init__(self) -> None:
-        self._steps = 0
+        self._steps = self._letters = 0
+        self._ways: Counter[int] = Counter()
 
     def within(self, value: Any, name: str, depth: int) -> Iterator[StoredTensor | PickledArray]:
         self._steps += 1
         if self._steps > _MOST_STEPS:
             raise BadPickle("it names too many things")
+        self._letters += len(name)
+        if self._letters > _MOST_TEXT:
+            raise BadPickle("its names are too long")
         if depth > _DEEPEST:
             return
+        if isinstance(value, Pairs | list | Call) and not _is_tensor(value):
+            self._ways[id(value)] += 1
+            if self._ways[id(value)] > _MOST_WAYS:
+                raise BadPickle("it names the same things too many times")
         if isinstance(value, Call):
             yield from self._call(value, name, depth)
         elif isinstance(value, Pairs):
@@ -297,6 +312,10 @@ def _listed(what: str, arguments: tuple[Any, ...]) -> list[tuple[Any, Any]] | No
 def _is_named(arguments: tuple[Any, ...]) -> bool:
     pair = arguments[0] if len(arguments) == 1 else None
     return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Call)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Call) and value.what.name in _TENSORS
 
 
 def _joined(name: str, part: str) -> str:

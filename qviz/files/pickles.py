@@ -17,6 +17,12 @@ from qviz.files.region import Content
 MOST_STEPS = 1 << 23
 """Operations of one pickle: a checkpoint of 90,000 tensors takes half as many."""
 
+MOST_PARTS = 1 << 21
+"""Lists, dictionaries and calls of one pickle, and places of its memory: a third of what as many steps make of tensors.
+
+An operation is a byte in the file and a hundred in memory.
+"""
+
 _LONGEST_NUMBER = 256
 """Bytes of one whole number."""
 
@@ -50,7 +56,7 @@ class Name:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """A call that was not made, and the state that would have been set afterwards."""
 
@@ -61,14 +67,14 @@ class Call:
     """What would have been set by key, as in an ``OrderedDict``, or appended (with None for the key)."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Persistent:
     """Something that lies outside of the pickle."""
 
     key: Any
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Pairs:
     """A dictionary, as pairs: keys need not be hashed."""
 
@@ -137,6 +143,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._outside: list[Persistent] = []
+        self._parts = 0
 
     def run(self) -> Pickled:
         operations = _OPERATIONS
@@ -187,6 +194,12 @@ class _Machine:
     def _push(self, value: Any) -> None:
         self._stack.append(value)
 
+    def _push_new(self, value: Any) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise BadPickle("it has too many parts")
+        self._stack.append(value)
+
     def _pop(self) -> Any:
         value = self._stack.pop()
         if value is _MARK:
@@ -216,7 +229,7 @@ class _Machine:
 
     def _outer(self, key: Any) -> None:
         self._outside.append(Persistent(key))
-        self._push(self._outside[-1])
+        self._push_new(self._outside[-1])
 
     # -- names and calls
 
@@ -231,7 +244,7 @@ class _Machine:
     def _called(self, what: Any, arguments: Any) -> None:
         if not isinstance(what, Name):
             raise Refused("a call of something without a name")
-        self._push(Call(what, arguments))
+        self._push_new(Call(what, arguments))
 
     def _global(self) -> None:
         module, name = (self._line().decode() for _ in range(2))
@@ -294,7 +307,7 @@ class _Machine:
 
     def _dict(self) -> None:
         values = self._popped()
-        self._push(Pairs())
+        self._push_new(Pairs())
         self._set_items(values)
 
     # -- memory
@@ -302,6 +315,8 @@ class _Machine:
     def _put(self, index: int) -> None:
         if index < 0:
             raise BadPickle("a place in memory is negative")
+        if len(self._memo) >= MOST_PARTS:
+            raise BadPickle("it has too many parts")
         self._memo[index] = self._top()
 
     def _get(self, index: int) -> None:
@@ -379,14 +394,14 @@ _OPERATIONS: dict[int, Callable[[_Machine], None]] = {
     ord("b"): _Machine._build,
     ord("c"): _Machine._global,
     ord("d"): _Machine._dict,
-    ord("}"): lambda m: m._push(Pairs()),
+    ord("}"): lambda m: m._push_new(Pairs()),
     ord("e"): lambda m: m._append(m._popped()),
     ord("g"): lambda m: m._get(_whole(m._line())),
     ord("h"): lambda m: m._get(_read(m, "<B")),
     ord("i"): _Machine._inst,
     ord("j"): lambda m: m._get(_read(m, "<I")),
-    ord("l"): lambda m: m._push(m._popped()),
-    ord("]"): lambda m: m._push([]),
+    ord("l"): lambda m: m._push_new(m._popped()),
+    ord("]"): lambda m: m._push_new([]),
     ord("o"): _Machine._obj,
     ord("p"): lambda m: m._put(_whole(m._line())),
     ord("q"): lambda m: m._put(_read(m, "<B")),
@@ -412,9 +427,9 @@ _OPERATIONS: dict[int, Callable[[_Machine], None]] = {
     0x8C: lambda m: m._span(_read(m, "<B"), True),
     0x8D: lambda m: m._span(_read(m, "<Q"), True),
     0x8E: lambda m: m._span(_read(m, "<Q"), False),
-    0x8F: lambda m: m._push([]),
+    0x8F: lambda m: m._push_new([]),
     0x90: lambda m: m._append(m._popped()),
-    0x91: lambda m: m._push(m._popped()),
+    0x91: lambda m: m._push_new(m._popped()),
     0x92: lambda m: m._new_object(3),
     0x93: _Machine._stack_global,
     0x94: lambda m: m._put(len(m._memo)),

@@ -63,6 +63,27 @@ class FileProblem(Problem):
         self.advice = advice
 
 
+MOST_TENSORS = 500_000
+"""Of one file or checkpoint: five times as many as the largest models have."""
+
+
+def check_number(path: Path, count: int) -> None:
+    """Make sure that no more tensors are named than any model has.
+
+    Raises
+    ------
+    FileProblem
+        When there are more.
+    """
+    if count > MOST_TENSORS:
+        raise FileProblem(
+            path,
+            N_("names more than {most:,} tensors, as no model does"),
+            N_("Get the model from somebody you trust."),
+            most=MOST_TENSORS,
+        )
+
+
 class NoNumbers(FileProblem):
     """The file, or the array, is sound, but it has no elements, or none that are real numbers."""
 

@@ -21,7 +21,7 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.counted import BITS, KINDS, counted_in
 from qviz.files.entry import Loaded, TensorEntry
 from qviz.files.file_array import FileArray, array_in
-from qviz.files.problems import FileProblem, NoNumbers, shortened, system_errors
+from qviz.files.problems import FileProblem, NoNumbers, check_number, shortened, system_errors
 from qviz.files.small import small_dtype, to_float32
 from qviz.files.stamp import Stamp, changed
 
@@ -53,9 +53,6 @@ _SMALL = {
     "F8_E8M0": "float8_e8m0fnu",
 }
 """What ml_dtypes knows, by the names it has there."""
-
-MOST_TENSORS = 500_000
-"""Five times as many as the largest models have."""
 
 LONGEST = 100_000_000
 """Bytes of a header, as the library has it."""
@@ -148,16 +145,6 @@ def _bits_of(path: Path, listed: Info, stamp: Stamp) -> FileArray:
         return FileArray(path, BITS[NAMES[info.kind]], info.start, info.shape)
 
 
-def too_many(path: Path) -> FileProblem:
-    """It names more tensors than any model has."""
-    return FileProblem(
-        path,
-        N_("names more than {most:,} tensors, as no model does"),
-        N_("Get the model from somebody you trust."),
-        most=MOST_TENSORS,
-    )
-
-
 def places(path: Path) -> dict[str, Info]:
     """What the header says of each part of a file, for formats that are made of this one.
 
@@ -184,8 +171,7 @@ def _infos(path: Path) -> dict[str, Info]:
         length = int.from_bytes(start, "little")
         size = os.fstat(file.fileno()).st_size
         header = file.read(length) if length <= min(LONGEST, size - 8) else b""
-    if header.count(b'"dtype"') > MOST_TENSORS:
-        raise too_many(path)
+    check_number(path, header.count(b'"dtype"'))
     found = plain_header(header, 8 + length, size)
     return _by_the_library(path, 8 + length) if found is None else found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from qviz.core.problems import N_, Problem
 from qviz.files.entry import TensorEntry, refused_entry, with_changes
-from qviz.files.problems import FileProblem, shortened, system_errors
+from qviz.files.problems import FileProblem, check_number, shortened, system_errors
 
 SUFFIXES = (".safetensors.index.json", ".bin.index.json")
 MAP = "weight_map"
@@ -72,8 +72,6 @@ def read_index(path: Path) -> dict[str, str]:
     """
     import msgspec
 
-    from qviz.files.safetensors import MOST_TENSORS, too_many
-
     if path.stat().st_size > _LARGEST:
         raise FileProblem(path, N_("is too large for an index"), N_("Download it again."))
     try:
@@ -86,8 +84,7 @@ def read_index(path: Path) -> dict[str, str]:
         raise FileProblem(path, N_("is a damaged index"), N_("Download it again.")) from None
     if not wanted:
         raise FileProblem(path, N_("lists no tensors"), N_("Download it again."))
-    if len(wanted) > MOST_TENSORS:
-        raise too_many(path)
+    check_number(path, len(wanted))
     names = set(wanted.values())
     if len(names) > _MOST_FILES:
         raise FileProblem(path, N_("names too many files"), N_("Download it again."))

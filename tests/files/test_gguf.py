@@ -339,6 +339,11 @@ def test_no_count_of_a_hostile_header_is_believed(path: Path, name: str) -> None
     assert expected in problem_of(path, content)
 
 
+def test_two_tensors_alike_are_told_before_the_rest_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gguf, "_MOST_ITEMS", 10)
+    assert "names two of its tensors alike" in problem_of(path, header(tensors=1000, rest=bytes(100_000)))
+
+
 def test_a_header_of_more_parts_than_any_model_has_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gguf, "_MOST_ITEMS", 1000)
     assert "more than 1,000 parts" in problem_of(path, header(keys=HUGE, rest=bytes(100_000)))

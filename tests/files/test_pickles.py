@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from qviz.files import pickles
 from qviz.files.pickled_tensors import is_known, tensors_of
 from qviz.files.pickles import BadPickle, Call, Name, Pairs, Refused, Span, read_pickle
 from qviz.files.problems import FileProblem
@@ -173,6 +174,27 @@ def test_what_refers_to_itself_and_doubles_forever_ends() -> None:
     with pytest.raises(BadPickle, match="too many"):
         list(tensors_of(read(doubling)))
     assert list(tensors_of(read(b"]q\0h\0a."))) == []
+
+
+def test_names_that_grow_with_every_way_to_them_end() -> None:
+    key = b"X" + struct.pack("<I", 4000)
+    nested = b"}q\0" + b"".join(
+        b"}q%c(%sh%c%sh%cu" % (n + 1, key + b"a" * 4000, n, key + b"b" * 4000, n) for n in range(30)
+    )
+    with pytest.raises(BadPickle, match="names are too long"):
+        list(tensors_of(read(nested + b".")))
+
+
+def test_settings_that_thousands_of_modules_share_are_no_harm() -> None:
+    shared = b"}q\0](" + b"h\0" * 5000 + b"e."
+    assert list(tensors_of(read(shared))) == []
+
+
+@pytest.mark.parametrize("program", [b"(" + b"}" * 101 + b"l.", b"N" + b"\x94" * 101 + b"."])
+def test_a_byte_that_takes_a_hundred_is_not_taken_without_end(monkeypatch: pytest.MonkeyPatch, program: bytes) -> None:
+    monkeypatch.setattr(pickles, "MOST_PARTS", 100)
+    with pytest.raises(BadPickle, match="too many parts"):
+        read(program)
 
 
 def test_deep_nesting_is_not_followed_for_ever() -> None:

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from qviz.core.work import Cancelled
-from qviz.files import memory, safetensors, small
+from qviz.files import memory, problems, safetensors, small
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 
@@ -196,7 +196,7 @@ def test_a_file_that_was_written_again_is_read_by_its_new_header(path: Path) -> 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.safetensors.index.json"])
 def test_a_million_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(safetensors, "MOST_TENSORS", 100)
+    monkeypatch.setattr(problems, "MOST_TENSORS", 100)
     tensors = {f"t{n}": ("U8", [1], n, n + 1) for n in range(101)}
     index = json.dumps({"weight_map": dict.fromkeys(tensors, "w.safetensors")}).encode()
     (tmp_path / name).write_bytes(index if name.endswith("json") else described(bytes(101), **tensors))
