@@ -36,9 +36,13 @@ def inspect_command(files: tuple[Path, ...], as_json: bool) -> None:
             continue
         for path in found:
             try:
-                listed.append((path, [_row(entry) for entry in list_tensors(path, reading())]))
+                rows = [_row(entry) for entry in list_tensors(path, reading())]
             except Problem as problem:
                 problems.append(problem)
+                continue
+            listed.append((path, rows))
+            if all("problem" in row for row in rows):
+                problems.append(Problem("{said}", said=rows[0]["problem"]))
     if as_json and listed:
         click.echo(json.dumps({"files": [{"path": str(path), "tensors": rows} for path, rows in listed]}))
     elif listed:

@@ -150,7 +150,12 @@ class _Tables:
         start, count = self.vector(table, number, 4)
         if count > _MOST:
             raise _Damage("it has too many parts")
-        return [self.follow(start + 4 * index) for index in range(count)]
+        offsets = np.frombuffer(self._content[start : start + 4 * count], "<u4").astype(np.int64)
+        places = start + 4 * np.arange(count) + offsets
+        if not offsets.all() or (places >= len(self._content)).any():
+            raise _Damage("it points beyond its end")
+        found: list[int] = places.tolist()
+        return found
 
     def text(self, table: int, number: int) -> str:
         start, count = self.vector(table, number, 1)

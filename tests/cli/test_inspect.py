@@ -8,6 +8,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
+from onnx import external_data_helper, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from tests.cli.commands import Run
@@ -50,6 +51,20 @@ def test_what_cannot_be_read_is_listed_with_why(run: Run, tmp_path: Path) -> Non
     said = run("inspect", tmp_path / "w.npz")
     assert said.code == 0
     assert "holds 'bad', which is not a NumPy array file" in said.out
+
+
+def test_a_file_of_which_nothing_can_be_read_ends_as_one_that_cannot(run: Run, tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones(4, np.float32), "w")
+    graph = helper.make_graph([], "g", [], [], [weight])
+    external_data_helper.set_external_data(graph.initializer[0], location="../outside.bin")
+    graph.initializer[0].ClearField("raw_data")
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    said = run("inspect", tmp_path / "m.onnx")
+    assert said.code == 2
+    assert said.err.splitlines() == [
+        "qviz: m.onnx asks for data outside of its folder (../outside.bin). Get the model from somebody you trust."
+    ]
+    assert "m.onnx: 1 tensor" in said.out
 
 
 def test_files_that_cannot_be_read_do_not_hide_the_others(run: Run, tmp_path: Path) -> None:
