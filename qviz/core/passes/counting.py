@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.loops import CELL, CLIPPED, MISSING, PLACE, VALUE, X_HAT
+from qviz.core.arithmetic.loops import CELL, CLIPPED, LINE, MISSING, PLACE, VALUE, X_HAT
 from qviz.core.arithmetic.spreading import LAID
-from qviz.core.compiler import part
+from qviz.core.compiler import part, prefetch
 
 # The places of ``plan`` behind how the groups lie: what is asked for, and how the bins lie.
 MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(LAID, LAID + 6)
@@ -94,10 +94,12 @@ def place_jointly(integers: Any, n: Any, plan: Any, any_clipped: Any) -> Any:
 
 
 @part()
-def count_jointly(integers: Any, n: Any, table: Any) -> None:
-    """One count for the code and the error of each element."""
-    for i in range(n):
-        table[np.uint32(integers[PLACE + i])] += np.uint32(1)
+def count_jointly(integers: Any, n: Any, table: Any, x: Any, ahead: Any) -> None:
+    """One count for the code and the error of each element; meanwhile memory is fetched."""
+    for start in range(np.uint64(0), n, LINE):
+        prefetch(x, min(ahead + start, np.uint64(x.size - 1)))
+        for i in range(start, min(start + LINE, n)):
+            table[np.uint32(integers[PLACE + i])] += np.uint32(1)
 
 
 @part()

@@ -240,9 +240,10 @@ def compose_runs(*, with_clipped: bool) -> Any:
     """The comparison of neighbouring groups, without what nobody asks for where nothing was clipped."""
 
     def compare_runs(
-        work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any
-    ) -> None:
-        """Add up the errors of neighbouring groups of so many chunks each, two chunks at a time.
+        work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any,
+        x: Any, ahead: Any,
+    ) -> None:  # fmt: skip
+        """Add up the errors of neighbouring groups of so many chunks each, two chunks at a time; fetch as many ahead.
 
         A loop of that length is as quick as vector code can be; the branches in it are decided by the compiler.
         """
@@ -251,6 +252,7 @@ def compose_runs(*, with_clipped: bool) -> Any:
         sum_of_magnitudes, sum_of_products, sum_beyond = 0.0, 0.0, 0.0
         group, left, last = first, chunks, first + n // (chunks * CHUNK_LENGTH) - np.uint64(1)
         for start in range(np.uint64(0), n, TWO_CHUNKS):
+            fetch_ahead(x, ahead + start, ahead + start + TWO_CHUNKS)
             magnitudes, products, beyond = 0.0, 0.0, 0.0
             squares, other_squares, top, other_top = 0.0, 0.0, np.int64(0), np.int64(0)
             clipped, other_clipped = np.int32(0), np.int32(0)
@@ -431,6 +433,9 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
         group, present = np.int64(0), np.int64(-1)
         # Where little is done to each element of short rows, the processor reads ahead by itself, and is kept from it.
         reads_ahead = everything or plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE] or width >= x.size
+        # Few pieces of memory can be on their way at once: best one at a time, in a loop that has others to wait for.
+        counts_ahead = plan[JOINT] > 0
+        in_turn = reads_ahead and not counts_ahead
         while True:
             chunks, settles = 0, False
             if everything and columns:  # a stretch of one row, then of the next one
@@ -451,8 +456,8 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
             here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
             ahead = here + np.uint64(width) if everything and columns else here + size
             half = size // np.uint64(2)
-            if reads_ahead:
-                fetch_ahead(x, ahead, ahead + half)  # not more than can be on its way at once
+            if in_turn and chunks <= 0:
+                fetch_ahead(x, ahead, ahead + half)
             if everything and not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS])):
                 clipped, lacking = step_by_step(x, here, size, work, integers, plan, numbers, codebook)
                 if lacking:
@@ -469,7 +474,7 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
                 if place_jointly(integers, size, plan, clipped) or maybe_nan:
                     count_strange(work, integers, size, maybe_nan, table, tallies, plan, numbers[BIN_WIDTH])
                 else:
-                    count_jointly(integers, size, table)
+                    count_jointly(integers, size, table, x, ahead)
             elif plan[OCCUPANCY] or plan[HISTOGRAM]:
                 if plan[HISTOGRAM] and clipped:
                     note_clipped(work, integers, size, low, high)
@@ -477,7 +482,7 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
             if plan[ENVELOPE]:
                 first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
                 draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
-            if reads_ahead:
+            if in_turn and chunks <= 0:
                 fetch_ahead(x, ahead + half, ahead + size)
             for of_values in range(2 if plan[SIGNAL] else 1):
                 found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
@@ -494,10 +499,11 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
                         settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
                 elif everything and chunks > 0:
                     runs, first_run = np.uint64(chunks), np.uint64(group)
+                    after = np.uint64(x.size) if counts_ahead else ahead
                     if clipped:
-                        compare_runs(work, size, runs, first_run, low, high, totals, found, counted)
+                        compare_runs(work, size, runs, first_run, low, high, totals, found, counted, x, after)
                     else:
-                        compare_clean_runs(work, size, runs, first_run, low, high, totals, found, counted)
+                        compare_clean_runs(work, size, runs, first_run, low, high, totals, found, counted, x, after)
                 elif everything and chunks < 0:
                     compare_scattered(work, where, size, low, high, totals, found, counted)
                 else:
