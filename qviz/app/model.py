@@ -40,6 +40,7 @@ def make_model(app: App) -> ModelPage:
         Job(networks.deployer, tr("Quantizing and measuring")),
         Job(networks.capturer, tr("Capturing activations")),
         Job(networks.choice_writer, tr("Writing the choices")),
+        Job(networks.report_writer, tr("Writing the report")),
         Job(networks.tracer, tr("Tracing codes that are one off")),
         Job(networks.audit, tr("Looking at the weights")),
         Job(checkpoints.opener, tr("Listing tensors")),

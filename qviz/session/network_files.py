@@ -12,6 +12,7 @@ from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.files.atomic import atomic_write
+from qviz.files.reports import Report, save_report
 from qviz.files.results import save_json
 from qviz.models.activations import ranges
 from qviz.models.deployment import deployment_choices
@@ -77,6 +78,32 @@ class ChoiceWriter(Worker):
 
     def _purpose(self, key: Any) -> Phrase:
         return Phrase(N_("these choices"))
+
+    def _answer(self, key: Any, found: Path) -> None:
+        self.written.emit(found)
+
+
+class ReportWriter(Worker):
+    """Writes what is told of runs.
+
+    Signals
+    -------
+    written(Path)
+    """
+
+    written = Signal(object)
+
+    def write(self, report: Report, path: Path) -> None:
+        """A file that needs no other; whole or not at all."""
+
+        def work(progress: Progress, cancelled: IsCancelled) -> Path:
+            save_report(path, report)
+            return path
+
+        self._submit(path, work, urgent=True)
+
+    def _purpose(self, key: Any) -> Phrase:
+        return Phrase(N_("this report"))
 
     def _answer(self, key: Any, found: Path) -> None:
         self.written.emit(found)

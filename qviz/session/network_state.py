@@ -151,6 +151,12 @@ class DeployedRun:
     network: str = ""
     key: str = field(default_factory=lambda: f"{time.time_ns():020d}-{os.urandom(4).hex()}")
 
+    @property
+    def moment(self) -> float | None:
+        """When it was measured, in seconds since 1970; None where its key does not tell."""
+        digits = self.key.partition("-")[0]
+        return int(digits) / 1e9 if digits.isdecimal() and len(digits) == 20 else None
+
 
 def name_of(path: Path | None) -> str:
     """What runs call the float network that they were made of."""

@@ -18,7 +18,7 @@ from qviz.models.preparation_steps import NO_CHOICES, Choices
 from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import UnitLoss
 from qviz.session.capturer import Capturer
-from qviz.session.network_files import ChoiceWriter, NodeTracer
+from qviz.session.network_files import ChoiceWriter, NodeTracer, ReportWriter
 from qviz.session.network_frontier import FrontierFinder
 from qviz.session.network_state import DeployedRun, NetworkState, name_of
 from qviz.session.network_workers import DataReader, Deployer, LayerSweeper, NetworkAnalyst, NetworkOpener
@@ -55,6 +55,7 @@ class Networks(QObject):
         self.analyst, self.sweeper, self.deployer = NetworkAnalyst(self), LayerSweeper(self), Deployer(self)
         self.frontier, self.audit, self.capturer = FrontierFinder(self), WeightAudit(self), Capturer(self)
         self.choice_writer, self.tracer = ChoiceWriter(self), NodeTracer(self)
+        self.report_writer = ReportWriter(self)
         self.all_runs: list[DeployedRun] = []
         self.losses: dict[tuple[str, str], UnitLoss] = {}
         self._good: NetworkState | None = None
@@ -97,6 +98,7 @@ class Networks(QObject):
             self.audit,
             self.capturer,
             self.choice_writer,
+            self.report_writer,
             self.tracer,
         )
 

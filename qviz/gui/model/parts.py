@@ -32,7 +32,7 @@ from qviz.gui.model.graph_chart import GraphChart
 from qviz.gui.model.hints import Hinted
 from qviz.gui.model.layers_panel import LayersPanel
 from qviz.gui.model.network_panel import NetworkPanel
-from qviz.gui.model.runs_chart import RunsChart
+from qviz.gui.model.runs_chart import SIZE, TIME, RunsChart
 from qviz.gui.model.runs_panel import RunsPanel
 from qviz.gui.model.scheme_panel import WeightSchemePanel
 from qviz.gui.model.times_panel import TimesPanel
@@ -85,6 +85,17 @@ class ModelParts(QWidget):
         self.menus = ChartMenus(self)
         for chart, key in ((self.graph, "graph"), (self.frontier, "frontier"), (self.cost, "cost")):
             self.menus.dress(chart, self.docks[key].title)
+        self.across = Segments(
+            [
+                (TIME, self.tr("Time"), self.tr("Over the time of a run, by the float network's.")),
+                (SIZE, self.tr("Size"), self.tr("Over the bytes of the file, by the float network's.")),
+            ],
+            self.tr("What runs stand over"),
+        )
+        self.across.choose(TIME)
+        self.across.setFixedWidth(110)
+        self.across.chosen.connect(self.cost.show_across)
+        self.docks["cost"].title.add_widget(self.across)
         self.copy_button = self.docks["figures"].title.add_tool("copy", self.tr("Copy the figures as text"))
         self.compare_button = self.docks["runs_table"].title.add_button(
             self.tr("Hold a network that was quantized elsewhere against this one")
@@ -92,6 +103,12 @@ class ModelParts(QWidget):
         self.compare_button.setObjectName("text")
         self.compare_button.setText(self.tr("Add a file…"))
         self.compare_button.setFixedSize(self.compare_button.sizeHint().width() + 8, 24)
+        self.report_button = self.docks["runs_table"].title.add_button(
+            self.tr("Write what is known of these runs into one file, with the chart of them")
+        )
+        self.report_button.setObjectName("text")
+        self.report_button.setText(self.tr("Report…"))
+        self.report_button.setFixedSize(self.report_button.sizeHint().width() + 8, 24)
         self.docks["runs_table"].title.add_widget(self.runs.table.filter_box())
         self.docks["times"].title.add_widget(self.times.table.filter_box())
         self.docks["traces"].title.add_widget(self.traces.table.filter_box())

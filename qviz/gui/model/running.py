@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtWidgets import QFileDialog
 
 from qviz.gui.model.parts import ModelParts
+from qviz.gui.model.runs_report import report_of
 from qviz.session.language import told
 from qviz.session.network_state import DeployedRun, NetworkState
 from qviz.session.networks import Networks
@@ -42,6 +44,9 @@ class Running(QObject):
         networks.tracer.completed.connect(parts.traces.complete)
         networks.tracer.saved.connect(self._on_saved)
         networks.choice_writer.written.connect(self._on_saved)
+        networks.report_writer.written.connect(self._on_saved)
+        parts.report_button.clicked.connect(self._on_report)
+        parts.across.chosen.connect(self._say_on_chart)
 
     @Slot(object)
     def _look_at(self, run: DeployedRun | None) -> None:
@@ -55,7 +60,13 @@ class Running(QObject):
         parts, runs = self._parts, self.networks.runs
         parts.runs.show_runs(runs)
         parts.cost.show_runs(runs)
+        parts.report_button.setEnabled(bool(runs))
         self._look_at(runs[-1] if runs else None)
+        self._say_on_chart()
+
+    @Slot()
+    def _say_on_chart(self, *_: object) -> None:
+        parts, runs = self._parts, self.networks.runs
         if parts.cost.runs:
             parts.cost_place.say("")
         elif runs:
@@ -94,6 +105,16 @@ class Running(QObject):
     @Slot()
     def _on_deployed(self) -> None:
         self._parts.deploy.show_deploying(False)
+
+    @Slot()
+    def _on_report(self) -> None:
+        path = self.networks.state.path
+        name = path.name if path is not None else ""
+        proposed = f"{path.with_suffix('')}-runs.html" if path is not None else "runs.html"
+        text, _ = QFileDialog.getSaveFileName(self._parts, self.tr("Save the report"), proposed, "*.html")
+        if text:
+            chosen = Path(text) if Path(text).suffix else Path(text).with_suffix(".html")
+            self.networks.report_writer.write(report_of(name, self.networks.runs, self._parts.cost), chosen)
 
     @Slot(object)
     def _on_saved(self, path: Path) -> None:

@@ -15,18 +15,30 @@ from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.kit.theme import scaled_font
-from qviz.gui.words.numbers import decibels, number
+from qviz.gui.words.numbers import NONE, decibels, number
 from qviz.session.network_state import DeployedRun
 
 LEAST_RADIUS, MOST_RADIUS, NEAR = 4.0, 11.0, 14.0
 """Pixels: half of the smallest and of the largest mark, and how near the pointer has to be."""
 
+TIME, SIZE = "time", "size"
+ACROSS = (TIME, SIZE)
+"""What a run may stand over."""
+
 MOST_DB = 140.0
 """Where an output without any difference is drawn."""
 
 
+def _ratio(run: DeployedRun) -> float:
+    return math.nan if run.latency is None else run.latency.ratio
+
+
+def _share_of_bytes(run: DeployedRun) -> float:
+    return run.outcome.bytes / max(1, run.outcome.original_bytes)
+
+
 class RunsChart(Chart):
-    """A mark for each run: its time by the float network's, its dB, and its bytes as its area.
+    """A mark for each run: its time or its bytes by the float network's, its dB, and its bytes as its area.
 
     Signals
     -------
@@ -39,9 +51,10 @@ class RunsChart(Chart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
-        self.runs: tuple[DeployedRun, ...] = ()
+        self.all_runs: tuple[DeployedRun, ...] = ()
+        self.across = TIME
         self.marked: DeployedRun | None = None
-        self.set_labels(self.tr("Time ÷ the float one's (lower is faster)"), sqnr_heading())
+        self.set_labels(self._label(), sqnr_heading())
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
 
     def title(self) -> str:
@@ -50,7 +63,20 @@ class RunsChart(Chart):
     def description(self) -> str:
         return self.tr(
             "Every quantized network by what is left of its output and by how long it takes beside the float one, "
-            "measured in turn on this computer. Right of the line it is slower. The larger a mark, the larger the file."
+            "measured in turn on this computer, or by how large its file is. Right of the line it is slower, or "
+            "larger. The larger a mark, the larger the file."
+        )
+
+    def _label(self) -> str:
+        if self.across == SIZE:
+            return self.tr("File ÷ the float one's (lower is smaller)")
+        return self.tr("Time ÷ the float one's (lower is faster)")
+
+    @property
+    def runs(self) -> tuple[DeployedRun, ...]:
+        """Those that have a place."""
+        return tuple(
+            run for run in self.all_runs if run.sqnr_db is not None and (self.across == SIZE or run.latency is not None)
         )
 
     @property
@@ -59,7 +85,17 @@ class RunsChart(Chart):
 
     def show_runs(self, runs: Sequence[DeployedRun]) -> None:
         """All that were measured."""
-        self.runs = tuple(run for run in runs if run.latency is not None and run.sqnr_db is not None)
+        self.all_runs = tuple(runs)
+        self._show_runs()
+
+    @Slot(object)
+    def show_across(self, across: str) -> None:
+        """Over their times, or over their bytes."""
+        self.across = across
+        self.set_labels(self._label(), sqnr_heading())
+        self._show_runs()
+
+    def _show_runs(self) -> None:
         self.canvas.setVisible(bool(self.runs))
         self.set_note(self.tr("some from random data") if any(run.random for run in self.runs) else "")
         self.reset_view()
@@ -71,7 +107,7 @@ class RunsChart(Chart):
         self.repaint_marks()
 
     def _places(self) -> tuple[Any, Any]:
-        x = np.array([run.latency.ratio for run in self.runs if run.latency is not None])
+        x = np.array([_share_of_bytes(run) if self.across == SIZE else _ratio(run) for run in self.runs])
         y = np.array([min(MOST_DB, run.sqnr_db) for run in self.runs if run.sqnr_db is not None])
         return x, y
 
@@ -107,7 +143,7 @@ class RunsChart(Chart):
     def tables(self) -> dict[str, Table]:
         if not self.runs:
             return {}
-        x, y = self._places()
+        y = self._places()[1]
         return {
             "": Table(
                 {
@@ -116,7 +152,7 @@ class RunsChart(Chart):
                     "bytes": np.array([run.outcome.bytes for run in self.runs]),
                     "float_bytes": np.array([run.outcome.original_bytes for run in self.runs]),
                     "sqnr_db": y,
-                    "time_ratio": x,
+                    "time_ratio": np.array([_ratio(run) for run in self.runs]),
                 }
             )
         }
@@ -133,14 +169,14 @@ class RunsChart(Chart):
 
     def hover(self, point: QPointF) -> None:
         run = self._nearest(point)
-        if run is None or run.latency is None or run.sqnr_db is None:
+        if run is None or run.sqnr_db is None:
             self.read_out.emit("")
             return
         self.read_out.emit(
             self.tr("{name}: {db}, {ratio} × the time, {bytes}").format(
                 name=run.outcome.path.name,
                 db=decibels(run.sqnr_db),
-                ratio=number(run.latency.ratio, 3),
+                ratio=NONE if run.latency is None else number(run.latency.ratio, 3),
                 bytes=byte_text(run.outcome.bytes),
             )
         )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QFileDialog
 
+from qviz.gui.model.runs_panel import about
 from qviz.gui.model.viewers_menu import MODEL_EXPLORER, NETRON
 from qviz.models.plus_minus_one import OTHER
 from qviz.models.recipes import Recipe
@@ -93,3 +95,42 @@ def test_runs_are_removed_but_for_their_files(new_desk: Desk, ready: Any, tmp_pa
     assert "is kept here" in ready.runs.about.text()
     assert not {first, second} & set(ready.networks.all_runs)
     assert (tmp_path / "a.onnx").exists()
+
+
+def test_runs_stand_over_their_time_or_their_size(new_desk: Desk, ready: Any, tmp_path: Path) -> None:
+    ready.networks.deploy(Recipe("dynamic"), tmp_path / "a.onnx", seconds=0.05)
+    idle(new_desk, ready, lambda: bool(ready.networks.runs))
+    (run,) = ready.networks.runs
+    untimed = replace(run, latency=None)
+    ready.cost.show_runs((run, untimed))
+    assert ready.cost.runs == (run,)
+    assert ready.cost._places()[0].tolist() == [run.latency.ratio]
+    ready.docks["cost"].raise_()
+    new_desk.click(ready.across.button("size"))
+    assert ready.cost.runs == (run, untimed)
+    assert ready.cost._places()[0].tolist() == [run.outcome.bytes / run.outcome.original_bytes] * 2
+    assert ready.cost.plot.getAxis("bottom").labelText.startswith("File")
+    ready.cost.hover(QPointF(*(float(each[0]) for each in ready.cost._places())))
+    new_desk.click(ready.across.button("time"))
+    assert ready.cost.runs == (run,)
+
+
+def test_a_report_tells_all_runs_in_one_file(
+    new_desk: Desk, ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not ready.report_button.isEnabled()
+    for name in ("a", "<b>"):
+        ready.networks.deploy(Recipe("dynamic"), tmp_path / f"{name}.onnx", seconds=0.05)
+        idle(new_desk, ready, lambda name=name: any(r.outcome.path.stem == name for r in ready.networks.runs))
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "runs"), ""))
+    new_desk.click(ready.report_button)
+    idle(new_desk, ready, (tmp_path / "runs.html").exists)
+    page = (tmp_path / "runs.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,iVBORw0KGgo") == 2  # over time, and over size
+    assert "&lt;b&gt;.onnx" in page
+    assert "<b>" not in page
+    for run in ready.networks.runs:
+        assert escape(about(run)) in page
+    for column in filter(lambda column: column.title, ready.runs.table.figures.columns):
+        assert f">{escape(column.title)}</th>" in page
+    assert ready.cost.across == "time"
