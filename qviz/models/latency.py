@@ -186,11 +186,14 @@ KERNEL = "_kernel_time"
 
 
 def base_name(node: str) -> str:
-    """The name of a node without what the quantizer and the runtime's layouts put behind it."""
+    """The name of a node without what the quantizer, the runtime's layouts and its Casts put around it."""
     return _ADDED.sub("", node)
 
 
-_ADDED = re.compile(r"(?:_nchwc|_nhwc|_quant|_token_\d+)+$")
+IN_FLOAT32 = "InsertedPrecisionFreeCast_"
+"""How the names of nodes begin that the runtime computes in float32 between Casts."""
+
+_ADDED = re.compile(rf"^{IN_FLOAT32}|(?:_nchwc|_nhwc|_quant|_token_\d+)+$")
 
 
 def by_operator(nodes: Sequence[NodeTime]) -> tuple[OperatorTime, ...]:

@@ -66,6 +66,13 @@ def test_a_tiny_node_takes_longer_to_start():
 
 
 def test_what_was_put_behind_a_name_is_taken_off():
-    for name in ("conv", "conv_quant", "conv_nchwc", "conv_quant_token_12", "conv_quant_nhwc"):
+    for name in (
+        "conv",
+        "conv_quant",
+        "conv_nchwc",
+        "conv_quant_token_12",
+        "conv_quant_nhwc",
+        "InsertedPrecisionFreeCast_conv_nchwc",
+    ):
         assert base_name(name) == "conv"
     assert base_name("quantized_conv") == "quantized_conv"

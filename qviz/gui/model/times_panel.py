@@ -14,7 +14,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.model.runs_panel import threads_word
 from qviz.gui.words.numbers import NONE, percent, time_text
-from qviz.models.latency import base_name, by_operator, cause
+from qviz.models.latency import IN_FLOAT32, base_name, by_operator, cause
 from qviz.session.language import told, tr
 from qviz.session.network_state import DeployedRun
 
@@ -43,7 +43,8 @@ def rows_of(run: DeployedRun) -> list[Timed]:
         why = cause(row, run.outcome.recipe)
         known = before.get(base_name(row.node), math.nan)
         said = told(why) if why is not None else ""
-        found.append(Timed(row.node, row.operator, row.seconds, row.seconds / total, known, said))
+        name = row.node.removeprefix(IN_FLOAT32)
+        found.append(Timed(name, row.operator, row.seconds, row.seconds / total, known, said))
     return sorted(found, key=lambda row: -row.seconds)
 
 
