@@ -51,12 +51,18 @@ def in_worker(
         When asked to stop; no process is left.
     """
     context: Any = multiprocessing.get_context(START)
-    ours, theirs = context.Pipe(duplex=False)
+    ours, theirs = context.Pipe()
     with tempfile.TemporaryDirectory(prefix="qviz-", ignore_cleanup_errors=True) as folder:
-        process = context.Process(target=_serve, args=(theirs, folder, work, arguments), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, folder), daemon=True)
         process.start()
         theirs.close()
         try:
+            # Not with the process: where it ends before it has read all that it begins with, `start` waits for ever.
+            try:
+                ours.send((work, arguments))
+            except OSError:
+                process.join(5)
+                raise _died(process.exitcode) from None
             while True:
                 if cancelled():
                     raise Cancelled
@@ -94,7 +100,7 @@ def _died(code: int | None) -> Problem:
     return Problem("The process that worked on this network ended without an answer: try again.")
 
 
-def _serve(pipe: Any, folder: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _serve(pipe: Any, folder: str) -> None:
     """The other process: nothing is printed, and files go to the folder."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir(folder)
@@ -108,6 +114,7 @@ def _serve(pipe: Any, folder: str, work: Callable[..., Any], arguments: tuple[An
         pipe.send(("progress", item) if isinstance(item, float) else ("found", item))
 
     try:
+        work, arguments = pipe.recv()
         answer = "done", work(Path(folder), tell, *arguments)
     except Problem as problem:
         answer = "problem", problem

@@ -72,6 +72,18 @@ def test_a_crash_takes_the_worker_alone():
         in_worker(crashes)
 
 
+def dies_at_once(pipe, folder):
+    os._exit(3)
+
+
+@pytest.mark.parametrize("start", ["spawn", "fork"])
+def test_a_process_that_dies_before_it_has_read_its_work_keeps_nobody_waiting(monkeypatch, start):
+    monkeypatch.setattr(worker, "START", start)
+    monkeypatch.setattr(worker, "_serve", dies_at_once)
+    with pytest.raises(Problem, match="ended without an answer"):
+        in_worker(answers, bytes(1 << 23))
+
+
 def test_cancelling_kills_it():
     found = []
     with pytest.raises(Cancelled):
