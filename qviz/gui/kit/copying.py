@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QMimeData
-from PySide6.QtGui import QStandardItemModel
+from PySide6.QtGui import QKeyEvent, QKeySequence, QStandardItemModel
 from PySide6.QtWidgets import QApplication
 
 from qviz.gui.kit.widgets import escaped
@@ -84,6 +84,11 @@ def both_ends(title: str, values_of: Callable[[Any], Any]) -> tuple[Copied, Copi
 def tab_separated(lines: Lines) -> str:
     """Lines as a spreadsheet or a script reads them."""
     return "".join("\t".join(map(plain_cell, line)) + "\n" for line in lines)
+
+
+def asks_to_copy(event: QKeyEvent) -> bool:
+    """Whether it is Ctrl+C, which Qt's own tables answer with the words of one cell."""
+    return event.matches(QKeySequence.StandardKey.Copy)
 
 
 def copy_lines(plain: Lines, pretty: Lines) -> None:

@@ -17,7 +17,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
-from qviz.gui.kit.copying import Excerpt
+from qviz.gui.kit.copying import Excerpt, asks_to_copy
 from qviz.gui.kit.fields import FilterBox
 from qviz.gui.kit.figure_model import Column, FigureModel, Index, RowOrder
 from qviz.gui.kit.theme import Theme, scaled_font
@@ -246,7 +246,9 @@ class FigureTable(QTableView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         row = self.current()
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row is not None:
+        if asks_to_copy(event):
+            self.excerpt(None if row is None else [row]).copy()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row is not None:
             self.opened.emit(row)
         elif event.key() == Qt.Key.Key_Delete and row is not None:
             self.removed.emit(row)

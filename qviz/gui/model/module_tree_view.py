@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeView
 
 from qviz.files.printable import printable
+from qviz.gui.kit.copying import asks_to_copy, copy_lines
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.kit.widgets import plain_tip
 from qviz.gui.words.numbers import whole
@@ -72,6 +74,7 @@ class ModulesModel(QAbstractItemModel):
         return None
 
 
+@guarded
 class ModuleTreeView(QTreeView):
     """The tree.
 
@@ -107,6 +110,18 @@ class ModuleTreeView(QTreeView):
             index = self.modules.index(row, 0)
             if self.modules.rowCount() == 1 or len(tree.children(self.modules.module(index))) <= 20:
                 self.expand(index)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if asks_to_copy(event):
+            self._copy()
+        else:
+            super().keyPressEvent(event)
+
+    def _copy(self) -> None:
+        """The module that the keyboard is at, or all tensors, to the clipboard."""
+        module = self.modules.module(self.currentIndex())
+        head, name = [tr("Module"), tr("Tensors")], printable(module.label)
+        copy_lines([head, [name, len(module)]], [head, [name, whole(len(module))]])
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current(self, now: QModelIndex, before: QModelIndex) -> None:

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QTableView,
 )
 
-from qviz.gui.kit.copying import Excerpt
+from qviz.gui.kit.copying import Excerpt, asks_to_copy
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.model.weights_model import Index, WeightsModel
 from qviz.models.moments import BINS
@@ -180,7 +180,9 @@ class WeightsView(QTableView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         row = self.current_row()
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row >= 0:
+        if asks_to_copy(event):
+            self.excerpt([row] if row >= 0 else None).copy()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row >= 0:
             self.opened.emit(row)
         else:
             super().keyPressEvent(event)

@@ -20,7 +20,7 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QWheelEvent
+from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QPainter, QPaintEvent, QPalette, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -37,7 +37,7 @@ from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
-from qviz.gui.kit.copying import Excerpt
+from qviz.gui.kit.copying import Excerpt, asks_to_copy
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.groups import code_text
@@ -411,11 +411,15 @@ class ValueTable(QWidget):
         elif event.type() == QEvent.Type.Wheel and isinstance(event, QWheelEvent):
             self.scroll_bar.setValue(self.scroll_bar.value() - event.angleDelta().y() // 40)
             return True
-        elif event.type() == QEvent.Type.KeyPress and watched is self.table:
+        elif isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and watched is self.table:
             return self._on_key(event)
         return super().eventFilter(watched, event)
 
-    def _on_key(self, event: Any) -> bool:
+    def _on_key(self, event: QKeyEvent) -> bool:
+        if asks_to_copy(event):
+            row = -1 if self._selected is None else self._selected - self.model.first
+            self.excerpt([row] if 0 <= row < self.model.rowCount() else None).copy()
+            return True
         page = max(1, self._visible_rows() - 1)
         key = Qt.Key(event.key())
         moves = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1, Qt.Key.Key_PageUp: -page, Qt.Key.Key_PageDown: page}

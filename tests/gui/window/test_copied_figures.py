@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
+from PySide6.QtCore import QModelIndex, QPoint, Qt
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QTableView
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.schemes.scheme import Scheme
@@ -87,6 +87,32 @@ def test_the_training_page(desk: Desk) -> None:
     head, *lines = cells()
     assert head[0] == "step"
     assert all(float(cell) >= 0 for line in lines for cell in line if cell)
+
+
+def test_ctrl_c_copies_one_row_or_all_as_a_program_reads_them(desk: Desk) -> None:
+    desk.show(HARD, granularity=PerAxis(0), symmetric=False)
+    desk.page.docks["worst"].raise_()
+    few_schemes(desk)
+    desk.window.pages.show_page("product")
+    product: Any = desk.window.pages.current
+    desk.bot.waitUntil(lambda: product.figures.product is not None, timeout=PATIENCE)
+    views = [view for view in desk.window.findChildren(QTableView) if view.model().rowCount()]
+    names = {view.accessibleName() for view in views}
+    assert {"Elements, step by step", "The worst groups", "Schemes that were swept", "Worst tokens"} <= names
+    for view in views:
+        view.clearSelection()
+        view.setCurrentIndex(QModelIndex())
+        desk.bot.keyClick(view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        head, *lines = cells()
+        assert len(lines) == view.model().rowCount(), view.accessibleName()
+        if isinstance(view, FigureTable):
+            view.point_to(view.figures.rows[0])
+        else:
+            desk.session.update(selected=0)
+        desk.bot.keyClick(view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        assert cells()[0] == head
+        assert len(cells()) == 2, view.accessibleName()
+        assert cells()[1] in lines
 
 
 def test_every_table_can_be_narrowed_and_has_a_menu(desk: Desk) -> None:
