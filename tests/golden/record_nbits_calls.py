@@ -35,7 +35,8 @@ def weights() -> dict[str, Array]:
     """Features × outputs: ordinary, tiny beside large, with outputs of zeros, and of a length that is no block's."""
     plain = np.random.default_rng(7).standard_normal((256, 6)).astype(np.float32)
     sizes = np.array([1, 1e-3, 1e-6, 100, 1, 1], np.float32)
-    return {"plain": plain, "sizes": plain * sizes, "zeros": plain * (sizes > 0.5), "ragged": plain[:200]}
+    sized = {"plain": plain, "sizes": plain * sizes, "zeros": plain * (sizes > 0.5)}
+    return sized | {"ragged": plain[:200], "one block": plain[:128], "one block, zeros": (plain * (sizes > 0.5))[-128:]}
 
 
 def model_of(weight: Array) -> Any:
@@ -60,9 +61,9 @@ def stored(weight: Array, **arguments: Any) -> dict[str, Array]:
     kept = {each.name: numpy_helper.to_array(each) for each in quantizer.model.model.graph.initializer}
     packed, scale, zero = (kept[name] for name in node.input[1:4])
     outputs, blocks = weight.shape[1], -(-weight.shape[0] // about["block_size"])
-    zero = zero.reshape(outputs, -1)
     if zero.dtype == np.uint8:
-        zero = nibbles(zero)[:, :blocks]
+        zero = nibbles(zero.reshape(outputs, -1))[:, :blocks]
+    zero = zero.reshape(outputs, blocks)
     codes = nibbles(packed).reshape(outputs, -1)[:, : weight.shape[0]]
     return {"codes": codes, "scale": scale.reshape(outputs, blocks), "zero_point": zero}
 
@@ -77,6 +78,8 @@ def main() -> None:
     arrays, cases = {}, []
     for preset, arguments in CALLS.items():
         for name, weight in weights().items():
+            if "k_quant" in preset and name.startswith("one block"):  # it stops there
+                continue
             i = len(cases)
             arrays.update({f"{i} {part}": each for part, each in stored(weight, **arguments).items()})
             arrays[f"{i} x"] = weight.T

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from qviz.core import PRESETS, choose_qparams, quantize
+from qviz.core import PRESETS, PerBlock, choose_qparams, quantize
 
 FOLDER = Path(__file__).parent
 CASES = json.loads((FOLDER / "nbits_calls.json").read_text(encoding="utf-8"))["cases"]
@@ -23,6 +24,8 @@ def test_scales_zero_points_and_codes_are_those_that_were_stored(i: int) -> None
     np.testing.assert_array_equal(q.scale, ARRAYS[f"{i} scale"])
     np.testing.assert_array_equal(np.broadcast_to(q.zero_point, q.scale.shape), ARRAYS[f"{i} zero_point"])
     np.testing.assert_array_equal(quantize(x, q), ARRAYS[f"{i} codes"])
+    inputs_first = replace(scheme, granularity=PerBlock(0, 128))
+    np.testing.assert_array_equal(choose_qparams(x.T, inputs_first).zero_point.T, q.zero_point)
 
 
 def test_every_such_preset_was_recorded() -> None:

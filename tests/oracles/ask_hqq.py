@@ -26,7 +26,8 @@ def hqq(x: Any, scheme: Scheme) -> Answer:
     """``quantize_internal`` of weights, outputs × features; values as MatMulNBits multiplies with them."""
     f, size = scheme.number_format, scheme.granularity.block_size
     quantizer = HQQWeightOnlyQuantizer(HQQWeightOnlyQuantConfig(size, f.bits))
-    found = quantizer.quantize_internal(torch.from_numpy(x.copy()), bits=f.bits, group_size=size)
+    given = torch.from_numpy(np.ascontiguousarray(x.T)).T  # as a network holds it
+    found = quantizer.quantize_internal(given, bits=f.bits, group_size=size)
     codes, scale, zero = (each.numpy() for each in found)
     # The code of NaN is what the processor casts it to.
     broken = np.repeat(~np.isfinite(scale), size, axis=1)

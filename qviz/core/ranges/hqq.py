@@ -12,7 +12,8 @@ from qviz.core.arrays import FloatArray
 from qviz.core.formats.table import NumberFormat
 from qviz.core.ranges.powers import torch_power
 from qviz.core.ranges.rules import RangeInput
-from qviz.core.tensors.torch_sums import torch_sums, torch_total
+from qviz.core.tensors.layout import BlockLayout, Layout
+from qviz.core.tensors.torch_sums import torch_column_sums, torch_sums, torch_total
 
 NORM, BETA, KAPPA, ROUNDS = 0.7, 10.0, 1.01, 20
 """The norm that is made small, the first weight of the errors, what it grows by, and how many rounds there are."""
@@ -31,6 +32,7 @@ def hqq(given: RangeInput, number_format: NumberFormat) -> tuple[FloatArray, Flo
     groups, last = given.layout.groups, np.float32(number_format.levels - 1)
     inverse, zero_point = np.empty((groups, 1), np.float32), np.empty((groups, 1), np.float32)
     least, beta = ENOUGH, BETA
+    side_by_side = groups > 1 and _cover_lines(given.layout, given.tensor.shape)
     for turn in range(ROUNDS):
         total, count = 0.0, 0
         for first, rows in given.tensor.group_rows(given.layout, cancelled=given.cancelled):
@@ -38,7 +40,7 @@ def hqq(given: RangeInput, number_format: NumberFormat) -> tuple[FloatArray, Flo
             with np.errstate(all="ignore"):
                 if turn == 0:
                     inverse[here], zero_point[here] = _from_width(x, last)
-                zero_point[here], error = _improved(x, inverse[here], zero_point[here], last, beta)
+                zero_point[here], error = _improved(x, inverse[here], zero_point[here], last, beta, side_by_side)
             total, count = total + error, count + x.size
         given.progress((turn + 1) / ROUNDS)
         beta *= KAPPA
@@ -58,7 +60,7 @@ def _from_width(x: FloatArray, last: np.float32) -> tuple[FloatArray, FloatArray
 
 
 def _improved(
-    x: FloatArray, inverse: FloatArray, zero_point: FloatArray, last: np.float32, beta: float
+    x: FloatArray, inverse: FloatArray, zero_point: FloatArray, last: np.float32, beta: float, side_by_side: bool
 ) -> tuple[FloatArray, float]:
     """The next zero points, and the sum of the errors under the present ones."""
     codes = np.clip(np.rint(x * inverse + zero_point), 0, last)
@@ -67,4 +69,13 @@ def _improved(
     power = torch_power(size + np.float32(1e-8), NORM - 1)
     kept = np.sign(error) * np.maximum(size - np.float32(1 / beta) * power, np.float32(0))
     moved = codes - (x - kept) * inverse
+    if side_by_side:
+        return torch_column_sums(moved.T) / np.float32(x.shape[1]), torch_total(np.ascontiguousarray(size.T))
     return torch_sums(moved) / np.float32(x.shape[1]), torch_total(size)
+
+
+def _cover_lines(layout: Layout, shape: tuple[int, ...]) -> bool:
+    """Whether each block is a whole input of one output: then the library does not copy its transposed weight."""
+    if isinstance(layout, BlockLayout):
+        return layout.length == layout.inner
+    return shape[-1] == layout.inner if layout.outer == 1 else layout.inner == 1

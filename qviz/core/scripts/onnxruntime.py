@@ -127,7 +127,8 @@ def _fitted_lines(qparams: QParams) -> list[str]:
     if name == HQQ:
         lines += [
             f"quantizer = HQQWeightOnlyQuantizer(HQQWeightOnlyQuantConfig({size}, {bits}))",
-            f"found = quantizer.quantize_internal(torch.from_numpy(known), bits={bits}, group_size={size})",
+            "known = torch.from_numpy(np.ascontiguousarray(known.T)).T  # as a network holds it",
+            f"found = quantizer.quantize_internal(known, bits={bits}, group_size={size})",
             "codes, scale, zero_point = (a.numpy() for a in found)",
         ]
     else:
