@@ -85,7 +85,8 @@ class SpeedMeter(Worker):
     def _on_changed(self, old: State, new: State) -> None:
         key = self._key(new)
         if key == self._shown:
-            if self._quiet.active:
+            if self._quiet.active or self.busy:  # somebody is at work, and would be held up, and hold up
+                self._runner.cancel()
                 self._quiet.start()
             return
         self._shown = key

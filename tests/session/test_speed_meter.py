@@ -179,6 +179,22 @@ def test_the_button_stops_and_starts(shop: Workshop, watch: Stopwatch) -> None:
     assert shop.measured == [(20, "int8")]
 
 
+def test_a_change_puts_off_what_is_being_measured(shop: Workshop, watch: Stopwatch) -> None:
+    watch.let_go.clear()
+    shop.session.update(tensor=tensor(4, 5))
+    shop.timers.fire()
+    until(shop.bot, watch.began.is_set)
+    shop.session.update(bits=7)
+    shop.session.update(bits=6)
+    watch.let_go.set()
+    until(shop.bot, lambda: not shop.meter.busy)
+    assert shop.measured == []
+    assert shop.timers.active
+    shop.settle()
+    assert watch.asked == [(20, "int8")] * 2
+    assert shop.measured == [(20, "int8")]
+
+
 def test_another_size_stops_what_is_measured(shop: Workshop, watch: Stopwatch) -> None:
     watch.let_go.clear()
     shop.session.update(tensor=tensor(4, 5))
