@@ -338,7 +338,7 @@ class App(QObject):
     @Slot()
     def _on_library_problem(self) -> None:
         # What comes after the problem (the next of several files) goes first.
-        QTimer.singleShot(0, self._fill_empty_page)
+        QTimer.singleShot(0, self, self._fill_empty_page)
 
     @Slot()
     def _fill_empty_page(self) -> None:

@@ -132,6 +132,8 @@ def _problem(path: Path, writing: bool, code: int, reason: str) -> FileProblem:
     if known is None:
         what = N_("can't be written: {reason}") if writing else N_("can't be read: {reason}")
         return FileProblem(path, what, N_("Try again, or choose another place."), reason=reason)
+    if writing and code == errno.ENOENT and path.parent.is_dir():  # such as /proc
+        return FileProblem(path, N_("can't be written: its folder takes no files"), N_("Choose another folder."))
     what, advice = known
     return FileProblem(path, what, advice, folder=printable(str(path.parent)))
 

@@ -132,6 +132,16 @@ def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     assert message == (f"out.csv can't be written: there is no folder {folder}. Create it, or choose another one.")
 
 
+def test_a_folder_that_takes_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, mode: int = 0, exist_ok: bool = True) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")  # as /proc says
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert problem_of(tmp_path / "out.csv") == (
+        "out.csv can't be written: its folder takes no files. Choose another folder."
+    )
+
+
 def test_a_folder_that_must_not_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Path, mode: int = 0, exist_ok: bool = True) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -33,7 +33,7 @@ from qviz.session.state import Item, State
 WINDOW = QSize(1440, 900)
 """The screen in memory is smaller than anybody's: a window is made as large as on a laptop."""
 
-PATIENCE = 10_000
+PATIENCE = 30_000
 """Milliseconds until a test gives up waiting; nothing ever waits that long unless it is broken."""
 
 

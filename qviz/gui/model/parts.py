@@ -213,7 +213,7 @@ class ModelParts(QWidget):
         if self._fresh:
             self._fresh = False
             self.reset_layout()
-            QTimer.singleShot(0, self._settle)  # once more, when the size is the real one
+            QTimer.singleShot(0, self, self._settle)  # once more, when the size is the real one
 
     @Slot()
     def _settle(self) -> None:

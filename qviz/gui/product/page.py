@@ -166,7 +166,7 @@ class ProductPage(QMainWindow):
         if self._fresh:
             self._fresh = False
             self.size_up()
-            QTimer.singleShot(0, self.size_up)  # once more, when the size is the real one
+            QTimer.singleShot(0, self, self.size_up)  # once more, when the size is the real one
 
     def hideEvent(self, event: Any) -> None:
         super().hideEvent(event)

@@ -138,4 +138,4 @@ class DockedPage(QMainWindow):
             state, self._layout = self._layout, None
             if state.isEmpty() or not self.restoreState(state, LAYOUT_VERSION):
                 self.size_up()
-                QTimer.singleShot(0, self.size_up)  # once more, when the size is the real one
+                QTimer.singleShot(0, self, self.size_up)  # once more, when the size is the real one

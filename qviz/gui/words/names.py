@@ -52,9 +52,8 @@ class Names:
         for at in reversed(range(len(parts))):
             if not kept[at]:
                 more = _joined(parts, [keep or i == at for i, keep in enumerate(kept)])
-                if not fits(more):
-                    break
-                kept[at], text = True, more
+                if fits(more):
+                    kept[at], text = True, more
         return text
 
 

@@ -50,6 +50,11 @@ def test_one_alone_keeps_its_end() -> None:
     assert Names(["model.layers.0.weight"]).short("model.layers.0.weight", fits(8)) == "…weight"
 
 
+def test_one_part_that_is_too_long_does_not_keep_the_others_away() -> None:
+    names = [f"model.layers.0.attn_{120 * 'x'}.npy", "normal.npy"]
+    assert Names(names).short(names[0], fits(30)) == "model.layers.0.attn_…npy"
+
+
 def test_a_name_that_another_one_begins_with_is_told_from_it() -> None:
     names = ["model.long_enough.weight", "model.long_enough.weight.bias"]
     short = [Names(names).short(name, fits(6)) for name in names]
