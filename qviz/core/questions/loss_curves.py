@@ -42,7 +42,7 @@ def loss_curves(
         whole = Scheme(scheme.number_format, scheme.symmetric, PerTensor(), rule, scheme.convention)
         given = range_input(prepared, whole, cancelled=cancelled)
         if isinstance(rule, Entropy):
-            prepared.answers[key] = (rule.search(prepared, given)[0],)
+            prepared.answers[key] = (rule.curve(prepared, cancelled=cancelled),)
         else:
             prepared.answers[key] = mse_curves(given, range_of(given, whole))
     curves: tuple[LossCurve, ...] = prepared.answers[key]

@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qviz.core.arrays import LARGEST, Counts, FloatArray
+from qviz.core.arrays import LARGEST, Counts, FloatArray, Floats
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
+from qviz.core.ranges.divergences import ROUNDED, BinSums, information, likely_least, stretches, within
 from qviz.core.ranges.onnxruntime import Collected, collected_values
 from qviz.core.ranges.rules import LossCurve, Range, RangeInput
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
-from qviz.core.work import check
+from qviz.core.work import IsCancelled, check, never
 
 SMOOTHING = 1e-4
 
@@ -64,35 +65,52 @@ class Entropy(Tagged):
             for group, batches in given.batches(self.batch_axis):
                 found = collected_values(batches, self.bins, given.cancelled)
                 if found is not None:
-                    low[group], high[group] = self._of(found, given)[1]
+                    low[group], high[group] = self._range(found, given.cancelled)
             return low, high
         for group, prepared in _groups(given):
-            low[group], high[group] = self.search(prepared, given)[1]
+            low[group], high[group] = self.search(prepared, cancelled=given.cancelled)
         return low, high
 
-    def search(self, prepared: SortedTensor, given: RangeInput) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
-        """The divergence at every threshold, and the range of the least one; all batches together."""
+    def search(self, prepared: SortedTensor, *, cancelled: IsCancelled = never) -> tuple[np.float32, np.float32]:
+        """The range of the least divergence; all batches together."""
         key = (self.kind, self)
         if key not in prepared.answers:
-            edges, counts = self.histogram(prepared)
-            found = Collected(counts, edges, prepared.values[0], prepared.values[-1])
-            prepared.answers[key] = self._of(found, given)
-        answer: tuple[LossCurve, tuple[np.float32, np.float32]] = prepared.answers[key]
+            prepared.answers[key] = self._range(self._collected(prepared), cancelled)
+        answer: tuple[np.float32, np.float32] = prepared.answers[key]
         return answer
 
-    def _of(self, histogram: Collected, given: RangeInput) -> tuple[LossCurve, tuple[np.float32, np.float32]]:
-        counts, edges = histogram.counts, histogram.edges
-        middle = counts.size // 2
-        first = middle - np.arange(self.quantized_bins // 2, middle + 1)
-        last = np.minimum(2 * middle - first + 1, counts.size)
+    def curve(self, prepared: SortedTensor, *, cancelled: IsCancelled = never) -> LossCurve:
+        """The divergence at every threshold."""
+        histogram = self._collected(prepared)
+        first, last = self._thresholds(histogram.counts)
         losses = np.empty(first.size)
         for i, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
             if i % 64 == 0:
-                check(given.cancelled)
-            losses[i] = _divergence(counts, start, stop, self.quantized_bins)
-        best = int(np.argmin(losses))
-        low, high = max(edges[first[best]], histogram.low), min(edges[last[best]], histogram.high)
-        return LossCurve("entropy", "both", edges[last].astype(np.float64), losses), (low, high)
+                check(cancelled)
+            losses[i] = _divergence(histogram.counts, start, stop, self.quantized_bins)
+        return LossCurve("entropy", "both", histogram.edges[last].astype(np.float64), losses)
+
+    def _range(self, histogram: Collected, cancelled: IsCancelled) -> tuple[np.float32, np.float32]:
+        counts, edges = histogram.counts, histogram.edges
+        first, last = self._thresholds(counts)
+        likely = _likely(counts, first, last, self.quantized_bins, cancelled)
+        losses = []
+        for i, at in enumerate(likely.tolist()):
+            if i % 64 == 0:
+                check(cancelled)
+            losses.append(_divergence(counts, int(first[at]), int(last[at]), self.quantized_bins))
+        best = likely[int(np.argmin(losses))]
+        return max(edges[first[best]], histogram.low), min(edges[last[best]], histogram.high)
+
+    def _thresholds(self, counts: Counts) -> tuple[Counts, Counts]:
+        """The first bin of each part of the histogram, and the one behind its last."""
+        middle = counts.size // 2
+        first = middle - np.arange(self.quantized_bins // 2, middle + 1)
+        return first, np.minimum(2 * middle - first + 1, counts.size)
+
+    def _collected(self, prepared: SortedTensor) -> Collected:
+        edges, counts = self.histogram(prepared)
+        return Collected(counts, edges, prepared.values[0], prepared.values[-1])
 
     def histogram(self, prepared: SortedTensor) -> tuple[FloatArray, Counts]:
         """Edges in float32, as ONNX Runtime's, and the elements between them."""
@@ -112,6 +130,68 @@ def _groups(given: RangeInput) -> Any:
     for group, values in given.finite_groups():
         if values.size:
             yield group, prepare(values)
+
+
+def _likely(counts: Counts, first: Counts, last: Counts, merged: int, cancelled: IsCancelled) -> Counts:
+    """Which thresholds may have the least `_divergence`."""
+    sums = BinSums.of(counts)
+    losses, slack = np.empty(first.size), np.empty(first.size)
+    for part in stretches(first, merged):
+        check(cancelled)
+        losses[part], slack[part] = _estimates(sums, first[part], last[part], merged)
+    return likely_least(losses, slack)
+
+
+def _estimates(sums: BinSums, first: Counts, last: Counts, quantized_bins: int) -> tuple[Floats, Floats]:
+    """The divergence of each threshold but for its rounding, and how far it is off at most.
+
+    ln(c − s) of a smoothed count is taken for the first terms of its series, the sums of which are known.
+    """
+    counts, total = sums.counts, sums.elements[-1]
+    size = last - first
+    each = size // quantized_bins
+    places = first[:, None] + each[:, None] * np.arange(quantized_bins + 1)
+    whole = places[:, -1]
+    together, used = within(sums.elements, places), within(sums.used, places)
+    below, beyond = sums.elements[first], total - sums.elements[last]
+    ends = counts[first], counts[last - 1]
+    held, rest = together.copy(), sums.elements[last] - sums.elements[whole]
+    together[:, -1] += rest
+    # What lies beyond is in the first and the last bin, which may have held nothing.
+    held[:, 0] += below
+    used[:, 0] += (ends[0] == 0) & (below > 0)
+    left, outermost = last - whole, (ends[1] == 0) & (beyond > 0)
+    evenly = left == 0
+    held[:, -1] += np.where(evenly, beyond, 0)
+    used[:, -1] += evenly & outermost
+    rest = rest + np.where(evenly, 0, beyond)
+    rest_used = sums.used[last] - sums.used[whole] + (~evenly & outermost)
+    spread = np.floor(np.divide(together, used, out=np.zeros_like(together), where=used > 0))
+    full_p, full_q = used.sum(axis=1) + rest_used, each * np.count_nonzero(spread, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        from_p, from_q = SMOOTHING * (size - full_p) / full_p, SMOOTHING * (size - full_q) / full_q
+        missing = ~((from_p < 1) & (from_q < 1))
+        from_p, from_q = np.where(missing, 0, from_p), np.where(missing, 0, from_q)
+        outer = np.stack((ends[0] + below, ends[1] + beyond))
+        outer_left = outer - np.where(outer > 0, from_p, 0)
+        entropy = information(outer_left).sum(axis=0) + SMOOTHING * (size - full_p) * np.log(SMOOTHING)
+        inner = np.stack((first + 1, last - 1), axis=1)
+        series = (
+            (1, sums.information),
+            (-from_p, sums.logarithms),
+            (-from_p, sums.used),
+            (from_p**2 / 2, sums.inverses),
+            (from_p**3 / 6, sums.squared_inverses),
+        )
+        for factor, known in series:
+            entropy += factor * within(known, inner)[:, 0]
+        shrunk = held - from_p[:, None] * used + SMOOTHING * (each[:, None] - used)
+        logarithm = np.log(np.where(spread > 0, spread - from_q[:, None], SMOOTHING))
+        crossed = (shrunk * logarithm).sum(axis=1)
+        crossed += (rest - from_p * rest_used + SMOOTHING * (left - rest_used)) * np.log(SMOOTHING)
+        losses = (entropy - crossed) / total + np.log(each * spread.sum(axis=1) / total)
+    losses[missing] = np.inf
+    return losses, ROUNDED * (1 + np.abs(losses)) + from_p**4
 
 
 def _divergence(counts: Counts, start: int, stop: int, quantized_bins: int) -> float:

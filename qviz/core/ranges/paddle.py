@@ -18,6 +18,7 @@ import numpy as np
 from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
+from qviz.core.ranges.divergences import EXACT, BinSums, information, likely_least, stretches, within
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.rules import Range, RangeInput
@@ -308,20 +309,37 @@ def _histogram(batch: Batch, cancelled: IsCancelled) -> tuple[Counts, Floats] | 
 def _least_divergence(counts: Counts, merged: int, cancelled: IsCancelled) -> int:
     """How many bins the best threshold keeps (``cal_kl_threshold``)."""
     first = (BINS - 1) // 2
+    kept = np.arange(first, BINS)
+    kept = kept[counts[kept - 1] > 0]
+    sums, losses = BinSums.of(counts), np.empty(kept.size)
+    for part in stretches(kept, merged):
+        check(cancelled)
+        losses[part] = _estimates(sums, kept[part], merged)
     divergence = _Divergence(counts, merged)
     best, least = 0, math.inf
-    for i in range(first, BINS):
+    for i, each in enumerate(kept[likely_least(losses, EXACT * (1 + np.abs(losses)))].tolist() if kept.size else ()):
         if i % 64 == 0:
             check(cancelled)
-        if counts[i - 1]:
-            loss = divergence.of(i)
-            if best == 0 or loss < least:
-                best, least = i, loss
+        loss = divergence.of(each)
+        if best == 0 or loss < least:
+            best, least = each, loss
     if best == 0:  # nothing lies up there but the largest
         best = first
         while best > 0 and not counts[best]:
             best -= 1
     return best
+
+
+def _estimates(sums: BinSums, kept: Counts, merged: int) -> Floats:
+    """The divergence with so many bins, the last of which holds something, but for its rounding."""
+    places = np.append((kept // merged)[:, None] * np.arange(merged), kept[:, None], axis=1)
+    together, used = within(sums.elements, places), within(sums.used, places)
+    total, inside = sums.elements[-1], sums.elements[kept]
+    beyond = total - inside
+    known = sums.information[kept - 1] + information(sums.counts[kept - 1] + beyond)
+    mean = np.log(np.divide(together, used, out=np.ones_like(together), where=used > 0))
+    crossed = (together * mean).sum(axis=1) + beyond * mean[:, -1]
+    return np.asarray((known - crossed) / total + np.log(inside / total))
 
 
 class _Divergence:

@@ -13,6 +13,7 @@ import numpy as np
 
 from qviz.core.arrays import Counts, Floats
 from qviz.core.plain import Tagged
+from qviz.core.ranges.divergences import EXACT, BinSums, information, likely_least, stretches, within
 from qviz.core.ranges.histograms import linear_counts, remembered
 from qviz.core.ranges.rules import Range, RangeInput
 from qviz.core.work import IsCancelled, check
@@ -62,14 +63,34 @@ def _best(counts: Counts, merged: int, cancelled: IsCancelled) -> int:
     bins[0] = bins[1]
     beyond = np.append(np.cumsum(bins[::-1])[::-1], 0.0)
     used = bins != 0
+    sums, sizes = BinSums.of(bins), np.arange(FIRST, BINS + 1)
+    losses = np.empty(sizes.size)
+    for part in stretches(sizes, merged):
+        check(cancelled)
+        losses[part] = _estimates(sums, sizes[part], beyond, merged)
     best, least = BINS, np.inf
-    for size in range(FIRST, BINS + 1):
-        if not size % 64:
+    for i, size in enumerate(sizes[likely_least(losses, EXACT * (1 + np.abs(losses)))].tolist()):
+        if not i % 64:
             check(cancelled)
         loss = _divergence(bins[:size], used[:size], beyond[size], merged)
         if loss <= least:
             best, least = size, loss
     return best
+
+
+def _estimates(sums: BinSums, sizes: Counts, beyond: Floats, merged: int) -> Floats:
+    """The divergence of each size but for its rounding."""
+    places = np.ceil(np.linspace(0, sizes, merged + 1, axis=-1)).astype(np.int64)
+    together, used = within(sums.elements, places), within(sums.used, places)
+    more, last = beyond[sizes], sums.counts[sizes - 1]
+    total, inside = sums.elements[sizes] + more, sums.elements[sizes]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        known = sums.information[sizes - 1] + information(last + more)
+        mean = np.log(np.divide(together, used, out=np.ones_like(together), where=used > 0))
+        crossed = (together * mean).sum(axis=1) + more * mean[:, -1]
+        losses = (known - crossed) / total + np.log(inside / total)
+    losses = np.where((inside > 0) & ((last > 0) | (more == 0)), losses, np.inf)
+    return np.where(total > 0, losses, 0.0)
 
 
 def _divergence(bins: Floats, used: np.ndarray[tuple[int], np.dtype[np.bool_]], beyond: float, merged: int) -> float:

@@ -151,7 +151,7 @@ def test_a_search_stops_when_cancelled():
 
     def after_some():
         asked.append(None)
-        return len(asked) > 8
+        return len(asked) > 1
 
     for rule in (MSE(), Entropy()):
         for granularity in (PerTensor(), PerAxis(0)):
@@ -186,7 +186,7 @@ def test_the_threshold_is_onnxruntimes_own(name, bins):
     collector.collect({"x": [x]})
     low, high = collector.compute_collection_result()["x"][:2]
     p, rule = prepare(x), Entropy(bins)
-    ours = rule.search(p, range_input(p, Scheme(range_rule=rule)))[1]
+    ours = rule.search(p)
     assert ours == (low, high)
     assert ours[0].dtype == ours[1].dtype == F
 
@@ -199,7 +199,7 @@ def test_each_channel_has_a_threshold_of_its_own():
     low, high = scheme.range_rule.estimate(range_input(empty, scheme))
     for row, ends in zip(x, zip(low, high, strict=True), strict=False):
         p = prepare(row)
-        assert ends == scheme.range_rule.search(p, range_input(p, Scheme(range_rule=Entropy())))[1]
+        assert ends == scheme.range_rule.search(p)
     assert (low[3], high[3]) == (0, 0)
 
 
