@@ -25,6 +25,7 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 WINDOW = """
 import signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, which the tests may run under, has it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # and so has a shell's background
 from pathlib import Path
 from PySide6.QtCore import QTimer
 from qviz.app import app
