@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams, is_too_narrow
-from qviz.core.arrays import Array, FloatArray, is_one_number
+from qviz.core.arrays import Array, FloatArray, distinct, is_one_number
 from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.known import Known
 from qviz.core.runtimes.expressions import evaluate
@@ -23,7 +23,10 @@ from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.survey import in_two_threads
 from qviz.core.work import THREADS
 
-TOGETHER = 1 << 15
+THREADED = 1 << 20
+"""The parameters of fewer groups are found before a second thread has a processor, where a window has one."""
+
+TOGETHER = 1 << 17
 """Groups whose parameters are found together: what is computed on the way stays in the cache."""
 
 
@@ -54,7 +57,7 @@ def _from_one_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QP
 
 
 def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:
-    """The same for many groups, some at a time, in two threads."""
+    """The same for many groups, some at a time."""
     # In one piece: memory that the system gives in small pages is slow to come by.
     names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset")
     arrays = dict(zip(names, np.empty((len(names), low.size), np.float32), strict=True))
@@ -71,7 +74,7 @@ def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QPara
         return q
 
     starts = range(0, low.size, TOGETHER)
-    q = some(starts) if THREADS == 1 else in_two_threads(some, starts[::2], starts[1::2])[0]
+    q = some(starts) if THREADS == 1 or low.size < THREADED else in_two_threads(some, starts[::2], starts[1::2])[0]
     points = arrays["zero_point"]
     if points.min() == points.max():
         arrays["zero_point"] = np.broadcast_to(points[0], points.shape)
@@ -99,8 +102,7 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
     if scheme.symmetric and convention.scale_of_extreme:
         width = np.where(-lowest >= highest, lowest, highest)
         exact_scale = width / precision(-convention.half_span(number_format))
-        zero_point = np.full(exact_scale.shape, convention.middle(number_format))
-        degenerate_zero_point = np.zeros_like(zero_point)
+        zero_point = np.broadcast_to(np.float64(convention.middle(number_format)), exact_scale.shape)
     elif scheme.symmetric:
         highest = np.maximum(np.abs(lowest), np.abs(highest))
         lowest = -highest
@@ -108,8 +110,7 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
         scale = np.maximum(highest, convention.smallest_range) / convention.half_span(number_format)
         smallest = convention.smallest_scale if number_format.offers_zero_point else 0
         exact_scale = np.maximum(scale, smallest)
-        zero_point = np.full(exact_scale.shape, convention.middle(number_format))
-        degenerate_zero_point = convention.degenerate_zero_point(np.zeros_like(zero_point))
+        zero_point = np.broadcast_to(np.float64(convention.middle(number_format)), exact_scale.shape)
     else:
         assert isinstance(number_format, IntFormat)  # nothing else has a zero point
         if convention.range_includes_zero:
@@ -123,14 +124,18 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
             exact_scale = as_power_of_two(exact_scale).astype(precision)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             zero_point = convention.zero_point(number_format, lowest, highest, exact_scale)
-        degenerate_zero_point = convention.degenerate_zero_point(highest)
     stored, own_divisor = rounding_to(types.scale), None
     if types.codes_from_exact_scale:
         own_divisor = np.asarray(exact_scale, np.float32)
     exact_scale = exact_scale if stored is None else stored(exact_scale)
     degenerate = is_too_narrow(convention, number_format, width, exact_scale)
-    scales = np.asarray(np.where(degenerate, 1.0, exact_scale), np.float32)
-    zero_point = np.where(degenerate, degenerate_zero_point, zero_point)
+    if degenerate.any():
+        exact_scale = np.where(degenerate, 1.0, exact_scale)
+        nothing = np.zeros_like(zero_point)
+        if not (scheme.symmetric and convention.scale_of_extreme):
+            nothing = convention.degenerate_zero_point(nothing if scheme.symmetric else highest)
+        zero_point = np.where(degenerate, nothing, zero_point)
+    scales = np.asarray(exact_scale, np.float32)
     q = _qparams(scheme, scales, zero_point, lowest, highest, quant_min, quant_max)
     return q if own_divisor is None else replace(q, own_divisor=own_divisor)
 
@@ -218,6 +223,8 @@ def _qparams(
 ) -> QParams:
     """Everything in float32."""
     # Adding 0 makes −0 into 0.
-    points = np.asarray(zero_point + 0.0, np.float32)
+    points = np.asarray(distinct(zero_point) + 0.0, np.float32)
+    if is_one_number(zero_point):
+        points = np.full(zero_point.shape, points[0])
     lowest, highest = np.asarray(low, np.float32), np.asarray(high, np.float32)
     return QParams(scale, points, lowest, highest, quant_min, quant_max, scheme)

@@ -46,6 +46,7 @@ def test_groups_that_are_taken_together_change_nothing(symmetric, threads, store
         with monkeypatch.context() as patch:
             patch.setattr(scaling, "TOGETHER", 3)
             patch.setattr(scaling, "THREADS", threads)
+            patch.setattr(scaling, "THREADED", 1)
             patch.setattr(error_bins, "THREADED", 1 if threads == 2 else 1 << 16)
             some = choose_qparams(tensor, scheme)
             np.testing.assert_array_equal(error_edges(tensor, some, layout)[0], edges[0])
