@@ -94,7 +94,7 @@ def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
         one = np.ones(lowest.shape, np.float32)
         return _qparams(scheme, one, one * 0, lowest, highest, quant_min, quant_max)
     types = convention.precision(compute, number_format, scheme.symmetric, scheme.granularity)
-    if types.ranges in HALVES:
+    if types.ranges in HALVES or convention.by_formulas:
         return _from_formulas(lowest, highest, scheme, types)
     if convention.recipe is not None:
         recipe = convention.recipe(np.asarray(low, np.float32), np.asarray(high, np.float32), scheme)

@@ -33,7 +33,8 @@ from qviz.core.runtimes.record import AT_ZERO, FIRST, NEVER, Convention
 from qviz.core.tensors.granularity import Granularity
 
 
-def _symmetric_range(number_format: IntFormat) -> tuple[int, int]:
+def symmetric_range(number_format: IntFormat) -> tuple[int, int]:
+    """The codes that a symmetric scale is chosen for."""
     # ONNX_INT_TYPE_SYMMETRIC_RANGE of onnxruntime.quantization: int8 and int16 alone leave out
     # their smallest code when the scale is chosen.
     if number_format.signed and number_format.bits in (8, 16):
@@ -42,12 +43,12 @@ def _symmetric_range(number_format: IntFormat) -> tuple[int, int]:
 
 
 def _span(number_format: IntFormat) -> float:
-    low, high = _symmetric_range(number_format)
+    low, high = symmetric_range(number_format)
     return high - low
 
 
 def _middle(number_format: IntFormat) -> float:
-    return float(np.rint(sum(_symmetric_range(number_format)) / 2))
+    return float(np.rint(sum(symmetric_range(number_format)) / 2))
 
 
 def _reduced_range(number_format: IntFormat) -> tuple[int, int]:
@@ -97,7 +98,7 @@ ONNXRUNTIME = Convention(
     symmetric_zero_point=_middle,
     zero_point=lambda f, low, high, scale: np.rint(f.quant_min - low / scale),
     formulas=affine(
-        symmetric=_symmetric_scale(_symmetric_range),
+        symmetric=_symmetric_scale(symmetric_range),
         scale=(MAX - MIN) / ALL_CODES,
         zero_point=WHOLE(QMIN - MIN / S),
         code=zero_point_after,

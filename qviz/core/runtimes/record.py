@@ -163,6 +163,8 @@ class Convention:
         Bits of a stored scale of a block of integers of 4 bits or fewer; 0 for the same.
     precision : Callable[[dtype, NumberFormat, symmetric, Granularity], Precision]
         The types it computes in, by the type of the tensor.
+    by_formulas : bool
+        Whether scale and zero point are what the formulas come to, whatever the type.
     recipe : Callable[[low, high, scheme], Recipe] or None
         Scales that follow from the ranges of blocks in a way of their own.
     code : Callable[[Quantizer, x, out], codes] or None
@@ -222,6 +224,7 @@ class Convention:
     nested_scales: int = 0
     group_scale_bits: int = 0
     precision: PrecisionOf = always_float32
+    by_formulas: bool = False
     recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None
     code: Callable[[Any, FloatArray, FloatArray | None], FloatArray] | None = None
     of_elements: str = ""

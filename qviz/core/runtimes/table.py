@@ -5,6 +5,7 @@ from __future__ import annotations
 from qviz.core.problems import Problem
 from qviz.core.runtimes.aimet import AIMET, AIMET_STRICT
 from qviz.core.runtimes.bitsandbytes import BITSANDBYTES, BITSANDBYTES_DOUBLE
+from qviz.core.runtimes.blockwise import ONNXRUNTIME_BLOCKS
 from qviz.core.runtimes.gguf import GGUF
 from qviz.core.runtimes.llamacpp import K_QUANTS
 from qviz.core.runtimes.matmulnbits import HQQ, K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
@@ -33,6 +34,7 @@ CONVENTIONS: dict[str, Convention] = {
         ONNXRUNTIME,
         ONNXRUNTIME_REDUCE_RANGE,
         ONNXRUNTIME_DYNAMIC,
+        ONNXRUNTIME_BLOCKS,
         MATMULNBITS,
         MATMULNBITS_QDQ,
         K_QUANT,

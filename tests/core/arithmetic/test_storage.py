@@ -73,6 +73,10 @@ STORED = {
         (Scheme("uint8", False, PerAxis(0)), 8 + (32 + 8) / 1024),
         (Scheme("uint4", False, BLOCKS), 4 + (32 + 4) / 32),
     ],
+    "onnxruntime_blocks": [
+        (Scheme("int8", True, BLOCKS, convention="onnxruntime_blocks"), 8 + 32 / 32),
+        (Scheme("uint8", False, BLOCKS, convention="onnxruntime_blocks"), 8 + (32 + 8) / 32),
+    ],
     "onnxruntime_matmulnbits": [
         (Scheme("uint4", True, BLOCKS, convention="onnxruntime_matmulnbits"), 4 + 32 / 32),
         (Scheme("uint4", False, BLOCKS, convention="onnxruntime_matmulnbits"), 4 + (32 + 4) / 32),

@@ -28,7 +28,13 @@ from tests.golden.record_snippets import VERIFIED, X, check, digest, offered, ru
 
 NBITS = {"onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq"}
 FITTED = {"onnxruntime_hqq", "onnxruntime_k_quant", "onnxruntime_float8"}
-DIRECT = {"onnxruntime", "onnxruntime_reduce_range", "onnxruntime_dynamic", "onnxruntime_unsaturated"}
+DIRECT = {
+    "onnxruntime",
+    "onnxruntime_blocks",
+    "onnxruntime_reduce_range",
+    "onnxruntime_dynamic",
+    "onnxruntime_unsaturated",
+}
 ONNX = {*DIRECT, *NBITS, *FITTED}
 
 
