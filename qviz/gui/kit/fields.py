@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, TypeVar
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QLocale, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -21,6 +22,11 @@ from qviz.session.guard import guarded
 from qviz.session.language import tr
 
 Field = TypeVar("Field", bound=type)
+
+
+def ascii_digits(text: str) -> str:
+    """What was typed on an Arabic or a Hindi keyboard, say, in the digits of all others."""
+    return text if text.isascii() else "".join(str(unicodedata.decimal(sign, sign)) for sign in text)
 
 
 def turned_in_focus(kind: Field) -> Field:
@@ -51,11 +57,15 @@ class ComboBox(QComboBox):
 @guarded
 @turned_in_focus
 class SpinBox(QSpinBox):
-    """A whole number."""
+    """A whole number, in the digits of every other number in the window; typed in those of the keyboard."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setLocale(QLocale.c())
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def validate(self, text: str, position: int) -> object:
+        return super().validate(ascii_digits(text), position)
 
 
 @guarded
@@ -145,7 +155,8 @@ class NumberBox(QDoubleSpinBox):
 
     def _plain(self, text: str) -> str:
         """A number as Python reads it; Qt hands in the suffix too."""
-        return text.removesuffix(self.suffix()).strip().replace(",", ".").replace("−", "-")
+        plain = text.removesuffix(self.suffix()).strip().replace(",", ".").replace("٫", ".").replace("−", "-")
+        return ascii_digits(plain)
 
     def sizeHint(self) -> Any:
         hint = super().sizeHint()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtCore import QEvent, QLocale, QPoint, QPointF, Qt
+from PySide6.QtGui import QKeyEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractSlider, QAbstractSpinBox, QApplication, QComboBox, QScrollBar, QTabBar, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -109,3 +109,34 @@ def test_no_field_is_made_but_from_these() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in bare
     ]
     assert made == []
+
+
+# -- where people write numbers otherwise
+
+
+@pytest.mark.parametrize("language", ["German", "Arabic", "Persian", "Hindi"])
+def test_numbers_are_shown_alike_and_typed_as_the_keyboard_has_them(qtbot: QtBot, language: str) -> None:
+    before = QLocale()
+    QLocale.setDefault(QLocale(QLocale.Language[language], QLocale.Country.AnyCountry))
+    try:
+        whole, number = SpinBox(), NumberBox(0, 100)
+        for box in (whole, number):
+            qtbot.addWidget(box)
+            box.show()
+            box.setValue(8)
+            assert box.text() == "8"
+            for text, meant in (("12", 12), ("١٣", 13), ("۱۴", 14), ("१५", 15)):
+                edit = box.lineEdit()
+                edit.selectAll()
+                for sign in text:
+                    QApplication.sendEvent(
+                        edit, QKeyEvent(QEvent.Type.KeyPress, 0, Qt.KeyboardModifier.NoModifier, sign)
+                    )
+                qtbot.keyClick(edit, Qt.Key.Key_Return)
+                assert (box.value(), box.text()) == (meant, str(meant))
+        for text in ("0.5", "0,5", "٠٫٥"):
+            number.lineEdit().setText(text)
+            qtbot.keyClick(number.lineEdit(), Qt.Key.Key_Return)
+            assert (number.value(), number.text()) == (0.5, "0.5")
+    finally:
+        QLocale.setDefault(before)
