@@ -124,7 +124,7 @@ class Weighing(QObject):
         self._show_map()
         self._parts.show_checkpoint(True)
         if found.problems:
-            self.problem.emit("\n".join(found.problems[:3]))
+            self.checkpoints.opener.problem.emit("\n".join(found.problems[:3]))  # over when another one is opened
         self.shown.emit()
 
     def _show_map(self) -> None:

@@ -37,7 +37,7 @@ from qviz.gui.window.drop import DropOverlay
 from qviz.gui.window.navigation import PageRow, Pages
 from qviz.gui.window.saving import Saving
 from qviz.gui.window.status import StatusLine
-from qviz.gui.window.toasts import Offer, Toasts, Topic
+from qviz.gui.window.toasts import Offer, PageErrors, Toasts, Topic
 from qviz.session.analyst import Frame
 from qviz.session.guard import guarded
 from qviz.session.language import told
@@ -148,10 +148,10 @@ class MainWindow(QMainWindow):
         for table in page.findChildren(QTableView):
             self._take_table(table)
         page.copy_requested.connect(self.saving.copy_chart)
-        topic = f"page {self.pages.all_made.index(page)}"
-        page.problem.connect(partial(self.banner.error, topic=topic))
+        errors = PageErrors(self.banner, f"page {self.pages.all_made.index(page)}", page.workers, self)
+        page.problem.connect(errors.tell)
         page.notice.connect(self.banner.notice)
-        page.history.changed.connect(partial(self.banner.withdraw, topic))
+        page.history.changed.connect(errors.withdraw)
         page.history.changed.connect(self._refresh_actions)
         for job in page.jobs:
             self.status.activity.tell(job.work, job.text)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QEnterEvent
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QT
 from qviz.gui.kit.theme import Theme, icon
 from qviz.gui.kit.widgets import named_label
 from qviz.session.guard import guarded
+from qviz.session.worker import Worker
 
 NOTICE_SECONDS = 8
 
@@ -251,3 +253,42 @@ class Toasts(QWidget):
         self._theme = theme
         for toast in self._toasts:
             toast.apply_theme(theme)
+
+
+class PageErrors(QObject):
+    """What goes wrong on one page: the last of it is said, and is over when whoever said it tries again.
+
+    Parameters
+    ----------
+    topic : str
+        Of what is said.
+    workers : sequence of QObject
+        Whoever works for the page; those that begin and have problems, as a `Worker` does, are listened to.
+    """
+
+    def __init__(self, toasts: Toasts, topic: str, workers: Sequence[object], parent: QObject) -> None:
+        super().__init__(parent)
+        self._toasts, self._topic = toasts, topic
+        self._by: Worker | None = None
+        for worker in workers:
+            if isinstance(worker, Worker):
+                worker.problem.connect(partial(self._blame, worker))
+                worker.began.connect(partial(self._on_began, worker))
+
+    @Slot(str)
+    def tell(self, text: str) -> None:
+        """By a worker of the page, where one is blamed next, or by a control."""
+        self._by = None
+        self._toasts.error(text, self._topic)
+
+    @Slot()
+    def withdraw(self) -> None:
+        """Something was changed on the page."""
+        self._toasts.withdraw(self._topic)
+
+    def _blame(self, worker: Worker, *_: object) -> None:
+        self._by = worker
+
+    def _on_began(self, worker: Worker) -> None:
+        if self._by is worker:
+            self._toasts.withdraw(self._topic)

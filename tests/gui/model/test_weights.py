@@ -201,6 +201,24 @@ def test_a_file_without_tensors_leaves_everything_as_it_was(new_desk: Desk, list
     assert len(names(listed)) == 10
 
 
+def test_what_is_wrong_with_a_file_is_over_when_another_one_is_opened(
+    new_desk: Desk, listed: Any, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "half"
+    folder.mkdir()
+    (folder / "whole.safetensors").write_bytes(checkpoint.read_bytes())
+    (folder / "broken.safetensors").write_bytes(b"\xff" * 20)
+    for broken in (folder / "broken.safetensors", folder):
+        new_desk.banner.clear()
+        drop(new_desk, broken)
+        new_desk.bot.waitUntil(lambda: new_desk.banner.text.startswith("broken.safetensors "), timeout=LONG)
+        settle(new_desk, listed)
+        assert new_desk.banner.text.startswith("broken.safetensors ")
+        drop(new_desk, checkpoint)
+        settle(new_desk, listed)
+        new_desk.bot.waitUntil(lambda: new_desk.banner.text == "", timeout=LONG)
+
+
 def test_rows_and_groups_of_tensors_are_copied_and_exported(new_desk: Desk, listed: Any) -> None:
     measured(new_desk, listed)
     view = listed.checkpoint.view
