@@ -425,7 +425,7 @@ class QParams:
         quantizer = self.spread(shape)
         return quantizer.scale, quantizer.zero_point
 
-    @cached_property
+    @property  # kept, it would hold on to this, and both live until cycles are looked for
     def _whole(self) -> Quantizer:
         return Quantizer(self, self.scale, self.divisor, self.zero_point, self.shift, self.offset)
 
