@@ -41,15 +41,15 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
             if isinstance(entries, Problem):
                 problems[name] = entries
                 continue
-            for entry in entries:
-                found.setdefault(str(entry.key), entry)
+            here = {str(entry.key): entry for entry in entries}
+            for key in found.keys() & here.keys():
+                del here[key]
+            found.update(here)
     if not found:
         raise next(iter(problems.values()))
-    for key, name in wanted.items():
-        if key in found:
-            continue
+    for key, name in wanted.items() if problems else ():
         # Those without elements are left out here as in a file alone.
-        if name in problems:
+        if key not in found and name in problems:
             found[key] = refused_entry(f"{stem}/{key}", path.parent / name, key, problems[name])
     return tuple(found.values())
 

@@ -164,6 +164,11 @@ def open_checkpoint(paths: Iterable[str | Path], *, but: Path | None = None) -> 
     Problem
         When none of them can be read.
     """
+    with without_collections():
+        return _opened(paths, but)
+
+
+def _opened(paths: Iterable[str | Path], but: Path | None) -> Checkpoint:
     listed: list[tuple[Path, tuple[TensorEntry, ...]]] = []
     problems: list[Problem] = []
     for path in paths:
@@ -185,10 +190,9 @@ def open_checkpoint(paths: Iterable[str | Path], *, but: Path | None = None) -> 
     if not listed:
         raise problems[0] if problems else Problem("There is no file to look at: give one.")
     several = len(listed) > 1
-    with without_collections():
-        weights = [
-            Weight(each.name if several else each.key or each.name, each) for _, entries in listed for each in entries
-        ]
+    weights = [
+        Weight(each.name if several else each.key or each.name, each) for _, entries in listed for each in entries
+    ]
     return Checkpoint(tuple(weights), tuple(problems))
 
 
