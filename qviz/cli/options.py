@@ -30,7 +30,6 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.files.addresses import is_address
 from qviz.files.entry import TensorEntry
 from qviz.files.printable import printable
-from qviz.files.problems import system_errors
 from qviz.files.raw import RawForm
 from qviz.files.readers import Reading, list_tensors
 from qviz.files.results import read_scheme
@@ -83,10 +82,9 @@ def importances_of(path: Path) -> dict[str, FloatArray]:
     FileProblem
         When it is no importance matrix.
     """
-    from qviz.files.imatrix import read_imatrix
+    from qviz.files.imatrix import columns_of
 
-    with system_errors(path):
-        return {name: values for name, values in read_imatrix(path).columns.items() if values.ndim == 1}
+    return columns_of(path)
 
 
 def runtime_options(runtimes: Iterable[str], text: str) -> Callable[[Command], Command]:

@@ -16,7 +16,7 @@ from qviz.core.arrays import FloatArray
 from qviz.core.problems import N_
 from qviz.files import gguf
 from qviz.files.entry import TensorEntry
-from qviz.files.problems import FileProblem
+from qviz.files.problems import FileProblem, system_errors
 
 _DAMAGED = N_("Make it again with llama-imatrix.")
 _MOST_ENTRIES, _LONGEST_NAME = 1 << 20, 1 << 12
@@ -53,6 +53,18 @@ def read_imatrix(path: Path) -> ImportanceMatrix:
     with path.open("rb") as file:
         magic = file.read(4)
     return _of_gguf(path) if magic == gguf.MAGIC else _of_dat(path)
+
+
+def columns_of(path: Path) -> dict[str, FloatArray]:
+    """Importances of each tensor's columns, by its name; those of experts, a row each, are left out.
+
+    Raises
+    ------
+    FileProblem
+        When it is no importance matrix, or can't be read.
+    """
+    with system_errors(path):
+        return {name: values for name, values in read_imatrix(path).columns.items() if values.ndim == 1}
 
 
 def _array(entry: TensorEntry) -> FloatArray:

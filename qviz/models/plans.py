@@ -22,8 +22,9 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import N_, Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.figures import sqnr_db
+from qviz.core.ranges import ggml
 from qviz.core.schemes.presets import GGUF, PRESETS
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.granularity import PerBlock
 from qviz.core.work import IsCancelled, check, never
 from qviz.files.networks import is_network
@@ -285,7 +286,7 @@ class Importances:
             self._values, self._of = np.asarray(weight.entry.load()[:], np.float32).reshape(shape), weight.name
         values = self._values
         try:
-            error = np.square(fake_quantize(values, choose_qparams(values, row.scheme)) - values, dtype=np.float64)
+            error = np.square(_quantized(values, row.scheme, given) - values, dtype=np.float64)
         except Problem:
             return None
         squares = np.square(values, dtype=np.float64)
@@ -299,6 +300,45 @@ class Importances:
             return math.nan
         importance, signal, noise = found
         return float(sqnr_db(np.float64(importance @ signal), np.float64(importance @ noise)))
+
+
+def _quantized(values: FloatArray, scheme: Scheme, importances: FloatArray) -> FloatArray:
+    """Values as a tool stores them that was given importances: K-quants seek their scales by them."""
+    kind = convention_of(scheme).of_elements
+    if kind not in ggml.TYPES:
+        return fake_quantize(values, choose_qparams(values, scheme))
+    rows = values.reshape(-1, values.shape[-1])
+    return ggml.encode(rows, kind, importances).values().reshape(values.shape)
+
+
+def weighed(
+    rows: Sequence[Row], given: Mapping[str, FloatArray], *, cancelled: IsCancelled = never
+) -> tuple[list[Row], dict[str, float]]:
+    """Rows whose errors count as an importance matrix says, and Σ w x² of each tensor that it knows.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of an audit, those of one tensor behind each other.
+    given : mapping of str to float32 array
+        Importances of columns, by names of tensors.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
+    asked, signals, found = Importances(given), dict[str, float](), []
+    for row in rows:
+        check(cancelled)
+        columns = asked.columns(row)
+        if columns is not None and row.figures is not None:
+            importance, signal, noise = columns
+            mean = float(importance @ noise) / max(1, row.figures.finite)
+            row = replace(row, figures=replace(row.figures, mse=mean))  # noqa: PLW2901
+            signals[row.weight.name] = float(importance @ signal)
+        found.append(row)
+    return found, signals
 
 
 def importance_factors(
@@ -322,7 +362,7 @@ def importance_factors(
     for row in rows:
         check(cancelled)
         found = asked.columns(row)
-        total = float(found[2].sum()) if found is not None else 0.0
+        total = row.figures.mse * row.figures.finite if row.figures is not None else 0.0
         if found is not None and total > 0:
             factors[row.key] = float(found[2] @ found[0]) / total
     return lambda row: factors.get(row.key, 1.0)

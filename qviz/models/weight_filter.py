@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
+from operator import contains
 
 import numpy as np
 
@@ -240,8 +242,7 @@ class _Reader:
 
 
 def _named(table: WeightTable, text: str) -> Array:
-    wanted = text.lower()
-    return np.fromiter((wanted in name for name in table.lower_names), bool, len(table))
+    return np.fromiter(map(contains, table.lower_names, repeat(text.lower())), bool, len(table))
 
 
 def _compare(values: Array, operator: str, number: float) -> Array:

@@ -19,11 +19,12 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerBlock
 from qviz.core.work import THREADS, IsCancelled, Progress
 from qviz.files.atomic import atomic_write
+from qviz.files.imatrix import columns_of
 from qviz.files.printable import printable
 from qviz.models.audit import Row, audit
 from qviz.models.budget import KEEP, Front, Unit, units_of
 from qviz.models.checkpoint import Weight
-from qviz.models.plans import GGUF_SCHEMES, Choice, choices_of, exported
+from qviz.models.plans import GGUF_SCHEMES, Choice, choices_of, exported, weighed
 from qviz.session.in_order import InOrder
 from qviz.session.worker import Worker
 
@@ -51,6 +52,8 @@ class Budget:
     signal : float
         Σx² of all that is chosen for.
     names : dict of Scheme to str
+    by : str
+        The importance matrix that errors are weighed by; empty where all count alike.
     """
 
     units: tuple[Unit, ...]
@@ -58,6 +61,7 @@ class Budget:
     rest: int
     signal: float
     names: Mapping[Scheme, str]
+    by: str = ""
 
     @property
     def nbytes(self) -> Floats:
@@ -102,8 +106,19 @@ class Budget:
         return list(places), codes, np.array([len(unit.names) for unit in self.units], np.int64)
 
 
-def budget_of(rows: Sequence[Row], names: Mapping[Scheme, str]) -> Budget:
+def budget_of(
+    rows: Sequence[Row], names: Mapping[Scheme, str], weighed: Mapping[str, float] | None = None, by: str = ""
+) -> Budget:
     """The front of what an audit under all these schemes found.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    names : mapping of Scheme to str
+    weighed : mapping of str to float, optional
+        Σ w x² of tensors whose errors are weighed.
+    by : str
+        What weighs them.
 
     Raises
     ------
@@ -117,7 +132,8 @@ def budget_of(rows: Sequence[Row], names: Mapping[Scheme, str]) -> Budget:
     for row in rows:
         if row.figures is not None and math.isfinite(row.sqnr_db):
             signals[row.weight.name] = row.figures.mse * row.figures.finite * 10 ** (row.sqnr_db / 10)
-    return Budget(tuple(units), Front.of(units), rest, math.fsum(signals.values()), names)
+    signals |= weighed or {}
+    return Budget(tuple(units), Front.of(units), rest, math.fsum(signals.values()), names, by)
 
 
 class BudgetFinder(Worker):
@@ -131,12 +147,19 @@ class BudgetFinder(Worker):
 
     found = Signal(object, object)
 
-    def ask(self, weights: Sequence[Weight], kind: str, known: Mapping[Scheme, Mapping[str, Row]]) -> None:
-        """Under the formats of a kind."""
+    def ask(
+        self,
+        weights: Sequence[Weight],
+        kind: str,
+        known: Mapping[Scheme, Mapping[str, Row]],
+        importances: Path | None = None,
+    ) -> None:
+        """Under the formats of a kind; errors weighed by an importance matrix, where there is one."""
         chosen, names = tuple(weights), formats_of(kind)
         there = {(name, scheme): row for scheme in names for name, row in known.get(scheme, {}).items()}
 
         def work(progress: Progress, cancelled: IsCancelled) -> tuple[Budget, tuple[Row, ...]]:
+            given = columns_of(importances) if importances is not None else None
             fresh = tuple(
                 audit(
                     chosen,
@@ -150,7 +173,10 @@ class BudgetFinder(Worker):
             )
             every = there | {row.key: row for row in fresh}
             rows = [every[each.name, scheme] for each in chosen for scheme in names if (each.name, scheme) in every]
-            return budget_of(rows, names), fresh
+            if importances is None or given is None:
+                return budget_of(rows, names), fresh
+            counted, signals = weighed(rows, given, cancelled=cancelled)
+            return budget_of(counted, names, signals, printable(importances.name)), fresh
 
         self._submit(kind, work, urgent=True)
 

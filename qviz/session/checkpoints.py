@@ -213,11 +213,11 @@ class Checkpoints(QObject):
         self.changed.emit()
         self.budgeted.emit()
 
-    def find_budget(self, kind: str) -> None:
-        """The front of all tensors under the formats of a kind."""
+    def find_budget(self, kind: str, importances: Path | None = None) -> None:
+        """The front of all tensors under the formats of a kind; errors weighed by an importance matrix, if any."""
         if self.open_one is None:
             raise Problem("Open a checkpoint first: drop its file or folder here.")
-        self.budgets.ask(self.open_one.table.weights, kind, self.rows)
+        self.budgets.ask(self.open_one.table.weights, kind, self.rows, importances)
 
     @Slot(object, object)
     def _on_budget(self, found: Budget, rows: tuple[Row, ...]) -> None:

@@ -14,9 +14,10 @@ from safetensors.numpy import save_file
 
 from qviz.core import IntFormat, PerBlock, Scheme, choose_qparams, fake_quantize
 from qviz.core.problems import Problem
+from qviz.core.ranges import ggml
 from qviz.models.audit import audit
 from qviz.models.checkpoint import open_checkpoint
-from qviz.models.plans import GGUF_SCHEMES, Choice, factors_of, importance_factors, llama_lines
+from qviz.models.plans import GGUF_SCHEMES, Choice, factors_of, importance_factors, llama_lines, weighed
 from tests.cli.commands import Run
 from tests.cli.conftest import run
 from tests.models.made import classifier
@@ -109,6 +110,20 @@ def test_errors_count_column_by_column_as_an_importance_matrix_has_it(path: Path
     error = (fake_quantize(values, choose_qparams(values, scheme)) - values).astype(np.float64) ** 2
     assert factor(row) == pytest.approx((error.sum(axis=0) @ importances) / error.sum())
     assert {factor(each) for each in rows if each is not row} == {1.0}
+
+
+def test_k_quants_seek_their_scales_by_the_importances_that_errors_are_weighed_by(tmp_path: Path) -> None:
+    values, scheme = RANDOM.standard_normal((4, 256)).astype(np.float32), GGUF_SCHEMES["q4_k"]
+    save_file({"blk.0.ffn_up.weight": values}, tmp_path / "k.safetensors")
+    rows = list(audit(open_checkpoint([tmp_path / "k.safetensors"]).weights, [scheme]))
+    importances = np.repeat(RANDOM.uniform(0, 1, 8) ** 8, 32).astype(np.float32) + np.float32(1e-3)
+    (row,), signals = weighed(rows, {"blk.0.ffn_up.weight": importances})
+    assert row.figures is not None
+    sought = ggml.encode(values, "Q4_K", importances).values().reshape(values.shape).astype(np.float64)
+    assert row.figures.mse * values.size == pytest.approx(np.square(sought - values).sum(axis=0) @ importances)
+    assert signals == {"blk.0.ffn_up.weight": pytest.approx(np.square(values).sum(axis=0) @ importances)}
+    plain = fake_quantize(values, choose_qparams(values, scheme)).astype(np.float64)
+    assert row.figures.mse * values.size < np.square(plain - values).sum(axis=0) @ importances
 
 
 def imatrix(folder: Path, values: Any) -> Path:

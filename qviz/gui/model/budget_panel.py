@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from qviz.core.sizes import byte_text
+from qviz.files.printable import printable
 from qviz.gui.kit.fields import ComboBox, Slider
 from qviz.gui.kit.theme import Theme
-from qviz.gui.kit.widgets import named_label, quiet
+from qviz.gui.kit.widgets import named_label, plain_tip, quiet
 from qviz.gui.model.budget_chart import BudgetChart
 from qviz.gui.model.hints import Hinted
 from qviz.gui.words.numbers import decibels
 from qviz.models import plans
 from qviz.session.checkpoint_budget import INTEGERS, LLAMA, Budget
 from qviz.session.language import tr
+
+CHOOSE = "choose"
+"""The objective that asks for a file."""
 
 
 class BudgetPanel(QWidget):
@@ -25,6 +31,8 @@ class BudgetPanel(QWidget):
     -------
     find_requested(str)
         Among the formats of a kind.
+    importances_requested()
+        A file of importances shall be chosen.
     moved(int)
         To a point of the front.
     save_requested(str)
@@ -32,6 +40,7 @@ class BudgetPanel(QWidget):
     """
 
     find_requested = Signal(str)
+    importances_requested = Signal()
     moved = Signal(int)
     save_requested = Signal(str)
 
@@ -42,7 +51,20 @@ class BudgetPanel(QWidget):
         self.kind = ComboBox()
         self.kind.setAccessibleName(self.tr("Formats to choose among"))
         self.kind.addItem(self.tr("int3 … int8, blocks of 32"), INTEGERS)
-        self.kind.addItem(self.tr("llama.cpp: Q4_0 … Q8_0"), LLAMA)
+        self.kind.addItem(self.tr("llama.cpp: Q2_K … Q8_0"), LLAMA)
+        self.objective = ComboBox()
+        self.objective.setAccessibleName(self.tr("What an error counts"))
+        self.objective.addItem(self.tr("Errors alike"), None)
+        self.objective.addItem(self.tr("Importance matrix…"), CHOOSE)
+        self.objective.setToolTip(
+            self.tr(
+                "Errors of all weights count alike, or each column's as much as llama-imatrix measured; K-quants then "
+                "seek their scales by it, too."
+            )
+        )
+        for field in (self.kind, self.objective):
+            field.setSizeAdjustPolicy(ComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            field.setMinimumContentsLength(12)
         self.find_button = QPushButton(self.tr("Find"))
         self.find_button.setToolTip(
             self.tr("Measure every tensor under each of these formats, and find the best choices.")
@@ -70,7 +92,8 @@ class BudgetPanel(QWidget):
         self.said = named_label("", "caption")
         self.said.setToolTip(self.tr("Weight error is not accuracy: Network measures what the output loses."))
         first = QHBoxLayout()
-        first.addWidget(self.kind, 1)
+        first.addWidget(self.kind, 3)
+        first.addWidget(self.objective, 2)
         first.addWidget(self.find_button)
         first.addWidget(self.save_button)
         layout = QVBoxLayout(self)
@@ -83,6 +106,7 @@ class BudgetPanel(QWidget):
         layout.addWidget(self.slider)
         layout.addWidget(self.said)
         self.find_button.clicked.connect(self._on_find)
+        self.objective.activated.connect(self._on_objective)
         self.slider.valueChanged.connect(self._on_slider)
         chart.chosen.connect(self.slider.setValue)
         self.present(None)
@@ -95,6 +119,23 @@ class BudgetPanel(QWidget):
     def at(self) -> int:
         """The point that is chosen."""
         return self.slider.value()
+
+    @property
+    def importances(self) -> Path | None:
+        """What errors are weighed by."""
+        found = self.objective.currentData()
+        return found if isinstance(found, Path) else None
+
+    def set_importances(self, path: Path | None) -> None:
+        """What was chosen; None where nothing was."""
+        if path is not None:
+            while self.objective.count() > 2:
+                self.objective.removeItem(1)
+            self.objective.insertItem(1, printable(path.name), path)
+            self.objective.setItemData(1, plain_tip(printable(str(path))), Qt.ItemDataRole.ToolTipRole)
+            self.objective.setCurrentIndex(1)
+        elif self.objective.currentData() == CHOOSE:
+            self.objective.setCurrentIndex(0)
 
     def present(self, budget: Budget | None) -> None:
         """Another front; in the middle of it."""
@@ -123,11 +164,17 @@ class BudgetPanel(QWidget):
         self.chart.choose(self.at)
         size, error = float(budget.nbytes[self.at]), float(budget.sqnr_db[self.at])
         counts = ", ".join(f"{count} × {name}" for name, count in budget.counts(self.at).items())
-        self.said.setText(f"{byte_text(round(size))}, {decibels(error)}: {counts}")
+        by = " " + tr("weighed by {name}").format(name=budget.by) if budget.by else ""
+        self.said.setText(f"{byte_text(round(size))}, {decibels(error)}{by}: {counts}")
 
     @Slot()
     def _on_find(self) -> None:
         self.find_requested.emit(self.kind.currentData())
+
+    @Slot(int)
+    def _on_objective(self, at: int) -> None:
+        if self.objective.itemData(at) == CHOOSE:
+            self.importances_requested.emit()
 
     @Slot(int)
     def _on_slider(self, at: int) -> None:

@@ -67,6 +67,7 @@ class Weighing(QObject):
         panel.opened.connect(self._on_row)
         panel.budget_toggled.connect(self._on_map)
         parts.budget.find_requested.connect(self._on_find)
+        parts.budget.importances_requested.connect(self._on_importances)
         parts.budget.moved.connect(self._on_map)
         parts.budget.save_requested.connect(self._on_save)
         checkpoints.budgeted.connect(self._on_budget)
@@ -149,9 +150,16 @@ class Weighing(QObject):
     @Slot(str)
     def _on_find(self, kind: str) -> None:
         try:
-            self.checkpoints.find_budget(kind)
+            self.checkpoints.find_budget(kind, self._parts.budget.importances)
         except Problem as problem:
             self.problem.emit(told(problem))
+
+    @Slot()
+    def _on_importances(self) -> None:
+        text, _ = QFileDialog.getOpenFileName(
+            self._parts, self.tr("Choose an importance matrix"), self.folder, "imatrix (*.dat *.gguf *.imatrix)"
+        )
+        self._parts.budget.set_importances(Path(text) if text else None)
 
     @Slot()
     def _on_finding(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,31 @@ def test_a_budget_is_found_walked_along_and_saved(
     drop(new_desk, panel.table.weights[0].entry.path)
     settle(new_desk, listed)
     assert listed.weighing.checkpoints.budget is None
+
+
+def test_errors_of_a_budget_count_as_an_importance_matrix_has_it(
+    new_desk: Desk, listed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget, name = listed.budget, b"blk.2.ffn_up.weight"
+    sums = np.full(16, 1e6, "<f4").tobytes()
+    (tmp_path / "i.dat").write_bytes(struct.pack("<ii", 1, len(name)) + name + struct.pack("<ii", 1, 16) + sums)
+    chosen = [str(tmp_path / "i.dat"), ""]
+    monkeypatch.setattr("qviz.gui.model.weighing.QFileDialog.getOpenFileName", lambda *_: (chosen.pop(0), ""))
+    budget.objective.setCurrentIndex(1)
+    budget.objective.activated.emit(1)
+    assert budget.importances == tmp_path / "i.dat"
+    budget.find_button.click()
+    settle(new_desk, listed)
+    found = listed.weighing.checkpoints.budget
+    assert found.by == "i.dat"
+    assert "weighed by i.dat" in budget.said.text()
+    first_step = {choice.name: choice.scheme for choice in found.choices(1)}
+    dearest = first_step.pop("model.layers.2.mlp.up_proj.weight")
+    assert dearest is None or dearest.number_format.bits > 3  # the first bytes that are spent are spent on it
+    assert all(each is not None and each.number_format.bits == 3 for each in first_step.values())
+    budget.objective.setCurrentIndex(2)
+    budget.objective.activated.emit(2)
+    assert budget.importances is None  # none was chosen
 
 
 def test_rows_that_no_block_divides_leave_nothing_to_choose(new_desk: Desk, listed: Any) -> None:
