@@ -20,6 +20,19 @@ RADIUS = 6.5
 MOST_DRAWN = 2000
 """Points of a curve: more than there are pixels."""
 
+LAST = 0.96
+"""Of the bytes: behind them nearly all is left as it is, and the error falls to nothing."""
+
+
+def top_of(x: Any, y: Any) -> float:
+    """Up to where the chart opens: where the last bytes alone buy as much as all others, they do not flatten these."""
+    known = np.isfinite(y)
+    most = float(y[known].max())
+    before = y[known & (x <= x.min() + LAST * np.ptp(x))]
+    if not before.size:
+        return most
+    return float(before.max()) if most - before.max() > np.ptp(before) / 2 else most
+
 
 class BudgetChart(Chart):
     """The front of all choices, and the one that is chosen.
@@ -38,7 +51,7 @@ class BudgetChart(Chart):
         super().__init__(link)
         self.budget: Budget | None = None
         self.at = 0
-        self.set_labels(self.tr("Bytes of the checkpoint (MB)"), sqnr_heading())
+        self.set_labels(self.tr("Bytes of the checkpoint (MiB)"), sqnr_heading())
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
 
     def title(self) -> str:
@@ -95,10 +108,12 @@ class BudgetChart(Chart):
         y = y[np.isfinite(y)]
         if not y.size:
             return
-        across, up = float(np.ptp(x)) or float(x[0]) or 1.0, float(np.ptp(y)) or 1.0
+        across = float(np.ptp(x)) or float(x[0]) or 1.0
+        low, high = float(y.min()), top_of(x, self._curve()[1])
+        up = high - low or 1.0
         self.view.move_to(
             x=(float(x.min()) - 0.06 * across, float(x.max()) + 0.06 * across),
-            y=(float(y.min()) - 0.12 * up, float(y.max()) + 0.16 * up),
+            y=(low - 0.12 * up, high + 0.16 * up),
         )
 
     def tables(self) -> dict[str, Table]:

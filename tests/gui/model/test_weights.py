@@ -13,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from safetensors.numpy import save_file
 
+from qviz.gui.model.budget_chart import top_of
 from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.copied import cells, check_table
 from tests.gui.model.conftest import LONG
@@ -321,6 +322,16 @@ def test_errors_of_a_budget_count_as_an_importance_matrix_has_it(
     budget.objective.setCurrentIndex(2)
     budget.objective.activated.emit(2)
     assert budget.importances is None  # none was chosen
+
+
+def test_the_last_bytes_of_a_budget_do_not_flatten_the_rest() -> None:
+    x = np.linspace(1, 2, 101)
+    y = 20 + 40 * (x - 1)
+    y[-2:] = 180, np.inf
+    assert top_of(x, y) == pytest.approx(20 + 40 * 0.96)
+    y[-2:] = 60, 61
+    assert top_of(x, y) == 61
+    assert top_of(np.ones(1), np.array([7.0])) == 7
 
 
 def test_rows_that_no_block_divides_leave_nothing_to_choose(new_desk: Desk, listed: Any) -> None:
