@@ -14,7 +14,7 @@ import numpy as np
 from qviz.core.arrays import Array
 from qviz.core.problems import Problem
 from qviz.files.printable import brief
-from qviz.models.weight_table import WeightTable
+from qviz.models.weight_table import OTHERS, WeightTable
 
 Mask = Callable[[WeightTable], Array]
 
@@ -33,7 +33,8 @@ NUMBERS = {
     "kurtosis": "kurtosis",
     "saturated": "saturated",
     "bits": "bits",
-}
+    "gain": "gain",
+} | {name: name for name in OTHERS}
 """What can be compared with a number, and the column that has it."""
 
 TEXTS = {"name": "name", "type": "type", "dtype": "type", "role": "role", "shape": "shape", "module": "module"}

@@ -19,6 +19,9 @@ from qviz.models.checkpoint import Weight
 FIGURES = ("sqnr", "rmse", "worst", "outlier", "kurtosis", "saturated", "bits", "gain")
 """What an audit finds, by the names that a filter has for them."""
 
+OTHERS = tuple(f"sqnr{number}" for number in range(2, 9))
+"""The SQNR under up to seven more schemes, by the names that a filter has for them."""
+
 _WORSE_IS_LESS = frozenset({"sqnr", "worst", "chosen"})
 _NUMBER = re.compile(r"([0-9]+)")
 
@@ -120,7 +123,7 @@ class WeightTable:
         """Forget what an audit found."""
         self.left, self.bins = {}, {}
         self.texts["estimator"] = Words(("",), np.zeros(len(self.names), np.int64))
-        for name in FIGURES:
+        for name in (*FIGURES, *OTHERS):
             self.numbers[name] = np.full(len(self.names), np.nan)
 
     def fill(self, rows: Iterable[Row]) -> None:
@@ -145,6 +148,14 @@ class WeightTable:
                 numbers["kurtosis"][place] = row.moments.kurtosis
                 numbers["outlier"][place] = row.moments.outlier_ratio
                 self.bins[place] = row.moments.bins
+
+    def fill_others(self, found: Sequence[Iterable[Row]]) -> None:
+        """Take the SQNR that an audit found under more schemes, those of each together."""
+        for name, rows in zip(OTHERS, found, strict=False):
+            for row in rows:
+                place = self.places.get(row.weight.name)
+                if place is not None:
+                    self.numbers[name][place] = row.sqnr_db
 
     def fill_estimators(self, found: Mapping[str, Mapping[str, Row]]) -> None:
         """Say of each tensor which range estimator has the least error, and what it gains over the first one, in dB.

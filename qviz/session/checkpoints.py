@@ -225,14 +225,22 @@ class Checkpoints(QObject):
         self.budget = found
         self.budgeted.emit()
 
-    def audit(self, scheme: Scheme, places: Sequence[int], *, one_axis: bool = False, estimators: bool = False) -> None:
-        """Measure these rows of the table under a scheme, and with other range estimators, where these are asked for.
+    def audit(
+        self,
+        scheme: Scheme,
+        places: Sequence[int],
+        others: Sequence[Scheme] = (),
+        *,
+        one_axis: bool = False,
+        estimators: bool = False,
+    ) -> None:
+        """Measure these rows of the table under a scheme and others, and with other range estimators, where asked for.
 
         What is known already is not asked again.
         """
         if self.open_one is None:
             raise Problem("Open a checkpoint first: drop its file or folder here.")
-        schemes = [scheme, *(estimators_of(scheme) if estimators else ())]
+        schemes = list(dict.fromkeys([scheme, *others, *(estimators_of(scheme) if estimators else ())]))
         weights = [self.open_one.table.weights[place] for place in places]
         done = frozenset(
             (name, each)
@@ -243,11 +251,12 @@ class Checkpoints(QObject):
         waiting = [each for each in weights if any((each.name, other) not in done for other in schemes)]
         self.auditor.ask(waiting, schemes, done, one_axis)
 
-    def show(self, scheme: Scheme) -> None:
-        """Put into the table what is known under a scheme, and nothing else."""
+    def show(self, scheme: Scheme, others: Sequence[Scheme] = ()) -> None:
+        """Put into the table what is known under a scheme and others, and nothing else."""
         if self.open_one is not None:
             self.open_one.table.clear()
             self.open_one.table.fill(self.rows.get(scheme, {}).values())
+            self.open_one.table.fill_others([self.rows.get(each, {}).values() for each in others])
             found = {each.range_rule.kind: self.rows.get(each, {}) for each in (scheme, *estimators_of(scheme))}
             self.open_one.table.fill_estimators(found)
 

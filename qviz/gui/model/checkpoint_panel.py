@@ -27,6 +27,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import Segments, named_label, plain_tip, quiet
 from qviz.gui.model.budget_panel import BudgetPanel
 from qviz.gui.model.module_tree_view import ModuleTreeView
+from qviz.gui.model.other_schemes import OtherSchemes
 from qviz.gui.model.weight_map_chart import WeightMapChart
 from qviz.gui.model.weights_model import counted, group_filter, group_word
 from qviz.gui.model.weights_view import WeightsView
@@ -105,6 +106,7 @@ class CheckpointPanel(QWidget):
         self.groups.opened.connect(self._on_group)
         self.map.chosen.connect(self._on_cell)
         self.scheme.activated.connect(self.scheme_chosen)
+        self.others.chosen.connect(self._on_others)
         self.open_button.clicked.connect(self.open_requested)
         self.audit_button.clicked.connect(self._on_audit)
         self.budget_button.toggled.connect(self._on_budget)
@@ -118,8 +120,8 @@ class CheckpointPanel(QWidget):
         self.filter.setToolTip(
             self.tr(
                 "Words are looked for in the names. Figures are compared: bytes, share, elements, axes, layer, sqnr, "
-                "rmse, worst, outlier, kurtosis, saturated, bits. Texts too: role = q, type = bf*, name ~ layers.3. "
-                "Join them by and, or, not and parentheses."
+                "rmse, worst, outlier, kurtosis, saturated, bits, gain; sqnr2 and so on under more schemes. Texts too: "
+                "role = q, type = bf*, name ~ layers.3. Join them by and, or, not and parentheses."
             )
         )
         self.trouble = named_label("", "problem", wrap=True)
@@ -145,6 +147,7 @@ class CheckpointPanel(QWidget):
             self.scheme.setItemData(self.scheme.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.scheme.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.scheme.setMinimumContentsLength(22)
+        self.others = OtherSchemes()
         self.one_axis = QCheckBox(self.tr("1-D too"))
         self.one_axis.setToolTip(self.tr("Biases and the scales of norms stay in float otherwise, as in practice."))
         self.estimators = QCheckBox(self.tr("Estimators"))
@@ -176,6 +179,7 @@ class CheckpointPanel(QWidget):
         second.addWidget(self.by)
         second.addSpacing(8)
         second.addWidget(self.scheme)
+        second.addWidget(self.others)
         second.addWidget(self.one_axis)
         second.addWidget(self.estimators)
         second.addWidget(self.audit_button)
@@ -220,6 +224,11 @@ class CheckpointPanel(QWidget):
         """None for that of the Tensor page."""
         found = self.scheme.currentData()
         return found if isinstance(found, Scheme) else None
+
+    @Slot()
+    def _on_others(self) -> None:
+        self.view.set_others(self.others.names)
+        self.scheme_chosen.emit()
 
     def show_table(self, table: WeightTable, tree: ModuleTree) -> None:
         """Another checkpoint, all of it."""

@@ -208,7 +208,11 @@ class Weighing(QObject):
         rows = [int(row) for row in np.sort(panel.view.weights.shown)]
         try:
             self.checkpoints.audit(
-                self.scheme, rows, one_axis=panel.one_axis.isChecked(), estimators=panel.estimators.isChecked()
+                self.scheme,
+                rows,
+                panel.others.schemes,
+                one_axis=panel.one_axis.isChecked(),
+                estimators=panel.estimators.isChecked(),
             )
         except Problem as problem:
             self.problem.emit(told(problem))
@@ -218,19 +222,19 @@ class Weighing(QObject):
         """Only what is known under this scheme stands in the table."""
         if self.checkpoints.open_one is not None:
             self._measured = self.scheme
-            self.checkpoints.show(self._measured)
             self._refresh()
 
     @Slot(object)
     def _on_filled(self, scheme: Scheme) -> None:
+        shown = (self._measured, *self._parts.checkpoint.others.schemes)
         of_estimators = self._measured is not None and scheme in estimators_of(self._measured)
-        if (scheme == self._measured or of_estimators) and not self._due.isActive():
+        if (scheme in shown or of_estimators) and not self._due.isActive():
             self._due.start()
 
     @Slot()
     def _refresh(self) -> None:
         if self._measured is not None:
-            self.checkpoints.show(self._measured)
+            self.checkpoints.show(self._measured, self._parts.checkpoint.others.schemes)
         self._parts.checkpoint.refresh()
         self._show_map()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import plain_tip
 from qviz.gui.words.numbers import NONE, fixed, number, percent, whole
 from qviz.gui.words.schemes import range_word
-from qviz.models.weight_table import Group, WeightTable
+from qviz.models.weight_table import OTHERS, Group, WeightTable
 from qviz.session.guard import guarded
 from qviz.session.language import told, tr
 
@@ -86,6 +86,19 @@ def columns() -> tuple[TableColumn, ...]:
     )
 
 
+AFTER = "values"
+"""The column behind which those of more schemes stand."""
+
+
+def other_columns(names: Sequence[str]) -> tuple[TableColumn, ...]:
+    """The SQNR under more schemes, each called after its own."""
+    tip = tr("SQNR in dB under {scheme}; a filter calls it {word}.")
+    return tuple(
+        TableColumn(key, name, tip.format(scheme=name, word=key), _decibels, 1)
+        for key, name in zip(OTHERS, names, strict=False)
+    )
+
+
 @guarded
 class WeightsModel(QAbstractTableModel):
     """The rows of a `WeightTable` that a filter leaves, in the order of a column."""
@@ -106,6 +119,18 @@ class WeightsModel(QAbstractTableModel):
         self._kept = np.arange(len(table))
         self.shown = table.order(self._kept, self._by, descending=self._descending)
         self.endResetModel()
+
+    def set_others(self, names: Sequence[str]) -> None:
+        """Columns for more schemes, in place of those that there were."""
+        self.beginResetModel()
+        base = columns()
+        at = next(place for place, column in enumerate(base) if column.key == AFTER) + 1
+        self.columns = (*base[:at], *other_columns(names), *base[at:])
+        self.endResetModel()
+
+    def column_of(self, key: str) -> int:
+        """The place of a column; −1 where there is none."""
+        return next((place for place, column in enumerate(self.columns) if column.key == key), -1)
 
     def keep(self, mask: Array) -> None:
         """Leave these rows in sight."""

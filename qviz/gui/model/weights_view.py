@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from qviz.gui.kit.copying import Excerpt, asks_to_copy
 from qviz.gui.kit.theme import scaled_font
+from qviz.gui.kit.widgets import quiet
 from qviz.gui.model.weights_model import Index, WeightsModel
 from qviz.models.moments import BINS
 from qviz.session.guard import guarded
@@ -102,6 +103,21 @@ class WeightsView(QTableView):
         self.doubleClicked.connect(self._on_double_click)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._on_context_menu)
+
+    def set_others(self, names: Sequence[str]) -> None:
+        """Columns for more schemes; the order, and the row that the keyboard is at, stay."""
+        row, header = self.current_row(), self.horizontalHeader()
+        section, order = header.sortIndicatorSection(), header.sortIndicatorOrder()
+        before = self.weights.columns
+        key = before[section].key if 0 <= section < len(before) else ""
+        with quiet((header,)):
+            self.weights.set_others(names)
+            header.setSortIndicator(self.weights.column_of(key), order)
+        if self.weights.column_of(key) != section:
+            self._on_sorted(header.sortIndicatorSection(), order)
+        self.fit()
+        if row >= 0:
+            self.point_to(row)
 
     def excerpt(self, rows: Sequence[int] | None = None) -> Excerpt:
         """What is copied and exported of these rows of the table, or of all in sight."""

@@ -13,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from safetensors.numpy import save_file
 
+from qviz.core.schemes.presets import PRESETS
 from qviz.gui.model.budget_chart import top_of
 from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.copied import cells, check_table
@@ -258,6 +259,37 @@ def test_a_quantized_weight_is_shown_under_the_scales_of_its_file_and_the_next_o
     new_desk.app.library.choose(new_desk.session.state.items[0])
     new_desk.bot.waitUntil(lambda: new_desk.session.state.current is new_desk.session.state.items[0], timeout=LONG)
     assert new_desk.session.state.scheme == before
+
+
+def test_more_schemes_get_a_column_each_to_order_and_to_filter_by(new_desk: Desk, listed: Any) -> None:
+    panel, view = listed.checkpoint, listed.checkpoint.view
+    offered = {action.text(): action for action in panel.others.menu().actions()}
+    view.point_to(4)
+    for name in ("Symmetric", "FP8 E4M3, bare cast", "Dynamic"):
+        offered[name].trigger()
+    offered["Dynamic"].trigger()  # not that one
+    assert panel.others.text() == "+ 2 schemes"
+    assert view.current_row() == 4
+    titles = [column.title for column in view.weights.columns]
+    place = titles.index("Symmetric")
+    assert titles[place - 1 : place + 3] == ["Values", "Symmetric", "FP8 E4M3, bare cast", "Rel. RMSE"]
+    schemes = {preset.name: preset.scheme for preset in PRESETS}
+    first, second = schemes["Symmetric"], schemes["FP8 E4M3, bare cast"]
+    measured(new_desk, listed)
+    rows = listed.weighing.checkpoints.rows
+    assert set(rows[first]) == set(rows[second]) == set(panel.table.names)
+    worst = panel.table.numbers["sqnr3"].copy()
+    for name, row in rows[second].items():
+        assert worst[panel.table.places[name]] == pytest.approx(row.sqnr_db, nan_ok=True)
+    view.horizontalHeader().setSortIndicator(place + 1, Qt.SortOrder.AscendingOrder)
+    assert view.weights.shown[0] == np.nanargmin(worst)
+    assert view.weights.data(view.weights.index(0, place + 1)) == f"{np.nanmin(worst):.2f}"
+    panel.filter.setText(f"sqnr3 < {np.nanmedian(worst)} and sqnr2 > 0")
+    assert set(view.weights.shown) == set(np.flatnonzero(worst < np.nanmedian(worst)))
+    offered["Symmetric"].trigger()
+    assert view.weights.columns[view.horizontalHeader().sortIndicatorSection()].key != "sqnr3"
+    assert "Symmetric" not in view.excerpt().pretty()[0]
+    assert panel.table.numbers["sqnr2"] == pytest.approx(worst, nan_ok=True)  # what was the third is the second
 
 
 def test_a_budget_is_found_walked_along_and_saved(
