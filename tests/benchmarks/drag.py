@@ -44,7 +44,7 @@ SETTLE_MILLISECONDS = 1500
 
 GRANULARITIES: tuple[Granularity, ...] = (PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32), PerToken())
 
-REDRAWN, KEPT = 24, 8
+REDRAWN, KEPT = 24, 3
 """Frames of a bare redraw; answers that it shows in turn."""
 
 GAP_SECONDS, FRAMES_A_SECOND, LARGE_FRAMES_A_SECOND = 0.033, 30, 5
