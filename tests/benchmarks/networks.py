@@ -40,7 +40,7 @@ from tests.models import made
 
 CALIBRATION, HELD_OUT = 3, 3
 SIDES = {"height": 320, "width": 320, "p2o.DynamicDimension.1": 320, "p2o.DynamicDimension.2": 320, "image_width": 128}
-PLACES = {"x:2": 48, "x:3": 192, "input:1": 512, "sequence": 512, "sequence_length": 4}
+PLACES = {"x:2": 48, "x:3": 192, "input:1": 512, "sequence": 512, "sequence_length": 32}
 BITS = (2, 3, 4, 5, 6, 8)
 
 
@@ -119,7 +119,9 @@ def _samples(network: Network, count: int) -> list[dict[str, Any]]:
         for port in network.inputs:
             shape = tuple(int(n) for n in port.shape or ())
             if not port.dtype.startswith("float"):
-                tokens = np.ones(shape) if "mask" in port.name else rng.integers(0, 50, shape)
+                same = {"mask": 1, "type": 0}  # every token counts, and all are of one sentence
+                only = next((number for word, number in same.items() if word in port.name), None)
+                tokens = rng.integers(0, 50, shape) if only is None else np.full(shape, only)
                 sample[port.name] = tokens.astype(port.dtype)
             elif len(shape) == 4:
                 small = rng.random((shape[0], shape[1], 9, 9))
