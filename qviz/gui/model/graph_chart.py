@@ -23,7 +23,7 @@ LEAST_SPAN, MOST_SPAN = 20.0, 45.0
 LARGEST, READABLE, LEGIBLE = 1.25, 0.8, 0.4
 """Pixels for each unit: the most, what is opened with where all would be smaller, and from where on there is text."""
 
-MAP_SIZE = 120.0
+MAP_SIZE, MAP_MARGIN = 120.0, 10.0
 MARGIN = 12.0
 
 
@@ -190,9 +190,9 @@ class GraphChart(Chart):
         (x0, x1), (y0, y1) = self.view.viewRange()
         if (x0 <= left and x1 >= right and -y1 <= top and -y0 >= bottom) or brush.width < 2.5 * MAP_SIZE:
             return
-        scale = min(MAP_SIZE / (right - left), min(MAP_SIZE, brush.height / 2) / (bottom - top))
+        scale = self._map_scale(brush.height)
         rect = QRectF(0, 0, (right - left) * scale, (bottom - top) * scale)
-        rect.moveBottomRight(QPointF(brush.width - 10, brush.height - 10))
+        rect.moveBottomRight(QPointF(brush.width - MAP_MARGIN, brush.height - MAP_MARGIN))
         self._map = rect, scale
         painter.setPen(self.pen("grid"))
         painter.setBrush(self.color("background"))
@@ -209,6 +209,12 @@ class GraphChart(Chart):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(seen.translated(rect.topLeft()).intersected(rect.adjusted(-5, -5, 5, 5)))
 
+    def _map_scale(self, height: float) -> float:
+        """Pixels of the map for each unit, in a chart so high."""
+        assert self.drawn is not None
+        left, top, right, bottom = self.drawn.bounds
+        return min(MAP_SIZE / (right - left), min(MAP_SIZE, height / 2) / (bottom - top))
+
     # -- the view
 
     def reset_view(self) -> None:
@@ -220,7 +226,11 @@ class GraphChart(Chart):
         width, height = max(self.view.width(), 50.0), max(self.view.height(), 50.0)
         whole = min(width / wide, height / high)
         scale = min(LARGEST, max(whole, READABLE))
-        middle = (left + right) / 2 if wide * scale <= width else left - MARGIN + width / scale / 2
+        middle = left - MARGIN + width / scale / 2
+        if wide * scale <= width:  # beside the map, where there is one
+            map_width = self._map_scale(height) * (right - left) + 2 * MAP_MARGIN if high * scale > height else 0.0
+            room = max(wide * scale, width - map_width)
+            middle = (left + right) / 2 + (width - room) / scale / 2
         y = -(top - MARGIN)
         if high * scale < height:
             y += (height / scale - high) / 2
