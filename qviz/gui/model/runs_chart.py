@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from PySide6.QtCore import QPointF, Qt, Signal, Slot
-from PySide6.QtGui import QPainter, QPen
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 
 from qviz.core.sizes import byte_text
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
@@ -18,8 +18,8 @@ from qviz.gui.kit.theme import scaled_font
 from qviz.gui.words.numbers import NONE, decibels, number
 from qviz.session.network_state import DeployedRun
 
-LEAST_RADIUS, MOST_RADIUS, NEAR = 4.0, 11.0, 14.0
-"""Pixels: half of the smallest and of the largest mark, and how near the pointer has to be."""
+LEAST_RADIUS, MOST_RADIUS, NEAR, GAP = 4.0, 11.0, 14.0, 4.0
+"""Pixels: half of the smallest and of the largest mark, how near the pointer has to be, and before a word."""
 
 TIME, SIZE = "time", "size"
 ACROSS = (TIME, SIZE)
@@ -35,6 +35,30 @@ def _ratio(run: DeployedRun) -> float:
 
 def _share_of_bytes(run: DeployedRun) -> float:
     return run.outcome.bytes / max(1, run.outcome.original_bytes)
+
+
+def beside(marks: Sequence[QRectF], sizes: Sequence[QSizeF], width: float) -> list[QRectF]:
+    """Where the words of marks stand: right of them, else left, below or above, where nothing else is yet."""
+    taken = list(marks)
+    found = []
+    for mark, size in zip(marks, sizes, strict=True):
+        middle = mark.center()
+        corners = (
+            QPointF(mark.right() + GAP, middle.y() - size.height() / 2),
+            QPointF(mark.left() - GAP - size.width(), middle.y() - size.height() / 2),
+            QPointF(middle.x() - size.width() / 2, mark.bottom()),
+            QPointF(middle.x() - size.width() / 2, mark.top() - size.height()),
+        )
+        places = [QRectF(corner, size) for corner in corners]
+        free = (
+            place
+            for place in places
+            if place.left() >= 0 and place.right() <= width and not any(place.intersects(each) for each in taken)
+        )
+        place = next(free, places[0])
+        taken.append(place)
+        found.append(place)
+    return found
 
 
 class RunsChart(Chart):
@@ -120,15 +144,19 @@ class RunsChart(Chart):
         brush.upright(1.0, self.pen("bound", style=Qt.PenStyle.DashLine))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         largest = max(run.outcome.bytes for run in self.runs)
+        marks = []
         for number_, (run, a, b) in enumerate(zip(self.runs, brush.x(x), brush.y(np.nan_to_num(y)), strict=True)):
             share = math.sqrt(run.outcome.bytes / largest)
             radius = LEAST_RADIUS + (MOST_RADIUS - LEAST_RADIUS) * share
-            middle = QPointF(float(a), float(b))
-            color = self.color(f"series{number_ % 6 + 1}", 200)
+            marks.append(QRectF(float(a) - radius, float(b) - radius, 2 * radius, 2 * radius))
             painter.setPen(self.pen("pointer", width=2) if run is self.marked else QPen(self.color("background"), 1))
-            painter.setBrush(color)
-            painter.drawEllipse(middle, radius, radius)
-            brush.write(float(a) + radius + 4, float(b), run.outcome.recipe.method, self.color("axis"))
+            painter.setBrush(self.color(f"series{number_ % 6 + 1}", 200))
+            painter.drawEllipse(marks[-1])
+        words = [run.outcome.recipe.method for run in self.runs]
+        metrics = QFontMetricsF(painter.font())
+        sizes = [QSizeF(metrics.horizontalAdvance(word), metrics.height()) for word in words]
+        for word, place in zip(words, beside(marks, sizes, brush.width), strict=True):
+            brush.write(place.left(), place.center().y(), word, self.color("axis"))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, not brush.grain)
 
     def reset_view(self) -> None:

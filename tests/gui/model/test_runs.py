@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtWidgets import QFileDialog
 
+from qviz.gui.model.runs_chart import beside
 from qviz.gui.model.runs_panel import about
 from qviz.gui.model.viewers_menu import MODEL_EXPLORER, NETRON
 from qviz.models.plus_minus_one import OTHER
@@ -134,3 +135,14 @@ def test_a_report_tells_all_runs_in_one_file(
     for column in filter(lambda column: column.title, ready.runs.table.figures.columns):
         assert f">{escape(column.title)}</th>" in page
     assert ready.cost.across == "time"
+
+
+def test_words_of_runs_that_lie_close_together_can_all_be_read() -> None:
+    size = QSizeF(40, 12)
+    marks = [QRectF(100, 100, 20, 20), QRectF(104, 106, 20, 20), QRectF(110, 98, 20, 20), QRectF(180, 20, 16, 16)]
+    places = beside(marks, [size] * 4, 200)
+    assert places[3].right() < marks[3].left()  # there is no room to the right of it
+    every = [*places, *marks]
+    for number, place in enumerate(places):
+        others = every[:number] + every[number + 1 :]
+        assert not any(place.intersects(other) for other in others), number
