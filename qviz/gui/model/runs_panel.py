@@ -194,7 +194,7 @@ def about(run: DeployedRun) -> str:
             ).format(
                 batch=run.batch,
                 threads=threads_word(run.latency.threads),
-                word=time_word(run),
+                word=_as_a_sentence(time_word(run)),
                 second=time_text(second),
                 first=time_text(first),
                 low=number(low, 3),
@@ -212,6 +212,10 @@ def about(run: DeployedRun) -> str:
     if run.random:
         said.append(tr("Measured on random data: the dB say nothing about real inputs."))
     return " ".join(said)
+
+
+def _as_a_sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def threads_word(threads: int) -> str:
