@@ -15,7 +15,7 @@ from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label, plain_tip, quiet
 from qviz.gui.model.budget_chart import BudgetChart
 from qviz.gui.model.hints import Hinted
-from qviz.gui.words.numbers import decibels
+from qviz.gui.words.numbers import decibels, whole
 from qviz.models import plans
 from qviz.session.checkpoint_budget import INTEGERS, LLAMA, Budget
 from qviz.session.language import tr
@@ -163,7 +163,7 @@ class BudgetPanel(QWidget):
             return
         self.chart.choose(self.at)
         size, error = float(budget.nbytes[self.at]), float(budget.sqnr_db[self.at])
-        counts = ", ".join(f"{count} × {name}" for name, count in budget.counts(self.at).items())
+        counts = ", ".join(f"{whole(count)} × {name}" for name, count in budget.counts(self.at).items())
         by = " " + tr("weighed by {name}").format(name=budget.by) if budget.by else ""
         self.said.setText(f"{byte_text(round(size))}, {decibels(error)}{by}: {counts}")
 

@@ -86,7 +86,7 @@ def columns() -> tuple[TableColumn, ...]:
     )
 
 
-AFTER = "values"
+AFTER = "sqnr"
 """The column behind which those of more schemes stand."""
 
 

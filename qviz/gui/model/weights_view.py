@@ -84,8 +84,7 @@ class WeightsView(QTableView):
         self.setTabKeyNavigation(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self._sparks = SparkPainter(self)
-        spread = next(at for at, column in enumerate(self.weights.columns) if column.key == "values")
-        self.setItemDelegateForColumn(spread, self._sparks)
+        self._place_sparks()
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -104,6 +103,10 @@ class WeightsView(QTableView):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._on_context_menu)
 
+    def _place_sparks(self) -> None:
+        for place, column in enumerate(self.weights.columns):
+            self.setItemDelegateForColumn(place, self._sparks if column.key == "values" else self.itemDelegate())
+
     def set_others(self, names: Sequence[str]) -> None:
         """Columns for more schemes; the order, and the row that the keyboard is at, stay."""
         row, header = self.current_row(), self.horizontalHeader()
@@ -112,6 +115,7 @@ class WeightsView(QTableView):
         key = before[section].key if 0 <= section < len(before) else ""
         with quiet((header,)):
             self.weights.set_others(names)
+            self._place_sparks()
             header.setSortIndicator(self.weights.column_of(key), order)
         if self.weights.column_of(key) != section:
             self._on_sorted(header.sortIndicatorSection(), order)

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from qviz.core.schemes.presets import PRESETS
 from qviz.gui.model.budget_chart import top_of
+from qviz.gui.model.weights_view import SparkPainter
 from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.copied import cells, check_table
 from tests.gui.model.conftest import LONG
@@ -272,7 +273,9 @@ def test_more_schemes_get_a_column_each_to_order_and_to_filter_by(new_desk: Desk
     assert view.current_row() == 4
     titles = [column.title for column in view.weights.columns]
     place = titles.index("Symmetric")
-    assert titles[place - 1 : place + 3] == ["Values", "Symmetric", "FP8 E4M3, bare cast", "Rel. RMSE"]
+    assert titles[place - 1 : place + 3] == ["SQNR (dB)", "Symmetric", "FP8 E4M3, bare cast", "Values"]
+    assert isinstance(view.itemDelegateForColumn(place + 2), SparkPainter)
+    assert not isinstance(view.itemDelegateForColumn(place), SparkPainter)
     schemes = {preset.name: preset.scheme for preset in PRESETS}
     first, second = schemes["Symmetric"], schemes["FP8 E4M3, bare cast"]
     measured(new_desk, listed)
