@@ -108,7 +108,7 @@ class FrontierFinder(Worker):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._asked: Sensitivity | None = None
+        self._held: list[Sensitivity] = []
         self._frontier: Frontier | None = None
         self._plan: object = None
         self._known: dict[int, Measured] = {}
@@ -118,6 +118,7 @@ class FrontierFinder(Worker):
         """Everything anew, for these formats by their labels."""
         plan, tell = object(), self._came.emit
         self._plan, self._frontier, self._known = plan, None, {}
+        held = self._held = []
 
         def work(progress: Progress, cancelled: IsCancelled) -> None:
             assert state.prepared is not None and state.samples is not None
@@ -137,8 +138,8 @@ class FrontierFinder(Worker):
             points = frontier(choices(losses, sizes))
             weights = {unit.name: tuple(weight.name for weight in unit.weights) for unit in asked.units}
             found = Frontier(points, formats, weights, state.samples.random)
+            held.append(asked)
             tell(plan, found)
-            self._asked = asked
             places = sorted({round(i * (len(points) - 1) / (MEASURED - 1)) for i in range(MEASURED)})
             for done, place in enumerate(places):
                 tell(plan, _measured(asked, found, points[place], cancelled))
@@ -148,13 +149,12 @@ class FrontierFinder(Worker):
 
     def measure(self, point: FrontierPoint) -> None:
         """Run the network with one choice."""
-        found, plan, tell = self._frontier, self._plan, self._came.emit
+        found, plan, held, tell = self._frontier, self._plan, self._held, self._came.emit
         if found is None:
             return
 
         def work(progress: Progress, cancelled: IsCancelled) -> None:
-            assert self._asked is not None
-            tell(plan, _measured(self._asked, found, point, cancelled))
+            tell(plan, _measured(held[0], found, point, cancelled))
 
         self._submit(plan, work)
 
@@ -164,13 +164,13 @@ class FrontierFinder(Worker):
         What is predicted says where to begin: whether it holds is measured.
         """
         found, plan, tell, known = self._frontier, self._plan, self._came.emit, dict(self._known)
+        held = self._held
         if found is None:
             return
         points = found.points
 
         def work(progress: Progress, cancelled: IsCancelled) -> FrontierPoint:
-            asked = self._asked
-            assert asked is not None
+            asked = held[0]
 
             def reaches(at: int) -> bool:
                 if at not in known:
@@ -190,6 +190,7 @@ class FrontierFinder(Worker):
         """What was found is of another network, other data or other schemes."""
         self.cancel()
         self._plan = self._frontier = None
+        self._held = []
 
     def _purpose(self, key: Any) -> Phrase:
         return Phrase("this network's activations")

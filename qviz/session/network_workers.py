@@ -208,8 +208,8 @@ class NetworkAnalyst(Worker):
         self._submit(state, work, urgent=True)
 
     def forget(self) -> None:
-        """Give up what is under way: there is nothing to be asked about."""
-        self._latest = None
+        """Give up what is under way: there is nothing to be asked about, and no memory to be held for it."""
+        self._latest, self._asked = None, _Asked()
         self.cancel()
 
     def _purpose(self, key: Any) -> Phrase:
@@ -288,6 +288,11 @@ class LayerSweeper(Worker):
                     tell(plan, loss)
 
         self._submit(state, work, urgent=True)
+
+    def forget(self) -> None:
+        """Give up what is under way, and the memory that is held for this network and its samples."""
+        self.cancel()
+        self._asked = _Asked()
 
     def _purpose(self, key: Any) -> Phrase:
         return Phrase("this network's activations")

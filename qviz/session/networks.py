@@ -107,6 +107,14 @@ class Networks(QObject):
         self._set(replace(NetworkState(scheme=self.state.scheme, activations=self.state.activations), path=path))
         self.opener.open(path, NO_CHOICES)
 
+    @Slot()
+    def close_network(self) -> None:
+        """No network any more; what it took of the memory is free."""
+        self._good = None
+        for worker in (self.opener, self.reader):
+            worker.cancel()
+        self._set(NetworkState(scheme=self.state.scheme, activations=self.state.activations))
+
     def choose(self, choices: Choices) -> None:
         """Other dimensions, inputs or steps for the same network."""
         if self.state.path is not None:
@@ -172,6 +180,7 @@ class Networks(QObject):
         given = ("prepared", "samples", "activations", "calibration_share")
         if any(getattr(old, name) is not getattr(new, name) for name in given):
             self.frontier.forget()
+            self.sweeper.forget()
         measured = (*given, "scheme", "own", "by_group")
         if any(getattr(old, name) is not getattr(new, name) for name in measured):
             self.losses.clear()

@@ -222,6 +222,12 @@ def _clear(app: App) -> None:
         page.trigger()
         app.window.reset_layout()
         app.window.pages.current.history.clear()
+        networks = getattr(app.window.pages.current, "networks", None)
+        if networks is not None:
+            networks.close_network()
+            app.window.pages.current.weighing.checkpoints.close()
+            for run in list(networks.all_runs):
+                networks.remove_run(run)
         trainer = getattr(app.window.pages.current, "trainer", None)
         for run in trainer.runs if trainer is not None else ():
             trainer.remove_run(run)

@@ -36,6 +36,7 @@ class Asking(QObject):
         self.networks, self._parts = networks, parts
         self.folder = ""
         parts.network.open_requested.connect(self.choose_file)
+        parts.network.close_requested.connect(networks.close_network)
         parts.data.files_requested.connect(self.choose_data)
         parts.data.folder_requested.connect(self.choose_data_folder)
         parts.data.tokenizer_requested.connect(self.choose_tokenizer)

@@ -7,7 +7,16 @@ from functools import partial
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
@@ -43,13 +52,14 @@ class NetworkPanel(QWidget):
 
     Signals
     -------
-    open_requested()
+    open_requested(), close_requested()
     choices_changed(Choices)
     refused(str)
         What is wrong with what was typed, in a sentence.
     """
 
     open_requested = Signal()
+    close_requested = Signal()
     choices_changed = Signal(object)
     refused = Signal(str)
 
@@ -61,6 +71,9 @@ class NetworkPanel(QWidget):
         self.open_button = QPushButton(self.tr("Open a network…"))
         self.open_button.setToolTip(self.tr("An ONNX model. It can also be dropped anywhere on the window."))
         self.open_button.clicked.connect(self.open_requested)
+        self.close_button = QPushButton(self.tr("Close"))
+        self.close_button.setToolTip(self.tr("Close this network, and free the memory that it takes."))
+        self.close_button.clicked.connect(self.close_requested)
         self.file = named_label("", "value", wrap=True)
         self.about = named_label("", "caption", wrap=True)
         self.compared = named_label("", "caption", wrap=True)
@@ -78,8 +91,11 @@ class NetworkPanel(QWidget):
             rows.setSpacing(4)
         self._input_rows.setColumnStretch(0, 1)
         self._heads = [named_label(self.tr("Inputs"), "section"), named_label(self.tr("Prepared"), "section")]
-        layout = column(self)
-        for widget in (self.open_button, self.file, self.about, self.trouble):
+        layout, first = column(self), QHBoxLayout()
+        first.addWidget(self.open_button, 1)
+        first.addWidget(self.close_button)
+        layout.addLayout(first)
+        for widget in (self.file, self.about, self.trouble):
             layout.addWidget(widget)
         layout.addWidget(self._heads[0])
         layout.addWidget(self._inputs)
@@ -99,6 +115,7 @@ class NetworkPanel(QWidget):
         prepared = state.prepared
         self.file.setText(state.path.name if state.path is not None else "")
         self.file.setVisible(state.path is not None)
+        self.close_button.setVisible(state.path is not None)
         self.trouble.hide()
         if prepared is None:
             self.about.setText(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,22 @@ def test_a_dropped_network_opens_on_this_page_whatever_its_name(
     idle(new_desk, page)
     assert page.network.file.text() == "a model"
     assert [box.name for box in page.graph.drawn.boxes] == ["/block1/conv", "/block2/conv", "/head/gemm"]
+
+
+def test_a_network_is_closed_and_no_memory_held_for_it(new_desk: Desk, ready: Any) -> None:
+    networks = ready.networks
+    new_desk.click(ready.layers.sweep_button)
+    new_desk.bot.waitUntil(lambda: len(networks.losses) == 6 and not networks.sweeper.busy, timeout=LONG)
+    held = [weakref.ref(worker._asked._asked) for worker in (networks.analyst, networks.sweeper)]
+    assert all(each() is not None for each in held)
+    new_desk.click(ready.network.close_button)
+    idle(new_desk, ready)
+    gc.collect()
+    assert [each() for each in held] == [None, None]
+    assert networks.state.path is None
+    assert not ready.network.close_button.isVisible()
+    assert "Drop an ONNX model" in ready.graph_place.hint.text()
+    assert ready.layers.table.model().rowCount() == 0
 
 
 def test_data_dropped_on_the_open_network_are_its_samples(
