@@ -189,10 +189,11 @@ def squares(values: Array) -> float:
     flat = values.reshape(-1)
     whole = flat.size // STRETCH * STRETCH
     rest = flat[whole:].astype(np.float64)
-    total = float(rest.dot(rest))
-    if whole:
-        rows = flat[:whole].reshape(-1, STRETCH)
-        total += float(np.vecdot(rows, rows).sum(dtype=np.float64))
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = float(rest.dot(rest))
+        if whole:
+            rows = flat[:whole].reshape(-1, STRETCH)
+            total += float(np.vecdot(rows, rows).sum(dtype=np.float64))
     return total
 
 

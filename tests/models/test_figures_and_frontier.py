@@ -11,6 +11,7 @@ import pytest
 from qviz.core import Problem
 from qviz.models.frontier import Choice, at_most, frontier
 from qviz.models.output_figures import Answers, OutputSums, RightAnswer
+from qviz.models.weights import squares
 
 
 def sums_of(*pairs, name="y"):
@@ -146,6 +147,20 @@ def test_what_is_broken_in_the_quantized_answer_is_no_figure(given):
     assert math.isnan(answers.figures()[0].sqnr_db)
     assert answers.figures()[0].broken > 0
     answers.check()
+
+
+@pytest.mark.parametrize("size", [3, 5000, 9000])
+@pytest.mark.parametrize("worn", [np.nan, np.inf, -np.inf])
+def test_sums_take_what_is_not_finite_without_a_warning(size, worn):
+    right = np.zeros(size, np.float32)
+    right[0] = 2
+    given = right.copy()
+    given[1] = worn
+    assert math.isnan(sums_of((right, given)).sqnr_db)
+    assert not math.isfinite(squares(given))
+    given[1] = 1
+    assert sums_of((right, given)).sqnr_db == pytest.approx(10 * math.log10(4))
+    assert squares(given) == 5
 
 
 def test_an_output_without_any_number_is_a_problem():
