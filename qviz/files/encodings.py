@@ -95,6 +95,7 @@ _MARKS = (
     ".SCB",
     ".weight.absmax",
     "._weight_qdata",
+    "._weight_int_data",
     ".biases",
 )
 """Some part of each encoding: files without any are left alone at once."""
@@ -478,20 +479,28 @@ def _state(entry: TensorEntry) -> Mapping[str, Any]:
 
 
 def _torchao(parts: Parts, config: Mapping[str, Any]) -> _Found | None:
-    """A state_dict that ``torchao.prototype.safetensors`` has flattened: int8 or float8 with a scale for each group."""
-    codes, dtype = _shape(parts, "_weight_qdata"), _dtype(parts, "_weight_qdata")
+    """A state_dict that ``torchao.prototype.safetensors`` has flattened: int8 or float8 with a scale for each group.
+
+    Or the codes of an ``AffineQuantizedTensor``, as torchao had them before, of whole numbers.
+    """
+    kept = "_weight_int_data" if "_weight_int_data" in parts else "_weight_qdata"
+    codes, dtype = _shape(parts, kept), _dtype(parts, kept)
     scale = parts.get("_weight_scale")
-    if codes is None or scale is None or scale.shape is None or dtype not in ("int8", *_FP8):
+    known = ("int8", "uint8") if kept == "_weight_int_data" else ("int8", *_FP8)
+    if codes is None or scale is None or scale.shape is None or dtype not in known:
         return None
     rows, columns = codes
-    wide = scale.shape if len(scale.shape) == 2 else (1, 1) if math.prod(scale.shape) == 1 else None
+    one_a_row = kept == "_weight_int_data" and scale.shape == (rows,)
+    wide = scale.shape if len(scale.shape) == 2 else (rows, 1) if one_a_row else None
+    if math.prod(scale.shape) == 1:
+        wide = (1, 1)
     if wide is None or wide[0] not in (1, rows) or not 0 < wide[1] <= columns or columns % wide[1]:
         return None
     zeros = parts.get("_weight_zero_point")
     if zeros is not None and zeros.shape != scale.shape:
         return None
     group = columns // wide[1]
-    names = ("_weight_qdata", "_weight_scale", *(("_weight_zero_point",) if zeros is not None else ()))
+    names = (kept, "_weight_scale", *(("_weight_zero_point",) if zeros is not None else ()))
 
     def decode(code: Array, scale: Array, zero: Array | None = None) -> Array:
         value = code.astype(np.float32)
@@ -545,6 +554,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     ("weight_scale", _scaled),
     ("_blocks", _gpt_oss),
     ("_weight_qdata", _torchao),
+    ("_weight_int_data", _torchao),
     ("biases", _mlx),
 )
 """The part that a rule looks for, and the rule; a new encoding is a row."""

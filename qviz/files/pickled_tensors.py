@@ -276,6 +276,7 @@ class _Search:
             yield from self.within(Call(made, arguments[2]), name, depth + 1)
             return
         state = arguments[3] if len(arguments) > 3 else None
+        state = _plain_codes(arguments[2], state) or state
         module, _, part = name.rpartition(".")
         for key, value in state.items if isinstance(state, Pairs) else ():
             if isinstance(value, Call) and isinstance(key, str):
@@ -295,6 +296,24 @@ class _Search:
                 flat = part[0] if len(part) <= 2 else part
                 yield from self.within(flat, name, depth + 1)
         yield from self._pairs(call.items, name, depth)
+
+
+def _plain_codes(made_of: Any, state: Any) -> Pairs | None:
+    """What torchao's ``AffineQuantizedTensor`` keeps where x̂ = (code − zero point) · scale along rows, codes unpacked.
+
+    https://github.com/pytorch/ao/blob/v0.12.0/torchao/dtypes/affine_quantized_tensor.py
+    """
+    held = state.get("tensor_impl") if isinstance(state, Pairs) else None
+    arguments = held.arguments if isinstance(held, Call) and held.what.name == "_rebuild_from_type_v2" else None
+    if not isinstance(arguments, tuple) or len(arguments) < 4 or not isinstance(state, Pairs):
+        return None
+    kind, inside = arguments[1], arguments[3]
+    domain, block = state.get("zero_point_domain"), state.get("block_size")
+    shape = made_of[2] if isinstance(made_of, tuple) and len(made_of) > 2 else None
+    is_plain = isinstance(kind, Name) and kind.name == "PlainAQTTensorImpl" and isinstance(inside, Pairs)
+    is_whole = isinstance(domain, Call) and domain.what.name == "ZeroPointDomain" and domain.arguments == (1,)
+    is_along = isinstance(block, tuple) and len(block) == 2 and (block[0] == 1 or block == shape)
+    return inside if is_plain and is_whole and is_along and inside.get("transposed") is not True else None
 
 
 _DICTIONARIES = ("OrderedDict", "dict", "defaultdict", "AttributeDict")

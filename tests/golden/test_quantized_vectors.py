@@ -13,6 +13,7 @@ from qviz.files.readers import list_tensors
 FOLDER = Path(__file__).parent / "checkpoints" / "quantized"
 FILES = sorted(FOLDER.glob("*.safetensors"))
 GPTQ = sorted((FOLDER.parent / "gptq").glob("*.safetensors"))
+AFFINE = FOLDER.parent / "torchao_affine"
 TORCHAO = sorted((FOLDER.parent / "torchao").glob("*.pt"))
 MLX = sorted(FOLDER.glob("mlx_*"))
 
@@ -60,6 +61,21 @@ def test_checkpoints_of_pytorch_that_torchao_quantized_decode_to_what_it_says(pa
     expected = np.load(path.with_name("values.npz"))[path.stem]
     np.testing.assert_array_equal(values.astype(ml_dtypes.bfloat16).astype(np.float32), expected)
     assert dtype == ("float8_e4m3fn (torchao)" if path.stem == "float8" else "int8 (torchao)")
+
+
+@pytest.mark.parametrize("name", ["int8", "int8_tensor", "uint4_32"])
+def test_affine_tensors_of_older_torchao_decode_to_what_it_says(name: str) -> None:
+    dtype, values = decoded(AFFINE / f"{name}.pt")
+    np.testing.assert_array_equal(values, np.load(AFFINE / "values.npz")[name])
+    assert dtype == ("uint8 (torchao)" if name == "uint4_32" else "int8 (torchao)")
+
+
+@pytest.mark.parametrize("name", ["columns", "fractions"])
+def test_affine_tensors_that_mean_something_else_are_left_as_their_parts(name: str) -> None:
+    """A scale for each column; zero points that are fractions, added after the scale."""
+    entries = list_tensors(AFFINE / f"{name}.pt")
+    assert [str(entry.key).rpartition("_")[2] for entry in entries] == ["data", "scale", "point"]
+    assert all(entry.encoding is None for entry in entries)
 
 
 @pytest.mark.parametrize("folder", MLX, ids=lambda folder: folder.name)
