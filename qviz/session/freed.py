@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Slot
 
+from qviz.core import arrays
 from qviz.session.timers import Timers, WindowTimer
 from qviz.session.worker import Worker
 
@@ -45,6 +46,7 @@ def keep_freed() -> None:
 
 def give_back() -> None:
     """Holes between what is still held, too."""
+    arrays.let_go()
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

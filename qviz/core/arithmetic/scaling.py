@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams, is_too_narrow
-from qviz.core.arrays import Array, FloatArray, distinct, is_one_number
+from qviz.core.arrays import Array, FloatArray, distinct, empty, is_one_number
 from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.known import Known
 from qviz.core.runtimes.expressions import evaluate
@@ -60,7 +60,7 @@ def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QPara
     """The same for many groups, some at a time."""
     # In one piece: memory that the system gives in small pages is slow to come by.
     names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset")
-    arrays = dict(zip(names, np.empty((len(names), low.size), np.float32), strict=True))
+    arrays = dict(zip(names, empty((len(names), low.size), np.float32), strict=True))
     lowest, highest = low.reshape(-1), high.reshape(-1)
 
     def some(starts: range) -> QParams:

@@ -10,7 +10,7 @@ import numpy as np
 
 from qviz.core.arithmetic.loops import steps_of
 from qviz.core.arithmetic.spreading import Lie
-from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.arrays import Counts, FloatArray, Floats, zeros
 from qviz.core.compiler import Kernel
 from qviz.core.passes import counting, kernels
 from qviz.core.passes.block_workers import InputSums, PassRequest, PassTotals
@@ -137,5 +137,5 @@ class CompiledWorker:
 
 def _sums_of(groups: int) -> tuple[Floats, Counts]:
     """Two sums and a count for each group, in one piece: memory that comes in small pages is slow to come by."""
-    whole = np.zeros((3, groups))
+    whole = zeros((3, groups), np.float64)
     return whole[:2], whole[2].view(np.int64)

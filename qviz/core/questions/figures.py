@@ -11,7 +11,7 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.storage import Storage, storage
-from qviz.core.arrays import Counts, Floats
+from qviz.core.arrays import Counts, Floats, empty
 from qviz.core.passes.sums import Sums
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import Layout
@@ -60,7 +60,7 @@ class Groups:
     @cached_property
     def sqnr_db(self) -> Floats:
         """10·log10(Σx² / Σe²), in dB."""
-        found: Floats = np.empty(self.finite.size)
+        found: Floats = empty((self.finite.size,), np.float64)
 
         def find(starts: range) -> None:
             for start in starts:

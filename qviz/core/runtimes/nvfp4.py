@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import FloatArray
+from qviz.core.arrays import FloatArray, empty
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
@@ -42,7 +42,7 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     largest = np.float32(scheme.number_format.quant_max)
     most = np.float32(max(-low.min(initial=0), high.max(initial=0)))
     whole = most / np.float32(scheme.number_format.quant_max * E4M3.quant_max)
-    scale, divisor = np.empty((2, low.size), np.float32)
+    scale, divisor = empty((2, low.size), np.float32)
     lowest, highest = low.reshape(-1), high.reshape(-1)
 
     def some(starts: range) -> None:

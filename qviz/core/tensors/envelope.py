@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import FloatArray
+from qviz.core.arrays import FloatArray, empty
 
 BASE = 64
 """Elements in a bucket of the finest level; finer views read the values themselves."""
@@ -61,7 +61,10 @@ class Envelope:
     def __init__(self, size: int) -> None:
         buckets = -(-size // BASE)
         self.size = size
-        self._levels = [(np.full(buckets, np.inf, np.float32), np.full(buckets, -np.inf, np.float32))]
+        low, high = empty((2, buckets), np.float32)
+        low.fill(np.inf)
+        high.fill(-np.inf)
+        self._levels = [(low, high)]
 
     @property
     def nbytes(self) -> int:
