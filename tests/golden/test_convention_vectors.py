@@ -29,6 +29,7 @@ def test_every_runtime_that_a_library_can_answer_for_was_asked():
         "cast_float8",
         "bitsandbytes",
         "nncf",
+        "nncf_activations",
         "pytorch_reduce_range",
         "pytorch_qat",
         "torchao_no_clipping",

@@ -420,7 +420,8 @@ class Convention:
 
     def signed_extreme(self, number_format: NumberFormat, symmetric: bool) -> bool:
         """True for recipes that need the signed extreme (Q4_0, Q5_0); ties go to the first element."""
-        return self.recipe is not None and symmetric and not number_format.signed
+        blocks = self.recipe is not None and self.block_size is not None
+        return blocks and symmetric and not number_format.signed
 
     def formulas_of(self, number_format: NumberFormat, symmetric: bool, precision: Precision = PLAIN) -> Formulas:
         """What is computed under a scheme, as it is written down."""

@@ -11,6 +11,7 @@ from qviz.core.runtimes.llamacpp import K_QUANTS
 from qviz.core.runtimes.matmulnbits import HQQ, K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
 from qviz.core.runtimes.nncf import NNCF
+from qviz.core.runtimes.nncf_activations import NNCF_ACTIVATIONS
 from qviz.core.runtimes.nvfp4 import NVFP4, NVFP4_SINGLE
 from qviz.core.runtimes.onnxruntime import (
     ONNXRUNTIME,
@@ -49,6 +50,7 @@ CONVENTIONS: dict[str, Convention] = {
         TORCHAO_INT8,
         TORCHAO_NO_CLIPPING,
         NNCF,
+        NNCF_ACTIVATIONS,
         PADDLE,
         TENSORRT,
         AIMET,

@@ -73,6 +73,9 @@ STORED = {
         (Scheme("uint8", False, PerAxis(0)), 8 + (32 + 8) / 1024),
         (Scheme("uint4", False, BLOCKS), 4 + (32 + 4) / 32),
     ],
+    "nncf_activations": [
+        (Scheme("uint8", True, convention="nncf_activations"), 8 + 32 / 2**18),
+    ],
     "onnxruntime_blocks": [
         (Scheme("int8", True, BLOCKS, convention="onnxruntime_blocks"), 8 + 32 / 32),
         (Scheme("uint8", False, BLOCKS, convention="onnxruntime_blocks"), 8 + (32 + 8) / 32),

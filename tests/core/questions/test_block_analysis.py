@@ -171,7 +171,7 @@ HARD = {
     "a single 1": np.eye(1, 32, dtype=F),
 }
 ANYWHERE = (PerTensor(), PerToken(), PerBlock(-1, 16), PerBlock(0, 2), PerBlock(-1, 32), PerTile(3, 16))
-HARD_FORMATS = (*FORMATS, IntFormat(5, False), IntFormat(2), IntFormat(16, False))
+HARD_FORMATS = (*FORMATS, IntFormat(5, False), IntFormat(2), IntFormat(8, False), IntFormat(16, False))
 
 
 @cache
