@@ -16,7 +16,7 @@ from qviz.core.arrays import FloatArray
 from qviz.core.problems import N_
 from qviz.files import gguf
 from qviz.files.entry import TensorEntry
-from qviz.files.problems import FileProblem, system_errors
+from qviz.files.problems import FileProblem, shortened, system_errors
 
 _DAMAGED = N_("Make it again with llama-imatrix.")
 _MOST_ENTRIES, _LONGEST_NAME = 1 << 20, 1 << 12
@@ -52,7 +52,16 @@ def read_imatrix(path: Path) -> ImportanceMatrix:
     """
     with path.open("rb") as file:
         magic = file.read(4)
-    return _of_gguf(path) if magic == gguf.MAGIC else _of_dat(path)
+    found = _of_gguf(path) if magic == gguf.MAGIC else _of_dat(path)
+    for name, values in found.columns.items():
+        if not (values >= 0).all() or not np.isfinite(values).all():  # they are means of squares
+            raise FileProblem(
+                path,
+                N_("is damaged: the importances of '{name}' are not all numbers from 0 on"),
+                _DAMAGED,
+                name=shortened(name),
+            )
+    return found
 
 
 def columns_of(path: Path) -> dict[str, FloatArray]:

@@ -73,3 +73,14 @@ def test_so_is_one_that_is_none(tmp_path: Path) -> None:
     for path in (tmp_path / "i.dat", model):
         with pytest.raises(FileProblem, match="importance"):
             read_imatrix(path)
+
+
+@pytest.mark.parametrize("value", [-1, np.nan, np.inf])
+def test_means_of_squares_are_numbers_from_0_on(tmp_path: Path, value: float) -> None:
+    sums = np.array([[2, value, 0, 8]], np.float32)
+    made = _gguf(tmp_path / "i.gguf", {f"{NAME}.in_sum2": sums, f"{NAME}.counts": np.ones((1, 1), np.float32)})
+    old = tmp_path / "i.dat"
+    old.write_bytes(_dat(old).read_bytes().replace(SUMS.tobytes(), sums.tobytes()))
+    for path in (made, old):
+        with pytest.raises(FileProblem, match=r"importances of 'blk\.0\.attn_q\.weight' are not all numbers from 0 on"):
+            read_imatrix(path)
