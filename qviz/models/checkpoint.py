@@ -65,18 +65,17 @@ class Weight:
     @cached_property
     def layer(self) -> int | None:
         """The first number in the name."""
-        found = next((int(part) for part in self._parts if len(part) < 9 and part.isdecimal()), None)
-        return found if found is not None else _block(self._parts)
+        return layer_of(self.parts)
 
     @cached_property
     def role(self) -> str:
         """What it does there: ``"q"``, ``"up"``, ``"norm"`` …; ``""`` where its name does not tell."""
-        return role_of(self._parts)
+        return role_of(self.parts)
 
     @cached_property
     def is_expert(self) -> bool:
         """Whether it is one of several experts."""
-        return any("expert" in part or part.endswith("_exps") for part in self._parts)
+        return is_expert(self.parts)
 
     @cached_property
     def nbytes(self) -> int | None:
@@ -88,7 +87,8 @@ class Weight:
         return self.entry.key or self.entry.name
 
     @property
-    def _parts(self) -> list[str]:
+    def parts(self) -> list[str]:
+        """Its name, cut at dots and slashes; it is cut each time."""
         return [part for part in self._key.replace("/", ".").split(".") if part]
 
     @property
@@ -99,7 +99,7 @@ class Weight:
     @property
     def elements(self) -> int | None:
         """How many numbers it has."""
-        return None if self.entry.shape is None else math.prod(self.entry.shape)
+        return elements_of(self.entry.shape)
 
     @property
     def is_float(self) -> bool:
@@ -110,7 +110,7 @@ class Weight:
     @property
     def axes(self) -> int | None:
         """How many axes are longer than 1."""
-        return None if self.entry.shape is None else sum(length > 1 for length in self.entry.shape)
+        return axes_of(self.entry.shape)
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,27 @@ def _opened(paths: Iterable[str | Path], but: Path | None) -> Checkpoint:
         Weight(each.name if several else each.key or each.name, each) for _, entries in listed for each in entries
     ]
     return Checkpoint(tuple(weights), tuple(problems))
+
+
+def elements_of(shape: tuple[int, ...] | None) -> int | None:
+    """How many numbers a tensor of a shape has; None where only reading tells."""
+    return None if shape is None else math.prod(shape)
+
+
+def axes_of(shape: tuple[int, ...] | None) -> int | None:
+    """How many axes of a shape are longer than 1."""
+    return None if shape is None else sum(length > 1 for length in shape)
+
+
+def layer_of(parts: list[str]) -> int | None:
+    """The first number in the parts of a name."""
+    found = next((int(part) for part in parts if len(part) < 9 and part.isdecimal()), None)
+    return found if found is not None else _block(parts)
+
+
+def is_expert(parts: list[str]) -> bool:
+    """Whether the parts of a name say that it is one of several experts."""
+    return any("expert" in part or part.endswith("_exps") for part in parts)
 
 
 def _block(parts: list[str]) -> int | None:

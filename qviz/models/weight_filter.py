@@ -216,6 +216,9 @@ class _Reader:
         wanted = self._next().text.lower()
         fits = _fitting(wanted, operator)
         if name == "name":
+            within = wanted if operator == "~" else wanted[1:-1] if operator == "=" and _is_within(wanted) else None
+            if within is not None:
+                return lambda table: _named(table, within)
             return lambda table: np.fromiter(map(fits, table.lower_names), bool, len(table))
         return lambda table: table.texts[name].where(fits)
 
@@ -250,6 +253,11 @@ def _compare(values: Array, operator: str, number: float) -> Array:
     if math.isnan(number):
         return np.zeros(values.shape, bool)
     return np.asarray(_OPERATORS[operator](values, number) & ~np.isnan(values))
+
+
+def _is_within(wanted: str) -> bool:
+    """Whether a pattern asks for no more than a part: ``*experts.7*``."""
+    return len(wanted) > 2 and wanted[0] == wanted[-1] == "*" and not set("*?") & set(wanted[1:-1])
 
 
 def _fitting(wanted: str, operator: str) -> Callable[[str], bool]:

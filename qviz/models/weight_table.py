@@ -14,7 +14,7 @@ from qviz.core.arrays import Array, Counts, Floats
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.files.memory import without_collections
 from qviz.models.audit import Row
-from qviz.models.checkpoint import Weight
+from qviz.models.checkpoint import Weight, axes_of, elements_of, is_expert, layer_of, role_of
 
 FIGURES = ("sqnr", "rmse", "worst", "outlier", "kurtosis", "saturated", "bits", "gain")
 """What an audit finds, by the names that a filter has for them."""
@@ -84,22 +84,27 @@ class WeightTable:
         self.weights = tuple(weights)
         self.names = [weight.name for weight in weights]
         self.places = {name: place for place, name in enumerate(self.names)}
+        # Names are cut once, and of thousands of tensors with the same shape it is looked at once.
+        parts = [each.parts for each in weights]
+        seen: dict[tuple[int, ...] | None, int] = {}
+        of_shape = np.array([seen.setdefault(each.entry.shape, len(seen)) for each in weights], np.int64)
+        shapes = tuple(seen)
         sizes = np.array([math.nan if each.nbytes is None else each.nbytes for each in weights], np.float64)
         total = float(np.nansum(sizes)) or 1.0
         self.numbers: dict[str, Floats] = {
             "bytes": sizes,
             "share": sizes / total,
-            "elements": _numbers(each.elements for each in weights),
-            "axes": _numbers(each.axes for each in weights),
-            "layer": _numbers(each.layer for each in weights),
+            "elements": _numbers(map(elements_of, shapes))[of_shape],
+            "axes": _numbers(map(axes_of, shapes))[of_shape],
+            "layer": _numbers(map(layer_of, parts)),
         }
         self.texts: dict[str, Words] = {
-            "type": Words.of(each.entry.dtype or "?" for each in weights),
-            "role": Words.of(each.role for each in weights),
-            "shape": Words.of(shape_text(each.shape) for each in weights),
-            "module": Words.of(each.module for each in weights),
+            "type": Words.of([each.entry.dtype or "?" for each in weights]),
+            "role": Words.of(map(role_of, parts)),
+            "shape": Words(tuple(map(shape_text, shapes)), of_shape),
+            "module": Words.of([each.module for each in weights]),
         }
-        self._experts = np.array([each.is_expert for each in weights], bool)
+        self._experts = np.fromiter(map(is_expert, parts), bool, len(parts))
 
     def __len__(self) -> int:
         return len(self.names)
