@@ -1,4 +1,4 @@
-"""Where are bits best spent? Losses nearly add up over groups, so that one sweep gives size against output error.
+"""Where are bits best spent? Errors nearly add up over groups, so that one sweep gives size against output error.
 
 What is predicted is never handed out unmeasured: `Sensitivity.everything` measures the chosen set.
 """
@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from qviz.core.arrays import Floats
 from qviz.core.problems import Problem
 from qviz.models.sensitivity import UnitLoss, decibels
 
@@ -28,12 +31,15 @@ class Choice:
     bytes : float
     noise : float
         What it alone adds to the output's noise, as a share of the signal's power.
+    error : float64 array or None
+        The error itself, as a sketch whose square is the noise; None where it is not known.
     """
 
     unit: str
     format: str
     bytes: float
     noise: float
+    error: Floats | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class FrontierPoint:
         The format of each unit.
     bytes : float
     noise : float
-        Predicted: the sum of what each adds alone.
+        Predicted: of the sum of the errors that each makes alone, where these are known; else the sum of their noise.
     """
 
     formats: Mapping[str, str]
@@ -70,12 +76,14 @@ def choices(losses: Mapping[str, Sequence[UnitLoss]], sizes: Mapping[tuple[str, 
         Bytes; those under ``"float"`` are what a unit takes that is left alone.
     """
     units = list(dict.fromkeys(loss.unit.name for sweep in losses.values() for loss in sweep))
-    table = {(loss.unit.name, label): loss.noise for label, sweep in losses.items() for loss in sweep}
+    table = {(loss.unit.name, label): loss for label, sweep in losses.items() for loss in sweep}
     found = []
     for unit in units:
         rows = [Choice(unit, "float", sizes[unit, "float"], 0.0)]
         rows += [
-            Choice(unit, label, sizes[unit, label], table[unit, label]) for label in losses if (unit, label) in table
+            Choice(unit, label, sizes[unit, label], table[unit, label].noise, table[unit, label].error)
+            for label in losses
+            if (unit, label) in table
         ]
         found.append(_undominated(rows))
     return found
@@ -93,14 +101,11 @@ def frontier(options: Sequence[Sequence[Choice]]) -> tuple[FrontierPoint, ...]:
     """
     hulls = [_hull(sorted(rows, key=lambda row: (row.bytes, row.noise))) for rows in options]
     place = [0] * len(hulls)
-    size, noise = sum(rows[0].bytes for rows in hulls), math.fsum(rows[0].noise for rows in hulls)
-    points = [_point(hulls, place, size, noise)]
+    points = [_point(hulls, place)]
     steps = [(_gain(rows[i], rows[i + 1]), unit, i) for unit, rows in enumerate(hulls) for i in range(len(rows) - 1)]
     for _, unit, i in sorted(steps, key=lambda step: (-step[0], step[2])):
         place[unit] = i + 1
-        size = sum(rows[p].bytes for rows, p in zip(hulls, place, strict=True))
-        noise = math.fsum(rows[p].noise for rows, p in zip(hulls, place, strict=True))
-        points.append(_point(hulls, place, size, noise))
+        points.append(_point(hulls, place))
     return tuple(points)
 
 
@@ -153,6 +158,15 @@ def _gain(smaller: Choice, larger: Choice) -> float:
     return (smaller.noise - larger.noise) / spent if spent > 0 else math.inf
 
 
-def _point(hulls: list[list[Choice]], place: list[int], size: float, noise: float) -> FrontierPoint:
-    formats = {rows[p].unit: rows[p].format for rows, p in zip(hulls, place, strict=True)}
-    return FrontierPoint(formats, size, noise)
+def _point(hulls: list[list[Choice]], place: list[int]) -> FrontierPoint:
+    rows = [each[p] for each, p in zip(hulls, place, strict=True)]
+    formats = {row.unit: row.format for row in rows}
+    return FrontierPoint(formats, sum(row.bytes for row in rows), _noise([row for row in rows if row.noise]))
+
+
+def _noise(rows: list[Choice]) -> float:
+    errors = [row.error for row in rows if row.error is not None]
+    if not errors or len(errors) < len(rows):
+        return math.fsum(row.noise for row in rows)
+    together = np.sum(errors, axis=0)
+    return float(together @ together)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.scaling import qparams_from_range
-from qviz.core.arrays import Array, FloatArray
+from qviz.core.arrays import Array, FloatArray, Floats
 from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.models.error_sketch import ErrorSketch
 from qviz.models.kept_values import KeptValues
 from qviz.models.network import Network
 from qviz.models.output_figures import Answers, OutputFigures, RightAnswer
@@ -92,6 +93,8 @@ class UnitLoss:
         The same as a share of the signal's power: what adds up, nearly, over units.
     outputs : tuple of OutputFigures
     samples : int
+    error : float64 array or None
+        A sketch of the output's error, whose square is the noise, where that was asked for.
     """
 
     unit: Unit
@@ -100,6 +103,7 @@ class UnitLoss:
     noise: float
     outputs: tuple[OutputFigures, ...]
     samples: int
+    error: Floats | None = None
 
 
 def units_by_node(network: Network, activations: bool = False) -> tuple[Unit, ...]:
@@ -341,6 +345,7 @@ class Sensitivity:
         progress: Progress = ignore,
         cancelled: IsCancelled = never,
         keep_bytes: int = 1 << 30,
+        errors: bool = False,
     ) -> Iterator[UnitLoss]:
         """The output's loss for each unit, exact over all samples, as they are found.
 
@@ -352,6 +357,8 @@ class Sensitivity:
             Of the units, the most suspicious first; one that was stopped goes on with what is left of it.
         keep_bytes : int
             What the values between the pieces may take; more samples than fit are taken in turns.
+        errors : bool
+            Whether sketches of the errors are kept.
 
         Raises
         ------
@@ -375,17 +382,25 @@ class Sensitivity:
         for done, place in enumerate(order):
             unit = self.units[place]
             sums = Answers(self._pieces.outputs)
+            sketch = ErrorSketch(len(self._pieces.outputs)) if errors else None
             chosen = frozenset({unit.name}) if mode == ALONE else everyone - {unit.name}
             for right, base in known:
                 check(cancelled)
-                sums.add(right, self._changed(unit, chosen, base, mode))
+                answers = self._changed(unit, chosen, base, mode)
+                sums.add(right, answers)
+                if sketch is not None:
+                    sketch.add(right, answers)
             for offset, sample in enumerate(rest):
                 check(cancelled)
                 base = self.baseline(mode, sample)
                 right = self.right(len(known) + offset, sample)
-                sums.add(right, self._changed(unit, chosen, base, mode))
+                answers = self._changed(unit, chosen, base, mode)
+                sums.add(right, answers)
+                if sketch is not None:
+                    sketch.add(right, answers)
             progress((done + 1) / len(order))
-            yield UnitLoss(unit, mode, sums.sqnr_db, sums.noise, sums.figures(), len(self.samples))
+            error = sketch.error([each.signal for each in sums.sums]) if sketch is not None else None
+            yield UnitLoss(unit, mode, sums.sqnr_db, sums.noise, sums.figures(), len(self.samples), error)
 
     def _changed(self, unit: Unit, chosen: frozenset[str], base: list[Values], mode: str) -> list[Array]:
         pieces = sorted({self._pieces.piece_of(node) for node in unit.nodes})

@@ -132,7 +132,7 @@ class FrontierFinder(Worker):
             for number, (label, scheme) in enumerate(formats.items()):
                 _give_all(asked, dict.fromkeys(asked.weights, scheme))
                 part = _part(progress, 0.8 * number / len(formats), 0.8 / len(formats))
-                losses[label] = list(asked.sweep(ALONE, progress=part, cancelled=cancelled))
+                losses[label] = list(asked.sweep(ALONE, progress=part, cancelled=cancelled, errors=not parameters))
                 for unit in asked.units:
                     sizes[unit.name, label] = sum(bits_of(weight, scheme) / 8 for weight in unit.weights)
             points = frontier(choices(losses, sizes))

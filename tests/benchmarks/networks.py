@@ -262,7 +262,7 @@ def _bits(network: Network, samples: list[Any]) -> Iterator[str]:
     asked = None
     for name, scheme in schemes.items():
         asked = Sensitivity(network, samples[:2], scheme)
-        losses[name] = list(asked.sweep(ALONE))
+        losses[name] = list(asked.sweep(ALONE, errors=True))
         for unit in asked.units:
             sizes[unit.name, name] = sum(bits_of(w, scheme) for w in unit.weights) / 8
             sizes[unit.name, "float"] = float(unit.bytes)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from qviz.core import Problem
+from qviz.core import IntFormat, PerAxis, Problem, Scheme
+from qviz.models.error_sketch import ErrorSketch
 from qviz.models.frontier import Choice, at_most, frontier
 from qviz.models.output_figures import Answers, OutputSums, RightAnswer
+from qviz.models.preparation import prepare_network
+from qviz.models.sensitivity import Sensitivity
 from qviz.models.weights import squares
+from tests.models.made import classifier, network, pictures
 
 
 def sums_of(*pairs, name="y"):
@@ -119,6 +124,58 @@ def test_no_choice_beats_a_point_of_the_frontier(seed):
         assert point.bytes == pytest.approx(
             sum(next(c.bytes for c in unit if c.format == point.formats[c.unit]) for unit in rows)
         )
+
+
+def sketched(right, *errors):
+    """The sketch of each error of one output, in two samples."""
+    found = []
+    for error in errors:
+        sketch = ErrorSketch(1)
+        for half, wrong in zip(np.split(right, 2), np.split(error, 2), strict=True):
+            sketch.add([RightAnswer(half)], [half + wrong])
+        found.append(sketch.error([float(np.square(right).sum())]))
+    return found
+
+
+@pytest.mark.parametrize(("size", "tolerance"), [(8, 1e-9), (3000, 1e-9), (200_000, 0.1), (1_100_000, 0.1)])
+def test_the_sketch_of_a_sum_is_the_sum_of_sketches(size, tolerance):
+    rng = np.random.default_rng(1)
+    right = np.ones(size)
+    first = rng.standard_normal(size) * rng.random(size) ** 4
+    second = 0.5 * rng.standard_normal(size) - first
+    one, other = sketched(right, first, second)
+    for vector, error in ((one, first), (other, second), (one + other, first + second), (one - other, first - second)):
+        assert vector @ vector == pytest.approx(np.square(error).mean(), rel=tolerance)
+
+
+def test_what_is_not_finite_has_no_sketch():
+    right = np.ones(4)
+    for worn in ([np.nan, 0, 0, 0], [np.inf, 0, 0, 0]):
+        assert sketched(right, np.array(worn)) == [None]
+    sketch = ErrorSketch(1)
+    sketch.add([RightAnswer(right)], [np.ones(5)])
+    assert sketch.error([4.0]) is None
+
+
+def test_errors_that_cancel_are_predicted_to():
+    error = np.array([0.1, 0.0])
+    rows = [
+        [Choice(unit, "8", 1, 0.01, sign * error), Choice(unit, "float", 4, 0.0)]
+        for unit, sign in (("a", 1), ("b", -1))
+    ]
+    assert [point.noise for point in frontier(rows)] == pytest.approx([0.0, 0.01, 0.0])
+    without = [[replace(row, error=None) for row in unit] for unit in rows]
+    assert [point.noise for point in frontier(without)] == pytest.approx([0.02, 0.01, 0.0])
+
+
+def test_what_all_layers_lose_follows_from_what_each_loses():
+    net = prepare_network(network(classifier())).network
+    asked = Sensitivity(net, pictures(3), Scheme(IntFormat(6), granularity=PerAxis(0)))
+    losses = list(asked.sweep(errors=True))
+    for loss in losses:
+        assert float(loss.error @ loss.error) == pytest.approx(loss.noise)
+    together = np.sum([loss.error for loss in losses], axis=0)
+    assert -10 * math.log10(together @ together) == pytest.approx(asked.everything().sqnr_db, abs=0.5)
 
 
 def test_budgets():
