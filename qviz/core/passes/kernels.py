@@ -378,7 +378,7 @@ def memory() -> tuple[Any, ...]:
     return tuple(np.zeros(size, dtype) for size, dtype in zip(sizes, types, strict=True))
 
 
-def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0915  (one skeleton)
+def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) -> Any:  # noqa: PLR0915  (one skeleton)
     """The walk, of parts that the compiler puts in their places.
 
     Parameters
@@ -389,6 +389,8 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
         `number_codes`, or one for some formats.
     everything : bool
         Whatever the scheme; otherwise what `walk_for` says. What is not asked for is not compiled.
+    counts : bool
+        Whether codes and errors may be counted, and x̂ be drawn.
     """
 
     def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
@@ -432,9 +434,10 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
         at, tile, r = 0, 0, 0
         group, present = np.int64(0), np.int64(-1)
         # Where little is done to each element of short rows, the processor reads ahead by itself, and is kept from it.
-        reads_ahead = everything or plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE] or width >= x.size
+        busy = everything or (counts and (plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE]))
+        reads_ahead = busy or width >= x.size
         # Few pieces of memory can be on their way at once: best one at a time, in a loop that has others to wait for.
-        counts_ahead = plan[JOINT] > 0
+        counts_ahead = counts and plan[JOINT] > 0
         in_turn = reads_ahead and not counts_ahead
         while True:
             chunks, settles = 0, False
@@ -465,21 +468,21 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
             else:
                 clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
             maybe_nan = lacking > 0
-            if plan[OCCUPANCY]:
+            if counts and plan[OCCUPANCY]:
                 number(work, integers, size, plan, low, high)
-            if plan[HISTOGRAM] and guess_bins(work, integers, size, numbers[BIN_WIDTH]) > 0:
+            if counts and plan[HISTOGRAM] and guess_bins(work, integers, size, numbers[BIN_WIDTH]) > 0:
                 first_bin = np.float64(plan[FIRST_BIN])
                 find_bins(work, integers, size, numbers[BIN_WIDTH], first_bin, first_bin + np.float64(plan[BINS] - 1))
-            if plan[JOINT]:
+            if counts and plan[JOINT]:
                 if place_jointly(integers, size, plan, clipped) or maybe_nan:
                     count_strange(work, integers, size, maybe_nan, table, tallies, plan, numbers[BIN_WIDTH])
                 else:
                     count_jointly(integers, size, table, x, ahead)
-            elif plan[OCCUPANCY] or plan[HISTOGRAM]:
+            elif counts and (plan[OCCUPANCY] or plan[HISTOGRAM]):
                 if plan[HISTOGRAM] and clipped:
                     note_clipped(work, integers, size, low, high)
                 count_apart(integers, size, maybe_nan, clipped, plan, tallies)
-            if plan[ENVELOPE]:
+            if counts and plan[ENVELOPE]:
                 first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
                 draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
             if in_turn and chunks <= 0:
@@ -515,7 +518,7 @@ def compose(spread: Any, number: Any, *, everything: bool) -> Any:  # noqa: PLR0
             if everything and columns and r == rows:
                 r, tile = 0, tile + n
 
-    walk.__name__ = walk.__qualname__ = "walk" if everything else "walk_plainly"
+    walk.__name__ = walk.__qualname__ = "walk" if everything else "walk_plainly" if counts else "walk_for_figures"
     return walk
 
 
@@ -525,9 +528,14 @@ walk_plainly = kernel(_example)(compose(spread_long_runs, number_whole, everythi
 walk = kernel(_example)(compose(spread_stretch, number_codes, everything=True))
 """Every scheme."""
 
+walk_for_figures = kernel(_example)(compose(spread_long_runs, number_whole, everything=False, counts=False))
+"""Like `walk_plainly`, where nothing is counted: a loop so short gains from what is not in it."""
+
 
 def walk_for(plan: Any) -> Kernel:
-    """The walk for a plan: the plain one, where it knows it and is compiled."""
+    """The walk for a plan: the plainest that knows it and is compiled."""
     whole = plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS])
     plain = whole and not plan[COLUMNS] and lies_in_long_runs(plan)
+    if plain and walk_for_figures.ready and not (plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE]):
+        return walk_for_figures
     return walk_plainly if plain and walk_plainly.ready else walk

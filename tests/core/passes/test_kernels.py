@@ -125,7 +125,7 @@ def compare(x, scheme):
     tensor = Tensor(x)
     ours = ask(tensor, scheme)
     with pytest.MonkeyPatch.context() as patch:
-        for each in (module.walk, module.walk_plainly):
+        for each in (module.walk, module.walk_plainly, module.walk_for_figures):
             patch.setattr(each, "compiled", None)
         theirs = ask(Tensor(x), scheme)
     for name in FIGURES:
@@ -232,8 +232,19 @@ def test_only_what_was_asked_for_is_made():
     assert ask(x, scheme, occupancy=False, envelope=False).error_histogram.rounding.sum() == x.finite
 
 
+@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
+@pytest.mark.parametrize("rule", [MinMax(), Manual(-0.5, 0.5)], ids=["all", "clipped"])
+def test_figures_alone_are_those_of_the_whole_answer(rule, nan):
+    """They have a walk of their own, where all is plain."""
+    x, scheme = Tensor(noisy((5, 3000), nan)), Scheme(IntFormat(8), True, PerAxis(0), rule)
+    alone = ask(x, scheme, occupancy=False, error_edges=None, envelope=False)
+    full = ask(x, scheme)
+    for name in FIGURES:
+        np.testing.assert_allclose(getattr(alone, name), getattr(full, name), rtol=1e-12)
+
+
 def test_what_leaves_float32_is_left_to_numpy(monkeypatch):
-    for each in (module.walk, module.walk_plainly):
+    for each in (module.walk, module.walk_plainly, module.walk_for_figures):
         monkeypatch.setattr(each, "compiled", lambda *_: pytest.fail("is promised that nothing becomes NaN"))
     largest = np.finfo(F).max
     assert np.isinf(ask(np.array([-largest, largest]), Scheme(IntFormat(8, False))).squared_error[0])
