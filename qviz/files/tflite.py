@@ -25,8 +25,11 @@ from qviz.files.region import MOST_AXES, Content, Region, bytes_of, values_in
 MARK = b"TFL3"
 
 _DAMAGED = N_("Copy or download it again.")
-_MOST = 1 << 20
-"""Tensors, buffers and other parts of one model."""
+_MOST = 500_000
+"""Tensors, buffers and graphs of one model together: each offset may lead to the same one."""
+
+_MOST_SAID = 1 << 27
+"""Bytes of all names, shapes and scales together: thousands of tensors may point to the same long one."""
 
 _DTYPES = {
     0: "float32",
@@ -104,6 +107,12 @@ class _Tables:
 
     def __init__(self, content: Content) -> None:
         self._content = content
+        self._parts = self._said = 0
+
+    def _reads(self, nbytes: int) -> None:
+        self._said += nbytes
+        if self._said > _MOST_SAID:
+            raise _Damage("its parts say too much of themselves")
 
     def number(self, form: str, at: int) -> Any:
         return struct.unpack("<" + form, self._content[at : at + struct.calcsize("<" + form)])[0]
@@ -140,15 +149,15 @@ class _Tables:
             raise _Damage("a part of it is longer than the file")
         return start + 4, count
 
-    def numbers(self, table: int, number: int, form: str, most: int = _MOST) -> tuple[Any, ...]:
+    def numbers(self, table: int, number: int, form: str) -> tuple[Any, ...]:
         start, count = self.vector(table, number, struct.calcsize("<" + form))
-        if count > most:
-            raise _Damage("a part of it has too many numbers")
+        self._reads(count * struct.calcsize("<" + form))
         return struct.unpack(f"<{count}{form}", self._content[start : start + count * struct.calcsize("<" + form)])
 
     def tables(self, table: int, number: int) -> list[int]:
         start, count = self.vector(table, number, 4)
-        if count > _MOST:
+        self._parts += count
+        if self._parts > _MOST:
             raise _Damage("it has too many parts")
         offsets = np.frombuffer(self._content[start : start + 4 * count], "<u4").astype(np.int64)
         places = start + 4 * np.arange(count) + offsets
@@ -159,7 +168,9 @@ class _Tables:
 
     def text(self, table: int, number: int) -> str:
         start, count = self.vector(table, number, 1)
-        return self._content[start : start + min(count, 1 << 16)].decode("utf-8", "replace")
+        length = min(count, 1 << 16)
+        self._reads(length)
+        return self._content[start : start + length].decode("utf-8", "replace")
 
 
 def _tensors(region: Region, content: Content) -> list[_Tensor]:

@@ -9,6 +9,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
+from qviz.files import tflite as reader
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 
@@ -118,4 +119,18 @@ def test_what_is_no_constant_is_left_out(path: Path) -> None:
 def test_damage_is_told(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(FileProblem, match=r"is no TensorFlow Lite model|has no weights"):
+        list_tensors(path)
+
+
+def test_parts_that_lead_to_the_same_ones_again_and_again_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = {f"{n}": np.ones(3, np.float32) for n in range(20)}
+    path.write_bytes(tflite(arrays))
+    monkeypatch.setattr(reader, "_MOST", 42)  # 20 tensors, 21 buffers, a graph
+    assert len(list_tensors(path)) == 20
+    monkeypatch.setattr(reader, "_MOST", 41)
+    with pytest.raises(FileProblem, match="it has too many parts"):
+        list_tensors(path)
+    monkeypatch.undo()
+    monkeypatch.setattr(reader, "_MOST_SAID", 100)
+    with pytest.raises(FileProblem, match="its parts say too much of themselves"):
         list_tensors(path)
