@@ -20,7 +20,7 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.network import Network
 from qviz.models.pieces import Pieces, Values
 from qviz.models.sensitivity import OFF, Sensitivity
-from qviz.models.sessions import Feeds
+from qviz.models.sessions import Feeds, run
 from qviz.models.weights import squares
 
 LIVE_BYTES = 1 << 24
@@ -163,9 +163,10 @@ def node_errors(
     everyone = frozenset(unit.name for unit in sensitivity.units)
     inputs = [sensitivity.inputs_of(node, everyone) for node in cut.singles.nodes]
     sums = [_Sums() for _ in inputs]
+    singles: dict[int, Any] = {}
     with np.errstate(invalid="ignore", over="ignore"):
         for number, sample in enumerate(sensitivity.samples):
-            _add_sample(sensitivity, cut, inputs, sums, sample, cancelled)
+            _add_sample(sensitivity, cut, inputs, sums, singles, sample, cancelled)
             progress((number + 1) / len(sensitivity.samples))
     signal, isolated, accumulated = (
         np.array([getattr(each, name) for each in sums], np.float64) for name in ("signal", "isolated", "accumulated")
@@ -183,6 +184,7 @@ def _add_sample(
     cut: NodeCut,
     inputs: list[dict[str, Any]],
     sums: list[_Sums],
+    singles: dict[int, Any],
     sample: Feeds,
     cancelled: IsCancelled,
 ) -> None:
@@ -204,8 +206,10 @@ def _add_sample(
                 alone = None
                 if extra:
                     check(cancelled)
-                    single = _session(sensitivity, cut.singles, place, [node], [extra])
-                    alone = cut.singles.advance(single, right, extra)[name]
+                    if place not in singles:
+                        singles[place] = _session(sensitivity, cut.singles, place, [node], [extra], every=True)
+                    given = {each: right[each] for each in node.input if each in right}
+                    alone = run(singles[place], {**given, **extra}, [name])[0]
                 sums[place].add(right[name], alone, both[name])
             place += 1
         exact, worn = (cut.stretches.kept(values, stretch + 1) for values in (right, both))
