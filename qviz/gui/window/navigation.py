@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence
-from PySide6.QtWidgets import QDockWidget, QMenu, QStackedWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QFrame, QMenu, QScrollArea, QStackedWidget, QWidget
 
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.fields import TabBar
@@ -122,11 +122,11 @@ class Pages(QStackedWidget):
                 self._dress(key)
 
     def _dress(self, key: str) -> None:
-        page = self._made[key]
-        assert self._theme is not None and isinstance(page, QWidget)
+        room = self.widget(self._keys.index(key))
+        assert self._theme is not None and room is not None
         self._undressed.discard(key)
-        dress(page, self._theme)
-        page.apply_theme(self._theme)
+        dress(room, self._theme)
+        self._made[key].apply_theme(self._theme)
 
     def _floats(self, key: str) -> bool:
         """Whether a part of a page can be seen that is not in front."""
@@ -154,13 +154,27 @@ class Pages(QStackedWidget):
             assert isinstance(page, QWidget)
             place = self.widget(index)
             assert place is not None
-            self.insertWidget(index, page)
+            # The first page is laid out to fit; behind its tabs there are docks that ask for more than what is seen.
+            self.insertWidget(index, page if index == 0 else _Room(page))
             self.removeWidget(place)
             place.deleteLater()
             self.made.emit(page)
         if key in self._undressed and self._theme is not None:
             self._dress(key)
         self.setCurrentIndex(index)
+
+
+class _Room(QScrollArea):
+    """Where a page stands: it scrolls where a window is narrower than its docks are together, which would overlap."""
+
+    def __init__(self, page: QWidget) -> None:
+        super().__init__()
+        self.setObjectName("room")
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(page)
 
 
 def _keys_of(index: int) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
-from PySide6.QtWidgets import QApplication, QLabel, QMenu, QTabBar
+from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QTabBar
 from pytestqt.qtbot import QtBot
 
 from qviz.gui.charts.base import Chart
 from qviz.gui.charts.page import Closing, Job, Page, Subject
+from qviz.gui.kit.docks import Dock, is_behind_a_tab
 from qviz.gui.kit.theme import Theme, load_theme
 from qviz.gui.window.navigation import PageRow, Pages
 from qviz.session.history import History
@@ -194,3 +196,21 @@ def test_no_bar_of_tabs_lies_over_the_charts(desk: Desk) -> None:
     desk.bot.waitUntil(lambda: not stray.isVisible())
     assert own.isVisible()
     stray.deleteLater()
+
+
+@pytest.mark.parametrize("key", ["product", "model", "training"])
+def test_a_page_that_is_wider_than_the_window_scrolls_and_no_dock_covers_another(desk: Desk, key: str) -> None:
+    desk.window.resize(desk.window.minimumSize())
+    desk.window.pages.show_page(key)
+    QApplication.processEvents()
+    page: Any = desk.window.pages.current
+    page.reset_layout()
+    QApplication.processEvents()
+    assert page.width() >= page.minimumSizeHint().width()
+    for room in (page, *page.findChildren(QMainWindow)):
+        docks = [dock for dock in room.findChildren(Dock) if dock.parent() is room and dock.isVisible()]
+        seen = [dock for dock in docks if not is_behind_a_tab(dock)]
+        for at, dock in enumerate(seen):
+            assert room.rect().contains(dock.geometry()), dock.objectName()
+            for other in seen[at + 1 :]:
+                assert not dock.geometry().intersects(other.geometry()), (dock.objectName(), other.objectName())
