@@ -104,7 +104,7 @@ def test_schemes_of_many_scales_are_measured_and_each_promise_judged(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(scales.compiler, "warm_up", lambda: None)
-    command.main(["--json", "scales", "20000"])
+    command.main(["--json", "scales", "4096"])
     said = json.loads(capsys.readouterr().out)
     assert "cores" in said["machine"]
     promises = said["promises"]["scales"]
