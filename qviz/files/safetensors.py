@@ -5,10 +5,11 @@ The format: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from types import GenericAlias
@@ -173,7 +174,34 @@ def _infos(path: Path) -> dict[str, Info]:
         header = file.read(length) if length <= min(LONGEST, size - 8) else b""
     check_number(path, header.count(b'"dtype"'))
     found = plain_header(header, 8 + length, size)
-    return _by_the_library(path, 8 + length) if found is None else found
+    if found is None:
+        found = _by_the_library(path, 8 + length)
+    if any(header.count(word) > max(1, len(found)) for word in _WORDS) or header.count(_ABOUT) > 1:
+        _check_keys(path, header)
+    return found
+
+
+_ABOUT = b'"__metadata__"'
+_WORDS = (b'"dtype"', b'"shape"', b'"data_offsets"')
+"""Each stands once for each tensor, where none is named twice."""
+
+
+def _check_keys(path: Path, header: bytes) -> None:
+    """Make sure that nothing is said twice, of which readers would take one or the other: the format forbids it."""
+
+    twice: list[str] = []
+
+    def checked(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                twice.append(key)
+            seen.add(key)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(header, object_pairs_hook=checked)
+    if twice:
+        raise FileProblem(path, N_("says '{key}' twice in its header"), _DAMAGED, key=shortened(twice[0]))
 
 
 def plain_header(header: bytes, first: int, size: int) -> dict[str, Info] | None:

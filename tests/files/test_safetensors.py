@@ -203,6 +203,29 @@ def test_a_million_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert problem_of(tmp_path / name).startswith(f"{name} names more than 100 tensors, as no model does.")
 
 
+ROW = '{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        ('{"a":' + ROW + ',"a":' + ROW + "}", "a"),
+        ('{"a":{"dtype":"I64","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "dtype"),
+        ('{"a":{"dtype":"F32","shape":[9],"shape":[2],"data_offsets":[0,8]}}', "shape"),
+        ('{"__metadata__":{"a":"b"},"__metadata__":{},"a":' + ROW + "}", "__metadata__"),
+    ],
+)
+def test_what_is_said_twice_is_refused(path: Path, header: str, key: str) -> None:
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(8))
+    assert problem_of(path) == f"{path.name} says '{key}' twice in its header. Copy or download it again."
+
+
+def test_words_of_the_header_may_be_said_of_a_file(path: Path) -> None:
+    header = '{"__metadata__":{"dtype":"x","shape":"y"},"dtype":' + ROW + "}"
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(8))
+    assert [entry.key for entry in list_tensors(path)] == ["dtype"]
+
+
 def test_tensors_that_lie_over_each_other_are_refused(path: Path) -> None:
     assert "invalid offset" in problem_of(path, described(bytes(8), v=("F32", [2], 0, 8), w=("F32", [1], 4, 8)))
 
