@@ -9,19 +9,17 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.sorted_tensor import above, at_least
 from qviz.core.tensors.tensor import Tensor
 
 Answer = TypeVar("Answer")
 
-_known: WeakKeyDictionary[Tensor, dict[Any, Any]] = WeakKeyDictionary()
-
-MOST_ANSWERS = 64
-"""For each tensor; of more, those go that were found longest ago."""
+_known: WeakKeyDictionary[Tensor, Latest] = WeakKeyDictionary()
 
 
 def remembered(tensor: Tensor, question: Any, answer: Callable[[], Answer]) -> Answer:
-    """What was found for a tensor before, for as long as it lives; small answers only.
+    """What was found for a tensor before, for as long as it lives, or until later answers take its place.
 
     Parameters
     ----------
@@ -30,12 +28,11 @@ def remembered(tensor: Tensor, question: Any, answer: Callable[[], Answer]) -> A
     answer : Callable[[], Answer]
         Finds it.
     """
-    known = _known.setdefault(tensor, {})
+    known = _known.get(tensor)
+    if known is None:
+        known = _known.setdefault(tensor, Latest(4 * tensor.elements))
     if question not in known:
-        found = answer()
-        for oldest in list(known)[: max(0, len(known) + 1 - MOST_ANSWERS)]:
-            known.pop(oldest, None)
-        known[question] = found
+        known[question] = found = answer()
         return found
     kept: Answer = known[question]
     return kept

@@ -9,6 +9,7 @@ import numpy as np
 
 from qviz.core.arrays import Array, Counts, FloatArray
 from qviz.core.problems import Problem
+from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.sorted_tensor import Cuts, SortedTensor, Wholes
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_counts import ValueCounts
@@ -95,7 +96,7 @@ class CountedTensor(SortedTensor):
         self.sum = math.fsum(self._size * self._centre) + math.fsum(first)
         self.squared_sum = math.fsum(self._size * self._centre**2 + 2 * self._centre * first + second)
         self._histogram: Histogram | None = None
-        self.answers = {}
+        self.answers = Latest(0)
 
     @property
     def nbytes(self) -> int:

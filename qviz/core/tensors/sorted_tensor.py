@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.layout import BLOCK
 from qviz.core.tensors.survey import WIDTH, in_two_threads, superblock_moments
 from qviz.core.tensors.tensor import Tensor
@@ -168,7 +169,7 @@ class SortedTensor:
         self.sum = math.fsum(self._size * self._centre) + math.fsum(first)
         self.squared_sum = math.fsum(self._size * self._centre**2 + 2 * self._centre * first + second)
         self._histogram: Histogram | None = None
-        self.answers: dict[Any, Any] = {}
+        self.answers = Latest(4 * tensor.elements)
 
     @property
     def nbytes(self) -> int:

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from qviz.core import Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor, choose_qparams
 from qviz.core.questions.calibration import range_input
 from qviz.core.ranges import histograms
+from qviz.core.tensors.latest import MOST_ANSWERS
 from qviz.core.work import Cancelled
 
 F = np.float32
@@ -175,7 +176,7 @@ def test_what_was_found_for_a_tensor_is_remembered_within_bounds():
     def ask(question):
         return histograms.remembered(tensor, question, lambda: asked.append(question) or -question)
 
-    for question in range(3 * histograms.MOST_ANSWERS):
+    for question in range(3 * MOST_ANSWERS):
         assert ask(question) == ask(question) == -question
-    assert asked == list(range(3 * histograms.MOST_ANSWERS))
-    assert len(histograms._known[tensor]) == histograms.MOST_ANSWERS
+    assert asked == list(range(3 * MOST_ANSWERS))
+    assert len(histograms._known[tensor]) == MOST_ANSWERS
