@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +49,9 @@ replace divisions by multiplications, and the codes would not be the runtime's o
 
 COMPILE_SECONDS = 600
 """A compilation that takes longer is given up; it gives way to everybody, and takes minutes on a busy machine."""
+
+KEPT_SECONDS = 90 * 24 * 3600
+"""Kernels of other sources, of a version before this one perhaps, are removed when they were not loaded for so long."""
 
 COMPLETE = "complete"
 """The file that stands beside kernels that are all compiled."""
@@ -148,6 +152,7 @@ def warm_up() -> None:
             if not (folder / COMPLETE).exists():
                 _compile_aside(folder)
             load_all(folder)
+            _remove_old(folder)
         except Exception as error:
             log.info("The fast kernels are not used: %s", error)
 
@@ -306,11 +311,31 @@ def _cache_folder() -> Path:
     for name in (*MODULES, *LATER_MODULES):
         spec = importlib.util.find_spec(name)
         assert spec is not None and spec.origin is not None
-        state.update(Path(spec.origin).read_bytes())
+        source = Path(spec.origin)
+        # numba finds what it kept by the file and when it was written: of another copy it would compile all anew, and
+        # here, where a window is being drawn.
+        state.update(f"{source} {source.stat().st_mtime_ns}".encode())
+        state.update(source.read_bytes())
     folder = home / "kernels" / state.hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         return folder
+
+
+def _remove_old(present: Path) -> None:
+    """Other sources' kernels that nobody has loaded for months."""
+    import shutil
+
+    with suppress(OSError):
+        (present / COMPLETE).touch()
+        for other in present.parent.iterdir():
+            if other != present and time.time() - _last_used(other) > KEPT_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _last_used(folder: Path) -> float:
+    complete = folder / COMPLETE
+    return (complete if complete.exists() else folder).stat().st_mtime
 
 
 def _version(library: str) -> str:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,32 @@ def test_kernels_are_kept_in_the_persons_cache(platform, folder, monkeypatch, tm
 
 
 @needs_numba
+def test_kernels_of_another_copy_of_the_sources_are_kept_apart(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    module = tmp_path / "compiled_module.py"
+    module.write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(compiler, "MODULES", ("compiled_module",))
+    monkeypatch.setattr(compiler, "LATER_MODULES", ())
+    one = compiler._cache_folder()
+    os.utime(module, (1e9, 1e9))
+    assert compiler._cache_folder() != one
+
+
+def test_kernels_that_nobody_loads_any_more_are_removed(tmp_path):
+    present, old, recent = (tmp_path / name for name in ("present", "old", "recent"))
+    for folder in (present, old, recent):
+        folder.mkdir()
+        (folder / compiler.COMPLETE).touch()
+    long_ago = time.time() - compiler.KEPT_SECONDS - 60
+    for folder in (present, old):
+        os.utime(folder / compiler.COMPLETE, (long_ago, long_ago))
+    compiler._remove_old(present)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["present", "recent"]
+    compiler._remove_old(recent)
+    assert present.exists()
+
+
 def test_kernels_of_other_sources_are_kept_apart(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     one = compiler._cache_folder()
