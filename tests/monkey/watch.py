@@ -171,7 +171,9 @@ def at_rest(app: App) -> list[str]:
         return wrong
     for chart in app.page.charts:
         analysis = getattr(chart, "analysis", None)
-        if analysis is not None and chart.isVisible() and analysis not in (frame.whole, frame.shown):
+        # What is behind a tab follows when it comes to the front.
+        seen = chart.isVisible() and app.page._can_show(chart.name)
+        if analysis is not None and seen and analysis not in (frame.whole, frame.shown):
             wrong.append(f"the chart {chart.name} shows {analysis.scheme} of {analysis.tensor.name}")
     if frame.whole.exact and not frame.range_judged and state.tensor.elements <= 1_000_000:
         values = np.asarray(state.tensor.values[:]).reshape(state.tensor.shape)
