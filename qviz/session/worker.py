@@ -34,6 +34,8 @@ class Worker(QObject):
     -------
     began(), advanced(float), ended()
         Work is under way, how far it is, and that there is none any more; it may have begun several times.
+    given_up()
+        What was asked last was cancelled: the answer before it, if there is one, is of something else.
     problem(str)
         One sentence for the person.
     stale(ChangedFile)
@@ -43,6 +45,7 @@ class Worker(QObject):
     began = Signal()
     advanced = Signal(float)
     ended = Signal()
+    given_up = Signal()
     problem = Signal(str)
     stale = Signal(object)
 
@@ -133,6 +136,8 @@ class Worker(QObject):
     def _on_cancelled(self, request: Request) -> None:
         self._rest_if_idle()
         self._give_up(request.key)
+        if not self._runner.busy:
+            self.given_up.emit()
 
     @Slot(object, object)
     def _on_failed(self, request: Request, error: Exception) -> None:

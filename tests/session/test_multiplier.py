@@ -217,6 +217,8 @@ def test_it_can_be_stopped_and_asked_again(desk: Desk) -> None:
         return Tensor(RNG.standard_normal((5, 8)), "slow")
 
     slow = Item("slow", "a test", (5, 8), "float32", load)
+    given_up: list[None] = []
+    desk.multiplier.given_up.connect(lambda: given_up.append(None))
     desk.multiplier.update(activation=slow, weight=W)
     desk.multiplier.want(True)
     until(desk.bot, began.is_set)
@@ -225,6 +227,7 @@ def test_it_can_be_stopped_and_asked_again(desk: Desk) -> None:
     desk.settle()
     assert desk.multiplier.last is None
     assert desk.heard.names[-1] == "ended"
+    assert given_up == [None]
     desk.multiplier.want(True)
     desk.settle()
     assert desk.multiplier.last is not None

@@ -128,6 +128,7 @@ class ModelPage(ModelParts):
         networks.reader.problem.connect(self.data.show_problem)
         networks.analyst.began.connect(self._patience.start)
         networks.analyst.ended.connect(self._on_analyzed)
+        networks.analyst.given_up.connect(self._on_given_up)
         networks.analyst.problem.connect(self._on_not_analyzed)
         networks.sweeper.began.connect(self._on_sweeping)
         networks.sweeper.ended.connect(self._on_swept)
@@ -331,6 +332,10 @@ class ModelPage(ModelParts):
     def _on_analyzed(self) -> None:
         self._patience.stop()
         self.figures.set_stale(False)
+
+    @Slot()
+    def _on_given_up(self) -> None:
+        self.figures.set_stale(self.networks.state.ready)
 
     @Slot()
     def _on_opening(self) -> None:

@@ -81,6 +81,7 @@ class ProductPage(QMainWindow):
         multiplier.answered.connect(self.present)
         multiplier.began.connect(self._on_began)
         multiplier.ended.connect(self._on_ended)
+        multiplier.given_up.connect(self._pale)
         multiplier.problem.connect(self._on_problem)
         multiplier.changed.connect(self._on_changed)
         session.changed.connect(self._on_session)

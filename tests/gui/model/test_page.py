@@ -17,6 +17,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog
 
+from qviz.core import Scheme
 from qviz.gui.kit.copying import tab_separated
 from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE
@@ -105,6 +106,18 @@ def test_a_slider_moves_the_output_and_undo_takes_it_back(new_desk: Desk, ready:
     assert ready.scheme.bits.bits == 8
     idle(new_desk, ready, lambda: ready.figures.whole is not worse)
     assert ready.figures.whole.sqnr_db == pytest.approx(before.sqnr_db)
+
+
+def test_figures_of_another_scheme_are_pale_when_their_successors_are_cancelled(new_desk: Desk, ready: Any) -> None:
+    ready.networks.update(scheme=Scheme("int3"))
+    ready.networks.analyst.cancel()
+    idle(new_desk, ready)
+    last = ready.figures.whole
+    assert last.samples < last.all_samples or last.sqnr_db > 40  # of some samples, or of the scheme before
+    assert not ready.figures.isEnabled()
+    ready.networks.update(scheme=Scheme("int5"))
+    idle(new_desk, ready, lambda: ready.figures.whole is not last)
+    assert ready.figures.isEnabled()
 
 
 def test_every_layer_gets_its_row_the_worst_first_and_its_colour(new_desk: Desk, ready: Any) -> None:

@@ -16,7 +16,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QPointF
 from PySide6.QtWidgets import QApplication, QComboBox
 from pytestqt.qtbot import QtBot
 
-from qviz.core import IntFormat, PerAxis, PerTensor, PerToken, Tensor
+from qviz.core import IntFormat, PerAxis, PerTensor, PerToken, Scheme, Tensor
 from qviz.core.questions.product import Product
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
 from qviz.gui.charts.export import export_chart
@@ -327,6 +327,17 @@ def test_open_tensors_can_be_picked_and_the_layout_follows(desk: Desk) -> None:
     desk.session.update(items=(linear,))
     assert panel.activation.items.currentText() == "Activations (generated)"
     desk.settle()
+
+
+def test_figures_of_other_factors_are_pale_when_their_successors_are_cancelled(desk: Desk) -> None:
+    desk.settle()
+    desk.multiplier.update(weight_scheme=Scheme(IntFormat(3)))
+    desk.multiplier.cancel()
+    desk.settle()
+    assert not desk.page.figures.isEnabled()
+    desk.multiplier.update(weight_scheme=Scheme(IntFormat(5)))
+    desk.settle()
+    assert desk.page.figures.isEnabled()
 
 
 def test_a_problem_stands_under_the_picker_and_goes(desk: Desk) -> None:
