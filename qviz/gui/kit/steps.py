@@ -11,10 +11,11 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThreadPool, QTime
 from qviz.core.problems import Problem
 
 Step = Callable[[], Callable[[], object] | None]
+_Task = tuple[Sequence[Step], Callable[[], object], Callable[[Problem], object]]
 
 
 class Steps(QObject):
-    """Does what it is given, in order; hands and paintings come between.
+    """Does what it is given, in order; hands and paintings come between, and what is given meanwhile comes after.
 
     A step may return what is left to do of it in another thread; the next one waits for that.
 
@@ -32,6 +33,7 @@ class Steps(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._left: deque[Step] = deque()
+        self._later: deque[_Task] = deque()
         self._count = 0
         self._beside: object = None
         self._pool = QThreadPool(self)
@@ -50,28 +52,38 @@ class Steps(QObject):
 
     def do(self, steps: Sequence[Step], then: Callable[[], object], failed: Callable[[Problem], object]) -> None:
         """Begin, at once with a single one; ``then`` comes after the last, or ``failed`` with what ended them."""
-        self.finish()
+        self._later.append((steps, then, failed))
+        if not self.busy:
+            self._begin()
+
+    def _begin(self) -> None:
+        steps, self._then, self._failed = self._later.popleft()
         self._left, self._count = deque(steps), len(steps)
-        self._then, self._failed = then, failed
         self.began.emit()
         self._turn.start()
         if len(steps) == 1:
             self._step()
 
+    def _begin_next(self) -> None:
+        if self._later and not self.busy:
+            self._begin()
+
     @Slot()
     def cancel(self) -> None:
         """Leave undone what is left."""
+        self._later.clear()
         if self.busy:
             self._end()
 
     @Slot()
     def finish(self) -> None:
         """Do all that is left at once."""
-        if self._beside is not None:
-            self._pool.waitForDone()
-            QCoreApplication.sendPostedEvents(self, QEvent.Type.MetaCall.value)  # how it went
-        while self._left:
-            self._step(beside=False)
+        while self.busy:
+            if self._beside is not None:
+                self._pool.waitForDone()
+                QCoreApplication.sendPostedEvents(self, QEvent.Type.MetaCall.value)  # how it went
+            elif self._left:
+                self._step(beside=False)
 
     @Slot()
     def _step(self, *, beside: bool = True) -> None:
@@ -114,15 +126,21 @@ class Steps(QObject):
             then = self._then
             self._end()
             assert then is not None
-            then()
+            try:
+                then()
+            finally:
+                self._begin_next()
 
     def _fail(self, error: Exception) -> None:
         failed = self._failed
         self._end()
-        if not isinstance(error, Problem):
-            raise error
-        assert failed is not None
-        failed(error)
+        try:
+            if not isinstance(error, Problem):
+                raise error
+            assert failed is not None
+            failed(error)
+        finally:
+            self._begin_next()
 
     def _end(self) -> None:
         self._beside = None

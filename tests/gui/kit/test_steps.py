@@ -72,6 +72,44 @@ def test_at_the_end_everything_is_finished(qtbot: QtBot, begun: bool) -> None:
     assert not told.steps.busy
 
 
+def test_what_is_given_meanwhile_comes_after_and_holds_up_nobody(qtbot: QtBot) -> None:
+    told, gate = Told(), threading.Event()
+    told.do(partial(told.step, "a", gate.wait), partial(told.step, "b"))
+    qtbot.waitUntil(lambda: "a" in told.heard, timeout=PATIENCE)
+    told.do(partial(told.step, "c", partial(told.left, "rest of c")))
+    told.do(partial(told.step, "d"))
+    assert told.heard == ["a"]
+    gate.set()
+    qtbot.waitUntil(lambda: not told.steps.busy, timeout=PATIENCE)
+    assert told.heard == ["a", "b", "then", "c", "rest of c", "then", "d", "then"]
+    assert told.threads == [False]
+
+
+def test_what_waits_is_done_though_what_was_before_it_fails(qtbot: QtBot) -> None:
+    told, problem, gate = Told(), Problem("no"), threading.Event()
+
+    def fail() -> None:
+        gate.wait()
+        raise problem
+
+    told.do(partial(told.step, "a", fail))
+    told.do(partial(told.step, "b"))
+    gate.set()
+    qtbot.waitUntil(lambda: not told.steps.busy, timeout=PATIENCE)
+    assert told.heard == ["a", problem, "b", "then"]
+
+
+def test_what_waits_is_cancelled_or_finished_with_the_rest(qtbot: QtBot) -> None:
+    for end in (Steps.cancel, Steps.finish):
+        told, gate = Told(), threading.Event()
+        told.do(partial(told.step, "a", gate.wait))
+        told.do(partial(told.step, "b"))
+        gate.set()
+        end(told.steps)
+        assert not told.steps.busy
+        assert told.heard == (["a"] if end is Steps.cancel else ["a", "then", "b", "then"])
+
+
 def test_what_is_cancelled_tells_nothing_any_more(qtbot: QtBot) -> None:
     told, gate = Told(), threading.Event()
     told.do(partial(told.step, "a", gate.wait), partial(told.step, "b"))
