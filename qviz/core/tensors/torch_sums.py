@@ -19,22 +19,13 @@ def torch_sums(rows: FloatArray) -> FloatArray:
     count, length = rows.shape
     whole = length // LANES
     steps = whole // CHAINS
-    sums = np.zeros((LEVELS, count, CHAINS, LANES), np.float32)
-    for i in range(steps):
-        at = i * CHAINS * LANES
-        sums[0] += rows[:, at : at + CHAINS * LANES].reshape(count, CHAINS, LANES)
-        level = 1
-        while level < LEVELS and (i + 1) % STEP**level == 0:
-            sums[level] += sums[level - 1]
-            sums[level - 1] = 0
-            level += 1
-    for level in range(1, LEVELS):
-        sums[0] += sums[level]
-    lanes = sums[0][:, 0]
+    pieces = rows[:, : steps * CHAINS * LANES].reshape(count, steps, CHAINS, LANES)
+    chains = _in_levels(pieces.swapaxes(0, 1))
+    lanes = chains[:, 0]
     for i in range(steps * CHAINS, whole):
         lanes += rows[:, i * LANES : (i + 1) * LANES]
     for chain in range(1, CHAINS):
-        lanes += sums[0][:, chain]
+        lanes += chains[:, chain]
     total = np.zeros(count, np.float32)
     for i in range(whole * LANES, length):
         total += rows[:, i]
