@@ -23,6 +23,9 @@ from qviz.session.language import tr
 CHOOSE = "choose"
 """The objective that asks for a file."""
 
+LEAST_HEIGHT = 132
+"""Of the chart: the title of its axis is read from below."""
+
 
 class BudgetPanel(QWidget):
     """The formats to choose among, the front, and the slider.
@@ -50,8 +53,9 @@ class BudgetPanel(QWidget):
         self.chart = chart
         self.kind = ComboBox()
         self.kind.setAccessibleName(self.tr("Formats to choose among"))
-        self.kind.addItem(self.tr("int3 … int8, blocks of 32"), INTEGERS)
-        self.kind.addItem(self.tr("llama.cpp: Q2_K … Q8_0"), LLAMA)
+        self.kind.addItem(self.tr("int3 … int8"), INTEGERS)
+        self.kind.addItem(self.tr("Q2_K … Q8_0"), LLAMA)
+        self.kind.setToolTip(self.tr("Integers of 3 to 8 bits in blocks of 32, or llama.cpp's types."))
         self.objective = ComboBox()
         self.objective.setAccessibleName(self.tr("What an error counts"))
         self.objective.addItem(self.tr("Errors alike"), None)
@@ -102,6 +106,7 @@ class BudgetPanel(QWidget):
         layout.addLayout(first)
         self.place = Hinted(chart, self.tr("Which tensors need more bits? Choose formats and find out."))
         self.place.hint.setMargin(4)
+        self.place.setMinimumHeight(LEAST_HEIGHT)
         layout.addWidget(self.place, 1)
         layout.addWidget(self.slider)
         layout.addWidget(self.said)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtCore import QModelIndex, QSize, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from safetensors.numpy import save_file
@@ -18,6 +18,7 @@ from qviz.gui.model.budget_chart import top_of
 from qviz.gui.model.weights_view import SparkPainter
 from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.copied import cells, check_table
+from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG
 from tests.gui.model.test_page import drop
 
@@ -308,6 +309,10 @@ def test_a_budget_is_found_walked_along_and_saved(
     settle(new_desk, listed)
     found = listed.weighing.checkpoints.budget
     assert budget.slider.maximum() == len(found.front) - 1
+    for size in (QSize(1280, 720), QSize(1440, 900)):
+        new_desk.window.resize(size)
+        laid_out()
+        assert cut_texts(new_desk.window) == [], size
     budget.slider.setValue(0)
     assert "7 × int3" in budget.said.text()
     assert np.nanmax(listed.weight_map.map.values[listed.weight_map.map.roles.index("up")]) == 3
