@@ -419,6 +419,6 @@ def _matrix(source: Tensor | SortedTensor, scheme: Scheme) -> tuple[Tensor, Sche
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     size = granularity.block_size
     if CONVENTIONS[scheme.convention].block_size is None:
-        size = min(size, columns)
+        size = granularity.within(columns)
     values = np.asarray(tensor.values[0 : tensor.elements]).reshape(rows, columns)
     return Tensor(values, tensor.name, dtype=tensor.dtype), replace(scheme, granularity=PerBlock(-1, size))

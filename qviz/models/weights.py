@@ -114,7 +114,7 @@ def fitted_scheme(scheme: Scheme, weight: Weight) -> Scheme:
         return scheme if granularity.axis == 0 else replace(scheme, granularity=PerAxis(0))
     if isinstance(granularity, PerBlock):
         columns = weight.matrix_shape[1]
-        size = min(granularity.block_size, columns)
+        size = granularity.within(columns)
         return replace(scheme, granularity=PerBlock(-1, size)) if _free(scheme, granularity, size) else scheme
     return scheme
 

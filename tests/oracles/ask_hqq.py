@@ -26,13 +26,16 @@ def hqq(x: Any, scheme: Scheme) -> Answer:
     """``quantize_internal`` of weights, outputs × features; values as MatMulNBits multiplies with them."""
     f, size = scheme.number_format, scheme.granularity.block_size
     quantizer = HQQWeightOnlyQuantizer(HQQWeightOnlyQuantConfig(size, f.bits))
-    given = torch.from_numpy(np.ascontiguousarray(x.T)).T  # as a network holds it
+    dtype = getattr(torch, x.dtype.name)
+    given = torch.from_numpy(np.ascontiguousarray(x.T.astype(np.float32))).to(dtype).T  # as a network holds it
     found = quantizer.quantize_internal(given, bits=f.bits, group_size=size)
-    codes, scale, zero = (each.numpy() for each in found)
+    # MatMulNBitsQuantizer hands bfloat16 weights to torch.from_numpy, which refuses them; the function takes them.
+    half = np.float16 if x.dtype == np.float16 else np.float32
+    codes, scale, zero = found[0].numpy(), *(each.float().numpy().astype(half) for each in found[1:])
     # The code of NaN is what the processor casts it to.
     broken = np.repeat(~np.isfinite(scale), size, axis=1)
     # Its kernel for processors has no 8 bits beside zero points that are no whole numbers.
-    known = f.bits in (2, 4) and not broken.any()
+    known = f.bits in (2, 4) and x.dtype.name != "bfloat16" and not broken.any() and np.isfinite(zero).all()
     values = multiplied(codes, scale, zero, f.bits, size)[:, : x.shape[1]] if known else None
     return scale, zero, np.where(broken, 0, codes)[:, : x.shape[1]], values
 
@@ -42,19 +45,20 @@ def multiplied(codes: Any, scale: Any, zero: Any, bits: int, size: int) -> Any:
     outputs, features = codes.shape
     parts = codes.reshape(outputs, -1, size * bits // 8, 8 // bits).astype(np.uint8)
     packed = np.bitwise_or.reduce(parts << np.arange(0, 8, bits, dtype=np.uint8), axis=-1)
-    given = {"x": np.eye(features, dtype=np.float32), "w": packed, "scale": scale.ravel(), "zero": zero.ravel()}
-    return session(outputs, features, bits, size).run(None, given)[0].T
+    given = {"x": np.eye(features, dtype=scale.dtype), "w": packed, "scale": scale.ravel(), "zero": zero.ravel()}
+    return session(outputs, features, bits, size, scale.dtype.name).run(None, given)[0].T
 
 
 @cache
-def session(outputs: int, features: int, bits: int, size: int) -> Any:
+def session(outputs: int, features: int, bits: int, size: int, dtype: str) -> Any:
     """MatMulNBits alone, with everything as an input."""
-    kinds = {"x": TensorProto.FLOAT, "w": TensorProto.UINT8, "scale": TensorProto.FLOAT, "zero": TensorProto.FLOAT}
+    number = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}[dtype]
+    kinds = {"x": number, "w": TensorProto.UINT8, "scale": number, "zero": number}
     about = {"K": features, "N": outputs, "bits": bits, "block_size": size}
     node = helper.make_node("MatMulNBits", [*kinds], ["y"], domain="com.microsoft", **about)
     inputs = [helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()]
     graph = helper.make_graph(
-        [node], "product", inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [features, outputs])]
+        [node], "product", inputs, [helper.make_tensor_value_info("y", number, [features, outputs])]
     )
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
@@ -63,12 +67,12 @@ def session(outputs: int, features: int, bits: int, size: int) -> Any:
 
 def asked() -> list[tuple[Ask, Scheme]]:
     """Weights in blocks, as the library has them; a block may be longer than what there is of it."""
-    bits, sizes = (2, 4, 8), (16, 32, 64)
+    bits, sizes = (2, 4, 8), (16, 32, 64, 256)
     blocks = [(IntFormat(b, False), PerBlock(-1, size)) for size in sizes for b in bits]
     return [(hqq, Scheme(f, False, each, convention="onnxruntime_hqq")) for f, each in blocks]
 
 
-PACKAGES, OF_FAMILIES, OF_DTYPES = ("onnxruntime", "torch"), FAMILIES, ("float32",)
+PACKAGES, OF_FAMILIES, OF_DTYPES = ("onnxruntime", "torch"), FAMILIES, ("float32", "float16", "bfloat16")
 
 if __name__ == "__main__":
     told = f"onnxruntime {version('onnxruntime')}, torch {torch.__version__}"

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantFormat
 from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, DefaultWeightOnlyQuantizer
 from onnxruntime.quantization.neural_compressor.weight_only import pad_tensor, quant_tensor_k_quant_cpu
-from onnxruntime.quantization.quant_utils import quantize_data
+from onnxruntime.quantization.quant_utils import compute_scale_zp_blocked, quantize_data, quantize_onnx_initializer
 
 from qviz.core import (
     FloatFormat,
@@ -41,7 +41,8 @@ Array = np.ndarray[Any, Any]
 Answer = tuple[Any, Any, Any, Any]
 """Scales, zero points, codes and values; None where the library does not say."""
 
-SIZE = 32
+UNKNOWN = 2.0**100
+"""In the place of what the processor makes of NaN."""
 
 
 # --- the operators --------------------------------------------------------------------------------------
@@ -162,6 +163,23 @@ def dynamic(x: Array, scheme: Scheme) -> Answer:
     return scale, zero, codes, None
 
 
+def block_size(x: Array, scheme: Scheme) -> Answer:
+    """``BlockSize`` of ``quantize_static``: weights of two axes, in blocks along either."""
+    f, granularity = scheme.number_format, scheme.granularity
+    axis, size = granularity.axis, granularity.block_size  # type: ignore[attr-defined]
+    zero, scale = compute_scale_zp_blocked(x, onnx_type(f), axis, size, scheme.symmetric)
+    made = quantize_onnx_initializer(numpy_helper.from_array(x, "w"), onnx_type(f), zero, scale, axis, "q", size)
+    codes = numpy_helper.to_array(made).astype(np.int32)
+    values = values_of(codes, scale.astype(x.dtype), zero.astype(np.int32), f, axis=axis, block_size=size)
+    usable = np.repeat(np.isfinite(scale), size, axis).take(range(x.shape[axis]), axis)
+    return (
+        scale,
+        zero.astype(np.int32),
+        np.where(usable, codes, UNKNOWN),
+        np.where(usable, values.astype(float), UNKNOWN),
+    )
+
+
 def float8_data(x: Array, scheme: Scheme) -> Answer:
     return data(x, scheme)
 
@@ -198,11 +216,16 @@ def unsaturated(x: Array, scheme: Scheme) -> Answer:
 INTEGERS = {(bits, signed): IntFormat(bits, signed) for bits in (2, 4, 8, 16) for signed in (True, False)}
 
 
+SMALLEST_BITS = 2
+"""`quantize_data` has no integers of these."""
+
+
 def schemes() -> list[tuple[Any, Scheme, tuple[int, ...]]]:
     """Who is asked, about which scheme, with a tensor of which shape."""
     found: list[tuple[Any, Scheme, tuple[int, ...]]] = []
+    of_bytes = [f for f in INTEGERS.values() if f.bits > SMALLEST_BITS]
     for symmetric in (True, False):
-        for size, rows in ((16, 48), (32, 64), (32, 40), (128, 256)):
+        for size, rows in ((16, 48), (32, 64), (32, 40), (128, 256), (32, 20), (128, 100), (16, 3)):
             blocks, shape = PerBlock(0, size), (rows, 4)
             for bits in (2, 4, 8):
                 scheme = Scheme(INTEGERS[bits, False], symmetric, blocks, convention="onnxruntime_matmulnbits")
@@ -215,17 +238,17 @@ def schemes() -> list[tuple[Any, Scheme, tuple[int, ...]]]:
                     scheme = Scheme(INTEGERS[bits, False], False, blocks, convention="onnxruntime_k_quant")
                     found.append((k_quant, scheme, shape))
     for granularity in (PerTensor(), PerAxis(0)):
-        for f, symmetric, name in product(
-            INTEGERS.values(), (True, False), ("onnxruntime", "onnxruntime_reduce_range")
-        ):
-            if f.bits > 2:
-                found.append((data, Scheme(f, symmetric, granularity, convention=name), (4, 32)))
+        for f, symmetric, name in product(of_bytes, (True, False), ("onnxruntime", "onnxruntime_reduce_range")):
+            found.append((data, Scheme(f, symmetric, granularity, convention=name), (4, 32)))
         float8 = Scheme(FloatFormat("e4m3fn"), True, granularity, convention="onnxruntime_float8")
         found += [(float8_data, float8, (4, 200))] * 4
     for name, granularity in product(("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz"), (PerTensor(), PerAxis(0))):
         for rule in (MinMax(), Manual(-1, 1), Percentile(90.0)):
             scheme = Scheme(FloatFormat(name), True, granularity, rule, "onnxruntime_unsaturated")
             found.append((unsaturated, scheme, (4, 64)))
+    for f, symmetric, axis, size in product(of_bytes, (True, False), (0, 1), (4, 7, 16, 64)):
+        scheme = Scheme(f, symmetric, PerBlock(axis, size), convention="onnxruntime_blocks")
+        found.append((block_size, scheme, (16, 18)))
     found += [(dynamic, Scheme(INTEGERS[8, False], False, convention="onnxruntime_dynamic"), (4, 32))] * 8
     return found
 
@@ -234,7 +257,8 @@ def differing(mine: Any, theirs: Any) -> int:
     if theirs is None:
         return 0
     mine, theirs = np.ravel(mine).astype(np.float64), np.ravel(theirs).astype(np.float64)
-    return int(np.count_nonzero((mine != theirs) & ~(np.isnan(mine) & np.isnan(theirs))))
+    same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs)) | (theirs == UNKNOWN)
+    return int(np.count_nonzero(~same))
 
 
 def main(cases: int, seed: int, only: str = "") -> int:
@@ -279,6 +303,7 @@ TYPES: dict[Any, tuple[str, ...]] = {
     data: ("float32", "float16"),
     float8_data: ("float32",),
     unsaturated: ("float32", "float16"),
+    block_size: ("float32", "float16"),
     dynamic: ("float32",),
 }
 """Which types of tensor each can be asked about."""

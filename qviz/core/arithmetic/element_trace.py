@@ -47,7 +47,7 @@ def trace_elements(values: FloatArray, groups: Array, qparams: QParams) -> Eleme
         if qparams.convention.code is not None:  # GGUF multiplies by 0 where it cannot divide
             divided = np.where(quantizer.divisor == 0, np.float32(0), divided)
         unclipped = quantizer.unclipped(values)
-        shifted = divided + zero_point if qparams.convention.zero_point_before_rounding else unclipped
+        shifted = divided + quantizer.added if qparams.convention.zero_point_before_rounding else unclipped
         rounded = unclipped
         if not qparams.convention.zero_point_before_rounding:
             own = qparams.convention.code is not None

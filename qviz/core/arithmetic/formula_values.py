@@ -62,6 +62,9 @@ def group_values(qparams: QParams) -> dict[str, Any]:
         values[formulas.divisor.symbol.key] = qparams.divisor
     if formulas.offset is not None:
         values[formulas.offset.symbol.key] = qparams.offset
+    if formulas.unstored is not None:
+        unstored = qparams.unstored_zero_point
+        values[formulas.unstored.symbol.key] = qparams.zero_point if unstored is None else unstored
     return values
 
 

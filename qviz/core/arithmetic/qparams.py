@@ -51,6 +51,8 @@ class Quantizer:
     scale, divisor, zero_point : float32 arrays
     shift, offset : float32 arrays or None
         What is taken from a value first, and given back in the end (GGUF's minima); None for nothing.
+    unstored_zero_point : float32 array or None
+        What codes are made with in the place of the zero point.
     """
 
     qparams: QParams
@@ -59,13 +61,19 @@ class Quantizer:
     zero_point: FloatArray
     shift: FloatArray | None
     offset: FloatArray | None
+    unstored_zero_point: FloatArray | None = None
+
+    @property
+    def added(self) -> FloatArray:
+        """The zero point that codes are made with."""
+        return self.zero_point if self.unstored_zero_point is None else self.unstored_zero_point
 
     def map(self, change: Callable[[FloatArray], FloatArray]) -> Quantizer:
         """The same with every array changed."""
-        arrays = (self.scale, self.divisor, self.zero_point, self.shift, self.offset)
-        scale, divisor, zero_point, shift, offset = (None if a is None else change(a) for a in arrays)
+        arrays = (self.scale, self.divisor, self.zero_point, self.shift, self.offset, self.unstored_zero_point)
+        scale, divisor, zero_point, *others = (None if a is None else change(a) for a in arrays)
         assert scale is not None and divisor is not None and zero_point is not None
-        return Quantizer(self.qparams, scale, divisor, zero_point, shift, offset)
+        return Quantizer(self.qparams, scale, divisor, zero_point, *others)
 
     def part(self, groups: slice) -> Quantizer:
         """Of some of the groups of one of shape (1, groups, 1)."""
@@ -106,7 +114,7 @@ class Quantizer:
                 return anyhow if out is None else np.positive(anyhow, out=out)
             codes = self.divided(x, out)
             if convention.zero_point_before_rounding:
-                np.add(codes, self.zero_point, out=codes)
+                np.add(codes, self.added, out=codes)
             round_(codes, out=codes)
             if not convention.zero_point_before_rounding:
                 rounding = self.qparams.round_code
@@ -128,7 +136,7 @@ class Quantizer:
         with np.errstate(all="ignore"):
             codes = np.array(self.divided(x))
             before = q.convention.zero_point_before_rounding
-            codes = codes + self.zero_point if before else codes
+            codes = codes + self.added if before else codes
             q.number_format.round(codes, out=codes)
             codes = codes if before else codes + self.zero_point
             missing = np.isnan(codes) & ~np.isnan(x)
@@ -164,7 +172,7 @@ class Quantizer:
                 return np.asarray(np.divide(codes, factor, out=codes))
             if self.qparams.convention.scales_zero_point:
                 np.multiply(codes, self.scale, out=codes)
-                return np.asarray(np.subtract(codes, self.zero_point * self.scale, out=codes))
+                return _rounded(result, np.asarray(np.subtract(codes, self.zero_point * self.scale, out=codes)))
             _rounded(each, codes)
             zero_point = self.zero_point if each is None else each(self.zero_point)
             _rounded(each, np.subtract(codes, zero_point, out=codes))
@@ -206,6 +214,8 @@ class QParams:
         What is taken from a value before that, and given back in the end; None for nothing.
     compute : str
         The type of tensor that they were chosen for, which decides what the runtime computes in: see `precision`.
+    unstored_zero_point : float32 array, the shape of ``scale``, or None
+        The zero point before it was stored in a narrower type, where codes are made with that.
     """
 
     scale: FloatArray
@@ -219,6 +229,7 @@ class QParams:
     shift: FloatArray | None = None
     offset: FloatArray | None = None
     compute: str = FLOAT32
+    unstored_zero_point: FloatArray | None = None
 
     def __repr__(self) -> str:
         scales = "scale" if self.scale.size == 1 else f"{self.scale.size:,} scales"
@@ -427,11 +438,12 @@ class QParams:
 
     @property  # kept, it would hold on to this, and both live until cycles are looked for
     def _whole(self) -> Quantizer:
-        return Quantizer(self, self.scale, self.divisor, self.zero_point, self.shift, self.offset)
+        unstored = self.unstored_zero_point
+        return Quantizer(self, self.scale, self.divisor, self.zero_point, self.shift, self.offset, unstored)
 
     def for_group(self, group: int) -> QParams:
         """The parameters of one group, as if it were a tensor of its own."""
-        names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset")
+        names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset", "unstored_zero_point")
         mine = {name: getattr(self, name) for name in names}
         picked: dict[str, Any] = {name: np.asarray(a.reshape(-1)[group]) for name, a in mine.items() if a is not None}
         return replace(self, **picked)

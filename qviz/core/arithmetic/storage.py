@@ -10,8 +10,8 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import distinct
 from qviz.core.ranges.known import Known
 
-SINGLE_BITS = 32
-"""Of a float32."""
+SINGLE_BITS, HALF_BITS = 32, 16
+"""Of a float32, and of a float16 or bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Storage:
     code_bytes : int
         Codes packed without gaps (int4: two a byte), rounded up to whole bytes.
     scale_bytes, zero_point_bytes : int
-        The overhead. A zero point takes the bits of a code, or a float32 where the convention
+        The overhead. A zero point takes the bits of a code, or a float where the convention
         keeps it real; where every zero point is 0, or the format fixes it, none is stored. A
         format's minima count here.
     """
@@ -96,7 +96,8 @@ def widths(qparams: QParams) -> Widths:
     ):
         zero_point_bits = 0
     else:
-        zero_point_bits = bits if qparams.whole_zero_point else 32
+        real = SINGLE_BITS if qparams.unstored_zero_point is None else HALF_BITS
+        zero_point_bits = bits if qparams.whole_zero_point else real
     if not number_format.scaled:
         return Widths(bits, 0, zero_point_bits)
     scale_bits = convention.bits_of_scale(number_format, scheme.symmetric, scheme.granularity, qparams.compute)

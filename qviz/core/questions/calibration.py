@@ -23,7 +23,7 @@ from qviz.core.ranges.histograms import remembered
 from qviz.core.ranges.known import Known
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Grid, MinMax, Percentile, Range, RangeInput, RangeRule
-from qviz.core.runtimes.precision import compute_dtype, rounding_to
+from qviz.core.runtimes.precision import Rounding, compute_dtype, rounding_to
 from qviz.core.runtimes.record import Convention, Recipe
 from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.layout import BLOCK, Layout
@@ -90,16 +90,23 @@ def _fitted(given: RangeInput, scheme: Scheme, convention: Convention) -> QParam
     compute = _compute(given.tensor, scheme)
     found = FITS[convention.of_elements](given, scheme.number_format)
     shape = scheme.granularity.scale_shape(given.tensor.shape)
-    if isinstance(found, Recipe):
-        low, high = given.tensor.extremes(given.layout, cancelled=given.cancelled)
-        return qparams_from_recipe(found.shaped(shape), low.reshape(shape), high.reshape(shape), scheme)
-    scale, zero_point = found
-    exact = np.asarray(scale, np.float32).reshape(shape)
     types = convention.precision(compute, scheme.number_format, scheme.symmetric, scheme.granularity)
     stored = rounding_to(types.scale)
+    if isinstance(found, Recipe):
+        low, high = given.tensor.extremes(given.layout, cancelled=given.cancelled)
+        q = qparams_from_recipe(found.shaped(shape), low.reshape(shape), high.reshape(shape), scheme)
+        return q if stored is None else _stored_in(q, stored, compute)
+    scale, zero_point = found
+    exact = np.asarray(scale, np.float32).reshape(shape)
     scales = exact if stored is None else np.asarray(stored(exact), np.float32)
     q = qparams_from_values(scales, np.asarray(zero_point, np.float32).reshape(shape), scheme, compute)
     return replace(q, own_divisor=exact) if types.codes_from_exact_scale else q
+
+
+def _stored_in(q: QParams, stored: Rounding, compute: str) -> QParams:
+    """The same with scales and zero points in a narrower type, once codes have been made."""
+    scale, zero_point = (np.asarray(stored(each), np.float32) for each in (q.scale, q.zero_point))
+    return replace(q, scale=scale, zero_point=zero_point, unstored_zero_point=q.zero_point, compute=compute)
 
 
 def _compute(tensor: Tensor, scheme: Scheme) -> str:
@@ -182,6 +189,7 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         assert prepared is not None
         return candidates.clipping_errors(prepared, chosen(low, high), cancelled)
 
+    searched = isinstance(scheme.range_rule, MSE)
     together = prepared is not None and convention_of(scheme).beyond is None  # where steps are known
     return RangeInput(
         tensor,
@@ -193,7 +201,9 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         squared_errors if together else None,
         clipping_errors if together else None,
         cancelled,
-        *((_reach(scheme), grid_of(scheme)) if isinstance(scheme.range_rule, MSE) else ()),
+        reach=_reach(scheme) if searched else 1.0,
+        grid=grid_of(scheme) if searched else None,
+        fill=getattr(scheme.granularity, "block_size", 0),
     )
 
 

@@ -11,7 +11,7 @@ from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.ranges import ggml
-from qviz.core.ranges.hqq import hqq
+from qviz.core.ranges.hqq import cover_lines, hqq
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.rules import RangeInput
 from qviz.core.runtimes.record import Recipe
@@ -29,15 +29,20 @@ def k_quant(given: RangeInput, number_format: NumberFormat) -> tuple[Array, Arra
 
     For each of twenty inverse scales the codes, and for these the line of least error Σw·(S·Q + m − x)², with weights
     w = |x| + √(Σx²/n); the first one of the least error is kept. The zero point is −m/S, rounded and clipped to codes.
-    Missing elements of the last block are zeros, as it pads them.
+    Missing elements of the last block are zeros, as it pads them. It sums float32 in the order of memory: blocks that
+    are whole inputs lie side by side.
     """
-    scales = np.ones(given.layout.groups, np.float32)
-    zero_points = np.zeros(given.layout.groups, np.float32)
-    last = number_format.levels - 1
-    for first, rows in given.tensor.group_rows(given.layout, cancelled=given.cancelled):
+    groups = given.layout.groups
+    scales, zero_points = np.ones(groups, np.float32), np.zeros(groups, np.float32)
+    last, side_by_side = number_format.levels - 1, groups > 1 and cover_lines(given.layout, given.tensor.shape)
+    for first, rows in given.filled_rows():
         here = slice(first, first + len(rows))
+        x = rows
+        if side_by_side:  # a single row would be added up as if it stood alone
+            x = np.asfortranarray(np.repeat(rows, 2, axis=0) if len(rows) == 1 else rows)
         with np.errstate(all="ignore"):
-            scales[here], zero_points[here] = _k_quant(np.nan_to_num(rows, nan=0.0), last)
+            scale, zero_point = _k_quant(x, last)
+        scales[here], zero_points[here] = scale[: len(rows)], zero_point[: len(rows)]
     return scales, zero_points
 
 

@@ -25,7 +25,7 @@ from qviz.core.questions.figures import Metrics
 from qviz.core.ranges.rules import Range, RangeRule
 from qviz.core.schemes.fitting import check_fits
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import Granularity
+from qviz.core.tensors.granularity import Granularity, PerBlock
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
@@ -107,7 +107,7 @@ def _fitting(
     seen: set[tuple[int, ...]] = set()
     for granularity in granularities:
         try:
-            block = granularity.block_shape(shape)
+            block = _groups_of(granularity, shape)
         except Problem as problem:
             leave_out(problem)
             continue
@@ -117,6 +117,15 @@ def _fitting(
             seen.add(block)
             kept.append(granularity)
     return kept
+
+
+def _groups_of(granularity: Granularity, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What tells groupings apart: the shape of their groups, and how far these would reach."""
+    if not isinstance(granularity, PerBlock):
+        return granularity.block_shape(shape)
+    # Whether blocks may be longer than their axis, each runtime says.
+    block = granularity.of_runtime(True).block_shape(shape)
+    return block if granularity.block_size in block else (*block, granularity.block_size)
 
 
 def _effort(scheme: Scheme) -> tuple[bool, bool, bool]:

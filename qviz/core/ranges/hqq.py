@@ -32,11 +32,12 @@ def hqq(given: RangeInput, number_format: NumberFormat) -> tuple[FloatArray, Flo
     groups, last = given.layout.groups, np.float32(number_format.levels - 1)
     inverse, zero_point = np.empty((groups, 1), np.float32), np.empty((groups, 1), np.float32)
     least, beta = ENOUGH, BETA
-    side_by_side = groups > 1 and _cover_lines(given.layout, given.tensor.shape)
+    filled = given.fill > given.layout.inner * given.layout.outer  # in a copy
+    side_by_side = groups > 1 and not filled and cover_lines(given.layout, given.tensor.shape)
     for turn in range(ROUNDS):
         total, count = 0.0, 0
-        for first, rows in given.tensor.group_rows(given.layout, cancelled=given.cancelled):
-            x, here = np.nan_to_num(rows, nan=0.0), slice(first, first + len(rows))
+        for first, x in given.filled_rows():
+            here = slice(first, first + len(x))
             with np.errstate(all="ignore"):
                 if turn == 0:
                     inverse[here], zero_point[here] = _from_width(x, last)
@@ -74,7 +75,7 @@ def _improved(
     return torch_sums(moved) / np.float32(x.shape[1]), torch_total(size)
 
 
-def _cover_lines(layout: Layout, shape: tuple[int, ...]) -> bool:
+def cover_lines(layout: Layout, shape: tuple[int, ...]) -> bool:
     """Whether each block is a whole input of one output: then the library does not copy its transposed weight."""
     if isinstance(layout, BlockLayout):
         return layout.length == layout.inner

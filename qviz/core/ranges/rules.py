@@ -13,7 +13,7 @@ from qviz.core.arrays import FloatArray, Floats
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.tensors.batches import Batch, batches_of
-from qviz.core.tensors.layout import Layout
+from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, ignore, never
@@ -74,6 +74,8 @@ class RangeInput:
         What codes stand for, where every scale and zero point can be reached by a range.
     progress : Callable[[float], None]
         Told which share of the groups has its range, where each is sought by itself.
+    fill : int
+        How many elements a block has once it is filled up; 0 where there are no blocks.
     """
 
     tensor: Tensor
@@ -88,6 +90,16 @@ class RangeInput:
     reach: float = 1.0
     grid: Grid | None = None
     progress: Progress = ignore
+    fill: int = 0
+
+    def filled_rows(self) -> Iterator[tuple[int, FloatArray]]:
+        """Some neighbouring groups, a row each, and the number of the first; 0 where nothing finite is."""
+        together = max(1, BLOCK // max(1, self.fill))
+        for first, rows in self.tensor.group_rows(self.layout, cancelled=self.cancelled):
+            missing = max(0, self.fill - rows.shape[1])
+            for start in range(0, len(rows), together if missing else len(rows)):
+                part = np.nan_to_num(rows[start : start + together] if missing else rows, nan=0.0)
+                yield first + start, np.pad(part, ((0, 0), (0, missing))) if missing else part
 
     def batches(self, batch_axis: int | None) -> Iterator[tuple[int, Iterator[Batch]]]:
         """Each group's number and its batches, as `batches_of` has them; tells how far it is."""

@@ -126,6 +126,7 @@ ONNXRUNTIME_BLOCKS = replace(
     others=frozenset(),
     integers=frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (4, 8, 16)),
     per_block=True,
+    fills_blocks=True,
     of_blocks=None,
     precision=_precision,
 )

@@ -135,6 +135,8 @@ class Formulas:
         What a value meets in the place of the scale; None for the scale itself.
     offset : Formula or None
         What is added in the end.
+    unstored : Formula or None
+        The zero point before it is stored in a narrower type, where codes are made with that.
     """
 
     scale: Formula
@@ -143,6 +145,7 @@ class Formulas:
     value: Formula
     divisor: Formula | None = None
     offset: Formula | None = None
+    unstored: Formula | None = None
 
 
 FormulasOf = Callable[[NumberFormat, bool], Formulas]

@@ -51,7 +51,7 @@ from qviz.core.runtimes.formulas import (
     Z,
     clipped,
 )
-from qviz.core.runtimes.precision import BFLOAT16, FLOAT16, PLAIN, Precision
+from qviz.core.runtimes.precision import BFLOAT16, FLOAT16, FLOAT32, HALVES, PLAIN, ROUNDINGS, Precision
 from qviz.core.runtimes.record import FIRST, NEVER, Convention
 from qviz.core.tensors.granularity import Granularity
 
@@ -208,6 +208,7 @@ MATMULNBITS = Convention(
     integers=frozenset({"uint2", "uint4", "uint8"}),
     per_block=True,
     block_sizes=(16, 32, 64, 128, 256),
+    fills_blocks=True,
     scale_of_extreme=True,
     implied_zero_point=True,
     inverse_overflows=True,
@@ -296,6 +297,7 @@ K_QUANT = Convention(
     unsigned_only=True,
     integers=frozenset({"uint4", "uint8"}),
     per_block=True,
+    fills_blocks=True,
     precision=_k_quant_precision,
     code=_divided_codes,
     of_elements="k_quant",
@@ -307,20 +309,36 @@ K_QUANT = Convention(
 
 INVERSE, NEXT, KEPT = Symbol("I", "inverse"), Symbol("mean", "mean"), Symbol("e", "kept")
 LARGEST = Number(2e4, "20000")
+UNSTORED = Symbol("Z′", "unstored_zero_point")
+FOUND = N_(" of Q − (R − e)·I over the block, where e is its error made smaller; up to 20 times")
 
 
-@lru_cache
-def _of_hqq(number_format: NumberFormat, symmetric: bool) -> Formulas:
-    inverse = Formula(INVERSE, AT_MOST(ALL_CODES / (MAX - MIN), LARGEST))
-    return Formulas(
-        scale=Formula(S, 1 / INVERSE, (inverse,)),
-        zero_point=Formula(
-            Z, NEXT, note=N_(" of Q − (R − e)·I over the block, where e is its error made smaller; up to 20 times")
-        ),
-        code=clipped(WHOLE(R * INVERSE + Z)),
-        value=Formula(VALUE, Q * S - Z * S),
-        divisor=inverse,
-    )
+def _of_hqq(stored: str = FLOAT32) -> FormulasOf:
+    """``stored`` is what scales and zero points are stored in, once codes have been made."""
+
+    @lru_cache
+    def formulas(number_format: NumberFormat, symmetric: bool) -> Formulas:
+        inverse = Formula(INVERSE, AT_MOST(ALL_CODES / (MAX - MIN), LARGEST))
+        whole = stored == FLOAT32
+        return Formulas(
+            scale=Formula(S, 1 / INVERSE, (inverse,)),
+            zero_point=Formula(Z, NEXT, note=FOUND) if whole else Formula(Z, ROUNDINGS[stored](UNSTORED)),
+            code=clipped(WHOLE(R * INVERSE + (Z if whole else UNSTORED))),
+            value=Formula(VALUE, Q * S - Z * S),
+            divisor=inverse,
+            unstored=None if whole else Formula(UNSTORED, NEXT, note=FOUND),
+        )
+
+    return formulas
+
+
+_HQQ_IN_HALVES = {
+    half: Precision(scale=half, result=half, codes_from_exact_scale=True, formulas=_of_hqq(half)) for half in HALVES
+}
+
+
+def _hqq_precision(dtype: str, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> Precision:
+    return _HQQ_IN_HALVES.get(dtype, PLAIN)
 
 
 HQQ = Convention(
@@ -328,11 +346,11 @@ HQQ = Convention(
     label=N_("ONNX Runtime, HQQ"),
     summary=N_(
         "MatMulNBitsQuantizer with HQQWeightOnlyQuantConfig: weights in blocks of uint2, uint4 or uint8, whose zero "
-        "points are real numbers that make the 0.7-norm of the errors small. Float32 "
-        "beside the scales. Its kernel for processors runs 2 and 4 bits of them."
+        "points are real numbers that make the 0.7-norm of the errors small. They are stored in the weight's type, as "
+        "scales are; codes are made before. Its kernel for processors runs 2 and 4 bits of them."
     ),
     range_includes_zero=False,
-    formulas=_of_hqq,
+    formulas=_of_hqq(),
     zero_point_before_rounding=True,
     single_precision=True,
     falls_back=lambda f: NEVER,
@@ -342,7 +360,9 @@ HQQ = Convention(
     integers=frozenset({"uint2", "uint4", "uint8"}),
     per_block=True,
     block_sizes=(16, 32, 64, 128, 256),
+    fills_blocks=True,
     divisor_is_inverse=True,
     scales_zero_point=True,
+    precision=_hqq_precision,
     of_elements="hqq",
 )

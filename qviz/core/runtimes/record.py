@@ -145,6 +145,8 @@ class Convention:
         Whether every scheme is per block, along any axis.
     block_sizes : tuple of int
         The blocks it has then; any where there are none.
+    fills_blocks : bool
+        Whether blocks longer than their axis are filled up with zeros.
     of_blocks : Convention or None
         The record for blocks, where another quantizer of the runtime makes those that it offers.
     scale_of_extreme : bool
@@ -214,6 +216,7 @@ class Convention:
     ragged_instead: str = ""
     per_block: bool = False
     block_sizes: tuple[int, ...] = ()
+    fills_blocks: bool = False
     of_blocks: Convention | None = None
     scale_of_extreme: bool = False
     implied_zero_point: bool = False

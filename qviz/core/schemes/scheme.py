@@ -17,7 +17,7 @@ from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.runtimes.precision import AUTO, COMPUTE_DTYPES, FLOAT32, compute_dtype
 from qviz.core.runtimes.record import Convention
 from qviz.core.runtimes.table import CONVENTIONS, convention_named
-from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerTensor
+from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerBlock, PerTensor
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -89,6 +89,9 @@ class Scheme:
                 runtime=Phrase(record.label),
             )
         self._check_scales()
+        if isinstance(self.granularity, PerBlock):
+            of_runtime = self.granularity.of_runtime(convention_of(self).fills_blocks)
+            object.__setattr__(self, "granularity", of_runtime)
 
     def _check_types(self) -> None:
         if not isinstance(self.number_format, tuple(NUMBER_FORMATS.values())):

@@ -196,6 +196,8 @@ class _NumPyScript:
         ]
         if self._own_divisor and formulas.divisor is not None:
             lines.append(f"{formulas.divisor.symbol.key} = {self._array(q.divisor, ', np.float32')}")
+        if formulas.unstored is not None and q.unstored_zero_point is not None:
+            lines.append(f"{formulas.unstored.symbol.key} = {self._array(q.unstored_zero_point, ', np.float32')}")
         if formulas.offset is not None and q.offset is not None and q.shift is not None:
             lines.append(f"{MIN.key} = {self._array(q.shift, ', np.float32')}")
             lines.append(f"{formulas.offset.symbol.key} = {self._array(q.offset, ', np.float32')}")

@@ -133,7 +133,8 @@ def _fitted_lines(qparams: QParams) -> list[str]:
         ]
     else:
         lines += [
-            f"padded = pad_tensor(known.T, {size}, -(-w.shape[1] // {size})).T",
+            "known = np.ascontiguousarray(known.T)  # as a network holds it",
+            f"padded = pad_tensor(known, {size}, -(-w.shape[1] // {size})).T",
             f"found = quant_tensor_k_quant_cpu(padded, {bits}, {size})",
             "codes, scale, zero_point = (a.astype(np.float32).reshape(len(w), -1) for a in found)",
         ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.tensors.layout import BlockLayout, Layout, TileLayout
+
+LONGEST_FILLED = 1 << 16
+"""No block that a runtime fills up with zeros is longer."""
 
 
 class Granularity(Protocol):
@@ -84,6 +88,9 @@ class PerAxis(Tagged):
 class PerBlock(Tagged):
     """One scale for each ``block_size`` neighbours along ``axis`` (group-wise); the last block may be shorter.
 
+    A scheme whose runtime fills blocks up (``Convention.fills_blocks``) has `fills_up`: there the only block of an axis
+    may be shorter, too.
+
     Raises
     ------
     Problem
@@ -91,6 +98,7 @@ class PerBlock(Tagged):
     """
 
     kind: ClassVar[str] = "block"
+    fills_up: ClassVar[bool] = False
     axis: int = -1
     block_size: int = 32
 
@@ -110,7 +118,7 @@ class PerBlock(Tagged):
             When the tensor has no such axis, or the axis is shorter than a block.
         """
         axis = _resolve(self.axis, shape)
-        if self.block_size > shape[axis]:
+        if self.block_size > self._longest(shape[axis]):
             raise Problem(
                 "A block of {block_size:,} is longer than axis {axis} of a tensor of shape {shape}: choose a "
                 "block size up to {length:,}, or another axis.",
@@ -122,9 +130,9 @@ class PerBlock(Tagged):
         return axis
 
     def block_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """``block_size`` along the axis, 1 along the others."""
+        """``block_size`` along the axis, or all of it where that is shorter; 1 along the others."""
         axis = self.resolve(shape)
-        return tuple(self.block_size if i == axis else 1 for i in range(len(shape)))
+        return tuple(min(self.block_size, n) if i == axis else 1 for i, n in enumerate(shape))
 
     def scale_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The tensor's own, with the number of blocks along the axis (ONNX's blocked quantization)."""
@@ -135,10 +143,26 @@ class PerBlock(Tagged):
         """The blocks, one behind the other."""
         axis = self.resolve(shape)
         before, length, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-        blocks = before * -(-length // self.block_size) * after
-        if after == 1 and length % self.block_size == 0:
-            return Layout(1, blocks, self.block_size)
-        return BlockLayout(1, blocks, self.block_size, before, length, after)
+        size = min(self.block_size, length)
+        blocks = before * -(-length // size) * after
+        if after == 1 and length % size == 0:
+            return Layout(1, blocks, size)
+        return BlockLayout(1, blocks, size, before, length, after)
+
+    def of_runtime(self, fills_blocks: bool) -> PerBlock:
+        """The same under a runtime that fills blocks up, or does not."""
+        if fills_blocks == self.fills_up:
+            return self
+        other = copy(self)
+        object.__setattr__(other, "fills_up", fills_blocks)
+        return other
+
+    def within(self, length: int) -> int:
+        """The size of the blocks that an axis of so many elements can have instead."""
+        return min(self.block_size, self._longest(length))
+
+    def _longest(self, length: int) -> int:
+        return max(length, LONGEST_FILLED) if self.fills_up else length
 
 
 def PerGroup(group_size: int = 32) -> PerBlock:  # noqa: N802 (a granularity by the name torchao gives it)

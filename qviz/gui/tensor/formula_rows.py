@@ -76,6 +76,8 @@ def _code_row(q: QParams, trace: ElementTrace) -> Row:
     rule, divisor = _rule(formulas.code), formulas.divisor
     if divisor is not None and divisor.symbol.name != S.name:
         rule = tr("{rule}, with {meaning}").format(rule=rule, meaning=_rule(divisor))
+    if formulas.unstored is not None:
+        rule = tr("{rule}, with {meaning}").format(rule=rule, meaning=_rule(formulas.unstored))
     values = group_values(q) | {R.key: trace.value[0]}
     return rule, _filled(formulas.code, values, _unit(q, trace), _code(q, trace))
 

@@ -70,6 +70,8 @@ def test_scales_and_codes_are_those_of_the_formulas(convention: str, dtype: str)
             values = group_values(replace(q, scale=spread.scale, zero_point=spread.zero_point)) | {"x": x}
             if formulas.divisor is not None:
                 values[formulas.divisor.symbol.key] = spread.divisor
+            if formulas.unstored is not None:
+                values[formulas.unstored.symbol.key] = spread.added
             if spread.shift is not None:
                 values["low"] = spread.shift
             codes = evaluate(formulas.code.expression, values)

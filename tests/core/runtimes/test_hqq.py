@@ -7,6 +7,7 @@ import pytest
 
 from qviz.core import PerBlock, Problem, Scheme, analyze, choose_qparams, dequantize, quantize
 from qviz.core.ranges.powers import torch_power
+from qviz.core.schemes.scheme import computes_in
 
 F = np.float32
 W = np.random.default_rng(3).standard_normal((6, 80)).astype(F)
@@ -33,6 +34,17 @@ def test_values_of_both_kinds_lose_less_by_its_norm_than_min_max_does() -> None:
         return float((np.abs(dequantize(quantize(W, q), q) - W) ** 0.7).sum())
 
     assert loss(HQQ) < loss(Scheme("uint4", False, PerBlock(-1, 32), convention="onnxruntime_matmulnbits"))
+
+
+def test_scales_and_zero_points_of_halves_are_stored_as_such_and_codes_are_made_before() -> None:
+    x = W.astype(np.float16)
+    half, single = choose_qparams(x, HQQ), choose_qparams(x.astype(F), HQQ)
+    for stored, exact in ((half.scale, single.scale), (half.zero_point, single.zero_point)):
+        np.testing.assert_array_equal(stored, exact.astype(np.float16).astype(F))
+        assert (stored != exact).any()
+    np.testing.assert_array_equal(quantize(x, half), quantize(x, single))
+    assert analyze(x, HQQ).storage.zero_point_bytes == analyze(x, HQQ).storage.scale_bytes == 2 * 18
+    assert computes_in(HQQ, "bfloat16") == "bfloat16"
 
 
 def test_a_constant_block_keeps_its_value() -> None:

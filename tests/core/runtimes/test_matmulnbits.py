@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import onnxruntime
 import pytest
 
 from qviz.core import (
+    CONVENTIONS,
     MSE,
     IntFormat,
     Manual,
@@ -68,6 +70,33 @@ def test_the_signed_extreme_gets_the_first_code() -> None:
 def test_of_two_as_far_the_lower_end_counts() -> None:
     x = F([2, -2] * 16)
     assert choose_qparams(x, Scheme(INT4, True, PerBlock(0, 32))).scale.item() == 0.25
+
+
+FILLING = [name for name, convention in CONVENTIONS.items() if convention.fills_blocks]
+
+
+def test_blocks_longer_than_their_axis_are_those_of_an_axis_that_is_filled_up_with_zeros() -> None:
+    x = W[:20]
+    filled = np.concatenate([x, np.zeros((12, 3), F)])
+    for name in FILLING:
+        symmetric = CONVENTIONS[name].offers(UINT4, True, PerBlock(0, 32))
+        scheme = Scheme(UINT4, symmetric, PerBlock(0, 32), convention=name)
+        q, whole = choose_qparams(x, scheme), choose_qparams(filled, scheme)
+        np.testing.assert_array_equal(quantize(x, q), quantize(filled, whole)[:20], name)
+        assert analyze(x, scheme).mse == measure(x, scheme).mse
+    assert len(FILLING) == 5
+
+
+def test_whether_blocks_are_filled_up_follows_from_the_runtime() -> None:
+    scheme = Scheme(INT4, True, PerBlock(0, 32), convention=QDQ)
+    assert choose_qparams(W[:20], scheme).scale.shape == (1, 3)
+    assert Scheme.from_dict(scheme.to_dict()) == scheme
+    for other in (
+        replace(scheme, convention="textbook"),
+        replace(scheme, number_format=IntFormat(8), convention="onnxruntime"),
+    ):
+        with pytest.raises(Problem, match="A block of 32 is longer than axis 0"):
+            choose_qparams(W[:20], other)
 
 
 def test_blocks_of_four_bits_are_those_of_its_own_quantizer() -> None:

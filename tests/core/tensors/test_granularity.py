@@ -130,6 +130,19 @@ def test_a_block_longer_than_its_axis_is_a_problem(axis):
             getattr(PerBlock(axis, 6), ask)(SHAPE)
 
 
+def test_where_a_runtime_fills_blocks_up_the_only_one_of_an_axis_may_be_shorter():
+    filling, plain = PerBlock(0, 6).of_runtime(True), PerBlock(0, 6)
+    assert (filling.block_shape(SHAPE), filling.scale_shape(SHAPE)) == ((2, 1, 1, 1), (1, 3, 4, 5))
+    assert filling.layout(SHAPE) == PerBlock(0, 2).layout(SHAPE)
+    assert (filling.within(2), plain.within(2)) == (6, 2)
+    assert filling == plain
+    assert filling.to_dict() == plain.to_dict()
+    with pytest.raises(Problem, match="longer than axis 0"):
+        PerBlock(0, 1 << 17).of_runtime(True).layout(SHAPE)
+    with pytest.raises(Problem, match="longer than axis 0"):
+        filling.of_runtime(False).layout(SHAPE)
+
+
 @pytest.mark.parametrize("axis", [4, -5])
 def test_blocks_along_an_axis_that_does_not_exist_are_a_problem(axis):
     with pytest.raises(Problem, match=rf"no axis {axis} .* from -4 to 3"):
