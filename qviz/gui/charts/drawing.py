@@ -5,30 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from pyqtgraph.functions import arrayToQPolygonF
-from PySide6.QtCore import QBuffer, QLineF, QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import (
     QBrush,
     QColor,
     QFontMetricsF,
-    QGuiApplication,
     QPaintEngine,
     QPainter,
     QPen,
     QPixmap,
     QPolygonF,
 )
-from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem
 
 from qviz.session.guard import guard_library, guarded
-
-if TYPE_CHECKING:
-    from xml.dom import minidom
 
 guard_library("pyqtgraph")
 
@@ -70,40 +65,6 @@ class Drawing(QGraphicsItem):
     def paint(self, painter: QPainter, option: Any, widget: Any = None) -> None:
         grain = widget.devicePixelRatioF() if widget is not None else 0.0
         self._paint(Brush(painter, self._view, grain, self._kept))
-
-    def generateSvg(self, nodes: dict[str, minidom.Element]) -> tuple[minidom.Element, list[minidom.Element]]:
-        """What pyqtgraph's exporter takes as it is; else it moves point by point what is painted, in Python.
-
-        Parameters
-        ----------
-        nodes : dict
-            Elements by their ids, which this adds its own to.
-
-        Returns
-        -------
-        tuple
-            The element, and what has to be defined for it.
-        """
-        from xml.dom import minidom
-
-        sheet = self._view.parentItem()
-        paper = QBuffer()
-        generator = QSvgGenerator()
-        generator.setOutputDevice(paper)
-        generator.setResolution(round(QGuiApplication.primaryScreen().logicalDotsPerInchX()))
-        painter = QPainter(generator)
-        try:
-            painter.setTransform(self.itemTransform(sheet)[0])
-            self._paint(Brush(painter, self._view, 0.0, self._kept))
-        finally:
-            painter.end()
-        document = minidom.parseString(paper.data().data())
-        group = document.getElementsByTagName("g")[0]
-        name = f"Drawing_{sum(each.startswith('Drawing_') for each in nodes) + 1}"
-        group.setAttribute("id", name)
-        nodes[name] = group
-        defined = document.getElementsByTagName("defs")
-        return group, [n for n in defined[0].childNodes if isinstance(n, minidom.Element)] if defined else []
 
 
 class Brush:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from pyqtgraph import BarGraphItem, InfiniteLine, PlotCurveItem, mkPen
-from pyqtgraph.exporters import ImageExporter, SVGExporter
+from pyqtgraph.exporters import ImageExporter
 from PySide6.QtCore import QMarginsF, QRectF, QSize, QSizeF, Qt
-from PySide6.QtGui import QFontMetrics, QImage, QPageSize, QPainter, QPdfWriter, QPen, QTextOption
+from PySide6.QtGui import QColor, QFontMetrics, QImage, QPageSize, QPainter, QPdfWriter, QPen, QTextOption
 from PySide6.QtWidgets import QApplication, QDockWidget, QGraphicsTextItem, QMainWindow, QWidget
 
 from qviz.core.problems import Problem
@@ -24,6 +24,7 @@ from qviz.files.printable import printable
 from qviz.files.results import save_table
 from qviz.files.writers import TABLE_FORMATS
 from qviz.gui.charts.base import Chart, Table
+from qviz.gui.charts.svg import paint_items, svg
 from qviz.gui.kit.theme import scaled_font
 
 DOTS_PER_METER_AT_SCALE_1 = 96 / 0.0254
@@ -37,6 +38,12 @@ USUAL_ROOM = QSize(640, 400)
 
 PACKED_AT_ONCE = 1 << 22
 """Pixels of a PNG that are packed in a moment, in whatever thread."""
+
+DRAWN_AT_ONCE = 1 << 16
+"""Bytes of an SVG that are put together so."""
+
+WRITTEN_AT_ONCE = 1 << 13
+"""Numbers of a CSV that are written so."""
 
 Beside = Callable[[Callable[[], None]], object]
 """Has something done that needs no window, in another thread."""
@@ -56,7 +63,7 @@ def export_chart(
     caption : str
         Of what it is: a line under the title of a picture.
     beside : callable, optional
-        Is given what is left to do of a large picture: to pack and write it, which may raise `Problem`.
+        Is given what is left to do of a large one: to pack and write it, which may raise `Problem`.
 
     Returns
     -------
@@ -123,6 +130,13 @@ class Sheet:
         """What is written, in the scene of the chart."""
         return QRectF(ImageExporter(self.chart.plot).getSourceRect()).adjusted(0, 0, 0, self.below)
 
+    def leave(self, work: Callable[[], None], *, at_once: bool = False) -> None:
+        """Have something done that needs no window: at once, or wherever there is time for it."""
+        if self.beside is None or at_once:
+            work()
+        else:
+            self.beside(work)
+
 
 def _image(sheet: Sheet) -> QImage:
     chart, scale = sheet.chart, sheet.scale
@@ -146,10 +160,7 @@ def copy_chart(chart: Chart, caption: str = "") -> None:
 
 def _png(sheet: Sheet, path: Path) -> list[Path]:
     image = _image(sheet)
-    if sheet.beside is not None and image.width() * image.height() > PACKED_AT_ONCE:
-        sheet.beside(partial(_pack, image, path))
-    else:
-        _pack(image, path)
+    sheet.leave(partial(_pack, image, path), at_once=image.width() * image.height() <= PACKED_AT_ONCE)
     return [path]
 
 
@@ -161,18 +172,21 @@ def _pack(image: QImage, path: Path) -> None:
 
 def _svg(sheet: Sheet, path: Path) -> list[Path]:
     chart = sheet.chart
-    # Rectangles keep their transformation in pyqtgraph's SVG, and a pen would be stretched with it.
+    # Rectangles keep their transformation in Qt's SVG, and a pen would be stretched with it.
     with _pens(chart, 1, bars=False):
-        exporter = SVGExporter(chart.plot)
-        data = exporter.export(toBytes=True)
-    # Given the height with the caption, the exporter would stretch everything to it.
-    seen = QSizeF(exporter.params["width"], exporter.params["height"])
-    room = 'viewBox ="0 0 {} {}"'
-    whole = room.format(int(seen.width()), math.ceil(seen.height() + sheet.below))
-    data = data.replace(room.format(int(seen.width()), int(seen.height())).encode(), whole.encode(), 1)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(data)
+        painted = paint_items(chart.plot)
+    room = chart.plot.boundingRect().size()
+    size = QSizeF(room.width(), math.ceil(room.height() + sheet.below))
+    ground = QColor(chart.theme.chart["background"] if chart.theme else "white")
+    title = chart.title()
+    work = partial(_save, partial(svg, painted, size, ground, title), path)
+    sheet.leave(work, at_once=painted.nbytes <= DRAWN_AT_ONCE)
     return [path]
+
+
+def _save(data: Callable[[], bytes], path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data())
 
 
 def _pdf(sheet: Sheet, path: Path) -> list[Path]:
@@ -196,7 +210,8 @@ def _pdf(sheet: Sheet, path: Path) -> list[Path]:
 def _csv(sheet: Sheet, path: Path) -> list[Path]:
     paths = paths_of(sheet.chart, path)
     for target, table in zip(paths, sheet.chart.tables().values(), strict=True):
-        save_table(target, table.columns)
+        many = sum(column.size for column in table.columns.values()) > WRITTEN_AT_ONCE
+        sheet.leave(partial(save_table, target, table.columns), at_once=not many)
     return paths
 
 

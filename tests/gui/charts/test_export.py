@@ -26,6 +26,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.writers import EXPORT_FORMATS, TABLE_FORMATS
+from qviz.gui.charts import export
 from qviz.gui.charts.base import Chart
 from qviz.gui.charts.export import chart_image, copy_chart, export_chart
 from qviz.gui.kit.theme import apply, load_theme
@@ -324,3 +325,30 @@ def test_charts_are_drawn_into_files_without_a_window(dressed: QApplication, fil
     image = QImage(str(tmp_path / "values.png"))
     assert image.pixelColor(1, image.height() - 1) == load_theme("dark").color("background")
     assert colours(image) > 20
+
+
+@pytest.mark.parametrize("ending", [".svg", ".csv"])
+def test_what_needs_no_window_is_left_to_others_where_it_is_much(
+    gallery: Gallery, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "WRITTEN_AT_ONCE", 100)
+    x = np.random.default_rng(1).normal(0, 1, 20_000).astype(np.float32)
+    gallery.present(x, Scheme(number_format=IntFormat(8)))
+    chart, left = gallery["values"], []
+    (path,) = export_chart(chart, tmp_path / f"left{ending}", beside=left.append)
+    assert left and not path.exists()
+    for work in left:
+        work()
+    (at_once,) = export_chart(chart, tmp_path / f"at_once{ending}")
+    assert path.read_bytes() == at_once.read_bytes()
+
+
+def test_an_svg_is_clipped_and_its_points_lie_where_they_are_seen(filled: Gallery, tmp_path: Path) -> None:
+    (path,) = export_chart(filled["values"], tmp_path / "x.svg")
+    room = next(e for e in ET.parse(path).iter() if e.tag.endswith("svg")).get("viewBox", "").split()
+    root = ET.parse(path).getroot()
+    assert [e for e in root.iter() if e.tag.endswith("clipPath")]
+    assert not [e for e in root.iter() if e.tag.endswith("polyline") and e.get("transform")]
+    places = [p for e in root.iter() if e.tag.endswith("polyline") for p in e.get("points", "").split()]
+    assert places
+    assert max(float(p.split(",")[1]) for p in places) <= float(room[3])
