@@ -394,7 +394,9 @@ def _moments(source: Tensor | SortedTensor, cancelled: IsCancelled) -> Moments:
 
 def _row(weight: Weight, source: Tensor | SortedTensor, scheme: Scheme, cancelled: IsCancelled) -> Row:
     try:
-        return Row(weight, scheme, measure(source, scheme, cancelled=cancelled).figures)
+        # Where a runtime would fill a kernel's short last axis up, blocks lie along what is summed over all the same.
+        given = (_matrix(source, scheme) if _reaches_beyond(source, scheme) else None) or (source, scheme)
+        return Row(weight, scheme, measure(*given, cancelled=cancelled).figures)
     except FileProblem as problem:
         return Row(weight, scheme, problem=problem)
     except Problem as problem:
@@ -406,6 +408,12 @@ def _row(weight: Weight, source: Tensor | SortedTensor, scheme: Scheme, cancelle
     except Problem as problem:
         reason = problem
     return Row(weight, scheme, left=reason)
+
+
+def _reaches_beyond(source: Tensor | SortedTensor, scheme: Scheme) -> bool:
+    """Whether blocks are longer than the last axis of a tensor."""
+    shape = source.tensor.shape if isinstance(source, SortedTensor) else source.shape
+    return isinstance(scheme.granularity, PerBlock) and bool(shape) and scheme.granularity.block_size > shape[-1]
 
 
 def _matrix(source: Tensor | SortedTensor, scheme: Scheme) -> tuple[Tensor, Scheme] | None:

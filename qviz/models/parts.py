@@ -132,7 +132,9 @@ def is_parted(weight: Weight, scheme: Scheme) -> bool:
     if len(weight.shape) < 2 and not isinstance(granularity, PerAxis):
         return granularity.kind == "tensor"
     try:
-        scheme.granularity.layout(weight.shape)
+        # A block that is longer than its axis is measured in one go, along what is summed over.
+        whole = granularity.of_runtime(False) if isinstance(granularity, PerBlock) else granularity
+        whole.layout(weight.shape)
         convention_of(scheme).check_shape(weight.shape, scheme.granularity)
     except Problem:
         return False
