@@ -740,10 +740,19 @@ def test_a_problem_is_one_for_a_person(shelf: Shelf) -> None:
 
 def test_blocks_that_do_not_fit_fall_back(shelf: Shelf) -> None:
     shelf.open(shelf.file("wide.npy", np.ones((4, 64))))
-    shelf.session.update(scheme=Scheme(IntFormat(4), granularity=PerBlock(-1, 32)))
+    shelf.session.update(scheme=Scheme(IntFormat(4), granularity=PerBlock(-1, 32), convention="textbook"))
     shelf.open(shelf.file("narrow.npy", np.ones((4, 5))))
-    assert shelf.session.scheme == Scheme(IntFormat(4))
+    assert shelf.session.scheme == Scheme(IntFormat(4), convention="textbook")
     assert shelf.heard.of("notice") == ["narrow.npy is too small for such blocks: shown per tensor."]
+
+
+def test_blocks_that_the_runtime_fills_up_stay(shelf: Shelf) -> None:
+    shelf.open(shelf.file("wide.npy", np.ones((4, 64))))
+    scheme = Scheme(IntFormat(4), granularity=PerBlock(-1, 32), convention="onnxruntime")
+    shelf.session.update(scheme=scheme)
+    shelf.open(shelf.file("narrow.npy", np.ones((4, 5))))
+    assert shelf.session.scheme == scheme
+    assert shelf.heard.of("notice") == []
 
 
 def test_a_runtime_of_blocks_alone_gives_way_to_one_that_is_free(shelf: Shelf) -> None:

@@ -308,18 +308,18 @@ def test_undo_brings_no_blocks_back_that_the_tensor_of_today_lacks(session: Sess
     session.update(tensor=tensor(4, 32))
     for scheme in (
         Scheme(FloatFormat("e4m3fn"), granularity=PerBlock(-1, 32), convention="mx_floor"),
-        Scheme(IntFormat(4), granularity=PerBlock(0, 4)),
+        Scheme(IntFormat(4), granularity=PerBlock(0, 4), convention="textbook"),
         Scheme(IntFormat(3)),
     ):
         clock.now += 10
         session.update(scheme=scheme)
     session.update(tensor=tensor(3, 5))
     session.undo()
-    assert session.scheme == Scheme(IntFormat(4))
+    assert session.scheme == Scheme(IntFormat(4), convention="textbook")
     session.undo()
     assert session.scheme == Scheme(FloatFormat("e4m3fn"))
     session.redo()
-    assert session.scheme == Scheme(IntFormat(4))
+    assert session.scheme == Scheme(IntFormat(4), convention="textbook")
 
 
 @pytest.mark.parametrize("number_format", [FloatFormat("e5m2"), Codebook("nf4")])

@@ -27,7 +27,6 @@ HEAD = """\
 <svg xmlns="{namespace}" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.2" baseProfile="tiny" \
 viewBox="0 0 {width} {height}">
 <title>{title}</title>
-<desc>Drawn by qviz</desc>
 <style>image {{ image-rendering: crisp-edges; image-rendering: -moz-crisp-edges; image-rendering: pixelated; }}</style>
 <rect width="100%" height="100%" fill="{fill}" fill-opacity="{opacity:g}"/>
 """

@@ -64,8 +64,8 @@ def test_an_estimate_says_that_it_is_one(qapp):
 
 AD_HOC = re.compile(r":\.\d[gf]\}|replace\(\"-\", \"−\"\)|[KM]i?B\"(?!\), self.tr)|estimate, \{|(igher|ower) is better")
 
-HOMES = {"words/numbers.py", "words/estimates.py", "kit/judgement.py", "charts/axes.py"}
-"""`axes` writes the numbers at the ticks, each as its neighbours."""
+HOMES = {"words/numbers.py", "words/estimates.py", "kit/judgement.py", "charts/axes.py", "charts/svg.py"}
+"""`axes` writes the numbers at the ticks, each as its neighbours; `svg` writes places, for programs."""
 
 
 def test_no_other_module_writes_numbers_of_its_own():
