@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -15,11 +15,24 @@ from qviz.gui.kit.steps import Steps
 PATIENCE = 20_000
 
 
+MADE: list[Steps] = []
+
+
+@pytest.fixture(autouse=True)
+def gone_in_this_thread() -> Iterator[None]:
+    """What a cancelled step goes on with holds its steps; without a parent they would end in the other thread."""
+    yield
+    for steps in MADE:
+        assert steps._pool.waitForDone(PATIENCE)
+    MADE.clear()
+
+
 class Told:
     """What steps did, and in which thread."""
 
     def __init__(self) -> None:
         self.steps = Steps()
+        MADE.append(self.steps)
         self.heard: list[object] = []
         self.threads: list[bool] = []
 
