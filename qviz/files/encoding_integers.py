@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.problems import Problem
-from qviz.files.encoding_parts import FP8, Array, Found, Parts, codes_of_words, dtype_of, shape_of, spread
+from qviz.files.encoding_parts import FP8, Array, Found, Parts, codes_of_words, dtype_of, scaled_codes, shape_of, spread
 from qviz.files.entry import Encoding
 
 _AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
@@ -140,14 +140,8 @@ def scaled(parts: Parts, config: Mapping[str, Any]) -> Found | None:
     group = columns // wide[1]
     names = ("weight", "weight_scale", *(("weight_zero_point",) if zeros is not None else ()))
 
-    def decode(code: Array, scale: Array, zero: Array | None = None) -> Array:
-        value = code.astype(np.float32)
-        if zero is not None:
-            value = value - spread(zero.astype(np.float32).reshape(wide), group, columns)
-        return value * spread(scale.astype(np.float32).reshape(wide), group, columns)
-
     found = Encoding("compressed-tensors", dtype, group if wide[1] > 1 else None, tuple(parts[name] for name in names))
-    return Found(found, codes, decode, names)
+    return Found(found, codes, scaled_codes(wide, columns), names)
 
 
 def bitsandbytes8(parts: Parts, config: Mapping[str, Any]) -> Found | None:
@@ -187,14 +181,8 @@ def torchao(parts: Parts, config: Mapping[str, Any]) -> Found | None:
     group = columns // wide[1]
     names = (kept, "_weight_scale", *(("_weight_zero_point",) if zeros is not None else ()))
 
-    def decode(code: Array, scale: Array, zero: Array | None = None) -> Array:
-        value = code.astype(np.float32)
-        if zero is not None:
-            value = value - spread(zero.astype(np.float32).reshape(wide), group, columns)
-        return value * spread(scale.astype(np.float32).reshape(wide), group, columns)
-
     encoding = Encoding("torchao", dtype, group if wide[1] > 1 else None, tuple(parts[name] for name in names))
-    return Found(encoding, codes, decode, names)
+    return Found(encoding, codes, scaled_codes(wide, columns), names)
 
 
 def mlx(parts: Parts, config: Mapping[str, Any]) -> Found | None:

@@ -60,6 +60,19 @@ def spread(scale: Array, group: int, length: int) -> Array:
     return np.repeat(scale, group, axis=-1)[..., :length]
 
 
+def scaled_codes(wide: tuple[int, ...], columns: int) -> Callable[..., Array]:
+    """What (code - zero point) · scale is, with ``wide`` of these; a zero point is not always there."""
+    group = columns // wide[1]
+
+    def decode(code: Array, scale: Array, zero: Array | None = None) -> Array:
+        value = code.astype(np.float32)
+        if zero is not None:
+            value = value - spread(zero.astype(np.float32).reshape(wide), group, columns)
+        return value * spread(scale.astype(np.float32).reshape(wide), group, columns)
+
+    return decode
+
+
 def shape_of(parts: Parts, name: str, axes: int = 2) -> tuple[int, ...] | None:
     entry = parts.get(name)
     shape = entry.shape if entry is not None else None

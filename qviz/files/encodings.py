@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,12 @@ import numpy as np
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files import encoding_floats, encoding_integers
-from qviz.files.encoding_parts import Array, Found, Parts
+from qviz.files.encoding_parts import Array, Found, Rule
 from qviz.files.entry import Encoding, Note, TensorEntry, with_changes
 from qviz.files.memory import check_room
 from qviz.files.problems import FileProblem, shortened
 
 _LARGEST_CONFIG = 1 << 22
-
-Rule = Callable[[Parts, Mapping[str, Any]], Found | None]
 
 
 def decoded(entries: Sequence[TensorEntry]) -> tuple[TensorEntry, ...]:
