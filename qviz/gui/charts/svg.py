@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QBuffer, QSizeF
-from PySide6.QtGui import QColor, QFont, QGuiApplication, QPainter, QPainterPath, QTransform
+from PySide6.QtGui import QColor, QGuiApplication, QPainter, QPainterPath, QTransform
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem
 
@@ -33,12 +33,6 @@ viewBox="0 0 {width} {height}">
 
 _MOVED = {f"{_TAG}path": "d", f"{_TAG}polyline": "points", f"{_TAG}polygon": "points"}
 """Which elements are written where they lie, and what says where that is."""
-
-_GENERIC = {
-    QFont.StyleHint.SansSerif: "sans-serif",
-    QFont.StyleHint.Serif: "serif",
-    QFont.StyleHint.Courier: "monospace",
-}
 
 ET.register_namespace("", NAMESPACE)
 ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
@@ -205,7 +199,6 @@ def _move(group: ET.Element, matrix: np.ndarray[Any, Any]) -> None:
 
 def _complete_font(element: ET.Element) -> None:
     """What to take where there is no such font."""
-    families = element.get("font-family", "").split(",")
-    if len(families) == 1:
-        generic = _GENERIC.get(QFont(families[0].strip("' \"")).styleHint(), "sans-serif")
-        element.set("font-family", f"{families[0]}, {generic}")
+    family = element.get("font-family", "")
+    if "," not in family:
+        element.set("font-family", f"{family}, sans-serif")
