@@ -36,6 +36,9 @@ USUAL_ROOM = QSize(640, 400)
 """Of a chart that nobody has looked at yet."""
 
 
+LEAST_HEIGHT = 160.0
+"""Of a picture: a lower chart has no room for its title, too."""
+
 PACKED_AT_ONCE = 1 << 22
 """Pixels of a PNG that are packed in a moment, in whatever thread."""
 
@@ -275,6 +278,8 @@ def _titled(chart: Chart, caption: str) -> Iterator[float]:
     title = f"{chart.title()} — {chart.note}" if chart.note else chart.title()
     color = chart.theme.chart["pointer"] if chart.theme else "black"
     chart.plot.set_title(escape(title), size="13px", color=color)
+    if place.height() < LEAST_HEIGHT:
+        chart.plot.setGeometry(QRectF(place.x(), place.y(), place.width(), LEAST_HEIGHT))
     chart.plot.grid.activate()
     words = _caption(chart, caption) if caption else None
     try:

@@ -352,3 +352,16 @@ def test_an_svg_is_clipped_and_its_points_lie_where_they_are_seen(filled: Galler
     places = [p for e in root.iter() if e.tag.endswith("polyline") for p in e.get("points", "").split()]
     assert places
     assert max(float(p.split(",")[1]) for p in places) <= float(room[3])
+
+
+def test_a_chart_that_is_low_on_the_screen_has_room_for_its_title_in_a_file(filled: Gallery, tmp_path: Path) -> None:
+    chart = filled["memory"]
+    chart.resize(300, 90)
+    before = chart.plot.geometry()
+    (path,) = export_chart(chart, tmp_path / "low.png", scale=1.0)
+    (drawn,) = export_chart(chart, tmp_path / "low.svg")
+    room = ET.parse(drawn).getroot().get("viewBox", "").split()
+    assert QImage(str(path)).height() == float(room[3]) == export.LEAST_HEIGHT
+    assert chart.plot.geometry() == before
+    words = [e for e in ET.parse(drawn).iter() if e.tag.endswith("text") and "".join(e.itertext()).strip()]
+    assert {"float32", "float16", "int4"} <= {"".join(e.itertext()).strip() for e in words}
