@@ -118,7 +118,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     FileProblem
         When the file is no GGUF file, is damaged, or holds no tensors.
     """
-    stamp = Stamp.of(path)
+    stamp = Stamp.listed(path)
     infos = _infos(path)
     filled = [info for info in infos.values() if info.nbytes or info.refused]
     if not filled:

@@ -50,7 +50,7 @@ class Region:
         OSError
             When it can't be read.
         """
-        stamp = Stamp.of(path)
+        stamp = Stamp.listed(path)
         return cls(path, 0, stamp.size, stamp)
 
     def within(self, start: int, size: int) -> Region:

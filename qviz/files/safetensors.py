@@ -84,7 +84,7 @@ def list_entries(path: Path, stem: str | None = None) -> tuple[TensorEntry, ...]
     FileProblem
         When the file is damaged, or holds no tensors.
     """
-    stamp = Stamp.of(path)
+    stamp = Stamp.listed(path)
     infos = _infos(path)
     if not infos:
         raise FileProblem(path, N_("has no tensors in it"), N_("Choose a file with weights."))

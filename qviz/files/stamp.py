@@ -1,13 +1,17 @@
-"""Is a file still the one that was read? Its size, its time and its number on the disk tell."""
+"""Is a file still the one that was read? Its size, its times and its number on the disk tell."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qviz.core.problems import N_
 from qviz.files.problems import FileProblem, system_errors
+
+SUMMED_BYTES = 1 << 24
+"""Of a file that takes no more its content may be asked: in some milliseconds."""
 
 
 class ChangedFile(FileProblem):
@@ -27,28 +31,37 @@ class Stamp:
     number : tuple of int, or None
         Device and inode; a file that takes the place of another has one of its own. Another process may see a shared
         disk under another number: it is not sent along.
+    touched : int, or None
+        Nanoseconds: when its content, its name, its rights or anything else about it was changed. Whoever writes and
+        puts `modified` back cannot put this back.
+    content : int, or None
+        A checksum of a small file, to tell one that was written from one that was renamed.
     """
 
     size: int
     modified: int
     number: tuple[int, int] | None
+    touched: int | None = None
+    content: int | None = None
 
     def __eq__(self, other: object) -> bool:
         """Whether it is the same state, as far as both tell."""
         if not isinstance(other, Stamp):
             return NotImplemented
-        alike = self.number == other.number or self.number is None or other.number is None
-        return alike and (self.size, self.modified) == (other.size, other.modified)
+        if (self.size, self.modified) != (other.size, other.modified):
+            return False
+        pairs = (self.number, other.number), (self.touched, other.touched), (self.content, other.content)
+        return all(mine == theirs or mine is None or theirs is None for mine, theirs in pairs)
 
     def __hash__(self) -> int:
         return hash((self.size, self.modified))
 
-    def __reduce__(self) -> tuple[type[Stamp], tuple[int, int, None]]:
-        return Stamp, (self.size, self.modified, None)
+    def __reduce__(self) -> tuple[type[Stamp], tuple[int, int, None, int | None, int | None]]:
+        return Stamp, (self.size, self.modified, None, self.touched, self.content)
 
     @classmethod
     def of(cls, file: Path | int) -> Stamp:
-        """That of a file now; the descriptor of an open one will do.
+        """That of a file now, without its content; the descriptor of an open one will do.
 
         Raises
         ------
@@ -56,7 +69,42 @@ class Stamp:
             When it can't be looked at.
         """
         found = os.stat(file)  # noqa: PTH116 (of a descriptor too, and many times a second)
-        return cls(found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino))
+        return cls(found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino), found.st_ctime_ns)
+
+    @classmethod
+    def listed(cls, file: Path) -> Stamp:
+        """That of a file of which nothing but what lies where is known yet: renaming it changes nothing of that.
+
+        Raises
+        ------
+        OSError
+            When it can't be looked at.
+        """
+        return replace(cls.of(file), touched=None)
+
+    @classmethod
+    def with_content(cls, path: Path) -> Stamp:
+        """That of a file now, with a checksum where it is small.
+
+        Raises
+        ------
+        OSError
+            When it can't be read.
+        """
+        found = cls.of(path)
+        return found if found.size > SUMMED_BYTES else replace(found, content=zlib.crc32(path.read_bytes()))
+
+    def is_content_of(self, path: Path, now: Stamp) -> bool:
+        """Whether a file that looks otherwise `now` was touched alone: renamed, copied to, or given other rights.
+
+        Raises
+        ------
+        OSError
+            When it can't be read.
+        """
+        if self.content is None or replace(now, touched=None) != self:
+            return False
+        return replace(Stamp.with_content(path), touched=None) == self
 
 
 def check_stamp(path: Path, stamp: Stamp, now: Path | int | None = None) -> None:

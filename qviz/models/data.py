@@ -7,7 +7,7 @@ costs more than any quantization, so that nothing is guessed silently; `checks` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from qviz.core.arrays import Array
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.files.problems import FileProblem, system_errors
+from qviz.files.stamp import Stamp, check_stamp
 from qviz.models.activations import Span
 from qviz.models.array_samples import npy_readers, npz_readers
 from qviz.models.data_settings import DataSettings, filled_with
@@ -99,7 +100,8 @@ def open_samples(network: Network, paths: Sequence[str | Path], settings: DataSe
     Raises
     ------
     FileProblem
-        When a file cannot be read, or does not fit the network's inputs.
+        When a file cannot be read, or does not fit the network's inputs. Of a file that changes after it was opened no
+        sample is given any more: reading one raises a ``ChangedFile``.
     Problem
         When there is no file at all.
     """
@@ -107,21 +109,22 @@ def open_samples(network: Network, paths: Sequence[str | Path], settings: DataSe
     readers: list[Any] = []
     files = tuple(_files([Path(p) for p in paths]))
     for path in files:
-        ending = path.suffix.lower()
+        ending, stamp = path.suffix.lower(), _stamp(path)
         if ending == ".npy":
-            readers += npy_readers(network, path, settings)
+            found = npy_readers(network, path, settings)
         elif ending == ".npz":
-            readers += npz_readers(network, path, settings)
+            found = npz_readers(network, path, settings)
         elif ending in PICTURES:
-            readers.append(partial(picture_feeds, path, picture_port(network, path), settings))
+            found = [partial(picture_feeds, path, picture_port(network, path), settings)]
         elif ending in TEXTS:
-            readers += _text_readers(network, path, settings)
+            found = _text_readers(network, path, settings)
         else:
             raise FileProblem(
                 path,
                 N_("is no data for a network"),
                 N_("Give .npy, .npz, pictures, or text with a tokenizer file."),
             )
+        readers += [partial(_unchanged, path, stamp, reader) for reader in found]
     if not readers:
         raise Problem("There is no data in {paths}: give files or a folder of them.", paths=", ".join(map(str, paths)))
     return FileSamples(tuple(readers), files=files)
@@ -207,7 +210,26 @@ def _text_readers(network: Network, path: Path, settings: DataSettings) -> list[
             lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         except UnicodeDecodeError:
             raise FileProblem(path, N_("is not text in UTF-8"), N_("Save it as UTF-8.")) from None
-    return [partial(_tokens, line, network, settings) for line in lines]
+    stamp = _stamp(settings.tokenizer)
+    return [partial(_unchanged, settings.tokenizer, stamp, partial(_tokens, line, network, settings)) for line in lines]
+
+
+def _stamp(path: Path) -> Stamp:
+    with system_errors(path):
+        return Stamp.of(path)
+
+
+def _unchanged(path: Path, stamp: Stamp, reader: Callable[[], Feeds]) -> Feeds:
+    """A sample of the file that was opened: figures over many samples are of one state of it."""
+    try:
+        feeds = reader()
+    except Problem:
+        raise
+    except Exception:  # of what does not lie any more where it lay
+        check_stamp(path, stamp)
+        raise
+    check_stamp(path, stamp)
+    return feeds
 
 
 def _tokens(line: str, network: Network, settings: DataSettings) -> Feeds:

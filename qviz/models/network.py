@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from qviz.core.arrays import Array
 from qviz.core.problems import N_, Problem
 from qviz.files.onnx_in import Folder
 from qviz.files.problems import FileProblem, system_errors
+from qviz.files.stamp import Stamp, changed, check_stamp
 
 MOST_IN_ONE = (1 << 31) - (1 << 20)
 """Bytes of a model in one piece: protobuf ends at 2 GiB."""
@@ -84,13 +85,15 @@ class Network:
     model : onnx.ModelProto
     file_bytes : int
         Of the file and its external data; 0 for a network that was never a file.
+    stamps : tuple of (Path, Stamp)
+        What the file and those of its external data were when it was read.
     """
 
     name: str
     path: Path | None
     model: Any
     file_bytes: int = 0
-    external: tuple[Path, ...] = field(default=())
+    stamps: tuple[tuple[Path, Stamp], ...] = ()
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -146,7 +149,7 @@ def open_network(path: str | Path) -> Network:
 
     path = Path(path)
     with system_errors(path):
-        size = path.stat().st_size
+        stamp = Stamp.of(path)
         if not path.is_file():
             raise FileProblem(path, N_("is no file"), N_("Choose an ONNX model."))
         with path.open("rb") as file:
@@ -163,7 +166,9 @@ def open_network(path: str | Path) -> Network:
         raise FileProblem(path, N_("is no ONNX model"), N_("Export it again, or choose another file.")) from None
     if not model.graph.node and not model.graph.initializer:
         raise FileProblem(path, N_("holds no network"), N_("Export it again, or choose another file."))
-    external = _read_external(path, model)
+    stamps = {path: stamp, **_read_external(path, model)}
+    for part, before in stamps.items():  # what is written meanwhile would be half the old and half the new
+        check_stamp(part, before)
     for tensor in all_tensors(model):
         wanted = expected_bytes(tensor) if tensor.HasField("raw_data") else None
         if wanted is not None and wanted != len(tensor.raw_data):
@@ -175,24 +180,38 @@ def open_network(path: str | Path) -> Network:
                 given=len(tensor.raw_data),
                 wanted=wanted,
             )
-    return Network(path.name, path, model, size + sum(each.stat().st_size for each in external), external)
+    return Network(path.name, path, model, sum(each.size for each in stamps.values()), tuple(stamps.items()))
 
 
-def _read_external(path: Path, model: Any) -> tuple[Path, ...]:
-    """Put the data that lies in other files where it belongs, and name these files."""
-    files: dict[Path, None] = {}
+def open_again(path: str | Path, stamps: tuple[tuple[Path, Stamp], ...]) -> Network:
+    """The network that was opened before, read once more: it was too large to be handed on.
+
+    Raises
+    ------
+    FileProblem
+        As `open_network` says, and a ``ChangedFile`` when it is another one now.
+    """
+    network = open_network(path)
+    if stamps and [stamp for _, stamp in stamps] != [stamp for _, stamp in network.stamps]:
+        raise changed(Path(path))
+    return network
+
+
+def _read_external(path: Path, model: Any) -> dict[Path, Stamp]:
+    """Put the data that lies in other files where it belongs; what these files were before they were read."""
+    files: dict[Path, Stamp] = {}
     folder = Folder(path)
     for tensor in all_tensors(model):
         if tensor.data_location != tensor.EXTERNAL:
             continue
         about = {each.key: each.value for each in tensor.external_data}
         place = folder.place(tensor.name, about, expected_bytes(tensor))
-        files[place.path] = None
         with system_errors(place.path):
+            files.setdefault(place.path, Stamp.of(place.path))
             tensor.raw_data = place.read(0, place.size)
         tensor.data_location = tensor.DEFAULT
         del tensor.external_data[:]
-    return tuple(files)
+    return files
 
 
 def walk(graph: Any) -> Iterator[Any]:

@@ -10,7 +10,8 @@ from typing import Any
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.problems import FileProblem, system_errors
-from qviz.models.network import MOST_IN_ONE, Network, constant_bytes, open_network, with_stubs
+from qviz.files.stamp import Stamp
+from qviz.models.network import MOST_IN_ONE, Network, constant_bytes, open_again, open_network, with_stubs
 from qviz.models.preparation import Comparison, Prepared, prepare_network
 from qviz.models.preparation_steps import NO_CHOICES, WANTED_OPSET, Choices
 from qviz.models.sessions import first_line, open_session, random_feeds, run
@@ -45,7 +46,7 @@ def open_prepared(
     if isinstance(found, Prepared):
         return found
     # Too large to be sent: the trial went well, so that it can be done here, once more but for running it.
-    original = open_network(path)
+    original = open_again(path, found.stamps)
     prepared = prepare_network(original, with_batches(original, choices), compared=False)
     return replace(
         prepared,
@@ -61,6 +62,7 @@ class Trial:
 
     comparison: Comparison | None
     problem: Problem | None
+    stamps: tuple[tuple[Path, Stamp], ...]
 
 
 CONVERTED = (".pdmodel", ".pdiparams", ".tflite")
@@ -83,7 +85,9 @@ def open_as_onnx(path: str | Path, *, cancelled: IsCancelled = never) -> Network
 
 def _convert(folder: Path, tell: Callable[[Any], None], path: str) -> Network:
     original = Path(path)
-    return replace(open_network(onnx_of(original, folder)), name=original.name, path=original)
+    network = open_network(onnx_of(original, folder))
+    stamps = network.stamps if network.path == original else ()
+    return replace(network, name=original.name, path=original, stamps=stamps)
 
 
 def onnx_of(path: Path, folder: Path) -> Path:
@@ -147,4 +151,4 @@ def _work(folder: Path, tell: Callable[[Any], None], path: str, choices: Choices
     ):
         run(open_session(prepared.network.model), random_feeds(prepared.network))
     size = constant_bytes(prepared.network.model) + constant_bytes(network.model)
-    return prepared if size < MOST_IN_ONE else Trial(prepared.comparison, prepared.problem)
+    return prepared if size < MOST_IN_ONE else Trial(prepared.comparison, prepared.problem, network.stamps)

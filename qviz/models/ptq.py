@@ -20,7 +20,8 @@ from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.atomic import same_file
 from qviz.files.problems import system_errors
-from qviz.models.network import Network, copied, is_large, model_bytes, open_network
+from qviz.files.stamp import Stamp
+from qviz.models.network import Network, copied, is_large, model_bytes, open_again, open_network
 from qviz.models.quantizers import TOOLS, check_recipe, weighted_nodes
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import Feeds, Samples, first_line, open_session, run
@@ -119,6 +120,7 @@ def quantize_network(
         str(network.path.absolute()) if network.path else "",
         network.name,
         network.file_bytes,
+        network.stamps,
         str(output),
         recipe,
         list(calibration),
@@ -136,6 +138,7 @@ def _work(
     path: str,
     name: str,
     file_bytes: int,
+    stamps: tuple[tuple[Path, Stamp], ...],
     output: str,
     recipe: Recipe,
     calibration: list[Feeds],
@@ -148,7 +151,7 @@ def _work(
 
     logging.disable(logging.CRITICAL)
     if serialized is None:
-        network = open_network(path)
+        network = open_again(path, stamps)
     else:
         network = Network(name, Path(path) if path else None, onnx.ModelProto.FromString(serialized), file_bytes)
     made = folder / "quantized.onnx"

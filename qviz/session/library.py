@@ -354,8 +354,10 @@ def _load(item: Item, progress: Progress, cancelled: IsCancelled) -> Kept:
     stamps = {}
     for path in item.paths:
         with system_errors(path):
-            stamps[path] = Stamp.of(path)
+            stamps[path] = Stamp.with_content(path)
     tensor = item.load(progress, cancelled)
+    if tensor.is_stored:  # it is read where it lies, and no answer waits for a look at all of it
+        stamps = {path: replace(stamp, content=None) for path, stamp in stamps.items()}
     scheme = item.known() if item.known is not None else None
     if tensor.counted:
         prepared = prepare(tensor, cancelled=cancelled)

@@ -58,6 +58,7 @@ class Watch(QObject):
         self._seen: Mapping[Path, Stamp | None] = {}
         self._told: Mapping[Path, Stamp | None] = {}
         self._tried: Mapping[Path, Stamp | None] = {}
+        self._summed: dict[Path, tuple[Stamp, bool]] = {}
         self._timer = session.timers(BETWEEN_LOOKS, self.look, self)
         session.changed.connect(self._on_changed)
 
@@ -75,7 +76,7 @@ class Watch(QObject):
             self._settle()
             return
         self._timer.start()
-        now = {path: _stamp(path) for path in known}
+        now = {path: self._now(path, stamp) for path, stamp in known.items()}
         at_rest, self._seen = now == self._seen, now
         if now == known:
             self._settle()
@@ -85,7 +86,7 @@ class Watch(QObject):
                 self.reload.emit(item)
         elif now != self._told:
             self._told = now
-            self.changed.emit(self._change(known))
+            self.changed.emit(self._change(known, now))
 
     @Slot(object)
     def refuse(self, problem: ChangedFile) -> None:
@@ -101,7 +102,7 @@ class Watch(QObject):
     def _on_changed(self, old: State, new: State) -> None:
         if new.current is not old.current:
             self._settle()
-            self._tried = {}
+            self._tried, self._summed = {}, {}
             self.look()
 
     def _settle(self) -> None:
@@ -109,9 +110,23 @@ class Watch(QObject):
             self._told = {}
             self.settled.emit()
 
-    def _change(self, known: Stamps) -> Change:
+    def _now(self, path: Path, known: Stamp) -> Stamp | None:
+        """What a file is now; what it was, where it was merely renamed and came back."""
+        now = _stamp(path)
+        if now is None or now == known:
+            return now
+        if self._summed.get(path, (None, False))[0] != now:
+            try:
+                self._summed[path] = now, known.is_content_of(path, now)
+            except OSError:
+                return None
+        return known if self._summed[path][1] else now
+
+    def _change(self, known: Stamps, now: Mapping[Path, Stamp | None]) -> Change:
         """What is said of the first file that is another."""
         for path, stamp in known.items():
+            if now[path] == stamp:
+                continue
             try:
                 check_stamp(path, stamp)
             except FileProblem as problem:

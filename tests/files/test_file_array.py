@@ -21,6 +21,7 @@ from qviz.files.file_array import FileArray, array_in
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 from qviz.files.stamp import ChangedFile, Stamp
+from tests.stamps import put_back
 
 F = np.float32
 rng = np.random.default_rng(3)
@@ -136,6 +137,15 @@ def replaced(path: Path) -> None:
     other.with_suffix(".npy").replace(path)
 
 
+def touched(path: Path) -> None:
+    """Other values, as many, in the same place, and its time of writing is put back."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(5000)
+        file.write(bytes(4000))
+    put_back(path, before)
+
+
 def later(path: Path) -> None:
     status = path.stat()
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
@@ -147,6 +157,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "appended to": longer,
     "rewritten": rewritten,
     "saved shorter": lambda path: np.save(path, X[:3]),
+    "rewritten, its time put back": touched,
     "replaced": replaced,
     "deleted": lambda path: path.unlink(),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
@@ -204,7 +215,7 @@ def test_a_file_that_may_not_be_read_any_more_is_a_problem(path: Path, monkeypat
 
 
 @pytest.mark.usefixtures("large")
-@pytest.mark.parametrize("change", [rewritten, longer, lambda path: os.truncate(path, 6000)])
+@pytest.mark.parametrize("change", [rewritten, touched, longer, lambda path: os.truncate(path, 6000)])
 def test_what_is_written_while_it_is_read_is_no_answer(path: Path, change: Callable[[Path], object]) -> None:
     """Of a pass over all elements half is the old file, half the new."""
     tensor = Tensor(load(path), counted=False)
@@ -305,3 +316,40 @@ def test_another_process_may_see_a_shared_disk_under_another_number(path: Path) 
     other = path.with_name("other.npy")
     other.write_bytes(path.read_bytes()[:-4])
     assert Stamp.of(other) != sent
+
+
+def test_what_was_only_listed_may_be_renamed_before_it_is_read(tmp_path: Path) -> None:
+    """Nothing of it was shown yet, and everything lies where it lay."""
+    from safetensors.numpy import save_file
+
+    paths = [tmp_path / f"w{suffix}" for suffix in (".npy", ".npz", ".safetensors")]
+    np.save(paths[0], X)
+    np.savez(paths[1], w=X)
+    save_file({"w": X}, paths[2])
+    for path in paths:
+        (entry,) = list_tensors(path)
+        before = path.stat()
+        path.rename(path.with_name("elsewhere")).rename(path)
+        put_back(path, before)
+        np.testing.assert_array_equal(np.asarray(entry.load()), X)
+
+
+def test_a_small_file_that_was_renamed_is_told_from_one_that_was_written(path: Path) -> None:
+    stamp, before = Stamp.with_content(path), path.stat()
+    path.rename(path.with_name("elsewhere")).rename(path)
+    put_back(path, before)
+    now = Stamp.of(path)
+    assert now != stamp
+    assert stamp.is_content_of(path, now)
+    touched(path)
+    assert not stamp.is_content_of(path, Stamp.of(path))
+    later(path)
+    assert not stamp.is_content_of(path, Stamp.of(path))
+
+
+def test_of_a_large_file_the_content_is_not_asked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qviz.files.stamp.SUMMED_BYTES", 1000)
+    stamp = Stamp.with_content(path)
+    assert stamp.content is None
+    put_back(path, path.stat())
+    assert not stamp.is_content_of(path, Stamp.of(path))

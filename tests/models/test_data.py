@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from qviz.core import Problem
+from qviz.files.stamp import ChangedFile
+from qviz.models import data
 from qviz.models.activations import spans
 from qviz.models.data import checks, open_samples, random_samples
 from qviz.models.data_settings import DataSettings, PictureSettings
 from qviz.models.pictures import looks_wrong
 from qviz.models.preparation import prepare_network
 from tests.models.made import classifier, network, transformer
+from tests.stamps import put_back
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +128,50 @@ def test_a_file_that_became_shorter(net, tmp_path):
         samples[3]
     with pytest.raises(Problem, match="shorter than its header"):
         open_samples(net, [path])
+
+
+def test_of_what_was_rewritten_no_sample_is_given(net, tmp_path, monkeypatch):
+    """Half of the samples would be the old ones, in figures that are said to be exact."""
+    first, other = (np.full((4, 3, 12, 12), n, np.float32) for n in (1, 2))
+    text, tokenizer = tmp_path / "t.txt", tmp_path / "tokenizer.json"
+    text.write_text("a\nb\n")
+    tokenizer.write_text("{}")
+    monkeypatch.setattr(data, "_tokens", lambda line, network, settings: {"x": settings.tokenizer.read_bytes()})
+
+    def picture(path, grey):
+        Image.new("RGB", (12, 12), (grey, grey, grey)).save(path)
+
+    kinds = {
+        "rows.npy": np.save,
+        "columns.npy": lambda path, array: np.save(path, np.asfortranarray(array)),
+        "several.npz": lambda path, array: np.savez(path, x=array),
+        "picture.png": lambda path, array: picture(path, int(array.flat[0]) + 10),
+        "tokenizer.json": lambda path, array: path.write_text(json.dumps(array.flat[0].item())),
+    }
+    unnoticed = []
+    for name, write in kinds.items():
+        path = tmp_path / name
+        write(path, first)
+        opened = open_samples(net, [text if path == tokenizer else path], DataSettings(tokenizer=tokenizer))
+        opened[0]
+        before = path.stat()
+        write(path, other)
+        put_back(path, before)
+        try:
+            opened[-1]
+            unnoticed.append(name)
+        except ChangedFile as problem:
+            assert str(problem) == f"{name} has changed since it was opened. Open it again."
+    assert not unnoticed
+
+
+def test_another_shape_where_samples_lay_is_no_bug(net, tmp_path):
+    path = tmp_path / "several.npz"
+    np.savez(path, x=np.zeros((4, 3, 12, 12), np.float32))
+    samples = open_samples(net, [path])
+    np.savez(path, x=np.zeros((2, 3, 12, 12), np.float32))
+    with pytest.raises(ChangedFile):
+        samples[3]
 
 
 def test_objects_are_never_read(net, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from onnx import helper
 
 from qviz.core import Problem
-from qviz.models.network import open_network
+from qviz.files.stamp import ChangedFile
+from qviz.models import network as network_module
+from qviz.models.network import open_again, open_network
 from tests.models.made import branching, classifier, save_external, transformer, value
+from tests.stamps import put_back
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -47,12 +51,42 @@ def test_open_dimensions_have_names(tmp_path):
     assert open_network(tmp_path / "o.onnx").inputs[0].open_dimensions == ("batch", "x:2", "x:3")
 
 
+def test_a_network_that_is_written_while_it_is_read_is_none(tmp_path, monkeypatch):
+    path = tmp_path / "big.onnx"
+    save_external(classifier(), path)
+    reader = network_module._read_external
+    for part in (path, tmp_path / "big.onnx.data"):
+
+        def read(path, model, part=part):
+            found, before = reader(path, model), part.stat()
+            part.write_bytes(part.read_bytes())
+            put_back(part, before)
+            return found
+
+        monkeypatch.setattr(network_module, "_read_external", read)
+        with pytest.raises(ChangedFile, match=f"{part.name} has changed"):
+            open_network(path)
+
+
+def test_a_network_that_is_read_once_more_has_to_be_the_same(tmp_path):
+    path = tmp_path / "big.onnx"
+    save_external(classifier(), path)
+    stamps = open_network(path).stamps
+    assert open_again(path, pickle.loads(pickle.dumps(stamps))).stamps == stamps  # noqa: S301
+    part = tmp_path / "big.onnx.data"
+    before = part.stat()
+    part.write_bytes(bytes(before.st_size))
+    put_back(part, before)
+    with pytest.raises(ChangedFile):
+        open_again(path, stamps)
+
+
 def test_external_data_is_read(tmp_path):
     path = tmp_path / "big.onnx"
     model = classifier()
     save_external(model, path)
     network = open_network(path)
-    assert network.external == (tmp_path / "big.onnx.data",)
+    assert [path for path, _ in network.stamps] == [tmp_path / "big.onnx", tmp_path / "big.onnx.data"]
     assert network.file_bytes == path.stat().st_size + (tmp_path / "big.onnx.data").stat().st_size
     there = {each.name: onnx.numpy_helper.to_array(each) for each in network.model.graph.initializer}
     for each in classifier().graph.initializer:

@@ -14,7 +14,7 @@ from qviz.core import PerAxis, PerTensor, Scheme, Tensor, analyze
 from qviz.core.questions.effort import Limits
 from qviz.core.tensors import counting
 from qviz.files import file_array
-from qviz.files.stamp import changed
+from qviz.files.stamp import Stamp, changed
 from qviz.session.analyst import Analyst
 from qviz.session.library import Library
 from qviz.session.memory import Memory
@@ -22,6 +22,7 @@ from qviz.session.preparer import Preparer
 from qviz.session.state import Session
 from qviz.session.watch import Change, Watch
 from tests.session.conftest import HandTimers, Heard, settle, until
+from tests.stamps import put_back
 
 F = np.float32
 X = np.random.default_rng(0).standard_normal((300, 1000)).astype(F)
@@ -112,8 +113,18 @@ def rewrite(path: Path, values: np.ndarray = X * 3) -> None:
     os.utime(path, ns=(before + 1, before + 1))
 
 
+def touch(path: Path) -> None:
+    """Rewritten in place, with its time put back."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(5000)
+        file.write(bytes(4000))
+    put_back(path, before)
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "rewritten": rewrite,
+    "rewritten, its time put back": touch,
     "truncated": lambda path: os.truncate(path, 6000),
     "appended to": lambda path: path.write_bytes(path.read_bytes() + b"more"),
     "replaced": lambda path: (np.save(path.with_name("other.npy"), X * 3), path.with_name("other.npy").replace(path)),
@@ -165,6 +176,34 @@ def test_what_comes_back_as_it_was_is_settled(desk: Desk, path: Path) -> None:
     desk.timer.fire()
     elsewhere.rename(path)
     desk.timer.fire()
+    assert desk.heard.names == ["changed", "settled"]
+
+
+def test_what_is_touched_alone_is_looked_into_once(desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rights, a link, or an attribute that a backup leaves."""
+    desk.open(path)
+    read, original = [], Stamp.with_content
+    monkeypatch.setattr(Stamp, "with_content", lambda path: read.append(path) or original(path))
+    put_back(path, path.stat())
+    for _ in range(3):
+        desk.timer.fire()
+    assert not desk.heard.all
+    assert read == [path]
+    touch(path)
+    for _ in range(3):
+        desk.timer.fire()
+    assert desk.heard.names == ["changed"]
+    assert read == [path, path]
+
+
+@pytest.mark.usefixtures("large")
+def test_of_a_large_file_that_is_touched_nothing_is_said_to_be_exact(desk: Desk, path: Path) -> None:
+    """Whether it was written or renamed cannot be told without reading all of it."""
+    desk.open(path)
+    put_back(path, path.stat())
+    desk.timer.fire()
+    assert [change.text for change in desk.told] == ["x.npy has changed since it was opened. Open it again."]
+    desk.again()
     assert desk.heard.names == ["changed", "settled"]
 
 
