@@ -25,6 +25,7 @@ class KeptValues:
         self._inputs: Sequence[Inputs] = ()
         self._values: dict[int, Values] = {}
         self._changed = 0
+        self._all_changed = False
 
     def begin(self, inputs: Sequence[Inputs]) -> tuple[int, Values | None]:
         """The piece from which on something has to be run with these inputs, and the values before it.
@@ -37,11 +38,18 @@ class KeptValues:
             None before the first piece when nothing is known.
         """
         count = len(inputs)
-        self._changed = next((piece for piece in range(count) if not self._holds(piece, inputs[piece])), count)
+        changed = [piece for piece in range(count) if not self._holds(piece, inputs[piece])]
+        self._changed = next(iter(changed), count)
+        self._all_changed = bool(self._inputs) and len(changed) == sum(map(bool, inputs))
         self._inputs = inputs
         self._values = {piece: values for piece, values in self._values.items() if piece <= self._changed}
         start = max(self._values, default=0)
         return start, self._values.get(start)
+
+    @property
+    def all_changed(self) -> bool:
+        """Whether each piece that is handed something got something else than the time before."""
+        return self._all_changed
 
     def keep(self, piece: int, values: Values) -> None:
         """Take the values before a piece, or behind the last."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from qviz.core.arrays import Array
+from qviz.models.laid_out import open_laid_out
 from qviz.models.network import Network, copied, outer_names
 from qviz.models.sessions import open_session, run, with_outputs
 
@@ -170,6 +171,7 @@ class Pieces:
         weights: Mapping[str, Array] | None = None,
         parameters: Mapping[Point, ActivationParameters] | None = None,
         every: bool = False,
+        laid_out: bool = False,
         threads: int = 0,
         key: Any = None,
     ) -> Any:
@@ -190,13 +192,22 @@ class Pieces:
             Constants with other values than the network's.
         every : bool
             Whether all that its nodes compute is given out, not what others read alone.
+        laid_out : bool
+            Whether runs with other constants shall be quick: making the session takes twice as long.
         """
         place = (piece, last, exchanged, points, switched, every, key)
         if place not in self._sessions:
-            model = self._piece_model(
-                self._span(piece, last), exchanged, points, switched, weights or {}, parameters or {}, every
-            )
-            self._sessions[place] = open_session(model, threads=threads, fuse_pairs=False)
+
+            def with_values(exchanged: tuple[str, ...], weights: Mapping[str, Array]) -> Any:
+                span = self._span(piece, last)
+                return self._piece_model(span, exchanged, points, switched, weights, parameters or {}, every)
+
+            model = with_values(exchanged, weights or {})
+            if laid_out and exchanged:
+                session = open_laid_out(model, exchanged, partial(with_values, ()), threads=threads)
+            else:
+                session = open_session(model, threads=threads, fuse_pairs=False)
+            self._sessions[place] = session
             self._keys.add(key)
         return self._sessions[place]
 

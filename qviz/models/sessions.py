@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,6 +46,7 @@ def open_session(
     outputs: tuple[str, ...] = (),
     profile: str | None = None,
     fuse_pairs: bool = True,
+    written_to: Path | None = None,
 ) -> Any:
     """An ``onnxruntime.InferenceSession`` of a model in memory, on the processor.
 
@@ -61,6 +63,8 @@ def open_session(
         Where a profile is written, without its ending.
     fuse_pairs : bool
         Whether nodes between Q/DQ pairs become integer ones; without, a pair is where it was put.
+    written_to : Path, optional
+        Where the network is written as the runtime runs it.
 
     Raises
     ------
@@ -86,6 +90,8 @@ def open_session(
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile
+    if written_to is not None:
+        options.optimized_model_filepath = str(written_to)
     if outputs:
         model = with_outputs(model, outputs)
     serialized, beside = _serialized(model, options)

@@ -1,7 +1,7 @@
-"""How are many small weights quantized at once? Those whose rows are equally long lie one above the other.
+"""How are many small weights quantized at once? Those whose rows are about equally long lie one above the other.
 
-Where each row has a scale of its own, the rows of other weights change nothing; asking about each weight alone takes
-longer than computing it.
+Where each row has a scale of its own, the rows of other weights change nothing, nor does one of its elements a second
+time; asking about each weight alone takes longer than computing it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from qviz.models.weights import Weight, fitted_scheme
 
 SMALL = 1 << 16
 """Elements of a weight that takes longer to be computed than to be asked about."""
+
+FILLED = 1 << 15
+"""Elements behind shorter rows that are computed in less time than is taken by asking once more."""
 
 
 def stackable(scheme: Scheme) -> bool:
@@ -59,26 +62,45 @@ class StackedWeights:
         schemes : mapping of str to Scheme
             What is wanted, by names of weights.
         """
-        together: dict[tuple[Scheme, int], list[Weight]] = {}
+        together: dict[Scheme, list[Weight]] = {}
         for name, scheme in schemes.items():
             weight = self._small.get(name)
             if weight is not None and stackable(scheme):
-                together.setdefault((scheme, weight.matrix_shape[1]), []).append(weight)
+                together.setdefault(scheme, []).append(weight)
         found: dict[str, FloatArray] = {}
         stacks: dict[tuple[str, ...], Tensor] = {}
-        for (scheme, _), stack in together.items():
-            if len(stack) < 2:
-                continue
-            key = tuple(weight.name for weight in stack)
-            tensor = stacks[key] = self._stacks.get(key) or self._stacked(stack)
-            x_hat = fake_quantize(tensor, choose_qparams(tensor, fitted_scheme(scheme, stack[0])))
-            start = 0
-            for weight in stack:
-                stop = start + weight.matrix_shape[0]
-                found[weight.name] = weight.restored(x_hat[start:stop])
-                start = stop
+        for scheme, weights in together.items():
+            for stack in _alike(weights):
+                if len(stack) < 2:
+                    continue
+                key = tuple(weight.name for weight in stack)
+                tensor = stacks[key] = self._stacks.get(key) or self._stacked(stack)
+                x_hat = fake_quantize(tensor, choose_qparams(tensor, fitted_scheme(scheme, stack[0])))
+                start = 0
+                for weight in stack:
+                    rows, columns = weight.matrix_shape
+                    found[weight.name] = weight.restored(x_hat[start : start + rows, :columns])
+                    start += rows
         self._stacks = stacks
         return found
 
     def _stacked(self, stack: list[Weight]) -> Tensor:
-        return Tensor(np.concatenate([weight.matrix(self._values[weight.name]) for weight in stack]), stack[0].name)
+        """The matrices, whose shorter rows go on with their first element."""
+        columns = max(weight.matrix_shape[1] for weight in stack)
+        matrices = [weight.matrix(self._values[weight.name]) for weight in stack]
+        filled = [np.concatenate([m, np.repeat(m[:, :1], columns - m.shape[1], axis=1)], axis=1) for m in matrices]
+        return Tensor(np.concatenate(filled), stack[0].name)
+
+
+def _alike(weights: Iterable[Weight]) -> list[list[Weight]]:
+    """Weights that lie together: the longest rows first, and others as long as little has to be filled up."""
+    stacks: list[list[Weight]] = []
+    columns = filled = 0
+    for weight in sorted(weights, key=lambda each: -each.matrix_shape[1]):
+        rows, length = weight.matrix_shape
+        filled += rows * (columns - length)
+        if not stacks or filled > FILLED:
+            stacks.append([])
+            columns, filled = length, 0
+        stacks[-1].append(weight)
+    return stacks

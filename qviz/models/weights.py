@@ -72,6 +72,8 @@ class Weight:
 
     def restored(self, matrix: FloatArray) -> FloatArray:
         """A matrix as the network has it, shape `shape`."""
+        if self.outputs == tuple(range(len(self.outputs))):
+            return np.ascontiguousarray(matrix).reshape(self.shape)
         rest = [axis for axis in range(len(self.shape)) if axis not in self.outputs]
         order = (*self.outputs, *rest)
         turned = matrix.reshape([self.shape[axis] for axis in order])

@@ -26,7 +26,7 @@ from qviz.models.sensitivity import (
 )
 from qviz.models.sessions import open_session, run
 from qviz.models.stacked_weights import StackedWeights
-from qviz.models.weights import bits_of, quantized_weight, values_of, weights_of
+from qviz.models.weights import Weight, bits_of, quantized_weight, values_of, weights_of
 from tests.models.made import (
     chain,
     classifier,
@@ -163,7 +163,7 @@ def test_small_weights_are_quantized_together_as_each_alone(scheme):
     values, weights = values_of(net), {weight.name: weight for weight in weights_of(net)}
     values["wk"][3, 3] = np.nan
     found = StackedWeights(weights.values(), values).quantized(dict.fromkeys(weights, scheme))
-    assert sorted(found) == ["table", "w1", "wq", "wv"]  # rows of 16; what is spoilt is asked about alone
+    assert sorted(found) == ["table", "w1", "w2", "wq", "wv"]  # rows of 16 and 32; what is spoilt is asked about alone
     for name, x_hat in found.items():
         np.testing.assert_array_equal(x_hat, quantized_weight(weights[name], values[name], scheme))
 
@@ -181,6 +181,34 @@ def test_weights_that_share_a_scale_are_quantized_alone(scheme):
     net = ready(transformer())
     stacked = StackedWeights(weights_of(net), values_of(net))
     assert not stacked.quantized(dict.fromkeys(values_of(net), scheme))
+
+
+def test_rows_are_not_filled_up_with_more_than_asking_again_takes():
+    rng = np.random.default_rng(0)
+    weights = [
+        Weight(f"w{columns}", "n", "Gemm", 1, (64, columns), (0,), 4) for columns in (9, 64, 500, 900, 901, 1000)
+    ]
+    values = {each.name: rng.standard_normal(each.shape).astype(np.float32) for each in weights}
+    found = StackedWeights(weights, values).quantized({each.name: INT4 for each in weights})
+    assert sorted(found) == ["w1000", "w500", "w64", "w900", "w901"]  # 9 behind 500 and 64 would be too much
+    for each in weights:
+        x_hat = found.get(each.name)
+        if x_hat is not None:
+            np.testing.assert_array_equal(x_hat, quantized_weight(each, values[each.name], INT4))
+
+
+def test_a_scheme_for_all_weights_is_run_at_once(monkeypatch):
+    monkeypatch.setattr("qviz.models.sensitivity.WORTH_SECONDS", 1e-9)  # as if each layer took long
+    net, samples = ready(chain()), chained()
+    asked = Sensitivity(net, samples, INT4)
+    asked.everything()
+    for bits in (2, 6):
+        for name in asked.weights:
+            asked.change(name, Scheme(IntFormat(bits), granularity=PerAxis(0)))
+        before = asked.inferences
+        found = asked.everything().noise
+        assert asked.inferences - before == 2
+        assert found == pytest.approx(Sensitivity(net, samples, asked.schemes).everything().noise, rel=1e-6)
 
 
 def test_values_before_the_first_change_take_the_room_of_others():
