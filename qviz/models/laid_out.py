@@ -158,13 +158,13 @@ def _optimized(model: Any, threads: int) -> Any:
     """A network as the runtime runs it; None where it cannot be written down."""
     import onnx
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "optimized.onnx"
-        try:
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "optimized.onnx"
             open_session(model, threads=threads, fuse_pairs=False, written_to=path)
             return onnx.load(path)
-        except (Problem, OSError):
-            return None
+    except (Problem, OSError):  # a full disk or a folder without permission costs time, not the answer
+        return None
 
 
 def _found(model: Any, places: Mapping[str, slice]) -> tuple[Stored, ...]:

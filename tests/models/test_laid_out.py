@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import pytest
 from onnx import helper, numpy_helper
@@ -88,3 +90,16 @@ def test_a_weight_that_is_computed_with_stays_an_input():
     assert not isinstance(session, LaidOut)
     x = np.ones((2, 4), np.float32)
     np.testing.assert_allclose(run(session, {"x": x, "w": w})[0], x @ (3 * w), rtol=1e-5)
+
+
+@pytest.mark.parametrize("willing", [True, False], ids=["a folder", "no folder"])
+def test_nothing_is_left_beside_it(willing, tmp_path, monkeypatch):
+    """How the runtime stores constants is read from a file, which may have no place to lie."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path if willing else tmp_path / "missing"))
+    model = prepare_network(network(classifier())).network.model
+    weights = weights_in(model)
+    session, _ = opened(model, weights)
+    assert isinstance(session, LaidOut) == willing
+    expected = run(open_session(model, threads=1), pictures(1)[0])[0]
+    np.testing.assert_allclose(run(session, {**pictures(1)[0], **weights})[0], expected, rtol=1e-5, atol=1e-6)
+    assert not list(tmp_path.iterdir())
