@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -96,6 +97,20 @@ def test_progress_and_cancelled_come_by_keyword_and_in_this_order() -> None:
         for path, name, optional, by_keyword in taken
         if optional or by_keyword not in orders
     ] == []
+
+
+def test_a_share_is_written_with_a_space_before_its_sign() -> None:
+    """``{share:.0%}`` writes 62%; everywhere else it is 62 %."""
+    texts = [
+        (path, node.value)
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    written = re.compile(r"\{[^{}]*:[^{}]*%\}|^[-+,]?\.\d*%$")
+    assert written.search("{share:.0%} of it")
+    assert written.search(".2%")  # as a format of an f-string stands alone
+    assert [f"{name_of(path)}: {text}" for path, text in texts if written.search(text)] == []
 
 
 KEYS = [row.key for row in ACTIONS if row.key != "-"]

@@ -15,6 +15,7 @@ from qviz.cli.options import NUMBER, Number, json_option
 from qviz.core.problems import Problem
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.files.printable import printable
+from qviz.gui.words.numbers import fixed
 
 if TYPE_CHECKING:
     from qviz.models.data import FileSamples
@@ -192,7 +193,7 @@ def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json
             click.echo(f"{'output':<16}{said}")
             for each in found["outputs"]:
                 agreement = {k: each[k] for k in ("top1", "sequences", "detections") if each[k] is not None}
-                said = ", ".join(f"{key} {value:.2%}" for key, value in agreement.items())
+                said = ", ".join(f"{key} {fixed(100 * value, 2, '%')}" for key, value in agreement.items())
                 if each["missing"]:
                     said += f"; {each['missing']:,} elements are NaN or infinite in float already"
                 if each["broken"]:

@@ -121,7 +121,7 @@ def _why(network: Network, unit: Unit, errors: Mapping[str, NodeError], uneven: 
             times=uneven,
         )
     if worst is not None and len(worst.shares) > 4 and worst.shares[0] > MOST_OF_IT:
-        return Phrase("One output channel makes {share:.0%} of its error.", share=worst.shares[0])
+        return Phrase("One output channel makes {share:.0f} % of its error.", share=100 * worst.shares[0])
     softmax = _softmax_behind(network, unit)
     if softmax in errors and errors[softmax].high > SATURATED:
         return Phrase("The softmax behind it is saturated: small errors before it turn the largest weight around.")

@@ -244,35 +244,40 @@ def reasons(float_rows: Sequence[OperatorTime], rows: Sequence[OperatorTime], re
     if share("ConvInteger") > 0.3:
         unsigned = recipe is not None and str(getattr(recipe, "weight_type", "")).startswith("u")
         text = (
-            N_("{share:.0%} of the time is ConvInteger, which is slower than the float one: take static quantization.")
+            N_(
+                "{share:.0f} % of the time is ConvInteger, which is slower than the float one: "
+                "take static quantization."
+            )
             if unsigned
             else N_(
-                "{share:.0%} of the time is ConvInteger, which has no fast kernel for signed weights: "
+                "{share:.0f} % of the time is ConvInteger, which has no fast kernel for signed weights: "
                 "take unsigned weights, or static quantization."
             )
         )
-        found.append(Phrase(text, share=share("ConvInteger")))
+        found.append(Phrase(text, share=100 * share("ConvInteger")))
     pairs = share("QuantizeLinear", "DequantizeLinear")
     if pairs > 0.15:
         sixteen = recipe is not None and str(getattr(recipe, "activation_type", "")).endswith("16")
         text = (
-            N_("{share:.0%} of the time is quantizing and dequantizing: 16-bit activations have no integer kernels.")
+            N_("{share:.0f} % of the time is quantizing and dequantizing: 16-bit activations have no integer kernels.")
             if sixteen
             else N_(
-                "{share:.0%} of the time is quantizing and dequantizing around nodes that stayed in float: "
+                "{share:.0f} % of the time is quantizing and dequantizing around nodes that stayed in float: "
                 "quantize fewer kinds of nodes."
             )
         )
-        found.append(Phrase(text, share=pairs))
+        found.append(Phrase(text, share=100 * pairs))
     casts = share("Cast")
     if casts > 0.1:
-        found.append(Phrase("{share:.0%} of the time is Cast: this processor computes in float32.", share=casts))
+        found.append(
+            Phrase("{share:.0f} % of the time is Cast: this processor computes in float32.", share=100 * casts)
+        )
     quantizing = share("DynamicQuantizeLinear")
     if quantizing > 0.2:
         found.append(
             Phrase(
-                "{share:.0%} of the time is finding ranges anew at each run: take static quantization.",
-                share=quantizing,
+                "{share:.0f} % of the time is finding ranges anew at each run: take static quantization.",
+                share=100 * quantizing,
             )
         )
     nodes = sum(row.count for row in rows)

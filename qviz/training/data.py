@@ -99,7 +99,7 @@ class Data:
             raise Problem("A noise of {noise:g} drowns everything: choose 0 to 10.", noise=self.noise)
         if not 0.05 <= self.test_share <= 0.8:
             raise Problem(
-                "A test set of {test_share:.0%} leaves too little: choose 5 % to 80 %.", test_share=self.test_share
+                "A test set of {share:.0f} % leaves too little: choose 5 % to 80 %.", share=100 * self.test_share
             )
         if self.seed < 0:
             raise Problem("A seed of {seed} cannot be used: choose 0 or more.", seed=self.seed)

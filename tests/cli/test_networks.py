@@ -124,7 +124,7 @@ def test_compare_of_a_network_with_itself(run, model, data):
     said = run("compare", model, model, "--data", data, "--seconds", 0, "--fail-below", 100)
     assert said.code == 0
     assert "equal" in said.out
-    assert "top1 100.00%" in said.out
+    assert "top1 100.00 %" in said.out
 
 
 def test_compare_needs_the_same_outputs(run, model, data, tmp_path):

@@ -51,7 +51,7 @@ def test_digits_look_like_their_glyphs():
         ({"samples": 3}, "3 samples cannot be drawn"),
         ({"noise": -1.0}, "noise of -1"),
         ({"noise": float("nan")}, "noise of nan"),
-        ({"test_share": 0.99}, "test set of 99%"),
+        ({"test_share": 0.99}, "test set of 99 %"),
         ({"seed": -1}, "seed of -1"),
         ({"kind": "file"}, "no file"),
     ],
