@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qviz.cli.network_report import check_report, report_option, save_pair_report
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
 from qviz.cli.options import NUMBER, Number, json_option
 from qviz.core.problems import Problem
@@ -20,6 +21,7 @@ from qviz.gui.words.numbers import fixed
 if TYPE_CHECKING:
     from qviz.models.data import FileSamples
     from qviz.models.network import Network
+    from qviz.models.output_figures import OutputFigures
 
 EXIT_BELOW = 1
 """A gate failed."""
@@ -63,6 +65,7 @@ def gate_options(command: Any) -> Any:
 @click.option("--algorithm", type=click.Choice(["default", "hqq", "k_quant", "rtn", "gptq"]), help="Of 4-bit weights.")
 @click.option("--exclude", multiple=True, metavar="NODE", help="Stays in float; several are fine.")
 @gate_options
+@report_option
 @data_options
 @json_option
 def ptq_command(
@@ -73,6 +76,7 @@ def ptq_command(
     library_defaults: bool,
     seconds: float,
     fail_below: float | None,
+    report: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -80,6 +84,7 @@ def ptq_command(
     from qviz.models.ptq import quantize_network
     from qviz.models.recipes import LIBRARY_DEFAULTS, best_recipe, with_range_rule
 
+    check_report(report, [model, *calibration, output])
     network = prepared_network(model, options)
     samples = samples_of(network, calibration, options) if calibration else None
     recipe = LIBRARY_DEFAULTS[method] if library_defaults else best_recipe(method, network)
@@ -119,10 +124,14 @@ def ptq_command(
         "quantized_bytes": outcome.bytes,
         "notes": [str(note) for note in outcome.notes],
     }
+    figures: tuple[OutputFigures, ...] = ()
     if held_out is not None:
         from qviz.models.network import open_network
 
-        found |= _measured(network, open_network(output), held_out, seconds)
+        measured, figures = _measured(network, open_network(output), held_out, seconds)
+        found |= measured
+    if report is not None:
+        save_pair_report(report, network.name, output.name, [str(outcome.summary), *found["notes"]], found, figures)
     return _told(found, str(outcome.summary), fail_below, as_json)
 
 
@@ -131,6 +140,7 @@ def ptq_command(
 @click.argument("other_model", metavar="QUANTIZED", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), multiple=True, required=True, help="Samples: files, folders.")
 @gate_options
+@report_option
 @data_options
 @json_option
 def compare_command(
@@ -139,28 +149,35 @@ def compare_command(
     data: tuple[Path, ...],
     seconds: float,
     fail_below: float | None,
+    report: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
     """Run two networks on the same data: what is left of the answer, and what is gained."""
     from qviz.models.network import open_network
 
+    check_report(report, [float_model, other_model, *data])
     network = prepared_network(float_model, options)
     other = open_network(other_model)
-    found = _measured(network, other, samples_of(network, data, options), seconds)
-    found = {"float_bytes": network.file_bytes, "quantized_bytes": other.file_bytes, **found}
+    measured, figures = _measured(network, other, samples_of(network, data, options), seconds)
+    found = {"float_bytes": network.file_bytes, "quantized_bytes": other.file_bytes, **measured}
+    if report is not None:
+        save_pair_report(report, network.name, other.name, (), found, figures)
     return _told(found, "", fail_below, as_json)
 
 
-def _measured(network: Network, other: Network, samples: FileSamples, seconds: float) -> dict[str, Any]:
+def _measured(
+    network: Network, other: Network, samples: FileSamples, seconds: float
+) -> tuple[dict[str, Any], tuple[OutputFigures, ...]]:
     from qviz.models.latency import measure_latency
     from qviz.models.side_by_side import side_by_side
 
     answers = side_by_side(network, other, samples)
+    figures = answers.figures()
     found: dict[str, Any] = {
         "sqnr_db": _finite(answers.sqnr_db),
         "samples": len(samples),
-        "outputs": [{key: _finite(value) for key, value in vars(each).items()} for each in answers.figures()],
+        "outputs": [{key: _finite(value) for key, value in vars(each).items()} for each in figures],
     }
     if seconds > 0:
         latency = measure_latency(network.model, other.model, samples, seconds=seconds)
@@ -172,7 +189,7 @@ def _measured(network: Network, other: Network, samples: FileSamples, seconds: f
             "spread": [low, high],
             "load": _finite(latency.load),
         }
-    return found
+    return found, figures
 
 
 def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from qviz.cli.network_report import check_report, report_option, save_sweep_report
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
 from qviz.cli.options import json_option, scheme_of, scheme_options
 from qviz.files.atomic import check_spared
@@ -22,6 +23,7 @@ from qviz.files.printable import printable
 @click.option("--netron", type=click.Path(path_type=Path), help="Write the figures as an attachment for Netron.")
 @click.option("--model-explorer", type=click.Path(path_type=Path), help="Write them as node data for Model Explorer.")
 @click.option("--activations", is_flag=True, help="Quantize what enters Conv, MatMul and Gemm to uint8 as well.")
+@report_option
 @data_options
 @json_option
 @scheme_options
@@ -32,6 +34,7 @@ def sensitivity_command(
     netron: Path | None,
     model_explorer: Path | None,
     activations: bool,
+    report: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -58,6 +61,7 @@ def sensitivity_command(
 
     for written in filter(None, (netron, model_explorer)):
         check_spared(written, [model, *data])
+    check_report(report, [model, *data])
     network = prepared_network(model, options)
     samples = samples_of(network, data, options)
     calibration, held_out = samples.split()
@@ -102,6 +106,8 @@ def sensitivity_command(
         if model_explorer is not None:
             save_node_data(model_explorer, model_explorer_data(by_node))
     rows.sort(key=lambda row: -math.inf if math.isnan(row["alone_db"]) else row["alone_db"])  # NaN hurts most
+    if report is not None:
+        save_sweep_report(report, network.name, scheme, everything.figures(), len(held_out), rows)
     if as_json:
         output = {
             "sqnr_db": _finite(everything.sqnr_db),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import types
 
@@ -79,6 +80,40 @@ def test_sensitivity_is_told_to_other_viewers(run, model, data, tmp_path):
     targets = {each["target"] for each in json.loads(netron.read_text())["metrics"]}
     assert "/block2/conv" in targets
     assert json.loads(explorer.read_text())["main"]["results"].keys() == targets
+
+
+def test_figures_are_written_as_a_page(run, model, data, tmp_path):
+    """What is printed, in one file that people can pass on; a name is no markup."""
+    out, page = tmp_path / "<b>.onnx", tmp_path / "report.html"
+    said = run(
+        "ptq", model, "--method", "static", "-o", out, "--calibration", data, "--seconds", 0.01, "--report", page
+    )
+    assert (said.code, said.err) == (0, "")
+    read = page.read_text(encoding="utf-8")
+    assert said.out.splitlines()[0] in read
+    assert "<h1>&lt;b&gt;.onnx beside net.onnx</h1>" in read
+    assert f"{re.search(r'output +(.* dB)', said.out)[1]}</td>" in read
+    assert "Time of a run" in read
+
+    said = run("compare", model, out, "--data", data, "--seconds", 0, "--report", page)
+    assert f"{re.search(r'output +(.* dB)', said.out)[1]}</td>" in page.read_text(encoding="utf-8")
+    assert "Time of a run" not in page.read_text(encoding="utf-8")
+
+    said = run("sensitivity", model, "--data", data, "--bits", 4, "--report", page, "--json")
+    read = page.read_text(encoding="utf-8")
+    assert "Layers of net.onnx" in read
+    for row in json.loads(said.out)["units"]:
+        assert f'<td class="left">{row["name"]}</td><td>{row["alone_db"]:.2f} dB</td>' in read
+
+
+@pytest.mark.parametrize("place", ["net.onnx", "x.npy", "q.onnx"])
+def test_a_report_takes_no_other_file_s_place(run, model, data, tmp_path, place):
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    told = ["-o", tmp_path / "q.onnx", "--calibration", data, "--seconds", 0, "--report", tmp_path / place]
+    said = run("ptq", model, "--method", "dynamic", *told)
+    assert said.code == 2
+    assert place in said.problem
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("method", ["dynamic", "static", "float16"])

@@ -14,6 +14,7 @@ from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
+from qviz.gui.words.networks import compared
 from qviz.gui.words.numbers import NONE, decibels, number, percent, time_text
 from qviz.session.language import told, tr
 from qviz.session.network_state import DeployedRun
@@ -113,12 +114,7 @@ def columns() -> list[Column]:
 
 def time_word(run: DeployedRun) -> str:
     """How the time of a run compares, faster as plainly as slower."""
-    ratio = _ratio(run)
-    if math.isnan(ratio):
-        return NONE
-    if ratio > 1.02:
-        return tr("{times} × slower").format(times=number(ratio, 3))
-    return tr("{times} × faster").format(times=number(1 / ratio, 3)) if ratio < 0.98 else tr("as fast")
+    return compared(_ratio(run))
 
 
 class RunsPanel(QWidget):

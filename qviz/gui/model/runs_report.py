@@ -13,10 +13,9 @@ from qviz.files.reports import Picture, Report, ReportTable, Section
 from qviz.gui.charts.export import chart_image
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.model import runs_panel, times_panel
-from qviz.gui.model.figures_panel import FIGURES
 from qviz.gui.model.runs_chart import ACROSS, RunsChart
+from qviz.gui.words.networks import FIGURES, computer
 from qviz.gui.words.numbers import NONE
-from qviz.models.latency import processor_features
 from qviz.session.language import tr
 from qviz.session.network_state import DeployedRun
 
@@ -32,16 +31,7 @@ def report_of(name: str, runs: Sequence[DeployedRun], chart: RunsChart) -> Repor
     colors: dict[str, Any] = {}
     if theme is not None:
         colors = {"background": theme.chart["background"], "text": theme.ui["text"], "line": theme.ui["border"]}
-    return Report(tr("Runs of {name}").format(name=name), _computer(), tuple(sections), **colors)
-
-
-def _computer() -> str:
-    import onnxruntime as ort
-
-    features = ", ".join(processor_features()) or tr("unknown")
-    return tr("Measured on this computer: {features}; ONNX Runtime {version}.").format(
-        features=features, version=ort.__version__
-    )
+    return Report(tr("Runs of {name}").format(name=name), computer(), tuple(sections), **colors)
 
 
 def _pictures(chart: RunsChart) -> tuple[Picture, ...]:
