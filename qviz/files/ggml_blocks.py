@@ -12,6 +12,7 @@ import numpy as np
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.problems import Problem
 from qviz.core.ranges import ggml
+from qviz.core.ranges.ggml_types import TYPES, Blocks
 from qviz.core.work import IsCancelled, Progress, ignore, never
 
 MXFP4 = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.float32)
@@ -20,7 +21,7 @@ MXFP4 = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.f
 SIMPLE = {"TQ1_0": 256, "TQ2_0": 256, "MXFP4": 32, "NVFP4": 64}
 """Types whose scale needs no search, and the elements of their blocks."""
 
-ENCODED = (*ggml.TYPES, *SIMPLE)
+ENCODED = (*TYPES, *SIMPLE)
 
 
 def encoded_bytes(
@@ -54,7 +55,7 @@ def encoded_bytes(
     Cancelled
         When asked to stop.
     """
-    if name in ggml.TYPES:
+    if name in TYPES:
         blocks = ggml.encode(x, name, importances, threads=threads, progress=progress, cancelled=cancelled)
         return packed(blocks).reshape(len(x), -1)
     if name not in SIMPLE:
@@ -71,16 +72,16 @@ def encoded_bytes(
     return np.asarray(_SIMPLE[name](rows).reshape(len(x), -1))
 
 
-def packed(blocks: ggml.Blocks) -> Array:
+def packed(blocks: Blocks) -> Array:
     """uint8 array of shape (blocks, bytes of a block)."""
     return np.concatenate(_LAYOUTS[blocks.type.name](blocks), axis=1)
 
 
-def _two_halves(blocks: ggml.Blocks) -> Array:
+def _two_halves(blocks: Blocks) -> Array:
     return blocks.halves.view(np.uint8)
 
 
-def _one_half(blocks: ggml.Blocks) -> Array:
+def _one_half(blocks: Blocks) -> Array:
     return np.ascontiguousarray(blocks.halves[:, :1]).view(np.uint8)
 
 
@@ -103,7 +104,7 @@ def _bits(codes: Array, bit: int) -> Array:
     return np.asarray(np.bitwise_or.reduce(groups << np.arange(8, dtype=np.uint8)[:, None], axis=1))
 
 
-def _scales_and_minima(blocks: ggml.Blocks) -> Array:
+def _scales_and_minima(blocks: Blocks) -> Array:
     """Eight scales and eight minima of six bits in twelve bytes."""
     s, m = blocks.scales.view(np.uint8), blocks.minima.view(np.uint8)
     low = s[:, :4] | (s[:, 4:] >> 4) << 6
@@ -111,7 +112,7 @@ def _scales_and_minima(blocks: ggml.Blocks) -> Array:
     return np.concatenate([low, middle, s[:, 4:] & 15 | (m[:, 4:] & 15) << 4], axis=1)
 
 
-def _sixteen_scales(blocks: ggml.Blocks) -> Array:
+def _sixteen_scales(blocks: Blocks) -> Array:
     """Sixteen scales of six bits, less 32, in twelve bytes."""
     s = (blocks.scales.astype(np.int16) + 32).astype(np.uint8)
     low = s[:, :8] & 15 | (s[:, 8:] & 15) << 4
@@ -125,36 +126,36 @@ def _levels_of_32(codes: Array) -> Array:
     return np.asarray((groups[:, :, 0] | groups[:, :, 1] << 4).reshape(len(codes), -1))
 
 
-def _q2_k(b: ggml.Blocks) -> list[Array]:
+def _q2_k(b: Blocks) -> list[Array]:
     return [b.scales.view(np.uint8) | b.minima.view(np.uint8) << 4, _fours(b.codes), _two_halves(b)]
 
 
-def _q3_k(b: ggml.Blocks) -> list[Array]:
+def _q3_k(b: Blocks) -> list[Array]:
     return [_bits(b.codes, 2), _fours(b.codes), _sixteen_scales(b), _one_half(b)]
 
 
-def _q4_k(b: ggml.Blocks) -> list[Array]:
+def _q4_k(b: Blocks) -> list[Array]:
     return [_two_halves(b), _scales_and_minima(b), _pairs(b.codes)]
 
 
-def _q5_k(b: ggml.Blocks) -> list[Array]:
+def _q5_k(b: Blocks) -> list[Array]:
     return [_two_halves(b), _scales_and_minima(b), _bits(b.codes, 4), _pairs(b.codes)]
 
 
-def _q6_k(b: ggml.Blocks) -> list[Array]:
+def _q6_k(b: Blocks) -> list[Array]:
     groups = b.codes.reshape(-1, 2, 2, 2, 32)
     low = (groups[:, :, 0] & 15 | groups[:, :, 1] << 4).reshape(len(b.codes), 128)
     return [low, _fours(b.codes >> 4), b.scales.view(np.uint8), _one_half(b)]
 
 
-def _iq4_xs(b: ggml.Blocks) -> list[Array]:
+def _iq4_xs(b: Blocks) -> list[Array]:
     s = (b.scales.astype(np.int16) + 32).astype(np.uint16)
     high = np.bitwise_or.reduce(s >> 4 << 2 * np.arange(8, dtype=np.uint16), axis=1, keepdims=True)
     low = (s[:, ::2] & 15 | (s[:, 1::2] & 15) << 4).astype(np.uint8)
     return [_one_half(b), high.astype(np.uint16).view(np.uint8), low, _levels_of_32(b.codes)]
 
 
-def _iq4_nl(b: ggml.Blocks) -> list[Array]:
+def _iq4_nl(b: Blocks) -> list[Array]:
     return [_one_half(b), _levels_of_32(b.codes)]
 
 

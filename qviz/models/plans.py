@@ -23,6 +23,7 @@ from qviz.core.problems import N_, Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.figures import sqnr_db
 from qviz.core.ranges import ggml
+from qviz.core.ranges.ggml_types import TYPES
 from qviz.core.schemes.presets import GGUF, PRESETS
 from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.granularity import PerBlock
@@ -305,7 +306,7 @@ class Importances:
 def _quantized(values: FloatArray, scheme: Scheme, importances: FloatArray) -> FloatArray:
     """Values as a tool stores them that was given importances: K-quants seek their scales by them."""
     kind = convention_of(scheme).of_elements
-    if kind not in ggml.TYPES:
+    if kind not in TYPES:
         return fake_quantize(values, choose_qparams(values, scheme))
     rows = values.reshape(-1, values.shape[-1])
     return ggml.encode(rows, kind, importances).values().reshape(values.shape)

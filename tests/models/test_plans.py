@@ -51,7 +51,9 @@ def test_a_format_that_llama_cpp_has_not_is_told() -> None:
     with pytest.raises(Problem, match=r"llama\.cpp has no such format as that of w"):
         llama_lines([Choice("w", Scheme(IntFormat(6), granularity=PerBlock(-1, 32)))])
     assert llama_lines([Choice("lm_head.weight", None)]) == "--tensor-type output\\.weight=f16\n"
-    assert set(GGUF_SCHEMES) == {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k"}
+    of_32 = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "mxfp4"}
+    of_256 = {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_xs", "tq1_0", "tq2_0"}
+    assert set(GGUF_SCHEMES) == of_32 | of_256 | {"nvfp4"}
 
 
 def test_a_recipe_of_compressed_tensors(run: Run, path: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,7 @@ class Widths:
     ``nested`` is of how many scales one float32 is stored besides; 0 for none.
     """
 
-    code: int
+    code: float
     scale: int
     zero_point: int
     once: int = 0
@@ -77,7 +78,7 @@ class Widths:
         once = self.once + (SINGLE_BITS * -(-groups // self.nested) if self.nested else 0)
         return Storage(
             elements=elements,
-            code_bytes=-(-elements * self.code // 8),
+            code_bytes=math.ceil(elements * self.code / 8),
             scale_bytes=-(-(self.scale * groups + once) // 8),
             zero_point_bytes=-(-groups * self.zero_point // 8),
         )
@@ -105,7 +106,7 @@ def widths(qparams: QParams) -> Widths:
         scale_bits = SINGLE_BITS
     # A block that is looked at alone does not carry what is stored once for all of them.
     once, nested = (convention.tensor_bits, convention.nested_scales) if qparams.scale.ndim else (0, 0)
-    return Widths(bits, scale_bits, zero_point_bits, once, nested)
+    return Widths(convention.code_bits or bits, scale_bits, zero_point_bits, once, nested)
 
 
 def storage(elements: int, qparams: QParams) -> Storage:

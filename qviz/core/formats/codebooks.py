@@ -41,8 +41,25 @@ FP4_BNB = tuple(
     for level in levels
 )
 
-CODEBOOKS: dict[str, tuple[tuple[float, ...], str]] = {"nf4": (NF4, "NF4"), "fp4_bnb": (FP4_BNB, "FP4 (bitsandbytes)")}
+# kvalues_iq4nl of ggml: no zero among them.
+IQ4_NL = (-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0, 113.0)
+
+# kvalues_mxfp4 of ggml, halved: E2M1. The first of its levels that are as near is the one nearer to 0, and of its two
+# zeros the positive one; here codes are the numbers of levels.
+FP4_GGML = (-6.0, -4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+
+CODEBOOKS: dict[str, tuple[tuple[float, ...], str]] = {
+    "nf4": (NF4, "NF4"),
+    "fp4_bnb": (FP4_BNB, "FP4 (bitsandbytes)"),
+    "iq4_nl": (IQ4_NL, "IQ4_NL"),
+    "fp4_ggml": (FP4_GGML, "FP4 (llama.cpp)"),
+}
 """Levels, ascending, and what people call them."""
+
+DOWN, UP, TO_ZERO = range(3)
+
+TIES = {"iq4_nl": UP, "fp4_ggml": TO_ZERO}
+"""Which one of two levels as near is taken; the lower one where nothing is said."""
 
 
 SINGLE_MIDDLES = frozenset({"fp4_bnb"})
@@ -51,7 +68,7 @@ SINGLE_MIDDLES = frozenset({"fp4_bnb"})
 
 @dataclass(frozen=True)
 class Codebook(Tagged):
-    """A few fixed levels; a code is the number of the nearest one, the lower one of two as near.
+    """A few fixed levels; a code is the number of the nearest one, of two as near the lower one but for `TIES`.
 
     Parameters
     ----------
@@ -116,6 +133,11 @@ class Codebook(Tagged):
         return np.array(CODEBOOKS[self.format][0], np.float32)
 
     @property
+    def ties(self) -> int:
+        """Which one of two levels as near is taken."""
+        return TIES.get(self.format, DOWN)
+
+    @property
     def largest_step(self) -> float:
         """The widest gap between neighbours."""
         return float(np.diff(self.values).max())
@@ -127,7 +149,7 @@ class Codebook(Tagged):
 
     @cached_property
     def thresholds(self) -> FloatArray:
-        """The smallest float32 that is nearer to each level than to the one below, and to infinity at the end."""
+        """The smallest float32 that gets each level instead of the one below, and infinity at the end."""
         steps = np.diff(self.values.astype(np.float64))
         middles = self.values.astype(np.float64)[:-1] + steps / 2
         if self.format in SINGLE_MIDDLES:
@@ -136,10 +158,10 @@ class Codebook(Tagged):
         middles = np.concatenate(([self.values[0].astype(np.float64) - steps[0] / 2], middles, [last]))
         below = middles.astype(np.float32)
         below = np.where(below > middles, np.nextafter(below, np.float32(-np.inf)), below)
-        # Ties go down, but beyond the first level, where they go up.
         above: FloatArray = np.nextafter(below, np.float32(np.inf))
-        above[0] = below[0] if below[0] == middles[0] else above[0]
-        return above
+        goes_up = (middles < 0) & (self.ties == TO_ZERO) | (self.ties == UP)
+        goes_up[0], goes_up[-1] = True, False  # what lies half a step beyond the ends gets these
+        return np.where(goes_up & (below == middles), below, above)
 
     @cached_property
     def _ladder(self) -> FloatArray:

@@ -11,6 +11,7 @@ from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.ranges import ggml
+from qviz.core.ranges.ggml_types import LEVELS, TYPES
 from qviz.core.ranges.hqq import cover_lines, hqq
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.rules import RangeInput
@@ -109,7 +110,7 @@ def half_quadratic(given: RangeInput, number_format: NumberFormat) -> Recipe:
 
 
 def ggml_search(given: RangeInput, number_format: NumberFormat, name: str) -> Recipe:
-    """The scales and minima that ggml's search finds for blocks of 256 of one of its types."""
+    """The scales and minima that ggml's search finds for the blocks of one of its types."""
     tensor = given.tensor
     rows = np.asarray(tensor.values[:]).reshape(-1, tensor.shape[-1])
     if not np.isfinite(rows).all():
@@ -120,6 +121,8 @@ def ggml_search(given: RangeInput, number_format: NumberFormat, name: str) -> Re
         )
     found = ggml.encode(rows, name, cancelled=given.cancelled)
     scale = found.scale.reshape(-1)
+    if found.type.kind == LEVELS:
+        return Recipe(scale, found.inverses.reshape(-1))
     offset = found.offset.reshape(-1) if found.type.has_minimum else None
     # Where a scale is 0, every code means the same.
     return Recipe(scale, np.where(scale == 0, np.float32(1), scale), 0.0, offset, offset)
@@ -129,6 +132,6 @@ FITS: dict[str, Fit] = {
     "k_quant": k_quant,
     "hqq": half_quadratic,
     "deviation": deviation,
-    **{name: partial(ggml_search, name=name) for name in ggml.TYPES},
+    **{name: partial(ggml_search, name=name) for name in TYPES},
 }
 """By the name that a `Convention` gives in ``of_elements``."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, FloatArray
+from qviz.core.arrays import FloatArray
 from qviz.core.compiler import demand, kernel, part
 from qviz.core.problems import Problem
 from qviz.core.ranges.ggml_search import (
@@ -32,10 +31,8 @@ from qviz.core.ranges.ggml_search import (
     scale_and_minimum,
     signed_scale,
 )
+from qviz.core.ranges.ggml_types import LEVELS, Q2, Q3, Q4, Q5, Q6, SUPERBLOCK, TYPES, Blocks
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-
-SUPERBLOCK = 256
-"""Elements that share the scale of their scales (``QK_K``)."""
 
 MOST_GROUPS = 16
 """Groups of a block, at most."""
@@ -43,102 +40,8 @@ MOST_GROUPS = 16
 TRIES = 7
 """Scales that IQ4 tries on both sides."""
 
-Q2, Q3, Q4, Q5, Q6, LEVELS = 2, 3, 4, 5, 6, 7
-"""What a kernel is asked for."""
-
 _PIECE = 256
 """Blocks between two looks at the cancel flag."""
-
-
-@dataclass(frozen=True)
-class GgmlType:
-    """One of ggml's types of superblocks.
-
-    Attributes
-    ----------
-    name : str
-        As llama.cpp writes it: ``"Q4_K"``.
-    kind : int
-    block, group : int
-        Elements of a block, and of those of it that share a scale.
-    bits : int
-        Bits of a code.
-    middle : int
-        What is taken from a code.
-    has_minimum : bool
-    nbytes : int
-        Of a block.
-    """
-
-    name: str
-    kind: int
-    block: int
-    group: int
-    bits: int
-    middle: int
-    has_minimum: bool
-    nbytes: int
-
-
-TYPES: dict[str, GgmlType] = {
-    each.name: each
-    for each in (
-        GgmlType("Q2_K", Q2, 256, 16, 2, 0, True, 84),
-        GgmlType("Q3_K", Q3, 256, 16, 3, 4, False, 110),
-        GgmlType("Q4_K", Q4, 256, 32, 4, 0, True, 144),
-        GgmlType("Q5_K", Q5, 256, 32, 5, 0, True, 176),
-        GgmlType("Q6_K", Q6, 256, 16, 6, 32, False, 210),
-        GgmlType("IQ4_XS", LEVELS, 256, 32, 4, 0, False, 136),
-        GgmlType("IQ4_NL", LEVELS, 32, 32, 4, 0, False, 18),
-    )
-}
-"""Those that are encoded here."""
-
-
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """Encoded blocks: what is stored of them, and what follows from it.
-
-    Attributes
-    ----------
-    type : GgmlType
-    codes : uint8 array of shape (blocks, type.block)
-        As stored: from 0 on.
-    scales, minima : int8 arrays of shape (blocks, groups)
-        The integers by which the two halves are multiplied; of IQ4_NL they are 1.
-    halves : uint16 array of shape (blocks, 2)
-        Bits of the float16 scale of the scales and of the minima.
-    """
-
-    type: GgmlType
-    codes: Array
-    scales: Array
-    minima: Array
-    halves: Array
-
-    @property
-    def scale(self) -> FloatArray:
-        """float32 array of shape (blocks, groups): the scale of each group, as decoding multiplies by it."""
-        return np.asarray(self._half(0) * self.scales.astype(np.float32))
-
-    @property
-    def offset(self) -> FloatArray:
-        """float32 array of shape (blocks, groups): what decoding adds, minus the minimum."""
-        return np.asarray(-(self._half(1) * self.minima.astype(np.float32)))
-
-    def _half(self, which: int) -> FloatArray:
-        return self.halves[:, which : which + 1].view(np.float16).astype(np.float32)
-
-    def values(self) -> FloatArray:
-        """float32 array of shape (blocks, type.block): what a reader makes of them (``dequantize_row_*``)."""
-        groups = self.codes.reshape(len(self.codes), -1, self.type.group)
-        if self.type.kind == LEVELS:
-            decoded = self.scale[:, :, None] * IQ4_NL[groups]
-        else:
-            decoded = self.scale[:, :, None] * (groups.astype(np.float32) - np.float32(self.type.middle))
-            if self.type.has_minimum:
-                decoded = decoded + self.offset[:, :, None]
-        return decoded.reshape(self.codes.shape)
 
 
 @part()
@@ -178,7 +81,7 @@ def _example() -> tuple[Any, ...]:
     f, i = np.zeros(256, np.float32), np.zeros(256, np.int32)
     x = np.zeros(256, np.float32)
     x.flags.writeable = False  # as what is mapped; one that may be written to passes as such
-    return x, x, False, Q4, 256, 32, i, i, i, np.zeros(2, np.uint16), IQ4_NL, f, f, f, f, f, i, i, 0, 1
+    return x, x, False, Q4, 256, 32, i, i, i, np.zeros(2, np.uint16), f, IQ4_NL, f, f, f, f, f, i, i, 0, 1
 
 
 @kernel(_example, later=True)
@@ -193,6 +96,7 @@ def search(
     scales: Any,
     minima: Any,
     halves: Any,
+    inverses: Any,
     levels: Any,
     xs: Any,
     w: Any,
@@ -213,7 +117,7 @@ def search(
         importances = given[(at % given.size) :] if weighted else given
         _weigh(xs, importances, w, 0, block, group, kind, weighted)
         if kind == LEVELS:
-            _levels(xs, w, levels, block, group, found, each, scales, minima, row, halves, number)
+            _levels(xs, w, levels, block, group, found, each, scales, minima, row, halves, inverses, number)
         elif kind == Q3 or kind == Q6:
             _signed(xs, w, kind, weighted, block, group, found, sums, each, tried, scales, minima, row, halves, number)
         else:
@@ -368,6 +272,7 @@ def _levels(
     minima: Any,
     row: Any,
     halves: Any,
+    inverses: Any,
     number: Any,
 ) -> None:
     groups = block // group
@@ -382,6 +287,7 @@ def _levels(
         halves[2 * number] = half_bits(found[0])
         scales[row] = 1
         inverse = ONE / found[0] if found[0] != ZERO else ZERO
+        inverses[row] = inverse
         for i in range(block):
             each[i] = level(levels, inverse * x[i])
         return
@@ -393,6 +299,7 @@ def _levels(
         scales[row + j] = whole
         of_group = step * np.float32(whole)
         back = ONE / of_group if of_group != ZERO else ZERO
+        inverses[row + j] = back
         for i in range(j * group, (j + 1) * group):
             each[i] = level(levels, back * x[i])
 
@@ -448,6 +355,7 @@ def encode(
     codes = np.empty(flat.size, np.int32)
     scales, minima = np.empty(blocks * groups, np.int32), np.zeros(blocks * groups, np.int32)
     halves = np.zeros(2 * blocks, np.uint16)
+    inverses = np.zeros(blocks * groups, np.float32)
 
     def work(pieces: Sequence[int]) -> None:
         own = [np.empty(SUPERBLOCK, np.float32) for _ in range(5)] + [np.empty(SUPERBLOCK, np.int32) for _ in range(2)]
@@ -465,6 +373,7 @@ def encode(
                 scales,
                 minima,
                 halves,
+                inverses,
                 IQ4_NL,
                 *own,
                 start,
@@ -484,4 +393,5 @@ def encode(
         scales.astype(np.int8).reshape(blocks, groups),
         minima.astype(np.int8).reshape(blocks, groups),
         halves.reshape(blocks, 2),
+        inverses.reshape(blocks, groups),
     )

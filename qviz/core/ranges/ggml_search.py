@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.compiler import part
+from qviz.core.formats import codebooks
 
 ZERO, HALF, ONE, TENTH = np.float32(0), np.float32(0.5), np.float32(1), np.float32(0.1)
 SMALLEST = np.float32(1e-15)
@@ -29,7 +30,7 @@ STEPS, TURNS = 9, 5
 HALF_BITS = np.uint32(0x7E00)
 """NaN as float16."""
 
-IQ4_NL = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32)
+IQ4_NL = np.array(codebooks.IQ4_NL, np.float32)
 """The levels of IQ4_NL and IQ4_XS (``kvalues_iq4nl``)."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import FloatArray, Floats
-from qviz.core.formats.codebooks import SINGLE_MIDDLES, Codebook
+from qviz.core.formats.codebooks import DOWN, SINGLE_MIDDLES, TO_ZERO, UP, Codebook
 from qviz.core.formats.floats import MANTISSA_BITS, FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
@@ -102,19 +102,30 @@ def nearest(y):  # value of {number_format.label}, ties to an even mantissa
 """
 
 
+_TIES_IN_SCRIPTS = {
+    DOWN: ("the lower one", "np.searchsorted(middles, y)"),
+    UP: ("the upper one", 'np.searchsorted(middles, y, side="right")'),
+    TO_ZERO: (
+        "the one nearer to 0",
+        'np.where(y < 0, np.searchsorted(middles, y, side="right"), np.searchsorted(middles, y))',
+    ),
+}
+
+
 def _codebook_helper(codebook: Codebook) -> str:
     numbers = [repr(level) for level in codebook.values.tolist()]
     exact = "" if codebook.format in SINGLE_MIDDLES else ".astype(float)"
     levels = "\n".join(f"    {', '.join(numbers[i : i + 4])}," for i in range(0, len(numbers), 4))
+    which, place = _TIES_IN_SCRIPTS[codebook.ties]
     return f"""\
 levels = np.float32([
 {levels}
 ])
 
 
-def nearest(y):  # level of {codebook.label}, the lower one of two as near
+def nearest(y):  # level of {codebook.label}, {which} of two as near
     middles = (levels[:-1]{exact} + levels[1:]) / 2
-    return levels[np.searchsorted(middles, y)]
+    return levels[{place}]
 """
 
 

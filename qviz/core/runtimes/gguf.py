@@ -10,7 +10,7 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.formats.table import NumberFormat
-from qviz.core.problems import N_
+from qviz.core.problems import N_, Phrase
 from qviz.core.runtimes.expressions import ATOM, PRODUCT, Constant, Expression, Formula, Function, Number, Symbol
 from qviz.core.runtimes.formulas import (
     ABSMAX,
@@ -38,6 +38,9 @@ from qviz.core.runtimes.formulas import (
 from qviz.core.runtimes.record import Convention, Recipe
 
 BLOCK = 32
+
+FLOAT16_INSTEAD = Phrase(N_(" llama.cpp keeps such a tensor in float16."))
+"""What llama.cpp does with rows that blocks of 32 do not divide."""
 
 
 def _inverse(divisor: Any) -> Any:
@@ -153,7 +156,7 @@ GGUF = Convention(
     symmetric_integers_only=frozenset({"int8"}),
     block_size=BLOCK,
     whole_blocks=True,
-    ragged_instead=N_(" llama.cpp keeps such a tensor in float16."),
+    ragged_instead=FLOAT16_INSTEAD,
     scale_bits=16,
     recipe=_recipe,
     code=_codes,

@@ -13,13 +13,18 @@ import numpy as np
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
-from qviz.core.problems import N_
+from qviz.core.problems import N_, Phrase
 from qviz.core.runtimes.expressions import Formula, Function, Number, Symbol
 from qviz.core.runtimes.formulas import DEQUANTIZED, VALUE, WHOLE, Formulas, Q, R, S, Z, clipped
 from qviz.core.runtimes.record import Convention
 
 SUPERBLOCK = 256
-RAGGED_INSTEAD = N_(" llama.cpp takes Q4_0, Q5_0 or Q8_0 for such a tensor.")
+
+
+def instead(name: str) -> Phrase:
+    """What llama.cpp takes for rows that its blocks do not divide (``tensor_type_fallback``)."""
+    return Phrase(N_(" llama.cpp takes {type} for such a tensor, or float16 where 32 does not divide it."), type=name)
+
 
 HALF, STEPS = Symbol("d", "half"), Symbol("s", "steps")
 LEAST_HALF, LEAST_STEPS, LEAST = Symbol("dₘ", "least_half"), Symbol("b", "least_steps"), Symbol("m", "least")
@@ -35,7 +40,7 @@ NOT_ZERO = Function(
 @dataclass(frozen=True)
 class _Type:
     """Bits of a code, neighbours that share a scale, whether they have a minimum, and bits of a scale with its share
-    of the float16 of the block; a minimum takes as many.
+    of the float16 of the block; a minimum takes as many. And what rows get that are no multiple of 256 long.
     """
 
     name: str
@@ -43,14 +48,15 @@ class _Type:
     group: int
     has_minimum: bool
     scale_bits: int
+    instead: str
 
 
 _TYPES = (
-    _Type("Q2_K", 2, 16, True, 5),
-    _Type("Q3_K", 3, 16, False, 7),
-    _Type("Q4_K", 4, 32, True, 8),
-    _Type("Q5_K", 5, 32, True, 8),
-    _Type("Q6_K", 6, 16, False, 9),
+    _Type("Q2_K", 2, 16, True, 5, "Q4_0"),
+    _Type("Q3_K", 3, 16, False, 7, "Q4_0"),
+    _Type("Q4_K", 4, 32, True, 8, "Q5_0"),
+    _Type("Q5_K", 5, 32, True, 8, "Q5_1"),
+    _Type("Q6_K", 6, 16, False, 9, "Q8_0"),
 )
 
 
@@ -91,7 +97,7 @@ def _convention(kind: _Type) -> Convention:
         block_size=kind.group,
         whole_blocks=True,
         superblock=SUPERBLOCK,
-        ragged_instead=RAGGED_INSTEAD,
+        ragged_instead=instead(kind.instead),
         scale_bits=kind.scale_bits,
         of_elements=kind.name,
     )

@@ -139,7 +139,7 @@ class Convention:
         Whether the last block of an axis must be full.
     superblock : int
         Where its blocks come in larger ones, of how many elements those are; 0 elsewhere.
-    ragged_instead : str
+    ragged_instead : Phrase or None
         What the runtime does with tensors whose axis its blocks do not divide: a sentence, or nothing.
     per_block : bool
         Whether every scheme is per block, along any axis.
@@ -163,6 +163,8 @@ class Convention:
         Of how many scales, which are codes then, one more float32 is stored; 0 for none.
     group_scale_bits : int
         Bits of a stored scale of a block of integers of 4 bits or fewer; 0 for the same.
+    code_bits : float
+        Bits of a stored code, where several are packed into fewer than its format has; 0 for those of the format.
     precision : Callable[[dtype, NumberFormat, symmetric, Granularity], Precision]
         The types it computes in, by the type of the tensor.
     by_formulas : bool
@@ -213,7 +215,7 @@ class Convention:
     block_size: int | None = None
     whole_blocks: bool = False
     superblock: int = 0
-    ragged_instead: str = ""
+    ragged_instead: Phrase | None = None
     per_block: bool = False
     block_sizes: tuple[int, ...] = ()
     fills_blocks: bool = False
@@ -226,6 +228,7 @@ class Convention:
     tensor_bits: int = 0
     nested_scales: int = 0
     group_scale_bits: int = 0
+    code_bits: float = 0.0
     precision: PrecisionOf = always_float32
     by_formulas: bool = False
     recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None
@@ -347,7 +350,7 @@ class Convention:
             shape=shape,
             length=length,
             block_size=size,
-            instead=Phrase(self.ragged_instead) if self.ragged_instead else "",
+            instead=self.ragged_instead or "",
         )
 
     def nearest(

@@ -8,6 +8,8 @@ from qviz.core.runtimes.bitsandbytes import BITSANDBYTES, BITSANDBYTES_DOUBLE
 from qviz.core.runtimes.blockwise import ONNXRUNTIME_BLOCKS
 from qviz.core.runtimes.gguf import GGUF
 from qviz.core.runtimes.llamacpp import K_QUANTS
+from qviz.core.runtimes.llamacpp_levels import IQ4_NL, IQ4_XS
+from qviz.core.runtimes.llamacpp_scales import GGML_MXFP4, GGML_NVFP4, TQ1_0, TQ2_0
 from qviz.core.runtimes.matmulnbits import HQQ, K_QUANT, MATMULNBITS, MATMULNBITS_QDQ
 from qviz.core.runtimes.microscaling import MICROSCALING
 from qviz.core.runtimes.nncf import NNCF
@@ -61,6 +63,12 @@ CONVENTIONS: dict[str, Convention] = {
         NVFP4_SINGLE,
         GGUF,
         *K_QUANTS,
+        IQ4_NL,
+        IQ4_XS,
+        TQ1_0,
+        TQ2_0,
+        GGML_MXFP4,
+        GGML_NVFP4,
         BITSANDBYTES_DOUBLE,
         BITSANDBYTES,
     )

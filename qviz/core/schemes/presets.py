@@ -311,5 +311,21 @@ PRESETS = (
             ("Q6_K", 6.5625, 6, True, 16),
         )
     ),
+    *(
+        Preset(
+            GGUF,
+            f"GGUF {name}",
+            Phrase("llama.cpp's {name}: {bits} bits an element.", name=name, bits=bits),
+            Scheme(codes, True, PerBlock(-1, block), convention=convention),
+        )
+        for name, bits, codes, block, convention in (
+            ("IQ4_NL", 4.5, Codebook("iq4_nl"), 32, "iq4_nl"),
+            ("IQ4_XS", 4.25, Codebook("iq4_nl"), 32, "iq4_xs"),
+            ("TQ1_0", 1.6875, IntFormat(2), 256, "tq1_0"),
+            ("TQ2_0", 2.0625, IntFormat(2), 256, "tq2_0"),
+            ("MXFP4", 4.25, Codebook("fp4_ggml"), 32, "ggml_mxfp4"),
+            ("NVFP4", 4.5, Codebook("fp4_ggml"), 16, "ggml_nvfp4"),
+        )
+    ),
 )
 """Every preset, group by group."""

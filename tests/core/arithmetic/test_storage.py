@@ -146,6 +146,12 @@ STORED = {
     "q3_k": [(Scheme("int3", True, PerBlock(-1, 16), convention="q3_k"), 3 + 6 / 16 + 16 / 256)],
     "q4_k": [(Scheme("uint4", False, BLOCKS, convention="q4_k"), 4 + (6 + 6) / 32 + (16 + 16) / 256)],
     "q5_k": [(Scheme("uint5", False, BLOCKS, convention="q5_k"), 5 + (6 + 6) / 32 + (16 + 16) / 256)],
+    "iq4_nl": [(Scheme("iq4_nl", True, BLOCKS, convention="iq4_nl"), 4 + 16 / 32)],
+    "iq4_xs": [(Scheme("iq4_nl", True, BLOCKS, convention="iq4_xs"), 4 + 6 / 32 + 16 / 256)],
+    "tq1_0": [(Scheme("int2", True, PerBlock(-1, 256), convention="tq1_0"), (8 * (48 + 4) + 16) / 256)],
+    "tq2_0": [(Scheme("int2", True, PerBlock(-1, 256), convention="tq2_0"), 2 + 16 / 256)],
+    "ggml_mxfp4": [(Scheme("fp4_ggml", True, BLOCKS, convention="ggml_mxfp4"), 4 + 8 / 32)],
+    "ggml_nvfp4": [(Scheme("fp4_ggml", True, PerBlock(-1, 16), convention="ggml_nvfp4"), 4 + 8 / 16)],
     "q6_k": [(Scheme("int6", True, PerBlock(-1, 16), convention="q6_k"), 6 + 8 / 16 + 16 / 256)],
 }
 """Bits an element as each runtime stores them, added up by hand."""

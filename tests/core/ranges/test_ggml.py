@@ -9,6 +9,7 @@ import pytest
 from qviz.core.problems import Problem
 from qviz.core.ranges import ggml
 from qviz.core.ranges.ggml_search import half_bits, half_value, nearest
+from qviz.core.ranges.ggml_types import TYPES
 from qviz.core.work import Cancelled
 from qviz.files.ggml_blocks import encoded_bytes, packed
 from tests.golden.record_ggml import importances, weights
@@ -16,7 +17,7 @@ from tests.golden.record_ggml import importances, weights
 HALVES = np.arange(1 << 16, dtype=np.uint16)
 
 
-@pytest.mark.parametrize("name", ggml.TYPES)
+@pytest.mark.parametrize("name", TYPES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_values_are_those_that_a_reader_decodes(name: str, weighted: bool) -> None:
     blocks = ggml.encode(weights(1), name, importances() if weighted else None)

@@ -1,0 +1,53 @@
+"""Are llama.cpp's IQ4, TQ, MXFP4 and NVFP4 as schemes what ggml writes? Values, scripts, bytes and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+from qviz.core import PRESETS, Problem, analyze, choose_qparams, fake_quantize, quantize
+from qviz.core.scripts.numpy_script import python_snippet
+from qviz.files.ggml_blocks import encoded_bytes
+from tests.golden.record_ggml import weights
+
+NAMES = ("IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4")
+SCHEMES = {each.name.removeprefix("GGUF "): each.scheme for each in PRESETS if each.name.startswith("GGUF ")}
+X = weights(5)[:32]
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_values_and_bytes_are_those_that_llama_cpp_writes(name: str) -> None:
+    written = encoded_bytes(X, name)
+    found = analyze(X, SCHEMES[name])
+    decoded = gguf.dequantize(written, gguf.GGMLQuantizationType[name])
+
+    assert np.array_equal(fake_quantize(X, found.qparams), decoded)
+    assert found.figures.storage.quantized_bytes == written.size
+
+
+def test_the_numpy_script_has_the_codes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    q = choose_qparams(X, SCHEMES[name])
+    monkeypatch.setattr(np, "load", lambda file: X)
+    ran: dict[str, Any] = {}
+
+    exec(python_snippet(q), ran)
+
+    assert np.array_equal(ran["codes"], quantize(X, q))
+    assert np.array_equal(ran["x_hat"], fake_quantize(X, q))
+
+
+def test_rows_that_do_not_divide_are_refused(name: str) -> None:
+    with pytest.raises(Problem, match="does not divide"):
+        choose_qparams(np.ones((2, 264), np.float32), SCHEMES[name])
+
+
+def test_what_float32_cannot_hold_is_refused() -> None:
+    with pytest.raises(Problem, match="goes beyond"):
+        choose_qparams(np.full((1, 32), np.finfo(np.float32).max, np.float32), SCHEMES["MXFP4"])
