@@ -92,7 +92,7 @@ def _exponent(absmax: Any) -> Any:
 
 
 EXPONENT = Function(
-    "floor(log2({0})) − 2",
+    "(floor(log2({0})) − 2)",
     "exponent({0})",
     _exponent,
     """\
