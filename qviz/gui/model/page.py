@@ -208,7 +208,8 @@ class ModelPage(ModelParts):
         self.deploy.refresh(new)
         if new.samples is not old.samples or new.prepared is not old.prepared:
             self.figures.present(None, self._why_no_figures(new))
-        if (new.prepared, new.by_group, new.activations) != (old.prepared, old.by_group, old.activations):
+        drawn = ("path", "prepared", "by_group", "activations")
+        if any(getattr(old, name) is not getattr(new, name) for name in drawn):
             self._show_graph(new)
         given = ("prepared", "samples", "activations", "calibration_share")
         if any(getattr(old, name) is not getattr(new, name) for name in given):
@@ -280,6 +281,8 @@ class ModelPage(ModelParts):
     def _next_step(self, state: NetworkState) -> str:
         """What to do, as long as there is no answer."""
         if state.prepared is None:
+            if self.networks.opener.busy:
+                return self.tr("The network is being prepared…")
             return self.tr("Open a network to see its layers.")
         if self._open_dimensions(state):
             return self.tr("Give every open dimension a number (Network): {names}.").format(
@@ -296,7 +299,7 @@ class ModelPage(ModelParts):
         return tuple(dict.fromkeys(name for port in inputs for name in port.open_dimensions))
 
     def _why_no_figures(self, state: NetworkState) -> str:
-        if state.prepared is None:
+        if state.prepared is None and not self.networks.opener.busy:
             return self.tr("Open a network and give it data: what its output loses stands here.")
         if state.samples is None:
             return self._next_step(state)
@@ -340,6 +343,7 @@ class ModelPage(ModelParts):
     @Slot()
     def _on_opening(self) -> None:
         self.network.set_busy(True)
+        self._say_what_is_missing()
 
     @Slot()
     def _on_opened(self) -> None:
@@ -350,8 +354,16 @@ class ModelPage(ModelParts):
             if state.samples is None and not state.paths:
                 open_ones = self._open_dimensions(state)
                 self.docks["network_panel" if open_ones else "data"].raise_()
-        else:
+        elif state.path is not None:
             self.graph_place.say(self.tr("This file could not be opened; drop another one."))
+        self._say_what_is_missing()
+
+    def _say_what_is_missing(self) -> None:
+        """Where there is no network, since it is being prepared or could not be."""
+        state = self.networks.state
+        if state.prepared is None:
+            self.figures.present(None, self._why_no_figures(state))
+            self._show_layers()
 
     @Slot()
     def _on_sweeping(self) -> None:

@@ -8,6 +8,7 @@ import math
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 
 from qviz.core import Scheme
 from qviz.gui.kit.copying import tab_separated
+from qviz.models.opening import open_prepared
 from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE
 from tests.gui.conftest import Desk, mouse_over, spot
@@ -58,6 +60,29 @@ def test_a_dropped_network_opens_on_this_page_whatever_its_name(
     idle(new_desk, page)
     assert page.network.file.text() == "a model"
     assert [box.name for box in page.graph.drawn.boxes] == ["/block1/conv", "/block2/conv", "/head/gemm"]
+
+
+def test_a_first_network_is_said_to_be_prepared_while_it_is(
+    new_desk: Desk, page: Any, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = Event()
+
+    def waits(*given: Any, **named: Any) -> Any:
+        assert go_on.wait(60)
+        return open_prepared(*given, **named)
+
+    monkeypatch.setattr("qviz.session.network_workers.open_prepared", waits)
+    (tmp_path / "bad.onnx").write_bytes(b"nothing of the kind" * 10)
+    for path, said in ((files[0], ""), (tmp_path / "bad.onnx", "could not be opened")):
+        go_on.clear()
+        page.networks.open(path)
+        new_desk.bot.waitUntil(lambda: "being prepared" in page.layers.sentence.text(), timeout=LONG)
+        assert "Preparing the network" in page.graph_place.hint.text()
+        assert "being prepared" in page.figures.hint.text()
+        go_on.set()
+        idle(new_desk, page)
+        assert "prepar" not in page.layers.sentence.text()
+        assert said in page.graph_place.hint.text()
 
 
 def test_a_network_is_closed_and_no_memory_held_for_it(new_desk: Desk, ready: Any) -> None:
