@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from qviz.cli.networks import data_options, prepared_network, progress_bar, samp
 from qviz.cli.options import json_option, scheme_of, scheme_options
 from qviz.files.atomic import check_spared
 from qviz.files.printable import printable
+
+if TYPE_CHECKING:
+    from qviz.models.units import Unit
 
 
 @click.command("sensitivity")
@@ -47,17 +51,11 @@ def sensitivity_command(
     """
     from qviz.core.formats.integers import IntFormat
     from qviz.core.schemes.scheme import Scheme
-    from qviz.models.activations import ranges
+    from qviz.models.activations import activation_parameters, ranges
     from qviz.models.node_errors import node_errors
-    from qviz.models.sensitivity import (
-        ALONE,
-        RESTORED,
-        Sensitivity,
-        activation_parameters,
-        units_by_group,
-        units_by_node,
-    )
+    from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity
     from qviz.models.targets import share_of
+    from qviz.models.units import units_by_group, units_by_node
 
     for written in filter(None, (netron, model_explorer)):
         check_spared(written, [model, *data])
@@ -93,18 +91,7 @@ def sensitivity_command(
                 "bytes": unit.bytes,
             }
         )
-    if netron is not None or model_explorer is not None:
-        from qviz.models.node_data import FIGURES, model_explorer_data, netron_attachment, save_node_data
-
-        by_node = {
-            node: {name: row[name] for name in FIGURES if math.isfinite(row[name])}
-            for unit, row in zip(units, rows, strict=True)
-            for node in unit.nodes
-        }
-        if netron is not None:
-            save_node_data(netron, netron_attachment(by_node))
-        if model_explorer is not None:
-            save_node_data(model_explorer, model_explorer_data(by_node))
+    _write_for_viewers(units, rows, netron, model_explorer)
     rows.sort(key=lambda row: -math.inf if math.isnan(row["alone_db"]) else row["alone_db"])  # NaN hurts most
     if report is not None:
         save_sweep_report(report, network.name, scheme, everything.figures(), len(held_out), rows)
@@ -124,6 +111,22 @@ def sensitivity_command(
     for row in rows:
         figures = "".join(_text(row[key]) for key in ("alone_db", "restored_db", "isolated_db", "accumulated_db"))
         click.echo(f"{printable(str(row['name'])[-47:]):<48}{figures}{row['bytes']:>12,}")
+
+
+def _write_for_viewers(
+    units: Sequence[Unit], rows: Sequence[dict[str, Any]], netron: Path | None, model_explorer: Path | None
+) -> None:
+    from qviz.models.node_data import FIGURES, model_explorer_data, netron_attachment, save_node_data
+
+    by_node = {
+        node: {name: row[name] for name in FIGURES if math.isfinite(row[name])}
+        for unit, row in zip(units, rows, strict=True)
+        for node in unit.nodes
+    }
+    if netron is not None:
+        save_node_data(netron, netron_attachment(by_node))
+    if model_explorer is not None:
+        save_node_data(model_explorer, model_explorer_data(by_node))
 
 
 def _finite(value: Any) -> Any:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.formats.integers import IntFormat
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.ranges.entropy import Entropy
@@ -20,6 +22,7 @@ from qviz.core.ranges.rules import MinMax
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.network import Network, outer_names
+from qviz.models.pieces import ActivationParameters
 from qviz.models.sessions import Samples, open_session, run
 
 HELD_BYTES = 1 << 28
@@ -225,3 +228,14 @@ def _side_by_side(batches: list[FloatArray]) -> FloatArray:
     for row, batch in zip(together, batches, strict=True):
         row[tuple(slice(size) for size in batch.shape)] = batch
     return together
+
+
+def activation_parameters(
+    low: float, high: float, number_format: IntFormat, *, symmetric: bool = False
+) -> ActivationParameters:
+    """Scale and zero point of one tensor of activations, as ONNX Runtime chooses them from a range."""
+    scheme = Scheme(number_format, symmetric)
+    q = qparams_from_range(np.array(low, np.float32), np.array(high, np.float32), scheme)
+    return ActivationParameters(
+        np.asarray(q.scale, np.float32).reshape(()), q.zero_point.astype(number_format.dtype).reshape(())
+    )

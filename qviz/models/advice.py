@@ -14,7 +14,8 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.models.network import Network, array_of
 from qviz.models.node_errors import NodeError
-from qviz.models.sensitivity import ALONE, RESTORED, Unit, UnitLoss
+from qviz.models.sensitivity import ALONE, RESTORED, UnitLoss
+from qviz.models.units import Unit
 
 MOST_OF_IT = 0.4
 """The share of a layer's error that makes one channel the culprit."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from qviz.core.arrays import Floats
 from qviz.core.problems import Problem
-from qviz.models.sensitivity import UnitLoss, decibels
+from qviz.models.sensitivity import UnitLoss
 
 NEARLY = 2.5
 """dB that a prediction may be off where losses add up; beyond a saturated softmax, or for many groups, they do not."""
@@ -170,3 +170,8 @@ def _noise(rows: list[Choice]) -> float:
         return math.fsum(row.noise for row in rows)
     together = np.sum(errors, axis=0)
     return float(together @ together)
+
+
+def decibels(noise: float) -> float:
+    """SQNR in dB of noise as a share of the signal's power."""
+    return math.inf if noise == 0 else -10 * math.log10(noise)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qviz.models.network import Network, outer_names
-from qviz.models.sensitivity import Unit
+from qviz.models.units import Unit
 
 MOST_BOXES = 150
 BOX_WIDTH, BOX_HEIGHT = 132.0, 38.0

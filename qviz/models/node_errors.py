@@ -19,7 +19,8 @@ from qviz.core.questions.figures import sqnr_db
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.network import Network
 from qviz.models.pieces import Pieces, Values
-from qviz.models.sensitivity import OFF, Sensitivity
+from qviz.models.quantized_network import OFF
+from qviz.models.sensitivity import Sensitivity
 from qviz.models.sessions import Feeds, run
 from qviz.models.weights import squares
 

@@ -13,8 +13,9 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.models.frontier import FrontierPoint, choices, frontier
 from qviz.models.output_figures import OutputFigures
-from qviz.models.sensitivity import ALONE, Sensitivity, UnitLoss, units_by_group
+from qviz.models.sensitivity import ALONE, Sensitivity, UnitLoss
 from qviz.models.targets import Target, first_reached, guess_at, share_of
+from qviz.models.units import units_by_group
 from qviz.models.weights import bits_of
 from qviz.session.network_state import NetworkState
 from qviz.session.network_workers import activations_of

@@ -19,7 +19,7 @@ from qviz.models.output_figures import OutputFigures
 from qviz.models.preparation import Prepared
 from qviz.models.preparation_steps import NO_CHOICES, Choices
 from qviz.models.ptq import Outcome
-from qviz.models.sensitivity import Unit, units_by_group, units_by_node
+from qviz.models.units import Unit, units_by_group, units_by_node
 from qviz.models.weights import Weight
 
 FIRST_SCHEME = Scheme(IntFormat(8), granularity=PerAxis(0))

@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qviz.core.problems import Phrase
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
-from qviz.models.activations import Span, ranges, spans
+from qviz.models.activations import Span, activation_parameters, ranges, spans
 from qviz.models.data import FileSamples, checks, open_samples, random_samples
 from qviz.models.data_settings import DataSettings
 from qviz.models.latency import by_operator, measure_latency, node_times, reasons
@@ -30,8 +30,9 @@ from qviz.models.preparation_steps import NO_CHOICES, Choices
 from qviz.models.ptq import Outcome, check_outcome, quantize_network
 from qviz.models.recipes import Recipe
 from qviz.models.running_memory import memory_at_run
-from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity, Unit, UnitLoss, activation_parameters
+from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity, UnitLoss
 from qviz.models.side_by_side import side_by_side
+from qviz.models.units import Unit
 from qviz.session.network_state import (
     CODES,
     RANDOM_SAMPLES,

@@ -33,8 +33,9 @@ from qviz.models.preparation import prepare_network
 from qviz.models.preparation_steps import Choices
 from qviz.models.ptq import quantize_network
 from qviz.models.recipes import LIBRARY_DEFAULTS, Recipe, best_recipe
-from qviz.models.sensitivity import ALONE, Sensitivity, units_by_group
+from qviz.models.sensitivity import ALONE, Sensitivity
 from qviz.models.sessions import open_session, run
+from qviz.models.units import units_by_group
 from qviz.models.weights import bits_of, quantized_weight
 from tests.models import made
 

@@ -10,7 +10,8 @@ from qviz.core import IntFormat, PerAxis, Scheme
 from qviz.models.advice import advice
 from qviz.models.graph_layout import BOX_HEIGHT, BOX_WIDTH, boxes_of, lay_out
 from qviz.models.node_errors import node_errors
-from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity, units_by_group, units_by_node
+from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity
+from qviz.models.units import units_by_group, units_by_node
 from tests.models.made import classifier, network, pictures, transformer
 
 

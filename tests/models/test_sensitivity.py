@@ -10,22 +10,16 @@ from onnx import helper, numpy_helper
 
 from qviz.core import MSE, FloatFormat, IntFormat, PerAxis, PerBlock, Problem, Scheme
 from qviz.core.work import Cancelled
-from qviz.models.activations import ranges, spans
+from qviz.models.activations import activation_parameters, ranges, spans
 from qviz.models.kept_values import KeptValues
 from qviz.models.node_errors import NodeCut, node_errors
 from qviz.models.output_figures import Answers
 from qviz.models.pieces import Pieces
 from qviz.models.preparation import prepare_network
-from qviz.models.sensitivity import (
-    ALONE,
-    RESTORED,
-    Sensitivity,
-    activation_parameters,
-    units_by_group,
-    units_by_node,
-)
+from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity
 from qviz.models.sessions import open_session, run
 from qviz.models.stacked_weights import StackedWeights
+from qviz.models.units import units_by_group, units_by_node
 from qviz.models.weights import Weight, bits_of, quantized_weight, values_of, weights_of
 from tests.models.made import (
     chain,
@@ -129,8 +123,8 @@ def chained(count=2):
 
 @pytest.mark.parametrize("room", [1 << 28, 0], ids=["kept", "no room"])
 def test_a_move_runs_no_more_than_what_comes_behind_the_layer(monkeypatch, room):
-    monkeypatch.setattr("qviz.models.sensitivity.KEPT_BYTES", room)
-    monkeypatch.setattr("qviz.models.sensitivity.WORTH_SECONDS", 1e-9)  # as if each layer took long
+    monkeypatch.setattr("qviz.models.quantized_network.KEPT_BYTES", room)
+    monkeypatch.setattr("qviz.models.quantized_network.WORTH_SECONDS", 1e-9)  # as if each layer took long
     net, samples = ready(chain()), chained()
     asked = Sensitivity(net, samples, INT4)
     asked.everything()
@@ -198,7 +192,7 @@ def test_rows_are_not_filled_up_with_more_than_asking_again_takes():
 
 
 def test_a_scheme_for_all_weights_is_run_at_once(monkeypatch):
-    monkeypatch.setattr("qviz.models.sensitivity.WORTH_SECONDS", 1e-9)  # as if each layer took long
+    monkeypatch.setattr("qviz.models.quantized_network.WORTH_SECONDS", 1e-9)  # as if each layer took long
     net, samples = ready(chain()), chained()
     asked = Sensitivity(net, samples, INT4)
     asked.everything()
@@ -370,7 +364,7 @@ def test_groups_join_what_belongs_together():
     net = ready(transformer())
     assert [u.name for u in units_by_group(net)] == [u.name for u in units_by_node(net)]
     names = [f"/layer{i}/{part}/MatMul" for i in range(40) for part in ("q", "k", "v")]
-    from qviz.models.sensitivity import Unit, _runs, _scope
+    from qviz.models.units import Unit, _runs, _scope
 
     runs = _runs([(_scope(name, 1), Unit(name, (name,), ())) for name in names])
     assert len(runs) == 40

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Slot
 from qviz.gui.model.layers_panel import own_word
 from qviz.gui.model.parts import ModelParts
 from qviz.models.preparation import Prepared
-from qviz.models.sensitivity import Unit
+from qviz.models.units import Unit
 from qviz.session.networks import Networks
 from qviz.session.weight_audit import Constant, constants_of
 

@@ -13,7 +13,7 @@ from qviz.core.tensors.granularity import PerAxis, PerBlock
 from qviz.gui.model.parts import ModelParts
 from qviz.models.advice import Advice
 from qviz.models.frontier import FrontierPoint
-from qviz.models.sensitivity import Unit
+from qviz.models.units import Unit
 from qviz.session.history import History
 from qviz.session.networks import Networks
 

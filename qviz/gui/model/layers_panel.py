@@ -20,8 +20,9 @@ from qviz.gui.words.numbers import NONE, decibels, percent
 from qviz.gui.words.schemes import format_word
 from qviz.models.advice import Advice
 from qviz.models.node_errors import NodeError
-from qviz.models.sensitivity import ALONE, RESTORED, Unit, UnitLoss
+from qviz.models.sensitivity import ALONE, RESTORED, UnitLoss
 from qviz.models.targets import share_of
+from qviz.models.units import Unit
 from qviz.session.language import told, tr
 
 

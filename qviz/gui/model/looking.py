@@ -10,7 +10,7 @@ from qviz.gui.model.parts import ModelParts
 from qviz.gui.words.schemes import format_word
 from qviz.models.graph_layout import Box
 from qviz.models.network import array_of
-from qviz.models.sensitivity import Unit
+from qviz.models.units import Unit
 from qviz.models.weights import quantized_weight, weights_of
 from qviz.session.capturer import INPUT, OUTPUT
 from qviz.session.networks import Networks

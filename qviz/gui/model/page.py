@@ -28,7 +28,8 @@ from qviz.models.data_settings import DataSettings
 from qviz.models.graph_layout import Box, boxes_of, lay_out
 from qviz.models.node_errors import NodeError
 from qviz.models.preparation_steps import Choices
-from qviz.models.sensitivity import ALONE, Unit
+from qviz.models.sensitivity import ALONE
+from qviz.models.units import Unit
 from qviz.session.checkpoints import Checkpoints
 from qviz.session.guard import guarded
 from qviz.session.language import told
