@@ -29,6 +29,7 @@ from qviz.files.atomic import clean_up
 from qviz.files.networks import is_network
 from qviz.gui.charts.page import Closing, Page
 from qviz.gui.kit import theme
+from qviz.gui.kit.unseen import let_go_pictures
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.crash import CrashDialog, CrashReporter
 from qviz.gui.window.first_painting import FirstPainting
@@ -245,6 +246,7 @@ class App(QObject):
         window.theme_requested.connect(self.set_theme)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._on_system_theme)
         window.saving.exporting.ended.connect(self.freed.later)
+        self.freed.quiet.connect(let_go_pictures)
         window.closing.connect(self.close)
 
     @Slot(list)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import linecache
 import sys
 from typing import Any
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core import arrays
 from qviz.session.timers import Timers, WindowTimer
@@ -47,13 +48,23 @@ def keep_freed() -> None:
 def give_back() -> None:
     """Holes between what is still held, too."""
     arrays.let_go()
+    # PySide reads the source of whatever is imported, to see whether it uses Qt, and Python keeps all these lines.
+    linecache.clearcache()
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
 
 
 class Freed(QObject):
-    """Gives back what was let go, some time after it was told for the last time that something was done."""
+    """Gives back what was let go, some time after it was told for the last time that something was done.
+
+    Signals
+    -------
+    quiet()
+        Nothing was done for a while: whoever keeps what can be made again lets go of it first.
+    """
+
+    quiet = Signal()
 
     def __init__(self, parent: QObject | None = None, *, timers: Timers = WindowTimer) -> None:
         super().__init__(parent)
@@ -75,6 +86,7 @@ class Freed(QObject):
 
     @Slot()
     def _on_quiet(self) -> None:
+        self.quiet.emit()
         give_back()
 
 

@@ -24,6 +24,8 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog
 
 from qviz.app.app import App, load_pages, make_application
 from qviz.core import compiler
+from qviz.core.schemes.scheme import Scheme
+from qviz.session.library import FIRST_SPEC
 from qviz.session.settings import Settings
 from tests.monkey.acts import Act, Hands, answer_popups
 from tests.monkey.files import make_files
@@ -210,7 +212,11 @@ def _settle(app: App, watch: Watch | None = None) -> list[str]:
 
 def _clear(app: App) -> None:
     """Back to the looks of the start: what is open, what was trained, and how large it is drawn is no growth."""
-    for item in app.session.state.items[1:]:
+    before = app.session.state.items
+    app.library.generate(FIRST_SPEC)
+    app.session.update(scheme=Scheme())
+    _settle(app)
+    for item in before:
         app.library.close_item(item)
     _settle(app)
     for widget in QApplication.topLevelWidgets():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import gc
 import sys
@@ -22,7 +21,9 @@ from PySide6.QtCore import QCoreApplication, QDeadlineTimer, QEvent, QEventLoop,
 from qviz.app.app import App
 from qviz.core.questions.analysis import analyze
 from qviz.core.tensors.tensor import Tensor
+from qviz.gui.kit.unseen import let_go_pictures
 from qviz.gui.product.page import ProductPage
+from qviz.session.freed import give_back
 from qviz.session.multiplier import _product
 
 PAUSE_SECONDS = 0.5
@@ -218,12 +219,12 @@ def undo_and_redo(app: App) -> list[str]:
 
 
 def memory() -> float:
-    """Megabytes that are really held; pages of libraries, which the system can drop and read again, are not."""
+    """Megabytes that are really held at rest; pages of libraries, which the system can drop and read again, are not."""
     gc.collect()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     gc.collect()
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    let_go_pictures()
+    give_back()
     held = psutil.Process().memory_info()
     return (held.rss - getattr(held, "shared", 0)) / 1e6
 
