@@ -243,15 +243,32 @@ class QuantizedNetwork:
     def inputs_of(self, node: Any, chosen: frozenset[str]) -> dict[str, Any]:
         """What is handed to one node beside its values: quantized weights, and that its points are on."""
         inputs: dict[str, Any] = {}
-        for unit in self.units:
-            if node.name in unit.nodes and unit.name in chosen:
-                inputs.update({f"{p.key}/on": np.array(True) for p in self.points_of(node)})
+        if chosen.intersection(self._units_of.get(node.name, ())):
+            inputs.update({f"{point.key}/on": ON for point in self.points_of(node)})
         inputs.update({name: self.quantized(name) for name in node.input if name in self.weights})
         return inputs
 
     def points_of(self, node: Any) -> tuple[Point, ...]:
         """Where activations are quantized on their way into one node."""
-        return tuple(p for unit in self.units for p in unit.points if p.node == node.name and p in self.parameters)
+        return tuple(self._points_of.get(node.name, ()))
+
+    @cached_property
+    def _units_of(self) -> dict[str, list[str]]:
+        """The names of the units that a node is in."""
+        found: dict[str, list[str]] = {}
+        for unit in self.units:
+            for node in unit.nodes:
+                found.setdefault(node, []).append(unit.name)
+        return found
+
+    @cached_property
+    def _points_of(self) -> dict[str, list[Point]]:
+        found: dict[str, list[Point]] = {}
+        for unit in self.units:
+            for point in unit.points:
+                if point in self.parameters:
+                    found.setdefault(point.node, []).append(point)
+        return found
 
     @cached_property
     def _by_piece(self) -> list[tuple[tuple[str, ...], tuple[tuple[str, Point], ...]]]:

@@ -6,7 +6,9 @@ time; asking about each weight alone takes longer than computing it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -34,6 +36,15 @@ def stackable(scheme: Scheme) -> bool:
     return by_row and not convention.tensor_bits and not convention.of_elements
 
 
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """Weights above each other, and the rows of each."""
+
+    tensor: Tensor
+    weights: tuple[Weight, ...]
+    rows: tuple[slice, ...]
+
+
 class StackedWeights:
     """The small weights of a network, to be quantized together.
 
@@ -52,7 +63,7 @@ class StackedWeights:
             if each.elements <= SMALL
             and np.isfinite(values[each.name]).all()  # which one is spoilt is said of it alone
         }
-        self._stacks: dict[tuple[str, ...], Tensor] = {}
+        self._stacks: dict[tuple[str, ...], list[_Stack]] = {}
 
     def quantized(self, schemes: Mapping[str, Scheme]) -> dict[str, FloatArray]:
         """x̂ of those weights that lie together with others, each in its own shape.
@@ -62,34 +73,47 @@ class StackedWeights:
         schemes : mapping of str to Scheme
             What is wanted, by names of weights.
         """
-        together: dict[Scheme, list[Weight]] = {}
-        for name, scheme in schemes.items():
-            weight = self._small.get(name)
-            if weight is not None and stackable(scheme):
-                together.setdefault(scheme, []).append(weight)
+        together: dict[Scheme, list[str]] = {}
+        for scheme, names in _by_scheme(schemes):
+            if stackable(scheme):
+                together.setdefault(scheme, []).extend(name for name in names if name in self._small)
         found: dict[str, FloatArray] = {}
-        stacks: dict[tuple[str, ...], Tensor] = {}
-        for scheme, weights in together.items():
-            for stack in _alike(weights):
-                if len(stack) < 2:
-                    continue
-                key = tuple(weight.name for weight in stack)
-                tensor = stacks[key] = self._stacks.get(key) or self._stacked(stack)
-                x_hat = fake_quantize(tensor, choose_qparams(tensor, fitted_scheme(scheme, stack[0])))
-                start = 0
-                for weight in stack:
-                    rows, columns = weight.matrix_shape
-                    found[weight.name] = weight.restored(x_hat[start : start + rows, :columns])
-                    start += rows
+        stacks: dict[tuple[str, ...], list[_Stack]] = {}
+        for scheme, names in together.items():
+            key = tuple(names)
+            if key not in stacks:
+                known = self._stacks.get(key)
+                stacks[key] = self._laid(names) if known is None else known
+            for stack in stacks[key]:
+                x_hat = fake_quantize(
+                    stack.tensor, choose_qparams(stack.tensor, fitted_scheme(scheme, stack.weights[0]))
+                )
+                for weight, rows in zip(stack.weights, stack.rows, strict=True):
+                    found[weight.name] = weight.restored(x_hat[rows, : weight.matrix_shape[1]])
         self._stacks = stacks
         return found
 
-    def _stacked(self, stack: list[Weight]) -> Tensor:
+    def _laid(self, names: Iterable[str]) -> list[_Stack]:
+        """Those of these weights that lie above others."""
+        alike = _alike(self._small[name] for name in names)
+        return [self._stacked(stack) for stack in alike if len(stack) > 1]
+
+    def _stacked(self, stack: list[Weight]) -> _Stack:
         """The matrices, whose shorter rows go on with their first element."""
         columns = max(weight.matrix_shape[1] for weight in stack)
         matrices = [weight.matrix(self._values[weight.name]) for weight in stack]
         filled = [np.concatenate([m, np.repeat(m[:, :1], columns - m.shape[1], axis=1)], axis=1) for m in matrices]
-        return Tensor(np.concatenate(filled), stack[0].name)
+        ends = accumulate((len(matrix) for matrix in matrices), initial=0)
+        rows = tuple(slice(first, end) for first, end in pairwise(ends))
+        return _Stack(Tensor(np.concatenate(filled), stack[0].name), tuple(stack), rows)
+
+
+def _by_scheme(schemes: Mapping[str, Scheme]) -> Iterator[tuple[Scheme, list[str]]]:
+    """Names with the scheme that they have, one object at a time: a scheme is slow to be looked up."""
+    found: dict[int, tuple[Scheme, list[str]]] = {}
+    for name, scheme in schemes.items():
+        found.setdefault(id(scheme), (scheme, []))[1].append(name)
+    yield from found.values()
 
 
 def _alike(weights: Iterable[Weight]) -> list[list[Weight]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,13 @@ class Weight:
     outputs: tuple[int, ...]
     bytes: int
 
-    @property
+    @cached_property
     def matrix_shape(self) -> tuple[int, int]:
         """Outputs × what is summed over."""
         rows = math.prod(self.shape[axis] for axis in self.outputs)
         return rows, math.prod(self.shape) // max(1, rows)
 
-    @property
+    @cached_property
     def elements(self) -> int:
         """How many numbers it has."""
         return math.prod(self.shape)
@@ -70,9 +71,13 @@ class Weight:
         turned = np.transpose(values, (*self.outputs, *rest))
         return np.ascontiguousarray(turned, np.float32).reshape(self.matrix_shape)
 
+    @cached_property
+    def _in_front(self) -> bool:
+        return self.outputs == tuple(range(len(self.outputs)))
+
     def restored(self, matrix: FloatArray) -> FloatArray:
         """A matrix as the network has it, shape `shape`."""
-        if self.outputs == tuple(range(len(self.outputs))):
+        if self._in_front:
             return np.ascontiguousarray(matrix).reshape(self.shape)
         rest = [axis for axis in range(len(self.shape)) if axis not in self.outputs]
         order = (*self.outputs, *rest)
@@ -190,11 +195,11 @@ def squares(values: Array) -> float:
     """Σx²: stretches in the values' own precision, their sums in float64 (relative error below 1e-6)."""
     flat = values.reshape(-1)
     whole = flat.size // STRETCH * STRETCH
-    rest = flat[whole:].astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = float(rest.dot(rest))
-        if whole:
-            rows = flat[:whole].reshape(-1, STRETCH)
+    rest = (flat[whole:] if whole else flat).astype(np.float64)
+    total = float(rest.dot(rest))
+    if whole:
+        rows = flat[:whole].reshape(-1, STRETCH)
+        with np.errstate(invalid="ignore", over="ignore"):
             total += float(np.vecdot(rows, rows).sum(dtype=np.float64))
     return total
 
