@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from PySide6.QtCore import QDeadlineTimer
+from pytestqt.qtbot import QtBot
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes says how busy it is
 settings.load_profile("any machine")
@@ -17,6 +19,30 @@ settings.load_profile("any machine")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(threads, "1")  # every core has a worker already, and waiting threads spin
+
+
+class PromptBot(QtBot):
+    """Looks ten times as often as pytest-qt, which lets 10 ms go by between looks."""
+
+    def waitUntil(self, callback, *, timeout=5000):
+        deadline = QDeadlineTimer(timeout)
+        while True:
+            failure = None
+            try:
+                reached = callback()
+            except AssertionError as error:
+                reached, failure = False, error
+            if reached or reached is None:
+                return
+            if deadline.hasExpired():
+                raise self.TimeoutError(f"not reached within {timeout} ms") from failure
+            self.wait(1)
+
+
+@pytest.fixture
+def qtbot(qapp, request):
+    return PromptBot(request)
+
 
 WORKS_WITH = (
     "qviz.models.opening",
