@@ -8,8 +8,9 @@ from typing import Any
 from qviz.core.questions.analysis import analyze, estimate
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.effort import plan
+from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
-from qviz.core.tensors.granularity import PerTensor
+from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 from qviz.core.tensors.sorted_tensor import prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
@@ -70,10 +71,18 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     # Chosen for the group alone they could be others: NVFP4's scales depend on the whole tensor.
     mine = whole.qparams.for_group(channel)
     if mine.convention.block_size is None:
-        mine = replace(mine, scheme=replace(scheme, granularity=PerTensor()))
+        mine = replace(mine, scheme=replace(scheme, granularity=_alone(scheme)))
     one = PerTensor().layout(alone.shape)
     shown = analyze(alone, mine.scheme, cancelled=cancelled, qparams=mine, layout=one)
     return Frame(tensor, question.prepared, scheme, channel, whole, shown, **about)
+
+
+def _alone(scheme: Scheme) -> Granularity:
+    """How one group is quantized by itself: as a whole tensor, or as a block where a runtime has nothing else."""
+    granularity = scheme.granularity
+    if isinstance(granularity, PerBlock) and CONVENTIONS[scheme.convention].per_block:
+        return PerBlock(-1, granularity.block_size)
+    return PerTensor()
 
 
 def _judged_qparams(tensor: Tensor, scheme: Scheme, cancelled: IsCancelled) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from qviz.core import IntFormat, PerAxis, PerBlock, PerTensor, PerToken, Problem, Scheme, Tensor, analyze, prepare
 from qviz.core.questions.effort import Limits
+from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.schemes.presets import PRESETS
 from qviz.core.tensors.granularity import Granularity
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.session import answering
@@ -172,6 +174,24 @@ def test_a_channel_is_looked_at_alone(desk: Desk, analyzed: list[Any]) -> None:
     assert frame.shown.scheme.granularity == PerTensor()
     assert frame.shown.qparams.scale == frame.whole.qparams.scale[2]
     assert frame.shown.mse == pytest.approx(frame.whole.groups.mse[2], rel=1e-12)
+
+
+def test_a_block_is_looked_at_alone_where_a_runtime_has_nothing_but_blocks(desk: Desk) -> None:
+    desk.update(tensor=tensor(4, 128))
+    chosen = {p.scheme.convention: p.scheme for p in PRESETS if CONVENTIONS[p.scheme.convention].per_block}
+    assert len(chosen) >= 4
+    turned = replace(chosen["onnxruntime_matmulnbits"], granularity=PerBlock(0, 16))
+    wrong = []
+    for scheme in (*chosen.values(), turned):
+        desk.session.update(scheme=scheme, channel=None)
+        desk.settle()
+        assert desk.analyst.last is not None
+        groups = desk.analyst.last.whole.groups
+        frame = desk.update(channel=groups.sqnr_db.size - 1)
+        if frame.channel is None or frame.shown.mse != pytest.approx(groups.mse[-1], rel=1e-9):
+            wrong.append((scheme, frame.channel, frame.shown.mse, groups.mse[-1]))
+    assert not wrong
+    assert not desk.heard.of("problem")
 
 
 def test_leaving_the_channel_shows_all_again(desk: Desk, analyzed: list[Any]) -> None:
