@@ -34,6 +34,7 @@ MODULES = (
     "qviz.core.tensors.value_counts",
     "qviz.core.passes.kernels",
     "qviz.core.passes.counting",
+    "qviz.core.passes.placing",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",
     "qviz.core.arithmetic.spreading",

@@ -260,7 +260,8 @@ def number_codes(work: Any, integers: Any, n: Any, kind: Any, low: Any, high: An
         number_whole(work, integers, n, kind, low, high)
     elif kind[RULE] != CODEBOOK:  # the levels above 0 are numbered as their bit patterns are
         bits = work.view(np.int32)
-        lowest, lacking, normal = np.int32(kind[LOWEST]), np.int32(kind[LACKING]), np.int32(kind[NORMAL])
+        # A shift that is known to be of less than 32 bits stays one of 32-bit numbers.
+        lowest, lacking, normal = np.int32(kind[LOWEST]), np.int32(kind[LACKING] & 31), np.int32(kind[NORMAL])
         zero, end = np.int32(kind[PLACE_OF_ZERO] + 1), np.int32(2 * kind[PLACE_OF_ZERO] + 2)
         # bfloat16 has float32's own exponents: below its smallest normal number the patterns go on alike.
         alike = np.int32(0) if kind[RULE] == BFLOAT16 else lowest

@@ -82,6 +82,7 @@ from qviz.core.passes.counting import (
     guess_bins,
     place_jointly,
 )
+from qviz.core.passes.placing import place_all, places_at_once
 from qviz.core.tensors.envelope import BASE
 
 BUCKET = np.uint64(BASE)
@@ -180,9 +181,9 @@ def draw(
 
 
 @part()
-def step_by_step(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
-    """Codes that are not clipped yet, and x̂, whatever the format; how many are clipped, and how many missing."""
-    factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
+def round_stretch(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
+    """Codes that are not clipped yet, whatever the format; how many are missing."""
+    factor, low = np.float32(numbers[FACTOR]), np.float32(numbers[LOW])
     rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
     missing = 0
     if plan[MAYBE_NAN] or shifts:
@@ -198,14 +199,21 @@ def step_by_step(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, n
         round_whole(work, n, rule, centred)
     if missing > 0:
         mend(work, integers, n, low)
-    clipped = dequantize_codes(work, n, low, high, centred, shifts, np.uint64(plan[SCALE_AT]))
+    return missing
+
+
+@part()
+def dequantize_stretch(work: Any, n: Any, plan: Any, numbers: Any) -> Any:
+    """x̂ of these codes; how many are clipped."""
+    factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
+    clipped = dequantize_codes(work, n, low, high, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
     take_parts(work, n, plan[PARTS], factor)
-    return clipped, missing
+    return clipped
 
 
 @part()
 def quantize_plain(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
-    """The same for whole numbers around 0, where nothing is missing: every step at once."""
+    """Both for whole numbers around 0, where nothing is missing: every step at once."""
     factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
     clipped = quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor, np.uint64(plan[SCALE_AT]))
     take_parts(work, n, plan[PARTS], factor)
@@ -439,6 +447,8 @@ def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) 
         # Few pieces of memory can be on their way at once: best one at a time, in a loop that has others to wait for.
         counts_ahead = counts and plan[JOINT] > 0
         in_turn = reads_ahead and not counts_ahead
+        in_steps = not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]))
+        at_once = everything and counts and places_at_once(plan, numbers[BIN_WIDTH])
         while True:
             chunks, settles = 0, False
             if everything and columns:  # a stretch of one row, then of the next one
@@ -461,20 +471,28 @@ def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) 
             half = size // np.uint64(2)
             if in_turn and chunks <= 0:
                 fetch_ahead(x, ahead, ahead + half)
-            if everything and not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS])):
-                clipped, lacking = step_by_step(x, here, size, work, integers, plan, numbers, codebook)
+            placed = False
+            if everything and (in_steps or at_once):
+                lacking = round_stretch(x, here, size, work, integers, plan, numbers, codebook)
+                if at_once and not lacking:
+                    clipped, doubtful = place_all(work, integers, size, low, high, plan, numbers[BIN_WIDTH])
+                    placed = doubtful == 0
+                if not placed:
+                    clipped = dequantize_stretch(work, size, plan, numbers)
                 if lacking:
                     hide(work, integers, size)
             else:
                 clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
             maybe_nan = lacking > 0
-            if counts and plan[OCCUPANCY]:
+            if counts and plan[OCCUPANCY] and not placed:
                 number(work, integers, size, plan, low, high)
-            if counts and plan[HISTOGRAM] and guess_bins(work, integers, size, numbers[BIN_WIDTH]) > 0:
+            if counts and plan[HISTOGRAM] and not placed and guess_bins(work, integers, size, numbers[BIN_WIDTH]) > 0:
                 first_bin = np.float64(plan[FIRST_BIN])
                 find_bins(work, integers, size, numbers[BIN_WIDTH], first_bin, first_bin + np.float64(plan[BINS] - 1))
             if counts and plan[JOINT]:
-                if place_jointly(integers, size, plan, clipped) or maybe_nan:
+                if placed:
+                    count_jointly(integers, size, table, x, ahead)
+                elif place_jointly(integers, size, plan, clipped) or maybe_nan:
                     count_strange(work, integers, size, maybe_nan, table, tallies, plan, numbers[BIN_WIDTH])
                 else:
                     count_jointly(integers, size, table, x, ahead)
