@@ -41,7 +41,7 @@ MODULES = (
 )
 """Where the functions are, the most urgent first."""
 
-LATER_MODULES = ("qviz.core.ranges.ggml", "qviz.core.ranges.ggml_search")
+LATER_MODULES = ("qviz.core.ranges.ggml", "qviz.core.ranges.ggml_search", "qviz.core.ranges.ggml_direct")
 """Where those are that few ask for: each is compiled when it is first demanded."""
 
 SUMS = {"reassoc", "nsz", "nnan"}

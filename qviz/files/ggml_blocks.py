@@ -11,14 +11,14 @@ import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.problems import Problem
-from qviz.core.ranges import ggml
+from qviz.core.ranges import ggml, ggml_direct
 from qviz.core.ranges.ggml_types import TYPES, Blocks
 from qviz.core.work import IsCancelled, Progress, ignore, never
 
 MXFP4 = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.float32)
 """Twice the levels of E2M1 (``kvalues_mxfp4``)."""
 
-SIMPLE = {"TQ1_0": 256, "TQ2_0": 256, "MXFP4": 32, "NVFP4": 64}
+SIMPLE = {name: block for name, (_, block, _) in ggml_direct.KINDS.items()}
 """Types whose scale needs no search, and the elements of their blocks."""
 
 ENCODED = (*TYPES, *SIMPLE)
@@ -68,8 +68,10 @@ def encoded_bytes(
             block=block,
             columns=x.shape[1],
         )
-    rows = np.ascontiguousarray(x, np.float32).reshape(-1, block)
-    return np.asarray(_SIMPLE[name](rows).reshape(len(x), -1))
+    found = ggml_direct.encoded(x, name, progress=progress, cancelled=cancelled)
+    if found is None:
+        found = _SIMPLE[name](np.ascontiguousarray(x, np.float32).reshape(-1, block))
+    return np.asarray(found).reshape(len(x), -1)
 
 
 def packed(blocks: Blocks) -> Array:

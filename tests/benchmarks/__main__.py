@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from qviz.session.freed import keep_freed
-from tests.benchmarks import drag, engine, networks, opening, scales, start, sweep, training
+from tests.benchmarks import drag, engine, ggml, networks, opening, scales, start, sweep, training
 
 BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
     "start": lambda largest: start.measure(),
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
     "drag": drag.measure,
     "open": opening.measure,
     "sweep": sweep.measure,
+    "ggml": ggml.measure,
     "networks": networks.measure,
     "training": lambda largest: training.measure(),
 }

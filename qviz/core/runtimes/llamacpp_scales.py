@@ -147,8 +147,18 @@ LARGEST_FOR_ZERO = Function(
 )
 
 
+# From here on float32 cannot tell the errors of the levels under the largest scale apart, and ggml takes the first one.
+TOLD_APART = np.float32(2**33)
+
+
 def _nvfp4_recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     absmax = np.asarray(absmax_of(low, high), np.float32)
+    if absmax.size and absmax.max() >= TOLD_APART:
+        raise Problem(
+            "llama.cpp's NVFP4 stores zeros for elements from {largest:.2g} on, so far are they beyond its scales: "
+            "choose another runtime, or divide the tensor by a constant.",
+            largest=float(TOLD_APART),
+        )
     scale = np.asarray(ue4m3(absmax / np.float32(scheme.number_format.quant_max)), np.float32)
     return Recipe(scale, np.asarray(np.where(scale == 0, LARGEST, scale), np.float32))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qviz.core.problems import Problem
-from qviz.core.ranges import ggml
+from qviz.core.ranges import ggml, ggml_direct
 from qviz.core.ranges.ggml_search import half_bits, half_value, nearest
 from qviz.core.ranges.ggml_types import TYPES
 from qviz.core.work import Cancelled
@@ -37,6 +37,20 @@ def test_threads_change_nothing() -> None:
 def test_rows_that_do_not_divide_are_refused(name: str) -> None:
     with pytest.raises(Problem, match="rows of a multiple of"):
         encoded_bytes(np.zeros((2, 40), np.float32), name)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("name", ggml_direct.KINDS)
+def test_compiled_loops_have_the_bytes_that_numpy_has(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = np.array([0, 0.4999, 0.5, 0.74, 1, 1.5, 2.5, 3.5, 5, 7, 9.99, 10, 12, -0.5, -1.5, -7], np.float32)
+    exponents = 2.0 ** np.concatenate([np.arange(-149, 124), [-126.0, -10, -9, 8, 33]])
+    hard = (np.outer(exponents, np.tile(ladder, 16)) * np.float32(1 - 2**-24)).astype(np.float32)
+    x = np.concatenate([weights(3), hard])
+    compiled = ggml_direct.encoded(x, name)
+    monkeypatch.setattr(ggml_direct, "demand", lambda kernel: False)
+
+    assert compiled is not None
+    assert np.array_equal(compiled.reshape(len(x), -1), encoded_bytes(x, name))
 
 
 def test_a_type_without_an_encoder_is_refused() -> None:

@@ -51,3 +51,12 @@ def test_rows_that_do_not_divide_are_refused(name: str) -> None:
 def test_what_float32_cannot_hold_is_refused() -> None:
     with pytest.raises(Problem, match="goes beyond"):
         choose_qparams(np.full((1, 32), np.finfo(np.float32).max, np.float32), SCHEMES["MXFP4"])
+
+
+def test_what_ggml_takes_for_zero_because_it_is_too_large_is_refused() -> None:
+    told, lost = (np.full((1, 64), value, np.float32) for value in (2.0**33 * 0.99, 2.0**33))
+    decoded = gguf.dequantize(encoded_bytes(told, "NVFP4"), gguf.GGMLQuantizationType.NVFP4)
+
+    assert np.array_equal(fake_quantize(told, choose_qparams(told, SCHEMES["NVFP4"])), decoded)
+    with pytest.raises(Problem, match="stores zeros for elements from"):
+        choose_qparams(lost, SCHEMES["NVFP4"])
