@@ -79,10 +79,16 @@ class Line(QLabel):
     half of a frame's time.
     """
 
-    def __init__(self, name: str, alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft) -> None:
+    def __init__(
+        self,
+        name: str,
+        alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft,
+        cut: Qt.TextElideMode = Qt.TextElideMode.ElideRight,
+    ) -> None:
         super().__init__()
         self.setObjectName(name)
         self.setAlignment(alignment | Qt.AlignmentFlag.AlignVCenter)
+        self._cut = cut
         self._right = alignment == Qt.AlignmentFlag.AlignRight
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._line = ""
@@ -113,7 +119,7 @@ class Line(QLabel):
         metrics, text = self.fontMetrics(), self._line
         wide = metrics.horizontalAdvance(text)
         if wide > self.width():
-            text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self.width())
+            text = metrics.elidedText(text, self._cut, self.width())
             wide = metrics.horizontalAdvance(text)
         x = self.width() - wide if self._right else 0
         painter.drawText(x, (self.height() - metrics.height()) // 2 + metrics.ascent(), text)

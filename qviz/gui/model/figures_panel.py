@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from PySide6.QtCore import Slot
@@ -76,8 +77,15 @@ class OutputPanel(QWidget):
             with quiet((self.outputs,)):
                 self.outputs.clear()
                 self.outputs.addItems(names)
+                self.outputs.setCurrentIndex(self._worst())
         self.outputs.setVisible(len(names) > 1)
         self._show()
+
+    def _worst(self) -> int:
+        """The output that most of the headline is about: some are reached by no weight at all."""
+        found = self.whole.outputs if self.whole is not None else ()
+        left = [-math.inf if math.isnan(output.sqnr_db) else output.sqnr_db for output in found]
+        return left.index(min(left)) if left else -1
 
     def set_stale(self, stale: bool) -> None:
         """Figures of other schemes are pale until their successors arrive."""

@@ -231,6 +231,9 @@ class GraphChart(Chart):
             map_width = self._map_scale(height) * (right - left) + 2 * MAP_MARGIN if high * scale > height else 0.0
             room = max(wide * scale, width - map_width)
             middle = (left + right) / 2 + (width - room) / scale / 2
+        else:  # no further to the left than lets its first box be seen
+            first = min(self.drawn.centers, key=lambda center: center[1])[0]
+            middle = max(middle, first + BOX_WIDTH / 2 + MARGIN - width / scale / 2)
         y = -(top - MARGIN)
         if high * scale < height:
             y += (height / scale - high) / 2

@@ -189,7 +189,8 @@ class NetworkPanel(QWidget):
             self._input_rows.addWidget(named_label(more, "caption"), at, 0, 1, 2)
 
     def _add_row(self, at: int, name: str, control: QWidget) -> int:
-        label = Line("caption")  # names of dimensions may be longer than the panel is wide
+        # Names of dimensions may be longer than the panel is wide, and differ in their last letter.
+        label = Line("caption", cut=Qt.TextElideMode.ElideMiddle)
         label.setText(f"  {name}")
         label.setToolTip(name)
         self._input_rows.addWidget(label, at, 0)

@@ -16,10 +16,11 @@ import onnx
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 
 from qviz.core import Scheme
 from qviz.gui.kit.copying import tab_separated
+from qviz.models.graph_layout import BOX_HEIGHT, BOX_WIDTH, Box, Drawn
 from qviz.models.opening import open_prepared
 from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE
@@ -442,6 +443,40 @@ def test_all_weights_with_what_the_scheme_does_to_each(new_desk: Desk, opened: A
     assert np.isnan(rows["b1"].sqnr_db)
     opened.weights.table.opened.emit(rows["w3"])
     new_desk.bot.waitUntil(lambda: new_desk.session.state.tensor.name == "net.onnx: w3", timeout=LONG)
+
+
+def test_a_graph_begins_with_its_first_box_however_wide_it_is(ready: Any) -> None:
+    branches = [f"branch {number}" for number in range(12)]
+    boxes = [Box(name, ("Conv",), (name,), ()) for name in (*branches, "first")]
+    places = [*((BOX_WIDTH * (1.5 * place), 200.0) for place in range(12)), (BOX_WIDTH * 16.5, 0.0)]
+    bounds = (-BOX_WIDTH, -BOX_HEIGHT, BOX_WIDTH * 18, 1000.0)
+    ready.graph.show_graph(Drawn(tuple(boxes), tuple(places), (), (), bounds))
+    (left, right), (bottom, top) = ready.graph.view.viewRange()
+    x, y = places[-1]
+    assert left < x - BOX_WIDTH / 2
+    assert x + BOX_WIDTH / 2 < right
+    assert bottom < -y < top
+
+
+def test_the_output_that_loses_most_is_shown_first(ready: Any) -> None:
+    whole = ready.figures.whole
+    kept = replace(whole.outputs[0], name="mask", sqnr_db=math.inf)
+    for worst, said in ((31.5, "31.50 dB"), (math.nan, "–")):
+        lost = replace(whole.outputs[0], name="answer", sqnr_db=worst)
+        ready.figures.present(None)
+        ready.figures.present(replace(whole, outputs=(kept, lost)))
+        assert ready.figures.outputs.currentText() == "answer"
+        assert said in [row.text() for row in ready.figures.rows.findChildren(QLabel)]
+        ready.figures.outputs.setCurrentIndex(0)
+        ready.figures.present(replace(whole, outputs=(kept, lost)))
+        assert ready.figures.outputs.currentText() == "mask"  # what was chosen stays
+
+
+def test_names_that_begin_alike_are_told_apart_where_they_are_cut(ready: Any) -> None:
+    table = ready.layers.table
+    names = [f"/model/encoder/layer.{place}/attention/output/dense/MatMul_{place}" for place in range(3)]
+    cut = {table.fontMetrics().elidedText(name, table.textElideMode(), 150) for name in names}
+    assert len(cut) == 3
 
 
 def test_the_minimap_moves_the_view(ready: Any) -> None:
