@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
+import psutil
 import pytest
 
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.atomic import atomic_write, clean_up, notes_folder
 from qviz.session.settings import Settings
+from tests.models.made import classifier
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
 
@@ -43,6 +46,53 @@ class Started(app.App):
 
 app.App = Started
 app.WARM_UP_MILLISECONDS = 3_600_000  # no kernels for windows that are closed at once
+sys.exit(app.run())
+"""
+
+AT_WORK = """
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pathlib import Path
+import psutil
+from PySide6.QtCore import QTimer
+from qviz.app import app
+from qviz.session.settings import Settings
+
+path, network = Path(sys.argv[1]), Path(sys.argv[2])
+app.Settings = lambda: Settings(path)
+
+class Working(app.App):
+    def start(self, paths=()):
+        super().start(paths)
+        self.timer = QTimer(self)
+        self.timer.timeout.connect(self.begin)
+        self.timer.start(5)
+
+    def begin(self):
+        if self.page.frame is None:
+            return
+        self.timer.timeout.disconnect(self.begin)
+        self.timer.timeout.connect(self.tell)
+        pages = self.window.pages
+        pages.show_page("model")
+        pages.current.networks.open(network)
+        pages.show_page("training")
+        pages.current.trainer.start()
+        pages.show_page("compare")
+        self.session.update(bits=5)
+        self.pin_present()
+        pages.show_page("tensor")
+        self.window.saving.export_all_to(path.parent / "charts")
+
+    def tell(self):
+        children = [child.pid for child in psutil.Process().children(recursive=True)]
+        if children:
+            self.timer.stop()
+            print(*[type(each).__name__ for each in self.workers if each.busy], *children, flush=True)
+
+app.App = Working
+app.WARM_UP_MILLISECONDS = 3_600_000
 sys.exit(app.run())
 """
 
@@ -114,6 +164,40 @@ def test_the_window_ends_as_if_it_were_closed(start: Start, tmp_path: Path, name
     assert Scheme.from_dict(settings.get("scheme")).number_format.bits == 5
     assert len(settings.get("pins")) == 1
     assert not settings.get("geometry").isEmpty()
+
+
+def works(number: int) -> bool:
+    """Whether a process is there, and more than an entry that nobody has asked for its end."""
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_window_ends_in_the_middle_of_all_work(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trains, draws charts into files and has a network open in another process; nothing of it is left."""
+    onnx.save_model(classifier(), str(tmp_path / "net.onnx"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    folder = tmp_path / "window"
+    (folder / "charts").mkdir(parents=True)
+    window = start(AT_WORK, folder / "s.ini", tmp_path / "net.onnx")
+    first = window.first.split()  # type: ignore[attr-defined]
+    assert "NetworkOpener" in first
+    window.send_signal(signal.SIGTERM)
+    _, said = window.communicate(timeout=60)
+    assert (window.returncode, said) == (0, "")
+    others, patience = [int(word) for word in first if word.isdigit()], time.monotonic() + 60
+    while any(map(works, others)) and time.monotonic() < patience:  # Python's own keeper sees that it is alone
+        time.sleep(0.01)
+    assert not [number for number in others if works(number)]
+    settings = Settings(folder / "s.ini")
+    assert Scheme.from_dict(settings.get("scheme")).number_format.bits == 5
+    assert len(settings.get("pins")) == 1
+    assert not [path.name for path in tmp_path.rglob("*") if path.name.startswith((".qviz-", "qviz-"))]
+    assert list(notes_folder().iterdir()) == []
 
 
 @pytest.mark.parametrize(
