@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from qviz.models.audit import Row
     from qviz.models.plans import Choice
 
+GGUF_TYPES = (
+    *("q8_0", "q6_k", "q5_1", "q5_k", "q5_0", "q4_1", "q4_k", "q4_0", "iq4_nl", "iq4_xs", "nvfp4", "mxfp4"),
+    *("q3_k", "q2_k", "tq2_0", "tq1_0"),
+)
+"""llama.cpp's types, the largest first."""
+
 EXPORTS = ("csv", "llama.cpp", "compressed-tensors", "onnxruntime", "netron", "model-explorer")
 
 
@@ -39,9 +45,7 @@ EXPORTS = ("csv", "llama.cpp", "compressed-tensors", "onnxruntime", "netron", "m
 )
 @click.option("--block-size", type=click.IntRange(min=1), default=32, show_default=True, help="Of these integers.")
 @click.option("--scheme", "schemes", type=click.Path(path_type=Path), multiple=True, help="Or schemes saved as JSON.")
-@click.option(
-    "--gguf", type=click.Choice(["q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]), multiple=True, help="Or llama.cpp's types."
-)
+@click.option("--gguf", type=click.Choice(list(GGUF_TYPES)), multiple=True, help="Or llama.cpp's types.")
 @click.option("--imatrix", type=click.Path(path_type=Path), help="Weigh errors by what llama-imatrix measured.")
 @click.option(
     "--sensitivity",

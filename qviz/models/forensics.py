@@ -21,6 +21,8 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.calibration import choose_qparams
+from qviz.core.ranges import ggml
+from qviz.core.ranges.ggml_types import TYPES
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor
@@ -41,6 +43,9 @@ FEWEST = 8
 
 LARGEST = 1 << 24
 """Elements of which so many rows are looked at: a recipe is the same for all."""
+
+WEIGHTED = frozenset({"Q4_0", "Q4_1", "Q5_0", "Q5_1"})
+"""llama.cpp's simple types that an importance matrix changes; Q8_0, TQ and FP4 look at none."""
 
 _ROUNDING = {"float32": 4e-7, "float16": 5.5e-4, "bfloat16": 4.4e-3}
 """How far a product may be off where the scale was stored in that type."""
@@ -293,11 +298,21 @@ def _of_ggml(original: FloatArray, quantized: FloatArray, dtype: str) -> Recipe 
         return None
     if made is None:
         return None
-    share = float(np.count_nonzero(made.reshape(-1) == quantized.reshape(-1))) / quantized.size
-    if share < 1:
+    if not np.array_equal(made.reshape(-1), quantized.reshape(-1)):
         return None
-    said = N_("llama.cpp's {type} without an importance matrix: every value is equal")
-    return Recipe(None, share, ("gguf",), Phrase(said, type=dtype))
+    said = N_("llama.cpp's {type}: every value is equal, with or without an importance matrix")
+    if dtype in TYPES or dtype in WEIGHTED:
+        said = N_("llama.cpp's {type} without an importance matrix: every value is equal")
+        if dtype in TYPES and _is_the_same_weighted(original, quantized, dtype):
+            said = N_("llama.cpp's {type}: every value is equal, with or without an importance matrix")
+    return Recipe(None, 1.0, ("gguf",), Phrase(said, type=dtype))
+
+
+def _is_the_same_weighted(original: FloatArray, quantized: FloatArray, dtype: str) -> bool:
+    """Whether importances, all alike, would have left the same values, so that they tell nothing of the matrix."""
+    rows = original.reshape(-1, original.shape[-1])
+    alike = ggml.encode(np.ascontiguousarray(rows, np.float32), dtype, np.ones(rows.shape[1], np.float32))
+    return np.array_equal(alike.values().reshape(-1), quantized.reshape(-1))
 
 
 def _ggml(original: FloatArray, dtype: str) -> FloatArray | None:

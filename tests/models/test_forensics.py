@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from qviz.core import IntFormat, PerBlock, Scheme, choose_qparams, fake_quantize
-from qviz.files.ggml_blocks import encoded_bytes
+from qviz.files.ggml_blocks import ENCODED, encoded_bytes
 from qviz.models.checkpoint import Weight, open_checkpoint
 from qviz.models.differences import differences
 from qviz.models.forensics import Recipe, recipe_of
@@ -153,24 +153,44 @@ def gguf_file(path: Path, packed: Any, kind: str) -> Weight:
     return open_checkpoint([path]).weights[0]
 
 
-@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q5_1", "Q4_K", "Q6_K"])
+UNWEIGHTED = ("Q8_0", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4")
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "Q5_1", "Q4_K", "Q6_K", "IQ4_NL", "IQ4_XS", *UNWEIGHTED])
 def test_types_of_llama_cpp_are_recognized(tmp_path: Path, kind: str) -> None:
     original = RANDOM.standard_normal((4, 512)).astype(np.float32)
     type_ = gguf.GGMLQuantizationType[kind]
-    packed = encoded_bytes(original, kind) if kind.endswith("K") else gguf.quants.quantize(original, type_)
+    packed = encoded_bytes(original, kind) if kind in ENCODED else gguf.quants.quantize(original, type_)
     weight = gguf_file(tmp_path / "m.gguf", packed, kind)
     values = np.asarray(weight.entry.load()[:], np.float32).reshape(original.shape)
     found = recipe_of(original, values, weight)
+    said = f"llama.cpp's {kind} without an importance matrix: every value is equal"
+    if kind in UNWEIGHTED:  # they look at none: nothing is known of it
+        said = f"llama.cpp's {kind}: every value is equal, with or without an importance matrix"
     assert found is not None
-    assert str(found.phrase) == f"llama.cpp's {kind} without an importance matrix: every value is equal"
+    assert str(found.phrase) == said
+    values[0, 5] += np.spacing(values[0, 5])
+    assert recipe_of(original, values, weight) is None
 
 
 def test_an_importance_matrix_is_not_denied(tmp_path: Path) -> None:
     original = RANDOM.standard_normal((4, 512)).astype(np.float32)
-    packed = encoded_bytes(original, "Q4_K", RANDOM.uniform(0.1, 10, 512).astype(np.float32))
-    weight = gguf_file(tmp_path / "m.gguf", packed, "Q4_K")
-    values = np.asarray(weight.entry.load()[:], np.float32).reshape(original.shape)
-    assert recipe_of(original, values, weight) is None
+    importances = RANDOM.uniform(0.1, 10, 512).astype(np.float32)
+    for kind in ("Q4_K", "IQ4_NL", "IQ4_XS"):
+        weight = gguf_file(tmp_path / f"{kind}.gguf", encoded_bytes(original, kind, importances), kind)
+        values = np.asarray(weight.entry.load()[:], np.float32).reshape(original.shape)
+        assert recipe_of(original, values, weight) is None, kind
+
+
+def test_where_importances_change_nothing_none_are_denied(tmp_path: Path) -> None:
+    original = np.full((2, 512), 0.7, np.float32)
+    original[:, ::3] = -0.7  # every search ends with the same scale
+    for kind in ("Q4_K", "IQ4_NL", "IQ4_XS"):
+        weight = gguf_file(tmp_path / f"{kind}.gguf", encoded_bytes(original, kind), kind)
+        values = np.asarray(weight.entry.load()[:], np.float32).reshape(original.shape)
+        found = recipe_of(original, values, weight)
+        assert found is not None
+        assert str(found.phrase) == f"llama.cpp's {kind}: every value is equal, with or without an importance matrix"
 
 
 def test_the_difference_of_two_files_has_its_recipe(run: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from safetensors.numpy import save_file
 
+from qviz.cli.budget import GGUF_TYPES
 from qviz.core import IntFormat, PerBlock, Scheme, choose_qparams, fake_quantize
 from qviz.core.problems import Problem
 from qviz.core.ranges import ggml
@@ -47,13 +48,27 @@ def test_lines_of_llama_cpp(run: Run, path: Path, tmp_path: Path) -> None:
     assert any("blk\\.1\\.ffn_down\\.weight=" in line for line in lines)
 
 
+def test_rows_choose_among_the_types_that_divide_them(run: Run, tmp_path: Path) -> None:
+    widths = {"down": 512, "o": 96, "q": 80}
+    made = {f"model.layers.0.{name}_proj.weight": np.ones((8, width), np.float32) for name, width in widths.items()}
+    save_file({name: value * RANDOM.standard_normal(value.shape).astype("f4") for name, value in made.items()},
+              tmp_path / "w.safetensors")  # fmt: skip
+    given = [word for name in ("iq4_nl", "iq4_xs", "tq2_0", "nvfp4", "mxfp4") for word in ("--gguf", name)]
+    done = run("budget", tmp_path / "w.safetensors", "--at-least", "5", *given, "--json")
+    assert {unit["tensors"][0].split(".")[-2]: unit["format"] for unit in done.json["units"]} == {
+        "down_proj": "iq4_xs",
+        "o_proj": "mxfp4",
+    }
+    assert done.json["left_bytes"] == 8 * 80 * 4
+
+
 def test_a_format_that_llama_cpp_has_not_is_told() -> None:
     with pytest.raises(Problem, match=r"llama\.cpp has no such format as that of w"):
         llama_lines([Choice("w", Scheme(IntFormat(6), granularity=PerBlock(-1, 32)))])
     assert llama_lines([Choice("lm_head.weight", None)]) == "--tensor-type output\\.weight=f16\n"
     of_32 = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "mxfp4"}
     of_256 = {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_xs", "tq1_0", "tq2_0"}
-    assert set(GGUF_SCHEMES) == of_32 | of_256 | {"nvfp4"}
+    assert set(GGUF_SCHEMES) == set(GGUF_TYPES) == of_32 | of_256 | {"nvfp4"}
 
 
 def test_a_recipe_of_compressed_tensors(run: Run, path: Path, tmp_path: Path) -> None:
