@@ -56,4 +56,7 @@ def diff_command(first: Path, second: Path, as_json: bool) -> None:
     recipes = Counter(str(each.recipe.phrase) for each in found if each.recipe is not None)
     for phrase, count in recipes.most_common(10):
         click.echo(printable(f"made by ({count:,} tensor{'s' if count > 1 else ''}): {phrase}"))
+    reasons = Counter(str(each.no_recipe) for each in found if each.no_recipe is not None)
+    for reason, count in reasons.most_common(10):
+        click.echo(printable(f"no recipe gives these codes ({count:,} tensor{'s' if count > 1 else ''}): {reason}"))
     click.echo(f"{len(changed):,} differ, {len(equal):,} are equal, {len(found) - len(compared):,} were not compared")

@@ -15,6 +15,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.checkpoint import Weight
 from qviz.models.forensics import Recipe, recipe_of
+from qviz.models.no_recipe import why_none
 from qviz.models.renamings import Names, plain_name
 
 _BLOCK = 1 << 20
@@ -54,6 +55,8 @@ class Difference:
         Why they were not compared.
     recipe : Recipe or None
         What made the second of the first, where that is sure.
+    no_recipe : Phrase or None
+        What can be seen that keeps every recipe from it.
     note : Phrase or None
         In which other order its rows were compared.
     """
@@ -68,6 +71,7 @@ class Difference:
     elements: int = 0
     problem: Phrase | Problem | None = None
     recipe: Recipe | None = None
+    no_recipe: Phrase | None = None
     note: Phrase | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,6 +95,7 @@ class Difference:
         found["note"] = None if self.note is None else str(self.note)
         found["recipe"] = None if self.recipe is None else str(self.recipe.phrase)
         found["recipe_equal"] = None if self.recipe is None else self.recipe.equal
+        found["no_recipe"] = None if self.no_recipe is None else str(self.no_recipe)
         return found
 
 
@@ -162,6 +167,7 @@ def _difference(first: Weight, second: Weight, cancelled: IsCancelled) -> Differ
         signal += float(left @ left)
         noise += float(error @ error)
         largest = max(largest, float(np.abs(error).max(initial=0)))
+    recipe, no_recipe = (None, None) if equal == a.elements else _recipe(a, b, second, cancelled)
     return Difference(
         first.name,
         first,
@@ -171,7 +177,8 @@ def _difference(first: Weight, second: Weight, cancelled: IsCancelled) -> Differ
         largest,
         equal,
         a.elements,
-        recipe=None if equal == a.elements else _recipe(a, b, second, cancelled),
+        recipe=recipe,
+        no_recipe=no_recipe,
         note=note,
     )
 
@@ -213,11 +220,12 @@ def _alike(one: Any, two: Any) -> float:
     return float(a @ b) / norms if norms else 1.0
 
 
-def _recipe(a: Tensor, b: Tensor, second: Weight, cancelled: IsCancelled) -> Recipe | None:
+def _recipe(a: Tensor, b: Tensor, second: Weight, cancelled: IsCancelled) -> tuple[Recipe | None, Phrase | None]:
     if not a.all_finite or a.elements > MOST_LOOKED_AT:
-        return None
+        return None, None
     one, two = (np.asarray(each.values[0 : each.elements]).reshape(a.shape) for each in (a, b))
-    return recipe_of(one, two, second, dtype=a.dtype, cancelled=cancelled)
+    recipe = recipe_of(one, two, second, dtype=a.dtype, cancelled=cancelled)
+    return recipe, why_none(one, two, second) if recipe is None else None
 
 
 def _values(weight: Weight, cancelled: IsCancelled) -> Tensor:
