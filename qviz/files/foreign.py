@@ -1,6 +1,6 @@
 """What is this file that qviz does not read, and what can be done with it?
 
-A reader for one of these is a module of its own and a row in `readers.FORMATS`, which is asked first.
+A reader for one of these is a module of its own and a row in `registry.FORMATS`, which is asked first.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qviz.files.readers import FORMATS
+from qviz.files.registry import FORMATS
 from qviz.files.start import Start
 
 SUFFIX = ".onnx"

@@ -16,8 +16,9 @@ from qviz.files.atomic import same_file
 from qviz.files.entry import TensorEntry
 from qviz.files.memory import without_collections
 from qviz.files.offers import named_dtype
-from qviz.files.readers import FORMATS, expand, list_tensors
+from qviz.files.readers import expand, list_tensors
 from qviz.files.region import PACKED
+from qviz.files.registry import FORMATS
 
 _ROLES: tuple[tuple[str, str], ...] = (
     ("norm", r"(\w+_)?norm\d*|ln_?\w*|\w*layer_?norm\w*|bn\d*|batch_?norm\w*"),

@@ -15,7 +15,8 @@ import pytest
 
 from qviz.files.foreign import FOREIGN
 from qviz.files.problems import FileProblem
-from qviz.files.readers import SUFFIXES, list_tensors
+from qviz.files.readers import list_tensors
+from qviz.files.registry import SUFFIXES
 
 
 def zipped(*names: str) -> bytes:

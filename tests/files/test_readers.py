@@ -26,7 +26,8 @@ from qviz.core.problems import Problem
 from qviz.core.tensors.value_counts import ValueCounts
 from qviz.files.cards import CardRow, write_card
 from qviz.files.problems import FileProblem, shortened
-from qviz.files.readers import FORMATS, SUFFIXES, expand, list_tensors
+from qviz.files.readers import expand, list_tensors
+from qviz.files.registry import FORMATS, SUFFIXES
 from tests.files.test_paddle import paddle_stream
 from tests.files.test_pytorch import Stored, saved, tensor
 from tests.files.test_tflite import tflite

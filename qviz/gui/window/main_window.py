@@ -25,7 +25,7 @@ from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.networks import is_network
 from qviz.files.printable import brief, printable
-from qviz.files.readers import SUFFIXES
+from qviz.files.registry import SUFFIXES
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.docks import Dock, DockRoom, is_behind_a_tab
 from qviz.gui.kit.theme import Theme, dress
