@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qviz.cli.interrupts import cleared_up
 from qviz.cli.network_report import check_report, report_option, save_pair_report
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
 from qviz.cli.options import NUMBER, Number, json_option
@@ -68,6 +69,7 @@ def gate_options(command: Any) -> Any:
 @report_option
 @data_options
 @json_option
+@cleared_up()
 def ptq_command(
     model: Path,
     method: str,
@@ -143,6 +145,7 @@ def ptq_command(
 @report_option
 @data_options
 @json_option
+@cleared_up()
 def compare_command(
     float_model: Path,
     other_model: Path,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qviz.cli.interrupts import cleared_up
 from qviz.cli.network_report import check_report, report_option, save_sweep_report
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
 from qviz.cli.options import json_option, scheme_of, scheme_options
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @data_options
 @json_option
 @scheme_options
+@cleared_up()
 def sensitivity_command(
     model: Path,
     data: tuple[Path, ...],

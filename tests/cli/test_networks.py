@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
+import tempfile
 import types
 
 import numpy as np
@@ -15,8 +17,10 @@ from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, Scheme
 from qviz.models.network import open_network
 from qviz.models.output_figures import Answers
 from qviz.models.preparation import prepare_network
+from qviz.models.ptq import quantize_network
 from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity
 from tests.models.made import classifier, network, pictures, transformer, value
+from tests.processes import working
 
 
 @pytest.fixture
@@ -104,6 +108,30 @@ def test_figures_are_written_as_a_page(run, model, data, tmp_path):
     assert "Layers of net.onnx" in read
     for row in json.loads(said.out)["units"]:
         assert f'<td class="left">{row["name"]}</td><td>{row["alone_db"]:.2f} dB</td>' in read
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_a_command_that_is_ended_clears_up_after_itself(run, model, data, tmp_path, monkeypatch):
+    """SIGTERM, as `timeout` and CI send it, while another process works."""
+    seen = []
+
+    def ended(*given, progress, **named):
+        def tell(share):
+            seen.append(share)
+            signal.raise_signal(signal.SIGTERM)
+
+        return quantize_network(*given, progress=tell, **named)
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr("qviz.models.ptq.quantize_network", ended)
+    before = set(tmp_path.iterdir())
+    said = run("ptq", model, "--method", "static", "-o", tmp_path / "q.onnx", "--calibration", data)
+    assert (said.code, said.out, len(seen)) == (143, "", 1)
+    assert working() == []
+    assert set(tmp_path.iterdir()) == before
+    assert list((tmp_path / "tmp").glob("qviz-*")) == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("place", ["net.onnx", "x.npy", "q.onnx"])
