@@ -77,9 +77,9 @@ def test_a_first_network_is_said_to_be_prepared_while_it_is(
     for path, said in ((files[0], ""), (tmp_path / "bad.onnx", "could not be opened")):
         go_on.clear()
         page.networks.open(path)
-        new_desk.bot.waitUntil(lambda: "being prepared" in page.layers.sentence.text(), timeout=LONG)
+        new_desk.bot.waitUntil(lambda: "being prepared" in page.figures.hint.text(), timeout=LONG)
+        assert "being prepared" in page.layers.sentence.text()
         assert "Preparing the network" in page.graph_place.hint.text()
-        assert "being prepared" in page.figures.hint.text()
         go_on.set()
         idle(new_desk, page)
         assert "prepar" not in page.layers.sentence.text()
