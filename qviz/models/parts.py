@@ -108,7 +108,7 @@ def parts_of(weight: Weight) -> tuple[Part, ...]:
 def is_by_rows(scheme: Scheme) -> bool:
     """Whether what becomes of a row depends on that row alone."""
     convention, granularity = convention_of(scheme), scheme.granularity
-    if convention.tensor_bits or reads_shape(scheme.range_rule) or scheme.range_rule.kind == "known":
+    if convention.of_whole_tensor or reads_shape(scheme.range_rule) or scheme.range_rule.kind == "known":
         return False
     if isinstance(granularity, PerAxis):
         return granularity.axis == 0

@@ -33,7 +33,7 @@ def stackable(scheme: Scheme) -> bool:
     """Whether a row's codes depend on that row alone, whatever lies above it."""
     convention = convention_named(scheme.convention)
     by_row = isinstance(scheme.granularity, PerAxis) and isinstance(scheme.range_rule, MinMax)
-    return by_row and not convention.tensor_bits and not convention.of_elements
+    return by_row and not convention.of_whole_tensor and not convention.of_elements
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,7 @@ def test_every_runtime_that_a_library_can_answer_for_was_asked():
         "bitsandbytes",
         "nncf",
         "nncf_activations",
+        "nncf_quantized",
         "pytorch_reduce_range",
         "pytorch_qat",
         "torchao_no_clipping",

@@ -70,3 +70,18 @@ def test_blocks_of_litert_store_scales_of_8_bits_of_mantissa() -> None:
         scale = arrays[f"{i} scale"]
         normal = scale[np.isfinite(scale) & (scale >= 2.0**-14)]
         assert not (normal.view(np.uint32) & 0xFFFF).any()
+
+
+def test_a_block_of_litert_whose_scale_is_0_stores_0_for_zeros_and_the_last_codes_for_the_rest() -> None:
+    cases, arrays = recorded("tflite")
+    zeros = others = 0
+    for i, case in enumerate(cases):
+        if case["scheme"]["granularity"]["kind"] == "block" and case["scheme"]["symmetric"]:
+            size = case["scheme"]["granularity"]["block_size"]
+            lost = np.repeat(arrays[f"{i} scale"] == 0, size, -1).reshape(arrays[f"{i} x"].shape)
+            x, codes = arrays[f"{i} x"][lost], arrays[f"{i} codes"][lost]
+            assert not codes[x == 0].any()
+            assert (np.sign(codes) == np.sign(x)).all()
+            zeros, others = zeros + int((x == 0).sum()), others + int((x != 0).sum())
+    assert zeros
+    assert others

@@ -43,7 +43,8 @@ def trace_elements(values: FloatArray, groups: Array, qparams: QParams) -> Eleme
     quantizer = qparams.quantizer(groups)
     scale, zero_point = quantizer.scale, quantizer.zero_point
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        divided = quantizer.divided(values)
+        own = qparams.convention.beyond_loops  # whose codes meet something else on the way
+        divided = values / scale if own else quantizer.divided(values)
         if qparams.convention.code is not None:  # GGUF multiplies by 0 where it cannot divide
             divided = np.where(quantizer.divisor == 0, np.float32(0), divided)
         unclipped = quantizer.unclipped(values)

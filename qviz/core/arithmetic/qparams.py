@@ -261,7 +261,7 @@ class QParams:
     def compilable(self) -> bool:
         """Whether compiled loops know the arithmetic: that of float32."""
         convention = self.convention
-        own = convention.divides_in_float64 or convention.scales_zero_point or not self.saturates
+        own = convention.beyond_loops or convention.scales_zero_point or not self.saturates
         return not (self.precision.rounds_elements or self.breaks or own)
 
     @property
@@ -283,7 +283,7 @@ class QParams:
         if self.convention.inverse_overflows:
             with np.errstate(all="ignore"):
                 broken = broken | (~np.isfinite(np.float32(1) / self.divisor) & (self.divisor != 0))
-        by_zero = self.convention.code is None or self.convention.divides_in_float64
+        by_zero = self.convention.code is None or self.convention.beyond_loops
         return broken | (self.divisor == 0) if by_zero else broken
 
     @cached_property

@@ -41,8 +41,7 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
     """
     if is_one_number(low) and is_one_number(high) and not convention_of(scheme).nested_scales:
         return _from_one_range(low, high, scheme, compute)
-    # What is stored once follows from all groups.
-    alone = low.size <= TOGETHER or convention_of(scheme).tensor_bits > 0
+    alone = low.size <= TOGETHER or convention_of(scheme).of_whole_tensor
     q = _from_range(low, high, scheme, compute) if alone else _from_ranges(low, high, scheme, compute)
     return q if compute == FLOAT32 else replace(q, compute=compute)
 

@@ -55,7 +55,8 @@ def error_edges(
         qparams = replace(qparams, **whole)  # type: ignore[arg-type]
     scale = qparams.scale.reshape(-1)
     largest_scale, apart = largest_of(scale), 0.0
-    if qparams.convention.recipe is not None and not qparams.convention.divisor_is_inverse:
+    convention = qparams.convention
+    if convention.recipe is not None and not (convention.divisor_is_inverse or convention.beyond_loops):
         # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
         # so does MX where the scale is denormal.
         apart = largest_of(scale - qparams.divisor.reshape(-1))

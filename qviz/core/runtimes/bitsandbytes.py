@@ -178,5 +178,6 @@ BITSANDBYTES_DOUBLE = replace(
     scale_bits=BYTE,
     nested_scales=TOGETHER,
     tensor_bits=32,
+    of_whole_tensor=True,
     recipe=_double_recipe,
 )

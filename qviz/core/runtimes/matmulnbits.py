@@ -301,7 +301,7 @@ K_QUANT = Convention(
     precision=_k_quant_precision,
     code=_divided_codes,
     of_elements="k_quant",
-    divides_in_float64=True,
+    beyond_loops=True,
 )
 
 

@@ -113,6 +113,7 @@ NVFP4 = Convention(
     whole_blocks=True,
     scale_bits=8,
     tensor_bits=32,
+    of_whole_tensor=True,
     recipe=_recipe,
     divisor_is_inverse=True,
 )
@@ -148,5 +149,6 @@ NVFP4_SINGLE = replace(
     ),
     formulas=_single_formulas,
     tensor_bits=0,
+    of_whole_tensor=False,
     recipe=_single_recipe,
 )

@@ -178,8 +178,10 @@ class Convention:
         where they follow from a range.
     beyond : Callable[[FloatFormat, quotients, codes], codes] or None
         What rounded codes beyond the last one become, where they are not clipped: NaN, or infinite.
-    divides_in_float64 : bool
-        Whether `code` is beyond compiled loops, which divide float32.
+    beyond_loops : bool
+        Whether `code` is beyond compiled loops, which know one division of float32.
+    of_whole_tensor : bool
+        Whether a group's scale depends on the ranges of the others, too.
     """
 
     name: str
@@ -235,7 +237,8 @@ class Convention:
     code: Callable[[Any, FloatArray, FloatArray | None], FloatArray] | None = None
     of_elements: str = ""
     beyond: Callable[[FloatFormat, FloatArray, FloatArray], FloatArray] | None = None
-    divides_in_float64: bool = False
+    beyond_loops: bool = False
+    of_whole_tensor: bool = False
 
     def knows(self, number_format: NumberFormat) -> bool:
         """Whether the runtime has such codes at all."""

@@ -14,6 +14,7 @@ from qviz.core.runtimes.matmulnbits import HQQ, K_QUANT, MATMULNBITS, MATMULNBIT
 from qviz.core.runtimes.microscaling import MICROSCALING
 from qviz.core.runtimes.nncf import NNCF
 from qviz.core.runtimes.nncf_activations import NNCF_ACTIVATIONS
+from qviz.core.runtimes.nncf_quantized import NNCF_QUANTIZED
 from qviz.core.runtimes.nvfp4 import NVFP4, NVFP4_SINGLE
 from qviz.core.runtimes.onnxruntime import (
     ONNXRUNTIME,
@@ -52,6 +53,7 @@ CONVENTIONS: dict[str, Convention] = {
         TORCHAO_INT8,
         TORCHAO_NO_CLIPPING,
         NNCF,
+        NNCF_QUANTIZED,
         NNCF_ACTIVATIONS,
         PADDLE,
         TENSORRT,

@@ -170,6 +170,12 @@ PRESETS = (
     ),
     Preset(
         RUNTIMES,
+        N_("OpenVINO int8 weights"),
+        N_("As nncf.quantize stores them by default: −127…127, a scale for each output."),
+        Scheme(INT8, True, PerAxis(0), convention="nncf_quantized"),
+    ),
+    Preset(
+        RUNTIMES,
         N_("PaddleSlim static int8"),
         N_("Activations as quant_post_static stores them by default: 99.99 % of a histogram."),
         Scheme(INT8, True, range_rule=PaddleHistogram(), convention="paddle"),

@@ -76,6 +76,7 @@ STORED = {
     "nncf_activations": [
         (Scheme("uint8", True, convention="nncf_activations"), 8 + 32 / 2**18),
     ],
+    "nncf_quantized": [(Scheme("int8", True, PerAxis(0), convention="nncf_quantized"), 8 + 32 / 1024)],
     "onnxruntime_blocks": [
         (Scheme("int8", True, BLOCKS, convention="onnxruntime_blocks"), 8 + 32 / 32),
         (Scheme("uint8", False, BLOCKS, convention="onnxruntime_blocks"), 8 + (32 + 8) / 32),

@@ -89,7 +89,7 @@ def test_codes_are_the_same_to_the_last_bit(convention, symmetric, reciprocal, m
     ranges = ((-1.0, 1.7), (-0.37, 0.21), (-3e4, 5e4), (-3e-30, 1e-30))
 
     def offers(number_format, ends, symmetric, reciprocal):
-        return changed.offers(number_format, symmetric)
+        return changed.offers(number_format, symmetric) and not changed.beyond_loops
 
     rows = pairs(FORMATS, ranges, (True, False), (True, False), where=offers)
     here = [row[:2] for row in rows if row[2:] == (symmetric, reciprocal)]

@@ -26,7 +26,7 @@ from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.scripts.numpy_script import python_snippet
 from tests.schemes import FREE_CONVENTIONS
 
-TAKING = [name for name in FREE_CONVENTIONS if not CONVENTIONS[name].divisor_is_inverse]
+TAKING = [n for n in FREE_CONVENTIONS if not CONVENTIONS[n].divisor_is_inverse and CONVENTIONS[n].code is None]
 X = np.random.default_rng(5).standard_normal((4, 96)).astype(np.float32)
 
 

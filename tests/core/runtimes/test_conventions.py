@@ -188,7 +188,7 @@ def test_codes_are_clipped_to_the_range_of_the_row(name):
         if not convention.offers(number_format, symmetric):
             continue
         q = choose_qparams([0.0], Scheme(number_format, symmetric, range_rule=Manual(-1, 1), convention=name))
-        narrow = name == "aimet_strict" or (name == "tflite" and symmetric and bits >= 8)
+        narrow = name in ("aimet_strict", "nncf_quantized") or (name == "tflite" and symmetric and bits >= 8)
         first = -number_format.quant_max if narrow else number_format.quant_min
         last = number_format.quant_max
         if name == "pytorch_reduce_range":  # ONNX Runtime reduces the scale alone
