@@ -29,6 +29,13 @@ def answers(folder, tell, number):
     return number + 1, str(folder), os.getpid()
 
 
+def loads_the_runtime(folder, tell):
+    import onnxruntime
+
+    assert onnxruntime.__version__
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
 def complains(folder, tell):
     raise Problem("This is {what}.", what="wrong")
 
@@ -55,6 +62,11 @@ def test_it_tells_and_answers_and_leaves_nothing(capfd):
     assert not Path("stray").exists()
     assert not psutil.pid_exists(process)
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_runtime_tells_nobody_how_it_is_used():
+    """It would number this computer in a file, for what it sends."""
+    assert in_worker(loads_the_runtime) == []
 
 
 def test_a_problem_arrives_as_one():
