@@ -56,3 +56,15 @@ def test_a_block_of_zeros_stays_zero_though_its_scale_is_none() -> None:
     q = choose_qparams(x, scheme("bitsandbytes_double"))
     assert q.scale[0, 0] != 0
     np.testing.assert_array_equal(dequantize(quantize(x, q), q)[0, :64], 0)
+
+
+SIX = (-0.84809637, -0.6106329, -0.33967942, -0.2346074, 0.50166345, 0.86147845)
+
+
+def test_six_quotients_get_another_level_than_from_middles_that_were_rounded() -> None:
+    """Those that the table of exceptions names (tests/oracles): bitsandbytes compares with middles in float32."""
+    levels, thresholds = Codebook("nf4").values, Codebook("nf4").thresholds[1:-1]
+    above_rounded = np.nextafter((levels[:-1] + levels[1:]) / np.float32(2), np.float32(np.inf))
+    other = thresholds[thresholds != above_rounded]
+    assert other.tolist() == np.float32(SIX).tolist()
+    np.testing.assert_array_equal(np.nextafter(other, np.float32(np.inf)), above_rounded[thresholds != above_rounded])
