@@ -34,6 +34,7 @@ from qviz.core.ranges.torch import MovingAverage
 from qviz.core.schemes.presets import PRESETS, Preset
 from qviz.files.results import save_scheme
 from tests.cli.commands import Run, X, saved, written
+from tests.every import every
 
 
 @pytest.mark.parametrize(
@@ -265,8 +266,8 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("command", "option"), NUMBERS)
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+@every(("command", "option"), NUMBERS)
+@every("value", ["nan", "inf", "-inf", "1e999"])
 def test_a_number_is_finite(run: Run, command: str, option: str, value: str) -> None:
     assert f"Invalid value for '{option}'" in run(command, option, value).problem
 

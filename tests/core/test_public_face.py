@@ -35,6 +35,7 @@ from qviz.core import (
     storage,
     sweep,
 )
+from tests.every import every
 
 NAMES = [
     "CONVENTIONS",
@@ -99,7 +100,7 @@ NAMES = [
 """What can be imported from `qviz.core`, from the first version on."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every("name", NAMES)
 def test_a_name_that_was_there_stays(name: str) -> None:
     assert hasattr(qviz.core, name)
     assert name in qviz.core.__all__
@@ -243,7 +244,7 @@ def test_a_scheme_reads_as_it_is_typed_in() -> None:
     )
 
 
-@pytest.mark.parametrize("scheme", EVERY_SCHEME)
+@every("scheme", EVERY_SCHEME)
 def test_what_a_scheme_reads_gives_it_back(scheme: Scheme) -> None:
     assert eval(repr(scheme), vars(qviz.core)) == scheme  # (the names of this very package)
 

@@ -17,6 +17,7 @@ from qviz.files.foreign import FOREIGN
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 from qviz.files.registry import SUFFIXES
+from tests.every import every
 
 
 def zipped(*names: str) -> bytes:
@@ -58,8 +59,8 @@ KINDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("suffix", [s for s in SUFFIXES if not s.endswith(".gz")] + [""])
+@every("kind", KINDS)
+@every("suffix", [s for s in SUFFIXES if not s.endswith(".gz")] + [""])
 def test_it_is_named_under_any_ending(tmp_path: Path, kind: str, suffix: str) -> None:
     content, what = KINDS[kind]
     path = tmp_path / f"model{suffix}"

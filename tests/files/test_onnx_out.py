@@ -31,6 +31,7 @@ from qviz.core import (
 from qviz.files import onnx_out
 from qviz.files.onnx_out import save_onnx
 from qviz.files.problems import FileProblem
+from tests.every import every
 
 X = np.random.default_rng(3).standard_normal((6, 70)).astype(np.float32) * np.float32(0.8) + np.float32(0.3)
 
@@ -71,8 +72,8 @@ def check(path: Path, x: Any, scheme: Scheme) -> onnx.ModelProto:
     return model
 
 
-@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
-@pytest.mark.parametrize("number_format", [*INTEGERS, *FLOATS], ids=lambda f: f.name)
+@every("granularity", GRANULARITIES, ids=str)
+@every("number_format", [*INTEGERS, *FLOATS], ids=lambda f: f.name)
 def test_onnx_runtime_gives_the_values_back_bit_for_bit(path: Path, number_format: Any, granularity: Any) -> None:
     for symmetric in (True, False) if isinstance(number_format, IntFormat) else (True,):
         check(path, X, Scheme(number_format, symmetric, granularity, convention="onnxruntime"))

@@ -37,6 +37,7 @@ from qviz.files.results import (
     save_tensor,
     write_archive,
 )
+from tests.every import every
 from tests.schemes import FREE_CONVENTIONS
 
 X = np.random.default_rng(2).normal(0.3, 1, (3, 4)).astype(np.float32)
@@ -64,9 +65,9 @@ def written(path: Path, content: str | bytes) -> Path:
 # --- quantized tensors ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
-@pytest.mark.parametrize("per_axis", [False, True])
-@pytest.mark.parametrize(
+@every("convention", FREE_CONVENTIONS)
+@every("per_axis", [False, True])
+@every(
     ("bits", "signed", "dtype"),
     [(8, True, "int8"), (8, False, "uint8"), (4, True, "int8"), (2, False, "uint8"), (9, True, "int16")],
 )

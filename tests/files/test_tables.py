@@ -16,6 +16,7 @@ from qviz.files.problems import FileProblem
 from qviz.files.readers import Reading, list_tensors
 from qviz.files.tables.form import TableOptions
 from qviz.files.text import form_of, list_entries
+from tests.every import every
 
 A = np.array([[-1.738266, -1.336643, -1.5], [-2.312582, -0.188897, 0.25], [0.956847, 1.392258, 3.5], [0.1, 2.5, -7.25]])
 N = A.copy()
@@ -133,7 +134,7 @@ KINDS: dict[str, tuple[str | bytes, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every("kind", KINDS)
 def test_the_numbers_are_right(tmp_path: Path, kind: str) -> None:
     content, expected = KINDS[kind]
     path = tmp_path / "table.csv"

@@ -18,6 +18,7 @@ from qviz.files import text
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 from qviz.files.tables import numbers
+from tests.every import every
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_what_is_refused_and_where_it_stands(path: Path, content: str | bytes, w
 TABLE = "weight,bias # names\n1.25,-2\n\n# a remark, in between\n3e5,nan\r\n5,6"
 
 
-@pytest.mark.parametrize("block", range(1, len(TABLE) + 1))
+@every("block", range(1, len(TABLE) + 1))
 def test_blocks_may_end_anywhere(path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     # Too small a block could not tell one long word from two; real ones have 32,768 characters.
     monkeypatch.setattr(text, "READ", block)

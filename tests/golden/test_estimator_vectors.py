@@ -10,6 +10,7 @@ import pytest
 
 from qviz.core import PerAxis, PerTensor, Scheme, choose_qparams, quantize
 from qviz.core.ranges.table import RANGE_RULES
+from tests.every import every
 from tests.golden.record_estimators import LIBRARIES, TENSORS, files, load, load_tensors, tensors
 
 CONVENTIONS = {"torch": "pytorch", "paddle": "paddle", "onnxruntime": "onnxruntime"}
@@ -40,7 +41,7 @@ def scheme_of(library, case):
     return Scheme(case.number_format, case.symmetric, granularity, rule, CONVENTIONS[library])
 
 
-@pytest.mark.parametrize(("library", "cases"), RECORDED)
+@every(("library", "cases"), RECORDED)
 def test_ranges_scales_and_codes_are_the_librarys_own(library, cases):
     for case, x, answer in cases:
         scheme = scheme_of(library, case)

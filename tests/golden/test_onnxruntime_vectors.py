@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pytest
 
 from qviz.core import choose_qparams, dequantize, fake_quantize, quantize
+from tests.every import every
 from tests.golden.record_onnxruntime import SCHEMES, VECTORS, VERSIONS, axes, hard_tensors, scheme
 
 RECORDED = dict(np.load(VECTORS))
@@ -31,8 +31,8 @@ def test_the_files_are_small():
     assert VECTORS.stat().st_size + VERSIONS.stat().st_size < 300_000
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
+@every("name", NAMES)
+@every(
     ("row", "number_format", "symmetric"),
     [(row, f, symmetric) for row, (f, symmetric) in enumerate(SCHEMES)],
     ids=[f"{f.name} {'symmetric' if symmetric else 'asymmetric'}" for f, symmetric in SCHEMES],

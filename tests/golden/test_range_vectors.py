@@ -19,6 +19,7 @@ from qviz.core import (
     qparams_from_values,
 )
 from qviz.core.ranges.paddle import PaddleKL
+from tests.every import every
 from tests.golden.record_ranges import (
     ANSWERS,
     ENTROPIES,
@@ -34,8 +35,8 @@ from tests.golden.record_ranges import (
 
 RECORDED = load()
 
-each_tensor = pytest.mark.parametrize("name", list(RECORDED))
-each_scheme = pytest.mark.parametrize(
+each_tensor = every("name", list(RECORDED))
+each_scheme = every(
     ("number_format", "symmetric"),
     SCHEMES,
     ids=[f"{f.name} {'symmetric' if symmetric else 'asymmetric'}" for f, symmetric in SCHEMES],
@@ -112,7 +113,7 @@ def test_minmax_is_the_range_of_both_libraries(name):
 
 
 @each_tensor
-@pytest.mark.parametrize("rule", list(PERCENTILES))
+@every("rule", list(PERCENTILES))
 def test_percentiles_are_those_of_onnxruntime_to_one_bin_and_one_element(name, rule):
     # ONNX Runtime answers with the lower edge of the bin that holds the element, ours lies between two elements.
     vector = RECORDED[name]
@@ -139,7 +140,7 @@ def assert_between(values, share, ours, theirs, width, clamp=np.inf):
 
 
 @each_tensor
-@pytest.mark.parametrize("rule", list(ENTROPIES))
+@every("rule", list(ENTROPIES))
 def test_what_was_recorded_of_an_entropy_calibration_hangs_together(name, rule):
     vector = RECORDED[name]
     recorded = vector.entropies[rule]
@@ -214,7 +215,7 @@ def test_kl_is_exactly_the_threshold_of_paddle(name, number_format):
 
 @needs_entropy
 @each_tensor
-@pytest.mark.parametrize("rule", [rule for rule, (_, targets) in ENTROPIES.items() if targets == 128])
+@every("rule", [rule for rule, (_, targets) in ENTROPIES.items() if targets == 128])
 def test_entropy_is_exactly_the_threshold_of_onnxruntime(name, rule):
     vector = RECORDED[name]
     bins, _ = ENTROPIES[rule]
@@ -228,7 +229,7 @@ def test_entropy_is_exactly_the_threshold_of_onnxruntime(name, rule):
 
 @needs_entropy
 @each_tensor
-@pytest.mark.parametrize("rule", [rule for rule, (bins, targets) in ENTROPIES.items() if bins > targets])
+@every("rule", [rule for rule, (bins, targets) in ENTROPIES.items() if bins > targets])
 def test_the_curve_of_the_divergence_is_that_of_onnxruntime(name, rule):
     # Both are float32; how zeros and counts are added may round a last bit otherwise.
     vector = RECORDED[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
+from tests.every import every
 
 TESTS = Path(__file__).parents[1]
 ROWS = [
@@ -29,7 +29,7 @@ def exists(named: str) -> bool:
     return any(name == named or name.startswith(f"{named}_") for name in NAMES)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip())
+@every("row", ROWS, ids=lambda row: row.split("|")[1].strip())
 def test_a_fault_is_held_by_a_test_that_exists(row: str) -> None:
     what, how, seen, tests = (cell.strip() for cell in row.strip("|").replace("\\|", "/").split(" | "))
     assert all((what, how, seen))

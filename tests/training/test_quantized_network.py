@@ -10,6 +10,7 @@ from qviz.training.network import Shape
 from qviz.training.quantized_network import QuantizationAware, quantized_after_training
 from qviz.training.settings import BITS, RANGES, Quantization
 from qviz.training.straight_through import pass_through
+from tests.every import every
 
 SHAPE = Shape((2, 6, 5, 3))
 RNG = np.random.default_rng(2)
@@ -78,7 +79,7 @@ def test_what_goes_into_a_layer_after_relu_uses_every_code():
     assert float(q.scale) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("quantization", EVERY, ids=str)
+@every("quantization", EVERY, ids=str)
 def test_a_step_goes_down_and_the_network_computes_what_it_was_trained_with(quantization):
     aware = QuantizationAware(SHAPE, quantization, FLAT, X)
     with np.errstate(all="raise"):

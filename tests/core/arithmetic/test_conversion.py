@@ -31,6 +31,7 @@ from qviz.core.arithmetic import conversion, spreading
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.schemes.fitting import check_fits
+from tests.every import every
 from tests.pairs import pairs
 
 F = np.float32
@@ -96,8 +97,8 @@ def values_with_ties(shape, seed):
     return x
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("number_format", FORMATS, ids=lambda f: f.name)
+@every("shape", SHAPES, ids=str)
+@every("number_format", FORMATS, ids=lambda f: f.name)
 def test_codes_and_values_are_numpys_to_the_last_bit(number_format, shape, monkeypatch):
     monkeypatch.setattr(conversion, "WORTH", 1)
     x = values_with_ties(shape, len(shape))

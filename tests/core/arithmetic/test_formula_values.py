@@ -38,6 +38,7 @@ from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.precision import rounding_to
+from tests.every import every
 from tests.schemes import OF_ANY_LENGTH
 
 FORMATS = (
@@ -49,8 +50,8 @@ GRANULARITIES = (PerTensor(), PerAxis(1), PerBlock(-1, 16), PerBlock(-1, 32))
 VALUES = (np.random.default_rng(8).standard_t(3, (4, 64)) * [[0.02], [1], [9], [300]]).astype(np.float32)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("convention", OF_ANY_LENGTH)
+@every("dtype", ["float32", "bfloat16", "float16"])
+@every("convention", OF_ANY_LENGTH)
 def test_scales_and_codes_are_those_of_the_formulas(convention: str, dtype: str) -> None:
     seen = 0
     x = as_type(dtype)

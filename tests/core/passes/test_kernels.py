@@ -33,6 +33,7 @@ from qviz.core.passes.counting import FEW_BINS
 from qviz.core.runtimes.table import CONVENTIONS
 from tests.core.passes.test_direct_pass import EVERYTHING, FIGURES, SCHEMES, ask, brute_force
 from tests.core.questions.test_analysis import noisy
+from tests.every import every
 from tests.golden.record_onnxruntime import hard_tensors
 from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
@@ -80,9 +81,9 @@ def hard_values(qparams):
 # --- the same arithmetic ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reciprocal", [False, True], ids=["divides", "multiplies"])
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
-@pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
+@every("reciprocal", [False, True], ids=["divides", "multiplies"])
+@every("convention", FREE_CONVENTIONS)
+@every("symmetric", [True, False], ids=["symmetric", "asymmetric"])
 def test_codes_are_the_same_to_the_last_bit(convention, symmetric, reciprocal, monkeypatch):
     """Of each convention any two of a format, a range, a symmetry and a way to divide."""
     changed = replace(CONVENTIONS[convention], multiplies_by_reciprocal=reciprocal)
@@ -147,9 +148,9 @@ def compare(x, scheme):
         np.testing.assert_array_equal(a.high, b.high)
 
 
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
-@pytest.mark.parametrize("shape", [(3, 4, 9), (40, 2, 9), (5, 30, 1), (2, 3, 70)], ids=str)
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+@every("scheme", SCHEMES.values(), ids=SCHEMES)
+@every("shape", [(3, 4, 9), (40, 2, 9), (5, 30, 1), (2, 3, 70)], ids=str)
 def test_every_sum_equals_brute_force_and_numpy(shape, scheme, nan):
     x = noisy(shape, nan)
     for granularity in (PerTensor(), *(PerAxis(axis) for axis in range(len(shape)))):

@@ -34,6 +34,7 @@ from qviz.core.passes.error_bins import error_edges
 from qviz.core.passes.sorted_pass import code_steps, sorted_squared_error, sorted_sums
 from qviz.core.questions import analysis as analysis_module
 from qviz.core.questions.effort import Limits
+from tests.every import every
 from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
@@ -112,8 +113,8 @@ def choices(bits):
     return found if bits in {2, 4, 8} else found[bits % 5 :: 5]
 
 
-@pytest.mark.parametrize("bits", range(2, 17))
-@pytest.mark.parametrize("name", VALUES)
+@every("bits", range(2, 17))
+@every("name", VALUES)
 def test_any_values_at_any_bits_under_any_scheme(name, bits):
     """At 2, 4 and 8 bits any two choices meet; of others there are some, other ones at each."""
     p = VALUES[name]
@@ -170,8 +171,8 @@ def test_any_tensor_under_any_scheme(x, number_format, symmetric, rule, conventi
     np.testing.assert_array_equal(h.clipping, np.histogram(brute.error[brute.saturated], h.edges)[0])
 
 
-@pytest.mark.parametrize("number_format", [IntFormat(2), IntFormat(3, False), IntFormat(8), IntFormat(8, False)])
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@every("number_format", [IntFormat(2), IntFormat(3, False), IntFormat(8), IntFormat(8, False)])
+@every("convention", FREE_CONVENTIONS)
 def test_ties_go_where_the_quantizer_sends_them(convention, number_format):
     # Every half of a scale, and the float32 neighbours of each.
     x = np.arange(-300, 300, 0.5).astype(F)
@@ -187,9 +188,9 @@ def test_ties_go_where_the_quantizer_sends_them(convention, number_format):
             assert_equals(sorted_sums(p, q, edges), BruteForce(x, q), 1e-12)
 
 
-@pytest.mark.parametrize("bits", [2, 8, 16])
-@pytest.mark.parametrize("convention", WITH_INTEGERS)
-@pytest.mark.parametrize("rule", [Manual(-1, 2), Manual(-1e-37, 1e-37), Manual(-3e38, 1e38), Manual(1e6, 1e6 + 3)])
+@every("bits", [2, 8, 16])
+@every("convention", WITH_INTEGERS)
+@every("rule", [Manual(-1, 2), Manual(-1e-37, 1e-37), Manual(-3e38, 1e38), Manual(1e6, 1e6 + 3)])
 def test_each_code_starts_where_it_says(rule, convention, bits):
     number_format, symmetric, _ = CONVENTIONS[convention].nearest(IntFormat(bits), False)
     q = choose_qparams([0.0], Scheme(number_format, symmetric, range_rule=rule, convention=convention))
@@ -218,8 +219,8 @@ HUGE = {
 }
 
 
-@pytest.mark.parametrize("name", HUGE)
-@pytest.mark.parametrize("convention", WITH_INTEGERS)
+@every("name", HUGE)
+@every("convention", WITH_INTEGERS)
 def test_infinite_dequantized_values_are_what_the_direct_pass_makes_of_them(convention, name):
     p = prepare(HUGE[name])
     rules = (MinMax(), Manual(-LARGEST, 3e38), Manual(-3e38, LARGEST), Manual(-LARGEST, LARGEST), Manual(-1, 1))

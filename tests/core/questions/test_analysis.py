@@ -35,6 +35,7 @@ from qviz.core.tensors.envelope import RAW
 from qviz.core.work import Cancelled
 from tests.core.arithmetic.test_qparams import ARTICLE, ARTICLE_SCHEME
 from tests.core.tensors.test_envelope import brute_force
+from tests.every import every
 from tests.golden.record_onnxruntime import hard_tensors
 from tests.pairs import pairs
 
@@ -179,9 +180,9 @@ def test_hard_tensors(name, convention):
                 assert_equals_reference(analyze(x, scheme), x, scheme)
 
 
-@pytest.mark.parametrize("spread", [1e-4, 1e-2, 1, 100])
-@pytest.mark.parametrize("bits", [4, 8, 12, 16])
-@pytest.mark.parametrize("offset", [-1e6, 1e3, 7.0])
+@every("spread", [1e-4, 1e-2, 1, 100])
+@every("bits", [4, 8, 12, 16])
+@every("offset", [-1e6, 1e3, 7.0])
 def test_a_narrow_range_far_from_zero(offset, bits, spread):
     # The textbook's real zero point is then so large that float32 rounds by more than half a step.
     x = (offset + np.random.default_rng(1).random(3000) * spread).astype(F)
@@ -241,9 +242,9 @@ def test_the_error_histogram_reaches_as_far_as_clipping_does():
 # --- groups ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
-@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+@every("scheme", SCHEMES.values(), ids=SCHEMES)
+@every("axis", [0, 1, 2, -1])
 def test_a_group_is_what_its_channel_amounts_to_alone(axis, scheme, nan):
     x = noisy((6, 5, 300), nan)
     groups = analyze(x, replace(scheme, granularity=PerAxis(axis))).groups

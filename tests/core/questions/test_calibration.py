@@ -26,6 +26,7 @@ from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import compare_ranges
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.work import Cancelled
+from tests.every import every
 from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
@@ -40,7 +41,7 @@ def chosen(x, scheme):
     return [a.tolist() for a in (q.scale, q.zero_point, q.low, q.high)]
 
 
-@pytest.mark.parametrize(
+@every(
     ("rule", "symmetric", "convention"),
     pairs(RULES, (True, False), FREE_CONVENTIONS, where=lambda _, both, name: CONVENTIONS[name].offers(INT4, both)),
     ids=str,

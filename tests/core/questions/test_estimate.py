@@ -24,6 +24,7 @@ from qviz.core import (
 )
 from qviz.core.tensors.sorted_tensor import prepare_sample
 from qviz.core.work import Cancelled
+from tests.every import every
 from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
@@ -41,8 +42,8 @@ SCHEMES = [
 ]
 
 
-@pytest.mark.parametrize("counted", [True, False])
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: f"{s.number_format.name} {s.range_rule.kind} {s.convention}")
+@every("counted", [True, False])
+@every("scheme", SCHEMES, ids=lambda s: f"{s.number_format.name} {s.range_rule.kind} {s.convention}")
 def test_it_is_close_for_normal_values(scheme, counted):
     t = Tensor(NORMAL, counted=counted)
     about = estimate(t, scheme)

@@ -38,6 +38,7 @@ from qviz.core.ranges.torch import MovingAverage, TorchHistogram, total
 from qviz.core.schemes.caveats import range_caveat
 from qviz.core.tensors.batches import Batch
 from qviz.core.work import Cancelled, never
+from tests.every import every
 
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal(5000).astype(np.float32)
@@ -85,8 +86,8 @@ def test_options_out_of_range_are_problems(rule, value, message):
         rule(value)
 
 
-@pytest.mark.parametrize("rule", EVERY_RULE, ids=str)
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("rule", EVERY_RULE, ids=str)
+@every("symmetric", [True, False])
 def test_a_sorted_tensor_has_the_same_range(rule, symmetric):
     x = X[:4800].reshape(8, 10, 60)
     scheme = Scheme(IntFormat(8), symmetric, range_rule=rule)
@@ -94,9 +95,9 @@ def test_a_sorted_tensor_has_the_same_range(rule, symmetric):
     assert (one.scale, one.zero_point) == (other.scale, other.zero_point)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in EVERY_RULE if rule.kind != "mse"], ids=str)
-@pytest.mark.parametrize("bits", [2, 8, 16])
-@pytest.mark.parametrize(
+@every("rule", [rule for rule in EVERY_RULE if rule.kind != "mse"], ids=str)
+@every("bits", [2, 8, 16])
+@every(
     "values",
     [
         [0.0],

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from qviz.core import Manual, PerAxis, PerTensor, Scheme, choose_qparams, dequantize, fake_quantize, quantize
+from tests.every import every
 from tests.golden.record_onnxruntime import (
     FORMATS,
     SCHEMES,
@@ -28,7 +29,7 @@ from tests.golden.record_onnxruntime import (
 
 MODEL = Path(__file__).parents[4] / "shared" / "data" / "mnist.onnx"
 
-each_scheme = pytest.mark.parametrize(
+each_scheme = every(
     ("number_format", "symmetric"),
     SCHEMES,
     ids=[f"{f.name} {'symmetric' if symmetric else 'asymmetric'}" for f, symmetric in SCHEMES],
@@ -51,7 +52,7 @@ def assert_same_as_onnxruntime(x, number_format, symmetric, axis):
 
 
 @each_scheme
-@pytest.mark.parametrize("name", list(hard_tensors()))
+@every("name", list(hard_tensors()))
 def test_hard_tensors(name, number_format, symmetric):
     x = hard_tensors()[name]
     for axis in axes(x):
@@ -59,7 +60,7 @@ def test_hard_tensors(name, number_format, symmetric):
 
 
 @each_scheme
-@pytest.mark.parametrize("draw", ["standard_normal", "standard_cauchy", "standard_exponential", "random"])
+@every("draw", ["standard_normal", "standard_cauchy", "standard_exponential", "random"])
 def test_a_hundred_thousand_random_values(draw, number_format, symmetric):
     x = getattr(np.random.default_rng(7), draw)((20, 50, 100)).astype(np.float32)
     for axis in axes(x):
@@ -94,7 +95,7 @@ def test_ordinary_values_of_any_magnitude(seed, exponent, offset, of, axis):
 
 
 @each_scheme
-@pytest.mark.parametrize("low, high", [(-1.0, 1.0), (-0.5, 2.0), (0.5, 2.0), (-3.0, -1.0), (-1e-3, 1e3)])
+@every("low, high", [(-1.0, 1.0), (-0.5, 2.0), (0.5, 2.0), (-3.0, -1.0), (-1e-3, 1e3)])
 def test_values_beyond_a_manual_range_saturate_at_the_same_codes(low, high, number_format, symmetric):
     x = (np.random.default_rng(3).standard_cauchy((6, 500)) * 2).astype(np.float32)
     for axis, granularity in ((None, PerTensor()), (0, PerAxis(0))):

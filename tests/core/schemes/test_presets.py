@@ -25,6 +25,7 @@ from qviz.core import (
 )
 from qviz.core.schemes.fitting import FALLBACK_RUNTIME, fitted
 from qviz.core.schemes.presets import PRESETS
+from tests.every import every
 
 F = np.float32
 X = np.random.default_rng(7).standard_normal((64, 512)).astype(F)
@@ -32,7 +33,7 @@ BY_NAME = {preset.name: preset for preset in PRESETS}
 
 TERNARY = ("GGUF TQ1_0", "GGUF TQ2_0")
 
-each = pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+each = every("preset", PRESETS, ids=lambda preset: preset.name)
 
 
 @each

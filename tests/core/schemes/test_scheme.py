@@ -10,6 +10,7 @@ import pytest
 
 from qviz.core import IntFormat, Known, Manual, MinMax, MovingAverage, PerAxis, Percentile, PerTensor, Problem, Scheme
 from qviz.core.schemes.fitting import check_fits, fitted
+from tests.every import every
 
 EVERY_KIND = [
     Scheme(*choice)
@@ -36,7 +37,7 @@ def test_it_cannot_be_changed():
         Scheme().symmetric = False
 
 
-@pytest.mark.parametrize("scheme", EVERY_KIND)
+@every("scheme", EVERY_KIND)
 def test_json_brings_it_back(scheme):
     assert Scheme.from_dict(json.loads(json.dumps(scheme.to_dict()))) == scheme
 

@@ -43,6 +43,7 @@ from qviz.core.runtimes.precision import rounding_to
 from qviz.core.schemes.fitting import check_fits
 from qviz.core.scripts.numpy_script import python_snippet
 from qviz.core.tensors.generators import ARTICLE_VALUES
+from tests.every import every
 from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS, OF_ANY_LENGTH
 
@@ -85,7 +86,7 @@ def check(monkeypatch: pytest.MonkeyPatch, x: Any, scheme: Scheme) -> Ran:
     return ran
 
 
-@pytest.mark.parametrize(("convention", "granularity", "rule"), pairs(FREE_CONVENTIONS, GRANULARITIES, RULES), ids=str)
+@every(("convention", "granularity", "rule"), pairs(FREE_CONVENTIONS, GRANULARITIES, RULES), ids=str)
 def test_the_codes_are_those_of_qviz(
     monkeypatch: pytest.MonkeyPatch, convention: str, granularity: Any, rule: Any
 ) -> None:
@@ -110,7 +111,7 @@ def test_a_tensor_of_16_bits_is_computed_with_as_the_runtime_does(
                 check(monkeypatch, Tensor(x, dtype=dtype), scheme)
 
 
-@pytest.mark.parametrize(
+@every(
     ("convention", "granularity", "rule"),
     pairs(FREE_CONVENTIONS, GRANULARITIES, (MSE(), TorchHistogram(batch_axis=None), PaddleKL())),
     ids=str,
@@ -124,8 +125,8 @@ def test_a_searched_range_is_written_down_as_it_was_found(
             check(monkeypatch, X, Scheme(number_format, symmetric, granularity, rule, convention))
 
 
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
-@pytest.mark.parametrize(
+@every("convention", FREE_CONVENTIONS)
+@every(
     "x",
     [
         pytest.param([[2.5, 2.5], [2.5, 2.5]], id="one value"),
@@ -327,8 +328,8 @@ def test_every_format_and_granularity_leaves_out_what_is_not_finite(
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-@pytest.mark.parametrize("convention", OF_ANY_LENGTH)
-@pytest.mark.parametrize("size", [0.0, 1e-45, 1e-39, 1e-30, 3e38], ids=str)
+@every("convention", OF_ANY_LENGTH)
+@every("size", [0.0, 1e-45, 1e-39, 1e-30, 3e38], ids=str)
 def test_where_float32_ends(monkeypatch: pytest.MonkeyPatch, convention: str, size: float) -> None:
     x = (np.sign(W) * np.float32(size)).astype(np.float32)
     for scheme in every_scheme(convention, (MinMax(),)):

@@ -24,6 +24,7 @@ from qviz.core.tensors.granularity import PerBlock
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_counts import counted_bits, counted_values
+from tests.every import every
 
 SCHEMES = [
     Scheme(IntFormat(8)),
@@ -80,7 +81,7 @@ def test_elements_in_order_are_those_of_the_sorted_tensor(both: tuple[CountedTen
     np.testing.assert_array_equal(counted.histogram().counts, ordered.histogram().counts)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@every("scheme", SCHEMES, ids=str)
 def test_every_scheme_of_one_scale_is_answered_as_from_the_sorted_tensor(
     both: tuple[CountedTensor, SortedTensor], scheme: Scheme
 ) -> None:

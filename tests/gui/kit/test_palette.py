@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from qviz.gui.kit.theme import Theme, load_theme
+from tests.every import every
 from tests.gui.kit.colours import EYES, ciede2000, contrast, distance
 
 TEXT, SHAPE, APART = 4.5, 3.0, 10.0
@@ -89,8 +90,8 @@ def test_every_mark_stands_out_from_the_ground_of_its_chart(theme: Theme) -> Non
     assert low == {}
 
 
-@pytest.mark.parametrize("eye", EYES)
-@pytest.mark.parametrize("chart", TOGETHER)
+@every("eye", EYES)
+@every("chart", TOGETHER)
 def test_colours_that_are_seen_together_are_told_apart(theme: Theme, chart: str, eye: str) -> None:
     near = {
         (one, other): round(distance(theme.chart[one], theme.chart[other], eye), 1)

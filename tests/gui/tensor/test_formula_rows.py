@@ -29,6 +29,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.scripts.numpy_script import python_snippet
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerTile, PerToken
 from qviz.gui.tensor.formula_rows import formula_rows
+from tests.every import every
 from tests.pairs import pairs
 from tests.schemes import OF_ANY_LENGTH
 
@@ -148,7 +149,7 @@ def check(analysis: Analysis, element: int) -> list[tuple[str, str]]:
     return rows
 
 
-@pytest.mark.parametrize("scheme", schemes(), ids=lambda s: f"{s.convention} {s.number_format.name} {s.symmetric}")
+@every("scheme", schemes(), ids=lambda s: f"{s.convention} {s.number_format.name} {s.symmetric}")
 def test_what_stands_on_the_left_gives_what_stands_on_the_right(scheme: Scheme) -> None:
     analysis = analyze(X, scheme)
     for element in ELEMENTS:
@@ -176,8 +177,8 @@ def fitting(convention: str) -> dict[Granularity, list[Scheme]]:
     return found
 
 
-@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
-@pytest.mark.parametrize("convention", [name for name, row in CONVENTIONS.items() if row.default_block is None])
+@every("granularity", GRANULARITIES, ids=str)
+@every("convention", [name for name, row in CONVENTIONS.items() if row.default_block is None])
 def test_at_every_granularity(convention: str, granularity: Granularity) -> None:
     """Of each convention any two of a format, a symmetry and a granularity."""
     for scheme in fitting(convention)[granularity]:
@@ -186,8 +187,8 @@ def test_at_every_granularity(convention: str, granularity: Granularity) -> None
             check(analysis, element)
 
 
-@pytest.mark.parametrize("size", [0.0, 1e-45, 1e-38, 1e-6, 1e38], ids=str)
-@pytest.mark.parametrize("convention", OF_ANY_LENGTH)
+@every("size", [0.0, 1e-45, 1e-38, 1e-6, 1e38], ids=str)
+@every("convention", OF_ANY_LENGTH)
 def test_where_float32_ends(convention: str, size: float) -> None:
     row = CONVENTIONS[convention]
     x = (np.sign(X) * np.float32(size)).astype(np.float32)
