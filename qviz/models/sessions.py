@@ -132,6 +132,9 @@ def first_line(error: Exception) -> str:
     if unknown is not None:
         node, operator = unknown.groups()
         return f"it knows no operator {operator} (node {node}) in this version"
+    foreign = _OF_ANOTHER_DOMAIN.search(text)
+    if foreign is not None:
+        return f"it knows no operator {foreign.group(1)} in this version"
     memory = _NO_MEMORY.search(text)
     if memory is not None:
         return f"there is no memory for {byte_text(int(memory.group(1)))} at once"
@@ -150,6 +153,7 @@ _CODES = re.compile(
 """The code of an error within another one, advice to whoever writes shapes, and a line of the source."""
 
 _UNKNOWN = re.compile(r"In Node, \(\"(.*?)\", (\S+), .*(?:No Op registered|No opset import)")
+_OF_ANOTHER_DOMAIN = re.compile(r"(\S+:\S+)\(-?\d+\) is not a registered function/op")
 _NO_MEMORY = re.compile(r"Failed to allocate memory for requested buffer of size (\d+)")
 
 

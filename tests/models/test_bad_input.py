@@ -34,6 +34,11 @@ def broken(change):
     return model
 
 
+def foreign(model):
+    model.graph.node[0].domain = "com.acme"
+    model.opset_import.add(domain="com.acme", version=1)
+
+
 def clone_node(model):
     model.graph.node.add().CopyFrom(model.graph.node[0])
 
@@ -55,6 +60,10 @@ UNRUNNABLE = {
         "mismatch|dimensions",
     ),
     "an input that nobody makes": (model_of([node("Relu", ("z",))], [X], [Y], {}), "'z'"),
+    "an operator of another maker": (
+        broken(foreign),
+        "knows no operator com.acme:Conv",
+    ),
     "a circle": (
         model_of([node("Add", ("x", "y"), "a"), node("Relu", ("a",))], [X], [Y], {}),
         "acyclic",
@@ -148,8 +157,9 @@ def test_a_folder_that_the_system_refuses(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
-    monkeypatch.setattr(Path, "stat", refuse)
-    with pytest.raises(Problem) as caught:
+    with monkeypatch.context() as refused, pytest.raises(Problem) as caught:
+        refused.setattr(os, "stat", refuse)
+        refused.setattr(Path, "stat", refuse)
         open_network(tmp_path / "n.onnx")
     assert "permission" in sentence(caught.value).lower() or "may not" in sentence(caught.value)
 
