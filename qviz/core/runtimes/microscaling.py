@@ -43,6 +43,9 @@ DIVISOR = Symbol("S", "divisor")
 INT8_FRACTION = 64.0
 """An MXINT8 element is a whole number of 64ths."""
 
+HALF_OF_NORMAL = np.int32(1 << (MANTISSA_BITS - 1))
+"""The bits of 2^−127, half the smallest normal float32."""
+
 
 def _exponent(values: FloatArray) -> Any:
     """The biased exponent bits."""
@@ -137,8 +140,9 @@ def _mx(rule: Callable[[FloatArray, int], Any], low: FloatArray, high: FloatArra
         rule(absmax, mantissa) - (_exponent(np.array([largest], np.float32))[0] - BIAS), 0, LARGEST_EXPONENT
     )
     # A stored 0 stands for 2^-127, but 2^-126, the smallest normal number, is what is divided by.
-    divisor = np.maximum(_power(stored), np.finfo(np.float32).tiny)
-    return Recipe(_power(stored) / fraction, np.asarray(divisor / fraction, np.float32))
+    power = _power(stored)
+    divisor = np.maximum(power, np.finfo(np.float32).tiny)
+    return Recipe(power / fraction, np.asarray(divisor / fraction, np.float32))
 
 
 def _mx_rceil(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
@@ -161,8 +165,9 @@ def _element(number_format: NumberFormat) -> tuple[float, np.float32, int]:
 
 
 def _power(stored: Any) -> FloatArray:
-    """2^(stored − 127) as float32, a denormal one too."""
-    return np.asarray(np.ldexp(np.float32(1), np.asarray(stored) - BIAS), np.float32)
+    """2^(stored − 127) as float32, of stored exponents from 0 (which is denormal) to 254."""
+    bits = np.asarray(stored, np.int32) << MANTISSA_BITS
+    return np.asarray(np.maximum(bits, HALF_OF_NORMAL)).view(np.float32)
 
 
 def _largest_exponent(number_format: NumberFormat) -> Constant:

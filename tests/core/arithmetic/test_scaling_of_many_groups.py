@@ -110,3 +110,12 @@ def test_the_ranges_of_all_groups_reach_from_the_lowest_to_the_highest_end():
     scheme = Scheme(IntFormat(8, signed=False), False, PerBlock(-1, 2))
     assert choose_qparams(x, scheme).outermost == (-3, 2)
     assert choose_qparams(x, Scheme(IntFormat(8), False, PerBlock(-1, 2), Manual(-0.5, 4))).outermost == (-0.5, 4)
+
+
+def test_the_furthest_end_is_chosen_by_its_bits_as_by_comparing():
+    ends = np.array([0.0, -0.0, 1, -1, 2, -2, 1e-45, -1e-45, 3e38, -3e38, np.inf, -np.inf], np.float32)
+    low, high = (each.reshape(-1) for each in np.meshgrid(ends, ends))
+    for dtype in (np.float32, np.float64):
+        expected = np.where(-low >= high, low, high).astype(dtype)
+        found = scaling.furthest(low.astype(dtype), high.astype(dtype))
+        np.testing.assert_array_equal(found.view(np.uint8), expected.view(np.uint8))
