@@ -54,8 +54,8 @@ def error_edges(
             whole["own_divisor"] = np.where(qparams.broken, qparams.factor, qparams.divisor)
         qparams = replace(qparams, **whole)  # type: ignore[arg-type]
     scale = qparams.scale.reshape(-1)
-    largest_scale, apart = largest_of(scale), 0.0
-    convention = qparams.convention
+    largest_scale = scale_alone = largest_of(scale)
+    apart, convention = 0.0, qparams.convention
     if convention.recipe is not None and not (convention.divisor_is_inverse or convention.beyond_loops):
         # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
         # so does MX where the scale is denormal.
@@ -70,14 +70,15 @@ def error_edges(
     # float32, which may push an error over the bound: far over it where a narrow range lies
     # far from 0.
     lowest, highest = _reach(extremes, qparams)
-    largest = max(largest_of(end) for end in extremes)
+    ends = map(np.float32, (tensor.minimum, tensor.maximum)) if tensor.counted else extremes
+    largest = max(largest_of(np.asarray(end)) for end in ends)
     number_format = qparams.number_format
     levels, widest = qparams.quant_max - qparams.quant_min + 1, number_format.largest_step
     if not number_format.scaled:  # the data have a small part of all levels, and nothing is computed with
         at = int(np.searchsorted(number_format.values[1:-1], np.float32(largest)))
         levels, widest = 0, float(number_format.values[at + 1] - number_format.values[at])
     half_step = largest_scale * widest / 2
-    slack = float(np.finfo(np.float32).eps) * (2 * largest + levels * largest_of(scale)) + levels * apart
+    slack = float(np.finfo(np.float32).eps) * (2 * largest + levels * scale_alone) + levels * apart
     # So does every step that rounds to less than float32.
     slack += qparams.precision.coarsest * (largest + largest_scale)
     if qparams.shift is not None and qparams.offset is not None:
