@@ -33,6 +33,7 @@ MODULES = (
     "qviz.core.tensors.survey",
     "qviz.core.tensors.value_counts",
     "qviz.core.passes.kernels",
+    "qviz.core.passes.comparing",
     "qviz.core.passes.counting",
     "qviz.core.passes.placing",
     "qviz.core.arithmetic.conversion",
