@@ -47,6 +47,7 @@ _PIECE = 256
 @part()
 def _weigh(x: Any, given: Any, w: Any, at: Any, block: Any, group: Any, kind: Any, weighted: Any) -> None:
     """What an error of each element of a block costs."""
+    at, block, group = np.uint64(at), np.uint64(block), np.uint64(group)
     squares = ZERO
     if weighted or kind == LEVELS:
         for i in range(block):
@@ -57,7 +58,7 @@ def _weigh(x: Any, given: Any, w: Any, at: Any, block: Any, group: Any, kind: An
         variance = squares / np.float32(block)
     else:
         variance = np.float32(2) * squares / np.float32(block)
-    for first in range(0, block, group):
+    for first in range(np.uint64(0), block, group):
         mean = ZERO
         if not weighted and (kind == Q4 or kind == Q5):
             for i in range(group):
@@ -112,8 +113,8 @@ def search(
     groups = block // group
     for number in range(start, stop):
         at, row = number * block, number * groups
-        for i in range(block):
-            xs[i] = x[at + i]
+        for i in range(np.uint64(block)):
+            xs[i] = x[np.uint64(at) + i]
         importances = given[(at % given.size) :] if weighted else given
         _weigh(xs, importances, w, 0, block, group, kind, weighted)
         if kind == LEVELS:
@@ -124,8 +125,8 @@ def search(
             _with_minima(
                 xs, w, kind, weighted, block, group, found, lows, sums, each, tried, scales, minima, row, halves, number
             )
-        for i in range(block):
-            codes[at + i] = each[i]
+        for i in range(np.uint64(block)):
+            codes[np.uint64(at) + i] = each[i]
 
 
 @part()
@@ -159,8 +160,8 @@ def _with_minima(
     top_scale, top_low = ZERO, ZERO
     for j in range(groups):
         total = ZERO
-        for i in range(group):
-            total += w[j * group + i]
+        for i in range(np.uint64(group)):
+            total += w[np.uint64(j * group) + i]
         sums[j] = total
         scale, low = scale_and_minimum(
             x, w, each, tried, j * group, group, last, start, width, steps, kind == Q2 and not weighted, weighted
@@ -188,7 +189,7 @@ def _with_minima(
         step = half_value(half) * np.float32(scales[row + j])
         if step != ZERO:
             low = half_value(low_half) * np.float32(minima[row + j])
-            for i in range(j * group, (j + 1) * group):
+            for i in range(np.uint64(j * group), np.uint64((j + 1) * group)):
                 each[i] = max(0, min(last, nearest((x[i] + low) / step)))
 
 
@@ -215,8 +216,8 @@ def _signed(
     most, most_size = ZERO, ZERO
     for j in range(groups):
         total = ZERO
-        for i in range(group):
-            total += w[j * group + i]
+        for i in range(np.uint64(group)):
+            total += w[np.uint64(j * group) + i]
         sums[j] = total
         if kind == Q3 and not weighted:
             found[j] = moved_scale(x, each, j * group, group, middle)
@@ -255,7 +256,7 @@ def _signed(
     for j in range(groups):
         step = half_value(half) * np.float32(scales[row + j])
         if step != ZERO:
-            for i in range(j * group, (j + 1) * group):
+            for i in range(np.uint64(j * group), np.uint64((j + 1) * group)):
                 each[i] = max(-middle, min(middle - 1, nearest(x[i] / step))) + middle
 
 
@@ -300,7 +301,7 @@ def _levels(
         of_group = step * np.float32(whole)
         back = ONE / of_group if of_group != ZERO else ZERO
         inverses[row + j] = back
-        for i in range(j * group, (j + 1) * group):
+        for i in range(np.uint64(j * group), np.uint64((j + 1) * group)):
             each[i] = level(levels, back * x[i])
 
 

@@ -3,7 +3,7 @@
 The source of every formula is ggml's ``ggml-quants.c`` (functions ``make_qx_quants``, ``make_q3_quants``,
 ``make_qkx2_quants``, ``make_qkx3_quants``, ``make_qp_quants`` and ``quantize_row_iq4_nl_impl``), compiled without
 fused multiply-adds: every operation is in float32 and in the order written there. Values ``x``, weights ``w`` and
-codes ``codes`` are looked at from ``at`` on.
+codes ``codes`` are looked at from ``at`` on, which is unsigned: a place that may be negative costs a look each time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ IQ4_NL = np.array(codebooks.IQ4_NL, np.float32)
 @part()
 def nearest(value: Any) -> Any:
     """The nearest whole number, halves to even; what the bits say for a value of another size, as there."""
-    return (np.float32(value + WHOLE).view(np.int32) & MANTISSA) - MIDDLE
+    return np.int32((np.float32(value + WHOLE).view(np.int32) & MANTISSA) - MIDDLE)
 
 
 @part()
@@ -75,6 +75,7 @@ def half_value(bits: Any) -> Any:
 @part()
 def furthest(x: Any, at: Any, n: Any) -> Any:
     """The first of the values that lie furthest from 0, and how far that is."""
+    at, n = np.uint64(at), np.uint64(n)
     most, size = ZERO, ZERO
     for i in range(n):
         distance = abs(x[at + i])
@@ -87,16 +88,17 @@ def furthest(x: Any, at: Any, n: Any) -> Any:
 def signed_scale(x: Any, w: Any, codes: Any, at: Any, n: Any, top: Any, weighted: Any) -> Any:
     """``make_qx_quants``: the scale of codes −top to top − 1, stored with ``top`` added; x² weighs by itself."""
     most, size = furthest(x, at, n)
+    at, n = np.uint64(at), np.uint64(n)
     if size < SMALLEST:
         for i in range(n):
             codes[at + i] = 0
         return ZERO
-    first, last = -top, top - 1
+    first, last = np.int32(-top), np.int32(top - 1)
     inverse = np.float32(first) / most
     products, squares = ZERO, ZERO
     for i in range(n):
         value = x[at + i]
-        code = max(first, min(last, nearest(inverse * value)))
+        code = np.int32(max(first, min(last, nearest(inverse * value))))
         codes[at + i] = code + top
         weight = w[at + i] if weighted else value * value
         products += weight * value * np.float32(code)
@@ -110,7 +112,7 @@ def signed_scale(x: Any, w: Any, codes: Any, at: Any, n: Any, top: Any, weighted
         products, squares = ZERO, ZERO
         for i in range(n):
             value = x[at + i]
-            code = max(first, min(last, nearest(inverse * value)))
+            code = np.int32(max(first, min(last, nearest(inverse * value))))
             weight = w[at + i] if weighted else value * value
             products += weight * value * np.float32(code)
             squares += weight * np.float32(code) * np.float32(code)
@@ -126,16 +128,17 @@ def signed_scale(x: Any, w: Any, codes: Any, at: Any, n: Any, top: Any, weighted
 def moved_scale(x: Any, codes: Any, at: Any, n: Any, top: Any) -> Any:
     """``make_q3_quants``: the scale of codes −top to top − 1, each of which is then moved where that helps."""
     most, size = furthest(x, at, n)
+    at, n = np.uint64(at), np.uint64(n)
     if size < SMALLEST:
         for i in range(n):
             codes[at + i] = 0
         return ZERO
-    first, last = -top, top - 1
+    first, last = np.int32(-top), np.int32(top - 1)
     inverse = np.float32(first) / most
     products, squares = ZERO, ZERO
     for i in range(n):
         value = x[at + i]
-        code = max(first, min(last, nearest(inverse * value)))
+        code = np.int32(max(first, min(last, nearest(inverse * value))))
         codes[at + i] = code
         weight = value * value
         products += weight * value * np.float32(code)
@@ -148,7 +151,7 @@ def moved_scale(x: Any, codes: Any, at: Any, n: Any, top: Any) -> Any:
             others = products - weight * value * np.float32(code)
             if others > ZERO:
                 rest = squares - weight * np.float32(code) * np.float32(code)
-                other = max(first, min(last, nearest(value * rest / others)))
+                other = np.int32(max(first, min(last, nearest(value * rest / others))))
                 if other != code:
                     others += weight * value * np.float32(other)
                     rest += weight * np.float32(other) * np.float32(other)
@@ -179,10 +182,11 @@ def scale_and_minimum(
     strict: Any,
 ) -> Any:
     """``make_qkx2_quants``, and ``make_qkx3_quants`` where ``strict``: scale and −minimum of codes 0 to top."""
+    at, n = np.uint64(at), np.uint64(n)
     low = high = x[at]
     weights = w[at]
     sums = weights * x[at]
-    for i in range(1, n):
+    for i in range(np.uint64(1), n):
         value, weight = x[at + i], w[at + i]
         if value < low:
             low = value
@@ -192,6 +196,7 @@ def scale_and_minimum(
         sums += weight * value
     if low > ZERO:
         low = ZERO
+    bottom, top = np.int32(0), np.int32(top)
     if high == low or (strict and high <= low):
         for i in range(n):
             codes[at + i] = 0
@@ -201,7 +206,7 @@ def scale_and_minimum(
     scale, minimum, least = ONE / inverse, low, ZERO
     for i in range(n):
         value = x[at + i]
-        code = max(0, min(top, nearest(inverse * (value - low))))
+        code = np.int32(max(bottom, min(top, nearest(inverse * (value - low)))))
         codes[at + i] = code
         difference = scale * np.float32(code) + low - value
         difference = abs(difference) if absolute else difference * difference
@@ -211,7 +216,7 @@ def scale_and_minimum(
         of_codes, squares, products = ZERO, ZERO, ZERO
         for i in range(n):
             value, weight = x[at + i], w[at + i]
-            code = max(0, min(top, nearest(inverse * (value - minimum))))
+            code = np.int32(max(bottom, min(top, nearest(inverse * (value - minimum)))))
             tried[i] = code
             each = weight * np.float32(code)
             of_codes += each
@@ -313,6 +318,7 @@ def level(levels: Any, value: Any) -> Any:
 def level_scale(x: Any, w: Any, levels: Any, at: Any, n: Any, tries: Any) -> Any:
     """The scale of the levels of IQ4_NL, of the best of some."""
     most, size = furthest(x, at, n)
+    at, n = np.uint64(at), np.uint64(n)
     if size < SMALLEST:
         return ZERO
     scale = -most / levels[0] if tries > 0 else most / levels[0]
