@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QDragMoveEvent,
     QDropEvent,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QWheelEvent,
 )
@@ -60,7 +61,7 @@ MODIFIERS = {
     "both": Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
 }
 
-NEVER = {"quit"}
+NEVER, QUIT = {"quit"}, QKeySequence("Ctrl+Q")
 """Actions that would end the game."""
 
 
@@ -444,7 +445,7 @@ def _context(place: Path_, spot: list[int]) -> None:
 
 
 def _trigger(menu: QMenu, at: int) -> None:
-    entries = [a for a in menu.actions() if a.isEnabled() and not a.isSeparator()]
+    entries = [a for a in menu.actions() if a.isEnabled() and not a.isSeparator() and a.shortcut() != QUIT]
     if entries:
         entry = entries[at % len(entries)]
         below = entry.menu()

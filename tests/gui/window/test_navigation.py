@@ -11,6 +11,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QTabBar
 from pytestqt.qtbot import QtBot
 
+from qviz.core import PerAxis, PerBlock, Scheme
 from qviz.gui.charts.base import Chart
 from qviz.gui.charts.page import Closing, Job, Page, Subject
 from qviz.gui.kit.docks import Dock, is_behind_a_tab
@@ -196,6 +197,32 @@ def test_no_bar_of_tabs_lies_over_the_charts(desk: Desk) -> None:
     desk.bot.waitUntil(lambda: not stray.isVisible())
     assert own.isVisible()
     stray.deleteLater()
+
+
+def covered(desk: Desk) -> list[tuple[str, ...]]:
+    """Which parts of the first page lie over each other, or beyond it."""
+    docks = [dock for dock in desk.page.docks.values() if dock.isVisible() and not is_behind_a_tab(dock)]
+    beyond = [(dock.objectName(),) for dock in docks if not desk.page.rect().contains(dock.geometry())]
+    return beyond + [
+        (dock.objectName(), other.objectName())
+        for at, dock in enumerate(docks)
+        for other in docks[at + 1 :]
+        if dock.geometry().intersects(other.geometry())
+    ]
+
+
+def test_parts_of_the_first_page_never_cover_each_other_whichever_stand_in_front(desk: Desk) -> None:
+    """The heat map's buttons and the loss ask for more than what shares a place with them: the page scrolls, then."""
+    for width in (desk.window.minimumWidth(), 1024, 1130):
+        desk.window.resize(width, 640)
+        for scheme in (Scheme(), Scheme(granularity=PerBlock(-1, 10)), Scheme(granularity=PerAxis(0))):
+            desk.session.update(scheme=scheme)
+            desk.settle()
+            for name in ("loss", "heat_map", "channels", "transfer"):
+                desk.page.docks[name].raise_()
+                desk.bot.waitUntil(lambda: not covered(desk))
+        if width > desk.window.minimumWidth():  # what stands in front again has room enough
+            desk.bot.waitUntil(lambda width=width: desk.page.width() <= width)
 
 
 @pytest.mark.parametrize("key", ["product", "model", "training"])
