@@ -184,9 +184,12 @@ def _move(group: ET.Element, matrix: np.ndarray[Any, Any]) -> None:
     for element in list(group):
         key = _MOVED[element.tag]
         words = element.get(key, "").split()
-        letters = [word[0] if word[0].isalpha() else "" for word in words]
+        letters = [word[0] if word[0].isupper() else "" for word in words]  # and "nan" is no letter
         numbers = [word[len(letter) :].split(",") for word, letter in zip(words, letters, strict=True)]
         places = np.array(numbers, np.float64).reshape(-1, 2) @ matrix[:, :2].T + matrix[:, 2]
+        if key == "points":
+            places = places[np.isfinite(places).all(axis=1)]
+            letters = [""] * len(places)
         if letters and key == "d":
             letters[0] = "M"  # a curve that begins with NaN begins with a line, and would not be drawn
         element.set(
