@@ -2,5 +2,6 @@
 
 import os
 
-# ONNX Runtime 1.32 sends how it is used over the network as soon as it is imported, unless this says otherwise.
+# ONNX Runtime 1.32 begins a log of how it is used as soon as it is imported, and has code to send it.
+# Neither happens where this is set.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
