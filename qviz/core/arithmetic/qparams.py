@@ -142,7 +142,7 @@ class Quantizer:
             missing = np.isnan(codes) & ~np.isnan(x)
             if q.number_format.has_nan:
                 return codes
-            fp4 = not q.number_format.offers_zero_point and q.number_format.bits == FP4_BITS
+            fp4 = isinstance(q.number_format, FloatFormat) and q.number_format.bits == FP4_BITS
             return np.where(missing, NAN_AS_FP4 if fp4 else q.nan_code(self.zero_point), codes)
 
     def clip(self, codes: FloatArray) -> FloatArray:
@@ -310,7 +310,8 @@ class QParams:
         if self.convention.nan_code == LAST:
             return np.full_like(zero_point, self.quant_max)
         if not self.number_format.offers_zero_point:
-            return np.zeros_like(zero_point)
+            nothing = np.zeros_like(zero_point)  # or the level nearest to it
+            return self.number_format.round(nothing, np.empty_like(nothing))
         code: Any = {FIRST: self.quant_min, ZERO: 0, MIDDLE: np.rint(zero_point)}[self.convention.nan_code]
         return np.broadcast_to(np.float32(np.clip(code, self.quant_min, self.quant_max)), np.shape(zero_point))
 

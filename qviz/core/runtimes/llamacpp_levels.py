@@ -15,7 +15,7 @@ from qviz.core.runtimes.expressions import Formula, Symbol
 from qviz.core.runtimes.formulas import DEQUANTIZED, FLOAT16, Formulas, R, S, clipped, rounding
 from qviz.core.runtimes.gguf import FLOAT16_INSTEAD
 from qviz.core.runtimes.llamacpp import STEPS, SUPERBLOCK, instead
-from qviz.core.runtimes.record import Convention
+from qviz.core.runtimes.record import LAST, Convention
 
 BLOCK = 32
 FOUND, INVERSE = Symbol("d", "found"), Symbol("I", "inverse")
@@ -48,6 +48,7 @@ def _convention(name: str, summary: str, ragged_instead: Phrase, in_steps: bool)
         scale_bits=8 if in_steps else 16,
         divisor_is_inverse=True,
         of_elements=name,
+        nan_code=LAST,
     )
 
 

@@ -435,7 +435,7 @@ class Convention:
     def formulas_of(self, number_format: NumberFormat, symmetric: bool, precision: Precision = PLAIN) -> Formulas:
         """What is computed under a scheme, as it is written down."""
         if not number_format.scaled:
-            return unscaled(number_format)
+            return in_precision(unscaled(number_format), Precision(result=precision.result), number_format)
         formulas = (precision.formulas or self.formulas)(number_format, symmetric)
         return formulas if precision == PLAIN else in_precision(formulas, precision, number_format)
 

@@ -8,6 +8,7 @@ from qviz.core.arithmetic.formula_values import follow_from_range, formulas_of, 
 from qviz.core.arithmetic.qparams import FP4_BITS, QParams
 from qviz.core.arrays import FloatArray
 from qviz.core.formats.codebooks import Codebook
+from qviz.core.formats.floats import FloatFormat
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import Manual, MinMax, Percentile
 from qviz.core.runtimes.expressions import as_python, helpers_of, keys_of, literal
@@ -286,7 +287,7 @@ class _NumPyScript:
         q = self.qparams
         if q.number_format.offers_zero_point and q.convention.nan_code == MIDDLE:
             return "np.clip(np.rint(zero_point), qmin, qmax)"
-        if q.breaks and not q.number_format.offers_zero_point and q.number_format.bits == FP4_BITS:
+        if q.breaks and isinstance(q.number_format, FloatFormat) and q.number_format.bits == FP4_BITS:
             return "np.where(np.isnan(x), np.float32(0), np.float32(-2))"
         return literal(float(q.nan_code(np.zeros((), np.float32))))
 

@@ -60,3 +60,11 @@ def test_what_ggml_takes_for_zero_because_it_is_too_large_is_refused() -> None:
     assert np.array_equal(fake_quantize(told, choose_qparams(told, SCHEMES["NVFP4"])), decoded)
     with pytest.raises(Problem, match="stores zeros for elements from"):
         choose_qparams(lost, SCHEMES["NVFP4"])
+
+
+def test_a_search_that_overflows_stores_the_last_level_as_ggml_does():
+    # quantize_iq4_nl of ggml: its comparisons with NaN lead to level 15; the float16 scale is NaN.
+    x = np.resize(np.float32([1e30, -2e30, 0]), (1, 32))
+    q = choose_qparams(x, SCHEMES["IQ4_NL"])
+    assert np.isnan(q.scale).all()
+    assert (quantize(x, q) == 15).all()

@@ -370,3 +370,25 @@ def test_a_block_of_gguf_whose_scale_has_no_inverse_loses_its_middle(
     codes = check(monkeypatch, x, scheme).names["codes"]
     assert len(np.unique(codes[0])) > 1 << (bits - 1)
     np.testing.assert_array_equal(codes[1:] - [[0], [1 << (bits - 1)]], 0)
+
+
+@pytest.mark.parametrize(
+    ("convention", "number_format", "granularity", "values", "dtype"),
+    [
+        pytest.param("iq4_nl", Codebook("iq4_nl"), PerBlock(-1, 32), [1e15], "float32", id="a search that overflows"),
+        pytest.param("bitsandbytes_double", Codebook("fp4_bnb"), PerBlock(-1, 32), [np.nan, 3e38], "float32", id="NaN"),
+        pytest.param("torchao", FloatFormat("bfloat16"), PerTensor(), [65504.0], "float16", id="beyond float16"),
+        pytest.param("textbook", Codebook("iq4_nl"), PerTensor(), [np.nan], "float16", id="NaN without a level of 0"),
+    ],
+)
+def test_where_nothing_is_left_of_a_block_codes_and_values_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, convention: str, number_format: Any, granularity: Any, values: Any, dtype: str
+) -> None:
+    x = np.resize(np.float32([*values, 1, -2, 0.5]), (2, 64))
+    tensor = Tensor(x, dtype=dtype)
+    with np.errstate(all="ignore"):
+        q = choose_qparams(tensor, Scheme(number_format, True, granularity, convention=convention))
+        codes = quantize(tensor, q)
+        ran = Ran(monkeypatch, python_snippet(q, all_finite=tensor.all_finite), x)
+        np.testing.assert_array_equal(ran.names["codes"], codes, strict=True)
+        np.testing.assert_array_equal(ran.names["x_hat"], dequantize(codes, q), strict=True)
