@@ -62,7 +62,7 @@ def _levels(x: Any, end: Any, first: Any, last: Any) -> Any:
 
 
 LEVELS = Function(
-    "round(({0} + {1}) / (2·{1}) · ({3} − {2})) + {2}",
+    "round(({0} + {1}) / (2·{1}) · 254) − 127",
     "levels({0}, {1}, {2}, {3})",
     _levels,
     """\

@@ -119,7 +119,7 @@ def check(analysis: Analysis, element: int) -> list[tuple[str, str]]:
     for rule, numbers in rows:
         assert (rule, numbers) and "{" not in rule + numbers
         for definition in numbers.rsplit(": ", 1)[0].split(", B = ") if ": " in numbers else []:
-            left, *right = re.sub("^[GI] = ", "", definition).split(" = ")
+            left, *right = re.sub("^[GIT] = ", "", definition).split(" = ")
             if right and not left.startswith(("absmax", "min", "max", "extreme", "R")):
                 assert value(left, number_format) == pytest.approx(number(right[0]), rel=1e-5), definition
         for statement in numbers.rsplit(": ", 1)[-1].split(", m = "):
