@@ -17,7 +17,6 @@ from qviz.cli.options import NUMBER, Number, json_option
 from qviz.core.problems import Problem
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.files.printable import printable
-from qviz.gui.words.numbers import fixed
 
 if TYPE_CHECKING:
     from qviz.models.data import FileSamples
@@ -196,6 +195,8 @@ def _measured(
 
 
 def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json: bool) -> int:
+    from qviz.gui.words.numbers import fixed
+
     broken = sum(each["broken"] for each in found.get("outputs", ()))
     db = found.get("sqnr_db")  # without one it is exact, unless something is broken
     below = fail_below is not None and (bool(broken) or (db is not None and db < fail_below))
