@@ -18,7 +18,7 @@ from qviz.cli.main import COMMANDS, main
 from tests.cli.commands import Run, saved, without_display
 from tests.models.made import model_of, value
 
-WRITTEN = ("output", "csv_file", "netron", "model_explorer", "export")
+WRITTEN = ("output", "csv_file", "netron", "model_explorer", "export", "report")
 
 READ = sorted(
     (command.name, parameter.name)
@@ -129,7 +129,8 @@ def test_what_is_read_is_not_written_over(
 ) -> None:
     np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).normal(0, 1, (8, 8)).astype(np.float16))
     tensors = {"file": tmp_path / "x.npz", "files": tmp_path / "x.npz"}
-    read = good["model"] if any(each.name == "model" for each in command.params) else tmp_path / "x.npz"
+    networks = {"model", "float_model"} & {str(each.name) for each in command.params}
+    read = good["model"] if networks else tmp_path / "x.npz"
     (tmp_path / f"link{read.suffix}").symlink_to(read)
     before = read.read_bytes()
     for place in (read, tmp_path / f"link{read.suffix}"):
