@@ -114,6 +114,7 @@ class Desk:
     def __init__(self, app: App, qtbot: QtBot) -> None:
         self.app = app
         self.bot = qtbot
+        self.paints = True
         self.session, self.window, self.page = app.session, app.window, app.page
         self.scheme, self.banner = app.page.scheme, app.window.banner
         self.changes: list[tuple[State, State]] = []
@@ -206,7 +207,7 @@ class Desk:
         try:
             self._tidy(SMALL if values is None else values)
         finally:
-            self.window.setUpdatesEnabled(True)
+            self.window.setUpdatesEnabled(self.paints)
         QApplication.processEvents()
         self.changes.clear()
         self.frames.clear()
@@ -325,12 +326,18 @@ def desk_of_the_module(qapp: QApplication, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def used_desk(qtbot: QtBot, desk_of_the_module: list[Desk], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def used_desk(
+    request: pytest.FixtureRequest,
+    qtbot: QtBot,
+    desk_of_the_module: list[Desk],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Desk]:
     """A window as another test left it, to be tidied."""
     if not desk_of_the_module:
         desk_of_the_module.append(open_desk(qtbot, tmp_path_factory.mktemp("settings") / "s.ini"))
     (desk,) = desk_of_the_module
     desk.bot = qtbot
+    desk.paints = request.node.get_closest_marker("unpainted") is None
     yield desk
     desk.app.loss_curves._give_way()  # nobody waits for them any more
     desk.rest()

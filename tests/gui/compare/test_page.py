@@ -30,6 +30,8 @@ from qviz.session.pins import MOST_PINS
 from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, spot
 from tests.gui.sweeps import sweep_few
 
+pytestmark = pytest.mark.unpainted
+
 FOUR, EIGHT = Scheme(IntFormat(4)), Scheme()
 
 

@@ -29,6 +29,8 @@ from qviz.session.state import Item, Session
 from tests.gui.conftest import PATIENCE, mouse_over, spot
 from tests.gui.conftest import Desk as WindowDesk
 
+pytestmark = pytest.mark.unpainted
+
 RNG = np.random.default_rng(11)
 
 

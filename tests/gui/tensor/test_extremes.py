@@ -16,6 +16,8 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.session.library import FIRST_SPEC
 from tests.gui.conftest import SMALL, Desk
 
+pytestmark = pytest.mark.unpainted
+
 TEXTS = (
     "", "-", "0", "2147483648", "1e400", "-1e-45", "nan", "9" * 5000, "٣", "½", "1 2", "\u202e7", "e", "−5", "0x7f",
 )  # fmt: skip

@@ -30,6 +30,8 @@ from qviz.session.analyst import Frame
 from qviz.session.state import Session
 from tests.gui.conftest import PATIENCE, Desk, Mouse, mouse_over, spot
 
+pytestmark = pytest.mark.unpainted
+
 Key = Qt.Key
 ARTICLE_CODES = [79, 255, 16, 0, 155, 141, 231, 236, 129, 199]
 

@@ -48,6 +48,8 @@ from qviz.session.presets import OWN
 from tests.gui.conftest import Desk
 from tests.schemes import demand_search
 
+pytestmark = pytest.mark.unpainted
+
 Key = Qt.Key
 WIDE = np.random.default_rng(9).normal(0, 1, (6, 256)).astype(np.float32)
 FP4 = FloatFormat("e2m1fn")

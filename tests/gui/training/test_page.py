@@ -24,6 +24,8 @@ from qviz.training import Data, Experiment, Quantization, Training
 from qviz.training.data import SAMPLES
 from tests.gui.conftest import PATIENCE, Desk
 
+pytestmark = pytest.mark.unpainted
+
 SHORT = Experiment(Data("moons", 300), (8, 8), training=Training(steps=60, fine_tuning_steps=60, batch=32))
 
 

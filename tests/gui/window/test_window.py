@@ -45,6 +45,8 @@ from qviz.session.runner import Request
 from qviz.session.state import Item
 from tests.gui.conftest import PATIENCE, Desk, runners_of
 
+pytestmark = pytest.mark.unpainted
+
 Desks = Callable[..., Desk]
 COPY, LEFT, PLAIN = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
@@ -462,6 +464,7 @@ def test_the_recent_menu_opens_again_what_was_open(desk: Desk, three: list[Path]
 
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_a_theme_dresses_the_palette_and_every_chart(desk: Desk, dressed: QApplication, name: str) -> None:
+    desk.window.setUpdatesEnabled(True)
     desk.do(f"theme_{name}")
     dressed.processEvents()  # Qt tells the widgets of a palette in the next turn
     chosen = load_theme(name)
