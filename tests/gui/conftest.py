@@ -262,12 +262,15 @@ def runners_of(app: App) -> list[Any]:
 
 
 @pytest.fixture
-def desks(qtbot: QtBot, tmp_path: Path, desk_of_the_module: list[Desk]) -> Iterator[Callable[..., Desk]]:
+def desks(
+    request: pytest.FixtureRequest, qtbot: QtBot, tmp_path: Path, desk_of_the_module: list[Desk]
+) -> Iterator[Callable[..., Desk]]:
     """Makes windows; every one is closed, joined and deleted at the end."""
     made: list[Desk] = []
 
     def make(settings: Path | None = None, *, shown: bool = True, limits: Limits | None = None) -> Desk:
         made.append(open_desk(qtbot, settings or tmp_path / "s.ini", shown=shown, limits=limits))
+        made[-1].window.setUpdatesEnabled(is_painted(request))
         return made[-1]
 
     while desk_of_the_module:  # dressing one window dresses all there are
@@ -275,6 +278,11 @@ def desks(qtbot: QtBot, tmp_path: Path, desk_of_the_module: list[Desk]) -> Itera
     yield make
     for desk in made:
         put_away(desk)
+
+
+def is_painted(request: pytest.FixtureRequest) -> bool:
+    """Whether somebody looks at the window of a test."""
+    return request.node.get_closest_marker("unpainted") is None
 
 
 def application() -> QApplication:
@@ -337,7 +345,7 @@ def used_desk(
         desk_of_the_module.append(open_desk(qtbot, tmp_path_factory.mktemp("settings") / "s.ini"))
     (desk,) = desk_of_the_module
     desk.bot = qtbot
-    desk.paints = request.node.get_closest_marker("unpainted") is None
+    desk.paints = is_painted(request)
     yield desk
     desk.app.loss_curves._give_way()  # nobody waits for them any more
     desk.rest()

@@ -17,6 +17,8 @@ from qviz.core.tensors.granularity import PerAxis
 from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox, TabBar
 from tests.gui.conftest import Desk
 
+pytestmark = pytest.mark.unpainted
+
 PAGES = ("tensor", "compare", "product", "model", "training")
 
 

@@ -30,6 +30,8 @@ from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG, idle
 from tests.models.made import classifier, model_of, value
 
+pytestmark = pytest.mark.unpainted
+
 
 def drop(desk: Desk, *paths: Path) -> None:
     mime = QMimeData()
@@ -480,6 +482,7 @@ def test_names_that_begin_alike_are_told_apart_where_they_are_cut(ready: Any) ->
 
 
 def test_the_minimap_moves_the_view(ready: Any) -> None:
+    ready.graph.window().setUpdatesEnabled(True)
     view = ready.graph.view
     view.setRange(xRange=(0, 40), yRange=(-20, 0), padding=0)
     ready.graph.canvas.grab()

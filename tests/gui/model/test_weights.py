@@ -22,6 +22,8 @@ from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG
 from tests.gui.model.test_page import drop
 
+pytestmark = pytest.mark.unpainted
+
 LAYERS = (0, 2, 10)
 
 

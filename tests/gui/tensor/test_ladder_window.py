@@ -22,6 +22,8 @@ from qviz.session.state import Item
 from tests.gui.conftest import PATIENCE, Desk, mouse_over, spot
 from tests.session.ladder import FEW, LARGE, OUTLIER, SHAPE, SMALL, Gate, held_gate, small_samples, values
 
+pytestmark = pytest.mark.unpainted
+
 ESTIMATE = f"estimate from {SMALL} of {LARGE:,} elements"
 EXACT = f"exact: {LARGE:,} elements"
 POOR = 1

@@ -17,6 +17,8 @@ from qviz.gui.tensor.tensor_list_panel import COMPARED_AT_ONCE, ItemDelegate, It
 from qviz.session.state import Item
 from tests.gui.conftest import Desk
 
+pytestmark = pytest.mark.unpainted
+
 ROW = QRect(0, 0, 240, 42)
 
 

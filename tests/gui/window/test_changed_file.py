@@ -16,6 +16,8 @@ from qviz.files.stamp import changed
 from qviz.gui.window.crash import CrashReporter
 from tests.gui.conftest import PATIENCE, Desk
 
+pytestmark = pytest.mark.unpainted
+
 F = np.float32
 X = np.random.default_rng(0).standard_normal((300, 1000)).astype(F)
 

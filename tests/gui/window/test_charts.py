@@ -29,6 +29,8 @@ from tests.gui.conftest import PATIENCE, Desk
 from tests.gui.sweeps import sweep_few
 from tests.models.made import classifier
 
+pytestmark = pytest.mark.unpainted
+
 SHORT = Experiment(Data("moons", 300), (8, 8), training=Training(steps=60, fine_tuning_steps=60, batch=32))
 
 

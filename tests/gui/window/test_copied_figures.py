@@ -24,6 +24,8 @@ from tests.gui.compare.test_page import settle as compared
 from tests.gui.conftest import PATIENCE, Desk
 from tests.gui.copied import cells, check_figures, check_table
 
+pytestmark = pytest.mark.unpainted
+
 HARD = (np.random.default_rng(5).standard_t(2, (6, 30)) / 3e5).astype(np.float32)
 """Figures whose exponents and signs are to be seen."""
 

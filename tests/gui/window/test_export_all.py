@@ -20,6 +20,8 @@ from qviz.gui.kit.in_the_way import InTheWay
 from qviz.session.settings import DEFAULTS
 from tests.gui.conftest import Desk
 
+pytestmark = pytest.mark.unpainted
+
 OTHER = np.linspace(-2, 2, 60, dtype=np.float32).reshape(6, 10)
 
 

@@ -29,6 +29,8 @@ from qviz.gui.kit.widgets import menu_text, named_label, plain_tip
 from tests.gui.conftest import PATIENCE, Desk
 from tests.gui.sweeps import sweep_few
 
+pytestmark = pytest.mark.unpainted
+
 MARK = "Zebra"
 """Stands in every hostile name, so that it is found wherever it goes."""
 

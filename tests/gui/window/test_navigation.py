@@ -21,6 +21,8 @@ from qviz.session.history import History
 from qviz.session.settings import Settings
 from tests.gui.conftest import Desk
 
+pytestmark = pytest.mark.unpainted
+
 
 class SomePage(QLabel):
     """A page that remembers how it was dressed."""

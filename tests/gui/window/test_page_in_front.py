@@ -18,6 +18,8 @@ from qviz.session.settings import DEFAULTS
 from tests.gui.conftest import PATIENCE, Desk
 from tests.gui.sweeps import sweep_few
 
+pytestmark = pytest.mark.unpainted
+
 PAGES = ("tensor", "compare", "product", "training")
 
 
