@@ -91,6 +91,7 @@ def assert_everything_follows(desk: Desk, frame: Frame) -> None:
 
 
 def test_the_window_opens_on_a_generated_tensor_with_every_chart_alive(started: Desk) -> None:
+    started.window.setUpdatesEnabled(True)
     assert started.window.windowTitle() == "Normal (generated) — qviz"
     for name in ("values", "distribution", "error", "transfer", "memory"):
         chart = getattr(started.page, name)
