@@ -20,6 +20,11 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(threads, "1")  # every core has a worker already, and waiting threads spin
 
+# Workers and the processes of tests find what the first of them compiled, and the asserts that pytest rewrote: a
+# Python that was told to keep none compiles all of qviz for each of them.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 class PromptBot(QtBot):
     """Looks ten times as often as pytest-qt, which lets 10 ms go by between looks."""
@@ -44,6 +49,9 @@ def qtbot(qapp, request):
     return PromptBot(request)
 
 
+LONGEST = ("tests/monkey/test_monkey.py", "tests/gui/window/test_cut_texts.py", "tests/test_benchmarks.py")
+"""Where a single test takes many seconds."""
+
 WORKS_WITH = (
     "qviz.models.opening",
     "qviz.models.ptq",
@@ -52,6 +60,11 @@ WORKS_WITH = (
     "onnxruntime.quantization",
 )
 """What a process that works on a network imports: most of the time that such a test takes."""
+
+
+def pytest_collection_modifyitems(items):
+    """The longest tests first: at the end one worker would wait for the other."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
