@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import contextmanager
 
+import psutil
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -60,6 +61,11 @@ WORKS_WITH = (
     "onnxruntime.quantization",
 )
 """What a process that works on a network imports: most of the time that such a test takes."""
+
+
+def pytest_xdist_auto_num_workers():
+    """One worker more than there are cores: a test that waits for a timer or a process leaves its core to others."""
+    return psutil.cpu_count() + 1
 
 
 def pytest_collection_modifyitems(items):
