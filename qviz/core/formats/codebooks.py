@@ -51,8 +51,8 @@ FP4_GGML = (-6.0, -4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3
 CODEBOOKS: dict[str, tuple[tuple[float, ...], str]] = {
     "nf4": (NF4, "NF4"),
     "iq4_nl": (IQ4_NL, "IQ4_NL"),
-    "fp4_ggml": (FP4_GGML, "FP4 (llama.cpp)"),
-    "fp4_bnb": (FP4_BNB, "FP4 (bitsandbytes)"),
+    "fp4_ggml": (FP4_GGML, "FP4 ggml (llama.cpp)"),
+    "fp4_bnb": (FP4_BNB, "FP4 bnb (bitsandbytes)"),
 }
 """Levels, ascending, and what people call them."""
 

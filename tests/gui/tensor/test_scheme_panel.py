@@ -361,7 +361,7 @@ def test_asymmetric_floats_are_refused(wide: Desk) -> None:
 def test_a_codebook_that_the_runtime_lacks_is_refused(wide: Desk) -> None:
     wide.press(wide.scheme.format, Key.Key_End)
     assert said_under(wide) is wide.scheme._format_part
-    assert "ONNX Runtime has no FP4 (bitsandbytes)" in wide.scheme.trouble.text()
+    assert "ONNX Runtime has no FP4 bnb (bitsandbytes)" in wide.scheme.trouble.text()
     assert wide.scheme.format.currentIndex() == 0
 
 

@@ -26,7 +26,7 @@ from tests.gui.conftest import SMALL, Desk, application
 OPEN, CLOSE = "⟦", "⟧"
 
 DATA = re.compile(
-    r"u?int\d+|b?float\d+|(FP|NF|MX)\w+|E\dM\d\w*|NaN|dB|[KMG]iB|Adam|SGD|bitsandbytes|llama\.cpp|ReLU|tanh"
+    r"u?int\d+|b?float\d+|(FP|NF|MX)\w+|E\dM\d\w*|NaN|dB|[KMG]iB|Adam|SGD|bitsandbytes|bnb|llama\.cpp|ggml|ReLU|tanh"
     r"|given|a test|(Activations|Weights) \(generated\)|Ctrl|Shift|Alt|npz?|svg|pdf|png|csv",
     re.IGNORECASE,
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from qviz.core import IntFormat, PerAxis, Percentile, Scheme
-from qviz.gui.words.schemes import line, lines, words
+from qviz.core.formats.codebooks import CODEBOOKS, Codebook
+from qviz.core.formats.floats import FLOATS, FloatFormat
+from qviz.gui.words.schemes import format_word, line, lines, words
 
 EIGHT = Scheme()
 FOUR = Scheme(IntFormat(4))
@@ -40,3 +42,8 @@ def test_many_schemes_are_put_into_words_once_each(monkeypatch: pytest.MonkeyPat
     for_few = len(asked)
     assert said(*[EIGHT, FOUR] * 50) == few * 10
     assert len(asked) == 11 * for_few
+
+
+def test_no_two_formats_have_the_same_word() -> None:
+    formats = [*map(FloatFormat, FLOATS), *map(Codebook, CODEBOOKS)]
+    assert len({format_word(each) for each in formats}) == len(formats)
