@@ -195,6 +195,7 @@ def _measured(
 
 
 def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json: bool) -> int:
+    from qviz.gui.words.networks import compared
     from qviz.gui.words.numbers import fixed
 
     broken = sum(each["broken"] for each in found.get("outputs", ()))
@@ -221,8 +222,7 @@ def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json
                     said = f"{each['broken']:,} elements are NaN, infinite, or of another shape"
                 click.echo(f"  {printable(each['name'][-40:]):<42}{said}")
         if "latency" in found:
-            ratio = found["latency"]["ratio"]
-            click.echo(f"{'latency':<16}{ratio:.2f} × ({'slower' if ratio > 1 else 'faster'})")
+            click.echo(f"{'latency':<16}{compared(found['latency']['ratio'])}")
     return EXIT_BELOW if below else 0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
+from qviz.cli.ptq import _told
 from qviz.core import FloatFormat, IntFormat, PerAxis, PerBlock, Scheme
 from qviz.models.network import open_network
 from qviz.models.output_figures import Answers
@@ -352,3 +353,11 @@ def test_what_breaks_the_output_is_not_called_exact(run, data, tmp_path, monkeyp
     assert said.code == 0
     assert "NaN" in said.out.splitlines()[0]
     assert "exact" not in said.out.splitlines()[0]
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(0.5, "2 × faster"), (1.0, "as fast"), (1.5, "1.5 × slower")])
+def test_times_are_compared_in_the_words_of_the_window(
+    ratio: float, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _told({"float_bytes": 4, "quantized_bytes": 1, "latency": {"ratio": ratio}}, "", None, False)
+    assert capsys.readouterr().out.splitlines()[-1].split(maxsplit=1) == ["latency", said]
