@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence, QResizeEvent
-from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QMenu, QScrollArea, QStackedWidget, QStyle, QWidget
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence
+from PySide6.QtWidgets import QDockWidget, QMenu, QStackedWidget, QWidget
 
 from qviz.gui.charts.page import Page
-from qviz.gui.kit.docks import is_behind_a_tab
 from qviz.gui.kit.fields import TabBar
 from qviz.gui.kit.gc_pause import building
 from qviz.gui.kit.theme import Theme, dress
+from qviz.gui.window.rooms import FirstRoom, Room
 from qviz.session.guard import guarded
 
 TAB_PADDING = 28
@@ -155,98 +155,13 @@ class Pages(QStackedWidget):
             assert isinstance(page, QWidget)
             place = self.widget(index)
             assert place is not None
-            self.insertWidget(index, _FirstRoom(page) if index == 0 else _Room(page))
+            self.insertWidget(index, FirstRoom(page) if index == 0 else Room(page))
             self.removeWidget(place)
             place.deleteLater()
             self.made.emit(page)
         if key in self._undressed and self._theme is not None:
             self._dress(key)
         self.setCurrentIndex(index)
-
-
-class _Room(QScrollArea):
-    """Where a page stands: it scrolls where a window is narrower than its docks are together, which would overlap."""
-
-    def __init__(self, page: QWidget) -> None:
-        super().__init__()
-        self.setObjectName("room")
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(page)
-
-
-@guarded
-class _FirstRoom(_Room):
-    """That of the page that is laid out to fit: behind its tabs there are docks that ask for more than what is seen.
-
-    It scrolls where such a one comes to the front, which would lie over its neighbours.
-    """
-
-    def __init__(self, page: QWidget) -> None:
-        super().__init__(page)
-        self._docks = page.findChildren(QDockWidget)
-        for dock in self._docks:
-            dock.visibilityChanged.connect(self._fit)
-        page.installEventFilter(self)
-        self._fit()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
-            self._fit()
-        return super().eventFilter(watched, event)
-
-    @Slot()
-    def _fit(self) -> None:
-        page = self.widget()
-        if isinstance(page, QMainWindow):
-            needed = _needed(page, self._docks)
-            # Of itself it asks for its hint, and for no less.
-            page.setMinimumWidth(1 if needed <= self.width() else max(needed, page.minimumSizeHint().width()))
-
-
-def _needed(page: QMainWindow, docks: Sequence[QDockWidget]) -> int:
-    """Pixels from left to right.
-
-    Qt keeps the widest of all that share a place in mind. What is too much it takes from the widest place in the middle
-    of a row, where what stands in front may do with less.
-    """
-    gap = page.style().pixelMetric(QStyle.PixelMetric.PM_DockWidgetSeparatorExtent, None, page)
-    seen = [dock for dock in docks if dock.isVisible() and not dock.isFloating() and not is_behind_a_tab(dock)]
-    seen.sort(key=lambda dock: dock.x())
-    shared = [max(map(_least, [dock, *page.tabifiedDockWidgets(dock)])) for dock in seen]
-    first, last = (min(d.x() for d in seen), max(d.geometry().right() for d in seen)) if seen else (0, 0)
-    left, right = (
-        [at for at, d in enumerate(seen) if d.x() == first],
-        [at for at, d in enumerate(seen) if d.geometry().right() == last],
-    )
-    within = [at for at in range(len(seen)) if at not in left and at not in right]
-    for column in (left, right):  # as wide as the widest that stand above each other
-        for at in column:
-            shared[at] = max(shared[i] for i in column)
-    ends: list[int] = []
-    for at, dock in enumerate(seen):
-        row = [i for i, other in enumerate(seen) if _are_beside(dock, other)]
-        gives = at in within and all(shared[at] >= shared[i] for i in row if i in within)
-        before = [ends[i] + gap for i in row if i < at and seen[i].x() < dock.x()]
-        ends.append(max(before, default=0) + (_least(dock) if gives else shared[at]))
-    return max(ends, default=0)
-
-
-def _are_beside(one: QDockWidget, other: QDockWidget) -> bool:
-    return one.y() <= other.geometry().bottom() and other.y() <= one.geometry().bottom()
-
-
-def _least(dock: QDockWidget) -> int:
-    """Pixels that a dock asks for; none where it is closed."""
-    return (
-        0 if dock.isHidden() and not is_behind_a_tab(dock) else max(dock.minimumWidth(), dock.minimumSizeHint().width())
-    )
 
 
 def _keys_of(index: int) -> str:
