@@ -15,7 +15,7 @@ from qviz.core.ranges import ggml, ggml_direct
 from qviz.core.ranges.ggml_types import TYPES, Blocks
 from qviz.core.work import IsCancelled, Progress, ignore, never
 
-MXFP4 = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.float32)
+MXFP4 = np.concatenate([ggml_direct.LEVELS, 0 - ggml_direct.LEVELS])
 """Twice the levels of E2M1 (``kvalues_mxfp4``)."""
 
 SIMPLE = {name: block for name, (_, block, _) in ggml_direct.KINDS.items()}

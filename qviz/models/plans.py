@@ -37,7 +37,7 @@ from qviz.models.renamings import llama_name, plain_name
 GGUF_SCHEMES: dict[str, Scheme] = {
     preset.name.removeprefix("GGUF ").lower(): preset.scheme for preset in PRESETS if preset.group == GGUF
 }
-"""llama.cpp's types of blocks of 32, by the names that it has for them."""
+"""llama.cpp's types, by the names that it has for them."""
 
 
 @dataclass(frozen=True)

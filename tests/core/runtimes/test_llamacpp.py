@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gguf
 import numpy as np
 import pytest
@@ -22,8 +20,8 @@ from qviz.core import (
 from qviz.core.arithmetic.formula_values import follow_from_range, formulas_of, group_values
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.core.scripts.numpy_script import python_snippet
 from qviz.files.ggml_blocks import encoded_bytes
+from tests.core.runtimes.snippets import assert_the_script_agrees
 from tests.golden.record_ggml import weights
 
 SCHEMES = {each.name.removeprefix("GGUF "): each.scheme for each in PRESETS if each.name.endswith("_K")}
@@ -90,14 +88,7 @@ def test_formulas_give_the_codes_of_scales_that_were_found(name: str) -> None:
 
 
 def test_the_numpy_script_has_the_codes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    q = choose_qparams(X, SCHEMES[name])
-    monkeypatch.setattr(np, "load", lambda file: X)
-    ran: dict[str, Any] = {}
-
-    exec(python_snippet(q), ran)
-
-    assert np.array_equal(ran["codes"], quantize(X, q))
-    assert np.array_equal(ran["x_hat"], fake_quantize(X, q))
+    assert_the_script_agrees(X, choose_qparams(X, SCHEMES[name]), monkeypatch)
 
 
 def test_a_sample_of_a_large_tensor_has_whole_blocks(name: str) -> None:

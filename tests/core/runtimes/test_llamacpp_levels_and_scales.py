@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gguf
 import numpy as np
 import pytest
 
 from qviz.core import PRESETS, Problem, analyze, choose_qparams, fake_quantize, quantize
-from qviz.core.scripts.numpy_script import python_snippet
 from qviz.files.ggml_blocks import encoded_bytes
+from tests.core.runtimes.snippets import assert_the_script_agrees
 from tests.golden.record_ggml import weights
 
 NAMES = ("IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4")
@@ -33,14 +31,7 @@ def test_values_and_bytes_are_those_that_llama_cpp_writes(name: str) -> None:
 
 
 def test_the_numpy_script_has_the_codes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    q = choose_qparams(X, SCHEMES[name])
-    monkeypatch.setattr(np, "load", lambda file: X)
-    ran: dict[str, Any] = {}
-
-    exec(python_snippet(q), ran)
-
-    assert np.array_equal(ran["codes"], quantize(X, q))
-    assert np.array_equal(ran["x_hat"], fake_quantize(X, q))
+    assert_the_script_agrees(X, choose_qparams(X, SCHEMES[name]), monkeypatch)
 
 
 def test_rows_that_do_not_divide_are_refused(name: str) -> None:
