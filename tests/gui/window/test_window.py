@@ -566,8 +566,9 @@ def test_everything_fits_into_the_window(desk: Desk, size: tuple[int, int]) -> N
     for key, dock in desk.page.docks.items():
         if dock.isVisible() and not dock.visibleRegion().isEmpty():
             corner = dock.mapTo(desk.window, dock.rect().bottomRight())
-            seen = [other for other, each in desk.page.docks.items() if not is_behind_a_tab(each)]
-            assert desk.window.rect().contains(corner), (key, desk.page.minimumWidth(), seen)
+            docks = desk.page.docks.items()
+            seen = {other: each.minimumSizeHint().width() for other, each in docks if not is_behind_a_tab(each)}
+            assert desk.window.rect().contains(corner), f"{key}: {desk.page.minimumWidth()} pixels for {seen}"
 
 
 # -- dialogs
