@@ -35,7 +35,6 @@ class FirstRoom(Room):
     def __init__(self, page: QWidget) -> None:
         super().__init__(page)
         self._docks = page.findChildren(QDockWidget)
-        self._fitting = False
         for dock in self._docks:
             dock.visibilityChanged.connect(self._fit)
         page.installEventFilter(self)
@@ -53,18 +52,10 @@ class FirstRoom(Room):
     @Slot()
     def _fit(self) -> None:
         page = self.widget()
-        if not isinstance(page, QMainWindow) or self._fitting:
-            return
-        self._fitting = True
-        try:
-            layout = page.layout()
-            if layout is not None:
-                layout.activate()  # or docks that were moved may stand where they stood before
+        if isinstance(page, QMainWindow):
             needed = _needed(page, self._docks)
             # Of itself it asks for its hint, and for no less.
             page.setMinimumWidth(1 if needed <= self.width() else max(needed, page.minimumSizeHint().width()))
-        finally:
-            self._fitting = False
 
 
 def _needed(page: QMainWindow, docks: Sequence[QDockWidget]) -> int:
