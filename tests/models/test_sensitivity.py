@@ -9,6 +9,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from qviz.core import MSE, FloatFormat, IntFormat, PerAxis, PerBlock, Problem, Scheme
+from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.work import Cancelled
 from qviz.models.activations import activation_parameters, ranges, spans
 from qviz.models.kept_values import KeptValues
@@ -18,7 +19,7 @@ from qviz.models.pieces import Pieces
 from qviz.models.preparation import prepare_network
 from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity
 from qviz.models.sessions import open_session, run
-from qviz.models.stacked_weights import StackedWeights
+from qviz.models.stacked_weights import StackedWeights, stackable
 from qviz.models.units import units_by_group, units_by_node
 from qviz.models.weights import Weight, bits_of, quantized_weight, values_of, weights_of
 from tests.models.made import (
@@ -157,7 +158,7 @@ def test_small_weights_are_quantized_together_as_each_alone(scheme):
     values, weights = values_of(net), {weight.name: weight for weight in weights_of(net)}
     values["wk"][3, 3] = np.nan
     found = StackedWeights(weights.values(), values).quantized(dict.fromkeys(weights, scheme))
-    assert sorted(found) == ["table", "w1", "w2", "wq", "wv"]  # rows of 16 and 32; what is spoilt is asked about alone
+    assert sorted(found) == ["table", "w1", "w2", "wq", "wv"]  # what is spoilt is asked about alone
     for name, x_hat in found.items():
         np.testing.assert_array_equal(x_hat, quantized_weight(weights[name], values[name], scheme))
 
@@ -177,18 +178,27 @@ def test_weights_that_share_a_scale_are_quantized_alone(scheme):
     assert not stacked.quantized(dict.fromkeys(values_of(net), scheme))
 
 
-def test_rows_are_not_filled_up_with_more_than_asking_again_takes():
+def test_rows_of_any_length_are_quantized_as_each_alone():
     rng = np.random.default_rng(0)
-    weights = [
-        Weight(f"w{columns}", "n", "Gemm", 1, (64, columns), (0,), 4) for columns in (9, 64, 500, 900, 901, 1000)
-    ]
+    lengths = (1, 9, 15, 16, 17, 64, 500, 1000)
+    weights = [Weight(f"w{columns}", "n", "Gemm", 1, (12, columns), (0,), 4) for columns in lengths]
     values = {each.name: rng.standard_normal(each.shape).astype(np.float32) for each in weights}
-    found = StackedWeights(weights, values).quantized({each.name: INT4 for each in weights})
-    assert sorted(found) == ["w1000", "w500", "w64", "w900", "w901"]  # 9 behind 500 and 64 would be too much
-    for each in weights:
-        x_hat = found.get(each.name)
-        if x_hat is not None:
-            np.testing.assert_array_equal(x_hat, quantized_weight(each, values[each.name], INT4))
+    values["w9"][2], values["w9"][3] = 0, 0.5
+    tried = set()
+    for name in CONVENTIONS:
+        for number_format in (INT4.number_format, UINT8, FloatFormat("e4m3fn")):
+            for symmetric in (True, False):
+                try:
+                    scheme = Scheme(number_format, symmetric, PerAxis(0), convention=name)
+                except Problem:  # what this runtime does not have
+                    continue
+                if stackable(scheme):
+                    tried.add(name)
+                    found = StackedWeights(weights, values).quantized({each.name: scheme for each in weights})
+                    for each in weights:
+                        alone = quantized_weight(each, values[each.name], scheme)
+                        np.testing.assert_array_equal(found[each.name], alone, f"{name}, {each.name}")
+    assert {"textbook", "onnxruntime", "pytorch", "paddle"} <= tried
 
 
 def test_a_scheme_for_all_weights_is_run_at_once(monkeypatch):
