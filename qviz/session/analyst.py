@@ -102,11 +102,8 @@ class Analyst(Worker):
     Signals
     -------
     answered(Frame)
-    cancelled()
-        No answer is on its way any more: the last one stays.
     """
 
-    cancelled = Signal()
     answered = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
@@ -211,7 +208,6 @@ class Analyst(Worker):
     def _give_up(self, key: Tensor) -> None:
         if not self.busy:
             self._given_up = True  # whoever goes back to the last answer is told that it is valid again
-            self.cancelled.emit()
 
     def _answer(self, key: Tensor, frame: Frame) -> None:
         # Answers overtaken by a newer scheme are still shown: dropping them starves the screen.
@@ -225,7 +221,7 @@ class Analyst(Worker):
             self._session.update(tensor=frame.tensor)  # what was counted on the way is known from now on
 
     def _fail(self, key: Tensor, problem: Problem | None) -> None:
-        self._given_up = self._given_up or problem is not None
+        self._given_up = True
 
     def _purpose(self, key: Tensor) -> Phrase:
         return Phrase(N_("this scheme"))

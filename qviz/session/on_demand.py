@@ -142,9 +142,8 @@ class OnDemand(Worker):
             self.answer(found)
 
     def _fail(self, key: Hashable, problem: Problem | None) -> None:
-        if problem is not None:
-            self._declined = key
-            self.stopped.emit()
+        self._declined = key
+        self.stopped.emit()
 
 
 class TensorOnDemand(OnDemand):

@@ -95,5 +95,8 @@ class ProductMeter(Worker):
         if key == self._key():
             self.forgotten.emit("")
 
+    def _fail(self, key: Key, problem: Problem | None) -> None:
+        self._give_up(key)
+
     def _purpose(self, key: Key) -> Phrase:
         return Phrase(N_("this measurement"))

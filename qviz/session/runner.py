@@ -118,6 +118,9 @@ class LatestRunner(QObject):
                 answer = request.work(tell, stop.is_set)
             except Exception as problem:  # carried to the window's thread, where it is told apart
                 error = problem
+            except BaseException as panic:  # as of libraries written in Rust: a window would wait for ever
+                error = RuntimeError(f"{type(panic).__name__}: {panic}")
+                error.__cause__ = panic
             self._ended.emit(request, answer, error)
 
         self._pool.start(job)

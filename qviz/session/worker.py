@@ -35,7 +35,8 @@ class Worker(QObject):
     began(), advanced(float), ended()
         Work is under way, how far it is, and that there is none any more; it may have begun several times.
     given_up()
-        What was asked last was cancelled: the answer before it, if there is one, is of something else.
+        What was asked last has no answer, since it was cancelled, or since it failed, be it by a bug: the answer
+        before it, if there is one, is of something else.
     problem(str)
         One sentence for the person.
     stale(ChangedFile)
@@ -136,8 +137,7 @@ class Worker(QObject):
     def _on_cancelled(self, request: Request) -> None:
         self._rest_if_idle()
         self._give_up(request.key)
-        if not self._runner.busy:
-            self.given_up.emit()
+        self._leave_unanswered()
 
     @Slot(object, object)
     def _on_failed(self, request: Request, error: Exception) -> None:
@@ -146,9 +146,14 @@ class Worker(QObject):
         problem = error if isinstance(error, Problem) else None
         self._rest_if_idle()
         self._fail(request.key, problem)
+        self._leave_unanswered()
         if problem is None:
             raise error
         self._tell(problem)
+
+    def _leave_unanswered(self) -> None:
+        if not self._runner.busy:
+            self.given_up.emit()
 
     def _rest_if_idle(self) -> None:
         if self._under_way and not self._runner.busy:

@@ -125,7 +125,7 @@ class Work:
         assert self.let_go.wait(PATIENCE)
         if not self.deaf:
             check(cancelled)
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         self.ended = True
         return self.answer

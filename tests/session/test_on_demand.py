@@ -247,7 +247,7 @@ def test_a_bug_is_loud(desk: Desk) -> None:
         desk.question.want(True)
         desk.settle()
     assert [error for error, *_ in caught] == [KeyError]
-    assert desk.heard.names == ["began", "ended"]
+    assert desk.heard.names == ["began", "ended", "stopped"]  # nobody waits for it any more
 
 
 def test_closing_stops_everything(desk: Desk) -> None:

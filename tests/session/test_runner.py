@@ -141,6 +141,18 @@ def test_failed_and_cancelled_are_told_apart(bench: Bench) -> None:
     assert [error for _, error in bench.heard.of("failed")][:2] == [problem, bug]
 
 
+def test_a_panic_that_is_no_exception_fails_too(bench: Bench) -> None:
+    class Panic(BaseException):
+        """As pyo3's, which libraries written in Rust raise."""
+
+    bench.submit("a", Work(Panic("index out of bounds")))
+    assert bench.settle() == ["started a", "failed a"]
+    ((_, error),) = bench.heard.of("failed")
+    assert isinstance(error, RuntimeError)
+    assert str(error) == "Panic: index out of bounds"
+    assert isinstance(error.__cause__, Panic)
+
+
 def test_the_next_one_is_done_after_a_failure(bench: Bench) -> None:
     first = bench.submit("a", Work(KeyError("bug"), held=True))
     bench.submit("b")

@@ -9,6 +9,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from qviz.core.problems import Phrase, Problem
+from qviz.core.work import Cancelled
+from qviz.session.runner import Request
 from qviz.session.worker import OutOfMemory, Worker
 from tests.session.conftest import HandTimers, Heard, Work, settle, until
 
@@ -142,6 +144,24 @@ def test_a_bug_is_loud_and_ends_too(office: Office) -> None:
     assert office.clerk.log == [("fail", "a", None)]
     office.clerk.ask("b", Work("b"))
     assert office.settle() == ["began", "ended"] * 2
+
+
+@pytest.mark.parametrize("end", ["cancelled", "problem", "bug"])
+def test_what_has_no_answer_is_given_up_however_it_ended(office: Office, end: str) -> None:
+    heard = Heard(office.clerk, "given_up")
+    first = office.hold("a")
+    office.clerk.ask("b", Work("b"))
+    first.answer = {"problem": Problem("No."), "bug": KeyError("bug")}.get(end, "a")
+    with office.bot.capture_exceptions():
+        if end == "cancelled":
+            office.clerk._runner.submit(Request("b", Work("b")), urgent=True)
+        first.let_go.set()
+        office.settle()
+        assert heard.names == []  # another answer was on its way
+        first.answer = first.answer if end != "cancelled" else Cancelled()
+        office.clerk.ask("a", first)
+        office.settle()
+    assert heard.names == ["given_up"]
 
 
 def test_timers_are_the_worker_s_and_stop_when_it_closes(office: Office) -> None:

@@ -48,6 +48,8 @@ class DataPanel(QWidget):
         super().__init__()
         self.setObjectName("panel")
         self._settings = DataSettings()
+        self._asked: object = None
+        self._unread = True
         self.files, self.folder = QPushButton(self.tr("Files…")), QPushButton(self.tr("Folder…"))
         self.noise = QPushButton(self.tr("Random data"))
         self.noise.setToolTip(self.tr("For want of data: no figure from noise says anything about real inputs."))
@@ -133,15 +135,17 @@ class DataPanel(QWidget):
         """Show a state, without asking for anything."""
         self._settings = state.settings
         samples, open_network = state.samples, state.prepared is not None
+        asked = (state.paths, state.settings, state.prepared)
         if samples is None:
-            self.about.setText(
-                self.tr("Reading…")
-                if state.paths and open_network
-                else self.tr(
-                    "Drop samples here: .npy, .npz by the names of the inputs, pictures, text, or a folder. Without "
-                    "data a network can be quantized dynamically, or its weights alone."
+            if not (state.paths and open_network):
+                self.about.setText(
+                    self.tr(
+                        "Drop samples here: .npy, .npz by the names of the inputs, pictures, text, or a folder. "
+                        "Without data a network can be quantized dynamically, or its weights alone."
+                    )
                 )
-            )
+            elif asked != self._asked:  # else what became of it is said already
+                self.show_reading()
             self.said.setText("")
             self.preview.setPixmap(QPixmap())
         elif samples.random:
@@ -153,7 +157,9 @@ class DataPanel(QWidget):
                 else self.tr("{count} files").format(count=len(state.paths))
             )
             self.about.setText(self.tr("{name} · {count} samples").format(name=name, count=f"{len(samples):,}"))
-        self.trouble.hide()
+        if samples is not None or asked != self._asked:
+            self.trouble.hide()
+        self._asked, self._unread = asked, samples is None
         for widget in (self.files, self.folder, self.noise):
             widget.setEnabled(open_network)
         several = samples is not None and len(samples) > 1
@@ -211,6 +217,19 @@ class DataPanel(QWidget):
         self.preview.setPixmap(
             pixmap.scaled(PREVIEW, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
         )
+
+    @Slot()
+    def show_reading(self) -> None:
+        """Samples are on their way."""
+        if self._unread:
+            self.trouble.hide()
+            self.about.setText(self.tr("Reading…"))
+
+    @Slot()
+    def show_unread(self) -> None:
+        """Nothing is on its way any more: it was cancelled, or failed."""
+        if self._unread:
+            self.about.setText(self.tr("These samples were not read; choose them again, or others."))
 
     @Slot(str)
     def show_problem(self, text: str) -> None:

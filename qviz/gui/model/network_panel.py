@@ -117,23 +117,38 @@ class NetworkPanel(QWidget):
         self.file.setVisible(state.path is not None)
         self.close_button.setVisible(state.path is not None)
         self.trouble.hide()
-        if prepared is None:
+        if prepared is None and state.path is None:
             self.about.setText(
-                self.tr("Opening and preparing…")
-                if state.path is not None
-                else self.tr("Drop an ONNX model here: it is prepared for quantization, and the file stays as it is.")
+                self.tr("Drop an ONNX model here: it is prepared for quantization, and the file stays as it is.")
             )
+        elif prepared is None:
+            self._say_opening()
         for widget in (*self._heads, self._inputs, self._steps, self.compared):
             widget.setVisible(prepared is not None)
         if prepared is not None:
             self._show_prepared(prepared)
 
+    def _say_opening(self) -> None:
+        self.about.setText(self.tr("Opening and preparing…"))
+        self.trouble.hide()
+
+    @Slot()
+    def show_unopened(self) -> None:
+        """Nothing is on its way any more: it was cancelled, or failed."""
+        if self._is_missing():
+            self.about.setText(self.tr("This file was not opened; open it again, or drop another one."))
+
+    @Slot(str)
     def show_problem(self, text: str) -> None:
         """Why there is no network, or not as it was chosen."""
         if not self._inputs.isVisibleTo(self):
             self.about.setText("")
         self.trouble.setText(text)
         self.trouble.show()
+
+    def _is_missing(self) -> bool:
+        """Whether there is a file, but no network."""
+        return self.file.isVisibleTo(self) and not self._inputs.isVisibleTo(self)
 
     def _show_prepared(self, prepared: Prepared) -> None:
         network = prepared.network
@@ -282,6 +297,8 @@ class NetworkPanel(QWidget):
     @Slot(bool)
     def set_busy(self, busy: bool) -> None:
         """Nothing can be chosen while it is prepared."""
+        if busy and self._is_missing():
+            self._say_opening()
         with quiet((self._inputs, self._steps)):
             self._inputs.setEnabled(not busy)
             self._steps.setEnabled(not busy)

@@ -125,7 +125,10 @@ class ModelPage(ModelParts):
         networks.reader.pictured.connect(self.data.show_picture)
         networks.opener.began.connect(self._on_opening)
         networks.opener.ended.connect(self._on_opened)
+        networks.opener.given_up.connect(self.network.show_unopened)
         networks.opener.problem.connect(self.network.show_problem)
+        networks.reader.began.connect(self.data.show_reading)
+        networks.reader.given_up.connect(self.data.show_unread)
         networks.reader.problem.connect(self.data.show_problem)
         networks.analyst.began.connect(self._patience.start)
         networks.analyst.ended.connect(self._on_analyzed)
@@ -339,7 +342,10 @@ class ModelPage(ModelParts):
 
     @Slot()
     def _on_given_up(self) -> None:
-        self.figures.set_stale(self.networks.state.ready)
+        ready = self.networks.state.ready
+        self.figures.set_stale(ready)
+        if ready and self.figures.whole is None:
+            self.figures.present(None, self.tr("Not measured: change the scheme or the data to ask again."))
 
     @Slot()
     def _on_opening(self) -> None:
@@ -356,7 +362,7 @@ class ModelPage(ModelParts):
                 open_ones = self._open_dimensions(state)
                 self.docks["network_panel" if open_ones else "data"].raise_()
         elif state.path is not None:
-            self.graph_place.say(self.tr("This file could not be opened; drop another one."))
+            self.graph_place.say(self.tr("This file was not opened; open it again, or drop another one."))
         self._say_what_is_missing()
 
     def _say_what_is_missing(self) -> None:

@@ -76,7 +76,7 @@ def test_a_first_network_is_said_to_be_prepared_while_it_is(
 
     monkeypatch.setattr("qviz.session.network_workers.open_prepared", waits)
     (tmp_path / "bad.onnx").write_bytes(b"nothing of the kind" * 10)
-    for path, said in ((files[0], ""), (tmp_path / "bad.onnx", "could not be opened")):
+    for path, said in ((files[0], ""), (tmp_path / "bad.onnx", "was not opened")):
         go_on.clear()
         page.networks.open(path)
         new_desk.bot.waitUntil(lambda: "being prepared" in page.figures.hint.text(), timeout=LONG)
