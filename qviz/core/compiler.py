@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from qviz.core import lanes
+
 log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -42,8 +44,14 @@ MODULES = (
 )
 """Where the functions are, the most urgent first."""
 
-LATER_MODULES = ("qviz.core.ranges.ggml", "qviz.core.ranges.ggml_search", "qviz.core.ranges.ggml_direct")
-"""Where those are that few ask for: each is compiled when it is first demanded."""
+LATER_MODULES = (
+    "qviz.core.ranges.ggml",
+    "qviz.core.ranges.ggml_lanes",
+    "qviz.core.ranges.ggml_search",
+    "qviz.core.ranges.ggml_direct",
+    "qviz.core.lanes",
+)
+"""Where those are that few ask for, and what they call: each is compiled when it is first demanded."""
 
 SUMS = {"reassoc", "nsz", "nnan"}
 """What a compiler may do to sums: add in any order, and take nothing for NaN. Never all of fast-math: it would
@@ -217,6 +225,7 @@ def _load(each: Kernel, folder: Path) -> None:
     if numba.config.DISABLE_JIT:
         raise RuntimeError("numba was told not to compile (NUMBA_DISABLE_JIT)")
     _teach_prefetch()
+    lanes.teach(numba)
     while _parts:
         function, options = _parts.pop()
         register_jitable(**options)(function)

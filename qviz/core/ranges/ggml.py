@@ -6,7 +6,6 @@ importances, ``quantize_row_*_impl`` with them. Equal to the last bit (`tests/go
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +14,17 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.compiler import demand, kernel, part
+from qviz.core.lanes import LANES, choose, clamped, load, magnitude, root, spread, store, store_codes
 from qviz.core.problems import Problem
+from qviz.core.ranges.ggml_lanes import (
+    AT,
+    BOUNDS,
+    level,
+    level_scale,
+    moved_scale,
+    scale_and_minimum,
+    signed_scale,
+)
 from qviz.core.ranges.ggml_search import (
     IQ4_NL,
     ONE,
@@ -23,19 +32,12 @@ from qviz.core.ranges.ggml_search import (
     ZERO,
     half_bits,
     half_value,
-    level,
-    level_scale,
-    moved_scale,
     nearest,
     positive_scale,
-    scale_and_minimum,
-    signed_scale,
+    scale_of_scales,
 )
 from qviz.core.ranges.ggml_types import LEVELS, Q2, Q3, Q4, Q5, Q6, SUPERBLOCK, TYPES, Blocks
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
-
-MOST_GROUPS = 16
-"""Groups of a block, at most."""
 
 TRIES = 7
 """Scales that IQ4 tries on both sides."""
@@ -45,44 +47,68 @@ _PIECE = 256
 
 
 @part()
-def _weigh(x: Any, given: Any, w: Any, at: Any, block: Any, group: Any, kind: Any, weighted: Any) -> None:
-    """What an error of each element of a block costs."""
-    at, block, group = np.uint64(at), np.uint64(block), np.uint64(group)
-    squares = ZERO
-    if weighted or kind == LEVELS:
-        for i in range(block):
-            squares += x[at + i] * x[at + i]
-    if kind == LEVELS:
-        variance = squares * (np.float32(2) / np.float32(block))
-    elif kind == Q2:
-        variance = squares / np.float32(block)
-    else:
-        variance = np.float32(2) * squares / np.float32(block)
-    for first in range(np.uint64(0), block, group):
-        mean = ZERO
-        if not weighted and (kind == Q4 or kind == Q5):
-            for i in range(group):
-                mean += x[at + first + i] * x[at + first + i]
-            mean = np.float32(math.sqrt(mean / np.float32(group)))
+def _gather(x: Any, at: Any, to: Any, block: Any, group: Any, first: Any) -> None:
+    """Put the groups of a block beside one another, from lane ``first`` on."""
+    at, group, lane = np.uint64(at), np.uint64(group), np.uint64(first)
+    for start in range(np.uint64(0), np.uint64(block), group):
         for i in range(group):
-            value = x[at + first + i]
-            if weighted and kind == Q6:
-                w[first + i] = given[first + i]
-            elif weighted:
-                w[first + i] = given[first + i] * np.float32(math.sqrt(variance + value * value))
-            elif kind == Q2:
-                w[first + i] = abs(value)
-            elif kind == Q4 or kind == Q5:
-                w[first + i] = mean + abs(value)
-            else:
-                w[first + i] = value * value
+            to[i * AT + lane] = x[at + start + i]
+        lane += np.uint64(1)
+
+
+@part()
+def _squares(x: Any, at: Any, block: Any) -> Any:
+    """The sum of the squares of a block."""
+    at, squares = np.uint64(at), ZERO
+    for i in range(np.uint64(block)):
+        squares += x[at + i] * x[at + i]
+    return squares
+
+
+@part()
+def _weigh(x: Any, given: Any, w: Any, variances: Any, group: Any, kind: Any, weighted: Any) -> None:
+    """What an error of each element costs."""
+    n = np.uint64(group)
+    if weighted and kind == Q6:
+        for i in range(n):
+            store(w, i * AT, load(given, i * AT))
+    elif weighted:
+        variance = load(variances, np.uint64(0))
+        for i in range(n):
+            value = load(x, i * AT)
+            store(w, i * AT, load(given, i * AT) * root(variance + value * value))
+    elif kind == Q2:
+        for i in range(n):
+            store(w, i * AT, magnitude(load(x, i * AT)))
+    elif kind == Q4 or kind == Q5:
+        mean = spread(ZERO)
+        for i in range(n):
+            value = load(x, i * AT)
+            mean = mean + value * value
+        mean = root(mean / spread(np.float32(group)))
+        for i in range(n):
+            store(w, i * AT, mean + magnitude(load(x, i * AT)))
+    else:
+        for i in range(n):
+            value = load(x, i * AT)
+            store(w, i * AT, value * value)
+
+
+@part()
+def _add_up(w: Any, group: Any, sums: Any) -> None:
+    """The weights of each group."""
+    total = spread(ZERO)
+    for i in range(np.uint64(group)):
+        total = total + load(w, i * AT)
+    store(sums, np.uint64(0), total)
 
 
 def _example() -> tuple[Any, ...]:
-    f, i = np.zeros(256, np.float32), np.zeros(256, np.int32)
-    x = np.zeros(256, np.float32)
+    f, i, u = np.zeros(SUPERBLOCK, np.float32), np.zeros(SUPERBLOCK, np.int32), np.zeros(SUPERBLOCK, np.uint8)
+    x = np.zeros(SUPERBLOCK, np.float32)
     x.flags.writeable = False  # as what is mapped; one that may be written to passes as such
-    return x, x, False, Q4, 256, 32, i, i, i, np.zeros(2, np.uint16), f, IQ4_NL, f, f, f, f, f, i, i, 0, 1
+    halves = np.zeros(2, np.uint16)
+    return x, x, False, Q4, 256, 32, u, i, i, halves, f, IQ4_NL, BOUNDS, *[f] * 8, i, u, 0, 1
 
 
 @kernel(_example, later=True)
@@ -99,34 +125,74 @@ def search(
     halves: Any,
     inverses: Any,
     levels: Any,
+    bounds: Any,
     xs: Any,
+    importances: Any,
     w: Any,
+    chosen: Any,
+    trial: Any,
     found: Any,
     lows: Any,
     sums: Any,
-    each: Any,
     tried: Any,
+    each: Any,
     start: Any,
     stop: Any,
 ) -> None:
-    """Encode the blocks from ``start`` to ``stop``; ``xs`` to ``tried`` are a thread's own memory."""
+    """Encode the blocks from ``start`` to ``stop``, sixteen groups at a time; ``xs`` to ``each`` are a thread's own."""
     groups = block // group
-    for number in range(start, stop):
-        at, row = number * block, number * groups
-        for i in range(np.uint64(block)):
-            xs[i] = x[np.uint64(at) + i]
-        importances = given[(at % given.size) :] if weighted else given
-        _weigh(xs, importances, w, 0, block, group, kind, weighted)
+    together = LANES // groups
+    for first in range(start, stop, together):
+        here = min(together, stop - first)
+        for b in range(together):
+            number = min(first + b, stop - 1)  # the last one again where there are no more
+            at = number * block
+            _gather(x, at, xs, block, group, b * groups)
+            if weighted:
+                _gather(given, at % given.size, importances, block, group, b * groups)
+                if kind != Q6:
+                    squares = _squares(x, at, block)
+                    twice = squares if kind == Q2 else np.float32(2) * squares
+                    variance = (
+                        squares * (np.float32(2) / np.float32(block)) if kind == LEVELS else twice / np.float32(block)
+                    )
+                    for j in range(groups):
+                        sums[b * groups + j] = variance
+        _weigh(xs, importances, w, sums, group, kind, weighted)
+        row = first * groups
         if kind == LEVELS:
-            _levels(xs, w, levels, block, group, found, each, scales, minima, row, halves, inverses, number)
+            store(found, np.uint64(0), level_scale(xs, w, levels, bounds, group, TRIES))
+            _levels(xs, bounds, group, groups, here, found, each, scales, row, halves, inverses, first)
         elif kind == Q3 or kind == Q6:
-            _signed(xs, w, kind, weighted, block, group, found, sums, each, tried, scales, minima, row, halves, number)
+            _signed(xs, w, kind, weighted, group, chosen, found, sums, tried, each, scales, row, halves, first)
         else:
             _with_minima(
-                xs, w, kind, weighted, block, group, found, lows, sums, each, tried, scales, minima, row, halves, number
+                xs,
+                w,
+                kind,
+                weighted,
+                group,
+                groups,
+                here,
+                chosen,
+                trial,
+                found,
+                lows,
+                sums,
+                tried,
+                each,
+                scales,
+                minima,
+                row,
+                halves,
+                first,
             )
-        for i in range(np.uint64(block)):
-            codes[np.uint64(at) + i] = each[i]
+        for b in range(here):
+            at, lane = np.uint64((first + b) * block), np.uint64(b * groups)
+            for begin in range(np.uint64(0), np.uint64(block), np.uint64(group)):
+                for i in range(np.uint64(group)):
+                    codes[at + begin + i] = each[i * AT + lane]
+                lane += np.uint64(1)
 
 
 @part()
@@ -135,20 +201,22 @@ def _with_minima(
     w: Any,
     kind: Any,
     weighted: Any,
-    block: Any,
     group: Any,
+    groups: Any,
+    here: Any,
+    chosen: Any,
+    trial: Any,
     found: Any,
     lows: Any,
     sums: Any,
-    each: Any,
     tried: Any,
+    each: Any,
     scales: Any,
     minima: Any,
     row: Any,
     halves: Any,
-    number: Any,
+    first: Any,
 ) -> None:
-    groups = block // group
     last = 3 if kind == Q2 else 15 if kind == Q4 else 31
     most = 15 if kind == Q2 else 63
     if weighted:
@@ -157,40 +225,40 @@ def _with_minima(
         start, width, steps = np.float32(-1), np.float32(0.1), 20
     else:
         start, width, steps = np.float32(-0.5), np.float32(0.1), 15
-    top_scale, top_low = ZERO, ZERO
-    for j in range(groups):
-        total = ZERO
-        for i in range(np.uint64(group)):
-            total += w[np.uint64(j * group) + i]
-        sums[j] = total
-        scale, low = scale_and_minimum(
-            x, w, each, tried, j * group, group, last, start, width, steps, kind == Q2 and not weighted, weighted
-        )
-        found[j], lows[j] = scale, low
-        top_scale = scale if scale > top_scale else top_scale
-        top_low = low if low > top_low else top_low
-    if weighted:
-        half = half_bits(positive_scale(found, sums, tried, groups, most))
+    _add_up(w, group, sums)
+    absolute = kind == Q2 and not weighted
+    scale, low = scale_and_minimum(x, w, chosen, trial, group, last, start, width, steps, absolute)
+    store(found, np.uint64(0), scale)
+    store(lows, np.uint64(0), low)
+    for b in range(here):
+        at, to = b * groups, row + b * groups
+        if weighted:
+            half = half_bits(positive_scale(found[at:], sums[at:], tried, groups, most))
+            for j in range(groups):
+                scales[to + j] = min(most, tried[j])
+            low_half = half_bits(positive_scale(lows[at:], sums[at:], tried, groups, most))
+            for j in range(groups):
+                minima[to + j] = min(most, tried[j])
+        else:
+            top_scale, top_low = ZERO, ZERO
+            for j in range(groups):
+                top_scale = found[at + j] if found[at + j] > top_scale else top_scale
+                top_low = lows[at + j] if lows[at + j] > top_low else top_low
+            top = np.float32(most)
+            inverse = top / top_scale if top_scale > ZERO else ZERO
+            low_inverse = top / top_low if top_low > ZERO else ZERO
+            for j in range(groups):
+                scales[to + j] = min(most, np.int32(np.uint8(nearest(inverse * found[at + j]))))
+                minima[to + j] = min(most, np.int32(np.uint8(nearest(low_inverse * lows[at + j]))))
+            half, low_half = half_bits(top_scale / top), half_bits(top_low / top)
+        halves[2 * (first + b)], halves[2 * (first + b) + 1] = half, low_half
         for j in range(groups):
-            scales[row + j] = min(most, tried[j])
-        low_half = half_bits(positive_scale(lows, sums, tried, groups, most))
-        for j in range(groups):
-            minima[row + j] = min(most, tried[j])
-    else:
-        top = np.float32(most)
-        inverse = top / top_scale if top_scale > ZERO else ZERO
-        low_inverse = top / top_low if top_low > ZERO else ZERO
-        for j in range(groups):
-            scales[row + j] = min(most, np.int32(np.uint8(nearest(inverse * found[j]))))
-            minima[row + j] = min(most, np.int32(np.uint8(nearest(low_inverse * lows[j]))))
-        half, low_half = half_bits(top_scale / top), half_bits(top_low / top)
-    halves[2 * number], halves[2 * number + 1] = half, low_half
-    for j in range(groups):
-        step = half_value(half) * np.float32(scales[row + j])
-        if step != ZERO:
-            low = half_value(low_half) * np.float32(minima[row + j])
-            for i in range(np.uint64(j * group), np.uint64((j + 1) * group)):
-                each[i] = max(0, min(last, nearest((x[i] + low) / step)))
+            found[at + j] = half_value(half) * np.float32(scales[to + j])
+            lows[at + j] = half_value(low_half) * np.float32(minima[to + j])
+    step, low, zero = load(found, np.uint64(0)), load(lows, np.uint64(0)), spread(ZERO)
+    for i in range(np.uint64(group)):
+        code = clamped((load(x, i * AT) + low) / step, np.int32(0), np.int32(last))
+        store_codes(each, i * AT, choose(step != zero, code, load(chosen, i * AT)))
 
 
 @part()
@@ -199,110 +267,102 @@ def _signed(
     w: Any,
     kind: Any,
     weighted: Any,
-    block: Any,
     group: Any,
+    chosen: Any,
     found: Any,
     sums: Any,
-    each: Any,
     tried: Any,
+    each: Any,
     scales: Any,
-    minima: Any,
     row: Any,
     halves: Any,
-    number: Any,
+    first: Any,
 ) -> None:
-    groups = block // group
     middle = 4 if kind == Q3 else 32
+    if kind == Q3 and not weighted:
+        store(found, np.uint64(0), moved_scale(x, chosen, group, middle))
+    else:
+        store(found, np.uint64(0), signed_scale(x, w, chosen, group, middle))
     most, most_size = ZERO, ZERO
-    for j in range(groups):
-        total = ZERO
-        for i in range(np.uint64(group)):
-            total += w[np.uint64(j * group) + i]
-        sums[j] = total
-        if kind == Q3 and not weighted:
-            found[j] = moved_scale(x, each, j * group, group, middle)
-        else:
-            found[j] = signed_scale(x, w, each, j * group, group, middle, weighted)
-        minima[row + j] = 0
+    for j in range(LANES):
         size = abs(found[j])
         if size > most_size:
             most, most_size = found[j], size
     half = np.uint16(0)
     if kind == Q6:
         if most_size < SMALLEST:
-            for i in range(block):
-                each[i] = 0
-            for j in range(groups):
+            for j in range(LANES):
                 scales[row + j] = 0
-            halves[2 * number] = half
+            for i in range(np.uint64(SUPERBLOCK)):
+                each[i] = np.uint8(0)
+            halves[2 * first] = half
             return
         inverse = np.float32(-128) / most
         half = half_bits(ONE / inverse)
-        for j in range(groups):
+        for j in range(LANES):
             scales[row + j] = np.int32(np.int8(min(127, nearest(inverse * found[j]))))
     elif weighted:
-        half = half_bits(signed_scale(found, sums, tried, 0, groups, 32, True))
-        for j in range(groups):
+        _add_up(w, group, sums)
+        half = half_bits(scale_of_scales(found, sums, tried, LANES, 32))
+        for j in range(LANES):
             scales[row + j] = tried[j] - 32
     elif most != ZERO:
         inverse = np.float32(-32) / most
         half = half_bits(ONE / inverse)
-        for j in range(groups):
+        for j in range(LANES):
             scales[row + j] = max(-32, min(31, np.int32(np.int8(nearest(inverse * found[j])))))
     else:
-        for j in range(groups):
+        for j in range(LANES):
             scales[row + j] = -32
-    halves[2 * number] = half
-    for j in range(groups):
-        step = half_value(half) * np.float32(scales[row + j])
-        if step != ZERO:
-            for i in range(np.uint64(j * group), np.uint64((j + 1) * group)):
-                each[i] = max(-middle, min(middle - 1, nearest(x[i] / step))) + middle
+    halves[2 * first] = half
+    for j in range(LANES):
+        found[j] = half_value(half) * np.float32(scales[row + j])
+    step, zero, up = load(found, np.uint64(0)), spread(ZERO), spread(np.float32(middle))
+    for i in range(np.uint64(group)):
+        code = clamped(load(x, i * AT) / step, np.int32(-middle), np.int32(middle - 1)) + up
+        store_codes(each, i * AT, choose(step != zero, code, load(chosen, i * AT)))
 
 
 @part()
 def _levels(
     x: Any,
-    w: Any,
-    levels: Any,
-    block: Any,
+    bounds: Any,
     group: Any,
+    groups: Any,
+    here: Any,
     found: Any,
     each: Any,
     scales: Any,
-    minima: Any,
     row: Any,
     halves: Any,
     inverses: Any,
-    number: Any,
+    first: Any,
 ) -> None:
-    groups = block // group
-    most, most_size = ZERO, ZERO
-    for j in range(groups):
-        found[j] = level_scale(x, w, levels, j * group, group, TRIES)
-        minima[row + j] = 0
-        size = abs(found[j])
-        if size > most_size:
-            most, most_size = found[j], size
-    if groups == 1:
-        halves[2 * number] = half_bits(found[0])
-        scales[row] = 1
-        inverse = ONE / found[0] if found[0] != ZERO else ZERO
-        inverses[row] = inverse
-        for i in range(block):
-            each[i] = level(levels, inverse * x[i])
-        return
-    step = -most / np.float32(32)
-    halves[2 * number] = half_bits(step)
-    inverse = ONE / step if step != ZERO else ZERO
-    for j in range(groups):
-        whole = max(-32, min(31, nearest(inverse * found[j])))
-        scales[row + j] = whole
-        of_group = step * np.float32(whole)
-        back = ONE / of_group if of_group != ZERO else ZERO
-        inverses[row + j] = back
-        for i in range(np.uint64(j * group), np.uint64((j + 1) * group)):
-            each[i] = level(levels, back * x[i])
+    for b in range(here):
+        at, to = b * groups, row + b * groups
+        if groups == 1:
+            halves[2 * (first + b)] = half_bits(found[at])
+            scales[to] = 1
+            inverses[to] = ONE / found[at] if found[at] != ZERO else ZERO
+            found[at] = inverses[to]
+            continue
+        most, most_size = ZERO, ZERO
+        for j in range(groups):
+            size = abs(found[at + j])
+            if size > most_size:
+                most, most_size = found[at + j], size
+        step = -most / np.float32(32)
+        halves[2 * (first + b)] = half_bits(step)
+        inverse = ONE / step if step != ZERO else ZERO
+        for j in range(groups):
+            whole = max(-32, min(31, nearest(inverse * found[at + j])))
+            scales[to + j] = whole
+            of_group = step * np.float32(whole)
+            inverses[to + j] = ONE / of_group if of_group != ZERO else ZERO
+            found[at + j] = inverses[to + j]
+    back = load(found, np.uint64(0))
+    for i in range(np.uint64(group)):
+        store_codes(each, i * AT, level(bounds, back * load(x, i * AT)))
 
 
 def encode(
@@ -353,13 +413,13 @@ def encode(
     flat = np.ascontiguousarray(x, np.float32).reshape(-1)
     given = np.ones(1, np.float32) if importances is None else np.ascontiguousarray(importances, np.float32)
     blocks, groups = flat.size // kind.block, kind.block // kind.group
-    codes = np.empty(flat.size, np.int32)
+    codes = np.empty(flat.size, np.uint8)
     scales, minima = np.empty(blocks * groups, np.int32), np.zeros(blocks * groups, np.int32)
     halves = np.zeros(2 * blocks, np.uint16)
     inverses = np.zeros(blocks * groups, np.float32)
 
     def work(pieces: Sequence[int]) -> None:
-        own = [np.empty(SUPERBLOCK, np.float32) for _ in range(5)] + [np.empty(SUPERBLOCK, np.int32) for _ in range(2)]
+        own = [np.zeros(LANES * kind.group, kind_of) for kind_of in (*[np.float32] * 8, np.int32, np.uint8)]
         for start in pieces:
             check(cancelled)
             stop = min(start + _PIECE, blocks)
@@ -376,6 +436,7 @@ def encode(
                 halves,
                 inverses,
                 IQ4_NL,
+                BOUNDS,
                 *own,
                 start,
                 stop,
@@ -390,7 +451,7 @@ def encode(
         work(pieces)
     return Blocks(
         kind,
-        codes.astype(np.uint8).reshape(blocks, kind.block),
+        codes.reshape(blocks, kind.block),
         scales.astype(np.int8).reshape(blocks, groups),
         minima.astype(np.int8).reshape(blocks, groups),
         halves.reshape(blocks, 2),

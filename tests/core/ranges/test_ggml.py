@@ -8,7 +8,8 @@ import pytest
 
 from qviz.core.problems import Problem
 from qviz.core.ranges import ggml, ggml_direct
-from qviz.core.ranges.ggml_search import half_bits, half_value, nearest
+from qviz.core.ranges.ggml_lanes import BOUNDS
+from qviz.core.ranges.ggml_search import IQ4_NL, half_bits, half_value, nearest
 from qviz.core.ranges.ggml_types import TYPES
 from qviz.core.work import Cancelled
 from qviz.files.ggml_blocks import encoded_bytes, packed
@@ -25,6 +26,48 @@ def test_the_values_are_those_that_a_reader_decodes(name: str, weighted: bool) -
     kind = gguf.GGMLQuantizationType[name]
     decoded = gguf.dequantize(packed(blocks), kind)
     assert blocks.values().tobytes() == decoded.reshape(blocks.codes.shape).tobytes()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_vectors_mean_in_numpy_what_they_mean_compiled(weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = weights(4)[10:12, :]
+    given = importances() if weighted else None
+    compiled = {name: encoded_bytes(x, name, given) for name in TYPES}
+    monkeypatch.setattr(ggml, "search", ggml.search.plain)
+    monkeypatch.setattr(ggml, "demand", lambda kernel: True)
+
+    assert [name for name in TYPES if not np.array_equal(encoded_bytes(x, name, given), compiled[name])] == []
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_no_block_looks_at_those_beside_which_it_is_searched(weighted: bool) -> None:
+    x, given = weights(5)[:6], importances() if weighted else None
+    some = (slice(0, 1), slice(0, 3), slice(2, 5))
+    together = {name: encoded_bytes(x, name, given) for name in TYPES}
+    narrow = x[:, :160]  # five blocks a row, which sixteen do not divide
+    parts = [
+        encoded_bytes(narrow[:, i : i + 32], "IQ4_NL", given if given is None else given[i : i + 32])
+        for i in range(0, 160, 32)
+    ]
+
+    assert [
+        (name, rows)
+        for name in TYPES
+        for rows in some
+        if not np.array_equal(encoded_bytes(x[rows], name, given), together[name][rows])
+    ] == []
+    assert np.array_equal(
+        encoded_bytes(narrow, "IQ4_NL", given if given is None else given[:160]), np.concatenate(parts, axis=1)
+    )
+
+
+def test_levels_change_where_float32_has_the_next_one_nearer() -> None:
+    low, high = IQ4_NL[:-1], IQ4_NL[1:]
+    below = np.nextafter(BOUNDS, np.float32(-np.inf))
+
+    assert not np.any(BOUNDS - low < high - BOUNDS)
+    assert np.all(below - low < high - below)
 
 
 def test_threads_change_nothing() -> None:
