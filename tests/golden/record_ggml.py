@@ -105,13 +105,18 @@ def digest(answer: Array) -> str:
     return hashlib.sha256(answer.tobytes()).hexdigest()[:24]
 
 
-def _library(source: Path, folder: Path) -> Any:
+PLAIN = ("-O2", "-march=x86-64", "-ffp-contract=off")
+"""Flags whose code is the same on every x86-64."""
+
+
+def _library(source: Path, folder: Path, flags: tuple[str, ...] = PLAIN) -> Any:
     (folder / "stubs.c").write_text(STUBS)
     sources = [str(source / "src" / "ggml-quants.c"), str(folder / "stubs.c")]
-    flags = ["-O2", "-fPIC", "-shared", "-DNDEBUG", "-ffp-contract=off", "-march=x86-64"]
+    name = f"ggml{abs(hash(flags))}.so"  # one that is loaded already would be given back
     includes = [f"-I{source / 'include'}", f"-I{source / 'src'}"]
-    subprocess.run(["cc", *flags, *includes, *sources, "-o", str(folder / "ggml.so"), "-lm"], check=True)
-    return ctypes.CDLL(str(folder / "ggml.so"))
+    command = ["cc", *flags, "-fPIC", "-shared", "-DNDEBUG", *includes, *sources, "-o", str(folder / name), "-lm"]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(folder / name))
 
 
 def _ask(library: Any, name: str, x: Array, importance: Array | None) -> Array:
