@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array
-from qviz.core.problems import N_, Problem
+from qviz.core.problems import N_, Phrase, Problem
 from qviz.files.problems import FileProblem, system_errors
 from qviz.models.data_settings import DataSettings, filled_with
 from qviz.models.network import Network, Port
@@ -76,18 +77,15 @@ def npz_readers(network: Network, path: Path, settings: DataSettings) -> list[An
         with system_errors(path), np.load(path, allow_pickle=False) as archive:
             names = set(archive.files)
             missing = [name for name in ports if name not in names]
-            if missing and len(ports) == 1 and len(names) == 1:
-                keys = {next(iter(ports)): next(iter(names))}
-            elif missing:
+            if missing:  # what stands under another name may be another input, or the output
                 raise FileProblem(
                     path,
-                    N_("has no array called {name}, which the network asks for"),
+                    N_("has no array called {name}, which the network asks for, but {given}"),
                     N_("Save every input under its name."),
                     name=missing[0],
+                    given=_listed(archive.files) or Phrase("nothing"),
                 )
-            else:
-                keys = {name: name for name in ports}
-            shapes = {name: archive[key].shape for name, key in keys.items()}
+            shapes = {name: archive[name].shape for name in ports}
     except Problem:
         raise
     except (zipfile.BadZipFile, ValueError, KeyError):
@@ -99,15 +97,22 @@ def npz_readers(network: Network, path: Path, settings: DataSettings) -> list[An
         raise FileProblem(
             path, N_("has another number of samples for each input ({said})"), N_("Save as many of each."), said=said
         )
-    return [partial(_npz_row, path, keys, counted, ports, i) for i in range(counts.pop())]
+    return [partial(_npz_row, path, counted, ports, i) for i in range(counts.pop())]
 
 
-def _npz_row(path: Path, keys: dict[str, str], counted: dict[str, Any], ports: dict[str, Port], place: int) -> Feeds:
+MOST_NAMES = 3
+"""Names of arrays that are told of an archive without the right one."""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+
+
+def _npz_row(path: Path, counted: dict[str, Any], ports: dict[str, Port], place: int) -> Feeds:
     with system_errors(path), np.load(path, allow_pickle=False) as archive:
         found = {}
-        for name, key in keys.items():
-            count, each = counted[name]
-            array = archive[key]
+        for name, (count, each) in counted.items():
+            array = archive[name]
             row = array.reshape(each) if count == 1 else array.reshape(count, *each)[place]
             found[name] = _typed(row, ports[name], path)
     return found

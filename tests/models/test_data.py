@@ -115,9 +115,23 @@ def test_what_does_not_fit_is_said(net, tmp_path):
     empty.mkdir()
     with pytest.raises(Problem, match="no data"):
         open_samples(net, [empty])
-    np.savez(tmp_path / "other.npz", a=np.zeros(3), b=np.zeros(3))
-    with pytest.raises(Problem, match="no array called x"):
-        open_samples(net, [tmp_path / "other.npz"])
+
+
+def test_an_archive_is_read_by_the_names_of_inputs_alone(net, tmp_path):
+    """Of one array as of several, whatever fits: what stands under another name may be something else."""
+    path, right = tmp_path / "other.npz", np.zeros((2, 3, 12, 12), np.float32)
+    said = {}
+    for names in (["a"], ["arr_0"], ["X"], ["a", "b"], ["a", "b", "c", "d"], []):
+        np.savez(path, **dict.fromkeys(names, right))
+        with pytest.raises(Problem) as caught:
+            open_samples(net, [path])
+        said[", ".join(names)] = str(caught.value)
+    for names, sentence in said.items():
+        listed = {"": "nothing", "a, b, c, d": "a, b, c, …"}.get(names, names)
+        there = f"other.npz has no array called x, which the network asks for, but {listed}."
+        assert sentence == f"{there} Save every input under its name."
+    np.savez(path, a=right + 1, x=right)
+    assert [float(sample["x"].max()) for sample in open_samples(net, [path])] == [0, 0]
 
 
 def test_a_file_that_became_shorter(net, tmp_path):
