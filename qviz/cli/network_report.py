@@ -118,6 +118,11 @@ def save_pair_report(
     said = list(sentences)
     if "samples" in found:
         said.append(f"Measured on {found['samples']:,} samples.")
+    if latency is not None:
+        low, high = latency["ratio_range"]
+        count = latency["threads"]
+        threads = "a thread a core" if not count else "1 thread" if count == 1 else f"{count} threads"
+        said.append(f"In fifths of the runs, with {threads}, the times' ratio is {low:.3g} to {high:.3g}.")
     pair = Section("Cost and gain", tuple(said), (ReportTable(("", name, other, "Compared"), tuple(rows)),))
     sections = (pair, _outputs(outputs)) if outputs else (pair,)
     save_report(path, Report(f"{other} beside {name}", computer(), sections))

@@ -34,6 +34,13 @@ def gate_options(command: Any) -> Any:
     command = click.option("--fail-below", type=NUMBER, metavar="DB", help="Exit with 1 where the output keeps less.")(
         command
     )
+    command = click.option(
+        "--threads",
+        type=click.IntRange(0, 256),
+        default=1,
+        show_default=True,
+        help="With how many the time is measured; 0 for one a core.",
+    )(command)
     return click.option(
         "--seconds",
         type=Number(0, 3600),
@@ -76,6 +83,7 @@ def ptq_command(
     calibration: tuple[Path, ...],
     library_defaults: bool,
     seconds: float,
+    threads: int,
     fail_below: float | None,
     report: Path | None,
     as_json: bool,
@@ -129,7 +137,7 @@ def ptq_command(
     if held_out is not None:
         from qviz.models.network import open_network
 
-        measured, figures = _measured(network, open_network(output), held_out, seconds)
+        measured, figures = _measured(network, open_network(output), held_out, seconds, threads)
         found |= measured
     if report is not None:
         save_pair_report(report, network.name, output.name, [str(outcome.summary), *found["notes"]], found, figures)
@@ -150,6 +158,7 @@ def compare_command(
     other_model: Path,
     data: tuple[Path, ...],
     seconds: float,
+    threads: int,
     fail_below: float | None,
     report: Path | None,
     as_json: bool,
@@ -161,7 +170,7 @@ def compare_command(
     check_report(report, [float_model, other_model, *data])
     network = prepared_network(float_model, options)
     other = open_network(other_model)
-    measured, figures = _measured(network, other, samples_of(network, data, options), seconds)
+    measured, figures = _measured(network, other, samples_of(network, data, options), seconds, threads)
     found = {"float_bytes": network.file_bytes, "quantized_bytes": other.file_bytes, **measured}
     if report is not None:
         save_pair_report(report, network.name, other.name, (), found, figures)
@@ -169,7 +178,7 @@ def compare_command(
 
 
 def _measured(
-    network: Network, other: Network, samples: FileSamples, seconds: float
+    network: Network, other: Network, samples: FileSamples, seconds: float, threads: int
 ) -> tuple[dict[str, Any], tuple[OutputFigures, ...]]:
     from qviz.models.latency import measure_latency
     from qviz.models.side_by_side import side_by_side
@@ -182,13 +191,15 @@ def _measured(
         "outputs": [{key: _finite(value) for key, value in vars(each).items()} for each in figures],
     }
     if seconds > 0:
-        latency = measure_latency(network.model, other.model, samples, seconds=seconds)
+        latency = measure_latency(network.model, other.model, samples, seconds=seconds, threads=threads)
         low, high = latency.spread
         found["latency"] = {
             "float_seconds": latency.seconds[0],
             "quantized_seconds": latency.seconds[1],
             "ratio": latency.ratio,
+            "ratio_range": list(latency.ratios),
             "spread": [low, high],
+            "threads": threads,
             "load": _finite(latency.load),
         }
     return found, figures

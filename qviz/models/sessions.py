@@ -47,6 +47,7 @@ def open_session(
     profile: str | None = None,
     fuse_pairs: bool = True,
     written_to: Path | None = None,
+    spinning: bool = False,
 ) -> Any:
     """An ``onnxruntime.InferenceSession`` of a model in memory, on the processor.
 
@@ -65,6 +66,9 @@ def open_session(
         Whether nodes between Q/DQ pairs become integer ones; without, a pair is where it was put.
     written_to : Path, optional
         Where the network is written as the runtime runs it.
+    spinning : bool
+        Whether threads spin while they wait for the next operator, as they do by default: that takes the core from
+        the window, and makes two cores beside another process slower than one.
 
     Raises
     ------
@@ -83,8 +87,7 @@ def open_session(
     }[optimized]
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     options.inter_op_num_threads = 1
-    # A thread that spins for the next operator takes the core from the window.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     if not fuse_pairs:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if profile is not None:

@@ -324,13 +324,13 @@ class Deployer(Worker):
     deployed = Signal(object)
 
     def deploy(
-        self, state: NetworkState, recipe: Recipe, output: Path, *, seconds: float = 2.0, threads: int = 0
+        self, state: NetworkState, recipe: Recipe, output: Path, *, seconds: float = 2.0, threads: int = 1
     ) -> None:
         """Quantize into ``output``."""
         work = partial(_deploy, state, recipe, output, Measuring(seconds, threads))
         self._submit(recipe, work, urgent=True)
 
-    def compare(self, state: NetworkState, path: Path, *, seconds: float = 2.0, threads: int = 0) -> None:
+    def compare(self, state: NetworkState, path: Path, *, seconds: float = 2.0, threads: int = 1) -> None:
         """Hold a network that somebody else quantized against this one."""
         self._submit(path, partial(_compared, state, path, Measuring(seconds, threads)), urgent=True)
 
@@ -346,7 +346,7 @@ class Measuring:
     """How the time of a network is measured: for about how long, and with how many threads (0 for one a core)."""
 
     seconds: float = 2.0
-    threads: int = 0
+    threads: int = 1
 
 
 def _part(progress: Progress, start: float, share: float) -> Callable[[float], None]:

@@ -152,13 +152,13 @@ class Networks(QObject):
             raise Problem("Tick at least one format.")
         self.frontier.find(self.state, formats)
 
-    def deploy(self, recipe: Recipe, output: Path, *, seconds: float = 2.0, threads: int = 0) -> None:
+    def deploy(self, recipe: Recipe, output: Path, *, seconds: float = 2.0, threads: int = 1) -> None:
         """Quantize for the runtime, and measure the time of both networks for about so many seconds."""
         if self.state.prepared is None:
             raise Problem("Open a network first.")
         self.deployer.deploy(self.state, recipe, output, seconds=seconds, threads=threads)
 
-    def compare(self, path: Path, *, seconds: float = 2.0, threads: int = 0) -> None:
+    def compare(self, path: Path, *, seconds: float = 2.0, threads: int = 1) -> None:
         """Hold a network that was quantized elsewhere against this one; it is kept as a run."""
         if self.state.prepared is None:
             raise Problem("Open the float network first: the other one is held against it.")

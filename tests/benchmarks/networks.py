@@ -13,6 +13,8 @@ import itertools
 import math
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -80,6 +82,7 @@ def measure(largest: int) -> Iterator[str]:
         try:
             yield from _asking(network, samples[CALIBRATION:])
             yield from _bits(network, samples)
+            yield from _beside_a_bare_script(network, samples)
         except Problem as problem:
             yield str(problem)
 
@@ -239,6 +242,59 @@ def _beside(work: Callable[[], Any], one: Callable[[], Any], rounds: int = 3) ->
                 left -= spent
                 least[place] = min(least[place], spent)
     return least[0], least[1]
+
+
+BARE = """
+import sys, time, numpy as np, onnxruntime as ort
+options = ort.SessionOptions()
+options.intra_op_num_threads = int(sys.argv[4])
+sessions = [ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]) for path in sys.argv[1:3]]
+feeds, times = dict(np.load(sys.argv[3])), ([], [])
+for _ in range(3):
+    for session in sessions:
+        session.run(None, feeds)
+started = time.perf_counter()
+while time.perf_counter() - started < float(sys.argv[5]):
+    for session, taken in zip(sessions, times):
+        before = time.perf_counter()
+        session.run(None, feeds)
+        taken.append(time.perf_counter() - before)
+print(np.percentile(times[1], 10) / np.percentile(times[0], 10))
+"""
+"""What a person writes to compare two networks."""
+
+
+def _beside_a_bare_script(network: Network, samples: list[Any], pairs: int = 5, seconds: float = 2.0) -> Iterator[str]:
+    """Ratios of latencies here and there in turn, while another process keeps a core busy."""
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        first, second, feeds = (Path(folder) / name for name in ("float.onnx", "quantized.onnx", "feeds.npz"))
+        onnx.save(network.model, first)
+        quantize_network(network, second, best_recipe("static", network), samples[:CALIBRATION])
+        np.savez(feeds, **samples[CALIBRATION])
+        other = open_network(second).model
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            for threads in (1, 0):
+                here, there = [], []
+                for _ in range(pairs):
+                    found = measure_latency(
+                        network.model, other, samples[CALIBRATION:], threads=threads, seconds=seconds
+                    )
+                    here.append(found.ratio)
+                    command = [sys.executable, "-c", BARE, first, second, feeds, str(threads), str(seconds)]
+                    there.append(float(subprocess.run(command, capture_output=True, check=True, text=True).stdout))
+                apart = [abs(a / b - 1) for a, b in zip(here, there, strict=True)]
+                itself = [abs(a / b - 1) for a, b in itertools.combinations(there, 2)]
+                yield (
+                    f"latency ratios beside a busy process, {threads or 'as many threads as cores'}: "
+                    f"qviz {min(here):.3f}…{max(here):.3f}, a bare script {min(there):.3f}…{max(there):.3f}, "
+                    f"apart by at most {100 * max(apart):.1f} %, the script from itself by {100 * max(itself):.1f} %"
+                )
+        finally:
+            busy.kill()
+            busy.wait()
 
 
 def _watched(cut: NodeCut) -> tuple[NodeCut, list[int]]:

@@ -158,6 +158,9 @@ def test_ptq_counts_measures_and_writes(run, model, data, tmp_path, method):
     assert found["latency"]["ratio"] == pytest.approx(
         found["latency"]["quantized_seconds"] / found["latency"]["float_seconds"]
     )
+    low, high = found["latency"]["ratio_range"]
+    assert 0 < low <= high
+    assert found["latency"]["threads"] == 1
     assert found["float_bytes"] == model.stat().st_size
     assert found["quantized_bytes"] == out.stat().st_size
     assert open_network(out).nodes > 0

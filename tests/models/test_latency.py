@@ -1,12 +1,48 @@
-"""Why a quantized network is not faster is read off its profile."""
+"""How long networks take is measured by a clock that fits; why one is not faster is read off its profile."""
 
 from __future__ import annotations
 
+import itertools
+import time
+import types
+
+import numpy as np
 import pytest
 
-from qviz.models.latency import NodeTime, OperatorTime, base_name, by_operator, cause, node_times, reasons
+from qviz.models.latency import (
+    Latency,
+    NodeTime,
+    OperatorTime,
+    base_name,
+    by_operator,
+    cause,
+    measure_latency,
+    node_times,
+    reasons,
+)
 from qviz.models.recipes import Recipe
 from tests.models.made import classifier, pictures
+
+
+def test_one_thread_is_timed_by_the_processors_clock(monkeypatch):
+    """Others that have the core do not lengthen it; where threads wait for each other, only the wall tells."""
+    wall, own = itertools.count(0, 1000), itertools.count(0, 0.5)
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(wall)))
+    monkeypatch.setattr(time, "thread_time", lambda: next(own))
+    for threads, resolution, seconds in ((1, 1e-9, 0.5), (2, 1e-9, 1000), (0, 1e-9, 1000), (1, 0.0156, 1000)):
+        told = types.SimpleNamespace(resolution=resolution)
+        monkeypatch.setattr(time, "get_clock_info", lambda name, told=told: told)
+        found = measure_latency(classifier(), classifier(), pictures(1), threads=threads, seconds=0, fewest=3)
+        assert found.threads == threads
+        assert (found.first.tolist(), found.second.tolist()) == ([seconds] * 3, [seconds] * 3)
+        assert found.ratio == 1
+
+
+def test_the_ratio_is_told_with_how_far_it_goes():
+    second = np.repeat([3.0, 2.0, 5.0, 4.0, 3.0], 4)
+    assert Latency(np.ones(20), second, 1, 0.0).ratios == (2, 5)
+    assert Latency(np.ones(3), np.array([2.0, 1.0, 4.0]), 1, 0.0).ratios == (1, 4)
+
 
 FLOAT = (OperatorTime("Conv", 1e-3, 10),)
 

@@ -118,10 +118,14 @@ class DeployPanel(QWidget):
         self.threads = SpinBox()
         self.threads.setRange(0, 256)
         self.threads.setSpecialValueText(self.tr("as many threads as cores"))
-        self.threads.setSuffix(self.tr(" threads"))
+        self.threads.valueChanged.connect(self._show_threads)
+        self.threads.setValue(1)
         self.threads.setAccessibleName(self.tr("Threads of the measured runs"))
         self.threads.setToolTip(
-            self.tr("With how many threads the time is measured; the batch is the number of that dimension (Network).")
+            self.tr(
+                "With how many threads the time is measured. One is timed by the processor's own clock, which other "
+                "programs do not disturb. The batch is the number of that dimension (Network)."
+            )
         )
         self.quantize_button = QPushButton(self.tr("Quantize…"))
         self.quantize_button.setDefault(True)
@@ -307,6 +311,10 @@ class DeployPanel(QWidget):
             recipe = with_range_rule(recipe, RANGE_RULES[kind]())
         self._recipe = recipe
         self._show()
+
+    @Slot(int)
+    def _show_threads(self, threads: int) -> None:
+        self.threads.setSuffix(self.tr(" thread") if threads == 1 else self.tr(" threads"))
 
     @Slot()
     def _on_best(self) -> None:

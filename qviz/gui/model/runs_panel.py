@@ -183,11 +183,14 @@ def about(run: DeployedRun) -> str:
     if run.latency is not None:
         first, second = run.latency.seconds
         low, high = run.latency.spread
+        least, most = run.latency.ratios
         said.append(
             tr(
-                "{word}: {second} instead of {first} a run (batch {batch}, {threads}, spread {low} and {high} ×, "
-                "load {load})."
+                "{word}: {second} instead of {first} a run (batch {batch}, {threads}, ratio {least} to {most} in "
+                "fifths of the runs, spread {low} and {high} ×, load {load})."
             ).format(
+                least=number(least, 3),
+                most=number(most, 3),
                 batch=run.batch,
                 threads=threads_word(run.latency.threads),
                 word=_as_a_sentence(time_word(run)),
@@ -216,4 +219,6 @@ def _as_a_sentence(words: str) -> str:
 
 def threads_word(threads: int) -> str:
     """How many threads a run had."""
+    if threads == 1:
+        return tr("1 thread")
     return tr("{threads} threads").format(threads=threads) if threads else tr("a thread a core")

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QFileDialog
 from qviz.gui.model.runs_chart import beside
 from qviz.gui.model.runs_panel import about
 from qviz.gui.model.viewers_menu import MODEL_EXPLORER, NETRON
+from qviz.gui.words.numbers import number
 from qviz.models.plus_minus_one import OTHER
 from qviz.models.recipes import Recipe
 from tests.gui.conftest import Desk
@@ -34,7 +35,8 @@ def test_a_run_is_looked_at_node_by_node_and_code_by_code(
     (run,) = ready.networks.runs
     assert (run.latency.threads, run.batch) == (1, 1)
     assert min(run.memory) > 0
-    assert "batch 1, 1 threads" in ready.runs.about.text()
+    low, high = run.latency.ratios
+    assert f"(batch 1, 1 thread, ratio {number(low, 3)} to {number(high, 3)} in fifths" in ready.runs.about.text()
 
     rows = ready.times.table.figures.rows
     assert [row.seconds for row in rows] == sorted((row.seconds for row in rows), reverse=True)
@@ -143,6 +145,6 @@ def test_words_of_runs_that_lie_close_together_can_all_be_read() -> None:
     places = beside(marks, [size] * 4, 200)
     assert places[3].right() < marks[3].left()  # there is no room to the right of it
     every = [*places, *marks]
-    for number, place in enumerate(places):
-        others = every[:number] + every[number + 1 :]
-        assert not any(place.intersects(other) for other in others), number
+    for i, place in enumerate(places):
+        others = every[:i] + every[i + 1 :]
+        assert not any(place.intersects(other) for other in others), i
