@@ -38,6 +38,7 @@ MODULES = (
     "qviz.core.passes.comparing",
     "qviz.core.passes.counting",
     "qviz.core.passes.placing",
+    "qviz.core.passes.settling",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",
     "qviz.core.arithmetic.spreading",

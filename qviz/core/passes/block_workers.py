@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams, Quantizer
 from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.formats.codebooks import Codebook
+from qviz.core.passes.sums import Overall
 from qviz.core.tensors.envelope import BASE, Envelope
 from qviz.core.tensors.layout import Block, Layout
 from qviz.core.tensors.tensor import Tensor
@@ -83,6 +85,11 @@ class InputSums:
     squared: Floats
     finite: Counts
 
+    @cached_property
+    def total(self) -> float:
+        """Σx² of all groups."""
+        return float(self.squared.sum())
+
 
 class Worker(Protocol):
     """What one thread does.
@@ -117,6 +124,7 @@ class PassTotals:
         self.occupancy = np.zeros(order.levels, np.int64)
         self.errors = np.zeros(order.bins, np.int64)
         self.clipping = np.zeros(order.bins, np.int64)
+        self.overall: Overall | None = None
 
     def add_signal(self, x: Floats, missing: Bools | None, group: slice) -> None:
         """Take the values of a block, with 0 in the place of what is missing."""

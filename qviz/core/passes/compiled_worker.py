@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.loops import steps_of
 from qviz.core.arithmetic.spreading import Lie
-from qviz.core.arrays import Counts, FloatArray, Floats, zeros
+from qviz.core.arrays import Array, Counts, FloatArray, Floats, empty, zeros
 from qviz.core.compiler import Kernel
 from qviz.core.passes import counting, kernels
 from qviz.core.passes.block_workers import InputSums, PassRequest, PassTotals
+from qviz.core.passes.settling import LOWEST, MANY_GROUPS, SATURATED, SQUARES, TOP, TOTALS, settle
+from qviz.core.passes.sums import Overall
 from qviz.core.tensors.envelope import BASE
 
 JOINT_COUNTS = 1 << 16
@@ -58,11 +60,14 @@ class CompiledWorker:
         self.ends = np.empty(4, np.float32)
         self.answers = (np.zeros(3), self.table, self.tallies, *self.drawn, self.ends)
         self.memory = kernels.memory()
+        self.settles = lie.apart and layout.groups >= MANY_GROUPS and settle.ready
+        self.settled: dict[int, Floats] = {} if leader is None else leader.settled
         if leader is not None and lie.apart:
             self.groups: Any = leader.groups
         else:
             groups, signal = layout.groups, layout.groups if order.signal is None else 1
-            self.groups = (*_sums_of(groups), *_sums_of(signal))
+            given = empty if self.settles else zeros
+            self.groups = (*_sums_of(groups, given), *_sums_of(signal, given))
 
     @property
     def any_pieces(self) -> bool:
@@ -82,10 +87,49 @@ class CompiledWorker:
         self.plan[counting.FIRST_BUCKET], self.plan[counting.LAST_BUCKET] = -(-start // BASE), stop // BASE
         self.ends[:] = np.inf, -np.inf, np.inf, -np.inf
         self.totals[start] = totals = np.zeros(3)
+        groups = self._clear(start, stop) if self.settles else None
         self.walk(x, start, *self.given, totals, *self.answers, *self.groups, *self.memory)
-        if self.order.envelope is not None:
+        if groups is not None:
+            self._settle(groups)
+        if self.order.envelope is not None and (start % BASE or stop % BASE):
             self._draw_ends(start, stop, self.ends)
         return stop - start
+
+    def _clear(self, start: int, stop: int) -> slice:
+        """Begin the groups of a piece, whose memory is whatever it was; which they are."""
+        first, last = self.order.layout.group_of(np.array([start, stop - 1])).tolist()
+        groups = slice(first, last + 1)
+        errors, saturated, values, missing = self.groups
+        errors[:, groups], saturated[groups] = 0, 0
+        if self.order.signal is None:
+            values[:, groups], missing[groups] = 0, 0
+        return groups
+
+    def _settle(self, groups: slice) -> None:
+        """What the groups of a piece come to together."""
+        errors, saturated, values, _ = self.groups
+        signal = values[0] if self.order.signal is None else self.order.signal.squared
+        self.settled[groups.start] = totals = np.zeros(TOTALS)
+        signal = signal.view()
+        signal.flags.writeable = False
+        settle(groups.start, groups.stop, errors, saturated, signal, totals)
+
+    def _overall(self, signal: InputSums) -> Overall:
+        """What all groups come to together."""
+        starts = sorted(self.settled)
+        totals = np.array([self.settled[start] for start in starts])
+        piece = int(np.argmin(totals[:, LOWEST]))
+        first, last = starts[piece], starts[piece + 1] if piece + 1 < len(starts) else None
+        noise = self.groups[0][0, first:last]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.where(noise == 0, np.inf, signal.squared[first:last] / noise)
+        return Overall(
+            squared_error=float(totals[:, SQUARES].sum()),
+            squared_value=signal.total,
+            max_abs_error=float(totals[:, TOP].max()),
+            saturated=int(totals[:, SATURATED].sum()),
+            worst=first + int(np.argmin(ratios)),
+        )
 
     def _draw_ends(self, start: int, stop: int, ends: FloatArray) -> None:
         """The buckets that pieces share."""
@@ -120,6 +164,9 @@ class CompiledWorker:
             if order.signal is None:
                 sizes = order.layout.sizes() if first else np.zeros(missing.size, np.int64)
                 found.signal = InputSums(values[0], sizes - missing)
+            signal = order.signal or found.signal
+            if first and self.settles and signal is not None:
+                found.overall = self._overall(signal)
         return found
 
     def _part(self, levels: int, window: int, at: int) -> None:
@@ -135,7 +182,7 @@ class CompiledWorker:
         found.errors[at : at + window] += cells.sum(axis=0)
 
 
-def _sums_of(groups: int) -> tuple[Floats, Counts]:
+def _sums_of(groups: int, given: Callable[..., Array]) -> tuple[Floats, Counts]:
     """Two sums and a count for each group, in one piece: memory that comes in small pages is slow to come by."""
-    whole = zeros((3, groups), np.float64)
+    whole = given((3, groups), np.float64)
     return whole[:2], whole[2].view(np.int64)

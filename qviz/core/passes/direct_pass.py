@@ -123,6 +123,7 @@ def direct_sums(
         occupancy=found.occupancy if occupancy else None,
         error_histogram=histogram,
         dequantized=order.envelope,
+        overall=found.overall,
     )
 
 
@@ -238,7 +239,8 @@ def _remember(tensor: Tensor, layout: Layout, signal: InputSums) -> None:
 
 def _products(order: PassRequest, found: PassTotals, signal: InputSums, cancelled: IsCancelled) -> tuple[float, float]:
     """Σx·x̂ and Σx̂², from x̂ = x + e where that loses no digits."""
-    squared, noise, mixed = float(signal.squared.sum()), float(found.squared_error.sum()), float(found.totals[1])
+    squared, mixed = signal.total, float(found.totals[1])
+    noise = float(found.squared_error.sum()) if found.overall is None else found.overall.squared_error
     if not math.isfinite(noise):
         return math.inf, math.inf
     product, squared_dequantized = squared + mixed, squared + 2 * mixed + noise

@@ -31,6 +31,25 @@ class ErrorHistogram:
 
 
 @dataclass(frozen=True, eq=False)
+class Overall:
+    """What the groups come to together.
+
+    Attributes
+    ----------
+    squared_error, squared_value, max_abs_error : float
+    saturated : int
+    worst : int
+        The group with the lowest Σx² / Σe², the first one where several are as low.
+    """
+
+    squared_error: float
+    squared_value: float
+    max_abs_error: float
+    saturated: int
+    worst: int
+
+
+@dataclass(frozen=True, eq=False)
 class Sums:
     """Float64 sums over every finite element, with the error e = x̂ − x in float64.
 
@@ -52,6 +71,8 @@ class Sums:
         None when nobody asked.
     dequantized : Envelope or None
         The envelope of x̂, where it does not follow from that of x (more than one group).
+    overall : Overall or None
+        None where it is to be found from the groups, because nobody did on the way.
     """
 
     finite: Counts
@@ -66,6 +87,7 @@ class Sums:
     occupancy: Counts | None
     error_histogram: ErrorHistogram | None
     dequantized: Envelope | None
+    overall: Overall | None = None
 
     def scaled(self, factor: float) -> Sums:
         """As if there were ``factor`` times the elements, all alike; counts stay whole numbers."""

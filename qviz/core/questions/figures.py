@@ -44,6 +44,8 @@ class Groups:
     squared_value, squared_error : float64 arrays
         Σx² and Σe².
     max_abs_error : float64 array
+    known_worst : int or None
+        The group with the lowest SQNR, where it was found on the way.
     """
 
     finite: Counts
@@ -51,6 +53,7 @@ class Groups:
     squared_error: Floats
     max_abs_error: Floats
     saturated: Counts
+    known_worst: int | None = None
 
     @cached_property
     def mse(self) -> Floats:
@@ -82,6 +85,8 @@ class Groups:
     @cached_property
     def worst(self) -> int:
         """The group with the lowest SQNR, the first one where several are as low."""
+        if self.known_worst is not None:
+            return self.known_worst
         index, lowest = 0, math.inf
         for start in range(0, self.finite.size, TOGETHER):
             some = slice(start, start + TOGETHER)
@@ -291,16 +296,17 @@ class Totals:
     @classmethod
     def of(cls, finite: int, sums: Sums) -> Totals:
         """Those of all groups together."""
+        known = sums.overall
         return cls(
             finite,
-            int(sums.saturated.sum()),
-            float(sums.squared_error.sum()),
-            float(sums.squared_value.sum()),
+            int(sums.saturated.sum()) if known is None else known.saturated,
+            float(sums.squared_error.sum()) if known is None else known.squared_error,
+            float(sums.squared_value.sum()) if known is None else known.squared_value,
             sums.absolute_error,
             sums.clipping_squared_error,
             sums.product,
             sums.squared_dequantized,
-            float(sums.max_abs_error.max()),
+            float(sums.max_abs_error.max()) if known is None else known.max_abs_error,
         )
 
     def __add__(self, other: Totals) -> Totals:
@@ -338,6 +344,7 @@ def groups_of(sums: Sums) -> Groups:
         squared_error=sums.squared_error,
         max_abs_error=sums.max_abs_error,
         saturated=sums.saturated,
+        known_worst=None if sums.overall is None else sums.overall.worst,
     )
 
 

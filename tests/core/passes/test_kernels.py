@@ -25,11 +25,12 @@ from qviz.core import (
 )
 from qviz.core.arithmetic import spreading
 from qviz.core.arithmetic.loops import STRETCH, X_HAT
-from qviz.core.passes import direct_pass
+from qviz.core.passes import compiled_worker, direct_pass
 from qviz.core.passes import kernels as module
 from qviz.core.passes.block_workers import InputSums, PassRequest
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.counting import FEW_BINS
+from qviz.core.questions.figures import groups_of
 from qviz.core.runtimes.table import CONVENTIONS
 from tests.core.passes.test_direct_pass import EVERYTHING, FIGURES, SCHEMES, ask, brute_force
 from tests.core.questions.test_analysis import noisy
@@ -222,6 +223,26 @@ def test_whoever_looks_at_a_piece_the_sums_are_the_same_to_the_last_bit(granular
     for other in (found(2, slow=True), found(2, slow=False)) if apart else (found(2),):
         for name in FIGURES:
             np.testing.assert_array_equal(getattr(other, name), getattr(one, name))
+
+
+@every("granularity", [PerBlock(-1, 16), PerBlock(-1, 48), PerBlock(0, 4), PerAxis(0)], ids=str)
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+def test_what_many_groups_come_to_is_found_on_the_way(granularity, nan, monkeypatch):
+    monkeypatch.setattr(spreading, "PIECE", 1 << 11)
+    monkeypatch.setattr(compiled_worker, "MANY_GROUPS", 8)
+    monkeypatch.setattr(direct_pass, "THREADED", 0)
+    values = noisy((40, 512), nan)
+    values[7], values[[5, 30]] = 0, np.linspace(1, 0.4, 512) ** 9
+    for x in (values, np.full_like(values, 0.5)):
+        tensor = Tensor(x)
+        for _ in range(2):  # whether Σx² is known, or found in the same walk
+            sums = ask(tensor, Scheme(IntFormat(3), True, granularity))
+            groups, overall = groups_of(replace(sums, overall=None)), sums.overall
+            assert overall.worst == groups_of(sums).worst == groups.worst
+            assert overall.saturated == sums.saturated.sum()
+            assert overall.max_abs_error == sums.max_abs_error.max()
+            assert overall.squared_error == pytest.approx(sums.squared_error.sum(), rel=1e-12)
+            assert overall.squared_value == pytest.approx(sums.squared_value.sum(), rel=1e-12)
 
 
 def test_only_what_was_asked_for_is_made():
