@@ -80,7 +80,8 @@ STYLE = (
     "background:{background};color:{text}}}"
     "table{{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}}"
     "th,td{{padding:.25rem .7rem;border-bottom:1px solid {line};text-align:right;vertical-align:top}}"
-    ".left{{text-align:left;overflow-wrap:anywhere}}"
+    "td{{white-space:nowrap}}"  # a unit is not parted from its number
+    ".left{{text-align:left;white-space:normal;overflow-wrap:anywhere}}"
     "img{{max-width:100%;margin:.5rem 1rem .5rem 0}}"
 )
 

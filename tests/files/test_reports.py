@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def test_everything_that_was_handed_in_can_be_read() -> None:
     assert picture["src"] == "data:image/png;base64,iVBORw=="
     cells = [given.get("class") for tag, given in found.tags if tag in ("th", "td")]
     assert cells == ["left", None] * 3
+
+
+def test_a_figure_is_never_parted_from_its_unit() -> None:
+    (style,) = re.findall("<style>(.*)</style>", html_of(report("43 %")))
+    assert "td{white-space:nowrap}" in style
+    assert style.index(".left{text-align:left;white-space:normal") > style.index("td{white")  # but words are on lines
 
 
 def test_names_are_text_alone() -> None:

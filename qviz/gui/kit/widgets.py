@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qviz.core.units import broken, unbroken
 from qviz.gui.kit.theme import SPACE
 from qviz.session.guard import guarded
 
@@ -149,11 +150,27 @@ def column(parent: QWidget, *, margin: int = 12, spacing: int = SPACE) -> QVBoxL
 
 def named_label(text: str, name: str, *, wrap: bool = False) -> QLabel:
     """A label that the style sheet knows by ``name``."""
-    label = QLabel(text)
+    label = WrappedLabel() if wrap else QLabel()
     label.setTextFormat(Qt.TextFormat.PlainText)  # the name of a tensor may look like markup
+    label.setText(text)
     label.setObjectName(name)
-    label.setWordWrap(wrap)
     return label
+
+
+class WrappedLabel(QLabel):
+    """Text on as many lines as it needs, none of which parts a number from its unit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+
+    def setText(self, text: str) -> None:
+        """Show it, with no-break spaces that `text` knows nothing of."""
+        super().setText(unbroken(text))
+
+    def text(self) -> str:
+        """What was to be shown."""
+        return broken(super().text())
 
 
 def menu_text(text: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt
 from PySide6.QtGui import QKeyEvent, QValidator, QWheelEvent
-from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
+from qviz.gui import kit
 from qviz.gui.kit.fields import NumberBox
-from qviz.gui.kit.widgets import Line, Segments
+from qviz.gui.kit.widgets import Line, Segments, named_label
 from qviz.gui.window.activity import Activity
 
 # -- NumberBox
@@ -213,6 +216,28 @@ def test_a_line_shows_its_text(line: Line) -> None:
     assert line.text() == "0.123"
     assert line.accessibleDescription() == "0.123"
     assert ink(line) > empty
+
+
+def test_no_line_of_a_label_parts_a_number_from_its_unit(qtbot: QtBot) -> None:
+    """As wide as one word, it is as high as if number and unit were one."""
+    text = "43 % of 1.5 GiB"
+    label, joined = named_label(text, "value", wrap=True), named_label("43x% of 1.5xGiB", "value", wrap=True)
+    for each in (label, joined):
+        qtbot.addWidget(each)
+    assert label.text() == text
+    assert label.wordWrap()
+    width = label.fontMetrics().horizontalAdvance("1.5 ")
+    assert label.heightForWidth(width) == joined.heightForWidth(width)
+    label.setText("7 MiB")
+    assert label.text() == "7 MiB"
+    assert QLabel.text(label) == "7\xa0MiB"
+    assert named_label("7 MiB", "value").text() == "7 MiB"
+
+
+def test_whatever_wraps_is_such_a_label() -> None:
+    folder = Path(kit.__file__).parents[1]
+    wrapping = {path.name for path in folder.rglob("*.py") if "setWordWrap(True)" in path.read_text(encoding="utf-8")}
+    assert wrapping == {"widgets.py"}
 
 
 def test_a_line_costs_no_layout_when_its_text_changes(line: Line) -> None:
