@@ -171,6 +171,8 @@ def _chart_faults(chart: Chart) -> Iterator[str]:
             room = axis.height() if side in ("left", "right") else axis.width()
             if wide > room + SLACK:
                 yield f"“{axis.labelText}” is {wide:.0f} wide in {room:.0f}"
+        if side == "left" and axis.isVisible() and axis.label.isVisible():
+            yield from _texts_on_the_title(axis)
     written = texts_of(chart)
     inside = QRectF(0, 0, chart.view.width(), chart.view.height()).adjusted(-SLACK, -SLACK, SLACK, SLACK)
     for each in written:
@@ -180,6 +182,14 @@ def _chart_faults(chart: Chart) -> Iterator[str]:
         for other in written[at + 1 :]:
             if one.place.adjusted(1, 3, -1, -3).intersects(other.place.adjusted(1, 3, -1, -3)):
                 yield f"“{one.text}” and “{other.text}” overlap"
+
+
+def _texts_on_the_title(axis: Any) -> Iterator[str]:
+    """Texts of an upright axis that reach as far as its turned title, on which they lie in one of many views."""
+    title = axis.label.mapRectToParent(axis.label.boundingRect()).right() - 4  # a document has a margin
+    for start, text in axis.ticks().texts:
+        if start.x() < title:
+            yield f"“{text}” reaches into the title “{axis.labelText}”"
 
 
 def texts_of(chart: Chart) -> list[Written]:

@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyqtgraph as pg
-from PySide6.QtCore import QLineF, QPointF, QRectF
+from PySide6.QtCore import QLineF, QPointF, QRectF, QTimer, Slot
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
+from qviz.gui.words.numbers import typographic
 from qviz.session.guard import guarded
 
 FILL_LIMITS = ((0, 0.8), (2, 0.6), (4, 0.4), (6, 0.2))
 """With so many texts on the axis, finer ones are written only while they fill less than this share."""
 
 GRID_ALPHA = 0.25
+
+TITLE_ROOM = 14
+"""Pixels that the turned title of an axis takes."""
+
+WIDER_BY = 8
+"""Pixels: an axis that grew a little with each text would move its chart each time."""
 
 BESIDE = 4
 """Pixels of an axis, next to the plot, in which there is no text."""
@@ -50,7 +57,28 @@ class ChartAxis(pg.AxisItem):
         self.label.setCacheMode(self.CacheMode.DeviceCoordinateCache)
         self.setFlag(self.GraphicsItemFlag.ItemUsesExtendedStyleOption)  # to be told what is exposed
         self._laid_out: tuple[Any, Ticks] | None = None
+        self._usual = self._needed = 0
         self._widths: dict[str, float] = {}
+
+    def keep_width(self, width: int) -> None:
+        """As wide as that, as charts above each other are; wider where a text would lie on the title."""
+        self._usual = self._needed = width
+        self.setWidth(width)
+
+    def _make_room(self, widest: float) -> None:
+        """For texts of that width; in the next turn of the loop, since this one paints."""
+        if not self._usual:
+            return
+        title = TITLE_ROOM if self.label.isVisible() else 0
+        lacking = title + widest + self.style["tickTextOffset"][0] - self._usual
+        needed = self._usual + WIDER_BY * max(0, math.ceil(lacking / WIDER_BY))
+        if needed != self._needed:
+            self._needed = needed
+            QTimer.singleShot(0, self, self._widen)
+
+    @Slot()
+    def _widen(self) -> None:
+        self.setWidth(self._needed)
 
     def _updateLabel(self) -> None:
         # While an axis is made and dressed it is asked ten times to lay out its title, which is one at most.
@@ -126,6 +154,8 @@ class ChartAxis(pg.AxisItem):
             for place, text, size in sized:
                 if place - size / 2 >= 0 and place + size / 2 <= length:
                     texts.append((self._start(rect, place, text, metrics), text))
+        if self.orientation == "left":
+            self._make_room(max((self._width(text, metrics) for _, text in texts), default=0.0))
         return Ticks(lines, texts)
 
     def _width(self, text: str, metrics: QFontMetricsF) -> float:
@@ -172,6 +202,9 @@ class ChartAxis(pg.AxisItem):
         p.setPen(QPen(self._textPen))
         for start, text in ticks.texts:
             p.drawText(start, text)
+
+    def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
+        return [typographic(text) for text in super().tickStrings(values, scale, spacing)]
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
         low, high = sorted((minVal, maxVal))

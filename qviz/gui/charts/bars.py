@@ -41,7 +41,7 @@ class BarChart(Chart):
         self.plot.hideAxis("bottom")
         self.view.setMouseEnabled(x=False, y=False)
         self.view.invertY(True)
-        self.plot.getAxis("left").setWidth(NAMES_WIDTH)
+        self.plot.getAxis("left").keep_width(NAMES_WIDTH)
         self.bars: tuple[Bar, ...] = ()
         self.view.sigResized.connect(self._make_room)
         self.setMinimumSize(160, 84)
@@ -53,7 +53,7 @@ class BarChart(Chart):
         self.bars = bars
         metrics = QFontMetricsF(scaled_font(self.font(), 11))
         names = max(metrics.horizontalAdvance(bar.name) for bar in bars)
-        self.plot.getAxis("left").setWidth(max(NAMES_WIDTH, math.ceil(names) + 10))
+        self.plot.getAxis("left").keep_width(max(NAMES_WIDTH, math.ceil(names) + 10))
         self.plot.getAxis("left").setTicks([[(row, bar.name) for row, bar in enumerate(bars)]])
         self._make_room()
         self.repaint_marks()

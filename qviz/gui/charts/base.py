@@ -74,7 +74,7 @@ class Chart(QWidget):
         for side in ("left", "bottom"):
             self.plot.getAxis(side).setStyle(maxTickLevel=1)
         self.plot.getAxis("left").gridded = gridded
-        self.plot.getAxis("left").setWidth(58)
+        self.plot.getAxis("left").keep_width(58)
         self.plot.getAxis("bottom").setHeight(38)  # whole pixels, on which the marks are drawn
         self.plot.getAxis("left").setTickDensity(0.7)
         layout = QVBoxLayout(self)

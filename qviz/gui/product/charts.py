@@ -404,7 +404,7 @@ class SourcesChart(ProductChart, BarChart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
-        self.plot.getAxis("left").setWidth(84)
+        self.plot.getAxis("left").keep_width(84)
 
     def title(self) -> str:
         return self.tr("Where the error comes from")

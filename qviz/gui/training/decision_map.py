@@ -58,7 +58,7 @@ class BoundaryChart(RunChart):
         self._points = pg.ScatterPlotItem(size=5, pxMode=True)
         for item in (self._map, self._points):
             self.plot.addItem(item, ignoreBounds=True)
-        self.plot.getAxis("left").setWidth(44)
+        self.plot.getAxis("left").keep_width(44)
         self._plane = True
         self._drawn: Answers | None = None
 

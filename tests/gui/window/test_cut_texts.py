@@ -285,3 +285,20 @@ def test_nothing_is_cut_where_everything_is_drawn_half_as_large_again() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_long_numbers_of_an_axis_never_lie_on_its_title(desk: Desk) -> None:
+    at_size(desk, SIZES[1])
+    found = {}
+    for size in (1e-3, 4e-3, 7e26, 7e27, 3.4e38, 7e-29):
+        desk.show(FEW.reshape(6, -1) * np.float32(size), scheme=Scheme(granularity=PerAxis(0)))
+        for _ in range(2):  # an axis is widened after it was painted
+            desk.window.grab()
+            laid_out()
+        if cut := [each for each in cut_texts(desk.window) if "title" in each]:
+            found[str(size)] = cut
+    assert found == {}, told(found)
+    desk.show(FEW, scheme=Scheme())
+    desk.window.grab()
+    laid_out()
+    assert desk.page.values.plot.getAxis("left").width() == 58  # beside the chart above it again
