@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
+from PySide6.QtGui import QPalette
 
 from qviz.gui.charts.axes import PowerAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
 from qviz.gui.kit.theme import Theme
+from qviz.gui.kit.widgets import named_label
 from qviz.gui.tensor.distribution_chart import DistributionChart
 from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import group_words
@@ -52,6 +54,13 @@ class LossChart(Chart):
             }
         )
         self.set_labels(self.tr("Clip threshold"), self.tr("Loss"))
+        self.hint = named_label("", "hint", wrap=True)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.hint.hide()
+        self.setAutoFillBackground(True)
+        layout = self.layout()
+        assert layout is not None
+        layout.addWidget(self.hint)
         self._losses: Losses | None = None
         self._follows = False
         self._leader: DistributionChart | None = None
@@ -101,13 +110,19 @@ class LossChart(Chart):
         if not shown:
             self.forget()
             words = group_words(analysis.scheme.granularity)
-            text = self.tr("each {group} has its own range: click one in {groups}")
-            self.set_note(text.format(group=words.one, groups=words.titles))
+            text = self.tr("Each {group} has its own range: click one in {groups}.")
+            self._say(text.format(group=words.one, groups=words.titles))
         elif analysis.qparams.convention.recipe is not None or not analysis.scheme.number_format.scaled:
             self.forget()
-            self.set_note(self.tr("no threshold to choose: the scale follows a rule of its own"))
-        elif self._losses is None:
-            self.set_note("")  # what was said of channels
+            self._say(self.tr("There is no threshold to choose: the scale follows a rule of its own."))
+        else:
+            self._say("")
+
+    def _say(self, why: str) -> None:
+        """Why there will be no curve, in place of axes without one; nothing where one is to come."""
+        self.hint.setText(why)
+        self.hint.setVisible(bool(why))
+        self.canvas.setVisible(not why)
 
     @Slot()
     def forget(self) -> None:
@@ -195,6 +210,9 @@ class LossChart(Chart):
         }
 
     def restyle(self, theme: Theme) -> None:
+        ground = self.palette()
+        ground.setColor(QPalette.ColorRole.Window, theme.color("background"))  # behind the hint
+        self.setPalette(ground)
         for item in self._curves:
             item.setPen(pen(theme, "original", width=2))
         self._best.setPen(pen(theme, "pointer"))

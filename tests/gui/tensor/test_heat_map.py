@@ -321,7 +321,7 @@ def test_the_table_says_what_is_taken_from_a_value_first(desk: Desk) -> None:
 def test_where_the_scale_follows_a_rule_there_is_no_threshold_to_choose(desk: Desk) -> None:
     desk.show(tensor(2, 64), scheme=MX)
     desk.gesture(lambda: desk.session.update(channel=1))
-    assert desk.page.loss.note == "no threshold to choose: the scale follows a rule of its own"
+    assert desk.page.loss.hint.text().startswith("There is no threshold to choose")
 
 
 @pytest.mark.parametrize(("quantity", "heading"), [("sqnr", "SQNR (dB)"), ("mse", "MSE, log"), ("scale", "|S|, log")])

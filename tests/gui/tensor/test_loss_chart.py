@@ -225,16 +225,19 @@ def test_before_the_first_curve_nothing_is_marked(easel: Easel) -> None:
     assert not any(easel.said)
 
 
-def test_channels_empty_it_with_a_note(easel: Easel) -> None:
+def test_channels_empty_it_and_say_why(easel: Easel) -> None:
     easel.present()
     x = X.reshape(5, 1000)
     easel.chart.present(analyze(x, Scheme(granularity=PerAxis(0))))
     assert easel.is_empty
     assert easel.clip == []
     assert easel.chart.tables() == {}
-    assert easel.chart.note == "each channel has its own range: click one in Channels"
+    assert easel.chart.hint.text() == "Each channel has its own range: click one in Channels."
+    assert easel.chart.hint.isVisible()
+    assert not easel.chart.canvas.isVisible()  # axes without a curve would tell something that is not so
     easel.chart.present(analyze(X, SYMMETRIC))
-    assert easel.chart.note == ""
+    assert easel.chart.canvas.isVisible()
+    assert not easel.chart.hint.isVisible()
     assert easel.is_empty
     easel.present()
     assert not easel.is_empty
