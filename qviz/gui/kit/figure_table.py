@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,8 +15,8 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QFontMetrics, QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QStyle, QTableView
 
 from qviz.gui.kit.copying import Excerpt, asks_to_copy
 from qviz.gui.kit.fields import FilterBox
@@ -33,6 +34,10 @@ MEASURED_ROWS = 200
 
 LEAST_FILTER, FILTER_WIDTH = 72, 130
 """Pixels of a box to filter with: where there is little room, and otherwise."""
+
+
+SQUEEZED = 0.12
+"""Of the room: more than that is no space between columns."""
 
 
 @guarded
@@ -192,14 +197,15 @@ class FigureTable(QTableView):
             self.fit()
             self._fitted = widths
 
-    def _text_widths(self) -> list[int]:
-        """Pixels of the longest text of each column."""
+    def _text_widths(self, rows: Sequence[Any] | None = None) -> list[int]:
+        """Pixels of the longest text of each column, in some rows or all."""
+        rows = self.figures.rows if rows is None else rows
         usual, bold = QFontMetrics(self.font()), QFontMetrics(self.figures.bold)
         return [
             max(
                 (
                     (bold if self.figures.is_best(row, at) else usual).horizontalAdvance(column.text(row))
-                    for row in self.figures.rows
+                    for row in rows
                 ),
                 default=0,
             )
@@ -216,6 +222,33 @@ class FigureTable(QTableView):
                 self.setColumnWidth(at, NARROW)
         if self.figures.columns and self.columnWidth(0) > most:
             self.setColumnWidth(0, most)
+        self._squeeze()
+
+    def _squeeze(self) -> None:
+        """Give up the space between columns where the last one would else be cut: half a number can be misread."""
+        header, room = self.horizontalHeader(), self.viewport().width()
+        lacking = header.length() - room
+        if not 0 < lacking <= room * SQUEEZED:
+            return
+        style, heads = self.style(), QFontMetrics(header.font())
+        inside = 2 * (style.pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin) + 1)
+        around = 2 * style.pixelMetric(QStyle.PixelMetric.PM_HeaderMargin)
+        arrow = style.pixelMetric(QStyle.PixelMetric.PM_HeaderMarkSize)
+        widths, spare = self._text_widths(self.figures.rows[:MEASURED_ROWS]), []
+        for at, (column, wide) in enumerate(zip(self.figures.columns, widths, strict=True)):
+            head = heads.horizontalAdvance(str(self.figures.headerData(at, Qt.Orientation.Horizontal) or "")) + around
+            head += arrow if header.sortIndicatorSection() == at else 0
+            fixed = column.action or column.narrow
+            spare.append(0 if fixed else max(0, self.columnWidth(at) - max(head, wide + inside)))
+        if sum(spare) < lacking:
+            return
+        for at, each in enumerate(spare):
+            self.setColumnWidth(at, self.columnWidth(at) - math.ceil(each * lacking / sum(spare)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() < event.oldSize().width():
+            self._squeeze()
 
     def current(self) -> Any:
         """The row that the keyboard is at; None for none."""

@@ -183,3 +183,24 @@ def test_changed_figures_widen_a_column_where_they_need_it_and_reset_nothing(tab
     table.change_rows(ROWS[:1])
     assert shown(table) == [ROWS[0][0]]
     assert len(resets) == 1
+
+
+def test_space_between_columns_gives_way_before_the_last_one_is_cut(qtbot: QtBot) -> None:
+    columns = [Column(f"Figure {at}", lambda r, at=at: r[at], lambda r, at=at: r[at], better=1) for at in range(8)]
+    table = FigureTable(columns, "Results")
+    qtbot.addWidget(table)
+    table.apply_theme(load_theme("light"))
+    table.resize(1200, 200)
+    table.show()
+    table.set_rows([tuple(f"{each}.5 KiB" for each in range(8))] * 3)
+    usual = table.horizontalHeader().length()
+    texts = table._text_widths()
+    for lacking in (1, 30, 60):
+        table.resize(usual + 2 - lacking, 200)
+        assert table.horizontalHeader().length() <= table.viewport().width()
+        assert all(table.columnWidth(at) > wide for at, wide in enumerate(texts))
+    table.fit()
+    assert table.horizontalHeader().length() <= table.viewport().width()
+    table.resize(usual // 2, 200)  # where much is lacking it scrolls
+    table.fit()
+    assert table.horizontalHeader().length() == usual
