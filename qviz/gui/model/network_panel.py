@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
+from qviz.files.printable import brief
 from qviz.gui.kit.fields import SpinBox
 from qviz.gui.kit.widgets import Line, column, named_label, quiet
 from qviz.gui.words.numbers import number, whole
@@ -280,7 +281,9 @@ class NetworkPanel(QWidget):
                 value = value.reshape([each if isinstance(each, int) else -1 for each in port.shape or ()])
             except (ValueError, TypeError):
                 self.refused.emit(
-                    self.tr("“{text}” is no value of {name}: type a number.").format(text=text, name=port.name)
+                    self.tr("“{text}” is no value of {name}: type a number.").format(
+                        text=brief(text), name=brief(port.name)
+                    )
                 )
                 return
             if before is not None and np.array_equal(before, value):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFormLayout, QLineEdit, QPushButton, QWidget
 
 from qviz.core.tensors.generators import GENERATORS, GeneratorSpec
+from qviz.files.printable import brief
 from qviz.gui.kit.fields import ComboBox, NumberBox, SpinBox
 from qviz.gui.kit.widgets import column, form, named_label, quiet
 from qviz.session.language import tr
@@ -43,6 +44,9 @@ class GeneratorPanel(QWidget):
         self.seed.setToolTip(self.tr("The same seed draws the same numbers."))
         self.reseed = QPushButton(self.tr("Draw again"))
         self.reseed.setToolTip(self.tr("The next seed."))
+        self.trouble = named_label("", "problem", wrap=True)
+        self.trouble.setTextFormat(Qt.TextFormat.PlainText)
+        self.trouble.hide()
         self._boxes: dict[str, NumberBox] = {}
         layout = column(self)
         layout.addLayout(form((self.tr("Kind"), self.kind)))
@@ -53,6 +57,7 @@ class GeneratorPanel(QWidget):
         self._parameters.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(holder)
         layout.addLayout(form((self.tr("Shape"), self.shape), (self.tr("Seed"), self.seed)))
+        layout.addWidget(self.trouble)
         layout.addWidget(self.reseed)
         layout.addStretch(1)
         self.kind.currentIndexChanged.connect(self._on_kind)
@@ -67,6 +72,7 @@ class GeneratorPanel(QWidget):
             self.kind.setCurrentIndex(self.kind.findData(spec.kind))
             self.shape.setText(" × ".join(str(n) for n in spec.shape))
             self.seed.setValue(spec.seed)
+        self.trouble.hide()
         self._make_parameters(dict(spec.parameters))
 
     def spec(self) -> GeneratorSpec | None:
@@ -102,8 +108,11 @@ class GeneratorPanel(QWidget):
     @Slot()
     def _on_edited(self, *_: Any) -> None:
         spec = self.spec()
-        self.shape.setProperty("wrong", spec is None)
-        if spec is not None:
+        self.trouble.setVisible(spec is None)
+        if spec is None:
+            text = self.tr("“{text}” is no shape: type the lengths of the axes, such as 64 × 256.")
+            self.trouble.setText(text.format(text=brief(self.shape.text())))
+        else:
             self.spec_changed.emit(spec)
 
     @Slot()

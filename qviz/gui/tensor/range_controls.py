@@ -28,6 +28,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.known_scales import known_of, known_scales
+from qviz.files.printable import brief
 from qviz.gui.kit.controls import RangeChoice
 from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox
 from qviz.gui.kit.widgets import column, form, named_label, quiet
@@ -353,7 +354,7 @@ def _listed(text: str) -> tuple[float, ...]:
         return tuple(float(number.replace("−", "-")) for number in text.split(","))
     except ValueError:
         raise Problem(
-            "“{text}” is no number, nor several with commas between: give such as 0.02, 0.03.", text=text
+            "“{text}” is no number, nor several with commas between: give such as 0.02, 0.03.", text=brief(text)
         ) from None
 
 

@@ -37,6 +37,7 @@ from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.files.printable import brief
 from qviz.gui.kit.copying import Excerpt, asks_to_copy
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import named_label
@@ -458,7 +459,9 @@ class ValueTable(QWidget):
         if index is None:
             last = self.model.place(self.model.elements - 1) if self.model.elements else "0"
             self.problem.emit(
-                self.tr("There is no element {text}: the last one is {last}.").format(text=self.jump.text(), last=last)
+                self.tr("There is no element {text}: the last one is {last}.").format(
+                    text=brief(self.jump.text()), last=last
+                )
             )
             return
         self.table.setFocus()

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from qviz.core.problems import Problem
+from qviz.files.printable import brief
 from qviz.gui.kit.controls import BitsControl, RangeChoice
 from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox
 from qviz.gui.kit.widgets import Line, Segments, column, form, named_label, quiet
@@ -395,7 +396,7 @@ class TrainingPanel(QWidget):
         except ValueError:
             raise Problem(
                 "“{text}” are no widths of layers: give numbers with commas, such as 48, 48, 48.",
-                text=self.hidden.text(),
+                text=brief(self.hidden.text()),
             ) from None
 
     @Slot()

@@ -660,9 +660,14 @@ def test_the_generator_is_live(started: Desk) -> None:
     assert frame.tensor.minimum >= 0.25
     assert len(started.session.state.items) == 1  # each takes the place of the one before
     started.changes.clear()
-    started.type(panel.shape, "eight")
-    assert panel.shape.property("wrong") is True
-    assert started.changes == []
+    for nonsense in ("eight", "1e3, -5", "9" * 5000):
+        started.type(panel.shape, nonsense)
+        assert panel.trouble.isVisible()
+        assert panel.trouble.text().startswith(f"“{nonsense[:7]}")
+        assert len(panel.trouble.text()) < 200
+        assert started.changes == []
+    frame = after(lambda: started.type(panel.shape, "4 x 4"))
+    assert not panel.trouble.isVisible()
 
 
 def test_a_shape_too_large_to_draw_is_refused_and_what_was_shown_stays(started: Desk) -> None:
