@@ -81,8 +81,7 @@ class ProductPage(QMainWindow):
         multiplier.answered.connect(self.present)
         multiplier.began.connect(self._on_began)
         multiplier.ended.connect(self._on_ended)
-        multiplier.given_up.connect(self._pale)
-        multiplier.problem.connect(self._on_problem)
+        multiplier.given_up.connect(self._on_unanswered)
         multiplier.changed.connect(self._on_changed)
         session.changed.connect(self._on_session)
 
@@ -153,6 +152,7 @@ class ProductPage(QMainWindow):
     def present(self, product: Product) -> None:
         """Paint an answer: each chart only hands ready points to its items."""
         self._set_stale(False)
+        self._set_caveat("")
         for chart in (self.outputs, self.errors, self.lines, self.sources):
             chart.show_product(product)
         self.figures.present(product)
@@ -191,8 +191,15 @@ class ProductPage(QMainWindow):
         self._patience.stop()
 
     @Slot()
-    def _on_problem(self, *_: object) -> None:
+    def _on_unanswered(self) -> None:
+        """What is shown stays, and is of other factors."""
         self._set_stale(True)
+        if self._multiplier.last is not None:
+            self._set_caveat(self.tr("out of date: showing the previous product"))
+
+    def _set_caveat(self, caveat: str) -> None:
+        for chart in self.charts:
+            chart.set_caveat(caveat)
 
     def show_pair(self, activation: Item, weight: Item) -> None:
         """Multiply these: tokens × features with outputs × features."""

@@ -355,10 +355,12 @@ def test_a_problem_stands_under_the_picker_and_goes(desk: Desk) -> None:
     assert panel.activation.problem.text().startswith("1 of the activation's 2,048 elements")
     assert panel.weight.problem.isHidden()
     assert not desk.page.figures.isEnabled()
+    assert {chart.note for chart in desk.page.charts} == {"out of date: showing the previous product"}
     desk.pick(panel.activation.items, "Activations (generated)")
     desk.settle()
     assert panel.activation.problem.isHidden()
     assert desk.page.figures.isEnabled()
+    assert not any("out of date" in chart.note for chart in desk.page.charts)
 
 
 def test_another_layout_is_asked_for(desk: Desk) -> None:
