@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QStyle, QWidget
 
@@ -34,9 +34,10 @@ class FirstRoom(Room):
 
     def __init__(self, page: QWidget) -> None:
         super().__init__(page)
+        self._page = page
         self._docks = page.findChildren(QDockWidget)
         for dock in self._docks:
-            dock.visibilityChanged.connect(self._fit)
+            dock.visibilityChanged.connect(self._fit_soon)
         page.installEventFilter(self)
         self._fit()
 
@@ -45,13 +46,18 @@ class FirstRoom(Room):
         self._fit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+        if event.type() == QEvent.Type.LayoutRequest and watched is self._page:
             self._fit()
         return super().eventFilter(watched, event)
 
     @Slot()
+    def _fit_soon(self) -> None:
+        # All docks come and go with the page, one after the other; of these events Qt keeps one, and sends it
+        # before it paints.
+        QCoreApplication.postEvent(self._page, QEvent(QEvent.Type.LayoutRequest))
+
     def _fit(self) -> None:
-        page = self.widget()
+        page = self._page
         if isinstance(page, QMainWindow):
             needed = _needed(page, self._docks)
             # Of itself it asks for its hint, and for no less.
