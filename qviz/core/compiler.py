@@ -14,9 +14,7 @@ import importlib.util
 import logging
 import os
 import platform
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -279,6 +277,8 @@ def _compile_aside(folder: Path) -> None:
 @contextmanager
 def _compiling(call: str) -> Iterator[Iterable[str]]:
     """Another process that calls a function of this module; what it prints, line by line, until it has ended."""
+    import subprocess  # like what is next to it, no part of the first picture
+
     process = subprocess.Popen(
         [sys.executable, "-c", f"from qviz.core import compiler; compiler.{call}"],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -318,6 +318,7 @@ def _cache_folder() -> Path:
         home = platformdirs.user_cache_path("qviz", appauthor=False, opinion=False)
     # A home that several computers share has kernels for each: their processors may differ.
     import hashlib  # loads OpenSSL, which the first picture need not wait for
+    import tempfile
 
     state = hashlib.sha256(f"{platform.node()} {sys.version} {_version('numba')} {_version('numpy')}".encode())
     for name in (*MODULES, *LATER_MODULES):
