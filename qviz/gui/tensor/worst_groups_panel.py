@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QModelIndex, Signal, Slot
-from PySide6.QtWidgets import QHeaderView, QWidget
+from PySide6.QtWidgets import QWidget
 
 from qviz.gui.kit.copying import Copied
 from qviz.gui.kit.figure_model import Column
@@ -96,7 +96,6 @@ class WorstGroupsPanel(QWidget):
         self.setObjectName("panel")
         self.table = FigureTable(_columns(""), self.tr("The worst groups"), opening=self.tr("Look at it alone"))
         self.table.setObjectName("tightFigures")
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         layout = column(self, margin=2)
         layout.addWidget(self.table)
         self._chosen: int | None = None
