@@ -72,9 +72,10 @@ class PassRequest:
             stop = start + flat.size
             first = min(-(-start // BASE) * BASE, stop)
             last = max(first, stop // BASE * BASE)
-            with self.lock:  # the ends share their buckets with blocks of the other thread
-                self.envelope.add(start, flat[: first - start])
-                self.envelope.add(last, flat[last - start :])
+            if start < first or last < stop:
+                with self.lock:  # the ends share their buckets with blocks of the other thread
+                    self.envelope.add(start, flat[: first - start])
+                    self.envelope.add(last, flat[last - start :])
             self.envelope.add(first, flat[first - start : last - start])
 
 

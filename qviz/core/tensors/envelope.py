@@ -89,10 +89,11 @@ class Envelope:
             if piece.size:
                 low[bucket] = np.fmin(low[bucket], np.fmin.reduce(piece))
                 high[bucket] = np.fmax(high[bucket], np.fmax.reduce(piece))
-        body = values[first - start : last - start].reshape(-1, BASE)
-        where = slice(first // BASE, last // BASE)
-        low[where] = _reduce(np.minimum, np.fmin, body)
-        high[where] = _reduce(np.maximum, np.fmax, body)
+        if first < last:
+            body = values[first - start : last - start].reshape(-1, BASE)
+            where = slice(first // BASE, last // BASE)
+            low[where] = _reduce(np.minimum, np.fmin, body)
+            high[where] = _reduce(np.maximum, np.fmax, body)
 
     def finish(self) -> Envelope:
         """Build the coarser levels; returns itself."""
@@ -195,8 +196,6 @@ def _thinned(extreme: Any, values: FloatArray) -> FloatArray:
 
 def _reduce(fast: Any, careful: Any, body: FloatArray) -> FloatArray:
     """The extreme of each row; ``fast`` gives NaN where a row has one, ``careful`` passes it over."""
-    if not body.size:
-        return body.reshape(-1)
     flat = body.reshape(-1)
     starts = np.arange(0, flat.size, body.shape[1])  # in one run over memory: quicker than row by row
     reduced: FloatArray = fast.reduceat(flat, starts)
