@@ -6,10 +6,14 @@ import numpy as np
 import onnx
 import pytest
 
+from qviz.core import IntFormat, Scheme
 from qviz.core.work import Cancelled
+from qviz.models.activations import ranges, spans
 from qviz.models.data import open_samples
 from qviz.models.data_settings import DataSettings
 from qviz.models.deployment import deployment_choices
+from qviz.models.encodings import qnn_encodings
+from qviz.models.latency import measure_latency
 from qviz.models.network import open_network
 from qviz.models.node_errors import node_errors
 from qviz.models.opening import open_prepared
@@ -68,6 +72,15 @@ def test_a_deployment(state, tmp_path, share, written):
     assert whole_or_nothing(tmp_path) in ((True, False) if written is None else (written,))
 
 
+def test_every_method_while_its_quantizer_is_at_work(state, tmp_path):
+    """What comes afterwards is the same for all."""
+    for method in ("dynamic", "weights", "float16"):
+        stop = Stop(-1)
+        with pytest.raises(Cancelled):
+            _deploy(state, Recipe(method), tmp_path / "q.onnx", Measuring(0.05), stop.progress, stop.cancelled)
+        assert not whole_or_nothing(tmp_path), method
+
+
 def test_an_old_file_stays_when_its_successor_is_cancelled(state, tmp_path):
     (tmp_path / "q.onnx").write_bytes(classifier(seed=3).SerializeToString())
     before = (tmp_path / "q.onnx").read_bytes()
@@ -103,6 +116,12 @@ def test_what_runs_in_a_thread_asks_again_and_again(state):
         "the whole": lambda stop: asked.everything(cancelled=stop.cancelled),
         "a sweep": lambda stop: list(asked.sweep(cancelled=stop.cancelled)),
         "errors of nodes": lambda stop: list(node_errors(asked, cancelled=stop.cancelled)),
+        "ends of tensors": lambda stop: spans(net, samples, progress=stop.progress, cancelled=stop.cancelled),
+        "ranges": lambda stop: ranges(net, samples, Scheme(range_rule="percentile"), cancelled=stop.cancelled),
+        "times": lambda stop: measure_latency(
+            net.model, net.model, samples, seconds=0, fewest=3, cancelled=stop.cancelled
+        ),
+        "encodings": lambda stop: qnn_encodings(net, FIRST_SCHEME, {}, {}, IntFormat(8), cancelled=stop.cancelled),
         "choices": lambda stop: deployment_choices(net, FIRST_SCHEME, {}, cancelled=stop.cancelled),
     }
     for name, work in works.items():

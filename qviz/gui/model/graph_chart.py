@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
@@ -87,7 +87,9 @@ class GraphChart(Chart):
         if self.marked is not None and self.drawn is not None:
             x, y = self.drawn.centers[self.drawn.boxes.index(self.marked)]
             (left, right), (bottom, top) = self.view.viewRange()
-            if not (left < x < right and bottom < -y < top):
+            scale = self.view.width() / (right - left)
+            strip = self._strip(self.view.width(), self.view.height())
+            if not (left < x < right - strip.width() / scale and bottom + strip.height() / scale < -y < top):
                 self._center(x, -y)
         self.repaint_marks()
 
@@ -112,6 +114,9 @@ class GraphChart(Chart):
         def place(x: float, y: float) -> QPointF:
             return QPointF((x - brush.left) * scale, (brush.top + y) * scale)
 
+        strip = self._strip(brush.width, brush.height) if self._has_map(brush.width) else QSizeF(0, 0)
+        painter.save()
+        painter.setClipRect(QRectF(0, 0, brush.width - strip.width(), brush.height - strip.height()))
         self._paint_ways(painter, drawn, place, brush, scale)
         font = scaled_font(self.font(), max(6, min(14, round(11 * scale))))
         bold = scaled_font(font, font.pixelSize(), weight=QFont.Weight.DemiBold)
@@ -122,7 +127,10 @@ class GraphChart(Chart):
             rect.moveCenter(center)
             if rect.right() > 0 and rect.left() < brush.width and rect.bottom() > 0 and rect.top() < brush.height:
                 self._paint_box(painter, box, rect, (font, bold), scale, ends)
-        self._paint_map(painter, drawn, brush)
+        painter.restore()
+        self._map = None
+        if strip != QSizeF(0, 0):
+            self._paint_map(painter, drawn, brush, strip)
         painter.restore()
 
     def _paint_ways(self, painter: QPainter, drawn: Drawn, place: Any, brush: Brush, scale: float) -> None:
@@ -183,18 +191,33 @@ class GraphChart(Chart):
         name = QFontMetricsF(fonts[0]).elidedText(box.name, Qt.TextElideMode.ElideMiddle, lower.width())
         painter.drawText(lower, flags, name)
 
-    def _paint_map(self, painter: QPainter, drawn: Drawn, brush: Brush) -> None:
-        """All of it in small, with what is in sight, where not all of it is."""
-        self._map = None
-        left, top, right, bottom = drawn.bounds
+    def _has_map(self, width: float) -> bool:
+        """Whether not all is in sight, and there is room to show it in small."""
+        assert self.drawn is not None
+        left, top, right, bottom = self.drawn.bounds
         (x0, x1), (y0, y1) = self.view.viewRange()
-        if (x0 <= left and x1 >= right and -y1 <= top and -y0 >= bottom) or brush.width < 2.5 * MAP_SIZE:
-            return
+        return width >= 2.5 * MAP_SIZE and not (x0 <= left and x1 >= right and -y1 <= top and -y0 >= bottom)
+
+    def _strip(self, width: float, height: float) -> QSizeF:
+        """What the map takes of a chart so large: at its right side where the graph is high, else below the boxes."""
+        map_size = self._map_size(height)
+        if map_size.height() >= map_size.width():
+            return QSizeF(map_size.width() + 2 * MAP_MARGIN, 0)
+        return QSizeF(0, map_size.height() + 2 * MAP_MARGIN)
+
+    def _paint_map(self, painter: QPainter, drawn: Drawn, brush: Brush, strip: QSizeF) -> None:
+        """All of it in small, beside the boxes, with what is in sight."""
+        left, top, _, _ = drawn.bounds
+        (x0, x1), (y0, y1) = self.view.viewRange()
         scale = self._map_scale(brush.height)
-        rect = QRectF(0, 0, (right - left) * scale, (bottom - top) * scale)
+        rect = QRectF(QPointF(0, 0), self._map_size(brush.height))
         rect.moveBottomRight(QPointF(brush.width - MAP_MARGIN, brush.height - MAP_MARGIN))
         self._map = rect, scale
+        x1 -= strip.width() / brush.width * (x1 - x0)
+        y0 += strip.height() / brush.height * (y1 - y0)
         painter.setPen(self.pen("grid"))
+        edge = QPointF(brush.width - strip.width(), brush.height - strip.height())
+        painter.drawLine(QPointF(0, edge.y()) if strip.height() else QPointF(edge.x(), 0), edge)
         painter.setBrush(self.color("background"))
         painter.drawRect(rect.adjusted(-5, -5, 5, 5))
         painter.setPen(Qt.PenStyle.NoPen)
@@ -215,6 +238,12 @@ class GraphChart(Chart):
         left, top, right, bottom = self.drawn.bounds
         return min(MAP_SIZE / (right - left), min(MAP_SIZE, height / 2) / (bottom - top))
 
+    def _map_size(self, height: float) -> QSizeF:
+        assert self.drawn is not None
+        left, top, right, bottom = self.drawn.bounds
+        scale = self._map_scale(height)
+        return QSizeF((right - left) * scale, (bottom - top) * scale)
+
     # -- the view
 
     def reset_view(self) -> None:
@@ -226,17 +255,18 @@ class GraphChart(Chart):
         width, height = max(self.view.width(), 50.0), max(self.view.height(), 50.0)
         whole = min(width / wide, height / high)
         scale = min(LARGEST, max(whole, READABLE))
-        middle = left - MARGIN + width / scale / 2
-        if wide * scale <= width:  # beside the map, where there is one
-            map_width = self._map_scale(height) * (right - left) + 2 * MAP_MARGIN if high * scale > height else 0.0
-            room = max(wide * scale, width - map_width)
-            middle = (left + right) / 2 + (width - room) / scale / 2
-        else:  # no further to the left than lets its first box be seen
+        fits = wide * scale <= width and high * scale <= height
+        strip = QSizeF(0, 0) if fits or width < 2.5 * MAP_SIZE else self._strip(width, height)
+        room = width - strip.width(), height - strip.height()
+        if wide * scale <= room[0]:
+            middle = (left + right) / 2 + strip.width() / scale / 2
+        else:  # around its first box
             first = min(self.drawn.centers, key=lambda center: center[1])[0]
-            middle = max(middle, first + BOX_WIDTH / 2 + MARGIN - width / scale / 2)
+            edge = max(left - MARGIN, min(first - room[0] / scale / 2, right + MARGIN - room[0] / scale))
+            middle = edge + width / scale / 2
         y = -(top - MARGIN)
-        if high * scale < height:
-            y += (height / scale - high) / 2
+        if high * scale < room[1]:
+            y += (room[1] / scale - high) / 2
         self.view.setRange(
             xRange=(middle - width / scale / 2, middle + width / scale / 2),
             yRange=(y - height / scale, y),
@@ -278,13 +308,21 @@ class GraphChart(Chart):
     # -- the pointer
 
     def box_at(self, point: QPointF) -> Box | None:
-        """The box at a point of the chart."""
-        if self.drawn is None:
+        """The box at a point of the chart; none where the map is."""
+        if self.drawn is None or self._is_beside(point):
             return None
         for box, (x, y) in zip(self.drawn.boxes, self.drawn.centers, strict=True):
             if abs(point.x() - x) <= BOX_WIDTH / 2 and abs(-point.y() - y) <= BOX_HEIGHT / 2:
                 return box
         return None
+
+    def _is_beside(self, point: QPointF) -> bool:
+        """Whether a point lies in the strip of the map."""
+        width, height = self.view.width(), self.view.height()
+        if not self._has_map(width):
+            return False
+        strip, here = self._strip(width, height), self.view.mapFromView(point)
+        return bool(here.x() > width - strip.width() or here.y() > height - strip.height())
 
     def hover(self, point: QPointF) -> None:
         box = self.box_at(point)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QRectF, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 
@@ -479,6 +479,36 @@ def test_names_that_begin_alike_are_told_apart_where_they_are_cut(ready: Any) ->
     names = [f"/model/encoder/layer/attention/output/dense/MatMul_{place}" for place in range(3)]
     cut = {table.fontMetrics().elidedText(name, table.textElideMode(), 150) for name in names}
     assert len(cut) == 3
+
+
+def test_the_minimap_lies_beside_the_boxes_however_the_network_lies(ready: Any) -> None:
+    """In a strip of its own, where there is nothing else to be seen, or to be clicked."""
+    chart = ready.graph
+    chart.window().setUpdatesEnabled(True)
+    for across, down in ((40, 3), (3, 40), (16, 16)):
+        places = [(BOX_WIDTH * 1.1 * x, BOX_HEIGHT * 1.5 * y) for x in range(across) for y in range(down)]
+        boxes = tuple(Box(f"{number}", ("Conv",), (f"{number}",), ()) for number in range(len(places)))
+        bounds = (-BOX_WIDTH, -BOX_HEIGHT, BOX_WIDTH * 1.1 * across, BOX_HEIGHT * 1.5 * down)
+        chart.show_graph(Drawn(boxes, tuple(places), (), (), bounds))
+        view = chart.view
+        (left, right), (bottom, top) = view.viewRange()
+        for x, y in ((left, top), (right, bottom)):  # the beginning, and somewhere in the middle of it all
+            view.setRange(xRange=(x, x + right - left), yRange=(y - top + bottom, y), padding=0)
+            image = chart.canvas.grab().toImage()
+            rect, _ = chart._map
+            frame = rect.adjusted(-7, -7, 7, 7)
+            corner = chart.canvas.mapFromScene(view.mapToScene(QPointF(0, 0)))
+            strip = QRectF(0, 0, view.width(), view.height())
+            if rect.height() >= rect.width():
+                strip.setLeft(frame.left())
+            else:
+                strip.setTop(frame.top())
+            ground = image.pixel(corner + (strip.bottomRight() - QPointF(2, 2)).toPoint())
+            for step in range(1, 400):
+                place = QPointF(step % 20 / 20 * strip.width(), step // 20 / 20 * strip.height()) + strip.topLeft()
+                assert chart.box_at(view.mapToView(place)) is None
+                if place.x() > strip.left() and place.y() > strip.top() and not frame.contains(place):
+                    assert image.pixel(corner + place.toPoint()) == ground, (across, down, place)
 
 
 def test_the_minimap_moves_the_view(ready: Any) -> None:
