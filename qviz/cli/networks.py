@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from qviz.cli.interrupts import at_once
 from qviz.cli.options import NUMBER
 from qviz.core.problems import Problem
 
@@ -46,6 +48,9 @@ def prepared_network(path: Path, options: dict[str, Any]) -> Network:
     Problem
         When it cannot be read, or an open dimension has no number.
     """
+    with at_once():  # ONNX Runtime would make an error of its own of KeyboardInterrupt
+        import_module("qviz.models")
+        import_module("onnxruntime")
     from qviz.models.network import open_network
     from qviz.models.opening import CONVERTED, open_as_onnx
     from qviz.models.preparation import prepare_network

@@ -8,7 +8,8 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,10 @@ def in_worker(
     ours, theirs = context.Pipe()
     with tempfile.TemporaryDirectory(prefix="qviz-", ignore_cleanup_errors=True) as folder:
         process = context.Process(target=_serve, args=(theirs, folder), daemon=True)
-        process.start()
-        theirs.close()
         try:
+            with _out_of_reach():
+                process.start()
+            theirs.close()
             # Not with the process: where it ends before it has read all that it begins with, `start` waits for ever.
             try:
                 ours.send((work, arguments))
@@ -84,11 +86,30 @@ def in_worker(
                 else:
                     return content
         finally:
-            if process.is_alive():
+            if process.pid is not None:  # it has begun
                 process.kill()
-            process.join()
+                process.join()
             process.close()
             ours.close()
+
+
+@contextmanager
+def _out_of_reach() -> Iterator[None]:
+    """What begins here never hears of Ctrl+C, which a terminal sends to all: whoever began it ends it.
+
+    Here the signal arrives a moment later; there it would be a traceback, while modules are still imported.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # which lets signals pass again, the first time
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _died(code: int | None) -> Problem:

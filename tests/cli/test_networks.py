@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import types
+from importlib import import_module
 
 import numpy as np
 import onnx
@@ -133,6 +134,20 @@ def test_a_command_that_is_ended_clears_up_after_itself(run, model, data, tmp_pa
     assert set(tmp_path.iterdir()) == before
     assert list((tmp_path / "tmp").glob("qviz-*")) == []
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_ctrl_c_ends_the_import_of_the_runtime_at_once(run, model, data, monkeypatch):
+    """In the middle of it, ONNX Runtime would report that something is wrong with itself."""
+    found = []
+
+    def watched(name):
+        found.append((name, signal.getsignal(signal.SIGINT)))
+        return import_module(name)
+
+    monkeypatch.setattr("qviz.cli.networks.import_module", watched)
+    assert run("compare", model, model, "--data", data, "--seconds", 0).code == 0
+    assert found == [(name, signal.SIG_DFL) for name in ("qviz.models", "onnxruntime")]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("place", ["net.onnx", "x.npy", "q.onnx"])

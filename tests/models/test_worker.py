@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from qviz.core import Problem
 from qviz.core.work import Cancelled
 from qviz.models import worker
 from qviz.models.worker import in_worker
+from tests.processes import working
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +69,25 @@ def test_it_tells_and_answers_and_leaves_nothing(capfd):
 def test_the_runtime_tells_nobody_how_it_is_used():
     """It would number this computer in a file, for what it sends."""
     assert in_worker(loads_the_runtime) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
+def test_it_never_hears_of_ctrl_c(monkeypatch):
+    """From its first instruction on, in whatever it is; this process hears of it a moment later."""
+    began, start = [], BaseProcess.start
+
+    def started(process):
+        began.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        os.kill(os.getpid(), signal.SIGINT)
+        start(process)
+        began.append("whole")
+
+    monkeypatch.setattr(BaseProcess, "start", started)
+    with pytest.raises(KeyboardInterrupt):
+        in_worker(never_ends)
+    assert began == [{signal.SIGINT}, "whole"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert working() == []
 
 
 def test_a_problem_arrives_as_one():
