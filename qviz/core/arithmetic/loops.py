@@ -48,8 +48,9 @@ WHOLE, GRID, BFLOAT16, CODEBOOK, HALF_UP, AWAY = range(6)
 MAGNITUDE = np.int32(0x7FFFFFFF)
 EXPONENT = np.int32(EXPONENT_MASK)
 SIGNIFICANT = np.int32(SIGNIFICANT_ABOVE)
-WHOLE_ABOVE = np.float32(1 << MANTISSA_BITS)
-HALF, ONE, TWO = np.float32(0.5), np.float32(1), np.float32(2)
+HALF, ONE = np.float32(0.5), np.float32(1)
+NEARLY_HALF = np.nextafter(HALF, np.float32(0))
+"""Added to a half it gives 1, as float32 rounds it, and to what lies below a half it gives less."""
 HALF_OF_BFLOAT16, ODD_BFLOAT16, BFLOAT16_BITS = np.int32(0x7FFF), np.int32(1), np.int32(-0x10000)
 SIXTEEN = np.int32(16)
 MANTISSA = np.int32(MANTISSA_BITS)
@@ -141,14 +142,14 @@ def divide_fetched(work: Any, n: Any, multiplies: Any, factor: Any, shifts: Any)
 @part()
 def round_whole(work: Any, n: Any, rule: Any, centred: Any) -> None:
     """Codes that are whole numbers, not clipped yet."""
-    if rule == AWAY:
+    if rule == AWAY and centred:
+        for i in range(n):
+            y = work[FREE + i]
+            work[FREE + i] = np.trunc(y + np.copysign(NEARLY_HALF, y))
+    elif rule == AWAY:
         for i in range(n):
             y = work[FREE + i] + work[BEFORE + i]
-            magnitude = abs(y)
-            magnitude = WHOLE_ABOVE if magnitude > WHOLE_ABOVE else magnitude
-            whole = np.floor(magnitude)
-            whole += np.floor(TWO * (magnitude - whole))
-            work[FREE + i] = np.copysign(whole, y) + work[AFTER + i]
+            work[FREE + i] = np.trunc(y + np.copysign(NEARLY_HALF, y)) + work[AFTER + i]
     elif rule == HALF_UP:
         for i in range(n):
             work[FREE + i] = np.trunc(work[FREE + i] + work[BEFORE + i])
@@ -163,8 +164,8 @@ def round_whole(work: Any, n: Any, rule: Any, centred: Any) -> None:
 @part()
 def round_floats(work: Any, n: Any, kind: Any) -> None:
     """Codes that are small floats, not clipped yet."""
-    bits = work.view(np.int32)
     if kind[RULE] == BFLOAT16:
+        bits = work.view(np.int32)
         for i in range(n):
             pattern = bits[FREE + i]
             odd = np.int32(np.int32(pattern >> SIXTEEN) & ODD_BFLOAT16)
@@ -172,13 +173,13 @@ def round_floats(work: Any, n: Any, kind: Any) -> None:
         return
     lowest, beyond, magic = np.int32(kind[LOWEST]), np.int32(kind[BEYOND]), np.int32(kind[MAGIC])
     for i in range(n):
-        binade = np.int32(bits[FREE + i] & EXPONENT)
+        y = work[FREE + i]
+        binade = np.int32(np.float32(y).view(np.int32) & EXPONENT)
         binade = lowest if binade < lowest else binade
         binade = beyond if binade > beyond else binade
         # Adding so much leaves a float32 no room for less than one unit in the last place of the format.
-        bits[X_HAT + i] = (binade + magic) | SIGNIFICANT
-    for i in range(n):
-        work[FREE + i] = (work[FREE + i] + work[X_HAT + i]) - work[X_HAT + i]
+        much = np.int32(np.int32(binade + magic) | SIGNIFICANT).view(np.float32)
+        work[FREE + i] = (y + much) - much
 
 
 @part()

@@ -23,7 +23,7 @@ from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.survey import in_two_threads
 from qviz.core.work import THREADS
 
-THREADED = 1 << 20
+THREADED = 1 << 18
 """The parameters of fewer groups are found before a second thread has a processor, where a window has one."""
 
 TOGETHER = 1 << 16

@@ -16,7 +16,7 @@ from qviz.core.tensors.tensor import Tensor
 
 MAX_ERROR_BINS = 1024
 
-THREADED = 1 << 20
+THREADED = 1 << 18
 """The ends of fewer groups are looked at before a second thread has started."""
 
 BINS_TO_HALF_STEP = 24

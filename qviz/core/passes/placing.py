@@ -12,6 +12,7 @@ import numpy as np
 
 from qviz.core.arithmetic.loops import (
     CELL,
+    CENTRED,
     CODEBOOK,
     FREE,
     GRID,
@@ -60,8 +61,8 @@ def index_found(code: Any, cell: Any, low: Any, lowest: Any, lacking: Any, norma
     return np.int32(cell - np.int32(1))
 
 
-def compose_placing(index: Any) -> Any:
-    """The loop for one way in which levels are numbered."""
+def compose_placing(index: Any, *, centred: bool) -> Any:
+    """The loop for one way in which levels are numbered, around 0 or not."""
 
     def place(work: Any, integers: Any, n: Any, low: Any, high: Any, plan: Any, width: Any) -> Any:
         """x̂, and where its code and its error are counted together.
@@ -86,7 +87,7 @@ def compose_placing(index: Any) -> Any:
             free = work[FREE + i]
             code = low if free < low else free
             code = high if code > high else code
-            x_hat = (code - work[ZERO + i]) * work[scale + i]
+            x_hat = code * work[scale + i] if centred else (code - work[ZERO + i]) * work[scale + i]
             work[X_HAT + i] = x_hat
             error = x_hat - work[VALUE + i]
             place = np.floor(error * more)
@@ -106,15 +107,17 @@ def compose_placing(index: Any) -> Any:
     return part()(place)
 
 
-place_whole = compose_placing(index_whole)
-place_floats = compose_placing(index_float)
-place_levels = compose_placing(index_found)
+place_whole = compose_placing(index_whole, centred=False)
+place_centred = compose_placing(index_whole, centred=True)
+place_floats = compose_placing(index_float, centred=True)
+place_levels = compose_placing(index_found, centred=True)
 
 
 @part()
 def places_at_once(plan: Any, width: Any) -> bool:
     """Whether `place_all` knows the scheme."""
-    return bool(plan[JOINT] and not (plan[SHIFTS] or plan[PARTS]) and width <= LARGEST_WIDTH)
+    known = plan[CENTRED] or not (plan[RULE] == GRID or plan[RULE] == CODEBOOK)
+    return bool(plan[JOINT] and known and not (plan[SHIFTS] or plan[PARTS]) and width <= LARGEST_WIDTH)
 
 
 @part()
@@ -124,4 +127,6 @@ def place_all(work: Any, integers: Any, n: Any, low: Any, high: Any, plan: Any, 
         return place_floats(work, integers, n, low, high, plan, width)
     if plan[RULE] == CODEBOOK:
         return place_levels(work, integers, n, low, high, plan, width)
+    if plan[CENTRED]:
+        return place_centred(work, integers, n, low, high, plan, width)
     return place_whole(work, integers, n, low, high, plan, width)
