@@ -11,7 +11,7 @@ import click
 
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
-from qviz.files.atomic import check_spared
+from qviz.files.atomic import check_spared, check_writable
 
 if TYPE_CHECKING:  # a report needs the words of the window, and these are imported when one is written
     from qviz.core.schemes.scheme import Scheme
@@ -34,11 +34,12 @@ def check_report(report: Path | None, used: Sequence[Path]) -> None:
     Raises
     ------
     Problem
-        When it would take the place of something that is read or written.
+        When it would take the place of something that is read or written, or cannot be written.
     """
     if report is None:
         return
     check_spared(report, used)
+    check_writable(report)
     if report.resolve() in [path.resolve() for path in used]:
         raise Problem("The report and the network cannot both be {name}: choose another name.", name=report.name)
 

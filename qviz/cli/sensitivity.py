@@ -14,7 +14,7 @@ from qviz.cli.interrupts import cleared_up
 from qviz.cli.network_report import check_report, report_option, save_sweep_report
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
 from qviz.cli.options import json_option, scheme_of, scheme_options
-from qviz.files.atomic import check_spared
+from qviz.files.atomic import check_spared, check_writable
 from qviz.files.printable import printable
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def sensitivity_command(
 
     for written in filter(None, (netron, model_explorer)):
         check_spared(written, [model, *data])
+        check_writable(written)
     check_report(report, [model, *data])
     network = prepared_network(model, options)
     samples = samples_of(network, data, options)

@@ -57,6 +57,29 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
                 raise
 
 
+def check_writable(path: str | Path) -> None:
+    """Nothing, where `atomic_write` may begin, so that no long work is done for a file that cannot be written.
+
+    Raises
+    ------
+    FileProblem
+        When there is no such folder, it takes no files, or what is at ``path`` cannot be replaced.
+    """
+    path = Path(path)
+    with system_errors(path, writing=True):
+        target = Path(os.path.realpath(path))
+        _check_target(path, target)
+        target.parent.stat()
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            code = errno.EROFS if _is_read_only(target.parent) else errno.EACCES
+            raise PermissionError(code, os.strerror(code))
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether its disk is, as far as the system tells."""
+    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
 def check_spared(path: str | Path, read: Iterable[str | Path]) -> None:
     """Nothing, where a file that is to be written is none of those that are read.
 

@@ -6,6 +6,7 @@ costs more than any quantization, so that nothing is guessed silently; `checks` 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -185,15 +186,29 @@ def checks(samples: FileSamples, found: Mapping[str, Span], network: Network) ->
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
-        if path.is_dir():
-            with system_errors(path):
-                inside = sorted((p for p in path.rglob("*") if p.is_file()), key=_natural)
+        with system_errors(path):
+            is_folder = path.is_dir()
+        if is_folder:
+            inside = sorted(_inside(path), key=_natural)
             known = {".npy", ".npz", *PICTURES, *TEXTS}
             yield from (p for p in inside if p.suffix.lower() in known and not p.name.startswith("."))
         else:
             with system_errors(path):
                 path.stat()
             yield path
+
+
+def _inside(folder: Path) -> list[Path]:
+    """All files in a folder and in those within it, none of which is passed over because it must not be read."""
+    found = []
+    for place, _, names in os.walk(folder, onerror=_refused):
+        found += [path for name in names if (path := Path(place, name)).is_file()]
+    return found
+
+
+def _refused(error: OSError) -> None:
+    with system_errors(Path(os.fsdecode(error.filename or ""))):
+        raise error
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -6,8 +6,6 @@ the new file was loaded, run on a sample, and that its quantized nodes were coun
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,8 +16,7 @@ import numpy as np
 
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
-from qviz.files.atomic import same_file
-from qviz.files.problems import system_errors
+from qviz.files.atomic import check_writable, same_file
 from qviz.files.stamp import Stamp
 from qviz.models.network import Network, copied, is_large, model_bytes, open_again, open_network
 from qviz.models.quantizers import TOOLS, check_recipe, weighted_nodes
@@ -110,10 +107,7 @@ def quantize_network(
     if network.is_quantized:
         raise Problem("{name} is quantized already: open the network that it was made from.", name=network.name)
     check_recipe(recipe)
-    with system_errors(output, writing=True):  # before any work is done
-        output.parent.stat()
-        if output.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    check_writable(output)
     found: Outcome = in_worker(
         _work,
         network.model.SerializeToString() if not is_large(network.model) else None,

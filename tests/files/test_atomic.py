@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qviz.core.work import Cancelled
-from qviz.files.atomic import atomic_write
+from qviz.files.atomic import atomic_write, check_writable
 from qviz.files.problems import FileProblem
 
 
@@ -148,6 +148,21 @@ def test_a_folder_that_must_not_be_written_to(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "touch", refuse)
     assert "permission denied. Choose another folder" in problem_of(tmp_path / "out.csv")
+
+
+def test_what_cannot_be_written_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the same words as afterwards; nothing is tried out."""
+    for path in (tmp_path / "missing" / "out.csv", tmp_path, Path(os.devnull)):
+        with pytest.raises(FileProblem) as before:
+            check_writable(path)
+        assert str(before.value) == problem_of(path)
+    (tmp_path / "there.csv").write_text("old")
+    for path in (tmp_path / "out.csv", tmp_path / "there.csv"):
+        check_writable(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["there.csv"]
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(FileProblem, match="permission denied"):
+        check_writable(tmp_path / "out.csv")
 
 
 def test_a_read_only_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +63,25 @@ def test_inputs_by_their_names(tmp_path):
     samples = open_samples(net, [tmp_path / "s.npz"])
     assert [s["ids"].tolist() for s in samples] == [[row] for row in ids.tolist()]
     assert samples[0]["ids"].dtype == np.int64
+
+
+def test_no_folder_is_passed_over_because_it_must_not_be_read(net, tmp_path, monkeypatch):
+    """Neither the one that was given, nor one within it: figures would be of fewer samples than there are."""
+    (tmp_path / "data" / "more").mkdir(parents=True)
+    save(tmp_path / "data" / "x.npy", np.zeros((1, 3, 12, 12), np.float32))
+    save(tmp_path / "data" / "more" / "y.npy", np.zeros((1, 3, 12, 12), np.float32))
+    assert len(open_samples(net, [tmp_path / "data"])) == 2
+    listed = os.scandir
+    for name in ("more", "data"):
+
+        def refuse(path, name=name):
+            if Path(path).name == name:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return listed(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        with pytest.raises(Problem, match=f"^{name} can't be read: permission denied"):
+            open_samples(net, [tmp_path / "data"])
 
 
 def test_a_folder_in_natural_order(net, tmp_path):
