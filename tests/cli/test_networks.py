@@ -136,17 +136,17 @@ def test_a_command_that_is_ended_clears_up_after_itself(run, model, data, tmp_pa
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_ctrl_c_ends_the_import_of_the_runtime_at_once(run, model, data, monkeypatch):
+def test_signals_end_the_import_of_the_runtime_at_once(run, model, data, monkeypatch):
     """In the middle of it, ONNX Runtime would report that something is wrong with itself."""
     found = []
 
     def watched(name):
-        found.append((name, signal.getsignal(signal.SIGINT)))
+        found.append((name, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
         return import_module(name)
 
     monkeypatch.setattr("qviz.cli.networks.import_module", watched)
     assert run("compare", model, model, "--data", data, "--seconds", 0).code == 0
-    assert found == [(name, signal.SIG_DFL) for name in ("qviz.models", "onnxruntime")]
+    assert found == [(name, signal.SIG_DFL, signal.SIG_DFL) for name in ("qviz.models", "onnxruntime")]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
