@@ -14,7 +14,7 @@ import pytest
 
 from tests import benchmarks
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import engine, opening, scales
+from tests.benchmarks import checkpoints, engine, opening, scales
 
 ROOT = Path(benchmarks.__file__).parents[2]
 
@@ -193,3 +193,13 @@ def test_names_choose_benchmarks_and_a_number_the_largest_size(
     assert "start: " not in said
     with pytest.raises(SystemExit, match=r"^usage: "):
         command.main(["enigne"])
+
+
+def test_an_audit_is_compared_with_reading_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "ROUNDS", 1)
+    lines = list(checkpoints.measure(32_768, compiled=False))
+
+    ways = [line.split(" | ")[1] for line in lines[3:]]
+    assert ways[:3] == ways[3:6] == ["read once", "read into arrays", "audit per tensor, 8 schemes"]
+    assert ways[6:] == ["the core's loop, blocks of 32", "audit in blocks of 32"]
+    assert all(float(line.split(" | ")[2]) > 0 for line in lines[3:])

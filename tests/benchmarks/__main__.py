@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from qviz.session.freed import keep_freed
-from tests.benchmarks import drag, engine, ggml, networks, opening, scales, start, sweep, training
+from tests.benchmarks import checkpoints, drag, engine, ggml, networks, opening, scales, start, sweep, training
 
 BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
     "start": lambda largest: start.measure(),
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[int], Iterator[str]]] = {
     "open": opening.measure,
     "sweep": sweep.measure,
     "ggml": ggml.measure,
+    "audit": checkpoints.measure,
     "networks": networks.measure,
     "training": lambda largest: training.measure(),
 }
