@@ -1,9 +1,10 @@
 """How are bits best spent? A format for each tensor, so that all fit in so many bytes with the least error.
 
 One format for each unit, bytes at most so many, the sum of squared errors as small as can be: the multiple-choice
-knapsack problem. It is solved exactly: partial choices that another one beats in bytes and error are dropped, and so
-are those that even a fraction of a format could not make better than the best choice known (its linear relaxation,
-Sinha and Zoltners 1979, https://doi.org/10.1287/opre.27.3.503).
+knapsack problem. It is solved exactly: what a price of bytes decides by itself is decided first (Lagrange's bound); of
+the rest partial choices that another one beats in bytes and error are dropped, and so are those that even a fraction of
+a format could not make better than the best choice known (its linear relaxation, Sinha and Zoltners 1979,
+https://doi.org/10.1287/opre.27.3.503).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ from qviz.models.checkpoint import Weight
 
 MOST_STATES = 1 << 21
 """Partial choices that are kept; beyond them the answer is good, and not known to be the best."""
+
+MOST_OPEN = 2000
+"""Units that are searched; beyond them those that change least when bytes cost more or less are left as they are."""
 
 _SLACK = 1e-9
 """Of an error: sums in another order differ by less."""
@@ -104,36 +108,92 @@ def allocate(units: Sequence[Unit], nbytes: int, *, cancelled: IsCancelled = nev
             asked=byte_text(nbytes),
         )
     hulls = [_hull(unit) for unit in units]
-    known = _greedy(units, hulls, nbytes)
+    known, price = _greedy(units, hulls, nbytes)
+    open_ones, is_whole = _undecided(units, known, price, nbytes)
+    if not open_ones:
+        return Allocation(known.choices, known.nbytes, known.error, is_whole)
+    asked = [
+        Unit(units[place].names, tuple(units[place].options[option] for option in kept))
+        for place, kept in open_ones.items()
+    ]
+    # What is decided is as in the choice that is known.
+    decided = [place for place in range(len(units)) if place not in open_ones]
+    room = nbytes - sum(units[place].options[known.choices[place]].nbytes for place in decided)
+    error = math.fsum(units[place].options[known.choices[place]].error for place in open_ones)
+    better, is_exact = _searched(asked, room, error, cancelled)
+    choices = list(known.choices)
+    for place, choice in zip(open_ones, better or (), strict=bool(better)):
+        choices[place] = open_ones[place][choice]
+    found = _allocation(units, choices, is_whole and is_exact)
+    return found if found.error <= known.error else replace(known, is_exact=found.is_exact)
+
+
+def _undecided(
+    units: Sequence[Unit], known: Allocation, price: float, nbytes: int
+) -> tuple[dict[int, list[int]], bool]:
+    """Units that a better choice may give another option than the known one does, with the options that it may give.
+
+    Where a byte has its price, each option costs so much more than the unit's best one; a choice with it can't be
+    better than the known one where that is more than the known one is above the sum of all best ones (Lagrange).
+
+    Returns
+    -------
+    dict of int to list of int
+    bool
+        Whether these are all; else those that it matters for most.
+    """
+    most = max(len(unit.options) for unit in units)
+    sizes, errors = np.zeros((len(units), most)), np.full((len(units), most), np.inf)
+    for place, unit in enumerate(units):
+        sizes[place, : len(unit.options)] = [option.nbytes for option in unit.options]
+        errors[place, : len(unit.options)] = [option.error for option in unit.options]
+    costs = errors + price * sizes
+    best = costs.min(axis=1)
+    above = costs - best[:, None]
+    gap = known.error * (1 + _SLACK) - (math.fsum(best) - price * nbytes)
+    may = above <= gap
+    may[np.arange(len(units)), known.choices] = True
+    several = np.flatnonzero(may.sum(axis=1) > 1)
+    is_whole = several.size <= MOST_OPEN
+    if not is_whole:
+        nearest = np.where(may, above, np.inf)[several]
+        several = np.sort(several[np.argsort(np.partition(nearest, 1, axis=1)[:, 1], kind="stable")[:MOST_OPEN]])
+    return {int(place): np.flatnonzero(may[place]).tolist() for place in several}, is_whole
+
+
+def _searched(
+    units: Sequence[Unit], nbytes: int, known: float, cancelled: IsCancelled
+) -> tuple[list[int] | None, bool]:
+    """The options of least error in so many bytes, or None where none has as little as is known; whether it is sure."""
     # Those whose choice is least clear first: the rest is bounded the better.
     order = sorted(range(len(units)), key=lambda place: -max(option.error for option in units[place].options))
-    bounds = _bounds([_curve(units[place], hulls[place]) for place in order])
+    rest = _Rest([_curve(units[place], _hull(units[place])) for place in order])
     size, error = np.zeros(1, np.int64), np.zeros(1)
     steps: list[tuple[Any, Any]] = []
     is_exact = True
-    for step, place in enumerate(order):
+    limit = known * (1 + _SLACK)
+    for place in order:
         check(cancelled)
         options = units[place].options
         sizes = (size[:, None] + np.array([option.nbytes for option in options])).ravel()
         errors = (error[:, None] + np.array([option.error for option in options])).ravel()
-        limit = known.error * (1 + _SLACK)
-        alive = np.flatnonzero(errors + _bound(bounds[step + 1], nbytes - sizes) <= limit)
+        rest.take()
+        bounds = errors + rest.bound(nbytes - sizes)
+        alive = np.flatnonzero(bounds <= limit)
         kept = alive[_front(sizes[alive], errors[alive])]
         if kept.size > MOST_STATES:
             is_exact = False
-            kept = kept[np.argsort(errors[kept] + _bound(bounds[step + 1], nbytes - sizes[kept]))[:MOST_STATES]]
+            kept = kept[np.argsort(bounds[kept])[:MOST_STATES]]
         if not kept.size:
-            return Allocation(known.choices, known.nbytes, known.error, is_exact)
+            return None, is_exact
         steps.append((kept // len(options), kept % len(options)))
         size, error = sizes[kept], errors[kept]
-    best = int(np.argmin(error))
     choices = [0] * len(units)
-    at = best
+    at = int(np.argmin(error))
     for place, (parent, choice) in zip(reversed(order), reversed(steps), strict=True):
         choices[place] = int(choice[at])
         at = int(parent[at])
-    found = _allocation(units, choices, is_exact)
-    return found if found.error <= known.error else Allocation(known.choices, known.nbytes, known.error, is_exact)
+    return choices, is_exact
 
 
 def smallest(units: Sequence[Unit]) -> Allocation:
@@ -224,22 +284,32 @@ def _steps(units: Sequence[Unit], hulls: Sequence[list[int]]) -> list[tuple[int,
     return [(place, option) for _, place, option in sorted(found, key=lambda each: -each[0])]
 
 
-def _greedy(units: Sequence[Unit], hulls: Sequence[list[int]], nbytes: int) -> Allocation:
-    """A good choice: step by step along the hulls, as long as there is room, and then whatever still fits."""
+def _greedy(units: Sequence[Unit], hulls: Sequence[list[int]], nbytes: int) -> tuple[Allocation, float]:
+    """A good choice: step by step along the hulls, as long as there is room, and then whatever still fits.
+
+    And what a byte is worth: what the first step wins for one that there was no room for.
+    """
     choices = [hull[0] for hull in hulls]
     free = nbytes - sum(unit.options[choice].nbytes for unit, choice in zip(units, choices, strict=True))
+    price = None
     for place, option in _steps(units, hulls):
-        cost = units[place].options[option].nbytes - units[place].options[choices[place]].nbytes
+        unit = units[place]
+        cost = unit.options[option].nbytes - unit.options[choices[place]].nbytes
         if cost <= free:
             choices[place] = option
             free -= cost
+        elif price is None:
+            price = (unit.options[choices[place]].error - unit.options[option].error) / cost
     for place, unit in enumerate(units):
         now = unit.options[choices[place]]
-        fitting = [p for p, each in enumerate(unit.options) if each.nbytes - now.nbytes <= free]
-        best = min(fitting, key=lambda p: unit.options[p].error)
+        room = now.nbytes + free
+        best = choices[place]
+        for p, each in enumerate(unit.options):
+            if each.error < unit.options[best].error and each.nbytes <= room:
+                best = p
         free -= unit.options[best].nbytes - now.nbytes
         choices[place] = best
-    return _allocation(units, choices, False)
+    return _allocation(units, choices, False), price or 0.0
 
 
 _Curve = tuple[list[tuple[int, float]], int, float]
@@ -252,35 +322,31 @@ def _curve(unit: Unit, hull: list[int]) -> _Curve:
     return steps, options[0].nbytes, options[0].error
 
 
-@dataclass(frozen=True)
-class _Bound:
-    """The least error of some units as a function of bytes, where parts of a format could be chosen."""
+class _Rest:
+    """The least error of the units that are not chosen for yet, in so many bytes, could parts of a format be chosen."""
 
-    nbytes: Floats
-    error: Floats
+    def __init__(self, curves: Sequence[_Curve]) -> None:
+        steps = [(*step, place) for place, (points, _, _) in enumerate(curves) for step in points]
+        found = np.array(steps, np.float64).reshape(-1, 3)
+        found = found[np.argsort(-(found[:, 1] / found[:, 0]), kind="stable")]
+        self._sizes, self._gains, self._owner = found[:, 0], found[:, 1], found[:, 2].astype(np.int64)
+        # Sums from the end on, so that what is left of the last ones is no difference of large numbers.
+        starts = np.array([curve[1:] for curve in curves], np.float64).reshape(-1, 2)
+        self._starts = np.concatenate([np.cumsum(starts[::-1], axis=0)[::-1], np.zeros((1, 2))])
+        self._at = 0
 
+    def take(self) -> None:
+        """The next unit is chosen for."""
+        others = self._owner != self._at
+        self._sizes, self._gains, self._owner = self._sizes[others], self._gains[others], self._owner[others]
+        self._at += 1
 
-def _bounds(curves: Sequence[_Curve]) -> list[_Bound]:
-    """For each place the bound of what comes from there on."""
-    found = []
-    steps: list[tuple[float, float]] = []
-    size = error = 0.0
-    found.append(_Bound(np.zeros(1), np.zeros(1)))
-    for points, first_size, first_error in reversed(curves):
-        size += first_size
-        error += first_error
-        steps = sorted([*steps, *points], key=lambda step: -(step[1] / step[0]))
-        gains = np.array(steps).reshape(-1, 2)
-        sizes = size + np.concatenate([[0.0], np.cumsum(gains[:, 0])])
-        errors = error - np.concatenate([[0.0], np.cumsum(gains[:, 1])])
-        found.append(_Bound(sizes, errors))
-    return found[::-1]
-
-
-def _bound(bound: _Bound, nbytes: Floats) -> Floats:
-    """Infinite where even the smallest does not fit."""
-    found = np.interp(nbytes, bound.nbytes, bound.error)
-    return np.asarray(np.where(nbytes < bound.nbytes[0], np.inf, found))
+    def bound(self, nbytes: Floats) -> Floats:
+        """Infinite where even the smallest does not fit."""
+        size, error = self._starts[self._at]
+        sizes = size + np.concatenate([[0.0], np.cumsum(self._sizes)])
+        errors = error - np.concatenate([[0.0], np.cumsum(self._gains)])
+        return np.asarray(np.where(nbytes < size, np.inf, np.interp(nbytes, sizes, errors)))
 
 
 def _front(sizes: Floats, errors: Floats) -> Floats:
