@@ -72,12 +72,14 @@ def budget_command(
     """Choose a format for each tensor of FILES, exactly: the least squared error in so many bytes.
 
     Tensors that runtimes fuse (q, k and v; gate and up; the experts of a layer) share one. With --at-least alone the
-    smallest formats are chosen. Weight error is not accuracy: qviz sensitivity measures what the output loses.
+    smallest formats are chosen. Rows that blocks of 256 do not divide get the type that llama.cpp takes in place of one
+    of these. Weight error is not accuracy: qviz sensitivity measures what the output loses.
     """
     from qviz.models.audit import audit
     from qviz.models.budget import allocate, smallest, units_of
     from qviz.models.checkpoint import files_of, open_checkpoint
-    from qviz.models.plans import choices_of
+    from qviz.models.fallbacks import stand_ins
+    from qviz.models.plans import GGUF_SCHEMES, choices_of
 
     if megabytes is None and at_least is None:
         raise click.UsageError("Say what to keep to: --megabytes, --at-least, or both.", click.get_current_context())
@@ -90,6 +92,9 @@ def budget_command(
     compile_for(checkpoint.nbytes)
     with progress_bar("measuring") as tell:
         rows = list(audit(checkpoint.weights, list(named), progress=tell))
+        for others, weights in stand_ins(checkpoint.weights, named).items():
+            rows += audit(weights, others)
+            named |= {scheme: name for name, scheme in GGUF_SCHEMES.items() if scheme in others}
     unread = next((row.problem for row in rows if row.problem is not None), None)
     if unread is not None:
         raise unread

@@ -42,6 +42,33 @@ def test_at_least_so_many_decibels_everywhere(run: Run, path: Path) -> None:
     assert {unit["format"] for unit in units} <= {"int6, blocks of 32", "int5, blocks of 32", "int8, blocks of 32"}
 
 
+def test_rows_that_blocks_do_not_divide_get_what_llama_cpp_takes_for_them(run: Run, tmp_path: Path) -> None:
+    widths = {"even": 256, "ragged": 160, "odd": 40}
+    given = {f"blk.{name}.weight": RANDOM.standard_normal((8, columns)) for name, columns in widths.items()}
+    save_file({name: values.astype(np.float32) for name, values in given.items()}, tmp_path / "m.safetensors")
+    asked = ("budget", tmp_path / "m.safetensors", "--gguf", "q4_k", "--gguf", "q6_k", "--megabytes")
+
+    # Of each, as llama.cpp writes them: 144 and 210 bytes in 256, 22 and 34 in 32, and what does not divide stays.
+    sizes = {"even": (8 * 144, 8 * 210, 8192), "ragged": (8 * 5 * 22, 8 * 5 * 34, 5120), "odd": (1280,)}
+    names = {"even": ("q4_k", "q6_k"), "ragged": ("q5_0", "q8_0"), "odd": ()}
+    seen = set()
+    for kilobytes in (3.4, 4.4, 9.0):
+        said = run(*asked, str(kilobytes / 1000), "--json").json
+        chosen = {unit["tensors"][0].split(".")[1]: unit for unit in said["units"]}
+        room = 1000 * kilobytes - (0 if "odd" in chosen else 1280)
+        errors = {}
+        for name, unit in chosen.items():
+            place = (*names[name], "as it is").index(unit["format"])
+            assert unit["bytes"] == sizes[name][place]
+            errors[name, place] = unit["squared_error"]
+        seen |= {unit["format"] for unit in chosen.values()}
+        # No unit could have its next format: errors fall from each to the next.
+        free = room - sum(unit["bytes"] for name, unit in chosen.items() if name != "odd")
+        nexts = [sizes[name][place + 1] - sizes[name][place] for name, place in errors if place + 1 < len(sizes[name])]
+        assert all(cost > free for cost in nexts)
+    assert seen >= {"q4_k", "q5_0", "q8_0"}
+
+
 def test_people_read_a_line_for_each(run: Run, path: Path) -> None:
     lines = run("budget", path, "--megabytes", "0.005", "--bits", "8", "--bits", "4").out.splitlines()
     assert len(lines) == len(NAMES) + 2
