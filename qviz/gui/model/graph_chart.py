@@ -199,11 +199,10 @@ class GraphChart(Chart):
         return width >= 2.5 * MAP_SIZE and not (x0 <= left and x1 >= right and -y1 <= top and -y0 >= bottom)
 
     def _strip(self, width: float, height: float) -> QSizeF:
-        """What the map takes of a chart so large: at its right side where the graph is high, else below the boxes."""
+        """What the map takes of a chart so large: at its right side or below the boxes, whichever is less."""
         map_size = self._map_size(height)
-        if map_size.height() >= map_size.width():
-            return QSizeF(map_size.width() + 2 * MAP_MARGIN, 0)
-        return QSizeF(0, map_size.height() + 2 * MAP_MARGIN)
+        wide, high = map_size.width() + 2 * MAP_MARGIN, map_size.height() + 2 * MAP_MARGIN
+        return QSizeF(wide, 0) if wide * height <= high * width else QSizeF(0, high)
 
     def _paint_map(self, painter: QPainter, drawn: Drawn, brush: Brush, strip: QSizeF) -> None:
         """All of it in small, beside the boxes, with what is in sight."""

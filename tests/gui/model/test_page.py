@@ -499,7 +499,8 @@ def test_the_minimap_lies_beside_the_boxes_however_the_network_lies(ready: Any) 
             frame = rect.adjusted(-7, -7, 7, 7)
             corner = chart.canvas.mapFromScene(view.mapToScene(QPointF(0, 0)))
             strip = QRectF(0, 0, view.width(), view.height())
-            if rect.height() >= rect.width():
+            column, row = frame.width() * strip.height(), strip.width() * frame.height()
+            if column < row:
                 strip.setLeft(frame.left())
             else:
                 strip.setTop(frame.top())
