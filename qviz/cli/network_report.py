@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qviz.cli.interrupts import at_once
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
 from qviz.files.atomic import check_spared, check_writable
@@ -65,7 +66,9 @@ def save_sweep_report(
         When it cannot be written.
     """
     from qviz.files.reports import Report, ReportTable, Section, save_report
-    from qviz.gui.words.schemes import line
+
+    with at_once():  # Qt is imported
+        from qviz.gui.words.schemes import line
 
     keys = ("alone_db", "restored_db", "isolated_db", "accumulated_db")
     head = ("Layer", "Alone", "Restored", "Isolated", "Accumulated", "Bytes")
@@ -105,8 +108,10 @@ def save_pair_report(
         When it cannot be written.
     """
     from qviz.files.reports import Report, ReportTable, Section, save_report
-    from qviz.gui.words.networks import compared, computer
-    from qviz.gui.words.numbers import NONE, percent, time_text
+
+    with at_once():  # Qt is imported
+        from qviz.gui.words.networks import compared, computer
+        from qviz.gui.words.numbers import NONE, percent, time_text
 
     before, after = found["float_bytes"], found["quantized_bytes"]
     rows: list[tuple[str, ...]] = [

@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # what runs networks is imported when one is run
 Command = Callable[..., Any]
 
 
+IMPORTED = ("qviz.models", "onnxruntime", "onnx", "numpy.random")
+"""What is written in C and read as soon as there is a network; the first says what the runtime may do."""
+
+
 def data_options(command: Command) -> Command:
     """The options that say how files become inputs; `prepared_network` and `samples_of` read them."""
     options: list[Callable[[Command], Command]] = [
@@ -48,9 +52,9 @@ def prepared_network(path: Path, options: dict[str, Any]) -> Network:
     Problem
         When it cannot be read, or an open dimension has no number.
     """
-    with at_once():  # ONNX Runtime would make an error of its own of KeyboardInterrupt
-        import_module("qviz.models")
-        import_module("onnxruntime")
+    with at_once():  # ONNX Runtime would make an error of its own of KeyboardInterrupt, others a crash
+        for name in IMPORTED:
+            import_module(name)
     from qviz.models.network import open_network
     from qviz.models.opening import CONVERTED, open_as_onnx
     from qviz.models.preparation import prepare_network

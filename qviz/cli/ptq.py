@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qviz.cli.interrupts import cleared_up
+from qviz.cli.interrupts import at_once, cleared_up
 from qviz.cli.network_report import check_report, report_option, save_pair_report
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
 from qviz.cli.options import NUMBER, Number, json_option
@@ -206,8 +206,9 @@ def _measured(
 
 
 def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json: bool) -> int:
-    from qviz.gui.words.networks import compared
-    from qviz.gui.words.numbers import fixed
+    with at_once():  # Qt is imported
+        from qviz.gui.words.networks import compared
+        from qviz.gui.words.numbers import fixed
 
     broken = sum(each["broken"] for each in found.get("outputs", ()))
     db = found.get("sqnr_db")  # without one it is exact, unless something is broken
