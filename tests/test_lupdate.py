@@ -81,6 +81,12 @@ def test_there_are_as_many_as_there_were(found, literals):
     assert len(found) > 1000
 
 
+def test_bytes_are_told_in_powers_of_1024_and_called_so(literals):
+    """But a person may type MB, and is told so."""
+    of_1000 = [each for each in literals if re.search(r"(?<!to take \(4 )\b[KMGT]B\b", each.text or "")]
+    assert not of_1000, "\n".join(map(str, of_1000))
+
+
 def test_what_is_marked_is_a_literal(calls):
     """Or a row of a table, whose text is marked there; no language file can have an f-string or a sum."""
     assert [f"{call.file}:{call.line}" for call in calls if call.computed] == []

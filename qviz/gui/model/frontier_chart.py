@@ -41,7 +41,7 @@ class FrontierChart(Chart):
         self.frontier: Frontier | None = None
         self.measured: list[Measured] = []
         self.at = 0
-        self.set_labels(self.tr("Bytes of the weights (MB)"), sqnr_heading())
+        self.set_labels(self.tr("Bytes of the weights (MiB)"), sqnr_heading())
         self.add_legend({"dequantized": self.tr("predicted"), "original": self.tr("measured")})
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
 

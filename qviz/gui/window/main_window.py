@@ -183,7 +183,7 @@ class MainWindow(QMainWindow):
         menu, group = QMenu(self), QActionGroup(self)
         for megabytes in MEMORY_CHOICES:
             text = (
-                self.tr("{size} GB").format(size=megabytes // 1024) if megabytes else self.tr("Half of this machine's")
+                self.tr("{size} GiB").format(size=megabytes // 1024) if megabytes else self.tr("Half of this machine's")
             )
             action = menu.addAction(text)
             action.setCheckable(True)
