@@ -18,12 +18,15 @@ from qviz.core.arrays import Array, FloatArray, distinct
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
-from qviz.core.runtimes.precision import FLOAT32, Precision, Rounding, rounding_to
+from qviz.core.runtimes.formulas import as_float16
+from qviz.core.runtimes.precision import BYTE, FLOAT16, FLOAT32, Precision, Rounding, rounding_to
 from qviz.core.runtimes.record import BELOW_NORMAL, FIRST, LAST, MIDDLE, NEVER, ZERO, Convention
 from qviz.core.schemes.scheme import Scheme, convention_of
 
 FP4_BITS, NAN_AS_FP4 = 4, np.float32(-2)
 """What torchao's cast makes of 0 / 0, as NaN is no FP4 number."""
+
+FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 """Below this a scale is denormal and the division by it means nothing: the range is degenerate."""
@@ -138,7 +141,9 @@ class Quantizer:
             before = q.convention.zero_point_before_rounding
             codes = codes + self.added if before else codes
             q.number_format.round(codes, out=codes)
-            codes = codes if before else codes + self.zero_point
+            if not before:
+                zero_point = self.zero_point if q.round_code is None else q.round_code(self.zero_point)
+                codes = _rounded(q.round_code, codes + zero_point)
             missing = np.isnan(codes) & ~np.isnan(x)
             if q.number_format.has_nan:
                 return codes
@@ -275,6 +280,8 @@ class QParams:
         broken = ~np.isfinite(self.scale)
         if self.offset is not None:
             broken = broken | ~np.isfinite(self.offset)
+        if self.unstorable_zero_points:
+            broken = broken | ~np.isfinite(as_float16(self.zero_point))
         if self.convention.divisor_is_inverse:
             return broken | ~np.isfinite(self.divisor)
         if self.convention.multiplies_by_threshold:
@@ -286,9 +293,17 @@ class QParams:
         by_zero = self.convention.code is None or self.convention.beyond_loops
         return broken | (self.divisor == 0) if by_zero else broken
 
+    @property
+    def unstorable_zero_points(self) -> bool:
+        """Whether some of them lie beyond float16, where codes are made in it."""
+        wide = self.precision.codes == FLOAT16 and self.number_format.bits > BYTE
+        return wide and bool((np.abs(distinct(self.zero_point)) > FLOAT16_MAX).any())
+
     @cached_property
     def breaks(self) -> bool:
         """Whether any group is `broken`."""
+        if self.unstorable_zero_points:
+            return bool(self.broken.any())
         largest = LARGEST_SCALE
         if self.convention.multiplies_by_threshold:  # what codes are multiplied by first
             largest /= max(1, -self.quant_min)

@@ -24,6 +24,7 @@ from qviz.core.passes.block_workers import DotWorker, InputSums, NumPyWorker, Pa
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.error_bins import largest_of
 from qviz.core.passes.sums import ErrorHistogram, Sums
+from qviz.core.runtimes.precision import FLOAT16
 from qviz.core.tensors.envelope import Envelope
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
@@ -37,6 +38,9 @@ CANCELLING = 64
 
 SAFE = float(np.finfo(np.float32).max) / 2
 """What is no larger than this does not leave float32 by being rounded."""
+
+SAFE_IN_FLOAT16 = float(np.finfo(np.float16).max) / 2
+"""Nor float16."""
 
 _signals: WeakKeyDictionary[Tensor, dict[Layout, InputSums]] = WeakKeyDictionary()
 """Found by the first walk over a tensor, asked for by every later one; see `_remember`."""
@@ -128,10 +132,13 @@ def direct_sums(
 
 
 def _overflows(qparams: QParams) -> bool:
-    """Whether a code stands for more than float32 holds."""
+    """Whether a code stands for more than float32 holds, or float16 where that is what values are rounded to."""
     codes = max(abs(qparams.quant_min), abs(qparams.quant_max)) + largest_of(qparams.zero_point)
     bound = largest_of(qparams.scale) * codes + (0.0 if qparams.offset is None else largest_of(qparams.offset))
-    return not bound < SAFE and not all(np.isfinite(ends).all() for ends in qparams.clip_range())
+    types, safe = qparams.precision, SAFE
+    if FLOAT16 in (types.values, types.result):
+        safe, bound = SAFE_IN_FLOAT16, max(bound, codes if types.values == FLOAT16 else 0.0)
+    return not bound < safe and not all(np.isfinite(ends).all() for ends in qparams.clip_range())
 
 
 def _find(order: PassRequest, threads: int, cancelled: IsCancelled, progress: Progress) -> PassTotals:

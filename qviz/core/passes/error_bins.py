@@ -10,6 +10,7 @@ import numpy as np
 from qviz.core.arithmetic.conversion import reach_of_groups
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import FloatArray, Floats, distinct
+from qviz.core.runtimes.precision import BYTE, HALVES
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
@@ -42,6 +43,7 @@ def error_edges(
     half_step : float
         Half the widest step: for integers half the largest scale.
     """
+    asked = qparams
     if qparams.breaks:  # errors of what is NaN are in no bin
         parts = {
             "scale": qparams.scale,
@@ -70,6 +72,9 @@ def error_edges(
     # float32, which may push an error over the bound: far over it where a narrow range lies
     # far from 0.
     lowest, highest = _reach(extremes, qparams)
+    if asked is not qparams:  # some broken groups have finite errors all the same
+        others = _reach(extremes, asked)
+        lowest, highest = min(lowest, others[0]), max(highest, others[1])
     ends = map(np.float32, (tensor.minimum, tensor.maximum)) if tensor.counted else extremes
     largest = max(largest_of(np.asarray(end)) for end in ends)
     number_format = qparams.number_format
@@ -81,6 +86,8 @@ def error_edges(
     slack = float(np.finfo(np.float32).eps) * (2 * largest + levels * scale_alone) + levels * apart
     # So does every step that rounds to less than float32.
     slack += qparams.precision.coarsest * (largest + largest_scale)
+    if qparams.precision.codes in HALVES and number_format.bits > BYTE:  # codes that have no room there may be any
+        slack += largest + levels * scale_alone
     if qparams.shift is not None and qparams.offset is not None:
         slack += largest_of(qparams.shift - qparams.offset)
     furthest = half_step if qparams.saturates else UNSATURATED_HALF_STEPS * half_step

@@ -6,12 +6,16 @@ its four readings; `as_symbols`, `as_numbers`, `as_python` and `evaluate` ask fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
 """How tightly a node holds together; what holds less tightly than its place asks for is bracketed."""
+
+_SECOND_SIGN = re.compile(r"(?<=[+−·/] )(−[^\s,()]+)")
+"""A minus sign behind another one, and what it belongs to."""
 
 Values = Mapping[str, Any]
 """A number or an array for the ``key`` of each `Symbol`."""
@@ -273,7 +277,8 @@ class Call(Expression):
 
     def _symbols(self, number: Callable[[Expression], str | None]) -> Written:
         arguments = (_within(part.written(number), self.function.asks) for part in self.parts)
-        return self.function.symbols.format(*arguments), self.function.holds
+        text = self.function.symbols.format(*arguments)
+        return _SECOND_SIGN.sub(r"(\1)", text), self.function.holds
 
     def python(self, names: Mapping[str, str]) -> Written:
         return self.function.python.format(*(part.python(names)[0] for part in self.parts)), ATOM
@@ -336,6 +341,27 @@ def walk(*expressions: Expression) -> Iterator[Expression]:
         yield from walk(*expression.parts)
 
 
+def written_out(values: Values, *expressions: Expression) -> Iterator[Expression]:
+    """Every node that is still there with numbers in it: not what a function hides."""
+    for node in expressions:
+        if not _is_hidden(node, values):
+            yield node
+            yield from written_out(values, *node.parts)
+
+
+def denominators(nodes: Iterable[Expression]) -> Iterator[Expression]:
+    """Everything that some of them divide by, whatever function is written as that."""
+    for node in nodes:
+        if isinstance(node, Binary) and node.sign == "/":
+            yield node.right
+        if isinstance(node, Call):
+            yield from (part for i, part in enumerate(node.arguments) if f"/ {{{i}}}" in node.function.symbols)
+
+
+def _is_hidden(node: Expression, values: Values) -> bool:
+    return isinstance(node, Call) and node.function.hides(*(part.value(values) for part in node.parts))
+
+
 def keys_of(*expressions: Expression) -> set[str]:
     """The keys of everything in them that has another value every time."""
     return {node.key for node in walk(*expressions) if isinstance(node, Symbol)}
@@ -389,7 +415,7 @@ def as_numbers(expression: Expression, values: Values, write: Callable[[Any], st
     """
 
     def number(node: Expression) -> str | None:
-        hidden = isinstance(node, Call) and node.function.hides(*(part.value(values) for part in node.parts))
+        hidden = _is_hidden(node, values)
         return write(node.value(values)) if hidden or isinstance(node, Symbol | Constant | Folded) else None
 
     return expression.written(number)[0]

@@ -203,4 +203,6 @@ def _each(formula: Formula, dtype: str, given: frozenset[Expression] = frozenset
     if dtype not in ROUNDINGS:
         return formula
     expression: Expression = each_rounded(formula.expression, ROUNDINGS[dtype], given)
+    if expression == formula.expression:  # no step is left to this
+        return formula
     return replace(formula, expression=expression, rounded=_NOTES[dtype][0])

@@ -423,7 +423,8 @@ class Convention:
 
         def precision(dtype: str, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> Precision:
             types = self.precision(dtype, number_format, symmetric, granularity)
-            return replace(types, ranges=FLOAT32, scale=POWER_OF_TWO, formulas=None)
+            # They reach beyond float16, and so would their inverses.
+            return Precision(scale=POWER_OF_TWO, result=types.result)
 
         return replace(self, precision=precision)
 

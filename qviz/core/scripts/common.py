@@ -25,19 +25,16 @@ class RuntimeScript:
         What people call it.
     offers : Callable[[QParams], bool]
         Whether its own functions give exactly these codes.
-    lines : Callable[[QParams], list[str]]
-        The script behind ``x``, ``scale`` and ``zero_point``; it leaves ``codes`` and ``x_hat``.
     imports : Callable[[QParams], list[str]]
-    nan_before, nan_line : str
-        How the line begins behind which NaN is looked after, and what is written there.
+    lines : Callable[[QParams, bool], list[str]]
+        The script behind ``x``, ``scale`` and ``zero_point``; it leaves ``codes`` and ``x_hat``. Unless all values are
+        finite, it gives NaN the code of qviz where the runtime has another one.
     """
 
     label: str
     offers: Callable[[QParams], bool]
     imports: Callable[[QParams], list[str]]
-    lines: Callable[[QParams], list[str]]
-    nan_before: str = "no line"
-    nan_line: str = ""
+    lines: Callable[[QParams, bool], list[str]]
 
 
 def granularity_words(qparams: QParams) -> str:
@@ -65,8 +62,13 @@ def parameters(qparams: QParams) -> list[str]:
 
 
 def _array(name: str, values: np.ndarray[Any, Any], dtype: str) -> str:
-    numbers = [str(value) for value in values.ravel()]
+    numbers = [named(str(value)) for value in values.ravel()]
     if values.ndim == 0:
         return f"{name} = np.array({numbers[0]}, np.{dtype})"
     shaped = f".reshape({values.shape})" if values.ndim > 1 else ""
     return f"{name} = np.array([{', '.join(numbers)}], np.{dtype}){shaped}"
+
+
+def named(numbers: str) -> str:
+    """Numbers as a script writes them: NaN and infinity are NumPy's."""
+    return numbers.replace("nan", "np.nan").replace("inf", "np.inf")

@@ -14,7 +14,7 @@ from qviz.core.ranges.rules import Manual, MinMax, Percentile
 from qviz.core.runtimes.expressions import as_python, helpers_of, keys_of, literal
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MIN, Formulas, S, absmax_of
 from qviz.core.runtimes.record import AT_ZERO, MIDDLE
-from qviz.core.scripts.common import granularity_words
+from qviz.core.scripts.common import granularity_words, named
 from qviz.core.scripts.encoding import encoded, encoding_helper
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTile, PerToken
 
@@ -150,14 +150,14 @@ class _NumPyScript:
         """One number a group, written down as it was found."""
         if values.size and (values == values.reshape(-1)[0]).all():
             number = literal(float(values.reshape(-1)[0]))
-            return f"np.array({_named(number)}{dtype})"
+            return f"np.array({named(number)}{dtype})"
         if values.size > MOST_GROUPS:
             raise Problem(
                 "A NumPy script cannot hold the numbers of {groups:,} groups: "
                 "choose the range from min to max, or fewer groups.",
                 groups=values.size,
             )
-        return f"np.array({_named(str(values.reshape(-1).tolist()))}{dtype}){self._shape}"
+        return f"np.array({named(str(values.reshape(-1).tolist()))}{dtype}){self._shape}"
 
     # --- scale and zero point ----------------------------------------------------------------------
 
@@ -312,11 +312,6 @@ class _NumPyScript:
             joined = "untiled(a, height, width)" if self.tile else "unblocked(a, axis, length)"
             lines.append(f"x, codes, x_hat = {whole}, *({joined} for a in (codes, x_hat))")
         return lines
-
-
-def _named(numbers: str) -> str:
-    """Numbers as a script writes them: NaN and infinity are NumPy's."""
-    return numbers.replace("nan", "np.nan").replace("inf", "np.inf")
 
 
 _BLOCKED = """\

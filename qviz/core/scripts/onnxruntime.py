@@ -7,6 +7,7 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.rules import MinMax
+from qviz.core.runtimes import record
 from qviz.core.runtimes.precision import BFLOAT16, FLOAT16, FLOAT32
 from qviz.core.scripts.common import RuntimeScript, parameters
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile
@@ -51,6 +52,7 @@ def _offers(qparams: QParams) -> bool:
         and number_format.bits in (4, 8, 16)
         and convention.recipe is None
         and convention.code is None
+        and not (qparams.breaks and convention.nan_code != record.FIRST)
         and qparams.precision.codes == FLOAT32
         and not qparams.multiplies
         and qparams.factor is None
@@ -146,7 +148,7 @@ def _fitted_lines(qparams: QParams) -> list[str]:
         *([f"scale = scale{cast}"] if half else []),
         f"codes, (scale, zero_point) = np.float32(codes[:, : w.shape[1]]), ({spread} for a in (scale, zero_point))",
         f"first, last = {qparams.quant_min}, {qparams.quant_max}",
-        "usable = scale != 0",
+        "exact, usable = scale, scale != 0",
         f"x_hat = np.float32({f'({value}){cast}' if half else value})",
         f"codes, x_hat = (np.moveaxis(a.reshape(shape), -1, {granularity.axis}) for a in (codes.astype(int), x_hat))",
     ]
@@ -194,6 +196,7 @@ def _nbits_lines(qparams: QParams) -> list[str]:
             if symmetric
             else "zero_point = unpacked(found[2])[:, :blocks].T.astype(np.float32)",
         ]
+    lines.append("exact = scale")
     if qparams.precision.scale == BFLOAT16:
         lines += ["import ml_dtypes", "", "scale = scale.astype(ml_dtypes.bfloat16).astype(np.float32)"]
     spread = f"np.repeat(a, {size}, axis=0)[:features]"
@@ -202,18 +205,28 @@ def _nbits_lines(qparams: QParams) -> list[str]:
     return [
         *lines,
         'np.seterr(all="ignore")',
-        f"scale, zero_point = ({spread} for a in (scale, zero_point))",
-        f"usable = {'np.isfinite(1 / scale)' if qdq else 'scale != 0'}",
+        f"scale, zero_point, exact = ({spread} for a in (scale, zero_point, exact))",
+        f"usable = {'np.isfinite(1 / exact)' if qdq else 'exact != 0'}",
         f"x_hat = {f'({value}){narrow}.astype(np.float32)' if narrow else value}",
         f"codes, x_hat = (np.moveaxis(a.reshape(shape), 0, {granularity.axis}) for a in (codes, x_hat))",
     ]
 
 
-def _lines(qparams: QParams) -> list[str]:
-    if _of_nbits(qparams):
-        return _nbits_lines(qparams)
-    if _fitted(qparams):
-        return _fitted_lines(qparams)
+_FAR = "codes = np.where(np.isfinite(w), codes, np.where((w / exact > 0) & usable, last, first))"
+
+
+def _nan_lines(qparams: QParams) -> list[str]:
+    """What gives NaN the code of another runtime, that of 0: here it gets the first one."""
+    if qparams.convention.nan_code not in (record.MIDDLE, record.ZERO) or not qparams.number_format.offers_zero_point:
+        return []
+    return [f"x = np.where(np.isnan(x), np.float32(0), x)  # as {qparams.convention.label} stores NaN"]
+
+
+def _lines(qparams: QParams, all_finite: bool) -> list[str]:
+    if _of_nbits(qparams) or _fitted(qparams):
+        lines = _nbits_lines(qparams) if _of_nbits(qparams) else _fitted_lines(qparams)
+        places = [i + 1 for i, line in enumerate(lines) if "usable = " in line]
+        return lines if all_finite or not places else [*lines[: places[0]], _FAR, *lines[places[0] :]]
     attributes = _attributes(qparams)
     single = (
         []
@@ -225,9 +238,14 @@ def _lines(qparams: QParams) -> list[str]:
     if not qparams.saturates:
         cast, end = "FLOAT", ", saturate=0"
         bits = [f"codes = codes.astype(ml_dtypes.{name}).view(np.uint8)"]
+        if name == "float8_e5m2" and not all_finite:
+            bits.append(
+                "codes |= np.where((codes & 127) > 124, 3, 0).astype(np.uint8)  # NaN, as ONNX Runtime stores it"
+            )
     return [
         *parameters(qparams),
         *single,
+        *([] if all_finite else _nan_lines(qparams)),
         "",
         'parts = ["scale", "zero_point"]',
         "nodes = [",
@@ -258,6 +276,4 @@ ONNXRUNTIME_SCRIPT = RuntimeScript(
     _offers,
     _imports,
     _lines,
-    nan_before="usable = ",
-    nan_line="codes = np.where(np.isfinite(w), codes, np.where((w / scale > 0) & usable, last, first))",
 )

@@ -13,12 +13,13 @@ def _offers(qparams: QParams) -> bool:
     return scheme.convention == "paddle" and plain and qparams.groups <= MOST_NUMBERS
 
 
-def _lines(qparams: QParams) -> list[str]:
+def _lines(qparams: QParams, all_finite: bool) -> list[str]:
     granularity = qparams.scheme.granularity
     axis = granularity.axis if isinstance(granularity, PerAxis) else 0
     thresholds = str(qparams.high.tolist())
     return [
         f"threshold = {thresholds}  # what Paddle calls scale",
+        *([] if all_finite else ["x[np.isnan(x)] = 0"]),
         f"codes = quant_tensor(x.copy(), threshold, {axis}, {qparams.number_format.bits}, onnx_format=True)",
         f"x_hat = dequant_tensor(codes.astype(np.float32), threshold, {axis}, {qparams.number_format.bits})",
     ]
@@ -29,6 +30,4 @@ PADDLE_SCRIPT = RuntimeScript(
     _offers,
     lambda qparams: ["from paddle.static.quantization.utils import dequant_tensor, quant_tensor"],
     _lines,
-    nan_before="threshold = ",
-    nan_line="x[np.isnan(x)] = 0",
 )

@@ -62,8 +62,5 @@ def runtime_snippet(qparams: QParams, runtime: str, source: str = "tensor.npy", 
         f"# {qparams.number_format.name}, {how}, {granularity_words(qparams)}, {qparams.convention.label} arithmetic",
         f"x = np.load({source!r}).astype(np.float32)",
     ]
-    for line in script.lines(qparams):
-        lines.append(line)
-        if not all_finite and line.startswith(script.nan_before):
-            lines.append(script.nan_line)
+    lines += script.lines(qparams, all_finite)
     return "\n".join([*lines, 'print("codes", codes.reshape(-1)[:10])']) + "\n"

@@ -45,9 +45,10 @@ def _half(qparams: QParams) -> str:
     return qparams.compute if qparams.precision != PLAIN else ""
 
 
-def _lines(qparams: QParams) -> list[str]:
+def _lines(qparams: QParams, all_finite: bool) -> list[str]:
     half = _half(qparams)
     lines = [f"x = torch.from_numpy(x).to(torch.{half})" if half else "x = torch.from_numpy(x)"]
+    nan = [] if all_finite else ["codes = codes.masked_fill(x.isnan(), 0)  # as in int8"]
     if _is_mx(qparams):
         return [*lines, *_mx_lines(qparams)]
     lines = [
@@ -64,6 +65,7 @@ def _lines(qparams: QParams) -> list[str]:
             *lines,
             "",
             f"codes = torch.ops.quantized_decomposed.quantize_{how}(x, {rest}, {ends}, torch.int32)",
+            *nan,
             f"x_hat = torch.ops.quantized_decomposed.dequantize_{how}(codes, {rest}, {ends}, torch.int32)",
         ]
     if qparams.precision.scale in HALVES:
@@ -81,6 +83,7 @@ def _lines(qparams: QParams) -> list[str]:
         *lines,
         "zero_point = zero_point.reshape(scale.shape)",
         f"codes = quantize_affine(x, block, scale, zero_point, torch.int32, {ends})",
+        *nan,
         f"x_hat = dequantize_affine(codes, block, scale, zero_point, torch.int32, {ends}{output}){end}",
     ]
 
@@ -122,6 +125,4 @@ TORCH_SCRIPT = RuntimeScript(
     _offers,
     _imports,
     _lines,
-    nan_before="codes = ",
-    nan_line="codes = codes.masked_fill(x.isnan(), 0) if codes.dtype == torch.int32 else codes  # as in int8",
 )

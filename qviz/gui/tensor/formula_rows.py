@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,24 @@ from qviz.core.arithmetic.formula_values import formulas_of, group_values, range
 from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
 from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.known import Known
-from qviz.core.runtimes.expressions import Expression, Formula, Values, as_numbers, as_symbols, evaluate, keys_of
+from qviz.core.runtimes.expressions import (
+    POWER,
+    Binary,
+    Call,
+    Constant,
+    Expression,
+    Folded,
+    Formula,
+    Number,
+    Values,
+    as_numbers,
+    as_symbols,
+    denominators,
+    evaluate,
+    keys_of,
+    walk,
+    written_out,
+)
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, Q, R, S
 from qviz.gui.words.groups import code_text
 from qviz.gui.words.numbers import number
@@ -23,8 +40,12 @@ if TYPE_CHECKING:
 
 Row = tuple[str, str]
 
-DIGITS = (6, 9)
-"""As many as are read easily, and as many as tell every float32 from its neighbours."""
+DIGITS = (6, 9, 12)
+"""As many as are read easily, as tell every float32 from its neighbours, and as decide most powers of two."""
+
+
+DIGITS_ALIKE, FEW_DIGITS = 1e-5, 1e-4
+"""How far what is written may be from what comes of it; of what a symbol stands for, among denormal numbers."""
 
 
 def formula_rows(analysis: Analysis, index: int) -> list[Row]:
@@ -109,8 +130,8 @@ def _filled(formula: Formula, values: Values, result: Any, text: str) -> str:
         with np.errstate(all="ignore"):
             known = with_meanings(formula, values)
             exact = np.array_equal(np.float32(evaluate(expression, known)), result)
-            exact = exact and _comes_to(expression, known, result) and _is_plain(expression, known, result)
-            digits = next((d for d in DIGITS if _close(expression.value(_rounded(known, d)), result)), DIGITS[-1])
+            exact = exact and _comes_to(formula, known, result) and _is_plain(formula, known, result)
+            digits = _digits(expression, known, result)
             filled = as_numbers(expression, known, _writer(digits))
             meanings = ", ".join(
                 f"{each.symbol.name} = {as_numbers(each.expression, known, _writer(digits))} "
@@ -133,30 +154,65 @@ def _in_and_out(formula: Formula, values: Values, out: str) -> str:
     return f"{', '.join(went_in)}: {out}" if went_in else out
 
 
-def _rounded(values: Values, digits: int) -> Mapping[str, Any]:
-    """The numbers as they are written."""
-    return {
-        key: value.dtype.type(f"{float(value):.{digits}g}") if isinstance(value, np.ndarray | np.generic) else value
-        for key, value in values.items()
-    }
+def _digits(expression: Expression, values: Values, result: Any) -> int:
+    """How many digits of the numbers give the result, to a person who calculates with what is written, too."""
+
+    def gives(digits: int, exactly: bool) -> bool:
+        written = {key: _as_written(value, digits, exactly) for key, value in values.items()}
+        return _close(_fixed(expression, digits).value(written), result)
+
+    enough = [digits for digits in DIGITS if gives(digits, False)]
+    return next((digits for digits in enough if gives(digits, True)), next(iter(enough), DIGITS[1]))
 
 
-def _is_plain(expression: Expression, values: Values, result: Any) -> bool:
-    """Whether nothing is infinite, NaN, or divided by 0."""
-    used = {key: values[key] for key in keys_of(expression)}
-    finite = np.isfinite(result).all() and all(np.isfinite(value).all() for value in used.values())
-    return bool(finite and np.all(used.get(S.key, 1) != 0))
+def _as_written(value: Any, digits: int, exactly: bool) -> Any:
+    """A number as it is read again: in its own type, or ``exactly``."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    return (np.float64 if exactly else value.dtype.type)(f"{float(value):.{digits}g}")
 
 
-def _comes_to(expression: Expression, values: Values, result: Any) -> bool:
-    """Whether a person who calculates along gets the result: not among denormal numbers, which have few digits."""
-    if not np.all(np.abs(result) < SMALLEST_SCALE):
+def _fixed(expression: Expression, digits: int) -> Expression:
+    """The same with what the format and the convention fix as it is written."""
+    if isinstance(expression, Constant | Folded):
+        return expression if keys_of(expression) else Number(float(f"{float(expression.value({})):.{digits}g}"))
+    return expression.rebuilt(tuple(_fixed(part, digits) for part in expression.parts))
+
+
+def _is_plain(formula: Formula, values: Values, result: Any) -> bool:
+    """Whether nothing that is written is infinite, NaN, or divided by 0."""
+    used = {key: values[key] for key in keys_of(formula.expression)}
+    nodes = list(written_out(values, *formula.expressions))
+    steps = (node.value(values) for node in nodes if isinstance(node, Binary))
+    finite = (np.isfinite(value).all() for value in (result, *used.values(), *steps))
+    below = (used.get(S.key, 1), *(part.value(values) for part in denominators(nodes)))
+    return bool(all(finite) and all(np.all(value != 0) for value in below))
+
+
+def _comes_to(formula: Formula, values: Values, result: Any) -> bool:
+    """Whether a person who calculates along gets the results: not among denormal numbers, which have few digits."""
+    results = [*((each.expression, values[each.symbol.key], FEW_DIGITS) for each in formula.where)]
+    return all(_follows(*each, values) for each in (*results, (formula.expression, result, DIGITS_ALIKE)))
+
+
+def _follows(expression: Expression, result: Any, tolerance: float, values: Values) -> bool:
+    if not np.all(np.abs(result) < SMALLEST_SCALE) and not any(
+        _is_denormal(values[key]) for key in keys_of(expression)
+    ):
         return True
-    return _close(expression.value({key: np.asarray(value, np.float64)[()] for key, value in values.items()}), result)
+    powers = (node for node in walk(expression) if isinstance(node, Call) and node.function.holds == POWER)
+    if np.all(result == 0) and any(powers):  # which are never 0
+        return False
+    exact = expression.value({key: np.asarray(value, np.float64)[()] for key, value in values.items()})
+    return _close(exact, result, tolerance)
 
 
-def _close(value: Any, result: Any) -> bool:
-    return bool(np.isclose(float(value), float(result), rtol=1e-5, atol=0))
+def _is_denormal(value: Any) -> bool:
+    return bool(np.any((value != 0) & (np.abs(value) < SMALLEST_SCALE)))
+
+
+def _close(value: Any, result: Any, tolerance: float = DIGITS_ALIKE) -> bool:
+    return bool(np.isclose(float(value), float(result), rtol=tolerance, atol=0))
 
 
 def _unit(q: QParams, trace: ElementTrace) -> Any:

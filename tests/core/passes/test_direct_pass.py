@@ -19,6 +19,7 @@ from qviz.core import (
     PerTensor,
     Scheme,
     Tensor,
+    analyze,
     choose_qparams,
     fake_quantize,
     quantize,
@@ -315,3 +316,55 @@ def test_a_tensor_remembers_the_layouts_of_the_last_walks_and_no_more_than_half_
         module._remember(tensor, layout, signal)
     module._remember(tensor, few[-3], signal)
     assert list(module._signals[tensor]) == [*few[-module.MOST_LAYOUTS : -3], *few[-2:], few[-3]]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "dtype", "values"),
+    [
+        pytest.param(
+            Scheme("int8", False, PerBlock(-1, 64), convention="torchao_int8", power_of_two=True),
+            "float16",
+            [65504, -65504, 1],
+            id="values beyond float16",
+        ),
+        pytest.param(
+            Scheme("uint16", False, PerBlock(-1, 16), convention="torchao"),
+            "float16",
+            [-10, -9, -3],
+            id="zero points beyond float16",
+        ),
+        pytest.param(
+            Scheme("int4", False, PerBlock(-1, 32), convention="torchao", power_of_two=True),
+            "float16",
+            [*[0] * 32, *[0.3, -0.2] * 16],
+            id="scales without an inverse in float16",
+        ),
+        pytest.param(
+            Scheme("uint4", False, PerBlock(-1, 16), convention="onnxruntime_matmulnbits_qdq"),
+            "float32",
+            [-2.5e-38, *[2.3e-38] * 15, -2.2e-38, *[2.1e-38] * 15],
+            id="scales without an inverse",
+        ),
+        pytest.param(
+            Scheme("int3", convention="paddle"),
+            "float32",
+            [3.3e38, -3.3e38, 1.1e38, -0.9e38],
+            id="values beyond float32",
+        ),
+    ],
+)
+def test_every_finite_error_has_a_bin_though_others_be_infinite(
+    scheme: Scheme, dtype: str, values: list[float]
+) -> None:
+    x = np.resize(np.float32(values), (4, 64))
+    with np.errstate(all="ignore"):
+        analysis = analyze(Tensor(x, dtype=dtype), scheme)
+        error = np.float64(fake_quantize(x, analysis.qparams)) - x
+    assert analysis.error_histogram is not None
+    finite = error[np.isfinite(error)]
+    edges = analysis.error_histogram.edges
+    if finite.size:
+        assert edges[0] <= finite.min()
+        assert finite.max() <= edges[-1]
+    counted = analysis.error_histogram.rounding + analysis.error_histogram.clipping
+    assert counted.sum() == finite.size

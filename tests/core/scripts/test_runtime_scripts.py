@@ -19,11 +19,13 @@ from qviz.core import (
     Problem,
     Scheme,
     Tensor,
+    analyze,
     choose_qparams,
     dequantize,
     quantize,
 )
 from qviz.core.scripts.runtime_scripts import RUNTIME_SCRIPTS, runtime_snippet
+from qviz.files.results import save_quantized
 from tests.golden.record_snippets import VERIFIED, X, check, digest, offered, run
 
 NBITS = {"onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq"}
@@ -86,6 +88,36 @@ def test_what_is_not_finite_gets_the_code_of_zero(tmp_path: Path) -> None:
     codes = quantize(tensor, qparams)
     np.testing.assert_array_equal(left["codes"], codes)
     np.testing.assert_array_equal(left["x_hat"], dequantize(codes, qparams))
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme("int4", convention="tflite", granularity=PerAxis(0)),
+        Scheme("uint8", False, PerToken(), convention="aimet"),
+        Scheme("int8", convention="tensorrt"),
+        Scheme("float8_e5m2", convention="onnxruntime_unsaturated"),
+    ],
+    ids=str,
+)
+def test_nan_gets_the_code_of_the_runtime_whose_arithmetic_it_is(tmp_path: Path, scheme: Scheme) -> None:
+    x = X.copy()
+    x[0, 3], x[1, 2] = np.nan, np.inf
+    qparams = choose_qparams(Tensor(x), scheme)
+    save_quantized(tmp_path / "quantized.npz", analyze(x, scheme))
+    left = run(runtime_snippet(qparams, "onnxruntime", all_finite=False), tmp_path, x)
+    codes = quantize(x, qparams)
+    np.testing.assert_array_equal(left["codes"], codes)
+    np.testing.assert_array_equal(left["x_hat"], dequantize(codes, qparams))
+
+
+def test_an_infinite_scale_is_written_as_numpy_has_it(tmp_path: Path) -> None:
+    x = np.float32([[3.4e38, -3.4e38, 1, 0]])
+    with np.errstate(all="ignore"):
+        qparams = choose_qparams(x, Scheme("uint8", False, convention="onnxruntime_dynamic"))
+    assert np.isinf(qparams.scale)
+    left = run(runtime_snippet(qparams, "onnxruntime"), tmp_path, x)
+    np.testing.assert_array_equal(left["codes"], quantize(x, qparams))
 
 
 @pytest.mark.parametrize("granularity", [PerBlock(-1, 64), PerToken(), PerAxis(0), PerTile(2, 64)], ids=str)

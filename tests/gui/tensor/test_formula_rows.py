@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import math
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -19,17 +17,19 @@ from qviz.core.formats.floats import FLOATS, FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
-from qviz.core.questions.analysis import Analysis, analyze
+from qviz.core.questions.analysis import analyze
 from qviz.core.runtimes.formulas import ABSMAX, FLOAT16, absmax_of, affine, no_zero_point_in_codes
-from qviz.core.runtimes.precision import as_bfloat16
 from qviz.core.runtimes.record import Convention, Recipe
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.fitting import fitted
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.scripts.numpy_script import python_snippet
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerTile, PerToken
+from qviz.core.tensors.tensor import Tensor
 from qviz.gui.tensor.formula_rows import formula_rows
 from tests.every import every
+from tests.formulas import check
+from tests.oracles import ask_formulas
 from tests.pairs import pairs
 from tests.schemes import OF_ANY_LENGTH
 
@@ -53,100 +53,6 @@ def schemes() -> list[Scheme]:
         if convention.offers(number_format, symmetric, granularity):
             found.append(Scheme(number_format, symmetric, granularity, convention=name))
     return found
-
-
-def value(text: str, number_format: NumberFormat, halves_away: bool = False, nudge: float = 0.0) -> float:
-    """What an expression as it is written comes to; ``nudge`` is added to what is rounded, as a part of it."""
-
-    def to_nearest(number: float, codes: NumberFormat) -> float:
-        one = np.array([number], np.float32)
-        return float(codes.round(one, np.empty_like(one))[0])
-
-    def rounded(number: float) -> float:
-        number += nudge * max(abs(number), 1)
-        if halves_away:
-            return math.copysign(math.floor(abs(number) + 0.5), number)
-        return to_nearest(number, number_format)
-
-    known: dict[str, Any] = {
-        "round": rounded,
-        "clip": lambda number, low, high: min(max(number, low), high),
-        "floor": lambda number: number if math.isinf(number) else math.floor(number),
-        "ceil": lambda number: number if math.isinf(number) else math.ceil(number),
-        "log2": lambda number: math.log2(number) if number else -math.inf,
-        "f16": lambda number: float(np.float16(number)),
-        "bf16": lambda number: float(as_bfloat16(number)),
-        "e4m3": lambda number: to_nearest(number, FloatFormat("e4m3fn")),
-        "dq": float,  # written out for scales that are all alike, of which nothing is lost
-        "max": max,
-        "min": min,
-        "signed": lambda low, high: abs(low) if abs(low) >= high else -high,
-        "nan": math.nan,
-        "inf": math.inf,
-        "__builtins__": {},
-    }
-    python = text.replace("−", "-").replace("·", "*").replace("^", "**").replace("½", "0.5")
-    python = python.replace("–", "nan").replace("∞", "inf")
-    return float(eval(python, known))  # of what this program wrote itself
-
-
-def number(text: str) -> float:
-    """The number that a text begins with; a dash stands for none."""
-    if text.strip().startswith(("–", "∞", "−∞")):
-        return math.nan if "–" in text else float(text.strip()[:2].replace("−", "-").replace("∞", "inf"))
-    match = re.match(r"[-−]?[\d.]+(e[-−+]?\d+)?", text.strip())
-    assert match is not None, text
-    return float(match[0].replace("−", "-"))
-
-
-def check(analysis: Analysis, element: int) -> list[tuple[str, str]]:
-    """Every row of an element is true, and says what was computed."""
-    rows = formula_rows(analysis, element)
-    q = analysis.qparams.for_group(int(analysis.layout.group_of(element)))
-    number_format, x = q.number_format, float(analysis.tensor.values[element : element + 1][0])
-    x_hat = float(analysis.fake_quantize(element, element + 1)[0])
-    code = quantize(analysis.tensor, analysis.qparams).reshape(-1)[element : element + 1]
-    expected = {
-        "S": float(q.scale),
-        "Z": float(q.zero_point),
-        "Q": float(number_format.decode(code)[0]),
-        "x̂": x_hat,
-        "error": x_hat - x,
-        "m": 0.0 if q.offset is None else float(q.offset),
-    }
-    scale = abs(float(q.scale)) * number_format.largest_step if number_format.scaled else 1e-2
-    seen = set()
-    for rule, numbers in rows:
-        assert (rule, numbers) and "{" not in rule + numbers
-        for definition in numbers.rsplit(": ", 1)[0].split(", B = ") if ": " in numbers else []:
-            left, *right = re.sub("^[GIT] = ", "", definition).split(" = ")
-            if right and not left.startswith(("absmax", "min", "max", "extreme", "R")):
-                assert value(left, number_format) == pytest.approx(number(right[0]), rel=1e-5), definition
-        for statement in numbers.rsplit(": ", 1)[-1].split(", m = "):
-            name, _, text = statement.partition(" = ")
-            if " " in name:
-                name, text = "error", statement
-            elif statement != numbers.rsplit(": ", 1)[-1] and statement in numbers.split(", m = ")[1:]:
-                name, text = "m", statement
-            seen.add(name)
-            *lefts, stated = text.split(" = ")
-            # Six digits are written.
-            near = {"error": 2e-6 * (abs(x) + abs(x_hat))}.get(name, 0.0)
-            assert number(stated) == pytest.approx(expected[name], rel=1e-5, abs=near, nan_ok=True), (name, numbers)
-            for left in lefts:
-                # Z may be what is left of large numbers of nine digits.
-                near = {"error": 2e-5 * (abs(x) + abs(x_hat)), "x̂": 1e-6 * scale, "Z": 2e-9 * q.quant_max}.get(
-                    name, 0.0
-                )
-                came_to = value(left, number_format, halves_away="away" in rule)
-                if name in ("Q", "Z") and "round" in left:
-                    # Nine digits leave it open where a value in the very middle goes.
-                    nudged = [value(left, number_format, "away" in rule, nudge) for nudge in (-1e-5, 1e-5)]
-                    assert expected[name] in (came_to, *nudged), (rule, numbers)
-                else:
-                    assert came_to == pytest.approx(number(stated), rel=2e-5, abs=near, nan_ok=True), (rule, numbers)
-    assert seen >= {"S", "Q", "x̂", "error"}
-    return rows
 
 
 @every("scheme", schemes(), ids=lambda s: f"{s.convention} {s.number_format.name} {s.symmetric}")
@@ -203,6 +109,59 @@ def test_numbers_that_decide_a_power_of_two_are_written_out() -> None:
     x[0] = np.nextafter(np.float32(4), np.float32(0))  # 4 in six digits, whose logarithm is 2
     scheme = Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor")
     assert "log2(3.99999976)" in check(analyze(x, scheme), 0)[0][1]
+
+
+def test_what_a_power_of_two_hangs_on_is_written_in_as_many_digits_as_it_takes() -> None:
+    x = np.float32([0.187011719, -0.0620117188] * 24)  # whose width / 255 is 2^-10 to the last bit
+    scheme = Scheme(IntFormat(8, False), False, convention="onnxruntime_blocks", granularity=PerBlock(-1, 48))
+    rows = check(analyze(x, replace(scheme, power_of_two=True)), 0)
+    assert rows[0][1] == "S = 2^ceil(log2((0.18701171875 − (−0.06201171875)) / 255)) = 0.000976562"
+
+
+def test_a_constant_is_written_in_as_many_digits_too() -> None:
+    rows = check(analyze(np.float32([255] * 32), Scheme("int8", True, PerBlock(-1, 32), convention="mx_even")), 0)
+    assert rows[0][1] == "S = 2^clip(floor(log2(255 / 0.99609375)) − 0, −127, 127) / 64 = 4"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "values"),
+    [
+        (Scheme("int8", False, PerBlock(-1, 32), convention="tflite"), [3.2e38, -3.3e38]),
+        (Scheme("uint4", False, PerBlock(-1, 32), convention="onnxruntime_matmulnbits"), [0]),
+        (Scheme("int4", True, PerBlock(-1, 32), convention="onnxruntime_matmulnbits_qdq"), [0]),
+        (Scheme("uint8", False, convention="nncf_activations"), [3.2e38, -3.3e38]),
+        (
+            Scheme("uint8", False, PerBlock(-1, 32), convention="onnxruntime_dynamic", power_of_two=True),
+            [3e-45, -6e-45],
+        ),
+    ],
+    ids=lambda each: getattr(each, "convention", ""),
+)
+def test_what_goes_beyond_float32_on_its_way_is_not_written_out(scheme: Scheme, values: list[float]) -> None:
+    with np.errstate(all="ignore"):
+        for row in check(analyze(np.resize(np.float32(values), (1, 32)), scheme), 0)[:3]:
+            assert "/ 0" not in row[1]
+            assert "/ (0 − 0)" not in row[1]
+            assert not row[1].endswith("= 0") or "log2" not in row[1]
+
+
+def test_a_minus_sign_behind_another_one_is_in_brackets() -> None:
+    scheme = Scheme("int4", False, PerBlock(-1, 32), convention="onnxruntime_blocks")
+    x = np.linspace(-1.25, 2.5, 32, dtype=np.float32)
+    assert check(analyze(x, scheme), 0)[1][1] == "Z = clip(round(−8 − (−1.25) / 0.25), −8, 7) = −3"
+
+
+def test_a_step_that_is_taken_in_float64_is_not_said_to_be_rounded_to_float16() -> None:
+    scheme = Scheme("int4", False, PerBlock(-1, 32), convention="onnxruntime_blocks")
+    tensor = Tensor(np.linspace(-1.25, 2.5, 32, dtype=np.float16), dtype="float16")
+    scale, point = (rule for rule, _ in check(analyze(tensor, scheme), 0)[:2])
+    assert "rounded to float16" in scale
+    assert "rounded" not in point
+
+
+def test_hard_values_of_every_type_under_every_convention(capsys: pytest.CaptureFixture[str]) -> None:
+    """The formulas, the script for NumPy and that for ONNX Runtime; by hand with thousands of cases."""
+    assert ask_formulas.main(1, 7) == 0, capsys.readouterr().out
 
 
 def test_scales_that_somebody_else_chose_are_not_explained() -> None:
