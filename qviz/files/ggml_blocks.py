@@ -214,7 +214,8 @@ def _nearest_level(x: FloatArray, scale: FloatArray) -> Array:
 
 
 def _mxfp4(x: FloatArray) -> Array:
-    absmax = np.abs(x).max(axis=1, keepdims=True)
+    absmax = np.fmax.reduce(np.abs(x), axis=1, keepdims=True, initial=0)
+    absmax[np.isinf(absmax)] = 0  # as x86 casts its logarithm
     # log2 of a float32 in float32 rounds up just below powers of two, as C's log2f does.
     with np.errstate(divide="ignore"):
         exponent = np.where(absmax > 0, np.floor(np.log2(absmax)) + 125, 0).astype(np.int32).astype(np.uint8)
@@ -238,7 +239,7 @@ def _ue4m3(x: FloatArray) -> Array:
 
 def _nvfp4(x: FloatArray) -> Array:
     groups = x.reshape(-1, 4, 16)
-    scales = _ue4m3(np.abs(groups).max(axis=2) / np.float32(6))
+    scales = _ue4m3(np.fmax.reduce(np.abs(groups), axis=2, initial=0) / np.float32(6))
     exponent, mantissa = (scales >> 3 & 15).astype(np.int32), (scales & 7).astype(np.float32)
     value = np.where(
         exponent == 0,

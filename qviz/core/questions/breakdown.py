@@ -80,6 +80,12 @@ def left_out(metrics: Metrics) -> Phrase | None:
     if not tensor.nan and not infinite:
         return None
     counts = {"nan": tensor.nan, "infinite": infinite}
+    if q.convention.not_finite:
+        return Phrase(
+            "Left out: {nan:,} NaN and {infinite:,} infinite elements. {what} Clean the tensor first.",
+            what=Phrase(q.convention.not_finite),
+            **counts,
+        )
     if not q.saturates:
         return Phrase(
             "Left out: {nan:,} NaN and {infinite:,} infinite elements. {runtime} leaves NaN as it is, and clips no "

@@ -46,6 +46,17 @@ def _largest(bits: Any, at: Any, n: Any) -> Any:
 
 
 @part()
+def _largest_number(x: Any, at: Any, n: Any) -> Any:
+    """The same where NaN is among them, which ggml's comparisons pass over."""
+    most = ZERO
+    for i in range(at, at + n):
+        size = abs(x[i])
+        if size > most:
+            most = size
+    return most
+
+
+@part()
 def _put_half(value: Any, out: Any, at: Any) -> None:
     half = half_bits(value)
     out[at], out[at + 1] = np.uint8(half & np.uint16(255)), np.uint8(half >> np.uint16(8))
@@ -100,7 +111,7 @@ def _fives(codes: Any, at: Any, apart: Any, out: Any, to: Any) -> None:
 @part()
 def _power(largest: Any) -> Any:
     """The byte of ``floorf(log2f(largest)) − 2``; one below 0 comes round at the other end."""
-    if largest == ZERO:
+    if largest == ZERO or math.isinf(largest):  # whose logarithm x86 casts to 0
         return np.int32(0)
     exponent = np.int32(math.floor(np.float32(math.log2(np.float64(largest)))))
     return (exponent + np.int32(125)) & np.int32(255)
@@ -170,6 +181,8 @@ def fp4(x: Any, bits: Any, kind: Any, levels: Any, middles: Any, codes: Any, out
         for part_of in range(groups):
             at = (number * groups + part_of) * group
             largest = _largest(bits, at, group)
+            if math.isnan(largest):
+                largest = _largest_number(x, at, group)
             if kind == MX:
                 byte = _power(largest)
                 half = _half_of_power(byte)
@@ -203,7 +216,8 @@ def encoded(x: FloatArray, name: str, *, progress: Progress = ignore, cancelled:
     Parameters
     ----------
     x : float32 array
-        Finite values, whole blocks of them.
+        Whole blocks of values: finite ones, but for MXFP4 and NVFP4, where NaN gets the code of 0 and an infinity
+        leaves nothing of its block.
     name : str
         One of `KINDS`.
     progress, cancelled : callables

@@ -188,6 +188,7 @@ def _fp4(name: str, summary: str, **parts: Any) -> Convention:
         others=frozenset({"fp4_ggml"}),
         whole_blocks=True,
         scale_bits=8,
+        not_finite=N_("ggml stores 0 for NaN, and for everything in a block that holds an infinity."),
         **parts,
     )
 

@@ -176,6 +176,8 @@ class Convention:
     of_elements : str
         How scales and zero points follow from the elements themselves, a key of `qviz.core.questions.fits`; empty
         where they follow from a range.
+    not_finite : str
+        What it does with elements that are no finite numbers, a sentence; empty where `nan_code` tells.
     beyond : Callable[[FloatFormat, quotients, codes], codes] or None
         What rounded codes beyond the last one become, where they are not clipped: NaN, or infinite.
     beyond_loops : bool
@@ -236,6 +238,7 @@ class Convention:
     recipe: Callable[[FloatArray, FloatArray, Any], Recipe] | None = None
     code: Callable[[Any, FloatArray, FloatArray | None], FloatArray] | None = None
     of_elements: str = ""
+    not_finite: str = ""
     beyond: Callable[[FloatFormat, FloatArray, FloatArray], FloatArray] | None = None
     beyond_loops: bool = False
     of_whole_tensor: bool = False

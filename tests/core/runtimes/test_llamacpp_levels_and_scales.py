@@ -6,7 +6,9 @@ import gguf
 import numpy as np
 import pytest
 
-from qviz.core import PRESETS, Problem, analyze, choose_qparams, fake_quantize, quantize
+from qviz.core import PRESETS, Problem, analyze, choose_qparams, dequantize, fake_quantize, quantize
+from qviz.core.questions.breakdown import caveats
+from qviz.core.ranges import ggml_direct
 from qviz.files.ggml_blocks import encoded_bytes
 from tests.core.runtimes.snippets import assert_the_script_agrees
 from tests.golden.record_ggml import weights
@@ -59,3 +61,30 @@ def test_a_search_that_overflows_stores_the_last_level_as_ggml_does():
     q = choose_qparams(x, SCHEMES["IQ4_NL"])
     assert np.isnan(q.scale).all()
     assert (quantize(x, q) == 15).all()
+
+
+OF_GGML = {  # what quantize_row_mxfp4_ref and quantize_row_nvfp4_ref of ggml wrote on an x86-64
+    ("MXFP4", np.nan): "7edfdfdfcfcfc0cebebeaeaeae9e9e9d0d7e50516161626262636364747474757575",
+    ("NVFP4", np.nan): "30282830efefefefefe0dededfcfcfbebeae9e0d50616263637474756565767676767676",
+    ("MXFP4", np.inf): "00000000000000000000000000000000007e50516161626262636364747474757575",
+    ("NVFP4", np.inf): "7e2828300000000000000000dfcfcfbebeae9e0d50616263637474756565767676767676",
+}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_nan_gets_the_code_of_zero_and_an_infinity_leaves_zeros(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(ggml_direct, "encoded", lambda *args, **kwargs: None)
+    for (name, odd), written in OF_GGML.items():
+        x = np.linspace(-3, 3, 64, dtype=np.float32).reshape(1, 64)
+        x[0, 5] = odd
+        with np.errstate(invalid="ignore"):
+            assert encoded_bytes(x, name).tobytes().hex() == written, (name, odd)
+        if np.isnan(odd):
+            values = gguf.dequantize(np.frombuffer(bytes.fromhex(written), np.uint8), gguf.GGMLQuantizationType[name])
+            q = choose_qparams(x, SCHEMES[name])
+            np.testing.assert_array_equal(dequantize(quantize(x, q), q).ravel(), values)
+        [said] = caveats(analyze(x, SCHEMES[name]))
+        assert "ggml stores 0 for NaN, and for everything in a block that holds an infinity." in str(said)
