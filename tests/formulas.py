@@ -95,6 +95,8 @@ def value(
         levels = FloatFormat("e4m3fn").values
         levels = levels[levels >= 0].astype(np.float64)
         nearest = float(levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, number, side="right")])
+        if number < 2**-6:  # nothing is carried over from there
+            return min(nearest, 7 / 512)
         return nearest if nearest <= 240 else 448.0
 
     def rounded(number: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.problems import Phrase, Problem
+from qviz.core.scripts.casts import CAST_SCRIPT
 from qviz.core.scripts.common import RuntimeScript, granularity_words
 from qviz.core.scripts.onnxruntime import ONNXRUNTIME_SCRIPT
 from qviz.core.scripts.paddle import PADDLE_SCRIPT
@@ -13,6 +14,7 @@ RUNTIME_SCRIPTS: dict[str, RuntimeScript] = {
     "onnxruntime": ONNXRUNTIME_SCRIPT,
     "torch": TORCH_SCRIPT,
     "paddle": PADDLE_SCRIPT,
+    "ml_dtypes": CAST_SCRIPT,
 }
 """Every runtime that can be asked; a new one is a row."""
 

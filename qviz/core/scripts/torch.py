@@ -7,8 +7,16 @@ from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.rules import MinMax
 from qviz.core.runtimes.precision import HALVES, PLAIN
+from qviz.core.scripts.casts import CAST
 from qviz.core.scripts.common import RuntimeScript, parameters
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTensor, PerTile, PerToken
+
+CLIPPED = "float8_e4m3fn"
+"""What PyTorch 2.13 clips when it casts, and no other format."""
+
+
+def _is_cast(qparams: QParams) -> bool:
+    return qparams.scheme.convention == CAST and qparams.number_format.name != CLIPPED
 
 
 def _is_mx(qparams: QParams) -> bool:
@@ -17,6 +25,8 @@ def _is_mx(qparams: QParams) -> bool:
 
 def _offers(qparams: QParams) -> bool:
     scheme, number_format = qparams.scheme, qparams.number_format
+    if scheme.convention == CAST:
+        return _is_cast(qparams)
     if scheme.convention == "pytorch":
         return isinstance(number_format, IntFormat) and isinstance(scheme.granularity, PerTensor | PerAxis)
     if scheme.convention in ("torchao", "torchao_int8"):
@@ -26,6 +36,8 @@ def _offers(qparams: QParams) -> bool:
 
 def _imports(qparams: QParams) -> list[str]:
     lines = ["import torch"]
+    if _is_cast(qparams):
+        return lines
     if qparams.scheme.convention == "pytorch":
         return [*lines, "from torch.ao.quantization.fx import _decomposed  # makes the operators known"]
     if _is_mx(qparams):
@@ -49,6 +61,9 @@ def _lines(qparams: QParams, all_finite: bool) -> list[str]:
     half = _half(qparams)
     lines = [f"x = torch.from_numpy(x).to(torch.{half})" if half else "x = torch.from_numpy(x)"]
     nan = [] if all_finite else ["codes = codes.masked_fill(x.isnan(), 0)  # as in int8"]
+    if _is_cast(qparams):
+        cast = f"cast = x.to(torch.{qparams.number_format.name})"
+        return [*lines, cast, "codes, x_hat = cast.view(torch.uint8), cast.float()"]
     if _is_mx(qparams):
         return [*lines, *_mx_lines(qparams)]
     lines = [

@@ -90,6 +90,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(_EDIT, "copy_onnx_script", N_("Copy as Python with &ONNX Runtime"), pages=SCHEME_SHOWN),
     ActionRow(_EDIT, "copy_torch_script", N_("Copy as Python with Py&Torch"), pages=SCHEME_SHOWN),
     ActionRow(_EDIT, "copy_paddle_script", N_("Copy as Python with Pa&ddle"), pages=SCHEME_SHOWN),
+    ActionRow(_EDIT, "copy_cast_script", N_("Copy as Python with &ml_dtypes"), pages=SCHEME_SHOWN),
     ActionRow(_EDIT, "-"),
     ActionRow(
         _EDIT,
@@ -129,7 +130,7 @@ ACTIONS: tuple[ActionRow, ...] = (
 """Every action of the window; a new one is a row and a slot of that name."""
 
 
-SCRIPTS = ("copy_snippet", "copy_onnx_script", "copy_torch_script", "copy_paddle_script")
+SCRIPTS = ("copy_snippet", "copy_onnx_script", "copy_torch_script", "copy_paddle_script", "copy_cast_script")
 
 SUBMENUS = ("recent", "pages", "docks", "resolution", "memory")
 

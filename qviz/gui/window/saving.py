@@ -266,6 +266,10 @@ class Saving(QObject):
     def copy_paddle_script(self) -> None:
         self._copy_runtime_script("paddle")
 
+    @Slot()
+    def copy_cast_script(self) -> None:
+        self._copy_runtime_script("ml_dtypes")
+
     def _copy_runtime_script(self, runtime: str) -> None:
         from qviz.core.scripts.runtime_scripts import runtime_snippet
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from qviz.core import (
+    FloatFormat,
     IntFormat,
     Manual,
     PerAxis,
@@ -24,7 +25,7 @@ from qviz.core import (
     dequantize,
     quantize,
 )
-from qviz.core.scripts.runtime_scripts import RUNTIME_SCRIPTS, runtime_snippet
+from qviz.core.scripts.runtime_scripts import RUNTIME_SCRIPTS, runtime_snippet, runtimes_of
 from qviz.files.results import save_quantized
 from tests.golden.record_snippets import VERIFIED, X, check, digest, offered, run
 
@@ -71,7 +72,8 @@ def test_a_script_reads_the_file_that_it_is_told_to() -> None:
     ("runtime", "conventions"),
     [
         ("onnxruntime", {*ONNX, "aimet", "tensorrt", "textbook", "tflite"}),
-        ("torch", {"pytorch", "torchao", "torchao_int8", "mx_floor", "mx_ceil", "mx_even", "mx_rceil"}),
+        ("ml_dtypes", {"cast_float8"}),
+        ("torch", {"cast_float8", "pytorch", "torchao", "torchao_int8", "mx_floor", "mx_ceil", "mx_even", "mx_rceil"}),
         ("paddle", {"paddle"}),
     ],
 )
@@ -109,6 +111,18 @@ def test_nan_gets_the_code_of_the_runtime_whose_arithmetic_it_is(tmp_path: Path,
     codes = quantize(x, qparams)
     np.testing.assert_array_equal(left["codes"], codes)
     np.testing.assert_array_equal(left["x_hat"], dequantize(codes, qparams))
+
+
+def test_a_cast_is_a_cast_of_ml_dtypes(tmp_path: Path) -> None:
+    x = X.copy() * 300
+    x[0, 3], x[1, 2], x[2, 1], x[3, 0] = np.nan, np.inf, -np.inf, -np.nan
+    for name in ("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz"):
+        qparams = choose_qparams(Tensor(x), Scheme(FloatFormat(name), convention="cast_float8"))
+        assert runtimes_of(qparams) == (("ml_dtypes",) if name == "e4m3fn" else ("torch", "ml_dtypes"))
+        left = run(runtime_snippet(qparams, "ml_dtypes", all_finite=False), tmp_path, x)
+        codes = quantize(x, qparams)
+        np.testing.assert_array_equal(left["codes"], codes, err_msg=name)
+        np.testing.assert_array_equal(left["x_hat"], dequantize(codes, qparams), err_msg=name)
 
 
 def test_an_infinite_scale_is_written_as_numpy_has_it(tmp_path: Path) -> None:
