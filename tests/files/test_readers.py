@@ -101,7 +101,9 @@ SAVERS: dict[str, Callable[..., Any]] = {
     ".pdiparams": lambda path, array: path.write_bytes(paddle_stream(array.astype(np.float32))),
     ".qvizcard": save_card,
     ".npy.gz": lambda path, array: path.write_bytes(gzip.compress(npy(array))),
+    **dict.fromkeys((".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz"), np.savetxt),
 }
+"""How a small array is written into a file of each ending that `FORMATS` has."""
 
 
 def problem_of(path: Path) -> str:
@@ -161,7 +163,8 @@ def test_a_file_below_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_that_vanishes_after_it_was_listed(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"w{suffix}"
-    SAVERS.get(suffix, np.savetxt)(path, np.arange(3.0))
+    assert suffix in SAVERS, f"SAVERS has no row that writes a small file called {suffix}"
+    SAVERS[suffix](path, np.arange(3.0))
     (entry,) = list_tensors(path)
     entry.path.unlink()
     with pytest.raises(FileProblem, match="does not exist"):

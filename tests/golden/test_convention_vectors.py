@@ -37,7 +37,9 @@ def test_every_runtime_that_a_library_can_answer_for_was_asked():
         "torchao_int8",
     }
     others = {"textbook", "onnxruntime", "onnxruntime_dynamic", "tensorrt", "aimet", "aimet_strict"}
-    assert set(FREE_CONVENTIONS) - set(LIBRARIES) == others | by_hand
+    assert set(FREE_CONVENTIONS) - set(LIBRARIES) == others | by_hand, (
+        "a runtime with neither vectors nor a reason here"
+    )
 
 
 @each_convention

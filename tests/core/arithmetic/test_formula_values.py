@@ -64,7 +64,9 @@ def test_scales_and_codes_are_those_of_the_formulas(convention: str, dtype: str)
             )
             seen += 1
             formulas = formulas_of(q)
-            assert follow_from_range(q) == (not q.convention.of_elements)
+            assert follow_from_range(q) == (not q.convention.of_elements), (
+                f"{q}: the fields of its record and its formulas give different scales or zero points"
+            )
             if follow_from_range(q) and number_format.scaled:
                 assert np.array_equal(np.float32(scale_of(formulas, range_values(q, q))), q.scale)
             spread = q.spread(x.shape)

@@ -160,6 +160,7 @@ STORED = {
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_memory_counts_what_the_runtime_stores(convention):
+    assert convention in STORED, f"STORED has no row that says what {convention} stores"
     for scheme, bits in STORED[convention]:
         assert scheme.convention == convention
         assert bytes_of((256, 1024), scheme).bits_per_element == pytest.approx(bits, rel=1e-12), scheme

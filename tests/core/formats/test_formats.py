@@ -178,8 +178,8 @@ def test_far_beyond_its_ends_a_codebook_has_no_level():
 
 
 def test_a_codebook_that_there_is_none_of_is_a_problem():
-    with pytest.raises(Problem, match=r"no codebook “nf3”: choose one of .*nf4"):
-        Codebook("nf3")
+    with pytest.raises(Problem, match=r"no codebook “abacus”: choose one of .*nf4"):
+        Codebook("abacus")
 
 
 # --- names -----------------------------------------------------------------------------------------

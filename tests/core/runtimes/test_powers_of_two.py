@@ -51,7 +51,7 @@ def test_each_scale_is_the_next_power_of_two(convention, monkeypatch):
         if (convention, scheme.granularity) != ("tflite", PerBlock(-1, 32)):  # whose scales are rounded before
             assert ((before <= q.scale * (1 + 1e-6)) & (q.scale < 2 * before * (1 + 1e-6))).all()
         assert (np.frexp(q.scale)[0] == 0.5).all()
-        assert follow_from_range(q)
+        assert follow_from_range(q), f"{q}: the fields of its record and its formulas give different scales"
         names = {}
         exec(python_snippet(q), names)
         np.testing.assert_array_equal(names["codes"], quantize(X, q), str(scheme))

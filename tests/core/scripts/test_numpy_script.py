@@ -311,7 +311,8 @@ def test_every_format_and_granularity_has_a_script(monkeypatch: pytest.MonkeyPat
         ran = check(monkeypatch, W, scheme)
         # Scales that follow from the elements are written down, one a group.
         long = CONVENTIONS[convention].of_elements
-        assert max(len(line) for line in ran.script.splitlines() if not (long and "np.array(" in line)) <= 120
+        longest = max((line for line in ran.script.splitlines() if not (long and "np.array(" in line)), key=len)
+        assert len(longest) <= 120, f"{scheme}: a formula, or scales that do not follow from one: {longest[:60]}"
         assert "\n\n\n\n" not in ran.script
 
 

@@ -113,7 +113,9 @@ def test_every_export_format_has_a_writer() -> None:
 def test_each_page_shows_the_charts_of_its_list_under_names_of_their_own(desk: Desk, key: str) -> None:
     desk.window.pages.show_page(key)
     charts = desk.window.pages.current.charts
-    assert {type(chart) for chart in charts} == set(CHARTS[key])
+    assert {type(chart) for chart in charts} == set(CHARTS[key]), (
+        "the page's charts, and those of CHARTS in its charts.py"
+    )
     assert len({chart.name for chart in charts}) == len(charts)
 
 
