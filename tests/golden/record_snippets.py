@@ -1,7 +1,7 @@
 """Do the scripts that ask torch and torchao give the codes of qviz? Run once, where these are installed.
 
-``python -m tests.golden.record_snippets`` runs every script for torch and writes ``snippets_torch.json``:
-how many there were, the digest of their text, and the versions that ran them.
+``python -m tests.golden.record_snippets`` runs every script for torch, and those with which ONNX Runtime asks torch for
+HQQ, and writes ``snippets_torch.json``: how many there were, the digest of their text, and the versions that ran them.
 """
 
 from __future__ import annotations
@@ -33,17 +33,22 @@ from qviz.core import (
     Problem,
     QParams,
     Scheme,
+    Tensor,
     analyze,
     choose_qparams,
+    dequantize,
     fake_quantize,
     quantize,
 )
+from qviz.core.runtimes.precision import rounding_to
 from qviz.core.scripts.runtime_scripts import runtime_snippet, runtimes_of
 from qviz.files.results import save_quantized
 
 VERIFIED = Path(__file__).parent / "snippets_torch.json"
 
 X = ((np.arange(256) * 7919 % 1009 - 400) / 256).astype(np.float32).reshape(4, 64)
+
+TYPES = ("float32", "float16", "bfloat16")
 
 GRANULARITIES = (PerTensor(), PerAxis(0), PerAxis(-1), PerBlock(-1, 32), PerToken())
 FORMATS = (
@@ -92,7 +97,31 @@ def check(runtime: str, scheme: Scheme, qparams: QParams, folder: Path) -> None:
 
 def digest(runtime: str) -> tuple[int, str]:
     """How many scripts there are, and the digest of all of them."""
-    scripts = [runtime_snippet(qparams, runtime) for _, qparams in offered(runtime)]
+    return digest_of([runtime_snippet(qparams, runtime) for _, qparams in offered(runtime)])
+
+
+def of_hqq() -> list[tuple[Tensor, QParams, str]]:
+    """Tensors of each type, finite or not, under HQQ, and the script that asks for their codes."""
+    found = []
+    for dtype, bits, size, axis, finite in product(TYPES, (2, 4, 8), (16, 32, 64), (-1, 0), (True, False)):
+        x = rounded(X * np.float32(bits), dtype)
+        if not finite:
+            x[0, 3], x[1, 2], x[2, 1] = np.nan, np.inf, -np.inf
+        tensor = Tensor(x, dtype=dtype)
+        scheme = Scheme(IntFormat(bits, False), False, PerBlock(axis, size), convention="onnxruntime_hqq")
+        qparams = choose_qparams(tensor, scheme)
+        found.append((tensor, qparams, runtime_snippet(qparams, "onnxruntime", all_finite=finite)))
+    return found
+
+
+def rounded(x: Any, dtype: str) -> Any:
+    """float32 numbers that a type has."""
+    rounding = rounding_to(dtype)
+    return x.copy() if rounding is None else rounding(x)
+
+
+def digest_of(scripts: list[str]) -> tuple[int, str]:
+    """How many they are, and their digest."""
     return len(scripts), hashlib.sha256("\0".join(scripts).encode()).hexdigest()
 
 
@@ -101,9 +130,20 @@ def record() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for scheme, qparams in offered("torch"):
             check("torch", scheme, qparams, Path(folder))
+        for tensor, qparams, script in of_hqq():
+            left, codes = run(script, Path(folder), tensor.original().reshape(tensor.shape)), quantize(tensor, qparams)
+            np.testing.assert_array_equal(left["codes"], codes, err_msg=str(qparams))
+            np.testing.assert_array_equal(left["x_hat"], dequantize(codes, qparams), err_msg=str(qparams))
+    hqq, digest_of_hqq = digest_of([script for *_, script in of_hqq()])
     count, text = digest("torch")
-    versions = {name: version(name) for name in ("torch", "torchao", "numpy")}
-    told = {"recorded_with": versions, "scripts": count, "sha256": text}
+    versions = {name: version(name) for name in ("torch", "torchao", "onnxruntime", "numpy")}
+    told = {
+        "recorded_with": versions,
+        "scripts": count,
+        "sha256": text,
+        "hqq_scripts": hqq,
+        "hqq_sha256": digest_of_hqq,
+    }
     VERIFIED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 

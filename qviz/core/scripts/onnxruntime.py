@@ -34,8 +34,7 @@ def _fitted(qparams: QParams) -> bool:
     if not isinstance(qparams.scheme.range_rule, MinMax) or qparams.breaks:
         return False
     if name == HQQ:
-        small = isinstance(granularity, PerBlock) and qparams.groups * granularity.block_size < SHORT
-        return small and qparams.compute == FLOAT32
+        return isinstance(granularity, PerBlock) and qparams.groups * granularity.block_size < SHORT
     return name == K_QUANT or (name == FLOAT8 and isinstance(granularity, PerTensor))
 
 
@@ -121,17 +120,20 @@ def _fitted_lines(qparams: QParams) -> list[str]:
         ]
     assert isinstance(granularity, PerBlock)
     size, half = granularity.block_size, qparams.precision.result == FLOAT16
+    narrow = qparams.compute if name == HQQ and qparams.compute != FLOAT32 else ""
+    kept = "float16" if half and not narrow else "float32"
     lines = [
         f"w = np.moveaxis(x, {granularity.axis}, -1)",
-        f"shape, w = w.shape, w.reshape(-1, w.shape[-1]).astype(np.{'float16' if half else 'float32'})",
+        f"shape, w = w.shape, w.reshape(-1, w.shape[-1]).astype(np.{kept})",
         "known = np.where(np.isfinite(w), w, 0).astype(w.dtype)",
     ]
     if name == HQQ:
         lines += [
             f"quantizer = HQQWeightOnlyQuantizer(HQQWeightOnlyQuantConfig({size}, {bits}))",
-            "known = torch.from_numpy(np.ascontiguousarray(known.T)).T  # as a network holds it",
+            f"known = torch.from_numpy(np.ascontiguousarray(known.T)){f'.to(torch.{narrow})' if narrow else ''}.T"
+            "  # as a network holds it",
             f"found = quantizer.quantize_internal(known, bits={bits}, group_size={size})",
-            "codes, scale, zero_point = (a.numpy() for a in found)",
+            f"codes, scale, zero_point = (a{'.float()' if narrow else ''}.numpy() for a in found)",
         ]
     else:
         lines += [
@@ -145,11 +147,12 @@ def _fitted_lines(qparams: QParams) -> list[str]:
     cast = ".astype(np.float16).astype(np.float32)"
     return [
         *lines,
-        *([f"scale = scale{cast}"] if half else []),
+        *([f"scale = scale{cast}"] if half and not narrow else []),
         f"codes, (scale, zero_point) = np.float32(codes[:, : w.shape[1]]), ({spread} for a in (scale, zero_point))",
         f"first, last = {qparams.quant_min}, {qparams.quant_max}",
         "exact, usable = scale, scale != 0",
-        f"x_hat = np.float32({f'({value}){cast}' if half else value})",
+        f"x_hat = np.float32({f'({value}){cast}' if half and not narrow else value})",
+        *([f"x_hat = torch.from_numpy(x_hat).to(torch.{narrow}).float().numpy()"] if narrow else []),
         f"codes, x_hat = (np.moveaxis(a.reshape(shape), -1, {granularity.axis}) for a in (codes.astype(int), x_hat))",
     ]
 
@@ -212,7 +215,7 @@ def _nbits_lines(qparams: QParams) -> list[str]:
     ]
 
 
-_FAR = "codes = np.where(np.isfinite(w), codes, np.where((w / exact > 0) & usable, last, first))"
+_FAR = "codes[~np.isfinite(w)] = np.where((w / exact > 0) & usable, last, first)[~np.isfinite(w)]"
 
 
 def _nan_lines(qparams: QParams) -> list[str]:

@@ -27,7 +27,7 @@ from qviz.core import (
 )
 from qviz.core.scripts.runtime_scripts import RUNTIME_SCRIPTS, runtime_snippet, runtimes_of
 from qviz.files.results import save_quantized
-from tests.golden.record_snippets import VERIFIED, X, check, digest, offered, run
+from tests.golden.record_snippets import VERIFIED, X, check, digest, digest_of, of_hqq, offered, run
 
 NBITS = {"onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq"}
 FITTED = {"onnxruntime_hqq", "onnxruntime_k_quant", "onnxruntime_float8"}
@@ -50,8 +50,13 @@ def test_the_codes_of_onnx_runtime_are_those_of_qviz(tmp_path: Path) -> None:
 def test_the_scripts_for_torch_are_those_that_were_run() -> None:
     # After a change run `python -m tests.golden.record_snippets` where torch and torchao are installed.
     noted = json.loads(VERIFIED.read_text(encoding="utf-8"))
-    assert set(noted["recorded_with"]) == {"torch", "torchao", "numpy"}
+    assert set(noted["recorded_with"]) == {"torch", "torchao", "onnxruntime", "numpy"}
     assert (noted["scripts"], noted["sha256"]) == digest("torch")
+
+
+def test_the_scripts_for_hqq_of_every_type_are_those_that_were_run() -> None:
+    noted = json.loads(VERIFIED.read_text(encoding="utf-8"))
+    assert (noted["hqq_scripts"], noted["hqq_sha256"]) == digest_of([script for *_, script in of_hqq()])
 
 
 @pytest.mark.parametrize("runtime", RUNTIME_SCRIPTS)
