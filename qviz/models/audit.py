@@ -395,7 +395,9 @@ def _moments(source: Tensor | SortedTensor, cancelled: IsCancelled) -> Moments:
 def _row(weight: Weight, source: Tensor | SortedTensor, scheme: Scheme, cancelled: IsCancelled) -> Row:
     try:
         # Where a runtime would fill a kernel's short last axis up, blocks lie along what is summed over all the same.
-        given = (_matrix(source, scheme) if _reaches_beyond(source, scheme) else None) or (source, scheme)
+        blocks, shape = scheme.granularity, (source.tensor if isinstance(source, SortedTensor) else source).shape
+        beyond = isinstance(blocks, PerBlock) and blocks.reaches_beyond(shape)
+        given = (_matrix(source, scheme) if beyond else None) or (source, scheme)
         return Row(weight, scheme, measure(*given, cancelled=cancelled).figures)
     except FileProblem as problem:
         return Row(weight, scheme, problem=problem)
@@ -408,12 +410,6 @@ def _row(weight: Weight, source: Tensor | SortedTensor, scheme: Scheme, cancelle
     except Problem as problem:
         reason = problem
     return Row(weight, scheme, left=reason)
-
-
-def _reaches_beyond(source: Tensor | SortedTensor, scheme: Scheme) -> bool:
-    """Whether blocks are longer than the last axis of a tensor."""
-    shape = source.tensor.shape if isinstance(source, SortedTensor) else source.shape
-    return isinstance(scheme.granularity, PerBlock) and bool(shape) and scheme.granularity.block_size > shape[-1]
 
 
 def _matrix(source: Tensor | SortedTensor, scheme: Scheme) -> tuple[Tensor, Scheme] | None:

@@ -28,6 +28,7 @@ from qviz.core.questions.figures import Figures, Totals, WorstGroup, figures_of,
 from qviz.core.ranges.rules import MinMax
 from qviz.core.ranges.table import reads_shape
 from qviz.core.runtimes.precision import compute_dtype
+from qviz.core.schemes.fitting import check_fits
 from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.granularity import PerAxis, PerBlock
 from qviz.core.tensors.tensor import Tensor
@@ -132,13 +133,11 @@ def is_parted(weight: Weight, scheme: Scheme) -> bool:
     if len(weight.shape) < 2 and not isinstance(granularity, PerAxis):
         return granularity.kind == "tensor"
     try:
+        check_fits(scheme, weight.shape)
         # A block that is longer than its axis is measured in one go, along what is summed over.
-        whole = granularity.of_runtime(False) if isinstance(granularity, PerBlock) else granularity
-        whole.layout(weight.shape)
-        convention_of(scheme).check_shape(weight.shape, scheme.granularity)
+        return not (isinstance(granularity, PerBlock) and granularity.reaches_beyond(weight.shape))
     except Problem:
         return False
-    return True
 
 
 # -- what is found of a part

@@ -109,16 +109,26 @@ class PerBlock(Tagged):
                 "A block of {block_size} has no element: choose a block size of 1 or more.", block_size=self.block_size
             )
 
+    def reaches_beyond(self, shape: tuple[int, ...]) -> bool:
+        """Whether a block is longer than its axis, so that somebody has to fill it up.
+
+        Raises
+        ------
+        Problem
+            When the tensor has no such axis.
+        """
+        return self.block_size > shape[_resolve(self.axis, shape)]
+
     def resolve(self, shape: tuple[int, ...]) -> int:
         """``axis`` as a non-negative number.
 
         Raises
         ------
         Problem
-            When the tensor has no such axis, or the axis is shorter than a block.
+            When the tensor has no such axis, or the axis is shorter than a block that nobody fills up.
         """
         axis = _resolve(self.axis, shape)
-        if self.block_size > self._longest(shape[axis]):
+        if self.reaches_beyond(shape) and not (self.fills_up and self.block_size <= LONGEST_FILLED):
             raise Problem(
                 "A block of {block_size:,} is longer than axis {axis} of a tensor of shape {shape}: choose a "
                 "block size up to {length:,}, or another axis.",
@@ -159,10 +169,7 @@ class PerBlock(Tagged):
 
     def within(self, length: int) -> int:
         """The size of the blocks that an axis of so many elements can have instead."""
-        return min(self.block_size, self._longest(length))
-
-    def _longest(self, length: int) -> int:
-        return max(length, LONGEST_FILLED) if self.fills_up else length
+        return min(self.block_size, max(length, LONGEST_FILLED) if self.fills_up else length)
 
 
 def PerGroup(group_size: int = 32) -> PerBlock:  # noqa: N802 (a granularity by the name torchao gives it)

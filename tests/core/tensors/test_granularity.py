@@ -135,6 +135,7 @@ def test_where_a_runtime_fills_blocks_up_the_only_one_of_an_axis_may_be_shorter(
     assert (filling.block_shape(SHAPE), filling.scale_shape(SHAPE)) == ((2, 1, 1, 1), (1, 3, 4, 5))
     assert filling.layout(SHAPE) == PerBlock(0, 2).layout(SHAPE)
     assert (filling.within(2), plain.within(2)) == (6, 2)
+    assert filling.reaches_beyond(SHAPE) and plain.reaches_beyond(SHAPE) and not PerBlock(0, 2).reaches_beyond(SHAPE)
     assert filling == plain
     assert filling.to_dict() == plain.to_dict()
     with pytest.raises(Problem, match="longer than axis 0"):
