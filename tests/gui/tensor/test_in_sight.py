@@ -65,6 +65,25 @@ def test_what_comes_in_sight_is_filled(desk: Desk, name: str) -> None:
     wait(desk, lambda: desk.page.docks[name].content.analysis in (frame.whole, frame.shown))
 
 
+def test_each_chart_is_handed_all_that_it_draws_when_it_alone_is_in_sight(desk: Desk) -> None:
+    """What a chart draws that may be left out has a row in `page.PARTS`: without it, it has nothing to draw."""
+    page = desk.page
+    page.complete()
+    for name in page_module.CHARTS:
+        for other in page_module.CHARTS:
+            page.docks[other].setVisible(other == name)
+        raise_dock(desk, name)
+        for bits in (4, 5):
+            drag(desk, bits)
+            frame, chart = page.frame, page.docks[name].content
+            assert frame is not None
+            assert frame.scheme.number_format.bits == bits
+            assert chart.analysis in (frame.whole, frame.shown), f"{name} is behind"
+            drawn = chart.grab().toImage()
+            chart.present(analyze(X, frame.scheme))
+            assert drawn == chart.grab().toImage(), f"{name} lacks what a whole answer has"
+
+
 def test_errors_that_nobody_sees_are_not_counted_until_they_are_looked_at(desk: Desk) -> None:
     raise_dock(desk, "worst")
     drag(desk, 4)
