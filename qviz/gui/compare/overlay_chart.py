@@ -170,6 +170,9 @@ class RareErrors(OverlayChart):
 
     def measure(self) -> None:
         self._curves = [_exceedance(o.analysis) for o in self.shown]
+        if self.shown and not any(x.size for x, _ in self._curves):
+            self.canvas.hide()  # axes without a curve would tell something that is not so
+            self.set_note(exactness_note(all(o.analysis.exact for o in self.shown), self.tr("no error at all")))
 
     def paint_marks(self, brush: Brush) -> None:
         for at in self.in_order():

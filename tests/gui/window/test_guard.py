@@ -203,6 +203,9 @@ def test_a_pin_without_any_error_is_compared(desk: Desk, values: list[int]) -> N
     for chart in page.charts:
         chart.resize(500, 300)
         chart.grab()
+    curve = page.pins.rare
+    assert curve.canvas.isVisibleTo(curve) == bool(curve.tables())
+    assert ("no error at all" in curve.note) != bool(curve.tables())
 
 
 @pytest.mark.parametrize("grain", [0, 1])
