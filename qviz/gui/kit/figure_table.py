@@ -29,7 +29,7 @@ ROW_HEIGHT = 22
 NARROW = 32
 """Pixels of a column that holds a sign."""
 
-MEASURED_ROWS = 200
+MEASURED_ROWS = 100
 """Columns are as wide as so many rows need: of thousands, to measure each would hold the window."""
 
 LEAST_FILTER, FILTER_WIDTH = 72, 130

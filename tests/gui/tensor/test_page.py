@@ -110,14 +110,14 @@ def test_the_window_opens_on_a_generated_tensor_with_every_chart_alive(started: 
 
 def test_time_is_measured_when_nobody_touches_anything(started: Desk) -> None:
     assert started.page.speed.tables() == {}
-    with started.bot.waitSignal(started.app.meter.measured, timeout=10_000):
+    with started.bot.waitSignal(started.app.meter.measured, timeout=PATIENCE):
         started.app.meter.measure()
     assert set(started.page.speed.tables()[""].columns["type"]) == {"float32", "int8"}
     assert started.page.speed.note == ""
 
 
 def test_measure_again_measures_again(started: Desk) -> None:
-    with started.bot.waitSignal(started.app.meter.measured, timeout=10_000):
+    with started.bot.waitSignal(started.app.meter.measured, timeout=PATIENCE):
         started.click(started.page.measure_button)
     assert started.page.speed.tables()
 
