@@ -131,7 +131,6 @@ def _needed(button: QAbstractButton) -> QSize:
 
 def _table_faults(table: QTableView) -> Iterator[str]:
     model, header = table.model(), table.horizontalHeader()
-    margin = 2 * table.style().pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin)
     for column in range(model.columnCount()):
         if header.isSectionHidden(column):
             continue
@@ -144,8 +143,8 @@ def _table_faults(table: QTableView) -> Iterator[str]:
         for row in range(max(table.rowAt(0), 0), 1 + _last_row(table)):
             index = model.index(row, column)
             text = str(index.data() or "")
-            wide = QFontMetrics(index.data(Qt.ItemDataRole.FontRole) or table.font()).horizontalAdvance(text) + margin
-            if wide > header.sectionSize(column) and not index.data(Qt.ItemDataRole.ToolTipRole):
+            wide = table.sizeHintForIndex(index).width()  # with all that a style sheet puts around it
+            if text and wide > header.sectionSize(column) and not index.data(Qt.ItemDataRole.ToolTipRole):
                 yield f"cell “{text}” is {wide} wide in {header.sectionSize(column)}"
 
 

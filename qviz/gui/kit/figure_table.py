@@ -197,15 +197,14 @@ class FigureTable(QTableView):
             self.fit()
             self._fitted = widths
 
-    def _text_widths(self, rows: Sequence[Any] | None = None) -> list[int]:
-        """Pixels of the longest text of each column, in some rows or all."""
-        rows = self.figures.rows if rows is None else rows
+    def _text_widths(self) -> list[int]:
+        """Pixels of the longest text of each column."""
         usual, bold = QFontMetrics(self.font()), QFontMetrics(self.figures.bold)
         return [
             max(
                 (
                     (bold if self.figures.is_best(row, at) else usual).horizontalAdvance(column.text(row))
-                    for row in rows
+                    for row in self.figures.rows
                 ),
                 default=0,
             )
@@ -231,15 +230,14 @@ class FigureTable(QTableView):
         if not 0 < lacking <= room * SQUEEZED:
             return
         style, heads = self.style(), QFontMetrics(header.font())
-        inside = 2 * (style.pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin) + 1)
         around = 2 * style.pixelMetric(QStyle.PixelMetric.PM_HeaderMargin)
         arrow = style.pixelMetric(QStyle.PixelMetric.PM_HeaderMarkSize)
-        widths, spare = self._text_widths(self.figures.rows[:MEASURED_ROWS]), []
-        for at, (column, wide) in enumerate(zip(self.figures.columns, widths, strict=True)):
+        spare = []
+        for at, column in enumerate(self.figures.columns):
             head = heads.horizontalAdvance(str(self.figures.headerData(at, Qt.Orientation.Horizontal) or "")) + around
             head += arrow if header.sortIndicatorSection() == at else 0
             fixed = column.action or column.narrow
-            spare.append(0 if fixed else max(0, self.columnWidth(at) - max(head, wide + inside)))
+            spare.append(0 if fixed else max(0, self.columnWidth(at) - max(head, self.sizeHintForColumn(at))))
         if sum(spare) < lacking:
             return
         for at, each in enumerate(spare):
