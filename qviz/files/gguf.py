@@ -6,6 +6,7 @@ not by the ``gguf`` package, which believes every count that it finds; the packa
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import struct
@@ -88,6 +89,9 @@ _PLAIN: dict[str, np.dtype[Any]] = {
 }
 """What needs no decoding."""
 
+_DTYPES = {kind: dtype.name for kind, dtype in _PLAIN.items()} | {"BF16": "bfloat16"}
+"""Their names, which NumPy puts together each time that it is asked."""
+
 
 @dataclass(frozen=True)
 class _Info:
@@ -107,7 +111,7 @@ class _Info:
     @property
     def dtype(self) -> str:
         """``"float32"`` where the values are plain, else the name of the quantization: ``"Q4_K"``."""
-        return _PLAIN[self.kind].name if self.kind in _PLAIN else {"BF16": "bfloat16"}.get(self.kind, self.kind)
+        return _DTYPES.get(self.kind, self.kind)
 
 
 def list_entries(path: Path) -> tuple[TensorEntry, ...]:
@@ -261,10 +265,12 @@ class _Header:
         alignment = said["general.alignment"]
         if not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
             raise self._damaged(N_("has an impossible alignment ({alignment})"), alignment=alignment)
-        rows = []
+        rows: list[tuple[str, tuple[int, ...], int, int]] = []
         names = set()
         for _ in range(count):
-            rows.append((self._text(), self._shape(), self._number("I"), self._number("Q")))
+            key, shape = self._text(), self._shape()
+            number, offset = self._numbers("IQ")
+            rows.append((key, shape, number, offset))
             names.add(rows[-1][0])
             if len(names) < len(rows):
                 raise self._damaged(N_("names two of its tensors alike"))
@@ -288,22 +294,19 @@ class _Header:
         )
 
     def _placed(self, key: str, shape: tuple[int, ...], number: int, start: int) -> _Info:
-        from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
         name = shortened(key)
-        try:
-            kind = GGMLQuantizationType(number)
-        except ValueError:
+        known = _type_numbered(number)
+        if known is None:
             label = _GONE.get(number, f"type {number}")
             return _Info(key, shape, label, start, 0, self._is_swapped, self._unknown(name, number))
-        block, block_bytes = GGML_QUANT_SIZES[kind]
+        kind, block, block_bytes = known
         if shape[-1] % block:
             raise self._damaged(
                 N_("holds '{name}', whose rows of {row:,} do not fit the blocks of {block} of {kind}"),
                 name=name,
                 row=shape[-1],
                 block=block,
-                kind=kind.name,
+                kind=kind,
             )
         nbytes = math.prod(shape) // block * block_bytes
         if nbytes and start + nbytes > self._size:
@@ -316,15 +319,15 @@ class _Header:
                 size=byte_text(self._size),
             )
         refused = None
-        if self._is_swapped and kind.name not in _PLAIN and kind.name not in _HALVES:
+        if self._is_swapped and kind not in _PLAIN and kind not in _HALVES:
             refused = FileProblem(
                 self._path,
                 N_("holds '{name}' in {kind}, which qviz does not read in big-endian order"),
                 _CONVERT,
                 name=name,
-                kind=kind.name,
+                kind=kind,
             )
-        return _Info(key, shape, kind.name, start, nbytes, self._is_swapped, refused)
+        return _Info(key, shape, kind, start, nbytes, self._is_swapped, refused)
 
     def _unknown(self, name: str, number: int) -> FileProblem:
         if number in _GONE:
@@ -348,7 +351,7 @@ class _Header:
         if axes > _MOST_AXES:
             raise self._damaged(N_("promises a tensor of {axes:,} axes"), axes=axes)
         # The first is the one whose elements are neighbours.
-        return tuple(self._number("Q") for _ in range(axes))[::-1] or (1,)
+        return tuple(self._numbers("Q" * axes))[::-1] or (1,)
 
     def _skip(self, kind: int) -> None:
         """Pass by one value of the metadata."""
@@ -379,8 +382,12 @@ class _Header:
             raise self._damaged(N_("has a name that is no text")) from None
 
     def _number(self, code: str) -> int:
-        form = self._order + code
-        return int(struct.unpack(form, self._take(struct.calcsize(form)))[0])
+        return self._numbers(code)[0]
+
+    def _numbers(self, codes: str) -> tuple[int, ...]:
+        """Whole numbers, one behind the other."""
+        form = _form(self._order + codes)
+        return form.unpack(self._take(form.size))
 
     def _take(self, length: int) -> bytes:
         """So many bytes, and move on behind them."""
@@ -410,3 +417,20 @@ class _Header:
 
     def _damaged(self, what: str, **values: object) -> FileProblem:
         return FileProblem(self._path, what, _DAMAGED, **values)
+
+
+@functools.cache
+def _form(codes: str) -> struct.Struct:
+    return struct.Struct(codes)
+
+
+@functools.cache
+def _type_numbered(number: int) -> tuple[str, int, int] | None:
+    """The name of a type, and elements and bytes of its blocks; None where there is no such type."""
+    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    try:
+        kind = GGMLQuantizationType(number)
+    except ValueError:
+        return None
+    return kind.name, *GGML_QUANT_SIZES[kind]

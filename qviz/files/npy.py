@@ -6,6 +6,7 @@ The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.ht
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -234,8 +235,9 @@ def check_size(header: Header, held: int, path: Path, member: str | None = None)
     raise damaged(what, N_("Save each array on its own."), **told)
 
 
+@functools.lru_cache(64)
 def _literal(text: str, *, is_old: bool) -> Any:
-    """What the header says; Python 2 wrote ``(6L, 8L)`` on Windows."""
+    """What the header says, which arrays of an archive share; Python 2 wrote ``(6L, 8L)`` on Windows."""
     try:
         return ast.literal_eval(text)
     except SyntaxError:

@@ -61,7 +61,7 @@ def named_dtype(descr: str) -> np.dtype[Any]:
 
 def is_small(dtype: np.dtype[Any]) -> bool:
     """Whether it is one of ml_dtypes."""
-    return dtype.name in NAMES
+    return dtype.isbuiltin != 1 and dtype.name in NAMES  # NumPy puts a name together each time that it is asked
 
 
 def is_of_numbers(dtype: np.dtype[Any]) -> bool:
