@@ -199,6 +199,9 @@ def test_what_was_recognized_is_said(tmp_path: Path, content: str | bytes, note:
         ("a b c\nd e f\n", "has 'd' in line 2"),
         ("1,2,3\n4,5\n6,7,8\n", "has 2 instead of 3 numbers in line 2"),
         ("#version: 0.2\nĠ t\nh e\n", "has 'h' in line 3"),
+        ("1+2j,3\n4,5\n", "has '1+2j' in line 1"),
+        ("a,b\n(1-2i),3\n4,5\n", "has '(1-2i)' in line 2"),
+        ("0x1.8p+1,1\n2,3\n", "has '0x1.8p+1' in line 1"),
     ],
 )
 def test_what_is_not_sure_is_refused(tmp_path: Path, content: str, what: str) -> None:

@@ -45,6 +45,10 @@ _GROUPED = {
     ".": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?"),
     ",": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]*)?"),
 }
+_BEYOND = re.compile(
+    r"\(?[+-]?[0-9.]+(?:e[+-]?[0-9]+)?[+-][0-9.]+(?:e[+-]?[0-9]+)?[ij]\)?|[+-]?0x[0-9a-f]*\.?[0-9a-f]*p[+-]?[0-9]+",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[^\W\d_]")
 _DATE = re.compile(r"\d{4}[-/]\d{1,2}\b|\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}\b|\d{1,2}:\d{2}")
 
@@ -74,6 +78,11 @@ def is_whole(cell: str) -> bool:
 def is_fraction(cell: str, decimal: str) -> bool:
     """Whether it is written as a number that is not whole: with a decimal mark or an exponent."""
     return is_number(cell, decimal) and not is_whole(cell) and not _BARE.fullmatch(cell)
+
+
+def is_beyond(cell: str) -> bool:
+    """Whether it is a value, though none that is read here: a complex number, or C's hexadecimal ``0x1.8p+1``."""
+    return bool(_BEYOND.fullmatch(cell))
 
 
 def is_word(cell: str) -> bool:

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from qviz.core.problems import N_, Phrase
-from qviz.files.tables.cells import fields_of, is_fraction, is_grouped, is_missing, is_number, is_whole, is_word
+from qviz.files.tables.cells import (
+    fields_of,
+    is_beyond,
+    is_fraction,
+    is_grouped,
+    is_missing,
+    is_number,
+    is_whole,
+    is_word,
+)
 from qviz.files.tables.form import TableForm, TableOptions
 from qviz.files.tables.mended import Layout, mended, with_exponents
 
@@ -277,7 +286,7 @@ def _is_numeric(cells: Sequence[str], number: IsNumber) -> bool:
 def _can_be_header(row: Sequence[str], width: int, decimal: str, separator: str) -> bool:
     if not separator and "," in row[0]:
         return False  # more likely a line of a table that is spoilt
-    fractions = sum(is_fraction(cell, ".") or is_fraction(cell, ",") for cell in row)
+    fractions = sum(is_fraction(cell, ".") or is_fraction(cell, ",") or is_beyond(cell) for cell in row)
     named = any(is_word(cell) and not is_number(cell, decimal) for cell in row)
     return named and (not fractions if len(row) == width else 2 * fractions < len(row))
 
