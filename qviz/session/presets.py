@@ -37,7 +37,9 @@ class Presets(QObject):
 
     def named(self, scheme: Scheme) -> Preset | None:
         """The preset that is this very scheme."""
-        return next((preset for preset in self.all if preset.scheme == scheme), None)
+        kind = scheme.range_rule.kind  # while a clip line is dragged, no preset's
+        alike = (preset for preset in self.all if preset.scheme.range_rule.kind == kind)
+        return next((preset for preset in alike if preset.scheme == scheme), None)
 
     def is_own(self, name: str) -> bool:
         """Whether the person made it."""

@@ -78,6 +78,10 @@ class Recipe:
         return Recipe(scale, divisor, points, shift, offset)
 
 
+MOST_OFFERS = 1 << 10
+"""Answers that a record remembers at most."""
+
+
 @dataclass(frozen=True)
 class Convention:
     """How one runtime turns a range into a scale and a zero point, and a value into a code.
@@ -256,11 +260,23 @@ class Convention:
 
     def offers(self, number_format: NumberFormat, symmetric: bool, granularity: Granularity | None = None) -> bool:
         """Whether the runtime knows such codes; per tensor where no granularity is given."""
-        try:
-            self.check(number_format, symmetric, granularity or PerTensor())
-        except Problem:
-            return False
-        return True
+        asked = number_format, symmetric, granularity or PerTensor()
+        known = self._offers.get(asked)
+        if known is None:
+            try:
+                self.check(*asked)
+                known = True
+            except Problem:
+                known = False
+            if len(self._offers) >= MOST_OFFERS:
+                self._offers.clear()
+            self._offers[asked] = known
+        return known
+
+    @cached_property
+    def _offers(self) -> dict[tuple[NumberFormat, bool, Granularity], bool]:
+        """What was asked before: every movement of a slider asks several times, and a problem takes long to word."""
+        return {}
 
     def check(self, number_format: NumberFormat, symmetric: bool, granularity: Granularity) -> None:
         """Nothing, where the runtime knows such codes.

@@ -91,6 +91,8 @@ class MainWindow(QMainWindow):
         self.saving = Saving(self, session, settings, page, self.pages)
         self.again = Again(session, settings, self.banner, self)
         self.actions_by_key = build_menus(self.menuBar(), self, self.saving, self.again)
+        self._can: dict[str, bool] = {}
+        self._step_name: str | None = None
         if self.menuBar().isNativeMenuBar():  # outside the window, where it has no corner
             layout.insertWidget(0, self.pages.bar, 0, Qt.AlignmentFlag.AlignRight)
         else:
@@ -281,10 +283,14 @@ class MainWindow(QMainWindow):
         can["how_written"] &= current is not None and bool(current.written)
         can["open_again"] = self.again.can_open_again
         can["all_channels"] &= self._session.state.channel is not None
-        for key, action in a.items():
-            action.setEnabled(can[key])
-        a["undo"].setText(self.tr("&Undo {step}").format(step=page.step_name))
-        a["redo"].setText(self.tr("&Redo {step}").format(step=page.step_name))
+        if can != self._can:  # every movement of a slider asks
+            self._can = can
+            for key, action in a.items():
+                action.setEnabled(can[key])
+        if page.step_name != self._step_name:
+            self._step_name = page.step_name
+            a["undo"].setText(self.tr("&Undo {step}").format(step=page.step_name))
+            a["redo"].setText(self.tr("&Redo {step}").format(step=page.step_name))
 
     # -- commands: opening
 
