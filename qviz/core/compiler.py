@@ -111,7 +111,12 @@ def part(*, reorders: bool = False) -> Callable[[Function], Function]:
         _parts.append(
             (
                 function,
-                {"fastmath": SUMS if reorders else False, "_nrt": False, "no_cfunc_wrapper": True},
+                {
+                    "fastmath": SUMS if reorders else False,
+                    "_nrt": False,
+                    "no_cfunc_wrapper": True,
+                    "forceinline": True,  # to pass on arrays, a dozen words each, takes as long as some of the loops
+                },
             )
         )
         return function

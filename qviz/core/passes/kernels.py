@@ -5,7 +5,7 @@ added up for each group, counted and drawn, each where somebody asked for it, wh
 cache. Where the groups lie decides how their parameters are spread over a stretch and how its sums are collected:
 side by side (columns), in runs, or scattered.
 
-Arrays are passed on by value, a dozen words each: hence few of them, with many regions.
+An array is a dozen words, even where the compiler puts a part in its place: hence few of them, with many regions.
 """
 
 from __future__ import annotations
