@@ -121,6 +121,19 @@ def slots(owner: type[MainWindow | Saving | Again]) -> set[str]:
     return {bytes(meta.method(i).name().data()).decode() for i in range(meta.methodCount())}
 
 
+def test_no_signal_has_qt_copy_a_container_entry_by_entry() -> None:
+    """100,000 paths in a ``Signal(list)`` held the window for 170 ms; ``object`` hands on the list itself."""
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Signal", "Slot")
+        for argument in node.args
+        if isinstance(argument, ast.Name) and argument.id in ("list", "tuple", "dict", "set")
+    ]
+    assert found == []
+
+
 def test_every_action_has_a_slot_of_its_name() -> None:
     named = {
         key for owner in (MainWindow, Saving, Again) for key in slots(owner) if callable(getattr(owner, key, None))

@@ -249,7 +249,7 @@ class App(QObject):
         self.freed.quiet.connect(let_go_pictures)
         window.closing.connect(self.close)
 
-    @Slot(list)
+    @Slot(object)
     def open_paths(self, paths: list[Path]) -> None:
         """A network on the Model page, everything else as tensors."""
         networks = [path for path in paths if is_network(path)]
@@ -370,7 +370,7 @@ class App(QObject):
         if self.settings.get("theme") == "system":
             self.set_theme("system")
 
-    @Slot(list)
+    @Slot(object)
     def _remember_files(self, paths: list[Path]) -> None:
         self.settings.add_all_recent(paths)
 

@@ -31,7 +31,7 @@ class Asker(QObject):
     def _readings(self) -> Readings:
         return self._library.readings
 
-    @Slot(list)
+    @Slot(object)
     def ask_raw(self, paths: list[Path]) -> None:
         """How are these bare numbers written? What is said of the first holds for those beside it."""
         from qviz.gui.window.readings import RawDialog

@@ -57,10 +57,10 @@ class Library(Worker):
         Bare numbers: a person has to say how they are written.
     """
 
-    unsaid = Signal(list)
+    unsaid = Signal(object)
 
     notice = Signal(str)
-    opened = Signal(list)
+    opened = Signal(object)
     refused = Signal()
     began = Signal(str)
 

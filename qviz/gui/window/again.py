@@ -25,7 +25,7 @@ class Again(QObject):
     """
 
     item_requested = Signal(object)
-    paths_requested = Signal(list)
+    paths_requested = Signal(object)
 
     def __init__(self, session: Session, settings: Settings, toasts: Toasts, parent: QObject) -> None:
         super().__init__(parent)

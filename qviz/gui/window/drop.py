@@ -16,7 +16,7 @@ from qviz.session.guard import guarded
 class DropOverlay(QWidget):
     """Lies over the window while files are dragged across it, and takes them."""
 
-    files_dropped = Signal(list)
+    files_dropped = Signal(object)
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)

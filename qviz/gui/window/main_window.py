@@ -61,7 +61,7 @@ PNG_SCALES = (1.0, 2.0, 3.125, 6.25)
 class MainWindow(QMainWindow):
     """Commands ask the session and the library; nothing that matters is kept here."""
 
-    open_requested = Signal(list)
+    open_requested = Signal(object)
     close_requested = Signal(object)
     reading_requested = Signal(object)
     article_requested = Signal()
@@ -310,7 +310,7 @@ class MainWindow(QMainWindow):
         folder = QFileDialog.getExistingDirectory(self, self.tr("Open folder"), self._settings.get("last_folder"))
         self._open([Path(folder)] if folder else [])
 
-    @Slot(list)
+    @Slot(object)
     def tell_opened(self, paths: list[Path]) -> None:
         """Files were opened: on a page that does not list them it is said, and the way to them."""
         if self.pages.current is not self.page and paths:
@@ -327,7 +327,7 @@ class MainWindow(QMainWindow):
             self._settings.set("last_folder", str(paths[0].parent))
             self.open_requested.emit(paths)
 
-    @Slot(list)
+    @Slot(object)
     def _on_dropped(self, paths: list[Path]) -> None:
         """Samples for what the page in front shows, where it takes any; else they are opened."""
         take = getattr(self.pages.current, "take_dropped", None)
