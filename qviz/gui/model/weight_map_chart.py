@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QFont, QFontMetricsF
 
 from qviz.core.sizes import byte_text
 from qviz.gui.charts.axes import ChartAxis
@@ -26,6 +26,9 @@ LEGEND = 26
 """Pixels above the cells, for the colours and what they stand for."""
 
 BAR = 120
+
+LEAST_APART, GAP = 34, 16
+"""Pixels from the middle of one number to the next, and between them."""
 
 
 @guarded
@@ -49,11 +52,21 @@ class LayerAxis(ChartAxis):
     layers: tuple[int, ...] = ()
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
-        step = max(1, math.ceil((maxVal - minVal) * 34 / max(1.0, size)))
+        metrics = QFontMetricsF(self.style["tickFont"] or QFont())
+        widest = max(metrics.horizontalAdvance(f"{layer:,}") for layer in self.layers[-1:] or (0,))
+        step = _round_step((maxVal - minVal) * max(LEAST_APART, widest + GAP) / max(1.0, size))
         return [(step, [float(at) for at in range(0, len(self.layers), step) if minVal <= at <= maxVal])]
 
     def tickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
         return [f"{self.layers[round(value)]:,}" for value in values if 0 <= round(value) < len(self.layers)]
+
+
+def _round_step(least: float) -> int:
+    """The first of 1, 2, 5, 10, 20, … that is no less."""
+    if least <= 1:
+        return 1
+    power = 10 ** math.floor(math.log10(least))
+    return next(int(factor * power) for factor in (1, 2, 5, 10) if factor * power >= least)
 
 
 class WeightMapChart(Chart):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QModelIndex, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetricsF
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from safetensors.numpy import save_file
@@ -423,3 +424,15 @@ def test_the_best_range_estimator_of_each_tensor_is_named(new_desk: Desk, listed
     panel.scheme.setCurrentIndex(0)
     panel.scheme.activated.emit(0)
     assert weights.text(row, column) == "–"
+
+
+def test_numbers_of_thousands_of_layers_do_not_touch(listed: Any) -> None:
+    axis = listed.weight_map._layers
+    axis.layers = tuple(range(12_857))
+    width, widest = 920, QFontMetricsF(axis.style["tickFont"] or QFont()).horizontalAdvance("12,856")
+
+    ((step, places),) = axis.tickValues(-0.5, 12_856.5, width)
+
+    assert step * width / 12_857 > widest
+    assert places[:3] == [0, step, 2 * step]
+    assert axis.tickStrings(places[-1:], 1, step) == ["12,000"]
