@@ -204,3 +204,20 @@ def test_space_between_columns_gives_way_before_the_last_one_is_cut(qtbot: QtBot
     table.resize(usual // 2, 200)  # where much is lacking it scrolls
     table.fit()
     assert table.horizontalHeader().length() == usual
+
+
+def test_space_that_belongs_to_a_text_is_not_given_up(qtbot: QtBot) -> None:
+    """As Qt sees it: what is a pixel too narrow ends with an ellipsis."""
+    columns = [Column(f"{at}", lambda r, at=at: r[at], lambda r, at=at: r[at]) for at in range(8)]
+    table = FigureTable(columns, "Results")
+    qtbot.addWidget(table)
+    table.apply_theme(load_theme("light"))
+    for style in ("", "QTableView::item { padding: 0 6px }"):
+        table.setStyleSheet(style)
+        table.resize(1200, 200)
+        table.show()
+        table.set_rows([tuple(f"{each}2.5 KiB" for each in range(8))] * 3)
+        usual = table.horizontalHeader().length()
+        for lacking in (1, 30, 60):
+            table.resize(usual + 2 - lacking, 200)
+            assert all(table.columnWidth(at) >= table.sizeHintForColumn(at) for at in range(8)), (style, lacking)
