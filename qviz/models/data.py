@@ -173,7 +173,11 @@ def checks(samples: FileSamples, found: Mapping[str, Span], network: Network) ->
         if port.name in found and found[port.name].missing
     ]
     constant = [name for name, span in found.items() if span.constant and name not in ports]
-    if constant:
+    if len(constant) == 1:
+        said.append(
+            Phrase("A tensor inside never changes ({name}): is the data as the network wants it?", name=constant[0])
+        )
+    elif constant:
         said.append(
             Phrase(
                 "{count} tensors inside never change ({name}, …): is the data as the network wants it?",
