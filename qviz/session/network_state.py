@@ -170,3 +170,11 @@ def units_of(state: NetworkState) -> tuple[Unit, ...]:
 
 def weights_of_units(state: NetworkState) -> list[Weight]:
     return [weight for unit in units_of(state) for weight in unit.weights]
+
+
+def is_as_before(unit: Unit, old: NetworkState, new: NetworkState) -> bool:
+    """Whether a layer, quantized alone, answers in both what it answers in one: its weights have their schemes."""
+    given = ("prepared", "samples", "activations", "calibration_share", "by_group")
+    return all(getattr(old, name) is getattr(new, name) for name in given) and all(
+        old.own.get(weight.name, old.scheme) == new.own.get(weight.name, new.scheme) for weight in unit.weights
+    )

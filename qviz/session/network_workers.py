@@ -290,6 +290,11 @@ class LayerSweeper(Worker):
 
         self._submit(state, work, urgent=True)
 
+    def outdate(self) -> None:
+        """Give up what is under way, and what of it has not been told yet: it was asked about other schemes."""
+        self._plan = None
+        self.cancel()
+
     def forget(self) -> None:
         """Give up what is under way, and the memory that is held for this network and its samples."""
         self.cancel()

@@ -16,11 +16,11 @@ from qviz.models.data_settings import DataSettings
 from qviz.models.preparation import Prepared
 from qviz.models.preparation_steps import NO_CHOICES, Choices
 from qviz.models.recipes import Recipe
-from qviz.models.sensitivity import UnitLoss
+from qviz.models.sensitivity import ALONE, UnitLoss
 from qviz.session.capturer import Capturer
 from qviz.session.network_files import ChoiceWriter, NodeTracer, ReportWriter
 from qviz.session.network_frontier import FrontierFinder
-from qviz.session.network_state import DeployedRun, NetworkState, name_of
+from qviz.session.network_state import DeployedRun, NetworkState, is_as_before, name_of
 from qviz.session.network_workers import DataReader, Deployer, LayerSweeper, NetworkAnalyst, NetworkOpener
 from qviz.session.weight_audit import WeightAudit
 from qviz.session.worker import Worker
@@ -183,8 +183,12 @@ class Networks(QObject):
             self.sweeper.forget()
         measured = (*given, "scheme", "own", "by_group")
         if any(getattr(old, name) is not getattr(new, name) for name in measured):
-            self.losses.clear()
-            self.sweeper.cancel()
+            self.losses = {
+                (mode, name): loss
+                for (mode, name), loss in self.losses.items()
+                if mode == ALONE and is_as_before(loss.unit, old, new)
+            }
+            self.sweeper.outdate()
         self.changed.emit(old, new)
         if new.ready:
             self.analyst.ask(new)

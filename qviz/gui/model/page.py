@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from qviz.models.units import Unit
 from qviz.session.checkpoints import Checkpoints
 from qviz.session.guard import guarded
 from qviz.session.language import told
-from qviz.session.network_state import NetworkState, Whole, units_of
+from qviz.session.network_state import NetworkState, Whole, is_as_before, units_of
 from qviz.session.networks import Networks
 from qviz.session.settings import Settings
 from qviz.session.state import State
@@ -218,7 +219,8 @@ class ModelPage(ModelParts):
         given = ("prepared", "samples", "activations", "calibration_share")
         if any(getattr(old, name) is not getattr(new, name) for name in given):
             self.bits.present(None)
-        self._errors = {} if self._outdated(old, new) else self._errors
+        if self._outdated(old, new):
+            self._errors = self._still_true(old, new)
         if new.prepared is not old.prepared or new.samples is not old.samples:
             self._show_layers()  # at once: another network, or other samples
         else:
@@ -229,6 +231,11 @@ class ModelPage(ModelParts):
     def _outdated(self, old: NetworkState, new: NetworkState) -> bool:
         names = ("prepared", "samples", "activations", "by_group", "scheme", "own", "calibration_share")
         return any(getattr(old, name) is not getattr(new, name) for name in names)
+
+    def _still_true(self, old: NetworkState, new: NetworkState) -> dict[str, NodeError]:
+        """The layers' own errors, where their schemes have not changed; what comes together in them has."""
+        same = {node for unit in self._units if is_as_before(unit, old, new) for node in unit.nodes}
+        return {node: replace(error, accumulated_db=math.nan) for node, error in self._errors.items() if node in same}
 
     def _show_all(self) -> None:
         state = self.networks.state

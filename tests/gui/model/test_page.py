@@ -167,8 +167,14 @@ def test_the_advice_is_applied_to_that_layer_alone(new_desk: Desk, ready: Any) -
     assert given.scheme is None  # at 8 bits nothing helps but float
     new_desk.click(ready.layers.apply_button)
     assert list(ready.networks.state.own) == [weight.name for weight in given.unit.weights]
-    idle(new_desk, ready, lambda: ready.figures.whole is not before)
+    idle(new_desk, ready, lambda: ready.figures.whole is not before and not ready._refresh.isActive())
     assert ready.figures.whole.sqnr_db > before.sqnr_db
+    rows = {row.unit.name: row for row in ready.layers.table.figures.rows}  # what the others do alone is as it was
+    assert [name for name, row in rows.items() if math.isnan(row.alone)] == [given.unit.name]
+    assert [name for name, row in rows.items() if math.isnan(row.isolated)] == [given.unit.name]
+    assert all(math.isnan(row.restored) and math.isnan(row.accumulated) for row in rows.values())
+    assert set(ready.graph.figures) == set(rows) - {given.unit.name}
+    assert ready.layers.advice.unit.name in set(ready.graph.figures)  # the next one
     new_desk.do("undo")
     assert dict(ready.networks.state.own) == {}
 
