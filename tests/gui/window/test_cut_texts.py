@@ -26,6 +26,7 @@ from tests.gui.conftest import PATIENCE, Desk
 from tests.gui.cut_texts import cut_texts, laid_out, scrolling
 from tests.session.ladder import FEW as FEW_ELEMENTS
 
+MODEL_PAGE = Path(__file__).parents[1] / "model" / "test_page.py"
 SIZES = [QSize(1280, 720), QSize(1440, 900)]
 FEW = np.random.default_rng(5).normal(0, 0.04, (6, 8, 3, 3)).astype(np.float32)
 
@@ -275,8 +276,11 @@ def test_nothing_is_cut_where_everything_is_drawn_half_as_large_again() -> None:
         "test_the_first_screen_shows_every_figure_without_scrolling[1440x900]",
         "test_the_dark_theme_cuts_nothing_either",
         *(f"test_the_other_pages_can_be_read[{page}-1280x720]" for page in ("compare", "product", "model", "training")),
+        "test_the_weights_of_a_checkpoint_can_be_read[1280x720]",
+        "test_long_numbers_of_an_axis_never_lie_on_its_title",
     ]
     tests = [f"{Path(__file__)}::{name}" for name in names]
+    tests.append(f"{MODEL_PAGE}::test_a_run_is_written_measured_and_kept")  # each part of the page, with a network
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests],
         env={**os.environ, "QT_SCALE_FACTOR": "1.5"},
