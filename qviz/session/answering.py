@@ -14,7 +14,7 @@ from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 from qviz.core.tensors.sorted_tensor import prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.analyst import Frame, Part, Question, foresee_groups
+from qviz.session.frame import Frame, Part, Question, foresee_groups
 
 
 def frame_of_unchanged(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:

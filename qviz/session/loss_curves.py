@@ -17,7 +17,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.analyst import Frame
+from qviz.session.frame import Frame
 from qviz.session.on_demand import OnDemand
 from qviz.session.state import Session
 from qviz.session.worker import Work

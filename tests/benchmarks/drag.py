@@ -24,7 +24,7 @@ from qviz.core import compiler
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.tensors.tensor import Tensor
-from qviz.session.analyst import Frame
+from qviz.session.frame import Frame
 from qviz.session.runner import AFTER_PAINTING
 from qviz.session.settings import Settings
 from tests.benchmarks.engine import Promise, Verdict

@@ -25,7 +25,7 @@ from qviz.gui.kit import theme
 from qviz.gui.kit.gc_pause import building
 from qviz.gui.tensor.charts import CHARTS
 from qviz.gui.window.main_window import MainWindow
-from qviz.session.analyst import Frame
+from qviz.session.frame import Frame
 from qviz.session.library import FIRST_SPEC
 from qviz.session.settings import Settings
 from qviz.session.state import Item, State

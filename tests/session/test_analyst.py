@@ -19,7 +19,8 @@ from qviz.core.schemes.presets import PRESETS
 from qviz.core.tensors.granularity import Granularity
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.session import answering
-from qviz.session.analyst import EVERYTHING, Analyst, Frame, Part
+from qviz.session.analyst import Analyst
+from qviz.session.frame import EVERYTHING, Frame, Part
 from qviz.session.state import Session
 from tests.session.conftest import HandTimers, Heard, Work, settle, until
 

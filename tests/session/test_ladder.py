@@ -28,7 +28,8 @@ from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
 from qviz.core.questions.effort import SEARCHES
 from qviz.core.ranges.torch import MovingAverage
 from qviz.session import answering
-from qviz.session.analyst import STILL_MILLISECONDS, Analyst, Frame
+from qviz.session.analyst import STILL_MILLISECONDS, Analyst
+from qviz.session.frame import Frame
 from qviz.session.library import Library
 from qviz.session.loss_curves import LossCurves
 from qviz.session.memory import Memory

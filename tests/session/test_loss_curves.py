@@ -27,7 +27,7 @@ from qviz.core.questions import loss_curves as curves_question
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import Losses, compare_ranges
 from qviz.core.work import IsCancelled
-from qviz.session.analyst import Frame
+from qviz.session.frame import Frame
 from qviz.session.loss_curves import STILL_MILLISECONDS, LossCurves
 from qviz.session.state import Session
 from tests.session.conftest import HandTimers, Heard, until

@@ -35,7 +35,8 @@ from qviz.gui.tensor.values_chart import ValuesChart
 from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import alone_text, group_words
 from qviz.gui.words.schemes import line
-from qviz.session.analyst import EVERYTHING, STILL_MILLISECONDS, Frame, Part, foresee_groups
+from qviz.session.analyst import STILL_MILLISECONDS
+from qviz.session.frame import EVERYTHING, Frame, Part, foresee_groups
 from qviz.session.guard import guarded
 from qviz.session.presets import Presets
 from qviz.session.settings import Settings

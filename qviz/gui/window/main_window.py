@@ -38,7 +38,7 @@ from qviz.gui.window.navigation import PageRow, Pages
 from qviz.gui.window.saving import Saving
 from qviz.gui.window.status import StatusLine
 from qviz.gui.window.toasts import Offer, PageErrors, Toasts, Topic
-from qviz.session.analyst import Frame
+from qviz.session.frame import Frame
 from qviz.session.guard import guarded
 from qviz.session.language import told
 from qviz.session.settings import Settings

@@ -19,7 +19,7 @@ from qviz.gui.kit.in_the_way import InTheWay
 from qviz.gui.kit.steps import Steps
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.navigation import Pages
-from qviz.session.analyst import Frame
+from qviz.session.frame import Frame
 from qviz.session.language import told, tr
 from qviz.session.settings import Settings
 from qviz.session.state import Session

@@ -11,7 +11,7 @@ from qviz.gui.kit.widgets import Line, named_label
 from qviz.gui.window.activity import Activity
 from qviz.gui.words.groups import alone_text
 from qviz.gui.words.numbers import time_text
-from qviz.session.analyst import Frame
+from qviz.session.frame import Frame
 from qviz.session.state import Session, State
 
 PATIENCE_MILLISECONDS = 1000

@@ -12,7 +12,7 @@ from qviz.core.questions.effort import Limits
 from qviz.core.tensors.granularity import Granularity
 from qviz.gui.tensor import page as page_module
 from qviz.session import analyst as analyst_module
-from qviz.session.analyst import EVERYTHING, Part
+from qviz.session.frame import EVERYTHING, Part
 from tests.gui.conftest import PATIENCE, Desk
 
 X = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)

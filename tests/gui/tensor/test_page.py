@@ -26,7 +26,7 @@ from qviz.core.tensors.granularity import PerAxis, PerTensor
 from qviz.gui.charts.counts import CountChart
 from qviz.gui.tensor import charts
 from qviz.gui.tensor import page as page_module
-from qviz.session.analyst import Frame
+from qviz.session.frame import Frame
 from qviz.session.state import Session
 from tests.gui.conftest import PATIENCE, Desk, Mouse, mouse_over, spot
 
