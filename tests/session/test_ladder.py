@@ -55,7 +55,7 @@ class House:
         self.preparer = Preparer(self.session, self.memory)
         self.curves = LossCurves(self.session)
         self.analyst.answered.connect(self.curves.follow)
-        self.heard = Heard(self.analyst, "began", "advanced", "cancelled", "answered", "problem")
+        self.heard = Heard(self.analyst, "began", "advanced", "given_up", "answered", "problem")
         self.read: list[str] = []
 
     def item(self, name: str = "large", array: Any = None, seed: int = 0) -> Item:
@@ -337,7 +337,7 @@ def test_an_exact_answer_can_be_given_up(poor: House, monkeypatch: pytest.Monkey
     until(poor.bot, gate.began.is_set)
     poor.analyst.cancel()
     assert poor.settle() is guess
-    assert poor.heard.names[-1] == "cancelled"
+    assert poor.heard.names[-1] == "given_up"
     assert not poor.session.state.tensor.counted
     gate.let_go.set()
     same(poor.exactly().whole, Scheme())
