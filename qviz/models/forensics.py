@@ -5,8 +5,9 @@ A wrong claim is worse than none: it is made only where the codes that a recipe 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,12 @@ ALL = 0.9999
 
 MOST = 0.5
 """Share of equal codes below which nothing is said, even of equal scales."""
+
+UNTOUCHED = 0.1
+"""Share of columns that GPTQ may leave as they were rounded."""
+
+UNEVEN = 5
+"""By how many standard deviations columns have to differ in how many of their codes were moved."""
 
 FEWEST = 8
 """Scales that have to fit where one group of each row is looked at."""
@@ -114,7 +121,8 @@ def recipe_of(
         return None
     if encoding.name == "MLX":  # its own way of choosing scales is not among the conventions
         return None
-    recipe = _best(_found(original, quantized, weight, dtype, rounding, cancelled), encoding)
+    made = _found(original, quantized, weight, dtype, rounding, cancelled)
+    recipe = _best(made, encoding, lambda scheme: _is_carried_on(original, quantized, scheme, dtype, rounding))
     if recipe is None and encoding.group is not None:
         recipe = _of_first_group(original, quantized, weight, dtype, rounding, cancelled)
     return recipe
@@ -186,7 +194,30 @@ def _few_rows(values: FloatArray) -> FloatArray:
     return values[: max(1, LARGEST // int(np.prod(values.shape[1:])))]
 
 
-def _best(found: list[tuple[float, bool, Scheme]], encoding: Encoding) -> Recipe | None:
+def _is_carried_on(original: FloatArray, quantized: FloatArray, scheme: Scheme, dtype: str, rounding: float) -> bool:
+    """Whether codes were moved from column to column, and not here and there.
+
+    GPTQ reaches its first column, whichever that is, with no error of another one, and the later ones with more and
+    more. Random or learned rounding moves codes in all columns alike (as far as chance goes, which is what Pearson's χ²
+    tells); another original that differs in some columns leaves the others as they were.
+    """
+    if original.ndim != 2:
+        return False
+    made = fake_quantize(original, choose_qparams(Tensor(original, dtype=dtype), scheme))
+    moved = np.count_nonzero(np.abs(made - quantized) > rounding * np.abs(made), axis=0)
+    rows, columns = original.shape
+    share = float(moved.mean()) / rows
+    if not 0 < share < 1:
+        return False
+    chi_squared = float(np.square(moved - rows * share).sum()) / (rows * share * (1 - share))
+    is_uneven = chi_squared - columns > UNEVEN * math.sqrt(2 * columns)
+    untouched = np.count_nonzero(moved == 0)
+    return is_uneven and untouched <= columns * UNTOUCHED and int(moved.min()) <= rows * share / 4
+
+
+def _best(
+    found: list[tuple[float, bool, Scheme]], encoding: Encoding, is_carried_on: Callable[[Scheme], bool]
+) -> Recipe | None:
     if not found:
         return None
     whole = [each for each in found if each[1]]
@@ -210,6 +241,11 @@ def _best(found: list[tuple[float, bool, Scheme]], encoding: Encoding) -> Recipe
             "scales of {codes}, {group}, {mode}, as {who}, and {share} % of the codes rounded to nearest: "
             "the rest was moved, as GPTQ and its like move them"
         )
+        if not is_carried_on(scheme):
+            said = N_(
+                "scales of {codes}, {group}, {mode}, as {who}, and {share} % of the codes rounded to nearest: "
+                "the rest was moved, as GPTQ and its like move them, or rounded in another way, or of other weights"
+            )
     return Recipe(scheme, share, names, Phrase(said, **values))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def test_files_of_gptq_and_awq_are_recognized_or_nothing_is_said(path: Path) -> 
     found = asked(path, original)
     assert (found is None) == (not OF_GPTQ[path.stem])
     assert found is None or OF_GPTQ[path.stem] in str(found.phrase)
+    assert found is None or "of other weights" not in str(found.phrase)
     assert asked(path, (original + RANDOM.standard_normal(original.shape) * 0.02).astype(np.float32)) is None
 
 
@@ -132,6 +134,54 @@ def test_codes_that_were_moved_are_told_from_those_that_were_rounded(tmp_path: P
     assert 0.5 < found.equal < 0.99
     assert str(found.phrase).startswith("scales of int4, 32 to a scale, symmetric, as ")
     assert "the rest was moved, as GPTQ and its like move them" in str(found.phrase)
+
+
+def stochastic(values: Any) -> Any:
+    return np.floor(values + RANDOM.random(values.shape))
+
+
+def here_and_there(weight: Any) -> Any:
+    """Another original: a tenth of the weights differ, and none that a scale depends on."""
+    inner = np.abs(weight) < 1.2
+    return np.where(inner & (RANDOM.random(weight.shape) < 0.1), RANDOM.uniform(-1.2, 1.2, weight.shape), weight)
+
+
+def half_of_the_columns(weight: Any) -> Any:
+    changed = np.where(np.abs(weight) < 1.2, np.roll(weight, 1, 0).clip(-1.2, 1.2), weight)
+    return np.where(np.arange(weight.shape[1]) % 2, weight, changed)
+
+
+NEAR_MISSES: dict[str, Callable[[Any, Any], Any]] = {
+    "random rounding": lambda weight, scale: stochastic(weight / scale),
+    "learned rounding": lambda weight, scale: np.floor(weight / scale) + (RANDOM.random(weight.shape) < 0.5),
+    "rounded down": lambda weight, scale: np.floor(weight / scale),
+    "rounded towards zero": lambda weight, scale: np.trunc(weight / scale),
+    "a part of it fine-tuned": lambda weight, scale: np.rint(here_and_there(weight) / scale),
+    "some columns fine-tuned": lambda weight, scale: np.rint(half_of_the_columns(weight) / scale),
+    "noise on it": lambda weight, scale: np.rint((weight + RANDOM.normal(0, 0.05, weight.shape)) / scale),
+    "noise on some rows": lambda weight, scale: np.rint(
+        (weight + RANDOM.normal(0, 0.3, weight.shape) * (np.arange(len(weight)) % 4 == 0)[:, None]) / scale
+    ),
+    "groups half as long": lambda weight, scale: np.rint(weight / np.roll(scale, 32, 1)),
+    "a tenth of it set to zero": lambda weight, scale: np.rint(weight / scale) * (RANDOM.random(weight.shape) < 0.9),
+}
+"""What is nearly the work of a recipe that is known: codes, from weights and the scale of each."""
+
+
+@pytest.mark.parametrize(("rows", "size"), [(32, 128), (256, 32)])
+def test_what_is_nearly_a_recipe_is_claimed_to_be_none(tmp_path: Path, rows: int, size: int) -> None:
+    weight = RANDOM.standard_normal((rows, 256)).astype(np.float32)
+    scale = choose_qparams(weight, Scheme(IntFormat(4), True, PerBlock(-1, size), convention="torchao")).scale
+    scale = scale.reshape(rows, -1)
+    wrong = {}
+    for name, coded in NEAR_MISSES.items():
+        each = np.repeat(scale, size, 1)
+        values = (np.clip(coded(weight, each), -8, 7) * each).astype(np.float32)
+        found = asked(packed_file(tmp_path / "q.safetensors", values, scale, size), weight)
+        told = "" if found is None else str(found.phrase)
+        if told and not told.endswith("or rounded in another way, or of other weights"):
+            wrong[name] = told
+    assert wrong == {}
 
 
 def test_weights_that_were_scaled_before_as_awq_does_are_not_claimed(tmp_path: Path) -> None:
