@@ -15,7 +15,7 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.quantize import fake_quantize
-from qviz.core.arrays import FloatArray
+from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import FLOATS, FloatFormat
 from qviz.core.formats.integers import IntFormat
@@ -44,6 +44,9 @@ UNTOUCHED = 0.1
 
 UNEVEN = 5
 """By how many standard deviations columns have to differ in how many of their codes were moved."""
+
+RISING = 4
+"""By how many standard deviations more codes have to be moved in later columns of the first group."""
 
 FEWEST = 8
 """Scales that have to fit where one group of each row is looked at."""
@@ -144,8 +147,10 @@ def _of_first_group(
     share = max(each[0] for each in found)
     schemes = [scheme for equal, _, scheme in found if equal == share]
     # The first column is reached by no error.
-    first = fake_quantize(original[here], choose_qparams(Tensor(original[here], dtype=dtype), schemes[0]))[:, :1]
-    if _equal_share(first, quantized[:, :1], rounding) < ALL:
+    made_here = fake_quantize(original[here], choose_qparams(Tensor(original[here], dtype=dtype), schemes[0]))
+    if _equal_share(made_here[:, :1], quantized[:, :1], rounding) < ALL:
+        return None
+    if _rise(_moved(made_here, quantized[here], rounding)) < RISING:
         return None
     names = tuple(dict.fromkeys(scheme.convention for scheme in schemes))
     said = N_(
@@ -194,6 +199,20 @@ def _few_rows(values: FloatArray) -> FloatArray:
     return values[: max(1, LARGEST // int(np.prod(values.shape[1:])))]
 
 
+def _moved(made: FloatArray, quantized: FloatArray, rounding: float) -> Array:
+    """Which codes are others than those rounded to nearest."""
+    return np.asarray(np.abs(made - quantized) > rounding * np.abs(made))
+
+
+def _rise(moved: Array) -> float:
+    """By how many standard deviations more of them are moved in later columns than chance would move there."""
+    rows, columns = moved.shape
+    share = float(moved.mean())
+    places = np.arange(columns) - (columns - 1) / 2
+    spread = math.sqrt(rows * share * (1 - share) * float(places @ places))
+    return float(places @ np.count_nonzero(moved, axis=0)) / spread if spread else 0.0
+
+
 def _is_carried_on(original: FloatArray, quantized: FloatArray, scheme: Scheme, dtype: str, rounding: float) -> bool:
     """Whether codes were moved from column to column, and not here and there.
 
@@ -204,7 +223,7 @@ def _is_carried_on(original: FloatArray, quantized: FloatArray, scheme: Scheme, 
     if original.ndim != 2:
         return False
     made = fake_quantize(original, choose_qparams(Tensor(original, dtype=dtype), scheme))
-    moved = np.count_nonzero(np.abs(made - quantized) > rounding * np.abs(made), axis=0)
+    moved = np.count_nonzero(_moved(made, quantized, rounding), axis=0)
     rows, columns = original.shape
     share = float(moved.mean()) / rows
     if not 0 < share < 1:
@@ -212,7 +231,7 @@ def _is_carried_on(original: FloatArray, quantized: FloatArray, scheme: Scheme, 
     chi_squared = float(np.square(moved - rows * share).sum()) / (rows * share * (1 - share))
     is_uneven = chi_squared - columns > UNEVEN * math.sqrt(2 * columns)
     untouched = np.count_nonzero(moved == 0)
-    return is_uneven and untouched <= columns * UNTOUCHED and int(moved.min()) <= rows * share / 4
+    return bool(is_uneven and untouched <= columns * UNTOUCHED and moved.min() <= rows * share / 4)
 
 
 def _best(
