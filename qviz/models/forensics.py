@@ -57,6 +57,12 @@ LARGEST = 1 << 24
 WEIGHTED = frozenset({"Q4_0", "Q4_1", "Q5_0", "Q5_1"})
 """llama.cpp's simple types that an importance matrix changes; Q8_0, TQ and FP4 look at none."""
 
+SIMPLE_GROUP = 32
+"""Elements of a block of these."""
+
+ENOUGH = 8
+"""Groups that an importance matrix would have changed: fewer may be as they are by chance."""
+
 _ROUNDING = {"float32": 4e-7, "float16": 5.5e-4, "bfloat16": 4.4e-3}
 """How far a product may be off where the scale was stored in that type."""
 
@@ -358,16 +364,19 @@ def _of_ggml(original: FloatArray, quantized: FloatArray, dtype: str) -> Recipe 
     said = N_("llama.cpp's {type}: every value is equal, with or without an importance matrix")
     if dtype in TYPES or dtype in WEIGHTED:
         said = N_("llama.cpp's {type} without an importance matrix: every value is equal")
-        if dtype in TYPES and _is_the_same_weighted(original, quantized, dtype):
+        if _telling(original, quantized, dtype) < ENOUGH:
             said = N_("llama.cpp's {type}: every value is equal, with or without an importance matrix")
     return Recipe(None, 1.0, ("gguf",), Phrase(said, type=dtype))
 
 
-def _is_the_same_weighted(original: FloatArray, quantized: FloatArray, dtype: str) -> bool:
-    """Whether importances, all alike, would have left the same values, so that they tell nothing of the matrix."""
+def _telling(original: FloatArray, quantized: FloatArray, dtype: str) -> int:
+    """In how many groups importances, all alike, would have left other values: only these tell of the matrix."""
+    if dtype not in TYPES:
+        return original.size // SIMPLE_GROUP
     rows = original.reshape(-1, original.shape[-1])
     alike = ggml.encode(np.ascontiguousarray(rows, np.float32), dtype, np.ones(rows.shape[1], np.float32))
-    return np.array_equal(alike.values().reshape(-1), quantized.reshape(-1))
+    other = alike.values().reshape(-1) != quantized.reshape(-1)
+    return int(np.count_nonzero(other.reshape(-1, TYPES[dtype].group).any(axis=1)))
 
 
 def _ggml(original: FloatArray, dtype: str) -> FloatArray | None:

@@ -243,6 +243,20 @@ def test_where_importances_change_nothing_none_are_denied(tmp_path: Path) -> Non
         assert str(found.phrase) == f"llama.cpp's {kind}: every value is equal, with or without an importance matrix"
 
 
+def test_of_a_few_blocks_no_importance_matrix_is_denied(tmp_path: Path) -> None:
+    denied = []
+    for seed in (29, 43):  # of which the search ends where it ends without importances
+        random = np.random.default_rng(seed)
+        original = random.standard_normal((1, 32)).astype(np.float32)
+        random.choice(4)
+        importances = (1 + 0.1 * random.standard_normal(32)).clip(0.01).astype(np.float32)
+        weight = gguf_file(tmp_path / f"{seed}.gguf", encoded_bytes(original, "IQ4_NL", importances), "IQ4_NL")
+        values = np.asarray(weight.entry.load()[:], np.float32).reshape(original.shape)
+        found = recipe_of(original, values, weight)
+        denied.append(found is not None and "without an importance matrix: every" in str(found.phrase))
+    assert not any(denied)
+
+
 def test_the_difference_of_two_files_has_its_recipe(run: Run, tmp_path: Path) -> None:
     original = RANDOM.standard_normal((16, 64)).astype(np.float32)
     scheme = Scheme(IntFormat(4), True, PerBlock(-1, 32), convention="torchao")
