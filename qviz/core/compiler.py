@@ -104,8 +104,11 @@ class Kernel:
         return self.compiled(*arguments)
 
 
-def part(*, reorders: bool = False) -> Callable[[Function], Function]:
-    """Mark a function that kernels call; it stays Python for everybody else."""
+def part(*, reorders: bool = False, rare: bool = False) -> Callable[[Function], Function]:
+    """Mark a function that kernels call; it stays Python for everybody else.
+
+    One that is ``rare`` is called; the others are put in their places, which takes longer to compile.
+    """
 
     def mark(function: Function) -> Function:
         _parts.append(
@@ -115,7 +118,7 @@ def part(*, reorders: bool = False) -> Callable[[Function], Function]:
                     "fastmath": SUMS if reorders else False,
                     "_nrt": False,
                     "no_cfunc_wrapper": True,
-                    "forceinline": True,  # to pass on arrays, a dozen words each, takes as long as some of the loops
+                    "forceinline": not rare,  # to pass arrays on, a dozen words each, takes as long as some loops
                 },
             )
         )

@@ -139,7 +139,7 @@ def spread_columns(parameters: Any, strides: Any, work: Any, first: Any, n: Any)
                 work[region + i] = given[first + i]
 
 
-@part()
+@part(rare=True)
 def spread_scattered(parameters: Any, strides: Any, work: Any, where: Any, n: Any) -> None:
     """The parameters of groups that lie anyhow."""
     for k in range(PARAMETERS):
@@ -158,7 +158,7 @@ def row_of_groups(row: Any, plan: Any) -> Any:
     return row // length * ((length + tall - 1) // tall) + row % length // tall
 
 
-@part()
+@part(rare=True)
 def scatter(where: Any, n: Any, row: Any, column: Any, plan: Any) -> None:
     """The group of each element."""
     width, block, after = plan[WIDTH], plan[BLOCK], plan[AFTER]

@@ -118,7 +118,7 @@ compare_runs = compose_runs(with_clipped=True)
 compare_clean_runs = compose_runs(with_clipped=False)
 
 
-@part()
+@part(rare=True)
 def compare_scattered(
     work: Any, where: Any, n: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any
 ) -> None:

@@ -53,7 +53,7 @@ def bin_of(error: Any, per_bin: Any, width: Any, first: Any, last: Any) -> Any:
     return np.int32(last if guess > last else guess)
 
 
-@part()
+@part(rare=True)
 def find_bins(work: Any, integers: Any, n: Any, width: Any, first: Any, last: Any) -> None:
     """The bin of each error in float64."""
     per_bin = 1.0 / width
@@ -62,7 +62,7 @@ def find_bins(work: Any, integers: Any, n: Any, width: Any, first: Any, last: An
         integers[PLACE + i] = bin_of(error, per_bin, width, first, last)
 
 
-@part()
+@part(rare=True)
 def place_jointly(integers: Any, n: Any, plan: Any, any_clipped: Any) -> Any:
     """One number for a cell and a bin; how many rounding errors lie in none of the few bins that they reach.
 
@@ -102,7 +102,7 @@ def count_jointly(integers: Any, n: Any, table: Any, x: Any, ahead: Any) -> None
             table[np.uint32(integers[PLACE + i])] += np.uint32(1)
 
 
-@part()
+@part(rare=True)
 def count_strange(
     work: Any, integers: Any, n: Any, maybe_nan: Any, table: Any, tallies: Any, plan: Any, width: Any
 ) -> None:

@@ -109,14 +109,14 @@ LOWEST_INT, HIGHEST_INT = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
 # --- one stretch ----------------------------------------------------------------------------------------
 
 
-@part()
+@part(rare=True)
 def mend(work: Any, integers: Any, n: Any, low: Any) -> None:
     """Give what is missing a code, so that it is a level itself: without error, and not clipped."""
     for i in range(n):
         work[FREE + i] = low if integers[MISSING + i] else work[FREE + i]
 
 
-@part()
+@part(rare=True)
 def hide(work: Any, integers: Any, n: Any) -> None:
     """Take what is missing for the value of its code."""
     for i in range(n):
@@ -131,7 +131,7 @@ def show_values(work: Any, integers: Any, n: Any, low: Any) -> None:
         work[FREE + i] = np.float32(np.inf) if integers[MISSING + i] else low
 
 
-@part()
+@part(rare=True)
 def note_clipped(work: Any, integers: Any, n: Any, low: Any, high: Any) -> None:
     """Which codes were clipped."""
     for i in range(n):
