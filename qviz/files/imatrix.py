@@ -92,7 +92,7 @@ def _of_gguf(path: Path) -> ImportanceMatrix:
             raise FileProblem(path, N_("is damaged: it has sums without a count"), _DAMAGED)
         counts = _array(counted).reshape(-1, 1)
         sums = sums.reshape(len(counts), -1)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             means = np.where(counts > 0, sums / counts, np.float32(1))
         found[name.removesuffix(SUMS)] = means[0] if len(means) == 1 else means
     if not found:
@@ -123,6 +123,7 @@ def _of_dat(path: Path) -> ImportanceMatrix:
         if size < 1 or place + 4 * size > len(data):
             raise FileProblem(path, N_("is no importance matrix, or is damaged"), _DAMAGED)
         values = np.frombuffer(data, "<f4", size, place).astype(np.float32)
-        found[name] = values / np.float32(calls) if calls > 0 else values
+        with np.errstate(invalid="ignore"):  # what is no number is refused afterwards
+            found[name] = values / np.float32(calls) if calls > 0 else values
         place += 4 * size
     return ImportanceMatrix(found)

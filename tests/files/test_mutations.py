@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import tarfile
+import zipfile
 from pathlib import Path
 
+import gguf
 import h5py
 import numpy as np
 import onnx
@@ -14,7 +17,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from qviz.core.problems import Problem
+from qviz.files.cards import SUFFIX as CARD
+from qviz.files.cards import write_card
+from qviz.files.imatrix import read_imatrix
 from qviz.files.readers import list_tensors
+from qviz.models.cards import card_rows
+from qviz.models.checkpoint import open_checkpoint
 from tests.files.test_encodings import gptq
 from tests.files.test_paddle import paddle_stream
 from tests.files.test_pytorch import VALUES, Stored, saved, stream, tensor
@@ -69,7 +77,74 @@ def _gptq(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _gguf(path: Path) -> None:
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_uint32("llama.block_count", 2)
+    writer.add_tensor("blk.0.ffn_up.weight", np.arange(32, dtype=np.float32).reshape(1, 32))
+    packed = gguf.quants.quantize(np.ones((2, 32), np.float32), gguf.GGMLQuantizationType.Q8_0)
+    writer.add_tensor("blk.1.ffn_up.weight", packed, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _safetensors(path: Path) -> None:
+    save_file({"a": VALUES.reshape(3, 4), "b": VALUES.astype(np.float16), "c": np.arange(6)}, path)
+
+
+def _npz(path: Path) -> None:
+    np.savez(path, a=VALUES, b=VALUES.reshape(3, 4))
+
+
+def _mar(path: Path) -> None:
+    _zip(path.with_suffix(".pt"))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(path.with_suffix(".pt"), "weights.pt")
+        archive.writestr("MAR-INF/MANIFEST.json", '{"model": {"serializedFile": "weights.pt"}}')
+
+
+def _card(path: Path) -> None:
+    _safetensors(path.with_suffix(".safetensors"))
+    write_card(path, card_rows(open_checkpoint([path.with_suffix(".safetensors")]).weights))
+
+
+def _imatrix(path: Path) -> None:
+    sums = np.arange(8, dtype=np.float32)
+    parts = [struct.pack("<ii", 1, 5), b"blk.0", struct.pack("<ii", 3, sums.size), sums.tobytes()]
+    path.write_bytes(b"".join(parts) + struct.pack("<ii", 3, 0))
+
+
+def _imatrix_gguf(path: Path) -> None:
+    writer = gguf.GGUFWriter(path, "imatrix")
+    writer.add_tensor("blk.0.in_sum2", np.arange(8, dtype=np.float32).reshape(1, 8))
+    writer.add_tensor("blk.0.counts", np.full((1, 1), 3, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _read(path: Path, kind: str) -> None:
+    if kind.startswith("importances"):
+        read_imatrix(path)
+        return
+    for entry in list_tensors(path):
+        if entry.counted is not None:
+            entry.counted()
+        if path.suffix != CARD:  # which has no elements
+            entry.load()
+
+
 KINDS = {
+    "model.gguf": _gguf,
+    "plain.safetensors": _safetensors,
+    "arrays.npz": _npz,
+    "array.npy": lambda path: np.save(path, VALUES.reshape(3, 4)),
+    "model.mar": _mar,
+    "model.qvizcard": _card,
+    "importances.dat": _imatrix,
+    "importances.gguf": _imatrix_gguf,
     "gptq.safetensors": _gptq,
     "model.h5": _hdf5,
     "model.nemo": _nemo,
@@ -104,8 +179,7 @@ def test_a_mutated_file_is_read_or_told(tmp_path: Path, name: str) -> None:
             file.write(content)
             file.truncate()
         try:
-            for entry in list_tensors(path):
-                entry.load()
+            _read(path, name)
             read += 1
         except Problem as problem:
             assert str(problem)
