@@ -16,6 +16,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,11 @@ from qviz.core import (
     Codebook,
     FloatFormat,
     IntFormat,
+    Manual,
     MinMax,
     PerAxis,
     PerBlock,
+    Percentile,
     PerTensor,
     PerTile,
     PerToken,
@@ -44,6 +47,7 @@ from qviz.core import (
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.questions.analysis import Analysis, analyze
+from qviz.core.ranges.known import Known
 from qviz.core.schemes.fitting import check_fits
 from qviz.core.scripts.numpy_script import python_snippet
 from qviz.core.scripts.runtime_scripts import runtime_snippet, runtimes_of
@@ -66,6 +70,7 @@ GRANULARITIES = (
     *(PerBlock(-1, size) for size in (16, 32, 64, 48, 128, 256)),
     PerBlock(0, 2),
 )
+RULES = (Percentile(99.0), Manual(-1.5, 0.75), Known(scale=(0.25,)))
 FAR = {"float64": (np.nan, np.inf, -np.inf, 1e300, -1e39)}
 SHAPES = ((4, 64), (2, 256))
 SHOWN, FEW = 40, 8
@@ -84,6 +89,14 @@ def offered(convention: str, shape: tuple[int, ...]) -> list[Scheme]:
                 check_fits(scheme, shape)
                 found.append(scheme)
     return found
+
+
+def under_a_rule(rng: Random, scheme: Scheme) -> Scheme:
+    """The same with another range in every third case, where it takes one."""
+    rule = rng.choice(np.array([MinMax(), MinMax(), MinMax(), *RULES], object))
+    with contextlib.suppress(Problem):
+        return replace(scheme, range_rule=rule)
+    return scheme
 
 
 def hard(rng: Random, family: str, dtype: str, shape: tuple[int, ...]) -> Any:
@@ -170,7 +183,7 @@ def main(cases: int = 100, seed: int = 0, *conventions: str) -> int:
             schemes = {SHAPES[1]: offered(name, SHAPES[1])}
         for case in range(cases):
             shape = [each for each, there in schemes.items() if there][-(case % 2)]
-            scheme = schemes[shape][int(rng.integers(len(schemes[shape])))]
+            scheme = under_a_rule(rng, schemes[shape][int(rng.integers(len(schemes[shape])))])
             family, dtype = str(rng.choice(list(FAMILIES))), DTYPES[case // 2 % len(DTYPES)]
             values = hard(rng, family, dtype, shape)
             with np.errstate(all="ignore"):
