@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -240,7 +240,7 @@ def _order_statistics(rows: FloatArray, *quantiles: float) -> list[Floats]:
         for values, q in zip(found, quantiles, strict=True):
             below, after, fraction = _ranks(size, q)
             low = some[:, below].astype(np.float64)
-            values[same] = low + (some[:, after] - low) * fraction
+            values[same] = _between(low, some[:, after].astype(np.float64), fraction)
     return found
 
 
@@ -248,7 +248,16 @@ def _interpolated(statistic: Callable[[int], float], size: int, quantile: float)
     """Between the two order statistics around a quantile, linearly, as numpy does."""
     below, after, fraction = _ranks(size, quantile)
     low = statistic(below)
-    return low + (statistic(after) - low) * fraction if fraction else low
+    return _between(low, statistic(after), fraction) if fraction else low
+
+
+MIDDLE = 0.5
+
+
+def _between(low: Any, high: Any, fraction: float) -> Any:
+    """From the nearer one, as numpy interpolates, to its last bit."""
+    step = high - low
+    return low + step * fraction if fraction < MIDDLE else high - step * (1 - fraction)
 
 
 def _ranks(size: int, quantile: float) -> tuple[int, int, float]:

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qviz.core import Manual, MinMax, PerAxis, Percentile, PerTensor, Problem, Scheme, Tensor, choose_qparams
+from qviz.core import (
+    Manual,
+    MinMax,
+    PerAxis,
+    PerBlock,
+    Percentile,
+    PerTensor,
+    Problem,
+    Scheme,
+    Tensor,
+    choose_qparams,
+    prepare,
+)
 from qviz.core.questions.calibration import range_input
 from qviz.core.ranges import histograms
 from qviz.core.tensors.latest import MOST_ANSWERS
@@ -180,3 +192,15 @@ def test_what_was_found_for_a_tensor_is_remembered_within_bounds():
         assert ask(question) == ask(question) == -question
     assert asked == list(range(3 * MOST_ANSWERS))
     assert len(histograms._known[tensor]) == MOST_ANSWERS
+
+
+def test_percentiles_are_those_of_numpy_to_the_last_bit() -> None:
+    # A middle of two float32 numbers in float64, which the other way round is a bit less.
+    rng = np.random.default_rng(3)
+    x = np.abs(rng.standard_normal((4000, 16)) + rng.uniform(0, 3, (4000, 1))).astype(np.float32)
+    scheme = Scheme("int8", True, PerBlock(-1, 16), Percentile(99.0))
+    expected = np.float32(np.quantile(x.astype(float), 99.0 / 100, axis=1))
+    np.testing.assert_array_equal(choose_qparams(x, scheme).high.ravel(), expected)
+    for row in x[:50]:
+        high = choose_qparams(prepare(Tensor(row)), Scheme("int8", True, range_rule=Percentile(99.0))).high
+        assert high == np.float32(np.quantile(row.astype(float), 99.0 / 100))
