@@ -72,9 +72,8 @@ def error_edges(
     # float32, which may push an error over the bound: far over it where a narrow range lies
     # far from 0.
     lowest, highest = _reach(extremes, qparams)
-    if asked is not qparams:  # some broken groups have finite errors all the same
-        others = _reach(extremes, asked)
-        lowest, highest = min(lowest, others[0]), max(highest, others[1])
+    if asked is not qparams:
+        lowest, highest = _reach_of_broken(extremes, asked, lowest, highest)
     ends = map(np.float32, (tensor.minimum, tensor.maximum)) if tensor.counted else extremes
     largest = max(largest_of(np.asarray(end)) for end in ends)
     number_format = qparams.number_format
@@ -101,6 +100,19 @@ def error_edges(
     first, last = math.floor(low / width), math.ceil(high / width)
     edges: Floats = np.arange(first, last + 1, dtype=np.float64) * width
     return edges, half_step
+
+
+def _reach_of_broken(
+    extremes: tuple[FloatArray, FloatArray], qparams: QParams, lowest: float, highest: float
+) -> tuple[float, float]:
+    """From where to where errors reach with those of broken groups, whose values may be finite all the same."""
+    ends = np.array([np.ravel(end) for end in qparams.clip_range()], np.float64)
+    low, high = (np.ravel(end).astype(np.float64) for end in extremes)
+    broken = np.ravel(qparams.broken)
+    with np.errstate(invalid="ignore"):
+        errors = np.concatenate([(ends - low)[:, broken].ravel(), (ends - high)[:, broken].ravel()])
+    errors = errors[np.isfinite(errors)]
+    return float(errors.min(initial=lowest)), float(errors.max(initial=highest))
 
 
 def largest_of(values: FloatArray) -> float:

@@ -346,6 +346,12 @@ def test_a_tensor_remembers_the_layouts_of_the_last_walks_and_no_more_than_half_
             id="scales without an inverse",
         ),
         pytest.param(
+            Scheme("uint2", False, PerBlock(-1, 32), convention="onnxruntime_matmulnbits"),
+            "float32",
+            [-6.5e-39, *[6.09e-39] * 31, -3.5e-39, *[3.5e-39, 1e-41, -1e-41] * 10, 3.4e-39],
+            id="small elements under scales without an inverse",
+        ),
+        pytest.param(
             Scheme("int3", convention="paddle"),
             "float32",
             [3.3e38, -3.3e38, 1.1e38, -0.9e38],
