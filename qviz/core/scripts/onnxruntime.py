@@ -241,7 +241,7 @@ def _lines(qparams: QParams, all_finite: bool) -> list[str]:
     if not qparams.saturates:
         cast, end = "FLOAT", ", saturate=0"
         bits = [f"codes = codes.astype(ml_dtypes.{name}).view(np.uint8)"]
-        if name == "float8_e5m2" and not all_finite:
+        if name == "float8_e5m2":
             bits.append(
                 "codes |= np.where((codes & 127) > 124, 3, 0).astype(np.uint8)  # NaN, as ONNX Runtime stores it"
             )
