@@ -24,6 +24,9 @@ BLOCK = 1 << 20
 """Bytes unpacked between two looks at the cancel flag."""
 
 _DAMAGED = N_("Copy or download it again.")
+_TAR, _USTAR = 257, b"ustar"
+"""Where a tar file says what it is."""
+
 _OTHERS = (b"GGUF", b"PK\x03\x04", b"\x89HDF", b"PAR1", GZIP)
 
 
@@ -38,7 +41,8 @@ def list_entries(path: Path, options: TableOptions | None = None) -> tuple[Tenso
     with text.damage(path), gzip.open(path) as file:
         head = file.read(HEAD)
     if not head.startswith(MAGIC):
-        if head.startswith(_OTHERS) or Start(path, len(head), head[:LENGTH]).head[8:9] == b"{":
+        is_tar = head[_TAR : _TAR + len(_USTAR)] == _USTAR
+        if is_tar or head.startswith(_OTHERS) or Start(path, len(head), head[:LENGTH]).head[8:9] == b"{":
             raise FileProblem(path, N_("is packed with gzip"), N_("Unpack it with gunzip, and open what is in it."))
         return text.list_entries(path, options)
     return entries(path, read_header(head, path), _load)

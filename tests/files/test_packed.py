@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,17 @@ def test_damage_is_a_problem(tmp_path: Path, content: bytes) -> None:
         path.write_bytes(damaged)
         with pytest.raises(FileProblem):
             list_tensors(path)[0].load()
+
+
+@pytest.mark.parametrize("inside", ["tar", "gguf", "zip", "gzip"])
+def test_what_is_packed_and_is_no_array_is_said_to_be_packed(tmp_path: Path, inside: str) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("w.npy"))
+    content = {"tar": buffer.getvalue(), "gguf": b"GGUF\3", "zip": b"PK\3\4", "gzip": gzip.compress(b"1")}[inside]
+    (tmp_path / f"w.{inside}.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(FileProblem, match=r"is packed with gzip. Unpack it with gunzip, and open what is in it\."):
+        list_tensors(tmp_path / f"w.{inside}.gz")
 
 
 def test_an_array_of_another_size_than_promised_is_refused(tmp_path: Path) -> None:
