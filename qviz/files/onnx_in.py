@@ -7,8 +7,8 @@ listed without reading a weight. The fields' numbers: https://github.com/onnx/on
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
             ) from None
     folder = Folder(path)
     entries = [
-        replace(_entry(region, folder, each), outputs_first=each.name in model.turned)
+        _entry(region, folder, each, is_turned=each.name in model.turned)
         for each in found
         if each.kind in DTYPES and 0 not in each.dims and len(each.dims) <= MOST_AXES
     ]
@@ -110,17 +110,10 @@ def list_entries(path: Path) -> tuple[TensorEntry, ...]:
     return decoded(entries, [*model.decoders, *integer])
 
 
-def _entry(region: Region, folder: Folder, constant: _Constant) -> TensorEntry:
+def _entry(region: Region, folder: Folder, constant: _Constant, *, is_turned: bool) -> TensorEntry:
     dtype = DTYPES[constant.kind]
-    entry = TensorEntry(
-        f"{region.path.stem}/{constant.name}",
-        region.path,
-        constant.name,
-        constant.shape,
-        dtype,
-        partial(_load, region, constant),
-        nbytes=bytes_of(dtype, constant.shape) if min(constant.shape) > 0 else None,
-    )
+    refused = bits = kind = None
+    load: Callable[..., Loaded] = partial(_load, region, constant)
     try:
         if min(constant.shape) < 0:
             raise FileProblem(
@@ -130,12 +123,23 @@ def _entry(region: Region, folder: Folder, constant: _Constant) -> TensorEntry:
                 name=shortened(constant.name),
             )
         place = _place(region, folder, constant)
+        if place is not None and dtype in BITS:
+            bits, kind = partial(_bits, region, constant), KINDS.get(dtype)
     except Problem as problem:
-        return replace(entry, load=partial(_refuse, problem), refused=problem)
-    if place is None or dtype not in BITS:
-        return entry
-    bits, kind = partial(_bits, region, constant), KINDS.get(dtype)
-    return replace(entry, bits=bits, counted=partial(counted_in, region.path, bits, kind) if kind is not None else None)
+        refused, load = problem, partial(_refuse, problem)
+    return TensorEntry(
+        f"{region.path.stem}/{constant.name}",
+        region.path,
+        constant.name,
+        constant.shape,
+        dtype,
+        load,
+        refused=refused,
+        outputs_first=is_turned,
+        nbytes=bytes_of(dtype, constant.shape) if min(constant.shape) > 0 else None,
+        counted=partial(counted_in, region.path, bits, kind) if bits is not None and kind is not None else None,
+        bits=bits,
+    )
 
 
 def _bits(region: Region, constant: _Constant) -> FileArray:
