@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -97,7 +98,7 @@ def in_worker(
 def _out_of_reach() -> Iterator[None]:
     """What begins here never hears of Ctrl+C, which a terminal sends to all: whoever began it ends it.
 
-    Here the signal arrives a moment later; there it would be a traceback, while modules are still imported.
+    Here signals are answered a moment later, when it has begun as a whole; there they would be a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -105,11 +106,31 @@ def _out_of_reach() -> Iterator[None]:
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # which lets signals pass again, the first time
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with _answered_later():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _answered_later() -> Iterator[None]:
+    """Signals that are blocked in this thread alone may reach another one, and be answered here all the same."""
+    held: list[tuple[int, Any]] = []
+    handlers: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        known = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {each: handler for each, handler in known.items() if callable(handler)}
+    for each in handlers:
+        signal.signal(each, lambda number, frame: held.append((number, frame)))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+    for number, frame in held[:1]:
+        handlers[signal.Signals(number)](number, frame)
 
 
 def _died(code: int | None) -> Problem:

@@ -6,6 +6,7 @@ import os
 import signal
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Event, Thread
 
 import psutil
 import pytest
@@ -74,11 +75,15 @@ def test_the_runtime_tells_nobody_how_it_is_used():
 @pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
 def test_it_never_hears_of_ctrl_c(monkeypatch):
     """From its first instruction on, in whatever it is; this process hears of it a moment later."""
-    began, start = [], BaseProcess.start
+    began, start, other = [], BaseProcess.start, Event()
+    waiting = Thread(target=other.wait)
+    waiting.start()
 
     def started(process):
         began.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         os.kill(os.getpid(), signal.SIGINT)
+        other.set()  # which the signal may reach as well
+        waiting.join()
         start(process)
         began.append("whole")
 
@@ -87,6 +92,7 @@ def test_it_never_hears_of_ctrl_c(monkeypatch):
         in_worker(never_ends)
     assert began == [{signal.SIGINT}, "whole"]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert working() == []
 
 
