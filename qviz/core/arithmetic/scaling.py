@@ -166,7 +166,7 @@ def qparams_from_recipe(recipe: Recipe, low: Array, high: Array, scheme: Scheme)
     quant_min, quant_max = convention_of(scheme).ends(scheme.number_format, scheme.symmetric)
     return QParams(
         recipe.scale,
-        np.full(recipe.scale.shape, recipe.zero_point, np.float32),
+        np.broadcast_to(np.asarray(recipe.zero_point, np.float32), recipe.scale.shape),
         np.asarray(low, np.float32),
         np.asarray(high, np.float32),
         quant_min,
