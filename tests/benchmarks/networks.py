@@ -115,7 +115,7 @@ def _ready(original: Network) -> tuple[Network | None, float, str]:
 
 
 def _samples(network: Network, count: int) -> list[dict[str, Any]]:
-    """Plausible, not random: pictures have neighbours that are alike."""
+    """Plausible, not random: pictures have neighbours that are alike, and dark lines of text."""
     found = []
     for seed in range(count):
         rng = np.random.default_rng(seed)
@@ -136,12 +136,28 @@ def _samples(network: Network, count: int) -> list[dict[str, Any]]:
                 grid = grid + small[:, :, low + 1][:, :, :, right] * a * (1 - b)
                 grid = grid + small[:, :, low][:, :, :, right + 1] * (1 - a) * b
                 grid = grid + small[:, :, low + 1][:, :, :, right + 1] * a * b
-                sample[port.name] = (grid + 0.05 * rng.standard_normal(shape)).clip(0, 1).astype(port.dtype)
+                picture = (grid + 0.05 * rng.standard_normal(shape)).clip(0, 1)
+                sample[port.name] = (picture * _lettering(shape[2:], seed)).astype(port.dtype)
             else:
                 phase = np.arange(math.prod(shape)).reshape(shape) * rng.uniform(0.01, 0.1)
                 sample[port.name] = (0.3 * np.sin(phase) + 0.05 * rng.standard_normal(shape)).astype(port.dtype)
         found.append(sample)
     return found
+
+
+def _lettering(shape: tuple[int, ...], seed: int) -> Any:
+    """0.1 where there is a letter, 1 elsewhere: what finds text answers nothing but noise where there is none."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    high, wide = shape
+    paper = Image.new("L", (wide, high), 255)
+    lines = max(1, high // 48)
+    for line in range(lines):
+        place = (4 + 7 * seed, line * high // lines + 4)
+        ImageDraw.Draw(paper).text(
+            place, f"line {line} of {seed}", 0, ImageFont.load_default(size=max(8, min(high // lines - 12, 32)))
+        )
+    return 0.1 + 0.9 * np.asarray(paper, np.float64) / 255
 
 
 METHODS: dict[str, Callable[[Network], Recipe]] = {
