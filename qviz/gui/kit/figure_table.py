@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import (
+    QEvent,
     QItemSelectionModel,
     QModelIndex,
     QPoint,
@@ -72,6 +73,7 @@ class FigureTable(QTableView):
         super().__init__()
         self.opening = opening
         self._fitted: list[int] = []
+        self._squeezed = False
         self.figures = FigureModel(columns, self)
         self.proxy = RowOrder(self.figures, self)
         self.setModel(self.proxy)
@@ -214,7 +216,7 @@ class FigureTable(QTableView):
     def fit(self) -> None:
         """Columns as wide as what they hold; the first takes no more than a third."""
         self.resizeColumnsToContents()
-        self._fitted = []
+        self._fitted, self._squeezed = [], False
         most = max(160, self.viewport().width() // 3)
         for at, column in enumerate(self.figures.columns):
             if column.action or column.narrow:
@@ -240,13 +242,21 @@ class FigureTable(QTableView):
             spare.append(0 if fixed else max(0, self.columnWidth(at) - max(head, self.sizeHintForColumn(at))))
         if sum(spare) < lacking:
             return
+        self._squeezed = True
         for at, each in enumerate(spare):
             self.setColumnWidth(at, self.columnWidth(at) - math.ceil(each * lacking / sum(spare)))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if event.size().width() < event.oldSize().width():
+        if self._squeezed and event.size().width() != event.oldSize().width():
+            self.fit()
+        elif event.size().width() < event.oldSize().width():
             self._squeeze()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and self.figures.rows:
+            self.fit()  # what is around a text belongs to the style: without one, columns are too narrow for another
 
     def current(self) -> Any:
         """The row that the keyboard is at; None for none."""

@@ -206,6 +206,26 @@ def test_space_between_columns_gives_way_before_the_last_one_is_cut(qtbot: QtBot
     assert table.horizontalHeader().length() == usual
 
 
+def test_columns_get_their_space_back_with_another_style_and_with_more_room(qtbot: QtBot) -> None:
+    """A theme takes the old style off before the new one comes: meanwhile a text needs less around it."""
+    columns = [Column(f"Figure {at}", lambda r, at=at: r[at], lambda r, at=at: r[at], better=1) for at in range(8)]
+    table = FigureTable(columns, "Results")
+    qtbot.addWidget(table)
+    table.apply_theme(load_theme("light"))
+    table.setStyleSheet("QTableView::item { padding: 0 6px }")
+    table.resize(1200, 200)
+    table.show()
+    table.set_rows([tuple(f"{each}2.5 KiB" for each in range(8))] * 3)
+    usual = [table.columnWidth(at) for at in range(8)]
+    table.resize(sum(usual) - 28, 200)
+    assert sum(table.columnWidth(at) for at in range(8)) < sum(usual)
+    table.setStyleSheet("")
+    table.setStyleSheet("QTableView::item { padding: 0 6px }")
+    assert all(table.columnWidth(at) >= table.sizeHintForColumn(at) for at in range(8))
+    table.resize(1200, 200)
+    assert [table.columnWidth(at) for at in range(8)] == usual
+
+
 def test_space_that_belongs_to_a_text_is_not_given_up(qtbot: QtBot) -> None:
     """As Qt sees it: what is a pixel too narrow ends with an ellipsis."""
     columns = [Column(f"{at}", lambda r, at=at: r[at], lambda r, at=at: r[at]) for at in range(8)]
