@@ -61,6 +61,12 @@ def unsaturated(y, code):  # {number_format.label}, beyond its last value
     end = np.float32({ends})
     return np.where(np.abs(code) > qmax, np.copysign(end, code), code)
 """,
+        # What becomes 448 in spite of the rule is not written out as a rounding.
+        hides=lambda quotients, codes: (
+            peculiar
+            and bool(np.any((np.abs(codes) > number_format.quant_max) & (np.abs(quotients) < FIRST_LOST)))
+            and number_format.format == E4M3
+        ),
     )
 
 

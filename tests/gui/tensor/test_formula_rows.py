@@ -18,6 +18,7 @@ from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import analyze
+from qviz.core.ranges.rules import Manual
 from qviz.core.runtimes.formulas import ABSMAX, FLOAT16, absmax_of, affine, no_zero_point_in_codes
 from qviz.core.runtimes.record import Convention, Recipe
 from qviz.core.runtimes.table import CONVENTIONS
@@ -143,6 +144,12 @@ def test_what_goes_beyond_float32_on_its_way_is_not_written_out(scheme: Scheme, 
             assert "/ 0" not in row[1]
             assert "/ (0 − 0)" not in row[1]
             assert not row[1].endswith("= 0") or "log2" not in row[1]
+
+
+def test_what_onnx_runtime_rounds_down_from_480_is_not_written_as_a_rounding() -> None:
+    scheme = Scheme("e4m3fn", range_rule=Manual(-1.0, 1.0), convention="onnxruntime_unsaturated")
+    rows = check(analyze(np.float32([483.5 / 448, 0.5]), scheme), 0)
+    assert rows[2][1] == "Q = 448 = 448 (code 0x7E)"
 
 
 def test_a_minus_sign_behind_another_one_is_in_brackets() -> None:
