@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,8 @@ def _filled(formula: Formula, values: Values, result: Any, text: str) -> str:
             known = with_meanings(formula, values)
             exact = np.array_equal(np.float32(evaluate(expression, known)), result)
             exact = exact and _comes_to(formula, known, result) and _is_plain(formula, known, result)
+            if not exact:
+                return _in_and_out(formula, values, f"{name} = {text}")
             digits = _digits(expression, known, result)
             filled = as_numbers(expression, known, _writer(digits))
             meanings = ", ".join(
@@ -139,8 +142,6 @@ def _filled(formula: Formula, values: Values, result: Any, text: str) -> str:
                 for each in formula.where
             )
     except KeyError:
-        exact = False
-    if not exact:
         return _in_and_out(formula, values, f"{name} = {text}")
     equation = f"{name} = {filled}" if filled == text else f"{name} = {filled} = {text}"
     return f"{meanings}: {equation}" if meanings else equation
@@ -156,20 +157,24 @@ def _in_and_out(formula: Formula, values: Values, out: str) -> str:
 
 def _digits(expression: Expression, values: Values, result: Any) -> int:
     """How many digits of the numbers give the result, to a person who calculates with what is written, too."""
+    enough = []
+    for digits in DIGITS:
+        fixed = _fixed(expression, digits)
+        if _close(fixed.value(_as_written(values, digits, exactly=False)), result):
+            if _close(fixed.value(_as_written(values, digits, exactly=True)), result):
+                return digits
+            enough.append(digits)
+    return next(iter(enough), DIGITS[1])
 
-    def gives(digits: int, exactly: bool) -> bool:
-        written = {key: _as_written(value, digits, exactly) for key, value in values.items()}
-        return _close(_fixed(expression, digits).value(written), result)
 
-    enough = [digits for digits in DIGITS if gives(digits, False)]
-    return next((digits for digits in enough if gives(digits, True)), next(iter(enough), DIGITS[1]))
-
-
-def _as_written(value: Any, digits: int, exactly: bool) -> Any:
-    """A number as it is read again: in its own type, or ``exactly``."""
-    if not isinstance(value, np.ndarray | np.generic):
-        return value
-    return (np.float64 if exactly else value.dtype.type)(f"{float(value):.{digits}g}")
+def _as_written(values: Values, digits: int, *, exactly: bool) -> Values:
+    """Numbers as they are read again: each in its own type, or ``exactly``."""
+    return {
+        key: (np.float64 if exactly else value.dtype.type)(f"{float(value):.{digits}g}")
+        if isinstance(value, np.ndarray | np.generic)
+        else value
+        for key, value in values.items()
+    }
 
 
 def _fixed(expression: Expression, digits: int) -> Expression:
@@ -212,7 +217,8 @@ def _is_denormal(value: Any) -> bool:
 
 
 def _close(value: Any, result: Any, tolerance: float = DIGITS_ALIKE) -> bool:
-    return bool(np.isclose(float(value), float(result), rtol=tolerance, atol=0))
+    value, result = float(value), float(result)
+    return value == result or (math.isfinite(result) and abs(value - result) <= tolerance * abs(result))
 
 
 def _unit(q: QParams, trace: ElementTrace) -> Any:
