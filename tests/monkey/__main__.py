@@ -104,6 +104,7 @@ def play(folder: Path, seed: int, actions: int, script: list[list[Any]] | None, 
     app.start()
     rest(app)
     hands = Hands(app, files, chance)
+    keep.mkdir(parents=True, exist_ok=True)
     journal = Journal(keep / f"monkey-{seed}{'-again' if script is not None else ''}.script", seed)
     _answer_file_dialogs(journal, files, home)
     nested = QTimer()  # menus and dialogs that wait for an answer in a loop of their own
