@@ -9,7 +9,7 @@ import numpy as np
 
 from qviz.core.arithmetic.conversion import reach_of_groups
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import FloatArray, Floats, distinct
+from qviz.core.arrays import Array, FloatArray, Floats, distinct
 from qviz.core.runtimes.precision import BYTE, HALVES
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.survey import in_two_threads
@@ -58,11 +58,15 @@ def error_edges(
     scale = qparams.scale.reshape(-1)
     largest_scale = scale_alone = largest_of(scale)
     apart, convention = 0.0, qparams.convention
-    if convention.recipe is not None and not (convention.divisor_is_inverse or convention.beyond_loops):
+    if convention.recipe is not None and not convention.beyond_loops:
         # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
-        # so does MX where the scale is denormal.
-        apart = largest_of(scale - qparams.divisor.reshape(-1))
-        largest_scale = max(largest_scale, largest_of(qparams.divisor))
+        # so does MX where the scale is denormal, and bitsandbytes where scales are quantized, too.
+        divisor = qparams.divisor.reshape(-1)
+        if convention.divisor_is_inverse:  # of the scale, but for its last bit, before it was quantized
+            apart = largest_of(scale - _inverse_of(divisor))
+        else:
+            apart = largest_of(scale - divisor)
+            largest_scale = max(largest_scale, largest_of(divisor))
     elif qparams.factor is not None:
         # Paddle rounds with the threshold; what it multiplies by has few digits where it is denormal.
         apart = float(np.abs(scale - qparams.divisor.reshape(-1) / np.float64(qparams.factor)).max())
@@ -115,7 +119,15 @@ def _reach_of_broken(
     return float(errors.min(initial=lowest)), float(errors.max(initial=highest))
 
 
-def largest_of(values: FloatArray) -> float:
+def _inverse_of(factor: FloatArray) -> Floats:
+    """What division would be by; 0 where there is no such number."""
+    with np.errstate(divide="ignore"):
+        inverse: Floats = 1 / factor.astype(np.float64)
+    inverse[~np.isfinite(inverse)] = 0
+    return inverse
+
+
+def largest_of(values: Array) -> float:
     """The largest magnitude."""
     values = distinct(values)
     return max(abs(float(values.min())), abs(float(values.max())))
