@@ -19,6 +19,7 @@ import psutil
 from PySide6.QtCore import QCoreApplication, QDeadlineTimer, QEvent, QEventLoop, QtMsgType, qInstallMessageHandler
 
 from qviz.app.app import App
+from qviz.core.problems import Problem
 from qviz.core.questions.analysis import analyze
 from qviz.core.tensors.tensor import Tensor
 from qviz.gui.kit.unseen import let_go_pictures
@@ -162,10 +163,15 @@ def _turn() -> None:
 
 
 def _says_that_there_is_no_answer(app: App) -> bool:
-    """Whether what is painted is pale and called out of date: some ranges have no end on values near 3.4e38."""
-    charts = [chart for chart in app.page.charts if chart.isVisible() and chart is not app.page.speed]
-    pale = not app.page.metrics.isEnabled() and app.window.status.exactness.text().startswith("out of date")
-    return pale and all(chart.note.startswith("out of date") for chart in charts)
+    """Whether there is none, and what is painted is pale and called out of date: some ranges end beyond float32."""
+    state = app.session.state
+    try:
+        analyze(state.tensor, state.scheme)
+        return False
+    except Problem:
+        charts = [chart for chart in app.page.charts if chart.isVisible() and chart is not app.page.speed]
+        pale = not app.page.metrics.isEnabled() and app.window.status.exactness.text().startswith("out of date")
+        return pale and all(chart.note.startswith("out of date") for chart in charts)
 
 
 def at_rest(app: App) -> list[str]:
