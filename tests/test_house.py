@@ -73,6 +73,19 @@ def test_the_look_at_the_house_finds_what_it_looks_for(tmp_path: Path) -> None:
     assert list(imports(tmp_path / "a.py")) == ["PySide6.QtGui", "PySide6.QtWidgets"]
 
 
+def test_frozen_dataclasses_are_made_at_their_first_use() -> None:
+    standard = [
+        f"{name_of(path)}: {each}"
+        for path in MODULES
+        if name_of(path) != "core/frozen.py"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+        for each in map(ast.unparse, node.decorator_list)
+        if "frozen=True" in each and "init=False" not in each
+    ]
+    assert standard == []
+
+
 def told_and_stopped(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """What work that can be watched or stopped takes of the pair, in order: by position, by keyword."""
     for node in ast.walk(tree(path)):

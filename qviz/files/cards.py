@@ -12,7 +12,6 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from qviz.core.arrays import FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.tensors.value_counts import ValueCounts
 from qviz.core.work import IsCancelled, never
@@ -37,7 +37,7 @@ _DAMAGED = N_("Make it again with qviz card.")
 _MOST_AXES = 64
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class CardRow:
     """What a card keeps of a tensor.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.files.entry import Encoding, TensorEntry
 from qviz.files.small import small_dtype
 
@@ -17,7 +17,7 @@ Parts = Mapping[str, TensorEntry]
 FP8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
 
 
-@dataclass(frozen=True)
+@frozen
 class Found:
     """What a rule recognized: the parts by their place in the name, and how they become the weight."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.tensors.stored import Stored
 from qviz.core.tensors.value_counts import ValueCounts
@@ -17,7 +17,7 @@ Loaded = np.ndarray[Any, Any] | Stored
 """What a file gives: an array, or what reads like a flat one where it is too large to be copied."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Note:
     """What was recognized of a tensor's file; `is_plain` where nothing was left out and nothing assumed."""
 
@@ -29,7 +29,7 @@ def no_note() -> None:
     """Nothing had to be guessed."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Encoding:
     """How a weight is kept.
 
@@ -59,7 +59,7 @@ class Encoding:
         return Note(Phrase(said, codes=self.codes, name=self.name, group=self.group), is_plain=True)
 
 
-@dataclass(frozen=True)
+@frozen
 class TensorEntry:
     """One tensor of a file, as its header describes it.
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.files.problems import FileProblem
 from qviz.files.start import Start
@@ -19,7 +19,7 @@ _AS_CSV = N_("Save the numbers as CSV.")
 _UNPACK = N_("Unpack it, and open what is in it.")
 
 
-@dataclass(frozen=True)
+@frozen
 class Foreign:
     """One row: how such a file is told by its content, what it is, and what to do."""
 

@@ -10,7 +10,6 @@ import functools
 import math
 import os
 import struct
-from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
@@ -93,7 +93,7 @@ _DTYPES = {kind: dtype.name for kind, dtype in _PLAIN.items()} | {"BF16": "bfloa
 """Their names, which NumPy puts together each time that it is asked."""
 
 
-@dataclass(frozen=True)
+@frozen
 class _Info:
     """What the header says of one tensor; ``start`` and ``nbytes`` are its place in the file.
 

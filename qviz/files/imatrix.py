@@ -7,12 +7,12 @@ there are as many bytes.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.files import gguf
 from qviz.files.entry import TensorEntry
@@ -23,7 +23,7 @@ _MOST_ENTRIES, _LONGEST_NAME = 1 << 20, 1 << 12
 SUMS, COUNTS = ".in_sum2", ".counts"
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class ImportanceMatrix:
     """What an error of each column of a weight costs: the mean square of what it is multiplied by.
 

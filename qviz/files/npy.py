@@ -10,7 +10,6 @@ import functools
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.format import descr_to_dtype
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.core.sizes import byte_text
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
@@ -53,7 +53,7 @@ _REFUSED = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Header:
     """What the first bytes of an array promise; ``data_offset`` is where the values begin.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.files.entry import Loaded, Note
@@ -30,7 +30,7 @@ _ASSUMED = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Offer:
     """One tensor of an array: its field (names joined by dots), None for the array itself."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Encoding, Note, TensorEntry, with_changes
@@ -42,7 +42,7 @@ BEHIND = ("Cast", "Mul")
 """What scales whole numbers."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Decoder:
     """A node that reads codes.
 
@@ -135,7 +135,7 @@ def _integer(node: Decoder, codes: TensorEntry, scale: TensorEntry, zero: Tensor
     return with_changes(made, outputs_first=first)
 
 
-@dataclass(frozen=True)
+@frozen
 class Step:
     """A node on the way from whole numbers to scaled ones: its operator, and the names of what it reads and gives."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.files import problems
 from qviz.files.pickles import BadPickle, Call, Name, Pairs, Persistent, Span
 from qviz.files.region import MOST_AXES
@@ -132,7 +132,7 @@ _ELIDED = frozenset({"_modules", "_parameters", "_buffers"})
 """Attributes of a module that the names of its parameters leave out."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Storage:
     """Where PyTorch keeps the values of tensors: one stretch of bytes, by its key."""
 
@@ -141,7 +141,7 @@ class Storage:
     elements: int
 
 
-@dataclass(frozen=True)
+@frozen
 class StoredTensor:
     """A tensor of PyTorch: a view of a storage. ``offset`` and ``strides`` count elements."""
 
@@ -168,7 +168,7 @@ class StoredTensor:
         return True
 
 
-@dataclass(frozen=True)
+@frozen
 class PickledArray:
     """An array of NumPy whose values are in the pickle itself."""
 

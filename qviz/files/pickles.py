@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from qviz.core.frozen import frozen
 from qviz.files.region import Content
 
 MOST_STEPS = 1 << 23
@@ -45,7 +46,7 @@ class Refused(ValueError):
         self.name = name
 
 
-@dataclass(frozen=True)
+@frozen
 class Name:
     """Something of a Python module, which is not imported."""
 
@@ -85,7 +86,7 @@ class Pairs:
         return next((value for each, value in reversed(self.items) if type(each) is type(key) and each == key), None)
 
 
-@dataclass(frozen=True)
+@frozen
 class Span:
     """Bytes that stay in the file: where they begin and end; ``is_text`` where they are UTF-8."""
 
@@ -94,7 +95,7 @@ class Span:
     is_text: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Pickled:
     """What a pickle describes, where it ends, and what lies outside of it."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Loaded, Note, TensorEntry
@@ -43,7 +43,7 @@ class SayRaw(FileProblem):
     """Only a person knows how the numbers of this file are written."""
 
 
-@dataclass(frozen=True)
+@frozen
 class RawForm:
     """How bare numbers are written.
 

@@ -6,10 +6,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.encodings import decoded
@@ -24,7 +25,7 @@ from qviz.files.start import Start
 from qviz.files.tables.form import TableOptions
 
 
-@dataclass(frozen=True)
+@frozen
 class Reading:
     """What a person says of a file that does not say it itself.
 

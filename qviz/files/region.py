@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast, overload
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.files.entry import Loaded
@@ -32,7 +32,7 @@ _PAGE = 1 << 14
 Order = Literal["<", ">"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Region:
     """A stretch of a file; ``stamp`` is what the file was when it was listed."""
 

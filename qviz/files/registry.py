@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.files.entry import TensorEntry
 from qviz.files.foreign import foreign_problem
@@ -14,7 +14,7 @@ from qviz.files.raw import SUFFIXES as RAW_SUFFIXES
 from qviz.files.start import Start
 
 
-@dataclass(frozen=True)
+@frozen
 class Format:
     """One row of the registry.
 

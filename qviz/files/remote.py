@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial, reduce
 from operator import add
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array, Counts
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Problem
 from qviz.core.tensors.stored import Stored
 from qviz.core.tensors.value_counts import ValueCounts, counted_patterns, of_patterns
@@ -48,7 +48,7 @@ _MOST_FILES = 10_000
 _DAMAGED = N_("Copy it again.")
 
 
-@dataclass(frozen=True)
+@frozen
 class Place:
     """An object: the store that it is in, its path there, its size, and what tells one state of it from another."""
 

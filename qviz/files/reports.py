@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from html import escape
 from pathlib import Path
 
+from qviz.core.frozen import frozen
 from qviz.files.atomic import atomic_write
 from qviz.files.printable import printable
 
 
-@dataclass(frozen=True)
+@frozen
 class ReportTable:
     """Cells as they are read; ``words`` are the places of columns that are no figures."""
 
@@ -21,7 +22,7 @@ class ReportTable:
     words: tuple[int, ...] = (0,)
 
 
-@dataclass(frozen=True)
+@frozen
 class Picture:
     """A PNG, and what is on it."""
 
@@ -29,7 +30,7 @@ class Picture:
     about: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Section:
     """What stands under one heading."""
 
@@ -39,7 +40,7 @@ class Section:
     pictures: tuple[Picture, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Report:
     """Everything that is told, and in which colours, as CSS has them.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.files.problems import FileProblem, system_errors
 
@@ -18,7 +19,7 @@ class ChangedFile(FileProblem):
     """The file is not the one any more that was opened."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Stamp:
     """What tells one state of a file from another.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from qviz.core.frozen import frozen
 from qviz.files.zips import check_directory
 
 LENGTH = 4096
@@ -15,7 +15,7 @@ LENGTH = 4096
 _MOST_MEMBERS = 100_000
 
 
-@dataclass(frozen=True)
+@frozen
 class Start:
     """The first bytes of a file."""
 

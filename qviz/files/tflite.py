@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.entry import Loaded, Note, TensorEntry
@@ -49,7 +49,7 @@ _DTYPES = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class _Tensor:
     """What the file says of one constant, and where its values lie."""
 

@@ -7,13 +7,14 @@ are: the network is run again for the next tensors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.ranges.entropy import Entropy
@@ -29,7 +30,7 @@ HELD_BYTES = 1 << 28
 """Of captured activations, at once."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Span:
     """The ends of one tensor over all samples.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerTensor
@@ -35,7 +36,7 @@ ENOUGH = 8
 """Bits at which a layer is seldom the one that hurts."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Advice:
     """The layer that hurts most.
 

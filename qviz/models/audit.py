@@ -7,11 +7,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import measure
 from qviz.core.questions.effort import Limits
@@ -43,7 +44,7 @@ QUANTIZED = Phrase(N_("quantized already"))
 ONE_AXIS = Phrase(N_("one axis"))
 
 
-@dataclass(frozen=True)
+@frozen
 class Row:
     """What one scheme does to one tensor; or why it is left as it is.
 

@@ -13,12 +13,13 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Counts, Floats
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
@@ -39,7 +40,7 @@ KEEP = "as it is"
 """The choice that leaves a tensor as the file has it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Option:
     """One format for a unit: its name, what it takes in bytes, and the squared error that it makes."""
 
@@ -48,7 +49,7 @@ class Option:
     error: float
 
 
-@dataclass(frozen=True)
+@frozen
 class Unit:
     """Tensors that share a format, as runtimes that fuse them ask, and the formats there are for them."""
 
@@ -61,7 +62,7 @@ class Unit:
         return min(option.nbytes for option in self.options)
 
 
-@dataclass(frozen=True)
+@frozen
 class Allocation:
     """A choice for each unit.
 
@@ -205,7 +206,7 @@ def smallest(units: Sequence[Unit]) -> Allocation:
     return _allocation(units, choices, True)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Front:
     """Choices along the front of size against error, from the smallest to the best: what a slider walks along.
 

@@ -6,10 +6,10 @@ import itertools
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.files.addresses import is_address
 from qviz.files.atomic import same_file
@@ -43,7 +43,7 @@ _COMPILED = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
 _LEAVES = frozenset({"weight", "bias", "weight_packed", "qweight", "scales", "weight_scale", "kernel"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Weight:
     """One tensor of a checkpoint; its place in the model is looked up when it is asked for.
 
@@ -114,7 +114,7 @@ class Weight:
         return axes_of(self.entry.shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class Checkpoint:
     """All tensors of some files, in their order, and what could not be read."""
 

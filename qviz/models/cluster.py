@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from qviz.core import compiler
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Counts
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.value_counts import of_patterns
@@ -40,7 +41,7 @@ SOON = 10
 """The priority of what finishes a tensor that was begun."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Found:
     """What a worker tells of a tensor under a scheme: a `Row` without its tensor, which stays where it is."""
 

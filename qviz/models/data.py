@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.stamp import Stamp, check_stamp
@@ -30,7 +30,7 @@ from qviz.models.sessions import Feeds, random_feeds
 TEXTS = frozenset({".txt", ".jsonl"})
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class FileSamples:
     """Samples of files; see `open_samples`.
 

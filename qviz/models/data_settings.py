@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.models.network import Port
 
 
-@dataclass(frozen=True)
+@frozen
 class PictureSettings:
     """How a picture becomes an input.
 
@@ -49,7 +50,7 @@ class PictureSettings:
 IMAGENET = PictureSettings(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
 
 
-@dataclass(frozen=True)
+@frozen
 class DataSettings:
     """How files become inputs.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.figures import sqnr_db
 from qviz.core.tensors.tensor import Tensor
@@ -33,7 +33,7 @@ MOST_LOOKED_AT = 1 << 28
 """Elements of a tensor whose recipe is looked for."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Difference:
     """What the second checkpoint has in place of a tensor of the first.
 

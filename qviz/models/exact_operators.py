@@ -7,19 +7,19 @@ QLinearMul, QLinearAveragePool, QLinearGlobalAveragePool). A new operator is a r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 
 Index = tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Exact:
     """The values of a node's output before they are rounded, without the zero point.
 

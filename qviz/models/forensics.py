@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import FLOATS, FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.ranges import ggml
@@ -69,7 +69,7 @@ _ROUNDING = {"float32": 4e-7, "float16": 5.5e-4, "bfloat16": 4.4e-3}
 _SCALES = re.compile(r"(scale|scales|absmax|SCB|scale_inv)$")
 
 
-@dataclass(frozen=True)
+@frozen
 class Recipe:
     """What made a tensor.
 

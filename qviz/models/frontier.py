@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from qviz.core.arrays import Floats
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.models.sensitivity import UnitLoss
 
@@ -19,7 +20,7 @@ NEARLY = 2.5
 """dB that a prediction may be off where losses add up; beyond a saturated softmax, or for many groups, they do not."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Choice:
     """One format of one unit.
 
@@ -42,7 +43,7 @@ class Choice:
     error: Floats | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class FrontierPoint:
     """A choice for every unit.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from qviz.core.frozen import frozen
 from qviz.models.network import Network, outer_names
 from qviz.models.units import Unit
 
@@ -19,7 +20,7 @@ ROWS_ASPECT = 1.4
 """Width by height that a long chain is broken into rows for."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Box:
     """Some nodes that are drawn as one.
 
@@ -45,7 +46,7 @@ class Box:
         return sum(unit.bytes for unit in self.units)
 
 
-@dataclass(frozen=True)
+@frozen
 class Drawn:
     """Boxes with their places, y downwards.
 

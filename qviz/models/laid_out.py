@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.models.network import is_large
 from qviz.models.sessions import open_session
@@ -28,7 +28,7 @@ MOST = (1 << 24) - FIRST
 """Elements that float32 can number from there."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Stored:
     """One constant of the optimized network that is made of weights.
 

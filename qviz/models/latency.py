@@ -15,13 +15,13 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Floats
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.sessions import Feeds, Samples, open_session, run
@@ -37,7 +37,7 @@ FEWEST, MOST = 12, 2000
 WARM_UP = 2
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Latency:
     """How long single runs took, in seconds.
 
@@ -139,7 +139,7 @@ def measure_latency(
     return Latency(np.array(times[0]), np.array(times[1]), threads, load)
 
 
-@dataclass(frozen=True)
+@frozen
 class NodeTime:
     """What one node takes of a run, under the name that it has after the runtime's optimizations.
 
@@ -155,7 +155,7 @@ class NodeTime:
     seconds: float
 
 
-@dataclass(frozen=True)
+@frozen
 class OperatorTime:
     """What one kind of node takes of a run.
 

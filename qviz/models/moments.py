@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from qviz.core.arrays import Counts, Floats
+from qviz.core.frozen import frozen
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_counts import ValueCounts
 from qviz.core.work import IsCancelled, check, never
@@ -19,7 +19,7 @@ BINS = 32
 _BLOCK = 1 << 18
 
 
-@dataclass(frozen=True)
+@frozen
 class Moments:
     """Of the finite elements.
 

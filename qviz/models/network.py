@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Problem
 from qviz.files.onnx_in import Folder
 from qviz.files.problems import FileProblem, system_errors
@@ -45,7 +45,7 @@ QUANTIZED = frozenset(
 """Operators that say: this network has been quantized."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Port:
     """An input or an output of a network.
 
@@ -73,7 +73,7 @@ class Port:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Network:
     """A network that was read and checked; the model itself is an ``onnx.ModelProto`` with all its data in memory.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.questions.figures import sqnr_db
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.network import Network
@@ -31,7 +31,7 @@ UNKNOWN_BYTES = 1 << 20
 """What a value is taken for whose shape nobody knows."""
 
 
-@dataclass(frozen=True)
+@frozen
 class NodeError:
     """One node's errors over all samples, in dB; higher is better.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.problems import FileProblem, system_errors
@@ -56,7 +57,7 @@ def open_prepared(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Trial:
     """What is sent of a network that is too large to be sent itself."""
 

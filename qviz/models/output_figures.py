@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from qviz.core.arrays import Array, Floats
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.questions.figures import sqnr_db
 from qviz.models.weights import STRETCH
@@ -21,7 +22,7 @@ CTC_CLASSES = 20
 """From so many classes over a sequence on, an output is read as a sequence of characters (CTC) too."""
 
 
-@dataclass(frozen=True)
+@frozen
 class OutputFigures:
     """What one output, or all of them, keep.
 

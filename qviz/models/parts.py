@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arithmetic.storage import Widths, widths
 from qviz.core.arrays import Counts, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.sums import Sums
 from qviz.core.problems import Problem
@@ -45,7 +45,7 @@ READ = 1 << 20
 """Elements that are read at once, to be counted."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Part:
     """Some rows of a tensor: what has one index of its first axis; of one axis, its elements.
 
@@ -143,7 +143,7 @@ def is_parted(weight: Weight, scheme: Scheme) -> bool:
 # -- what is found of a part
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Extremes:
     """From where to where each group of a part reaches; NaN where it has no finite element."""
 
@@ -165,7 +165,7 @@ def extremes(tensor: Tensor, scheme: Scheme) -> Extremes:
     return Extremes(np.fmin.reduce(groups, axis=1), np.fmax.reduce(groups, axis=1))
 
 
-@dataclass(frozen=True)
+@frozen
 class RowsFound:
     """What a part comes to whose rows depend on nothing else."""
 
@@ -200,7 +200,7 @@ def rows_found(tensor: Tensor, scheme: Scheme) -> RowsFound:
     return RowsFound(Totals.of(tensor.finite, sums), layout.groups, worst_of(groups), widths(qparams))
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class SumsFound:
     """What a part comes to under scales that the whole tensor has."""
 
@@ -286,7 +286,7 @@ def of_sums(weight: Weight, qparams: QParams, found: Iterable[SumsFound]) -> Fig
     return Figures(**fields, exact=True, seconds=0.0)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class FirstLook:
     """What one reading of a part tells of all schemes.
 

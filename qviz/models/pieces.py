@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.models.laid_out import open_laid_out
 from qviz.models.network import Network, copied, outer_names
 from qviz.models.sessions import open_session, run, with_outputs
@@ -23,7 +23,7 @@ PIECES = 20
 Values = dict[str, Array]
 
 
-@dataclass(frozen=True)
+@frozen
 class Point:
     """A value on its way into a node, which can be quantized there and nowhere else.
 
@@ -46,7 +46,7 @@ class Point:
         return f"qviz/{self.node}/{self.input}"
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class ActivationParameters:
     """How the values at a point are quantized: float32 scale, and zero point in the type of the codes."""
 

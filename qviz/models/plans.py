@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from qviz.core.arithmetic.quantize import fake_quantize
 from qviz.core.arrays import FloatArray, Floats
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.figures import sqnr_db
@@ -40,7 +41,7 @@ GGUF_SCHEMES: dict[str, Scheme] = {
 """llama.cpp's types, by the names that it has for them."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Choice:
     """One tensor, and the scheme that was chosen for it; None where it stays as it is."""
 

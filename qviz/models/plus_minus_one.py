@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.atomic import atomic_write
@@ -52,7 +52,7 @@ ADDED = 64 * 2.0**-24
 INT16 = 1 << 15
 
 
-@dataclass(frozen=True)
+@frozen
 class Difference:
     """One output that two ways of computing disagree on.
 
@@ -74,7 +74,7 @@ class Difference:
     cause: str
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class NodeTrace:
     """What one integer node gave, and what it should have given.
 

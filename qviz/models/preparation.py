@@ -6,17 +6,18 @@ leaves the outputs as they were; `compare` measures that on data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase, Problem
 from qviz.models.network import Network, copied, filled, is_large, with_stubs
 from qviz.models.preparation_steps import FAILED, NO_CHOICES, STEPS, Choices, Step
 from qviz.models.sessions import Feeds, first_line, open_session, random_feeds, run
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Comparison:
     """How far the outputs of two networks are from each other on the same data.
 
@@ -37,7 +38,7 @@ class Comparison:
     elements: int
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Prepared:
     """A network that is ready, and what was done to it.
 

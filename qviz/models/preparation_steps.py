@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.models.network import (
     SUBGRAPHS,
@@ -27,7 +27,7 @@ WANTED_OPSET = 17
 """Per-axis scales need 13, LayerNormalization 17; blocks (21) are raised when they are asked for."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Step:
     """One thing that was done to a network.
 
@@ -46,7 +46,7 @@ class Step:
     done: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class Choices:
     """What a person sets before a network is prepared.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.atomic import check_writable, same_file
@@ -25,7 +26,7 @@ from qviz.models.sessions import Feeds, Samples, first_line, open_session, run
 from qviz.models.worker import in_worker
 
 
-@dataclass(frozen=True)
+@frozen
 class Outcome:
     """A network that was quantized, loaded and run.
 

@@ -7,7 +7,6 @@ small network of its own here, run at both levels on the same codes; what differ
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.atomic import atomic_write
@@ -36,7 +36,7 @@ IN_EFFECT = {
 """Float operators between pairs, and what they are with them."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class QuantizedUnit:
     """A node with the pairs around it.
 

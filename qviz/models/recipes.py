@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.ranges.paddle import AbsMax
 from qviz.core.ranges.rules import MinMax, RangeRule
@@ -18,7 +19,7 @@ CORE = ("Conv", "ConvTranspose", "MatMul", "Gemm", "Gather")
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
-@dataclass(frozen=True)
+@frozen
 class Recipe:
     """One way of quantizing a network; the defaults of each `METHODS` row are what served best.
 

@@ -7,9 +7,9 @@ running the network tells. What comes before a layer is kept, so that each costs
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from qviz.core.arrays import Array, Floats
+from qviz.core.frozen import frozen
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.models.error_sketch import ErrorSketch
 from qviz.models.output_figures import Answers, OutputFigures, RightAnswer
@@ -20,7 +20,7 @@ from qviz.models.units import Unit
 ALONE, RESTORED = "alone", "restored"
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class UnitLoss:
     """What the output loses by one unit.
 

@@ -8,7 +8,6 @@ computing it, and blocks of whole chunks are what the compiled loops are quickes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
@@ -18,6 +17,7 @@ from qviz.core.arithmetic.quantize import fake_quantize
 from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arithmetic.spreading import CHUNK
 from qviz.core.arrays import FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.ranges.rules import MinMax
 from qviz.core.runtimes.precision import compute_dtype
 from qviz.core.runtimes.table import convention_named
@@ -38,7 +38,7 @@ def stackable(scheme: Scheme) -> bool:
     return by_row and not of_others and not convention.signed_extreme(scheme.number_format, scheme.symmetric)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class _Stack:
     """Weights as blocks above each other, the blocks of each, and the range of each block's row."""
 

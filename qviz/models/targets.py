@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.models.frontier import FrontierPoint
 from qviz.models.output_figures import OutputFigures
@@ -36,7 +36,7 @@ FIGURES = {
 """What people call a share of answers that stay the same, and the attribute of `OutputFigures` that it is."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Target:
     """A number of decibels or a share that is to be kept, or of bytes that may be taken.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from qviz.core.frozen import frozen
 from qviz.models.network import Network
 from qviz.models.pieces import Point
 from qviz.models.weights import Weight, weights_of
@@ -15,7 +15,7 @@ CORE_OPERATORS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 FEWEST_GROUPS, MOST_GROUPS = 8, 60
 
 
-@dataclass(frozen=True)
+@frozen
 class Unit:
     """What is quantized together or left in float together.
 

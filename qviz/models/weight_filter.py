@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import repeat
 from operator import contains
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.files.printable import brief
 from qviz.models.weight_table import OTHERS, WeightTable
@@ -76,7 +76,7 @@ _OPERATORS: dict[str, Callable[[Array, float], Array]] = {
 _SAME = {"==": "=", "≤": "<=", "≥": ">=", "≠": "!="}
 
 
-@dataclass(frozen=True)
+@frozen
 class _Token:
     kind: str
     text: str

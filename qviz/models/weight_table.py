@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from qviz.core.arrays import Array, Counts, Floats
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.files.memory import without_collections
 from qviz.models.audit import Row
@@ -26,7 +26,7 @@ _WORSE_IS_LESS = frozenset({"sqnr", "worst", "chosen"})
 _NUMBER = re.compile(r"([0-9]+)")
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Words:
     """A column of texts of which many are alike: the different ones, and the place of each row among them."""
 
@@ -222,7 +222,7 @@ class WeightTable:
         return self.weights[row]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Group:
     """Tensors of one layer, or of one role, together.
 
@@ -290,7 +290,7 @@ def grouped(table: WeightTable, rows: Counts, by: str) -> tuple[Group, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class WeightMap:
     """The whole model as cells: layer × role, each cell the worst of its tensors.
 

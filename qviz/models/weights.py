@@ -8,7 +8,7 @@ is the block.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from qviz.core.arithmetic.quantize import fake_quantize
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.figures import sqnr_db
 from qviz.core.schemes.scheme import Scheme
@@ -26,7 +27,7 @@ from qviz.models.network import Network, array_of
 FLOAT_TYPES = frozenset({"float16", "float32", "float64", "bfloat16"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Weight:
     """A constant that a node multiplies with.
 

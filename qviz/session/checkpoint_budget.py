@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from PySide6.QtCore import Signal
 
 from qviz.core.arrays import Counts, Floats
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerBlock
@@ -39,7 +39,7 @@ def formats_of(kind: str) -> dict[Scheme, str]:
     return {Scheme(IntFormat(bits), granularity=PerBlock(-1, BLOCK)): f"int{bits}" for bits in (8, 6, 5, 4, 3)}
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Budget:
     """What there is to choose from, and the front of size against error.
 

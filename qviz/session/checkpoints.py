@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase, Problem
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
@@ -29,7 +30,7 @@ TOGETHER_SECONDS = 0.1
 """Rows that are found within so short a time are told together."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class OpenCheckpoint:
     """Files, and the table of their tensors."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from qviz.core.frozen import frozen
 from qviz.core.questions.effort import Limits
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import SortedTensor
@@ -29,7 +30,7 @@ Reductions: TypeAlias = "Mapping[str, Callable[[Analysis], Any]]"
 """What is to be made of an answer before it is handed on, by the name of who draws it: pure functions."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Frame:
     """Everything one painting of the page shows: the whole tensor, and what is looked at alone.
 
@@ -50,7 +51,7 @@ class Frame:
     reduced: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Question:
     """What a frame is the answer to.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
+from qviz.core.frozen import frozen
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
@@ -21,7 +22,7 @@ WINDOW_BYTES = 400 * MEGABYTE
 """What qviz itself takes, with the pages of a mapped file that are being read."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Kept:
     """A tensor that was read, the same in order where that was done, and what was recognized of its file.
 

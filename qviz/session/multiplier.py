@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.product import Product, multiply
 from qviz.core.questions.product_operands import OperandProblem, fits, lies_transposed
@@ -44,7 +45,7 @@ WEIGHTS = _generated("Weights (generated)", GeneratorSpec("normal", (512, 512), 
 """The pair that is there from the beginning, so that there is something to see."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Factors:
     """One frozen choice of everything that decides a product.
 

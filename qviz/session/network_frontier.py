@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
@@ -26,7 +26,7 @@ MEASURED = 6
 """Points of the frontier that are measured without being asked for."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Frontier:
     """Size against error of the output, as predicted.
 
@@ -52,7 +52,7 @@ class Frontier:
         return {name: self.formats.get(label) for unit, label in point.formats.items() for name in self.weights[unit]}
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Measured:
     """A point of the frontier that the network was run with.
 

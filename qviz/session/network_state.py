@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
@@ -28,7 +29,7 @@ CODES = IntFormat(8, signed=False)
 """Of activations, where they are quantized."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class NetworkState:
     """One frozen moment of the Model page.
 
@@ -79,7 +80,7 @@ class NetworkState:
         return network is not None and self.samples is not None and not any(p.open_dimensions for p in network.inputs)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Whole:
     """What is left of the output with everything quantized as chosen.
 
@@ -112,7 +113,7 @@ class Whole:
         return self.samples == self.all_samples
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class DeployedRun:
     """A network that was quantized for the runtime, and what that cost and gained.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, Progress, check
@@ -346,7 +347,7 @@ class Deployer(Worker):
         self.deployed.emit(found)
 
 
-@dataclass(frozen=True)
+@frozen
 class Measuring:
     """How the time of a network is measured: for about how long, and with how many threads (0 for one a core)."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import Limits
 from qviz.core.work import IsCancelled, Progress, check
@@ -36,7 +36,7 @@ MOST_PROBLEMS = 3
 ReadingOf = Callable[[Path], Reading]
 
 
-@dataclass(frozen=True)
+@frozen
 class Opened:
     """What some paths turned out to hold.
 

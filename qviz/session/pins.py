@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.questions.effort import Limits, plan
 from qviz.core.schemes.scheme import Scheme
@@ -28,7 +29,7 @@ MOST_PINS = 6
 """As many as there are colours that can be told apart."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Pin:
     """A scheme under the name that a person gave it; "" for one that names itself.
 

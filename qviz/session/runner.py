@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThreadPool, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.work import Cancelled, IsCancelled, Progress
 from qviz.session.guard import guarded
 
@@ -22,7 +22,7 @@ AFTER_PAINTING = -1000
 _RESTED = QEvent.Type(QEvent.registerEventType())
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Request:
     """A pure question: everything it needs is captured in ``work``; ``key`` says what it is about."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.questions.effort import Limits
 from qviz.core.schemes.fitting import check_fits, fitted
 from qviz.core.schemes.scheme import Scheme
@@ -23,7 +24,7 @@ from qviz.session.history import History
 from qviz.session.timers import Timers, WindowTimer
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Item:
     """A tensor that can be shown: what the list knows of it before it is read.
 
@@ -48,7 +49,7 @@ class Item:
     known: Callable[[], Scheme | None] | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class State:
     """One frozen moment of the window.
 

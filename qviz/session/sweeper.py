@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import Combinations, combine, sweep
 from qviz.core.ranges.rules import MinMax, RangeRule
@@ -19,7 +19,7 @@ from qviz.session.state import Session, State
 from qviz.session.worker import Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Choice:
     """The parts that a person ticked, each to be combined with each."""
 

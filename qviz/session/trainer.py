@@ -6,12 +6,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.printable import printable
@@ -38,7 +39,7 @@ FULL_SPEED = 0
 """As many steps as there is time for."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class SweepProgress:
     """What a sweep over bits knows so far."""
 
@@ -62,7 +63,7 @@ class RunSlot:
         return self.observer
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class KeptRun:
     """A training that was begun, as far as it came: nothing that was trained is lost when another one begins.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.files.printable import printable
 from qviz.files.problems import FileProblem
 from qviz.files.stamp import ChangedFile, Stamp, check_stamp
@@ -20,7 +20,7 @@ BETWEEN_LOOKS = 1000
 Stamps = Mapping[Path, Stamp]
 
 
-@dataclass(frozen=True)
+@frozen
 class Change:
     """What a person is told, and which files can be opened again; none where they are gone."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase
 from qviz.core.work import IsCancelled, Progress, check
 from qviz.models.network import Network, array_of, tensor_bytes
@@ -15,7 +15,7 @@ from qviz.session.network_state import NetworkState
 from qviz.session.worker import Worker
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant:
     """One constant of a network.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from qviz.core import Problem
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.training.digits import digits
 
@@ -22,7 +22,7 @@ FILE = "file"
 """The kind of a person's own data."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Dataset:
     """Rows to learn from and rows to be tested with.
 
@@ -52,7 +52,7 @@ class Dataset:
         return len(self.class_names)
 
 
-@dataclass(frozen=True)
+@frozen
 class Data:
     """Which data: a kind with its knobs, or a file.
 
@@ -190,7 +190,7 @@ def _checkerboard(samples: int, noise: float, rng: Rng) -> tuple[Array, Array]:
     return x + rng.normal(0, noise, x.shape), y
 
 
-@dataclass(frozen=True)
+@frozen
 class Kind:
     """One row of the table: its name for people, its own noise, and how it is drawn."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from qviz.core import Problem
+from qviz.core.frozen import frozen
 from qviz.core.plain import from_plain, to_plain
 from qviz.training.data import Data
 from qviz.training.network import ACTIVATIONS
@@ -16,7 +17,7 @@ from qviz.training.settings import Quantization
 WIDEST, DEEPEST, LONGEST = 512, 8, 1_000_000
 
 
-@dataclass(frozen=True)
+@frozen
 class Training:
     """How a network learns.
 
@@ -75,7 +76,7 @@ class Training:
                 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Experiment:
     """Data, network, quantization and training, with every seed.
 

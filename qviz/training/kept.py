@@ -15,13 +15,14 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.files.atomic import atomic_write
 from qviz.files.problems import system_errors
@@ -49,7 +50,7 @@ ABANDONED = 3600.0
 KEY = re.compile(r"\d{20}-[0-9a-f]{8}")
 
 
-@dataclass(frozen=True)
+@frozen
 class StoredRun:
     """What is listed of a run without reading what it learned.
 

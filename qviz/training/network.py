@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 
 Floats = np.ndarray[Any, Any]
 
@@ -21,7 +21,7 @@ BLOCK = 128
 """Rows that are multiplied at once where there are many: few enough for one thread."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Shape:
     """How many numbers go into each layer, and how many come out of the last; what stands between them."""
 

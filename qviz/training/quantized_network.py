@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from qviz.core import QParams, fake_quantize, quantize
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.training.network import Shape, Slopes, activate, cross_entropy, forward, through_activation
 from qviz.training.settings import Quantization, Quantizer
 from qviz.training.straight_through import pass_through, scale_gradient
@@ -17,7 +18,7 @@ KEPT = np.float32(0.95)
 """How much of a moving average a batch leaves as it was."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class QuantizedNetwork:
     """A trained network with everything that a runtime needs.
 

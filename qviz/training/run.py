@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.questions.effort import SEARCHES
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.training.data import Dataset
@@ -35,7 +35,7 @@ TRAINING_FLOAT, TRAINING_QUANTIZED, DONE, DIVERGED = "float", "qat", "done", "di
 NAN = math.nan
 
 
-@dataclass(frozen=True)
+@frozen
 class Checkpoint:
     """What a checkpoint found on the test data; NaN where there is no such network, or none that is finite.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.training.experiment import Experiment
 from qviz.training.run import Checkpoint, Run
@@ -18,7 +18,7 @@ from qviz.training.settings import BITS
 ACCURACIES = ("float_accuracy", "ptq_accuracy", "qat_accuracy")
 
 
-@dataclass(frozen=True)
+@frozen
 class Spread:
     """The test accuracies of one network over several seeds.
 
@@ -54,7 +54,7 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-@dataclass(frozen=True)
+@frozen
 class Summary:
     """What became of an experiment under several seeds."""
 

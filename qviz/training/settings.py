@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from qviz.core import IntFormat, MinMax, PerAxis, PerTensor, Problem, QParams, Scheme, choose_qparams
 from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import Manual
 from qviz.core.ranges.table import RANGE_RULES
@@ -33,7 +34,7 @@ ROWS = PerAxis(0)
 """Weights have the shape (outputs, inputs): one scale for each output."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantization:
     """Bits, granularity and ranges of a whole network.
 
@@ -113,7 +114,7 @@ def _scheme(bits: int, symmetric: bool, granularity: PerTensor | PerAxis, rule: 
     return Scheme(IntFormat(bits, signed=symmetric), symmetric, granularity, rule, CONVENTION)
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantizer:
     """How one array is quantized, whatever its values: the bits, and the scheme that core is given."""
 

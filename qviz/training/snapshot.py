@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.training.data import Dataset
 from qviz.training.experiment import Experiment
 from qviz.training.quantized_network import QuantizedNetwork
@@ -27,7 +28,7 @@ BINS = 60
 """Of the histograms of weights."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Answers:
     """What one network answers.
 
@@ -44,7 +45,7 @@ class Answers:
     confusion: Array
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class LayerWeights:
     """The weights of one layer: histograms over the same edges, and the levels they are rounded to."""
 
@@ -53,7 +54,7 @@ class LayerWeights:
     levels: dict[str, Array]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Snapshot:
     """One frozen moment of a run.
 

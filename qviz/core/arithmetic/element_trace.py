@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.frozen import frozen
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class ElementTrace:
     """What single elements become at each stage of the formula, one array a column, float32 unless noted.
 

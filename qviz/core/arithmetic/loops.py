@@ -12,7 +12,6 @@ one that could be negative would be looked at first.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +22,7 @@ from qviz.core.arrays import FloatArray, distinct
 from qviz.core.compiler import part, prefetch
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, SIGNIFICANT_ABOVE, FloatFormat
+from qviz.core.frozen import frozen
 
 STRETCH = 1024
 """Elements that every step looks at before the next one does."""
@@ -281,7 +281,7 @@ def number_codes(work: Any, integers: Any, n: Any, kind: Any, low: Any, high: An
 # --- what the loops are given ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Steps:
     """A scheme as the loops take it.
 

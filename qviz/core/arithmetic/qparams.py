@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from qviz.core.arrays import Array, FloatArray, distinct
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.runtimes.formulas import as_float16
 from qviz.core.runtimes.precision import BYTE, FLOAT16, FLOAT32, Precision, Rounding, rounding_to
@@ -43,7 +44,7 @@ def is_too_narrow(convention: Convention, number_format: NumberFormat, width: Ar
     return np.asarray(scale < SMALLEST_SCALE) if rule == BELOW_NORMAL else np.asarray(width == 0)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Quantizer:
     """How some groups turn values into codes and back: float32 arrays that broadcast against the values.
 
@@ -198,7 +199,7 @@ def _rounded(rounding: Rounding | None, values: FloatArray) -> FloatArray:
     return values
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@frozen(eq=False, repr=False)
 class QParams:
     """The quantization parameters of one tensor under one scheme.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.loops import KINDS, PARAMETERS, REGION, STRETCH
 from qviz.core.compiler import part
+from qviz.core.frozen import frozen
 from qviz.core.tensors.envelope import BASE
 from qviz.core.tensors.layout import BlockLayout, Layout, TileLayout
 
@@ -30,7 +30,7 @@ COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER, TALL = range(KINDS, KINDS + 7)
 LAID = KINDS + 7
 
 
-@dataclass(frozen=True)
+@frozen
 class Lie:
     """How the groups of a layout lie in memory, as the walk takes it.
 

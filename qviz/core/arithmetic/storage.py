@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import distinct
+from qviz.core.frozen import frozen
 from qviz.core.ranges.known import Known
 
 SINGLE_BITS, HALF_BITS = 32, 16
 """Of a float32, and of a float16 or bfloat16."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Storage:
     """Bytes of a tensor as float and as codes, with nothing left out.
 
@@ -60,7 +60,7 @@ class Storage:
         return self.quantized_bytes / self.float32_bytes
 
 
-@dataclass(frozen=True)
+@frozen
 class Widths:
     """Bits of what is stored: of a code, of a scale and a zero point of each group, and of what is stored once.
 

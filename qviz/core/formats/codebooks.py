@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 
@@ -66,7 +66,7 @@ SINGLE_MIDDLES = frozenset({"fp4_bnb"})
 """Codebooks whose thresholds are middles rounded to float32."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Codebook(Tagged):
     """A few fixed levels; a code is the number of the nearest one, of two as near the lower one but for `TIES`.
 

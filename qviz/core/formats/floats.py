@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
 from qviz.core.formats.integers import LARGEST_BITS
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 
@@ -38,7 +38,7 @@ EXPONENT_MASK = np.int32(0x7F800000)
 SIGNIFICANT_ABOVE = 0x400000
 
 
-@dataclass(frozen=True)
+@frozen
 class FloatFormat(Tagged):
     """A small floating-point format, its values those of `ml_dtypes`.
 
@@ -176,7 +176,7 @@ class FloatFormat(Tagged):
         return codes.astype(self.dtype, copy=False).view(_float_table(self.name).type).astype(np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class _FloatTable:
     """What ml_dtypes knows of one format."""
 

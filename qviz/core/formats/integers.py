@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 
 SMALLEST_BITS, LARGEST_BITS = 2, 16
 
 
-@dataclass(frozen=True)
+@frozen
 class IntFormat(Tagged):
     """Two's-complement or unsigned integers of ``bits`` bits.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams, Quantizer
 from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.formats.codebooks import Codebook
+from qviz.core.frozen import frozen
 from qviz.core.passes.sums import Overall
 from qviz.core.tensors.envelope import BASE, Envelope
 from qviz.core.tensors.layout import Block, Layout
@@ -37,7 +38,7 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 _Quantized = tuple[FloatArray, Bools | None, Bools | None]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class PassRequest:
     """What somebody wants to know; every thread reads it, none writes to it."""
 
@@ -79,7 +80,7 @@ class PassRequest:
             self.envelope.add(first, flat[first - start : last - start])
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class InputSums:
     """What is the same under every scheme: Σx² and the finite elements of each group."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Counts, Floats
+from qviz.core.frozen import frozen
 from qviz.core.tensors.envelope import Envelope
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class ErrorHistogram:
     """Errors x̂ − x counted in equal bins, rounding and clipping apart.
 
@@ -30,7 +30,7 @@ class ErrorHistogram:
         return ErrorHistogram(self.edges, rounding, clipping, self.half_step)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Overall:
     """What the groups come to together.
 
@@ -49,7 +49,7 @@ class Overall:
     worst: int
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Sums:
     """Float64 sums over every finite element, with the error e = x̂ − x in float64.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Counts, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP, error_edges
 from qviz.core.passes.sorted_pass import sorted_sums
@@ -40,7 +41,7 @@ RANGING = 0.8
 NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@frozen(eq=False, repr=False)
 class Analysis(Metrics):
     """Everything the charts and tables show of one tensor under one scheme.
 

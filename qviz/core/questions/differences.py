@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.runtimes.table import CONVENTIONS
@@ -23,7 +24,7 @@ EXAMPLES = 4
 """Elements that are listed for each convention, at most."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Example:
     """One element whose code depends on the convention.
 
@@ -43,7 +44,7 @@ class Example:
     dequantized: tuple[float, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Differences:
     """One scheme in the arithmetic of several runtimes; n of them.
 

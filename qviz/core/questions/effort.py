@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from qviz.core.frozen import frozen
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
@@ -24,7 +24,7 @@ def searches(rule: RangeRule) -> bool:
     return rule.kind in SEARCHES
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     """From how much on what is asked is answered in another way.
 
@@ -57,7 +57,7 @@ class Source(Enum):
     SAMPLE = "a sample, scaled up"
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """How one question is answered.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.storage import Storage, storage
 from qviz.core.arrays import Counts, Floats, empty
+from qviz.core.frozen import frozen
 from qviz.core.passes.sums import Sums
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import Layout
@@ -30,7 +31,7 @@ SQNR_BINS = 2048
 """As finely as is looked for SQNRs that lie far from the others."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Groups:
     """The same questions for each group (channel), float64 arrays of shape (groups,).
 
@@ -133,7 +134,7 @@ class Groups:
         return np.where(finite, self.sqnr_db, self.sqnr_range[1] if finite.any() else 0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class WorstGroup:
     """The group (channel) with the lowest SQNR, the first one where several are as low.
 
@@ -153,7 +154,7 @@ class WorstGroup:
     saturated: int
 
 
-@dataclass(frozen=True, repr=False)
+@frozen(repr=False)
 class Figures:
     """What a scheme costs a tensor, without the tensor: less than 1.5 kB to keep in a table or to send.
 
@@ -222,7 +223,7 @@ class Figures:
         return self.saturated / self.finite
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@frozen(eq=False, repr=False)
 class Metrics(Figures):
     """What a scheme costs a tensor, with the tensor and its scales at hand for further questions.
 
@@ -270,7 +271,7 @@ def figures_of(tensor: Tensor, qparams: QParams, layout: Layout, sums: Sums) -> 
     }
 
 
-@dataclass(frozen=True)
+@frozen
 class Totals:
     """What the errors of a tensor come to, in numbers that are added up over its parts.
 

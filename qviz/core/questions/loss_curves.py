@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from qviz.core.frozen import frozen
 from qviz.core.questions.calibration import choose_qparams, range_input, range_of
 from qviz.core.questions.effort import Limits, plan
 from qviz.core.ranges.entropy import Entropy
@@ -49,7 +50,7 @@ def loss_curves(
     return curves
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Losses:
     """What the thresholds lose, and which of them the range estimators choose.
 

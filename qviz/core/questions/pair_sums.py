@@ -7,13 +7,13 @@ Kernels of x86 processors without VNNI multiply unsigned bytes of the activation
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.questions.product_sums import Loss
 from qviz.core.work import IsCancelled, check, never
 
@@ -27,7 +27,7 @@ Sums = np.ndarray[Any, np.dtype[np.int64]]
 Codes = np.ndarray[Any, np.dtype[np.int32]]
 
 
-@dataclass(frozen=True)
+@frozen
 class PairSaturation:
     """What saturating pairs do to an output.
 

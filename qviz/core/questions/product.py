@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Array, Counts, FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.questions.pair_sums import PairSaturation
 from qviz.core.questions.product_blocks import Multiplied, output_blocks
 from qviz.core.questions.product_operands import operand_pair
@@ -28,7 +29,7 @@ SAMPLE = 1 << 12
 """Outputs that are kept to be drawn one by one."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Sample:
     """Some outputs from all over: ``row``, ``column``, the float64 product ``exact`` and the scaled integer one."""
 
@@ -38,7 +39,7 @@ class Sample:
     quantized: Floats
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Product:
     """A float product and the integer one that stands for it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.quantize import quantize
 from qviz.core.arrays import Array, FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.questions.pair_sums import Codes, as_unsigned, lost_in_pairs
 from qviz.core.questions.product_operands import OperandProblem, Pair
 from qviz.core.tensors.granularity import PerTensor
@@ -54,7 +55,7 @@ def integer_product(a: Array, b: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
     return total
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class OutputBlock:
     """Some rows and columns of the output as float64, and its product of integers."""
 
@@ -66,7 +67,7 @@ class OutputBlock:
     product: Multiplied
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Multiplied:
     """The scaled sums of a block as float32, and what saturating pairs make of them.
 
@@ -108,7 +109,7 @@ def output_blocks(pair: Pair, progress: Progress, cancelled: IsCancelled) -> Ite
             progress(done / (rows * columns))
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class _Operand:
     """A part of one: values, codes minus zero points, and x̂, all exactly as float64; scales that broadcast.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase, Problem
 from qviz.core.questions.calibration import choose_qparams
 from qviz.core.questions.pair_sums import adds_in_pairs
@@ -57,7 +56,7 @@ def lies_transposed(
     return otherwise if stored is None or not fitting else stored
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Pair:
     """Two operands that fit each other, their parameters, and the stretches of features that share a scale.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from qviz.core.arrays import Array, Counts, Floats
+from qviz.core.frozen import frozen
 from qviz.core.questions.figures import sqnr_db
 
 BINS = 1024
@@ -17,7 +17,7 @@ SOURCES = ("weight", "activation", "both")
 """What is quantized."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Loss:
     """What the output loses, errors being ŷ − y in float64.
 
@@ -37,7 +37,7 @@ class Loss:
     cosine: float
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class PerIndexLoss:
     """The same for each row (token) of the output, or each column (channel), with both operands quantized.
 
@@ -54,7 +54,7 @@ class PerIndexLoss:
         return np.argsort(self.sqnr_db, kind="stable")
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Errors:
     """Every output's error, counted in equal bins.
 

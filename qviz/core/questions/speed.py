@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
@@ -22,7 +22,7 @@ NO_GAIN = 1.1
 """Below this ratio the difference is not worth the name."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Speed:
     """Seconds for one element-wise addition over the whole tensor, the median of several runs."""
 
@@ -85,7 +85,7 @@ def _time(total: np.ndarray[Any, Any], step: np.ndarray[Any, Any], repeats: int)
     return time.perf_counter() - started
 
 
-@dataclass(frozen=True)
+@frozen
 class ProductSpeed:
     """Seconds of one multiplication of ``batch`` rows with a weight, 10th percentiles of many.
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Floats
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.core.questions.analysis import estimate, measure
 from qviz.core.questions.calibration import choose_qparams
@@ -31,7 +31,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
 
-@dataclass(frozen=True)
+@frozen
 class Combinations:
     """The schemes that a choice of parts makes.
 

@@ -7,11 +7,11 @@ for its rounding, in a fraction of the time; those that may be the least are the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from qviz.core.arrays import Array, Counts, Floats
+from qviz.core.frozen import frozen
 
 TOGETHER = 1 << 18
 """Merged bins that are looked at at once: some megabytes."""
@@ -23,7 +23,7 @@ EXACT = 1e-9
 """And one in float64."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class BinSums:
     """Sums over all bins before each, float64 arrays of shape (bins + 1,), of those that hold something.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import LARGEST, Counts, FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.divergences import ROUNDED, BinSums, information, likely_least, stretches, within
@@ -19,7 +19,7 @@ from qviz.core.work import IsCancelled, check, never
 SMOOTHING = 1e-4
 
 
-@dataclass(frozen=True)
+@frozen
 class Entropy(Tagged):
     """The threshold whose codes keep most of the information: ONNX Runtime's entropy calibration.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.ranges.ggml_search import IQ4_NL
 
 SUPERBLOCK = 256
@@ -16,7 +15,7 @@ Q2, Q3, Q4, Q5, Q6, LEVELS = 2, 3, 4, 5, 6, 7
 """What a kernel is asked for."""
 
 
-@dataclass(frozen=True)
+@frozen
 class GgmlType:
     """One of ggml's types of superblocks.
 
@@ -61,7 +60,7 @@ TYPES: dict[str, GgmlType] = {
 """Those that are encoded here."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Blocks:
     """Encoded blocks: what is stored of them, and what follows from it.
 

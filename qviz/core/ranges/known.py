@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.rules import Range, RangeInput
@@ -19,7 +19,7 @@ MOST = 1 << 20
 LARGEST = float(np.finfo(np.float32).max)
 
 
-@dataclass(frozen=True)
+@frozen
 class Known(Tagged):
     """Scales and zero points that are given: nothing is looked for.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import LARGEST, FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.ranges.least import MOST_BREAKPOINTS, least_ranges
 from qviz.core.ranges.rules import LossCurve, Percentile, Range, RangeInput
@@ -106,7 +106,7 @@ def _reach(given: RangeInput) -> Range:
     return lowest, highest
 
 
-@dataclass(frozen=True)
+@frozen
 class MSE(Tagged):
     """The range with the least mean squared error, each candidate measured on every element.
 

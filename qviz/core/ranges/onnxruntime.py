@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import LARGEST, Counts, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
@@ -22,7 +22,7 @@ MOST_BINS = 1 << 24
 """Of a histogram that grows with its batches: ONNX Runtime goes on until there is no memory left."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Collected:
     """What a ``HistogramCollector`` holds after some batches, each of which it was given in a ``collect`` of its own.
 
@@ -125,7 +125,7 @@ def _counts(batch: Batch, edges: FloatArray, cancelled: IsCancelled, *, magnitud
     return edge_counts((np.abs(piece) for piece in pieces) if magnitudes else pieces, edges)
 
 
-@dataclass(frozen=True)
+@frozen
 class OnnxRuntimePercentile(Tagged):
     """The lower edge of the bin that holds the percentile: `PercentileCalibrater`.
 

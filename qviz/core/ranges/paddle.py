@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.divergences import EXACT, BinSums, information, likely_least, stretches, within
@@ -43,7 +43,7 @@ def _parts() -> tuple[float, ...]:
 PARTS = _parts()
 
 
-@dataclass(frozen=True)
+@frozen
 class AbsMax(Tagged):
     """From −absmax to absmax: Paddle's ``abs_max``, and for weights per axis its ``channel_wise_abs_max``."""
 
@@ -56,7 +56,7 @@ class AbsMax(Tagged):
         return -largest, largest
 
 
-@dataclass(frozen=True)
+@frozen
 class PaddleAverage(Tagged):
     """The mean over all batches of the mean over their samples of the largest magnitude: ``avg``.
 
@@ -83,7 +83,7 @@ class PaddleAverage(Tagged):
         return _thresholds(given, self, threshold, self.batch_axis)
 
 
-@dataclass(frozen=True)
+@frozen
 class PaddleHistogram(Tagged):
     """The middle of the bin that holds a quantile of the magnitudes: ``hist``.
 
@@ -126,7 +126,7 @@ class PaddleHistogram(Tagged):
         return _histogram_thresholds(given, self, threshold)
 
 
-@dataclass(frozen=True)
+@frozen
 class PaddleKL(Tagged):
     """The threshold of the least Kullback-Leibler divergence: ``KL``, Paddle's default (``cal_kl_threshold``).
 
@@ -148,7 +148,7 @@ class PaddleKL(Tagged):
         return _histogram_thresholds(given, self, threshold)
 
 
-@dataclass(frozen=True)
+@frozen
 class PaddleMSE(Tagged):
     """The threshold of 0.30, 0.32 … 0.98 of the largest magnitude with the least squared error: ``mse``.
 
@@ -181,7 +181,7 @@ class PaddleMSE(Tagged):
         return _thresholds(given, self, _searched(losses, given.cancelled), self.batch_axis)
 
 
-@dataclass(frozen=True)
+@frozen
 class PaddleEMD(Tagged):
     """The threshold of 0.30, 0.32 … 0.98 of the largest magnitude with the least |Δmean| + |Δstd|: ``emd``.
 
@@ -221,7 +221,7 @@ class PaddleEMD(Tagged):
         return _thresholds(given, self, _searched(losses, given.cancelled), self.batch_axis)
 
 
-@dataclass(frozen=True)
+@frozen
 class PaddlePTF(Tagged):
     """An eighth, a quarter, a half or all of the largest magnitude, by the squared error: ``ptf``.
 

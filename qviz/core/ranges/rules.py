@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.tensors.batches import Batch, batches_of
@@ -21,7 +21,7 @@ from qviz.core.work import IsCancelled, Progress, ignore, never
 Range = tuple[FloatArray, FloatArray]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Grid:
     """What codes stand for before they are scaled, and which range gives a scale.
 
@@ -46,7 +46,7 @@ class Grid:
         return self.values.size * self.zero_points.size
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class RangeInput:
     """What a range is sought for.
 
@@ -128,7 +128,7 @@ class RangeRule(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@frozen
 class MinMax(Tagged):
     """From the smallest value to the largest: nothing is clipped."""
 
@@ -139,7 +139,7 @@ class MinMax(Tagged):
         return given.tensor.extremes(given.layout, cancelled=given.cancelled)
 
 
-@dataclass(frozen=True)
+@frozen
 class Percentile(Tagged):
     """Keep ``percentile`` per cent of the elements and clip the rest.
 
@@ -189,7 +189,7 @@ class Percentile(Tagged):
         return low, high
 
 
-@dataclass(frozen=True)
+@frozen
 class Manual(Tagged):
     """The range a person drew: the two clip lines, the same for every group.
 
@@ -266,7 +266,7 @@ def _ranks(size: int, quantile: float) -> tuple[int, int, float]:
     return below, min(below + 1, size - 1), position - below
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class LossCurve:
     """What each threshold would lose.
 

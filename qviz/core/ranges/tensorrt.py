@@ -6,12 +6,12 @@ TensorRT's own calibrator is not public. This is ``_compute_amax_entropy`` of NV
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import Counts, Floats
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.ranges.divergences import EXACT, BinSums, information, likely_least, stretches, within
 from qviz.core.ranges.histograms import linear_counts, remembered
@@ -22,7 +22,7 @@ BINS, FIRST = 2048, 128
 """Bins of the magnitudes from 0 to the largest, and how many the narrowest range has."""
 
 
-@dataclass(frozen=True)
+@frozen
 class TensorRTEntropy(Tagged):
     """The threshold of the least Kullback-Leibler divergence, of 128 bins or more out of 2048.
 

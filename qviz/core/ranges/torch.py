@@ -9,12 +9,12 @@ from __future__ import annotations
 import bisect
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import linear_counts, remembered
@@ -35,7 +35,7 @@ LANES, ROWS, LEVELS_OF_SUMS = 8, 4, 4
 """How ``torch.sum`` adds float32: so many numbers at once, so many rows at once, and a cascade of sums."""
 
 
-@dataclass(frozen=True)
+@frozen
 class MovingAverage(Tagged):
     """Extremes that follow each batch by a part: `MovingAverageMinMaxObserver`, and its version per channel.
 
@@ -88,7 +88,7 @@ class MovingAverage(Tagged):
         return remembered(given.tensor, (self, given.layout), answer)
 
 
-@dataclass(frozen=True)
+@frozen
 class TorchHistogram(Tagged):
     """The part of a histogram with the least L2 error: `HistogramObserver`.
 
@@ -135,7 +135,7 @@ def _observe(batches: Iterator[Batch], cancelled: IsCancelled) -> _Histogram | N
     return seen
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class _Histogram:
     """Float32 counts, for they need not stay whole, in equal bins from ``low`` to ``high``."""
 

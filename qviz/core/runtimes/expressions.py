@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from qviz.core.frozen import frozen
 
 SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
 """How tightly a node holds together; what holds less tightly than its place asks for is bracketed."""
@@ -76,7 +78,7 @@ class Expression:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@frozen
 class Symbol(Expression):
     """What has another value for every tensor, channel, block or element.
 
@@ -104,7 +106,7 @@ class Symbol(Expression):
         return names.get(self.key, self.script or self.key), ATOM
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant(Expression):
     """What the number format and the convention fix: a name in symbols, else its value."""
 
@@ -121,7 +123,7 @@ class Constant(Expression):
         return _held(literal(self.fixed))
 
 
-@dataclass(frozen=True)
+@frozen
 class Number(Expression):
     """A number that stands in the formula itself; ``text`` is how people write it, by itself its digits."""
 
@@ -138,7 +140,7 @@ class Number(Expression):
         return _held(literal(self.fixed))
 
 
-@dataclass(frozen=True)
+@frozen
 class Binary(Expression):
     """``left`` and ``right`` with one of + − · / between them."""
 
@@ -182,7 +184,7 @@ class Binary(Expression):
         return f"{_within(left, self.holds)} {sign} {_within(right, self.holds + 1)}", self.holds
 
 
-@dataclass(frozen=True)
+@frozen
 class Negated(Expression):
     """−``inner``."""
 
@@ -205,7 +207,7 @@ class Negated(Expression):
         return f"-{_within(self.inner.python(names), POWER)}", SIGN
 
 
-@dataclass(frozen=True)
+@frozen
 class Folded(Expression):
     """One number as soon as there are numbers: ``(qmax − qmin)`` is 255 then."""
 
@@ -228,7 +230,7 @@ class Folded(Expression):
         return self.inner.python(names) if keys_of(self) else _held(literal(self.value({})))
 
 
-@dataclass(frozen=True)
+@frozen
 class Function:
     """A function of formulas.
 
@@ -258,7 +260,7 @@ class Function:
         return Call(self, tuple(_node(argument) for argument in arguments))
 
 
-@dataclass(frozen=True)
+@frozen
 class Call(Expression):
     """A function of something."""
 
@@ -284,7 +286,7 @@ class Call(Expression):
         return self.function.python.format(*(part.python(names)[0] for part in self.parts)), ATOM
 
 
-@dataclass(frozen=True)
+@frozen
 class Rounded(Expression):
     """``inner``, rounded to a narrower type as soon as it is known: people read that once, beside the formula."""
 
@@ -308,7 +310,7 @@ class Rounded(Expression):
         return self.function.python.format(self.inner.python(names)[0]), ATOM
 
 
-@dataclass(frozen=True)
+@frozen
 class Formula:
     """A symbol and what it stands for.
 

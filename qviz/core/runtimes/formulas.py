@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +13,7 @@ from qviz.core.formats.codebooks import DOWN, SINGLE_MIDDLES, TO_ZERO, UP, Codeb
 from qviz.core.formats.floats import MANTISSA_BITS, FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.core.runtimes.expressions import Expression, Folded, Formula, Function, Number, Symbol
 
@@ -132,7 +132,7 @@ def nearest(y):  # level of {codebook.label}, {which} of two as near
 # --- the formulas of a scheme ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class Formulas:
     """Everything that a scheme computes, written once.
 

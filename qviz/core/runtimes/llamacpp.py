@@ -6,13 +6,13 @@ the minima have one, too. The searches are those of `qviz.core.ranges.ggml`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.core.runtimes.expressions import Formula, Function, Number, Symbol
 from qviz.core.runtimes.formulas import DEQUANTIZED, VALUE, WHOLE, Formulas, Q, R, S, Z, clipped
@@ -37,7 +37,7 @@ NOT_ZERO = Function(
 """Where a scale is 0, every code means the same."""
 
 
-@dataclass(frozen=True)
+@frozen
 class _Type:
     """Bits of a code, neighbours that share a scale, whether they have a minimum, and bits of a scale with its share
     of the float16 of the block; a minimum takes as many. And what rows get that are no multiple of 256 long.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.core.runtimes.expressions import POWER, Expression, Formula, Function, Rounded, each_rounded, replaced
 from qviz.core.runtimes.formulas import Formulas, FormulasOf, Q, S, Z, as_float16
@@ -98,7 +99,7 @@ def rounding_to(dtype: str) -> Rounding | None:
     return ROUNDINGS[dtype].compute if dtype in ROUNDINGS else None
 
 
-@dataclass(frozen=True)
+@frozen
 class Precision:
     """The types that one runtime computes in, for one type of tensor: float32 where nothing else is said.
 

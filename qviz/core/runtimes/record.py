@@ -7,7 +7,7 @@ and knows no runtime by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from qviz.core.formats.codebooks import CODEBOOKS, Codebook
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import Phrase, Problem
 from qviz.core.runtimes.formulas import (
     Formulas,
@@ -59,7 +60,7 @@ def below_normal(number_format: NumberFormat) -> int:
     return BELOW_NORMAL
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Recipe:
     """The parameters of blocks that a recipe made: float32 arrays of one shape; see `QParams`."""
 
@@ -82,7 +83,7 @@ MOST_OFFERS = 1 << 10
 """Answers that a record remembers at most."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Convention:
     """How one runtime turns a range into a scale and a zero point, and a value into a code.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerToken
 
 
-@dataclass(frozen=True)
+@frozen
 class DynamicRuntime:
     """One row: what a runtime does to an activation (tokens, features) and a weight (features, outputs)."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
@@ -22,7 +21,7 @@ UINT5 = IntFormat(5, signed=False)
 BLOCKS = PerBlock(-1, 32)
 
 
-@dataclass(frozen=True)
+@frozen
 class Preset:
     """A named scheme.
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
+from qviz.core.frozen import frozen
 from qviz.core.tensors.granularity import PerAxis, PerBlock, PerTile, PerToken
 
 MOST_NUMBERS = 16
 """More scales than these are read from the .npz that qviz writes, not written into a script."""
 
 
-@dataclass(frozen=True)
+@frozen
 class RuntimeScript:
     """A runtime that can be asked for the codes.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.tensors.envelope import BASE, Envelope
 from qviz.core.tensors.layout import BLOCK, Flat
 from qviz.core.tensors.mapped_values import FlatValues, Mapping, Source
@@ -22,7 +22,7 @@ QUICK = 1 << 22
 """Elements that compiled loops look at before somebody may stop them."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Count:
     """What one look at every element tells.
 

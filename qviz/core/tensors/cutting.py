@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from qviz.core.frozen import frozen
 from qviz.core.tensors.granularity import Granularity
 
 
-@dataclass(frozen=True)
+@frozen
 class Cut:
     """The block of one group.
 

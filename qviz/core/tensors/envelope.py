@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray, empty
+from qviz.core.frozen import frozen
 
 BASE = 64
 """Elements in a bucket of the finest level; finer views read the values themselves."""
@@ -22,7 +22,7 @@ LOOKED_AT = 128
 """Elements of a bucket that a sampled view looks at."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class EnvelopeView:
     """Some stretch of a tensor, reduced to what fits on a screen.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
@@ -22,7 +22,7 @@ Sampler = Callable[[int, int], np.ndarray[Any, Any]]
 """Draws the flat elements ``start`` to ``stop``; called for one block after the other."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Parameter:
     """One number that shapes a distribution, and how far it may be turned."""
 
@@ -35,7 +35,7 @@ class Parameter:
     description: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Generator:
     """One row of the table of distributions.
 
@@ -49,7 +49,7 @@ class Generator:
     sampler: Callable[..., Sampler]
 
 
-@dataclass(frozen=True)
+@frozen
 class GeneratorSpec:
     """Everything that decides a generated tensor.
 

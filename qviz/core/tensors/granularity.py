@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.tensors.layout import BlockLayout, Layout, TileLayout
@@ -33,7 +33,7 @@ class Granularity(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@frozen
 class PerTensor(Tagged):
     """One scale for the whole tensor."""
 
@@ -52,7 +52,7 @@ class PerTensor(Tagged):
         return Layout(1, 1, math.prod(shape))
 
 
-@dataclass(frozen=True)
+@frozen
 class PerAxis(Tagged):
     """One scale for each index along ``axis`` (per channel); negative axes count from the end."""
 
@@ -84,7 +84,7 @@ class PerAxis(Tagged):
         return Layout(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
 
 
-@dataclass(frozen=True)
+@frozen
 class PerBlock(Tagged):
     """One scale for each ``block_size`` neighbours along ``axis`` (group-wise); the last block may be shorter.
 
@@ -177,7 +177,7 @@ def PerGroup(group_size: int = 32) -> PerBlock:  # noqa: N802 (a granularity by 
     return PerBlock(-1, group_size)
 
 
-@dataclass(frozen=True)
+@frozen
 class PerTile(Tagged):
     """One scale for each rectangle of the last two axes (DeepSeek's FP8 weights: 128 × 128); those at the edges may
     be smaller.
@@ -227,7 +227,7 @@ class PerTile(Tagged):
         return TileLayout(1, groups, tall * wide, math.prod(shape[:-2]), shape[-2], shape[-1], tall, wide)
 
 
-@dataclass(frozen=True)
+@frozen
 class PerToken(Tagged):
     """One scale for each row of features, the last axis: how activations are quantized as they come."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray
+from qviz.core.frozen import frozen
 from qviz.core.tensors.mapped_values import FlatValues, Source, as_float32, box_of
 
 Flat = FloatArray | FlatValues
@@ -21,7 +21,7 @@ BLOCK = 1 << 18
 Block = tuple[slice, slice, slice]
 
 
-@dataclass(frozen=True)
+@frozen
 class Layout:
     """A C-ordered tensor seen as ``(outer, groups, inner)``: one scale a group.
 
@@ -87,7 +87,7 @@ class Layout:
         return as_float32(box_of(source, self.shape, (slice(None), slice(first, last))))
 
 
-@dataclass(frozen=True)
+@frozen
 class BlockLayout(Layout):
     """Blocks of ``inner`` neighbours along one axis that do not lie in one piece: one scale a block.
 
@@ -184,7 +184,7 @@ class BlockLayout(Layout):
         return np.where(inside, as_float32(source[where]), np.float32(np.nan))[None]
 
 
-@dataclass(frozen=True)
+@frozen
 class TileLayout(Layout):
     """Rectangles of ``tall`` rows and ``wide`` columns of the last two axes: one scale a tile.
 

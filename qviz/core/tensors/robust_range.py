@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 
 FEWEST = 20
 """Of fewer values none is an outlier."""
@@ -22,7 +22,7 @@ FAR = 3.0
 """So many times as wide as that must the whole be, or it is shown whole."""
 
 
-@dataclass(frozen=True)
+@frozen
 class RobustRange:
     """From where to where nearly all values lie, and what lies beyond.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.layout import BLOCK
 from qviz.core.tensors.survey import WIDTH, in_two_threads, superblock_moments
@@ -47,7 +47,7 @@ COUNTED_BYTES = 1 << 22
 _ABOVE_ALL = np.float32(np.inf)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Cuts:
     """Places between elements of a sorted tensor, ascending; what lies before each, in its superblock.
 
@@ -72,7 +72,7 @@ class Cuts:
         return Cuts(self.position[which], self.superblock[which], self.first[which], self.second[which])
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Wholes:
     """What neighbours that are taken as a whole add up to, float64 arrays of one length.
 

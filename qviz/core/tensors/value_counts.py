@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from qviz.core.arrays import Array, Counts, FloatArray
 from qviz.core.compiler import kernel
+from qviz.core.frozen import frozen
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 
@@ -88,7 +88,7 @@ def count_prefixes(bits: Any, shift: Any, tables: Any) -> Any:
     return rest & ((np.uint32(1) << shift) - np.uint32(1))
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class ValueCounts:
     """Every finite value of a tensor, and how often it is there.
 

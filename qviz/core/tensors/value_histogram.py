@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.frozen import frozen
 from qviz.core.work import IsCancelled, check
 
 HISTOGRAM_BINS = 8192
 """Fine enough to zoom into; a chart joins neighbours until a bin is worth a pixel."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Histogram:
     """Counts between edges: ``counts[i]`` elements in ``[edges[i], edges[i + 1])``, the last one closed."""
 

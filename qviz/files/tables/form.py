@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 
 SEPARATORS: Mapping[str, str] = {
@@ -31,7 +32,7 @@ _SEPARATED = {
 _ENCODINGS = {"utf-8": "", "utf-8-sig": "", "cp1252": "Windows-1252", "latin-1": "Latin-1"}
 
 
-@dataclass(frozen=True)
+@frozen
 class TableOptions:
     """What a person says of a table; what is None is recognized.
 
@@ -137,7 +138,7 @@ _VALUES = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class TableForm:
     """How a table is written, as it was recognized or said.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from qviz.core.frozen import frozen
 
 _REMARK = re.compile(
     rb"(?<![^\s0-9])#(?!N/A|NA\b|NUM!|DIV/0!|VALUE!|REF!|NAME\?|NULL!|IN[FD]|[QS]NAN)[^\n]*", re.IGNORECASE
@@ -71,7 +72,7 @@ def with_exponents(piece: bytes) -> bytes:
     return _BARE_EXPONENT.sub(rb"\1E\2", piece)
 
 
-@dataclass(frozen=True)
+@frozen
 class Layout:
     """How fields are divided: `separator` (a space stands for white space), `edges` as in `TableForm`."""
 

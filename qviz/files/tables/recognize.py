@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
 from qviz.files.tables.cells import (
     fields_of,
@@ -39,7 +39,7 @@ _COUNTED_HEADER = 3
 """Whole numbers over whole numbers are column numbers only where there are so many of them."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Misfit:
     """The first place that spoils a table: a word, or else a line of `found` instead of `width` fields."""
 
@@ -50,7 +50,7 @@ class Misfit:
     is_ambiguous: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Line:
     """A line with something on it; `number` counts from 1."""
 
@@ -58,7 +58,7 @@ class Line:
     text: str
 
 
-@dataclass(frozen=True)
+@frozen
 class _Reading:
     """One way to divide the lines, and what comes of it."""
 

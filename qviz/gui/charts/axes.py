@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QLineF, QPointF, QRectF, QTimer, Slot
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
+from qviz.core.frozen import frozen
 from qviz.gui.words.numbers import typographic
 from qviz.session.guard import guarded
 
@@ -28,7 +28,7 @@ BESIDE = 4
 """Pixels of an axis, next to the plot, in which there is no text."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Ticks:
     """An axis laid out: lines by their colour, and texts by where they begin."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from PySide6.QtGui import QFontMetricsF
 
+from qviz.core.frozen import frozen
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.theme import scaled_font
@@ -18,7 +18,7 @@ NAMES_WIDTH = 66
 """Pixels for the names of the bars, at least."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Bar:
     """One row: its name, how long it is, the figure beside it, and what is added in a colour of its own."""
 

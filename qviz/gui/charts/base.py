@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from qviz.core.frozen import frozen
 from qviz.gui.charts.axes import both_axes
 from qviz.gui.charts.drawing import Brush, Drawing
 from qviz.gui.charts.ornaments import Ornaments
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qviz.core.questions.analysis import Analysis
 
 
-@dataclass(frozen=True)
+@frozen
 class Table:
     """A chart's own data: named columns of one length, and what they are of."""
 

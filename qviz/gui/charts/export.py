@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -18,6 +17,7 @@ from PySide6.QtCore import QMarginsF, QRectF, QSize, QSizeF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QPageSize, QPainter, QPdfWriter, QPen, QTextOption
 from PySide6.QtWidgets import QApplication, QDockWidget, QGraphicsTextItem, QMainWindow, QWidget
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import Problem
 from qviz.files.atomic import atomic_write
 from qviz.files.printable import printable
@@ -120,7 +120,7 @@ def chart_image(chart: Chart, scale: float = 2.0, caption: str = "") -> QImage:
         return _image(Sheet(chart, scale, below))
 
 
-@dataclass(frozen=True)
+@frozen
 class Sheet:
     """A chart that is ready to be written: pixels of a PNG for each on the screen, and those of the caption below."""
 

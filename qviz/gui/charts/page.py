@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from PySide6.QtCore import SignalInstance
 
+from qviz.core.frozen import frozen
 from qviz.gui.charts.base import Chart
 from qviz.gui.kit.theme import Theme
 from qviz.session.history import History
 from qviz.session.settings import Settings
 
 
-@dataclass(frozen=True)
+@frozen
 class Subject:
     """Of what a chart is: its file is named so, and its picture says so.
 
@@ -51,7 +51,7 @@ class Busy(Protocol):
     def cancel(self) -> object: ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Job:
     """Work of a page, and what the status bar says of it."""
 

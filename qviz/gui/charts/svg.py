@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 from itertools import count, groupby
 from typing import Any
@@ -18,6 +17,8 @@ from PySide6.QtCore import QBuffer, QSizeF
 from PySide6.QtGui import QColor, QGuiApplication, QPainter, QPainterPath, QTransform
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem
+
+from qviz.core.frozen import frozen
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 _TAG = f"{{{NAMESPACE}}}"
@@ -38,7 +39,7 @@ ET.register_namespace("", NAMESPACE)
 ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
-@dataclass(frozen=True)
+@frozen
 class Painted:
     """What an item has painted, by itself; ``clip`` is the path that its children do not leave, if there is one."""
 

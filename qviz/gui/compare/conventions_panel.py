@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from qviz.core.frozen import frozen
 from qviz.core.questions.differences import Differences
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.gui.kit.copying import Copied, both_ends
@@ -16,7 +16,7 @@ from qviz.gui.words.numbers import NONE, counted, number, spread, typographic
 from qviz.session.language import told, tr
 
 
-@dataclass(frozen=True)
+@frozen
 class ConventionRow:
     """One convention; ``at`` is its place among those compared, None for one that has no such scheme."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QPen
 
+from qviz.core.frozen import frozen
 from qviz.core.questions.analysis import Analysis
 from qviz.gui.charts.axes import PowerAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
@@ -24,7 +24,7 @@ DECADES = 5
 """What is rarer than so many powers of ten below the densest is out of sight at first."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Overlaid:
     """One scheme's errors, the colour role of its lines, and its name."""
 

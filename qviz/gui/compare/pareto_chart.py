@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
+from qviz.core.frozen import frozen
 from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import pareto
 from qviz.gui.charts.axes import PowerAxis
@@ -31,7 +31,7 @@ SHAPES = ("circle", "square", "diamond", "triangle", "cross")
 SERIES = 6
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Point:
     """One scheme: its figures, its name, and the groups that its colour and its shape tell."""
 

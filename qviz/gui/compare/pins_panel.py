@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from qviz.core.frozen import frozen
 from qviz.core.schemes.scheme import Scheme
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
@@ -16,7 +16,7 @@ from qviz.session.pins import Pin
 OPEN, REMOVE = "↗", "✕"
 
 
-@dataclass(frozen=True)
+@frozen
 class PinRow:
     """A pin, what it is called among the others, and what it does to the tensor: None while that is not known."""
 

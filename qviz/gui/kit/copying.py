@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from PySide6.QtCore import QMimeData
 from PySide6.QtGui import QKeyEvent, QKeySequence, QStandardItemModel
 from PySide6.QtWidgets import QApplication
 
+from qviz.core.frozen import frozen
 from qviz.gui.kit.widgets import escaped
 
 MOST_FOR_PEOPLE = 2000
@@ -21,7 +21,7 @@ Lines = Sequence[Sequence[Any]]
 """Cells by line; the first line are the headings."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Copied:
     """One column of what is copied: its heading, with the unit, and the figure of a row."""
 
@@ -29,7 +29,7 @@ class Copied:
     of: Callable[[Any], Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Excerpt:
     """What leaves a table of that name: ``plain`` for programs, ``pretty`` for people, made when it is asked for."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import (
@@ -19,6 +18,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QBrush, QColor, QFont, QIcon, QPainter, QPixmap
 
+from qviz.core.frozen import frozen
 from qviz.gui.kit.copying import Copied, is_number
 from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.theme import Theme, scaled_font
@@ -32,7 +32,7 @@ MARK = 12
 """Pixels of a colour mark."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Column:
     """One column: how a row is read (``text``), ordered (``value``) and judged.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -14,6 +13,7 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication, QWidget
 
 from qviz.assets import resource
+from qviz.core.frozen import frozen
 
 CHOICES = ("system", "light", "dark")
 
@@ -21,7 +21,7 @@ SPACE = 8
 """The unit of every margin and gap; use 4, 8, 12 or 16."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Theme:
     """The colours of one theme file: ``ui`` for widgets, ``chart`` for what is drawn."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QObject, Slot
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis, PerBlock
 from qviz.gui.model.parts import ModelParts
@@ -20,7 +20,7 @@ from qviz.session.networks import Networks
 BLOCK = 32
 
 
-@dataclass(frozen=True)
+@frozen
 class Chosen:
     """What undo and redo act on."""
 

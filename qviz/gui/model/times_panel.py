@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from qviz.core.frozen import frozen
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
@@ -22,7 +22,7 @@ FEW = 4
 """Kinds of nodes that are named in the sentence."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Timed:
     """One node of the quantized network; NaN for what the float one does not have under that name."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QBrush, QColor
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.sizes import byte_text
 from qviz.files.printable import printable
@@ -27,7 +27,7 @@ from qviz.session.language import told, tr
 Index = QModelIndex | QPersistentModelIndex
 
 
-@dataclass(frozen=True)
+@frozen
 class TableColumn:
     """One column: by what the table orders it, its heading, and how a figure is read."""
 

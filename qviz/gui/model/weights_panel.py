@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from qviz.core.frozen import frozen
 from qviz.core.sizes import byte_text
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
@@ -22,7 +22,7 @@ WIDE_FILTER = 220
 """Pixels: names of weights are long."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class WeightRow:
     """A constant, and its SQNR; NaN where it is not quantized, or not known yet."""
 

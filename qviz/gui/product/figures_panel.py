@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QHBoxLayout, QHeaderView, QWidget
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.core.questions.pair_sums import PairSaturation
 from qviz.core.questions.product import Product
@@ -26,7 +26,7 @@ WORST = 24
 """Rows of the table."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Token:
     """One row of the output and its figures."""
 
@@ -36,7 +36,7 @@ class Token:
     scale: float
 
 
-@dataclass(frozen=True)
+@frozen
 class Figure:
     """One row: how it is called, read, and judged (``better``: 1 higher, -1 lower, 0 neither)."""
 

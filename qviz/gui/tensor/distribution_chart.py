@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,6 +11,7 @@ from PySide6.QtCore import QPointF, Signal, Slot
 
 from qviz.core.arrays import LARGEST, Array
 from qviz.core.formats.integers import IntFormat
+from qviz.core.frozen import frozen
 from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_histogram import Histogram
@@ -35,7 +35,7 @@ LEVELS_UP_TO = 1024
 """More levels than this are narrower than a pixel: they are counted in the histogram's own bins."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Levels:
     """The levels as they are drawn.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.tensors.granularity import PerBlock, PerTile, PerToken
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ STRIP = 64
 """A list of up to so many groups is one row; a longer one is wrapped, or its cells would be hair-thin."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Grid:
     """The groups as rows and columns: blocks beside each other where they are neighbours in the tensor.
 
@@ -86,7 +86,7 @@ class Grid:
         return outer * self.after + inner, column
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Tiles:
     """What is in sight: cells joined until each is worth a pixel, by the worst of them."""
 

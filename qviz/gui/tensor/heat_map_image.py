@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.gui.tensor.group_grid import Grid, Tiles, span, worst_of
 from qviz.gui.words.numbers import number
@@ -22,7 +22,7 @@ DECADES = 8
 COLOURS = 256
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantity:
     """What the colours stand for; ``worse`` is 1 where more is worse, -1 where less is."""
 
@@ -59,7 +59,7 @@ QUANTITIES: dict[str, Quantity] = {
 """What can be looked at; a new one is a row."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Sight:
     """What of the map is looked at: asked of an answer, it gives the picture.
 
@@ -88,7 +88,7 @@ class Sight:
         return GroupImage(analysis, grid, grid.image(badness), levels(badness, quantity.logarithmic)).seen(self)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class GroupImage:
     """How bad each group of an answer is, in its place, and what is in sight of it.
 

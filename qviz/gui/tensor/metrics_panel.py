@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.core.questions.breakdown import caveats
 from qviz.gui.kit.copying import copy_lines, ends
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qviz.core.questions.analysis import Analysis
 
 
-@dataclass(frozen=True)
+@frozen
 class Metric:
     """One row: how it is called, read, and judged (``better``: 1 higher, -1 lower, 0 neither).
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QModelIndex, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
+from qviz.core.frozen import frozen
 from qviz.gui.kit.copying import Copied
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
@@ -27,7 +27,7 @@ LISTED = 10
 """So many of the worst groups."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Suffering:
     """One group and its figures."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
+from qviz.core.frozen import frozen
 from qviz.gui.kit.copying import Copied
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
@@ -22,7 +22,7 @@ ALWAYS = ("weights", "activations")
 """Settings that have a column even where they are the same for all runs."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class RunRow:
     """A run, and whether it is the one that the page shows."""
 
@@ -34,7 +34,7 @@ class RunRow:
         return self.run.name or tr("Run {number}").format(number=self.run.number)
 
 
-@dataclass(frozen=True)
+@frozen
 class Setting:
     """One setting of a run: its heading, how it is read, and what is copied of it, where that is a number."""
 

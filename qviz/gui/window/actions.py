@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.session.language import tr
 
 
-@dataclass(frozen=True)
+@frozen
 class ActionRow:
     """One row: ``key`` is also the name of the window's slot, "-" a line between rows; | parts ``keys``.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QFont, QFontMetrics, QKeySequence
 from PySide6.QtWidgets import QDockWidget, QMenu, QStackedWidget, QWidget
 
+from qviz.core.frozen import frozen
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.fields import TabBar
 from qviz.gui.kit.gc_pause import building
@@ -20,7 +20,7 @@ TAB_PADDING = 28
 """Beside the word on a tab, in pixels: what the style sheet puts there, and a little air."""
 
 
-@dataclass(frozen=True)
+@frozen
 class PageRow:
     """A page before it is made: the word on its tab, the question that it answers, and how it is made."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
@@ -11,6 +10,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QEnterEvent
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from qviz.core.frozen import frozen
 from qviz.gui.kit.theme import Theme, icon
 from qviz.gui.kit.widgets import named_label
 from qviz.session.guard import guarded
@@ -42,7 +42,7 @@ class Topic(StrEnum):
     ELEMENT = "element"  # one that there is not: until another one is gone to, or another tensor is shown
 
 
-@dataclass(frozen=True)
+@frozen
 class Offer:
     """What a message offers to do: the word on its button, and what happens then; the message goes with it."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
+from qviz.core.frozen import frozen
 from qviz.core.tensors.granularity import Granularity, PerBlock, PerTile, PerToken
 from qviz.gui.words.numbers import typographic
 from qviz.session.language import tr
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qviz.core.questions.figures import Metrics
 
 
-@dataclass(frozen=True)
+@frozen
 class GroupWords:
     """One group and many of them, in the middle of a sentence and at its beginning."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from qviz.core.frozen import frozen
 from qviz.core.questions.figures import Figures
 
 
-@dataclass(frozen=True)
+@frozen
 class Measure:
     """A figure that schemes are compared by: ``read`` from the metrics, ``height`` as it is drawn."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from qviz.core.frozen import frozen
 from qviz.core.problems import N_
 from qviz.gui.words.numbers import NONE, cosine, decibels, number, percent
 from qviz.models.latency import processor_features
@@ -13,7 +13,7 @@ from qviz.models.output_figures import OutputFigures
 from qviz.session.language import tr
 
 
-@dataclass(frozen=True)
+@frozen
 class Figure:
     """One row: how it is called, read, and judged (``better``: 1 higher, -1 lower, 0 neither)."""
 
