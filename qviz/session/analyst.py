@@ -42,11 +42,17 @@ class Analyst(Worker):
         self._reductions: Reductions = {"groups": foresee_groups}
         self._refinement = self._timer(session.timers, STILL_MILLISECONDS, self._refine)
         session.changed.connect(self._on_changed)
+        session.pace_by(self._is_behind)
+        self._runner.rested.connect(session.settle)
 
     @property
     def last(self) -> Frame | None:
         """The newest answer."""
         return self._last
+
+    def _is_behind(self) -> bool:
+        """Whether a passing answer is found or painted; nobody waits for every element of what was left."""
+        return (self._runner.busy or self._runner.resting) and not (self._exactly or self._completing)
 
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:

@@ -29,6 +29,8 @@ class History(QObject):
         to the tensor that there is now. What it changes on the way is no step of its own.
     clock : callable
         Seconds that go by.
+    settle : callable
+        Notes what a hand holds still, before anything is undone.
 
     Signals
     -------
@@ -45,9 +47,11 @@ class History(QObject):
         parent: QObject | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(parent)
         self._clock = clock
+        self._settle = settle
         self._present = present
         self._restore = restore
         self._undo: list[Any] = []
@@ -119,6 +123,7 @@ class History(QObject):
         self._travel(self._redo, self._undo)
 
     def _travel(self, source: list[Any], target: list[Any]) -> None:
+        self._settle()
         if not source:
             return
         wanted = source.pop()

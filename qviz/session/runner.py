@@ -36,7 +36,8 @@ class LatestRunner(QObject):
 
     Signals arrive in the thread that the runner lives in. A request ends with exactly one of
     ``finished``, ``failed`` and ``cancelled``; one that was replaced while waiting with none. An
-    answer that comes after it was cancelled is not told.
+    answer that comes after it was cancelled is not told. ``rested`` comes when the answer is painted and
+    nothing waits.
 
     The next one starts when the window has painted the answer: two threads of Python at once make
     painting three times as slow.
@@ -47,6 +48,7 @@ class LatestRunner(QObject):
     finished = Signal(object, object)
     failed = Signal(object, object)
     cancelled = Signal(object)
+    rested = Signal()
 
     _ended = Signal(object, object, object)
     _advanced = Signal(object, float)
@@ -154,6 +156,10 @@ class LatestRunner(QObject):
             return True
         self._resting = False
         waiting, self._waiting = self._waiting, None
-        if waiting is not None and not self._closed:
+        if self._closed:
+            return True
+        if waiting is not None:
             self._start(waiting)
+        else:
+            self.rested.emit()
         return True

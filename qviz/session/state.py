@@ -8,7 +8,7 @@ from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.frozen import frozen
@@ -21,7 +21,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import Note
 from qviz.session.history import History
-from qviz.session.timers import Timers, WindowTimer
+from qviz.session.timers import Timer, Timers, WindowTimer
 
 
 @frozen(eq=False)
@@ -81,6 +81,10 @@ _SCHEME_FIELDS = {f.name for f in fields(Scheme)}
 _FORMAT_FIELDS = {f.name for f in fields(IntFormat)}
 
 
+STEERED_MILLISECONDS = 200
+"""What a hand holds still is taken after this long, however long an answer takes."""
+
+
 class Session(QObject):
     """Holds the state; every change is asked for here and told once. ``history`` knows the schemes before.
 
@@ -108,7 +112,10 @@ class Session(QObject):
         super().__init__(parent)
         self.limits, self.timers = limits or Limits(), timers
         self._state = state or State()
-        self.history = History(self._state.scheme, self._go_to, self, clock=clock)
+        self._steered: tuple[State, frozenset[str]] | None = None
+        self._behind: Callable[[], bool] = lambda: False
+        self._impatience: Timer | None = None
+        self.history = History(self._state.scheme, self._go_to, self, clock=clock, settle=self.settle)
 
     @property
     def state(self) -> State:
@@ -138,23 +145,61 @@ class Session(QObject):
         Problem
             For a value that makes no scheme; the state stays as it was.
         """
+        self.settle()
+        self._take(*self._changed(self._state, changes))
+
+    def steer(self, **changes: Any) -> None:
+        """`update` by what a hand still holds: what comes quicker than it is answered waits, and the newest is taken.
+
+        It is refused at once where it can't be, as by `update`; whatever else changes takes it first.
+        """
+        state, what = self._steered or (self._state, frozenset())
+        state, more = self._changed(state, changes)
+        self._steered = state, what | more
+        if not self._behind():
+            self.settle()
+            return
+        if self._impatience is None:
+            self._impatience = self.timers(STEERED_MILLISECONDS, self.settle, self)
+        if not self._impatience.active:
+            self._impatience.start()
+
+    @Slot()
+    def settle(self) -> None:
+        """Take what waits, now: there is time, or the hand has let go."""
+        steered, self._steered = self._steered, None
+        if steered is not None:
+            if self._impatience is not None:
+                self._impatience.stop()
+            self._take(*steered)
+
+    def pace_by(self, behind: Callable[[], bool]) -> None:
+        """What is steered waits while ``behind``; who says so calls `settle` when that is over."""
+        self._behind = behind
+
+    def _changed(self, state: State, changes: dict[str, Any]) -> tuple[State, frozenset[str]]:
+        """The state that changes lead to, and what of the scheme they are of."""
         format_changes = {k: changes.pop(k) for k in list(changes) if k in _FORMAT_FIELDS}
         scheme_changes = {k: changes.pop(k) for k in list(changes) if k in _SCHEME_FIELDS}
         unknown = changes.keys() - _STATE_FIELDS
         if unknown:
             raise TypeError(f"no such field: {', '.join(sorted(unknown))}")
-        scheme = changes.get("scheme", self._state.scheme)
+        scheme = changes.get("scheme", state.scheme)
         if format_changes:
             integers = scheme.number_format if isinstance(scheme.number_format, IntFormat) else IntFormat()
             scheme_changes["number_format"] = replace(integers, **format_changes)
         if scheme_changes:
             scheme = replace(scheme, **scheme_changes)
-        tensor = changes.get("tensor", self._state.tensor)
+        tensor = changes.get("tensor", state.tensor)
         if tensor is not None:
             check_fits(scheme, tensor.shape)
-        if scheme != self._state.scheme:
-            self.history.note(scheme, frozenset(format_changes or scheme_changes or {"scheme"}))
-        self._set(replace(self._state, **{**changes, "scheme": scheme}))
+        what = frozenset(format_changes or scheme_changes or {"scheme"})
+        return replace(state, **{**changes, "scheme": scheme}), what
+
+    def _take(self, new: State, what: frozenset[str]) -> None:
+        if new.scheme != self._state.scheme:
+            self.history.note(new.scheme, what)
+        self._set(new)
 
     def undo(self) -> None:
         """Go back to the scheme before the last change."""

@@ -61,6 +61,8 @@ class DistributionChart(CountChart):
 
     name: ClassVar[str] = "distribution"
     clip_moved = Signal(float, float)
+    released = Signal()
+    """The hand has let go of a clip line."""
     robust_changed = Signal()
 
     def __init__(self, link: LinkedCursor) -> None:
@@ -70,6 +72,7 @@ class DistributionChart(CountChart):
             line.setZValue(10)
             line.sigDragged.connect(self._on_dragged)
             line.sigPositionChangeFinished.connect(self._settle)
+            line.sigPositionChangeFinished.connect(self.released)
             self.plot.addItem(line, ignoreBounds=True)
         self.add_pointer()
         self.add_legend({"original": self.tr("original"), "dequantized": self.tr("levels")}, middle=True)
@@ -100,12 +103,16 @@ class DistributionChart(CountChart):
             self._tensor = analysis.tensor
             self._by_hand = self.whole = False
         self._find_outliers(analysis)
-        dragged = any(line.moving for line in self._clip)
         with self.moving():
-            if not (self._by_hand or dragged):
+            if not (self._by_hand or self.held):
                 self._fit_width()
             self._bound_lines(analysis)
             self._settle()
+
+    @property
+    def held(self) -> bool:
+        """Whether a clip line is being dragged."""
+        return any(line.moving for line in self._clip)
 
     def _range(self) -> tuple[float, float]:
         assert self.analysis is not None

@@ -208,6 +208,7 @@ class TensorPage(DockedPage):
         self.menus.export_requested.connect(self.export_requested)
         self.menus.copy_requested.connect(self.copy_requested)
         self.distribution.clip_moved.connect(self._on_clip_moved)
+        self.distribution.released.connect(session.settle)
         self.docks["loss"].visibilityChanged.connect(self.loss_wanted)
         for name, dock in self.docks.items():
             dock.visibilityChanged.connect(partial(self._on_sight, name))
@@ -417,7 +418,8 @@ class TensorPage(DockedPage):
     def _on_clip_moved(self, low: float, high: float) -> None:
         low, high = max(low, -LARGEST), min(high, LARGEST)  # a chart may show more than float32 has
         if low < high:
-            self._session.update(range_rule=Manual(low, high))
+            steered = self._session.steer if self.distribution.held else self._session.update
+            steered(range_rule=Manual(low, high))
 
     @Slot(int)
     def _on_channel_clicked(self, channel: int) -> None:
@@ -463,6 +465,7 @@ class TensorPage(DockedPage):
 
     def remember(self, settings: Settings) -> None:
         settings.set("layout", self.layout_state())
+        self._session.settle()
         settings.set("scheme", self._session.scheme.to_dict())
 
     def recall(self, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QWidget
 
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
@@ -184,6 +184,8 @@ class SchemePanel(QWidget):
         self.format.currentIndexChanged.connect(self._on_format)
         self.mode.chosen.connect(self._on_mode)
         self.bits_control.chosen.connect(self._on_bits)
+        for slider in self._sliders:
+            slider.sliderReleased.connect(self._session.settle)
         self.signed.toggled.connect(self._on_signed)
         self.per.chosen.connect(self._on_per)
         self.axis.currentIndexChanged.connect(self._on_axis)
@@ -265,10 +267,15 @@ class SchemePanel(QWidget):
 
     # -- to the session
 
+    @property
+    def _sliders(self) -> tuple[QSlider, ...]:
+        return self.bits, self.range.kept
+
     def _ask(self, at: QWidget, **changes: Any) -> None:
         """Ask for a change; where it cannot be, say so under ``at``."""
+        held = any(slider.isSliderDown() for slider in self._sliders)
         try:
-            self._session.update(**changes)
+            (self._session.steer if held else self._session.update)(**changes)
         except Problem as problem:
             self.refresh(self._session.state)
             self._say(at, told(problem))

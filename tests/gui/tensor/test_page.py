@@ -259,6 +259,50 @@ def test_dragging_a_clip_line_sets_the_range_by_hand(desk: Desk) -> None:
     assert all(old.scheme != new.scheme for old, new in desk.changes)
 
 
+def painted(desk: Desk) -> None:
+    """Wait until the last answer is painted, so that what comes next is taken at once."""
+    runner = desk.app.analyst._runner
+    desk.bot.waitUntil(lambda: not (runner.busy or runner.resting), timeout=PATIENCE)
+    desk.changes.clear()
+
+
+def test_a_slider_that_is_held_follows_the_hand_and_the_rest_follows_the_answers(desk: Desk) -> None:
+    slider, box = desk.scheme.bits, desk.scheme.bits_box
+    painted(desk)
+    slider.setSliderDown(True)
+    for bits in (7, 6, 5, 4, 3):  # quicker than anything is answered
+        slider.setValue(bits)
+        assert box.value() == slider.value() == bits
+    assert [new.scheme.number_format.bits for _, new in desk.changes] == [7]
+    slider.setSliderDown(False)
+    assert [new.scheme.number_format.bits for _, new in desk.changes] == [7, 3]
+    frame = desk.settle()
+    assert frame.scheme.number_format.bits == slider.value() == 3
+    assert_everything_follows(desk, frame)
+    desk.page.history.undo()
+    assert slider.value() == 8
+
+
+def test_a_key_is_taken_at_once_while_an_answer_is_found(desk: Desk) -> None:
+    desk.changes.clear()
+    desk.press(desk.scheme.bits, *[Qt.Key.Key_Left] * 3)
+    assert [new.scheme.number_format.bits for _, new in desk.changes] == [7, 6, 5]
+    desk.settle()
+
+
+def test_a_clip_line_that_is_let_go_is_taken_at_once(desk: Desk) -> None:
+    chart = desk.page.distribution
+    high = float(desk.page.frame.whole.qparams.high)
+    stations = [spot(chart, high - each) for each in (0.2, 0.4, 0.6, 0.8)]
+    painted(desk)
+    mouse_over(chart).drag(spot(chart, high), *stations)
+    rule = desk.session.scheme.range_rule
+    assert isinstance(rule, Manual)
+    assert rule.high == pytest.approx(high - 0.8, abs=0.05)
+    assert len(desk.changes) == 2  # the first, and the last when the hand let go
+    desk.settle()
+
+
 def test_a_moving_slider_shows_only_schemes_that_were_set_and_is_not_waited_for(started: Desk) -> None:
     before = started.session.scheme
     started.frames.clear()
