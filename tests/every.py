@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,28 +16,32 @@ def every(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """`pytest.mark.parametrize` in one test: each case is run, and those that fail are told together.
 
-    For many quick cases that share nothing between them but fixtures which they leave as they are.
+    For many quick cases that share nothing between them but fixtures which they leave as they are. Each has a
+    ``tmp_path`` and a ``monkeypatch`` of its own.
     """
     given = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     listed = [
         case if isinstance(case, _Case) else pytest.param(*(case if len(given) > 1 else [case])) for case in cases
     ]
-    labels = [each.id or ", ".join(map(ids if callable(ids) else repr, each.values)) for each in listed]
+    name = ids if callable(ids) else repr
+    labels = [each.id or ", ".join(str(name(value) or repr(value)) for value in each.values) for each in listed]
     if ids is not None and not callable(ids):
         labels = list(ids)
+    assert not any(each.marks for each in listed), "a case that is marked is a test of its own"
 
     def gather(test: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(test)
         def run(**others: Any) -> None:
             failed: list[str] = []
             skipped: list[str] = []
-            first: Exception | None = None
-            for case, label in zip(listed, labels, strict=True):
+            first: BaseException | None = None
+            for at, (case, label) in enumerate(zip(listed, labels, strict=True)):
                 try:
-                    test(**dict(zip(given, case.values, strict=True)), **others)
+                    with _of_its_own(others, at) as own:
+                        test(**dict(zip(given, case.values, strict=True)), **own)
                 except pytest.skip.Exception as reason:
                     skipped.append(str(reason))
-                except Exception as error:
+                except (Exception, pytest.fail.Exception) as error:
                     first = first or error
                     failed.append(f"{label}: {error!r}")
             if failed:
@@ -50,6 +55,20 @@ def every(
         return run
 
     return gather
+
+
+@contextmanager
+def _of_its_own(fixtures: dict[str, Any], case: int) -> Iterator[dict[str, Any]]:
+    """Fixtures for one case, which leaves neither files nor patches to the next."""
+    own = dict(fixtures)
+    if "tmp_path" in own:
+        own["tmp_path"] = fixtures["tmp_path"] / str(case)
+        own["tmp_path"].mkdir()
+    if "monkeypatch" not in own:
+        yield own
+        return
+    with pytest.MonkeyPatch.context() as own["monkeypatch"]:
+        yield own
 
 
 _Case = type(pytest.param())
