@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -11,8 +12,10 @@ import psutil
 import pytest
 from filelock import FileLock
 from hypothesis import settings
-from PySide6.QtCore import QDeadlineTimer
+from PySide6.QtCore import QDeadlineTimer, QEventLoop, QTimer
 from pytestqt.qtbot import QtBot
+
+gc.disable()  # all that is imported and collected lives on, as `pytest_collection_finish` says
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes says how busy it is
 settings.load_profile("any machine")
@@ -28,10 +31,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 class PromptBot(QtBot):
-    """Looks ten times as often as pytest-qt, which lets 10 ms go by between looks."""
+    """Looks ten times as often as pytest-qt, which lets 10 ms go by between looks, and makes a loop for each."""
 
     def waitUntil(self, callback, *, timeout=5000):
         deadline = QDeadlineTimer(timeout)
+        loop, pause = QEventLoop(), QTimer(singleShot=True, interval=1)
+        pause.timeout.connect(loop.quit)
         while True:
             failure = None
             try:
@@ -42,7 +47,8 @@ class PromptBot(QtBot):
                 return
             if deadline.hasExpired():
                 raise self.TimeoutError(f"not reached within {timeout} ms") from failure
-            self.wait(1)
+            pause.start()
+            loop.exec()
 
 
 @pytest.fixture
@@ -71,6 +77,12 @@ def pytest_xdist_auto_num_workers():
 def pytest_collection_modifyitems(items):
     """The longest tests first: at the end one worker would wait for the other."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+def pytest_collection_finish():
+    """Whoever looks for garbage need not look through nine thousand tests, none of which is garbage before the end."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
