@@ -141,10 +141,12 @@ class Desk:
 
     def show(self, array: object, name: str = "given", **scheme: Any) -> Frame:
         """Put a tensor of the test's own on the page."""
+        return self._show(array, name, self.session.state.items, **scheme)
+
+    def _show(self, array: object, name: str, items: tuple[Item, ...], **changes: Any) -> Frame:
         tensor = Tensor(np.asarray(array), name)
         item = Item(name, "a test", tensor.shape, tensor.dtype, lambda progress, cancelled: tensor)
-        items = (*self.session.state.items, item)
-        self.session.update(items=items, current=item, tensor=tensor, **scheme)
+        self.session.update(items=(*items, item), current=item, tensor=tensor, **changes)
         frame = self.settle()
         self.changes.clear()
         self.frames.clear()
@@ -223,8 +225,7 @@ class Desk:
         if window.actions_by_key["log_counts"].isChecked():
             self.do("log_counts")
         app.memory.retain(())
-        session.update(items=(), scheme=Scheme(), channel=None, selected=None)
-        self.show(values)
+        self._show(values, "given", (), scheme=Scheme(), channel=None, selected=None)  # one answer to present
         session.history.clear()
         window._refresh_actions(session.state)
         app.meter.cancel()
