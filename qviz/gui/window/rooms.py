@@ -73,27 +73,25 @@ def _needed(page: QMainWindow, docks: Sequence[QDockWidget]) -> int:
     gap = page.style().pixelMetric(QStyle.PixelMetric.PM_DockWidgetSeparatorExtent, None, page)
     seen = [dock for dock in docks if dock.isVisible() and not dock.isFloating() and not is_behind_a_tab(dock)]
     seen.sort(key=lambda dock: dock.x())
-    shared = [max(map(_least, [dock, *page.tabifiedDockWidgets(dock)])) for dock in seen]
-    first, last = (min(d.x() for d in seen), max(d.geometry().right() for d in seen)) if seen else (0, 0)
-    left, right = (
-        [at for at, d in enumerate(seen) if d.x() == first],
-        [at for at, d in enumerate(seen) if d.geometry().right() == last],
-    )
+    at_least = {dock: _least(dock) for dock in seen}
+    shared = [max([at_least[dock], *map(_least, page.tabifiedDockWidgets(dock))]) for dock in seen]
+    places = [dock.geometry() for dock in seen]
+    lefts, rights = [place.x() for place in places], [place.right() for place in places]
+    heights = [(place.y(), place.bottom()) for place in places]
+    left = [at for at, x in enumerate(lefts) if x == min(lefts)]
+    right = [at for at, x in enumerate(rights) if x == max(rights)]
     within = [at for at in range(len(seen)) if at not in left and at not in right]
     for column in (left, right):  # as wide as the widest that stand above each other
         for at in column:
             shared[at] = max(shared[i] for i in column)
     ends: list[int] = []
     for at, dock in enumerate(seen):
-        row = [i for i, other in enumerate(seen) if _are_beside(dock, other)]
+        top, bottom = heights[at]
+        row = [i for i, (begin, end) in enumerate(heights) if top <= end and begin <= bottom]  # beside it
         gives = at in within and all(shared[at] >= shared[i] for i in row if i in within)
-        before = [ends[i] + gap for i in row if i < at and seen[i].x() < dock.x()]
-        ends.append(max(before, default=0) + (_least(dock) if gives else shared[at]))
+        before = [ends[i] + gap for i in row if i < at and lefts[i] < lefts[at]]
+        ends.append(max(before, default=0) + (at_least[dock] if gives else shared[at]))
     return max(ends, default=0)
-
-
-def _are_beside(one: QDockWidget, other: QDockWidget) -> bool:
-    return one.y() <= other.geometry().bottom() and other.y() <= one.geometry().bottom()
 
 
 def _least(dock: QDockWidget) -> int:
