@@ -29,9 +29,9 @@ from qviz.core import (
     Problem,
     Scheme,
     Tensor,
-    analyze,
     choose_qparams,
     dequantize,
+    measure,
     qparams_from_values,
     quantize,
 )
@@ -73,8 +73,8 @@ class Ran:
 
 def check(monkeypatch: pytest.MonkeyPatch, x: Any, scheme: Scheme) -> Ran:
     """Run the script and compare everything it computes, bit for bit."""
-    analysis = analyze(x, scheme)
-    q, tensor = analysis.qparams, analysis.tensor
+    tensor = x if isinstance(x, Tensor) else Tensor(x)
+    q = choose_qparams(tensor, scheme)
     ran = Ran(monkeypatch, python_snippet(q, all_finite=tensor.all_finite), x)
     codes = quantize(tensor, q)
     np.testing.assert_array_equal(ran.names["codes"], codes, strict=True)
@@ -82,7 +82,8 @@ def check(monkeypatch: pytest.MonkeyPatch, x: Any, scheme: Scheme) -> Ran:
     scale, zero_point = (np.broadcast_to(np.ravel(ran.names[name]), q.scale.size) for name in ("scale", "zero_point"))
     np.testing.assert_array_equal(scale.ravel(), q.scale.ravel())
     np.testing.assert_array_equal(zero_point.ravel(), q.zero_point.ravel())
-    assert ran.names["mse"] == pytest.approx(analysis.mse, rel=1e-12, abs=0, nan_ok=True)
+    mse = measure(tensor, scheme, qparams=q).mse
+    assert ran.names["mse"] == pytest.approx(mse, rel=1e-12, abs=0, nan_ok=True)
     return ran
 
 
@@ -149,8 +150,8 @@ def test_ranges_without_room_for_a_scale(monkeypatch: pytest.MonkeyPatch, conven
         check(monkeypatch, x, Scheme(IntFormat(8, signed), symmetric, granularity, rule, convention))
 
 
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("convention", FREE_CONVENTIONS)
+@every("symmetric", [True, False])
 def test_what_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch, convention: str, symmetric: bool) -> None:
     x = X.copy()
     x[0, 0] = np.nan, np.inf, -np.inf
@@ -161,8 +162,8 @@ def test_what_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch, convent
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("convention", FREE_CONVENTIONS)
+@every("symmetric", [True, False])
 def test_a_channel_without_a_finite_value(monkeypatch: pytest.MonkeyPatch, convention: str, symmetric: bool) -> None:
     x = X.copy()
     x[2] = np.nan
@@ -172,14 +173,14 @@ def test_a_channel_without_a_finite_value(monkeypatch: pytest.MonkeyPatch, conve
             check(monkeypatch, x, Scheme(number_format, symmetric, PerAxis(0), rule, convention))
 
 
-@pytest.mark.parametrize("shape", [(1,), (7,), (1, 1), (2, 1, 3)], ids=str)
+@every("shape", [(1,), (7,), (1, 1), (2, 1, 3)], ids=str)
 def test_small_shapes(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]) -> None:
     x = np.linspace(-1, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
     for granularity, rule in product((PerTensor(), PerAxis(0), PerAxis(-1)), RULES):
         check(monkeypatch, x, Scheme(IntFormat(4, False), False, granularity, rule))
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int8", "uint16", "bool"])
+@every("dtype", ["float64", "float16", "int8", "uint16", "bool"])
 def test_other_types_are_taken_as_float32(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
     check(monkeypatch, np.abs(X * 3).astype(dtype), Scheme(IntFormat(4), False))
 
@@ -249,7 +250,7 @@ def test_only_what_is_needed_is_written(scheme: Scheme) -> None:
     assert "narrow" in python_snippet(choose_qparams(np.zeros((2, 3)), scheme))
 
 
-@pytest.mark.parametrize("convention", ["pytorch", "torchao", "tflite"])
+@every("convention", ["pytorch", "torchao", "tflite"])
 def test_a_range_wider_than_float32(monkeypatch: pytest.MonkeyPatch, convention: str) -> None:
     x = np.float32([3e38, -2e38, 1e38])
     check(monkeypatch, x, Scheme(symmetric=False, convention=convention))
@@ -317,7 +318,7 @@ def test_every_format_and_granularity_has_a_script(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
-@pytest.mark.parametrize("convention", OF_ANY_LENGTH)
+@every("convention", OF_ANY_LENGTH)
 def test_every_format_and_granularity_leaves_out_what_is_not_finite(
     monkeypatch: pytest.MonkeyPatch, convention: str
 ) -> None:
@@ -345,7 +346,7 @@ def test_of_two_as_far_the_first_has_its_sign(monkeypatch: pytest.MonkeyPatch) -
         check(monkeypatch, x, Scheme(IntFormat(4, False), True, PerBlock(-1, 32), rule, "gguf"))
 
 
-@pytest.mark.parametrize("scheme", [Scheme(), Scheme(granularity=PerToken()), Scheme(convention="pytorch")], ids=str)
+@every("scheme", [Scheme(), Scheme(granularity=PerToken()), Scheme(convention="pytorch")], ids=str)
 def test_scales_that_somebody_else_chose_are_written_down(monkeypatch: pytest.MonkeyPatch, scheme: Scheme) -> None:
     own = choose_qparams(W, scheme)
     q = qparams_from_values(own.scale * np.float32(1.25), own.zero_point, scheme)
@@ -373,7 +374,7 @@ def test_a_block_of_gguf_whose_scale_has_no_inverse_loses_its_middle(
     np.testing.assert_array_equal(codes[1:] - [[0], [1 << (bits - 1)]], 0)
 
 
-@pytest.mark.parametrize(
+@every(
     ("convention", "number_format", "granularity", "values", "dtype"),
     [
         pytest.param("iq4_nl", Codebook("iq4_nl"), PerBlock(-1, 32), [1e15], "float32", id="a search that overflows"),
