@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from qviz.core import (
     Scheme,
     analyze,
 )
 from tests.cli.commands import ARTICLE_OPTIONS, Run, X, saved
+from tests.every import every
 
 # fmt: off
 KEYS = [
@@ -89,8 +89,8 @@ def test_a_scalar_is_one_element(run: Run, tmp_path: Path) -> None:
     assert result["mse"] < 1e-12
 
 
-@pytest.mark.parametrize("options", [(), ("--asymmetric",), ARTICLE_OPTIONS])
-@pytest.mark.parametrize("value", [0.0, 2.5, -2.5])
+@every("options", [(), ("--asymmetric",), ARTICLE_OPTIONS])
+@every("value", [0.0, 2.5, -2.5])
 def test_a_constant(run: Run, tmp_path: Path, value: float, options: tuple[str, ...]) -> None:
     path = saved(tmp_path / "w.npy", np.full(5, value, np.float32))
     result = run("analyze", path, *options, "--json").json
@@ -100,7 +100,7 @@ def test_a_constant(run: Run, tmp_path: Path, value: float, options: tuple[str, 
         assert result["sqnr_db"] is result["cosine"] is None
 
 
-@pytest.mark.parametrize("options", [(), ("--asymmetric",), ARTICLE_OPTIONS])
+@every("options", [(), ("--asymmetric",), ARTICLE_OPTIONS])
 def test_a_denormal_range(run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
     path = saved(tmp_path / "w.npy", np.array([-1e-40, 1e-42, 3e-40], np.float32))
     result = run("analyze", path, *options, "--json").json

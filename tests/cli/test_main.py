@@ -14,6 +14,7 @@ from qviz.cli import analyze
 from qviz.cli import main as cli
 from qviz.core import Problem
 from tests.cli.commands import Run, X, without_display
+from tests.every import every
 
 BAD: dict[str, tuple[str, Any, str]] = {
     "a wrong file": ("w.npy", b"hello, world", "w.npy is not a NumPy array file: it does not begin like one."),
@@ -33,8 +34,8 @@ BAD: dict[str, tuple[str, Any, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["analyze", "quantize", "render"])
-@pytest.mark.parametrize("case", BAD)
+@every("command", ["analyze", "quantize", "render"])
+@every("case", BAD)
 def test_a_bad_file_is_one_line(run: Run, tmp_path: Path, command: str, case: str) -> None:
     name, content, said = BAD[case]
     path = tmp_path / name

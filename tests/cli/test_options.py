@@ -91,7 +91,7 @@ def test_options_make_a_scheme(run: Run, file: Path, options: str, scheme: Schem
 WIDE = np.random.default_rng(8).normal(0, 1, (3, 64)).astype(np.float32)
 
 
-@pytest.mark.parametrize(
+@every(
     ("options", "scheme"),
     [
         ("--per block", Scheme(granularity=PerBlock(-1, 32))),
@@ -119,7 +119,7 @@ def test_a_runtime_of_blocks_alone_has_its_own_by_itself(
     assert run("analyze", wide, *options.split(), "--json").json == expected
 
 
-@pytest.mark.parametrize("runtime", [name for name, row in CONVENTIONS.items() if row.has_one_format])
+@every("runtime", [name for name, row in CONVENTIONS.items() if row.has_one_format])
 def test_a_runtime_of_one_format_need_not_be_told_it(run: Run, tmp_path: Path, runtime: str) -> None:
     wide = saved(tmp_path / "wide.npy", np.tile(WIDE, 4))
     row = CONVENTIONS[runtime]
@@ -127,7 +127,7 @@ def test_a_runtime_of_one_format_need_not_be_told_it(run: Run, tmp_path: Path, r
     assert run("analyze", wide, "--runtime", runtime, "--json").json["mse"] == analyze(np.tile(WIDE, 4), expected).mse
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+@every("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_can_be_given_as_a_file(run: Run, tmp_path: Path, preset: Preset) -> None:
     wide = saved(tmp_path / "wide.npy", np.tile(WIDE, 4))
     save_scheme(tmp_path / "s.json", preset.scheme)
@@ -194,7 +194,7 @@ def test_of_many_tensors_some_are_named(run: Run, tmp_path: Path) -> None:
     assert problem.endswith("t11, … (qviz inspect net.npz lists all).")
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "content"),
     [("w.csv", "1,2.5\n3,4\n"), ("w.txt", "1 2.5\n3 4\n"), ("w.tsv", "1\t2.5\n3\t4\n")],
 )
@@ -331,7 +331,7 @@ def test_a_scheme_file_has_its_own_runtime(run: Run, file: Path, tmp_path: Path,
     assert problem.startswith(f"--scheme holds the whole scheme: leave out {name}.")
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
+@every("command", cli.COMMANDS, ids=lambda command: command.name)
 def test_help_speaks_of_runtimes_alone(run: Run, command: click.Command) -> None:
     said = run(command.name, "--help").out
     assert "convention" not in said

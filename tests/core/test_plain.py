@@ -13,6 +13,7 @@ from qviz.core.formats.table import NUMBER_FORMATS
 from qviz.core.plain import Tagged, from_plain, tagged_from_plain, to_plain
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.tensors.granularity import GRANULARITIES
+from tests.every import every
 
 SAVED = {
     "int": '{"kind": "int", "bits": 8, "signed": true}',
@@ -48,7 +49,7 @@ SAVED = {
 PARTS = {**NUMBER_FORMATS, **GRANULARITIES, **RANGE_RULES}
 
 
-@pytest.mark.parametrize("kind", PARTS)
+@every("kind", PARTS)
 def test_each_part_is_written_as_it_was_and_comes_back(kind: str) -> None:
     part = PARTS[kind]()
     assert json.dumps(part.to_dict()) == SAVED[kind]
@@ -97,7 +98,7 @@ def test_a_whole_number_will_do_for_a_float_and_becomes_one() -> None:
     assert (read.zoom, type(read.zoom)) == (2.0, float)
 
 
-@pytest.mark.parametrize(
+@every(
     ("data", "said"),
     [
         (None, "This is no camera: expected an object with name, shots, flash, zoom, lens."),
@@ -123,7 +124,7 @@ def test_what_does_not_fit_is_one_sentence(data: object, said: str) -> None:
     assert str(caught.value) == said
 
 
-@pytest.mark.parametrize(
+@every(
     ("data", "said"),
     [
         (3, "The shape is unknown: its “kind” must be one of round."),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pickle
 
-import pytest
-
 from qviz.core.problems import Phrase, Problem
 from qviz.core.questions.product_operands import OperandProblem
 from qviz.files.problems import FileProblem
+from tests.every import every
 
 
 def german(text: str) -> str:
@@ -59,7 +58,7 @@ def test_a_file_says_what_is_wrong_with_it_in_both_languages():
     assert problem.told(german) == "w.csv hat 1 Zeilen. Gib ihr 2."
 
 
-@pytest.mark.parametrize(
+@every(
     "problem",
     [
         Problem("{n} bits of {what}", n=3, what=Phrase("zeros")),

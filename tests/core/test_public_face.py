@@ -129,7 +129,7 @@ def test_the_new_names_work_together() -> None:
 # --- shorthands -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@every(
     ("short", "long"),
     [
         (Scheme(), Scheme(IntFormat(8), True, PerTensor(), qviz.core.MinMax(), "onnxruntime")),
@@ -159,7 +159,7 @@ def test_a_group_is_a_block_of_the_last_axis() -> None:
         PerGroup(0)
 
 
-@pytest.mark.parametrize("layout", ["e4m3fn", "e5m2fnuz", "e2m1fn", "bfloat16"])
+@every("layout", ["e4m3fn", "e5m2fnuz", "e2m1fn", "bfloat16"])
 def test_a_float_format_is_known_by_its_own_name(layout: str) -> None:
     float_format = FloatFormat(layout)
     assert FloatFormat(float_format.name) == float_format
@@ -173,7 +173,7 @@ def test_numbers_of_numpy_become_pythons() -> None:
     assert type(Percentile(99).percentile) is int
 
 
-@pytest.mark.parametrize(
+@every(
     ("make", "said"),
     [
         (lambda: Scheme(8), "number format cannot be 8: give one such as IntFormat(8), or its name, “int8”"),
@@ -275,7 +275,7 @@ def test_an_answer_says_what_was_lost() -> None:
     assert repr(analyze(tensor, Scheme()).figures) == said.replace("Analysis", "Figures")
 
 
-@pytest.mark.parametrize("granularity", ["tensor", "axis", "block"])
+@every("granularity", ["tensor", "axis", "block"])
 def test_each_is_one_short_line(granularity: str) -> None:
     x = np.random.default_rng(0).normal(0, 1, (256, 256)).astype(np.float32)
     answer = analyze(Tensor(x, "blocks.0.attention.query.weight"), Scheme(granularity=granularity))

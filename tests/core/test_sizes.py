@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from qviz.core.sizes import byte_text
+from tests.every import every
 
 
-@pytest.mark.parametrize(
+@every(
     ("count", "text"),
     [
         (0, "0 B"),

@@ -12,6 +12,7 @@ import pytest
 from qviz.core.work import Cancelled
 from qviz.files.atomic import atomic_write, check_writable
 from qviz.files.problems import FileProblem
+from tests.every import every
 
 
 def write(path: Path, text: str = "new") -> None:
@@ -69,7 +70,7 @@ def test_a_library_may_put_a_file_of_its_own_in_the_place(tmp_path: Path) -> Non
     assert (tmp_path / "out.csv").read_text() == "mine"
 
 
-@pytest.mark.parametrize("error", [RuntimeError, Cancelled, KeyboardInterrupt])
+@every("error", [RuntimeError, Cancelled, KeyboardInterrupt])
 def test_when_the_writer_fails_the_old_file_is_untouched(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "out.csv"
     path.write_text("old")
@@ -80,7 +81,7 @@ def test_when_the_writer_fails_the_old_file_is_untouched(tmp_path: Path, error: 
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
+@every(
     ("code", "what"),
     [
         (errno.ENOSPC, "the disk is full. Free some space"),
@@ -89,7 +90,7 @@ def test_when_the_writer_fails_the_old_file_is_untouched(tmp_path: Path, error: 
         (errno.EIO, os.strerror(errno.EIO)),
     ],
 )
-@pytest.mark.parametrize("function", ["fsync", "replace"])
+@every("function", ["fsync", "replace"])
 def test_a_disk_that_fails_at_the_end_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, what: str, function: str
 ) -> None:

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from qviz.files import counted
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
+from tests.every import every
 from tests.files.test_pytorch import Stored, saved, tensor
 
 SHAPE = (20, 30)
@@ -62,8 +63,8 @@ def in_onnx(path: Path, values: Any) -> Path:
 FORMATS = {"m.onnx": in_onnx, "m.safetensors": in_safetensors, "m.pt": in_pytorch, "m.gguf": in_gguf}
 
 
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("name", FORMATS)
+@every("dtype", TYPES)
+@every("name", FORMATS)
 def test_counts_and_parts_are_those_of_the_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, dtype: str
 ) -> None:
@@ -87,7 +88,7 @@ def test_counts_and_parts_are_those_of_the_values(
         assert entries["t"].counted is None
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@every("name", FORMATS)
 def test_a_file_that_changed_is_not_counted(tmp_path: Path, name: str) -> None:
     path = FORMATS[name](tmp_path / name, VALUES.astype(np.float16))
     entry = next(each for each in list_tensors(path) if each.key == "w")

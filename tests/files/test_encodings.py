@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
+from tests.every import every
 
 Array = np.ndarray[Any, Any]
 RANDOM = np.random.default_rng(0)
@@ -45,9 +46,9 @@ def gptq(bits: int, stored: Array, order: Array | None = None) -> tuple[dict[str
     return tensors | ({} if order is None else {"m__g_idx": order.astype(np.int32)}), codes, scales
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-@pytest.mark.parametrize("form", ["gptq", "gptq_v2", None])
-@pytest.mark.parametrize("ordered", [False, True])
+@every("bits", [2, 3, 4, 8])
+@every("form", ["gptq", "gptq_v2", None])
+@every("ordered", [False, True])
 def test_gptq(tmp_path: Path, bits: int, form: str | None, ordered: bool) -> None:
     zeros = RANDOM.integers(0, 1 << bits, (ROWS // GROUP, COLUMNS))
     stored = zeros if form == "gptq_v2" else (zeros - 1) % (1 << bits)
@@ -80,9 +81,9 @@ def test_awq(tmp_path: Path) -> None:
     np.testing.assert_array_equal(entry.load(), expected.T.astype(np.float32))
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("groups", [1, 4])
-@pytest.mark.parametrize("with_zeros", [False, True])
+@every("bits", [4, 8])
+@every("groups", [1, 4])
+@every("with_zeros", [False, True])
 def test_compressed_tensors_packed(tmp_path: Path, bits: int, groups: int, with_zeros: bool) -> None:
     half = 1 << (bits - 1)
     codes, zeros = RANDOM.integers(-half, half, (32, 64)), RANDOM.integers(-half, half, (32, groups))
@@ -98,8 +99,8 @@ def test_compressed_tensors_packed(tmp_path: Path, bits: int, groups: int, with_
     np.testing.assert_array_equal(entry.load(), expected.astype(np.float32))
 
 
-@pytest.mark.parametrize("dtype", ["int8", "float8_e4m3fn"])
-@pytest.mark.parametrize("shape", [(1,), (8, 1), (8,), (8, 2)])
+@every("dtype", ["int8", "float8_e4m3fn"])
+@every("shape", [(1,), (8, 1), (8,), (8, 2)])
 def test_codes_with_scales(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
     codes = RANDOM.integers(-100, 100, (8, 32)).astype(np.int8 if dtype == "int8" else ml_dtypes.float8_e4m3fn)
     scale = RANDOM.random(shape).astype(np.float32)
@@ -189,7 +190,7 @@ CONTRADICTIONS: dict[str, dict[str, Array]] = {
 }
 
 
-@pytest.mark.parametrize("what", CONTRADICTIONS)
+@every("what", CONTRADICTIONS)
 def test_what_contradicts_itself_stays_as_the_file_has_it(tmp_path: Path, what: str) -> None:
     tensors, _, _ = gptq(4, np.full((ROWS // GROUP, COLUMNS), 7))
     path = written(tmp_path, **(tensors | CONTRADICTIONS[what]))
@@ -202,7 +203,7 @@ def test_an_order_beyond_the_groups_is_told(tmp_path: Path) -> None:
         only(written(tmp_path, **tensors)).load()
 
 
-@pytest.mark.parametrize("said", ["", "[]", '{"quantization_config": 3}', "[" * 100_000])
+@every("said", ["", "[]", '{"quantization_config": 3}', "[" * 100_000])
 def test_a_damaged_configuration_says_nothing(tmp_path: Path, said: str) -> None:
     (tmp_path / "config.json").write_text(said)
     tensors, _, _ = gptq(4, np.full((ROWS // GROUP, COLUMNS), 7))

@@ -21,6 +21,7 @@ from qviz.files.file_array import FileArray, array_in
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 from qviz.files.stamp import ChangedFile, Stamp
+from tests.every import every
 from tests.stamps import put_back
 
 F = np.float32
@@ -85,7 +86,7 @@ def test_every_reader_gives_one(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.usefixtures("large")
-@pytest.mark.parametrize("shape", [(6, 50_000), (50_000, 6), (30, 20, 500)])
+@every("shape", [(6, 50_000), (50_000, 6), (30, 20, 500)])
 def test_fortran_order_is_copied(tmp_path: Path, shape: tuple[int, ...]) -> None:
     original = np.asfortranarray(X.reshape(-1).reshape(shape))
     np.save(tmp_path / "f.npy", original)

@@ -22,6 +22,7 @@ from qviz.files.pickled_tensors import is_known
 from qviz.files.pickles import Refused, read_pickle
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
+from tests.every import every
 
 NAMES = """
 42 os
@@ -148,7 +149,7 @@ def asked() -> list[tuple[str, str]]:
     return [*pairs, *((module, "run") for module in MODULES.split())]  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@every("spelling", SPELLINGS)
 def test_every_known_name_is_refused(spelling: str) -> None:
     pairs = asked()
     assert len(pairs) > 150
@@ -229,7 +230,7 @@ def content_of(name: str) -> bytes:
     return target.getvalue()
 
 
-@pytest.mark.parametrize("name", FILES)
+@every("name", FILES)
 def test_a_file_that_would_run_something_is_told_in_a_sentence(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

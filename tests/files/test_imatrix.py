@@ -11,6 +11,7 @@ import pytest
 
 from qviz.files.imatrix import read_imatrix
 from qviz.files.problems import FileProblem
+from tests.every import every
 
 SUMS = np.array([2, 4, 0, 8], np.float32)
 NAME = "blk.0.attn_q.weight"
@@ -60,7 +61,7 @@ def test_of_a_weight_of_another_width_nothing_is_known(tmp_path: Path) -> None:
     assert found.of("blk.1.attn_q.weight", 4) is None
 
 
-@pytest.mark.parametrize("cut", range(1, 40))
+@every("cut", range(1, 40))
 def test_a_file_that_is_cut_is_refused(tmp_path: Path, cut: int) -> None:
     with pytest.raises(FileProblem):
         read_imatrix(_dat(tmp_path / "i.dat", cut=cut))
@@ -75,7 +76,7 @@ def test_so_is_one_that_is_none(tmp_path: Path) -> None:
             read_imatrix(path)
 
 
-@pytest.mark.parametrize("value", [-1, np.nan, np.inf])
+@every("value", [-1, np.nan, np.inf])
 def test_means_of_squares_are_numbers_from_0_on(tmp_path: Path, value: float) -> None:
     sums = np.array([[2, value, 0, 8]], np.float32)
     made = _gguf(tmp_path / "i.gguf", {f"{NAME}.in_sum2": sums, f"{NAME}.counts": np.ones((1, 1), np.float32)})

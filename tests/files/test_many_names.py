@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 from qviz.files import problems
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
+from tests.every import every
 from tests.files.test_gguf import header, info
 from tests.files.test_paddle import paddle_stream
 from tests.files.test_pytorch import Stored, saved, tensor
@@ -61,7 +62,7 @@ FORMATS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@every("name", FORMATS)
 def test_more_tensors_than_any_model_has_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

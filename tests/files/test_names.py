@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from qviz.files.names import LONGEST_PART, numbered, plain_name, stem_of
+from tests.every import every
 
 HOSTILE = [
     "../../etc/passwd",
@@ -27,7 +26,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@every("text", HOSTILE)
 def test_whatever_the_text_a_file_of_that_name_can_be_made_in_the_folder_it_was_meant_for(
     tmp_path: Path, text: str
 ) -> None:

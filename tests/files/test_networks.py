@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
 
 from qviz.files.networks import is_network
+from tests.every import every
 from tests.models.made import classifier
 
 
-@pytest.mark.parametrize("name", ["net.onnx", "net", "net.bin", "net.txt"])
+@every("name", ["net.onnx", "net", "net.bin", "net.txt"])
 def test_a_network_is_one_whatever_it_is_called(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(classifier().SerializeToString())
     assert is_network(tmp_path / name)

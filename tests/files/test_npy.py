@@ -20,6 +20,7 @@ from qviz.core.work import Cancelled
 from qviz.files.npy import LONGEST_HEADER, MAGIC
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
+from tests.every import every
 
 NUMBERS = ["<f4", ">f4", "<f2", ">f2", "<f8", ">f8", "i1", "u1", "<i2", ">i4", "<u4", "<i8", ">u8", "?"]
 
@@ -90,7 +91,7 @@ def test_what_numpy_saves_comes_back_bit_for_bit(
     assert array.tobytes() == original.tobytes()
 
 
-@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@every("version", [(1, 0), (2, 0), (3, 0)])
 def test_every_version_of_the_format_is_read(tmp_path: Path, version: tuple[int, int]) -> None:
     data = np.arange(6, dtype="<f4")
     (tmp_path / "w.npy").write_bytes(raw(version=version, data=data.tobytes()))
@@ -157,7 +158,7 @@ def test_an_object_array_is_refused_and_its_code_never_runs(tmp_path: Path) -> N
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize(
+@every(
     ("array", "what"),
     [
         (np.zeros(3, np.complex64), r"complex numbers \(dtype complex64\)"),
@@ -184,7 +185,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", SMALL)
+@every("name", SMALL)
 def test_what_ml_dtypes_writes_is_offered_by_its_name(tmp_path: Path, name: str) -> None:
     original = np.arange(-6, 6).reshape(3, 4).astype(getattr(ml_dtypes, name))
     path = tmp_path / "w.npy"
@@ -199,7 +200,7 @@ def test_what_ml_dtypes_writes_is_offered_by_its_name(tmp_path: Path, name: str)
     assert (note is None) == (name == "float8_e5m2")  # raw bytes could be something else
 
 
-@pytest.mark.parametrize("name", ["bfloat16", "float8_e5m2", "float8_e4m3fnuz", "int4"])
+@every("name", ["bfloat16", "float8_e5m2", "float8_e4m3fnuz", "int4"])
 def test_the_names_of_ml_dtypes_are_understood(tmp_path: Path, name: str) -> None:
     original = np.arange(6).astype(getattr(ml_dtypes, name))
     (tmp_path / "w.npy").write_bytes(raw(descr=f"'{name}'", data=original.tobytes()))
@@ -245,12 +246,12 @@ def test_long_integers_of_python_2_are_understood(tmp_path: Path, version: tuple
     assert load(tmp_path / "w.npy").shape == (2, 3)
 
 
-@pytest.mark.parametrize("descr", ["'f4,f4'", "'(2,)f4'", "'T'"])
+@every("descr", ["'f4,f4'", "'(2,)f4'", "'T'"])
 def test_descriptions_that_numpy_never_writes_are_no_numbers_either(tmp_path: Path, descr: str) -> None:
     assert "not of real numbers" in problem_of(tmp_path / "w.npy", raw(descr=descr))
 
 
-@pytest.mark.parametrize("shape", ["(0,)", "(3, 0, 2)", f"(0, {2**62}, {2**62})"])
+@every("shape", ["(0,)", "(3, 0, 2)", f"(0, {2**62}, {2**62})"])
 def test_zero_elements_are_refused(tmp_path: Path, shape: str) -> None:
     assert "has no elements: its shape is (" in problem_of(tmp_path / "w.npy", raw(shape=shape, data=b""))
 
@@ -263,7 +264,7 @@ def test_something_else_under_this_name_is_refused(tmp_path: Path) -> None:
     assert "is not a NumPy array file" in problem_of(tmp_path / "w.npy", b"1.0, 2.0\n")
 
 
-@pytest.mark.parametrize(
+@every(
     "shape",
     ["(-1, 3)", "[2, 3]", "6", "(2.0, 3)", "(True, 6)", f"({2**63},)", f"{(1,) * 65}", f"(-{2**70},)"],
 )
@@ -275,7 +276,7 @@ def test_an_order_that_is_no_bool_is_refused(tmp_path: Path) -> None:
     assert "impossible shape or order" in problem_of(tmp_path / "w.npy", raw(fortran="2"))
 
 
-@pytest.mark.parametrize("shape", [f"({2**40},)", f"({2**62}, 3)", f"{(2**62,) * 64}"])
+@every("shape", [f"({2**40},)", f"({2**62}, 3)", f"{(2**62,) * 64}"])
 def test_shapes_beyond_the_file_are_refused_without_allocating(tmp_path: Path, shape: str) -> None:
     tracemalloc.start()
     try:
@@ -306,12 +307,12 @@ def test_more_bytes_than_promised_are_refused(tmp_path: Path) -> None:
     assert "its header promises 6 float32 values (24 B) but 25 B follow" in message
 
 
-@pytest.mark.parametrize("version", [(0, 0), (1, 1), (4, 0)])
+@every("version", [(0, 0), (1, 1), (4, 0)])
 def test_versions_that_do_not_exist_are_refused(tmp_path: Path, version: tuple[int, int]) -> None:
     assert f"of version {version[0]}.{version[1]}" in problem_of(tmp_path / "w.npy", raw(version=version))
 
 
-@pytest.mark.parametrize(
+@every(
     "content",
     [
         raw(descr="'no such type'"),

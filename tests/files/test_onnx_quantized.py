@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from qviz.files.readers import list_tensors
+from tests.every import every
 
 RANDOM = np.random.default_rng(4)
 
@@ -43,9 +44,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("with_zero", [False, True])
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
-@pytest.mark.parametrize("case", CASES)
+@every("with_zero", [False, True])
+@every("dtype", [np.int8, np.uint8])
+@every("case", CASES)
 def test_a_constant_behind_dequantize_linear(tmp_path: Path, case: str, dtype: Any, with_zero: bool) -> None:
     shape, per, attributes = CASES[case]
     info = np.iinfo(dtype)
@@ -63,8 +64,8 @@ def test_a_constant_behind_dequantize_linear(tmp_path: Path, case: str, dtype: A
     assert set(entries) == set(parts)
 
 
-@pytest.mark.parametrize("with_zero", [False, True])
-@pytest.mark.parametrize(("bits", "columns"), [(4, 64), (4, 80), (8, 64)])
+@every("with_zero", [False, True])
+@every(("bits", "columns"), [(4, 64), (4, 80), (8, 64)])
 def test_a_weight_of_matmul_n_bits(tmp_path: Path, bits: int, columns: int, with_zero: bool) -> None:
     rows, block = 6, 32
     blocks = -(-columns // block)

@@ -29,6 +29,7 @@ from qviz.core import (
     quantize,
 )
 from qviz.files.overrides import TYPES, save_overrides, tensor_overrides
+from tests.every import every
 
 W = np.random.default_rng(6).standard_normal((16, 8)).astype(np.float32)
 
@@ -64,9 +65,9 @@ def stored(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # ONNX Runtime's quantizer uses what others deprecate
-@pytest.mark.parametrize("rule", [MinMax(), Percentile(97.0), Manual(-1.3, 2.1)], ids=str)
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(1)], ids=str)
-@pytest.mark.parametrize("number_format", [IntFormat(8), IntFormat(8, False), IntFormat(16)], ids=lambda f: f.name)
+@every("rule", [MinMax(), Percentile(97.0), Manual(-1.3, 2.1)], ids=str)
+@every("granularity", [PerTensor(), PerAxis(1)], ids=str)
+@every("number_format", [IntFormat(8), IntFormat(8, False), IntFormat(16)], ids=lambda f: f.name)
 def test_onnx_runtime_quantizes_a_model_with_them(
     tmp_path: Path, rule: Any, granularity: Any, number_format: IntFormat
 ) -> None:
@@ -102,7 +103,7 @@ def test_scales_survive_the_way_through_json(tmp_path: Path) -> None:
     assert list(read["v"][0]) == ["scale", "zero_point"]
 
 
-@pytest.mark.parametrize(
+@every(
     ("scheme", "said"),
     [
         (Scheme(IntFormat(5)), "no override for int5"),

@@ -16,6 +16,7 @@ from qviz.core.work import Cancelled
 from qviz.files import memory, packed, text
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
+from tests.every import every
 
 
 def npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -24,7 +25,7 @@ def npy(array: np.ndarray[Any, Any]) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("name", ["w.npy.gz", "w.gz", "w.npy"])
+@every("name", ["w.npy.gz", "w.gz", "w.npy"])
 def test_a_packed_array_is_read(tmp_path: Path, name: str) -> None:
     array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
     (tmp_path / name).write_bytes(gzip.compress(npy(array)))
@@ -40,7 +41,7 @@ def test_packed_bfloat16_is_read(tmp_path: Path) -> None:
     assert entry.load().tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("name", ["w.csv.gz", "w.txt.gz", "w.csv"])
+@every("name", ["w.csv.gz", "w.txt.gz", "w.csv"])
 def test_a_packed_table_is_read(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(gzip.compress(b"a,b\n1,2\n3,4.5\n"))
     (entry,) = list_tensors(tmp_path / name)
@@ -59,7 +60,7 @@ def test_damage_is_a_problem(tmp_path: Path, content: bytes) -> None:
             list_tensors(path)[0].load()
 
 
-@pytest.mark.parametrize("inside", ["tar", "gguf", "zip", "gzip"])
+@every("inside", ["tar", "gguf", "zip", "gzip"])
 def test_what_is_packed_and_is_no_array_is_said_to_be_packed(tmp_path: Path, inside: str) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

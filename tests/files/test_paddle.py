@@ -12,6 +12,7 @@ import pytest
 
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
+from tests.every import every
 from tests.files.test_pytorch import Called, Global, pickled
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -35,8 +36,8 @@ def paddle_stream(array: np.ndarray[Any, Any], dtype: str | None = None) -> byte
     return struct.pack("<IQIi", 0, 0, 0, len(about)) + about + array.tobytes()
 
 
-@pytest.mark.parametrize("protocol", range(2, 6))
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", ">f4", "bool"])
+@every("protocol", range(2, 6))
+@every("dtype", ["float32", "float64", "float16", "int8", ">f4", "bool"])
 def test_arrays_of_a_pickle_are_what_they_were(tmp_path: Path, protocol: int, dtype: str) -> None:
     path = tmp_path / "m.pdparams"
     large = np.arange(5000).astype(dtype)
@@ -65,7 +66,7 @@ def test_a_tensor_as_paddle_writes_it_is_read_without_evaluating_anything(tmp_pa
     np.testing.assert_array_equal(found["b"], VALUES + 1)
 
 
-@pytest.mark.parametrize(
+@every(
     "arguments",
     [
         ("__import__('os').system('touch RAN')",),
@@ -96,7 +97,7 @@ def test_a_call_of_the_system_is_refused(tmp_path: Path) -> None:
         list_tensors(path)
 
 
-@pytest.mark.parametrize("dtype", KINDS)
+@every("dtype", KINDS)
 def test_tensors_of_a_program_follow_one_another(tmp_path: Path, dtype: str) -> None:
     path = tmp_path / "m.pdiparams"
     path.write_bytes(paddle_stream(VALUES.astype(dtype)) + paddle_stream(np.ones(4, np.float32)))
@@ -115,7 +116,7 @@ def test_the_program_beside_it_gives_them_their_names(tmp_path: Path) -> None:
     assert [entry.key for entry in list_tensors(tmp_path / "m.pdiparams")] == ["linear.b", "linear.w"]
 
 
-@pytest.mark.parametrize(
+@every(
     "content",
     [
         paddle_stream(VALUES)[:-1],

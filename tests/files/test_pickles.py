@@ -20,6 +20,7 @@ from qviz.files.pickled_tensors import is_known, tensors_of
 from qviz.files.pickles import BadPickle, Call, Name, Pairs, Refused, Span, read_pickle
 from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
+from tests.every import every
 
 
 def read(content: bytes) -> Any:
@@ -83,7 +84,7 @@ HOSTILE: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("disguise", HOSTILE)
+@every("disguise", HOSTILE)
 def test_nothing_runs_and_the_name_is_told(disguise: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for module, name in ((os, "system"), (subprocess, "Popen"), (builtins, "eval")):
@@ -96,7 +97,7 @@ def test_nothing_runs_and_the_name_is_told(disguise: str, tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@every("protocol", range(6))
 def test_a_call_of_the_system_is_refused_by_name_in_every_protocol(protocol: int) -> None:
     with pytest.raises(Refused, match=r"(posix|nt)\.system"):
         read(pickle.dumps({"w": Calls(os.system, ("true",))}, protocol))
@@ -111,7 +112,7 @@ def test_a_registered_extension_is_refused_too() -> None:
         copyreg.remove_extension("os", "system", 77)
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@every("protocol", range(6))
 def test_plain_values_are_what_they_were(protocol: int) -> None:
     value = [None, True, False, 0, -1, 255, 65535, 1 << 40, -(1 << 70), 1.5, "é\n", b"ab\xff", (1, (2,), (3, 4), ())]
     found = read(pickle.dumps(value, protocol))
@@ -121,7 +122,7 @@ def test_plain_values_are_what_they_were(protocol: int) -> None:
     assert found == value
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@every("protocol", range(6))
 def test_a_dictionary_is_pairs(protocol: int) -> None:
     found = read(pickle.dumps({"a": 1, 2: [3], "nested": OrderedDict(b=4)}, protocol))
     assert isinstance(found, Pairs)
@@ -159,7 +160,7 @@ DAMAGED: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("kind", DAMAGED)
+@every("kind", DAMAGED)
 def test_damage_is_told(kind: str) -> None:
     with pytest.raises(BadPickle):
         read(DAMAGED[kind])

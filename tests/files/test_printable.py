@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qviz.files.printable import printable
+from tests.every import every
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "shown"),
     [
         ("layers.0.größe 重み", "layers.0.größe 重み"),

@@ -13,6 +13,7 @@ from qviz.core.problems import Problem
 from qviz.files.problems import FileProblem
 from qviz.files.raw import RawForm, SayRaw
 from qviz.files.readers import Reading, list_tensors
+from tests.every import every
 
 ARRAY = np.arange(-6, 6).reshape(3, 4)
 
@@ -77,9 +78,7 @@ def test_a_file_of_which_nothing_is_said_asks(tmp_path: Path, name: str) -> None
         list_tensors(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    "said", ["type=f4", "dtype=float31", "shape=3,4", "shape=-1x-1", "shape=0", "offset=-1", "byteorder=x"]
-)
+@every("said", ["type=f4", "dtype=float31", "shape=3,4", "shape=-1x-1", "shape=0", "offset=-1", "byteorder=x"])
 def test_what_means_nothing_is_refused(said: str) -> None:
     with pytest.raises(Problem, match="bare numbers"):
         RawForm.parsed(said)

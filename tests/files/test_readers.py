@@ -28,6 +28,7 @@ from qviz.files.cards import CardRow, write_card
 from qviz.files.problems import FileProblem, shortened
 from qviz.files.readers import expand, list_tensors
 from qviz.files.registry import FORMATS, SUFFIXES
+from tests.every import every
 from tests.files.test_paddle import paddle_stream
 from tests.files.test_pytorch import Stored, saved, tensor
 from tests.files.test_tflite import tflite
@@ -133,8 +134,8 @@ def test_a_foreign_name_is_no_obstacle_where_the_first_bytes_tell(tmp_path: Path
     assert list_tensors(tmp_path / "w")[0].load().size == 4
 
 
-@pytest.mark.parametrize("written_as", [".npy", ".npz", ".safetensors", ".gguf", ".parquet", ".npy.gz"])
-@pytest.mark.parametrize("suffix", ["", ".bin", ".csv", ".npy", ".npz", ".safetensors", ".gguf"])
+@every("written_as", [".npy", ".npz", ".safetensors", ".gguf", ".parquet", ".npy.gz"])
+@every("suffix", ["", ".bin", ".csv", ".npy", ".npz", ".safetensors", ".gguf"])
 def test_the_content_decides_whatever_a_file_is_called(tmp_path: Path, written_as: str, suffix: str) -> None:
     saved = tmp_path / f"saved{written_as}"
     SAVERS[written_as](saved, np.arange(3, dtype=np.float32))
@@ -142,7 +143,7 @@ def test_the_content_decides_whatever_a_file_is_called(tmp_path: Path, written_a
     assert list_tensors(path)[0].load().tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"1,2,3"])
+@every("content", [b"", b"hello", b"1,2,3"])
 def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w.dat").write_bytes(content)
     *first, last = SUFFIXES
@@ -160,7 +161,7 @@ def test_a_file_below_a_file(tmp_path: Path) -> None:
     assert "w.npy does not exist" in problem_of(tmp_path / "file" / "w.npy")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@every("suffix", SUFFIXES)
 def test_a_file_that_vanishes_after_it_was_listed(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"w{suffix}"
     assert suffix in SAVERS, f"SAVERS has no row that writes a small file called {suffix}"
@@ -171,7 +172,7 @@ def test_a_file_that_vanishes_after_it_was_listed(tmp_path: Path, suffix: str) -
         entry.load()
 
 
-@pytest.mark.parametrize("suffix", [*SUFFIXES, ""])
+@every("suffix", [*SUFFIXES, ""])
 def test_a_folder_given_as_a_file(tmp_path: Path, suffix: str) -> None:
     folder = tmp_path / f"w{suffix}"
     folder.mkdir()
@@ -184,8 +185,8 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
     assert "is a device or a pipe" in problem_of(tmp_path / "w.npy")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize(
+@every("suffix", SUFFIXES)
+@every(
     ("code", "what"),
     [
         (errno.EACCES, "permission denied"),

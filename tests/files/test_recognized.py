@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from qviz.core import choose_qparams, fake_quantize
 from qviz.files.readers import list_tensors
 from qviz.files.recognized import recognized
+from tests.every import every
 
 FOLDER = Path(__file__).parents[1] / "golden" / "checkpoints" / "quantized"
 RECOGNIZED = {
@@ -25,7 +25,7 @@ RECOGNIZED = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
+@every("path", sorted(FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_every_value_is_one_that_a_code_stands_for(path: Path) -> None:
     (entry,) = list_tensors(path)
     scheme = recognized(entry)

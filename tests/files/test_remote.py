@@ -20,6 +20,7 @@ from qviz.files.problems import FileProblem
 from qviz.files.readers import list_tensors
 from qviz.models.audit import audit
 from qviz.models.checkpoint import open_checkpoint
+from tests.every import every
 
 RANDOM = np.random.default_rng(0)
 ARRAYS: dict[str, Any] = {
@@ -93,7 +94,7 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         remote.list_entries("s3://bucket/model")
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "expected"), [("s3://a/b", True), ("S3://a/b", True), ("gs://a", True), ("C:/a", False), ("a/b", False)]
 )
 def test_addresses(text: str, expected: bool) -> None:

@@ -113,7 +113,7 @@ def test_a_tensor_comes_back_as_it_was(tmp_path: Path) -> None:
 # --- metrics ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@every("scheme", SCHEMES, ids=str)
 def test_metrics_as_json(tmp_path: Path, scheme: Scheme) -> None:
     analysis = analyze(X, scheme)
     save_metrics(tmp_path / "m.json", analysis)
@@ -123,7 +123,7 @@ def test_metrics_as_json(tmp_path: Path, scheme: Scheme) -> None:
     assert saved["mse"] == analysis.mse
 
 
-@pytest.mark.parametrize("x", [np.zeros(3), np.full(3, 2.5), np.array([1, np.nan, np.inf])], ids=str)
+@every("x", [np.zeros(3), np.full(3, 2.5), np.array([1, np.nan, np.inf])], ids=str)
 def test_what_is_not_a_number_is_null_in_json_and_empty_in_csv(tmp_path: Path, x: Any) -> None:
     analysis = analyze(x, Scheme(IntFormat(8, False), False))
     save_metrics(tmp_path / "m.json", analysis)
@@ -207,7 +207,7 @@ def test_columns_of_different_lengths_are_a_mistake_and_write_nothing(tmp_path: 
 # --- schemes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@every("scheme", SCHEMES, ids=str)
 def test_a_scheme_comes_back_as_it_was(tmp_path: Path, scheme: Scheme) -> None:
     save_scheme(tmp_path / "s.json", scheme)
     assert read_scheme(tmp_path / "s.json") == scheme
@@ -230,7 +230,7 @@ def refused(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
+@every(
     "content",
     [b"", "hello", "{", b"\xff\xfe\xff", b"\x93NUMPY\x01\x00", "[" * 100_000, "1" * 5000],
     ids=["empty", "words", "half", "bytes", "an array", "deep", "a huge number"],
@@ -240,7 +240,7 @@ def test_a_file_that_is_not_json(tmp_path: Path, content: str | bytes) -> None:
     assert refused(path) == "s.json is not JSON. Choose a scheme that qviz saved as JSON."
 
 
-@pytest.mark.parametrize(
+@every(
     ("content", "why"),
     [
         ("3", "This is not a scheme: expected an object"),
@@ -309,7 +309,7 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@every("name", WRITERS)
 def test_a_folder_that_is_not_there_or_is_none_is_a_problem(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "none", tmp_path / "file"):
@@ -323,8 +323,8 @@ def test_a_folder_that_is_not_there_or_is_none_is_a_problem(tmp_path: Path, name
         WRITERS[name](tmp_path / name)
 
 
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM])
-@pytest.mark.parametrize("name", WRITERS)
+@every("code", [errno.EACCES, errno.EROFS, errno.EPERM])
+@every("name", WRITERS)
 def test_a_folder_that_may_not_be_written_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
 ) -> None:
@@ -338,7 +338,7 @@ def test_a_folder_that_may_not_be_written_is_a_problem(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@every("name", WRITERS)
 def test_a_full_disk_is_a_problem_and_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from qviz.files.problems import FileProblem
 from qviz.files.readers import expand, list_tensors
+from tests.every import every
 
 FOLDER = next(
     (at for up in Path(__file__).resolve().parents if (at := up / "shared" / "cases" / "files").is_dir()), None
@@ -55,7 +56,7 @@ def file(name: str) -> Path:
     return FOLDER / name
 
 
-@pytest.mark.parametrize("name", TABLES)
+@every("name", TABLES)
 def test_tables(name: str) -> None:
     (entry,) = list_tensors(file(name))
     assert entry.load().shape == TABLES[name]
@@ -68,7 +69,7 @@ def test_the_values_of_pandas_tables_are_those_of_the_plain_one() -> None:
         np.testing.assert_array_equal(list_tensors(file(f"c_{name}.csv"))[0].load(), plain)
 
 
-@pytest.mark.parametrize("name", TENSORS)
+@every("name", TENSORS)
 def test_tensors(name: str) -> None:
     entries = list_tensors(file(name))
     assert {entry.key: entry.dtype for entry in entries} == TENSORS[name]
@@ -77,7 +78,7 @@ def test_tensors(name: str) -> None:
             assert entry.load().shape == entry.shape
 
 
-@pytest.mark.parametrize("name", SENTENCES)
+@every("name", SENTENCES)
 def test_sentences(name: str) -> None:
     with pytest.raises(FileProblem, match=SENTENCES[name]):
         list_tensors(file(name))

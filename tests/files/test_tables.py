@@ -146,7 +146,7 @@ def test_the_numbers_are_right(tmp_path: Path, kind: str) -> None:
     assert str(note.phrase).startswith("Recognized: ")
 
 
-@pytest.mark.parametrize(
+@every(
     ("content", "note"),
     [
         ("1.5,2\n3,4\n", "Recognized: comma-separated."),
@@ -182,7 +182,7 @@ def test_what_was_recognized_is_said(tmp_path: Path, content: str | bytes, note:
     assert str(form_of(path).phrase()) == note
 
 
-@pytest.mark.parametrize(
+@every(
     ("content", "what"),
     [
         ("a,b\n1.5,2\n3,4 mV\n", "has '4 mV' in line 3 where a number should be"),
@@ -212,7 +212,7 @@ def test_what_is_not_sure_is_refused(tmp_path: Path, content: str, what: str) ->
     assert what in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@every(
     ("said", "expected"),
     [
         ("header=no", [[0, 1, 2], *A.tolist()]),
@@ -236,9 +236,7 @@ def test_thousands_are_what_a_person_says(tmp_path: Path) -> None:
     assert list_entries(path, TableOptions(decimal="."))[0].load().tolist() == [[1234, 2], [5678, 3]]
 
 
-@pytest.mark.parametrize(
-    "said", ["head=1", "header=x", "header", "index=maybe", "columns=0", "columns=3-1", "decimal=;"]
-)
+@every("said", ["head=1", "header=x", "header", "index=maybe", "columns=0", "columns=3-1", "decimal=;"])
 def test_options_that_mean_nothing_are_refused(said: str) -> None:
     with pytest.raises(Problem, match="table"):
         TableOptions.parsed(said)

@@ -11,11 +11,12 @@ import pytest
 
 from qviz.core import Problem, Scheme, Tensor, analyze
 from qviz.files.writers import WRITERS, check_ending, name_in_model, save_as
+from tests.every import every
 
 ANALYSIS = analyze(Tensor(np.linspace(-1, 2, 12, dtype=np.float32).reshape(3, 4), "net/layer.w"), Scheme())
 
 
-@pytest.mark.parametrize("ending", [*WRITERS, ".ONNX"])
+@every("ending", [*WRITERS, ".ONNX"])
 def test_every_form_is_written_under_its_ending(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"q{ending}"
     save_as(path, ANALYSIS)
@@ -27,7 +28,7 @@ def test_every_form_is_written_under_its_ending(tmp_path: Path, ending: str) -> 
         assert onnx.load(path).graph.output[0].name == "layer.w"
 
 
-@pytest.mark.parametrize("name", ["q.txt", "q", "onnx"])
+@every("name", ["q.txt", "q", "onnx"])
 def test_other_endings_are_a_problem(tmp_path: Path, name: str) -> None:
     with pytest.raises(Problem, match=rf"{name} cannot be written: end its name in \.npz, \.onnx or \.json\."):
         save_as(tmp_path / name, ANALYSIS)
@@ -35,7 +36,7 @@ def test_other_endings_are_a_problem(tmp_path: Path, name: str) -> None:
         check_ending(Path(name))
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "expected"),
     [
         ("net/layer.w", "layer.w"),
@@ -50,7 +51,7 @@ def test_a_tensor_has_the_name_that_it_had_in_its_file(name: str, expected: str)
     assert name_in_model(name) == expected
 
 
-@pytest.mark.parametrize("ending", WRITERS)
+@every("ending", WRITERS)
 def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path: Path, ending: str) -> None:
     tensor = Tensor(np.ones(4, np.float32), name="\udcff.npy")
     save_as(tmp_path / f"out{ending}", analyze(tensor, Scheme()))

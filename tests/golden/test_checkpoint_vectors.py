@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from qviz.files.readers import list_tensors
+from tests.every import every
 
 FOLDER = Path(__file__).parent / "checkpoints"
 
 
-@pytest.mark.parametrize("file", ["zip.pt", "stream.pth", "script.pt", "module.pt"])
+@every("file", ["zip.pt", "stream.pth", "script.pt", "module.pt"])
 def test_every_tensor_is_what_the_library_had(file: str) -> None:
     with np.load(FOLDER / "values.npz") as saved:
         expected = {name.split("/", 1)[1]: saved[name] for name in saved.files if name.startswith(f"{file}/")}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pytest
 
 from qviz.core import Entropy, IntFormat, OnnxRuntimePercentile, Scheme, choose_qparams
+from tests.every import every
 from tests.golden.record_collects import ANSWERS, ASKED
 from tests.golden.record_estimators import load_tensors
 
@@ -23,7 +23,7 @@ def rule(kind: str) -> Entropy | OnnxRuntimePercentile:
     return OnnxRuntimePercentile(percentile, magnitudes, batch_axis=ALONE)
 
 
-@pytest.mark.parametrize("kind", ASKED)
+@every("kind", ASKED)
 def test_ranges_are_the_collectors(kind: str) -> None:
     asked = 0
     for name, answers in RECORDED["ranges"].items():

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from qviz.core import PRESETS, Tensor, choose_qparams, quantize
+from tests.every import every
 from tests.golden import (
     record_ggml,
     test_format_vectors,
@@ -28,7 +28,7 @@ RECORDED = [
 PRESET_OF = {preset.name: preset for preset in PRESETS}
 
 
-@pytest.mark.parametrize(("case", "arrays", "i"), RECORDED, ids=[f"{case['preset']} {i}" for case, _, i in RECORDED])
+@every(("case", "arrays", "i"), RECORDED, ids=[f"{case['preset']} {i}" for case, _, i in RECORDED])
 def test_scales_and_codes_are_those_that_were_stored(case: dict[str, str], arrays: dict[str, Any], i: int) -> None:
     q = choose_qparams(Tensor(arrays[f"{i} x"], dtype=case["dtype"]), PRESET_OF[case["preset"]].scheme)
     if f"{i} scale" in arrays:

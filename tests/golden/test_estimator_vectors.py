@@ -64,7 +64,7 @@ def test_every_tensor_was_recorded():
     assert {str(x.dtype) for x in load_tensors().values()} == {"float32"}
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@every("library", LIBRARIES)
 def test_the_records_name_their_libraries(library):
     recorded = json.loads(files(library)[1].read_text(encoding="utf-8"))
     assert set(recorded["recorded_with"]) == {*LIBRARIES[library].packages, "numpy", "python"}

@@ -23,6 +23,7 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
+from tests.every import every
 from tests.golden.record_formats import FAMILIES, LAYOUTS, NF4_TABLES, files, levels, load
 
 RECORDED = {name: list(load(name)) for name in FAMILIES}
@@ -105,7 +106,7 @@ def test_the_analysis_has_the_error_of_the_recorded_values(name):
         assert analyze(x, scheme).mse == pytest.approx(np.mean(error * error), rel=1e-9, abs=0), (tensor, options)
 
 
-@pytest.mark.parametrize("element", LAYOUTS)
+@every("element", LAYOUTS)
 def test_the_levels_that_the_ties_lie_between_are_those_of_the_format(element):
     values = FloatFormat(element).values
     np.testing.assert_array_equal(values[values >= 0], levels(element))

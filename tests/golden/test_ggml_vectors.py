@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pytest
 
 from qviz.files.ggml_blocks import encoded_bytes
+from tests.every import every
 from tests.golden.record_ggml import CHUNKS, FOLDER, TYPES, digest, importances, weights
 
 HASHES: dict[str, list[str]] = json.loads((FOLDER / "ggml.json").read_text())["hashes"]
@@ -26,7 +26,7 @@ def test_every_type_that_was_recorded_is_asked_about() -> None:
     assert {key.partition(" ")[0] for key in HASHES} == set(TYPES)
 
 
-@pytest.mark.parametrize("key", HASHES)
+@every("key", HASHES)
 def test_blocks_have_the_bytes_of_ggml(key: str) -> None:
     with np.load(FOLDER / "ggml.npz") as recorded:
         expected = recorded[key]

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from qviz.core import Scheme, Tensor, choose_qparams, dequantize, quantize
+from tests.every import every
 
 FOLDER = Path(__file__).parent
 TOLD = json.loads((FOLDER / "hard_onnxruntime.json").read_text(encoding="utf-8"))
@@ -17,7 +17,7 @@ ARRAYS = dict(np.load(FOLDER / "hard_onnxruntime.npz"))
 CONVENTIONS = sorted({case["scheme"]["convention"] for case in CASES})
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@every("convention", CONVENTIONS)
 def test_not_one_bit_differs(convention: str) -> None:
     seen = 0
     for i, case in enumerate(CASES):

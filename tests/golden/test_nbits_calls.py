@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from qviz.core import PRESETS, PerBlock, choose_qparams, quantize
+from tests.every import every
 
 FOLDER = Path(__file__).parent
 CASES = json.loads((FOLDER / "nbits_calls.json").read_text(encoding="utf-8"))["cases"]
@@ -17,7 +17,7 @@ ARRAYS = np.load(FOLDER / "nbits_calls.npz")
 PRESET_OF = {preset.name: preset for preset in PRESETS}
 
 
-@pytest.mark.parametrize("i", range(len(CASES)), ids=lambda i: f"{CASES[i]['preset']} {CASES[i]['weight']}")
+@every("i", range(len(CASES)), ids=lambda i: f"{CASES[i]['preset']} {CASES[i]['weight']}")
 def test_scales_zero_points_and_codes_are_those_that_were_stored(i: int) -> None:
     scheme, x = PRESET_OF[CASES[i]["preset"]].scheme, ARRAYS[f"{i} x"]
     q = choose_qparams(x, scheme)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from qviz.core import PerAxis, PerTensor, Scheme, choose_qparams, quantize
 from qviz.core.arithmetic.element_trace import trace_elements
+from tests.every import every
 from tests.golden.record_onnxruntime import FORMATS, operator_answer
 
 X = np.array([[1, -2, 3, np.nan, np.inf, -np.inf, 0.5, -0.25], [0, 4, np.nan, -np.inf, 1, np.inf, -5, 1e300]])
 
 
-@pytest.mark.parametrize("convention", ["onnxruntime", "onnxruntime_reduce_range"])
-@pytest.mark.parametrize("axis", [None, 0, 1], ids=str)
-@pytest.mark.parametrize("number_format", FORMATS, ids=str)
+@every("convention", ["onnxruntime", "onnxruntime_reduce_range"])
+@every("axis", [None, 0, 1], ids=str)
+@every("number_format", FORMATS, ids=str)
 def test_codes_and_the_table_of_elements_have_them(number_format: Any, axis: int | None, convention: str) -> None:
     with np.errstate(over="ignore"):
         x = X.astype(np.float32)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from qviz.core import PRESETS, choose_qparams, quantize
+from tests.every import every
 
 FOLDER = Path(__file__).parent
 CASES = json.loads((FOLDER / "paddle_static.json").read_text(encoding="utf-8"))["cases"]
@@ -17,7 +17,7 @@ PRESET_OF = {preset.name: preset.scheme for preset in PRESETS}
 ACTIVATIONS = {"default": "PaddleSlim static int8", "KL": "PaddleSlim KL int8"}
 
 
-@pytest.mark.parametrize("i", range(len(CASES)), ids=lambda i: " ".join(CASES[i].values()))
+@every("i", range(len(CASES)), ids=lambda i: " ".join(CASES[i].values()))
 def test_thresholds_and_codes_are_those_that_were_stored(i: int) -> None:
     x, weight = ARRAYS[f"{i} x"], ARRAYS[f"{i} weight"]
     q = choose_qparams(x, PRESET_OF[ACTIVATIONS[CASES[i]["algo"]]])

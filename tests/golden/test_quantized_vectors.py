@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from qviz.files.readers import list_tensors
+from tests.every import every
 
 FOLDER = Path(__file__).parent / "checkpoints" / "quantized"
 FILES = sorted(FOLDER.glob("*.safetensors"))
@@ -37,7 +38,7 @@ def decoded(path: Path) -> tuple[str, np.ndarray]:
     return str(entry.dtype), np.asarray(entry.load()[:]).reshape(entry.shape)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@every("path", FILES, ids=lambda path: path.stem)
 def test_a_file_decodes_to_what_its_library_says(path: Path) -> None:
     dtype, values = decoded(path)
     expected = np.load(FOLDER / "values.npz")[path.stem]
@@ -47,7 +48,7 @@ def test_a_file_decodes_to_what_its_library_says(path: Path) -> None:
     assert dtype == NAMES.get(path.stem, dtype)
 
 
-@pytest.mark.parametrize("path", GPTQ, ids=lambda path: path.stem)
+@every("path", GPTQ, ids=lambda path: path.stem)
 def test_gptq_and_awq_decode_to_what_their_code_says(path: Path) -> None:
     dtype, values = decoded(path)
     method, codes, *_ = path.stem.split("_")
@@ -55,7 +56,7 @@ def test_gptq_and_awq_decode_to_what_their_code_says(path: Path) -> None:
     assert dtype == f"{codes} ({method.upper()})"
 
 
-@pytest.mark.parametrize("path", TORCHAO, ids=lambda path: path.stem)
+@every("path", TORCHAO, ids=lambda path: path.stem)
 def test_checkpoints_of_pytorch_that_torchao_quantized_decode_to_what_it_says(path: Path) -> None:
     dtype, values = decoded(path)
     expected = np.load(path.with_name("values.npz"))[path.stem]
@@ -63,7 +64,7 @@ def test_checkpoints_of_pytorch_that_torchao_quantized_decode_to_what_it_says(pa
     assert dtype == ("float8_e4m3fn (torchao)" if path.stem == "float8" else "int8 (torchao)")
 
 
-@pytest.mark.parametrize("name", ["int8", "int8_tensor", "uint4_32"])
+@every("name", ["int8", "int8_tensor", "uint4_32"])
 def test_affine_tensors_of_older_torchao_decode_to_what_it_says(name: str) -> None:
     dtype, values = decoded(AFFINE / f"{name}.pt")
     np.testing.assert_array_equal(values, np.load(AFFINE / "values.npz")[name])
@@ -78,7 +79,7 @@ def test_affine_tensors_that_mean_something_else_are_left_as_their_parts(name: s
     assert all(entry.encoding is None for entry in entries)
 
 
-@pytest.mark.parametrize("folder", MLX, ids=lambda folder: folder.name)
+@every("folder", MLX, ids=lambda folder: folder.name)
 def test_mlx_decodes_to_what_mlx_says(folder: Path) -> None:
     dtype, values = decoded(folder / "model.safetensors")
     np.testing.assert_array_equal(values, np.load(FOLDER / "mlx.npz")[folder.name])

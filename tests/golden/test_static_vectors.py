@@ -9,6 +9,7 @@ import pytest
 
 from qviz.core import choose_qparams, quantize
 from qviz.core.schemes.presets import PRESETS
+from tests.every import every
 from tests.golden.record_static import SAVED, TOLD
 
 ARRAYS, RANGES = dict(np.load(SAVED)), json.loads(TOLD.read_text(encoding="utf-8"))["ranges"]
@@ -21,7 +22,7 @@ ACTIVATIONS = {
 }
 
 
-@pytest.mark.parametrize("preset", ACTIVATIONS)
+@every("preset", ACTIVATIONS)
 def test_activations_have_the_scale_and_zero_point_of_quantize_static(preset: str) -> None:
     answers = RANGES[ACTIVATIONS[preset]]
     assert len(answers) >= 6

@@ -13,6 +13,7 @@ from qviz.training.network import Shape
 from qviz.training.quantized_network import QuantizationAware
 from qviz.training.settings import Quantization
 from qviz.training.straight_through import pass_through, scale_gradient
+from tests.every import every
 from tests.golden.record_straight_through import CASES, FILE, NETWORK, SIZES, TIES, batch, values
 
 RECORDED = dict(np.load(FILE))
@@ -32,7 +33,7 @@ def test_the_vectors_are_those_that_would_be_recorded():
         np.testing.assert_array_equal(RECORDED[f"{name}/gradient"], gradient)
 
 
-@pytest.mark.parametrize("name", CASES)
+@every("name", CASES)
 def test_values_and_gradients_are_torch_s(name):
     bits, signed, _, scale, zero_point = CASES[name]
     q = qparams(bits, signed, scale, zero_point)

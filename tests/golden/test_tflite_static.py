@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from qviz.core import PRESETS, IntFormat, MovingAverage, Scheme, choose_qparams, quantize
+from tests.every import every
 
 FOLDER = Path(__file__).parent
 CASES = json.loads((FOLDER / "tflite_static.json").read_text(encoding="utf-8"))["cases"]
@@ -25,7 +25,7 @@ WEIGHTS = {
 }
 
 
-@pytest.mark.parametrize("recipe", WEIGHTS)
+@every("recipe", WEIGHTS)
 def test_scales_zero_points_and_codes_are_those_of_the_files(recipe: str) -> None:
     seen = 0
     for i, case in enumerate(CASES):

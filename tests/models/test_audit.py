@@ -13,6 +13,7 @@ from qviz.core.work import Cancelled
 from qviz.models import audit as audits
 from qviz.models.audit import audit
 from qviz.models.checkpoint import Checkpoint, open_checkpoint, role_of
+from tests.every import every
 
 SCHEMES = [Scheme(IntFormat(bits), granularity=each) for bits in (8, 4, 3, 2) for each in (PerTensor(), PerAxis(0))]
 NAMES = [f"layers.{i}.mlp.up_proj.weight" for i in range(3)]
@@ -47,7 +48,7 @@ def test_rows_come_as_they_are_found_and_cancelling_keeps_them(checkpoint: Check
     assert sorted(keys, key=str) == sorted(((n, s) for n in NAMES for s in SCHEMES[:2]), key=str)
 
 
-@pytest.mark.parametrize(("shape", "block"), [((8, 4, 3, 3), 32), ((8, 16), 16), ((6, 2, 3), 6)])
+@every(("shape", "block"), [((8, 4, 3, 3), 32), ((8, 16), 16), ((6, 2, 3), 6)])
 def test_blocks_lie_along_what_is_summed_over(tmp_path: Path, shape: tuple[int, ...], block: int) -> None:
     values = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
     save_file({"conv.weight": values}, tmp_path / "m.safetensors")
@@ -107,7 +108,7 @@ ROLES = {
 }
 
 
-@pytest.mark.parametrize("name", ROLES)
+@every("name", ROLES)
 def test_roles(name: str) -> None:
     assert role_of(name.split(".")) == ROLES[name]
 

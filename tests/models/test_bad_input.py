@@ -19,6 +19,7 @@ from qviz.models.ptq import check_outcome
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import open_session, run
 from qviz.models.worker import in_worker
+from tests.every import every
 from tests.models.made import I64, classifier, model_of, network, save_external, value
 
 X, Y = value("x", 1, 3), value("y", 1, 3)
@@ -81,7 +82,7 @@ def sentence(problem):
     return text
 
 
-@pytest.mark.parametrize("name", UNRUNNABLE)
+@every("name", UNRUNNABLE)
 def test_what_the_runtime_refuses(name):
     model, said = UNRUNNABLE[name]
     with pytest.raises(Problem) as caught:

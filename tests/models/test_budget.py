@@ -16,6 +16,7 @@ from qviz.models import plans
 from qviz.models.audit import audit
 from qviz.models.budget import KEEP, Front, Option, Unit, allocate, smallest, units_of
 from qviz.models.checkpoint import open_checkpoint
+from tests.every import every
 from tests.files.test_pytorch import Stored, saved, tensor
 
 
@@ -43,7 +44,7 @@ def by_trying(units: list[Unit], nbytes: int) -> float:
     return best
 
 
-@pytest.mark.parametrize("seed", range(40))
+@every("seed", range(40))
 def test_it_equals_trying_all(seed: int) -> None:
     random = np.random.default_rng(1000 + seed)
     units = some_units(seed, int(random.integers(1, 7)), int(random.integers(1, 6)), [8, 1000][seed % 2])

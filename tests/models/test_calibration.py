@@ -17,6 +17,7 @@ from qviz.models.activations import ranges
 from qviz.models.network import open_network
 from qviz.models.ptq import quantize_network
 from qviz.models.recipes import Recipe, with_range_rule
+from tests.every import every
 from tests.models.made import classifier, network, pictures
 
 RULES = {
@@ -34,8 +35,8 @@ class Reader(CalibrationDataReader):
         return next(self.rest, None)
 
 
-@pytest.mark.parametrize("method", RULES, ids=lambda method: method.name)
-@pytest.mark.parametrize("symmetric", [False, True], ids=["asymmetric", "symmetric"])
+@every("method", RULES, ids=lambda method: method.name)
+@every("symmetric", [False, True], ids=["asymmetric", "symmetric"])
 def test_every_tensor_gets_the_calibrators_range(tmp_path, method, symmetric):
     path, samples = tmp_path / "net.onnx", pictures(3)
     onnx.save_model(classifier(), str(path))

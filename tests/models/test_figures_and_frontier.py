@@ -16,6 +16,7 @@ from qviz.models.output_figures import Answers, OutputSums, RightAnswer
 from qviz.models.preparation import prepare_network
 from qviz.models.sensitivity import Sensitivity
 from qviz.models.weights import squares
+from tests.every import every
 from tests.models.made import classifier, network, pictures
 
 
@@ -69,7 +70,7 @@ def test_boxes_that_both_find():
     assert sums_of((head, other)).detections == pytest.approx(1 / 1.5)
 
 
-@pytest.mark.parametrize("worn", [1.5, -3.0, np.nan, np.inf], ids=str)
+@every("worn", [1.5, -3.0, np.nan, np.inf], ids=str)
 def test_a_head_that_is_worn_beyond_shares_is_still_read(worn):
     head = np.zeros((1, 6, 400), np.float32)
     head[0, :4, 0], head[0, 4, 0] = [50, 50, 20, 20], 0.9
@@ -114,7 +115,7 @@ def options(seed):
     return found
 
 
-@pytest.mark.parametrize("seed", range(12))
+@every("seed", range(12))
 def test_no_choice_beats_a_point_of_the_frontier(seed):
     rows = options(seed)
     every = [(sum(c.bytes for c in chosen), math.fsum(c.noise for c in chosen)) for chosen in itertools.product(*rows)]
@@ -137,7 +138,7 @@ def sketched(right, *errors):
     return found
 
 
-@pytest.mark.parametrize(("size", "tolerance"), [(8, 1e-9), (3000, 1e-9), (200_000, 0.1), (1_100_000, 0.1)])
+@every(("size", "tolerance"), [(8, 1e-9), (3000, 1e-9), (200_000, 0.1), (1_100_000, 0.1)])
 def test_the_sketch_of_a_sum_is_the_sum_of_sketches(size, tolerance):
     rng = np.random.default_rng(1)
     right = np.ones(size)
@@ -196,7 +197,7 @@ def test_what_is_not_finite_in_float_is_counted_apart():
     assert (found.sqnr_db, found.missing, found.broken) == (math.inf, 2, 0)
 
 
-@pytest.mark.parametrize("given", [[[1, np.nan]], [[1, np.inf]], [[1.0, 2.0, 3.0]]], ids=["NaN", "infinite", "shape"])
+@every("given", [[[1, np.nan]], [[1, np.inf]], [[1.0, 2.0, 3.0]]], ids=["NaN", "infinite", "shape"])
 def test_what_is_broken_in_the_quantized_answer_is_no_figure(given):
     answers = Answers(["y"])
     answers.add([np.float32([[1, 2]])], [np.float32(given)])
@@ -206,8 +207,8 @@ def test_what_is_broken_in_the_quantized_answer_is_no_figure(given):
     answers.check()
 
 
-@pytest.mark.parametrize("size", [3, 5000, 9000])
-@pytest.mark.parametrize("worn", [np.nan, np.inf, -np.inf])
+@every("size", [3, 5000, 9000])
+@every("worn", [np.nan, np.inf, -np.inf])
 def test_sums_take_what_is_not_finite_without_a_warning(size, worn):
     right = np.zeros(size, np.float32)
     right[0] = 2

@@ -18,6 +18,7 @@ from qviz.models.differences import differences
 from qviz.models.forensics import Recipe, recipe_of
 from tests.cli.commands import Run
 from tests.cli.conftest import run
+from tests.every import every
 
 __all__ = ["run"]
 
@@ -45,7 +46,7 @@ def asked(path: Path, original: Any, dtype: str = "float32") -> Recipe | None:
     return recipe_of(original, values, weight, dtype=dtype)
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.safetensors")), ids=lambda path: path.stem)
+@every("path", sorted(GOLDEN.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_files_of_the_libraries_are_recognized_or_nothing_is_said(path: Path) -> None:
     dtype = "bfloat16" if path.stem.startswith("torchao") else "float32"
     found = asked(path, VALUES[f"{path.stem}/original"], dtype)
@@ -74,7 +75,7 @@ OF_GPTQ = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(GPTQ.glob("*.safetensors")), ids=lambda path: path.stem)
+@every("path", sorted(GPTQ.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_files_of_gptq_and_awq_are_recognized_or_nothing_is_said(path: Path) -> None:
     original = np.load(GPTQ / "values.npz")[f"{path.stem}/original"]
     found = asked(path, original)
@@ -206,7 +207,7 @@ def gguf_file(path: Path, packed: Any, kind: str) -> Weight:
 UNWEIGHTED = ("Q8_0", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4")
 
 
-@pytest.mark.parametrize("kind", ["Q4_0", "Q5_1", "Q4_K", "Q6_K", "IQ4_NL", "IQ4_XS", *UNWEIGHTED])
+@every("kind", ["Q4_0", "Q5_1", "Q4_K", "Q6_K", "IQ4_NL", "IQ4_XS", *UNWEIGHTED])
 def test_types_of_llama_cpp_are_recognized(tmp_path: Path, kind: str) -> None:
     original = RANDOM.standard_normal((4, 512)).astype(np.float32)
     type_ = gguf.GGMLQuantizationType[kind]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from onnx import numpy_helper
 
 from qviz.core import IntFormat, PerAxis, Scheme
@@ -12,6 +11,7 @@ from qviz.models.graph_layout import BOX_HEIGHT, BOX_WIDTH, boxes_of, lay_out
 from qviz.models.node_errors import node_errors
 from qviz.models.sensitivity import ALONE, RESTORED, Sensitivity
 from qviz.models.units import units_by_group, units_by_node
+from tests.every import every
 from tests.models.made import classifier, network, pictures, transformer
 
 
@@ -28,8 +28,8 @@ def test_what_reads_a_layer_alone_is_in_its_box() -> None:
     assert boxes[2].bytes == 10 * 16 * 4
 
 
-@pytest.mark.parametrize("units", [units_by_node, units_by_group])
-@pytest.mark.parametrize("most", [3, 5, 150])
+@every("units", [units_by_node, units_by_group])
+@every("most", [3, 5, 150])
 def test_edges_lead_forward_and_every_node_is_in_one_box(units, most) -> None:
     net = network(transformer())
     boxes, edges = boxes_of(net, units(net), most)

@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 from qviz.models.laid_out import LaidOut, open_laid_out
 from qviz.models.preparation import prepare_network
 from qviz.models.sessions import open_session, run
+from tests.every import every
 from tests.models.made import classifier, model_of, network, pictures, recurrent, sentences, transformer, value
 
 
@@ -54,7 +55,7 @@ def wide():
     return model_of(nodes, [value("x", 1, 3, 8, 8)], [value("y", 1, 5, 8, 8)], constants)
 
 
-@pytest.mark.parametrize(
+@every(
     ("model", "sample"),
     [
         (wide(), {"x": np.random.default_rng(1).standard_normal((1, 3, 8, 8)).astype(np.float32)}),

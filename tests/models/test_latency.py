@@ -7,7 +7,6 @@ import time
 import types
 
 import numpy as np
-import pytest
 
 from qviz.models.latency import (
     Latency,
@@ -21,6 +20,7 @@ from qviz.models.latency import (
     reasons,
 )
 from qviz.models.recipes import Recipe
+from tests.every import every
 from tests.models.made import classifier, pictures
 
 
@@ -47,7 +47,7 @@ def test_the_ratio_is_told_with_how_far_it_goes():
 FLOAT = (OperatorTime("Conv", 1e-3, 10),)
 
 
-@pytest.mark.parametrize(
+@every(
     ("operators", "recipe", "said"),
     [
         ({"ConvInteger": 5e-3}, Recipe("dynamic"), "take unsigned weights"),
@@ -81,7 +81,7 @@ def test_every_node_that_runs_has_its_time(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
+@every(
     ("operator", "recipe", "said"),
     [
         ("ConvInteger", Recipe("dynamic"), "no fast kernel for signed weights"),

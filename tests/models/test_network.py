@@ -14,6 +14,7 @@ from qviz.core import Problem
 from qviz.files.stamp import ChangedFile
 from qviz.models import network as network_module
 from qviz.models.network import open_again, open_network
+from tests.every import every
 from tests.models.made import branching, classifier, save_external, transformer, value
 from tests.stamps import put_back
 
@@ -93,7 +94,7 @@ def test_external_data_is_read(tmp_path):
         np.testing.assert_array_equal(there[each.name], onnx.numpy_helper.to_array(each))
 
 
-@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "link/secret.bin", ""])
+@every("location", ["../secret.bin", "/etc/passwd", "link/secret.bin", ""])
 def test_data_outside_of_the_folder_is_refused(tmp_path, location):
     folder = tmp_path / "model"
     folder.mkdir()
@@ -110,7 +111,7 @@ def test_data_outside_of_the_folder_is_refused(tmp_path, location):
         open_network(folder / "n.onnx")
 
 
-@pytest.mark.parametrize(
+@every(
     ("key", "number"), [("offset", "9223372036854775807"), ("length", "100000000"), ("offset", "-5"), ("offset", "x")]
 )
 def test_data_beyond_its_file_is_refused(tmp_path, key, number):
@@ -136,7 +137,7 @@ def test_missing_data_is_named(tmp_path):
         open_network(path)
 
 
-@pytest.mark.parametrize(
+@every(
     ("content", "said"),
     [
         (b"", "holds no network"),

@@ -10,6 +10,7 @@ from qviz.core import Problem
 from qviz.models.activations import capture
 from qviz.models.pairs import pair_of
 from qviz.models.sessions import open_session, run
+from tests.every import every
 from tests.models.made import branching, classifier, model_of, network, pictures, sentences, transformer, value
 
 
@@ -31,7 +32,7 @@ def test_a_gemm_with_its_weight_turned() -> None:
     np.testing.assert_allclose(x @ w.T + numpy_helper.to_array(bias), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
+@every(
     "options",
     [
         {},

@@ -16,6 +16,7 @@ from qviz.core.work import Cancelled
 from qviz.models import parts
 from qviz.models.audit import audit
 from qviz.models.checkpoint import Weight, open_checkpoint
+from tests.every import every
 
 GRANULARITIES = [PerTensor(), PerAxis(0), PerAxis(1), PerAxis(-1), PerBlock(-1, 8)]
 FIGURES = ("mse", "mae", "max_abs_error", "sqnr_db", "relative_rmse", "cosine", "rounding_mse", "clipping_mse")
@@ -36,8 +37,8 @@ def saved(folder: Path, values: Any) -> Weight:
     return weight
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.float64])
-@pytest.mark.parametrize("shape", [(37, 16), (9, 4, 8)])
+@every("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.float64])
+@every("shape", [(37, 16), (9, 4, 8)])
 def test_parts_tell_what_the_whole_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any, shape: tuple[int, ...]
 ) -> None:

@@ -21,6 +21,7 @@ from qviz.models.checkpoint import open_checkpoint
 from qviz.models.plans import GGUF_SCHEMES, Choice, factors_of, importance_factors, llama_lines, weighed
 from tests.cli.commands import Run
 from tests.cli.conftest import run
+from tests.every import every
 from tests.models.made import classifier
 
 __all__ = ["run"]
@@ -111,7 +112,7 @@ def test_a_tensor_that_counts_more_gets_the_bits(run: Run, path: Path, tmp_path:
     assert "dear.json is no JSON" in run("budget", path, "--at-least", "1", "--sensitivity", dear).problem
 
 
-@pytest.mark.parametrize("said", [{}, {"w": "1"}, {"w": True}, {"w": -1}, {"w": float("inf")}, {"w": float("nan")}])
+@every("said", [{}, {"w": "1"}, {"w": True}, {"w": -1}, {"w": float("inf")}, {"w": float("nan")}])
 def test_what_is_no_sensitivity_is_told(said: object) -> None:
     with pytest.raises(Problem):
         factors_of(said)

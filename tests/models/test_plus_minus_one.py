@@ -31,6 +31,7 @@ from qviz.models.ptq import quantize_network
 from qviz.models.quantized_units import quantized_units, save_unit, trace_units
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import open_session, run
+from tests.every import every
 from tests.models.made import classifier, network, pictures
 
 F, U8, S8 = np.float32, np.uint8, np.int8
@@ -65,7 +66,7 @@ def test_pairs_that_saturate_sixteen_bits():
     assert compare_codes(node, inputs, np.array([[1]], U8), exact_codes(node, inputs)).causes == {OTHER: 1}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@every("seed", range(4))
 def test_exact_codes_are_those_of_the_standard_but_for_ties(seed):
     rng = np.random.default_rng(seed)
     x, w = rng.integers(0, 256, (3, 9)).astype(U8), rng.integers(-128, 128, (9, 4)).astype(S8)
@@ -118,8 +119,8 @@ def test_what_cannot_be_traced_is_said(quantized):
         trace_node(quantized, other, pictures(1)[0])
 
 
-@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])
-@pytest.mark.parametrize("stride", [1, 2])
+@every("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])
+@every("stride", [1, 2])
 def test_convolutions_are_padded_as_they_say(auto_pad, stride):
     rng = np.random.default_rng(stride)
     x, w = rng.integers(0, 256, (1, 2, 6, 7)).astype(U8), rng.integers(-128, 128, (3, 2, 4, 3)).astype(S8)
@@ -174,7 +175,7 @@ POOLS = {
 }
 
 
-@pytest.mark.parametrize("name", POOLS)
+@every("name", POOLS)
 def test_pooling_is_traced(name):
     x = np.random.default_rng(7).integers(0, 256, (1, 3, 9, 8)).astype(U8)
     inputs = [np.asarray(each) for each in (x, F(0.013), U8(117), F(0.0101), U8(120))]

@@ -12,6 +12,7 @@ from qviz.core import Problem
 from qviz.models.network import open_network
 from qviz.models.preparation import prepare_network
 from qviz.models.preparation_steps import STEPS, Choices
+from tests.every import every
 from tests.models.made import branching, classifier, model_of, network, recurrent, transformer, value
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -21,7 +22,7 @@ def keys(prepared):
     return [step.key for step in prepared.steps if step.done]
 
 
-@pytest.mark.parametrize("make", [classifier, transformer, recurrent])
+@every("make", [classifier, transformer, recurrent])
 def test_the_answer_stays(make):
     prepared = prepare_network(network(make()))
     assert prepared.comparison is not None
@@ -101,7 +102,7 @@ def obsolete(kind, reference, **attributes):
 X = np.random.default_rng(3).standard_normal((1, 3, 8, 9)).astype(np.float32)
 
 
-@pytest.mark.parametrize(
+@every(
     ("kind", "attributes", "reference"),
     [
         ("ImageScaler", {"scale": 2.0, "bias": [1.0, -2.0, 0.5]}, X * 2 + np.float32([1, -2, 0.5]).reshape(1, 3, 1, 1)),

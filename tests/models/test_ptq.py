@@ -17,6 +17,7 @@ from qviz.models.preparation import prepare_network
 from qviz.models.ptq import quantize_network
 from qviz.models.recipes import LIBRARY_DEFAULTS, Recipe, best_recipe
 from qviz.models.sessions import open_session, run
+from tests.every import every
 from tests.models.made import classifier, model_of, network, pictures, sentences, transformer, value
 
 CASES = {"classifier": (classifier, pictures(4)), "transformer": (transformer, sentences(4))}
@@ -34,8 +35,8 @@ def agreement(net, path, samples):
     return sums.sqnr_db
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("method", ["dynamic", "static", "float16"])
+@every("name", CASES)
+@every("method", ["dynamic", "static", "float16"])
 def test_a_quantized_network_runs_and_is_counted(tmp_path, name, method):
     make, samples = CASES[name]
     net = ready(make)
@@ -48,7 +49,7 @@ def test_a_quantized_network_runs_and_is_counted(tmp_path, name, method):
     assert [p.name for p in tmp_path.iterdir()] == ["q.onnx"]
 
 
-@pytest.mark.parametrize(
+@every(
     "recipe",
     [
         replace(Recipe("static"), form="operator"),
@@ -84,7 +85,7 @@ def test_excluded_nodes_stay_float(tmp_path):
     assert "1 × Conv stayed in float" in str(outcome.summary)
 
 
-@pytest.mark.parametrize(
+@every(
     ("recipe", "calibration", "said"),
     [
         (Recipe("static"), [], "needs data"),

@@ -22,6 +22,7 @@ from qviz.models.sessions import open_session, run
 from qviz.models.stacked_weights import StackedWeights, stackable
 from qviz.models.units import units_by_group, units_by_node
 from qviz.models.weights import Weight, bits_of, quantized_weight, values_of, weights_of
+from tests.every import every
 from tests.models.made import (
     chain,
     classifier,
@@ -61,12 +62,12 @@ def naive(net, samples, quantized):
     return sums.sqnr_db
 
 
-@pytest.mark.parametrize(
+@every(
     ("model", "samples"),
     [(classifier(), pictures(3)), (transformer(), sentences(3)), (recurrent(), None)],
     ids=["classifier", "transformer", "recurrent"],
 )
-@pytest.mark.parametrize("mode", [ALONE, RESTORED])
+@every("mode", [ALONE, RESTORED])
 def test_it_equals_a_network_built_anew(model, samples, mode):
     net = ready(model)
     samples = samples or [
@@ -163,7 +164,7 @@ def test_small_weights_are_quantized_together_as_each_alone(scheme):
         np.testing.assert_array_equal(x_hat, quantized_weight(weights[name], values[name], scheme))
 
 
-@pytest.mark.parametrize(
+@every(
     "scheme",
     [
         Scheme(IntFormat(4)),
@@ -403,8 +404,8 @@ SCHEMES = [
 ]
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: f"{s.convention}-{s.granularity.kind}")
-@pytest.mark.parametrize("make", [classifier, transformer, recurrent])
+@every("scheme", SCHEMES, ids=lambda s: f"{s.convention}-{s.granularity.kind}")
+@every("make", [classifier, transformer, recurrent])
 def test_any_scheme_lies_over_any_weight(make, scheme):
     net = ready(make())
     values = values_of(net)

@@ -9,9 +9,10 @@ import pytest
 from qviz.core import Problem
 from qviz.models.output_figures import OutputFigures
 from qviz.models.targets import Target, first_reached, share_of, target_of
+from tests.every import every
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "figure", "value"),
     [
         ("≥ 40 dB", "sqnr_db", 40),
@@ -32,7 +33,7 @@ def test_a_target_is_read_as_it_is_written(text, figure, value):
     assert target_of(text) == Target(figure, pytest.approx(value))
 
 
-@pytest.mark.parametrize("text", ["", "40", "much", "dB", "120 %", "top-1 40 dB", "top-15 %", "colour 9 %", "∞ dB"])
+@every("text", ["", "40", "much", "dB", "120 %", "top-1 40 dB", "top-15 %", "colour 9 %", "∞ dB"])
 def test_what_is_no_target_is_said(text):
     with pytest.raises(Problem, match="is no target"):
         target_of(text)

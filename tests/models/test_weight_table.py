@@ -17,6 +17,7 @@ from qviz.models.audit import audit
 from qviz.models.checkpoint import Weight, open_checkpoint
 from qviz.models.weight_filter import weight_filter
 from qviz.models.weight_table import WeightTable, grouped, weight_map
+from tests.every import every
 
 SHAPES = {
     "model.embed_tokens.weight": (64, 16),
@@ -87,7 +88,7 @@ def test_what_is_written_picks_tensors(table: WeightTable, text: str, rows: list
     assert picked(table, text) == rows
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "said"),
     [
         ("sqnt < 30", "“sqnt <” says nothing of a tensor: compare bytes,"),

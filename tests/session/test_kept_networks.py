@@ -19,6 +19,7 @@ from qviz.models.recipes import Recipe
 from qviz.session.kept_networks import MOST_RUNS, NetworkRunKeeper, keep_run, kept_runs
 from qviz.session.network_state import DeployedRun
 from qviz.session.networks import Networks
+from tests.every import every
 
 
 def run_of(network: str = "/net.onnx", measured: bool = True) -> DeployedRun:
@@ -64,7 +65,7 @@ def test_a_run_is_the_same_when_it_is_taken_back(tmp_path, measured):
         assert (again.latency.ratio, again.latency.threads) == (run.latency.ratio, 1)
 
 
-@pytest.mark.parametrize(
+@every(
     "damage",
     [
         lambda text: "",

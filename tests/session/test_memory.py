@@ -10,6 +10,7 @@ from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbyt
 from qviz.session import memory as memory_module
 from qviz.session.memory import MEGABYTE, WINDOW_BYTES, Kept, Memory, tensor_budget
 from qviz.session.state import Item
+from tests.every import every
 from tests.session.ladder import item
 
 
@@ -75,7 +76,7 @@ def test_keeping_again_takes_the_place_of_what_was_kept() -> None:
     assert shelf.memory.used == PLAIN + IN_ORDER
 
 
-@pytest.mark.parametrize(
+@every(
     ("budget", "left"),
     [
         (3 * IN_ORDER, "ABC"),

@@ -9,9 +9,10 @@ from qviz.core import Problem
 from qviz.training import KINDS, Data
 from qviz.training.data_files import read_table
 from qviz.training.digits import GLYPHS, SIDE, digits
+from tests.every import every
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every("kind", KINDS)
 def test_every_kind_is_drawn_split_and_repeatable(kind):
     first, again, other = (Data(kind, 600, seed=s).load() for s in (3, 3, 4))
     assert first.x_test.shape == (200, first.features)
@@ -44,7 +45,7 @@ def test_digits_look_like_their_glyphs():
     assert len(np.unique(x, axis=0)) == 2000
 
 
-@pytest.mark.parametrize(
+@every(
     ("changes", "said"),
     [
         ({"kind": "donuts"}, "no data “donuts”: choose one of moons, "),
@@ -88,7 +89,7 @@ def test_a_table_is_learned_from_whichever_column_the_labels_are_in(tmp_path, ro
     assert names == ("0", "10", "20")
 
 
-@pytest.mark.parametrize(
+@every(
     ("arrays", "said"),
     [
         ({"x": np.zeros((20, 2))}, "has no array “y”"),
@@ -112,7 +113,7 @@ def test_an_archive_that_cannot_be_learned_from_is_one_sentence(tmp_path, arrays
     assert str(problem.value).startswith("d.npz ")
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "column", "said"),
     [
         ("1\n2\n3\n", -1, "no column of labels"),

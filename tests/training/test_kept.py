@@ -15,6 +15,7 @@ from qviz.training import Data, Experiment, Quantization, Run, Training, kept
 from qviz.training.kept import forget_run, keep_run, kept_runs, name_run, new_key, take_back
 from qviz.training.settings import RANGES
 from qviz.training.snapshot import Observer
+from tests.every import every
 
 SHORT = Experiment(Data("moons", 120), (6,), training=Training(steps=20, fine_tuning_steps=20, batch=32))
 
@@ -102,14 +103,14 @@ def test_what_a_killed_save_left_goes_when_it_is_old(tmp_path: Path, run: Run) -
     assert other.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"name": 1, "experiment": 3}', b"\xff", b"[" * 10_000])
+@every("content", [b"", b"{", b"[]", b"{}", b'{"name": 1, "experiment": 3}', b"\xff", b"[" * 10_000])
 def test_a_damaged_list_is_left_out(tmp_path: Path, run: Run, content: bytes) -> None:
     broken, whole = keep(tmp_path, run), keep(tmp_path, run)
     (tmp_path / f"{broken}.json").write_bytes(content)
     assert [each.key for each in kept_runs(tmp_path)] == [whole]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\x00" * 100, b"\xff" * 100, (10**9).to_bytes(8, "little") + b"{}"])
+@every("content", [None, b"", b"\x00" * 100, b"\xff" * 100, (10**9).to_bytes(8, "little") + b"{}"])
 def test_damaged_weights_are_one_sentence(tmp_path: Path, run: Run, content: bytes | None) -> None:
     key = keep(tmp_path, run)
     (stored,) = kept_runs(tmp_path)

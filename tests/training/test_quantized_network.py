@@ -28,8 +28,8 @@ EVERY = [
 ]
 
 
-@pytest.mark.parametrize("bits", BITS)
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("bits", BITS)
+@every("symmetric", [True, False])
 def test_a_quantizer_has_as_many_levels_as_its_bits_tell(bits, symmetric):
     weights, inputs = Quantization(bits, bits, symmetric, symmetric, spare_ends=False).of_layer(0, 3)
     w = RNG.standard_normal((6, 50)).astype(np.float32)
@@ -119,7 +119,7 @@ def test_a_moving_average_follows_slowly():
     assert after == pytest.approx(before * (2 - 0.95**3), rel=1e-5)
 
 
-@pytest.mark.parametrize(
+@every(
     ("changes", "said"),
     [
         ({"weight_bits": 0}, "0 bits for weights"),

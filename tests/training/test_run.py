@@ -13,6 +13,7 @@ from qviz.core import Problem
 from qviz.core.work import Cancelled
 from qviz.training import Checkpoint, Data, Experiment, Quantization, Run, Spread, Training, run_seeds, sweep
 from qviz.training.experiment import Experiment as Value
+from tests.every import every
 
 SHORT = Experiment(Data("moons", 400), (12, 12), training=Training(steps=120, fine_tuning_steps=90, batch=32))
 
@@ -70,9 +71,9 @@ def test_quantization_aware_training_wins_back_what_quantizing_loses():
     assert end.qat_accuracy > 0.98
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("rate", [100.0, 1e6])
-@pytest.mark.parametrize("phase", ["float", "qat"])
+@every("optimizer", ["adam", "sgd"])
+@every("rate", [100.0, 1e6])
+@every("phase", ["float", "qat"])
 def test_divergence_is_seen_without_a_warning(optimizer, rate, phase):
     name = "learning_rate" if phase == "float" else "fine_tuning_rate"
     training = replace(SHORT.training, optimizer=optimizer, **{name: rate})
@@ -107,7 +108,7 @@ def test_an_experiment_goes_through_json():
     assert Value.from_dict({"quantization": {"weight_bits": 3}}).quantization == Quantization(3)
 
 
-@pytest.mark.parametrize(
+@every(
     ("data", "said"),
     [
         (7, "This is no experiment: expected an object with data, hidden"),

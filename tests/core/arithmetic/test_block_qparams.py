@@ -22,6 +22,7 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.arithmetic.element_trace import trace_elements
+from tests.every import every
 
 F = np.float32
 
@@ -46,14 +47,14 @@ def test_one_known_zero_point_is_that_of_every_block():
     assert known.for_group(1).scale == 2
 
 
-@pytest.mark.parametrize("granularity", [PerBlock(-1, 16), PerBlock(0, 2), PerToken(), PerTile(2, 5)])
+@every("granularity", [PerBlock(-1, 16), PerBlock(0, 2), PerToken(), PerTile(2, 5)])
 def test_parameters_of_another_shape_are_a_problem(granularity):
     q = choose_qparams(np.ones((4, 32), F), Scheme(granularity=granularity))
     with pytest.raises(Problem, match=r"shape \(8, 48\) needs .* but there are .* for this shape"):
         quantize(np.ones((8, 48), F), q)
 
 
-@pytest.mark.parametrize("granularity", [PerBlock(-1, 7), PerBlock(1, 4), PerBlock(0, 2), PerToken(), PerAxis(1)])
+@every("granularity", [PerBlock(-1, 7), PerBlock(1, 4), PerBlock(0, 2), PerToken(), PerAxis(1)])
 def test_every_element_meets_the_scale_of_its_block(granularity):
     x = np.random.default_rng(6).standard_normal((3, 10, 9)).astype(F)
     q = choose_qparams(x, Scheme(granularity=granularity))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from qviz.core import (
     Codebook,
@@ -15,12 +14,13 @@ from qviz.core import (
     choose_qparams,
     storage,
 )
+from tests.every import every
 
 BLOCKS = PerBlock(-1, 32)
 UINT4, UINT5, FP4 = IntFormat(4, False), IntFormat(5, False), FloatFormat("e2m1fn")
 
 
-@pytest.mark.parametrize(
+@every(
     ("scheme", "codes", "scales", "zero_points"),
     [
         (Scheme(FP4, True, BLOCKS, convention="mx_floor"), 512, 32, 0),

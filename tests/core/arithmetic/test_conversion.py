@@ -119,9 +119,7 @@ def test_codes_and_values_are_numpys_to_the_last_bit(number_format, shape, monke
     assert tried
 
 
-@pytest.mark.parametrize(
-    "granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32), PerBlock(0, 3)], ids=str
-)
+@every("granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32), PerBlock(0, 3)], ids=str)
 def test_two_threads_and_many_pieces_give_the_same(granularity, monkeypatch):
     monkeypatch.setattr(conversion, "THREADED", 0)
     monkeypatch.setattr(conversion, "THREADS", 2)
@@ -132,8 +130,8 @@ def test_two_threads_and_many_pieces_give_the_same(granularity, monkeypatch):
     np.testing.assert_array_equal(fake_quantize(x, q), by_numpy(lambda: fake_quantize(x, q)))
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-@pytest.mark.parametrize("number_format", [IntFormat(8), FloatFormat("e4m3fn"), Codebook("nf4")], ids=lambda f: f.name)
+@every("compiled", [True, False])
+@every("number_format", [IntFormat(8), FloatFormat("e4m3fn"), Codebook("nf4")], ids=lambda f: f.name)
 def test_answers_go_where_they_are_wanted(number_format, compiled, monkeypatch):
     if not compiled:
         monkeypatch.setattr(conversion.convert, "compiled", None)

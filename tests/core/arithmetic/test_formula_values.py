@@ -101,14 +101,14 @@ def test_what_a_tensor_has_once_is_known_of_the_whole_alone() -> None:
         with_meanings(formula, range_values(q.for_group(3)))
 
 
-@pytest.mark.parametrize("convention", ["textbook", "onnxruntime", "paddle", "tensorrt"])
+@every("convention", ["textbook", "onnxruntime", "paddle", "tensorrt"])
 def test_a_range_too_narrow_for_a_scale(convention: str) -> None:
     q = choose_qparams(np.float32([[0, 0], [1, 2]]), Scheme(granularity=PerAxis(0), convention=convention))
     assert too_narrow(q).tolist() == [True, False]
     assert follow_from_range(q)
 
 
-@pytest.mark.parametrize("scheme", [Scheme(), Scheme(convention="pytorch"), Scheme(IntFormat(8), False)], ids=str)
+@every("scheme", [Scheme(), Scheme(convention="pytorch"), Scheme(IntFormat(8), False)], ids=str)
 def test_a_scale_that_somebody_else_chose_does_not_follow(scheme: Scheme) -> None:
     q = choose_qparams(VALUES, scheme)
     assert not follow_from_range(replace(q, scale=q.scale * np.float32(1.5)))

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from qviz.core import (
@@ -27,6 +26,7 @@ from qviz.core import (
     qparams_from_values,
     quantize,
 )
+from tests.every import every
 
 OPERATORS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 
@@ -93,7 +93,7 @@ def test_no_case_is_left_out():
     assert len(CASES) >= 30 or tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
 
 
-@pytest.mark.parametrize("name", CASES)
+@every("name", CASES)
 def test_shipped_case(name):
     case = CASES[name]
     node = case.model.graph.node[0]

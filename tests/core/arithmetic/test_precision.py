@@ -24,6 +24,7 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.runtimes.precision import as_bfloat16, rounding_to
+from tests.every import every
 
 X = as_bfloat16(np.random.default_rng(3).standard_normal((16, 64)) * 0.02)
 INT8, INT4, E4M3 = IntFormat(8), IntFormat(4), FloatFormat("e4m3fn")
@@ -91,7 +92,7 @@ def test_a_float16_scale_may_be_denormal_in_onnx_runtime():
     assert float(choose_qparams(np.float16([0, 0]), Scheme()).scale) == 1
 
 
-@pytest.mark.parametrize("convention", ["pytorch", "tflite", "tensorrt", "paddle", "textbook", "onnxruntime"])
+@every("convention", ["pytorch", "tflite", "tensorrt", "paddle", "textbook", "onnxruntime"])
 def test_other_runtimes_convert_bfloat16_to_float32(convention):
     scheme = Scheme(INT8, True, PerAxis(0), convention=convention)
     np.testing.assert_array_equal(choose_qparams(bf16(X), scheme).scale, choose_qparams(X, scheme).scale)
@@ -117,7 +118,7 @@ def test_what_a_scheme_cannot_be_computed_as_is_refused():
         Scheme(compute_dtype="float8")
 
 
-@pytest.mark.parametrize(
+@every(
     "scheme",
     [
         Scheme(INT4, True, convention="torchao"),
@@ -128,7 +129,7 @@ def test_what_a_scheme_cannot_be_computed_as_is_refused():
     ],
     ids=str,
 )
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@every("dtype", ["bfloat16", "float16"])
 def test_both_passes_agree_with_the_codes(scheme, dtype):
     x = rounding_to(dtype)(np.random.default_rng(4).standard_normal(40_000))
     tensor = Tensor(x, dtype=dtype)

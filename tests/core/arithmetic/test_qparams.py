@@ -35,6 +35,7 @@ from qviz.core.arithmetic.qparams import SMALLEST_SCALE, QParams
 from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.runtimes import table
 from qviz.core.work import Cancelled
+from tests.every import every
 from tests.golden.record_onnxruntime import hard_tensors
 
 F = np.float32
@@ -95,7 +96,7 @@ def test_the_ten_values_of_the_article():
     assert float(np.mean(error**2)) == pytest.approx(5.4746e-06, abs=5e-11)
 
 
-@pytest.mark.parametrize(
+@every(
     ("scheme", "x", "scale", "zero_point", "codes", "x_hat"),
     [
         pytest.param(
@@ -236,10 +237,10 @@ def test_a_group_is_quantized_as_if_it_were_alone(x, scheme):
         np.testing.assert_array_equal(quantize(x, q).take(k, axis), quantize(x.take(k, axis), alone), strict=True)
 
 
-@pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("convention", ["textbook", "onnxruntime"])
-@pytest.mark.parametrize("bits", [2, 3, 4, 8, 16])
+@every("signed", [True, False])
+@every("symmetric", [True, False])
+@every("convention", ["textbook", "onnxruntime"])
+@every("bits", [2, 3, 4, 8, 16])
 def test_every_code_comes_back_from_its_own_value(bits, convention, symmetric, signed):
     q = choose_qparams(ARTICLE, Scheme(IntFormat(bits, signed), symmetric, convention=convention))
     levels = q.levels()
@@ -276,8 +277,8 @@ def test_the_range_is_kept_as_the_scale_was_made_for_it():
         assert q.low.dtype == q.high.dtype == F
 
 
-@pytest.mark.parametrize("value", [0.0, -0.0, 5.0, -5.0, 0.3, 1e-45, -1e-40, 3e38, -3.4e38, 1e9 + 64])
-@pytest.mark.parametrize("number_format", [INT8, UINT8, IntFormat(2), IntFormat(16, False)])
+@every("value", [0.0, -0.0, 5.0, -5.0, 0.3, 1e-45, -1e-40, 3e38, -3.4e38, 1e9 + 64])
+@every("number_format", [INT8, UINT8, IntFormat(2), IntFormat(16, False)])
 def test_textbook_keeps_a_constant_exactly(value, number_format):
     x = np.full(7, value, F)
     q = choose_qparams(x, Scheme(number_format, symmetric=False, convention="textbook"))
@@ -292,9 +293,9 @@ def test_textbook_keeps_each_constant_channel_exactly():
     np.testing.assert_array_equal(fake_quantize(x, q), x)
 
 
-@pytest.mark.parametrize("convention", ["textbook", "onnxruntime"])
-@pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("number_format", [INT8, UINT8, IntFormat(4), IntFormat(16, False)])
+@every("convention", ["textbook", "onnxruntime"])
+@every("symmetric", [True, False])
+@every("number_format", [INT8, UINT8, IntFormat(4), IntFormat(16, False)])
 def test_zeros_have_scale_1_and_stay_zeros(number_format, symmetric, convention):
     q = choose_qparams(np.zeros(5), Scheme(number_format, symmetric, convention=convention))
     assert (q.scale, q.zero_point) == (1, 0)
@@ -303,8 +304,8 @@ def test_zeros_have_scale_1_and_stay_zeros(number_format, symmetric, convention)
     np.testing.assert_array_equal(fake_quantize(np.zeros(5), q), np.zeros(5))
 
 
-@pytest.mark.parametrize("convention", ["textbook", "onnxruntime"])
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("convention", ["textbook", "onnxruntime"])
+@every("symmetric", [True, False])
 def test_a_scale_below_the_smallest_normal_float32_is_degenerate(symmetric, convention):
     scheme = Scheme(UINT8, symmetric, convention=convention)
     steps = 255 if convention == "onnxruntime" or not symmetric else 254
@@ -323,8 +324,8 @@ def test_a_range_far_from_zero_costs_the_textbook_no_more_than_float32_itself():
     assert error.max() <= float(q.scale) / 2 + 4 * EPS * 1000
 
 
-@pytest.mark.parametrize("name", list(hard_tensors()))
-@pytest.mark.parametrize("convention", ["textbook", "onnxruntime"])
+@every("name", list(hard_tensors()))
+@every("convention", ["textbook", "onnxruntime"])
 def test_scales_are_positive_and_finite_whatever_comes(name, convention):
     x = hard_tensors()[name]
     for bits in (2, 8, 16):
@@ -345,7 +346,7 @@ def test_a_runtimes_zero_point_is_a_code(x, scheme):
     assert np.all((q.quant_min <= q.zero_point) & (q.zero_point <= q.quant_max))
 
 
-@pytest.mark.parametrize(
+@every(
     ("x", "whole"),
     [
         ([-128, 127], True),  # Z = 128
@@ -363,8 +364,8 @@ def test_a_textbook_zero_point_is_whole_only_when_it_is_a_code(x, whole):
 # --- what comes in ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("convention", ["textbook", "onnxruntime"])
-@pytest.mark.parametrize("number_format", [INT8, UINT8])
+@every("convention", ["textbook", "onnxruntime"])
+@every("number_format", [INT8, UINT8])
 def test_infinities_saturate_and_nan_takes_the_code_of_zero(number_format, convention):
     x = np.array([-np.inf, -1, np.nan, 1, np.inf], F)
     q = choose_qparams(x, Scheme(number_format, False, convention=convention))
@@ -390,7 +391,7 @@ def test_nan_per_axis_takes_the_zero_point_of_its_own_channel():
     assert quantize(x, q).tolist() == [[0, 255, 255], [0, 0, 255]]
 
 
-@pytest.mark.parametrize(
+@every(
     ("convention", "number_format", "code"),
     [
         ("onnxruntime", INT8, -128),  # QuantizeLinear
@@ -412,7 +413,7 @@ def test_nan_gets_the_code_that_the_runtime_gives_it(convention, number_format, 
         assert np.isnan(dequantize(codes, q)[1]) == (not number_format.offers_zero_point)
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "u1", "u8", ">f4", ">f8", ">i2"])
+@every("dtype", ["f2", "f4", "f8", "i1", "i4", "u1", "u8", ">f4", ">f8", ">i2"])
 def test_other_types_are_quantized_as_their_float32_values(dtype):
     values = np.array([[0, 1, 2], [50, 100, 127]])
     x = values.astype(dtype)
@@ -488,7 +489,7 @@ def test_the_columns_of_the_walk():
     assert (before.scale.tolist(), before.zero_point.tolist()) == ([1], [127.5])
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(-1)], ids=str)
+@every("granularity", [PerTensor(), PerAxis(0), PerAxis(-1)], ids=str)
 def test_a_tensor_is_taken_as_its_values(granularity):
     x = np.random.default_rng(4).normal(0, 1, (3, 4))
     q = choose_qparams(x, Scheme(UINT8, False, granularity))
@@ -506,8 +507,8 @@ def test_a_tensor_knows_its_infinities_but_counts_them_out():
     np.testing.assert_array_equal(tensor.original(1, 4), F([-127.5, np.nan, np.inf]))
 
 
-@pytest.mark.parametrize("work", [quantize, fake_quantize, dequantize])
-@pytest.mark.parametrize("shape", [(3, 4), (5, 4), (1, 4), (0, 4)], ids=str)
+@every("work", [quantize, fake_quantize, dequantize])
+@every("shape", [(3, 4), (5, 4), (1, 4), (0, 4)], ids=str)
 def test_parameters_of_another_shape_are_a_problem(work, shape):
     q = choose_qparams(np.ones((4, 3)), Scheme(granularity=PerAxis(0)))
     with pytest.raises(Problem) as caught:
@@ -518,14 +519,14 @@ def test_parameters_of_another_shape_are_a_problem(work, shape):
     )
 
 
-@pytest.mark.parametrize("work", [quantize, fake_quantize, dequantize])
+@every("work", [quantize, fake_quantize, dequantize])
 def test_a_shape_without_the_axis_is_a_problem(work):
     q = choose_qparams(np.ones((4, 3)), Scheme(granularity=PerAxis(1)))
     with pytest.raises(Problem, match="no axis 1"):
         work(np.ones(3), q)
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 7), (4, 1, 2), (4, 0)], ids=str)
+@every("shape", [(4,), (4, 7), (4, 1, 2), (4, 0)], ids=str)
 def test_parameters_fit_every_shape_with_as_many_channels(shape):
     q = choose_qparams(np.arange(1.0, 5.0)[:, None] * np.ones((4, 3)), Scheme(granularity=PerAxis(0)))
     values = np.broadcast_to(np.arange(1.0, 5.0).reshape(-1, *[1] * (len(shape) - 1)), shape)

@@ -22,15 +22,16 @@ from qviz.core.arithmetic import scaling
 from qviz.core.passes import error_bins
 from qviz.core.passes.error_bins import error_edges
 from qviz.core.runtimes import nvfp4
+from tests.every import every
 from tests.schemes import FREE_CONVENTIONS
 
 PARAMETERS = ("scale", "zero_point", "low", "high", "divisor")
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("stored", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
+@every("bits", [4, 8])
+@every("stored", ["float32", "bfloat16", "float16"])
+@every("threads", [1, 2])
+@every("symmetric", [True, False], ids=["symmetric", "asymmetric"])
 def test_groups_that_are_taken_together_change_nothing(symmetric, threads, stored, bits, monkeypatch):
     x = np.random.default_rng(0).normal(0.3, 1, (7, 64)).astype(np.float32)
     x[2] = 0  # groups without a range

@@ -19,6 +19,7 @@ from qviz.core import (
     storage,
 )
 from qviz.core.ranges.known import Known
+from tests.every import every
 
 MX = ("mx_floor", "mx_ceil", "mx_even", "mx_rceil")
 
@@ -30,7 +31,7 @@ def bytes_of(shape, scheme):
     return storage(x.size, choose_qparams(x, scheme))
 
 
-@pytest.mark.parametrize(
+@every(
     ("shape", "scheme", "codes", "scales", "zero_points"),
     [
         ((1000,), Scheme(), 1000, 4, 0),
@@ -158,7 +159,7 @@ STORED = {
 """Bits an element as each runtime stores them, added up by hand."""
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@every("convention", CONVENTIONS)
 def test_memory_counts_what_the_runtime_stores(convention):
     assert convention in STORED, f"STORED has no row that says what {convention} stores"
     for scheme, bits in STORED[convention]:

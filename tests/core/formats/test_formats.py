@@ -11,6 +11,7 @@ from qviz.core import Codebook, FloatFormat, IntFormat, Problem, format_named
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.table import NUMBER_FORMATS
+from tests.every import every
 
 F = np.float32
 
@@ -22,7 +23,7 @@ EVERY = (
 each = pytest.mark.parametrize("number_format", EVERY, ids=lambda f: f.name)
 
 
-@pytest.mark.parametrize(
+@every(
     ("bits", "signed", "name", "quant_min", "quant_max", "levels", "dtype"),
     [
         (2, True, "int2", -2, 1, 4, np.int8),
@@ -45,8 +46,8 @@ def test_the_codes_of_an_integer_format(bits, signed, name, quant_min, quant_max
     assert number_format.dtype == np.dtype(dtype)
 
 
-@pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("bits", range(2, 17))
+@every("signed", [True, False])
+@every("bits", range(2, 17))
 def test_the_smallest_type_that_holds_every_code(bits, signed):
     f = IntFormat(bits, signed)
     limits = np.iinfo(f.dtype)
@@ -55,7 +56,7 @@ def test_the_smallest_type_that_holds_every_code(bits, signed):
     assert f.dtype.itemsize == (1 if bits <= 8 else 2)
 
 
-@pytest.mark.parametrize("bits", [1, 0, -8, 17, 8.0, "8", None, True])
+@every("bits", [1, 0, -8, 17, 8.0, "8", None, True])
 def test_other_bit_widths_are_a_problem(bits):
     with pytest.raises(Problem, match="choose a bit width from 2 to 16"):
         IntFormat(bits)
@@ -117,7 +118,7 @@ def test_what_is_not_a_number_stays_so(number_format):
 # --- small floats ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@every(
     ("layout", "name", "label", "bits", "largest", "step", "levels"),
     [
         ("e4m3fn", "float8_e4m3fn", "FP8 E4M3FN", 8, 448, 32, 253),
@@ -145,7 +146,7 @@ def test_a_zero_keeps_the_sign_of_what_it_was():
     assert f.index(np.array([0.0, -0.0], F)).tolist() == [7, 7]
 
 
-@pytest.mark.parametrize("name", ["e4m3", "int8", "", "float8"])
+@every("name", ["e4m3", "int8", "", "float8"])
 def test_a_float_that_there_is_none_of_is_a_problem(name):
     with pytest.raises(Problem, match=f"no float format “{name}”: choose one of e4m3fn, e5m2"):
         FloatFormat(name)
@@ -190,7 +191,7 @@ def test_every_format_is_found_by_its_name(number_format):
     assert format_named(number_format.name) == number_format
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "number_format"),
     [
         ("int8", IntFormat(8)),
@@ -208,13 +209,13 @@ def test_people_have_several_names(name, number_format):
     assert format_named(name) == number_format
 
 
-@pytest.mark.parametrize("name", ["", "int", "uint", "u8", "8", "int²", "int-8", "uuint8", "intint8", "INT8", "int8 "])
+@every("name", ["", "int", "uint", "u8", "8", "int²", "int-8", "uuint8", "intint8", "INT8", "int8 "])
 def test_a_name_that_means_nothing_is_a_problem(name):
     with pytest.raises(Problem, match=f"no number format “{name}”: choose one of int2 … int16, uint2"):
         format_named(name)
 
 
-@pytest.mark.parametrize("name", ["int1", "int17", "uint99", "int0"])
+@every("name", ["int1", "int17", "uint99", "int0"])
 def test_a_name_with_too_many_bits_is_a_problem(name):
     with pytest.raises(Problem, match="from 2 to 16"):
         format_named(name)

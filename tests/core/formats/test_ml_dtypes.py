@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from qviz.core import FloatFormat, PerBlock, PerTensor, Scheme, choose_qparams, dequantize, fake_quantize, quantize
+from tests.every import every
 
 F = np.float32
 
@@ -106,7 +107,7 @@ def test_a_million_values_round_as_in_ml_dtypes(name):
     np.testing.assert_array_equal(x_hat, rounded(name, x).astype(F))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@every("name", SMALL)
 def test_what_lies_beyond_the_largest_value_becomes_the_largest(name):
     number_format = FloatFormat(name)
     largest, step = F(number_format.quant_max), F(number_format.largest_step)
@@ -151,8 +152,8 @@ def test_16_bits_have_no_scale(name):
         np.testing.assert_array_equal(fake_quantize(x, qparams), x.astype(dtype_of(name)).astype(F))
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("convention", ["textbook", "torchao", "onnxruntime"])
+@every("name", SMALL)
+@every("convention", ["textbook", "torchao", "onnxruntime"])
 def test_the_scale_maps_the_largest_magnitude_to_the_largest_value(name, convention):
     if convention != "textbook" and name.startswith(("e2", "e3")):
         pytest.skip("these runtimes have no scaled floats of 6 bits")

@@ -10,6 +10,7 @@ from qviz.core.arithmetic.scaling import qparams_from_range
 from qviz.core.passes.candidates import clipping_errors, squared_errors
 from qviz.core.passes.sorted_pass import sorted_squared_error
 from qviz.core.work import Cancelled, never
+from tests.every import every
 
 F = np.float32
 X = np.random.default_rng(0).standard_t(3, 70_000).astype(F)
@@ -36,7 +37,7 @@ def test_each_loses_what_it_loses_alone(scheme: Scheme) -> None:
     np.testing.assert_allclose(found, alone, rtol=1e-11)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: s.number_format.name)
+@every("scheme", SCHEMES, ids=lambda s: s.number_format.name)
 def test_clipping_loses_no_more_than_the_whole(scheme: Scheme) -> None:
     q = qparams_from_range(*ranges(scheme), scheme)
     clipping, whole = clipping_errors(PREPARED, q, never), squared_errors(PREPARED, q, never)

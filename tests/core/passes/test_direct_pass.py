@@ -32,6 +32,7 @@ from qviz.core.passes.error_bins import error_edges
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.work import Cancelled
 from tests.core.questions.test_analysis import noisy
+from tests.every import every
 from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
@@ -168,7 +169,7 @@ def test_values_are_squared_once():
     assert ask(t, Scheme(INT8, True, PerAxis(1))).finite.size == 500
 
 
-@pytest.mark.parametrize("convention", FREE_CONVENTIONS)
+@every("convention", FREE_CONVENTIONS)
 def test_a_reciprocal_instead_of_a_division(convention, monkeypatch):
     monkeypatch.setitem(CONVENTIONS, convention, replace(CONVENTIONS[convention], multiplies_by_reciprocal=True))
     number_format, symmetric, _ = CONVENTIONS[convention].nearest(UINT8, False)
@@ -290,7 +291,7 @@ def test_what_goes_wrong_in_a_thread_is_told():
         walk([Worker(failure=ZeroDivisionError()), Worker()])
 
 
-@pytest.mark.parametrize("bits", [8, 10, 16])
+@every("bits", [8, 10, 16])
 def test_errors_under_a_denormal_scale_that_lost_its_digits_are_in_bins(bits):
     # Paddle divides by the threshold, so that codes do not follow the rounded scale.
     x = np.random.default_rng(0).normal(0, 1e-40, 4000).astype(F)
@@ -318,7 +319,7 @@ def test_a_tensor_remembers_the_layouts_of_the_last_walks_and_no_more_than_half_
     assert list(module._signals[tensor]) == [*few[-module.MOST_LAYOUTS : -3], *few[-2:], few[-3]]
 
 
-@pytest.mark.parametrize(
+@every(
     ("scheme", "dtype", "values"),
     [
         pytest.param(

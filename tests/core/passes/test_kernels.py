@@ -160,8 +160,8 @@ def test_every_sum_equals_brute_force_and_numpy(shape, scheme, nan):
         compare(x, one)
 
 
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("bits", [14, 16])
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+@every("bits", [14, 16])
 def test_few_bins_of_errors_beside_many_codes(bits, nan):
     """Clipped by a step at most, so that no bin lies far out: each is counted in several places."""
     scheme = Scheme(IntFormat(bits), True, PerBlock(-1, 32), Manual(-1, 1))
@@ -191,7 +191,7 @@ def test_large_tensors_in_two_threads(shape, nan, monkeypatch):
             brute_force(x, scheme, sums)
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32)], ids=str)
+@every("granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32)], ids=str)
 def test_whoever_looks_at_a_piece_the_sums_are_the_same_to_the_last_bit(granularity, monkeypatch):
     monkeypatch.setattr(spreading, "PIECE", 1 << 11)
     monkeypatch.setattr(direct_pass, "THREADED", 0)
@@ -254,8 +254,8 @@ def test_only_what_was_asked_for_is_made():
     assert ask(x, scheme, occupancy=False, envelope=False).error_histogram.rounding.sum() == x.finite
 
 
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("rule", [MinMax(), Manual(-0.5, 0.5)], ids=["all", "clipped"])
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+@every("rule", [MinMax(), Manual(-0.5, 0.5)], ids=["all", "clipped"])
 def test_figures_alone_are_those_of_the_whole_answer(rule, nan):
     """They have a walk of their own, where all is plain."""
     x, scheme = Tensor(noisy((5, 3000), nan)), Scheme(IntFormat(8), True, PerAxis(0), rule)

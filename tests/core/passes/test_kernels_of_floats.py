@@ -27,6 +27,7 @@ from qviz.core.passes import direct_pass
 from tests.core.passes.test_direct_pass import ask, brute_force
 from tests.core.passes.test_kernels import compare, pytestmark  # noqa: F401
 from tests.core.questions.test_analysis import noisy
+from tests.every import every
 
 F = np.float32
 SMALL = [name for name in FLOATS if FloatFormat(name).scaled]
@@ -40,7 +41,7 @@ def around(number_format):
     return np.concatenate([points, *near, np.array([0.0, -0.0, 1e-45, -1e-45, 1e-39, 3e37, -3e37], F)])
 
 
-@pytest.mark.parametrize("name", SMALL)
+@every("name", SMALL)
 def test_every_level_and_tie_is_found_as_numpy_finds_it(name):
     number_format = FloatFormat(name)
     largest = number_format.quant_max
@@ -53,9 +54,9 @@ def test_every_level_and_tie_is_found_as_numpy_finds_it(name):
         brute_force(x, scheme, ask(x, scheme))
 
 
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("name", ["e4m3fn", "e2m1fn"])
-@pytest.mark.parametrize("shape", [(3, 4, 9), (40, 2, 9), (5, 30, 1), (2, 3, 70)], ids=str)
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+@every("name", ["e4m3fn", "e2m1fn"])
+@every("shape", [(3, 4, 9), (40, 2, 9), (5, 30, 1), (2, 3, 70)], ids=str)
 def test_every_sum_of_a_float_equals_brute_force_and_numpy(shape, name, nan):
     x = noisy(shape, nan)
     last = min(4, shape[-1])
@@ -66,8 +67,8 @@ def test_every_sum_of_a_float_equals_brute_force_and_numpy(shape, name, nan):
         compare(x, scheme)
 
 
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("convention", ["mx_floor", "mx_ceil", "mx_rceil", "nvfp4"])
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+@every("convention", ["mx_floor", "mx_ceil", "mx_rceil", "nvfp4"])
 def test_blocks_of_microscaling(convention, nan):
     size = CONVENTIONS[convention].block_size
     for columns in (2 * size, 3 * size if CONVENTIONS[convention].whole_blocks else 2 * size + 5):
@@ -79,9 +80,7 @@ def test_blocks_of_microscaling(convention, nan):
                 compare(x, scheme)
 
 
-@pytest.mark.parametrize(
-    "granularity", [PerBlock(-1, 7), PerBlock(1, 3), PerBlock(0, 2), PerToken(), PerTile(2, 3)], ids=str
-)
+@every("granularity", [PerBlock(-1, 7), PerBlock(1, 3), PerBlock(0, 2), PerToken(), PerTile(2, 3)], ids=str)
 def test_blocks_of_integers(granularity):
     for nan in (False, True):
         x = noisy((3, 5, 30), nan)
@@ -91,13 +90,13 @@ def test_blocks_of_integers(granularity):
             compare(x, scheme)
 
 
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize(
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+@every(
     "granularity",
     [PerTensor(), PerToken(), PerBlock(-1, 64), PerAxis(1), PerBlock(0, 3), PerTile(2, 32)],
     ids=str,
 )
-@pytest.mark.parametrize("number_format", [Codebook("nf4"), FloatFormat("bfloat16"), FloatFormat("float16")], ids=str)
+@every("number_format", [Codebook("nf4"), FloatFormat("bfloat16"), FloatFormat("float16")], ids=str)
 def test_codebooks_and_floats_without_a_scale(number_format, granularity, nan):
     scheme = Scheme(number_format, True, granularity, Percentile(97.0), "textbook")
     x = noisy((9, 300), nan)
@@ -105,9 +104,9 @@ def test_codebooks_and_floats_without_a_scale(number_format, granularity, nan):
     compare(x, scheme)
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-40, 1e-6, 1e4], ids=str)
-@pytest.mark.parametrize("nan", [False, True], ids=["finite", "with NaN and inf"])
-@pytest.mark.parametrize("number_format", [IntFormat(4, False), IntFormat(5, False), IntFormat(8)], ids=str)
+@every("scale", [1.0, 1e-40, 1e-6, 1e4], ids=str)
+@every("nan", [False, True], ids=["finite", "with NaN and inf"])
+@every("number_format", [IntFormat(4, False), IntFormat(5, False), IntFormat(8)], ids=str)
 def test_blocks_of_gguf(number_format, nan, scale):
     for symmetric in (True, False):
         if CONVENTIONS["gguf"].offers(number_format, symmetric, PerBlock(-1, 32)):

@@ -299,8 +299,8 @@ def assert_same_answer(a, b, rel):
     assert a.clipping_mse == pytest.approx(b.clipping_mse, rel=rel, abs=1e-12 * b.mse)
 
 
-@pytest.mark.parametrize("bits", [3, 8, 13])
-@pytest.mark.parametrize("name", VALUES)
+@every("bits", [3, 8, 13])
+@every("name", VALUES)
 def test_prepared_or_not_the_answer_is_the_same(name, bits):
     p = VALUES[name]
     for symmetric, convention, rule in list(itertools.product((True, False), FREE_CONVENTIONS, RULES))[bits % 3 :: 3]:
@@ -380,7 +380,7 @@ def test_zeros_have_no_error_and_no_direction():
     assert math.isnan(a.cosine)
 
 
-@pytest.mark.parametrize("value", [5.0, -0.3, 1e-40, 3e38])
+@every("value", [5.0, -0.3, 1e-40, 3e38])
 def test_the_textbook_keeps_a_constant_without_error(value):
     a = analyze(
         prepare(np.full(5000, value)),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qviz.core.passes.staircase import first_reaching
+from tests.every import every
 
 F = np.float32
 LARGEST, TINY, SMALLEST = np.finfo(F).max, np.finfo(F).tiny, np.finfo(F).smallest_subnormal
@@ -33,13 +33,13 @@ def assert_first(reached, found):
     assert np.all(~below | (found == -np.inf))
 
 
-@pytest.mark.parametrize("guess", GUESSES)
+@every("guess", GUESSES)
 def test_a_step_anywhere_whatever_the_guess(guess):
     found = first_reaching(stands_at(PLACES), np.full(len(PLACES), guess))
     np.testing.assert_array_equal(found, np.array(PLACES, F), strict=True)
 
 
-@pytest.mark.parametrize("off", range(-4, 5))
+@every("off", range(-4, 5))
 def test_a_guess_some_neighbours_off(off):
     places = np.array(PLACES, F)
     guess = places.copy()
@@ -62,19 +62,19 @@ def test_any_step_from_any_guess(steps):
     np.testing.assert_array_equal(found, places.astype(F))
 
 
-@pytest.mark.parametrize("guess", GUESSES)
+@every("guess", GUESSES)
 def test_a_step_that_is_never_reached_is_at_infinity(guess):
     found = first_reaching(lambda x, which: np.zeros(x.shape, bool), np.full(3, guess))
     np.testing.assert_array_equal(found, np.full(3, np.inf, F), strict=True)
 
 
-@pytest.mark.parametrize("guess", GUESSES)
+@every("guess", GUESSES)
 def test_a_step_that_is_always_reached_is_at_minus_infinity(guess):
     found = first_reaching(lambda x, which: np.ones(x.shape, bool), np.full(3, guess))
     np.testing.assert_array_equal(found, np.full(3, -np.inf, F), strict=True)
 
 
-@pytest.mark.parametrize("guess", GUESSES)
+@every("guess", GUESSES)
 def test_a_step_that_only_infinity_reaches(guess):
     found = first_reaching(lambda x, which: x > LARGEST, np.full(2, guess))
     assert found.tolist() == [np.inf, np.inf]
@@ -107,7 +107,7 @@ NASTY = {
 }
 
 
-@pytest.mark.parametrize("name", NASTY)
+@every("name", NASTY)
 def test_the_steps_of_nasty_staircases(name):
     reached = NASTY[name]
     for guess in (CODES, CODES * 1e-3, np.full(17, np.nan), CODES.astype(float) * 1e300):

@@ -169,8 +169,8 @@ def test_any_tensor_under_any_scheme(x, scheme):
     assert_equals_reference(analyze(x, scheme), x, scheme)
 
 
-@pytest.mark.parametrize("convention", ["textbook", "onnxruntime"])
-@pytest.mark.parametrize("name", [n for n in hard_tensors() if n not in {"huge", "the largest floats"}])
+@every("convention", ["textbook", "onnxruntime"])
+@every("name", [n for n in hard_tensors() if n not in {"huge", "the largest floats"}])
 def test_hard_tensors(name, convention):
     x = hard_tensors()[name]
     for number_format in (INT8, UINT8, INT4, IntFormat(2, False), IntFormat(16)):
@@ -307,7 +307,7 @@ def test_zeros_have_no_error_and_no_direction():
     assert a.error_histogram.rounding.sum() == 100
 
 
-@pytest.mark.parametrize("value", [5.0, -0.3, 1e-40, 3e38, -3.4e38])
+@every("value", [5.0, -0.3, 1e-40, 3e38, -3.4e38])
 def test_the_textbook_keeps_a_constant_without_error(value):
     a = analyze(np.full(50, value, F), ARTICLE_SCHEME)
     assert (a.mse, a.max_abs_error, a.saturated, a.levels_used) == (0, 0, 0, 1)
@@ -330,10 +330,10 @@ def test_huge_values_whose_codes_stay_within_float32():
         assert_equals_reference(analyze(x, scheme), x, scheme)
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0)])
-@pytest.mark.parametrize("rule", [MinMax(), Manual(-3.4028234e38, 3e38)])
-@pytest.mark.parametrize("convention", ["textbook", "onnxruntime"])
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("granularity", [PerTensor(), PerAxis(0)])
+@every("rule", [MinMax(), Manual(-3.4028234e38, 3e38)])
+@every("convention", ["textbook", "onnxruntime"])
+@every("symmetric", [True, False])
 def test_values_whose_dequantized_leave_float32(symmetric, convention, rule, granularity):
     # 2.668e36 · (0 − 128) is beyond float32: the runtime's own answer is −inf.
     largest = np.finfo(F).max
@@ -383,7 +383,7 @@ def test_the_tensor_is_left_as_it_is():
     np.testing.assert_array_equal(x, before)
 
 
-@pytest.mark.parametrize(
+@every(
     "convert",
     [
         lambda x: x.astype(np.float64),
@@ -399,7 +399,7 @@ def test_the_same_values_in_another_guise(convert):
     assert a | {"dtype": ""} == b | {"dtype": ""}
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.uint16, np.bool_])
+@every("dtype", [np.float16, np.int8, np.uint16, np.bool_])
 def test_other_types_are_analyzed_as_float32(dtype):
     x = (np.random.default_rng(0).standard_normal((20, 30)) * 20).astype(np.int8).astype(dtype)
     scheme = Scheme(INT4, compute_dtype="float32")
@@ -584,7 +584,7 @@ def test_errors_of_a_format_without_scales_are_binned_by_the_steps_that_the_data
     assert (far.error_histogram.rounding + far.error_histogram.clipping).sum() == 2
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(1)], ids=str)
+@every("granularity", [PerTensor(), PerAxis(0), PerAxis(1)], ids=str)
 def test_an_envelope_that_was_left_out_is_made_when_it_is_asked_for(granularity):
     x = np.random.default_rng(0).standard_normal((9, 100_000)).astype(np.float32)
     scheme = Scheme(granularity=granularity)

@@ -17,6 +17,7 @@ from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.sorted_tensor import prepare
+from tests.every import every
 
 LARGEST, LEAST = np.float32(3.4028235e38), np.float32(1e-45)
 NORMAL = np.random.default_rng(0).normal(0, 1, 64).clip(-3, 3).astype(np.float32)
@@ -67,8 +68,8 @@ def test_an_estimator_whose_own_sums_overflow_says_so() -> None:
         analyze(x, Scheme(range_rule=RANGE_RULES["paddle_avg"]()))
 
 
-@pytest.mark.parametrize("one", [0.0, 1e-42, 1.0, 1e25, 1e38])
-@pytest.mark.parametrize("runtime", DYNAMIC_RUNTIMES)
+@every("one", [0.0, 1e-42, 1.0, 1e25, 1e38])
+@every("runtime", DYNAMIC_RUNTIMES)
 def test_every_product(runtime: str, one: float) -> None:
     preset = DYNAMIC_RUNTIMES[runtime]
     rng = np.random.default_rng(1)

@@ -118,8 +118,8 @@ def test_every_format_under_every_granularity(number_format, granularity):
     assert_it_is_what_comparing_gives(X, Scheme(number_format, True, granularity, convention="textbook"))
 
 
-@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
-@pytest.mark.parametrize("signed", [True, False])
+@every("granularity", GRANULARITIES, ids=str)
+@every("signed", [True, False])
 def test_zero_points_of_every_granularity(signed, granularity):
     for convention in ("textbook", "onnxruntime", "pytorch"):
         scheme = Scheme(IntFormat(4, signed), False, granularity, convention=convention)
@@ -317,9 +317,7 @@ def test_many_blocks_in_threads(monkeypatch, shape, granularity, nan, threads):
     assert threading.active_count() < 20
 
 
-@pytest.mark.parametrize(
-    "granularity", [PerBlock(-1, 4), PerBlock(1, 2), PerToken(), PerBlock(0, 2), PerTile(2, 3)], ids=str
-)
+@every("granularity", [PerBlock(-1, 4), PerBlock(1, 2), PerToken(), PerBlock(0, 2), PerTile(2, 3)], ids=str)
 def test_a_block_alone_is_a_tensor_of_its_own(granularity):
     tensor = Tensor(X, "conv")
     for group, cut in enumerate(groups_of(X, granularity)):

@@ -85,8 +85,8 @@ def test_what_a_range_loses_is_the_same_sorted_or_not():
 # --- comparing -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [MSE(), Entropy(512)])
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("rule", [MSE(), Entropy(512)])
+@every("symmetric", [True, False])
 def test_the_ranges_beside_the_curves_are_those_of_the_estimators(symmetric, rule):
     p = prepare(X)
     scheme = Scheme(IntFormat(4), symmetric, PerAxis(0), Percentile(98.0))
@@ -132,7 +132,7 @@ EACH_GROUP = (
 )
 
 
-@pytest.mark.parametrize("kind", EACH_GROUP)
+@every("kind", EACH_GROUP)
 def test_a_rule_that_takes_each_group_by_itself_tells_how_far_it_is_and_can_be_stopped(kind):
     x = np.random.default_rng(0).normal(size=(12, 64)).astype(np.float32)
     scheme = Scheme(granularity=PerAxis(0), range_rule=RANGE_RULES[kind]())
@@ -145,8 +145,8 @@ def test_a_rule_that_takes_each_group_by_itself_tells_how_far_it_is_and_can_be_s
     assert len(told) < 12
 
 
-@pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("bits", [4, 8])
+@every("symmetric", [True, False])
+@every("bits", [4, 8])
 def test_a_search_of_the_least_error_tells_which_share_of_its_ranges_it_tried(symmetric, bits):
     x = np.random.default_rng(0).normal(size=(3, 20)).astype(np.float32)
     scheme = Scheme(IntFormat(bits), symmetric=symmetric, granularity=PerAxis(0), range_rule=MSE())

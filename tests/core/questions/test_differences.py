@@ -23,6 +23,7 @@ from qviz.core import (
 from qviz.core.questions.differences import EXAMPLES, compare_conventions
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.work import Cancelled
+from tests.every import every
 
 F = np.float32
 X = np.random.default_rng(0).standard_normal((7, 90)).astype(F)
@@ -39,8 +40,8 @@ SCHEMES = [
 ]
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: f"{s.number_format.name} {s.granularity}")
-@pytest.mark.parametrize("x", [X, HOLES], ids=["finite", "holes"])
+@every("scheme", SCHEMES, ids=lambda s: f"{s.number_format.name} {s.granularity}")
+@every("x", [X, HOLES], ids=["finite", "holes"])
 def test_the_counts_are_those_of_quantizing_under_each_convention(x: np.ndarray, scheme: Scheme) -> None:
     found = compare_conventions(x, scheme)
     there = np.isfinite(x)
@@ -63,7 +64,7 @@ def test_the_counts_are_those_of_quantizing_under_each_convention(x: np.ndarray,
         assert any(code != example.codes[0] for code in example.codes)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: f"{s.number_format.name} {s.granularity}")
+@every("scheme", SCHEMES, ids=lambda s: f"{s.number_format.name} {s.granularity}")
 def test_the_first_elements_of_each_convention_are_listed(scheme: Scheme) -> None:
     found = compare_conventions(X, scheme)
     listed = {example.index for example in found.examples}

@@ -24,6 +24,7 @@ from qviz.core.passes.error_bins import BINS_TO_HALF_STEP
 from qviz.core.questions.effort import Limits, Source, plan
 from qviz.core.ranges.torch import MovingAverage
 from qviz.core.tensors.layout import Layout
+from tests.every import every
 
 LIMITS = Limits(direct_up_to=20, estimated_above=40)
 
@@ -42,8 +43,8 @@ def test_the_usual_limits():
     assert not plan(Tensor(np.ones((1 << 17) + 1, np.float32)), None, Scheme()).exact
 
 
-@pytest.mark.parametrize("rule", [MinMax(), Percentile(99.0), MSE(), Entropy()])
-@pytest.mark.parametrize(
+@every("rule", [MinMax(), Percentile(99.0), MSE(), Entropy()])
+@every(
     ("x", "ordered", "exactly", "source"),
     [
         (SMALL, False, False, Source.ELEMENTS),
@@ -64,8 +65,8 @@ def test_with_one_scale_a_large_tensor_is_judged_from_a_sample_until_it_is_in_or
     assert found.range_judged is (found.searched and x is LARGE and not ordered and exactly)
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-@pytest.mark.parametrize("granularity", [PerAxis(0), PerBlock(-1, 7)])
+@every("ordered", [False, True])
+@every("granularity", [PerAxis(0), PerBlock(-1, 7)])
 def test_with_a_scale_for_each_group_every_element_is_counted(granularity, ordered):
     scheme = Scheme(granularity=granularity, range_rule=MSE())
     found = plan(LARGE, prepare(LARGE) if ordered else None, scheme, LIMITS)
@@ -96,7 +97,7 @@ def test_a_scheme_that_does_not_fit_is_a_problem():
         plan(SMALL, None, Scheme(granularity=PerAxis(4)), LIMITS)
 
 
-@pytest.mark.parametrize(
+@every(
     ("bits", "moving", "at_rest"),
     [(4, 24, 24), (9, 16, 24), (10, 8, 24), (12, 2, 24), (14, 1, 24), (15, 1, 16), (16, 1, 8)],
 )

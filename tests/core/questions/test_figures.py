@@ -5,15 +5,15 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
-import pytest
 
 from qviz.core import Figures, IntFormat, Manual, PerAxis, PerTensor, Scheme, Tensor, analyze, measure
 from qviz.core.questions import figures
 from qviz.core.questions.figures import Groups, WorstGroup
+from tests.every import every
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0), PerAxis(1)])
-@pytest.mark.parametrize("answer", [analyze, measure])
+@every("granularity", [PerTensor(), PerAxis(0), PerAxis(1)])
+@every("answer", [analyze, measure])
 def test_the_figures_of_a_million_elements_are_a_kilobyte(answer, granularity):
     x = np.random.default_rng(0).normal(0, 1, (1000, 1000)).astype(np.float32)
     metrics = answer(Tensor(x, "blocks.0.attention.query.weight"), Scheme(granularity=granularity))
@@ -81,7 +81,7 @@ def groups_of(signal, noise):
     return Groups(np.ones(signal.size, np.int64), signal, noise, noise, np.zeros(signal.size, np.int64))
 
 
-@pytest.mark.parametrize("step", [0.0, 1e-15, 1e-13])
+@every("step", [0.0, 1e-15, 1e-13])
 def test_groups_that_are_all_but_alike_have_no_outliers(step: float) -> None:
     squares = np.ones(64) * (1 + step * np.arange(64))
     groups = Groups(np.full(64, 8), squares, np.full(64, 0.01), np.full(64, 0.1), np.zeros(64, np.int64))

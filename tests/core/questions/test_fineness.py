@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from qviz.core import MSE, Entropy, PaddleMSE, PerAxis, Scheme, Tensor
 from qviz.core.questions.fineness import fineness
 from qviz.core.ranges.rules import Percentile
+from tests.every import every
 
 SMALL = Tensor(np.random.default_rng(0).standard_normal((4, 100)).astype(np.float32))
 LARGE = Tensor(np.random.default_rng(0).standard_normal((4, 5000)).astype(np.float32))
 
 
-@pytest.mark.parametrize(
+@every(
     ("tensor", "scheme", "said"),
     [
         (

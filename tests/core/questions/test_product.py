@@ -35,6 +35,7 @@ from qviz.core.questions.product_blocks import integer_product
 from qviz.core.questions.product_sums import BINS
 from qviz.core.schemes.dynamic import laid_out
 from qviz.core.work import Cancelled
+from tests.every import every
 from tests.golden.record_conventions import recorded_tensors
 from tests.golden.record_product import TORCHAO, VECTORS
 
@@ -79,7 +80,7 @@ def weight_of(scheme):
 # -- against ONNX Runtime
 
 
-@pytest.mark.parametrize("name", [n for n in recorded_tensors() if n not in ("denormal",)])
+@every("name", [n for n in recorded_tensors() if n not in ("denormal",)])
 def test_codes_of_an_activation_are_those_of_dynamic_quantize_linear(name):
     x = recorded_tensors()[name]
     codes, scale, zero_point = dynamic_quantize_linear(x)
@@ -108,7 +109,7 @@ WEIGHTS = {
 }
 
 
-@pytest.mark.parametrize("name", WEIGHTS)
+@every("name", WEIGHTS)
 def test_the_output_is_that_of_matmul_integer_scaled(name):
     codes, scale, zero_point = weight_of(WEIGHTS[name])
     nodes = [
@@ -126,7 +127,7 @@ def test_the_output_is_that_of_matmul_integer_scaled(name):
     assert multiply(X, W, DYNAMIC, WEIGHTS[name]).largest_sum == np.abs(sums.astype(np.int64)).max()
 
 
-@pytest.mark.parametrize("name", WEIGHTS)
+@every("name", WEIGHTS)
 def test_the_output_is_that_of_dynamic_quantize_matmul(name):
     codes, scale, zero_point = weight_of(WEIGHTS[name])
     node = helper.make_node("DynamicQuantizeMatMul", ["x", "wq", "ws", "wz"], ["y"], domain="com.microsoft")
@@ -146,7 +147,7 @@ def recorded():
     }
 
 
-@pytest.mark.parametrize("name", sorted(recorded()))
+@every("name", sorted(recorded()))
 def test_codes_and_outputs_are_torchaos(name):
     answer = recorded()[name]
     x_scheme, w_scheme = TORCHAO["asymmetric" if name.endswith("asymmetric") else "symmetric"]
@@ -176,9 +177,9 @@ def db(signal, noise):
     return 20 * math.log10(np.linalg.norm(signal) / np.linalg.norm(noise))
 
 
-@pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.parametrize("block", [1 << 21, 80])
-@pytest.mark.parametrize("transposed", [False, True])
+@every("name", PAIRS)
+@every("block", [1 << 21, 80])
+@every("transposed", [False, True])
 def test_every_figure_is_that_of_float64(name, block, transposed, monkeypatch):
     monkeypatch.setattr(product_blocks, "BLOCK", block)
     x_scheme, w_scheme = PAIRS[name]
@@ -298,8 +299,8 @@ def test_two_products_saturate_where_int16_ends():
     assert (changes.tolist(), count) == ([[0]], 0)  # 32,640 fits, and the third feature has no neighbour
 
 
-@pytest.mark.parametrize("together", [7, 1 << 16])
-@pytest.mark.parametrize(("rows", "features", "outputs"), [(5, 64, 7), (3, 9, 11), (1, 1, 4), (17, 250, 3)])
+@every("together", [7, 1 << 16])
+@every(("rows", "features", "outputs"), [(5, 64, 7), (3, 9, 11), (1, 1, 4), (17, 250, 3)])
 def test_saturated_sums_are_those_added_up_by_hand(monkeypatch, rows, features, outputs, together):
     monkeypatch.setattr(pair_sums, "TOGETHER", together)
     rng = np.random.default_rng(features)
@@ -385,7 +386,7 @@ def test_products_of_codes_take_single_precision_as_far_as_it_is_exact():
 # -- problems
 
 
-@pytest.mark.parametrize(
+@every(
     ("x", "w", "transposed", "said"),
     [
         (

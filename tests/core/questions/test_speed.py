@@ -10,6 +10,7 @@ import pytest
 from qviz.core.questions import speed as speed_module
 from qviz.core.questions.speed import NO_GAIN, RUNS, Speed, measure_addition
 from qviz.core.work import Cancelled
+from tests.every import every
 
 INT8 = np.dtype(np.int8)
 
@@ -33,7 +34,7 @@ def clockwork(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     return asked
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16"])
+@every("dtype", ["int8", "uint8", "int16", "uint16"])
 def test_a_measurement_says_what_it_measured(dtype: str) -> None:
     measured = measure_addition(1000, np.dtype(dtype))
     assert (measured.elements, measured.code_dtype) == (1000, dtype)
@@ -104,7 +105,7 @@ def test_it_stops_between_runs(clockwork: list[Any]) -> None:
     assert len(told) == 2
 
 
-@pytest.mark.parametrize(
+@every(
     ("float32", "code", "ratio", "gains"),
     [(4.0, 1.0, 4.0, True), (1.0, 2.0, 0.5, False), (1.0, 1.0, 1.0, False), (NO_GAIN, 1.0, NO_GAIN, True)],
 )

@@ -27,6 +27,7 @@ from qviz.core import (
 from qviz.core.questions.sweep import combine, pareto, sweep
 from qviz.core.ranges.paddle import PaddleAverage
 from qviz.core.work import Cancelled
+from tests.every import every
 
 F = np.float32
 X = np.random.default_rng(0).standard_t(4, (40, 1000)).astype(F)
@@ -146,7 +147,7 @@ def test_a_scheme_that_does_not_fit_is_a_problem() -> None:
 # --- which no other one beats ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@every(
     ("cost", "worth", "front"),
     [
         ([], [], []),

@@ -13,13 +13,14 @@ from qviz.core.ranges.ggml_search import IQ4_NL, half_bits, half_value, nearest
 from qviz.core.ranges.ggml_types import TYPES
 from qviz.core.work import Cancelled
 from qviz.files.ggml_blocks import encoded_bytes, packed
+from tests.every import every
 from tests.golden.record_ggml import importances, weights
 
 HALVES = np.arange(1 << 16, dtype=np.uint16)
 
 
-@pytest.mark.parametrize("name", TYPES)
-@pytest.mark.parametrize("weighted", [False, True])
+@every("name", TYPES)
+@every("weighted", [False, True])
 def test_the_values_are_those_that_a_reader_decodes(name: str, weighted: bool) -> None:
     blocks = ggml.encode(weights(1), name, importances() if weighted else None)
 
@@ -76,14 +77,14 @@ def test_threads_change_nothing() -> None:
     assert np.array_equal(alone, together)
 
 
-@pytest.mark.parametrize("name", ["Q4_K", "IQ4_NL", "TQ2_0", "MXFP4", "NVFP4"])
+@every("name", ["Q4_K", "IQ4_NL", "TQ2_0", "MXFP4", "NVFP4"])
 def test_rows_that_do_not_divide_are_refused(name: str) -> None:
     with pytest.raises(Problem, match="rows of a multiple of"):
         encoded_bytes(np.zeros((2, 40), np.float32), name)
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.parametrize("name", ggml_direct.KINDS)
+@every("name", ggml_direct.KINDS)
 def test_compiled_loops_have_the_bytes_that_numpy_has(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ladder = np.array([0, 0.4999, 0.5, 0.74, 1, 1.5, 2.5, 3.5, 5, 7, 9.99, 10, 12, -0.5, -1.5, -7], np.float32)
     exponents = 2.0 ** np.concatenate([np.arange(-149, 124), [-126.0, -10, -9, 8, 33]])

@@ -24,13 +24,14 @@ from qviz.core import (
 )
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.scripts.numpy_script import python_snippet
+from tests.every import every
 from tests.schemes import FREE_CONVENTIONS
 
 TAKING = [n for n in FREE_CONVENTIONS if not CONVENTIONS[n].divisor_is_inverse and CONVENTIONS[n].code is None]
 X = np.random.default_rng(5).standard_normal((4, 96)).astype(np.float32)
 
 
-@pytest.mark.parametrize("convention", TAKING)
+@every("convention", TAKING)
 def test_a_known_scale_is_the_scale_whatever_the_tensor(convention):
     codes, symmetric, granularity = CONVENTIONS[convention].nearest(IntFormat(8), True)
     scheme = Scheme(codes, symmetric, granularity, Known((0.03,)), convention)

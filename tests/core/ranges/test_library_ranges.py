@@ -57,20 +57,20 @@ EVERY_RULE = [
 ]
 
 
-@pytest.mark.parametrize("rule", EVERY_RULE, ids=str)
+@every("rule", EVERY_RULE, ids=str)
 def test_json_brings_every_rule_back(rule):
     scheme = Scheme(range_rule=rule)
     assert Scheme.from_dict(json.loads(json.dumps(scheme.to_dict()))) == scheme
 
 
-@pytest.mark.parametrize("axis", [True, 1.0, "0"])
+@every("axis", [True, 1.0, "0"])
 def test_a_batch_axis_is_a_whole_number_or_none(axis):
     data = Scheme(range_rule=PaddlePTF()).to_dict() | {"range_rule": {"kind": "paddle_ptf", "batch_axis": axis}}
     with pytest.raises(Problem, match="cannot have batch_axis"):
         Scheme.from_dict(data)
 
 
-@pytest.mark.parametrize(
+@every(
     ("rule", "value", "message"),
     [
         (MovingAverage, 0, "averaging constant of 0"),
@@ -116,16 +116,14 @@ def test_every_tensor_has_a_range(rule, bits, values):
     assert np.isfinite([qparams.low, qparams.high, qparams.scale]).all()
 
 
-@pytest.mark.parametrize(
-    "rule", [r for r in EVERY_RULE if r.kind not in ("minmax", "manual", "abs_max", "known")], ids=str
-)
+@every("rule", [r for r in EVERY_RULE if r.kind not in ("minmax", "manual", "abs_max", "known")], ids=str)
 def test_it_can_be_stopped(rule):
     tensor = Tensor(X[:4800].reshape(8, 10, 60))
     with pytest.raises(Cancelled):
         choose_qparams(tensor, Scheme(range_rule=rule), cancelled=lambda: True)
 
 
-@pytest.mark.parametrize("rule", [PaddleKL(), TorchHistogram(), PaddleMSE(), OnnxRuntimePercentile()], ids=str)
+@every("rule", [PaddleKL(), TorchHistogram(), PaddleMSE(), OnnxRuntimePercentile()], ids=str)
 def test_the_answer_is_remembered_with_the_tensor(rule):
     tensor, scheme = Tensor(X), Scheme(range_rule=rule)
     first = choose_qparams(tensor, scheme)
@@ -201,7 +199,7 @@ def test_torch_counts_nothing_beyond_the_ends():
     assert linear_counts([np.array([-LARGE, 0, LARGE])], -LARGE, LARGE, 4).tolist() == [1, 0, 1, 1]
 
 
-@pytest.mark.parametrize("size", [1, 7, 100, 70_000, (1 << 20) + 13])
+@every("size", [1, 7, 100, 70_000, (1 << 20) + 13])
 def test_means_are_numpys(size):
     x = np.random.default_rng(size).standard_normal(size).astype(np.float32)
     found = means(
@@ -218,7 +216,7 @@ def test_a_sum_of_whole_numbers_is_exact():
 SYMMETRIC = Scheme()
 
 
-@pytest.mark.parametrize(
+@every(
     ("rule", "scheme", "said"),
     [
         (Entropy(bins=128), SYMMETRIC, "single candidate"),
@@ -260,8 +258,8 @@ def test_entropy_at_its_librarys_default_clips_nothing():
     assert q.scale == choose_qparams(X, Scheme(range_rule=MinMax())).scale
 
 
-@pytest.mark.parametrize("magnitudes", [True, False])
-@pytest.mark.parametrize("first", [[1e-45, 2e-45], [1e-42, 3e-42], [1e-12, 2e-12]])
+@every("magnitudes", [True, False])
+@every("first", [[1e-45, 2e-45], [1e-42, 3e-42], [1e-12, 2e-12]])
 def test_a_batch_far_beyond_a_narrow_first_one_is_said_where_onnx_runtime_runs_out_of_memory(magnitudes, first):
     x = np.float32([first, [1.0, 3e38]])
     rule = OnnxRuntimePercentile(magnitudes=magnitudes, batch_axis=0)

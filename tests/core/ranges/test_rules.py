@@ -27,6 +27,7 @@ from qviz.core.questions.calibration import range_input
 from qviz.core.ranges import histograms
 from qviz.core.tensors.latest import MOST_ANSWERS
 from qviz.core.work import Cancelled
+from tests.every import every
 
 F = np.float32
 rng = np.random.default_rng(11)
@@ -76,8 +77,8 @@ def test_percentiles_equal_numpys(x, percent):
     np.testing.assert_allclose(high, np.percentile(wide, 100 - rest), rtol=2e-7, atol=slack + 1e-45)
 
 
-@pytest.mark.parametrize("percent", [75.0, 90.0, 99.0, 99.9])
-@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@every("percent", [75.0, 90.0, 99.0, 99.9])
+@every("axis", [0, 1, 2, -1])
 def test_percentiles_of_each_channel(axis, percent):
     x = rng.standard_cauchy((5, 40, 30)).astype(F)
     others = tuple(a for a in range(3) if a != axis % 3)
@@ -110,8 +111,8 @@ def test_the_hundredth_percentile_clips_nothing(symmetric):
             np.testing.assert_array_equal(high, largest)
 
 
-@pytest.mark.parametrize("rule", [MinMax(), Percentile(90.0)])
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("rule", [MinMax(), Percentile(90.0)])
+@every("symmetric", [True, False])
 def test_what_is_not_finite_is_left_out(rule, symmetric):
     x = rng.standard_normal((3, 50)).astype(F)
     holed = np.concatenate([x, np.full((3, 2), np.nan, F), np.full((3, 1), np.inf, F)], axis=1)
@@ -121,8 +122,8 @@ def test_what_is_not_finite_is_left_out(rule, symmetric):
         )
 
 
-@pytest.mark.parametrize("rule", [MinMax(), Percentile(90.0)])
-@pytest.mark.parametrize("symmetric", [True, False])
+@every("rule", [MinMax(), Percentile(90.0)])
+@every("symmetric", [True, False])
 def test_a_channel_without_a_finite_value_ranges_from_0_to_0(rule, symmetric):
     x = np.array([[1, 2, 3], [np.nan, np.inf, np.nan], [-1, 0, 5]], F)
     low, high = estimate(rule, x, PerAxis(0), symmetric)
@@ -145,13 +146,13 @@ def test_a_manual_range_is_the_same_for_every_group(symmetric):
     np.testing.assert_array_equal(high, np.full(4, 2.0, F), strict=True)
 
 
-@pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (math.nan, 1), (0, math.nan), (-math.inf, 0), (0, math.inf)])
+@every(("low", "high"), [(1, 1), (2, 1), (math.nan, 1), (0, math.nan), (-math.inf, 0), (0, math.inf)])
 def test_an_empty_manual_range_is_a_problem(low, high):
     with pytest.raises(Problem, match="is empty: the low end must be below the high"):
         Manual(low, high)
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1, 1e39), (-1e300, 0), (-3.5e38, 3.5e38)])
+@every(("low", "high"), [(-1, 1e39), (-1e300, 0), (-3.5e38, 3.5e38)])
 def test_a_manual_range_beyond_float32_is_a_problem(low, high):
     with pytest.raises(Problem, match="beyond float32"):
         Manual(low, high)
@@ -163,7 +164,7 @@ def test_a_manual_range_may_reach_over_all_of_float32():
     assert (low[0], high[0]) == (-F(largest), F(largest))
 
 
-@pytest.mark.parametrize("percent", [50, 0, -1, 100.001, math.nan, math.inf])
+@every("percent", [50, 0, -1, 100.001, math.nan, math.inf])
 def test_a_percentile_that_keeps_too_little_is_a_problem(percent):
     with pytest.raises(Problem, match="choose one above 50, up to 100"):
         Percentile(percent)

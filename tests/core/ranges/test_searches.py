@@ -26,6 +26,7 @@ from qviz.core import (
 )
 from qviz.core.questions.calibration import range_input
 from qviz.core.work import Cancelled
+from tests.every import every
 
 F = np.float32
 
@@ -95,8 +96,8 @@ def test_no_other_range_loses_less_in_any_channel(axis, symmetric, convention):
         assert np.all(least <= of(rule) * (1 + 1e-9)), rule
 
 
-@pytest.mark.parametrize("convention", ["onnxruntime", "torchao", "pytorch", "paddle", "textbook"])
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@every("convention", ["onnxruntime", "torchao", "pytorch", "paddle", "textbook"])
+@every("bits", [2, 3, 4, 8])
 def test_the_last_code_meets_the_data_where_it_falls_short_of_the_range(convention, bits):
     x = np.random.default_rng(0).choice([-1, 0, 1], (64, 64)).astype(F)
     scheme = Scheme(IntFormat(bits), True, range_rule=MSE(), convention=convention)
@@ -114,8 +115,8 @@ def test_each_channel_gets_what_it_would_get_alone():
         np.testing.assert_allclose(together, alone, rtol=0.02)
 
 
-@pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0)])
+@every("symmetric", [True, False])
+@every("granularity", [PerTensor(), PerAxis(0)])
 def test_it_reaches_little_beyond_the_data(granularity, symmetric):
     x = np.stack([TENSORS["normal"], TENSORS["half zeros"], TENSORS["shifted"]])
     scheme = Scheme(IntFormat(4), symmetric, granularity, MSE(), "textbook")
@@ -175,7 +176,7 @@ ENTROPY_TENSORS = {
 }
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "bins"),
     [*((name, bins) for name in ENTROPY_TENSORS for bins in (128, 301)), ("normal", 2048), ("heavy tail", 2048)],
 )
@@ -203,13 +204,13 @@ def test_each_channel_has_a_threshold_of_its_own():
     assert (low[3], high[3]) == (0, 0)
 
 
-@pytest.mark.parametrize(("bins", "quantized"), [(127, 128), (2048, 1), (2048, 0), (0, 0), (1 << 17, 128), (-5, 2)])
+@every(("bins", "quantized"), [(127, 128), (2048, 1), (2048, 0), (0, 0), (1 << 17, 128), (-5, 2)])
 def test_bins_that_cannot_be_merged_are_a_problem(bins, quantized):
     with pytest.raises(Problem, match=f"{bins} bins cannot be merged into {quantized}"):
         Entropy(bins, quantized)
 
 
-@pytest.mark.parametrize("rule", [MSE(), Entropy(), Entropy(512, 16)])
+@every("rule", [MSE(), Entropy(), Entropy(512, 16)])
 def test_rules_are_values_and_write_themselves(rule):
     scheme = Scheme(IntFormat(4), False, PerAxis(1), rule, "textbook")
     assert Scheme.from_dict(json.loads(json.dumps(scheme.to_dict()))) == scheme

@@ -16,6 +16,7 @@ from qviz.core import (
     choose_qparams,
     fake_quantize,
 )
+from tests.every import every
 from tests.schemes import block_qparams
 
 F = np.float32
@@ -30,7 +31,7 @@ def test_a_block_of_zeros_has_a_scale():
     assert block_qparams("gguf", UINT4, 0.0, symmetric=False).scale == 0
 
 
-@pytest.mark.parametrize(
+@every(
     ("convention", "number_format", "symmetric"),
     [("mx_floor", FP4, True), ("nvfp4", FP4, True), ("gguf", UINT4, True), ("gguf", UINT5, False)],
 )

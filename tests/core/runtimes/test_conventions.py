@@ -26,6 +26,7 @@ from qviz.core import (
 from qviz.core.arithmetic.element_trace import trace_elements
 from qviz.core.questions.breakdown import caveats
 from qviz.core.runtimes.table import convention_named
+from tests.every import every
 
 F = np.float32
 
@@ -54,7 +55,7 @@ def test_a_row_cannot_be_changed():
         CONVENTIONS["textbook"].label = "mine"
 
 
-@pytest.mark.parametrize(
+@every(
     ("convention", "bits", "signed", "steps", "zero_point"),
     [
         ("textbook", 8, True, 254, 0),  # absmax / 127
@@ -96,7 +97,7 @@ def test_symmetric_steps_and_zero_points(convention, bits, signed, steps, zero_p
     assert c.symmetric_zero_point(number_format) == zero_point
 
 
-@pytest.mark.parametrize(
+@every(
     ("convention", "signed", "scale", "zero_point"),
     [
         ("textbook", False, 2 / 255, 255 - 3 / (2 / 255)),  # from 1 to 3
@@ -180,7 +181,7 @@ def test_codes_with_a_zero_point_added_before_rounding(monkeypatch):
     assert quantize(x, before).tolist() == [2, 2, 4]
 
 
-@pytest.mark.parametrize("name", CONVENTIONS)
+@every("name", CONVENTIONS)
 def test_codes_are_clipped_to_the_range_of_the_row(name):
     convention = CONVENTIONS[name]
     for bits, signed, symmetric in itertools.product((2, 4, 8, 16), (True, False), (True, False)):
@@ -209,7 +210,7 @@ def test_tflite_leaves_out_the_smallest_code_of_symmetric_weights_alone():
     assert quantize(x, choose_qparams(x, activations))[0] == -128
 
 
-@pytest.mark.parametrize("name", ["paddle", "tensorrt", "tflite"])
+@every("name", ["paddle", "tensorrt", "tflite"])
 def test_what_a_runtime_does_not_offer_is_one_clear_sentence(name):
     label = CONVENTIONS[name].label
     with pytest.raises(Problem, match=rf"^{label} has signed codes only: choose signed, or another runtime\.$"):
@@ -249,7 +250,7 @@ def test_paddle_divides_by_the_threshold():
     assert quantize(np.zeros(3), nothing).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "symmetric", "scale", "zero_point"),
     [
         ("pytorch", True, 2.0**-23, 0),
@@ -284,7 +285,7 @@ def test_single_precision_shows_in_the_scale():
     assert np.any(single != double)
 
 
-@pytest.mark.parametrize("name", ["pytorch", "torchao", "tflite"])
+@every("name", ["pytorch", "torchao", "tflite"])
 def test_a_range_wider_than_float32_has_an_infinite_scale_and_leaves_nothing(name):
     largest = np.finfo(F).max
     x = F([-largest, 1, largest])
@@ -314,7 +315,7 @@ def test_dynamic_onnx_runtime_gives_the_first_code_to_what_is_zero_by_zero():
     assert fake_quantize(x, q).tolist() == [0] * 4
 
 
-@pytest.mark.parametrize(("x", "codes"), [([1e-40] * 2, [127] * 2), ([0, 0], [0, 0]), ([-4e-41, 1e-40], [-51, 127])])
+@every(("x", "codes"), [([1e-40] * 2, [127] * 2), ([0, 0], [0, 0]), ([-4e-41, 1e-40], [-51, 127])])
 def test_paddle_divides_by_denormal_thresholds(x, codes):
     assert quantize(F(x), choose_qparams(F(x), Scheme(convention="paddle"))).tolist() == codes
 
@@ -340,7 +341,7 @@ def test_zeros_alone_become_nan_in_fp8_of_torchao():
     assert fake_quantize(tiny, q)[:2].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize(
+@every(
     ("convention", "signed", "symmetric", "nearest"),
     [
         ("onnxruntime", False, False, (False, False)),

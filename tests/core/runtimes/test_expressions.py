@@ -22,6 +22,7 @@ from qviz.core.runtimes.expressions import (
     literal,
     replaced,
 )
+from tests.every import every
 
 A, B = Symbol("a", "first"), Symbol("b", "second")
 SQUARE = Function("{0}²", "square({0})", lambda x: x * x, "def square(x):\n    return x * x\n", asks=ATOM)
@@ -32,7 +33,7 @@ def write(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "symbols", "numbers", "python"),
     [
         (A + B, "a + b", "−3.5 + 2", "first + second"),
@@ -89,7 +90,7 @@ def test_a_symbol_without_a_value_is_no_number() -> None:
         evaluate(A + B, {"first": 1})
 
 
-@pytest.mark.parametrize(("value", "text"), [(3.0, "3"), (-8, "-8"), (0.5, "0.5"), (1e-9, "1e-09")])
+@every(("value", "text"), [(3.0, "3"), (-8, "-8"), (0.5, "0.5"), (1e-9, "1e-09")])
 def test_numbers_are_written_so_that_they_are_read_back(value: float, text: str) -> None:
     assert literal(value) == text
     assert float(literal(np.pi)) == np.pi

@@ -31,6 +31,7 @@ from qviz.core import (
 from qviz.core.questions.breakdown import caveats
 from qviz.core.scripts.runtime_scripts import runtime_snippet, runtimes_of
 from qviz.files.onnx_out import save_onnx
+from tests.every import every
 from tests.golden.record_snippets import run
 
 F = np.float32
@@ -107,7 +108,7 @@ def test_blocks_of_four_bits_are_those_of_its_own_quantizer() -> None:
     assert choose_qparams(W, Scheme(IntFormat(8), True, PerBlock(0, 32))).convention.name != QDQ
 
 
-@pytest.mark.parametrize(
+@every(
     ("scheme", "said"),
     [
         ((UINT4, True, PerTensor(), "minmax", DEFAULT), "a scale for each block: choose per block"),
@@ -123,8 +124,8 @@ def test_what_it_does_not_have_is_one_sentence(scheme: tuple, said: str) -> None
         Scheme(*scheme)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@every("scheme", SCHEMES, ids=str)
+@every("dtype", ["float32", "float16", "bfloat16"])
 def test_its_own_script_gives_the_codes_of_hard_values(tmp_path: Path, scheme: Scheme, dtype: str) -> None:
     x = hard()
     if dtype != "float32":
@@ -139,13 +140,13 @@ def test_its_own_script_gives_the_codes_of_hard_values(tmp_path: Path, scheme: S
     np.testing.assert_array_equal(left["x_hat"], dequantize(codes, q))
 
 
-@pytest.mark.parametrize("rule", [Percentile(90.0), Manual(-1, 0.5), MSE()], ids=str)
+@every("rule", [Percentile(90.0), Manual(-1, 0.5), MSE()], ids=str)
 def test_with_another_range_there_is_no_function_that_gives_these_codes(rule: object) -> None:
     q = choose_qparams(W, Scheme(INT4, True, PerBlock(0, 32), rule, QDQ))  # type: ignore[arg-type]
     assert "onnxruntime" not in runtimes_of(q)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@every("scheme", SCHEMES, ids=str)
 def test_the_exported_model_gives_its_values(tmp_path: Path, scheme: Scheme) -> None:
     analysis = analyze(W, scheme)
     save_onnx(tmp_path / "w.onnx", analysis)
@@ -178,7 +179,7 @@ def test_a_symmetric_zero_point_is_not_stored() -> None:
     assert (symmetric.zero_point_bytes, asymmetric.zero_point_bytes) == (0, 2)
 
 
-@pytest.mark.parametrize(
+@every(
     "scheme",
     [
         Scheme(UINT4, False, PerBlock(0, 16), convention="onnxruntime_k_quant"),
@@ -186,7 +187,7 @@ def test_a_symmetric_zero_point_is_not_stored() -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@every("dtype", ["float32", "float16"])
 def test_scripts_of_what_follows_from_elements_give_the_codes_of_hard_values(
     tmp_path: Path, scheme: Scheme, dtype: str
 ) -> None:

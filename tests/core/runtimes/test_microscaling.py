@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from qviz.core import (
     FloatFormat,
@@ -11,13 +10,14 @@ from qviz.core import (
     choose_qparams,
     quantize,
 )
+from tests.every import every
 from tests.schemes import block_qparams
 
 F = np.float32
 FP4 = FloatFormat("e2m1fn")
 
 
-@pytest.mark.parametrize(
+@every(
     ("absmax", "floor", "ceil", "even", "rceil"),
     [  # of FP4, whose largest value is 6: the exponent is less by 2
         (4.0, 1, 1, 1, 1),

@@ -25,6 +25,7 @@ from qviz.core import (
 from qviz.core.arithmetic.formula_values import follow_from_range
 from qviz.core.runtimes.precision import as_power_of_two
 from qviz.core.scripts.numpy_script import python_snippet
+from tests.every import every
 
 X = (np.random.default_rng(6).standard_normal((8, 96)) * np.geomspace(1e-3, 50, 8)[:, None]).astype(np.float32)
 X[3] = np.abs(X[3])
@@ -41,7 +42,7 @@ def schemes(convention, **options):
             yield Scheme(*parts, convention=convention, **options)
 
 
-@pytest.mark.parametrize("convention", TAKING)
+@every("convention", TAKING)
 def test_each_scale_is_the_next_power_of_two(convention, monkeypatch):
     monkeypatch.setattr(np, "load", lambda path: X)
     for scheme in schemes(convention, power_of_two=True):
@@ -60,7 +61,7 @@ def test_each_scale_is_the_next_power_of_two(convention, monkeypatch):
             assert analyze(X, scheme).saturated <= X.size / 50
 
 
-@pytest.mark.parametrize("convention", OTHERS)
+@every("convention", OTHERS)
 def test_runtimes_with_scales_of_their_own_kind_refuse(convention):
     codes, symmetric, granularity = CONVENTIONS[convention].nearest(IntFormat(8), True)
     with pytest.raises(Problem, match="which are not made powers of two: choose another runtime"):

@@ -20,6 +20,7 @@ from qviz.core import (
 )
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
+from tests.every import every
 
 BLOCKS = PerBlock(-1, 32)
 UINT4, UINT5, FP4 = IntFormat(4, False), IntFormat(5, False), FloatFormat("e2m1fn")
@@ -51,7 +52,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("convention", "number_format", "symmetric", "granularity", "said"), REFUSED)
+@every(("convention", "number_format", "symmetric", "granularity", "said"), REFUSED)
 def test_what_a_block_format_does_not_have_is_one_sentence(convention, number_format, symmetric, granularity, said):
     with pytest.raises(Problem) as problem:
         Scheme(number_format, symmetric, granularity, convention=convention)
@@ -60,7 +61,7 @@ def test_what_a_block_format_does_not_have_is_one_sentence(convention, number_fo
     assert not CONVENTIONS[convention].offers(number_format, symmetric, granularity)
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@every("convention", CONVENTIONS)
 def test_from_any_scheme_there_is_a_way_to_every_runtime(convention):
     row = CONVENTIONS[convention]
     for number_format, symmetric, granularity in product(FORMATS, (True, False), GRANULARITIES):
@@ -78,7 +79,7 @@ def test_from_any_scheme_there_is_a_way_to_every_runtime(convention):
     assert alone == (PerBlock(-1, row.default_block) if row.default_block else PerTensor())
 
 
-@pytest.mark.parametrize(
+@every(
     ("convention", "before", "after"),
     [
         ("mx_floor", (IntFormat(4), False), (IntFormat(8), True)),

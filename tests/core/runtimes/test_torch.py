@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from qviz.core import IntFormat, PerAxis, PerBlock, Scheme, Tensor, analyze, choose_qparams, quantize
+from tests.every import every
 
 F = np.float32
 
@@ -20,7 +20,7 @@ def test_activations_under_x86_have_seven_bits() -> None:
     assert (signed.quant_min, signed.quant_max, float(signed.zero_point)) == (-64, 63, -32)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@every("dtype", ["float32", "bfloat16", "float16"])
 def test_a_scale_of_the_int8_configs_is_at_least_float32s_epsilon(dtype: str) -> None:
     x = Tensor(F([[1e-6, -2e-6], [1, -1]]), dtype=dtype)
     q = choose_qparams(x, Scheme(granularity=PerAxis(0), convention="torchao_int8"))
@@ -30,7 +30,7 @@ def test_a_scale_of_the_int8_configs_is_at_least_float32s_epsilon(dtype: str) ->
     )
 
 
-@pytest.mark.parametrize(("symmetric", "group", "bits"), [(True, 128, 4.125), (True, 32, 4.5), (False, 32, 4.625)])
+@every(("symmetric", "group", "bits"), [(True, 128, 4.125), (True, 32, 4.5), (False, 32, 4.625)])
 def test_scales_of_int4_groups_are_stored_in_16_bits(symmetric: bool, group: int, bits: float) -> None:
     x = np.random.default_rng(0).standard_normal((64, 512)).astype(F)
     number_format = IntFormat(4, symmetric)
@@ -38,7 +38,7 @@ def test_scales_of_int4_groups_are_stored_in_16_bits(symmetric: bool, group: int
     assert analyze(x, scheme).storage.bits_per_element == bits
 
 
-@pytest.mark.parametrize(
+@every(
     ("low", "high", "signed", "unsigned"),
     [
         (-2.15625, 3.15625, -25, 103),

@@ -80,7 +80,7 @@ def test_the_four_rows_of_the_lesson():
     assert not dynamic.symmetric
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "bits"),
     [("GGUF Q4_0", 4.5), ("GGUF Q4_1", 5), ("GGUF Q5_0", 5.5), ("GGUF Q5_1", 6), ("GGUF Q8_0", 8.5)],
 )
@@ -89,7 +89,7 @@ def test_gguf_takes_the_bits_it_says(name, bits):
     assert f"{bits} bits" in str(BY_NAME[name].about)
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "bits"),
     [("MXFP8 E4M3", 8.25), ("MXFP6 E2M3", 6.25), ("MXFP4", 4.25), ("MXINT8", 8.25), ("NVFP4", 4.5 + 32 / X.size)],
 )
@@ -100,12 +100,12 @@ def test_microscaling_takes_a_byte_for_each_block(name, bits):
 # --- fitting ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preset", [p for p in PRESETS if p.scheme.granularity in (PerTensor(), PerToken())])
+@every("preset", [p for p in PRESETS if p.scheme.granularity in (PerTensor(), PerToken())])
 def test_what_fits_stays(preset):
     assert fitted(preset.scheme, (3,)) is preset.scheme
 
 
-@pytest.mark.parametrize(
+@every(
     ("granularity", "shape"),
     [(PerAxis(2), (4, 5)), (PerBlock(-1, 32), (4, 5)), (PerBlock(1, 2), (40,)), (PerAxis(-3), (4, 5))],
 )
@@ -123,7 +123,7 @@ def test_an_axis_of_batches_that_is_not_there_gives_way_to_one_batch(rule):
     assert fitted(scheme, (500,)).range_rule == replace(rule, batch_axis=None)
 
 
-@pytest.mark.parametrize("preset", [p for p in PRESETS if CONVENTIONS[p.scheme.convention].block_size], ids=str)
+@every("preset", [p for p in PRESETS if CONVENTIONS[p.scheme.convention].block_size], ids=str)
 def test_a_runtime_of_blocks_alone_gives_way_with_them(preset):
     new = fitted(preset.scheme, (4, 5))
     assert (new.convention, new.granularity) == (FALLBACK_RUNTIME, PerTensor())

@@ -62,13 +62,13 @@ def test_an_unknown_convention_is_a_problem():
         Scheme(convention="abacus")
 
 
-@pytest.mark.parametrize("data", [None, 5, "int8", [], [1, 2]])
+@every("data", [None, 5, "int8", [], [1, 2]])
 def test_what_is_not_an_object_is_a_problem(data):
     with pytest.raises(Problem, match="not a scheme"):
         Scheme.from_dict(data)
 
 
-@pytest.mark.parametrize("key", list(Scheme().to_dict()))
+@every("key", list(Scheme().to_dict()))
 def test_each_missing_part_is_named(key):
     data = Scheme().to_dict()
     del data[key]
@@ -118,7 +118,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "message"), BAD)
+@every(("key", "value", "message"), BAD)
 def test_each_bad_part_is_a_problem(key, value, message):
     with pytest.raises(Problem, match=message):
         Scheme.from_dict(Scheme().to_dict() | {key: value})

@@ -27,6 +27,7 @@ from qviz.core import (
 )
 from qviz.core.scripts.runtime_scripts import RUNTIME_SCRIPTS, runtime_snippet, runtimes_of
 from qviz.files.results import save_quantized
+from tests.every import every
 from tests.golden.record_snippets import VERIFIED, X, check, digest, digest_of, of_hqq, offered, run
 
 NBITS = {"onnxruntime_matmulnbits", "onnxruntime_matmulnbits_qdq"}
@@ -97,7 +98,7 @@ def test_what_is_not_finite_gets_the_code_of_zero(tmp_path: Path) -> None:
     np.testing.assert_array_equal(left["x_hat"], dequantize(codes, qparams))
 
 
-@pytest.mark.parametrize(
+@every(
     "scheme",
     [
         Scheme("int4", convention="tflite", granularity=PerAxis(0)),
@@ -139,7 +140,7 @@ def test_an_infinite_scale_is_written_as_numpy_has_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(left["codes"], quantize(x, qparams))
 
 
-@pytest.mark.parametrize("granularity", [PerBlock(-1, 64), PerToken(), PerAxis(0), PerTile(2, 64)], ids=str)
+@every("granularity", [PerBlock(-1, 64), PerToken(), PerAxis(0), PerTile(2, 64)], ids=str)
 def test_a_single_group_needs_no_axis(tmp_path: Path, granularity: Any) -> None:
     x = X[:1]
     qparams = choose_qparams(x, Scheme(IntFormat(4), False, granularity))
@@ -152,7 +153,7 @@ def test_many_scales_are_read_from_the_saved_tensor() -> None:
     assert 'np.load("quantized.npz")' in runtime_snippet(qparams, "onnxruntime")
 
 
-@pytest.mark.parametrize(
+@every(
     ("runtime", "scheme", "said"),
     [
         ("torch", Scheme(), "PyTorch has no function that gives these codes: take the script for ONNX Runtime, or"),

@@ -11,6 +11,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.batches import batches_of, stack
 from qviz.core.tensors.granularity import PerBlock, PerToken
 from qviz.core.tensors.layout import BLOCK
+from tests.every import every
 
 X = np.random.default_rng(3).standard_normal((4, 3, 5, 2)).astype(np.float32)
 BATCH_RULES = [kind for kind, rule in RANGE_RULES.items() if "batch_axis" in rule.__dataclass_fields__]
@@ -23,8 +24,8 @@ def read(x, granularity, batch_axis):
     return {group: [(b.read(0, b.size).copy(), b.rows) for b in batches] for group, batches in found}
 
 
-@pytest.mark.parametrize("batch_axis", [None, 0, 1, 2, 3, -1, -4])
-@pytest.mark.parametrize("granularity", [PerTensor(), *map(PerAxis, range(4))], ids=str)
+@every("batch_axis", [None, 0, 1, 2, 3, -1, -4])
+@every("granularity", [PerTensor(), *map(PerAxis, range(4))], ids=str)
 def test_batches_are_the_slices_along_their_axis(granularity, batch_axis):
     axis = granularity.axis if isinstance(granularity, PerAxis) else None
     if axis is not None and batch_axis is not None and batch_axis % 4 == axis:
@@ -52,7 +53,7 @@ def test_many_groups_are_copied_out_some_at_a_time():
     ]
 
 
-@pytest.mark.parametrize("batch_axis", [0, 1, 2, 3])
+@every("batch_axis", [0, 1, 2, 3])
 def test_blocks_are_not_cut_into_batches(batch_axis):
     with pytest.raises(Problem, match="both batches and scales"):
         read(X, PerBlock(2, 4), batch_axis)
@@ -102,7 +103,7 @@ def test_what_is_all_finite_is_not_copied():
     assert batch.finite() is batch
 
 
-@pytest.mark.parametrize("shape", [(3, BLOCK + 5), (BLOCK // 4 + 3, 9), (1, 5), (5, 1)])
+@every("shape", [(3, BLOCK + 5), (BLOCK // 4 + 3, 9), (1, 5), (5, 1)])
 def test_the_largest_magnitude_of_each_row(shape):
     x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
     _, (batch,) = next(batches_of(Tensor(x), PerTensor().layout(shape), None))
@@ -118,7 +119,7 @@ def test_a_mapped_file_is_read_where_it_lies(tmp_path):
             np.testing.assert_array_equal(values, whole)
 
 
-@pytest.mark.parametrize("kind", BATCH_RULES)
+@every("kind", BATCH_RULES)
 def test_where_the_batches_lie_makes_no_difference(kind):
     found = {
         float(choose_qparams(np.moveaxis(X, 0, axis), Scheme(range_rule=RANGE_RULES[kind](batch_axis=axis))).scale)
@@ -128,7 +129,7 @@ def test_where_the_batches_lie_makes_no_difference(kind):
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("kind", [kind for kind in RANGE_RULES if kind != "mse"])  # of which the candidates differ
+@every("kind", [kind for kind in RANGE_RULES if kind != "mse"])  # of which the candidates differ
 def test_each_channel_is_treated_as_a_tensor_of_its_own(kind):
     rule = RANGE_RULES[kind](**({"batch_axis": 0} if kind in BATCH_RULES else {}))
     whole = choose_qparams(X, Scheme(range_rule=rule, granularity=PerAxis(1)))
@@ -136,7 +137,7 @@ def test_each_channel_is_treated_as_a_tensor_of_its_own(kind):
     np.testing.assert_array_equal(whole.scale, alone)
 
 
-@pytest.mark.parametrize("kind", list(RANGE_RULES))
+@every("kind", list(RANGE_RULES))
 def test_every_rule_leaves_out_what_is_not_finite(kind):
     holes = np.insert(X.ravel(), [0, 7, 50], [np.nan, np.inf, -np.inf])
     scheme = Scheme(range_rule=RANGE_RULES[kind]())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from qviz.core.tensors import envelope as module
 from qviz.core.tensors.envelope import BASE, FACTOR, LOOKED_AT, RAW, Envelope, SampledEnvelope
+from tests.every import every
 
 F = np.float32
 
@@ -102,7 +103,7 @@ def test_it_may_be_built_in_pieces_of_any_length(size, cuts, nan_share):
         assert_right(values, 0, size, buckets, b)
 
 
-@pytest.mark.parametrize("size", [1, 63, 64, 65, 511, 512, 513, 4095, 4096, 4097, 32_768, RAW + 1, 2 * RAW + 99])
+@every("size", [1, 63, 64, 65, 511, 512, 513, 4095, 4096, 4097, 32_768, RAW + 1, 2 * RAW + 99])
 def test_every_width_of_bucket_over_the_whole_tensor(size):
     values = random_values(size, 2, 0.02)
     envelope = built(values)
@@ -130,7 +131,7 @@ def test_buckets_stay_in_place_while_the_view_moves():
     np.testing.assert_array_equal(np.intersect1d(still, moved), still[still >= moved[0]])
 
 
-@pytest.mark.parametrize(("start", "stop"), [(5, 5), (-9, 0), (10, 3), (1000, 2000), (999, 999)])
+@every(("start", "stop"), [(5, 5), (-9, 0), (10, 3), (1000, 2000), (999, 999)])
 def test_an_empty_stretch_has_no_buckets(start, stop):
     values = random_values(1000)
     view = built(values).view(values, start, stop, 10)
@@ -149,9 +150,7 @@ def test_infinities_are_values_too():
 # --- before it is built ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("start", "stop", "buckets"), [(0, 50_000, 20), (777, 20_777, 7), (49_000, 60_000, 3), (-5, 9, 4), (30, 30, 5)]
-)
+@every(("start", "stop", "buckets"), [(0, 50_000, 20), (777, 20_777, 7), (49_000, 60_000, 3), (-5, 9, 4), (30, 30, 5)])
 def test_a_sampled_view_lies_within_the_true_one(start, stop, buckets):
     values = random_values(50_000, 4, 0.01)
     view = SampledEnvelope(values.size).view(values, start, stop, buckets)

@@ -15,6 +15,7 @@ from qviz.core.problems import Problem
 from qviz.core.tensors import generators
 from qviz.core.tensors.generators import ARTICLE_VALUES, GENERATORS, GeneratorSpec, generate
 from qviz.core.work import Cancelled
+from tests.every import every
 
 SHAPE = (100, 2000)
 
@@ -34,7 +35,7 @@ def test_equal_specs_give_equal_numbers_in_plain_float32(kind: str, shape: tuple
     assert array.tobytes() == generate(GeneratorSpec(kind, shape, seed)).tobytes()
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
+@every("kind", GENERATORS)
 def test_another_seed_gives_other_numbers(kind: str) -> None:
     assert (generate(GeneratorSpec(kind, seed=1)) != generate(GeneratorSpec(kind, seed=2))).any()
 
@@ -43,7 +44,7 @@ def test_the_default_is_a_normal_matrix() -> None:
     assert generate(GeneratorSpec()).shape == (64, 256)
 
 
-@pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS)
+@every("generator", GENERATORS.values(), ids=GENERATORS)
 def test_every_row_of_the_table_is_sound(generator: generators.Generator) -> None:
     assert GENERATORS[generator.key] is generator
     assert generator.label
@@ -55,7 +56,7 @@ def test_every_row_of_the_table_is_sound(generator: generators.Generator) -> Non
         assert parameter.description.endswith(".")
 
 
-@pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS)
+@every("generator", GENERATORS.values(), ids=GENERATORS)
 def test_the_ends_of_every_parameter_are_usable(generator: generators.Generator) -> None:
     for parameter in generator.parameters:
         for value in (parameter.minimum, parameter.maximum):
@@ -131,7 +132,7 @@ def test_no_more_channels_are_outliers_than_there_are() -> None:
     assert draw("channel_outliers", (4, 1000), channels=0, factor=100.0).std(axis=1).max() < 2
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
+@every("kind", GENERATORS)
 def test_drawing_goes_block_by_block_and_can_be_cancelled(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generators, "BLOCK", 1000)
     spec = GeneratorSpec(kind, (5, 900))
@@ -145,7 +146,7 @@ def test_drawing_goes_block_by_block_and_can_be_cancelled(kind: str, monkeypatch
     assert len(fractions) == 2
 
 
-@pytest.mark.parametrize(
+@every(
     ("changes", "message"),
     [
         ({"kind": "cauchy"}, "There is no generator 'cauchy': choose one of normal, uniform"),

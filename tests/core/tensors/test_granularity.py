@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from qviz.core import PerAxis, PerBlock, PerTensor, PerTile, PerToken, Problem
 from qviz.core.tensors.granularity import GRANULARITIES
 from qviz.core.tensors.layout import BlockLayout, Layout
+from tests.every import every
 
 SHAPE = (2, 3, 4, 5)
 
 
-@pytest.mark.parametrize(
+@every(
     ("granularity", "block_shape", "layout"),
     [
         (PerTensor(), (2, 3, 4, 5), (1, 1, 120)),
@@ -41,7 +42,7 @@ def test_every_granularity_is_a_block_shape(granularity, block_shape, layout):
     assert granularity.layout(SHAPE).shape == layout
 
 
-@pytest.mark.parametrize("axis", range(-4, 4))
+@every("axis", range(-4, 4))
 def test_a_group_of_the_layout_is_a_slice_along_the_axis(axis):
     x = np.arange(120).reshape(SHAPE)
     groups = x.reshape(PerAxis(axis).layout(SHAPE).shape)
@@ -49,7 +50,7 @@ def test_a_group_of_the_layout_is_a_slice_along_the_axis(axis):
         np.testing.assert_array_equal(groups[:, k].ravel(), x.take(k, axis).ravel())
 
 
-@pytest.mark.parametrize("axis", [4, -5, 100])
+@every("axis", [4, -5, 100])
 def test_an_axis_that_does_not_exist_is_a_problem(axis):
     for ask in (PerAxis(axis).resolve, PerAxis(axis).block_shape, PerAxis(axis).layout):
         with pytest.raises(Problem, match=rf"no axis {axis} .* from -4 to 3"):
@@ -83,7 +84,7 @@ def test_blocks_visit_memory_in_order_and_cover_everything(outer, groups, inner,
 # --- blocks and tokens -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@every(
     ("granularity", "scales"),
     [
         (PerTensor(), ()),
@@ -106,7 +107,7 @@ def test_the_token_of_a_vector_is_all_of_it():
     assert (PerToken().block_shape((7,)), PerToken().scale_shape((7,))) == ((7,), (1,))
 
 
-@pytest.mark.parametrize("size", [0, -1, -32])
+@every("size", [0, -1, -32])
 def test_a_block_needs_an_element(size):
     with pytest.raises(Problem, match=rf"A block of {size} has no element: choose a block size of 1 or more"):
         PerBlock(0, size)
@@ -150,7 +151,7 @@ def test_blocks_along_an_axis_that_does_not_exist_are_a_problem(axis):
         PerBlock(axis, 2).layout(SHAPE)
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(-2), PerBlock(1, 64), PerToken(), PerTile(4, 8)])
+@every("granularity", [PerTensor(), PerAxis(-2), PerBlock(1, 64), PerToken(), PerTile(4, 8)])
 def test_plain_values_bring_a_granularity_back(granularity):
     data = granularity.to_dict()
     assert GRANULARITIES[data.pop("kind")](**data) == granularity

@@ -11,6 +11,7 @@ from qviz.core import PerAxis, PerTensor, Scheme, Tensor, analyze, prepare
 from qviz.core.tensors import counting as counting_module
 from qviz.core.tensors import mapped_values as module
 from qviz.core.tensors.mapped_values import FlatValues, Mapping
+from tests.every import every
 
 F = np.float32
 LARGE = 300_000  # more than a sample, and than a block
@@ -77,7 +78,7 @@ def let_go(monkeypatch):
 DTYPES = ["f2", "f4", "f8", ">f4", ">f8", "i1", "u1", "i4", ">i2", "u8"]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@every("dtype", DTYPES)
 def test_a_slice_reads_as_float32_with_nan_for_what_is_not_finite(dtype):
     x = values_of(dtype, 5000)
     before = x.copy()
@@ -98,8 +99,8 @@ def test_what_is_known_to_be_clean_is_not_copied():
     assert np.shares_memory(FlatValues(x, clean=True)[2:5], x)
 
 
-@pytest.mark.parametrize("counted", [True, False])
-@pytest.mark.parametrize("dtype", DTYPES)
+@every("counted", [True, False])
+@every("dtype", DTYPES)
 def test_a_mapped_tensor_equals_its_copy(tmp_path, dtype, counted):
     x = values_of(dtype).reshape(3, 100, 1000)
     source = mapped(tmp_path, x)
@@ -114,7 +115,7 @@ def test_a_mapped_tensor_equals_its_copy(tmp_path, dtype, counted):
     np.testing.assert_array_equal(source, x)
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4"])
+@every("dtype", ["f2", "f4", "f8", "i4"])
 def test_blocks_channels_and_groups_of_a_mapped_tensor(tmp_path, dtype):
     x = values_of(dtype).reshape(3, 100, 1000)
     t, expected = Tensor(mapped(tmp_path, x)), as_float32(x)
@@ -180,8 +181,8 @@ def test_its_pages_are_let_go_after_so_much_was_read(tmp_path, monkeypatch):
     assert len(times) == 2
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("nan", [False, True])
+@every("dtype", ["f4", "f8"])
+@every("nan", [False, True])
 def test_every_reader_lets_go_and_still_reads_the_same(tmp_path, monkeypatch, dtype, nan):
     times = let_go(monkeypatch)
     x = values_of(dtype).reshape(3, -1)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qviz.core.tensors.robust_range import FAR, robust_range
+from tests.every import every
 
 NORMAL = np.random.default_rng(1).normal(0, 1, 5000)
 
@@ -32,7 +33,7 @@ def test_both_sides_are_counted_apart() -> None:
     assert (found.below, found.above) == (2, 1)
 
 
-@pytest.mark.parametrize("draw", ["normal", "laplace", "uniform", "exponential"])
+@every("draw", ["normal", "laplace", "uniform", "exponential"])
 def test_tails_that_belong_to_the_whole_are_shown(draw: str) -> None:
     values = getattr(np.random.default_rng(2), draw)(size=100_000)
     assert robust_range(*histogram(values)) is None
@@ -42,7 +43,7 @@ def test_two_heaps_of_many_values_have_no_outliers() -> None:
     assert robust_range(*histogram(np.concatenate((NORMAL, NORMAL[:500] + 100)))) is None
 
 
-@pytest.mark.parametrize("values", [np.zeros(100), np.arange(10), np.ones(1)])
+@every("values", [np.zeros(100), np.arange(10), np.ones(1)])
 def test_few_values_and_constants_have_no_outliers(values: np.ndarray) -> None:
     assert robust_range(*histogram(values.astype(float))) is None
 

@@ -14,6 +14,7 @@ from qviz.core import Problem, Tensor, prepare
 from qviz.core.tensors import sorted_tensor as module
 from qviz.core.tensors.sorted_tensor import PARTED_ABOVE, WIDTH, SortedTensor, above, at_least, prepared_nbytes
 from qviz.core.work import Cancelled
+from tests.every import every
 
 F = np.float32
 LARGEST = float(np.finfo(F).max)
@@ -68,7 +69,7 @@ def parts(x, keys):
 
 
 @pytest.mark.usefixtures("arrangement")
-@pytest.mark.parametrize("size", SIZES)
+@every("size", SIZES)
 def test_the_values_are_in_order(size):
     x = numbers(size)
     p = SortedTensor(Tensor(x))
@@ -96,8 +97,8 @@ def test_what_is_not_finite_is_left_out():
 
 
 @pytest.mark.usefixtures("arrangement")
-@pytest.mark.parametrize("kind", ["normal", "ties", "shifted"])
-@pytest.mark.parametrize("size", SIZES)
+@every("kind", ["normal", "ties", "shifted"])
+@every("size", SIZES)
 def test_the_sums_of_values_and_squares(size, kind):
     x = numbers(size, kind)
     p = prepare(x)
@@ -128,8 +129,8 @@ def test_more_elements_than_are_sorted_in_one_piece():
 
 
 @pytest.mark.usefixtures("arrangement")
-@pytest.mark.parametrize("kind", ["normal", "ties", "zeros"])
-@pytest.mark.parametrize("size", SIZES)
+@every("kind", ["normal", "ties", "zeros"])
+@every("size", SIZES)
 def test_the_count_below_is_that_of_searchsorted(size, kind):
     x = numbers(size, kind)
     p = prepare(x)
@@ -160,8 +161,8 @@ def test_the_count_below_any_key_in_any_values(x, keys):
 
 
 @pytest.mark.usefixtures("arrangement")
-@pytest.mark.parametrize("kind", ["normal", "ties", "shifted", "zeros"])
-@pytest.mark.parametrize("size", SIZES)
+@every("kind", ["normal", "ties", "shifted", "zeros"])
+@every("size", SIZES)
 def test_sums_between_cuts_equal_brute_force(size, kind):
     x = numbers(size, kind)
     p = prepare(x)
@@ -197,8 +198,8 @@ def test_a_cut_into_nothing_adds_nothing():
 # --- histograms ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["normal", "ties", "zeros", "shifted"])
-@pytest.mark.parametrize("size", [1, 33, 20_000])
+@every("kind", ["normal", "ties", "zeros", "shifted"])
+@every("size", [1, 33, 20_000])
 def test_counts_between_edges_are_numpys(size, kind):
     x = numbers(size, kind)
     p, wide = prepare(x), x.astype(np.float64)
@@ -217,9 +218,9 @@ def test_counts_between_edges_are_numpys(size, kind):
             np.testing.assert_array_equal(p.counts(edges), np.histogram(wide, edges)[0])
 
 
-@pytest.mark.parametrize("nan", [False, True])
-@pytest.mark.parametrize("kind", ["normal", "ties", "zeros", "shifted"])
-@pytest.mark.parametrize("size", [1, 50, 50_000])
+@every("nan", [False, True])
+@every("kind", ["normal", "ties", "zeros", "shifted"])
+@every("size", [1, 50, 50_000])
 def test_the_histogram_is_the_tensors_own(size, kind, nan):
     x = numbers(size, kind)
     if nan and size > 1:
@@ -251,8 +252,8 @@ def test_the_first_float32_at_least_or_above_a_number(value):
 # --- single elements -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["normal", "ties", "zeros", "shifted"])
-@pytest.mark.parametrize("size", [1, 31, 500])
+@every("kind", ["normal", "ties", "zeros", "shifted"])
+@every("size", [1, 31, 500])
 def test_order_statistics_of_values_and_magnitudes(size, kind):
     x = numbers(size, kind)
     p = prepare(x)
@@ -262,7 +263,7 @@ def test_order_statistics_of_values_and_magnitudes(size, kind):
         assert p.magnitude_statistic(rank) == magnitudes[rank]
 
 
-@pytest.mark.parametrize("x", [[-3.4028235e38, 3.4028235e38, 1], [1e-45, -1e-45, 0], [-5, -4, -3]])
+@every("x", [[-3.4028235e38, 3.4028235e38, 1], [1e-45, -1e-45, 0], [-5, -4, -3]])
 def test_the_ends_of_float32(x):
     p = prepare(x)
     np.testing.assert_array_equal(p.histogram().counts, Tensor(x).histogram().counts)
@@ -317,8 +318,8 @@ def test_nothing_to_quantize_is_a_problem():
 
 
 @pytest.mark.usefixtures("arrangement")
-@pytest.mark.parametrize("nan", [False, True])
-@pytest.mark.parametrize("size", [1, 600, 70_000, 40 * 512])
+@every("nan", [False, True])
+@every("size", [1, 600, 70_000, 40 * 512])
 def test_progress_rises_to_1(size, nan):
     x = numbers(size)
     if nan and size > 1:

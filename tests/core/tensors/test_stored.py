@@ -11,6 +11,7 @@ from qviz.core import PerAxis, PerBlock, PerTensor, Problem, Scheme, Tensor, ana
 from qviz.core.tensors import counting, stored
 from qviz.core.tensors.mapped_values import FlatValues
 from qviz.core.tensors.stored import Stored
+from tests.every import every
 
 F = np.float32
 rng = np.random.default_rng(0)
@@ -43,7 +44,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "SPAN", 4096)
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f2", ">f8", "i1", "?"])
+@every("dtype", ["f4", "f2", ">f8", "i1", "?"])
 def test_slices_and_indices_read_as_those_of_an_array(dtype: str) -> None:
     values = (rng.standard_normal(5000) * 100).astype(dtype)
     shelf = Shelf(values)
@@ -60,7 +61,7 @@ def test_slices_and_indices_read_as_those_of_an_array(dtype: str) -> None:
             shelf[[0, beyond]]
 
 
-@pytest.mark.parametrize("shape", [(5000,), (50, 100), (100, 2, 25), (1, 5000), (5000, 1), (5, 10, 4, 25)])
+@every("shape", [(5000,), (50, 100), (100, 2, 25), (1, 5000), (5000, 1), (5, 10, 4, 25)])
 def test_boxes_read_as_slices_of_the_array(shape: tuple[int, ...]) -> None:
     values = rng.standard_normal(shape).astype(F)
     shelf = Shelf(values)

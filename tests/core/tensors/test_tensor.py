@@ -9,6 +9,7 @@ from qviz.core import PerAxis, PerTensor, Problem, Tensor
 from qviz.core.tensors.layout import BLOCK
 from qviz.core.tensors.sample import SAMPLED_BLOCK, SAMPLED_BLOCKS
 from qviz.core.work import Cancelled
+from tests.every import every
 
 F = np.float32
 rng = np.random.default_rng(5)
@@ -31,9 +32,7 @@ def test_the_facts_of_a_plain_tensor():
     np.testing.assert_array_equal(t.values, x.ravel(), strict=True)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["f2", "f4", "f8", ">f2", ">f4", ">f8", "i1", "u1", "i2", ">i4", "u4", "i8", "u8", "g", "?"]
-)
+@every("dtype", ["f2", "f4", "f8", ">f2", ">f4", ">f8", "i1", "u1", "i2", ">i4", "u4", "i8", "u8", "g", "?"])
 def test_every_real_type_becomes_float32(dtype):
     x = np.array([[0, 1, 2], [3, 0, 127]]).astype(dtype)
     t = Tensor(x)
@@ -43,7 +42,7 @@ def test_every_real_type_becomes_float32(dtype):
     assert (t.minimum, t.maximum) == (0, 1 if dtype == "?" else 127)
 
 
-@pytest.mark.parametrize(
+@every(
     "arrange",
     [
         np.asfortranarray,
@@ -106,7 +105,7 @@ def test_the_callers_array_is_never_written_to():
 # --- what is not finite ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
+@every("dtype", ["f2", "f4", "f8", ">f4"])
 def test_nan_and_infinities_are_counted_and_left_out(dtype):
     x = np.array([1, np.nan, -np.inf, 5, np.inf, np.nan, np.nan], dtype)
     t = Tensor(x)
@@ -152,7 +151,7 @@ def test_a_block_without_any_finite_value_does_no_harm():
 # --- what cannot be quantized ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@every(
     ("x", "message"),
     [
         (np.array([1j]), "complex128"),
@@ -173,7 +172,7 @@ def test_no_elements_is_a_problem(shape):
         Tensor(np.zeros(shape), "bias")
 
 
-@pytest.mark.parametrize("x", [[np.nan], [np.inf, -np.inf], [[np.nan, 1e300]]])
+@every("x", [[np.nan], [np.inf, -np.inf], [[np.nan, 1e300]]])
 def test_no_finite_value_is_a_problem(x):
     with pytest.raises(Problem, match="no finite value"):
         Tensor(x)
@@ -182,8 +181,8 @@ def test_no_finite_value_is_a_problem(x):
 # --- what can be asked -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nan", [False, True])
-@pytest.mark.parametrize("size", [1, 1000, BLOCK + 333])
+@every("nan", [False, True])
+@every("size", [1, 1000, BLOCK + 333])
 def test_the_histogram_is_numpys(size, nan):
     x = rng.standard_cauchy(size).astype(F)
     if nan and size > 1:
@@ -200,7 +199,7 @@ def test_the_histogram_is_numpys(size, nan):
     assert t.histogram() is h
 
 
-@pytest.mark.parametrize("value", [0.0, 5.0, -3e38, 1e-45])
+@every("value", [0.0, 5.0, -3e38, 1e-45])
 def test_the_histogram_of_one_value_has_it_inside(value):
     h = Tensor(np.full(9, value, F)).histogram()
     assert h.counts.sum() == h.counts.max() == 9
@@ -208,17 +207,15 @@ def test_the_histogram_of_one_value_has_it_inside(value):
     assert np.all(np.diff(h.edges) > 0)
 
 
-@pytest.mark.parametrize(
-    ("low", "high"), [(1, np.nextafter(F(1), F(2))), (-3.4e38, 3.4e38), (0, 1e-45), (1e-45, 3e-45)]
-)
+@every(("low", "high"), [(1, np.nextafter(F(1), F(2))), (-3.4e38, 3.4e38), (0, 1e-45), (1e-45, 3e-45)])
 def test_the_histogram_of_the_narrowest_and_the_widest_ranges(low, high):
     h = Tensor(np.array([low, high, high], F)).histogram()
     assert (h.counts[0], h.counts[-1], h.counts.sum()) == (1, 2, 3)
     assert np.all(np.diff(h.edges) > 0)
 
 
-@pytest.mark.parametrize("shape", [(5, 7, 11), (3, 4, 70_000), (2, 90_000, 2), (300, 30, 40)])
-@pytest.mark.parametrize("nan", [False, True])
+@every("shape", [(5, 7, 11), (3, 4, 70_000), (2, 90_000, 2), (300, 30, 40)])
+@every("nan", [False, True])
 def test_extremes_of_each_channel(shape, nan):
     x = rng.standard_normal(shape).astype(F)
     if nan:
@@ -255,7 +252,7 @@ def test_the_finite_values_of_each_group_in_fresh_copies(shape, nan):
     np.testing.assert_array_equal(t.values, x.ravel())
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
+@every("axis", [0, 1, 2])
 def test_a_channel_is_a_tensor_of_its_own(axis):
     x = rng.standard_normal((4, 5, 6)).astype(F)
     t = Tensor(x, "conv")
@@ -282,7 +279,7 @@ def test_values_that_only_float32_cannot_hold_are_not_called_infinite():
         Tensor(np.array([1e300, -1e308]), "huge")
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
+@every("axis", [0, 1, 2])
 def test_the_group_of_each_element(axis):
     shape = (3, 4, 5)
     t = Tensor(np.ones(shape))
@@ -420,7 +417,7 @@ class AfterAsking:
         return self.times < 0
 
 
-@pytest.mark.parametrize("times", [0, 1, 2])
+@every("times", [0, 1, 2])
 def test_reading_stops_at_the_next_block_when_cancelled(times):
     told = []
     with pytest.raises(Cancelled):

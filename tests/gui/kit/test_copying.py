@@ -8,13 +8,13 @@ import sys
 import textwrap
 
 import numpy as np
-import pytest
 from PySide6.QtWidgets import QApplication
 
 from qviz.gui.kit.copying import MOST_FOR_PEOPLE, Excerpt, copy_lines, ends, plain_cell
+from tests.every import every
 
 
-@pytest.mark.parametrize(
+@every(
     ("value", "copied"),
     [
         (-0.1, "-0.1"),

@@ -36,7 +36,7 @@ def theme(request: pytest.FixtureRequest) -> Theme:
     return load_theme(request.param)
 
 
-@pytest.mark.parametrize(
+@every(
     ("one", "other", "apart"),
     [
         ((50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485), 2.0425),

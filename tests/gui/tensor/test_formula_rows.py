@@ -124,7 +124,7 @@ def test_a_constant_is_written_in_as_many_digits_too() -> None:
     assert rows[0][1] == "S = 2^clip(floor(log2(255 / 0.99609375)) − 0, −127, 127) / 64 = 4"
 
 
-@pytest.mark.parametrize(
+@every(
     ("scheme", "values"),
     [
         (Scheme("int8", False, PerBlock(-1, 32), convention="tflite"), [3.2e38, -3.3e38]),

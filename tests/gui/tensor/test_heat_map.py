@@ -19,6 +19,7 @@ from qviz.gui.tensor.group_grid import Grid, worst_of
 from qviz.gui.tensor.heat_map_image import QUANTITIES
 from qviz.gui.tensor.worst_groups_panel import LISTED, WorstGroupsPanel, worst_groups
 from qviz.gui.words.groups import alone_text, group_columns, place_numbers, place_text
+from tests.every import every
 from tests.gui.conftest import Desk, Gallery, mouse_over, spot
 
 MX = Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor")
@@ -42,7 +43,7 @@ def per(granularity: Granularity) -> Scheme:
 # -- places
 
 
-@pytest.mark.parametrize(
+@every(
     ("shape", "granularity", "rows", "columns"),
     [
         ((4, 96), PerBlock(-1, 32), 4, 3),
@@ -212,7 +213,7 @@ def test_the_pointer_reads_a_group_and_a_click_picks_it(gallery: Gallery) -> Non
 # -- the worst
 
 
-@pytest.mark.parametrize("count", [3, LISTED, 500])
+@every("count", [3, LISTED, 500])
 def test_the_worst_are_the_lowest_in_their_order(count: int) -> None:
     groups = analyze(tensor(20, 320), MX).groups
     assert groups is not None

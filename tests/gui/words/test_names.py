@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from qviz.gui.words.names import Names, parts_of
+from tests.every import every
 
 LAYERS = [
     f"model/model.layers.{layer}.{block}.weight"
@@ -27,7 +26,7 @@ def test_a_name_that_fits_stays_as_it_is() -> None:
     assert Names(LAYERS).short(LAYERS[0], fits(100)) == LAYERS[0]
 
 
-@pytest.mark.parametrize(
+@every(
     ("letters", "short"),
     [
         (38, "…layers.0.self_attn.q_proj.weight"),
@@ -40,7 +39,7 @@ def test_what_is_shared_gives_way_from_the_left(letters: int, short: str) -> Non
     assert Names(LAYERS).short("model/model.layers.0.self_attn.q_proj.weight", fits(letters)) == short
 
 
-@pytest.mark.parametrize("letters", [5, 12, 20, 28, 36])
+@every("letters", [5, 12, 20, 28, 36])
 def test_all_can_be_told_apart_however_little_room_there_is(letters: int) -> None:
     names = Names(LAYERS)
     assert len({names.short(name, fits(letters)) for name in LAYERS}) == len(LAYERS)

@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import qviz.gui
 from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.numbers import counted, decibels, number, percent, spread, time_text, typographic, whole
+from tests.every import every
 
 
-@pytest.mark.parametrize(
+@every(
     ("value", "text"),
     [
         (0.0, "0"),
