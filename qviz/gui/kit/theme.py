@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import json
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -23,7 +23,12 @@ SPACE = 8
 
 @frozen
 class Theme:
-    """The colours of one theme file: ``ui`` for widgets, ``chart`` for what is drawn."""
+    """The colours of one theme file: ``ui`` for widgets, ``chart`` for what is drawn.
+
+    Those of charts carry meaning, the same on every chart and page, and can be told apart by colour-blind eyes: after
+    Okabe and Ito; ``series1`` to ``series6``, which are laid over each other, after Paul Tol; ``heat1`` to ``heat9``,
+    from the best to the worst on a heat map, are viridis.
+    """
 
     name: str
     dark: bool
@@ -39,8 +44,8 @@ class Theme:
 
 @cache
 def load_theme(name: str) -> Theme:
-    """The theme in ``resources/themes/<name>.toml``."""
-    data = tomllib.loads(resource("themes", f"{name}.toml").read_text(encoding="utf-8"))
+    """The theme in ``resources/themes/<name>.json``."""
+    data = json.loads(resource("themes", f"{name}.json").read_text(encoding="utf-8"))
     return Theme(name, data["dark"], data["ui"], data["chart"])
 
 
