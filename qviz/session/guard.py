@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -97,7 +97,7 @@ def guarded(kind: Kind) -> Kind:
 
 def guard_library(package: str) -> None:
     """Guard the overrides of a library's classes that are loaded: its paint methods fail on values of ours."""
-    for kind in descendants(WRAPPER):
+    for kind in dict.fromkeys(descendants(WRAPPER)):
         if kind.__module__.partition(".")[0] == package:
             guarded(kind)
 
@@ -110,11 +110,12 @@ def descendants(kind: type) -> Iterator[type]:
         yield from descendants(each)
 
 
-def overrides(kind: type) -> Iterator[tuple[str, FunctionType]]:
-    """Methods that a Python class defines under the name of one that a class of Qt has."""
+def overrides(kind: type, names: Iterable[str] | None = None) -> Iterator[tuple[str, FunctionType]]:
+    """Methods that a Python class defines under the name of one that a class of Qt has; of some names, or of all."""
     if not _is_qt(kind):
         of_qt = [vars(base) for base in kind.__mro__ if _is_qt(base)]
-        for name, function in list(vars(kind).items()):
+        for name in list(vars(kind)) if names is None else names:
+            function = vars(kind)[name]
             if isinstance(function, FunctionType) and any(name in methods for methods in of_qt):
                 yield name, function
 
@@ -122,8 +123,9 @@ def overrides(kind: type) -> Iterator[tuple[str, FunctionType]]:
 def unguarded(kind: type) -> Iterator[tuple[str, FunctionType]]:
     """Overrides of virtual methods whose exceptions would reach Qt."""
     # By names alone first: what Qt's classes have is looked up for few methods of the hundreds of classes.
-    if any(name.endswith("Event") or name in _NAMES for name in vars(kind)):
-        for name, function in overrides(kind):
+    names = [name for name in vars(kind) if name.endswith("Event") or name in _NAMES]
+    if names:
+        for name, function in overrides(kind, names):
             if is_virtual(kind, name) and not hasattr(function, "guards"):
                 yield name, function
 

@@ -13,7 +13,7 @@ from qviz.core import Scheme
 LATER = (
     "numba", "onnx", "gguf", "safetensors", "ml_dtypes", "msgspec", "psutil", "platformdirs", "rich", "hashlib",
     "qviz.core.questions.analysis", "qviz.core.questions.calibration", "qviz.core.questions.product",
-    "qviz.core.questions.sweep", "qviz.core.passes.direct_pass", "xml.dom.minidom", "html.entities", "tomllib", "tomllib",
+    "qviz.core.questions.sweep", "qviz.core.passes.direct_pass", "xml.dom.minidom", "html.entities", "tomllib",
     "qviz.gui.tensor.late_parts", "qviz.gui.tensor.heat_map_chart", "qviz.gui.tensor.generator_panel",
     "qviz.training", "qviz.gui.compare.page", "qviz.gui.product.page", "qviz.gui.training.page",
 )  # fmt: skip
