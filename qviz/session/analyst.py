@@ -116,7 +116,8 @@ class Analyst(Worker):
         # Nobody waits for every element of a scheme that was left, nor for what nobody sees of it.
         urgent = urgent or self._exactly or self._completing
         self._exactly, self._completing = exactly, False
-        self._submit(state.tensor, partial(_frame, question, self._last), urgent=urgent)
+        work = partial(_frame, question, self._last)
+        self._submit(state.tensor, work, urgent=urgent, painted=self._session.steering)
 
     @Slot()
     def _refine(self) -> None:
@@ -148,6 +149,7 @@ class Analyst(Worker):
         if not key.same_data(state.tensor):
             return
         self._last, self._given_up = frame, False
+        self._session.settle()  # what was dragged meanwhile is painted with it
         self._completing &= self.busy
         self.answered.emit(frame)
         if state.tensor is not None and frame.tensor.counted and not state.tensor.counted:

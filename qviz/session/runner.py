@@ -75,13 +75,15 @@ class LatestRunner(QObject):
         """Whether what comes next waits until the last answer is painted."""
         return self._resting
 
-    def submit(self, request: Request, *, urgent: bool = False) -> None:
-        """Run it next; an urgent one also cancels what runs now."""
+    def submit(self, request: Request, *, urgent: bool = False, painted: bool = False) -> None:
+        """Run it next; an urgent one also cancels what runs now; ``painted`` waits until what is due is painted."""
         if self._closed:
             return
         if self._running is None and not self._resting:
-            self._start(request)
-            return
+            if not painted:
+                self._start(request)
+                return
+            self._rest()
         self._waiting = request
         if urgent:
             self._stop.set()
@@ -137,15 +139,19 @@ class LatestRunner(QObject):
         self._running = None
         if self._closed:
             return
-        self._resting = True
-        self._rounds = 2
-        QCoreApplication.postEvent(self, QEvent(_RESTED), AFTER_PAINTING)
+        self._rest()
         if isinstance(error, Cancelled) or (error is None and self._stop.is_set()):
             self.cancelled.emit(request)
         elif error is None:
             self.finished.emit(request, answer)
         else:
             self.failed.emit(request, error)
+
+    def _rest(self) -> None:
+        """Until everything is painted."""
+        self._resting = True
+        self._rounds = 2
+        QCoreApplication.postEvent(self, QEvent(_RESTED), AFTER_PAINTING)
 
     def event(self, event: QEvent) -> bool:
         if event.type() != _RESTED:

@@ -112,6 +112,8 @@ class Session(QObject):
         super().__init__(parent)
         self.limits, self.timers = limits or Limits(), timers
         self._state = state or State()
+        self.steering = False
+        """Whether what changes now is dragged, so that there is more to come."""
         self._steered: tuple[State, frozenset[str]] | None = None
         self._behind: Callable[[], bool] = lambda: False
         self._impatience: Timer | None = None
@@ -171,7 +173,11 @@ class Session(QObject):
         if steered is not None:
             if self._impatience is not None:
                 self._impatience.stop()
-            self._take(*steered)
+            self.steering = True
+            try:
+                self._take(*steered)
+            finally:
+                self.steering = False
 
     def pace_by(self, behind: Callable[[], bool]) -> None:
         """What is steered waits while ``behind``; who says so calls `settle` when that is over."""

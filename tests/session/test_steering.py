@@ -148,7 +148,7 @@ def desk(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     made.analyst.close()
 
 
-def test_movements_during_an_answer_are_one_change_when_it_is_painted(desk: Desk) -> None:
+def test_movements_during_an_answer_are_one_change_that_is_painted_with_it(desk: Desk) -> None:
     desk.hold()
     desk.session.steer(bits=7)
     until(desk.bot, desk.work.began.is_set)
@@ -169,6 +169,15 @@ def test_movements_while_everything_is_computed_are_not_kept_waiting(desk: Desk)
     until(desk.bot, desk.work.began.is_set)
     desk.session.steer(bits=7)
     assert [state.scheme.number_format.bits for state in desk.changes] == [7]
+
+
+def test_what_a_movement_changes_is_painted_before_the_thread_is_busy(desk: Desk) -> None:
+    """Two threads of Python at once would make painting slow."""
+    heard = Heard(desk.analyst, "began")
+    desk.session.steer(bits=7)
+    assert desk.analyst.busy
+    assert heard.names == []
+    until(desk.bot, lambda: heard.names == ["began"])
 
 
 def test_an_answer_that_fails_lets_movements_go_on(desk: Desk) -> None:
