@@ -67,8 +67,8 @@ class DistributionChart(CountChart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
-        self._clip = [pg.InfiniteLine(angle=90, movable=True) for _ in range(2)]
-        for line in self._clip:
+        self.lines = [pg.InfiniteLine(angle=90, movable=True) for _ in range(2)]
+        for line in self.lines:
             line.setZValue(10)
             line.sigDragged.connect(self._on_dragged)
             line.sigPositionChangeFinished.connect(self._settle)
@@ -112,7 +112,7 @@ class DistributionChart(CountChart):
     @property
     def held(self) -> bool:
         """Whether a clip line is being dragged."""
-        return any(line.moving for line in self._clip)
+        return any(line.moving for line in self.lines)
 
     def _range(self) -> tuple[float, float]:
         assert self.analysis is not None
@@ -124,15 +124,15 @@ class DistributionChart(CountChart):
         gap = max(high - low, 1e-30) * 1e-3
         around_zero = analysis.scheme.symmetric or analysis.qparams.convention.range_includes_zero
         floor, ceiling = (-gap, gap) if analysis.scheme.symmetric else (0.0, 0.0)
-        self._clip[0].setBounds((None, floor if around_zero else high - gap))
-        self._clip[1].setBounds((ceiling if around_zero else low + gap, None))
+        self.lines[0].setBounds((None, floor if around_zero else high - gap))
+        self.lines[1].setBounds((ceiling if around_zero else low + gap, None))
 
     @Slot()
     def _settle(self, *_: object) -> None:
         """The lines stand where the scheme says."""
         if self.analysis is None:
             return
-        for line, value in zip(self._clip, self._range(), strict=True):
+        for line, value in zip(self.lines, self._range(), strict=True):
             if line.value() != value and not line.moving:  # the hand decides where the one it holds stands
                 line.setPos(value)
         self.repaint_marks()
@@ -193,7 +193,7 @@ class DistributionChart(CountChart):
         return tables
 
     def restyle(self, theme: Theme) -> None:
-        for line in self._clip:
+        for line in self.lines:
             line.setPen(pen(theme, "clipping", width=2))
             line.setHoverPen(pen(theme, "clipping", width=4))
 
@@ -286,7 +286,7 @@ class DistributionChart(CountChart):
     def paint_marks(self, brush: Brush) -> None:
         if self.analysis is None or self._bins is None:
             return
-        low, high = (float(brush.x(line.value())) for line in self._clip)
+        low, high = (float(brush.x(line.value())) for line in self.lines)
         for start, end in ((0.0, low), (high, brush.width)):
             brush.tint(max(start, 0.0), min(end, brush.width), self.solid("clipping", 0.15))
         brush.keep(
@@ -300,7 +300,7 @@ class DistributionChart(CountChart):
         brush.painter.setFont(self.font())
         color, back = self.color("clipping"), self.color("background", 220)
         places: list[tuple[str, float, float]] = []
-        for line, x, right in zip(self._clip, (low, high), (not narrow, narrow), strict=True):
+        for line, x, right in zip(self.lines, (low, high), (not narrow, narrow), strict=True):
             if 0 <= x <= brush.width:  # what is out of sight has no label
                 text = number(line.value())
                 width, _ = brush.text_size(text)
@@ -333,7 +333,7 @@ class DistributionChart(CountChart):
     def _on_dragged(self, line: pg.InfiniteLine) -> None:
         if self.analysis is None:
             return
-        low, high = (each.value() for each in self._clip)
+        low, high = (each.value() for each in self.lines)
         if self.analysis.scheme.symmetric:
             high = abs(line.value())
             low = -high
