@@ -32,6 +32,9 @@ Floats = np.ndarray[Any, Any]
 BEYOND = 16
 """Pixels outside the view at which everything that lies further off is drawn."""
 
+MANY_CORNERS, SLICE = 64, 64
+"""Steps of an area that is painted into a picture in slices, and how many dots wide those are."""
+
 HAIR = 0.01
 """Pixels from the middle of a dot to where its stroke ends: Qt leaves out one that goes nowhere."""
 
@@ -129,9 +132,33 @@ class Brush:
         """Fill between two staircases, which are given in pixels."""
         self._fill(color)
         for first, last in _runs(low + high):
-            x = np.repeat(edges[first : last + 1], 2)[1:-1]
-            y, back = np.repeat(high[first:last], 2), np.repeat(low[first:last], 2)[::-1]
-            self.painter.drawPolygon(_polygon(np.concatenate((x, x[::-1])), np.concatenate((y, back))))
+            for sides in self._sliced(edges[first : last + 1], low[first:last], high[first:last]):
+                self._between(*sides)
+
+    def _between(self, edges: Floats, low: Floats, high: Floats) -> None:
+        x = np.repeat(edges, 2)[1:-1]
+        y, back = np.repeat(high, 2), np.repeat(low, 2)[::-1]
+        self.painter.drawPolygon(_polygon(np.concatenate((x, x[::-1])), np.concatenate((y, back))))
+
+    def _sliced(self, edges: Floats, low: Floats, high: Floats) -> Iterator[tuple[Floats, Floats, Floats]]:
+        """An area between two staircases, cut between columns of a picture's dots, which changes none of them.
+
+        For each corner in a row of dots Qt looks through all those before it: a slice has few.
+        """
+        place = self.painter.deviceTransform()
+        picture = not self.grain and self.painter.paintEngine().type() == QPaintEngine.Type.Raster
+        if not picture or low.size < MANY_CORNERS or place.isRotating() or place.m11() <= 0:
+            yield edges, low, high
+            return
+        left, right = (place.m11() * edges[[0, -1]] + place.dx()).tolist()
+        dots = np.arange(math.floor(left) + SLICE, right - 1, SLICE)
+        cuts = (dots - place.dx()) / place.m11()
+        firsts = np.append(0, np.searchsorted(edges, cuts, "right") - 1)  # the steps that are cut
+        lasts = np.append(firsts[1:], low.size - 1)
+        sides = np.concatenate((edges[:1], cuts, edges[-1:]))
+        for first, last, start, end in zip(firsts, lasts, sides[:-1], sides[1:], strict=True):
+            steps = slice(first, last + 1)
+            yield np.concatenate(([start], edges[first + 1 : last + 1], [end])), low[steps], high[steps]
 
     def band(self, edges: Floats, low: Floats, high: Floats, color: QColor) -> None:
         """Fill from the lowest to the highest under each dot; neighbours touch, as a line would run."""

@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QApplication
 
+from qviz.gui.charts import drawing
 from qviz.gui.charts.drawing import Brush
 
 RED = QColor(255, 0, 0)
@@ -57,3 +58,27 @@ def test_dots_lie_around_their_places_and_those_out_of_sight_nowhere(dressed: QA
     assert (3, 3) in red
     assert red <= {(x, y) for x in range(2, 6) for y in range(2, 6)}
     assert 4 <= len(red) <= 9
+
+
+def test_an_area_in_slices_has_the_same_dots_as_in_one(dressed: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    edges = 3.3 + np.cumsum(rng.uniform(0.05, 0.9, 301))
+    high = rng.uniform(5, 60, 300)
+    low = high + rng.uniform(0, 50, 300) * rng.integers(0, 2, 300)
+    high[[0, 7, 8, 299]] = np.nan  # without a value there is nothing
+
+    def picture(scale: float, left: float, least: int) -> QImage:
+        monkeypatch.setattr(drawing, "MANY_CORNERS", least)
+        image = QImage(round(180 * scale), round(130 * scale), QImage.Format.Format_ARGB32_Premultiplied)
+        image.setDevicePixelRatio(scale)
+        image.fill("white")
+        painter = QPainter(image)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.translate(left, 2.9)
+        Brush(painter, pg.ViewBox(), 0.0, {}).area(edges, low, high, QColor(255, 0, 0, 100))
+        painter.end()
+        return image
+
+    places = [(scale, left) for scale in (1.0, 3.125) for left in (0.0, 1 / 3, 14.1)]
+    assert [place for place in places if picture(*place, 2) != picture(*place, low.size + 1)] == []
+    assert picture(1.0, 0.0, 2) != picture(1.0, 14.1, 2)

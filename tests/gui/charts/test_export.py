@@ -26,7 +26,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.writers import EXPORT_FORMATS, TABLE_FORMATS
-from qviz.gui.charts import export
+from qviz.gui.charts import drawing, export
 from qviz.gui.charts.base import Chart
 from qviz.gui.charts.export import chart_image, copy_chart, export_chart
 from qviz.gui.kit.theme import apply, load_theme
@@ -100,6 +100,20 @@ def test_a_picture_has_the_background_of_the_theme_and_its_title(filled: Gallery
     assert image.pixelColor(1, image.height() - 1) == chosen.color("background")
     title = [image.pixel(x, y) for x in range(image.width()) for y in range(TITLE_HEIGHT)]
     assert len(set(title)) > 3
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_large_picture_is_painted_in_slices_that_nobody_sees(
+    gallery: Gallery, theme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(1).normal(0, 1, 20_000).astype(np.float32)
+    gallery.present(x, Scheme(number_format=IntFormat(8)))
+    for chart, scale in ((gallery["values"], 3.125), (gallery["distribution"], 2.0)):
+        chart.apply_theme(load_theme(theme))
+        sliced = chart_image(chart, scale)
+        monkeypatch.setattr(drawing, "MANY_CORNERS", 1 << 30)
+        assert sliced == chart_image(chart, scale)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("name", NAMES)
