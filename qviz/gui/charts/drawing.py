@@ -32,8 +32,8 @@ Floats = np.ndarray[Any, Any]
 BEYOND = 16
 """Pixels outside the view at which everything that lies further off is drawn."""
 
-MANY_CORNERS, SLICE = 64, 64
-"""Steps of an area that is painted into a picture in slices, and how many dots wide those are."""
+CORNERS, NARROWEST = 32, 16
+"""How many steps of an area a slice of a picture has, and how many dots it is wide at least."""
 
 HAIR = 0.01
 """Pixels from the middle of a dot to where its stroke ends: Qt leaves out one that goes nowhere."""
@@ -147,18 +147,21 @@ class Brush:
         """
         place = self.painter.deviceTransform()
         picture = not self.grain and self.painter.paintEngine().type() == QPaintEngine.Type.Raster
-        if not picture or low.size < MANY_CORNERS or place.isRotating() or place.m11() <= 0:
+        if not picture or low.size < 2 * CORNERS or place.isRotating() or place.m11() <= 0:
             yield edges, low, high
             return
         left, right = (place.m11() * edges[[0, -1]] + place.dx()).tolist()
-        dots = np.arange(math.floor(left) + SLICE, right - 1, SLICE)
+        wide = max(NARROWEST, round((right - left) / low.size * CORNERS))
+        dots = np.arange(math.floor(left) + wide, right - 1, wide)
         cuts = (dots - place.dx()) / place.m11()
         firsts = np.append(0, np.searchsorted(edges, cuts, "right") - 1)  # the steps that are cut
         lasts = np.append(firsts[1:], low.size - 1)
         sides = np.concatenate((edges[:1], cuts, edges[-1:]))
         for first, last, start, end in zip(firsts, lasts, sides[:-1], sides[1:], strict=True):
-            steps = slice(first, last + 1)
-            yield np.concatenate(([start], edges[first + 1 : last + 1], [end])), low[steps], high[steps]
+            inner, steps = edges[first + 1 : last + 1], np.arange(first, last + 1)
+            if first == last:  # Qt fills a rectangle in another way, with other dots at its sides
+                inner, steps = np.array([(start + end) / 2]), np.array([first, first])
+            yield np.concatenate(([start], inner, [end])), low[steps], high[steps]
 
     def band(self, edges: Floats, low: Floats, high: Floats, color: QColor) -> None:
         """Fill from the lowest to the highest under each dot; neighbours touch, as a line would run."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyqtgraph as pg
 import pytest
@@ -62,23 +64,27 @@ def test_dots_lie_around_their_places_and_those_out_of_sight_nowhere(dressed: QA
 
 def test_an_area_in_slices_has_the_same_dots_as_in_one(dressed: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    edges = 3.3 + np.cumsum(rng.uniform(0.05, 0.9, 301))
-    high = rng.uniform(5, 60, 300)
-    low = high + rng.uniform(0, 50, 300) * rng.integers(0, 2, 300)
-    high[[0, 7, 8, 299]] = np.nan  # without a value there is nothing
 
-    def picture(scale: float, left: float, least: int) -> QImage:
-        monkeypatch.setattr(drawing, "MANY_CORNERS", least)
-        image = QImage(round(180 * scale), round(130 * scale), QImage.Format.Format_ARGB32_Premultiplied)
-        image.setDevicePixelRatio(scale)
-        image.fill("white")
-        painter = QPainter(image)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.translate(left, 2.9)
-        Brush(painter, pg.ViewBox(), 0.0, {}).area(edges, low, high, QColor(255, 0, 0, 100))
-        painter.end()
-        return image
+    def area(steps: int, color: QColor, scale: float) -> list[QImage]:
+        edges = np.sort(rng.uniform(2, 150, steps + 1))
+        high = rng.uniform(5, 60, steps)
+        low = high + rng.uniform(0, 50, steps) * rng.integers(0, 2, steps)
+        high[rng.integers(0, steps, 3)] = np.nan  # without a value there is nothing
+        images, left = [], rng.choice([0.0, 1 / 3, 1.7])
+        for corners in (1, 4, steps):
+            monkeypatch.setattr(drawing, "CORNERS", corners)
+            image = QImage(round(160 * scale), round(120 * scale), QImage.Format.Format_ARGB32_Premultiplied)
+            image.setDevicePixelRatio(scale)
+            image.fill("beige")
+            painter = QPainter(image)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.translate(left, 2.9)
+            Brush(painter, pg.ViewBox(), 0.0, {}).area(edges, low, high, color)
+            painter.end()
+            images.append(image)
+        return images
 
-    places = [(scale, left) for scale in (1.0, 3.125) for left in (0.0, 1 / 3, 14.1)]
-    assert [place for place in places if picture(*place, 2) != picture(*place, low.size + 1)] == []
-    assert picture(1.0, 0.0, 2) != picture(1.0, 14.1, 2)
+    colors = QColor(0, 114, 178), QColor(0, 114, 178, 110)
+    drawn = [area(*each) for each in itertools.product((12, 40, 300), colors, (1.0, 3.125))]
+    assert [n for n, (one, several, whole) in enumerate(drawn) if one != whole or several != whole] == []
+    assert drawn[0][0] != drawn[1][0]

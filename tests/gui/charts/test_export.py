@@ -111,7 +111,7 @@ def test_a_large_picture_is_painted_in_slices_that_nobody_sees(
     for chart, scale in ((gallery["values"], 3.125), (gallery["distribution"], 2.0)):
         chart.apply_theme(load_theme(theme))
         sliced = chart_image(chart, scale)
-        monkeypatch.setattr(drawing, "MANY_CORNERS", 1 << 30)
+        monkeypatch.setattr(drawing, "CORNERS", 1 << 30)
         assert sliced == chart_image(chart, scale)
         monkeypatch.undo()
 
