@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt, QThread, QTimer, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt, QThread, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 from qviz.app.app import App, make_application
@@ -184,21 +184,27 @@ def _verdict(promise: Promise, name: str, ratio: float) -> Verdict:
 def _bare_redraw(qviz: App, seconds: float) -> float:
     """Seconds that the window's thread works to show an answer that is there already, one of those of a drag.
 
-    They are shown in the order in which they came, as wide and as narrow codes follow each other in a drag,
-    while the lines are held as in a drag, and at the pace of one: a redraw that follows upon another finds
-    everything in the caches, which a frame of a drag never does.
+    A drag is shown again: its answers as they came, for narrow and wide codes take unlike times, and between
+    them the line and the slider where they were drawn to, with nobody listening. It goes at the pace of the
+    drag, since what follows at once finds everything in the caches, as no frame of a drag does.
     """
-    with painted(qviz, kept=None) as screen:
-        steer(qviz, seconds, SCREEN_MILLISECONDS, ALL_BITS, every=4, enough=screen.seen_twice)
+    hand = Hand(qviz, ALL_BITS, 4)
+    reel = Reel(qviz, hand)
+    hand.moved.connect(reel.note_movement)
+    qviz.analyst.answered.connect(reel.note)
+    took = time.perf_counter()
+    _steer_by(hand, seconds, SCREEN_MILLISECONDS, lambda: reel.frames > 1)
+    took = time.perf_counter() - took
+    qviz.analyst.answered.disconnect(reel.note)
     wait(SETTLE_MILLISECONDS)
-    hand, replay = Hand(qviz, ALL_BITS, 4), Replay(qviz, list(screen.last))
     hand.hold()
-    with paced(replay.show, SCREEN_MILLISECONDS):
+    hand.movements = 0
+    with paced(reel.show, max(1, round(1000 * took / len(reel.scenes)))):
         before = time.thread_time()
-        replay.loop.exec()
+        reel.loop.exec()
         busy = time.thread_time() - before
     hand.release()
-    return busy / replay.shown
+    return busy / reel.shown
 
 
 # --- hands and eyes, for other benchmarks as well ----------------------------------------------------
@@ -207,8 +213,11 @@ def _bare_redraw(qviz: App, seconds: float) -> float:
 class Hand(QObject):
     """Drags a clip line, and the slider of the bits at every so many movements: it holds both all the while."""
 
+    moved = Signal()
+
     def __init__(self, qviz: App, bits: Sequence[int], every: int) -> None:
         super().__init__()
+        self._control = qviz.page.scheme.bits_control
         self._bits, self._every = bits, every
         self._slider, self._line = qviz.page.scheme.bits, qviz.page.distribution.lines[1]
         self.movements = 0
@@ -232,28 +241,69 @@ class Hand(QObject):
         if rest == 0:
             self._slider.setValue(self._bits[turn % len(self._bits)])
         else:
-            self._line.setPos(1 + (self.movements % 60) / 20)
+            self._line.setPos(self._place)
             self._line.sigDragged.emit(self._line)
+        self.moved.emit()
+
+    def show(self) -> None:
+        """What a movement looks like, without asking for anything."""
+        self.movements += 1
+        turn, rest = divmod(self.movements, self._every)
+        if rest == 0:
+            self._control.show_bits(self._bits[turn % len(self._bits)])
+        else:
+            self._line.setPos(self._place)
+
+    @property
+    def _place(self) -> float:
+        return 1 + (self.movements % 60) / 20
 
 
-class Replay(QObject):
-    """Shows answers again, one after the other, and ends its loop."""
+class Reel(QObject):
+    """A drag that is shown again.
 
-    def __init__(self, qviz: App, frames: Sequence[Frame]) -> None:
+    Attributes
+    ----------
+    scenes : list of Frame or None
+        Answers, and None for a movement, in the order in which they came.
+    shown : int
+        Answers that were shown again.
+    loop : QEventLoop
+        Ends when enough of them were.
+    """
+
+    def __init__(self, qviz: App, hand: Hand) -> None:
         super().__init__()
-        self._qviz, self._frames = qviz, frames
-        self._wanted = max(REDRAWN, len(frames))
+        self._qviz, self._hand = qviz, hand
+        self.scenes: list[Frame | None] = []
+        self.shown = self._at = 0
         self.loop = QEventLoop()
-        self.shown = 0
+
+    @property
+    def frames(self) -> int:
+        return len(self.scenes) - self.scenes.count(None)
+
+    @Slot(object)
+    def note(self, frame: Frame) -> None:
+        self.scenes.append(frame)
+
+    @Slot()
+    def note_movement(self) -> None:
+        self.scenes.append(None)
 
     @Slot()
     def show(self) -> None:
-        """The next one; the last one is painted before the loop ends."""
-        if self.shown < self._wanted:
-            self._qviz.window.present(self._frames[self.shown % len(self._frames)])
-            self.shown += 1
-        else:
+        """The next one; what comes last is painted before the loop ends."""
+        if self._at >= len(self.scenes) and self.shown >= REDRAWN:
             self.loop.quit()
+            return
+        frame = self.scenes[self._at % len(self.scenes)]
+        self._at += 1
+        if frame is None:
+            self._hand.show()
+        else:
+            self._qviz.window.present(frame)
+            self.shown += 1
 
 
 @dataclass(frozen=True)
@@ -370,6 +420,10 @@ def steer(
     with them or not.
     """
     hand = Hand(qviz, bits, every)
+    return _steer_by(hand, seconds, milliseconds, enough), hand.movements
+
+
+def _steer_by(hand: Hand, seconds: float, milliseconds: int, enough: Callable[[], bool]) -> float:
     hand.hold()
     with paced(hand.move, milliseconds):
         before = time.thread_time()
@@ -378,7 +432,7 @@ def steer(
             wait_until(enough)
         busy = time.thread_time() - before
     hand.release()
-    return busy, hand.movements
+    return busy
 
 
 @contextmanager
