@@ -69,9 +69,11 @@ class Freed(QObject):
     def __init__(self, parent: QObject | None = None, *, timers: Timers = WindowTimer) -> None:
         super().__init__(parent)
         self._timer = timers(QUIET_MILLISECONDS, self._on_quiet, self)
+        self._workers: list[Worker] = []
 
     def watch(self, worker: Worker) -> None:
         """Wait for one who answers: beginning counts too, as of one question after the other none is the last."""
+        self._workers.append(worker)
         worker.began.connect(self.later)
         worker.ended.connect(self.later)
 
@@ -86,6 +88,9 @@ class Freed(QObject):
 
     @Slot()
     def _on_quiet(self) -> None:
+        if any(worker.busy for worker in self._workers):
+            self.later()  # one answer takes as long, as the order of a large tensor does
+            return
         self.quiet.emit()
         give_back()
 

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from qviz.session import freed
 from qviz.session.freed import QUIET_MILLISECONDS, Freed
 from qviz.session.worker import Worker
-from tests.session.conftest import HandTimers
+from tests.session.conftest import HandTimers, Work
 
 THREADS_LET_GO = """
 import gc, threading
@@ -97,6 +97,23 @@ def test_nothing_is_given_back_while_one_question_follows_the_other(qtbot: QtBot
     worker._submit("one", lambda progress, cancelled: None)
     worker._submit("the next, which waits: the first is no end", lambda progress, cancelled: None)
     qtbot.waitUntil(lambda: timer.starts == 3 and not worker.busy, timeout=10_000)
+    giver.close()
+    worker.close()
+
+
+def test_nothing_is_given_back_while_an_answer_takes_long(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[None] = []
+    monkeypatch.setattr(freed, "give_back", lambda: given.append(None))
+    timers, worker, work = HandTimers(), Worker(), Work(held=True)
+    giver = Freed(timers=timers)
+    giver.watch(worker)
+    worker._submit("long", work)
+    timers.fire()
+    assert not given
+    assert timers.active
+    work.let_go.set()
+    timers.settle(qtbot, worker)
+    assert len(given) == 1
     giver.close()
     worker.close()
 
