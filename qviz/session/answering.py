@@ -60,6 +60,7 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     else:
         whole = estimate(tensor, scheme, cancelled=cancelled)
     tensor.histogram(cancelled=cancelled, sampled=not whole.exact)  # counted here, so that drawing never has to
+    tensor.first_number()
     if not question.passing:
         foresee_groups(whole)
     reduced = {name: reduce(whole) for name, reduce in question.reductions.items()}

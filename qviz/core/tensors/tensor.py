@@ -25,6 +25,9 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 SMALL_FLOATS = frozenset({"bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"})
 """Types of ml_dtypes, which NumPy takes for no numbers."""
 
+FIRST = 1 << 12
+"""Elements among which `Tensor.first_number` looks."""
+
 
 class Tensor:
     """A named tensor, computed with in float32 as the runtimes do.
@@ -112,6 +115,7 @@ class Tensor:
         self._histogram: Histogram | None = None
         self._sampled_histogram: Histogram | None = None
         self._sample: FloatArray | None = None
+        self._first_number: int | None = None
         self._extremes: dict[Layout, tuple[FloatArray, FloatArray]] = {}
         self._channels: dict[tuple[Layout, int], Tensor] = {}
 
@@ -214,6 +218,13 @@ class Tensor:
             piece = piece[np.isfinite(piece)]
             self._sample = piece if piece.size else np.array([self.minimum, self.maximum], np.float32)
         return self._sample
+
+    def first_number(self) -> int:
+        """The index of the first finite value among the first `FIRST`; 0 where there is none. Looked for once."""
+        if self._first_number is None:
+            numbers = np.flatnonzero(~np.isnan(self.drawn[:FIRST]))
+            self._first_number = int(numbers[0]) if numbers.size else 0
+        return self._first_number
 
     def original(self, start: int = 0, stop: int | None = None, *, drawn: bool = False) -> FloatArray:
         """A stretch of the flat values with infinities as they are, also in the place of what is beyond float32.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QTextBrowser, QWidget
@@ -107,9 +106,7 @@ class FormulaPanel(QWidget):
         """The element in the example: the chosen one, else the first that is a number."""
         if self._selected is not None and self._selected < analysis.tensor.elements:
             return self._selected
-        start = analysis.tensor.drawn[:4096]
-        finite = np.flatnonzero(~np.isnan(start))
-        return int(finite[0]) if finite.size else 0
+        return analysis.tensor.first_number()
 
     def _heading(self, analysis: Analysis) -> str:
         index = self._element(analysis)

@@ -213,6 +213,7 @@ class TensorPage(DockedPage):
         for name, dock in self.docks.items():
             dock.visibilityChanged.connect(partial(self._on_sight, name))
         self.values.element_clicked.connect(self._on_element)
+        self.values.sight_changed.connect(self._ask_for_reductions)
         self.table.element_chosen.connect(self._on_element)
         self.operation.chosen.connect(self._on_operation)
         self.scheme.problem.connect(self.problem)
@@ -284,14 +285,16 @@ class TensorPage(DockedPage):
             self._show(name)
         if self._parts_in_sight() != before:
             self.looked_at.emit(self._parts_in_sight())
-        if self._late is not None and name in ("heat_map", "channels"):
+        if name in (self.values.name, "heat_map", "channels"):
             self._ask_for_reductions()
 
     @Slot(object)
     def _ask_for_reductions(self, *_: object) -> None:
         """What is seen of many groups is found where the answer is."""
-        reductions = {self.heat_map.name: self.heat_map.sight(), self.channels.name: foresee_groups}
-        self.reduced_by.emit({name: each for name, each in reductions.items() if name in self._in_sight})
+        reductions: dict[str, Any] = {self.values.name: self.values.sight()}
+        if self._late is not None:
+            reductions |= {self.heat_map.name: self.heat_map.sight(), self.channels.name: foresee_groups}
+        self.reduced_by.emit({name: each for name, each in reductions.items() if each and name in self._in_sight})
 
     def _parts_in_sight(self) -> frozenset[Part]:
         return frozenset(part for name, part in PARTS.items() if name in self._in_sight)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
+from qviz.core.frozen import frozen
 from qviz.core.tensors.envelope import EnvelopeView
 from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
@@ -27,12 +29,47 @@ if TYPE_CHECKING:
 DOTS_BELOW = 160
 """With fewer elements in sight each one gets a dot."""
 
+ALIKE = 0.25
+"""A share by which the chart may get wider before other places of a tensor are looked at that is only sampled."""
+
+
+@frozen(eq=False)
+class Views:
+    """What there is to draw of an answer in some stretch."""
+
+    analysis: Analysis
+    stretch: tuple[int, int, int]
+    original: EnvelopeView
+    dequantized: EnvelopeView
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What is in sight: what is drawn of an answer is found where the answer is, since it may have to be read.
+
+    Attributes
+    ----------
+    start, stop : int or None
+        Elements; None where the whole tensor is in sight, as it is of the next one.
+    columns : int
+    """
+
+    start: int | None
+    stop: int | None
+    columns: int
+
+    def __call__(self, analysis: Analysis) -> Views:
+        stop = analysis.tensor.elements if self.stop is None else self.stop
+        stretch = self.start or 0, stop, self.columns
+        return Views(analysis, stretch, *analysis.views(*stretch))
+
 
 class ValuesChart(Chart):
     """The whole tensor at every zoom: a true min/max envelope, or every sample as a step."""
 
     name: ClassVar[str] = "values"
     element_clicked = Signal(int)
+    sight_changed = Signal(object)
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
@@ -45,7 +82,10 @@ class ValuesChart(Chart):
         self.add_pointer(angle=0)
         self.add_legend({"original": self.tr("original"), "dequantized": self.tr("dequantized")})
         self.set_labels(self.tr("Element index (row by row)"), self.tr("Value"))
-        self._shown: tuple[EnvelopeView, EnvelopeView] | None = None
+        self._views: Views | None = None
+        self._foreseen: Views | None = None
+        self._told: Stretch | None = None
+        self._columns = 0
         self._tensor: Tensor | None = None
         self._selected: int | None = None
         self._fitted: list[float] | None = None
@@ -148,9 +188,9 @@ class ValuesChart(Chart):
             self.view.setXRange(index - half, index + half, padding=0)
 
     def tables(self) -> dict[str, Table]:
-        if self._shown is None:
+        if self._views is None:
             return {}
-        original, dequantized = self._shown
+        original, dequantized = self._views.original, self._views.dequantized
         if original.is_samples:
             columns: dict[str, np.ndarray[Any, Any]] = {
                 "index": original.start[:-1],
@@ -178,9 +218,12 @@ class ValuesChart(Chart):
     def draw(self) -> None:
         if self.analysis is None:
             return
-        left, right = self.view.viewRange()[0]
-        self._shown = self.analysis.views(int(np.floor(left)), int(np.ceil(right)) + 1, self.pixels())
-        original, dequantized = self._shown
+        sight = self._sight(self.analysis)
+        self._views = self._found(self.analysis, sight)
+        if sight != self._told:
+            self._told = sight
+            self.sight_changed.emit(sight)
+        original, dequantized = self._views.original, self._views.dequantized
         self._fit_height(original, dequantized)
         samples = original.is_samples
         few = samples and original.low.size <= DOTS_BELOW
@@ -195,10 +238,38 @@ class ValuesChart(Chart):
             self.set_note(self.tr("min and max of every {count}").format(count=f"{width:,}"))
         self.repaint_marks()
 
+    def sight(self) -> Stretch | None:
+        """What is looked at: of an answer that was asked for it before, what is drawn is there."""
+        return self._told
+
+    def foresee(self, views: Views) -> None:
+        """This is what there is to draw of the answer that is presented next."""
+        self._foreseen = views
+
+    def _sight(self, analysis: Analysis) -> Stretch:
+        left, right = self.view.viewRange()[0]
+        columns, elements = self.pixels(), analysis.tensor.elements
+        if analysis.tensor.counted or abs(columns - self._columns) > ALIKE * self._columns:
+            self._columns = columns
+        if left <= 0 and right >= elements - 1:
+            return Stretch(None, None, self._columns)
+        start, stop = max(math.floor(left), 0), min(math.ceil(right) + 1, elements)
+        return Stretch(start, max(start, stop), self._columns)
+
+    def _found(self, analysis: Analysis, sight: Stretch) -> Views:
+        """What is there already, or is found now."""
+        foreseen, self._foreseen = self._foreseen, None
+        stop = analysis.tensor.elements if sight.stop is None else sight.stop
+        stretch = sight.start or 0, stop, sight.columns
+        for views in (foreseen, self._views):
+            if views is not None and views.analysis is analysis and views.stretch == stretch:
+                return views
+        return sight(analysis)
+
     def paint_marks(self, brush: Brush) -> None:
-        if self._shown is None or not self._shown[0].low.size:
+        if self._views is None or not self._views.original.low.size:
             return
-        original, dequantized = self._shown
+        original, dequantized = self._views.original, self._views.dequantized
         edges = brush.x(original.start - 0.5)
         if original.is_samples:
             brush.stairs(edges, brush.y(original.low), self.pen("original", alpha=200))
@@ -214,9 +285,9 @@ class ValuesChart(Chart):
         brush.dashes(*sides, brush.y(np.concatenate((dequantized.low, dequantized.high))), self.pen("dequantized"))
 
     def hover(self, point: QPointF) -> None:
-        if self.analysis is None or self._shown is None:
+        if self.analysis is None or self._views is None:
             return
-        original, dequantized = self._shown
+        original, dequantized = self._views.original, self._views.dequantized
         index = round(point.x())
         if not 0 <= index < self.analysis.tensor.elements or not original.low.size:
             self.leave()

@@ -8,6 +8,7 @@ import pytest
 from qviz.core import PerAxis, PerTensor, Problem, Tensor
 from qviz.core.tensors.layout import BLOCK
 from qviz.core.tensors.sample import SAMPLED_BLOCK, SAMPLED_BLOCKS
+from qviz.core.tensors.tensor import FIRST
 from qviz.core.work import Cancelled
 from tests.every import every
 
@@ -113,6 +114,15 @@ def test_nan_and_infinities_are_counted_and_left_out(dtype):
     assert not t.all_finite
     assert (t.minimum, t.maximum) == (1, 5)
     np.testing.assert_array_equal(t.values, np.array([1, *[np.nan] * 2, 5, *[np.nan] * 3], F))
+
+
+def test_the_first_number_is_looked_for_where_one_is_likely():
+    x = np.full(FIRST + 2, np.nan, F)
+    x[-1] = 1
+    assert Tensor(x).first_number() == 0
+    x[[7, 9]] = 2, 3
+    assert Tensor(x).first_number() == 7
+    assert Tensor(F([-np.inf, 4])).first_number() == 1
 
 
 def test_only_nan_needs_no_copy():
