@@ -65,7 +65,7 @@ def _best(counts: Counts, merged: int, cancelled: IsCancelled) -> int:
     used = bins != 0
     sums, sizes = BinSums.of(bins), np.arange(FIRST, BINS + 1)
     losses = np.empty(sizes.size)
-    for part in stretches(sizes, merged):
+    for part in stretches(sizes, merged if merged < BINS else 1):
         check(cancelled)
         losses[part] = _estimates(sums, sizes[part], beyond, merged)
     best, least = BINS, np.inf
@@ -80,17 +80,26 @@ def _best(counts: Counts, merged: int, cancelled: IsCancelled) -> int:
 
 def _estimates(sums: BinSums, sizes: Counts, beyond: Floats, merged: int) -> Floats:
     """The divergence of each size but for its rounding."""
-    places = np.ceil(np.linspace(0, sizes, merged + 1, axis=-1)).astype(np.int64)
-    together, used = within(sums.elements, places), within(sums.used, places)
     more, last = beyond[sizes], sums.counts[sizes - 1]
     total, inside = sums.elements[sizes] + more, sums.elements[sizes]
+    # Of fewer bins than they are merged into each is one by itself.
+    crossed = sums.information[sizes] + more * np.log(np.where(last > 0, last, 1.0))
+    coarse = sizes >= merged
+    if coarse.any():
+        crossed[coarse] = _crossed(sums, sizes[coarse], more[coarse], merged)
     with np.errstate(divide="ignore", invalid="ignore"):
         known = sums.information[sizes - 1] + information(last + more)
-        mean = np.log(np.divide(together, used, out=np.ones_like(together), where=used > 0))
-        crossed = (together * mean).sum(axis=1) + more * mean[:, -1]
         losses = (known - crossed) / total + np.log(inside / total)
     losses = np.where((inside > 0) & ((last > 0) | (more == 0)), losses, np.inf)
     return np.where(total > 0, losses, 0.0)
+
+
+def _crossed(sums: BinSums, sizes: Counts, more: Floats, merged: int) -> Floats:
+    """Σ c·ln q of the merged bins of each size, the last of which holds ``more``."""
+    places = np.ceil(np.linspace(0, sizes, merged + 1, axis=-1)).astype(np.int64)
+    together, used = within(sums.elements, places), within(sums.used, places)
+    mean = np.log(np.divide(together, used, out=np.ones_like(together), where=used > 0))
+    return (together * mean).sum(axis=1) + more * mean[:, -1]
 
 
 def _divergence(bins: Floats, used: np.ndarray[tuple[int], np.dtype[np.bool_]], beyond: float, merged: int) -> float:

@@ -44,7 +44,7 @@ def test_onnx_runtimes_entropy_is_that_of_all_thresholds(values, bins, merged):
     assert np.argmin(losses) in entropy._likely(counts, first, last, merged, never)
 
 
-@pytest.mark.parametrize("merged", [2, 128])
+@pytest.mark.parametrize("merged", [2, 128, 1024, 32768])
 def test_tensorrts_entropy_is_that_of_all_thresholds(values, merged):
     bins = np.histogram(np.abs(values), BINS, (0, np.abs(values).max() or 1))[0].astype(float)
     found = tensorrt._best(bins, merged, never)
