@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from tests.sources import tree
+
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- rooms: written by python -m tests.rooms -->", "<!-- end of rooms -->"
@@ -30,7 +32,7 @@ ROOMS = (
 
 def question(path: Path) -> str:
     """The first line of a module."""
-    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "?"
+    said = ast.get_docstring(tree(path)) or "?"
     return said.splitlines()[0].replace("|", "\\|")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 import qviz
@@ -14,6 +13,7 @@ from qviz.gui.window.again import Again
 from qviz.gui.window.main_window import MainWindow
 from qviz.gui.window.saving import Saving
 from tests import rooms
+from tests.sources import nodes, tree
 
 ROOT = Path(qviz.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -24,14 +24,9 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def imports(path: Path) -> Iterator[str]:
     """Every module and every name of a module that a file imports, wherever in it."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -78,7 +73,7 @@ def test_frozen_dataclasses_have_nothing_compiled_at_the_start() -> None:
         f"{name_of(path)}: {each}"
         for path in MODULES
         if name_of(path) != "core/frozen.py"
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.ClassDef)
         for each in map(ast.unparse, node.decorator_list)
         if "frozen=True" in each and "init=False" not in each
@@ -88,7 +83,7 @@ def test_frozen_dataclasses_have_nothing_compiled_at_the_start() -> None:
 
 def told_and_stopped(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """What work that can be watched or stopped takes of the pair, in order: by position, by keyword."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef):
             given = node.args
             positional = [a.arg for a in given.posonlyargs + given.args if a.arg in PAIR]
@@ -117,7 +112,7 @@ def test_a_share_is_written_with_a_space_before_its_sign() -> None:
     texts = [
         (path, node.value)
         for path in MODULES
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     written = re.compile(r"\{[^{}]*:[^{}]*%\}|^[-+,]?\.\d*%$")
@@ -139,7 +134,7 @@ def test_no_signal_has_qt_copy_a_container_entry_by_entry() -> None:
     found = [
         f"{name_of(path)}:{node.lineno}"
         for path in MODULES
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Signal", "Slot")
         for argument in node.args
         if isinstance(argument, ast.Name) and argument.id in ("list", "tuple", "dict", "set")

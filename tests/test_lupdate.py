@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.lupdate import OURS, QVIZ, texts, update
+from tests.sources import dotted, nodes, tree
 
 MARKS = {"tr", *OURS}
 COMPUTED = (ast.JoinedStr, ast.BinOp, ast.Call)
@@ -34,7 +35,7 @@ class Marked:
 
 def marked(path: Path) -> Iterator[Marked]:
     """Every call in a module that takes a text for people."""
-    yield from _within(ast.parse(path.read_text(encoding="utf-8")), "", str(path.relative_to(QVIZ.parent)))
+    yield from _within(tree(path), "", str(path.relative_to(QVIZ.parent)))
 
 
 def _within(node: ast.AST, context: str, file: str) -> Iterator[Marked]:
@@ -47,7 +48,7 @@ def _within(node: ast.AST, context: str, file: str) -> Iterator[Marked]:
             if isinstance(called, ast.Name) and called.id in MARKS:
                 yield Marked(file, child.lineno, called.id, "", text, computed)
             elif isinstance(called, ast.Attribute) and called.attr in ("tr", "translate"):
-                yield Marked(file, child.lineno, ast.unparse(called), inside, text, computed)
+                yield Marked(file, child.lineno, dotted(called), inside, text, computed)
         yield from _within(child, inside, file)
 
 
@@ -104,16 +105,15 @@ BEFORE_QT = QVIZ / "app" / "display.py"
 
 def unmarked_prose(path: Path) -> Iterator[str]:
     """Literals of several words that are neither marked nor for the log nor for programmers."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     exempt: set[ast.AST] = set()
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
             exempt.add(node.value)
         elif isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
+            name = dotted(node.func)
             if name.rpartition(".")[2] in MARKS or name.startswith("log.") or name.endswith("Error"):
                 exempt.update(inner for arg in node.args for inner in ast.walk(arg))
-    for node in ast.walk(tree):
+    for node in nodes(path):
         text = node.value if isinstance(node, ast.Constant) and node not in exempt else None
         if isinstance(text, str) and PROSE.search(re.sub("<[^>]*>?", " ", text)):
             yield f"{path.name}:{node.lineno} {text!r}"
@@ -129,10 +129,10 @@ def test_a_file_s_sentence_is_marked():
     """What is wrong with a file, and what to do: `N_`, a constant that is, or a phrase."""
     bare = []
     for path in sorted(QVIZ.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and ast.unparse(node.func) in ("FileProblem", "NoNumbers", "damaged")):
+        for node in nodes(path):
+            if not (isinstance(node, ast.Call) and dotted(node.func) in ("FileProblem", "NoNumbers", "damaged")):
                 continue
-            parts = node.args if ast.unparse(node.func) == "damaged" else node.args[1:]
+            parts = node.args if dotted(node.func) == "damaged" else node.args[1:]
             bare += [
                 f"{path.name}:{node.lineno} {ast.unparse(part)}"
                 for part in parts

@@ -16,6 +16,7 @@ import qviz
 from qviz.core.tensors.granularity import PerAxis
 from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox, TabBar
 from tests.gui.conftest import Desk
+from tests.sources import nodes
 
 pytestmark = pytest.mark.unpainted
 
@@ -107,7 +108,7 @@ def test_no_field_is_made_but_from_these() -> None:
     made = [
         f"{path.name}:{node.lineno} {node.func.id}"
         for path in root.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in bare
     ]
     assert made == []
