@@ -39,6 +39,7 @@ RUNTIME_NEEDS = ("onnx", "onnxruntime")
 BYTES_EACH = 48
 """Memory that an element takes at worst: the textbook's intermediate arrays, and those of the runtimes."""
 
+ENTROPY_BINS = 2048  # as the Entropy of qviz has them
 ROUNDS, MOST_ROUNDS, ROUND_SECONDS = 3, 15, 6.0
 """Rounds, each with every way in turn: as few as that at least, more when they are short."""
 
@@ -257,7 +258,7 @@ def _onnxruntime_entropy(subject: Subject) -> Work:
     from onnxruntime.quantization.calibrate import HistogramCollector
 
     def work() -> Any:
-        collector = HistogramCollector("entropy", False, 2048, 128, 99.99, "same")
+        collector = HistogramCollector("entropy", False, ENTROPY_BINS, 128, 99.99, "same")
         with contextlib.redirect_stdout(io.StringIO()):
             collector.collect({"x": [subject.x]})
             return collector.compute_collection_result()
