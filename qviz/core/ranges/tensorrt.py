@@ -99,7 +99,7 @@ def _crossed(sums: BinSums, sizes: Counts, more: Floats, merged: int) -> Floats:
     places = np.ceil(np.linspace(0, sizes, merged + 1, axis=-1)).astype(np.int64)
     together, used = within(sums.elements, places), within(sums.used, places)
     mean = np.log(np.divide(together, used, out=np.ones_like(together), where=used > 0))
-    return (together * mean).sum(axis=1) + more * mean[:, -1]
+    return np.asarray((together * mean).sum(axis=1) + more * mean[:, -1])
 
 
 def _divergence(bins: Floats, used: np.ndarray[tuple[int], np.dtype[np.bool_]], beyond: float, merged: int) -> float:
