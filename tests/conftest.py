@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import multiprocessing
 import os
 import sys
 from contextlib import contextmanager
 
+import numpy as np
 import psutil
 import pytest
 from filelock import FileLock
@@ -28,6 +30,24 @@ for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "V
 # Python that was told to keep none compiles all of qviz for each of them.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def quick_where_equal(compare):
+    """NumPy's comparison, which takes three times as long to say why arrays differ, even where they do not."""
+
+    @functools.wraps(compare)
+    def assert_array_equal(actual, desired, *arguments, **options):
+        alike = type(actual) is type(desired) is np.ndarray and actual.dtype == desired.dtype
+        if alike and actual.shape == desired.shape and actual.dtype.kind in "biuf":
+            with np.errstate(invalid="ignore"):
+                if (actual == desired).all():
+                    return
+        compare(actual, desired, *arguments, **options)
+
+    return assert_array_equal
+
+
+np.testing.assert_array_equal = quick_where_equal(np.testing.assert_array_equal)
 
 
 class PromptBot(QtBot):
