@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -43,7 +43,7 @@ class Views:
     dequantized: EnvelopeView
 
 
-@dataclass(frozen=True)
+@frozen
 class Stretch:
     """What is in sight: what is drawn of an answer is found where the answer is, since it may have to be read.
 
