@@ -39,8 +39,11 @@ USUAL_ROOM = QSize(640, 400)
 LEAST_HEIGHT = 160.0
 """Of a picture: a lower chart has no room for its title, too."""
 
-PACKED_AT_ONCE = 1 << 22
+PACKED_AT_ONCE = 1 << 20
 """Pixels of a PNG that are packed in a moment, in whatever thread."""
+
+FILLED_AT_ONCE = 1 << 22
+"""Pixels of a PNG whose ground is."""
 
 DRAWN_AT_ONCE = 1 << 16
 """Bytes of an SVG that are put together so."""
@@ -53,7 +56,13 @@ Beside = Callable[[Callable[[], None]], object]
 
 
 def export_chart(
-    chart: Chart, path: Path, *, scale: float = 2.0, caption: str = "", beside: Beside | None = None
+    chart: Chart,
+    path: Path,
+    *,
+    scale: float = 2.0,
+    caption: str = "",
+    beside: Beside | None = None,
+    paper: QImage | None = None,
 ) -> list[Path]:
     """Write a chart to ``path`` in the format that its ending names.
 
@@ -67,6 +76,8 @@ def export_chart(
         Of what it is: a line under the title of a picture.
     beside : callable, optional
         Is given what is left to do of a large one: to pack and write it, which may raise `Problem`.
+    paper : QImage, optional
+        What `paper_for` made of a large PNG; another one is made where the chart has another size or ground by now.
 
     Returns
     -------
@@ -89,7 +100,28 @@ def export_chart(
     if not chart.tables():
         raise Problem("The chart “{chart}” is empty: there is nothing to export yet.", chart=chart.title())
     with _laid_out(chart), _titled(chart, caption) as below:
-        return write(Sheet(chart, scale, below, beside), path)
+        return write(Sheet(chart, scale, below, beside, paper), path)
+
+
+def is_large(chart: Chart, path: Path, scale: float) -> bool:
+    """Whether a chart makes a PNG whose `paper_for` is made beside the window."""
+    room = chart.size() if _is_seen(chart) else _room(chart)
+    of_png = path.suffix.lower() == ".png"
+    return of_png and room.width() * room.height() * scale * scale > FILLED_AT_ONCE
+
+
+def paper_for(chart: Chart, *, scale: float, caption: str) -> Callable[[], QImage]:
+    """What makes the paper that `export_chart` paints a PNG on: it takes a while, and needs no window."""
+    with _laid_out(chart), _titled(chart, caption) as below:
+        sheet = Sheet(chart, scale, below)
+        return partial(_paper, sheet.dots(), sheet.ground())
+
+
+def _paper(dots: QSize, ground: QColor) -> QImage:
+    image = QImage(dots, QImage.Format.Format_ARGB32_Premultiplied)
+    if not image.isNull():  # Qt's own filling would hold up every other thread
+        np.frombuffer(image.bits(), np.uint32).fill(ground.rgba())
+    return image
 
 
 def paths_of(chart: Chart, path: Path) -> list[Path]:
@@ -128,10 +160,19 @@ class Sheet:
     scale: float
     below: float
     beside: Beside | None = None
+    paper: QImage | None = None
 
     def source(self) -> QRectF:
         """What is written, in the scene of the chart."""
         return QRectF(ImageExporter(self.chart.plot).getSourceRect()).adjusted(0, 0, 0, self.below)
+
+    def dots(self) -> QSize:
+        """How large it is as a picture."""
+        return (self.source().size() * self.scale).toSize()
+
+    def ground(self) -> QColor:
+        """What everything is painted on."""
+        return QColor(self.chart.theme.chart["background"] if self.chart.theme else "white")
 
     def leave(self, work: Callable[[], None], *, at_once: bool = False) -> None:
         """Have something done that needs no window: at once, or wherever there is time for it."""
@@ -145,10 +186,11 @@ def _image(sheet: Sheet) -> QImage:
     chart, scale = sheet.chart, sheet.scale
     with _pens(chart, scale):
         exporter = ImageExporter(chart.plot)
-        source = sheet.source()
-        image = QImage((source.size() * scale).toSize(), QImage.Format.Format_ARGB32_Premultiplied)
+        source, ground = sheet.source(), sheet.ground()
+        image = sheet.paper
+        if image is None or image.size() != sheet.dots() or image.pixelColor(0, 0) != ground:
+            image = _paper(sheet.dots(), ground)
         image.setDevicePixelRatio(scale)
-        image.fill(chart.theme.chart["background"] if chart.theme else "white")
         _paint(chart, exporter, source, image)
         image.setDevicePixelRatio(1)
         image.setDotsPerMeterX(round(DOTS_PER_METER_AT_SCALE_1 * scale))
@@ -180,9 +222,7 @@ def _svg(sheet: Sheet, path: Path) -> list[Path]:
         painted = paint_items(chart.plot)
     room = chart.plot.boundingRect().size()
     size = QSizeF(room.width(), math.ceil(room.height() + sheet.below))
-    ground = QColor(chart.theme.chart["background"] if chart.theme else "white")
-    title = chart.title()
-    work = partial(_save, partial(svg, painted, size, ground, title), path)
+    work = partial(_save, partial(svg, painted, size, sheet.ground(), chart.title()), path)
     sheet.leave(work, at_once=painted.nbytes <= DRAWN_AT_ONCE)
     return [path]
 
@@ -315,7 +355,7 @@ def _caption(chart: Chart, caption: str) -> QGraphicsTextItem:
 @contextmanager
 def _laid_out(chart: Chart) -> Iterator[None]:
     """What is out of sight has the size of what is in sight in its place, or a usual one, while it is exported."""
-    if not chart.visibleRegion().isEmpty():  # what stands behind a tab is visible to Qt, far outside of the window
+    if _is_seen(chart):
         yield
         return
     before = chart.size()
@@ -327,6 +367,10 @@ def _laid_out(chart: Chart) -> Iterator[None]:
         yield
     finally:
         chart.resize(before)
+
+
+def _is_seen(chart: Chart) -> bool:
+    return not chart.visibleRegion().isEmpty()  # what stands behind a tab is visible to Qt, far outside of the window
 
 
 def _room(chart: Chart) -> QSize:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
 from qviz.core.problems import N_, Problem
@@ -16,7 +17,7 @@ from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart, Table
 from qviz.gui.kit.copying import Excerpt
 from qviz.gui.kit.in_the_way import InTheWay
-from qviz.gui.kit.steps import Steps
+from qviz.gui.kit.steps import Step, Steps
 from qviz.gui.tensor.page import TensorPage
 from qviz.gui.window.navigation import Pages
 from qviz.session.frame import Frame
@@ -113,7 +114,7 @@ class Saving(QObject):
 
     def _export(self, wanted: list[tuple[Chart, Path]], written: str = "", agreed: Path | None = None) -> None:
         """Write charts; what is in the way, but for what a person agreed to lose, is asked about once."""
-        from qviz.gui.charts.export import export_chart, paths_of, same_tables
+        from qviz.gui.charts.export import export_chart, is_large, paper_for, paths_of, same_tables
 
         scale = self._settings.get("png_scale")
         captions = {id(chart): self._caption(chart) for chart, _ in wanted}
@@ -124,6 +125,12 @@ class Saving(QObject):
         for chart, path in wanted:
             paths_by_chart.setdefault(chart, []).append(path)
         drawn: dict[Chart, dict[str, Table]] = {}
+        papers: dict[Path, QImage] = {}
+
+        def prepare(chart: Chart, path: Path) -> Callable[[], None]:
+            """The paper for a large picture, which is too much for the turn that paints it."""
+            make = paper_for(chart, scale=scale, caption=captions[id(chart)])
+            return lambda: papers.update({path: make()})
 
         def write(chart: Chart, at: int, number: int) -> Callable[[], None] | None:
             """One file of a chart; all before it again, where what is drawn went on: the files have to agree."""
@@ -136,14 +143,23 @@ class Saving(QObject):
             before, drawn[chart] = drawn.get(chart), chart.tables()
             first = at if before is None or same_tables(before, drawn[chart]) else 0
             for path in paths_by_chart[chart][first : at + 1]:
-                to = numbered(path, number)
-                export_chart(chart, to, scale=scale, caption=captions[id(chart)], beside=left.append)
+                export_chart(
+                    chart,
+                    numbered(path, number),
+                    scale=scale,
+                    caption=captions[id(chart)],
+                    beside=left.append,
+                    paper=papers.pop(path, None),
+                )
             return partial(_do_all, left) if left else None
 
         def write_all(number: int) -> None:
-            steps = [
-                partial(write, chart, at, number) for chart, many in paths_by_chart.items() for at in range(len(many))
-            ]
+            steps: list[Step] = []
+            for chart, many in paths_by_chart.items():
+                for at, path in enumerate(many):
+                    if is_large(chart, path, scale):
+                        steps.append(partial(prepare, chart, path))
+                    steps.append(partial(write, chart, at, number))
             name = written or printable(numbered(wanted[0][1], number).name)
             self.exporting.do(
                 steps,

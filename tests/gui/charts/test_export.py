@@ -8,6 +8,7 @@ import struct
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from qviz.core.tensors.tensor import Tensor
 from qviz.files.writers import EXPORT_FORMATS, TABLE_FORMATS
 from qviz.gui.charts import drawing, export
 from qviz.gui.charts.base import Chart
-from qviz.gui.charts.export import chart_image, copy_chart, export_chart
+from qviz.gui.charts.export import chart_image, copy_chart, export_chart, paper_for
 from qviz.gui.kit.theme import apply, load_theme
 from qviz.gui.tensor.charts import CHARTS
 from qviz.gui.tensor.rendering import render_charts
@@ -355,6 +356,24 @@ def test_what_needs_no_window_is_left_to_others_where_it_is_much(
         work()
     (at_once,) = export_chart(chart, tmp_path / f"at_once{ending}")
     assert path.read_bytes() == at_once.read_bytes()
+
+
+def test_a_large_picture_is_painted_on_paper_that_was_made_beside_the_window(filled: Gallery, tmp_path: Path) -> None:
+    chart, dark = filled["values"], load_theme("dark")
+    make = paper_for(chart, scale=1.0, caption="given")
+    with ThreadPoolExecutor(1) as beside:
+        paper = beside.submit(make).result()
+    (plain,) = export_chart(chart, tmp_path / "plain.png", scale=1.0, caption="given")
+    (path,) = export_chart(chart, tmp_path / "on_paper.png", scale=1.0, caption="given", paper=paper)
+    assert path.read_bytes() == plain.read_bytes()
+    assert paper == QImage(str(path)).convertToFormat(paper.format())  # painted on, not copied
+
+    (other,) = export_chart(chart, tmp_path / "other.png", scale=2.0, caption="given", paper=make())
+    (path,) = export_chart(chart, tmp_path / "plain.png", scale=2.0, caption="given")
+    assert other.read_bytes() == path.read_bytes()  # of another size: left alone
+    chart.apply_theme(dark)
+    (other,) = export_chart(chart, tmp_path / "dark.png", scale=1.0, caption="given", paper=make())
+    assert QImage(str(other)).pixelColor(0, 0) == dark.color("background")
 
 
 def test_an_svg_is_clipped_and_its_points_lie_where_they_are_seen(filled: Gallery, tmp_path: Path) -> None:

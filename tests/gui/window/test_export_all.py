@@ -14,6 +14,7 @@ from shiboken6 import isValid
 
 from qviz.core import PerAxis
 from qviz.files.writers import EXPORT_FORMATS
+from qviz.gui.charts import export
 from qviz.gui.charts.base import Table
 from qviz.gui.charts.export import chart_image, export_chart
 from qviz.gui.kit.in_the_way import InTheWay
@@ -325,6 +326,32 @@ def test_charts_are_written_between_turns_of_the_window(desk: Desk, folder: Path
     assert told[-1] == 1
     assert len(told) == len(EXPORT_FORMATS) * len(list(folder.glob("*.png")))
     assert desk.banner.kind == "notice"
+
+
+def test_a_large_picture_is_the_same_with_its_paper_made_in_a_turn_before(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saving, told = desk.window.saving, []
+
+    def begin(name: str) -> None:
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(folder / name), ""))
+        saving.export_chart(desk.page.values, "png")
+
+    begin("at_once.png")
+    desk.exported()
+    monkeypatch.setattr(export, "FILLED_AT_ONCE", 0)
+    monkeypatch.setattr(export, "PACKED_AT_ONCE", 0)
+    saving.exporting.advanced.connect(told.append)
+    begin("in_turns.png")
+    desk.exported()
+    assert told == [0.5, 1.0]
+    assert (folder / "in_turns.png").read_bytes() == (folder / "at_once.png").read_bytes()
+
+    with desk.bot.waitSignal(saving.exporting.advanced):
+        begin("stopped.png")  # there is paper, and nothing on it
+    saving.exporting.cancel()
+    QApplication.processEvents()
+    assert not (folder / "stopped.png").exists()
 
 
 def test_an_export_is_stopped_in_the_status_bar(desk: Desk, folder: Path) -> None:
