@@ -46,6 +46,7 @@ class PresetBox(QWidget):
         super().__init__()
         self._presets = presets
         self._scheme = Scheme()
+        self._named: object = self  # nothing is shown yet
         self.list = PresetList()
         self.list.setAccessibleName(self.tr("Preset"))
         self.list.setMaxVisibleItems(40)
@@ -90,7 +91,12 @@ class PresetBox(QWidget):
         """The name of a scheme, where it has one."""
         self._scheme = scheme
         preset = self._presets.named(scheme)
-        row = next((i for i in range(self.list.count()) if preset and self.list.itemData(i) == preset), 0)
+        row = 0
+        if preset is not None:
+            row = next((i for i in range(self.list.count()) if self.list.itemData(i) == preset), 0)
+        if preset is self._named and row == self.list.currentIndex():
+            return  # while something is dragged, there is none all the while
+        self._named = preset
         if row != self.list.currentIndex():
             self.list.setCurrentIndex(row)
         about = (

@@ -192,20 +192,36 @@ class RangeControls(QWidget):
             for kind, page in self._options.items():
                 page.setVisible(kind == rule.kind and bool(page.layout().count()))  # type: ignore[union-attr]
             self._show_options(rule)
-            if isinstance(rule, Percentile):
-                self.kept_box.setValue(rule.percentile)
-                self.kept.setValue(_slider_from_percentile(rule.percentile))
-            elif isinstance(rule, Manual):
-                for box, value in zip((self.low, self.high), _in_force(rule, scheme), strict=True):
-                    if not box.hasFocus():
-                        box.setValue(value)
-            elif isinstance(rule, Known):
+            self._show_numbers(scheme)
+            if isinstance(rule, Known):
                 for edit, numbers in ((self.scale, rule.scale), (self.zero_point, rule.zero_point)):
                     if not edit.hasFocus() or not edit.isModified():
                         edit.setText(", ".join(typed(number) for number in numbers))
             elif hasattr(rule, "batch_axis"):
                 self._show_batches(rule)
-        about, searched = told(range_caveat(rule, scheme) or ""), self._fineness(scheme, tensor)
+        self._explain(scheme, tensor)
+
+    def follow(self, scheme: Scheme) -> None:
+        """Show a scheme that has the same rule with other numbers, or other bits."""
+        self._scheme = scheme
+        with quiet((self.kept, self.kept_box, self.low, self.high)):
+            self._show_numbers(scheme)
+        self._explain(scheme, self._tensor)
+
+    def _show_numbers(self, scheme: Scheme) -> None:
+        """What is dragged."""
+        rule = scheme.range_rule
+        if isinstance(rule, Percentile):
+            self.kept_box.setValue(rule.percentile)
+            self.kept.setValue(_slider_from_percentile(rule.percentile))
+        elif isinstance(rule, Manual):
+            for box, value in zip((self.low, self.high), _in_force(rule, scheme), strict=True):
+                if not box.hasFocus():
+                    box.setValue(value)
+
+    def _explain(self, scheme: Scheme, tensor: Tensor | None) -> None:
+        """What is surprising about the rule, and how fine it searches."""
+        about, searched = told(range_caveat(scheme.range_rule, scheme) or ""), self._fineness(scheme, tensor)
         for label, text in ((self.about, about), (self.searched, searched)):
             if label.text() != text:
                 label.setText(text)

@@ -24,6 +24,7 @@ from qviz.gui.kit.fields import ComboBox, SpinBox
 from qviz.gui.kit.widgets import Segments, column, form, named_label, quiet
 from qviz.gui.tensor.preset_box import PresetBox
 from qviz.gui.tensor.range_controls import RangeControls
+from qviz.session.history import parts_changed
 from qviz.session.language import told, tr
 from qviz.session.presets import Presets
 from qviz.session.state import Session, State
@@ -31,6 +32,9 @@ from qviz.session.state import Session, State
 BITS = range(2, 17)
 LARGEST_BLOCK = 1 << 20
 USUAL_BLOCK = 32
+
+DRAGGED = frozenset({".number_format.bits", ".range_rule.low", ".range_rule.high", ".range_rule.percentile"})
+"""Parts of a scheme that a slider or a clip line has."""
 
 
 class SchemePanel(QWidget):
@@ -200,9 +204,20 @@ class SchemePanel(QWidget):
 
     @Slot(object, object)
     def _on_changed(self, old: State, new: State) -> None:
-        if new.scheme != old.scheme or new.tensor is not old.tensor:
-            self.trouble.hide()
+        if new.scheme == old.scheme and new.tensor is old.tensor:
+            return
+        self.trouble.hide()
+        if self._session.steering and parts_changed(old.scheme, new.scheme) <= DRAGGED:
+            self._follow(new.scheme)
+        else:
             self.refresh(new)
+
+    def _follow(self, scheme: Scheme) -> None:
+        """Show what is dragged: nothing else has changed."""
+        self.preset.show_scheme(scheme)
+        if isinstance(scheme.number_format, IntFormat):
+            self.bits_control.show_bits(scheme.number_format.bits)
+        self.range.follow(scheme)
 
     def refresh(self, state: State) -> None:
         """Show a state, without asking for anything."""

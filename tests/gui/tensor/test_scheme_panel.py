@@ -657,3 +657,54 @@ def test_the_name_of_the_preset_at_the_start_is_not_cut(desks: Callable[..., Des
         QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, names
     )
     assert names.fontMetrics().horizontalAdvance(names.currentText()) <= field.width()
+
+
+# -- while something is dragged
+
+
+def in_sight(desk: Desk) -> list[tuple[Any, ...]]:
+    """What a person sees of the panel: every control that is there, and what stands in it."""
+    seen = []
+    for child in desk.scheme.findChildren(QWidget):
+        if child.isVisibleTo(desk.scheme):
+            says = [
+                getattr(child, name)() for name in ("text", "currentText", "isChecked", "value") if hasattr(child, name)
+            ]
+            seen.append((type(child).__name__, child.isEnabled(), *says))
+    return [*seen, (desk.scheme.preset.list.toolTip(),)]
+
+
+def test_what_is_dragged_is_shown_as_if_the_whole_scheme_were_shown_anew(wide: Desk) -> None:
+    """Only what has changed is touched; with the bits, a preset's name and what is said of a range may change."""
+    desk, wrong = wide, []
+    bits, kept = desk.scheme.bits, desk.scheme.range.kept
+    line = desk.page.distribution.lines[1]
+
+    def draw_to(place: float) -> None:
+        line.setPos(place)
+        line.sigDragged.emit(line)
+
+    drawn: list[tuple[dict[str, Any], Callable[[Any], object], tuple[Any, ...]]] = [
+        ({"scheme": Scheme()}, bits.setValue, (7, 8, 4, 3)),  # 8 and 4 bits have a name
+        ({"scheme": Scheme(range_rule=RANGE_RULES["torch_histogram"]())}, bits.setValue, (7, 8, 6)),
+        ({"scheme": Scheme(range_rule=RANGE_RULES["percentile"]())}, kept.setValue, (10, 500, 900)),
+        ({"scheme": Scheme(range_rule=Manual(-1.0, 1.0))}, draw_to, (1.5, 2.5, 0.5)),
+        ({"scheme": Scheme(IntFormat(8, False), symmetric=False)}, draw_to, (1.5, 2.5, 0.5)),  # by hand from here on
+    ]
+    for start, move, places in drawn:
+        desk.session.update(**start)
+        desk.settle()
+        bits.setSliderDown(True)
+        kept.setSliderDown(True)
+        line.moving = True
+        for place in places:
+            move(place)
+            desk.session.settle()
+            followed = in_sight(desk)
+            desk.scheme.refresh(desk.session.state)
+            if in_sight(desk) != followed:
+                wrong.append((start, place, set(followed) ^ set(in_sight(desk))))
+        bits.setSliderDown(False)
+        kept.setSliderDown(False)
+        line.moving = False
+    assert wrong == []
