@@ -76,7 +76,7 @@ class Working(app.App):
         self.timer.timeout.connect(self.tell)
         pages = self.window.pages
         pages.show_page("model")
-        pages.current.networks.open(network)
+        self.networks = pages.current.networks
         pages.show_page("training")
         pages.current.trainer.start()
         pages.show_page("compare")
@@ -87,9 +87,12 @@ class Working(app.App):
 
     def tell(self):
         children = [child.pid for child in psutil.Process().children(recursive=True)]
-        if children:
+        busy = [type(each).__name__ for each in self.workers if each.busy]
+        if "NetworkOpener" not in busy:
+            self.networks.open(network)  # once more, where it was there before anybody looked
+        elif children:
             self.timer.stop()
-            print(*[type(each).__name__ for each in self.workers if each.busy], *children, flush=True)
+            print(*busy, *children, flush=True)
 
 app.App = Working
 app.WARM_UP_MILLISECONDS = 3_600_000
