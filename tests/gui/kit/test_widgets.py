@@ -14,6 +14,7 @@ from qviz.gui import kit
 from qviz.gui.kit.fields import NumberBox
 from qviz.gui.kit.widgets import Line, Segments, named_label
 from qviz.gui.window.activity import Activity
+from tests.gui.pictures import dots
 
 # -- NumberBox
 
@@ -205,9 +206,8 @@ def line(qtbot: QtBot) -> Line:
 
 def ink(line: Line) -> int:
     """How many pixels are not background."""
-    image = line.grab().toImage()
-    paper = image.pixel(image.width() - 1, 0)
-    return sum(image.pixel(x, y) != paper for x in range(image.width()) for y in range(image.height()))
+    picture = dots(line.grab().toImage())
+    return int((picture != picture[0, -1]).sum())
 
 
 def test_a_line_shows_its_text(line: Line) -> None:

@@ -22,6 +22,7 @@ from tests.gui.copied import cells, check_table
 from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG
 from tests.gui.model.test_page import drop
+from tests.gui.pictures import dots
 
 pytestmark = pytest.mark.unpainted
 
@@ -395,7 +396,7 @@ def test_how_the_values_of_a_tensor_are_spread_stands_beside_it(new_desk: Desk, 
         at = view.weights.place(row)
         view.scrollTo(view.weights.index(at, column))
         picture = view.viewport().grab(view.visualRect(view.weights.index(at, column))).toImage()
-        return {picture.pixel(x, y) for x in range(picture.width()) for y in range(picture.height())}
+        return set(dots(picture).ravel().tolist())
 
     before = drawn(up)
     measured(new_desk, listed)
