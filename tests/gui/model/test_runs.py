@@ -25,6 +25,8 @@ from tests.gui.conftest import Desk
 from tests.gui.copied import check_table
 from tests.gui.model.conftest import idle
 
+pytestmark = pytest.mark.unpainted
+
 
 def test_a_run_is_looked_at_node_by_node_and_code_by_code(
     new_desk: Desk, ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,8 @@ from PySide6.QtWidgets import QDialogButtonBox
 from qviz.gui.window.readings import RawDialog, TableDialog
 from tests.gui.conftest import Desk
 
+pytestmark = pytest.mark.unpainted
+
 OPEN = QDialogButtonBox.StandardButton.Open
 CANCEL = QDialogButtonBox.StandardButton.Cancel
 
