@@ -124,6 +124,8 @@ class Saving(QObject):
         paths_by_chart: dict[Chart, list[Path]] = {}
         for chart, path in wanted:
             paths_by_chart.setdefault(chart, []).append(path)
+        for many in paths_by_chart.values():  # what takes long comes last, to be written once where a chart goes on
+            many.sort(key=lambda path: path.suffix.lower() == ".png")
         drawn: dict[Chart, dict[str, Table]] = {}
         papers: dict[Path, QImage] = {}
 

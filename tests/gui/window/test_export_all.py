@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -391,6 +392,21 @@ def test_the_files_of_a_chart_agree_where_it_goes_on_meanwhile(
         monkeypatch.setattr(chart, "tables", lambda: {"": Table({"x": np.array([1.0, np.nan])})})
     saving.exporting.finish()
     assert first.exists() == goes_on
+
+
+def test_the_picture_of_a_chart_that_goes_on_and_on_is_painted_once(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chart, steps, written = desk.page.values, itertools.count(), []
+    for ending, write in list(export.WRITERS.items()):
+        monkeypatch.setitem(
+            export.WRITERS, ending, lambda sheet, path, of=write: written.append(path) or of(sheet, path)
+        )
+    monkeypatch.setattr(chart, "tables", lambda: {"": Table({"x": np.array([float(next(steps))])})})
+    desk.window.saving._export([(chart, folder / f"x.{ending}") for ending in EXPORT_FORMATS])
+    desk.exported()
+    assert [path.name for path in written].count("x.png") == 1
+    assert {path.name for path in written[-len(EXPORT_FORMATS) :]} == {f"x.{ending}" for ending in EXPORT_FORMATS}
 
 
 def test_closing_the_window_finishes_the_export(desk: Desk, folder: Path) -> None:
