@@ -14,7 +14,7 @@ import numpy as np
 from pyqtgraph import BarGraphItem, InfiniteLine, PlotCurveItem, mkPen
 from pyqtgraph.exporters import ImageExporter
 from PySide6.QtCore import QMarginsF, QRectF, QSize, QSizeF, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QImage, QPageSize, QPainter, QPdfWriter, QPen, QTextOption
+from PySide6.QtGui import QColor, QFontMetrics, QImage, QPageSize, QPainter, QPdfWriter, QPen, QResizeEvent, QTextOption
 from PySide6.QtWidgets import QApplication, QDockWidget, QGraphicsTextItem, QMainWindow, QWidget
 
 from qviz.core.frozen import frozen
@@ -360,13 +360,25 @@ def _laid_out(chart: Chart) -> Iterator[None]:
         return
     before = chart.size()
     chart.ensurePolished()
-    chart.resize(_room(chart))
+    room = _room(chart)
+    chart.resize(room)
     chart.grab()  # Qt tells no hidden widget of its size, unless it is asked for its picture
+    if chart.size() != room:  # and for that it gives every hidden dock a place among the others
+        _resize(chart, room)
     chart.plot.grid.activate()
     try:
         yield
     finally:
         chart.resize(before)
+
+
+def _resize(chart: Chart, room: QSize) -> None:
+    layout = chart.layout()
+    assert layout is not None
+    chart.resize(room)
+    layout.setGeometry(chart.rect())
+    for each in (chart.canvas, chart.canvas.viewport()):
+        QApplication.sendEvent(each, QResizeEvent(each.size(), QSize()))
 
 
 def _is_seen(chart: Chart) -> bool:

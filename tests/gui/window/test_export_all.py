@@ -312,6 +312,23 @@ def test_a_part_that_nobody_looked_at_is_exported_in_a_usual_size(desk: Desk, tm
             assert QImage(str(path)).width() > 300
 
 
+def test_beside_a_chart_that_has_the_page_for_itself_the_others_keep_their_size(desk: Desk) -> None:
+    page = desk.page
+    others = [page.distribution, page.error, page.memory]
+    before = [chart_image(chart, 1.0).size() for chart in others]
+    alone = page.docks["values"].title
+    alone.resize_requested.emit()
+    QApplication.processEvents()
+    try:
+        for _ in range(2):
+            assert [chart_image(chart, 1.0).size() for chart in others] == before
+        assert page.values.width() > 2 * others[0].width()
+    finally:
+        alone.resize_requested.emit()
+    QApplication.processEvents()
+    assert [chart_image(chart, 1.0).size() for chart in others] == before
+
+
 # -- one after the other
 
 
