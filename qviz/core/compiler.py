@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qviz.core import lanes
-
 log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -36,10 +34,13 @@ MODULES = (
     "qviz.core.passes.comparing",
     "qviz.core.passes.counting",
     "qviz.core.passes.placing",
+    "qviz.core.passes.lane_steps",
     "qviz.core.passes.settling",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",
     "qviz.core.arithmetic.spreading",
+    "qviz.core.lanes",
+    "qviz.core.lane_types",
 )
 """Where the functions are, the most urgent first."""
 
@@ -48,7 +49,6 @@ LATER_MODULES = (
     "qviz.core.ranges.ggml_lanes",
     "qviz.core.ranges.ggml_search",
     "qviz.core.ranges.ggml_direct",
-    "qviz.core.lanes",
 )
 """Where those are that few ask for, and what they call: each is compiled when it is first demanded."""
 
@@ -229,10 +229,12 @@ def _load(each: Kernel, folder: Path) -> None:
     import numba
     from numba.extending import register_jitable
 
+    from qviz.core import lane_types
+
     if numba.config.DISABLE_JIT:
         raise RuntimeError("numba was told not to compile (NUMBA_DISABLE_JIT)")
     _teach_prefetch()
-    lanes.teach(numba)
+    lane_types.teach(numba)
     while _parts:
         function, options = _parts.pop()
         register_jitable(**options)(function)
@@ -257,7 +259,7 @@ def _teach_prefetch() -> None:
     def fetch_element(typing: Any, array: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             given = context.make_array(signature.args[0])(context, builder, arguments[0])
-            place = cgutils.gep_inbounds(builder, given.data, arguments[1])
+            place = cgutils.gep(builder, given.data, arguments[1])  # beyond the end, too: nothing is read
             place = builder.bitcast(place, ir.IntType(8).as_pointer())
             numbers = [ir.IntType(32)(n) for n in (0, 2, 1)]  # to read, into the second cache, data
             kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])

@@ -46,6 +46,7 @@ from qviz.core.arithmetic.spreading import (
     LENGTH,
     WIDTH,
     Lie,
+    lie_of_stretch,
     spread_columns,
     spread_same,
     spread_stretch,
@@ -233,7 +234,8 @@ def convert(
             group = (row // length * along + row % length // block) * width + column
             spread_columns(parameters, strides, work, np.uint64(group), np.uint64(n))
         else:
-            n, _, _, present = spread_stretch(parameters, strides, plan, work, where, flat, stop - flat, present)
+            n, chunks, group = lie_of_stretch(plan, flat, stop - flat)
+            present = spread_stretch(parameters, strides, plan, work, where, flat, n, chunks, group, present)
         at, size = np.uint64(flat), np.uint64(n)
         flat += n
         if wanted == BACK:

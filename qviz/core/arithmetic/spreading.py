@@ -23,7 +23,7 @@ NARROW = STRETCH // 4
 CHUNK = 16
 """Neighbours that are taken together: runs are a whole number of them, or scattered."""
 
-CHUNK_LENGTH, TWO_CHUNKS = np.uint64(CHUNK), np.uint64(2 * CHUNK)
+CHUNK_LENGTH = np.uint64(CHUNK)
 
 # The places of a ``plan`` behind the ``kind`` of the loops: how the groups lie.
 COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER, TALL = range(KINDS, KINDS + 7)
@@ -180,60 +180,83 @@ def scatter(where: Any, n: Any, row: Any, column: Any, plan: Any) -> None:
 
 
 def lies_in_long_runs(plan: Any) -> bool:
-    """Whether `spread_long_runs` knows how the groups lie."""
+    """Whether `long_run` knows how the groups lie."""
     return bool(plan[AFTER] == 1 and plan[TALL] == 1 and plan[BLOCK] >= STRETCH)
 
 
 @part()
-def spread_long_runs(
-    parameters: Any, strides: Any, plan: Any, work: Any, where: Any, flat: Any, rest: Any, present: Any
-) -> Any:
-    """The parameters of a stretch within one long run: see `spread_stretch`."""
+def long_run(plan: Any, flat: Any, rest: Any) -> Any:
+    """How the groups of a stretch lie, within one long run: see `lie_of_stretch`."""
     width, block = plan[WIDTH], plan[BLOCK]
     row, column = flat // width, flat % width
     group = row * plan[ALONG] + column // block
-    n = min(STRETCH, rest, width - column, block - column % block)
-    if group != present:
-        spread_run(parameters, strides, work, group)
-    return n, 0, group, group
+    return min(STRETCH, rest, width - column, block - column % block), 0, group
 
 
 @part()
-def spread_stretch(
-    parameters: Any, strides: Any, plan: Any, work: Any, where: Any, flat: Any, rest: Any, present: Any
-) -> Any:
-    """The parameters of a stretch of runs, or of a scattered one, from element ``flat`` on.
+def spread_long_run(
+    parameters: Any, strides: Any, plan: Any, work: Any, where: Any, flat: Any, n: Any, chunks: Any, group: Any,
+    present: Any,
+) -> Any:  # fmt: skip
+    """The parameters of a stretch within one long run: see `spread_stretch`."""
+    if group != present:
+        spread_run(parameters, strides, work, group)
+    return group
+
+
+@part()
+def lie_of_stretch(plan: Any, flat: Any, rest: Any) -> Any:
+    """How the groups of a stretch of runs lie, or of a scattered one, from element ``flat`` on.
 
     Parameters
     ----------
     rest : int
         Elements that are left.
-    present : int
-        The group whose parameters are spread over a whole stretch already, or −1.
 
     Returns
     -------
-    n, chunks, group, present : int
+    n, chunks, group : int
         Elements; chunks of each run, 0 for a part of one run, −1 where they are scattered; the first group.
     """
     width, block, after = plan[WIDTH], plan[BLOCK], plan[AFTER]
     row, column = flat // width, flat % width
     left, into = min(width - column, rest), column % block
     group = row_of_groups(row, plan) * plan[ALONG] * after + column // (block * after) * after
-    whole = after == 1 and block % CHUNK == 0
     if after == 1 and block >= STRETCH:
-        n = min(STRETCH, left, block - into)
+        return min(STRETCH, left, block - into), 0, group
+    whole = after == 1 and block % CHUNK == 0
+    if whole and into == 0 and left >= block and 2 * width >= STRETCH:
+        return min(STRETCH // block, left // block) * block, block // CHUNK, group
+    return min(STRETCH, left if 2 * width >= STRETCH else rest), -1, group
+
+
+@part()
+def spread_stretch(
+    parameters: Any, strides: Any, plan: Any, work: Any, where: Any, flat: Any, n: Any, chunks: Any, group: Any,
+    present: Any,
+) -> Any:  # fmt: skip
+    """The parameters of a stretch that lies as `lie_of_stretch` says.
+
+    Parameters
+    ----------
+    present : int
+        The group whose parameters are spread over a whole stretch already, or −1.
+
+    Returns
+    -------
+    present : int
+        The same now.
+    """
+    if chunks == 0:
         if group != present:
             spread_run(parameters, strides, work, group)
-        return n, 0, group, group
-    if whole and into == 0 and left >= block and 2 * width >= STRETCH:
-        n = min(STRETCH // block, left // block) * block
-        spread_runs(parameters, strides, work, group, np.uint64(n), block // CHUNK)
-        return n, block // CHUNK, group, present
-    n = min(STRETCH, left if 2 * width >= STRETCH else rest)
-    scatter(where, n, row, column, plan)
+        return group
+    if chunks > 0:
+        spread_runs(parameters, strides, work, group, np.uint64(n), chunks)
+        return present
+    scatter(where, n, flat // plan[WIDTH], flat % plan[WIDTH], plan)
     spread_scattered(parameters, strides, work, where, np.uint64(n))
-    return n, -1, group, np.int64(-1)
+    return np.int64(-1)
 
 
 @part()

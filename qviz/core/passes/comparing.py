@@ -10,8 +10,22 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.loops import FREE, REGION, VALUE, X_HAT, fetch_ahead
-from qviz.core.arithmetic.spreading import CHUNK_LENGTH, TWO_CHUNKS
+from qviz.core.arithmetic.spreading import CHUNK_LENGTH
 from qviz.core.compiler import part
+from qviz.core.lanes import (
+    choose,
+    either,
+    how_many,
+    larger,
+    largest_of,
+    load,
+    magnitude,
+    nothing,
+    spread,
+    sum_of,
+    widened,
+    with_product,
+)
 
 # The regions of ``wide``: sums of squares and largest magnitudes of columns, of errors and of values.
 IN_COLUMNS, TOPS, OF_VALUES = (np.uint64(i * REGION) for i in (0, 1, 2))
@@ -50,72 +64,49 @@ def compare_run(work: Any, n: Any, group: Any, totals: Any, found: Any) -> None:
     found[1, group] = largest if largest > found[1, group] else found[1, group]
 
 
-def compose_runs(*, with_clipped: bool) -> Any:
-    """The comparison of neighbouring groups, without what nobody asks for where nothing was clipped."""
-
-    def compare_runs(
-        work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any,
-        x: Any, ahead: Any,
-    ) -> None:  # fmt: skip
-        """Add up the errors of neighbouring groups of so many chunks each, two chunks at a time; fetch as many ahead.
-
-        A loop of that length is as quick as vector code can be; the branches in it are decided by the compiler.
-        """
-        for i in range(n, min(n + CHUNK_LENGTH, np.uint64(REGION))):  # half of the last two chunks may be no one's
-            work[VALUE + i], work[X_HAT + i], work[FREE + i] = np.float32(0), np.float32(0), low
-        sum_of_magnitudes, sum_of_products, sum_beyond = 0.0, 0.0, 0.0
-        group, left, last = first, chunks, first + n // (chunks * CHUNK_LENGTH) - np.uint64(1)
-        for start in range(np.uint64(0), n, TWO_CHUNKS):
-            fetch_ahead(x, ahead + start, ahead + start + TWO_CHUNKS)
-            magnitudes, products, beyond = 0.0, 0.0, 0.0
-            squares, other_squares, top, other_top = 0.0, 0.0, np.int64(0), np.int64(0)
-            clipped, other_clipped = np.int32(0), np.int32(0)
-            for i in range(TWO_CHUNKS):
-                value = np.float64(work[VALUE + start + i])
-                error = np.float64(work[X_HAT + start + i]) - value
-                magnitude, square = abs(error), error * error
-                bits = np.float64(magnitude).view(np.int64)
-                magnitudes += magnitude
-                products += value * error
-                is_clipped = False
-                if with_clipped:
-                    is_clipped = (work[FREE + start + i] < low) | (work[FREE + start + i] > high)
-                    beyond += square if is_clipped else 0.0
-                if i < CHUNK_LENGTH:
-                    squares += square
-                    top = max(top, bits)
-                    clipped = np.int32(clipped + np.int32(is_clipped))
-                else:
-                    other_squares += square
-                    other_top = max(other_top, bits)
-                    other_clipped = np.int32(other_clipped + np.int32(is_clipped))
-            sum_of_magnitudes += magnitudes
-            sum_of_products += products
-            sum_beyond += beyond
-            largest, other_largest = np.int64(top).view(np.float64), np.int64(other_top).view(np.float64)
-            found[0, group] += squares
-            found[1, group] = largest if largest > found[1, group] else found[1, group]
-            if with_clipped:
-                counted[group] += clipped
-            left -= np.uint64(1)
-            if left == 0 and group != last:
-                group, left = group + np.uint64(1), chunks
-            found[0, group] += other_squares
-            found[1, group] = other_largest if other_largest > found[1, group] else found[1, group]
-            if with_clipped:
-                counted[group] += other_clipped
-            left -= np.uint64(1)
-            if left == 0:
-                group, left = group + np.uint64(1), chunks
-        totals[MAGNITUDES] += sum_of_magnitudes
-        totals[PRODUCTS] += sum_of_products
-        totals[BEYOND_CODES] += sum_beyond
-
-    return part(reorders=True)(compare_runs)
+@part()
+def compare_runs(
+    work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any,
+    x: Any, ahead: Any,
+) -> None:  # fmt: skip
+    """Add up the errors of neighbouring groups of so many chunks each, chunk by chunk; fetch as many ahead."""
+    magnitudes, products, beyond = nothing(), nothing(), nothing()
+    lowest, highest = spread(low), spread(high)
+    run, group = chunks * CHUNK_LENGTH, first
+    for start in range(np.uint64(0), n, run):
+        fetch_ahead(x, ahead + start, ahead + start + run)
+        squares, tops, clipped = nothing(), nothing(), np.int32(0)
+        for i in range(start, start + run, CHUNK_LENGTH):
+            value = widened(load(work, VALUE + i))
+            error = widened(load(work, X_HAT + i)) - value
+            distance = magnitude(error)
+            magnitudes = magnitudes + distance
+            products = with_product(products, value, error)
+            squares = with_product(squares, error, error)
+            tops = larger(tops, distance)
+            free = load(work, FREE + i)
+            outside = either(free < lowest, free > highest)
+            lost = choose(outside, error, nothing())
+            beyond = with_product(beyond, lost, lost)
+            clipped = np.int32(clipped + how_many(outside))
+        largest = largest_of(tops)
+        found[0, group] += sum_of(squares)
+        found[1, group] = largest if largest > found[1, group] else found[1, group]
+        counted[group] += clipped
+        group += np.uint64(1)
+    totals[MAGNITUDES] += sum_of(magnitudes)
+    totals[PRODUCTS] += sum_of(products)
+    totals[BEYOND_CODES] += sum_of(beyond)
 
 
-compare_runs = compose_runs(with_clipped=True)
-compare_clean_runs = compose_runs(with_clipped=False)
+@part(rare=True)
+def add_clipped(work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, counted: Any) -> None:
+    """Add up what clipping made of neighbouring groups of so many chunks each, and how many elements were clipped."""
+    add_beyond(work, n, low, high, totals)
+    run = chunks * CHUNK_LENGTH
+    for i in range(n):
+        if work[FREE + i] < low or work[FREE + i] > high:
+            counted[first + i // run] += 1
 
 
 @part(rare=True)

@@ -39,7 +39,6 @@ from qviz.core.arithmetic.loops import (
     divide,
     divide_fetched,
     fetch,
-    fetch_ahead,
     number_codes,
     number_whole,
     quantize_whole,
@@ -51,12 +50,15 @@ from qviz.core.arithmetic.loops import (
 from qviz.core.arithmetic.spreading import (
     ALONG,
     BLOCK,
+    CHUNK,
     COLUMNS,
     LENGTH,
     WIDTH,
+    lie_of_stretch,
     lies_in_long_runs,
+    long_run,
     spread_columns,
-    spread_long_runs,
+    spread_long_run,
     spread_same,
     spread_stretch,
 )
@@ -65,7 +67,7 @@ from qviz.core.passes.comparing import (
     OF_VALUES,
     WIDE_REGIONS,
     add_beyond,
-    compare_clean_runs,
+    add_clipped,
     compare_columns,
     compare_run,
     compare_runs,
@@ -92,6 +94,7 @@ from qviz.core.passes.counting import (
     guess_bins,
     place_jointly,
 )
+from qviz.core.passes.lane_steps import knows, look_at_all, look_centred, look_for_figures
 from qviz.core.passes.placing import place_all, places_at_once
 from qviz.core.tensors.envelope import BASE
 
@@ -234,15 +237,15 @@ def memory() -> tuple[Any, ...]:
     return tuple(np.zeros(size, dtype) for size, dtype in zip(sizes, types, strict=True))
 
 
-def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) -> Any:  # noqa: PLR0915  (one skeleton)
+def compose(lie: Any, spread: Any, number: Any, look: Any, *, everything: bool, counts: bool = True) -> Any:  # noqa: PLR0915  (one skeleton)
     """The walk, of parts that the compiler puts in their places.
 
     Parameters
     ----------
-    spread : function
-        `spread_stretch`, or one for some ways in which groups lie.
-    number : function
-        `number_codes`, or one for some formats.
+    lie, spread : functions
+        `lie_of_stretch` and `spread_stretch`, or those for some ways in which groups lie.
+    number, look : functions
+        `number_codes` and `look_at_all`, or those for some formats.
     everything : bool
         Whatever the scheme; otherwise what `walk_for` says. What is not asked for is not compiled.
     counts : bool
@@ -289,14 +292,12 @@ def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) 
         span, rows = min(width, x.size), max(1, x.size // width)
         at, tile, r = 0, 0, 0
         group, present = np.int64(0), np.int64(-1)
-        # Where little is done to each element of short rows, the processor reads ahead by itself, and is kept from it.
-        busy = everything or (counts and (plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE]))
-        reads_ahead = busy or width >= x.size
         # Few pieces of memory can be on their way at once: best one at a time, in a loop that has others to wait for.
         counts_ahead = counts and plan[JOINT] > 0
-        in_turn = reads_ahead and not counts_ahead
+        counting = counts and (plan[OCCUPANCY] or plan[HISTOGRAM])
         in_steps = not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]))
         at_once = everything and counts and places_at_once(plan, numbers[BIN_WIDTH])
+        looks, clips = knows(plan, numbers[BIN_WIDTH]), False
         while True:
             chunks, settles = 0, False
             if everything and columns:  # a stretch of one row, then of the next one
@@ -312,25 +313,39 @@ def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) 
             else:
                 if at >= x.size:
                     break
-                rest = x.size - at
-                n, chunks, group, present = spread(parameters, strides, plan, work, where, start + at, rest, present)
-            here, size, flat = np.uint64(at), np.uint64(n), np.uint64(start + at)
-            ahead = here + np.uint64(width) if everything and columns else here + size
-            half = size // np.uint64(2)
-            if in_turn and chunks <= 0:
-                fetch_ahead(x, ahead, ahead + half)
-            placed = False
-            if everything and (in_steps or at_once):
-                lacking = round_stretch(x, here, size, work, integers, plan, numbers, codebook)
-                if at_once and not lacking:
-                    clipped, doubtful = place_all(work, integers, size, low, high, plan, numbers[BIN_WIDTH])
-                    placed = doubtful == 0
-                if not placed:
-                    clipped = dequantize_stretch(work, size, plan, numbers)
-                if lacking:
-                    hide(work, integers, size)
-            else:
-                clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
+                n, chunks, group = lie(plan, start + at, x.size - at)
+            here, flat, clipped, lacking, run = np.uint64(at), np.uint64(start + at), 0, 0, np.int64(0)
+            ahead = here + np.uint64(width) if everything and columns else here + np.uint64(n)
+            looked_at = looks and not columns and (chunks > 0 or (chunks == 0 and n >= CHUNK))
+            placed = unclipped = False
+            if looked_at:
+                n -= n % CHUNK
+                run = chunks if chunks > 0 else np.int64(n // CHUNK)
+                fetched = here if counts_ahead else ahead
+                doubtful, outside = look(
+                    x, here, np.uint64(n), np.uint64(run), group, work, integers, parameters, strides, plan, numbers,
+                    codebook, sums, errors_of, saturated, fetched, clips,
+                )  # fmt: skip
+                unclipped = outside and not clips  # seen for the first time: those of this stretch are still to be told
+                placed = not (doubtful or unclipped)
+                clips = clips or outside
+            size = np.uint64(n)
+            if not looked_at or (counting and not placed) or unclipped:
+                if not (everything and columns):
+                    present = spread(parameters, strides, plan, work, where, start + at, n, chunks, group, present)
+                if everything and (in_steps or at_once):
+                    lacking = round_stretch(x, here, size, work, integers, plan, numbers, codebook)
+                    if at_once and not lacking and not looked_at:
+                        clipped, doubtful = place_all(work, integers, size, low, high, plan, numbers[BIN_WIDTH])
+                        placed = doubtful == 0
+                    if not placed:
+                        clipped = dequantize_stretch(work, size, plan, numbers)
+                    if lacking:
+                        hide(work, integers, size)
+                else:
+                    clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
+            if unclipped:
+                add_clipped(work, size, np.uint64(run), np.uint64(group), low, high, sums, saturated)
             maybe_nan = lacking > 0
             if counts and plan[OCCUPANCY] and not placed:
                 number(work, integers, size, plan, low, high)
@@ -344,16 +359,14 @@ def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) 
                     count_strange(work, integers, size, maybe_nan, table, tallies, plan, numbers[BIN_WIDTH])
                 else:
                     count_jointly(integers, size, table, x, ahead)
-            elif counts and (plan[OCCUPANCY] or plan[HISTOGRAM]):
+            elif counting:
                 if plan[HISTOGRAM] and clipped:
                     note_clipped(work, integers, size, low, high)
                 count_apart(integers, size, maybe_nan, clipped, plan, tallies)
             if counts and plan[ENVELOPE]:
                 first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
                 draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
-            if in_turn and chunks <= 0:
-                fetch_ahead(x, ahead + half, ahead + size)
-            for of_values in range(2 if plan[SIGNAL] else 1):
+            for of_values in range(1 if looked_at else 0, 2 if plan[SIGNAL] else 1):
                 found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
                 columns_at, counts_at = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
                 if of_values:
@@ -367,12 +380,9 @@ def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) 
                     if settles:
                         settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
                 elif everything and chunks > 0:
-                    runs, first_run = np.uint64(chunks), np.uint64(group)
-                    after = np.uint64(x.size) if counts_ahead else ahead
-                    if clipped:
-                        compare_runs(work, size, runs, first_run, low, high, totals, found, counted, x, after)
-                    else:
-                        compare_clean_runs(work, size, runs, first_run, low, high, totals, found, counted, x, after)
+                    compare_runs(
+                        work, size, np.uint64(chunks), np.uint64(group), low, high, totals, found, counted, x, ahead
+                    )
                 elif everything and chunks < 0:
                     compare_scattered(work, where, size, low, high, totals, found, counted)
                 else:
@@ -388,13 +398,15 @@ def compose(spread: Any, number: Any, *, everything: bool, counts: bool = True) 
     return walk
 
 
-walk_plainly = kernel(_example)(compose(spread_long_runs, number_whole, everything=False))
+walk_plainly = kernel(_example)(compose(long_run, spread_long_run, number_whole, look_centred, everything=False))
 """Whole numbers around 0 with one scale, or one for each long run: compiled first, as windows begin with them."""
 
-walk = kernel(_example)(compose(spread_stretch, number_codes, everything=True))
+walk = kernel(_example)(compose(lie_of_stretch, spread_stretch, number_codes, look_at_all, everything=True))
 """Every scheme."""
 
-walk_for_figures = kernel(_example)(compose(spread_long_runs, number_whole, everything=False, counts=False))
+walk_for_figures = kernel(_example)(
+    compose(long_run, spread_long_run, number_whole, look_for_figures, everything=False, counts=False)
+)
 """Like `walk_plainly`, where nothing is counted: a loop so short gains from what is not in it."""
 
 

@@ -25,6 +25,7 @@ from qviz.core import (
 )
 from qviz.core.arithmetic import spreading
 from qviz.core.arithmetic.loops import STRETCH, X_HAT
+from qviz.core.arithmetic.spreading import CHUNK
 from qviz.core.passes import compiled_worker, direct_pass
 from qviz.core.passes import kernels as module
 from qviz.core.passes.block_workers import InputSums, PassRequest
@@ -32,6 +33,7 @@ from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.counting import FEW_BINS
 from qviz.core.questions.figures import groups_of
 from qviz.core.runtimes.table import CONVENTIONS
+from qviz.core.tensors.envelope import Envelope
 from tests.core.passes.test_direct_pass import EVERYTHING, FIGURES, SCHEMES, ask, brute_force
 from tests.core.questions.test_analysis import noisy
 from tests.every import every
@@ -51,11 +53,12 @@ pytestmark = [
 def compiled_codes(x, qparams):
     """The codes of the kernels' arithmetic: where x̂ stands among the levels."""
     seen = InputSums(np.zeros(1), np.zeros(1, np.int64))
-    order = PassRequest(Tensor(x), qparams, PerTensor().layout(x.shape), False, None, None, seen, False)
+    order = PassRequest(Tensor(x), qparams, PerTensor().layout(x.shape), False, None, Envelope(x.size), seen, False)
     worker = CompiledWorker(order)
     parts = []
-    for start in range(0, x.size, STRETCH):
-        looked_at = worker.add((start, min(start + STRETCH, x.size)))
+    whole = x.size // CHUNK * CHUNK  # the last ones are taken step by step
+    for start, stop in [*((at, min(at + STRETCH, whole)) for at in range(0, whole, STRETCH)), (whole, x.size)]:
+        looked_at = worker.add((start, stop)) if stop > start else 0
         parts.append(worker.memory[0][X_HAT:][:looked_at].copy())
     x_hat, levels = np.concatenate(parts), qparams.levels()[0]
     order = np.argsort(levels)  # a scale may be negative

@@ -1,0 +1,319 @@
+"""Which instructions are vectors of sixteen numbers to the compiler? The functions of `qviz.core.lanes`, compiled."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import numpy as np
+
+from qviz.core.lanes import (
+    LANES,
+    MANTISSA,
+    MIDDLE,
+    WHOLE,
+    anywhere,
+    as_floats,
+    bits_of,
+    choose,
+    clamped,
+    either,
+    exceeds,
+    floored,
+    how_many,
+    larger,
+    largest_of,
+    load,
+    looked_up,
+    magnitude,
+    moved_down,
+    nearest,
+    nothing,
+    numbers_of,
+    root,
+    spread,
+    store,
+    store_codes,
+    store_words,
+    sum_of,
+    truncated,
+    whole,
+    widened,
+    with_product,
+    without,
+)
+
+FLOAT, DOUBLE, LONG, WORD, BYTE, BIT = "float", "double", "64 bits", "32 bits", "8 bits", "1 bit"
+"""What the elements of a vector are."""
+
+
+@functools.cache
+def teach(numba: Any) -> None:
+    """Tell the compiler what a vector is, and which instructions the functions of `qviz.core.lanes` are."""
+    lanes, mask = _vector(numba, "Lanes", FLOAT), _vector(numba, "Mask", BIT)
+    wide, words, types = _vector(numba, "WideLanes", DOUBLE), _vector(numba, "Words", WORD), numba.types
+    for function, name in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
+        for kind in (lanes, wide):
+            _teach(numba, getattr(operator, function), (kind, kind), kind, _operation(name))
+    for function, name in (("lt", "<"), ("gt", ">"), ("le", "<="), ("ge", ">="), ("eq", "==")):
+        _teach(numba, getattr(operator, function), (lanes, lanes), mask, _operation("fcmp_ordered", name))
+    for function, name in (("add", "add"), ("sub", "sub"), ("mul", "mul"), ("and_", "and_"), ("or_", "or_")):
+        _teach(numba, getattr(operator, function), (words, words), words, _operation(name))
+    for function, name in (("lt", "<"), ("gt", ">"), ("ne", "!=")):
+        _teach(numba, getattr(operator, function), (words, words), mask, _operation("icmp_signed", name))
+    _teach(numba, operator.ne, (lanes, lanes), mask, _operation("fcmp_unordered", "!="))
+    _teach(numba, operator.and_, (mask, mask), mask, _operation("and_"))
+    _teach(numba, operator.neg, (lanes,), lanes, _operation("fneg"))
+    _teach(numba, load, (types.Array, types.Integer), lanes, _load)
+    _teach(numba, store, (types.Array, types.Integer, lanes), types.none, _store)
+    _teach(numba, store_codes, (types.Array, types.Integer, lanes), types.none, _store_codes)
+    for kind, vector in ((types.Float, lanes), (types.Integer, words)):
+        _teach(numba, spread, (kind,), vector, lambda context, builder, signature, given: _same(builder, *given))
+    _teach(numba, store_words, (types.Array, types.Integer, words), types.none, _store_words)
+    _teach(numba, bits_of, (lanes,), words, _changed("bitcast", WORD))
+    _teach(numba, numbers_of, (words,), lanes, _changed("bitcast", FLOAT))
+    _teach(numba, whole, (lanes,), words, _changed("fptosi", WORD))
+    _teach(numba, as_floats, (words,), lanes, _changed("sitofp", FLOAT))
+    _teach(numba, widened, (lanes,), wide, _changed("fpext", DOUBLE))
+    _teach(numba, moved_down, (words, types.Integer), words, _move_down)
+    for function, name in ((root, "sqrt"), (nearest, "rint"), (floored, "floor"), (truncated, "trunc")):
+        _teach(numba, function, (lanes,), lanes, _called(f"llvm.{name}.v{LANES}f32"))
+    for kind in (lanes, wide, words):
+        _teach(numba, choose, (mask, kind, kind), kind, _operation("select"))
+    for kind, name in ((lanes, "f32"), (wide, "f64")):
+        _teach(numba, magnitude, (kind,), kind, _called(f"llvm.fabs.v{LANES}{name}"))
+    _teach(numba, nothing, (), wide, _nothing)
+    for kind, name in ((lanes, "f32"), (wide, "f64")):
+        _teach(numba, with_product, (kind, kind, kind), kind, _add_product(name))
+    _teach(numba, looked_up, (lanes, words), lanes, _look_up)
+    _teach(numba, exceeds, (words, words), mask, _operation("icmp_unsigned", ">"))
+    _teach(numba, without, (mask, mask), mask, _leave_out)
+    _teach(numba, larger, (wide, wide), wide, _larger)
+    _teach(numba, sum_of, (wide,), types.float64, _sum)
+    _teach(numba, largest_of, (wide,), types.float64, _largest)
+    _teach(numba, either, (mask, mask), mask, _operation("or_"))
+    _teach(numba, how_many, (mask,), types.int32, _count)
+    _teach(numba, anywhere, (mask,), types.boolean, _anywhere)
+    _teach(numba, clamped, (lanes, types.int32, types.int32), lanes, _clamp)
+
+
+def _vector(numba: Any, name: str, element: str) -> Any:
+    """A type whose values are vectors of ``element``."""
+    primitive = numba.extending.models.PrimitiveModel
+
+    def start(self: Any, manager: Any, frontend: Any) -> None:
+        primitive.__init__(self, manager, frontend, _vector_of(element))
+
+    kind = type(name, (numba.types.Type,), {})
+    numba.extending.register_model(kind)(type(f"{name}Model", (primitive,), {"__init__": start}))
+    return kind(name=name)
+
+
+def _teach(numba: Any, function: Any, given: tuple[Any, ...], returns: Any, generate: Any) -> None:
+    """What a function returns, and its instructions; ``given`` are types, or classes of them, of its arguments."""
+
+    def typed(*arguments: Any) -> Any:
+        pairs = zip(arguments, given, strict=True)
+        fits = all(isinstance(one, kind) if isinstance(kind, type) else one == kind for one, kind in pairs)
+        return returns if fits else None
+
+    def none() -> Any:
+        return typed()
+
+    def one(a: Any) -> Any:
+        return typed(a)
+
+    def two(a: Any, b: Any) -> Any:
+        return typed(a, b)
+
+    def three(a: Any, b: Any, c: Any) -> Any:
+        return typed(a, b, c)
+
+    numba.extending.type_callable(function)(lambda context: (none, one, two, three)[len(given)])
+    numba.extending.lower_builtin(function, *given)(generate)
+
+
+def _vector_of(element: str) -> Any:
+    from llvmlite import ir
+
+    floats = {FLOAT: ir.FloatType(), DOUBLE: ir.DoubleType()}
+    integers = {LONG: ir.IntType(64), WORD: ir.IntType(32), BYTE: ir.IntType(8), BIT: ir.IntType(1)}
+    return ir.VectorType((floats | integers)[element], LANES)
+
+
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, element: str) -> Any:
+    """Where sixteen elements of an array begin."""
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.bitcast(builder.gep(array.data, [arguments[1]]), _vector_of(element).as_pointer())
+
+
+def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.load(_place(context, builder, signature, arguments, FLOAT), align=4)
+
+
+def _store(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    builder.store(arguments[2], _place(context, builder, signature, arguments, FLOAT), align=4)
+    return context.get_dummy_value()
+
+
+def _store_words(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    builder.store(arguments[2], _place(context, builder, signature, arguments, WORD), align=4)
+    return context.get_dummy_value()
+
+
+def _store_codes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    codes = builder.fptosi(arguments[2], _vector_of(BYTE))
+    builder.store(codes, _place(context, builder, signature, arguments, BYTE), align=1)
+    return context.get_dummy_value()
+
+
+def _same(builder: Any, value: Any) -> Any:
+    """A number in every lane."""
+    from llvmlite import ir
+
+    kind, places = ir.VectorType(value.type, LANES), _vector_of(WORD)
+    nothing = ir.Constant(kind, ir.Undefined)
+    one = builder.insert_element(nothing, value, ir.Constant(places.element, 0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(places, [0] * LANES))
+
+
+def _call(builder: Any, name: str, *arguments: Any) -> Any:
+    """What an intrinsic function of LLVM returns, whose arguments are all of one type."""
+    from llvmlite import ir
+
+    kind = ir.FunctionType(arguments[0].type, [arguments[0].type] * len(arguments))
+    return builder.call(_declared(builder, name, kind), arguments)
+
+
+def _nothing(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    return ir.Constant(_vector_of(DOUBLE), [0.0] * LANES)
+
+
+def _changed(name: str, element: str) -> Any:
+    return lambda context, builder, signature, arguments: getattr(builder, name)(arguments[0], _vector_of(element))
+
+
+def _move_down(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    return builder.ashr(arguments[0], _same(builder, builder.trunc(arguments[1], ir.IntType(32))))
+
+
+def _add_product(name: str) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes, one, other = arguments
+        return _call(builder, f"llvm.fmuladd.v{LANES}{name}", one, other, lanes)
+
+    return generate
+
+
+def _leave_out(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.and_(arguments[0], builder.not_(arguments[1]))
+
+
+def _look_up(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """One instruction where the processor has it, a few where it has one for half the lanes; else a choice a bit."""
+    from llvmlite import ir
+
+    table, places = arguments
+    features = str(context.codegen().magic_tuple()[2]).split(",")
+    if "+avx512f" in features:
+        kind = ir.FunctionType(table.type, [table.type, places.type])
+        return builder.call(_declared(builder, "llvm.x86.avx512.permvar.sf.512", kind), [table, places])
+    if "+avx2" in features:
+        half = LANES // 2
+        tables, them = (_halves(builder, each) for each in (table, places))
+        kind = ir.FunctionType(tables[0].type, [tables[0].type, them[0].type])
+        permute = _declared(builder, "llvm.x86.avx2.permps", kind)
+        low, high = ([builder.call(permute, [each, at]) for at in them] for each in tables)
+        order = ir.Constant(_vector_of(WORD), list(range(LANES)))
+        low, high = (builder.shuffle_vector(*pair, order) for pair in (low, high))
+        upper = builder.icmp_signed(">=", places, _same(builder, ir.Constant(places.type.element, half)))
+        return builder.select(upper, high, low)
+    found = [_same(builder, builder.extract_element(table, ir.Constant(ir.IntType(32), k))) for k in range(LANES)]
+    bit = 1
+    while len(found) > 1:
+        asked = builder.and_(places, _same(builder, ir.Constant(places.type.element, bit)))
+        is_set = builder.icmp_signed("!=", asked, ir.Constant(places.type, [0] * LANES))
+        found = [builder.select(is_set, odd, even) for even, odd in zip(found[::2], found[1::2], strict=True)]
+        bit *= 2
+    return found[0]
+
+
+def _halves(builder: Any, vector: Any) -> list[Any]:
+    """The first and the last lanes of a vector."""
+    from llvmlite import ir
+
+    half = LANES // 2
+    places = ir.VectorType(ir.IntType(32), half)
+    orders = (ir.Constant(places, list(range(start, start + half))) for start in (0, half))
+    return [builder.shuffle_vector(vector, vector, order) for order in orders]
+
+
+def _declared(builder: Any, name: str, kind: Any) -> Any:
+    """An intrinsic function of LLVM."""
+    from llvmlite import ir
+
+    return builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+
+
+def _larger(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    bits = [builder.bitcast(each, _vector_of(LONG)) for each in arguments]
+    return builder.bitcast(_call(builder, f"llvm.smax.v{LANES}i64", *bits), _vector_of(DOUBLE))
+
+
+def _sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    number = ir.DoubleType()
+    kind = ir.FunctionType(number, [number, arguments[0].type])
+    function = _declared(builder, f"llvm.vector.reduce.fadd.v{LANES}f64", kind)
+    return builder.call(function, [ir.Constant(number, -0.0), arguments[0]], fastmath=("reassoc", "nsz"))
+
+
+def _largest(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    bits = builder.bitcast(arguments[0], _vector_of(LONG))
+    kind = ir.FunctionType(bits.type.element, [bits.type])
+    function = _declared(builder, f"llvm.vector.reduce.smax.v{LANES}i64", kind)
+    return builder.bitcast(builder.call(function, [bits]), ir.DoubleType())
+
+
+def _count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    packed = builder.bitcast(arguments[0], ir.IntType(LANES))
+    return builder.zext(_call(builder, f"llvm.ctpop.i{LANES}", packed), ir.IntType(32))
+
+
+def _called(name: str) -> Any:
+    return lambda context, builder, signature, arguments: _call(builder, name, *arguments)
+
+
+def _operation(name: str, *words: str) -> Any:
+    return lambda context, builder, signature, arguments: getattr(builder, name)(*words, *arguments)
+
+
+def _anywhere(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    packed = ir.IntType(LANES)
+    return builder.icmp_unsigned("!=", builder.bitcast(arguments[0], packed), ir.Constant(packed, 0))
+
+
+def _clamp(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    def whole(value: np.int32) -> Any:
+        return _same(builder, ir.Constant(ir.IntType(32), int(value)))
+
+    shifted = builder.fadd(arguments[0], _same(builder, ir.Constant(ir.FloatType(), float(WHOLE))))
+    bits = builder.bitcast(shifted, _vector_of(WORD))
+    found = builder.sub(builder.and_(bits, whole(MANTISSA)), whole(MIDDLE))
+    found = _call(builder, f"llvm.smin.v{LANES}i32", found, _same(builder, arguments[2]))
+    found = _call(builder, f"llvm.smax.v{LANES}i32", found, _same(builder, arguments[1]))
+    return builder.sitofp(found, _vector_of(FLOAT))

@@ -1,0 +1,331 @@
+"""What does a stretch of runs come to, when every step is done while sixteen of its numbers are in registers?
+
+All that a frame shows but for the envelope: what the errors of each run add up to, which are clipped, and where each
+code is counted together with its error. What float32 is not sure of is told, and counted again step by step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arithmetic.loops import (
+    AWAY,
+    BEYOND,
+    BFLOAT16,
+    CENTRED,
+    CODEBOOK,
+    EXPONENT,
+    FREE,
+    GRID,
+    HALF_UP,
+    LACKING,
+    LOWEST,
+    MAGIC,
+    MULTIPLIES,
+    NEARLY_HALF,
+    ONE,
+    PARTS,
+    PLACE,
+    PLACE_OF_ZERO,
+    RULE,
+    SCALE_AT,
+    SHIFTS,
+    SIGNIFICANT,
+    X_HAT,
+)
+from qviz.core.arithmetic.spreading import CHUNK_LENGTH
+from qviz.core.compiler import part, prefetch
+from qviz.core.lanes import (
+    anywhere,
+    bits_of,
+    choose,
+    either,
+    exceeds,
+    floored,
+    how_many,
+    larger,
+    largest_of,
+    load,
+    looked_up,
+    magnitude,
+    moved_down,
+    nearest,
+    nothing,
+    numbers_of,
+    spread,
+    store,
+    store_words,
+    sum_of,
+    truncated,
+    whole,
+    widened,
+    with_product,
+    without,
+)
+from qviz.core.passes.comparing import BEYOND_CODES, MAGNITUDES, PRODUCTS
+from qviz.core.passes.counting import (
+    BINS,
+    DOUBT,
+    ENVELOPE,
+    FIRST_BIN,
+    HISTOGRAM,
+    JOINT,
+    LEVELS,
+    MAYBE_NAN,
+    OCCUPANCY,
+    WINDOW,
+    WINDOW_START,
+)
+
+LARGEST_WIDTH = 1.0
+"""Divided by no more, an error that is not 0 does not become 0."""
+
+LEAVES = 16
+"""Levels of the largest codebook that is searched in registers."""
+
+SIGN = np.int32(-0x80000000)
+NEVER = np.float32(np.inf)
+
+# The places of parameters.
+OF_DIVISOR, OF_BEFORE, OF_AFTER, OF_ZERO, OF_SCALE = range(5)
+
+
+@part()
+def knows(plan: Any, width: Any) -> bool:
+    """Whether the steps below are those of a plan."""
+    counts = plan[JOINT] and width <= LARGEST_WIDTH
+    plain = counts or not (plan[OCCUPANCY] or plan[HISTOGRAM])
+    known = plan[CENTRED] or not (plan[RULE] == GRID or plan[RULE] == CODEBOOK)
+    known = known and plan[RULE] != BFLOAT16 and (plan[RULE] != CODEBOOK or plan[LEVELS] <= LEAVES)
+    return bool(known and plain and not (plan[MAYBE_NAN] or plan[SHIFTS] or plan[PARTS]))
+
+
+# --- what a format does: round to a code that is not clipped yet, with two vectors of which its place is told ---------
+
+
+@part()
+def round_centred(y: Any, before: Any, after: Any, plan: Any, leaves: Any) -> Any:
+    """Whole numbers around 0."""
+    code = rounded_away(y) if plan[RULE] == AWAY else nearest(y)
+    return code, bits_of(code), bits_of(code)
+
+
+@part()
+def round_apart(y: Any, before: Any, after: Any, plan: Any, leaves: Any) -> Any:
+    """Whole numbers, zero points among them."""
+    shifted = y + before
+    if plan[RULE] == AWAY:
+        code = rounded_away(shifted) + after
+    elif plan[RULE] == HALF_UP:
+        code = truncated(shifted)
+    else:
+        code = nearest(shifted) + after
+    return code, bits_of(code), bits_of(code)
+
+
+@part()
+def rounded_away(y: Any) -> Any:
+    """The nearest whole numbers, halves away from 0."""
+    return truncated(y + numbers_of(bits_of(spread(NEARLY_HALF)) | (bits_of(y) & spread(SIGN))))
+
+
+@part()
+def place_whole(code: Any, one: Any, other: Any, near: Any, window: Any, low: Any, plan: Any) -> Any:
+    """Levels one after the other; float32 holds their places without an error."""
+    return whole(with_product(near - spread(low * window), code, spread(window)))
+
+
+@part()
+def round_float(y: Any, before: Any, after: Any, plan: Any, leaves: Any) -> Any:
+    """Small floats: added to a number so large, a float32 has no room for less than a unit of theirs."""
+    lowest, beyond = spread(np.int32(plan[LOWEST])), spread(np.int32(plan[BEYOND]))
+    binade = bits_of(y) & spread(EXPONENT)
+    binade = choose(binade < lowest, lowest, binade)
+    binade = choose(binade > beyond, beyond, binade)
+    much = numbers_of((binade + spread(np.int32(plan[MAGIC]))) | spread(SIGNIFICANT))
+    sum_of_both = y + much
+    return sum_of_both - much, bits_of(sum_of_both) - bits_of(much), binade
+
+
+@part()
+def place_float(code: Any, units: Any, binade: Any, near: Any, window: Any, low: Any, plan: Any) -> Any:
+    """Levels of one sign one after the other: a binade has as many as there are units in the first of its numbers."""
+    below = moved_down(binade - spread(np.int32(plan[LOWEST])), np.int32(plan[LACKING] & 31))
+    zero = spread(np.int32(plan[PLACE_OF_ZERO])) + units
+    index = choose(units < spread(np.int32(0)), zero - below, zero + below)
+    return index * spread(np.int32(window)) + whole(near)
+
+
+@part()
+def round_to_leaf(y: Any, before: Any, after: Any, plan: Any, leaves: Any) -> Any:
+    """Levels of a codebook, infinite beyond them, by four comparisons each."""
+    fourth, eighth, twelfth, after_one, after_two, after_three, levels, first, last = leaves
+    four, one, none = spread(np.int32(4)), spread(np.int32(1)), spread(np.int32(0))
+    quarter = choose(y >= fourth, four, none) + choose(y >= eighth, four, none) + choose(y >= twelfth, four, none)
+    cell = quarter + choose(y >= looked_up(after_one, quarter), one, none)
+    cell = cell + choose(y >= looked_up(after_two, quarter), one, none)
+    cell = cell + choose(y >= looked_up(after_three, quarter), one, none)
+    code = choose(y >= last, spread(NEVER), looked_up(levels, cell))
+    return choose(y >= first, code, spread(-NEVER)), cell, cell
+
+
+@part()
+def place_leaf(code: Any, cell: Any, other: Any, near: Any, window: Any, low: Any, plan: Any) -> Any:
+    """The level that was found when it was rounded to."""
+    return cell * spread(np.int32(window)) + whole(near)
+
+
+@part()
+def no_leaves(codebook: Any, plan: Any, work: Any) -> Any:
+    """Nothing is searched."""
+    return codebook.size
+
+
+@part()
+def leaves_of(codebook: Any, plan: Any, work: Any) -> Any:
+    """Thresholds and levels, the last one for those that there are not; the first and the last threshold."""
+    count = plan[LEVELS]
+    after = codebook.size // 2 + 1
+    for k in range(LEAVES):
+        work[FREE + np.uint64(k)] = codebook[k] if k < count else NEVER
+        work[FREE + np.uint64(LEAVES + k)] = codebook[after + min(k, count - 1)]
+    quarters = spread(work[FREE + np.uint64(4)]), spread(work[FREE + np.uint64(8)]), spread(work[FREE + np.uint64(12)])
+    after = load(work, FREE + np.uint64(1)), load(work, FREE + np.uint64(2)), load(work, FREE + np.uint64(3))
+    levels = load(work, FREE + np.uint64(LEAVES))
+    return *quarters, *after, levels, spread(codebook[0]), spread(codebook[count])
+
+
+# --- the steps ----------------------------------------------------------------------------------------------
+
+
+def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: bool) -> Any:  # noqa: PLR0915
+    """The steps for one kind of format.
+
+    Parameters
+    ----------
+    prepared, rounded, placed : functions
+        What is searched, how it is rounded, and where levels are counted: see above.
+    centred : bool
+        Whether there are no zero points.
+    counts : bool
+        Whether anything may be counted or drawn.
+    """
+
+    def look(  # noqa: PLR0915  (in registers, or not at all)
+        x: Any, at: Any, n: Any, chunks: Any, first: Any, work: Any, integers: Any, parameters: Any, strides: Any,
+        plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any, clips: Any,
+    ) -> Any:  # fmt: skip
+        """Look at a stretch of runs of so many chunks each, the first of which is group ``first``.
+
+        Returns
+        -------
+        doubtful : bool
+            Whether codes and errors have to be counted step by step: not all places are to be believed.
+        """
+        factor, low, high = np.float32(numbers[0]), np.float32(numbers[1]), np.float32(numbers[2])
+        width, multiplies, counting, drawing = numbers[3], plan[MULTIPLIES], plan[JOINT], plan[ENVELOPE]
+        lowest, highest, factors, nowhere = spread(low), spread(high), spread(factor), spread(low) != spread(low)
+        leaves = prepared(codebook, plan, work)
+        # An error in bins is between these two; where both are in one bin, so is it.
+        more, less = spread(np.float32((1.0 + DOUBT) / width)), spread(np.float32((1.0 - DOUBT) / width))
+        window, first_near = np.float32(plan[WINDOW]), spread(np.float32(plan[WINDOW_START]))
+        last_near = bits_of(spread(np.float32(window - ONE)))
+        below = np.int32(plan[LEVELS] * plan[WINDOW] + plan[WINDOW_START] - plan[FIRST_BIN])
+        places_below, places_above = spread(below), spread(np.int32(below + plan[BINS]))
+        doubtful = nowhere
+        magnitudes, products, beyond, anywhere_outside = nothing(), nothing(), nothing(), nowhere
+        scales = parameters[OF_SCALE] if plan[SCALE_AT] else parameters[OF_DIVISOR]
+        per_scale = strides[OF_SCALE] if plan[SCALE_AT] else strides[OF_DIVISOR]
+        run, group = chunks * CHUNK_LENGTH, np.uint64(first)
+        for start in range(np.uint64(0), n, run):
+            divisor = spread(parameters[OF_DIVISOR][group * np.uint64(strides[OF_DIVISOR])])
+            scale = spread(scales[group * np.uint64(per_scale)])
+            before = spread(parameters[OF_BEFORE][group * np.uint64(strides[OF_BEFORE])])
+            after = spread(parameters[OF_AFTER][group * np.uint64(strides[OF_AFTER])])
+            zero_point = spread(parameters[OF_ZERO][group * np.uint64(strides[OF_ZERO])])
+            squares, tops, clipped = nothing(), nothing(), np.int32(0)
+            for i in range(start, start + run, CHUNK_LENGTH):
+                prefetch(x, ahead + i)
+                value = load(x, at + i)
+                quotient = value * divisor if multiplies else value / divisor * factors
+                free, one, other = rounded(quotient, before, after, plan, leaves)
+                code = choose(lowest > free, lowest, free)
+                code = choose(highest < code, highest, code)
+                outside = code != free
+                anywhere_outside = either(anywhere_outside, outside)
+                x_hat = code * scale if centred else (code - zero_point) * scale
+                wide = widened(value)
+                error = widened(x_hat) - wide
+                distance = magnitude(error)
+                magnitudes = magnitudes + distance
+                products = with_product(products, wide, error)
+                squares = with_product(squares, error, error)
+                tops = larger(tops, distance)
+                if clips:
+                    lost = choose(outside, error, nothing())
+                    beyond = with_product(beyond, lost, lost)
+                    clipped = np.int32(clipped + how_many(outside))
+                if counts:
+                    if drawing:
+                        store(work, X_HAT + i, x_hat)
+                    if counting:
+                        narrow = x_hat - value
+                        bins = floored(narrow * more)
+                        near = bins - first_near
+                        place = placed(code, one, other, near, window, low, plan)
+                        strange = exceeds(bits_of(near), last_near)
+                        if clips:
+                            place = choose(free < lowest, places_below + whole(near), place)
+                            place = choose(free > highest, places_above + whole(near), place)
+                            strange = without(strange, outside)
+                        doubtful = either(doubtful, either(strange, bins != floored(narrow * less)))
+                        store_words(integers, PLACE + i, place)
+            largest = largest_of(tops)
+            found[0, group] += sum_of(squares)
+            found[1, group] = largest if largest > found[1, group] else found[1, group]
+            if clips:
+                counted[group] += clipped
+            group += np.uint64(1)
+        totals[MAGNITUDES] += sum_of(magnitudes)
+        totals[PRODUCTS] += sum_of(products)
+        if clips:
+            totals[BEYOND_CODES] += sum_of(beyond)
+        return anywhere(doubtful), anywhere(anywhere_outside)
+
+    return part()(look)
+
+
+look_centred = compose(no_leaves, round_centred, place_whole, centred=True, counts=True)
+look_for_figures = compose(no_leaves, round_centred, place_whole, centred=True, counts=False)
+look_apart = compose(no_leaves, round_apart, place_whole, centred=False, counts=True)
+look_at_floats = compose(no_leaves, round_float, place_float, centred=True, counts=True)
+look_at_levels = compose(leaves_of, round_to_leaf, place_leaf, centred=True, counts=True)
+
+
+@part()
+def look_at_all(
+    x: Any, at: Any, n: Any, chunks: Any, first: Any, work: Any, integers: Any, parameters: Any, strides: Any,
+    plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any, clips: Any,
+) -> Any:  # fmt: skip
+    """The steps for the format: see `compose`."""
+    if plan[RULE] == GRID:
+        return look_at_floats(
+            x, at, n, chunks, first, work, integers, parameters, strides, plan, numbers, codebook, totals, found,
+            counted, ahead, clips,
+        )  # fmt: skip
+    if plan[RULE] == CODEBOOK:
+        return look_at_levels(
+            x, at, n, chunks, first, work, integers, parameters, strides, plan, numbers, codebook, totals, found,
+            counted, ahead, clips,
+        )  # fmt: skip
+    if plan[CENTRED]:
+        return look_centred(
+            x, at, n, chunks, first, work, integers, parameters, strides, plan, numbers, codebook, totals, found,
+            counted, ahead, clips,
+        )  # fmt: skip
+    return look_apart(
+        x, at, n, chunks, first, work, integers, parameters, strides, plan, numbers, codebook, totals, found,
+        counted, ahead, clips,
+    )  # fmt: skip
