@@ -21,10 +21,14 @@ from qviz.core.lanes import (
     either,
     exceeds,
     floored,
+    folded_largest,
+    folded_sum,
     how_many,
     larger,
     largest_of,
+    largest_of_eight,
     load,
+    load_eight,
     looked_up,
     magnitude,
     moved_down,
@@ -35,14 +39,18 @@ from qviz.core.lanes import (
     spread,
     store,
     store_codes,
+    store_eight,
     store_words,
     sum_of,
+    sums_of_eight,
     truncated,
     whole,
     widened,
     with_product,
     without,
 )
+
+HALF = LANES // 2
 
 FLOAT, DOUBLE, LONG, WORD, BYTE, BIT = "float", "double", "64 bits", "32 bits", "8 bits", "1 bit"
 """What the elements of a vector are."""
@@ -84,12 +92,21 @@ def teach(numba: Any) -> None:
     for kind, name in ((lanes, "f32"), (wide, "f64")):
         _teach(numba, magnitude, (kind,), kind, _called(f"llvm.fabs.v{LANES}{name}"))
     _teach(numba, nothing, (), wide, _nothing)
+    eight = _vector(numba, "Eight", DOUBLE, HALF)
+    _teach(numba, operator.add, (eight, eight), eight, _operation("fadd"))
+    _teach(numba, larger, (eight, eight), eight, _both(_larger_of))
+    _teach(numba, folded_sum, (wide,), eight, _folded(_sum_of))
+    _teach(numba, folded_largest, (wide,), eight, _folded(_larger_of))
+    _teach(numba, load_eight, (types.Array, types.Integer), eight, _load_eight)
+    _teach(numba, store_eight, (types.Array, types.Integer, eight), types.none, _store_eight)
+    _teach(numba, sums_of_eight, (types.Array, types.Integer), eight, _across(_sum_of))
+    _teach(numba, largest_of_eight, (types.Array, types.Integer), eight, _across(_larger_of))
     for kind, name in ((lanes, "f32"), (wide, "f64")):
         _teach(numba, with_product, (kind, kind, kind), kind, _add_product(name))
     _teach(numba, looked_up, (lanes, words), lanes, _look_up)
     _teach(numba, exceeds, (words, words), mask, _operation("icmp_unsigned", ">"))
     _teach(numba, without, (mask, mask), mask, _leave_out)
-    _teach(numba, larger, (wide, wide), wide, _larger)
+    _teach(numba, larger, (wide, wide), wide, _both(_larger_of))
     _teach(numba, sum_of, (wide,), types.float64, _sum)
     _teach(numba, largest_of, (wide,), types.float64, _largest)
     _teach(numba, either, (mask, mask), mask, _operation("or_"))
@@ -98,12 +115,12 @@ def teach(numba: Any) -> None:
     _teach(numba, clamped, (lanes, types.int32, types.int32), lanes, _clamp)
 
 
-def _vector(numba: Any, name: str, element: str) -> Any:
+def _vector(numba: Any, name: str, element: str, lanes: int = LANES) -> Any:
     """A type whose values are vectors of ``element``."""
     primitive = numba.extending.models.PrimitiveModel
 
     def start(self: Any, manager: Any, frontend: Any) -> None:
-        primitive.__init__(self, manager, frontend, _vector_of(element))
+        primitive.__init__(self, manager, frontend, _vector_of(element, lanes))
 
     kind = type(name, (numba.types.Type,), {})
     numba.extending.register_model(kind)(type(f"{name}Model", (primitive,), {"__init__": start}))
@@ -134,18 +151,18 @@ def _teach(numba: Any, function: Any, given: tuple[Any, ...], returns: Any, gene
     numba.extending.lower_builtin(function, *given)(generate)
 
 
-def _vector_of(element: str) -> Any:
+def _vector_of(element: str, lanes: int = LANES) -> Any:
     from llvmlite import ir
 
     floats = {FLOAT: ir.FloatType(), DOUBLE: ir.DoubleType()}
     integers = {LONG: ir.IntType(64), WORD: ir.IntType(32), BYTE: ir.IntType(8), BIT: ir.IntType(1)}
-    return ir.VectorType((floats | integers)[element], LANES)
+    return ir.VectorType((floats | integers)[element], lanes)
 
 
-def _place(context: Any, builder: Any, signature: Any, arguments: Any, element: str) -> Any:
-    """Where sixteen elements of an array begin."""
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, element: str, lanes: int = LANES) -> Any:
+    """Where some elements of an array begin."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    return builder.bitcast(builder.gep(array.data, [arguments[1]]), _vector_of(element).as_pointer())
+    return builder.bitcast(builder.gep(array.data, [arguments[1]]), _vector_of(element, lanes).as_pointer())
 
 
 def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -224,14 +241,13 @@ def _look_up(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(table.type, [table.type, places.type])
         return builder.call(_declared(builder, "llvm.x86.avx512.permvar.sf.512", kind), [table, places])
     if "+avx2" in features:
-        half = LANES // 2
         tables, them = (_halves(builder, each) for each in (table, places))
         kind = ir.FunctionType(tables[0].type, [tables[0].type, them[0].type])
         permute = _declared(builder, "llvm.x86.avx2.permps", kind)
         low, high = ([builder.call(permute, [each, at]) for at in them] for each in tables)
         order = ir.Constant(_vector_of(WORD), list(range(LANES)))
         low, high = (builder.shuffle_vector(*pair, order) for pair in (low, high))
-        upper = builder.icmp_signed(">=", places, _same(builder, ir.Constant(places.type.element, half)))
+        upper = builder.icmp_signed(">=", places, _same(builder, ir.Constant(places.type.element, HALF)))
         return builder.select(upper, high, low)
     found = [_same(builder, builder.extract_element(table, ir.Constant(ir.IntType(32), k))) for k in range(LANES)]
     bit = 1
@@ -247,9 +263,8 @@ def _halves(builder: Any, vector: Any) -> list[Any]:
     """The first and the last lanes of a vector."""
     from llvmlite import ir
 
-    half = LANES // 2
-    places = ir.VectorType(ir.IntType(32), half)
-    orders = (ir.Constant(places, list(range(start, start + half))) for start in (0, half))
+    places = ir.VectorType(ir.IntType(32), HALF)
+    orders = (ir.Constant(places, list(range(start, start + HALF))) for start in (0, HALF))
     return [builder.shuffle_vector(vector, vector, order) for order in orders]
 
 
@@ -260,9 +275,55 @@ def _declared(builder: Any, name: str, kind: Any) -> Any:
     return builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
 
 
-def _larger(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    bits = [builder.bitcast(each, _vector_of(LONG)) for each in arguments]
-    return builder.bitcast(_call(builder, f"llvm.smax.v{LANES}i64", *bits), _vector_of(DOUBLE))
+def _both(of_two: Any) -> Any:
+    return lambda context, builder, signature, arguments: of_two(builder, *arguments)
+
+
+def _sum_of(builder: Any, one: Any, other: Any) -> Any:
+    return builder.fadd(one, other)
+
+
+def _larger_of(builder: Any, one: Any, other: Any) -> Any:
+    bits = [builder.bitcast(each, _vector_of(LONG, one.type.count)) for each in (one, other)]
+    return builder.bitcast(_call(builder, f"llvm.smax.v{one.type.count}i64", *bits), one.type)
+
+
+def _folded(of_two: Any) -> Any:
+    """Both halves of a vector become one."""
+    return lambda context, builder, signature, arguments: of_two(builder, *_halves(builder, arguments[0]))
+
+
+def _load_eight(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.load(_place(context, builder, signature, arguments, DOUBLE, HALF), align=8)
+
+
+def _store_eight(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    builder.store(arguments[2], _place(context, builder, signature, arguments, DOUBLE, HALF), align=8)
+    return context.get_dummy_value()
+
+
+def _across(of_two: Any) -> Any:
+    """Eight rows of eight become one of eight, by halves: three times, of two rows those of every other part."""
+    from llvmlite import ir
+
+    places = ir.VectorType(ir.IntType(32), HALF)
+
+    def merged(builder: Any, one: Any, other: Any, part: int) -> Any:
+        """Of each pair of parts of both rows what it comes to, those of the rows by turns."""
+        runs = [list(range(start, start + part)) for start in range(0, HALF, 2 * part)]
+        first = [at for run in runs for at in (*run, *(HALF + i for i in run))]
+        second = [at + part for at in first]
+        orders = (ir.Constant(places, order) for order in (first, second))
+        return of_two(builder, *(builder.shuffle_vector(one, other, order) for order in orders))
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = _place(context, builder, signature, arguments, DOUBLE, HALF)
+        rows = [builder.load(builder.gep(start, [ir.Constant(ir.IntType(32), k)]), align=8) for k in range(HALF)]
+        for part in (1, 2, 4):
+            rows = [merged(builder, *pair, part) for pair in zip(rows[::2], rows[1::2], strict=True)]
+        return rows[0]
+
+    return generate
 
 
 def _sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

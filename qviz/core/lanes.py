@@ -117,6 +117,36 @@ def largest_of(magnitudes: Any) -> Any:
     return np.max(magnitudes.view(np.int64)).view(np.float64)
 
 
+def folded_sum(lanes: Any) -> Any:
+    """Eight sums of two lanes each of a float64 vector: so few go into one register."""
+    return lanes[: LANES // 2] + lanes[LANES // 2 :]
+
+
+def folded_largest(magnitudes: Any) -> Any:
+    """The larger of two lanes each, eight of them: see `larger`."""
+    return larger(magnitudes[: LANES // 2], magnitudes[LANES // 2 :])
+
+
+def load_eight(array: Any, at: Any) -> Any:
+    """Eight neighbours of a float64 array."""
+    return array[at : at + LANES // 2].copy()
+
+
+def store_eight(array: Any, at: Any, eight: Any) -> None:
+    """Put eight numbers into a float64 array."""
+    array[at : at + LANES // 2] = eight
+
+
+def sums_of_eight(array: Any, at: Any) -> Any:
+    """The sums of eight rows of eight numbers that lie one after the other, in any order."""
+    return array[at : at + 64].reshape(8, 8).sum(axis=1)
+
+
+def largest_of_eight(array: Any, at: Any) -> Any:
+    """The largest of each of eight rows of eight: see `larger`."""
+    return array[at : at + 64].reshape(8, 8).view(np.int64).max(axis=1).view(np.float64)
+
+
 def looked_up(table: Any, places: Any) -> Any:
     """The lanes of a vector of float32 at places from 0 to 15."""
     return table[places]

@@ -323,8 +323,8 @@ def compose(lie: Any, spread: Any, number: Any, look: Any, *, everything: bool, 
                 run = chunks if chunks > 0 else np.int64(n // CHUNK)
                 fetched = here if counts_ahead else ahead
                 doubtful, outside = look(
-                    x, here, np.uint64(n), np.uint64(run), group, work, integers, parameters, strides, plan, numbers,
-                    codebook, sums, errors_of, saturated, fetched, clips,
+                    x, here, np.uint64(n), np.uint64(run), group, work, wide, integers, parameters, strides, plan,
+                    numbers, codebook, sums, errors_of, saturated, fetched, clips,
                 )  # fmt: skip
                 unclipped = outside and not clips  # seen for the first time: those of this stretch are still to be told
                 placed = not (doubtful or unclipped)

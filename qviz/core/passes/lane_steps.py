@@ -29,6 +29,7 @@ from qviz.core.arithmetic.loops import (
     PARTS,
     PLACE,
     PLACE_OF_ZERO,
+    REGION,
     RULE,
     SCALE_AT,
     SHIFTS,
@@ -44,10 +45,13 @@ from qviz.core.lanes import (
     either,
     exceeds,
     floored,
+    folded_largest,
+    folded_sum,
     how_many,
     larger,
-    largest_of,
+    largest_of_eight,
     load,
+    load_eight,
     looked_up,
     magnitude,
     moved_down,
@@ -56,8 +60,10 @@ from qviz.core.lanes import (
     numbers_of,
     spread,
     store,
+    store_eight,
     store_words,
     sum_of,
+    sums_of_eight,
     truncated,
     whole,
     widened,
@@ -87,6 +93,10 @@ LEAVES = 16
 
 SIGN = np.int32(-0x80000000)
 NEVER = np.float32(np.inf)
+
+EIGHT = np.uint64(8)
+OF_TOPS = np.uint64(REGION)
+"""Where the magnitudes of runs are kept, behind the sums."""
 
 # The places of parameters.
 OF_DIVISOR, OF_BEFORE, OF_AFTER, OF_ZERO, OF_SCALE = range(5)
@@ -197,6 +207,23 @@ def leaves_of(codebook: Any, plan: Any, work: Any) -> Any:
     return *quarters, *after, levels, spread(codebook[0]), spread(codebook[count])
 
 
+@part(rare=True)
+def settle_runs(wide: Any, end: Any, first: Any, found: Any) -> None:
+    """Give eight sums and eight magnitudes of each run to its group: those of eight runs at a time."""
+    squares, tops = found[0], found[1]
+    group, at = first, np.uint64(0)
+    while at + EIGHT * EIGHT <= end:
+        store_eight(squares, group, load_eight(squares, group) + sums_of_eight(wide, at))
+        store_eight(tops, group, larger(load_eight(tops, group), largest_of_eight(wide, OF_TOPS + at)))
+        group, at = group + EIGHT, at + EIGHT * EIGHT
+    while at < end:
+        for i in range(EIGHT):
+            squares[group] += wide[at + i]
+            top = wide[OF_TOPS + at + i]
+            tops[group] = top if top > tops[group] else tops[group]
+        group, at = group + np.uint64(1), at + EIGHT
+
+
 # --- the steps ----------------------------------------------------------------------------------------------
 
 
@@ -214,8 +241,9 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
     """
 
     def look(  # noqa: PLR0915  (in registers, or not at all)
-        x: Any, at: Any, n: Any, chunks: Any, first: Any, work: Any, integers: Any, parameters: Any, strides: Any,
-        plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any, clips: Any,
+        x: Any, at: Any, n: Any, chunks: Any, first: Any, work: Any, wide: Any, integers: Any, parameters: Any,
+        strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any,
+        clips: Any,
     ) -> Any:  # fmt: skip
         """Look at a stretch of runs of so many chunks each, the first of which is group ``first``.
 
@@ -238,7 +266,7 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
         magnitudes, products, beyond, anywhere_outside = nothing(), nothing(), nothing(), nowhere
         scales = parameters[OF_SCALE] if plan[SCALE_AT] else parameters[OF_DIVISOR]
         per_scale = strides[OF_SCALE] if plan[SCALE_AT] else strides[OF_DIVISOR]
-        run, group = chunks * CHUNK_LENGTH, np.uint64(first)
+        run, group, row = chunks * CHUNK_LENGTH, np.uint64(first), np.uint64(0)
         for start in range(np.uint64(0), n, run):
             divisor = spread(parameters[OF_DIVISOR][group * np.uint64(strides[OF_DIVISOR])])
             scale = spread(scales[group * np.uint64(per_scale)])
@@ -256,11 +284,11 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
                 outside = code != free
                 anywhere_outside = either(anywhere_outside, outside)
                 x_hat = code * scale if centred else (code - zero_point) * scale
-                wide = widened(value)
-                error = widened(x_hat) - wide
+                exact = widened(value)
+                error = widened(x_hat) - exact
                 distance = magnitude(error)
                 magnitudes = magnitudes + distance
-                products = with_product(products, wide, error)
+                products = with_product(products, exact, error)
                 squares = with_product(squares, error, error)
                 tops = larger(tops, distance)
                 if clips:
@@ -282,12 +310,13 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
                             strange = without(strange, outside)
                         doubtful = either(doubtful, either(strange, bins != floored(narrow * less)))
                         store_words(integers, PLACE + i, place)
-            largest = largest_of(tops)
-            found[0, group] += sum_of(squares)
-            found[1, group] = largest if largest > found[1, group] else found[1, group]
+            store_eight(wide, row, folded_sum(squares))
+            store_eight(wide, OF_TOPS + row, folded_largest(tops))
+            row += EIGHT
             if clips:
                 counted[group] += clipped
             group += np.uint64(1)
+        settle_runs(wide, row, np.uint64(first), found)
         totals[MAGNITUDES] += sum_of(magnitudes)
         totals[PRODUCTS] += sum_of(products)
         if clips:
@@ -306,26 +335,27 @@ look_at_levels = compose(leaves_of, round_to_leaf, place_leaf, centred=True, cou
 
 @part()
 def look_at_all(
-    x: Any, at: Any, n: Any, chunks: Any, first: Any, work: Any, integers: Any, parameters: Any, strides: Any,
-    plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any, clips: Any,
+    x: Any, at: Any, n: Any, chunks: Any, first: Any, work: Any, wide: Any, integers: Any, parameters: Any,
+    strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any,
+    clips: Any,
 ) -> Any:  # fmt: skip
     """The steps for the format: see `compose`."""
     if plan[RULE] == GRID:
         return look_at_floats(
-            x, at, n, chunks, first, work, integers, parameters, strides, plan, numbers, codebook, totals, found,
+            x, at, n, chunks, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
             counted, ahead, clips,
         )  # fmt: skip
     if plan[RULE] == CODEBOOK:
         return look_at_levels(
-            x, at, n, chunks, first, work, integers, parameters, strides, plan, numbers, codebook, totals, found,
+            x, at, n, chunks, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
             counted, ahead, clips,
         )  # fmt: skip
     if plan[CENTRED]:
         return look_centred(
-            x, at, n, chunks, first, work, integers, parameters, strides, plan, numbers, codebook, totals, found,
+            x, at, n, chunks, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
             counted, ahead, clips,
         )  # fmt: skip
     return look_apart(
-        x, at, n, chunks, first, work, integers, parameters, strides, plan, numbers, codebook, totals, found,
+        x, at, n, chunks, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
         counted, ahead, clips,
     )  # fmt: skip
