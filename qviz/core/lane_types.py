@@ -21,8 +21,6 @@ from qviz.core.lanes import (
     either,
     exceeds,
     floored,
-    folded_largest,
-    folded_sum,
     how_many,
     larger,
     largest_of,
@@ -35,6 +33,7 @@ from qviz.core.lanes import (
     nearest,
     nothing,
     numbers_of,
+    only,
     root,
     spread,
     store,
@@ -46,7 +45,10 @@ from qviz.core.lanes import (
     truncated,
     whole,
     widened,
+    with_largest,
     with_product,
+    with_products,
+    with_sum,
     without,
 )
 
@@ -91,24 +93,24 @@ def teach(numba: Any) -> None:
         _teach(numba, choose, (mask, kind, kind), kind, _operation("select"))
     for kind, name in ((lanes, "f32"), (wide, "f64")):
         _teach(numba, magnitude, (kind,), kind, _called(f"llvm.fabs.v{LANES}{name}"))
-    _teach(numba, nothing, (), wide, _nothing)
     eight = _vector(numba, "Eight", DOUBLE, HALF)
     _teach(numba, operator.add, (eight, eight), eight, _operation("fadd"))
     _teach(numba, larger, (eight, eight), eight, _both(_larger_of))
-    _teach(numba, folded_sum, (wide,), eight, _folded(_sum_of))
-    _teach(numba, folded_largest, (wide,), eight, _folded(_larger_of))
+    _teach(numba, nothing, (), eight, _nothing)
+    _teach(numba, with_sum, (eight, wide), eight, _with_sum)
+    _teach(numba, with_products, (eight, wide, wide), eight, _with_products)
+    _teach(numba, with_largest, (eight, wide), eight, _with_largest)
+    _teach(numba, only, (mask, wide), wide, _only)
+    _teach(numba, sum_of, (eight,), types.float64, _sum)
+    _teach(numba, largest_of, (eight,), types.float64, _largest)
     _teach(numba, load_eight, (types.Array, types.Integer), eight, _load_eight)
     _teach(numba, store_eight, (types.Array, types.Integer, eight), types.none, _store_eight)
     _teach(numba, sums_of_eight, (types.Array, types.Integer), eight, _across(_sum_of))
     _teach(numba, largest_of_eight, (types.Array, types.Integer), eight, _across(_larger_of))
-    for kind, name in ((lanes, "f32"), (wide, "f64")):
-        _teach(numba, with_product, (kind, kind, kind), kind, _add_product(name))
+    _teach(numba, with_product, (lanes, lanes, lanes), lanes, _with_product)
     _teach(numba, looked_up, (lanes, words), lanes, _look_up)
     _teach(numba, exceeds, (words, words), mask, _operation("icmp_unsigned", ">"))
     _teach(numba, without, (mask, mask), mask, _leave_out)
-    _teach(numba, larger, (wide, wide), wide, _both(_larger_of))
-    _teach(numba, sum_of, (wide,), types.float64, _sum)
-    _teach(numba, largest_of, (wide,), types.float64, _largest)
     _teach(numba, either, (mask, mask), mask, _operation("or_"))
     _teach(numba, how_many, (mask,), types.int32, _count)
     _teach(numba, anywhere, (mask,), types.boolean, _anywhere)
@@ -204,9 +206,17 @@ def _call(builder: Any, name: str, *arguments: Any) -> Any:
 
 
 def _nothing(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return _zeros(DOUBLE, HALF)
+
+
+def _zeros(element: str, lanes: int) -> Any:
     from llvmlite import ir
 
-    return ir.Constant(_vector_of(DOUBLE), [0.0] * LANES)
+    return ir.Constant(_vector_of(element, lanes), None)
+
+
+def _only(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.select(*arguments, _zeros(DOUBLE, LANES))
 
 
 def _changed(name: str, element: str) -> Any:
@@ -219,12 +229,24 @@ def _move_down(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     return builder.ashr(arguments[0], _same(builder, builder.trunc(arguments[1], ir.IntType(32))))
 
 
-def _add_product(name: str) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes, one, other = arguments
-        return _call(builder, f"llvm.fmuladd.v{LANES}{name}", one, other, lanes)
+def _with_product(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    lanes, one, other = arguments
+    return _call(builder, f"llvm.fmuladd.v{LANES}f32", one, other, lanes)
 
-    return generate
+
+def _with_sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.fadd(arguments[0], builder.fadd(*_halves(builder, arguments[1])))
+
+
+def _with_products(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    found = arguments[0]
+    for one, other in zip(*(_halves(builder, each) for each in arguments[1:]), strict=True):
+        found = _call(builder, f"llvm.fmuladd.v{HALF}f64", one, other, found)
+    return found
+
+
+def _with_largest(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return _larger_of(builder, arguments[0], _larger_of(builder, *_halves(builder, arguments[1])))
 
 
 def _leave_out(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -288,11 +310,6 @@ def _larger_of(builder: Any, one: Any, other: Any) -> Any:
     return builder.bitcast(_call(builder, f"llvm.smax.v{one.type.count}i64", *bits), one.type)
 
 
-def _folded(of_two: Any) -> Any:
-    """Both halves of a vector become one."""
-    return lambda context, builder, signature, arguments: of_two(builder, *_halves(builder, arguments[0]))
-
-
 def _load_eight(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.load(_place(context, builder, signature, arguments, DOUBLE, HALF), align=8)
 
@@ -331,16 +348,16 @@ def _sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
     number = ir.DoubleType()
     kind = ir.FunctionType(number, [number, arguments[0].type])
-    function = _declared(builder, f"llvm.vector.reduce.fadd.v{LANES}f64", kind)
+    function = _declared(builder, f"llvm.vector.reduce.fadd.v{HALF}f64", kind)
     return builder.call(function, [ir.Constant(number, -0.0), arguments[0]], fastmath=("reassoc", "nsz"))
 
 
 def _largest(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     from llvmlite import ir
 
-    bits = builder.bitcast(arguments[0], _vector_of(LONG))
+    bits = builder.bitcast(arguments[0], _vector_of(LONG, HALF))
     kind = ir.FunctionType(bits.type.element, [bits.type])
-    function = _declared(builder, f"llvm.vector.reduce.smax.v{LANES}i64", kind)
+    function = _declared(builder, f"llvm.vector.reduce.smax.v{HALF}i64", kind)
     return builder.bitcast(builder.call(function, [bits]), ir.DoubleType())
 
 

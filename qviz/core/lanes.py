@@ -88,8 +88,29 @@ def truncated(lanes: Any) -> Any:
 
 
 def nothing() -> Any:
-    """0 in every lane, in float64."""
-    return np.zeros(LANES)
+    """Eight zeros in float64: what sixteen numbers are added to, in half as many registers as they take themselves."""
+    return np.zeros(LANES // 2)
+
+
+def with_sum(eight: Any, lanes: Any) -> Any:
+    """What eight sums become with sixteen float64 numbers, two each."""
+    return eight + (lanes[: LANES // 2] + lanes[LANES // 2 :])
+
+
+def with_products(eight: Any, one: Any, other: Any) -> Any:
+    """What eight sums become with sixteen float64 products, two each; rounded as often as is quick."""
+    half = LANES // 2
+    return (eight + one[:half] * other[:half]) + one[half:] * other[half:]
+
+
+def with_largest(eight: Any, magnitudes: Any) -> Any:
+    """What eight magnitudes become with sixteen, two each: see `larger`."""
+    return larger(eight, larger(magnitudes[: LANES // 2], magnitudes[LANES // 2 :]))
+
+
+def only(mask: Any, lanes: Any) -> Any:
+    """The float64 numbers where the mask is, else 0."""
+    return np.where(mask, lanes, 0.0)
 
 
 def widened(lanes: Any) -> Any:
@@ -107,24 +128,14 @@ def larger(magnitudes: Any, others: Any) -> Any:
     return np.maximum(magnitudes.view(np.int64), others.view(np.int64)).view(np.float64)
 
 
-def sum_of(lanes: Any) -> Any:
-    """The sum of all lanes of a float64 vector, in any order."""
-    return np.sum(lanes)
+def sum_of(eight: Any) -> Any:
+    """The sum of eight numbers, in any order."""
+    return np.sum(eight)
 
 
 def largest_of(magnitudes: Any) -> Any:
-    """The largest of all lanes: see `larger`."""
+    """The largest of eight: see `larger`."""
     return np.max(magnitudes.view(np.int64)).view(np.float64)
-
-
-def folded_sum(lanes: Any) -> Any:
-    """Eight sums of two lanes each of a float64 vector: so few go into one register."""
-    return lanes[: LANES // 2] + lanes[LANES // 2 :]
-
-
-def folded_largest(magnitudes: Any) -> Any:
-    """The larger of two lanes each, eight of them: see `larger`."""
-    return larger(magnitudes[: LANES // 2], magnitudes[LANES // 2 :])
 
 
 def load_eight(array: Any, at: Any) -> Any:

@@ -13,18 +13,19 @@ from qviz.core.arithmetic.loops import FREE, REGION, VALUE, X_HAT, fetch_ahead
 from qviz.core.arithmetic.spreading import CHUNK_LENGTH
 from qviz.core.compiler import part
 from qviz.core.lanes import (
-    choose,
     either,
     how_many,
-    larger,
     largest_of,
     load,
     magnitude,
     nothing,
+    only,
     spread,
     sum_of,
     widened,
-    with_product,
+    with_largest,
+    with_products,
+    with_sum,
 )
 
 # The regions of ``wide``: sums of squares and largest magnitudes of columns, of errors and of values.
@@ -80,14 +81,14 @@ def compare_runs(
             value = widened(load(work, VALUE + i))
             error = widened(load(work, X_HAT + i)) - value
             distance = magnitude(error)
-            magnitudes = magnitudes + distance
-            products = with_product(products, value, error)
-            squares = with_product(squares, error, error)
-            tops = larger(tops, distance)
+            magnitudes = with_sum(magnitudes, distance)
+            products = with_products(products, value, error)
+            squares = with_products(squares, error, error)
+            tops = with_largest(tops, distance)
             free = load(work, FREE + i)
             outside = either(free < lowest, free > highest)
-            lost = choose(outside, error, nothing())
-            beyond = with_product(beyond, lost, lost)
+            lost = only(outside, error)
+            beyond = with_products(beyond, lost, lost)
             clipped = np.int32(clipped + how_many(outside))
         largest = largest_of(tops)
         found[0, group] += sum_of(squares)

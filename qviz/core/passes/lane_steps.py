@@ -45,10 +45,9 @@ from qviz.core.lanes import (
     either,
     exceeds,
     floored,
-    folded_largest,
-    folded_sum,
     how_many,
     larger,
+    largest_of,
     largest_of_eight,
     load,
     load_eight,
@@ -58,6 +57,7 @@ from qviz.core.lanes import (
     nearest,
     nothing,
     numbers_of,
+    only,
     spread,
     store,
     store_eight,
@@ -67,7 +67,10 @@ from qviz.core.lanes import (
     truncated,
     whole,
     widened,
+    with_largest,
     with_product,
+    with_products,
+    with_sum,
     without,
 )
 from qviz.core.passes.comparing import BEYOND_CODES, MAGNITUDES, PRODUCTS
@@ -217,10 +220,9 @@ def settle_runs(wide: Any, end: Any, first: Any, found: Any) -> None:
         store_eight(tops, group, larger(load_eight(tops, group), largest_of_eight(wide, OF_TOPS + at)))
         group, at = group + EIGHT, at + EIGHT * EIGHT
     while at < end:
-        for i in range(EIGHT):
-            squares[group] += wide[at + i]
-            top = wide[OF_TOPS + at + i]
-            tops[group] = top if top > tops[group] else tops[group]
+        squares[group] += sum_of(load_eight(wide, at))
+        top = largest_of(load_eight(wide, OF_TOPS + at))
+        tops[group] = top if top > tops[group] else tops[group]
         group, at = group + np.uint64(1), at + EIGHT
 
 
@@ -287,13 +289,13 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
                 exact = widened(value)
                 error = widened(x_hat) - exact
                 distance = magnitude(error)
-                magnitudes = magnitudes + distance
-                products = with_product(products, exact, error)
-                squares = with_product(squares, error, error)
-                tops = larger(tops, distance)
+                magnitudes = with_sum(magnitudes, distance)
+                products = with_products(products, exact, error)
+                squares = with_products(squares, error, error)
+                tops = with_largest(tops, distance)
                 if clips:
-                    lost = choose(outside, error, nothing())
-                    beyond = with_product(beyond, lost, lost)
+                    lost = only(outside, error)
+                    beyond = with_products(beyond, lost, lost)
                     clipped = np.int32(clipped + how_many(outside))
                 if counts:
                     if drawing:
@@ -310,8 +312,8 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
                             strange = without(strange, outside)
                         doubtful = either(doubtful, either(strange, bins != floored(narrow * less)))
                         store_words(integers, PLACE + i, place)
-            store_eight(wide, row, folded_sum(squares))
-            store_eight(wide, OF_TOPS + row, folded_largest(tops))
+            store_eight(wide, row, squares)
+            store_eight(wide, OF_TOPS + row, tops)
             row += EIGHT
             if clips:
                 counted[group] += clipped
