@@ -21,10 +21,14 @@ from qviz.core.lanes import (
     either,
     exceeds,
     floored,
+    greater,
+    greatest_of,
     how_many,
     larger,
     largest_of,
     largest_of_eight,
+    least_of,
+    lesser,
     load,
     load_eight,
     looked_up,
@@ -96,6 +100,9 @@ def teach(numba: Any) -> None:
     eight = _vector(numba, "Eight", DOUBLE, HALF)
     _teach(numba, operator.add, (eight, eight), eight, _operation("fadd"))
     _teach(numba, larger, (eight, eight), eight, _both(_larger_of))
+    for function, reduced, name in ((lesser, least_of, "<"), (greater, greatest_of, ">")):
+        _teach(numba, function, (lanes, lanes), lanes, _better(name))
+        _teach(numba, reduced, (lanes,), types.float32, _best(name))
     _teach(numba, nothing, (), eight, _nothing)
     _teach(numba, with_sum, (eight, wide), eight, _with_sum)
     _teach(numba, with_products, (eight, wide, wide), eight, _with_products)
@@ -213,6 +220,32 @@ def _zeros(element: str, lanes: int) -> Any:
     from llvmlite import ir
 
     return ir.Constant(_vector_of(element, lanes), None)
+
+
+def _better(name: str) -> Any:
+    """Of two numbers the one for which the comparison holds."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(name, *arguments), *arguments)
+
+    return generate
+
+
+def _best(name: str) -> Any:
+    """The same of all lanes, by halves."""
+    from llvmlite import ir
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = arguments[0]
+        while found.type.count > 1:
+            half = found.type.count // 2
+            places = ir.VectorType(ir.IntType(32), half)
+            orders = (ir.Constant(places, list(range(start, start + half))) for start in (0, half))
+            one, other = (builder.shuffle_vector(found, found, order) for order in orders)
+            found = builder.select(builder.fcmp_ordered(name, one, other), one, other)
+        return builder.extract_element(found, ir.Constant(ir.IntType(32), 0))
+
+    return generate
 
 
 def _only(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -138,6 +138,26 @@ def largest_of(magnitudes: Any) -> Any:
     return np.max(magnitudes.view(np.int64)).view(np.float64)
 
 
+def lesser(lanes: Any, others: Any) -> Any:
+    """The smaller of two numbers, neither of them NaN."""
+    return np.minimum(lanes, others)
+
+
+def greater(lanes: Any, others: Any) -> Any:
+    """The larger of two numbers, neither of them NaN."""
+    return np.maximum(lanes, others)
+
+
+def least_of(lanes: Any) -> Any:
+    """The smallest of sixteen numbers, none of them NaN."""
+    return np.min(lanes)
+
+
+def greatest_of(lanes: Any) -> Any:
+    """The largest of sixteen numbers, none of them NaN."""
+    return np.max(lanes)
+
+
 def load_eight(array: Any, at: Any) -> Any:
     """Eight neighbours of a float64 array."""
     return array[at : at + LANES // 2].copy()

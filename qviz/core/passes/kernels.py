@@ -51,6 +51,7 @@ from qviz.core.arithmetic.spreading import (
     ALONG,
     BLOCK,
     CHUNK,
+    CHUNK_LENGTH,
     COLUMNS,
     LENGTH,
     WIDTH,
@@ -63,6 +64,7 @@ from qviz.core.arithmetic.spreading import (
     spread_stretch,
 )
 from qviz.core.compiler import Kernel, kernel, part
+from qviz.core.lanes import greater, greatest_of, least_of, lesser, load
 from qviz.core.passes.comparing import (
     OF_VALUES,
     WIDE_REGIONS,
@@ -161,14 +163,16 @@ def draw(
                     pattern = bits[X_HAT + i]
                     ordered = np.int32(pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE))
                     lowest, highest = min(lowest, ordered), max(highest, ordered)
-        else:
-            for i in range(BUCKET):
-                pattern = bits[X_HAT + at + i]
-                ordered = np.int32(pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE))
-                lowest, highest = min(lowest, ordered), max(highest, ordered)
-        if lowest <= highest:
             smallest = np.int32(lowest ^ ((lowest >> SIGN_BIT) & MAGNITUDE)).view(np.float32)
             largest = np.int32(highest ^ ((highest >> SIGN_BIT) & MAGNITUDE)).view(np.float32)
+        else:
+            low_lanes = high_lanes = load(work, X_HAT + at)
+            for i in range(CHUNK_LENGTH, BUCKET, CHUNK_LENGTH):
+                lanes = load(work, X_HAT + at + i)
+                low_lanes, high_lanes = lesser(low_lanes, lanes), greater(high_lanes, lanes)
+            smallest, largest = least_of(low_lanes), greatest_of(high_lanes)
+            lowest, highest = np.int32(0), np.int32(0)
+        if lowest <= highest:
             if bucket < first:
                 ends[0], ends[1] = min(ends[0], smallest), max(ends[1], largest)
             elif bucket >= last:
