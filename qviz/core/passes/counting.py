@@ -96,10 +96,13 @@ def place_jointly(integers: Any, n: Any, plan: Any, any_clipped: Any) -> Any:
 @part()
 def count_jointly(integers: Any, n: Any, table: Any, x: Any, ahead: Any) -> None:
     """One count for the code and the error of each element; meanwhile memory is fetched."""
-    for start in range(np.uint64(0), n, LINE):
-        prefetch(x, min(ahead + start, np.uint64(x.size - 1)))
-        for i in range(start, min(start + LINE, n)):
-            table[np.uint32(integers[PLACE + i])] += np.uint32(1)
+    whole = n // LINE * LINE
+    for start in range(np.uint64(0), whole, LINE):
+        prefetch(x, ahead + start)
+        for i in range(LINE):  # as many as that are told one by one
+            table[np.uint32(integers[PLACE + start + i])] += np.uint32(1)
+    for i in range(whole, n):
+        table[np.uint32(integers[PLACE + i])] += np.uint32(1)
 
 
 @part(rare=True)
