@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,13 @@ from qviz.core.lanes import (
     lesser,
     load,
     load_eight,
+    load_wide,
     looked_up,
     magnitude,
     moved_down,
     nearest,
     nothing,
+    nothing_wide,
     numbers_of,
     only,
     root,
@@ -43,18 +46,24 @@ from qviz.core.lanes import (
     store,
     store_codes,
     store_eight,
+    store_wide,
     store_words,
     sum_of,
     sums_of_eight,
     truncated,
     whole,
     widened,
+    with_each_largest,
+    with_each_product,
     with_largest,
     with_product,
     with_products,
     with_sum,
     without,
 )
+
+Row = tuple[Any, tuple[Any, ...], Any, Any]
+"""A function, the types of its arguments, what it returns, and what makes its instructions."""
 
 HALF = LANES // 2
 
@@ -65,63 +74,96 @@ FLOAT, DOUBLE, LONG, WORD, BYTE, BIT = "float", "double", "64 bits", "32 bits", 
 @functools.cache
 def teach(numba: Any) -> None:
     """Tell the compiler what a vector is, and which instructions the functions of `qviz.core.lanes` are."""
-    lanes, mask = _vector(numba, "Lanes", FLOAT), _vector(numba, "Mask", BIT)
-    wide, words, types = _vector(numba, "WideLanes", DOUBLE), _vector(numba, "Words", WORD), numba.types
-    for function, name in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
-        for kind in (lanes, wide):
-            _teach(numba, getattr(operator, function), (kind, kind), kind, _operation(name))
-    for function, name in (("lt", "<"), ("gt", ">"), ("le", "<="), ("ge", ">="), ("eq", "==")):
-        _teach(numba, getattr(operator, function), (lanes, lanes), mask, _operation("fcmp_ordered", name))
-    for function, name in (("add", "add"), ("sub", "sub"), ("mul", "mul"), ("and_", "and_"), ("or_", "or_")):
-        _teach(numba, getattr(operator, function), (words, words), words, _operation(name))
-    for function, name in (("lt", "<"), ("gt", ">"), ("ne", "!=")):
-        _teach(numba, getattr(operator, function), (words, words), mask, _operation("icmp_signed", name))
-    _teach(numba, operator.ne, (lanes, lanes), mask, _operation("fcmp_unordered", "!="))
-    _teach(numba, operator.and_, (mask, mask), mask, _operation("and_"))
-    _teach(numba, operator.neg, (lanes,), lanes, _operation("fneg"))
-    _teach(numba, load, (types.Array, types.Integer), lanes, _load)
-    _teach(numba, store, (types.Array, types.Integer, lanes), types.none, _store)
-    _teach(numba, store_codes, (types.Array, types.Integer, lanes), types.none, _store_codes)
-    for kind, vector in ((types.Float, lanes), (types.Integer, words)):
-        _teach(numba, spread, (kind,), vector, lambda context, builder, signature, given: _same(builder, *given))
-    _teach(numba, store_words, (types.Array, types.Integer, words), types.none, _store_words)
-    _teach(numba, bits_of, (lanes,), words, _changed("bitcast", WORD))
-    _teach(numba, numbers_of, (words,), lanes, _changed("bitcast", FLOAT))
-    _teach(numba, whole, (lanes,), words, _changed("fptosi", WORD))
-    _teach(numba, as_floats, (words,), lanes, _changed("sitofp", FLOAT))
-    _teach(numba, widened, (lanes,), wide, _changed("fpext", DOUBLE))
-    _teach(numba, moved_down, (words, types.Integer), words, _move_down)
+    lanes, wide, eight = (
+        _vector(numba, name, element, size)
+        for name, element, size in (("Lanes", FLOAT, LANES), ("WideLanes", DOUBLE, LANES), ("Eight", DOUBLE, HALF))
+    )
+    words, mask = _vector(numba, "Words", WORD), _vector(numba, "Mask", BIT)
+    rows = (
+        *_arithmetic(lanes, wide, eight, words, mask),
+        *_memory(numba.types, lanes, wide, eight, words),
+        *_changes(numba.types, lanes, wide, words, mask),
+        *_sums(numba.types, lanes, wide, eight, mask),
+    )
+    for function, given, returns, generate in rows:
+        _teach(numba, function, given, returns, generate)
+
+
+def _arithmetic(lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
+    """Operators."""
+    for symbol, name in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
+        for kind in (lanes, wide, eight):
+            yield getattr(operator, symbol), (kind, kind), kind, _operation(name)
+    for symbol, name in (("lt", "<"), ("gt", ">"), ("le", "<="), ("ge", ">="), ("eq", "==")):
+        yield getattr(operator, symbol), (lanes, lanes), mask, _operation("fcmp_ordered", name)
+    yield operator.ne, (lanes, lanes), mask, _operation("fcmp_unordered", "!=")
+    yield operator.neg, (lanes,), lanes, _operation("fneg")
+    for symbol in ("add", "sub", "mul", "and_", "or_"):
+        yield getattr(operator, symbol), (words, words), words, _operation(symbol)
+    for symbol, name in (("lt", "<"), ("gt", ">"), ("ne", "!=")):
+        yield getattr(operator, symbol), (words, words), mask, _operation("icmp_signed", name)
+    yield exceeds, (words, words), mask, _operation("icmp_unsigned", ">")
+    yield operator.and_, (mask, mask), mask, _operation("and_")
+    yield either, (mask, mask), mask, _operation("or_")
+    yield without, (mask, mask), mask, _leave_out
+
+
+def _memory(types: Any, lanes: Any, wide: Any, eight: Any, words: Any) -> Iterator[Row]:
+    """From arrays and into them."""
+    place = types.Array, types.Integer
+    yield load, place, lanes, _load(FLOAT, 4)
+    yield load_wide, place, wide, _load(DOUBLE, 8)
+    yield load_eight, place, eight, _load(DOUBLE, 8, HALF)
+    yield store, (*place, lanes), types.none, _store(FLOAT, 4)
+    yield store_words, (*place, words), types.none, _store(WORD, 4)
+    yield store_wide, (*place, wide), types.none, _store(DOUBLE, 8)
+    yield store_eight, (*place, eight), types.none, _store(DOUBLE, 8, HALF)
+    yield store_codes, (*place, lanes), types.none, _store_codes
+
+
+def _changes(types: Any, lanes: Any, wide: Any, words: Any, mask: Any) -> Iterator[Row]:
+    """What becomes of each number by itself."""
+    for given, kind in ((types.Float, lanes), (types.Integer, words)):
+        yield spread, (given,), kind, lambda context, builder, signature, arguments: _same(builder, *arguments)
+    yield bits_of, (lanes,), words, _changed("bitcast", WORD)
+    yield numbers_of, (words,), lanes, _changed("bitcast", FLOAT)
+    yield whole, (lanes,), words, _changed("fptosi", WORD)
+    yield as_floats, (words,), lanes, _changed("sitofp", FLOAT)
+    yield widened, (lanes,), wide, _changed("fpext", DOUBLE)
+    yield moved_down, (words, types.Integer), words, _move_down
     for function, name in ((root, "sqrt"), (nearest, "rint"), (floored, "floor"), (truncated, "trunc")):
-        _teach(numba, function, (lanes,), lanes, _called(f"llvm.{name}.v{LANES}f32"))
-    for kind in (lanes, wide, words):
-        _teach(numba, choose, (mask, kind, kind), kind, _operation("select"))
+        yield function, (lanes,), lanes, _called(f"llvm.{name}.v{LANES}f32")
     for kind, name in ((lanes, "f32"), (wide, "f64")):
-        _teach(numba, magnitude, (kind,), kind, _called(f"llvm.fabs.v{LANES}{name}"))
-    eight = _vector(numba, "Eight", DOUBLE, HALF)
-    _teach(numba, operator.add, (eight, eight), eight, _operation("fadd"))
-    _teach(numba, larger, (eight, eight), eight, _both(_larger_of))
-    for function, reduced, name in ((lesser, least_of, "<"), (greater, greatest_of, ">")):
-        _teach(numba, function, (lanes, lanes), lanes, _better(name))
-        _teach(numba, reduced, (lanes,), types.float32, _best(name))
-    _teach(numba, nothing, (), eight, _nothing)
-    _teach(numba, with_sum, (eight, wide), eight, _with_sum)
-    _teach(numba, with_products, (eight, wide, wide), eight, _with_products)
-    _teach(numba, with_largest, (eight, wide), eight, _with_largest)
-    _teach(numba, only, (mask, wide), wide, _only)
-    _teach(numba, sum_of, (eight,), types.float64, _sum)
-    _teach(numba, largest_of, (eight,), types.float64, _largest)
-    _teach(numba, load_eight, (types.Array, types.Integer), eight, _load_eight)
-    _teach(numba, store_eight, (types.Array, types.Integer, eight), types.none, _store_eight)
-    _teach(numba, sums_of_eight, (types.Array, types.Integer), eight, _across(_sum_of))
-    _teach(numba, largest_of_eight, (types.Array, types.Integer), eight, _across(_larger_of))
-    _teach(numba, with_product, (lanes, lanes, lanes), lanes, _with_product)
-    _teach(numba, looked_up, (lanes, words), lanes, _look_up)
-    _teach(numba, exceeds, (words, words), mask, _operation("icmp_unsigned", ">"))
-    _teach(numba, without, (mask, mask), mask, _leave_out)
-    _teach(numba, either, (mask, mask), mask, _operation("or_"))
-    _teach(numba, how_many, (mask,), types.int32, _count)
-    _teach(numba, anywhere, (mask,), types.boolean, _anywhere)
-    _teach(numba, clamped, (lanes, types.int32, types.int32), lanes, _clamp)
+        yield magnitude, (kind,), kind, _called(f"llvm.fabs.v{LANES}{name}")
+    for kind in (lanes, wide, words):
+        yield choose, (mask, kind, kind), kind, _operation("select")
+    yield only, (mask, wide), wide, _only
+    yield lesser, (lanes, lanes), lanes, _better("<")
+    yield greater, (lanes, lanes), lanes, _better(">")
+    yield with_product, (lanes, lanes, lanes), lanes, _with_product("f32")
+    yield looked_up, (lanes, words), lanes, _look_up
+    yield clamped, (lanes, types.int32, types.int32), lanes, _clamp
+
+
+def _sums(types: Any, lanes: Any, wide: Any, eight: Any, mask: Any) -> Iterator[Row]:
+    """What many numbers come to."""
+    yield nothing, (), eight, lambda context, builder, signature, arguments: _zeros(DOUBLE, HALF)
+    yield with_sum, (eight, wide), eight, _with_sum
+    yield with_products, (eight, wide, wide), eight, _with_products
+    yield with_largest, (eight, wide), eight, _with_largest
+    yield nothing_wide, (), wide, lambda context, builder, signature, arguments: _zeros(DOUBLE, LANES)
+    yield with_each_product, (wide, wide, wide), wide, _with_product("f64")
+    yield with_each_largest, (wide, wide), wide, _both(_larger_of)
+    for kind in (wide, eight):
+        yield larger, (kind, kind), kind, _both(_larger_of)
+    yield sum_of, (eight,), types.float64, _sum
+    yield largest_of, (eight,), types.float64, _largest
+    for function, across in ((sums_of_eight, _sum_of), (largest_of_eight, _larger_of)):
+        yield function, (types.Array, types.Integer), eight, _across(across)
+    yield least_of, (lanes,), types.float32, _best("<")
+    yield greatest_of, (lanes,), types.float32, _best(">")
+    yield how_many, (mask,), types.int32, _count
+    yield anywhere, (mask,), types.boolean, _anywhere
 
 
 def _vector(numba: Any, name: str, element: str, lanes: int = LANES) -> Any:
@@ -174,18 +216,19 @@ def _place(context: Any, builder: Any, signature: Any, arguments: Any, element: 
     return builder.bitcast(builder.gep(array.data, [arguments[1]]), _vector_of(element, lanes).as_pointer())
 
 
-def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.load(_place(context, builder, signature, arguments, FLOAT), align=4)
+def _load(element: str, align: int, lanes: int = LANES) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_place(context, builder, signature, arguments, element, lanes), align=align)
+
+    return generate
 
 
-def _store(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    builder.store(arguments[2], _place(context, builder, signature, arguments, FLOAT), align=4)
-    return context.get_dummy_value()
+def _store(element: str, align: int, lanes: int = LANES) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _place(context, builder, signature, arguments, element, lanes), align=align)
+        return context.get_dummy_value()
 
-
-def _store_words(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    builder.store(arguments[2], _place(context, builder, signature, arguments, WORD), align=4)
-    return context.get_dummy_value()
+    return generate
 
 
 def _store_codes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -210,10 +253,6 @@ def _call(builder: Any, name: str, *arguments: Any) -> Any:
 
     kind = ir.FunctionType(arguments[0].type, [arguments[0].type] * len(arguments))
     return builder.call(_declared(builder, name, kind), arguments)
-
-
-def _nothing(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return _zeros(DOUBLE, HALF)
 
 
 def _zeros(element: str, lanes: int) -> Any:
@@ -262,9 +301,12 @@ def _move_down(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     return builder.ashr(arguments[0], _same(builder, builder.trunc(arguments[1], ir.IntType(32))))
 
 
-def _with_product(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    lanes, one, other = arguments
-    return _call(builder, f"llvm.fmuladd.v{LANES}f32", one, other, lanes)
+def _with_product(name: str) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes, one, other = arguments
+        return _call(builder, f"llvm.fmuladd.v{LANES}{name}", one, other, lanes)
+
+    return generate
 
 
 def _with_sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -341,15 +383,6 @@ def _sum_of(builder: Any, one: Any, other: Any) -> Any:
 def _larger_of(builder: Any, one: Any, other: Any) -> Any:
     bits = [builder.bitcast(each, _vector_of(LONG, one.type.count)) for each in (one, other)]
     return builder.bitcast(_call(builder, f"llvm.smax.v{one.type.count}i64", *bits), one.type)
-
-
-def _load_eight(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.load(_place(context, builder, signature, arguments, DOUBLE, HALF), align=8)
-
-
-def _store_eight(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    builder.store(arguments[2], _place(context, builder, signature, arguments, DOUBLE, HALF), align=8)
-    return context.get_dummy_value()
 
 
 def _across(of_two: Any) -> Any:

@@ -108,6 +108,31 @@ def with_largest(eight: Any, magnitudes: Any) -> Any:
     return larger(eight, larger(magnitudes[: LANES // 2], magnitudes[LANES // 2 :]))
 
 
+def nothing_wide() -> Any:
+    """Sixteen zeros in float64."""
+    return np.zeros(LANES)
+
+
+def with_each_product(lanes: Any, one: Any, other: Any) -> Any:
+    """``lanes + one * other`` in float64, rounded once or twice, as is quick."""
+    return lanes + one * other
+
+
+def with_each_largest(lanes: Any, magnitudes: Any) -> Any:
+    """The larger ones in float64: see `larger`."""
+    return larger(lanes, magnitudes)
+
+
+def load_wide(array: Any, at: Any) -> Any:
+    """Sixteen neighbours of a float64 array."""
+    return array[at : at + LANES].copy()
+
+
+def store_wide(array: Any, at: Any, lanes: Any) -> None:
+    """Put sixteen numbers into a float64 array."""
+    array[at : at + LANES] = lanes
+
+
 def only(mask: Any, lanes: Any) -> Any:
     """The float64 numbers where the mask is, else 0."""
     return np.where(mask, lanes, 0.0)

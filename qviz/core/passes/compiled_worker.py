@@ -15,6 +15,7 @@ from qviz.core.compiler import Kernel
 from qviz.core.passes import counting, kernels
 from qviz.core.passes.block_workers import InputSums, PassRequest, PassTotals
 from qviz.core.passes.settling import LOWEST, MANY_GROUPS, SATURATED, SQUARES, TOP, TOTALS, settle
+from qviz.core.passes.stretches import memory
 from qviz.core.passes.sums import Overall
 from qviz.core.tensors.envelope import BASE
 
@@ -49,7 +50,7 @@ class CompiledWorker:
         self.plan = np.array(
             [*steps.kind, *lie.places, *wanted, levels, window, window_start, bins, first, 0, 0, self.in_turn], np.int64
         )
-        self.walk = walk or kernels.walk_for(self.plan)
+        self.walk = walk or kernels.walk_for(self.plan, width)
         numbers = np.array([steps.factor, steps.low, steps.high, width])
         self.given = (steps.parameters, steps.strides, self.plan, numbers, steps.codebook)
         self.table = np.zeros(size if joint else 1, np.uint32)
@@ -59,7 +60,7 @@ class CompiledWorker:
         self.drawn = (NO_BUCKETS, NO_BUCKETS) if order.envelope is None else order.envelope.finest
         self.ends = np.empty(4, np.float32)
         self.answers = (np.zeros(3), self.table, self.tallies, *self.drawn, self.ends)
-        self.memory = kernels.memory()
+        self.memory = memory()
         self.settles = lie.apart and layout.groups >= MANY_GROUPS and settle.ready
         self.settled: dict[int, Floats] = {} if leader is None else leader.settled
         if leader is not None and lie.apart:

@@ -15,43 +15,17 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.loops import (
-    BFLOAT16,
     CENTRED,
-    CLIPPED,
-    CODEBOOK,
-    FREE,
-    GRID,
-    MAGNITUDE,
-    MISSING,
-    MULTIPLIES,
-    PARAMETERS,
-    PARTS,
-    REGION,
-    REGIONS,
     RULE,
-    SCALE_AT,
     SHIFTS,
     STRETCH,
-    VALUE,
     WHOLE,
-    X_HAT,
-    dequantize_codes,
-    divide,
-    divide_fetched,
     fetch,
-    number_codes,
-    number_whole,
-    quantize_whole,
-    round_floats,
-    round_to_codebook,
-    round_whole,
-    take_parts,
 )
 from qviz.core.arithmetic.spreading import (
     ALONG,
     BLOCK,
     CHUNK,
-    CHUNK_LENGTH,
     COLUMNS,
     LENGTH,
     WIDTH,
@@ -63,11 +37,10 @@ from qviz.core.arithmetic.spreading import (
     spread_same,
     spread_stretch,
 )
-from qviz.core.compiler import Kernel, kernel, part
-from qviz.core.lanes import greater, greatest_of, least_of, lesser, load
+from qviz.core.compiler import Kernel, kernel
+from qviz.core.passes.columns import walk_columns
 from qviz.core.passes.comparing import (
     OF_VALUES,
-    WIDE_REGIONS,
     add_beyond,
     add_clipped,
     compare_columns,
@@ -78,178 +51,46 @@ from qviz.core.passes.comparing import (
     settle_columns,
 )
 from qviz.core.passes.counting import (
-    BINS,
     ENVELOPE,
-    FIRST_BIN,
     FIRST_BUCKET,
     HISTOGRAM,
     JOINT,
     LAST_BUCKET,
     MAYBE_NAN,
     OCCUPANCY,
-    PLAN,
     SIGNAL,
-    count_apart,
     count_jointly,
-    count_strange,
-    find_bins,
-    guess_bins,
-    place_jointly,
 )
-from qviz.core.passes.lane_steps import knows, look_at_all, look_centred, look_for_figures
-from qviz.core.passes.placing import place_all, places_at_once
-from qviz.core.tensors.envelope import BASE
-
-BUCKET = np.uint64(BASE)
-
-# The regions of ``integers`` behind those of the loops: clipped elements of columns, and of values that are missing.
-CLIPPED_IN, MISSING_IN = np.uint64(4 * REGION), np.uint64(5 * REGION)
-
-# The places of ``numbers``.
-FACTOR, LOW, HIGH, BIN_WIDTH = range(4)
-
-SIGN_BIT = np.int32(31)
-LOWEST_INT, HIGHEST_INT = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
-
-# --- one stretch ----------------------------------------------------------------------------------------
-
-
-@part(rare=True)
-def mend(work: Any, integers: Any, n: Any, low: Any) -> None:
-    """Give what is missing a code, so that it is a level itself: without error, and not clipped."""
-    for i in range(n):
-        work[FREE + i] = low if integers[MISSING + i] else work[FREE + i]
-
-
-@part(rare=True)
-def hide(work: Any, integers: Any, n: Any) -> None:
-    """Take what is missing for the value of its code."""
-    for i in range(n):
-        work[VALUE + i] = work[X_HAT + i] if integers[MISSING + i] else work[VALUE + i]
-
-
-@part()
-def show_values(work: Any, integers: Any, n: Any, low: Any) -> None:
-    """Make each value an error, and what is missing clipped: values are added up as errors are."""
-    for i in range(n):
-        work[X_HAT + i] = np.float32(0)
-        work[FREE + i] = np.float32(np.inf) if integers[MISSING + i] else low
-
-
-@part(rare=True)
-def note_clipped(work: Any, integers: Any, n: Any, low: Any, high: Any) -> None:
-    """Which codes were clipped."""
-    for i in range(n):
-        integers[CLIPPED + i] = np.int32((work[FREE + i] < low) | (work[FREE + i] > high))
-
-
-@part()
-def draw(
-    work: Any, integers: Any, n: Any, flat: Any, maybe_nan: Any, first: Any, last: Any, low: Any, high: Any, ends: Any
-) -> None:
-    """Take x̂ into the buckets of the envelope; those that the piece shares with others into ``ends``.
-
-    Floats are compared as integers in their order, whose extremes are vectorized.
-    """
-    bits = work.view(np.int32)
-    at = np.uint64(0)
-    while at < n:
-        bucket = (flat + at) // BUCKET
-        stop = min(n, (bucket + np.uint64(1)) * BUCKET - flat)
-        lowest, highest = HIGHEST_INT, LOWEST_INT
-        if maybe_nan or stop - at != BUCKET:
-            for i in range(at, stop):
-                if not (maybe_nan and integers[MISSING + i]):
-                    pattern = bits[X_HAT + i]
-                    ordered = np.int32(pattern ^ ((pattern >> SIGN_BIT) & MAGNITUDE))
-                    lowest, highest = min(lowest, ordered), max(highest, ordered)
-            smallest = np.int32(lowest ^ ((lowest >> SIGN_BIT) & MAGNITUDE)).view(np.float32)
-            largest = np.int32(highest ^ ((highest >> SIGN_BIT) & MAGNITUDE)).view(np.float32)
-        else:
-            low_lanes = high_lanes = load(work, X_HAT + at)
-            for i in range(CHUNK_LENGTH, BUCKET, CHUNK_LENGTH):
-                lanes = load(work, X_HAT + at + i)
-                low_lanes, high_lanes = lesser(low_lanes, lanes), greater(high_lanes, lanes)
-            smallest, largest = least_of(low_lanes), greatest_of(high_lanes)
-            lowest, highest = np.int32(0), np.int32(0)
-        if lowest <= highest:
-            if bucket < first:
-                ends[0], ends[1] = min(ends[0], smallest), max(ends[1], largest)
-            elif bucket >= last:
-                ends[2], ends[3] = min(ends[2], smallest), max(ends[3], largest)
-            else:
-                low[bucket], high[bucket] = min(low[bucket], smallest), max(high[bucket], largest)
-        at = stop
-
-
-@part()
-def round_stretch(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
-    """Codes that are not clipped yet, whatever the format; how many are missing."""
-    factor, low = np.float32(numbers[FACTOR]), np.float32(numbers[LOW])
-    rule, shifts, multiplies, centred = plan[RULE], plan[SHIFTS], plan[MULTIPLIES], plan[CENTRED]
-    missing = 0
-    if plan[MAYBE_NAN] or shifts:
-        missing = fetch(x, at, work, integers, n)
-        divide_fetched(work, n, multiplies, factor, shifts)
-    else:
-        divide(x, at, work, n, multiplies, factor)
-    if rule in (GRID, BFLOAT16):
-        round_floats(work, n, plan)
-    elif rule == CODEBOOK:
-        round_to_codebook(work, integers, n, codebook)
-    else:
-        round_whole(work, n, rule, centred)
-    if missing > 0:
-        mend(work, integers, n, low)
-    return missing
-
-
-@part()
-def dequantize_stretch(work: Any, n: Any, plan: Any, numbers: Any) -> Any:
-    """x̂ of these codes; how many are clipped."""
-    factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
-    clipped = dequantize_codes(work, n, low, high, plan[CENTRED], plan[SHIFTS], np.uint64(plan[SCALE_AT]))
-    take_parts(work, n, plan[PARTS], factor)
-    return clipped
-
-
-@part()
-def quantize_plain(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any, numbers: Any, codebook: Any) -> Any:
-    """Both for whole numbers around 0, where nothing is missing: every step at once."""
-    factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
-    clipped = quantize_whole(x, at, work, n, low, high, plan[MULTIPLIES], factor, np.uint64(plan[SCALE_AT]))
-    take_parts(work, n, plan[PARTS], factor)
-    return clipped, 0
-
+from qviz.core.passes.lane_steps import knows, look_at_runs, look_centred, look_for_figures
+from qviz.core.passes.stretches import (
+    BIN_WIDTH,
+    CLIPPED_IN,
+    HIGH,
+    LOW,
+    MISSING_IN,
+    count_codes,
+    count_whole,
+    dequantize_stretch,
+    draw,
+    example,
+    hide,
+    quantize_plain,
+    round_stretch,
+    show_values,
+)
 
 # --- the walk --------------------------------------------------------------------------------------------
 
 
-def _example() -> tuple[Any, ...]:
-    x = np.zeros(2, np.float32)
-    x.flags.writeable = False
-    sums, counts, number = np.zeros((2, 1)), np.zeros(1, np.int64), np.zeros(1, np.float32)
-    given = (x,) * PARAMETERS, counts, np.zeros(PLAN, np.int64), np.zeros(4), x
-    answers = np.zeros(3), np.zeros(3), np.zeros(1, np.uint32), counts, number, number, number
-    return x, 0, *given, *answers, sums, counts, sums, counts, *memory()
-
-
-def memory() -> tuple[Any, ...]:
-    """What a thread works in."""
-    sizes = REGIONS * REGION, WIDE_REGIONS * REGION, 6 * REGION, STRETCH
-    types = np.float32, np.float64, np.int32, np.int64
-    return tuple(np.zeros(size, dtype) for size, dtype in zip(sizes, types, strict=True))
-
-
-def compose(lie: Any, spread: Any, number: Any, look: Any, *, everything: bool, counts: bool = True) -> Any:  # noqa: PLR0915  (one skeleton)
+def compose(lie: Any, spread: Any, count: Any, look: Any, *, everything: bool, counts: bool = True) -> Any:  # noqa: PLR0915  (one skeleton)
     """The walk, of parts that the compiler puts in their places.
 
     Parameters
     ----------
     lie, spread : functions
         `lie_of_stretch` and `spread_stretch`, or those for some ways in which groups lie.
-    number, look : functions
-        `number_codes` and `look_at_all`, or those for some formats.
+    count, look : functions
+        `count_codes` and `look_at_runs`, or those for some formats.
     everything : bool
         Whatever the scheme; otherwise what `walk_for` says. What is not asked for is not compiled.
     counts : bool
@@ -300,7 +141,6 @@ def compose(lie: Any, spread: Any, number: Any, look: Any, *, everything: bool, 
         counts_ahead = counts and plan[JOINT] > 0
         counting = counts and (plan[OCCUPANCY] or plan[HISTOGRAM])
         in_steps = not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]))
-        at_once = everything and counts and places_at_once(plan, numbers[BIN_WIDTH])
         looks, clips = knows(plan, numbers[BIN_WIDTH]), False
         while True:
             chunks, settles = 0, False
@@ -324,26 +164,22 @@ def compose(lie: Any, spread: Any, number: Any, look: Any, *, everything: bool, 
             placed = unclipped = False
             if looked_at:
                 n -= n % CHUNK
-                run = chunks if chunks > 0 else np.int64(n // CHUNK)
+                run = np.int64(chunks if chunks > 0 else n // CHUNK)
                 fetched = here if counts_ahead else ahead
                 doubtful, outside = look(
                     x, here, np.uint64(n), np.uint64(run), group, work, wide, integers, parameters, strides, plan,
-                    numbers, codebook, sums, errors_of, saturated, fetched, clips,
+                    numbers, codebook, sums, errors_of, saturated, fetched, clips, np.uint64(0),
                 )  # fmt: skip
                 unclipped = outside and not clips  # seen for the first time: those of this stretch are still to be told
-                placed = not (doubtful or unclipped)
+                placed = counts_ahead and not (doubtful or unclipped)
                 clips = clips or outside
             size = np.uint64(n)
             if not looked_at or (counting and not placed) or unclipped:
                 if not (everything and columns):
                     present = spread(parameters, strides, plan, work, where, start + at, n, chunks, group, present)
-                if everything and (in_steps or at_once):
+                if everything and in_steps:
                     lacking = round_stretch(x, here, size, work, integers, plan, numbers, codebook)
-                    if at_once and not lacking and not looked_at:
-                        clipped, doubtful = place_all(work, integers, size, low, high, plan, numbers[BIN_WIDTH])
-                        placed = doubtful == 0
-                    if not placed:
-                        clipped = dequantize_stretch(work, size, plan, numbers)
+                    clipped = dequantize_stretch(work, size, plan, numbers)
                     if lacking:
                         hide(work, integers, size)
                 else:
@@ -351,25 +187,25 @@ def compose(lie: Any, spread: Any, number: Any, look: Any, *, everything: bool, 
             if unclipped:
                 add_clipped(work, size, np.uint64(run), np.uint64(group), low, high, sums, saturated)
             maybe_nan = lacking > 0
-            if counts and plan[OCCUPANCY] and not placed:
-                number(work, integers, size, plan, low, high)
-            if counts and plan[HISTOGRAM] and not placed and guess_bins(work, integers, size, numbers[BIN_WIDTH]) > 0:
-                first_bin = np.float64(plan[FIRST_BIN])
-                find_bins(work, integers, size, numbers[BIN_WIDTH], first_bin, first_bin + np.float64(plan[BINS] - 1))
-            if counts and plan[JOINT]:
-                if placed:
-                    count_jointly(integers, size, table, x, ahead)
-                elif place_jointly(integers, size, plan, clipped) or maybe_nan:
-                    count_strange(work, integers, size, maybe_nan, table, tallies, plan, numbers[BIN_WIDTH])
-                else:
-                    count_jointly(integers, size, table, x, ahead)
+            if placed:
+                count_jointly(integers, size, table, x, ahead)
             elif counting:
-                if plan[HISTOGRAM] and clipped:
-                    note_clipped(work, integers, size, low, high)
-                count_apart(integers, size, maybe_nan, clipped, plan, tallies)
+                count(work, integers, size, clipped, maybe_nan, x, ahead, table, tallies, plan, numbers)
             if counts and plan[ENVELOPE]:
                 first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
-                draw(work, integers, size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends)
+                draw(
+                    work,
+                    integers,
+                    np.uint64(0),
+                    size,
+                    flat,
+                    maybe_nan,
+                    first_bucket,
+                    last_bucket,
+                    low_of,
+                    high_of,
+                    ends,
+                )
             for of_values in range(1 if looked_at else 0, 2 if plan[SIGNAL] else 1):
                 found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
                 columns_at, counts_at = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
@@ -402,22 +238,24 @@ def compose(lie: Any, spread: Any, number: Any, look: Any, *, everything: bool, 
     return walk
 
 
-walk_plainly = kernel(_example)(compose(long_run, spread_long_run, number_whole, look_centred, everything=False))
+walk_plainly = kernel(example)(compose(long_run, spread_long_run, count_whole, look_centred, everything=False))
 """Whole numbers around 0 with one scale, or one for each long run: compiled first, as windows begin with them."""
 
-walk = kernel(_example)(compose(lie_of_stretch, spread_stretch, number_codes, look_at_all, everything=True))
+walk = kernel(example)(compose(lie_of_stretch, spread_stretch, count_codes, look_at_runs, everything=True))
 """Every scheme."""
 
-walk_for_figures = kernel(_example)(
-    compose(long_run, spread_long_run, number_whole, look_for_figures, everything=False, counts=False)
+walk_for_figures = kernel(example)(
+    compose(long_run, spread_long_run, count_whole, look_for_figures, everything=False, counts=False)
 )
 """Like `walk_plainly`, where nothing is counted: a loop so short gains from what is not in it."""
 
 
-def walk_for(plan: Any) -> Kernel:
-    """The walk for a plan: the plainest that knows it and is compiled."""
+def walk_for(plan: Any, width: float) -> Kernel:
+    """The walk for a plan, of bins so wide: the plainest that knows it and is compiled."""
     whole = plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS])
     plain = whole and not plan[COLUMNS] and lies_in_long_runs(plan)
+    if plan[COLUMNS] and walk_columns.ready and not plan[SIGNAL] and knows(plan, width):
+        return walk_columns
     if plain and walk_for_figures.ready and not (plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE]):
         return walk_for_figures
     return walk_plainly if plain and walk_plainly.ready else walk

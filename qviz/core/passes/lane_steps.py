@@ -15,6 +15,7 @@ from qviz.core.arithmetic.loops import (
     BEYOND,
     BFLOAT16,
     CENTRED,
+    CLIPPED,
     CODEBOOK,
     EXPONENT,
     FREE,
@@ -51,22 +52,27 @@ from qviz.core.lanes import (
     largest_of_eight,
     load,
     load_eight,
+    load_wide,
     looked_up,
     magnitude,
     moved_down,
     nearest,
     nothing,
+    nothing_wide,
     numbers_of,
     only,
     spread,
     store,
     store_eight,
+    store_wide,
     store_words,
     sum_of,
     sums_of_eight,
     truncated,
     whole,
     widened,
+    with_each_largest,
+    with_each_product,
     with_largest,
     with_product,
     with_products,
@@ -210,6 +216,74 @@ def leaves_of(codebook: Any, plan: Any, work: Any) -> Any:
     return *quarters, *after, levels, spread(codebook[0]), spread(codebook[count])
 
 
+# --- how groups lie: their parameters, and what their errors are added to ----------------------------------------
+
+
+@part()
+def same_for_all(parameters: Any, group: Any, stride: Any) -> Any:
+    """One group's parameter for sixteen neighbours."""
+    return spread(parameters[group * np.uint64(stride)])
+
+
+@part()
+def one_for_each(parameters: Any, group: Any, stride: Any) -> Any:
+    """The parameters of sixteen neighbouring groups."""
+    return load(parameters, group) if stride else spread(parameters[0])
+
+
+@part()
+def keep_run(wide: Any, row: Any, squares: Any, tops: Any, found: Any, group: Any) -> None:
+    """Keep sums and magnitudes of a run until there are those of eight."""
+    store_eight(wide, row, squares)
+    store_eight(wide, OF_TOPS + row, tops)
+
+
+@part()
+def keep_columns(wide: Any, row: Any, squares: Any, tops: Any, found: Any, group: Any) -> None:
+    """Give the sums and magnitudes of sixteen columns to their groups."""
+    sums, largest = found[0], found[1]
+    store_wide(sums, group, load_wide(sums, group) + squares)
+    store_wide(largest, group, larger(load_wide(largest, group), tops))
+
+
+@part()
+def none_of_run() -> Any:
+    """Nothing was clipped yet, of a run."""
+    return np.int32(0)
+
+
+@part()
+def none_of_columns() -> Any:
+    """Nothing was clipped yet, of sixteen columns."""
+    return spread(np.int32(0))
+
+
+@part()
+def more_of_run(clipped: Any, outside: Any) -> Any:
+    """How many are clipped of a run with sixteen more."""
+    return np.int32(clipped + how_many(outside))
+
+
+@part()
+def more_of_columns(clipped: Any, outside: Any) -> Any:
+    """How many are clipped of each of sixteen columns with one more row."""
+    return clipped + choose(outside, spread(np.int32(1)), spread(np.int32(0)))
+
+
+@part()
+def count_run(integers: Any, counted: Any, group: Any, clipped: Any) -> None:
+    """Count what was clipped of a run."""
+    counted[group] += clipped
+
+
+@part()
+def count_columns(integers: Any, counted: Any, group: Any, clipped: Any) -> None:
+    """Count what was clipped of sixteen columns."""
+    store_words(integers, CLIPPED, clipped)
+    for i in range(CHUNK_LENGTH):
+        counted[group + i] += integers[CLIPPED + i]
+
+
 @part(rare=True)
 def settle_runs(wide: Any, end: Any, first: Any, found: Any) -> None:
     """Give eight sums and eight magnitudes of each run to its group: those of eight runs at a time."""
@@ -226,10 +300,25 @@ def settle_runs(wide: Any, end: Any, first: Any, found: Any) -> None:
         group, at = group + np.uint64(1), at + EIGHT
 
 
+RUNS = same_for_all, nothing, with_products, with_largest, keep_run, none_of_run, more_of_run, count_run
+COLUMNS = (
+    one_for_each,
+    nothing_wide,
+    with_each_product,
+    with_each_largest,
+    keep_columns,
+    none_of_columns,
+    more_of_columns,
+    count_columns,
+)
+
+
 # --- the steps ----------------------------------------------------------------------------------------------
 
 
-def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: bool) -> Any:  # noqa: PLR0915
+def compose(  # noqa: PLR0915  (in registers, or not at all)
+    prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: bool = True, across: bool = False
+) -> Any:
     """The steps for one kind of format.
 
     Parameters
@@ -240,19 +329,39 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
         Whether there are no zero points.
     counts : bool
         Whether anything may be counted or drawn.
+    across : bool
+        Whether neighbours belong to groups that are neighbours; otherwise they are runs.
     """
+    parameter, nothing_yet, with_squares, with_tops, keep, none, more_clipped, count_clipped = (
+        COLUMNS if across else RUNS
+    )
 
-    def look(  # noqa: PLR0915  (in registers, or not at all)
-        x: Any, at: Any, n: Any, chunks: Any, first: Any, work: Any, wide: Any, integers: Any, parameters: Any,
+    def look(  # noqa: PLR0915
+        x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, wide: Any, integers: Any, parameters: Any,
         strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any,
-        clips: Any,
+        clips: Any, row_width: Any,
     ) -> Any:  # fmt: skip
-        """Look at a stretch of runs of so many chunks each, the first of which is group ``first``.
+        """Look at a stretch of runs, or at a tile of columns.
+
+        Parameters
+        ----------
+        n, deep : int
+            Elements of the stretch, and chunks of each run; or columns of the tile, and its rows.
+        first : int
+            The first group.
+        ahead : int
+            Where what is looked at next begins: it is fetched.
+        clips : bool
+            Whether anything was clipped before; what is clipped is added up only then.
+        row_width : int
+            From a row to the next; of runs nobody asks.
 
         Returns
         -------
         doubtful : bool
             Whether codes and errors have to be counted step by step: not all places are to be believed.
+        outside : bool
+            Whether anything is clipped.
         """
         factor, low, high = np.float32(numbers[0]), np.float32(numbers[1]), np.float32(numbers[2])
         width, multiplies, counting, drawing = numbers[3], plan[MULTIPLIES], plan[JOINT], plan[ENVELOPE]
@@ -268,17 +377,20 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
         magnitudes, products, beyond, anywhere_outside = nothing(), nothing(), nothing(), nowhere
         scales = parameters[OF_SCALE] if plan[SCALE_AT] else parameters[OF_DIVISOR]
         per_scale = strides[OF_SCALE] if plan[SCALE_AT] else strides[OF_DIVISOR]
-        run, group, row = chunks * CHUNK_LENGTH, np.uint64(first), np.uint64(0)
+        run, step = (CHUNK_LENGTH, row_width) if across else (deep * CHUNK_LENGTH, CHUNK_LENGTH)
+        x_hat_step = n if across else CHUNK_LENGTH
+        group, row, slot, distance = np.uint64(first), np.uint64(0), np.uint64(0), ahead - at
         for start in range(np.uint64(0), n, run):
-            divisor = spread(parameters[OF_DIVISOR][group * np.uint64(strides[OF_DIVISOR])])
-            scale = spread(scales[group * np.uint64(per_scale)])
-            before = spread(parameters[OF_BEFORE][group * np.uint64(strides[OF_BEFORE])])
-            after = spread(parameters[OF_AFTER][group * np.uint64(strides[OF_AFTER])])
-            zero_point = spread(parameters[OF_ZERO][group * np.uint64(strides[OF_ZERO])])
-            squares, tops, clipped = nothing(), nothing(), np.int32(0)
-            for i in range(start, start + run, CHUNK_LENGTH):
-                prefetch(x, ahead + i)
-                value = load(x, at + i)
+            divisor = parameter(parameters[OF_DIVISOR], group, strides[OF_DIVISOR])
+            scale = parameter(scales, group, per_scale)
+            before = parameter(parameters[OF_BEFORE], group, strides[OF_BEFORE])
+            after = parameter(parameters[OF_AFTER], group, strides[OF_AFTER])
+            zero_point = parameter(parameters[OF_ZERO], group, strides[OF_ZERO])
+            squares, tops, clipped = nothing_yet(), nothing_yet(), none()
+            source, target = at + start, X_HAT + start
+            for _ in range(deep):
+                prefetch(x, source + distance)
+                value = load(x, source)
                 quotient = value * divisor if multiplies else value / divisor * factors
                 free, one, other = rounded(quotient, before, after, plan, leaves)
                 code = choose(lowest > free, lowest, free)
@@ -288,18 +400,18 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
                 x_hat = code * scale if centred else (code - zero_point) * scale
                 exact = widened(value)
                 error = widened(x_hat) - exact
-                distance = magnitude(error)
-                magnitudes = with_sum(magnitudes, distance)
+                distance_from = magnitude(error)
+                magnitudes = with_sum(magnitudes, distance_from)
                 products = with_products(products, exact, error)
-                squares = with_products(squares, error, error)
-                tops = with_largest(tops, distance)
+                squares = with_squares(squares, error, error)
+                tops = with_tops(tops, distance_from)
                 if clips:
                     lost = only(outside, error)
                     beyond = with_products(beyond, lost, lost)
-                    clipped = np.int32(clipped + how_many(outside))
+                    clipped = more_clipped(clipped, outside)
                 if counts:
                     if drawing:
-                        store(work, X_HAT + i, x_hat)
+                        store(work, target, x_hat)
                     if counting:
                         narrow = x_hat - value
                         bins = floored(narrow * more)
@@ -311,14 +423,15 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
                             place = choose(free > highest, places_above + whole(near), place)
                             strange = without(strange, outside)
                         doubtful = either(doubtful, either(strange, bins != floored(narrow * less)))
-                        store_words(integers, PLACE + i, place)
-            store_eight(wide, row, squares)
-            store_eight(wide, OF_TOPS + row, tops)
+                        store_words(integers, PLACE + slot, place)
+                source, target, slot = source + step, target + x_hat_step, slot + CHUNK_LENGTH
+            keep(wide, row, squares, tops, found, group)
             row += EIGHT
             if clips:
-                counted[group] += clipped
-            group += np.uint64(1)
-        settle_runs(wide, row, np.uint64(first), found)
+                count_clipped(integers, counted, group, clipped)
+            group += CHUNK_LENGTH if across else np.uint64(1)
+        if not across:
+            settle_runs(wide, row, np.uint64(first), found)
         totals[MAGNITUDES] += sum_of(magnitudes)
         totals[PRODUCTS] += sum_of(products)
         if clips:
@@ -328,36 +441,44 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: 
     return part()(look)
 
 
-look_centred = compose(no_leaves, round_centred, place_whole, centred=True, counts=True)
+look_centred = compose(no_leaves, round_centred, place_whole, centred=True)
 look_for_figures = compose(no_leaves, round_centred, place_whole, centred=True, counts=False)
-look_apart = compose(no_leaves, round_apart, place_whole, centred=False, counts=True)
-look_at_floats = compose(no_leaves, round_float, place_float, centred=True, counts=True)
-look_at_levels = compose(leaves_of, round_to_leaf, place_leaf, centred=True, counts=True)
 
 
-@part()
-def look_at_all(
-    x: Any, at: Any, n: Any, chunks: Any, first: Any, work: Any, wide: Any, integers: Any, parameters: Any,
-    strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any,
-    clips: Any,
-) -> Any:  # fmt: skip
-    """The steps for the format: see `compose`."""
-    if plan[RULE] == GRID:
-        return look_at_floats(
-            x, at, n, chunks, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
-            counted, ahead, clips,
+def compose_for_all(*, across: bool) -> Any:
+    """The steps for every format: see `compose`."""
+    at_whole = compose(no_leaves, round_centred, place_whole, centred=True, across=across)
+    at_whole_apart = compose(no_leaves, round_apart, place_whole, centred=False, across=across)
+    at_floats = compose(no_leaves, round_float, place_float, centred=True, across=across)
+    at_levels = compose(leaves_of, round_to_leaf, place_leaf, centred=True, across=across)
+
+    def look(
+        x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, wide: Any, integers: Any, parameters: Any,
+        strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any,
+        clips: Any, row_width: Any,
+    ) -> Any:  # fmt: skip
+        """The steps for one format."""
+        if plan[RULE] == GRID:
+            return at_floats(
+                x, at, n, deep, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals,
+                found, counted, ahead, clips, row_width,
+            )  # fmt: skip
+        if plan[RULE] == CODEBOOK:
+            return at_levels(
+                x, at, n, deep, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals,
+                found, counted, ahead, clips, row_width,
+            )  # fmt: skip
+        if plan[CENTRED]:
+            return at_whole(
+                x, at, n, deep, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals,
+                found, counted, ahead, clips, row_width,
+            )  # fmt: skip
+        return at_whole_apart(
+            x, at, n, deep, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
+            counted, ahead, clips, row_width,
         )  # fmt: skip
-    if plan[RULE] == CODEBOOK:
-        return look_at_levels(
-            x, at, n, chunks, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
-            counted, ahead, clips,
-        )  # fmt: skip
-    if plan[CENTRED]:
-        return look_centred(
-            x, at, n, chunks, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
-            counted, ahead, clips,
-        )  # fmt: skip
-    return look_apart(
-        x, at, n, chunks, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
-        counted, ahead, clips,
-    )  # fmt: skip
+
+    return part()(look)
+
+
+look_at_runs, look_at_columns = compose_for_all(across=False), compose_for_all(across=True)
