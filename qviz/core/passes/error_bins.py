@@ -20,6 +20,9 @@ MAX_ERROR_BINS = 1024
 THREADED = 1 << 18
 """The ends of fewer groups are looked at before a second thread has started."""
 
+TOGETHER = 1 << 15
+"""Groups that are looked at together: what is computed on the way stays in the cache."""
+
 BINS_TO_HALF_STEP = 24
 """Error bins between 0 and half a step; fewer for few elements, or where errors reach far beyond it."""
 
@@ -62,10 +65,8 @@ def error_edges(
         # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
         # so does MX where the scale is denormal, and bitsandbytes where scales are quantized, too.
         divisor = qparams.divisor.reshape(-1)
-        if convention.divisor_is_inverse:  # of the scale, but for its last bit, before it was quantized
-            apart = largest_of(scale - _inverse_of(divisor))
-        else:
-            apart = largest_of(scale - divisor)
+        apart = _furthest_apart(scale, divisor, convention.divisor_is_inverse)
+        if not convention.divisor_is_inverse:  # of the scale, but for its last bit, before it was quantized
             largest_scale = max(largest_scale, largest_of(divisor))
     elif qparams.factor is not None:
         # Paddle rounds with the threshold; what it multiplies by has few digits where it is denormal.
@@ -117,6 +118,22 @@ def _reach_of_broken(
         errors = np.concatenate([(ends - low)[:, broken].ravel(), (ends - high)[:, broken].ravel()])
     errors = errors[np.isfinite(errors)]
     return float(errors.min(initial=lowest)), float(errors.max(initial=highest))
+
+
+def _furthest_apart(scale: FloatArray, divisor: FloatArray, inverse: bool) -> float:
+    """The largest difference between what codes are multiplied by and what values are divided by."""
+
+    def of_some(starts: range) -> float:
+        found = 0.0
+        for start in starts:
+            ours, other = scale[start : start + TOGETHER], divisor[start : start + TOGETHER]
+            found = max(found, largest_of(ours - (_inverse_of(other) if inverse else other)))
+        return found
+
+    starts = range(0, scale.size, TOGETHER)
+    if scale.size < THREADED:
+        return of_some(starts)
+    return max(in_two_threads(of_some, starts[::2], starts[1::2]))
 
 
 def _inverse_of(factor: FloatArray) -> Floats:

@@ -99,11 +99,14 @@ class Envelope:
         """Build the coarser levels; returns itself."""
         low, high = self._levels[0]
         # A bucket without a finite value keeps its starting infinities, or the NaN of fmin.
-        empty = ~(low <= high)
-        low[empty] = high[empty] = np.nan
+        filled = low <= high
+        smaller, larger = np.minimum, np.maximum
+        if not filled.all():
+            low[~filled] = high[~filled] = np.nan
+            smaller, larger = np.fmin, np.fmax  # which pass over NaN, and take longer
         while self._levels[-1][0].size > FACTOR:
             low, high = self._levels[-1]
-            self._levels.append((_thinned(np.fmin, low), _thinned(np.fmax, high)))
+            self._levels.append((_thinned(smaller, low), _thinned(larger, high)))
         return self
 
     def view(self, values: Any, start: int, stop: int, buckets: int) -> EnvelopeView:
