@@ -30,6 +30,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 MODULES = (
     "qviz.core.tensors.survey",
     "qviz.core.tensors.value_counts",
+    "qviz.core.passes.plain_walk",
     "qviz.core.passes.kernels",
     "qviz.core.passes.comparing",
     "qviz.core.passes.counting",

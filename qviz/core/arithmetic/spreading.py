@@ -194,17 +194,6 @@ def long_run(plan: Any, flat: Any, rest: Any) -> Any:
 
 
 @part()
-def spread_long_run(
-    parameters: Any, strides: Any, plan: Any, work: Any, where: Any, flat: Any, n: Any, chunks: Any, group: Any,
-    present: Any,
-) -> Any:  # fmt: skip
-    """The parameters of a stretch within one long run: see `spread_stretch`."""
-    if group != present:
-        spread_run(parameters, strides, work, group)
-    return group
-
-
-@part()
 def lie_of_stretch(plan: Any, flat: Any, rest: Any) -> Any:
     """How the groups of a stretch of runs lie, or of a scattered one, from element ``flat`` on.
 

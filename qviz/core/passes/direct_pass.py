@@ -23,6 +23,7 @@ from qviz.core.passes import kernels
 from qviz.core.passes.block_workers import DotWorker, InputSums, NumPyWorker, PassRequest, PassTotals, Worker
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.error_bins import largest_of
+from qviz.core.passes.plain_walk import walk_plainly
 from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.runtimes.precision import FLOAT16
 from qviz.core.tensors.envelope import Envelope
@@ -156,7 +157,7 @@ def _find(order: PassRequest, threads: int, cancelled: IsCancelled, progress: Pr
 def _worker(order: PassRequest, leader: NumPyWorker | CompiledWorker | None) -> NumPyWorker | CompiledWorker:
     """One that is compiled, where that is ready; ``leader`` is the first of them."""
     # The kernels are promised that nothing becomes NaN, and know float32 alone.
-    ready = kernels.walk.ready or kernels.walk_plainly.ready
+    ready = kernels.walk.ready or walk_plainly.ready
     if ready and order.qparams.compilable and not order.overflows and not isinstance(leader, NumPyWorker):
         worker = CompiledWorker(order, leader)
         if worker.walk.ready:

@@ -133,7 +133,8 @@ def _furthest_apart(scale: FloatArray, divisor: FloatArray, inverse: bool) -> fl
     starts = range(0, scale.size, TOGETHER)
     if scale.size < THREADED:
         return of_some(starts)
-    return max(in_two_threads(of_some, starts[::2], starts[1::2]))
+    one, other = in_two_threads(of_some, starts[::2], starts[1::2])
+    return float(max(one, other))
 
 
 def _inverse_of(factor: FloatArray) -> Floats:

@@ -31,9 +31,7 @@ from qviz.core.arithmetic.spreading import (
     WIDTH,
     lie_of_stretch,
     lies_in_long_runs,
-    long_run,
     spread_columns,
-    spread_long_run,
     spread_same,
     spread_stretch,
 )
@@ -61,7 +59,8 @@ from qviz.core.passes.counting import (
     SIGNAL,
     count_jointly,
 )
-from qviz.core.passes.lane_steps import knows, look_at_runs, look_centred, look_for_figures
+from qviz.core.passes.lane_steps import knows, look_at_runs, look_at_values
+from qviz.core.passes.plain_walk import walk_plainly
 from qviz.core.passes.stretches import (
     BIN_WIDTH,
     CLIPPED_IN,
@@ -69,7 +68,6 @@ from qviz.core.passes.stretches import (
     LOW,
     MISSING_IN,
     count_codes,
-    count_whole,
     dequantize_stretch,
     draw,
     example,
@@ -82,180 +80,141 @@ from qviz.core.passes.stretches import (
 # --- the walk --------------------------------------------------------------------------------------------
 
 
-def compose(lie: Any, spread: Any, count: Any, look: Any, *, everything: bool, counts: bool = True) -> Any:  # noqa: PLR0915  (one skeleton)
-    """The walk, of parts that the compiler puts in their places.
+@kernel(example)
+def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
+    x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, sums: Any,
+    spare: Any, table: Any, tallies: Any, low_of: Any, high_of: Any, ends: Any, errors_of: Any, saturated: Any,
+    values_of: Any, missing: Any, work: Any, wide: Any, integers: Any, where: Any,
+) -> None:  # fmt: skip
+    """Look at a piece of a tensor, the elements from ``start`` on.
 
     Parameters
     ----------
-    lie, spread : functions
-        `lie_of_stretch` and `spread_stretch`, or those for some ways in which groups lie.
-    count, look : functions
-        `count_codes` and `look_at_runs`, or those for some formats.
-    everything : bool
-        Whatever the scheme; otherwise what `walk_for` says. What is not asked for is not compiled.
-    counts : bool
-        Whether codes and errors may be counted, and x̂ be drawn.
+    x : float32 array
+        Flat and contiguous: whole rows, or a part of one.
+    start : int
+        The flat index of its first element.
+    parameters, strides, codebook
+        See `qviz.core.arithmetic.loops.Steps`.
+    plan : int64 array, shape (PLAN,)
+        Its ``kind``, then what is asked for, and how the groups and the bins lie; see the places above.
+    numbers : float64 array, shape (4,)
+        Factor, first and last code, width of an error bin.
+    sums, spare : float64 arrays, shape (3,)
+        Σ|e|, Σx·e, Σe² of the clipped; those of values as errors, which nobody asks for.
+    table : uint32 array
+        Counts of codes and errors together.
+    tallies : int64 array
+        Counts of codes, of rounding errors, and of errors of the clipped, in `IN_TURN` places each; `SPARE` more.
+    low_of, high_of, ends : float32 arrays
+        The buckets of the envelope, and those that the piece shares with others.
+    errors_of, saturated, values_of, missing : arrays of shape (2, groups) and (groups,)
+        Σe² and max |e| of each group, and its clipped elements; Σx² and max |x|, and its missing elements.
+    work, wide, integers, where : arrays
+        `memory`.
     """
-
-    def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
-        x: Any, start: Any, parameters: Any, strides: Any, plan: Any, numbers: Any, codebook: Any, sums: Any,
-        spare: Any, table: Any, tallies: Any, low_of: Any, high_of: Any, ends: Any, errors_of: Any, saturated: Any,
-        values_of: Any, missing: Any, work: Any, wide: Any, integers: Any, where: Any,
-    ) -> None:  # fmt: skip
-        """Look at a piece of a tensor, the elements from ``start`` on.
-
-        Parameters
-        ----------
-        x : float32 array
-            Flat and contiguous: whole rows, or a part of one.
-        start : int
-            The flat index of its first element.
-        parameters, strides, codebook
-            See `qviz.core.arithmetic.loops.Steps`.
-        plan : int64 array, shape (PLAN,)
-            Its ``kind``, then what is asked for, and how the groups and the bins lie; see the places above.
-        numbers : float64 array, shape (4,)
-            Factor, first and last code, width of an error bin.
-        sums, spare : float64 arrays, shape (3,)
-            Σ|e|, Σx·e, Σe² of the clipped; those of values as errors, which nobody asks for.
-        table : uint32 array
-            Counts of codes and errors together.
-        tallies : int64 array
-            Counts of codes, of rounding errors, and of errors of the clipped, in `IN_TURN` places each; `SPARE` more.
-        low_of, high_of, ends : float32 arrays
-            The buckets of the envelope, and those that the piece shares with others.
-        errors_of, saturated, values_of, missing : arrays of shape (2, groups) and (groups,)
-            Σe² and max |e| of each group, and its clipped elements; Σx² and max |x|, and its missing elements.
-        work, wide, integers, where : arrays
-            `memory`.
-        """
-        spread_same(parameters, work)
-        low, high = np.float32(numbers[LOW]), np.float32(numbers[HIGH])
-        columns, width = plan[COLUMNS], plan[WIDTH]
-        length, along, block = plan[LENGTH], plan[ALONG], plan[BLOCK]
-        first_row, left = start // width, start % width
-        span, rows = min(width, x.size), max(1, x.size // width)
-        at, tile, r = 0, 0, 0
-        group, present = np.int64(0), np.int64(-1)
-        # Few pieces of memory can be on their way at once: best one at a time, in a loop that has others to wait for.
-        counts_ahead = counts and plan[JOINT] > 0
-        counting = counts and (plan[OCCUPANCY] or plan[HISTOGRAM])
-        in_steps = not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]))
-        looks, clips = knows(plan, numbers[BIN_WIDTH]), False
-        while True:
-            chunks, settles = 0, False
-            if everything and columns:  # a stretch of one row, then of the next one
-                if tile >= span:
-                    break
-                n = min(STRETCH, span - tile)
-                row, at = first_row + r, r * width + tile
-                if r == 0 or (along > 0 and (row % length % block == 0 or row % length == 0)):
-                    group = (row // length * along + row % length // block) * width + left + tile
-                    spread_columns(parameters, strides, work, np.uint64(group), np.uint64(n))
-                r += 1
-                settles = r == rows or (along > 0 and ((row + 1) % length % block == 0 or (row + 1) % length == 0))
+    spread_same(parameters, work)
+    low, high = np.float32(numbers[LOW]), np.float32(numbers[HIGH])
+    columns, width = plan[COLUMNS], plan[WIDTH]
+    length, along, block = plan[LENGTH], plan[ALONG], plan[BLOCK]
+    first_row, left = start // width, start % width
+    span, rows = min(width, x.size), max(1, x.size // width)
+    at, tile, r = 0, 0, 0
+    group, present = np.int64(0), np.int64(-1)
+    # Few pieces of memory can be on their way at once: best one at a time, in a loop that has others to wait for.
+    counts_ahead = plan[JOINT] > 0
+    counting = plan[OCCUPANCY] or plan[HISTOGRAM]
+    in_steps = not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]))
+    looks, clips = knows(plan, numbers[BIN_WIDTH]), False
+    while True:
+        chunks, settles = 0, False
+        if columns:  # a stretch of one row, then of the next one
+            if tile >= span:
+                break
+            n = min(STRETCH, span - tile)
+            row, at = first_row + r, r * width + tile
+            if r == 0 or (along > 0 and (row % length % block == 0 or row % length == 0)):
+                group = (row // length * along + row % length // block) * width + left + tile
+                spread_columns(parameters, strides, work, np.uint64(group), np.uint64(n))
+            r += 1
+            settles = r == rows or (along > 0 and ((row + 1) % length % block == 0 or (row + 1) % length == 0))
+        else:
+            if at >= x.size:
+                break
+            n, chunks, group = lie_of_stretch(plan, start + at, x.size - at)
+        here, flat, clipped, lacking, run = np.uint64(at), np.uint64(start + at), 0, 0, np.int64(0)
+        ahead = here + np.uint64(width) if columns else here + np.uint64(n)
+        looked_at = looks and not columns and (chunks > 0 or (chunks == 0 and n >= CHUNK))
+        placed = unclipped = False
+        if looked_at:
+            n -= n % CHUNK
+            run = np.int64(chunks if chunks > 0 else n // CHUNK)
+            fetched = here if counts_ahead else ahead
+            doubtful, outside = look_at_runs(
+                x, here, np.uint64(n), np.uint64(run), group, work, wide, integers, parameters, strides, plan,
+                numbers, codebook, sums, errors_of, saturated, fetched, clips, np.uint64(0),
+            )  # fmt: skip
+            if plan[SIGNAL]:
+                look_at_values(x, here, np.uint64(n), np.uint64(run), np.uint64(group), wide, values_of)
+            unclipped = outside and not clips  # seen for the first time: those of this stretch are still to be told
+            placed = counts_ahead and not (doubtful or unclipped)
+            clips = clips or outside
+        size = np.uint64(n)
+        if not looked_at or (counting and not placed) or unclipped:
+            if not (columns):
+                present = spread_stretch(parameters, strides, plan, work, where, start + at, n, chunks, group, present)
+            if in_steps:
+                lacking = round_stretch(x, here, size, work, integers, plan, numbers, codebook)
+                clipped = dequantize_stretch(work, size, plan, numbers)
+                if lacking:
+                    hide(work, integers, size)
             else:
-                if at >= x.size:
-                    break
-                n, chunks, group = lie(plan, start + at, x.size - at)
-            here, flat, clipped, lacking, run = np.uint64(at), np.uint64(start + at), 0, 0, np.int64(0)
-            ahead = here + np.uint64(width) if everything and columns else here + np.uint64(n)
-            looked_at = looks and not columns and (chunks > 0 or (chunks == 0 and n >= CHUNK))
-            placed = unclipped = False
-            if looked_at:
-                n -= n % CHUNK
-                run = np.int64(chunks if chunks > 0 else n // CHUNK)
-                fetched = here if counts_ahead else ahead
-                doubtful, outside = look(
-                    x, here, np.uint64(n), np.uint64(run), group, work, wide, integers, parameters, strides, plan,
-                    numbers, codebook, sums, errors_of, saturated, fetched, clips, np.uint64(0),
-                )  # fmt: skip
-                unclipped = outside and not clips  # seen for the first time: those of this stretch are still to be told
-                placed = counts_ahead and not (doubtful or unclipped)
-                clips = clips or outside
-            size = np.uint64(n)
-            if not looked_at or (counting and not placed) or unclipped:
-                if not (everything and columns):
-                    present = spread(parameters, strides, plan, work, where, start + at, n, chunks, group, present)
-                if everything and in_steps:
-                    lacking = round_stretch(x, here, size, work, integers, plan, numbers, codebook)
-                    clipped = dequantize_stretch(work, size, plan, numbers)
-                    if lacking:
-                        hide(work, integers, size)
-                else:
-                    clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
-            if unclipped:
-                add_clipped(work, size, np.uint64(run), np.uint64(group), low, high, sums, saturated)
-            maybe_nan = lacking > 0
-            if placed:
-                count_jointly(integers, size, table, x, ahead)
-            elif counting:
-                count(work, integers, size, clipped, maybe_nan, x, ahead, table, tallies, plan, numbers)
-            if counts and plan[ENVELOPE]:
-                first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
-                draw(
-                    work,
-                    integers,
-                    np.uint64(0),
-                    size,
-                    flat,
-                    maybe_nan,
-                    first_bucket,
-                    last_bucket,
-                    low_of,
-                    high_of,
-                    ends,
+                clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
+        if unclipped:
+            add_clipped(work, size, np.uint64(run), np.uint64(group), low, high, sums, saturated)
+        maybe_nan = lacking > 0
+        if placed:
+            count_jointly(integers, size, table, x, ahead)
+        elif counting:
+            count_codes(work, integers, size, clipped, maybe_nan, x, ahead, table, tallies, plan, numbers)
+        if plan[ENVELOPE]:
+            first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
+            draw(
+                work, integers, np.uint64(0), size, flat, maybe_nan, first_bucket, last_bucket, low_of, high_of, ends
+            )  # fmt: skip
+        for of_values in range(0 if looked_at else 2 if plan[SIGNAL] else 1):
+            found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
+            columns_at, counts_at = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
+            if of_values:
+                clipped = fetch(x, here, work, integers, size)
+                show_values(work, integers, size, low)
+            if columns:
+                compare_columns(work, wide, size, columns_at, totals)
+                if clipped:
+                    count_columns(work, integers, size, low, high, counts_at)
+                    add_beyond(work, size, low, high, totals)
+                if settles:
+                    settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
+            elif chunks > 0:
+                compare_runs(
+                    work, size, np.uint64(chunks), np.uint64(group), low, high, totals, found, counted, x, ahead
                 )
-            for of_values in range(1 if looked_at else 0, 2 if plan[SIGNAL] else 1):
-                found, counted, totals = (values_of, missing, spare) if of_values else (errors_of, saturated, sums)
-                columns_at, counts_at = (OF_VALUES, MISSING_IN) if of_values else (np.uint64(0), CLIPPED_IN)
-                if of_values:
-                    clipped = fetch(x, here, work, integers, size)
-                    show_values(work, integers, size, low)
-                if everything and columns:
-                    compare_columns(work, wide, size, columns_at, totals)
-                    if clipped:
-                        count_columns(work, integers, size, low, high, counts_at)
-                        add_beyond(work, size, low, high, totals)
-                    if settles:
-                        settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
-                elif everything and chunks > 0:
-                    compare_runs(
-                        work, size, np.uint64(chunks), np.uint64(group), low, high, totals, found, counted, x, ahead
-                    )
-                elif everything and chunks < 0:
-                    compare_scattered(work, where, size, low, high, totals, found, counted)
-                else:
-                    compare_run(work, size, group, totals, found)
-                    counted[group] += clipped
-                    if clipped:
-                        add_beyond(work, size, low, high, totals)
-            at += n
-            if everything and columns and r == rows:
-                r, tile = 0, tile + n
-
-    walk.__name__ = walk.__qualname__ = "walk" if everything else "walk_plainly" if counts else "walk_for_figures"
-    return walk
-
-
-walk_plainly = kernel(example)(compose(long_run, spread_long_run, count_whole, look_centred, everything=False))
-"""Whole numbers around 0 with one scale, or one for each long run: compiled first, as windows begin with them."""
-
-walk = kernel(example)(compose(lie_of_stretch, spread_stretch, count_codes, look_at_runs, everything=True))
-"""Every scheme."""
-
-walk_for_figures = kernel(example)(
-    compose(long_run, spread_long_run, count_whole, look_for_figures, everything=False, counts=False)
-)
-"""Like `walk_plainly`, where nothing is counted: a loop so short gains from what is not in it."""
+            elif chunks < 0:
+                compare_scattered(work, where, size, low, high, totals, found, counted)
+            else:
+                compare_run(work, size, group, totals, found)
+                counted[group] += clipped
+                if clipped:
+                    add_beyond(work, size, low, high, totals)
+        at += n
+        if columns and r == rows:
+            r, tile = 0, tile + n
 
 
 def walk_for(plan: Any, width: float) -> Kernel:
-    """The walk for a plan, of bins so wide: the plainest that knows it and is compiled."""
-    whole = plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS])
-    plain = whole and not plan[COLUMNS] and lies_in_long_runs(plan)
+    """The walk for a plan, of bins so wide; the plainest that knows it, as long as no other one is compiled."""
     if plan[COLUMNS] and walk_columns.ready and not plan[SIGNAL] and knows(plan, width):
         return walk_columns
-    if plain and walk_for_figures.ready and not (plan[OCCUPANCY] or plan[HISTOGRAM] or plan[ENVELOPE]):
-        return walk_for_figures
-    return walk_plainly if plain and walk_plainly.ready else walk
+    whole = plan[RULE] == WHOLE and plan[CENTRED] and knows(plan, width)
+    plain = whole and not plan[COLUMNS] and lies_in_long_runs(plan)
+    return walk_plainly if plain and not walk.ready else walk

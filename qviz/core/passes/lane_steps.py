@@ -300,6 +300,21 @@ def settle_runs(wide: Any, end: Any, first: Any, found: Any) -> None:
         group, at = group + np.uint64(1), at + EIGHT
 
 
+@part(rare=True)
+def look_at_values(x: Any, at: Any, n: Any, deep: Any, first: Any, wide: Any, found: Any) -> None:
+    """The squares and the largest magnitudes of a stretch of runs of so many chunks each."""
+    run, row = deep * CHUNK_LENGTH, np.uint64(0)
+    for start in range(np.uint64(0), n, run):
+        squares, tops = nothing(), nothing()
+        for i in range(start, start + run, CHUNK_LENGTH):
+            value = widened(load(x, at + i))
+            squares, tops = with_products(squares, value, value), with_largest(tops, magnitude(value))
+        store_eight(wide, row, squares)
+        store_eight(wide, OF_TOPS + row, tops)
+        row += EIGHT
+    settle_runs(wide, row, first, found)
+
+
 RUNS = same_for_all, nothing, with_products, with_largest, keep_run, none_of_run, more_of_run, count_run
 COLUMNS = (
     one_for_each,
@@ -317,7 +332,7 @@ COLUMNS = (
 
 
 def compose(  # noqa: PLR0915  (in registers, or not at all)
-    prepared: Any, rounded: Any, placed: Any, *, centred: bool, counts: bool = True, across: bool = False
+    prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: bool = False
 ) -> Any:
     """The steps for one kind of format.
 
@@ -327,8 +342,6 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
         What is searched, how it is rounded, and where levels are counted: see above.
     centred : bool
         Whether there are no zero points.
-    counts : bool
-        Whether anything may be counted or drawn.
     across : bool
         Whether neighbours belong to groups that are neighbours; otherwise they are runs.
     """
@@ -409,21 +422,20 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
                     lost = only(outside, error)
                     beyond = with_products(beyond, lost, lost)
                     clipped = more_clipped(clipped, outside)
-                if counts:
-                    if drawing:
-                        store(work, target, x_hat)
-                    if counting:
-                        narrow = x_hat - value
-                        bins = floored(narrow * more)
-                        near = bins - first_near
-                        place = placed(code, one, other, near, window, low, plan)
-                        strange = exceeds(bits_of(near), last_near)
-                        if clips:
-                            place = choose(free < lowest, places_below + whole(near), place)
-                            place = choose(free > highest, places_above + whole(near), place)
-                            strange = without(strange, outside)
-                        doubtful = either(doubtful, either(strange, bins != floored(narrow * less)))
-                        store_words(integers, PLACE + slot, place)
+                if drawing:
+                    store(work, target, x_hat)
+                if counting:
+                    narrow = x_hat - value
+                    bins = floored(narrow * more)
+                    near = bins - first_near
+                    place = placed(code, one, other, near, window, low, plan)
+                    strange = exceeds(bits_of(near), last_near)
+                    if clips:
+                        place = choose(free < lowest, places_below + whole(near), place)
+                        place = choose(free > highest, places_above + whole(near), place)
+                        strange = without(strange, outside)
+                    doubtful = either(doubtful, either(strange, bins != floored(narrow * less)))
+                    store_words(integers, PLACE + slot, place)
                 source, target, slot = source + step, target + x_hat_step, slot + CHUNK_LENGTH
             keep(wide, row, squares, tops, found, group)
             row += EIGHT
@@ -442,7 +454,6 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
 
 
 look_centred = compose(no_leaves, round_centred, place_whole, centred=True)
-look_for_figures = compose(no_leaves, round_centred, place_whole, centred=True, counts=False)
 
 
 def compose_for_all(*, across: bool) -> Any:

@@ -31,7 +31,6 @@ from qviz.core.arithmetic.loops import (
     divide_fetched,
     fetch,
     number_codes,
-    number_whole,
     quantize_whole,
     round_floats,
     round_to_codebook,
@@ -195,34 +194,27 @@ def quantize_plain(x: Any, at: Any, n: Any, work: Any, integers: Any, plan: Any,
     return clipped, 0
 
 
-def compose_counting(number: Any) -> Any:
-    """Counting codes and errors step by step, where ``number`` is `number_codes` or one for some formats."""
-
-    def count(
-        work: Any, integers: Any, n: Any, clipped: Any, maybe_nan: Any, x: Any, ahead: Any, table: Any, tallies: Any,
-        plan: Any, numbers: Any,
-    ) -> None:  # fmt: skip
-        """Count the codes and the errors of a stretch."""
-        low, high, width = np.float32(numbers[LOW]), np.float32(numbers[HIGH]), numbers[BIN_WIDTH]
-        if plan[OCCUPANCY]:
-            number(work, integers, n, plan, low, high)
-        if plan[HISTOGRAM] and guess_bins(work, integers, n, width) > 0:
-            first_bin = np.float64(plan[FIRST_BIN])
-            find_bins(work, integers, n, width, first_bin, first_bin + np.float64(plan[BINS] - 1))
-        if plan[JOINT]:
-            if place_jointly(integers, n, plan, clipped) or maybe_nan:
-                count_strange(work, integers, n, maybe_nan, table, tallies, plan, width)
-            else:
-                count_jointly(integers, n, table, x, ahead)
+@part()
+def count_codes(
+    work: Any, integers: Any, n: Any, clipped: Any, maybe_nan: Any, x: Any, ahead: Any, table: Any, tallies: Any,
+    plan: Any, numbers: Any,
+) -> None:  # fmt: skip
+    """Count the codes and the errors of a stretch, step by step."""
+    low, high, width = np.float32(numbers[LOW]), np.float32(numbers[HIGH]), numbers[BIN_WIDTH]
+    if plan[OCCUPANCY]:
+        number_codes(work, integers, n, plan, low, high)
+    if plan[HISTOGRAM] and guess_bins(work, integers, n, width) > 0:
+        first_bin = np.float64(plan[FIRST_BIN])
+        find_bins(work, integers, n, width, first_bin, first_bin + np.float64(plan[BINS] - 1))
+    if plan[JOINT]:
+        if place_jointly(integers, n, plan, clipped) or maybe_nan:
+            count_strange(work, integers, n, maybe_nan, table, tallies, plan, width)
         else:
-            if plan[HISTOGRAM] and clipped:
-                note_clipped(work, integers, n, low, high)
-            count_apart(integers, n, maybe_nan, clipped, plan, tallies)
-
-    return part()(count)
-
-
-count_codes, count_whole = compose_counting(number_codes), compose_counting(number_whole)
+            count_jointly(integers, n, table, x, ahead)
+    else:
+        if plan[HISTOGRAM] and clipped:
+            note_clipped(work, integers, n, low, high)
+        count_apart(integers, n, maybe_nan, clipped, plan, tallies)
 
 
 # --- what walks are given ----------------------------------------------------------------------------------

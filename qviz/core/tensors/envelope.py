@@ -100,7 +100,8 @@ class Envelope:
         low, high = self._levels[0]
         # A bucket without a finite value keeps its starting infinities, or the NaN of fmin.
         filled = low <= high
-        smaller, larger = np.minimum, np.maximum
+        smaller: Any = np.minimum
+        larger: Any = np.maximum
         if not filled.all():
             low[~filled] = high[~filled] = np.nan
             smaller, larger = np.fmin, np.fmax  # which pass over NaN, and take longer

@@ -26,7 +26,7 @@ from qviz.core import (
 from qviz.core.arithmetic import spreading
 from qviz.core.arithmetic.loops import STRETCH, X_HAT
 from qviz.core.arithmetic.spreading import CHUNK
-from qviz.core.passes import compiled_worker, direct_pass
+from qviz.core.passes import columns, compiled_worker, direct_pass, plain_walk
 from qviz.core.passes import kernels as module
 from qviz.core.passes.block_workers import InputSums, PassRequest
 from qviz.core.passes.compiled_worker import CompiledWorker
@@ -126,13 +126,21 @@ def test_hard_tensors(name):
 
 
 def compare(x, scheme):
-    """The compiled walk against NumPy."""
+    """The compiled walks against NumPy: the first over a tensor, a later one, and the one that windows begin with."""
     tensor = Tensor(x)
-    ours = ask(tensor, scheme)
+    first, later = ask(tensor, scheme), ask(tensor, scheme)
     with pytest.MonkeyPatch.context() as patch:
-        for each in (module.walk, module.walk_plainly, module.walk_for_figures):
+        for each in (module.walk, columns.walk_columns):
             patch.setattr(each, "compiled", None)
+        plain = ask(Tensor(x), scheme) if scheme.symmetric and isinstance(scheme.number_format, IntFormat) else first
+        patch.setattr(plain_walk.walk_plainly, "compiled", None)
         theirs = ask(Tensor(x), scheme)
+    for ours in (first, later, plain):
+        compare_sums(ours, theirs, tensor, scheme)
+
+
+def compare_sums(ours, theirs, tensor, scheme):
+    """Two answers about one scheme: the same but for the order in which numbers were added."""
     for name in FIGURES:
         a, b = getattr(ours, name), getattr(theirs, name)
         if name in {"finite", "saturated", "max_abs_error"}:
@@ -260,7 +268,6 @@ def test_only_what_was_asked_for_is_made():
 @every("nan", [False, True], ids=["finite", "with NaN and inf"])
 @every("rule", [MinMax(), Manual(-0.5, 0.5)], ids=["all", "clipped"])
 def test_figures_alone_are_those_of_the_whole_answer(rule, nan):
-    """They have a walk of their own, where all is plain."""
     x, scheme = Tensor(noisy((5, 3000), nan)), Scheme(IntFormat(8), True, PerAxis(0), rule)
     alone = ask(x, scheme, occupancy=False, error_edges=None, envelope=False)
     full = ask(x, scheme)
@@ -269,7 +276,7 @@ def test_figures_alone_are_those_of_the_whole_answer(rule, nan):
 
 
 def test_what_leaves_float32_is_left_to_numpy(monkeypatch):
-    for each in (module.walk, module.walk_plainly, module.walk_for_figures):
+    for each in (module.walk, plain_walk.walk_plainly, columns.walk_columns):
         monkeypatch.setattr(each, "compiled", lambda *_: pytest.fail("is promised that nothing becomes NaN"))
     largest = np.finfo(F).max
     assert np.isinf(ask(np.array([-largest, largest]), Scheme(IntFormat(8, False))).squared_error[0])
