@@ -1,11 +1,35 @@
-"""How do sixteen searches go on at once? A vector means the same to NumPy and, compiled, to any processor."""
+"""How do sixteen numbers go through one instruction? A vector means the same to NumPy and, compiled, to any processor."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from qviz.core.lanes import LANES, anywhere, choose, clamped, load, magnitude, root, spread, store, store_codes
+from qviz.core.lanes import (
+    LANES,
+    anywhere,
+    choose,
+    clamped,
+    exceeds,
+    how_many,
+    largest_of,
+    largest_of_eight,
+    load,
+    looked_up,
+    magnitude,
+    nothing,
+    root,
+    spread,
+    store,
+    store_codes,
+    sum_of,
+    sums_of_eight,
+    widened,
+    with_largest,
+    with_products,
+    with_sum,
+    without,
+)
 from qviz.core.ranges.ggml_search import nearest
 
 
@@ -29,3 +53,24 @@ def test_each_lane_is_chosen_by_itself() -> None:
     assert codes.tolist() == [0] * 3 + values[12:28].astype(int).tolist() + [0] * 21
     assert anywhere(above)
     assert not anywhere(above & (load(values, 16) < spread(np.float32(0))))
+
+
+def test_sixteen_numbers_come_to_what_they_come_to_one_by_one() -> None:
+    values = np.random.default_rng(7).standard_normal(64)
+    numbers = values[:LANES].astype(np.float32)
+
+    assert sum_of(with_sum(nothing(), widened(numbers))) == pytest.approx(float(numbers.sum(dtype=np.float64)))
+    squares = with_products(nothing(), widened(numbers), widened(numbers))
+    assert sum_of(squares) == pytest.approx(float((numbers.astype(np.float64) ** 2).sum()))
+    assert largest_of(with_largest(nothing(), magnitude(widened(numbers)))) == np.abs(numbers).max()
+    np.testing.assert_allclose(sums_of_eight(values, 0), values.reshape(8, 8).sum(axis=1))
+    np.testing.assert_array_equal(largest_of_eight(np.abs(values), 0), np.abs(values).reshape(8, 8).max(axis=1))
+
+
+def test_negative_places_lie_beyond_every_window() -> None:
+    places = np.arange(-8, 8, dtype=np.int32)
+
+    beyond = exceeds(places, spread(np.int32(3)))
+    assert beyond.tolist() == [not 0 <= place <= 3 for place in places]
+    assert how_many(without(beyond, places < spread(np.int32(0)))) == 4
+    assert looked_up(places.astype(np.float32), spread(np.int32(9)))[0] == 1

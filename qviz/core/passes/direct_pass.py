@@ -34,7 +34,7 @@ from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
 THREADED = 1 << 20
 """Tensors of fewer elements are done before a second thread has started."""
 
-CANCELLING = 64
+CANCELLING = 16
 """Where a sum is so much smaller than its parts, they are not added up but it is."""
 
 SAFE = float(np.finfo(np.float32).max) / 2
