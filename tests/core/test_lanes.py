@@ -1,4 +1,4 @@
-"""How do sixteen numbers go through one instruction? A vector means the same to NumPy and, compiled, to any processor."""
+"""How do sixteen numbers go through one instruction? A vector means the same to NumPy and, compiled, to a processor."""
 
 from __future__ import annotations
 
