@@ -376,7 +376,7 @@ def test_runtimes_are_compared_for_the_scheme_that_is_shown(
 def test_a_sample_decides_what_a_search_would_sort_for(
     session: Session, sorting: Sorting, made: Any, qtbot: QtBot
 ) -> None:
-    x = Tensor(np.random.default_rng(1).standard_normal(1 << 12).astype(F))
+    x = Tensor(np.random.default_rng(1).standard_normal(2 * X.size).astype(F))
     session.update(tensor=x, range_rule=MSE())
     comparison = made(RuntimeComparison, session, sorting)
     with qtbot.waitSignal(comparison.compared, timeout=int(1000 * PATIENCE)) as compared:
