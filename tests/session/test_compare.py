@@ -16,6 +16,7 @@ from qviz.core import (
     IntFormat,
     MinMax,
     PerAxis,
+    Percentile,
     PerTensor,
     Problem,
     Scheme,
@@ -37,7 +38,7 @@ from tests.session.conftest import PATIENCE, Heard, settle, until
 
 F = np.float32
 X = np.random.default_rng(0).standard_normal((6, 50)).astype(F)
-CHOICE = Choice((IntFormat(4), IntFormat(8)), (PerTensor(), PerAxis(0)), (MinMax(), MSE()))
+CHOICE = Choice((IntFormat(4), IntFormat(8)), (PerTensor(), PerAxis(0)), (MinMax(), Percentile(99.0)))
 
 
 class Sorting:
