@@ -12,6 +12,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -69,12 +70,16 @@ def schemes() -> Iterator[Scheme]:
             yield Scheme(*rest, convention)
 
 
+@cache
+def chosen() -> tuple[tuple[Scheme, QParams, frozenset[str]], ...]:
+    """Each of them, its parameters, and which runtimes have a script for it."""
+    parameters = ((scheme, choose_qparams(X, scheme)) for scheme in schemes())
+    return tuple((scheme, qparams, frozenset(runtimes_of(qparams))) for scheme, qparams in parameters)
+
+
 def offered(runtime: str) -> Iterator[tuple[Scheme, QParams]]:
     """Every one of them that a runtime has a script for."""
-    for scheme in schemes():
-        qparams = choose_qparams(X, scheme)
-        if runtime in runtimes_of(qparams):
-            yield scheme, qparams
+    return ((scheme, qparams) for scheme, qparams, runtimes in chosen() if runtime in runtimes)
 
 
 def run(script: str, folder: Path, x: Any) -> dict[str, Any]:
