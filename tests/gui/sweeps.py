@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qviz.core import MinMax, PerAxis, Percentile, PerTensor
 
+QUICK = (MinMax(), Percentile(99.9))
 
-def sweep_few(page: Any) -> None:
+
+def sweep_few(page: Any, rules: Sequence[Any] = QUICK) -> None:
     """Tick a few schemes on the Compare page, 12 of a tensor with two axes, unless they are ticked already."""
     choice = page.sweep.choice
     wanted = (
@@ -15,7 +18,7 @@ def sweep_few(page: Any) -> None:
         (choice.formats, ()),
         (choice.modes, (True,)),
         (choice.granularities, (PerTensor(), PerAxis(0))),
-        (choice.rules, (MinMax(), Percentile(99.9))),
+        (choice.rules, rules),
         (choice.library_rules, ()),
     )
     before = choice.choice()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from qviz.gui.compare.page import CONVENTIONS_PART, PINS, SWEEP, ComparePage
 from qviz.gui.words.figures import MEASURES
 from qviz.session.pins import MOST_PINS
 from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, spot
-from tests.gui.sweeps import sweep_few
+from tests.gui.sweeps import QUICK, sweep_few
 
 pytestmark = pytest.mark.unpainted
 
@@ -51,11 +51,11 @@ def unswept(desk: Desk) -> ComparePage:
     return page
 
 
-def few_schemes(desk: Desk) -> ComparePage:
+def few_schemes(desk: Desk, rules: Sequence[Any] = QUICK) -> ComparePage:
     """Show the page, and sweep a few schemes."""
     desk.window.pages.show_page("compare")
     page: ComparePage = desk.window.pages.current
-    sweep_few(page)
+    sweep_few(page, rules)
     page.show_part(SWEEP)
     page.sweep.measure.setCurrentIndex(0)
     settle(desk, page)

@@ -14,6 +14,8 @@ from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QTableView
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.ranges.mse import MSE
+from qviz.core.ranges.rules import MinMax
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerAxis
 from qviz.gui.compare.page import CONVENTIONS_PART, PINS
@@ -54,7 +56,7 @@ def test_the_compare_page(desk: Desk) -> None:
     desk.show(HARD, symmetric=False)
     desk.app.pin(Scheme(IntFormat(4)))
     desk.app.pin(Scheme(IntFormat(3), granularity=PerAxis(0), symmetric=False))
-    page = few_schemes(desk)
+    page = few_schemes(desk, (MinMax(), MSE()))  # their names are no numbers, as 99.9 % looks like one
     check_table(page.sweep.results)
     page.show_part(PINS)
     compared(desk, page)
