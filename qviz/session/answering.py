@@ -14,7 +14,7 @@ from qviz.core.tensors.granularity import Granularity, PerBlock, PerTensor
 from qviz.core.tensors.sorted_tensor import prepare_sample
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.session.frame import Frame, Part, Question, foresee_groups
+from qviz.session.frame import Frame, Part, Question, foresee_groups, foresee_worst
 
 
 def frame_of_unchanged(question: Question, last: Frame | None, progress: Progress, cancelled: IsCancelled) -> Frame:
@@ -63,6 +63,7 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     tensor.first_number()
     if not question.passing:
         foresee_groups(whole)
+        foresee_worst(whole)
     reduced = {name: reduce(whole) for name, reduce in question.reductions.items()}
     about: dict[str, Any] = {"parts": question.parts, "passing": question.passing, "reduced": reduced}
     if channel is None:

@@ -76,6 +76,12 @@ class Question:
         return self.error_bins if Part.ERROR_HISTOGRAM in self.parts else 0
 
 
+def foresee_worst(analysis: Analysis) -> None:
+    """Find which groups are the worst: a reduction for the one who lists them."""
+    if analysis.groups is not None:
+        _ = analysis.groups.worst_ones
+
+
 def foresee_groups(analysis: Analysis) -> None:
     """Find what is drawn of the groups: a reduction for those who show them all."""
     if analysis.groups is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams, is_too_narrow
-from qviz.core.arrays import Array, distinct
+from qviz.core.arrays import Array, FloatArray, distinct
 from qviz.core.runtimes.expressions import Formula, Values, evaluate
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MAX, MIN, QMAX, QMIN, TENSOR_ABSMAX, Formulas, S, Z, absmax_of
 
@@ -43,8 +43,14 @@ def range_values(qparams: QParams, whole: QParams | None = None) -> dict[str, An
         QMAX.key: qparams.quant_max,
     }
     if whole is not None:
-        values[TENSOR_ABSMAX.key] = absmax_of(whole.low, whole.high).max(initial=0).astype(precision)
+        values[TENSOR_ABSMAX.key] = _farthest(whole.low, whole.high).astype(precision)
     return values
+
+
+def _farthest(low: FloatArray, high: FloatArray) -> np.float32:
+    """How far the widest of many ranges lies from 0, without an array in between: this is asked for each frame."""
+    ends = [end for array in (distinct(low), distinct(high)) if array.size for end in (array.min(), array.max())]
+    return np.float32(np.abs(ends).max(initial=0))
 
 
 def group_values(qparams: QParams) -> dict[str, Any]:

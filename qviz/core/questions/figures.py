@@ -27,6 +27,9 @@ THREADED = 1 << 20
 TOGETHER = 1 << 15
 """Groups that are looked at together: what is computed of them stays in the cache."""
 
+LISTED = 10
+"""So many of the worst groups are of interest."""
+
 SQNR_BINS = 2048
 """As finely as is looked for SQNRs that lie far from the others."""
 
@@ -100,6 +103,11 @@ class Groups:
         return index
 
     @cached_property
+    def worst_ones(self) -> list[int]:
+        """The `LISTED` groups with the lowest SQNR: see `worst_groups`."""
+        return worst_groups(self)
+
+    @cached_property
     def sqnr_range(self) -> tuple[float, float]:
         """The lowest and the highest finite SQNR; 0 and 1 where none is."""
         finite = self.sqnr_db if self._all_have_errors else self.sqnr_db[np.isfinite(self.sqnr_db)]
@@ -132,6 +140,19 @@ class Groups:
             return self.sqnr_db
         finite = np.isfinite(self.sqnr_db)
         return np.where(finite, self.sqnr_db, self.sqnr_range[1] if finite.any() else 0.0)
+
+
+def worst_groups(groups: Groups, count: int = LISTED) -> list[int]:
+    """The groups with the lowest SQNR, the lowest first; the one with the larger error where two are as low."""
+    count = min(count, groups.sqnr_db.size)
+    limit = np.partition(groups.sqnr_db, count - 1)[count - 1]
+    below = np.flatnonzero(groups.sqnr_db < limit)
+    ties = np.flatnonzero(groups.sqnr_db == limit)
+    if ties.size > count - below.size:
+        ties = ties[np.argsort(-groups.max_abs_error[ties], kind="stable")[: count - below.size]]
+    found = np.concatenate((below, ties))
+    order = np.lexsort((found, -groups.max_abs_error[found], groups.sqnr_db[found]))
+    return [int(g) for g in found[order]]
 
 
 @frozen

@@ -11,6 +11,7 @@ from PySide6.QtCore import QMimeData
 from PySide6.QtGui import QKeyEvent, QKeySequence, QStandardItemModel
 from PySide6.QtWidgets import QApplication
 
+from qviz.core.arrays import distinct
 from qviz.core.frozen import frozen
 from qviz.gui.kit.widgets import escaped
 
@@ -65,6 +66,7 @@ def ends(name: str, values: Any) -> list[tuple[str, Any]]:
     array = np.asarray(values)
     if array.size == 1:
         return [(name, array.reshape(-1)[0])]
+    array = distinct(array)
     return [(f"{name}, {word}", value) for word, value in (("min", array.min()), ("max", array.max()))]
 
 

@@ -36,7 +36,7 @@ from qviz.gui.words.estimates import exactness_note
 from qviz.gui.words.groups import alone_text, group_words
 from qviz.gui.words.schemes import line
 from qviz.session.analyst import STILL_MILLISECONDS
-from qviz.session.frame import EVERYTHING, Frame, Part, foresee_groups
+from qviz.session.frame import EVERYTHING, Frame, Part, foresee_groups, foresee_worst
 from qviz.session.guard import guarded
 from qviz.session.presets import Presets
 from qviz.session.settings import Settings
@@ -56,6 +56,9 @@ CHARTS = ("values", "distribution", "error", "transfer", "loss", "channels", "he
 
 PARTS = {"error": Part.ERROR_HISTOGRAM, "values": Part.ENVELOPE}
 """What a dock shows that may be left out of an answer."""
+
+MANY_GROUPS = 1 << 16
+"""Of more than these, what each dock shows takes milliseconds."""
 
 
 @guarded
@@ -223,12 +226,16 @@ class TensorPage(DockedPage):
 
     @Slot(object)
     def present(self, frame: Frame) -> None:
-        """Paint an answer: each part only hands ready points to its items, of one that is passing those in sight."""
+        """Paint an answer: each part only hands ready points to its items.
+
+        Of one that is passing, and of one of very many groups, those that nobody sees wait until it rests.
+        """
         self.frame = frame
         self.complete()
         self._behind = set(self._shows)
+        waits = frame.passing or frame.whole.layout.groups > MANY_GROUPS
         for name in self._shows:
-            if not frame.passing or self._can_show(name):
+            if not waits or self._can_show(name):
                 self._show(name)
         if self._behind and frame.parts == EVERYTHING:
             self._rest.start(STILL_MILLISECONDS)
@@ -285,7 +292,7 @@ class TensorPage(DockedPage):
             self._show(name)
         if self._parts_in_sight() != before:
             self.looked_at.emit(self._parts_in_sight())
-        if name in (self.values.name, "heat_map", "channels"):
+        if name in (self.values.name, "heat_map", "channels", "worst"):
             self._ask_for_reductions()
 
     @Slot(object)
@@ -293,7 +300,11 @@ class TensorPage(DockedPage):
         """What is seen of many groups is found where the answer is."""
         reductions: dict[str, Any] = {self.values.name: self.values.sight()}
         if self._late is not None:
-            reductions |= {self.heat_map.name: self.heat_map.sight(), self.channels.name: foresee_groups}
+            reductions |= {
+                self.heat_map.name: self.heat_map.sight(),
+                self.channels.name: foresee_groups,
+                "worst": foresee_worst,
+            }
         self.reduced_by.emit({name: each for name, each in reductions.items() if each and name in self._in_sight})
 
     def _parts_in_sight(self) -> frozenset[Part]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PySide6.QtCore import QModelIndex, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
@@ -21,10 +20,6 @@ from qviz.session.language import tr
 
 if TYPE_CHECKING:
     from qviz.core.questions.analysis import Analysis
-    from qviz.core.questions.figures import Groups
-
-LISTED = 10
-"""So many of the worst groups."""
 
 
 @frozen
@@ -66,19 +61,6 @@ def _columns(title: str) -> list[Column]:
             tr("Elements whose code was changed by clipping."),
         ),
     ]
-
-
-def worst_groups(groups: Groups, count: int = LISTED) -> list[int]:
-    """The groups with the lowest SQNR, the lowest first; the one with the larger error where two are as low."""
-    count = min(count, groups.sqnr_db.size)
-    limit = np.partition(groups.sqnr_db, count - 1)[count - 1]
-    below = np.flatnonzero(groups.sqnr_db < limit)
-    ties = np.flatnonzero(groups.sqnr_db == limit)
-    if ties.size > count - below.size:
-        ties = ties[np.argsort(-groups.max_abs_error[ties], kind="stable")[: count - below.size]]
-    found = np.concatenate((below, ties))
-    order = np.lexsort((found, -groups.max_abs_error[found], groups.sqnr_db[found]))
-    return [int(g) for g in found[order]]
 
 
 class WorstGroupsPanel(QWidget):
@@ -125,7 +107,7 @@ class WorstGroupsPanel(QWidget):
                 float(scale[group]),
                 int(groups.saturated[group]),
             )
-            for group in worst_groups(groups)
+            for group in groups.worst_ones
         ]
         title = group_words(granularity).title
         if title == self._title:

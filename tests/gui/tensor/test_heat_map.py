@@ -12,12 +12,13 @@ from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.questions.analysis import Analysis, analyze
+from qviz.core.questions.figures import LISTED, worst_groups
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTile, PerToken
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.tensor.group_grid import Grid, worst_of
 from qviz.gui.tensor.heat_map_image import QUANTITIES
-from qviz.gui.tensor.worst_groups_panel import LISTED, WorstGroupsPanel, worst_groups
+from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
 from qviz.gui.words.groups import alone_text, group_columns, place_numbers, place_text
 from tests.every import every
 from tests.gui.conftest import Desk, Gallery, mouse_over, spot

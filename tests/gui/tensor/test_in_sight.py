@@ -115,6 +115,21 @@ def test_every_state_is_a_scheme_that_was_set_and_exact(desk: Desk, granularity:
     assert desk.frames[-1].scheme == desk.session.scheme
 
 
+def test_of_very_many_groups_what_nobody_sees_waits_however_complete_the_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "MANY_GROUPS", 4)
+    raise_dock(desk, "channels")
+    page, before = desk.page, desk.page.heat_map.analysis
+    desk.session.update(bits=4)
+    desk.app.analyst._refinement.start(1)
+    wait(desk, lambda: page.frame.scheme.number_format.bits == 4 and page.frame.parts == EVERYTHING)
+    assert page.channels.analysis is page.frame.whole
+    assert page.heat_map.analysis is before
+    raise_dock(desk, "heat_map")
+    wait(desk, lambda: page.heat_map.analysis is page.frame.whole)
+
+
 def test_at_rest_everything_is_filled(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     raise_dock(desk, "worst")
     drag(desk, 4)
