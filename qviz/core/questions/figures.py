@@ -30,6 +30,9 @@ TOGETHER = 1 << 15
 LISTED = 10
 """So many of the worst groups are of interest."""
 
+STRETCH = 1 << 10
+"""Groups of each of which the lowest is looked for first."""
+
 SQNR_BINS = 2048
 """As finely as is looked for SQNRs that lie far from the others."""
 
@@ -142,10 +145,19 @@ class Groups:
         return np.where(finite, self.sqnr_db, self.sqnr_range[1] if finite.any() else 0.0)
 
 
+def _lowest(values: Floats, count: int) -> float:
+    """How high the last of the ``count`` lowest is: what is above as many lowest ones of stretches is none of them."""
+    if values.size > count * STRETCH:
+        lowest = np.fmin.reduceat(values, np.arange(0, values.size, STRETCH))
+        few = values[values <= np.partition(lowest, count - 1)[count - 1]]
+        values = few if few.size >= count else values
+    return float(np.partition(values, count - 1)[count - 1])
+
+
 def worst_groups(groups: Groups, count: int = LISTED) -> list[int]:
     """The groups with the lowest SQNR, the lowest first; the one with the larger error where two are as low."""
     count = min(count, groups.sqnr_db.size)
-    limit = np.partition(groups.sqnr_db, count - 1)[count - 1]
+    limit = _lowest(groups.sqnr_db, count)
     below = np.flatnonzero(groups.sqnr_db < limit)
     ties = np.flatnonzero(groups.sqnr_db == limit)
     if ties.size > count - below.size:

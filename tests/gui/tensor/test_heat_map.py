@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
+from qviz.core.questions import figures
 from qviz.core.questions.analysis import Analysis, analyze
 from qviz.core.questions.figures import LISTED, worst_groups
 from qviz.core.schemes.scheme import Scheme
@@ -222,6 +223,16 @@ def test_the_worst_are_the_lowest_in_their_order(count: int) -> None:
     order = np.argsort(groups.sqnr_db, kind="stable")[: min(count, groups.sqnr_db.size)]
     assert np.array_equal(groups.sqnr_db[found], groups.sqnr_db[order])
     assert len(set(found)) == min(count, groups.sqnr_db.size)
+
+
+def test_of_very_many_the_worst_are_looked_for_among_the_lowest_of_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = tensor(20, 320)
+    x[3:5] = 0  # groups without an error
+    groups = analyze(x, MX).groups
+    assert groups is not None
+    expected = [worst_groups(groups, count) for count in (1, 3, LISTED)]
+    monkeypatch.setattr(figures, "STRETCH", 4)
+    assert [worst_groups(groups, count) for count in (1, 3, LISTED)] == expected
 
 
 def test_where_all_are_as_low_the_larger_errors_come_first() -> None:
