@@ -114,18 +114,22 @@ def add_clipped(work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any,
 def compare_scattered(
     work: Any, where: Any, n: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any
 ) -> None:
-    """Add up the errors of elements of any groups."""
+    """Add up the errors of elements of any groups; those of a stretch by themselves, or rounding would add up, too."""
+    magnitudes, products, beyond = 0.0, 0.0, 0.0
     for i in range(n):
         group, value = where[i], np.float64(work[VALUE + i])
         error = np.float64(work[X_HAT + i]) - value
-        totals[MAGNITUDES] += abs(error)
-        totals[PRODUCTS] += value * error
+        magnitudes += abs(error)
+        products += value * error
         found[0, group] += error * error
         largest = abs(error)
         found[1, group] = largest if largest > found[1, group] else found[1, group]
         if work[FREE + i] < low or work[FREE + i] > high:
-            totals[BEYOND_CODES] += error * error
+            beyond += error * error
             counted[group] += 1
+    totals[MAGNITUDES] += magnitudes
+    totals[PRODUCTS] += products
+    totals[BEYOND_CODES] += beyond
 
 
 @part(reorders=True)

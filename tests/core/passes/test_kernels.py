@@ -16,6 +16,7 @@ from qviz.core import (
     PerBlock,
     Percentile,
     PerTensor,
+    PerToken,
     Scheme,
     Tensor,
     choose_qparams,
@@ -280,3 +281,10 @@ def test_what_leaves_float32_is_left_to_numpy(monkeypatch):
         monkeypatch.setattr(each, "compiled", lambda *_: pytest.fail("is promised that nothing becomes NaN"))
     largest = np.finfo(F).max
     assert np.isinf(ask(np.array([-largest, largest]), Scheme(IntFormat(8, False))).squared_error[0])
+
+
+def test_rounding_does_not_add_up_where_all_values_are_one():
+    """Added one after the other, each of many equal numbers is rounded the same way."""
+    for shape, granularity in (((88, 257), PerToken()), ((55, 300), PerAxis(0)), ((300, 300), PerAxis(1))):
+        x = np.full(shape, F(1.0368587))
+        compare(x, Scheme(IntFormat(4, False), False, granularity, Manual(-0.7, 0.5)))
