@@ -28,6 +28,7 @@ from qviz.core import (
     quantize,
 )
 from qviz.core.arithmetic import conversion, spreading
+from qviz.core.arithmetic import quantize as arithmetic_of_codes
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.schemes.fitting import check_fits
@@ -173,3 +174,25 @@ def test_parameters_of_another_shape_are_told():
     for ask in (lambda: quantize(np.ones((41, 64), F), q), lambda: fake_quantize(np.ones((41, 64), F), q)):
         with pytest.raises(Problem, match="choose the parameters for this shape"):
             ask()
+
+
+def test_numpy_gives_the_same_block_by_block(monkeypatch):
+    rng, failed = np.random.default_rng(5), []
+    x = rng.standard_normal((6, 40, 10)).astype(np.float32)
+    x[0, 0, :3] = np.nan, np.inf, -0.0
+    monkeypatch.setattr(conversion.convert, "compiled", None)
+    formats = [IntFormat(8), IntFormat(4, False), FloatFormat("e4m3fn"), Codebook("nf4")]
+    granularities = [PerTensor(), PerAxis(0), PerAxis(1), PerAxis(-1), PerToken(), PerBlock(-1, 8)]
+    for number_format in formats:
+        for granularity in granularities:
+            scheme = Scheme(number_format, not isinstance(number_format, IntFormat), granularity, convention="textbook")
+            q = choose_qparams(x, scheme)
+            whole = fake_quantize(x, q)
+            with monkeypatch.context() as patch:
+                patch.setattr(arithmetic_of_codes, "BY_BLOCKS", 0)
+                patch.setattr(arithmetic_of_codes, "BLOCK", 64)
+                into, itself = np.empty_like(x), x.copy()
+                answers = fake_quantize(x, q), fake_quantize(x, q, out=into), fake_quantize(itself, q, out=itself)
+            if not all(np.array_equal(whole, each, equal_nan=True) for each in (*answers, into, itself)):
+                failed.append(scheme)
+    assert not failed
