@@ -107,6 +107,7 @@ def _is_prepared(qviz: App) -> bool:
 
 
 def _open_and_drag(qviz: App, path: Path, seconds: float) -> Iterator[str]:
+    wait(SETTLE_MILLISECONDS)  # the file was written in the window's thread: what waited meanwhile is no gap of this
     before = qviz.session.state.tensor
     started = time.perf_counter()
     with turns() as gaps, painted(qviz) as screen:
