@@ -28,6 +28,7 @@ from qviz.gui.tensor import charts
 from qviz.gui.tensor import page as page_module
 from qviz.session.frame import Frame
 from qviz.session.state import Session
+from tests.every import every
 from tests.gui.conftest import PATIENCE, Desk, Mouse, mouse_over, spot
 from tests.gui.pictures import dots
 
@@ -729,9 +730,9 @@ def test_the_mouse_of_the_tests_is_the_mouse_of_a_person(desk: Desk) -> None:
     assert desk.session.scheme.symmetric is False
 
 
-@pytest.mark.parametrize("name", list(CONVENTIONS))
+@every("name", list(CONVENTIONS))
 def test_a_runtime_is_one_choice_whatever_was_chosen_before(desk: Desk, name: str) -> None:
-    desk.session.update(symmetric=False, signed=False)
+    desk.session.update(scheme=Scheme(IntFormat(8, False), symmetric=False))
     box = desk.page.scheme.convention
     box.setCurrentIndex(box.findData(name))
     desk.settle()

@@ -45,6 +45,7 @@ from qviz.core.formats.floats import FLOATS
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.schemes.presets import PRESETS
 from qviz.session.presets import OWN
+from tests.every import every
 from tests.gui.conftest import Desk
 from tests.schemes import demand_search
 
@@ -209,9 +210,9 @@ def test_a_gesture_is_one_change_and_one_undo(wide: Desk, name: str) -> None:
     wide.settle()
 
 
-@pytest.mark.parametrize("name", [*FLOATS, *CODEBOOKS])
+@every("name", [*FLOATS, *CODEBOOKS])
 def test_every_format_can_be_chosen(wide: Desk, name: str) -> None:
-    wide.session.update(convention="textbook")
+    wide.session.update(scheme=Scheme(convention="textbook"))
     wide.settle()
     panel = wide.scheme
     frame = wide.gesture(lambda: panel.format.setCurrentIndex(panel.format.findData(name)))
@@ -371,9 +372,9 @@ def test_a_codebook_that_the_runtime_lacks_is_refused(wide: Desk) -> None:
 SEARCHES = ("mse", "entropy", "paddle_kl", "paddle_mse", "paddle_emd", "tensorrt_entropy")
 
 
-@pytest.mark.parametrize("kind", RANGE_RULES)
+@every("kind", RANGE_RULES)
 def test_every_range_rule_can_be_chosen_and_says_what_is_surprising(wide: Desk, kind: str) -> None:
-    wide.session.update(symmetric=False, bits=5)
+    wide.session.update(scheme=Scheme(IntFormat(5), symmetric=False))
     wide.settle()
     panel = wide.scheme.range
     if kind != "minmax":
@@ -416,9 +417,9 @@ def test_a_known_scale_is_typed_in(wide: Desk) -> None:
     assert not panel.zero_point.isEnabled()
 
 
-@pytest.mark.parametrize("runtime", CONVENTIONS)
+@every("runtime", CONVENTIONS)
 def test_a_known_scale_gives_way_where_a_runtime_has_none(wide: Desk, runtime: str) -> None:
-    wide.session.update(symmetric=False, signed=False, range_rule=Known((0.25,), (7.0,)))
+    wide.session.update(scheme=Scheme(IntFormat(8, False), False, range_rule=Known((0.25,), (7.0,))))
     wide.settle()
     runtimes = wide.scheme.convention
     runtimes.setCurrentIndex(runtimes.findData(runtime))
@@ -501,7 +502,7 @@ def menu_of(desk: Desk) -> dict[str, Any]:
     return {action.text(): action for action in box._menu.actions()}
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+@every("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_is_chosen_with_its_name_in_sight(wide: Desk, preset: Any) -> None:
     box = wide.scheme.preset.list
     demand_search(preset.scheme.convention)
