@@ -482,9 +482,28 @@ def test_a_theme_dresses_the_palette_and_every_chart(desk: Desk, dressed: QAppli
 
 def share_of(color: str, widget: QWidget) -> float:
     """How much of a widget's picture is of a colour."""
+    return float(np.mean(places_of(color, widget)))
+
+
+def places_of(color: str, widget: QWidget) -> np.ndarray:
+    """Where a widget's picture is of a colour, shape (height, width)."""
     image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
-    pixels = np.frombuffer(image.constBits(), np.uint32) & 0xFFFFFF
-    return float(np.mean(pixels == int(color[1:], 16)))
+    pixels = np.frombuffer(image.constBits(), np.uint32).reshape(image.height(), -1)[:, : image.width()]
+    places: np.ndarray = (pixels & 0xFFFFFF) == int(color[1:], 16)
+    return places
+
+
+def still_looks(theme: str, widget: QWidget) -> str:
+    """What of a widget has a theme's colours of surfaces: nothing, or how much, and from where to where."""
+    for role in ("window", "raised", "border"):
+        places = places_of(load_theme(theme).ui[role], widget)
+        if places.mean() >= 0.01:
+            rows, columns = (np.flatnonzero(places.any(axis=axis)) for axis in (1, 0))
+            at = QPoint(int(np.median(np.nonzero(places)[1])), int(np.median(np.nonzero(places)[0])))
+            child = widget.childAt(at) or widget
+            box = f"{columns[0]}…{columns[-1]} × {rows[0]}…{rows[-1]}"
+            return f"{places.mean():.2%} {role}, {box}, at {at.toTuple()} {type(child).__name__} {child.objectName()}"
+    return ""
 
 
 def test_nothing_keeps_the_looks_of_another_theme(desk: Desk, dressed: QApplication) -> None:
@@ -501,10 +520,10 @@ def test_nothing_keeps_the_looks_of_another_theme(desk: Desk, dressed: QApplicat
     for dock in desk.page.docks.values():
         dock.show()
         dock.raise_()
-        assert max(share_of(light[role], dock) for role in ("window", "raised", "border")) < 0.01, dock.objectName()
+        assert still_looks("light", dock) == "", dock.objectName()
     for key in (*window.page_actions, "tensor"):
         window.pages.show_page(key)
-        assert max(share_of(light[role], window) for role in ("window", "raised", "border")) < 0.01, key
+        assert still_looks("light", window) == "", key
     assert share_of(light["accent"], dialog) == 0 < share_of(load_theme("dark").ui["accent"], dialog)
     dialog.deleteLater()
     desk.do("theme_system")
