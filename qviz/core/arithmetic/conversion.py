@@ -360,7 +360,7 @@ def _run(
         return found
 
     pieces = list(lie.pieces(size))
-    if size < THREADED or THREADS == 1:
+    if size < THREADED or THREADS == 1 or wanted == ERRORS:  # of two threads each would have little to do
         one = other = some(pieces)
     else:
         one, other = in_two_threads(some, pieces[::2], pieces[1::2])

@@ -20,11 +20,6 @@ from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, POWER_OF_TWO, Precision, as_power_of_two, rounding_to
 from qviz.core.runtimes.record import Recipe
 from qviz.core.schemes.scheme import Scheme, convention_of
-from qviz.core.tensors.survey import in_two_threads
-from qviz.core.work import THREADS
-
-THREADED = 1 << 18
-"""The parameters of fewer groups are found before a second thread has a processor, where a window has one."""
 
 TOGETHER = 1 << 16
 """Groups whose parameters are found together: what is computed on the way stays in the cache."""
@@ -62,18 +57,13 @@ def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QPara
     arrays = dict(zip(names, empty((len(names), low.size), np.float32), strict=True))
     lowest, highest = low.reshape(-1), high.reshape(-1)
 
-    def some(starts: range) -> QParams:
-        for start in starts:
-            part = slice(start, start + TOGETHER)
-            q = _from_range(lowest[part], highest[part], scheme, compute)
-            for name, array in arrays.items():
-                found = getattr(q, name)
-                if found is not None:
-                    array[part] = found
-        return q
-
-    starts = range(0, low.size, TOGETHER)
-    q = some(starts) if THREADS == 1 or low.size < THREADED else in_two_threads(some, starts[::2], starts[1::2])[0]
+    for start in range(0, low.size, TOGETHER):  # in two threads it would take longer: each step is too short
+        part = slice(start, start + TOGETHER)
+        q = _from_range(lowest[part], highest[part], scheme, compute)
+        for name, array in arrays.items():
+            found = getattr(q, name)
+            if found is not None:
+                array[part] = found
     points = arrays["zero_point"]
     if points.min() == points.max():
         arrays["zero_point"] = np.broadcast_to(points[0], points.shape)

@@ -12,13 +12,9 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Array, FloatArray, Floats, distinct
 from qviz.core.runtimes.precision import BYTE, HALVES
 from qviz.core.tensors.layout import Layout
-from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
 
 MAX_ERROR_BINS = 1024
-
-THREADED = 1 << 18
-"""The ends of fewer groups are looked at before a second thread has started."""
 
 TOGETHER = 1 << 15
 """Groups that are looked at together: what is computed on the way stays in the cache."""
@@ -123,18 +119,11 @@ def _reach_of_broken(
 def _furthest_apart(scale: FloatArray, divisor: FloatArray, inverse: bool) -> float:
     """The largest difference between what codes are multiplied by and what values are divided by."""
 
-    def of_some(starts: range) -> float:
-        found = 0.0
-        for start in starts:
-            ours, other = scale[start : start + TOGETHER], divisor[start : start + TOGETHER]
-            found = max(found, largest_of(ours - (_inverse_of(other) if inverse else other)))
-        return found
-
-    starts = range(0, scale.size, TOGETHER)
-    if scale.size < THREADED:
-        return of_some(starts)
-    one, other = in_two_threads(of_some, starts[::2], starts[1::2])
-    return float(max(one, other))
+    found = 0.0
+    for start in range(0, scale.size, TOGETHER):
+        ours, other = scale[start : start + TOGETHER], divisor[start : start + TOGETHER]
+        found = max(found, largest_of(ours - (_inverse_of(other) if inverse else other)))
+    return found
 
 
 def _inverse_of(factor: FloatArray) -> Floats:
@@ -164,5 +153,5 @@ def _reach(extremes: tuple[FloatArray, FloatArray], qparams: QParams) -> tuple[f
         return float(errors.min(initial=0)), float(errors.max(initial=0))
 
     low, high = extremes
-    one, other = (of_end(low), of_end(high)) if low.size < THREADED else in_two_threads(of_end, low, high)
+    one, other = of_end(low), of_end(high)
     return min(one[0], other[0]), max(one[1], other[1])

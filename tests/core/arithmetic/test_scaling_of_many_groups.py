@@ -30,9 +30,8 @@ PARAMETERS = ("scale", "zero_point", "low", "high", "divisor")
 
 @every("bits", [4, 8])
 @every("stored", ["float32", "bfloat16", "float16"])
-@every("threads", [1, 2])
 @every("symmetric", [True, False], ids=["symmetric", "asymmetric"])
-def test_groups_that_are_taken_together_change_nothing(symmetric, threads, stored, bits, monkeypatch):
+def test_groups_that_are_taken_together_change_nothing(symmetric, stored, bits, monkeypatch):
     x = np.random.default_rng(0).normal(0.3, 1, (7, 64)).astype(np.float32)
     x[2] = 0  # groups without a range
     x[5, :32] = 1e-42
@@ -46,9 +45,7 @@ def test_groups_that_are_taken_together_change_nothing(symmetric, threads, store
         edges = error_edges(tensor, whole, layout)
         with monkeypatch.context() as patch:
             patch.setattr(scaling, "TOGETHER", 3)
-            patch.setattr(scaling, "THREADS", threads)
-            patch.setattr(scaling, "THREADED", 1)
-            patch.setattr(error_bins, "THREADED", 1 if threads == 2 else 1 << 16)
+            patch.setattr(error_bins, "TOGETHER", 3)
             some = choose_qparams(tensor, scheme)
             np.testing.assert_array_equal(error_edges(tensor, some, layout)[0], edges[0])
         for name in PARAMETERS:
