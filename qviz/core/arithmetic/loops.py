@@ -128,9 +128,12 @@ def quantize_whole(
 @part()
 def divide_fetched(work: Any, n: Any, multiplies: Any, factor: Any, shifts: Any) -> None:
     """The same for values that were fetched, without what is taken from each first."""
-    if shifts:
+    if shifts and multiplies:
         for i in range(n):
             work[FREE + i] = (work[VALUE + i] - work[SHIFT + i]) * work[DIVISOR + i]
+    elif shifts:
+        for i in range(n):
+            work[FREE + i] = (work[VALUE + i] - work[SHIFT + i]) / work[DIVISOR + i] * factor
     elif multiplies:
         for i in range(n):
             work[FREE + i] = work[VALUE + i] * work[DIVISOR + i]

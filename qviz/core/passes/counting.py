@@ -29,9 +29,13 @@ DOUBT = np.float32(2.0**-20)
 
 
 @part()
-def guess_bins(work: Any, integers: Any, n: Any, width: Any) -> Any:
-    """The bin of each error, in float32; how many lie so near to an edge that this is not to be believed."""
+def guess_bins(work: Any, integers: Any, n: Any, width: Any, plan: Any) -> Any:
+    """The bin of each error, in float32; how many lie so near to an edge that this is not to be believed.
+
+    Whatever an error is, it is in a bin that there is: where it is counted is written to.
+    """
     per_bin = np.float32(1.0 / width)
+    first, last = np.int32(plan[FIRST_BIN]), np.int32(plan[FIRST_BIN] + plan[BINS] - 1)
     doubtful = np.int32(0)
     for i in range(n):
         error = work[X_HAT + i] - work[VALUE + i]
@@ -39,7 +43,7 @@ def guess_bins(work: Any, integers: Any, n: Any, width: Any) -> Any:
         sure = abs(scaled - np.rint(scaled)) >= abs(scaled) * DOUBT  # nothing is, where float32 ends
         lost = (scaled == np.float32(0)) & (error != np.float32(0))
         doubtful = np.int32(doubtful + np.int32(lost or not sure))
-        integers[PLACE + i] = np.int32(np.floor(scaled))
+        integers[PLACE + i] = min(max(np.int32(np.floor(scaled)), first), last)
     return doubtful
 
 

@@ -386,6 +386,7 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
         last_near = bits_of(spread(np.float32(window - ONE)))
         below = np.int32(plan[LEVELS] * plan[WINDOW] + plan[WINDOW_START] - plan[FIRST_BIN])
         places_below, places_above = spread(below), spread(np.int32(below + plan[BINS]))
+        last_place = spread(np.int32(below + plan[FIRST_BIN] - plan[WINDOW_START] + np.int64(2) * plan[BINS] - 1))
         doubtful = nowhere
         magnitudes, products, beyond, anywhere_outside = nothing(), nothing(), nothing(), nowhere
         scales = parameters[OF_SCALE] if plan[SCALE_AT] else parameters[OF_DIVISOR]
@@ -433,7 +434,7 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
                     if clips:
                         place = choose(free < lowest, places_below + whole(near), place)
                         place = choose(free > highest, places_above + whole(near), place)
-                        strange = without(strange, outside)
+                        strange = either(without(strange, outside), exceeds(place, last_place))
                     doubtful = either(doubtful, either(strange, bins != floored(narrow * less)))
                     store_words(integers, PLACE + slot, place)
                 source, target, slot = source + step, target + x_hat_step, slot + CHUNK_LENGTH

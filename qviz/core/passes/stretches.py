@@ -203,7 +203,7 @@ def count_codes(
     low, high, width = np.float32(numbers[LOW]), np.float32(numbers[HIGH]), numbers[BIN_WIDTH]
     if plan[OCCUPANCY]:
         number_codes(work, integers, n, plan, low, high)
-    if plan[HISTOGRAM] and guess_bins(work, integers, n, width) > 0:
+    if plan[HISTOGRAM] and guess_bins(work, integers, n, width, plan) > 0:
         first_bin = np.float64(plan[FIRST_BIN])
         find_bins(work, integers, n, width, first_bin, first_bin + np.float64(plan[BINS] - 1))
     if plan[JOINT]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ from qviz.core import (
     fake_quantize,
     quantize,
 )
-from qviz.core.arithmetic import spreading
-from qviz.core.arithmetic.loops import STRETCH, X_HAT
+from qviz.core.arithmetic import conversion, spreading
+from qviz.core.arithmetic.loops import MULTIPLIES, STRETCH, X_HAT, steps_of
 from qviz.core.arithmetic.spreading import CHUNK
 from qviz.core.passes import columns, compiled_worker, direct_pass, plain_walk
 from qviz.core.passes import kernels as module
@@ -288,3 +289,28 @@ def test_rounding_does_not_add_up_where_all_values_are_one():
     for shape, granularity in (((88, 257), PerToken()), ((55, 300), PerAxis(0)), ((300, 300), PerAxis(1))):
         x = np.full(shape, F(1.0368587))
         compare(x, Scheme(IntFormat(4, False), False, granularity, Manual(-0.7, 0.5)))
+
+
+def test_what_is_shifted_is_divided_as_numpy_divides():
+    """Scales of scales are divided by; others, with a smallest value of each group too, are multiplied by inverses."""
+    x, seen = noisy((8, 512)), set()
+    tensor = Tensor(x)
+    formats = [IntFormat(bits, signed) for bits in (2, 4, 5, 8) for signed in (False, True)]
+    granularities = [PerBlock(-1, size) for size in (16, 32, 64)]
+    for name, convention in CONVENTIONS.items():
+        for number_format, granularity in product(formats, granularities):
+            if not convention.offers(number_format, False, granularity):
+                continue
+            scheme = Scheme(number_format, False, granularity, convention=name)
+            q = choose_qparams(tensor, scheme)
+            if q.shift is None:
+                continue
+            seen.add((name, bool(steps_of(q).kind[MULTIPLIES])))
+            compare(x, scheme)
+            ours = quantize(x, q), fake_quantize(x, q)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(conversion.convert, "compiled", None)
+                for one, other in zip(ours, (quantize(x, q), fake_quantize(x, q)), strict=True):
+                    np.testing.assert_array_equal(one, other)
+    assert {multiplies for _, multiplies in seen} == {False, True}
+    assert {"q2_k", "q4_k", "q5_k"} <= {name for name, _ in seen}
