@@ -79,7 +79,7 @@ def walk_columns(
     table: Any, tallies: Any, low_of: Any, high_of: Any, ends: Any, errors_of: Any, saturated: Any, values_of: Any,
     missing: Any, work: Any, wide: Any, integers: Any, where: Any,
 ) -> None:  # fmt: skip
-    """The walk where groups lie side by side, by tiles of some columns and some rows: see `compose`.
+    """The walk where groups lie side by side, by tiles of some columns and some rows: see `kernels.walk`.
 
     A tile with a doubtful place, or with the first element that is clipped, is looked at again row by row.
     """

@@ -161,7 +161,7 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
             clips = clips or outside
         size = np.uint64(n)
         if not looked_at or (counting and not placed) or unclipped:
-            if not (columns):
+            if not columns:
                 present = spread_stretch(parameters, strides, plan, work, where, start + at, n, chunks, group, present)
             if in_steps:
                 lacking = round_stretch(x, here, size, work, integers, plan, numbers, codebook)

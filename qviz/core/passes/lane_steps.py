@@ -1,6 +1,6 @@
-"""What does a stretch of runs come to, when every step is done while sixteen of its numbers are in registers?
+"""What do runs and columns come to, when every step is done while sixteen of their numbers are in registers?
 
-All that a frame shows but for the envelope: what the errors of each run add up to, which are clipped, and where each
+All that a frame shows but for the envelope: what the errors of each group add up to, which are clipped, and where each
 code is counted together with its error. What float32 is not sure of is told, and counted again step by step.
 """
 
@@ -386,7 +386,7 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
         last_near = bits_of(spread(np.float32(window - ONE)))
         below = np.int32(plan[LEVELS] * plan[WINDOW] + plan[WINDOW_START] - plan[FIRST_BIN])
         places_below, places_above = spread(below), spread(np.int32(below + plan[BINS]))
-        last_place = spread(np.int32(below + plan[FIRST_BIN] - plan[WINDOW_START] + np.int64(2) * plan[BINS] - 1))
+        last_place = spread(np.int32(plan[LEVELS] * plan[WINDOW] + np.int64(2) * plan[BINS] - 1))
         doubtful = nowhere
         magnitudes, products, beyond, anywhere_outside = nothing(), nothing(), nothing(), nowhere
         scales = parameters[OF_SCALE] if plan[SCALE_AT] else parameters[OF_DIVISOR]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from qviz.core import (
+    FloatFormat,
     IntFormat,
     Manual,
     MinMax,
@@ -33,6 +34,8 @@ from qviz.core.passes import kernels as module
 from qviz.core.passes.block_workers import InputSums, PassRequest
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.counting import FEW_BINS
+from qviz.core.passes.direct_pass import direct_sums
+from qviz.core.passes.error_bins import error_edges
 from qviz.core.questions.figures import groups_of
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.tensors.envelope import Envelope
@@ -314,3 +317,25 @@ def test_what_is_shifted_is_divided_as_numpy_divides():
                     np.testing.assert_array_equal(one, other)
     assert {multiplies for _, multiplies in seen} == {False, True}
     assert {"q2_k", "q4_k", "q5_k"} <= {name for name, _ in seen}
+
+
+def test_an_error_beyond_the_bins_is_counted_in_the_last_one(monkeypatch):
+    """Where it is counted is written to: too few bins must not lead beyond them, whoever made them."""
+    x, clips = noisy((16, 512)), Manual(-0.4, 0.4)
+    schemes = [
+        *(Scheme(granularity=each, range_rule=clips) for each in (PerTensor(), PerAxis(0), PerAxis(1))),
+        Scheme(IntFormat(4), granularity=PerBlock(-1, 32), range_rule=clips),
+        Scheme(IntFormat(2, False), False, PerBlock(-1, 16), convention="q2_k"),
+        Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor"),
+        Scheme(IntFormat(16), granularity=PerAxis(0), range_rule=clips),  # codes and errors are counted apart
+    ]
+    for scheme in schemes:
+        tensor = Tensor(x)
+        q, layout = choose_qparams(tensor, scheme), scheme.granularity.layout(x.shape)
+        edges, half_step = error_edges(tensor, q, layout)
+        middle = int(np.searchsorted(edges, 0))
+        few = edges[middle - 2 : middle + 3], half_step
+        for _ in range(2):  # the first walk over a tensor, and a later one
+            found = direct_sums(tensor, q, layout, error_edges=few).error_histogram
+            assert (found.rounding + found.clipping).sum() == x.size, scheme
+            assert found.rounding.size == found.clipping.size == 4
