@@ -37,6 +37,7 @@ MODULES = (
     "qviz.core.passes.stretches",
     "qviz.core.passes.columns",
     "qviz.core.passes.lane_steps",
+    "qviz.core.passes.lane_sums",
     "qviz.core.passes.settling",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",

@@ -15,6 +15,7 @@ from qviz.core.lanes import (
     MIDDLE,
     WHOLE,
     anywhere,
+    anywhere_marked,
     as_floats,
     bits_of,
     choose,
@@ -32,13 +33,13 @@ from qviz.core.lanes import (
     lesser,
     load,
     load_eight,
-    load_wide,
+    load_words,
     looked_up,
     magnitude,
+    marked,
     moved_down,
     nearest,
     nothing,
-    nothing_wide,
     numbers_of,
     only,
     root,
@@ -46,19 +47,16 @@ from qviz.core.lanes import (
     store,
     store_codes,
     store_eight,
-    store_wide,
     store_words,
     sum_of,
     sums_of_eight,
     truncated,
+    unmarked,
     whole,
     widened,
-    with_each_largest,
-    with_each_product,
-    with_largest,
+    widened_eight,
     with_product,
     with_products,
-    with_sum,
     without,
 )
 
@@ -67,7 +65,7 @@ Row = tuple[Any, tuple[Any, ...], Any, Any]
 
 HALF = LANES // 2
 
-FLOAT, DOUBLE, LONG, WORD, BYTE, BIT = "float", "double", "64 bits", "32 bits", "8 bits", "1 bit"
+FLOAT, DOUBLE, WORD, BYTE, BIT = "float", "double", "32 bits", "8 bits", "1 bit"
 """What the elements of a vector are."""
 
 
@@ -81,9 +79,9 @@ def teach(numba: Any) -> None:
     words, mask = _vector(numba, "Words", WORD), _vector(numba, "Mask", BIT)
     rows = (
         *_arithmetic(lanes, wide, eight, words, mask),
-        *_memory(numba.types, lanes, wide, eight, words),
-        *_changes(numba.types, lanes, wide, words, mask),
-        *_sums(numba.types, lanes, wide, eight, mask),
+        *_memory(numba.types, lanes, eight, words),
+        *_changes(numba.types, lanes, wide, eight, words, mask),
+        *_sums(numba.types, lanes, wide, eight, words, mask),
     )
     for function, given, returns, generate in rows:
         _teach(numba, function, given, returns, generate)
@@ -106,25 +104,27 @@ def _arithmetic(lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) -> Ite
     yield operator.and_, (mask, mask), mask, _operation("and_")
     yield either, (mask, mask), mask, _operation("or_")
     yield without, (mask, mask), mask, _leave_out
+    yield unmarked, (words, words), words, _leave_out
 
 
-def _memory(types: Any, lanes: Any, wide: Any, eight: Any, words: Any) -> Iterator[Row]:
+def _memory(types: Any, lanes: Any, eight: Any, words: Any) -> Iterator[Row]:
     """From arrays and into them."""
     place = types.Array, types.Integer
     yield load, place, lanes, _load(FLOAT, 4)
-    yield load_wide, place, wide, _load(DOUBLE, 8)
+    yield load_words, place, words, _load(WORD, 4)
     yield load_eight, place, eight, _load(DOUBLE, 8, HALF)
     yield store, (*place, lanes), types.none, _store(FLOAT, 4)
     yield store_words, (*place, words), types.none, _store(WORD, 4)
-    yield store_wide, (*place, wide), types.none, _store(DOUBLE, 8)
+    yield widened_eight, place, eight, _load_wider
     yield store_eight, (*place, eight), types.none, _store(DOUBLE, 8, HALF)
     yield store_codes, (*place, lanes), types.none, _store_codes
 
 
-def _changes(types: Any, lanes: Any, wide: Any, words: Any, mask: Any) -> Iterator[Row]:
+def _changes(types: Any, lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
     """What becomes of each number by itself."""
     for given, kind in ((types.Float, lanes), (types.Integer, words)):
         yield spread, (given,), kind, lambda context, builder, signature, arguments: _same(builder, *arguments)
+    yield marked, (mask,), words, _changed("sext", WORD)
     yield bits_of, (lanes,), words, _changed("bitcast", WORD)
     yield numbers_of, (words,), lanes, _changed("bitcast", FLOAT)
     yield whole, (lanes,), words, _changed("fptosi", WORD)
@@ -133,37 +133,33 @@ def _changes(types: Any, lanes: Any, wide: Any, words: Any, mask: Any) -> Iterat
     yield moved_down, (words, types.Integer), words, _move_down
     for function, name in ((root, "sqrt"), (nearest, "rint"), (floored, "floor"), (truncated, "trunc")):
         yield function, (lanes,), lanes, _called(f"llvm.{name}.v{LANES}f32")
-    for kind, name in ((lanes, "f32"), (wide, "f64")):
-        yield magnitude, (kind,), kind, _called(f"llvm.fabs.v{LANES}{name}")
-    for kind in (lanes, wide, words):
+    for kind, name in ((lanes, f"v{LANES}f32"), (wide, f"v{LANES}f64"), (eight, f"v{HALF}f64")):
+        yield magnitude, (kind,), kind, _called(f"llvm.fabs.{name}")
+    for kind in (lanes, words):
         yield choose, (mask, kind, kind), kind, _operation("select")
     yield only, (mask, wide), wide, _only
     yield lesser, (lanes, lanes), lanes, _better("<")
     yield greater, (lanes, lanes), lanes, _better(">")
-    yield with_product, (lanes, lanes, lanes), lanes, _with_product("f32")
+    for kind, name in ((lanes, f"v{LANES}f32"), (eight, f"v{HALF}f64")):
+        yield with_product, (kind, kind, kind), kind, _with_product(name)
     yield looked_up, (lanes, words), lanes, _look_up
     yield clamped, (lanes, types.int32, types.int32), lanes, _clamp
 
 
-def _sums(types: Any, lanes: Any, wide: Any, eight: Any, mask: Any) -> Iterator[Row]:
+def _sums(types: Any, lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
     """What many numbers come to."""
     yield nothing, (), eight, lambda context, builder, signature, arguments: _zeros(DOUBLE, HALF)
-    yield with_sum, (eight, wide), eight, _with_sum
     yield with_products, (eight, wide, wide), eight, _with_products
-    yield with_largest, (eight, wide), eight, _with_largest
-    yield nothing_wide, (), wide, lambda context, builder, signature, arguments: _zeros(DOUBLE, LANES)
-    yield with_each_product, (wide, wide, wide), wide, _with_product("f64")
-    yield with_each_largest, (wide, wide), wide, _both(_larger_of)
-    for kind in (wide, eight):
-        yield larger, (kind, kind), kind, _both(_larger_of)
+    yield larger, (eight, eight), eight, _better(">")
     yield sum_of, (eight,), types.float64, _sum
-    yield largest_of, (eight,), types.float64, _largest
+    yield largest_of, (eight,), types.float64, _best(">")
     for function, across in ((sums_of_eight, _sum_of), (largest_of_eight, _larger_of)):
         yield function, (types.Array, types.Integer), eight, _across(across)
     yield least_of, (lanes,), types.float32, _best("<")
     yield greatest_of, (lanes,), types.float32, _best(">")
     yield how_many, (mask,), types.int32, _count
     yield anywhere, (mask,), types.boolean, _anywhere
+    yield anywhere_marked, (words,), types.boolean, _anywhere_marked
 
 
 def _vector(numba: Any, name: str, element: str, lanes: int = LANES) -> Any:
@@ -206,7 +202,7 @@ def _vector_of(element: str, lanes: int = LANES) -> Any:
     from llvmlite import ir
 
     floats = {FLOAT: ir.FloatType(), DOUBLE: ir.DoubleType()}
-    integers = {LONG: ir.IntType(64), WORD: ir.IntType(32), BYTE: ir.IntType(8), BIT: ir.IntType(1)}
+    integers = {WORD: ir.IntType(32), BYTE: ir.IntType(8), BIT: ir.IntType(1)}
     return ir.VectorType((floats | integers)[element], lanes)
 
 
@@ -229,6 +225,11 @@ def _store(element: str, align: int, lanes: int = LANES) -> Any:
         return context.get_dummy_value()
 
     return generate
+
+
+def _load_wider(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    start = _place(context, builder, signature, arguments, FLOAT, HALF)
+    return builder.fpext(builder.load(start, align=4), _vector_of(DOUBLE, HALF))
 
 
 def _store_codes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -304,13 +305,9 @@ def _move_down(context: Any, builder: Any, signature: Any, arguments: Any) -> An
 def _with_product(name: str) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         lanes, one, other = arguments
-        return _call(builder, f"llvm.fmuladd.v{LANES}{name}", one, other, lanes)
+        return _call(builder, f"llvm.fmuladd.{name}", one, other, lanes)
 
     return generate
-
-
-def _with_sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.fadd(arguments[0], builder.fadd(*_halves(builder, arguments[1])))
 
 
 def _with_products(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -318,10 +315,6 @@ def _with_products(context: Any, builder: Any, signature: Any, arguments: Any) -
     for one, other in zip(*(_halves(builder, each) for each in arguments[1:]), strict=True):
         found = _call(builder, f"llvm.fmuladd.v{HALF}f64", one, other, found)
     return found
-
-
-def _with_largest(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return _larger_of(builder, arguments[0], _larger_of(builder, *_halves(builder, arguments[1])))
 
 
 def _leave_out(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -372,17 +365,12 @@ def _declared(builder: Any, name: str, kind: Any) -> Any:
     return builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
 
 
-def _both(of_two: Any) -> Any:
-    return lambda context, builder, signature, arguments: of_two(builder, *arguments)
-
-
 def _sum_of(builder: Any, one: Any, other: Any) -> Any:
     return builder.fadd(one, other)
 
 
 def _larger_of(builder: Any, one: Any, other: Any) -> Any:
-    bits = [builder.bitcast(each, _vector_of(LONG, one.type.count)) for each in (one, other)]
-    return builder.bitcast(_call(builder, f"llvm.smax.v{one.type.count}i64", *bits), one.type)
+    return builder.select(builder.fcmp_ordered(">", one, other), one, other)
 
 
 def _across(of_two: Any) -> Any:
@@ -418,15 +406,6 @@ def _sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.call(function, [ir.Constant(number, -0.0), arguments[0]], fastmath=("reassoc", "nsz"))
 
 
-def _largest(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    from llvmlite import ir
-
-    bits = builder.bitcast(arguments[0], _vector_of(LONG, HALF))
-    kind = ir.FunctionType(bits.type.element, [bits.type])
-    function = _declared(builder, f"llvm.vector.reduce.smax.v{HALF}i64", kind)
-    return builder.bitcast(builder.call(function, [bits]), ir.DoubleType())
-
-
 def _count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     from llvmlite import ir
 
@@ -443,10 +422,21 @@ def _operation(name: str, *words: str) -> Any:
 
 
 def _anywhere(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return _all_or(builder, arguments[0])
+
+
+def _anywhere_marked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    found = _all_or(builder, arguments[0])
+    return builder.icmp_unsigned("!=", found, found.type(0))
+
+
+def _all_or(builder: Any, vector: Any) -> Any:
+    """The bits that any lane has."""
     from llvmlite import ir
 
-    packed = ir.IntType(LANES)
-    return builder.icmp_unsigned("!=", builder.bitcast(arguments[0], packed), ir.Constant(packed, 0))
+    element = vector.type.element
+    function = _declared(builder, f"llvm.vector.reduce.or.v{LANES}{element}", ir.FunctionType(element, [vector.type]))
+    return builder.call(function, [vector])
 
 
 def _clamp(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -36,6 +36,11 @@ def store_codes(array: Any, at: Any, lanes: Any) -> None:
     array[at : at + LANES] = lanes.astype(np.uint8)
 
 
+def load_words(array: Any, at: Any) -> Any:
+    """Sixteen neighbours of an int32 array."""
+    return array[at : at + LANES].copy()
+
+
 def store_words(array: Any, at: Any, words: Any) -> None:
     """Put a vector into an int32 array."""
     array[at : at + LANES] = words
@@ -92,45 +97,10 @@ def nothing() -> Any:
     return np.zeros(LANES // 2)
 
 
-def with_sum(eight: Any, lanes: Any) -> Any:
-    """What eight sums become with sixteen float64 numbers, two each."""
-    return eight + (lanes[: LANES // 2] + lanes[LANES // 2 :])
-
-
 def with_products(eight: Any, one: Any, other: Any) -> Any:
     """What eight sums become with sixteen float64 products, two each; rounded as often as is quick."""
     half = LANES // 2
     return (eight + one[:half] * other[:half]) + one[half:] * other[half:]
-
-
-def with_largest(eight: Any, magnitudes: Any) -> Any:
-    """What eight magnitudes become with sixteen, two each: see `larger`."""
-    return larger(eight, larger(magnitudes[: LANES // 2], magnitudes[LANES // 2 :]))
-
-
-def nothing_wide() -> Any:
-    """Sixteen zeros in float64."""
-    return np.zeros(LANES)
-
-
-def with_each_product(lanes: Any, one: Any, other: Any) -> Any:
-    """``lanes + one * other`` in float64, rounded once or twice, as is quick."""
-    return lanes + one * other
-
-
-def with_each_largest(lanes: Any, magnitudes: Any) -> Any:
-    """The larger ones in float64: see `larger`."""
-    return larger(lanes, magnitudes)
-
-
-def load_wide(array: Any, at: Any) -> Any:
-    """Sixteen neighbours of a float64 array."""
-    return array[at : at + LANES].copy()
-
-
-def store_wide(array: Any, at: Any, lanes: Any) -> None:
-    """Put sixteen numbers into a float64 array."""
-    array[at : at + LANES] = lanes
 
 
 def only(mask: Any, lanes: Any) -> Any:
@@ -143,14 +113,19 @@ def widened(lanes: Any) -> Any:
     return lanes.astype(np.float64)
 
 
+def widened_eight(array: Any, at: Any) -> Any:
+    """Eight neighbours of a float32 array in float64."""
+    return array[at : at + LANES // 2].astype(np.float64)
+
+
 def with_product(lanes: Any, one: Any, other: Any) -> Any:
-    """``lanes + one * other``, rounded once where the processor does so as quickly."""
+    """``lanes + one * other``, of sixteen float32 numbers or eight of float64; rounded once, or twice, as is quick."""
     return lanes + one * other
 
 
 def larger(magnitudes: Any, others: Any) -> Any:
-    """The larger of two positive numbers, in float64; NaN is the largest, for they are compared as their bits are."""
-    return np.maximum(magnitudes.view(np.int64), others.view(np.int64)).view(np.float64)
+    """The larger of two numbers in float64, neither of them NaN."""
+    return np.maximum(magnitudes, others)
 
 
 def sum_of(eight: Any) -> Any:
@@ -160,7 +135,7 @@ def sum_of(eight: Any) -> Any:
 
 def largest_of(magnitudes: Any) -> Any:
     """The largest of eight: see `larger`."""
-    return np.max(magnitudes.view(np.int64)).view(np.float64)
+    return np.max(magnitudes)
 
 
 def lesser(lanes: Any, others: Any) -> Any:
@@ -200,7 +175,7 @@ def sums_of_eight(array: Any, at: Any) -> Any:
 
 def largest_of_eight(array: Any, at: Any) -> Any:
     """The largest of each of eight rows of eight: see `larger`."""
-    return array[at : at + 64].reshape(8, 8).view(np.int64).max(axis=1).view(np.float64)
+    return array[at : at + 64].reshape(8, 8).max(axis=1)
 
 
 def looked_up(table: Any, places: Any) -> Any:
@@ -221,6 +196,21 @@ def without(mask: Any, other: Any) -> Any:
 def either(one: Any, other: Any) -> Any:
     """Where one of two masks is."""
     return one | other
+
+
+def marked(mask: Any) -> Any:
+    """The mask in int32: −1 where it is, else 0. Of what is kept for long: many processors have no place for bits."""
+    return -mask.astype(np.int32)
+
+
+def unmarked(words: Any, others: Any) -> Any:
+    """The bits of int32 numbers that others have not."""
+    return words & ~others
+
+
+def anywhere_marked(words: Any) -> Any:
+    """Whether any bit is set in any lane."""
+    return bool(np.any(words))
 
 
 def how_many(mask: Any) -> Any:

@@ -8,15 +8,19 @@ import pytest
 from qviz.core.lanes import (
     LANES,
     anywhere,
+    anywhere_marked,
     choose,
     clamped,
     exceeds,
     how_many,
+    larger,
     largest_of,
     largest_of_eight,
     load,
+    load_words,
     looked_up,
     magnitude,
+    marked,
     nothing,
     root,
     spread,
@@ -24,10 +28,11 @@ from qviz.core.lanes import (
     store_codes,
     sum_of,
     sums_of_eight,
+    unmarked,
     widened,
-    with_largest,
+    widened_eight,
+    with_product,
     with_products,
-    with_sum,
     without,
 )
 from qviz.core.ranges.ggml_search import nearest
@@ -59,10 +64,11 @@ def test_sixteen_numbers_come_to_what_they_come_to_one_by_one() -> None:
     values = np.random.default_rng(7).standard_normal(64)
     numbers = values[:LANES].astype(np.float32)
 
-    assert sum_of(with_sum(nothing(), widened(numbers))) == pytest.approx(float(numbers.sum(dtype=np.float64)))
+    exact, eight = numbers.astype(np.float64), widened_eight(numbers, 4)
     squares = with_products(nothing(), widened(numbers), widened(numbers))
-    assert sum_of(squares) == pytest.approx(float((numbers.astype(np.float64) ** 2).sum()))
-    assert largest_of(with_largest(nothing(), magnitude(widened(numbers)))) == np.abs(numbers).max()
+    assert sum_of(squares) == pytest.approx(float((exact**2).sum()))
+    assert sum_of(with_product(nothing(), eight, eight)) == pytest.approx(float((exact[4:12] ** 2).sum()))
+    assert largest_of(larger(nothing(), magnitude(eight))) == np.abs(exact[4:12]).max()
     np.testing.assert_allclose(sums_of_eight(values, 0), values.reshape(8, 8).sum(axis=1))
     np.testing.assert_array_equal(largest_of_eight(np.abs(values), 0), np.abs(values).reshape(8, 8).max(axis=1))
 
@@ -73,4 +79,9 @@ def test_negative_places_lie_beyond_every_window() -> None:
     beyond = exceeds(places, spread(np.int32(3)))
     assert beyond.tolist() == [not 0 <= place <= 3 for place in places]
     assert how_many(without(beyond, places < spread(np.int32(0)))) == 4
+    marks = marked(beyond)
+    assert marks.tolist() == [-1 if each else 0 for each in beyond]
+    assert unmarked(load_words(places, 0), marks).tolist() == [0] * 8 + [0, 1, 2, 3] + [0] * 4
+    assert anywhere_marked(marks)
+    assert not anywhere_marked(unmarked(marks, marks))
     assert looked_up(places.astype(np.float32), spread(np.int32(9)))[0] == 1

@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.loops import (
-    FREE,
-)
 from qviz.core.arithmetic.spreading import (
     ALONG,
     BLOCK,
@@ -20,7 +17,6 @@ from qviz.core.arithmetic.spreading import (
 )
 from qviz.core.compiler import kernel, part
 from qviz.core.passes.comparing import (
-    add_beyond,
     compare_scattered,
 )
 from qviz.core.passes.counting import (
@@ -32,7 +28,8 @@ from qviz.core.passes.counting import (
     OCCUPANCY,
     count_jointly,
 )
-from qviz.core.passes.lane_steps import look_at_columns
+from qviz.core.passes.lane_steps import quantize_columns
+from qviz.core.passes.lane_sums import add_clipped_columns, add_columns
 from qviz.core.passes.stretches import (
     HIGH,
     LOW,
@@ -49,8 +46,8 @@ TILE, TALLEST = 128, 8
 
 @part(rare=True)
 def look_at_row(
-    x: Any, at: Any, n: Any, flat: Any, group: Any, compared: Any, unclipped: Any, parameters: Any, strides: Any,
-    plan: Any, numbers: Any, codebook: Any, sums: Any, table: Any, tallies: Any, low_of: Any, high_of: Any, ends: Any,
+    x: Any, at: Any, n: Any, flat: Any, group: Any, compared: Any, parameters: Any, strides: Any, plan: Any,
+    numbers: Any, codebook: Any, sums: Any, table: Any, tallies: Any, low_of: Any, high_of: Any, ends: Any,
     errors_of: Any, saturated: Any, work: Any, integers: Any, where: Any,
 ) -> None:  # fmt: skip
     """Look at a row of a tile step by step, for what of it is not told yet."""
@@ -62,10 +59,6 @@ def look_at_row(
         where[i] = np.uint64(group) + i
     if not compared:
         compare_scattered(work, where, n, low, high, sums, errors_of, saturated)
-    elif unclipped and clipped:
-        add_beyond(work, n, low, high, sums)
-        for i in range(n):
-            saturated[where[i]] += np.int64((work[FREE + i] < low) | (work[FREE + i] > high))
     if plan[OCCUPANCY] or plan[HISTOGRAM]:
         count_codes(work, integers, n, clipped, False, x, at, table, tallies, plan, numbers)
     if plan[ENVELOPE]:
@@ -81,13 +74,13 @@ def walk_columns(
 ) -> None:  # fmt: skip
     """The walk where groups lie side by side, by tiles of some columns and some rows: see `kernels.walk`.
 
-    A tile with a doubtful place, or with the first element that is clipped, is looked at again row by row.
+    A tile with a doubtful place is looked at again row by row.
     """
     spread_same(parameters, work)
     width, length, along, block = plan[WIDTH], plan[LENGTH], plan[ALONG], plan[BLOCK]
     first_row, left = start // width, start % width
     span, rows = min(width, x.size), max(1, x.size // width)
-    counting, drawing, clips = plan[OCCUPANCY] or plan[HISTOGRAM], plan[ENVELOPE] > 0, False
+    counting, drawing = plan[OCCUPANCY] or plan[HISTOGRAM], plan[ENVELOPE] > 0
     first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
     for tile in range(0, span, TILE):
         n = min(TILE, span - tile)
@@ -99,35 +92,39 @@ def walk_columns(
                 into = row % length
                 deep = min(deep, block - into % block, length - into)
                 group += (row // length * along + into // block) * width
-            here, unclipped, doubtful = np.uint64(r * width + tile), False, False
+            here, size, tall, doubtful = np.uint64(r * width + tile), np.uint64(whole), np.uint64(deep), False
             if whole > 0:
-                doubtful, outside = look_at_columns(
-                    x, here, np.uint64(whole), np.uint64(deep), group, work, wide, integers, parameters, strides, plan,
-                    numbers, codebook, sums, errors_of, saturated, here + np.uint64(TILE), clips, np.uint64(width),
+                doubtful, outside = quantize_columns(
+                    x, here, size, tall, np.uint64(group), work, integers, parameters, strides, plan, numbers, codebook,
+                    here + np.uint64(TILE), np.uint64(width),
                 )  # fmt: skip
-                unclipped = outside and not clips  # seen for the first time: those of this tile are still to be told
-                clips = clips or outside
-            certain = whole > 0 and not unclipped and not (counting and doubtful)
+                add_columns(x, here, size, tall, np.uint64(group), work, sums, errors_of, np.uint64(width))
+                if outside and add_clipped_columns(
+                    x, here, size, tall, np.uint64(group), work, integers, plan, numbers, sums, saturated,
+                    np.uint64(width),
+                ):  # fmt: skip
+                    doubtful = True
+            certain = whole > 0 and not (counting and doubtful)
             if certain and plan[JOINT]:
-                count_jointly(integers, np.uint64(whole * deep), table, x, here)
-            for k in range(np.uint64(deep)):
+                count_jointly(integers, size * tall, table, x, here)
+            for k in range(tall):
                 at = here + k * np.uint64(width)
                 flat = np.uint64(start) + at
                 if not certain and whole > 0:
                     look_at_row(
-                        x, at, np.uint64(whole), flat, group, True, unclipped, parameters, strides, plan, numbers,
+                        x, at, size, flat, group, True, parameters, strides, plan, numbers,
                         codebook, sums, table, tallies, low_of, high_of, ends, errors_of, saturated, work, integers,
                         where,
                     )  # fmt: skip
                 elif drawing:
                     draw(
-                        work, integers, k * np.uint64(whole), np.uint64(whole), flat, False, first_bucket, last_bucket,
+                        work, integers, k * size, size, flat, False, first_bucket, last_bucket,
                         low_of, high_of, ends,
                     )  # fmt: skip
                 if whole < n:
                     look_at_row(
-                        x, at + np.uint64(whole), np.uint64(n - whole), flat + np.uint64(whole), group + whole, False,
-                        False, parameters, strides, plan, numbers, codebook, sums, table, tallies, low_of, high_of,
+                        x, at + size, np.uint64(n - whole), flat + size, group + whole, False,
+                        parameters, strides, plan, numbers, codebook, sums, table, tallies, low_of, high_of,
                         ends, errors_of, saturated, work, integers, where,
                     )  # fmt: skip
             r += deep

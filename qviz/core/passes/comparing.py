@@ -9,24 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.loops import FREE, REGION, VALUE, X_HAT, fetch_ahead
+from qviz.core.arithmetic.loops import FREE, REGION, VALUE, X_HAT
 from qviz.core.arithmetic.spreading import CHUNK_LENGTH
 from qviz.core.compiler import part
-from qviz.core.lanes import (
-    either,
-    how_many,
-    largest_of,
-    load,
-    magnitude,
-    nothing,
-    only,
-    spread,
-    sum_of,
-    widened,
-    with_largest,
-    with_products,
-    with_sum,
-)
 
 # The regions of ``wide``: sums of squares and largest magnitudes of columns, of errors and of values.
 IN_COLUMNS, TOPS, OF_VALUES = (np.uint64(i * REGION) for i in (0, 1, 2))
@@ -63,41 +48,6 @@ def compare_run(work: Any, n: Any, group: Any, totals: Any, found: Any) -> None:
     found[0, group] += squares
     largest = np.int64(top).view(np.float64)
     found[1, group] = largest if largest > found[1, group] else found[1, group]
-
-
-@part()
-def compare_runs(
-    work: Any, n: Any, chunks: Any, first: Any, low: Any, high: Any, totals: Any, found: Any, counted: Any,
-    x: Any, ahead: Any,
-) -> None:  # fmt: skip
-    """Add up the errors of neighbouring groups of so many chunks each, chunk by chunk; fetch as many ahead."""
-    magnitudes, products, beyond = nothing(), nothing(), nothing()
-    lowest, highest = spread(low), spread(high)
-    run, group = chunks * CHUNK_LENGTH, first
-    for start in range(np.uint64(0), n, run):
-        fetch_ahead(x, ahead + start, ahead + start + run)
-        squares, tops, clipped = nothing(), nothing(), np.int32(0)
-        for i in range(start, start + run, CHUNK_LENGTH):
-            value = widened(load(work, VALUE + i))
-            error = widened(load(work, X_HAT + i)) - value
-            distance = magnitude(error)
-            magnitudes = with_sum(magnitudes, distance)
-            products = with_products(products, value, error)
-            squares = with_products(squares, error, error)
-            tops = with_largest(tops, distance)
-            free = load(work, FREE + i)
-            outside = either(free < lowest, free > highest)
-            lost = only(outside, error)
-            beyond = with_products(beyond, lost, lost)
-            clipped = np.int32(clipped + how_many(outside))
-        largest = largest_of(tops)
-        found[0, group] += sum_of(squares)
-        found[1, group] = largest if largest > found[1, group] else found[1, group]
-        counted[group] += clipped
-        group += np.uint64(1)
-    totals[MAGNITUDES] += sum_of(magnitudes)
-    totals[PRODUCTS] += sum_of(products)
-    totals[BEYOND_CODES] += sum_of(beyond)
 
 
 @part(rare=True)

@@ -19,8 +19,10 @@ from qviz.core.arithmetic.loops import (
     RULE,
     SHIFTS,
     STRETCH,
+    VALUE,
     WHOLE,
     fetch,
+    fetch_ahead,
 )
 from qviz.core.arithmetic.spreading import (
     ALONG,
@@ -43,7 +45,6 @@ from qviz.core.passes.comparing import (
     add_clipped,
     compare_columns,
     compare_run,
-    compare_runs,
     compare_scattered,
     count_columns,
     settle_columns,
@@ -59,7 +60,8 @@ from qviz.core.passes.counting import (
     SIGNAL,
     count_jointly,
 )
-from qviz.core.passes.lane_steps import knows, look_at_runs, look_at_values
+from qviz.core.passes.lane_steps import knows, quantize_runs
+from qviz.core.passes.lane_sums import add_clipped_runs, add_runs, add_values
 from qviz.core.passes.plain_walk import walk_plainly
 from qviz.core.passes.stretches import (
     BIN_WIDTH,
@@ -125,7 +127,7 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
     counts_ahead = plan[JOINT] > 0
     counting = plan[OCCUPANCY] or plan[HISTOGRAM]
     in_steps = not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]))
-    looks, clips = knows(plan, numbers[BIN_WIDTH]), False
+    looks = knows(plan, numbers[BIN_WIDTH])
     while True:
         chunks, settles = 0, False
         if columns:  # a stretch of one row, then of the next one
@@ -145,22 +147,25 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
         here, flat, clipped, lacking, run = np.uint64(at), np.uint64(start + at), 0, 0, np.int64(0)
         ahead = here + np.uint64(width) if columns else here + np.uint64(n)
         looked_at = looks and not columns and (chunks > 0 or (chunks == 0 and n >= CHUNK))
-        placed = unclipped = False
+        placed = False
         if looked_at:
             n -= n % CHUNK
             run = np.int64(chunks if chunks > 0 else n // CHUNK)
-            fetched = here if counts_ahead else ahead
-            doubtful, outside = look_at_runs(
-                x, here, np.uint64(n), np.uint64(run), group, work, wide, integers, parameters, strides, plan,
-                numbers, codebook, sums, errors_of, saturated, fetched, clips, np.uint64(0),
+            size, deep, first = np.uint64(n), np.uint64(run), np.uint64(group)
+            doubtful, outside = quantize_runs(
+                x, here, size, deep, first, work, integers, parameters, strides, plan, numbers, codebook,
+                here if counts_ahead else ahead, np.uint64(0),
             )  # fmt: skip
+            add_runs(x, here, size, deep, first, work, wide, sums, errors_of)
+            if outside and add_clipped_runs(
+                x, here, size, deep, first, work, integers, plan, numbers, sums, saturated, np.uint64(0)
+            ):
+                doubtful = True
             if plan[SIGNAL]:
-                look_at_values(x, here, np.uint64(n), np.uint64(run), np.uint64(group), wide, values_of)
-            unclipped = outside and not clips  # seen for the first time: those of this stretch are still to be told
-            placed = counts_ahead and not (doubtful or unclipped)
-            clips = clips or outside
+                add_values(x, here, size, deep, first, wide, values_of)
+            placed = counts_ahead and not doubtful
         size = np.uint64(n)
-        if not looked_at or (counting and not placed) or unclipped:
+        if not looked_at or (counting and not placed):
             if not columns:
                 present = spread_stretch(parameters, strides, plan, work, where, start + at, n, chunks, group, present)
             if in_steps:
@@ -170,8 +175,6 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
                     hide(work, integers, size)
             else:
                 clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
-        if unclipped:
-            add_clipped(work, size, np.uint64(run), np.uint64(group), low, high, sums, saturated)
         maybe_nan = lacking > 0
         if placed:
             count_jointly(integers, size, table, x, ahead)
@@ -196,9 +199,10 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
                 if settles:
                     settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
             elif chunks > 0:
-                compare_runs(
-                    work, size, np.uint64(chunks), np.uint64(group), low, high, totals, found, counted, x, ahead
-                )
+                fetch_ahead(x, ahead, ahead + size)
+                add_runs(work, VALUE, size, np.uint64(chunks), np.uint64(group), work, wide, totals, found)
+                if clipped:
+                    add_clipped(work, size, np.uint64(chunks), np.uint64(group), low, high, totals, counted)
             elif chunks < 0:
                 compare_scattered(work, where, size, low, high, totals, found, counted)
             else:

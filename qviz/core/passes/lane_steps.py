@@ -1,7 +1,7 @@
-"""What do runs and columns come to, when every step is done while sixteen of their numbers are in registers?
+"""Which codes do sixteen numbers get at a time, what do these stand for, and where is each counted?
 
-All that a frame shows but for the envelope: what the errors of each group add up to, which are clipped, and where each
-code is counted together with its error. What float32 is not sure of is told, and counted again step by step.
+Every step in float32, while the numbers are in registers. What float32 is not sure of is told, and counted again step
+by step. `lane_sums` adds up what comes of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from qviz.core.arithmetic.loops import (
     BEYOND,
     BFLOAT16,
     CENTRED,
-    CLIPPED,
     CODEBOOK,
     EXPONENT,
     FREE,
@@ -30,7 +29,6 @@ from qviz.core.arithmetic.loops import (
     PARTS,
     PLACE,
     PLACE_OF_ZERO,
-    REGION,
     RULE,
     SCALE_AT,
     SHIFTS,
@@ -40,51 +38,27 @@ from qviz.core.arithmetic.loops import (
 from qviz.core.arithmetic.spreading import CHUNK_LENGTH
 from qviz.core.compiler import part, prefetch
 from qviz.core.lanes import (
-    anywhere,
+    anywhere_marked,
     bits_of,
     choose,
-    either,
     exceeds,
     floored,
-    how_many,
-    larger,
-    largest_of,
-    largest_of_eight,
     load,
-    load_eight,
-    load_wide,
     looked_up,
-    magnitude,
+    marked,
     moved_down,
     nearest,
-    nothing,
-    nothing_wide,
     numbers_of,
-    only,
     spread,
     store,
-    store_eight,
-    store_wide,
     store_words,
-    sum_of,
-    sums_of_eight,
     truncated,
+    unmarked,
     whole,
-    widened,
-    with_each_largest,
-    with_each_product,
-    with_largest,
     with_product,
-    with_products,
-    with_sum,
-    without,
 )
-from qviz.core.passes.comparing import BEYOND_CODES, MAGNITUDES, PRODUCTS
 from qviz.core.passes.counting import (
-    BINS,
     DOUBT,
-    ENVELOPE,
-    FIRST_BIN,
     HISTOGRAM,
     JOINT,
     LEVELS,
@@ -102,10 +76,6 @@ LEAVES = 16
 
 SIGN = np.int32(-0x80000000)
 NEVER = np.float32(np.inf)
-
-EIGHT = np.uint64(8)
-OF_TOPS = np.uint64(REGION)
-"""Where the magnitudes of runs are kept, behind the sums."""
 
 # The places of parameters.
 OF_DIVISOR, OF_BEFORE, OF_AFTER, OF_ZERO, OF_SCALE = range(5)
@@ -216,7 +186,7 @@ def leaves_of(codebook: Any, plan: Any, work: Any) -> Any:
     return *quarters, *after, levels, spread(codebook[0]), spread(codebook[count])
 
 
-# --- how groups lie: their parameters, and what their errors are added to ----------------------------------------
+# --- how groups lie: their parameters -------------------------------------------------------------------------------
 
 
 @part()
@@ -231,109 +201,10 @@ def one_for_each(parameters: Any, group: Any, stride: Any) -> Any:
     return load(parameters, group) if stride else spread(parameters[0])
 
 
-@part()
-def keep_run(wide: Any, row: Any, squares: Any, tops: Any, found: Any, group: Any) -> None:
-    """Keep sums and magnitudes of a run until there are those of eight."""
-    store_eight(wide, row, squares)
-    store_eight(wide, OF_TOPS + row, tops)
-
-
-@part()
-def keep_columns(wide: Any, row: Any, squares: Any, tops: Any, found: Any, group: Any) -> None:
-    """Give the sums and magnitudes of sixteen columns to their groups."""
-    sums, largest = found[0], found[1]
-    store_wide(sums, group, load_wide(sums, group) + squares)
-    store_wide(largest, group, larger(load_wide(largest, group), tops))
-
-
-@part()
-def none_of_run() -> Any:
-    """Nothing was clipped yet, of a run."""
-    return np.int32(0)
-
-
-@part()
-def none_of_columns() -> Any:
-    """Nothing was clipped yet, of sixteen columns."""
-    return spread(np.int32(0))
-
-
-@part()
-def more_of_run(clipped: Any, outside: Any) -> Any:
-    """How many are clipped of a run with sixteen more."""
-    return np.int32(clipped + how_many(outside))
-
-
-@part()
-def more_of_columns(clipped: Any, outside: Any) -> Any:
-    """How many are clipped of each of sixteen columns with one more row."""
-    return clipped + choose(outside, spread(np.int32(1)), spread(np.int32(0)))
-
-
-@part()
-def count_run(integers: Any, counted: Any, group: Any, clipped: Any) -> None:
-    """Count what was clipped of a run."""
-    counted[group] += clipped
-
-
-@part()
-def count_columns(integers: Any, counted: Any, group: Any, clipped: Any) -> None:
-    """Count what was clipped of sixteen columns."""
-    store_words(integers, CLIPPED, clipped)
-    for i in range(CHUNK_LENGTH):
-        counted[group + i] += integers[CLIPPED + i]
-
-
-@part(rare=True)
-def settle_runs(wide: Any, end: Any, first: Any, found: Any) -> None:
-    """Give eight sums and eight magnitudes of each run to its group: those of eight runs at a time."""
-    squares, tops = found[0], found[1]
-    group, at = first, np.uint64(0)
-    while at + EIGHT * EIGHT <= end:
-        store_eight(squares, group, load_eight(squares, group) + sums_of_eight(wide, at))
-        store_eight(tops, group, larger(load_eight(tops, group), largest_of_eight(wide, OF_TOPS + at)))
-        group, at = group + EIGHT, at + EIGHT * EIGHT
-    while at < end:
-        squares[group] += sum_of(load_eight(wide, at))
-        top = largest_of(load_eight(wide, OF_TOPS + at))
-        tops[group] = top if top > tops[group] else tops[group]
-        group, at = group + np.uint64(1), at + EIGHT
-
-
-@part(rare=True)
-def look_at_values(x: Any, at: Any, n: Any, deep: Any, first: Any, wide: Any, found: Any) -> None:
-    """The squares and the largest magnitudes of a stretch of runs of so many chunks each."""
-    run, row = deep * CHUNK_LENGTH, np.uint64(0)
-    for start in range(np.uint64(0), n, run):
-        squares, tops = nothing(), nothing()
-        for i in range(start, start + run, CHUNK_LENGTH):
-            value = widened(load(x, at + i))
-            squares, tops = with_products(squares, value, value), with_largest(tops, magnitude(value))
-        store_eight(wide, row, squares)
-        store_eight(wide, OF_TOPS + row, tops)
-        row += EIGHT
-    settle_runs(wide, row, first, found)
-
-
-RUNS = same_for_all, nothing, with_products, with_largest, keep_run, none_of_run, more_of_run, count_run
-COLUMNS = (
-    one_for_each,
-    nothing_wide,
-    with_each_product,
-    with_each_largest,
-    keep_columns,
-    none_of_columns,
-    more_of_columns,
-    count_columns,
-)
-
-
 # --- the steps ----------------------------------------------------------------------------------------------
 
 
-def compose(  # noqa: PLR0915  (in registers, or not at all)
-    prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: bool = False
-) -> Any:
+def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: bool = False) -> Any:
     """The steps for one kind of format.
 
     Parameters
@@ -345,16 +216,13 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
     across : bool
         Whether neighbours belong to groups that are neighbours; otherwise they are runs.
     """
-    parameter, nothing_yet, with_squares, with_tops, keep, none, more_clipped, count_clipped = (
-        COLUMNS if across else RUNS
-    )
+    parameter = one_for_each if across else same_for_all
 
-    def look(  # noqa: PLR0915
-        x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, wide: Any, integers: Any, parameters: Any,
-        strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any,
-        clips: Any, row_width: Any,
+    def quantize_them(
+        x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, integers: Any, parameters: Any, strides: Any,
+        plan: Any, numbers: Any, codebook: Any, ahead: Any, row_width: Any,
     ) -> Any:  # fmt: skip
-        """Look at a stretch of runs, or at a tile of columns.
+        """Codes before they are clipped, x̂, and where each element is counted, of a stretch of runs or a tile.
 
         Parameters
         ----------
@@ -364,8 +232,6 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
             The first group.
         ahead : int
             Where what is looked at next begins: it is fetched.
-        clips : bool
-            Whether anything was clipped before; what is clipped is added up only then.
         row_width : int
             From a row to the next; of runs nobody asks.
 
@@ -374,34 +240,29 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
         doubtful : bool
             Whether codes and errors have to be counted step by step: not all places are to be believed.
         outside : bool
-            Whether anything is clipped.
+            Whether anything is clipped: the places of that are still to be told.
         """
         factor, low, high = np.float32(numbers[0]), np.float32(numbers[1]), np.float32(numbers[2])
-        width, multiplies, counting, drawing = numbers[3], plan[MULTIPLIES], plan[JOINT], plan[ENVELOPE]
-        lowest, highest, factors, nowhere = spread(low), spread(high), spread(factor), spread(low) != spread(low)
+        width, multiplies, counting = numbers[3], plan[MULTIPLIES], plan[JOINT]
+        lowest, highest, factors = spread(low), spread(high), spread(factor)
         leaves = prepared(codebook, plan, work)
         # An error in bins is between these two; where both are in one bin, so is it.
         more, less = spread(np.float32((1.0 + DOUBT) / width)), spread(np.float32((1.0 - DOUBT) / width))
         window, first_near = np.float32(plan[WINDOW]), spread(np.float32(plan[WINDOW_START]))
         last_near = bits_of(spread(np.float32(window - ONE)))
-        below = np.int32(plan[LEVELS] * plan[WINDOW] + plan[WINDOW_START] - plan[FIRST_BIN])
-        places_below, places_above = spread(below), spread(np.int32(below + plan[BINS]))
-        last_place = spread(np.int32(plan[LEVELS] * plan[WINDOW] + np.int64(2) * plan[BINS] - 1))
-        doubtful = nowhere
-        magnitudes, products, beyond, anywhere_outside = nothing(), nothing(), nothing(), nowhere
+        doubtful, anywhere_outside = spread(np.int32(0)), spread(np.int32(0))
         scales = parameters[OF_SCALE] if plan[SCALE_AT] else parameters[OF_DIVISOR]
         per_scale = strides[OF_SCALE] if plan[SCALE_AT] else strides[OF_DIVISOR]
         run, step = (CHUNK_LENGTH, row_width) if across else (deep * CHUNK_LENGTH, CHUNK_LENGTH)
-        x_hat_step = n if across else CHUNK_LENGTH
-        group, row, slot, distance = np.uint64(first), np.uint64(0), np.uint64(0), ahead - at
+        target_step = n if across else CHUNK_LENGTH
+        group, slot, distance = np.uint64(first), np.uint64(0), ahead - at
         for start in range(np.uint64(0), n, run):
             divisor = parameter(parameters[OF_DIVISOR], group, strides[OF_DIVISOR])
             scale = parameter(scales, group, per_scale)
             before = parameter(parameters[OF_BEFORE], group, strides[OF_BEFORE])
             after = parameter(parameters[OF_AFTER], group, strides[OF_AFTER])
             zero_point = parameter(parameters[OF_ZERO], group, strides[OF_ZERO])
-            squares, tops, clipped = nothing_yet(), nothing_yet(), none()
-            source, target = at + start, X_HAT + start
+            source, target = at + start, np.uint64(start)
             for _ in range(deep):
                 prefetch(x, source + distance)
                 value = load(x, source)
@@ -409,52 +270,26 @@ def compose(  # noqa: PLR0915  (in registers, or not at all)
                 free, one, other = rounded(quotient, before, after, plan, leaves)
                 code = choose(lowest > free, lowest, free)
                 code = choose(highest < code, highest, code)
-                outside = code != free
-                anywhere_outside = either(anywhere_outside, outside)
+                outside = marked(code != free)
+                anywhere_outside = anywhere_outside | outside
                 x_hat = code * scale if centred else (code - zero_point) * scale
-                exact = widened(value)
-                error = widened(x_hat) - exact
-                distance_from = magnitude(error)
-                magnitudes = with_sum(magnitudes, distance_from)
-                products = with_products(products, exact, error)
-                squares = with_squares(squares, error, error)
-                tops = with_tops(tops, distance_from)
-                if clips:
-                    lost = only(outside, error)
-                    beyond = with_products(beyond, lost, lost)
-                    clipped = more_clipped(clipped, outside)
-                if drawing:
-                    store(work, target, x_hat)
+                store(work, FREE + target, free)
+                store(work, X_HAT + target, x_hat)
                 if counting:
                     narrow = x_hat - value
                     bins = floored(narrow * more)
                     near = bins - first_near
-                    place = placed(code, one, other, near, window, low, plan)
-                    strange = exceeds(bits_of(near), last_near)
-                    if clips:
-                        place = choose(free < lowest, places_below + whole(near), place)
-                        place = choose(free > highest, places_above + whole(near), place)
-                        strange = either(without(strange, outside), exceeds(place, last_place))
-                    doubtful = either(doubtful, either(strange, bins != floored(narrow * less)))
-                    store_words(integers, PLACE + slot, place)
-                source, target, slot = source + step, target + x_hat_step, slot + CHUNK_LENGTH
-            keep(wide, row, squares, tops, found, group)
-            row += EIGHT
-            if clips:
-                count_clipped(integers, counted, group, clipped)
+                    store_words(integers, PLACE + slot, placed(code, one, other, near, window, low, plan))
+                    strange = unmarked(marked(exceeds(bits_of(near), last_near)), outside)
+                    doubtful = doubtful | strange | marked(bins != floored(narrow * less))
+                source, target, slot = source + step, target + target_step, slot + CHUNK_LENGTH
             group += CHUNK_LENGTH if across else np.uint64(1)
-        if not across:
-            settle_runs(wide, row, np.uint64(first), found)
-        totals[MAGNITUDES] += sum_of(magnitudes)
-        totals[PRODUCTS] += sum_of(products)
-        if clips:
-            totals[BEYOND_CODES] += sum_of(beyond)
-        return anywhere(doubtful), anywhere(anywhere_outside)
+        return anywhere_marked(doubtful), anywhere_marked(anywhere_outside)
 
-    return part()(look)
+    return part()(quantize_them)
 
 
-look_centred = compose(no_leaves, round_centred, place_whole, centred=True)
+quantize_centred = compose(no_leaves, round_centred, place_whole, centred=True)
 
 
 def compose_for_all(*, across: bool) -> Any:
@@ -464,33 +299,28 @@ def compose_for_all(*, across: bool) -> Any:
     at_floats = compose(no_leaves, round_float, place_float, centred=True, across=across)
     at_levels = compose(leaves_of, round_to_leaf, place_leaf, centred=True, across=across)
 
-    def look(
-        x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, wide: Any, integers: Any, parameters: Any,
-        strides: Any, plan: Any, numbers: Any, codebook: Any, totals: Any, found: Any, counted: Any, ahead: Any,
-        clips: Any, row_width: Any,
+    def quantize_them(
+        x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, integers: Any, parameters: Any, strides: Any,
+        plan: Any, numbers: Any, codebook: Any, ahead: Any, row_width: Any,
     ) -> Any:  # fmt: skip
         """The steps for one format."""
         if plan[RULE] == GRID:
             return at_floats(
-                x, at, n, deep, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals,
-                found, counted, ahead, clips, row_width,
-            )  # fmt: skip
+                x, at, n, deep, first, work, integers, parameters, strides, plan, numbers, codebook, ahead, row_width
+            )
         if plan[RULE] == CODEBOOK:
             return at_levels(
-                x, at, n, deep, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals,
-                found, counted, ahead, clips, row_width,
-            )  # fmt: skip
+                x, at, n, deep, first, work, integers, parameters, strides, plan, numbers, codebook, ahead, row_width
+            )
         if plan[CENTRED]:
             return at_whole(
-                x, at, n, deep, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals,
-                found, counted, ahead, clips, row_width,
-            )  # fmt: skip
+                x, at, n, deep, first, work, integers, parameters, strides, plan, numbers, codebook, ahead, row_width
+            )
         return at_whole_apart(
-            x, at, n, deep, first, work, wide, integers, parameters, strides, plan, numbers, codebook, totals, found,
-            counted, ahead, clips, row_width,
-        )  # fmt: skip
+            x, at, n, deep, first, work, integers, parameters, strides, plan, numbers, codebook, ahead, row_width
+        )
 
-    return part()(look)
+    return part()(quantize_them)
 
 
-look_at_runs, look_at_columns = compose_for_all(across=False), compose_for_all(across=True)
+quantize_runs, quantize_columns = compose_for_all(across=False), compose_for_all(across=True)

@@ -27,14 +27,15 @@ from qviz.core.passes.counting import (
     bin_of,
     count_jointly,
 )
-from qviz.core.passes.lane_steps import OF_DIVISOR, OF_SCALE, look_at_values, look_centred
+from qviz.core.passes.lane_steps import OF_DIVISOR, OF_SCALE, quantize_centred
+from qviz.core.passes.lane_sums import add_clipped_runs, add_runs, add_values
 from qviz.core.passes.stretches import BIN_WIDTH, FACTOR, HIGH, LOW, draw, example
 
 
 @part(rare=True)
 def take_one_by_one(
-    x: Any, at: Any, n: Any, group: Any, compared: Any, unclipped: Any, parameters: Any, strides: Any, plan: Any,
-    numbers: Any, sums: Any, table: Any, tallies: Any, errors_of: Any, saturated: Any, values_of: Any, work: Any,
+    x: Any, at: Any, n: Any, group: Any, compared: Any, parameters: Any, strides: Any, plan: Any, numbers: Any,
+    sums: Any, table: Any, tallies: Any, errors_of: Any, saturated: Any, values_of: Any, work: Any,
 ) -> None:  # fmt: skip
     """All that is not told yet of elements of one group: few of them, and whole numbers around 0."""
     factor, low, high = np.float32(numbers[FACTOR]), np.float32(numbers[LOW]), np.float32(numbers[HIGH])
@@ -56,12 +57,12 @@ def take_one_by_one(
             sums[PRODUCTS] += exact * error
             errors_of[0, group] += square
             errors_of[1, group] = max(errors_of[1, group], magnitude)
+            if code != free:
+                sums[BEYOND_CODES] += square
+                saturated[group] += 1
             if plan[SIGNAL]:
                 values_of[0, group] += exact * exact
                 values_of[1, group] = max(values_of[1, group], abs(exact))
-        if code != free and (unclipped or not compared):
-            sums[BEYOND_CODES] += square
-            saturated[group] += 1
         if plan[JOINT]:
             place = np.int64(bin_of(error, 1.0 / bin_width, bin_width, first, last))
             index, near = np.int64(code - low), place - plan[WINDOW_START]
@@ -86,27 +87,29 @@ def walk_plainly(
     It is compiled first, in a fraction of the time: windows begin with such numbers.
     """
     first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
-    clips, at = False, 0
+    at = 0
     while at < x.size:
         n, _, group = long_run(plan, start + at, x.size - at)
         here, size, chunks = np.uint64(at), np.uint64(n), np.uint64(n // CHUNK)
-        doubtful = unclipped = False
+        doubtful = False
         if chunks > 0:
             n = n // CHUNK * CHUNK
-            size = np.uint64(n)
-            ahead = here if plan[JOINT] else here + size
-            doubtful, outside = look_centred(
-                x, here, size, chunks, group, work, wide, integers, parameters, strides, plan, numbers, codebook, sums,
-                errors_of, saturated, ahead, clips, np.uint64(0),
+            size, first = np.uint64(n), np.uint64(group)
+            doubtful, outside = quantize_centred(
+                x, here, size, chunks, first, work, integers, parameters, strides, plan, numbers, codebook,
+                here if plan[JOINT] else here + size, np.uint64(0),
             )  # fmt: skip
+            add_runs(x, here, size, chunks, first, work, wide, sums, errors_of)
+            if outside and add_clipped_runs(
+                x, here, size, chunks, first, work, integers, plan, numbers, sums, saturated, np.uint64(0)
+            ):
+                doubtful = True
             if plan[SIGNAL]:
-                look_at_values(x, here, size, chunks, np.uint64(group), wide, values_of)
-            unclipped = outside and not clips  # seen for the first time: those of this stretch are still to be told
-            clips = clips or outside
-        if chunks == 0 or unclipped or (plan[JOINT] and doubtful):
+                add_values(x, here, size, chunks, first, wide, values_of)
+        if chunks == 0 or (plan[JOINT] and doubtful):
             take_one_by_one(
-                x, here, size, group, chunks > 0, unclipped, parameters, strides, plan, numbers, sums, table, tallies,
-                errors_of, saturated, values_of, work,
+                x, here, size, group, chunks > 0, parameters, strides, plan, numbers, sums, table, tallies, errors_of,
+                saturated, values_of, work,
             )  # fmt: skip
         elif plan[JOINT]:
             count_jointly(integers, size, table, x, here + size)
