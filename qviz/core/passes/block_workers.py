@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams, Quantizer
-from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.frozen import frozen
 from qviz.core.passes.sums import Overall
@@ -26,13 +26,19 @@ BLOCK = 1 << 18
 ROW = 8192
 """Elements of a dot product: longer ones would wake the linear algebra library's own threads."""
 
+ONES = np.ones(ROW)
+
 LONG_RUN = 256
 """Runs from here on are worth a dot product each."""
 
+FEW_TO_A_GROUP = 64
+"""Groups of fewer elements are as many as to take longer by themselves than a look at every code."""
+
+LONG_ROW, ROW_BUFFER = 1 << 9, 1 << 9
+"""Rows of at least so many elements have a scale each as quickly as one for all, where NumPy's buffer is no longer."""
+
 EDGE = 1e-6
 """Guesses as near to an edge, in bins, are not believed: far more than a guess can be wrong."""
-
-NOTHING = np.zeros(0, np.intp)
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 _Quantized = tuple[FloatArray, Bools | None, Bools | None]
@@ -50,6 +56,7 @@ class PassRequest:
     envelope: Envelope | None
     signal: InputSums | None
     overflows: bool
+    products: bool = True
     half_step: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -64,6 +71,21 @@ class PassRequest:
     @property
     def maybe_nan(self) -> bool:
         return self.layout.ragged or not self.tensor.all_finite
+
+    @cached_property
+    def clips(self) -> Bools | None:
+        """Of which groups some elements are clipped, shape (groups,); None where only the elements themselves tell.
+
+        Codes never turn back as values grow, so that the extremes of a group tell it of all its elements; where it
+        has none, either is said.
+        """
+        q, extremes = self.qparams, self.tensor.known_extremes(self.layout)
+        many = self.layout.groups * FEW_TO_A_GROUP > self.tensor.elements
+        if extremes is None or many or not q.saturates or q.breaks or q.convention.code is not None:
+            return None
+        with np.errstate(all="ignore"):
+            codes = q.shaped(1, -1, 1).unclipped(np.stack(extremes)[:, :, None])
+        return np.asarray(_beyond(codes, q).any(axis=(0, 2)))
 
     def draw(self, block: Block, x_hat: FloatArray) -> None:
         """Take x̂ of a block into the envelope."""
@@ -123,6 +145,7 @@ class PassTotals:
         self.max_abs_error = np.zeros(groups)
         self.saturated = np.zeros(groups, np.int64)
         self.totals = np.zeros(3)  # Σ|e|, Σx·e and Σe² of the saturated
+        self.squared_dequantized: float | None = None  # Σx̂²; None where Σx·e tells it
         self.occupancy = np.zeros(order.levels, np.int64)
         self.errors = np.zeros(order.bins, np.int64)
         self.clipping = np.zeros(order.bins, np.int64)
@@ -140,6 +163,8 @@ class PassTotals:
         for name in ("totals", "occupancy", "errors", "clipping"):
             total: Any = getattr(self, name)
             total += getattr(other, name)
+        if self.squared_dequantized is not None and other.squared_dequantized is not None:
+            self.squared_dequantized += other.squared_dequantized
         if not other.saturated.size:
             return
         self.squared_error += other.squared_error
@@ -183,10 +208,11 @@ class NumPyWorker:
         even = not isinstance(q.number_format, Codebook) and not convention.zero_point_before_rounding
         self.narrow = divides and even and q.whole_zero_point and q.compilable
         self.plain = self.narrow and q.shift is None and not q.zero_point.any()
-        self.ones = np.ones(ROW)
+        self.clips, self.squared_dequantized = order.clips, 0.0
 
     def finish(self, first: bool) -> PassTotals:
         """What this thread has found."""
+        self.found.squared_dequantized = self.squared_dequantized
         return self.found
 
     def pieces(self) -> Iterator[Block]:
@@ -195,43 +221,61 @@ class NumPyWorker:
 
     def add(self, piece: Block) -> int:
         """Look at one block."""
+        x = self.order.tensor.block(self.order.layout, piece)
         with np.errstate(over="ignore", invalid="ignore"):  # x̂ may leave float32, and means so
-            self._add(self.order.tensor.block(self.order.layout, piece), piece)
+            if max(x.shape[1:]) >= LONG_ROW:
+                np.setbufsize(ROW_BUFFER)  # until here ends
+            self._add(x, piece)
         return _elements(piece)
 
     def _add(self, x: FloatArray, block: Block) -> None:
-        order, work, found, g = self.order, self.work, self.found, block[1]
+        order, found, g = self.order, self.found, block[1]
         quantizer = self.quantizer.part(g)
-        codes, missing, clipped = self._quantize(x, quantizer)
+        codes, missing, clipped = self._quantize(x, quantizer, g)
         if order.occupancy:
             found.occupancy += self._count_codes(codes, missing)
         x_hat = np.multiply(codes, quantizer.scale, out=codes) if self.plain else quantizer.values_of(codes)
         order.draw(block, x_hat)
-        wide = work.get("wide", np.float64, x.shape)
-        error = work.get("error", np.float64, x.shape)
-        np.copyto(wide, x)
-        beyond = np.flatnonzero(clipped) if clipped is not None else NOTHING
+        if missing is not None:  # a zero adds nothing to any sum
+            x_hat[missing] = 0
+            x = np.where(missing, np.float32(0), x)
+        if found.signal is not None:
+            found.add_signal(self._wide(x), missing, g)
+        if order.products:
+            wide = self._wide(x_hat).reshape(-1)
+            self.squared_dequantized += _dot(wide, wide)
+        beyond = None if clipped is None else np.flatnonzero(clipped)
+        error = self._errors(x, x_hat, beyond)
+        if order.edges is not None:
+            wide = self._wide(error)
+            found.errors += self._count_errors(wide.reshape(-1) if missing is None else wide[~missing])
+        if clipped is not None:
+            self._add_clipped(error.reshape(-1)[beyond], clipped, g)
+        self._add_sums(error, g)
+
+    def _wide(self, values: Array) -> Floats:
+        """The same in float64, where it is not; forgotten when the next ones are asked for."""
+        if values.dtype == np.float64:
+            return values
+        wide: Floats = self.work.get("wide", np.float64, values.shape)
+        np.copyto(wide, values)
+        return wide
+
+    def _errors(self, x: FloatArray, x_hat: FloatArray, beyond: Counts | None) -> Array:
+        """x̂ − x in the memory of x̂, where that loses nothing; in float64 elsewhere."""
+        if self.narrow and beyond is None:
+            return np.subtract(x_hat, x, out=x_hat)
+        error: Floats = self.work.get("error", np.float64, x.shape)
         if self.narrow:
-            outside = x_hat.reshape(-1)[beyond].astype(np.float64) - wide.reshape(-1)[beyond]
+            outside = _at(x_hat, beyond) - _at(x, beyond)
             np.copyto(error, np.subtract(x_hat, x, out=x_hat))
             error.reshape(-1)[beyond] = outside
         else:
             np.copyto(error, x_hat)
-            np.subtract(error, wide, out=error)
-        if missing is not None:  # a zero adds nothing to any sum
-            wide[missing] = error[missing] = 0
-        if order.edges is not None:
-            found.errors += self._count_errors(error.reshape(-1) if missing is None else error[~missing])
-        if clipped is not None:
-            outside = error.reshape(-1)[beyond]
-            found.saturated[g] += np.count_nonzero(clipped, axis=(0, 2))
-            found.totals[2] += _dot(outside, outside)
-            if order.edges is not None:
-                found.clipping += self._count_errors(outside)
-        found.add_signal(wide, missing, g)
-        self._add_sums(wide, error, g)
+            np.subtract(error, self._wide(x), out=error)
+        return error
 
-    def _quantize(self, x: FloatArray, quantizer: Quantizer) -> _Quantized:
+    def _quantize(self, x: FloatArray, quantizer: Quantizer, group: slice) -> _Quantized:
         """Clipped codes as floats; which elements are NaN, and which were clipped; None for none."""
         q = self.order.qparams
         codes = self.work.get("codes", np.float32, x.shape)
@@ -239,33 +283,43 @@ class NumPyWorker:
             q.number_format.round(np.divide(x, quantizer.divisor, out=codes), out=codes)
         else:
             quantizer.unclipped(x, out=codes)
-        missing = clipped = None
-        lowest, highest = codes.min(), codes.max()
-        if np.isnan(lowest):
-            missing = np.isnan(x) if np.isnan(x).any() else None
-            lowest, highest = np.fmin.reduce(codes, axis=None), np.fmax.reduce(codes, axis=None)
+        missing = np.isnan(x) if self.order.maybe_nan else None
+        return codes, missing if missing is not None and missing.any() else None, self._clip(codes, x, group)
+
+    def _clip(self, codes: FloatArray, x: FloatArray, group: slice) -> Bools | None:
+        """Clip codes in their own memory; which of them were changed, None for none."""
+        q, clips = self.order.qparams, self.clips
         if not q.saturates:
             lost = ~np.isfinite(codes) & ~np.isnan(x)
-            clipped = lost if lost.any() else None
-        elif lowest < q.quant_min or highest > q.quant_max:
-            clipped = (codes < q.quant_min) | (codes > q.quant_max)
-            np.clip(codes, q.quant_min, q.quant_max, out=codes)
-        return codes, missing, clipped
+            return lost if lost.any() else None
+        if clips is None:
+            lowest, highest = np.fmin.reduce(codes, axis=None), np.fmax.reduce(codes, axis=None)
+            inside = not (lowest < q.quant_min or highest > q.quant_max)
+        else:
+            inside = not np.logical_or.reduce(clips[group])
+        if inside:
+            return None
+        clipped = _beyond(codes, q)
+        np.clip(codes, q.quant_min, q.quant_max, out=codes)
+        return clipped
 
-    def _add_sums(self, x: Floats, error: Floats, group: slice) -> None:
+    def _add_clipped(self, errors: Floats, clipped: Bools, group: slice) -> None:
+        """Take the errors of those elements that were clipped, and how many they are."""
+        found = self.found
+        found.saturated[group] += np.count_nonzero(clipped, axis=(0, 2))
+        found.totals[2] += _dot(errors, errors)
+        if self.order.edges is not None:
+            found.clipping += self._count_errors(errors)
+
+    def _add_sums(self, error: Array, group: slice) -> None:
         """Add the sums; the errors are overwritten."""
         found = self.found
-        found.squared_error[group] += _squares(error)
-        found.totals[1] += _dot(x.reshape(-1), error.reshape(-1))
         magnitude = np.abs(error, out=error)
-        found.totals[0] += self._sum(magnitude.reshape(-1))
-        largest = magnitude.max(axis=(0, 2)) if error.shape[1] > 1 else magnitude.max()
+        largest = np.maximum.reduce(magnitude, axis=(0, 2) if error.shape[1] > 1 else None)
         found.max_abs_error[group] = np.maximum(found.max_abs_error[group], largest)
-
-    def _sum(self, values: Floats) -> float:
-        whole = values.size // ROW * ROW
-        rows = values[:whole].reshape(-1, ROW)
-        return float(np.vecdot(rows, self.ones).sum() + values[whole:].sum())
+        wide = self._wide(magnitude)
+        found.squared_error[group] += _squares(wide)
+        found.totals[0] += _sum(wide.reshape(-1))
 
     def _count_codes(self, codes: FloatArray, missing: Bools | None) -> Counts:
         """How often each code occurs. Codes of a byte are counted in pairs, which halves the work."""
@@ -339,11 +393,32 @@ def _elements(block: Block) -> int:
     return math.prod(part.stop - part.start for part in block)
 
 
+def _beyond(codes: FloatArray, qparams: QParams) -> Bools:
+    """Which codes will be clipped."""
+    return np.asarray((codes < qparams.quant_min) | (codes > qparams.quant_max))
+
+
+def _at(values: FloatArray, index: Any) -> Floats:
+    """Some of them in float64, by their places in memory."""
+    return np.asarray(values.reshape(-1)[index], np.float64)
+
+
 def _dot(a: Floats, b: Floats) -> float:
     """Σa·b of flat arrays."""
-    whole = a.size // ROW * ROW
-    rows = np.vecdot(a[:whole].reshape(-1, ROW), b[:whole].reshape(-1, ROW))
-    return float(rows.sum() + np.vecdot(a[whole:], b[whole:]))
+    rest = a.size % ROW
+    if not rest:
+        return float(np.add.reduce(np.vecdot(a.reshape(-1, ROW), b.reshape(-1, ROW))))
+    whole = a.size - rest
+    return _dot(a[:whole], b[:whole]) + float(np.vecdot(a[whole:], b[whole:]))
+
+
+def _sum(values: Floats) -> float:
+    """Σv of a flat array: a dot product adds up quicker."""
+    rest = values.size % ROW
+    if not rest:
+        return float(np.add.reduce(np.vecdot(values.reshape(-1, ROW), ONES)))
+    whole = values.size - rest
+    return _sum(values[:whole]) + float(np.add.reduce(values[whole:]))
 
 
 def _squares(a: Floats) -> Any:
@@ -354,7 +429,7 @@ def _squares(a: Floats) -> Any:
     if inner > ROW:
         return np.array([[_dot(run, run) for run in row] for row in a]).sum(axis=0)
     if inner >= LONG_RUN:
-        return np.vecdot(a, a).sum(axis=0)
+        return np.add.reduce(np.vecdot(a, a), axis=0)
     if inner == 1:
         flat = a.reshape(outer, groups)
         return np.einsum("og,og->g", flat, flat)

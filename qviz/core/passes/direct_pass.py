@@ -100,6 +100,7 @@ def direct_sums(
         edges=None if error_edges is None else error_edges[0],
         envelope=Envelope(tensor.elements) if envelope and layout.groups > 1 else None,
         signal=_signals.get(tensor, {}).get(layout),
+        products=products,
         overflows=qparams.breaks or not qparams.saturates or _overflows(qparams),
     )
     threads = THREADS if tensor.elements >= THREADED else 1
@@ -251,9 +252,10 @@ def _products(order: PassRequest, found: PassTotals, signal: InputSums, cancelle
     noise = float(found.squared_error.sum()) if found.overall is None else found.overall.squared_error
     if not math.isfinite(noise):
         return math.inf, math.inf
+    if found.squared_dequantized is not None:
+        mixed = (found.squared_dequantized - squared - noise) / 2
     product, squared_dequantized = squared + mixed, squared + 2 * mixed + noise
-    parts = squared + abs(mixed)
-    if abs(product) * CANCELLING >= parts and squared_dequantized * CANCELLING >= parts + noise:
+    if min(abs(product), squared_dequantized) * CANCELLING >= squared + abs(mixed) + noise:
         return product, squared_dequantized
     worker = DotWorker(order)
     _walk(order, [worker], cancelled, ignore)

@@ -304,6 +304,10 @@ class Tensor:
             self._extremes[layout] = group_extremes(self.values, layout, self.all_finite, cancelled)
         return self._extremes[layout]
 
+    def known_extremes(self, layout: Layout) -> tuple[FloatArray, FloatArray] | None:
+        """What `extremes` finds, where it need not look for it; None for what only a sample knows."""
+        return self.extremes(layout) if layout in self._extremes or (layout.groups == 1 and self.counted) else None
+
     def finite_groups(self, layout: Layout, *, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """Each group's number and a fresh copy of its finite values."""
         plain = self.all_finite and not layout.ragged

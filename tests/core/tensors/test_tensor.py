@@ -242,6 +242,20 @@ def test_extremes_of_each_channel(shape, nan):
     assert t.extremes(PerAxis(0).layout(shape)) is t.extremes(PerAxis(0).layout(shape))
 
 
+def test_extremes_are_known_once_they_were_looked_for():
+    t, rows, whole = (
+        Tensor(rng.standard_normal((300, 3000))),
+        PerAxis(0).layout((300, 3000)),
+        PerTensor().layout((300, 3000)),
+    )
+    assert t.known_extremes(rows) is None
+    assert t.extremes(rows) is t.known_extremes(rows)
+    assert t.known_extremes(whole) == t.extremes(whole)
+    judged = Tensor(rng.standard_normal((1000, 3000)), counted=False)
+    assert not judged.counted
+    assert judged.known_extremes(whole) is None
+
+
 @pytest.mark.parametrize("shape", [(5, 7, 11), (2, 3, 50_000), (2, 90_000, 2)])
 @pytest.mark.parametrize("nan", [False, True])
 def test_the_finite_values_of_each_group_in_fresh_copies(shape, nan):
