@@ -15,7 +15,7 @@ from qviz.core.lanes import (
     MIDDLE,
     WHOLE,
     anywhere,
-    anywhere_marked,
+    anywhere_negative,
     as_floats,
     bits_of,
     choose,
@@ -25,7 +25,7 @@ from qviz.core.lanes import (
     floored,
     greater,
     greatest_of,
-    how_many,
+    how_many_negative,
     larger,
     largest_of,
     largest_of_eight,
@@ -41,7 +41,6 @@ from qviz.core.lanes import (
     nearest,
     nothing,
     numbers_of,
-    only,
     root,
     spread,
     store,
@@ -53,11 +52,9 @@ from qviz.core.lanes import (
     truncated,
     unmarked,
     whole,
-    widened,
     widened_eight,
     with_product,
-    with_products,
-    without,
+    with_squares_of_negative,
 )
 
 Row = tuple[Any, tuple[Any, ...], Any, Any]
@@ -72,25 +69,22 @@ FLOAT, DOUBLE, WORD, BYTE, BIT = "float", "double", "32 bits", "8 bits", "1 bit"
 @functools.cache
 def teach(numba: Any) -> None:
     """Tell the compiler what a vector is, and which instructions the functions of `qviz.core.lanes` are."""
-    lanes, wide, eight = (
-        _vector(numba, name, element, size)
-        for name, element, size in (("Lanes", FLOAT, LANES), ("WideLanes", DOUBLE, LANES), ("Eight", DOUBLE, HALF))
-    )
-    words, mask = _vector(numba, "Words", WORD), _vector(numba, "Mask", BIT)
+    lanes, words, mask = _vector(numba, "Lanes", FLOAT), _vector(numba, "Words", WORD), _vector(numba, "Mask", BIT)
+    eight = _vector(numba, "Eight", DOUBLE, HALF)
     rows = (
-        *_arithmetic(lanes, wide, eight, words, mask),
+        *_arithmetic(lanes, eight, words, mask),
         *_memory(numba.types, lanes, eight, words),
-        *_changes(numba.types, lanes, wide, eight, words, mask),
-        *_sums(numba.types, lanes, wide, eight, words, mask),
+        *_changes(numba.types, lanes, eight, words, mask),
+        *_sums(numba.types, lanes, eight, words, mask),
     )
     for function, given, returns, generate in rows:
         _teach(numba, function, given, returns, generate)
 
 
-def _arithmetic(lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
+def _arithmetic(lanes: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
     """Operators."""
     for symbol, name in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
-        for kind in (lanes, wide, eight):
+        for kind in (lanes, eight):
             yield getattr(operator, symbol), (kind, kind), kind, _operation(name)
     for symbol, name in (("lt", "<"), ("gt", ">"), ("le", "<="), ("ge", ">="), ("eq", "==")):
         yield getattr(operator, symbol), (lanes, lanes), mask, _operation("fcmp_ordered", name)
@@ -103,7 +97,6 @@ def _arithmetic(lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) -> Ite
     yield exceeds, (words, words), mask, _operation("icmp_unsigned", ">")
     yield operator.and_, (mask, mask), mask, _operation("and_")
     yield either, (mask, mask), mask, _operation("or_")
-    yield without, (mask, mask), mask, _leave_out
     yield unmarked, (words, words), words, _leave_out
 
 
@@ -120,7 +113,7 @@ def _memory(types: Any, lanes: Any, eight: Any, words: Any) -> Iterator[Row]:
     yield store_codes, (*place, lanes), types.none, _store_codes
 
 
-def _changes(types: Any, lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
+def _changes(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
     """What becomes of each number by itself."""
     for given, kind in ((types.Float, lanes), (types.Integer, words)):
         yield spread, (given,), kind, lambda context, builder, signature, arguments: _same(builder, *arguments)
@@ -129,15 +122,13 @@ def _changes(types: Any, lanes: Any, wide: Any, eight: Any, words: Any, mask: An
     yield numbers_of, (words,), lanes, _changed("bitcast", FLOAT)
     yield whole, (lanes,), words, _changed("fptosi", WORD)
     yield as_floats, (words,), lanes, _changed("sitofp", FLOAT)
-    yield widened, (lanes,), wide, _changed("fpext", DOUBLE)
     yield moved_down, (words, types.Integer), words, _move_down
     for function, name in ((root, "sqrt"), (nearest, "rint"), (floored, "floor"), (truncated, "trunc")):
         yield function, (lanes,), lanes, _called(f"llvm.{name}.v{LANES}f32")
-    for kind, name in ((lanes, f"v{LANES}f32"), (wide, f"v{LANES}f64"), (eight, f"v{HALF}f64")):
+    for kind, name in ((lanes, f"v{LANES}f32"), (eight, f"v{HALF}f64")):
         yield magnitude, (kind,), kind, _called(f"llvm.fabs.{name}")
     for kind in (lanes, words):
         yield choose, (mask, kind, kind), kind, _operation("select")
-    yield only, (mask, wide), wide, _only
     yield lesser, (lanes, lanes), lanes, _better("<")
     yield greater, (lanes, lanes), lanes, _better(">")
     for kind, name in ((lanes, f"v{LANES}f32"), (eight, f"v{HALF}f64")):
@@ -146,10 +137,9 @@ def _changes(types: Any, lanes: Any, wide: Any, eight: Any, words: Any, mask: An
     yield clamped, (lanes, types.int32, types.int32), lanes, _clamp
 
 
-def _sums(types: Any, lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
+def _sums(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
     """What many numbers come to."""
     yield nothing, (), eight, lambda context, builder, signature, arguments: _zeros(DOUBLE, HALF)
-    yield with_products, (eight, wide, wide), eight, _with_products
     yield larger, (eight, eight), eight, _better(">")
     yield sum_of, (eight,), types.float64, _sum
     yield largest_of, (eight,), types.float64, _best(">")
@@ -157,9 +147,10 @@ def _sums(types: Any, lanes: Any, wide: Any, eight: Any, words: Any, mask: Any) 
         yield function, (types.Array, types.Integer), eight, _across(across)
     yield least_of, (lanes,), types.float32, _best("<")
     yield greatest_of, (lanes,), types.float32, _best(">")
-    yield how_many, (mask,), types.int32, _count
     yield anywhere, (mask,), types.boolean, _anywhere
-    yield anywhere_marked, (words,), types.boolean, _anywhere_marked
+    yield with_squares_of_negative, (eight, words, eight, eight), eight, _with_squares_of_negative
+    yield anywhere_negative, (words,), types.boolean, _anywhere_negative
+    yield how_many_negative, (words,), types.int64, _count
 
 
 def _vector(numba: Any, name: str, element: str, lanes: int = LANES) -> Any:
@@ -194,7 +185,10 @@ def _teach(numba: Any, function: Any, given: tuple[Any, ...], returns: Any, gene
     def three(a: Any, b: Any, c: Any) -> Any:
         return typed(a, b, c)
 
-    numba.extending.type_callable(function)(lambda context: (none, one, two, three)[len(given)])
+    def four(a: Any, b: Any, c: Any, d: Any) -> Any:
+        return typed(a, b, c, d)
+
+    numba.extending.type_callable(function)(lambda context: (none, one, two, three, four)[len(given)])
     numba.extending.lower_builtin(function, *given)(generate)
 
 
@@ -238,14 +232,14 @@ def _store_codes(context: Any, builder: Any, signature: Any, arguments: Any) -> 
     return context.get_dummy_value()
 
 
-def _same(builder: Any, value: Any) -> Any:
+def _same(builder: Any, value: Any, lanes: int = LANES) -> Any:
     """A number in every lane."""
     from llvmlite import ir
 
-    kind, places = ir.VectorType(value.type, LANES), _vector_of(WORD)
+    kind, places = ir.VectorType(value.type, lanes), _vector_of(WORD, lanes)
     nothing = ir.Constant(kind, ir.Undefined)
     one = builder.insert_element(nothing, value, ir.Constant(places.element, 0))
-    return builder.shuffle_vector(one, nothing, ir.Constant(places, [0] * LANES))
+    return builder.shuffle_vector(one, nothing, ir.Constant(places, [0] * lanes))
 
 
 def _call(builder: Any, name: str, *arguments: Any) -> Any:
@@ -288,10 +282,6 @@ def _best(name: str) -> Any:
     return generate
 
 
-def _only(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.select(*arguments, _zeros(DOUBLE, LANES))
-
-
 def _changed(name: str, element: str) -> Any:
     return lambda context, builder, signature, arguments: getattr(builder, name)(arguments[0], _vector_of(element))
 
@@ -308,13 +298,6 @@ def _with_product(name: str) -> Any:
         return _call(builder, f"llvm.fmuladd.{name}", one, other, lanes)
 
     return generate
-
-
-def _with_products(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    found = arguments[0]
-    for one, other in zip(*(_halves(builder, each) for each in arguments[1:]), strict=True):
-        found = _call(builder, f"llvm.fmuladd.v{HALF}f64", one, other, found)
-    return found
 
 
 def _leave_out(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -406,13 +389,6 @@ def _sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.call(function, [ir.Constant(number, -0.0), arguments[0]], fastmath=("reassoc", "nsz"))
 
 
-def _count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    from llvmlite import ir
-
-    packed = builder.bitcast(arguments[0], ir.IntType(LANES))
-    return builder.zext(_call(builder, f"llvm.ctpop.i{LANES}", packed), ir.IntType(32))
-
-
 def _called(name: str) -> Any:
     return lambda context, builder, signature, arguments: _call(builder, name, *arguments)
 
@@ -422,21 +398,44 @@ def _operation(name: str, *words: str) -> Any:
 
 
 def _anywhere(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return _all_or(builder, arguments[0])
-
-
-def _anywhere_marked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    found = _all_or(builder, arguments[0])
-    return builder.icmp_unsigned("!=", found, found.type(0))
-
-
-def _all_or(builder: Any, vector: Any) -> Any:
-    """The bits that any lane has."""
     from llvmlite import ir
 
-    element = vector.type.element
-    function = _declared(builder, f"llvm.vector.reduce.or.v{LANES}{element}", ir.FunctionType(element, [vector.type]))
-    return builder.call(function, [vector])
+    packed = ir.IntType(LANES)
+    return builder.icmp_unsigned("!=", builder.bitcast(arguments[0], packed), ir.Constant(packed, 0))
+
+
+def _anywhere_negative(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    signs = _signs(builder, builder.or_(*_halves(builder, arguments[0])))
+    return builder.icmp_unsigned("!=", signs, ir.Constant(signs.type, 0))
+
+
+def _count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    low, high = (_signs(builder, each) for each in _halves(builder, arguments[0]))
+    counts = [_call(builder, "llvm.ctpop.i8", each) for each in (low, high)]
+    return builder.zext(builder.add(*counts), ir.IntType(64))
+
+
+def _signs(builder: Any, half: Any) -> Any:
+    """The signs of eight numbers as eight bits: one instruction of most processors."""
+    from llvmlite import ir
+
+    return builder.bitcast(builder.icmp_signed("<", half, _zeros(WORD, HALF)), ir.IntType(HALF))
+
+
+def _with_squares_of_negative(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    found, words, *numbers = arguments
+    kind, sign = ir.VectorType(ir.IntType(64), HALF), ir.Constant(ir.IntType(32), 31)
+    for marks, eight in zip(_halves(builder, words), numbers, strict=True):
+        mask = builder.sext(builder.ashr(marks, _same(builder, sign, HALF)), kind)
+        kept = builder.bitcast(builder.and_(mask, builder.bitcast(eight, kind)), eight.type)
+        found = _call(builder, f"llvm.fmuladd.v{HALF}f64", kept, kept, found)
+    return found
 
 
 def _clamp(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

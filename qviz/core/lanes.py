@@ -97,20 +97,11 @@ def nothing() -> Any:
     return np.zeros(LANES // 2)
 
 
-def with_products(eight: Any, one: Any, other: Any) -> Any:
-    """What eight sums become with sixteen float64 products, two each; rounded as often as is quick."""
+def with_squares_of_negative(eight: Any, words: Any, first: Any, last: Any) -> Any:
+    """Eight sums with the squares of the first and the last of sixteen numbers, of those whose word is negative."""
     half = LANES // 2
-    return (eight + one[:half] * other[:half]) + one[half:] * other[half:]
-
-
-def only(mask: Any, lanes: Any) -> Any:
-    """The float64 numbers where the mask is, else 0."""
-    return np.where(mask, lanes, 0.0)
-
-
-def widened(lanes: Any) -> Any:
-    """The same numbers in float64."""
-    return lanes.astype(np.float64)
+    one, other = np.where(words[:half] < 0, first, 0.0), np.where(words[half:] < 0, last, 0.0)
+    return (eight + one * one) + other * other
 
 
 def widened_eight(array: Any, at: Any) -> Any:
@@ -188,14 +179,19 @@ def exceeds(words: Any, most: Any) -> Any:
     return words.view(np.uint32) > most.view(np.uint32)
 
 
-def without(mask: Any, other: Any) -> Any:
-    """Where a mask is and another one is not."""
-    return mask & ~other
-
-
 def either(one: Any, other: Any) -> Any:
     """Where one of two masks is."""
     return one | other
+
+
+def anywhere_negative(words: Any) -> Any:
+    """Whether any int32 number is negative."""
+    return bool(np.any(words < 0))
+
+
+def how_many_negative(words: Any) -> Any:
+    """In how many lanes an int32 number is negative."""
+    return np.int64(np.count_nonzero(words < 0))
 
 
 def marked(mask: Any) -> Any:
@@ -206,16 +202,6 @@ def marked(mask: Any) -> Any:
 def unmarked(words: Any, others: Any) -> Any:
     """The bits of int32 numbers that others have not."""
     return words & ~others
-
-
-def anywhere_marked(words: Any) -> Any:
-    """Whether any bit is set in any lane."""
-    return bool(np.any(words))
-
-
-def how_many(mask: Any) -> Any:
-    """In how many lanes the mask is."""
-    return np.int32(np.count_nonzero(mask))
 
 
 def choose(mask: Any, one: Any, other: Any) -> Any:

@@ -8,11 +8,11 @@ import pytest
 from qviz.core.lanes import (
     LANES,
     anywhere,
-    anywhere_marked,
+    anywhere_negative,
     choose,
     clamped,
     exceeds,
-    how_many,
+    how_many_negative,
     larger,
     largest_of,
     largest_of_eight,
@@ -21,6 +21,7 @@ from qviz.core.lanes import (
     looked_up,
     magnitude,
     marked,
+    moved_down,
     nothing,
     root,
     spread,
@@ -29,11 +30,9 @@ from qviz.core.lanes import (
     sum_of,
     sums_of_eight,
     unmarked,
-    widened,
     widened_eight,
     with_product,
-    with_products,
-    without,
+    with_squares_of_negative,
 )
 from qviz.core.ranges.ggml_search import nearest
 
@@ -65,8 +64,10 @@ def test_sixteen_numbers_come_to_what_they_come_to_one_by_one() -> None:
     numbers = values[:LANES].astype(np.float32)
 
     exact, eight = numbers.astype(np.float64), widened_eight(numbers, 4)
-    squares = with_products(nothing(), widened(numbers), widened(numbers))
-    assert sum_of(squares) == pytest.approx(float((exact**2).sum()))
+    signs = np.where(exact < 0, np.int32(-7), np.int32(7))
+    squares = with_squares_of_negative(nothing(), signs, exact[:8], exact[8:])
+    assert sum_of(squares) == pytest.approx(float((exact[exact < 0] ** 2).sum()))
+    assert how_many_negative(signs) == np.count_nonzero(exact < 0)
     assert sum_of(with_product(nothing(), eight, eight)) == pytest.approx(float((exact[4:12] ** 2).sum()))
     assert largest_of(larger(nothing(), magnitude(eight))) == np.abs(exact[4:12]).max()
     np.testing.assert_allclose(sums_of_eight(values, 0), values.reshape(8, 8).sum(axis=1))
@@ -78,10 +79,10 @@ def test_negative_places_lie_beyond_every_window() -> None:
 
     beyond = exceeds(places, spread(np.int32(3)))
     assert beyond.tolist() == [not 0 <= place <= 3 for place in places]
-    assert how_many(without(beyond, places < spread(np.int32(0)))) == 4
     marks = marked(beyond)
     assert marks.tolist() == [-1 if each else 0 for each in beyond]
     assert unmarked(load_words(places, 0), marks).tolist() == [0] * 8 + [0, 1, 2, 3] + [0] * 4
-    assert anywhere_marked(marks)
-    assert not anywhere_marked(unmarked(marks, marks))
+    assert moved_down(places, np.int32(31)).tolist() == [-1] * 8 + [0] * 8
+    assert anywhere_negative(marks)
+    assert not anywhere_negative(unmarked(marks, marks))
     assert looked_up(places.astype(np.float32), spread(np.int32(9)))[0] == 1

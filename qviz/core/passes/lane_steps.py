@@ -38,7 +38,7 @@ from qviz.core.arithmetic.loops import (
 from qviz.core.arithmetic.spreading import CHUNK_LENGTH
 from qviz.core.compiler import part, prefetch
 from qviz.core.lanes import (
-    anywhere_marked,
+    anywhere_negative,
     bits_of,
     choose,
     exceeds,
@@ -284,7 +284,7 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
                     doubtful = doubtful | strange | marked(bins != floored(narrow * less))
                 source, target, slot = source + step, target + target_step, slot + CHUNK_LENGTH
             group += CHUNK_LENGTH if across else np.uint64(1)
-        return anywhere_marked(doubtful), anywhere_marked(anywhere_outside)
+        return anywhere_negative(doubtful), anywhere_negative(anywhere_outside)
 
     return part()(quantize_them)
 

@@ -14,12 +14,12 @@ from qviz.core.arithmetic.loops import CLIPPED, FREE, PLACE, REGION, X_HAT
 from qviz.core.arithmetic.spreading import CHUNK_LENGTH
 from qviz.core.compiler import part
 from qviz.core.lanes import (
-    anywhere,
+    anywhere_negative,
+    bits_of,
     choose,
-    either,
     exceeds,
     floored,
-    how_many,
+    how_many_negative,
     larger,
     largest_of,
     largest_of_eight,
@@ -28,23 +28,23 @@ from qviz.core.lanes import (
     load_words,
     magnitude,
     marked,
+    moved_down,
     nothing,
-    only,
     spread,
     store_eight,
     store_words,
     sum_of,
     sums_of_eight,
     whole,
-    widened,
     widened_eight,
     with_product,
-    with_products,
+    with_squares_of_negative,
 )
 from qviz.core.passes.comparing import BEYOND_CODES, MAGNITUDES, PRODUCTS
 from qviz.core.passes.counting import BINS, DOUBT, FIRST_BIN, JOINT, LEVELS, WINDOW, WINDOW_START
 
 EIGHT = np.uint64(8)
+SIGN_PLACE = np.int32(31)
 OF_TOPS = np.uint64(REGION)
 """Where the magnitudes of runs are kept, behind the sums."""
 
@@ -132,13 +132,13 @@ def add_columns(
 @part()
 def count_run(integers: Any, counted: Any, group: Any, outside: Any) -> None:
     """Count what was clipped of sixteen numbers of one group."""
-    counted[group] += how_many(outside)
+    counted[group] += how_many_negative(outside)
 
 
 @part()
 def count_columns(integers: Any, counted: Any, group: Any, outside: Any) -> None:
     """Count what was clipped of sixteen numbers of as many groups."""
-    store_words(integers, CLIPPED, marked(outside))
+    store_words(integers, CLIPPED, moved_down(outside, SIGN_PLACE))
     for i in range(CHUNK_LENGTH):
         counted[group + i] -= integers[CLIPPED + i]
 
@@ -160,13 +160,13 @@ def compose(count: Any, *, across: bool) -> Any:
             Whether a place is not to be believed.
         """
         low, high, width = np.float32(numbers[1]), np.float32(numbers[2]), numbers[3]
-        lowest, highest = spread(low), spread(high)
+        lowest, highest, zero = spread(low), spread(high), spread(np.float32(0))
         more = spread(np.float32((1.0 + DOUBT) / width))
         first_near = spread(np.float32(plan[WINDOW_START]))
         below = np.int32(plan[LEVELS] * plan[WINDOW] + plan[WINDOW_START] - plan[FIRST_BIN])
         places_below, places_above = spread(below), spread(np.int32(below + plan[BINS]))
         last_place = spread(np.int32(plan[LEVELS] * plan[WINDOW] + np.int64(2) * plan[BINS] - 1))
-        beyond, doubtful = nothing(), False
+        beyond, doubtful = nothing(), spread(np.int32(0))
         run, step = (CHUNK_LENGTH, row_width) if across else (deep * CHUNK_LENGTH, CHUNK_LENGTH)
         target_step = n if across else CHUNK_LENGTH
         group, slot = np.uint64(first), np.uint64(0)
@@ -174,23 +174,23 @@ def compose(count: Any, *, across: bool) -> Any:
             source, target = at + start, np.uint64(start)
             for _ in range(deep):
                 free = load(work, FREE + target)
-                under, over = free < lowest, free > highest
-                outside = either(under, over)
-                if anywhere(outside):
-                    value, x_hat = load(x, source), load(work, X_HAT + target)
-                    lost = only(outside, widened(x_hat) - widened(value))
-                    beyond = with_products(beyond, lost, lost)
+                # Negative, where it is; −0 is not, nor what it less 0 is.
+                outside = bits_of(free - lowest + zero) | bits_of(highest - free)
+                if anywhere_negative(outside):
+                    error = widened_eight(work, X_HAT + target) - widened_eight(x, source)
+                    other = widened_eight(work, X_HAT + target + EIGHT) - widened_eight(x, source + EIGHT)
+                    beyond = with_squares_of_negative(beyond, outside, error, other)
                     count(integers, counted, group, outside)
                     if plan[JOINT]:
-                        near = whole(floored((x_hat - value) * more) - first_near)
-                        place = choose(under, places_below + near, load_words(integers, PLACE + slot))
-                        place = choose(over, places_above + near, place)
-                        doubtful = doubtful or anywhere(exceeds(place, last_place))
+                        near = whole(floored((load(work, X_HAT + target) - load(x, source)) * more) - first_near)
+                        place = choose(free < lowest, places_below + near, load_words(integers, PLACE + slot))
+                        place = choose(free > highest, places_above + near, place)
+                        doubtful = doubtful | marked(exceeds(place, last_place))
                         store_words(integers, PLACE + slot, place)
                 source, target, slot = source + step, target + target_step, slot + CHUNK_LENGTH
             group += CHUNK_LENGTH if across else np.uint64(1)
         totals[BEYOND_CODES] += sum_of(beyond)
-        return doubtful
+        return anywhere_negative(doubtful)
 
     return part(rare=True)(add_clipped)
 

@@ -64,6 +64,9 @@ from qviz.core.tensors.envelope import BASE
 
 BUCKET = np.uint64(BASE)
 
+CACHE_LINE = 64
+"""Bytes."""
+
 # The regions of ``integers`` behind those of the loops: clipped elements of columns, and of values that are missing.
 CLIPPED_IN, MISSING_IN = np.uint64(4 * REGION), np.uint64(5 * REGION)
 
@@ -234,4 +237,11 @@ def memory() -> tuple[Any, ...]:
     """What a thread works in."""
     sizes = REGIONS * REGION, WIDE_REGIONS * REGION, 6 * REGION, STRETCH
     types = np.float32, np.float64, np.int32, np.int64
-    return tuple(np.zeros(size, dtype) for size, dtype in zip(sizes, types, strict=True))
+    return tuple(_in_lines(size, dtype) for size, dtype in zip(sizes, types, strict=True))
+
+
+def _in_lines(size: int, dtype: Any) -> Any:
+    """Zeros that begin with a line of the cache: no vector lies in two."""
+    zeros = np.zeros(size + CACHE_LINE, dtype)
+    first = -zeros.ctypes.data % CACHE_LINE // zeros.itemsize
+    return zeros[first : first + size]
