@@ -112,6 +112,7 @@ class Analyst(Worker):
             parts,
             passing,
             self._reductions,
+            self._session.steering,
         )
         # Nobody waits for every element of a scheme that was left, nor for what nobody sees of it.
         urgent = urgent or self._exactly or self._completing

@@ -65,7 +65,8 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
         foresee_groups(whole)
         foresee_worst(whole)
     reduced = {name: reduce(whole) for name, reduce in question.reductions.items()}
-    about: dict[str, Any] = {"parts": question.parts, "passing": question.passing, "reduced": reduced}
+    passing = question.passing or question.steered
+    about: dict[str, Any] = {"parts": question.parts, "passing": passing, "reduced": reduced}
     if channel is None:
         return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged, **about)
     alone = tensor.channel(scheme.granularity, channel)

@@ -56,7 +56,8 @@ class Question:
     """What a frame is the answer to.
 
     ``exactly`` asks for every element, however long it takes; ``error_bins`` is how many bins of
-    the error histogram lie between 0 and half a step, at most. ``parts`` and ``passing`` are those of the frame.
+    the error histogram lie between 0 and half a step, at most. ``parts`` are those of the frame, which is ``passing``
+    where the question is, or where it was ``steered`` to: complete, but a hand moves on.
     """
 
     tensor: Tensor
@@ -69,6 +70,7 @@ class Question:
     parts: frozenset[Part] = EVERYTHING
     passing: bool = False
     reductions: Reductions = field(default_factory=dict)
+    steered: bool = False
 
     @property
     def bins(self) -> int:

@@ -300,6 +300,16 @@ def test_what_nobody_sees_is_left_out_while_something_is_dragged(dragging: Desk,
     assert [frame.scheme.number_format.bits for frame in dragging.frames] == [7, 6, 5]
 
 
+def test_what_a_hand_steers_is_passing_and_complete_where_nothing_has_to_be_left_out(desk: Desk) -> None:
+    desk.update(tensor=tensor(4, 5))
+    desk.session.steer(bits=5)
+    desk.settle()
+    assert [(frame.parts, frame.passing) for frame in desk.frames] == [(EVERYTHING, False), (EVERYTHING, True)]
+    same_as_asked_alone(desk.frames[-1])
+    desk.update(bits=4)
+    assert not desk.frames[-1].passing
+
+
 def test_what_was_left_out_is_made_up_for_at_rest(dragging: Desk) -> None:
     dragging.analyst.look_at(frozenset())
     passing = dragging.update(bits=5)

@@ -252,6 +252,11 @@ class TensorPage(DockedPage):
         return (*CHARTS, "worst", "metrics", "formula", "table")
 
     @property
+    def behind(self) -> frozenset[str]:
+        """The docks that show an older answer, which nobody sees: they follow when it rests."""
+        return frozenset(self._behind)
+
+    @property
     def _alone(self) -> str:
         """What is looked at alone, in words."""
         frame = self.frame

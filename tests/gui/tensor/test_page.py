@@ -58,7 +58,8 @@ def column(desk: Desk, chart: str, name: str, table: str = "") -> np.ndarray[Any
 
 
 def assert_everything_follows(desk: Desk, frame: Frame) -> None:
-    """Charts, figures, formula and table show this tensor under this scheme, counted anew."""
+    """Charts, figures, formula and table show this tensor under this scheme, counted anew, when it rests."""
+    desk.bot.waitUntil(lambda: not desk.page.behind, timeout=PATIENCE)
     state = desk.session.state
     scheme = state.scheme if state.channel is None else replace(state.scheme, granularity=PerTensor())
     x = frame.shown.tensor.values
