@@ -49,7 +49,8 @@ class BitsControl(QWidget):
         """Show a width, without telling anybody."""
         with quiet((self.slider, self.box)):
             self.slider.setValue(bits)
-            self.box.setValue(bits)
+            if self.box.value() != bits:  # which is painted anew even where it has that value already
+                self.box.setValue(bits)
 
     @Slot(int)
     def _on_value(self, bits: int) -> None:

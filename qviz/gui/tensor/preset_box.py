@@ -104,7 +104,8 @@ class PresetBox(QWidget):
             if preset is None
             else self.tr("{name}: {about}").format(name=tr(preset.name), about=told(preset.about))
         )
-        self.list.setToolTip(plain_tip(about))  # the name may be longer than the box
+        if plain_tip(about) != self.list.toolTip():
+            self.list.setToolTip(plain_tip(about))  # the name may be longer than the box
 
     @Slot(int)
     def _on_activated(self, row: int) -> None:

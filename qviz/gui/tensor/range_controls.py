@@ -216,7 +216,7 @@ class RangeControls(QWidget):
             self.kept.setValue(_slider_from_percentile(rule.percentile))
         elif isinstance(rule, Manual):
             for box, value in zip((self.low, self.high), _in_force(rule, scheme), strict=True):
-                if not box.hasFocus():
+                if not box.hasFocus() and box.value() != value:
                     box.setValue(value)
 
     def _explain(self, scheme: Scheme, tensor: Tensor | None) -> None:
