@@ -44,6 +44,7 @@ class DockTitle(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # or the window is painted beneath it
         self.name = named_label(dock.windowTitle(), "dockName")
         self.note = Line("caption")
+        self.note.stand_on_its_own()
         self.below: QLabel | None = None
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 4, 4, 4)
@@ -122,8 +123,9 @@ class DockTitle(QWidget):
     @Slot(str)
     def set_note(self, text: str) -> None:
         """What part is shown; it gives way to the read-out."""
-        self.note.setText(text)
-        self.note.setToolTip(plain_tip(text))
+        if text != self.note.text():
+            self.note.setText(text)
+            self.note.setToolTip(plain_tip(text))
 
     @Slot(str)
     def set_readout(self, text: str) -> None:

@@ -34,6 +34,7 @@ class Headline(QWidget):
         self.figure = Line("headline")
         self.figure.setFont(scaled_font(self.font(), 26, weight=QFont.Weight.DemiBold))
         self.figure.reserve(longest)
+        self.figure.stand_on_its_own()
         self.figure.setAccessibleName(name)
         self.figure.setToolTip(tip)
         self.figure.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -101,6 +102,7 @@ class FigureRows(QWidget):
             sign.setToolTip(judgement(better))
             value = Line("value", Qt.AlignmentFlag.AlignRight)
             value.setAccessibleName(label)
+            value.stand_on_its_own()
             for widget in (name, value):
                 widget.setToolTip(tip)
             for place, widget in enumerate((name, sign, value)):

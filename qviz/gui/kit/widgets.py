@@ -24,6 +24,9 @@ from qviz.core.units import broken, unbroken
 from qviz.gui.kit.theme import SPACE
 from qviz.session.guard import guarded
 
+GROUNDS = ("panel", "panelBody", "dockTitle")
+"""Names of what the style sheet gives a ground of its own."""
+
 MANY_SEGMENTS = 4
 """More choices than these have smaller letters."""
 
@@ -91,8 +94,22 @@ class Line(QLabel):
         self.setAlignment(alignment | Qt.AlignmentFlag.AlignVCenter)
         self._cut = cut
         self._right = alignment == Qt.AlignmentFlag.AlignRight
+        self._ground: QWidget | None = None
+        self._grounded = False
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._line = ""
+
+    def stand_on_its_own(self) -> None:
+        """Paint its ground too: with each figure that changes, all that is beneath would be painted anew."""
+        self._grounded = True
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+
+    def _ground_beneath(self) -> QWidget:
+        """What the style sheet gives a colour that reaches through to here."""
+        place: QWidget | None = self.parentWidget()
+        while place is not None and place.objectName() not in GROUNDS:
+            place = place.parentWidget()
+        return place or self.window()
 
     def reserve(self, longest: str) -> None:
         """Always as wide as ``longest``."""
@@ -115,8 +132,11 @@ class Line(QLabel):
         return QSize(0, self.fontMetrics().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
+        painter, palette = QPainter(self), self.palette()
+        if self._grounded:
+            self._ground = self._ground or self._ground_beneath()
+            painter.fillRect(event.rect(), self._ground.palette().window())
+        painter.setPen(palette.color(self.foregroundRole()))
         metrics, text = self.fontMetrics(), self._line
         wide = metrics.horizontalAdvance(text)
         if wide > self.width():

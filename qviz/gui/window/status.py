@@ -37,6 +37,7 @@ class StatusLine(QObject):
         self.exact_button.clicked.connect(self._on_exact)
         self.exact_button.hide()
         self.timing = Line("caption", Qt.AlignmentFlag.AlignRight)
+        self.timing.stand_on_its_own()
         self.timing.reserve(self.tr("updated in {time}").format(time="88.88 ms"))
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
