@@ -188,13 +188,14 @@ class ChartAxis(pg.AxisItem):
             p.drawLine(QLineF(rect.left() - 1, rect.top() + 1, rect.right() + 1, rect.top() + 1))
         if not self.gridded:
             for depth, (color, places) in enumerate(ticks.lines):
-                length = self.style["tickLength"] / (depth * 0.5 + 1)
+                if not places:
+                    continue
                 p.setPen(color)
-                for place in places:
-                    if left:
-                        p.drawLine(QLineF(rect.right(), place, rect.right() - length, place))
-                    else:
-                        p.drawLine(QLineF(place, rect.top(), place, rect.top() + length))
+                start, end = (rect.right() if left else rect.top()), self.style["tickLength"] / (depth * 0.5 + 1)
+                if left:
+                    p.drawLines([QLineF(start, place, start - end, place) for place in places])
+                else:
+                    p.drawLines([QLineF(place, start, place, start + end) for place in places])
         if exposed.left() > rect.right() - BESIDE if left else exposed.bottom() < rect.top() + BESIDE:
             return  # only what is beside the axis has changed: the texts are still there
         if self.style["tickFont"]:

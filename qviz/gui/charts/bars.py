@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtGui import QFontMetricsF
-
 from qviz.core.frozen import frozen
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.drawing import Brush
-from qviz.gui.kit.theme import scaled_font
 
 THICK = 0.56
 """Of a bar, as a share of its row."""
@@ -51,8 +48,7 @@ class BarChart(Chart):
         if bars == self.bars:
             return
         self.bars = bars
-        metrics = QFontMetricsF(scaled_font(self.font(), 11))
-        names = max(metrics.horizontalAdvance(bar.name) for bar in bars)
+        names = max(self.letters(11).width(bar.name) for bar in bars)
         self.plot.getAxis("left").keep_width(max(NAMES_WIDTH, math.ceil(names) + 10))
         self.plot.getAxis("left").setTicks([[(row, bar.name) for row, bar in enumerate(bars)]])
         self._make_room()
@@ -63,19 +59,19 @@ class BarChart(Chart):
         if not self.bars:
             return
         width = max(self.view.width(), 80.0)
-        metrics = QFontMetricsF(scaled_font(self.font(), 11))
+        letters = self.letters(11)
         longest = max(bar.end for bar in self.bars) or 1.0
-        needed = [bar.end / (1 - min(0.85, (metrics.horizontalAdvance(bar.text) + 18) / width)) for bar in self.bars]
+        needed = [bar.end / (1 - min(0.85, (letters.width(bar.text) + 18) / width)) for bar in self.bars]
         self.view.move_to(x=(0, max([longest, *needed])), y=(-0.6, len(self.bars) - 0.4))
 
     def paint_marks(self, brush: Brush) -> None:
-        brush.painter.setFont(scaled_font(self.font(), 11))
+        brush.take(self.letters(11))
         gap = brush.width * 0.01 + 4
         for row, bar in enumerate(self.bars):
             brush.bar(0, bar.width, row, THICK, self.color(bar.role, 210))
             if bar.extra > 0:
                 brush.bar(bar.width, bar.end, row, THICK, self.color("bound"))
-            brush.write(float(brush.x(bar.end)) + gap, float(brush.y(row)), bar.text, self.color("axis"))
+            brush.write(brush.at_x(bar.end) + gap, brush.at_y(row), bar.text, self.color("axis"))
 
     def reset_view(self) -> None:
         """Nothing can be moved here."""

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from qviz.core.frozen import frozen
 from qviz.gui.charts.axes import both_axes
 from qviz.gui.charts.drawing import Brush, Drawing
+from qviz.gui.charts.letters import Letters
 from qviz.gui.charts.ornaments import Ornaments
 from qviz.gui.charts.plot import Canvas, Plot
 from qviz.gui.charts.view import ChartView
@@ -91,6 +92,9 @@ class Chart(QWidget):
         link.moved.connect(self._on_cursor_moved)
         self._pointer: pg.InfiniteLine | None = None
         self._pens: dict[tuple[Any, ...], QPen] = {}
+        self._by_role: dict[tuple[str, int], QColor] = {}
+        self._mixes: dict[tuple[str, float], QColor] = {}
+        self._letters: dict[int, Letters] = {}
         self.whole = False
         """Whether outliers are in sight, where there are some: a chart opens without them."""
         self.canvas.installEventFilter(self)
@@ -203,7 +207,7 @@ class Chart(QWidget):
 
     def repaint_marks(self) -> None:
         """What `paint_marks` paints has changed."""
-        self._under.update()
+        self._under.renew()
 
     @Slot()
     def _on_resized(self, *_: object) -> None:
@@ -216,7 +220,7 @@ class Chart(QWidget):
         """Say at the edges (``left``, ``right``, ``top``, ``bottom``) what lies beyond; a click shows it."""
         if dict(chips) != self.ornaments.chips:
             self.ornaments.chips = dict(chips)
-            self._over.update()
+            self._over.renew()
 
     @property
     def has_outliers(self) -> bool:
@@ -245,10 +249,18 @@ class Chart(QWidget):
 
     def color(self, role: str, alpha: int = 255) -> QColor:
         """A chart role's colour in the theme there is."""
-        return self.pen(role, alpha=alpha).color()
+        key = (role, alpha)
+        if key not in self._by_role:
+            self._by_role[key] = self.pen(role, alpha=alpha).color()
+        return self._by_role[key]
 
     def solid(self, role: str, share: float = 0.84) -> QColor:
         """What a share of a colour makes of the ground: it looks like glass, and is painted faster."""
+        if (role, share) not in self._mixes:
+            self._mixes[role, share] = self._mixed(role, share)
+        return self._mixes[role, share]
+
+    def _mixed(self, role: str, share: float) -> QColor:
         over, under = self.color(role), self.color("background")
         channels = [(over.red(), under.red()), (over.green(), under.green()), (over.blue(), under.blue())]
         return QColor(*(round(share * a + (1 - share) * b) for a, b in channels))
@@ -261,6 +273,13 @@ class Chart(QWidget):
             self._pens[key] = pen(self.theme, role, width=width, alpha=alpha, style=style)
         return self._pens[key]
 
+    def letters(self, pixels: int = 0) -> Letters:
+        """The chart's own letters, at another size if one is given."""
+        font, found = self.font(), self._letters.get(pixels)
+        if found is None or found.of != font:
+            found = self._letters[pixels] = Letters(font, pixels)
+        return found
+
     def add_pointer(self, angle: int = 90) -> None:
         """A line that follows the linked cursor."""
         self._pointer = pg.InfiniteLine(angle=angle)
@@ -271,7 +290,7 @@ class Chart(QWidget):
     def apply_theme(self, theme: Theme) -> None:
         """Change every colour, now."""
         self.theme = theme
-        self._pens = {}
+        self._pens, self._by_role, self._mixes = {}, {}, {}
         self.canvas.setBackground(theme.chart["background"])
         font = scaled_font(self.font(), 11)
         for side in ("left", "bottom"):

@@ -14,15 +14,15 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import (
     QBrush,
     QColor,
-    QFontMetricsF,
     QPaintEngine,
     QPainter,
     QPen,
     QPixmap,
     QPolygonF,
 )
-from PySide6.QtWidgets import QGraphicsItem
+from PySide6.QtWidgets import QGraphicsRectItem
 
+from qviz.gui.charts.letters import Letters
 from qviz.session.guard import guard_library, guarded
 
 guard_library("pyqtgraph")
@@ -40,30 +40,44 @@ HAIR = 0.01
 
 
 @guarded
-class Drawing(QGraphicsItem):
+class Drawing(QGraphicsRectItem):
     """One item that paints all of a chart's marks.
 
     A scene asks each of its items about its place many times a frame, and moves them all when the
-    view moves; this one covers the view and stays.
+    view moves; this one covers the view and stays, and a rectangle of Qt's answers without asking Python.
     """
 
     def __init__(self, view: pg.ViewBox, paint: Callable[[Brush], None], *, level: float) -> None:
         super().__init__(view)
         self._view = view
         self._paint = paint
-        self._rect = QRectF()
         self._kept: dict[str, tuple[Any, QPixmap]] = {}
+        self.setPen(QPen(Qt.PenStyle.NoPen))  # which would make it wider
         self.setZValue(level)
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
         self.fit()
 
     def fit(self) -> None:
         """Cover the view, after its size changed."""
-        self.prepareGeometryChange()
-        self._rect = self._view.rect()
+        self.setRect(self._view.rect())
 
-    def boundingRect(self) -> QRectF:
-        return self._rect
+    def renew(self) -> None:
+        """Have it painted anew, and not what touches it, as a scene would."""
+        self.update_between(0.0, self.rect().width())
+
+    def update_between(self, x0: float, x1: float) -> None:
+        """Have all between two places painted anew, given in pixels: one rectangle, since Qt clips to it at once."""
+        if x1 <= x0:
+            return
+        place, height = self._view.pos(), self.rect().height()
+        left, top = math.floor(place.x() + x0), math.floor(place.y())
+        for canvas in self.scene().views():
+            canvas.viewport().update(left, top, math.ceil(place.x() + x1) - left, math.ceil(place.y() + height) - top)
+
+    def ruler(self) -> Brush:
+        """One that tells where things are on the screen, and paints nothing."""
+        canvases = self.scene().views()
+        return Brush(None, self._view, canvases[0].devicePixelRatioF() if canvases else 1.0, {})
 
     def paint(self, painter: QPainter, option: Any, widget: Any = None) -> None:
         grain = widget.devicePixelRatioF() if widget is not None else 0.0
@@ -76,7 +90,7 @@ class Brush:
     Parameters
     ----------
     painter : QPainter
-        In pixels of the view.
+        In pixels of the view; None where nothing is painted.
     view : ViewBox
     grain : float
         Dots of the screen in a pixel, to which everything is fitted; 0 in a file, which has finer
@@ -85,7 +99,7 @@ class Brush:
         What was painted before, for `keep`.
     """
 
-    def __init__(self, painter: QPainter, view: pg.ViewBox, grain: float, kept: dict[str, tuple[Any, QPixmap]]) -> None:
+    def __init__(self, painter: Any, view: pg.ViewBox, grain: float, kept: dict[str, tuple[Any, QPixmap]]) -> None:
         self.painter = painter
         self._view = view
         self._kept = kept
@@ -96,6 +110,21 @@ class Brush:
         self._across = self.width / (right - self.left)
         self._down = self.height / (self.top - bottom)
         self.grain = grain
+        self._letters: Letters | None = None
+
+    def at_x(self, value: float) -> float:
+        """Where one value is, from the left."""
+        return self._fitted_one((value - self.left) * self._across, self.width)
+
+    def at_y(self, value: float) -> float:
+        """Where one value is, from the top."""
+        return self._fitted_one((self.top - value) * self._down, self.height)
+
+    def _fitted_one(self, place: float, length: float) -> float:
+        if math.isnan(place):
+            return place
+        place = min(max(place, -BEYOND), length + BEYOND)
+        return math.floor(place * self.grain + 0.5) / self.grain if self.grain else place
 
     def x(self, values: Any) -> Floats:
         """Where values are, from the left."""
@@ -117,8 +146,11 @@ class Brush:
         key = (of, self.width, self.height, self.grain)
         found = self._kept.get(name)
         if found is None or found[0] != key:
-            pixmap = QPixmap(math.ceil(self.width * self.grain), math.ceil(self.height * self.grain))
-            pixmap.setDevicePixelRatio(self.grain)
+            if found is None or found[0][1:] != key[1:]:
+                pixmap = QPixmap(math.ceil(self.width * self.grain), math.ceil(self.height * self.grain))
+                pixmap.setDevicePixelRatio(self.grain)
+            else:
+                pixmap = found[1]  # memory that is new costs more than painting on it
             pixmap.fill(Qt.GlobalColor.transparent)
             painter = QPainter(pixmap)
             paint(Brush(painter, self._view, self.grain, {}))
@@ -296,7 +328,7 @@ class Brush:
     def upright(self, value: float, pen: QPen) -> None:
         """A line from top to bottom."""
         self._stroke(pen)
-        x = float(self.x(value))
+        x = self.at_x(value)
         self.painter.drawLine(QLineF(x, 0, x, self.height))
 
     def line(self, x0: float, y0: float, x1: float, y1: float, pen: QPen) -> None:
@@ -310,7 +342,8 @@ class Brush:
 
     def bar(self, x0: float, x1: float, y: float, thick: float, color: QColor) -> None:
         """A level bar between two values, seen however short it is."""
-        (left, right), (top, bottom) = self.x([x0, x1]), sorted(self.y([y - thick / 2, y + thick / 2]))
+        left, right = self.at_x(x0), self.at_x(x1)
+        top, bottom = sorted((self.at_y(y - thick / 2), self.at_y(y + thick / 2)))
         self.rect(left, top, max(right - left, 1.0), bottom - top, color)
 
     def rect(self, x: float, y: float, width: float, height: float, color: QColor) -> None:
@@ -329,12 +362,23 @@ class Brush:
     def level(self, y: float, color: QColor) -> None:
         """A fine line across, at a height in pixels."""
         thick = 1 / self.grain if self.grain else 1.0
-        self.rect(0, float(self._fitted(np.asarray(y), self.height)), self.width, thick, color)
+        self.rect(0, self._fitted_one(y, self.height), self.width, thick, color)
+
+    def take(self, letters: Letters) -> None:
+        """Write in these from now on."""
+        self._letters = letters
+        self.painter.setFont(letters.font)
+
+    @property
+    def letters(self) -> Letters:
+        """What is written in."""
+        if self._letters is None:
+            self._letters = Letters(self.painter.font())
+        return self._letters
 
     def text_size(self, text: str) -> tuple[float, float]:
         """How wide and high a `label` is, in pixels."""
-        metrics = QFontMetricsF(self.painter.font())
-        return metrics.horizontalAdvance(text) + 8, metrics.height() + 6
+        return self.letters.width(text) + 8, self.letters.height + 6
 
     def label(self, text: str, x: float, middle: float, *, right: bool, color: QColor, back: QColor) -> None:
         """A text beside ``x``, on a ground that keeps it legible."""
@@ -345,9 +389,8 @@ class Brush:
 
     def write(self, x: float, middle: float, text: str, color: QColor) -> None:
         """A text that begins at ``x``."""
-        metrics = QFontMetricsF(self.painter.font())
         self.painter.setPen(color)
-        self.painter.drawText(QPointF(x, round(middle + (metrics.ascent() - metrics.descent()) / 2)), text)
+        self.painter.drawText(QPointF(x, round(middle + self.letters.above_middle)), text)
 
     def _stroke(self, pen: QPen) -> None:
         if pen.isCosmetic() != bool(self.grain):  # in a file, lines grow with the picture

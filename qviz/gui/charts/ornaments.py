@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF
-from PySide6.QtGui import QColor, QFontMetricsF
+from PySide6.QtGui import QColor
 
 from qviz.gui.charts.drawing import Brush
-from qviz.gui.kit.theme import Theme, scaled_font
+from qviz.gui.kit.theme import Theme
 
 if TYPE_CHECKING:
     from qviz.gui.charts.base import Chart
@@ -56,7 +56,7 @@ class Ornaments:
             for place in places:
                 brush.level(place, color)
         theme = self._chart.theme
-        brush.painter.setFont(scaled_font(self._chart.font(), 11))
+        brush.take(self._chart.letters(11))
         if self.legend and theme is not None:
             self._paint_legend(brush)
         places = {} if theme is None else self._paint_chips(brush, theme)
@@ -65,8 +65,8 @@ class Ornaments:
 
     def _paint_legend(self, brush: Brush) -> None:
         """On a ground of its own, or what is drawn beneath would run through the names."""
-        color, metrics = self._chart.color, QFontMetricsF(brush.painter.font())
-        widths = [SWATCH + metrics.horizontalAdvance(name) for name in self.legend.values()]
+        color = self._chart.color
+        widths = [SWATCH + brush.letters.width(name) for name in self.legend.values()]
         width = sum(widths) + LEGEND_GAP * (len(widths) - 1)
         x = (brush.width - width) / 2 if self.legend_in_the_middle else brush.width - width - LEGEND_GAP
         if x < 0:  # half a legend tells less than none

@@ -30,6 +30,8 @@ class Plot(pg.GraphicsWidget):
         self.grid.setSpacing(0)
         self.setLayout(self.grid)
         self.grid.addItem(view, 2, 1)
+        for empty in (self, view):  # a scene asks for the place of each item that may have something to paint
+            empty.setFlag(QGraphicsItem.GraphicsItemFlag.ItemHasNoContents)
         for side, axis in axes.items():
             axis.linkToView(view)
             self.grid.addItem(axis, *PLACES[side])

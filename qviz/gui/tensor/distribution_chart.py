@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -31,11 +32,31 @@ BINS_IN_SIGHT = 400
 STEMS_UP_TO = 48
 """More levels than this in sight would hide the histogram: their tops are joined instead."""
 
+LABEL_MARGINS = 8
+"""Pixels that a label is wider than its text."""
+
+LINE_ROOM = 4
+"""Pixels to either side of a line that it may cover."""
+
 LEVELS_UP_TO = 1024
 """More levels than this are narrower than a pixel: they are counted in the histogram's own bins."""
 
 
 @frozen
+class Label:
+    """What stands beside a line, and where, in pixels."""
+
+    text: str
+    left: float
+    width: float
+    middle: float
+
+    @property
+    def right(self) -> float:
+        return self.left + self.width
+
+
+@frozen(eq=False)
 class Levels:
     """The levels as they are drawn.
 
@@ -70,6 +91,7 @@ class DistributionChart(CountChart):
         self.lines = [pg.InfiniteLine(angle=90, movable=True) for _ in range(2)]
         for line in self.lines:
             line.setZValue(10)
+            line.sigPositionChanged.connect(self._on_line_moved)
             line.sigDragged.connect(self._on_dragged)
             line.sigPositionChangeFinished.connect(self._settle)
             line.sigPositionChangeFinished.connect(self.released)
@@ -86,6 +108,8 @@ class DistributionChart(CountChart):
         self._bins: tuple[Array, Array] | None = None
         self._heights = np.zeros(0)
         self._levels: Levels | None = None
+        self._painted: tuple[tuple[float, float], tuple[Label, ...]] = (0.0, 0.0), ()
+        """Where the lines were when they were painted, in pixels, and what stood beside them."""
         self.follow_view()
 
     def title(self) -> str:
@@ -286,48 +310,69 @@ class DistributionChart(CountChart):
     def paint_marks(self, brush: Brush) -> None:
         if self.analysis is None or self._bins is None:
             return
-        low, high = (float(brush.x(line.value())) for line in self.lines)
+        low, high = (brush.at_x(line.value()) for line in self.lines)
+        labels = self._labels(low, high, brush.width)
+        if brush.grain:
+            self._painted = (low, high), labels
         for start, end in ((0.0, low), (high, brush.width)):
             brush.tint(max(start, 0.0), min(end, brush.width), self.solid("clipping", 0.15))
-        brush.keep(
-            "histogram", (self._key, self.view.viewRange(), self.color("original").rgba()), self._paint_histogram
-        )
-        floor = float(brush.y(self.floor))
-        if self._levels is not None:
-            self._paint_levels(brush, self._levels, floor)
-        # Between the lines where there is room, else outside.
-        narrow = high - low < 0.4 * brush.width
-        brush.painter.setFont(self.font())
+        looks = self.view.viewRange(), self.color("original").rgba()
+        brush.keep("histogram", (self._key, *looks), self._paint_histogram)
+        if self._levels is not None:  # kept too: a line that is dragged passes over them
+            brush.keep("levels", (self._levels, *looks), self._paint_levels)
+        brush.take(self.letters())
         color, back = self.color("clipping"), self.color("background", 220)
-        places: list[tuple[str, float, float]] = []
+        for label in labels:
+            brush.label(label.text, label.left, label.middle, right=True, color=color, back=back)
+
+    def _labels(self, low: float, high: float, width: float) -> tuple[Label, ...]:
+        """What stands beside the lines, of which these are the places: between them where there is room."""
+        narrow = high - low < 0.4 * width
+        labels: list[Label] = []
         for line, x, right in zip(self.lines, (low, high), (not narrow, narrow), strict=True):
-            if 0 <= x <= brush.width:  # what is out of sight has no label
+            if 0 <= x <= width:  # what is out of sight has no label
                 text = number(line.value())
-                width, _ = brush.text_size(text)
-                left = min(max(x if right else x - width, 0.0), brush.width - width)
-                places.append((text, left, width))
-        if len(places) == 2 and places[0][1] + places[0][2] > places[1][1] - 2:  # over each other
-            places[1] = (places[1][0], min(places[0][1] + places[0][2] + 2, brush.width - places[1][2]), places[1][2])
-        for at, (text, left, _) in enumerate(places):
-            below = at == 1 and places[0][1] + places[0][2] > left
-            brush.label(text, left, LABEL_MIDDLE + 20 * below, right=True, color=color, back=back)
+                wide = self.letters().width(text) + LABEL_MARGINS
+                labels.append(Label(text, min(max(x if right else x - wide, 0.0), width - wide), wide, LABEL_MIDDLE))
+        if len(labels) == 2 and labels[0].right > labels[1].left - 2:  # over each other
+            first, second = labels
+            left = min(first.right + 2, width - second.width)
+            labels[1] = replace(second, left=left, middle=LABEL_MIDDLE + 20 * (first.right > left))
+        return tuple(labels)
 
     def _paint_histogram(self, brush: Brush) -> None:
         if self._bins is not None:
-            edges, tops, floor = brush.x(self._bins[0]), brush.y(self._heights), float(brush.y(self.floor))
+            edges, tops, floor = brush.x(self._bins[0]), brush.y(self._heights), brush.at_y(self.floor)
             brush.area(edges, np.full(tops.size, floor), tops, self.color("original", 110))
             brush.stairs(*_standing(edges, tops, floor), self.pen("original"))
 
-    def _paint_levels(self, brush: Brush, levels: Levels, floor: float) -> None:
+    def _paint_levels(self, brush: Brush) -> None:
         """Each level as a stem of its height, or as a small tick where the tops are joined."""
+        levels, floor = self._levels, brush.at_y(self.floor)
+        if levels is None:
+            return
         places = brush.x(levels.level)
-        tick = np.full(places.size, float(brush.y(self.floor + (self._headroom() - self.floor) * 0.03)))
+        tick = np.full(places.size, brush.at_y(self.floor + (self._headroom() - self.floor) * 0.03))
         tops = brush.y(levels.heights)
         brush.stems(places[~levels.used], floor, tick[~levels.used], self.pen("unused"))
         stems = tops if levels.few else tick
         brush.stems(places[levels.used], floor, stems[levels.used], self.pen("dequantized"))
         if not levels.few:
             brush.stairs(*_standing(brush.x(levels.cells), tops, floor), self.pen("dequantized"))
+
+    @Slot(object)
+    def _on_line_moved(self, line: pg.InfiniteLine) -> None:
+        """What it leaves or covers changes its colour, and both labels their places."""
+        if self.empty or self._drawing:
+            return
+        ruler = self._under.ruler()
+        low, high = (ruler.at_x(each.value()) for each in self.lines)
+        stood, were = self._painted
+        changed = set(were) ^ set(self._labels(low, high, ruler.width))
+        ends = [end for label in changed for end in (label.left, label.right)]
+        ends += [end for was, now in zip(stood, (low, high), strict=True) if was != now for end in (was, now)]
+        if ends:
+            self._under.update_between(max(min(ends) - LINE_ROOM, 1.0), min(max(ends) + LINE_ROOM, ruler.width))
 
     @Slot(object)
     def _on_dragged(self, line: pg.InfiniteLine) -> None:

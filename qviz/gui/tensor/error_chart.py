@@ -89,13 +89,13 @@ class ErrorChart(CountChart):
             return
         histogram = self.analysis.error_histogram
         half = histogram.half_step
-        low, high = float(brush.x(-half)), float(brush.x(half))
+        low, high = brush.at_x(-half), brush.at_x(half)
         wide = high - low > 0.4 * brush.width
         paint = (self._paint_bars, self._paint_bounds) if wide else (self._paint_bounds, self._paint_bars)
         for each in paint:  # lines close to each other must not hide what is between them
             each(brush)
         # Inside the bounds where there is room for both, else outside.
-        brush.painter.setFont(self.font())
+        brush.take(self.letters())
         labels = LABELS if self.analysis.scheme.number_format.largest_step == 1 else UNEVEN_LABELS
         color, back = self.color("bound"), self.color("background", 200)
         for text, x, right in zip(labels, (low, high), (wide, not wide), strict=True):

@@ -203,7 +203,7 @@ class HeatMapChart(Chart):
     def choose(self, channel: int | None) -> None:
         """Mark the group that is looked at alone."""
         self._chosen = channel
-        self._over.update()
+        self._over.renew()
 
     def reset_view(self) -> None:
         if self._grid is not None:
@@ -377,14 +377,14 @@ class HeatMapChart(Chart):
             return
         if group != self._pointed:
             self._pointed = group
-            self._over.update()
+            self._over.renew()
         (_, place), *figures = self._lines(group)
         self.read_out.emit("  ".join([place, *(f"{name} {value}" for name, value in figures)]))
 
     def leave(self) -> None:
         if self._pointed is not None:
             self._pointed = None
-            self._over.update()
+            self._over.renew()
         super().leave()
 
     @Slot(object)

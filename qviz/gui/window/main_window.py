@@ -28,6 +28,7 @@ from qviz.files.printable import brief, printable
 from qviz.files.registry import SUFFIXES
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.docks import Dock, DockRoom, is_behind_a_tab
+from qviz.gui.kit.one_painting import OnePainting
 from qviz.gui.kit.theme import Theme, dress
 from qviz.gui.kit.widgets import menu_text, plain_tip
 from qviz.gui.tensor.page import TensorPage
@@ -109,6 +110,7 @@ class MainWindow(QMainWindow):
         self.status.stale.connect(page.set_stale)
         self.status.outdated.connect(page.set_caveat)
         self.rooms: list[DockRoom] = []
+        self._painting = OnePainting(self)
         self.overlay = DropOverlay(self)
         self.overlay.files_dropped.connect(self._on_dropped)
         session.changed.connect(self._on_changed)
@@ -222,6 +224,7 @@ class MainWindow(QMainWindow):
         self.page.present(frame)
         self.status.present(frame)
         self._refresh_actions()
+        self._painting.gather()
 
     def apply_theme(self, theme: Theme, choice: str) -> None:
         """Colours of the charts and icons, the looks of what is in sight, and the tick in the menu."""
