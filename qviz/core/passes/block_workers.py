@@ -28,11 +28,17 @@ ROW = 8192
 
 ONES = np.ones(ROW)
 
-LONG_RUN = 256
+LONG_RUN = 64
 """Runs from here on are worth a dot product each."""
+
+SHORT_RUN = 32
+"""Runs up to here are halved again and again, all of them at a time: NumPy takes long to begin with each."""
 
 FEW_TO_A_GROUP = 64
 """Groups of fewer elements are as many as to take longer by themselves than a look at every code."""
+
+FEW_CLIPPED = 16
+"""Elements for each that is clipped, from where on those are quicker looked at apart."""
 
 LONG_ROW, ROW_BUFFER = 1 << 9, 1 << 9
 """Rows of at least so many elements have a scale each as quickly as one for all, where NumPy's buffer is no longer."""
@@ -193,7 +199,7 @@ class NumPyWorker:
 
     Where the zero point is a whole number that is added after rounding, x̂ − x of an element that
     is not clipped is exact in float32 already: x is between x̂/2 and 2·x̂ (Sterbenz's lemma), or
-    x̂ is 0. Such a block is subtracted in float32; clipped elements once more in float64.
+    x̂ is 0. Such elements are subtracted in float32, the clipped ones apart in float64.
     """
 
     any_pieces = False
@@ -204,10 +210,12 @@ class NumPyWorker:
         q = order.qparams
         self.quantizer = q.shaped(1, -1, 1)
         convention = q.convention
-        divides = not q.multiplies and q.factor is None and convention.code is None and q.divisor is q.scale
+        divides = not q.multiplies and q.factor is None and convention.code is None
+        divides = divides and (q.divisor is q.scale or np.array_equal(q.divisor, q.scale))
         even = not isinstance(q.number_format, Codebook) and not convention.zero_point_before_rounding
-        self.narrow = divides and even and q.whole_zero_point and q.compilable
-        self.plain = self.narrow and q.shift is None and not q.zero_point.any()
+        scaled_alone = q.shift is None and q.offset is None
+        self.narrow = divides and even and scaled_alone and q.whole_zero_point and q.compilable
+        self.plain = self.narrow and not q.zero_point.any()
         self.clips, self.squared_dequantized = order.clips, 0.0
 
     def finish(self, first: bool) -> PassTotals:
@@ -241,16 +249,19 @@ class NumPyWorker:
             x = np.where(missing, np.float32(0), x)
         if found.signal is not None:
             found.add_signal(self._wide(x), missing, g)
-        if order.products:
-            wide = self._wide(x_hat).reshape(-1)
-            self.squared_dequantized += _dot(wide, wide)
         beyond = None if clipped is None else np.flatnonzero(clipped)
+        outside = None if beyond is None else _at(x_hat, beyond) - _at(x, beyond)
         error = self._errors(x, x_hat, beyond)
         if order.edges is not None:
             wide = self._wide(error)
+            if beyond is not None:
+                wide.reshape(-1)[beyond] = outside
             found.errors += self._count_errors(wide.reshape(-1) if missing is None else wide[~missing])
-        if clipped is not None:
-            self._add_clipped(error.reshape(-1)[beyond], clipped, g)
+        if beyond is not None and outside is not None:
+            places = beyond // x.shape[2] % x.shape[1]
+            self._add_clipped(outside, places, g)
+            if error.dtype == np.float32:
+                self._add_apart(outside, places, g)
         self._add_sums(error, g)
 
     def _wide(self, values: Array) -> Floats:
@@ -262,18 +273,23 @@ class NumPyWorker:
         return wide
 
     def _errors(self, x: FloatArray, x_hat: FloatArray, beyond: Counts | None) -> Array:
-        """x̂ − x in the memory of x̂, where that loses nothing; in float64 elsewhere."""
-        if self.narrow and beyond is None:
-            return np.subtract(x_hat, x, out=x_hat)
-        error: Floats = self.work.get("error", np.float64, x.shape)
-        if self.narrow:
-            outside = _at(x_hat, beyond) - _at(x, beyond)
-            np.copyto(error, np.subtract(x_hat, x, out=x_hat))
-            error.reshape(-1)[beyond] = outside
-        else:
-            np.copyto(error, x_hat)
-            np.subtract(error, self._wide(x), out=error)
-        return error
+        """x̂ − x in the memory of x̂ with 0 for those that are clipped, where few are; in float64 elsewhere.
+
+        Σx̂² is added up on the way.
+        """
+        narrow = self.narrow and (beyond is None or beyond.size * FEW_CLIPPED <= x.size)
+        if self.order.products or not narrow:
+            wide = self._wide(x_hat)
+        if self.order.products:
+            self.squared_dequantized += _dot(wide.reshape(-1), wide.reshape(-1))
+        if not narrow:
+            error: Floats = self.work.get("error", np.float64, x.shape)
+            np.copyto(error, x)
+            return np.subtract(wide, error, out=error)
+        np.subtract(x_hat, x, out=x_hat)
+        if beyond is not None:
+            x_hat.reshape(-1)[beyond] = 0
+        return x_hat
 
     def _quantize(self, x: FloatArray, quantizer: Quantizer, group: slice) -> _Quantized:
         """Clipped codes as floats; which elements are NaN, and which were clipped; None for none."""
@@ -303,20 +319,26 @@ class NumPyWorker:
         np.clip(codes, q.quant_min, q.quant_max, out=codes)
         return clipped
 
-    def _add_clipped(self, errors: Floats, clipped: Bools, group: slice) -> None:
-        """Take the errors of those elements that were clipped, and how many they are."""
+    def _add_clipped(self, errors: Floats, places: Counts, group: slice) -> None:
+        """Take the errors of those elements that were clipped, and how many of which groups they are."""
         found = self.found
-        found.saturated[group] += np.count_nonzero(clipped, axis=(0, 2))
+        found.saturated[group] += np.bincount(places, minlength=found.saturated[group].size)
         found.totals[2] += _dot(errors, errors)
         if self.order.edges is not None:
             found.clipping += self._count_errors(errors)
+
+    def _add_apart(self, errors: Floats, places: Counts, group: slice) -> None:
+        """Add the sums of errors that are left out elsewhere."""
+        found, magnitudes = self.found, np.abs(errors)
+        found.totals[0] += magnitudes.sum()
+        found.squared_error[group] += np.bincount(places, errors * errors, found.saturated[group].size)
+        np.maximum.at(found.max_abs_error[group], places, magnitudes)
 
     def _add_sums(self, error: Array, group: slice) -> None:
         """Add the sums; the errors are overwritten."""
         found = self.found
         magnitude = np.abs(error, out=error)
-        largest = np.maximum.reduce(magnitude, axis=(0, 2) if error.shape[1] > 1 else None)
-        found.max_abs_error[group] = np.maximum(found.max_abs_error[group], largest)
+        found.max_abs_error[group] = np.maximum(found.max_abs_error[group], _largest(magnitude))
         wide = self._wide(magnitude)
         found.squared_error[group] += _squares(wide)
         found.totals[0] += _sum(wide.reshape(-1))
@@ -434,3 +456,21 @@ def _squares(a: Floats) -> Any:
         flat = a.reshape(outer, groups)
         return np.einsum("og,og->g", flat, flat)
     return np.einsum("ogi,ogi->g", a, a)
+
+
+def _largest(magnitudes: Array) -> Array:
+    """The largest of each group of a block ``(outer, groups, inner)`` that has no negative ones; NaN where that is one.
+
+    As whole numbers their bits have the same order, and NumPy is quicker with those.
+    """
+    outer, groups, inner = magnitudes.shape
+    if groups == 1:
+        return np.asarray(np.maximum.reduce(magnitudes, axis=None)).reshape(1)
+    if inner == 1:
+        return np.asarray(np.maximum.reduce(magnitudes, axis=(0, 2)))
+    bits = magnitudes.reshape(-1).view(f"i{magnitudes.itemsize}")
+    while inner <= SHORT_RUN and inner % 2 == 0:
+        bits, inner = np.maximum(bits[::2], bits[1::2]), inner // 2
+    if inner > 1:
+        bits = np.maximum.reduceat(bits, np.arange(0, bits.size, inner))
+    return np.asarray(np.maximum.reduce(bits.reshape(outer, groups)).view(magnitudes.dtype))

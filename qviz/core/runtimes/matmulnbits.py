@@ -69,10 +69,11 @@ def _ratio(first: Any, second: Any) -> Any:
 
 def _away(values: FloatArray) -> FloatArray:
     """To the nearest whole number, halves away from 0, in their own memory."""
-    magnitude = np.minimum(np.abs(values), WHOLE_ABOVE)
-    whole = np.floor(magnitude)
-    whole += np.floor(2 * (magnitude - whole))
-    return np.copysign(whole, values, out=values)
+    np.clip(values, -WHOLE_ABOVE, WHOLE_ABOVE, out=values)
+    whole = np.trunc(values)
+    np.subtract(values, whole, out=values)  # what lies behind the point
+    np.trunc(np.add(values, values, out=values), out=values)
+    return np.copysign(np.add(whole, values, out=values), whole, out=values)
 
 
 def _zero_point(number_format: IntFormat, low: Floats, high: Floats, scale: Floats) -> Floats:

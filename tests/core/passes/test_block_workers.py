@@ -19,7 +19,8 @@ from qviz.core import (
     Tensor,
     choose_qparams,
 )
-from qviz.core.passes.block_workers import FEW_TO_A_GROUP, InputSums, NumPyWorker, PassRequest
+from qviz.core.passes import block_workers
+from qviz.core.passes.block_workers import FEW_TO_A_GROUP, InputSums, NumPyWorker, PassRequest, _largest
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import error_edges
 from qviz.core.runtimes.table import CONVENTIONS
@@ -158,7 +159,9 @@ def test_errors_in_float32_lose_nothing(scheme, monkeypatch):
     monkeypatch.setattr(NumPyWorker, "__init__", in_float64)
     wide = ask(x, scheme)
     for name in FIGURES:
-        np.testing.assert_array_equal(getattr(found, name), getattr(wide, name))
+        np.testing.assert_allclose(getattr(found, name), getattr(wide, name), rtol=1e-13)
+    np.testing.assert_array_equal(found.max_abs_error, wide.max_abs_error)
+    np.testing.assert_array_equal(found.saturated, wide.saturated)
     np.testing.assert_array_equal(found.error_histogram.rounding, wide.error_histogram.rounding)
 
 
@@ -180,3 +183,40 @@ def test_numpy_buffers_are_as_long_afterwards_as_before():
     before = np.getbufsize()
     ask(noisy((4, 5000)), Scheme(INT8, True, ROWS))
     assert np.getbufsize() == before
+
+
+@every(
+    "shape", [(1, 300, 1), (7, 300, 1), (1, 1, 900), (1, 40, 16), (3, 40, 32), (2, 9, 24), (1, 5, 100), (2, 3, 5000)]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_largest_of_each_group(shape, dtype):
+    x = np.abs(np.random.default_rng(0).standard_normal(shape)).astype(dtype)
+    x.reshape(-1)[::7] = 0
+    x.reshape(-1)[3::50] *= 1e-42
+    x[-1, -1, 0] = np.inf
+    np.testing.assert_array_equal(_largest(x), x.max(axis=(0, 2)), strict=True)
+    x[-1, 0, -1] = np.nan
+    np.testing.assert_array_equal(_largest(x), x.max(axis=(0, 2)), strict=True)
+
+
+@every("scheme", [pytest.param(scheme, id=name) for name, scheme in CLIPPING.items()])
+@every("few", [1, 10**9])
+def test_clipped_elements_apart_or_among_the_others(scheme, few, monkeypatch):
+    """Whether there are few or many of them."""
+    monkeypatch.setattr(block_workers, "FEW_CLIPPED", few)
+    x = with_ties((60, 260))
+    x[:, ::9] = np.nan
+    brute_force(x, scheme, ask(x, scheme))
+
+
+def test_a_divisor_that_equals_the_scale_is_one():
+    tensor = Tensor(noisy((20, 320)))
+    blocks = PerBlock(-1, 32)
+    same = Scheme(FloatFormat("e2m1fn"), True, blocks, convention="mx_floor")
+    order = request_of(tensor, same)
+    assert order.qparams.divisor is not order.qparams.scale
+    assert NumPyWorker(order).narrow
+    shifted = replace(order.qparams, shift=order.qparams.scale, offset=order.qparams.scale)
+    assert not NumPyWorker(request_of(tensor, same, qparams=shifted)).narrow
+    assert not NumPyWorker(request_of(tensor, replace(same, granularity=PerBlock(-1, 16), convention="nvfp4"))).narrow
+    brute_force(np.asarray(tensor.values).reshape(tensor.shape), same, ask(tensor, same))
