@@ -26,6 +26,12 @@ def distinct(array: Array) -> Array:
     return array.reshape(-1)[:1] if is_one_number(array) else array
 
 
+def ends_of(array: Array) -> tuple[float, float]:
+    """The smallest and the largest number."""
+    array = distinct(array)
+    return float(array.min()), float(array.max())
+
+
 # --- memory that is used again -------------------------------------------------------------------------
 #
 # One answer after the other holds as many numbers, and goes when the next one comes. The C library gives large pieces

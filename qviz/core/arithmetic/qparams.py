@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, FloatArray, distinct
+from qviz.core.arrays import Array, FloatArray, distinct, ends_of
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.frozen import frozen
@@ -308,13 +308,24 @@ class QParams:
         largest = LARGEST_SCALE
         if self.convention.multiplies_by_threshold:  # what codes are multiplied by first
             largest /= max(1, -self.quant_min)
-        usual = _are_usual(distinct(self.scale), largest) and _are_usual(distinct(self.divisor), largest)
+        usual = _are_usual(self.scale, self.scale_ends, largest)
+        usual = usual and (self.divisor is self.scale or _are_usual(self.divisor, self.divisor_ends, largest))
         return not (usual and self.offset is None) and bool(self.broken.any())
+
+    @cached_property
+    def scale_ends(self) -> tuple[float, float]:
+        """The smallest and the largest scale."""
+        return ends_of(self.scale)
+
+    @cached_property
+    def divisor_ends(self) -> tuple[float, float]:
+        """The smallest and the largest divisor."""
+        return ends_of(self.divisor)
 
     @cached_property
     def climbs(self) -> bool:
         """Whether larger values get larger codes under every scale: no staircase is known elsewhere."""
-        return self.saturates and not self.breaks and not bool((distinct(self.scale) < 0).any())
+        return self.saturates and not self.breaks and not self.scale_ends[0] < 0
 
     @cached_property
     def outermost(self) -> tuple[float, float]:
@@ -488,12 +499,10 @@ class QParams:
         return self.shaped(-1, 1).dequantize(np.repeat(codes[None], self.groups, axis=0))
 
 
-def _are_usual(scales: FloatArray, largest: float) -> bool:
+def _are_usual(scales: FloatArray, ends: tuple[float, float], largest: float) -> bool:
     """Whether each is a number no larger than that, and its inverse is a number, too."""
-    if scales.size == 1:
-        return SMALLEST_SCALE <= abs(scales.item()) <= largest
-    magnitudes = scales if scales.min() >= 0 else np.abs(scales)
-    return bool(magnitudes.min() >= SMALLEST_SCALE and magnitudes.max() <= largest)
+    low, high = ends if ends[0] >= 0 else ends_of(np.abs(distinct(scales)))
+    return low >= SMALLEST_SCALE and high <= largest
 
 
 def _spread(values: FloatArray) -> str:

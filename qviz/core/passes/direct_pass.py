@@ -22,7 +22,7 @@ from qviz.core.arrays import Floats
 from qviz.core.passes import kernels
 from qviz.core.passes.block_workers import DotWorker, InputSums, NumPyWorker, PassRequest, PassTotals, Worker
 from qviz.core.passes.compiled_worker import CompiledWorker
-from qviz.core.passes.error_bins import largest_of
+from qviz.core.passes.error_bins import further, largest_of
 from qviz.core.passes.plain_walk import walk_plainly
 from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.runtimes.precision import FLOAT16
@@ -136,7 +136,7 @@ def direct_sums(
 def _overflows(qparams: QParams) -> bool:
     """Whether a code stands for more than float32 holds, or float16 where that is what values are rounded to."""
     codes = max(abs(qparams.quant_min), abs(qparams.quant_max)) + largest_of(qparams.zero_point)
-    bound = largest_of(qparams.scale) * codes + (0.0 if qparams.offset is None else largest_of(qparams.offset))
+    bound = further(qparams.scale_ends) * codes + (0.0 if qparams.offset is None else largest_of(qparams.offset))
     types, safe = qparams.precision, SAFE
     if FLOAT16 in (types.values, types.result):
         safe, bound = SAFE_IN_FLOAT16, max(bound, codes if types.values == FLOAT16 else 0.0)

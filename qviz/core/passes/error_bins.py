@@ -9,15 +9,13 @@ import numpy as np
 
 from qviz.core.arithmetic.conversion import reach_of_groups
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import Array, FloatArray, Floats, distinct
+from qviz.core.arrays import Array, FloatArray, Floats, ends_of
+from qviz.core.passes.group_reach import TOGETHER, reach_of
 from qviz.core.runtimes.precision import BYTE, HALVES
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
 
 MAX_ERROR_BINS = 1024
-
-TOGETHER = 1 << 15
-"""Groups that are looked at together: what is computed on the way stays in the cache."""
 
 BINS_TO_HALF_STEP = 24
 """Error bins between 0 and half a step; fewer for few elements, or where errors reach far beyond it."""
@@ -54,25 +52,26 @@ def error_edges(
         if qparams.factor is not None:  # which values are divided by
             whole["own_divisor"] = np.where(qparams.broken, qparams.factor, qparams.divisor)
         qparams = replace(qparams, **whole)  # type: ignore[arg-type]
-    scale = qparams.scale.reshape(-1)
-    largest_scale = scale_alone = largest_of(scale)
+    scale, extremes = qparams.scale.reshape(-1), tensor.extremes(layout)
+    largest_scale = scale_alone = further(qparams.scale_ends)
     apart, convention = 0.0, qparams.convention
-    if convention.recipe is not None and not convention.beyond_loops:
-        # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
-        # so does MX where the scale is denormal, and bitsandbytes where scales are quantized, too.
+    # GGUF rounds with one scale and multiplies by another, which float16 may have made 0;
+    # so does MX where the scale is denormal, and bitsandbytes where scales are quantized, too.
+    own_divisors = convention.recipe is not None and not convention.beyond_loops
+    beyond = reach_of(extremes, qparams, with_divisors=own_divisors)
+    if own_divisors:
         divisor = qparams.divisor.reshape(-1)
-        apart = _furthest_apart(scale, divisor, convention.divisor_is_inverse)
+        apart = _furthest_apart(scale, divisor, convention.divisor_is_inverse) if beyond is None else beyond.apart
         if not convention.divisor_is_inverse:  # of the scale, but for its last bit, before it was quantized
-            largest_scale = max(largest_scale, largest_of(divisor))
+            largest_scale = max(largest_scale, further(qparams.divisor_ends))
     elif qparams.factor is not None:
         # Paddle rounds with the threshold; what it multiplies by has few digits where it is denormal.
         apart = float(np.abs(scale - qparams.divisor.reshape(-1) / np.float64(qparams.factor)).max())
     largest_scale = largest_scale or 1.0
-    extremes = tensor.extremes(layout)
     # A quantizer clips most at the ends of the data. Every step of the formula rounds to
     # float32, which may push an error over the bound: far over it where a narrow range lies
     # far from 0.
-    lowest, highest = _reach(extremes, qparams)
+    lowest, highest = _reach(extremes, qparams) if beyond is None else (beyond.lowest, beyond.highest)
     if asked is not qparams:
         lowest, highest = _reach_of_broken(extremes, asked, lowest, highest)
     ends = map(np.float32, (tensor.minimum, tensor.maximum)) if tensor.counted else extremes
@@ -136,8 +135,12 @@ def _inverse_of(factor: FloatArray) -> Floats:
 
 def largest_of(values: Array) -> float:
     """The largest magnitude."""
-    values = distinct(values)
-    return max(abs(float(values.min())), abs(float(values.max())))
+    return further(ends_of(values))
+
+
+def further(ends: tuple[float, float]) -> float:
+    """How far from 0 the end is that is further from it."""
+    return max(abs(ends[0]), abs(ends[1]))
 
 
 def _reach(extremes: tuple[FloatArray, FloatArray], qparams: QParams) -> tuple[float, float]:

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from qviz.core import CONVENTIONS, PerBlock, Problem, Scheme, analyze
+from qviz.core import (
+    CONVENTIONS,
+    IntFormat,
+    PerBlock,
+    Percentile,
+    Problem,
+    Scheme,
+    Tensor,
+    analyze,
+    choose_qparams,
+    compiler,
+    fake_quantize,
+)
 from qviz.core.formats.codebooks import CODEBOOKS, Codebook
 from qviz.core.formats.floats import FloatFormat
+from qviz.core.passes import group_reach
+from qviz.core.passes.error_bins import error_edges
+from qviz.core.passes.group_reach import reach_of
 from tests.every import every
 
 ROWS, ROW = 24, 512
@@ -47,3 +63,33 @@ def test_so_is_each_where_scales_are_denormal_and_quantized_themselves() -> None
         x = (np.random.default_rng(seed).standard_normal((4, ROW)) * 3e-39).astype(np.float32)
         found = analyze(x, scheme)
         assert int(found.error_histogram.rounding.sum()) + found.saturated == x.size, seed
+
+
+REACHED = {
+    "int4": Scheme(IntFormat(4), True, PerBlock(-1, 32), Percentile(95)),
+    "MXFP4": Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor"),
+    "NVFP4": Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 16), convention="nvfp4"),
+    "NF4": Scheme(Codebook("nf4"), True, PerBlock(-1, 64), Percentile(90), convention="textbook"),
+    "Q8_0": Scheme(IntFormat(8), True, PerBlock(-1, 32), convention="gguf"),
+}
+
+
+@every("scheme", REACHED.values(), ids=REACHED)
+def test_groups_reach_as_far_as_what_is_clipped(scheme: Scheme) -> None:
+    """Compiled, in NumPy, and as every element says."""
+    compiler.warm_up()
+    tensor = Tensor(np.random.default_rng(3).standard_normal((37, 448), dtype=np.float32))
+    qparams, layout = choose_qparams(tensor, scheme), scheme.granularity.layout(tensor.shape)
+    extremes = tensor.extremes(layout)
+    found = reach_of(extremes, qparams, with_divisors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(group_reach.look_at_groups, "compiled", None)
+        assert reach_of(extremes, qparams, with_divisors=True) == found
+    assert found is not None
+    low, high = qparams.clip_range()
+    assert found.lowest == min(0, (high - extremes[1].ravel()).min())
+    assert found.highest == max(0, (low - extremes[0].ravel()).max())
+    errors = fake_quantize(tensor, qparams).astype(np.float64) - tensor.values.reshape(tensor.shape)
+    edges, _ = error_edges(tensor, qparams, layout)
+    assert edges[0] <= min(found.lowest, errors.min())
+    assert edges[-1] >= max(found.highest, errors.max())
