@@ -36,7 +36,8 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
     """
     if is_one_number(low) and is_one_number(high) and not convention_of(scheme).nested_scales:
         return _from_one_range(low, high, scheme, compute)
-    alone = low.size <= TOGETHER or convention_of(scheme).of_whole_tensor
+    convention = convention_of(scheme)
+    alone = low.size <= TOGETHER or convention.of_whole_tensor or convention.recipe_in_parts
     q = _from_range(low, high, scheme, compute) if alone else _from_ranges(low, high, scheme, compute)
     return q if compute == FLOAT32 else replace(q, compute=compute)
 

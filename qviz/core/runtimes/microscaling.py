@@ -16,6 +16,7 @@ from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT,
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
+from qviz.core.runtimes.block_scales import HALF_OF_NORMAL, powers_of_two
 from qviz.core.runtimes.expressions import ATOM, POWER, Constant, Expression, Folded, Formula, Function, Number, Symbol
 from qviz.core.runtimes.formulas import (
     ABSMAX,
@@ -43,8 +44,8 @@ DIVISOR = Symbol("S", "divisor")
 INT8_FRACTION = 64.0
 """An MXINT8 element is a whole number of 64ths."""
 
-HALF_OF_NORMAL = np.int32(1 << (MANTISSA_BITS - 1))
-"""The bits of 2^−127, half the smallest normal float32."""
+TOGETHER = 1 << 15
+"""Blocks whose scales are found together in NumPy: what is computed on the way stays in the cache."""
 
 
 def _exponent(values: FloatArray) -> Any:
@@ -119,30 +120,38 @@ ONE_WHERE_SMALLEST = Function(
 )
 
 
-def _floor_exponent(absmax: FloatArray, mantissa: int) -> Any:
-    return _exponent(absmax)
+def _rounded_down(mantissa: int) -> int:
+    return 0
 
 
-def _ceil_exponent(absmax: FloatArray, mantissa: int) -> Any:
-    return _exponent(absmax) + ((absmax.view(np.int32) & (ONE_EXPONENT - 1)) > 0)
+def _rounded_up(mantissa: int) -> int:
+    return ONE_EXPONENT - 1
 
 
-def _even_exponent(absmax: FloatArray, mantissa: int) -> Any:
+def _rounded_to_even(mantissa: int) -> int:
     # What rounds up to the next power of two in the element's precision counts as that.
-    return _exponent((absmax.view(np.int32) + (1 << (MANTISSA_BITS - mantissa - 1))).view(np.float32))
+    return 1 << (MANTISSA_BITS - mantissa - 1)
 
 
-def _mx(rule: Callable[[FloatArray, int], Any], low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
-    """The largest element's exponent, less that of the format's largest value."""
-    number_format, absmax = scheme.number_format, np.ascontiguousarray(absmax_of(low, high))
-    largest, fraction, mantissa = _element(number_format)
-    stored = np.clip(
-        rule(absmax, mantissa) - (_exponent(np.array([largest], np.float32))[0] - BIAS), 0, LARGEST_EXPONENT
-    )
-    # A stored 0 stands for 2^-127, but 2^-126, the smallest normal number, is what is divided by.
-    power = _power(stored)
-    divisor = np.maximum(power, np.finfo(np.float32).tiny)
-    return Recipe(power / fraction, np.asarray(divisor / fraction, np.float32))
+def _mx(rule: Callable[[int], int], low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
+    """The largest element's exponent, less that of the format's largest value.
+
+    ``rule`` tells what is added to the bits of a number, so that its exponent is the rounded one.
+    """
+    largest, fraction, mantissa = _element(scheme.number_format)
+    added, taken_away = rule(mantissa), int(_exponent(np.array([largest], np.float32))[0] - BIAS) << MANTISSA_BITS
+    scale, divisor, done = powers_of_two(low, high, added, taken_away, fraction)
+    lowest, highest = low.reshape(-1), high.reshape(-1)
+    for start in range(done, low.size, TOGETHER):
+        part = slice(start, start + TOGETHER)
+        bits = absmax_of(lowest[part], highest[part]).view(np.int32) + np.int32(added)
+        bits &= EXPONENT_MASK
+        bits -= np.int32(taken_away)
+        # A stored 0 stands for 2^-127, but 2^-126, the smallest normal number, is what is divided by.
+        power = np.maximum(np.minimum(bits, LARGEST_EXPONENT << MANTISSA_BITS), HALF_OF_NORMAL).view(np.float32)
+        np.divide(power, fraction, out=scale[part])
+        np.divide(np.maximum(power, np.finfo(np.float32).tiny), fraction, out=divisor[part])
+    return Recipe(scale.reshape(low.shape), divisor.reshape(low.shape))
 
 
 def _mx_rceil(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
@@ -227,6 +236,7 @@ def _microscaling(
         whole_blocks=True,
         scale_bits=8,
         recipe=recipe,
+        recipe_in_parts=True,
     )
 
 
@@ -239,7 +249,7 @@ MICROSCALING = (
             "element's exponent (the standard's rule): a block may lie up to twice beyond the largest value. "
             "torchao's to_mx."
         ),
-        partial(_mx, _floor_exponent),
+        partial(_mx, _rounded_down),
         lambda f: EXPONENT(ABSMAX) - _largest_exponent(f),
     ),
     _microscaling(
@@ -249,7 +259,7 @@ MICROSCALING = (
             "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), "
             "rounded up so that nothing is clipped, which costs a bit of precision in most blocks. torchao's to_mx."
         ),
-        partial(_mx, _ceil_exponent),
+        partial(_mx, _rounded_up),
         lambda f: EXPONENT_UP(ABSMAX) - _largest_exponent(f),
     ),
     _microscaling(
@@ -259,7 +269,7 @@ MICROSCALING = (
             "OCP Microscaling: blocks of 32 share a power of two (E8M0, 8 bits), "
             "rounded up only where the largest element would round up to a power of two itself. torchao's to_mx."
         ),
-        partial(_mx, _even_exponent),
+        partial(_mx, _rounded_to_even),
         lambda f: EXPONENT(ABSMAX / _almost_one(f)) - _largest_exponent(f),
     ),
     _microscaling(

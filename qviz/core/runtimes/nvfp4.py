@@ -12,6 +12,7 @@ from qviz.core.arrays import FloatArray, empty
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.problems import N_
+from qviz.core.runtimes.block_scales import LARGEST_E4M3, SMALLEST_E4M3, fp8_shares
 from qviz.core.runtimes.expressions import Folded, Formula, Function, Number, Symbol
 from qviz.core.runtimes.formulas import (
     ABSMAX,
@@ -30,7 +31,6 @@ from qviz.core.runtimes.record import Convention, Recipe
 
 BLOCK = 16
 E4M3 = FloatFormat("e4m3fn")
-SMALLEST_E4M3 = np.float32(2.0**-6)
 
 TOGETHER = 1 << 15
 """Blocks whose scales are found together: what is computed on the way stays in the cache."""
@@ -41,17 +41,20 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     largest = np.float32(scheme.number_format.quant_max)
     most = np.float32(max(-low.min(initial=0), high.max(initial=0)))
     whole = most / np.float32(scheme.number_format.quant_max * E4M3.quant_max)
-    scale, divisor = empty((2, low.size), np.float32)
-    lowest, highest = low.reshape(-1), high.reshape(-1)
-
     with np.errstate(all="ignore"):  # of zeros alone everything becomes NaN
-        for start in range(0, low.size, TOGETHER):  # in two threads it would take longer: each step is too short
+        inverse = np.float32(1) / whole
+        if whole > 0 and np.isfinite(inverse):
+            scale, divisor, done = fp8_shares(low, high, largest, whole)
+        else:
+            (scale, divisor), done = empty((2, low.size), np.float32), 0
+        lowest, highest = low.reshape(-1), high.reshape(-1)
+        for start in range(done, low.size, TOGETHER):
             part = slice(start, start + TOGETHER)
             share = absmax_of(lowest[part], highest[part]) / largest / whole
-            share = np.clip(share, SMALLEST_E4M3, np.float32(E4M3.quant_max))
+            share = np.clip(share, SMALLEST_E4M3, LARGEST_E4M3)
             block = E4M3.round(share, share)
             np.multiply(block, whole, out=scale[part])
-            np.divide(np.float32(1) / whole, block, out=divisor[part])
+            np.divide(inverse, block, out=divisor[part])
     return Recipe(scale.reshape(low.shape), divisor.reshape(low.shape))
 
 
@@ -114,7 +117,7 @@ NVFP4 = Convention(
 def _single_recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     """An E4M3 scale for each block, and nothing besides."""
     share = absmax_of(low, high) / np.float32(scheme.number_format.quant_max)
-    share = np.clip(share, SMALLEST_E4M3, np.float32(E4M3.quant_max))
+    share = np.clip(share, SMALLEST_E4M3, LARGEST_E4M3)
     block = E4M3.round(share, np.empty_like(share))
     return Recipe(block, np.asarray(np.float32(1) / block, np.float32))
 

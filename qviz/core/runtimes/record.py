@@ -189,6 +189,8 @@ class Convention:
         Whether `code` is beyond compiled loops, which know one division of float32.
     of_whole_tensor : bool
         Whether a group's scale depends on the ranges of the others, too.
+    recipe_in_parts : bool
+        Whether the recipe itself sees to it that of many groups some are looked at together.
     """
 
     name: str
@@ -247,6 +249,7 @@ class Convention:
     beyond: Callable[[FloatFormat, FloatArray, FloatArray], FloatArray] | None = None
     beyond_loops: bool = False
     of_whole_tensor: bool = False
+    recipe_in_parts: bool = False
 
     def knows(self, number_format: NumberFormat) -> bool:
         """Whether the runtime has such codes at all."""

@@ -1,0 +1,138 @@
+"""Which scales do a million blocks get? Powers of two and FP8 numbers, sixteen blocks at a time.
+
+The arithmetic of the recipes that ask for it, compiled: in NumPy each of a dozen steps goes through memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qviz.core.arrays import FloatArray, empty
+from qviz.core.compiler import kernel
+from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, SIGNIFICANT_ABOVE
+from qviz.core.lanes import (
+    LANES,
+    bits_of,
+    choose,
+    greater,
+    lesser,
+    load,
+    magnitude,
+    numbers_of,
+    spread,
+    store,
+)
+
+AT_ONCE = np.uint64(LANES)
+EXPONENT, SIGNIFICANT = np.int32(EXPONENT_MASK), np.int32(SIGNIFICANT_ABOVE)
+NOTHING, LARGEST_POWER = np.int32(0), np.int32(254 << MANTISSA_BITS)
+TINY = np.finfo(np.float32).tiny
+
+HALF_OF_NORMAL = np.int32(1 << (MANTISSA_BITS - 1))
+"""The bits of 2^−127, half the smallest normal float32."""
+
+E4M3_MAGIC = np.int32((MANTISSA_BITS - 3) * ONE_EXPONENT)
+SMALLEST_E4M3, LARGEST_E4M3 = np.float32(2.0**-6), np.float32(448)
+ONE = np.float32(1)
+
+
+def _arrays() -> tuple[Any, ...]:
+    low, out = np.zeros(1, np.float32), np.zeros(1, np.float32)
+    low.flags.writeable = False
+    return low, low, out, out
+
+
+def _example_of_powers() -> tuple[Any, ...]:
+    return *_arrays(), NOTHING, NOTHING, ONE
+
+
+def _example_of_fp8() -> tuple[Any, ...]:
+    return *_arrays(), ONE, ONE
+
+
+@kernel(_example_of_powers)
+def fill_powers(low: Any, high: Any, scale: Any, divisor: Any, added: Any, taken_away: Any, fraction: Any) -> None:
+    """See `powers_of_two`; of blocks up to a whole number of `LANES`."""
+    more, less, mask = spread(added), spread(taken_away), spread(EXPONENT)
+    nothing, largest, smallest = spread(NOTHING), spread(LARGEST_POWER), spread(HALF_OF_NORMAL)
+    parts, tiny = spread(fraction), spread(TINY)
+    for i in range(np.uint64(0), np.uint64(low.size) // AT_ONCE * AT_ONCE, AT_ONCE):
+        absmax = greater(magnitude(load(low, i)), magnitude(load(high, i)))
+        bits = ((bits_of(absmax) + more) & mask) - less
+        bits = choose(bits < nothing, nothing, bits)
+        bits = choose(bits > largest, largest, bits)
+        power = numbers_of(choose(bits < smallest, smallest, bits))
+        store(scale, i, power / parts)
+        store(divisor, i, greater(power, tiny) / parts)
+
+
+@kernel(_example_of_fp8)
+def fill_fp8(low: Any, high: Any, scale: Any, inverse: Any, largest: Any, whole: Any) -> None:
+    """See `fp8_shares`; of blocks up to a whole number of `LANES`."""
+    most, unit, one_less = spread(largest), spread(whole), spread(np.float32(ONE / whole))
+    first, last, mask = spread(SMALLEST_E4M3), spread(LARGEST_E4M3), spread(EXPONENT)
+    for i in range(np.uint64(0), np.uint64(low.size) // AT_ONCE * AT_ONCE, AT_ONCE):
+        share = greater(magnitude(load(low, i)), magnitude(load(high, i))) / most / unit
+        share = lesser(greater(share, first), last)
+        magic = numbers_of(((bits_of(share) & mask) + spread(E4M3_MAGIC)) | spread(SIGNIFICANT))
+        block = (share + magic) - magic
+        store(scale, i, block * unit)
+        store(inverse, i, one_less / block)
+
+
+def powers_of_two(
+    low: FloatArray, high: FloatArray, added: int, taken_away: int, fraction: np.float32
+) -> tuple[FloatArray, FloatArray, int]:
+    """Powers of two that blocks share, and what their values are divided by.
+
+    Parameters
+    ----------
+    low, high : float32 arrays of one shape
+        The ends of each block.
+    added, taken_away : int
+        What the bits of the larger magnitude get before its exponent is taken, and what that loses: see `microscaling`.
+    fraction : float
+        What both are divided by.
+
+    Returns
+    -------
+    scales, divisors : float32 arrays, shape (blocks,)
+    done : int
+        Of so many blocks; the others are still to be found.
+    """
+    given = np.int32(added), np.int32(taken_away), fraction
+    return _filled(fill_powers, low, high, *given)
+
+
+def fp8_shares(
+    low: FloatArray, high: FloatArray, largest: np.float32, whole: np.float32
+) -> tuple[FloatArray, FloatArray, int]:
+    """FP8 E4M3 multiples of a scale for all blocks, and what their values are multiplied by: see `nvfp4`.
+
+    Parameters
+    ----------
+    low, high : float32 arrays of one shape
+        The ends of each block.
+    largest, whole : float
+        The last code, and the scale for all of them, which is neither 0 nor infinite.
+
+    Returns
+    -------
+    scales, inverses : float32 arrays, shape (blocks,)
+    done : int
+        Of so many blocks; the others are still to be found.
+    """
+    return _filled(fill_fp8, low, high, largest, whole)
+
+
+def _filled(fill: Any, low: FloatArray, high: FloatArray, *given: Any) -> tuple[FloatArray, FloatArray, int]:
+    scale, divisor = empty((2, low.size), np.float32)
+    if not fill.ready:
+        return scale, divisor, 0
+    ends = [np.ascontiguousarray(each).reshape(-1).view() for each in (low, high)]
+    for each in ends:
+        each.flags.writeable = False
+    fill(*ends, scale, divisor, *given)
+    return scale, divisor, low.size // LANES * LANES
