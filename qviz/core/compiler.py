@@ -41,6 +41,7 @@ MODULES = (
     "qviz.core.runtimes.block_scales",
     "qviz.core.passes.group_reach",
     "qviz.core.passes.settling",
+    "qviz.core.tensors.lookups",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",
     "qviz.core.arithmetic.spreading",
