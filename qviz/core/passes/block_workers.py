@@ -202,10 +202,9 @@ class NumPyWorker:
     x̂ is 0. Such elements are subtracted in float32, the clipped ones apart in float64.
     """
 
-    any_pieces = False
-
-    def __init__(self, order: PassRequest) -> None:
+    def __init__(self, order: PassRequest, leader: NumPyWorker | None = None) -> None:
         self.order, self.found = order, PassTotals(order, order.layout.groups)
+        self.totals: dict[tuple[int, ...], Floats] = {} if leader is None else leader.totals
         self.work = _Workspace()
         q = order.qparams
         self.quantizer = q.shaped(1, -1, 1)
@@ -216,12 +215,21 @@ class NumPyWorker:
         scaled_alone = q.shift is None and q.offset is None
         self.narrow = divides and even and scaled_alone and q.whole_zero_point and q.compilable
         self.plain = self.narrow and not q.zero_point.any()
-        self.clips, self.squared_dequantized = order.clips, 0.0
+        self.clips = order.clips
+
+    @property
+    def any_pieces(self) -> bool:
+        """Whether no group's sums are of several threads; those of the whole are added up in their order."""
+        return self.order.layout.outer == 1 and self.order.layout.inner < BLOCK
 
     def finish(self, first: bool) -> PassTotals:
-        """What this thread has found."""
-        self.found.squared_dequantized = self.squared_dequantized
-        return self.found
+        """What this thread has found; what threads share is told by the first."""
+        found = self.found
+        found.totals, found.squared_dequantized = np.zeros(3), 0.0
+        if first:
+            found.totals = np.sum([self.totals[start] for start in sorted(self.totals)], axis=0)
+            found.squared_dequantized, found.totals[1] = float(found.totals[1]), 0
+        return found
 
     def pieces(self) -> Iterator[Block]:
         """The blocks of the layout."""
@@ -230,6 +238,8 @@ class NumPyWorker:
     def add(self, piece: Block) -> int:
         """Look at one block."""
         x = self.order.tensor.block(self.order.layout, piece)
+        # The second is Σx̂² until all are there.
+        self.found.totals = self.totals[tuple(part.start for part in piece)] = np.zeros(3)
         with np.errstate(over="ignore", invalid="ignore"):  # x̂ may leave float32, and means so
             if max(x.shape[1:]) >= LONG_ROW:
                 np.setbufsize(ROW_BUFFER)  # until here ends
@@ -281,7 +291,7 @@ class NumPyWorker:
         if self.order.products or not narrow:
             wide = self._wide(x_hat)
         if self.order.products:
-            self.squared_dequantized += _dot(wide.reshape(-1), wide.reshape(-1))
+            self.found.totals[1] += _dot(wide.reshape(-1), wide.reshape(-1))
         if not narrow:
             error: Floats = self.work.get("error", np.float64, x.shape)
             np.copyto(error, x)

@@ -164,7 +164,7 @@ def _worker(order: PassRequest, leader: NumPyWorker | CompiledWorker | None) -> 
         if worker.walk.ready:
             return worker
         assert leader is None
-    return NumPyWorker(order)
+    return NumPyWorker(order, leader if isinstance(leader, NumPyWorker) else None)
 
 
 def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled, progress: Progress) -> None:

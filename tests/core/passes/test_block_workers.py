@@ -15,6 +15,8 @@ from qviz.core import (
     PerAxis,
     PerBlock,
     PerTensor,
+    PerTile,
+    PerToken,
     Scheme,
     Tensor,
     choose_qparams,
@@ -152,8 +154,8 @@ def test_errors_in_float32_lose_nothing(scheme, monkeypatch):
     found = ask(x, scheme)
     whole = NumPyWorker.__init__
 
-    def in_float64(self, order):
-        whole(self, order)
+    def in_float64(self, *given):
+        whole(self, *given)
         self.narrow = False
 
     monkeypatch.setattr(NumPyWorker, "__init__", in_float64)
@@ -220,3 +222,35 @@ def test_a_divisor_that_equals_the_scale_is_one():
     assert not NumPyWorker(request_of(tensor, same, qparams=shifted)).narrow
     assert not NumPyWorker(request_of(tensor, replace(same, granularity=PerBlock(-1, 16), convention="nvfp4"))).narrow
     brute_force(np.asarray(tensor.values).reshape(tensor.shape), same, ask(tensor, same))
+
+
+@every("granularity", [ROWS, PerBlock(-1, 32), PerToken(), PerTile(16, 32)], ids=str)
+def test_it_does_not_matter_which_thread_is_given_which_rows(granularity, monkeypatch):
+    monkeypatch.setattr(block_workers, "BLOCK", 1 << 11)
+    tensor, scheme = Tensor(noisy((50, 300), nan=True)), Scheme(INT8, True, granularity, Manual(-1, 1))
+    order = request_of(tensor, scheme)
+
+    def shared(share):
+        workers = [NumPyWorker(order)]
+        workers += [NumPyWorker(order, workers[0]) for _ in range(2)]
+        assert all(worker.any_pieces for worker in workers)
+        pieces = list(workers[0].pieces())
+        assert len(pieces) > 5
+        for i in np.random.default_rng(share).permutation(len(pieces)):
+            workers[i * share % 3].add(pieces[i])
+        found, *others = (worker.finish(i == 0) for i, worker in enumerate(workers))
+        for other in others:
+            found.merge(other)
+        return found
+
+    once, again = shared(1), shared(2)
+    assert once.squared_dequantized == again.squared_dequantized
+    for name in ("totals", "squared_error", "max_abs_error", "saturated"):
+        np.testing.assert_array_equal(getattr(once, name), getattr(again, name))
+
+
+def test_groups_that_threads_share_are_walked_in_turn():
+    tensor = Tensor(noisy((50, 300)))
+    assert not NumPyWorker(request_of(tensor, Scheme(INT8, True, PerAxis(1)))).any_pieces
+    whole = Tensor(np.ones(block_workers.BLOCK, F))
+    assert not NumPyWorker(request_of(whole, Scheme())).any_pieces
