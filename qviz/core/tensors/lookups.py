@@ -60,7 +60,7 @@ def places(keys: Any, begin: Any, end: Any, values: Any, index: Any, position: A
             prefetch(values, position[k])
             prefetch(values, position[k] + HALF_BLOCK)
         for k in range(start, stop):
-            key, at, inside = keys[k], np.uint64(position[k]), 0
+            key, at, inside = keys[k], np.uint64(position[k]), np.int64(0)
             for i in range(WIDTH):
                 inside += np.int64(values[at + np.uint64(i)] < key)
             position[k] += inside
