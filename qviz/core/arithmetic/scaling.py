@@ -15,10 +15,11 @@ from qviz.core.arithmetic.qparams import QParams, is_too_narrow
 from qviz.core.arrays import Array, FloatArray, distinct, empty, is_one_number
 from qviz.core.formats.integers import IntFormat
 from qviz.core.ranges.known import Known
+from qviz.core.runtimes.block_scales import spans
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, POWER_OF_TWO, Precision, as_power_of_two, rounding_to
-from qviz.core.runtimes.record import Recipe
+from qviz.core.runtimes.record import BELOW_NORMAL, Recipe
 from qviz.core.schemes.scheme import Scheme, convention_of
 
 TOGETHER = 1 << 16
@@ -38,6 +39,9 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
         return _from_one_range(low, high, scheme, compute)
     convention = convention_of(scheme)
     alone = low.size <= TOGETHER or convention.of_whole_tensor or convention.recipe_in_parts
+    found = None if alone else _from_spans(low, high, scheme, compute)
+    if found is not None:
+        return found
     q = _from_range(low, high, scheme, compute) if alone else _from_ranges(low, high, scheme, compute)
     return q if compute == FLOAT32 else replace(q, compute=compute)
 
@@ -72,6 +76,39 @@ def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QPara
         name: array.reshape(low.shape) for name, array in arrays.items() if getattr(q, name) is not None
     }
     return replace(q, **whole)
+
+
+def _from_spans(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams | None:
+    """The same of symmetric ranges whose scales are a quotient and no more; None of others, and where one is 0."""
+    if low.dtype != np.float32 or high.dtype != np.float32 or not _are_quotients(scheme, compute):
+        return None
+    convention, number_format = convention_of(scheme), scheme.number_format
+    span, extreme = convention.half_span(number_format), convention.scale_of_extreme
+    found = spans(low, high, np.float32(-span if extreme else span), of_extreme=extreme)
+    if found is None:
+        return None
+    scale, reach = (each.reshape(low.shape) for each in found)
+    quant_min, quant_max = convention.ends(number_format, True)
+    zero_point = np.broadcast_to(np.float32(convention.middle(number_format)), low.shape)
+    lowest, highest = (low, high) if extreme else (-reach, reach)
+    q = QParams(scale, zero_point, lowest, highest, quant_min, quant_max, scheme)
+    return q if compute == FLOAT32 else replace(q, compute=compute)
+
+
+def _are_quotients(scheme: Scheme, compute: str) -> bool:
+    """Whether scales are what ranges are divided by, a float32 number, and nothing is done to them."""
+    convention, number_format = convention_of(scheme), scheme.number_format
+    if not scheme.symmetric or not number_format.scaled or convention.recipe is not None or convention.by_formulas:
+        return False
+    types = convention.precision(compute, number_format, True, scheme.granularity)
+    if types.ranges != FLOAT32 or types.scale != FLOAT32 or types.codes_from_exact_scale:
+        return False
+    if convention.smallest_range or (number_format.offers_zero_point and convention.smallest_scale):
+        return False
+    if convention.scale_of_extreme and convention.falls_back(number_format) == BELOW_NORMAL:  # which negative ones are
+        return False
+    span = convention.half_span(number_format)
+    return bool(np.float32(span) == span)
 
 
 def _from_range(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.scaling import qparams_from_range, qparams_from_recipe, qparams_from_values, qparams_of_known
-from qviz.core.arrays import FloatArray, Floats
+from qviz.core.arrays import FloatArray, Floats, ends_of
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.passes import candidates
@@ -154,7 +155,7 @@ def range_of(given: RangeInput, scheme: Scheme, shared: dict[Any, Range] | None 
 def _estimated(given: RangeInput, rule: RangeRule) -> Range:
     with np.errstate(over="ignore", invalid="ignore"):  # libraries' own arithmetic, to the last bit; looked at below
         low, high = rule.estimate(given)
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+    if not all(map(math.isfinite, (*ends_of(low), *ends_of(high)))):
         raise Problem(
             "{rule} finds no range with an end: its own sums go beyond {largest:.2g}, the largest float32. "
             "Choose another range, or divide the tensor by a constant.",

@@ -1,4 +1,4 @@
-"""Which scales do a million blocks get? Powers of two and FP8 numbers, sixteen blocks at a time.
+"""Which scales do a million blocks get? Spans, powers of two and FP8 numbers, sixteen blocks at a time.
 
 The arithmetic of the recipes that ask for it, compiled: in NumPy each of a dozen steps goes through memory.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import FloatArray, empty
+from qviz.core.arrays import LARGEST, FloatArray, empty
 from qviz.core.compiler import kernel
 from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, SIGNIFICANT_ABOVE
 from qviz.core.lanes import (
@@ -17,6 +17,8 @@ from qviz.core.lanes import (
     bits_of,
     choose,
     greater,
+    greatest_of,
+    least_of,
     lesser,
     load,
     magnitude,
@@ -44,12 +46,34 @@ def _arrays() -> tuple[Any, ...]:
     return low, low, out, out
 
 
+def _example_of_spans() -> tuple[Any, ...]:
+    return *_arrays(), ONE, False, np.zeros(2, np.float32)
+
+
 def _example_of_powers() -> tuple[Any, ...]:
     return *_arrays(), NOTHING, NOTHING, ONE
 
 
 def _example_of_fp8() -> tuple[Any, ...]:
     return *_arrays(), ONE, ONE
+
+
+@kernel(_example_of_spans)
+def fill_spans(low: Any, high: Any, scale: Any, reach: Any, span: Any, of_extreme: Any, ends: Any) -> None:
+    """See `spans`; of groups up to a whole number of `LANES`."""
+    parts, none = spread(span), spread(np.float32(0))
+    least, most = spread(ends[0]), spread(ends[1])
+    for i in range(np.uint64(0), np.uint64(low.size) // AT_ONCE * AT_ONCE, AT_ONCE):
+        lowest, highest = load(low, i), load(high, i)
+        if of_extreme:  # the low one of equals
+            furthest = choose(-lowest - highest >= none, lowest, highest)
+        else:
+            furthest = greater(magnitude(lowest), magnitude(highest))
+            store(reach, i, furthest)
+        step = furthest / parts
+        store(scale, i, step)
+        least, most = lesser(magnitude(step), least), greater(magnitude(step), most)
+    ends[0], ends[1] = least_of(least), greatest_of(most)
 
 
 @kernel(_example_of_powers)
@@ -80,6 +104,33 @@ def fill_fp8(low: Any, high: Any, scale: Any, inverse: Any, largest: Any, whole:
         block = (share + magic) - magic
         store(scale, i, block * unit)
         store(inverse, i, one_less / block)
+
+
+def spans(
+    low: FloatArray, high: FloatArray, span: np.float32, *, of_extreme: bool
+) -> tuple[FloatArray, FloatArray] | None:
+    """Scales of symmetric ranges, and how far these reach; None where the kernel is not ready, or a scale not ordinary.
+
+    Parameters
+    ----------
+    low, high : float32 arrays of one shape
+        The ends of each group.
+    span : float
+        How many scales wide the range from 0 is. A quotient of float32 numbers is the same, rounded to float32, whether
+        it was rounded to float64 before (Figueroa, When is double rounding innocuous?, 1995).
+    of_extreme : bool
+        Whether the scale has the sign of the end that is further from 0, the low one of equals; reaches are not told.
+
+    Returns
+    -------
+    scales, reaches : float32 arrays, shape (groups,)
+    """
+    if not fill_spans.ready or low.size % LANES:
+        return None
+    scale, reach = empty((2, low.size), np.float32)
+    ends = np.array([np.inf, 0], np.float32)
+    fill_spans(*_ends(low, high), scale, reach, span, of_extreme, ends)
+    return (scale, reach) if ends[0] >= TINY and ends[1] <= LARGEST else None
 
 
 def powers_of_two(
@@ -131,8 +182,13 @@ def _filled(fill: Any, low: FloatArray, high: FloatArray, *given: Any) -> tuple[
     scale, divisor = empty((2, low.size), np.float32)
     if not fill.ready:
         return scale, divisor, 0
-    ends = [np.ascontiguousarray(each).reshape(-1).view() for each in (low, high)]
+    fill(*_ends(low, high), scale, divisor, *given)
+    return scale, divisor, low.size // LANES * LANES
+
+
+def _ends(*arrays: FloatArray) -> list[FloatArray]:
+    """As kernels take what they only read."""
+    ends = [np.ascontiguousarray(each, np.float32).reshape(-1).view() for each in arrays]
     for each in ends:
         each.flags.writeable = False
-    fill(*ends, scale, divisor, *given)
-    return scale, divisor, low.size // LANES * LANES
+    return ends

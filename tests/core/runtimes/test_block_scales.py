@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import FloatFormat, IntFormat, PerBlock, Scheme, Tensor, choose_qparams, compiler
+from qviz.core import Codebook, FloatFormat, IntFormat, PerBlock, Scheme, Tensor, choose_qparams, compiler
+from qviz.core.arithmetic import scaling
 from qviz.core.formats.table import NumberFormat
 from qviz.core.runtimes import block_scales
 from tests.every import every
@@ -36,11 +37,11 @@ def both_ways(x: np.ndarray, scheme: Scheme) -> None:
     tensor = Tensor(x)
     ours = choose_qparams(tensor, scheme)
     with pytest.MonkeyPatch.context() as patch:
-        for each in (block_scales.fill_powers, block_scales.fill_fp8):
+        for each in (block_scales.fill_spans, block_scales.fill_powers, block_scales.fill_fp8):
             patch.setattr(each, "compiled", None)
         theirs = choose_qparams(tensor, scheme)
-    np.testing.assert_array_equal(ours.scale, theirs.scale)
-    np.testing.assert_array_equal(ours.divisor, theirs.divisor)
+    for name in ("scale", "divisor", "zero_point", "low", "high"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
 
 
 @every("size", SIZES)
@@ -51,6 +52,30 @@ def test_powers_of_two_are_the_same(rule: str, name: str, size: float) -> None:
     if not block_scales.fill_powers.ready:
         pytest.skip("nothing is compiled here")
     both_ways(hard_blocks(size), Scheme(FORMATS[name], True, PerBlock(-1, 32), convention=rule))
+
+
+SPANS = {
+    "textbook": Scheme(IntFormat(4), True, PerBlock(-1, 32), convention="textbook"),
+    "ONNX Runtime": Scheme(IntFormat(4), True, PerBlock(-1, 32)),
+    "ONNX Runtime, unsigned": Scheme(IntFormat(8, signed=False), True, PerBlock(-1, 32)),
+    "PyTorch": Scheme(IntFormat(8), True, PerBlock(-1, 32), convention="pytorch"),
+    "TensorRT": Scheme(IntFormat(8), True, PerBlock(-1, 32), convention="tensorrt"),
+    "NF4": Scheme(Codebook("nf4"), True, PerBlock(-1, 32), convention="textbook"),
+    "E4M3": Scheme(FloatFormat("e4m3fn"), True, PerBlock(-1, 32)),
+    "MatMulNBits": Scheme(IntFormat(4, signed=False), True, PerBlock(-1, 32), convention="onnxruntime_matmulnbits"),
+}
+
+
+@every("size", SIZES)
+@every("scheme", SPANS.values(), ids=SPANS)
+def test_spans_are_the_same(scheme: Scheme, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler.warm_up()
+    monkeypatch.setattr(scaling, "TOGETHER", 16)
+    x = hard_blocks(size)
+    both_ways(x[:16], scheme)
+    both_ways(np.concatenate([x[:16], -x[:16]]), scheme)
+    both_ways(x[:32], scheme)
+    both_ways(np.abs(x[:16]), scheme)
 
 
 @every("size", SIZES)
