@@ -42,6 +42,7 @@ from qviz.core.lanes import (
     nothing,
     numbers_of,
     root,
+    signs_of,
     spread,
     store,
     store_codes,
@@ -150,6 +151,7 @@ def _sums(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Iterator
     yield anywhere, (mask,), types.boolean, _anywhere
     yield with_squares_of_negative, (eight, words, eight, eight), eight, _with_squares_of_negative
     yield anywhere_negative, (words,), types.boolean, _anywhere_negative
+    yield signs_of, (words,), types.int32, _signs_of
     yield how_many_negative, (words,), types.int64, _count
 
 
@@ -409,6 +411,14 @@ def _anywhere_negative(context: Any, builder: Any, signature: Any, arguments: An
 
     signs = _signs(builder, builder.or_(*_halves(builder, arguments[0])))
     return builder.icmp_unsigned("!=", signs, ir.Constant(signs.type, 0))
+
+
+def _signs_of(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    kind = ir.IntType(32)
+    low, high = (builder.zext(_signs(builder, each), kind) for each in _halves(builder, arguments[0]))
+    return builder.or_(low, builder.shl(high, ir.Constant(kind, HALF)))
 
 
 def _count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

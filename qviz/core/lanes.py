@@ -189,6 +189,11 @@ def anywhere_negative(words: Any) -> Any:
     return bool(np.any(words < 0))
 
 
+def signs_of(words: Any) -> Any:
+    """A bit for each lane whose int32 number is negative, the first one lowest."""
+    return np.int32(np.packbits(words < 0, bitorder="little").view(np.uint16)[0])
+
+
 def how_many_negative(words: Any) -> Any:
     """In how many lanes an int32 number is negative."""
     return np.int64(np.count_nonzero(words < 0))

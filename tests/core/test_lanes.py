@@ -24,6 +24,7 @@ from qviz.core.lanes import (
     moved_down,
     nothing,
     root,
+    signs_of,
     spread,
     store,
     store_codes,
@@ -68,6 +69,7 @@ def test_sixteen_numbers_come_to_what_they_come_to_one_by_one() -> None:
     squares = with_squares_of_negative(nothing(), signs, exact[:8], exact[8:])
     assert sum_of(squares) == pytest.approx(float((exact[exact < 0] ** 2).sum()))
     assert how_many_negative(signs) == np.count_nonzero(exact < 0)
+    assert [bool(signs_of(signs) >> k & 1) for k in range(LANES)] == (exact < 0).tolist()
     assert sum_of(with_product(nothing(), eight, eight)) == pytest.approx(float((exact[4:12] ** 2).sum()))
     assert largest_of(larger(nothing(), magnitude(eight))) == np.abs(exact[4:12]).max()
     np.testing.assert_allclose(sums_of_eight(values, 0), values.reshape(8, 8).sum(axis=1))
