@@ -45,8 +45,12 @@ class CountChart(Chart):
 
     def fit_counts(self, largest: float) -> None:
         """The count axis from its floor to a rung that leaves the legend its room above ``largest``, as drawn."""
+        self.view.move_to(y=self.ends_for(largest))
+
+    def ends_for(self, largest: float) -> tuple[float, float]:
+        """Of that axis."""
         room = 1 - LEGEND_HEIGHT / max(self.view.height(), 100)
-        self.view.move_to(y=(self.floor, self.floor + rung(max(largest - self.floor, 1e-9) / room)))
+        return self.floor, self.floor + rung(max(largest - self.floor, 1e-9) / room)
 
 
 def rung(length: float) -> float:

@@ -153,7 +153,7 @@ class Brush:
                 pixmap = found[1]  # memory that is new costs more than painting on it
             pixmap.fill(Qt.GlobalColor.transparent)
             painter = QPainter(pixmap)
-            paint(Brush(painter, self._view, self.grain, {}))
+            paint(Brush(painter, self._view, self.grain, self._kept))
             painter.end()
             found = self._kept[name] = key, pixmap
         self.painter.drawPixmap(QPointF(0, 0), found[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -77,6 +78,23 @@ class Levels:
     few: bool
 
 
+class ClipLine(pg.InfiniteLine):
+    """An upright line to drag, which is as high wherever it stands: pyqtgraph finds that out at each place."""
+
+    def __init__(self) -> None:
+        super().__init__(angle=90, movable=True)
+
+    def setPos(self, pos: Any) -> None:
+        place = pos.x() if isinstance(pos, QPointF) else float(pos)
+        low, high = self.maxRange
+        place = place if low is None else max(place, low)
+        place = place if high is None else min(place, high)
+        if self.p != [place, 0]:
+            self.p = [place, 0]
+            pg.GraphicsObject.setPos(self, place, 0)
+            self.sigPositionChanged.emit(self)
+
+
 class DistributionChart(CountChart):
     """A histogram of every value, the levels with their occupancy, and two clip lines to drag."""
 
@@ -88,7 +106,7 @@ class DistributionChart(CountChart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link)
-        self.lines = [pg.InfiniteLine(angle=90, movable=True) for _ in range(2)]
+        self.lines = [ClipLine() for _ in range(2)]
         for line in self.lines:
             line.setZValue(10)
             line.sigPositionChanged.connect(self._on_line_moved)
@@ -317,9 +335,8 @@ class DistributionChart(CountChart):
         for start, end in ((0.0, low), (high, brush.width)):
             brush.tint(max(start, 0.0), min(end, brush.width), self.solid("clipping", 0.15))
         looks = self.view.viewRange(), self.color("original").rgba()
-        brush.keep("histogram", (self._key, *looks), self._paint_histogram)
-        if self._levels is not None:  # kept too: a line that is dragged passes over them
-            brush.keep("levels", (self._levels, *looks), self._paint_levels)
+        # Of one answer all is kept: a line that is dragged passes over it.
+        brush.keep("data", (self._key, self._levels, *looks), partial(self._paint_data, looks))
         brush.take(self.letters())
         color, back = self.color("clipping"), self.color("background", 220)
         for label in labels:
@@ -339,6 +356,10 @@ class DistributionChart(CountChart):
             left = min(first.right + 2, width - second.width)
             labels[1] = replace(second, left=left, middle=LABEL_MIDDLE + 20 * (first.right > left))
         return tuple(labels)
+
+    def _paint_data(self, looks: tuple[Any, ...], brush: Brush) -> None:
+        brush.keep("histogram", (self._key, *looks), self._paint_histogram)
+        self._paint_levels(brush)
 
     def _paint_histogram(self, brush: Brush) -> None:
         if self._bins is not None:

@@ -119,10 +119,13 @@ class ErrorChart(CountChart):
 
     @Slot()
     def _fit(self, *_: object) -> None:
-        histogram = self.analysis.error_histogram if self.analysis is not None else None
-        if histogram is not None:
-            both = self.heights(histogram.rounding + histogram.clipping)
-            self.fit_counts(float(both.max(initial=self.floor)))
+        if self.analysis is not None:
+            self.fit_counts(self._largest(self.analysis))
+
+    def _largest(self, analysis: Analysis) -> float:
+        """The highest bar, as drawn."""
+        histogram = analysis.error_histogram
+        return float(self.heights(histogram.rounding + histogram.clipping).max(initial=self.floor))
 
     def show_whole(self, whole: bool) -> None:
         changed, self.whole = whole != self.whole, whole
@@ -136,8 +139,8 @@ class ErrorChart(CountChart):
     def fit_view(self) -> None:
         low, high = self._range
         margin = (high - low) * 0.03 or 1.0
-        self.view.move_to(x=(low - margin, high + margin))
-        self._fit()
+        up = self.ends_for(self._largest(self.analysis)) if self.analysis is not None else None
+        self.view.move_to(x=(low - margin, high + margin), y=up)  # at once: each move goes a long way
 
     def tables(self) -> dict[str, Table]:
         if self.analysis is None:

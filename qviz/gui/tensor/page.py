@@ -93,6 +93,7 @@ class TensorPage(DockedPage):
         self._behind: set[str] = set()
         self._rest = session.timers(STILL_MILLISECONDS, self._catch_up, self)
         self._late: LateParts | None = None
+        self._caveat = ""
         self.link = LinkedCursor()
         self.menus = ChartMenus(self)
         self._build()
@@ -324,7 +325,10 @@ class TensorPage(DockedPage):
     @Slot(str)
     def set_caveat(self, caveat: str) -> None:
         """What must be known of every chart of an answer, until it is taken back with ""."""
-        for chart in self.charts if caveat or self._late is not None else self._first_charts:
+        if caveat == self._caveat:
+            return
+        self._caveat = caveat
+        for chart in self.charts:
             if chart is not self.speed:  # measured for itself
                 chart.set_caveat(caveat)
 

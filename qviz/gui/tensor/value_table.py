@@ -123,22 +123,25 @@ class StepsModel(QAbstractTableModel):
 
     def columns(self) -> list[tuple[str, str]]:
         """Headings and the steps they show, in the order of the convention's arithmetic."""
-        before = self.analysis is None or self.analysis.qparams.convention.zero_point_before_rounding
         shifts = self.analysis is not None and self.analysis.qparams.shift is not None
-        middle = (
-            [(self.tr("+ Z"), "shifted"), (self.tr("round"), "rounded")]
-            if before
-            else [(self.tr("round"), "rounded"), (self.tr("+ Z"), "shifted")]
-        )
-        return [
-            (self.tr("R"), "value"),
-            (self.tr("(R−min)/S") if shifts else self.tr("R / S"), "divided"),
-            *middle,
-            (self.tr("clip"), "clipped"),
-            (self.tr("Q"), "code"),
-            (self.tr("x̂"), "dequantized"),
-            (self.tr("error"), "error"),
-        ]
+        titles = {
+            "value": self.tr("R"),
+            "divided": self.tr("(R−min)/S") if shifts else self.tr("R / S"),
+            "shifted": self.tr("+ Z"),
+            "rounded": self.tr("round"),
+            "clipped": self.tr("clip"),
+            "code": self.tr("Q"),
+            "dequantized": self.tr("x̂"),
+            "error": self.tr("error"),
+        }
+        return [(titles[name], name) for name in self._names]
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The steps of the columns."""
+        before = self.analysis is None or self.analysis.qparams.convention.zero_point_before_rounding
+        middle = ("shifted", "rounded") if before else ("rounded", "shifted")
+        return "value", "divided", *middle, "clipped", "code", "dequantized", "error"
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
         return 0 if parent.isValid() else self._rows
@@ -158,7 +161,7 @@ class StepsModel(QAbstractTableModel):
         if self._steps is None:
             return []
         if column not in self._cells:
-            name = self.columns()[column][1]
+            name = self._names[column]
             values = getattr(self._steps, name)
             number_format = self.analysis.qparams.number_format if self.analysis is not None else IntFormat()
             coded = name == "code" and isinstance(number_format, FloatFormat)
@@ -168,8 +171,8 @@ class StepsModel(QAbstractTableModel):
     def figures(self) -> list[list[Any]]:
         """The columns in figures, to their last digit."""
         if self._steps is None:
-            return [[None] * self._rows for _ in self.columns()]
-        return [np.asarray(getattr(self._steps, name)).tolist() for _, name in self.columns()]
+            return [[None] * self._rows for _ in self._names]
+        return [np.asarray(getattr(self._steps, name)).tolist() for name in self._names]
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.TextAlignmentRole:

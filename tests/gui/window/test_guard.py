@@ -25,7 +25,7 @@ from qviz.gui.charts.drawing import Brush
 from qviz.session.guard import SAFE, VIRTUAL, descendants, guarded, is_virtual, overrides, unguarded
 from tests.gui.conftest import SMALL, Desk, mouse_over, spot
 
-PLAIN = {"setStyle", "setText", "text"}
+PLAIN = {"setPos", "setStyle", "setText", "text"}
 """Names of Qt's that qviz gives to methods which only Python calls: what fails in them is for the caller."""
 
 
