@@ -171,7 +171,7 @@ class Codebook(Tagged):
         """The nearest level; infinity more than half a step beyond the ends; NaN stays NaN."""
         place = np.zeros(x.shape, np.uint8)
         for threshold in self.thresholds:  # few: comparing with each is several times as fast as searching
-            np.add(place, x >= threshold, out=place)
+            np.add(place, np.asarray(x >= threshold).view(np.uint8), out=place)
         missing = np.isnan(x)
         np.take(self._ladder, place, out=out, mode="clip")
         np.copyto(out, np.float32(np.nan), where=missing)

@@ -212,9 +212,12 @@ class NumPyWorker:
         divides = not q.multiplies and q.factor is None and convention.code is None
         divides = divides and (q.divisor is q.scale or np.array_equal(q.divisor, q.scale))
         even = not isinstance(q.number_format, Codebook) and not convention.zero_point_before_rounding
-        scaled_alone = q.shift is None and q.offset is None
-        self.narrow = divides and even and scaled_alone and q.whole_zero_point and q.compilable
-        self.plain = self.narrow and not q.zero_point.any()
+        unmoved = q.shift is None and q.offset is None
+        self.narrow = divides and even and unmoved and q.whole_zero_point and q.compilable
+        # Adding 0 and subtracting it again changes no code.
+        centred = q.compilable and q.unstored_zero_point is None and not q.zero_point.any()
+        self.divided_alone = centred and convention.code is None
+        self.multiplied_alone = centred and q.offset is None and not convention.multiplies_by_threshold
         self.clips = order.clips
 
     @property
@@ -241,7 +244,7 @@ class NumPyWorker:
         # The second is Σx̂² until all are there.
         self.found.totals = self.totals[tuple(part.start for part in piece)] = np.zeros(3)
         with np.errstate(over="ignore", invalid="ignore"):  # x̂ may leave float32, and means so
-            if max(x.shape[1:]) >= LONG_ROW:
+            if (x.shape[2] if x.shape[2] > 1 else x.shape[1]) >= LONG_ROW:
                 np.setbufsize(ROW_BUFFER)  # until here ends
             self._add(x, piece)
         return _elements(piece)
@@ -252,7 +255,8 @@ class NumPyWorker:
         codes, missing, clipped = self._quantize(x, quantizer, g)
         if order.occupancy:
             found.occupancy += self._count_codes(codes, missing)
-        x_hat = np.multiply(codes, quantizer.scale, out=codes) if self.plain else quantizer.values_of(codes)
+        alone = self.multiplied_alone
+        x_hat = np.multiply(codes, quantizer.scale, out=codes) if alone else quantizer.values_of(codes)
         order.draw(block, x_hat)
         if missing is not None:  # a zero adds nothing to any sum
             x_hat[missing] = 0
@@ -305,8 +309,8 @@ class NumPyWorker:
         """Clipped codes as floats; which elements are NaN, and which were clipped; None for none."""
         q = self.order.qparams
         codes = self.work.get("codes", np.float32, x.shape)
-        if self.plain:  # adding 0 and subtracting it again changes no code
-            q.number_format.round(np.divide(x, quantizer.divisor, out=codes), out=codes)
+        if self.divided_alone:
+            q.number_format.round(quantizer.divided(x, out=codes), out=codes)
         else:
             quantizer.unclipped(x, out=codes)
         missing = np.isnan(x) if self.order.maybe_nan else None

@@ -54,6 +54,19 @@ def with_ties(shape):
     return x
 
 
+def go_round(monkeypatch, *shortcuts):
+    """Have every walk go the long way round."""
+    whole = NumPyWorker.__init__
+
+    def without(self, *given):
+        whole(self, *given)
+        assert all(hasattr(self, name) for name in shortcuts)
+        for name in shortcuts:
+            setattr(self, name, False)
+
+    monkeypatch.setattr(NumPyWorker, "__init__", without)
+
+
 def beyond(tensor, order):
     """Which elements are clipped, of all of them, as the tensor has them."""
     q = order.qparams
@@ -152,13 +165,7 @@ def test_extremes_tell_nothing_where_codes_do_not_saturate_or_scales_are_broken(
 def test_errors_in_float32_lose_nothing(scheme, monkeypatch):
     x = np.concatenate([noisy((6, 3000)), with_ties((6, 3000)), noisy((6, 3000)) * F(1e-41)])
     found = ask(x, scheme)
-    whole = NumPyWorker.__init__
-
-    def in_float64(self, *given):
-        whole(self, *given)
-        self.narrow = False
-
-    monkeypatch.setattr(NumPyWorker, "__init__", in_float64)
+    go_round(monkeypatch, "narrow")
     wide = ask(x, scheme)
     for name in FIGURES:
         np.testing.assert_allclose(getattr(found, name), getattr(wide, name), rtol=1e-13)
@@ -254,3 +261,19 @@ def test_groups_that_threads_share_are_walked_in_turn():
     assert not NumPyWorker(request_of(tensor, Scheme(INT8, True, PerAxis(1)))).any_pieces
     whole = Tensor(np.ones(block_workers.BLOCK, F))
     assert not NumPyWorker(request_of(whole, Scheme())).any_pieces
+
+
+@every("convention", FREE_CONVENTIONS)
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_zero_points_of_0_are_left_out(convention, symmetric, monkeypatch):
+    x = np.concatenate([noisy((6, 300), nan=True), with_ties((6, 300)), -with_ties((6, 300)), np.zeros((2, 300), F)])
+    formats = (INT8, IntFormat(4), UINT8, FloatFormat("e4m3fn"), FloatFormat("e2m1fn"), Codebook("nf4"))
+    schemes = [Scheme(*CONVENTIONS[convention].nearest(f, symmetric, ROWS), convention=convention) for f in formats]
+    found = [ask(x, scheme) for scheme in schemes]
+    with monkeypatch.context() as patch:
+        go_round(patch, "divided_alone", "multiplied_alone")
+        others = [ask(x, scheme) for scheme in schemes]
+    for ours, theirs in zip(found, others, strict=True):
+        for name in (*FIGURES, "occupancy"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        np.testing.assert_array_equal(ours.error_histogram.rounding, theirs.error_histogram.rounding)
