@@ -39,7 +39,7 @@ class GraphicsView(QGraphicsView):
 
 class InfiniteLine:
     p: list[float]
-    currentPen: QPen
+    currentPen: QPen  # noqa: N815 - as in pyqtgraph
 
     def __init__(self, *args: Any, **options: Any) -> None: ...
     def setPos(self, pos: Any) -> None: ...
