@@ -14,6 +14,7 @@ from qviz.core.lanes import (
     MANTISSA,
     MIDDLE,
     WHOLE,
+    any_marks,
     anywhere,
     anywhere_negative,
     as_floats,
@@ -39,10 +40,10 @@ from qviz.core.lanes import (
     marked,
     moved_down,
     nearest,
+    no_marks,
     nothing,
     numbers_of,
     root,
-    signs_of,
     spread,
     store,
     store_codes,
@@ -54,6 +55,7 @@ from qviz.core.lanes import (
     unmarked,
     whole,
     widened_eight,
+    with_marks,
     with_product,
     with_squares_of_negative,
 )
@@ -71,12 +73,12 @@ FLOAT, DOUBLE, WORD, BYTE, BIT = "float", "double", "32 bits", "8 bits", "1 bit"
 def teach(numba: Any) -> None:
     """Tell the compiler what a vector is, and which instructions the functions of `qviz.core.lanes` are."""
     lanes, words, mask = _vector(numba, "Lanes", FLOAT), _vector(numba, "Words", WORD), _vector(numba, "Mask", BIT)
-    eight = _vector(numba, "Eight", DOUBLE, HALF)
+    eight, marks = _vector(numba, "Eight", DOUBLE, HALF), _vector(numba, "Marks", WORD, HALF)
     rows = (
         *_arithmetic(lanes, eight, words, mask),
         *_memory(numba.types, lanes, eight, words),
         *_changes(numba.types, lanes, eight, words, mask),
-        *_sums(numba.types, lanes, eight, words, mask),
+        *_sums(numba.types, lanes, eight, words, mask, marks),
     )
     for function, given, returns, generate in rows:
         _teach(numba, function, given, returns, generate)
@@ -138,7 +140,7 @@ def _changes(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Itera
     yield clamped, (lanes, types.int32, types.int32), lanes, _clamp
 
 
-def _sums(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Iterator[Row]:
+def _sums(types: Any, lanes: Any, eight: Any, words: Any, mask: Any, marks: Any) -> Iterator[Row]:
     """What many numbers come to."""
     yield nothing, (), eight, lambda context, builder, signature, arguments: _zeros(DOUBLE, HALF)
     yield larger, (eight, eight), eight, _better(">")
@@ -151,7 +153,9 @@ def _sums(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Iterator
     yield anywhere, (mask,), types.boolean, _anywhere
     yield with_squares_of_negative, (eight, words, eight, eight), eight, _with_squares_of_negative
     yield anywhere_negative, (words,), types.boolean, _anywhere_negative
-    yield signs_of, (words,), types.int32, _signs_of
+    yield no_marks, (), marks, lambda context, builder, signature, arguments: _zeros(WORD, HALF)
+    yield with_marks, (marks, words), marks, _with_marks
+    yield any_marks, (marks,), types.boolean, _any_marks
     yield how_many_negative, (words,), types.int64, _count
 
 
@@ -413,12 +417,17 @@ def _anywhere_negative(context: Any, builder: Any, signature: Any, arguments: An
     return builder.icmp_unsigned("!=", signs, ir.Constant(signs.type, 0))
 
 
-def _signs_of(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _with_marks(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.or_(arguments[0], builder.or_(*_halves(builder, arguments[1])))
+
+
+def _any_marks(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     from llvmlite import ir
 
-    kind = ir.IntType(32)
-    low, high = (builder.zext(_signs(builder, each), kind) for each in _halves(builder, arguments[0]))
-    return builder.or_(low, builder.shl(high, ir.Constant(kind, HALF)))
+    element = ir.IntType(32)
+    kind = ir.FunctionType(element, [arguments[0].type])
+    found = builder.call(_declared(builder, f"llvm.vector.reduce.or.v{HALF}i32", kind), [arguments[0]])
+    return builder.icmp_unsigned("!=", found, element(0))
 
 
 def _count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -189,9 +189,19 @@ def anywhere_negative(words: Any) -> Any:
     return bool(np.any(words < 0))
 
 
-def signs_of(words: Any) -> Any:
-    """A bit for each lane whose int32 number is negative, the first one lowest."""
-    return np.int32(np.packbits(words < 0, bitorder="little").view(np.uint16)[0])
+def no_marks() -> Any:
+    """Eight zeros in int32: what marks are gathered in, in half as many registers as they take themselves."""
+    return np.zeros(LANES // 2, np.int32)
+
+
+def with_marks(eight: Any, words: Any) -> Any:
+    """Eight int32 numbers with the bits of sixteen, two each."""
+    return eight | words[: LANES // 2] | words[LANES // 2 :]
+
+
+def any_marks(eight: Any) -> Any:
+    """Whether any bit was gathered."""
+    return bool(np.any(eight))
 
 
 def how_many_negative(words: Any) -> Any:

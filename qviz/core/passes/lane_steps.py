@@ -38,6 +38,7 @@ from qviz.core.arithmetic.loops import (
 from qviz.core.arithmetic.spreading import CHUNK_LENGTH
 from qviz.core.compiler import part, prefetch
 from qviz.core.lanes import (
+    any_marks,
     bits_of,
     choose,
     exceeds,
@@ -47,14 +48,15 @@ from qviz.core.lanes import (
     marked,
     moved_down,
     nearest,
+    no_marks,
     numbers_of,
-    signs_of,
     spread,
     store,
     store_words,
     truncated,
     unmarked,
     whole,
+    with_marks,
     with_product,
 )
 from qviz.core.passes.counting import (
@@ -250,7 +252,7 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
         more, less = spread(np.float32((1.0 + DOUBT) / width)), spread(np.float32((1.0 - DOUBT) / width))
         window, first_near = np.float32(plan[WINDOW]), spread(np.float32(plan[WINDOW_START]))
         last_near = bits_of(spread(np.float32(window - ONE)))
-        doubtful = anywhere_outside = np.int32(0)  # no vectors: they would go through memory at every step
+        doubtful, anywhere_outside = no_marks(), no_marks()
         scales = parameters[OF_SCALE] if plan[SCALE_AT] else parameters[OF_DIVISOR]
         per_scale = strides[OF_SCALE] if plan[SCALE_AT] else strides[OF_DIVISOR]
         run, step = (CHUNK_LENGTH, row_width) if across else (deep * CHUNK_LENGTH, CHUNK_LENGTH)
@@ -271,7 +273,7 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
                 code = choose(lowest > free, lowest, free)
                 code = choose(highest < code, highest, code)
                 outside = marked(code != free)
-                anywhere_outside |= signs_of(outside)
+                anywhere_outside = with_marks(anywhere_outside, outside)
                 x_hat = code * scale if centred else (code - zero_point) * scale
                 store(work, FREE + target, free)
                 store(work, X_HAT + target, x_hat)
@@ -281,10 +283,10 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
                     near = bins - first_near
                     store_words(integers, PLACE + slot, placed(code, one, other, near, window, low, plan))
                     strange = unmarked(marked(exceeds(bits_of(near), last_near)), outside)
-                    doubtful |= signs_of(strange | marked(bins != floored(narrow * less)))
+                    doubtful = with_marks(doubtful, strange | marked(bins != floored(narrow * less)))
                 source, target, slot = source + step, target + target_step, slot + CHUNK_LENGTH
             group += CHUNK_LENGTH if across else np.uint64(1)
-        return doubtful != 0, anywhere_outside != 0
+        return any_marks(doubtful), any_marks(anywhere_outside)
 
     return part()(quantize_them)
 
