@@ -212,10 +212,7 @@ def accumulated(node: Any, inputs: list[Any]) -> Array:
     if node.op_type == "QLinearMatMul":
         return np.asarray(np.matmul(x, w) + bias)
     given = _given(node)
-    if x.ndim != 4:
-        raise Problem("This convolution cannot be traced: only those of pictures can.")
-    strides, dilations = list(given.get("strides", [1, 1])), list(given.get("dilations", [1, 1]))
-    pads = _pads(given, x.shape[2:], w.shape[2:], strides, dilations)
+    strides, dilations, pads = _geometry(given, x, w)
     padded = np.pad(x, ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
     groups, outputs = int(given.get("group", 1)), w.shape[0] // int(given.get("group", 1))
     rows = (padded.shape[2] - dilations[0] * (w.shape[2] - 1) - 1) // strides[0] + 1
@@ -234,6 +231,52 @@ def accumulated(node: Any, inputs: list[Any]) -> Array:
                 here = slice(g * outputs, (g + 1) * outputs)
                 sums[:, here] += np.einsum("nchw,oc->nohw", part[:, mine], w[here, :, i, j])
     return np.asarray(sums + bias.reshape(1, -1, 1, 1))
+
+
+def factors(node: Any, inputs: list[Any]) -> Callable[[Index], tuple[Array, Array]]:
+    """The stored codes whose products are added up for an output of QLinearMatMul or QLinearConv, as int64.
+
+    In the order in which ONNX Runtime adds them: of a convolution the rows of the kernel, its columns, then channels.
+    """
+    x, w = inputs[0].astype(np.int64), inputs[3].astype(np.int64)
+    if node.op_type == "QLinearMatMul":
+        return lambda index: (
+            x[index[:-1]] if x.ndim > 1 else x,
+            w[(*index[: w.ndim - 2], slice(None), index[-1])] if w.ndim > 1 else w,
+        )
+    given = _given(node)
+    strides, dilations, pads = _geometry(given, x, w)
+    around = ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3]))
+    padded = np.pad(x, around, constant_values=int(_scalar(inputs[2])))
+    outputs = w.shape[0] // int(given.get("group", 1))
+
+    def of(index: Index) -> tuple[Array, Array]:
+        picture, channel, row, column = index
+        group = channel // outputs
+        top, left = row * strides[0], column * strides[1]
+        window = padded[
+            picture,
+            group * w.shape[1] : (group + 1) * w.shape[1],
+            top : top + dilations[0] * (w.shape[2] - 1) + 1 : dilations[0],
+            left : left + dilations[1] * (w.shape[3] - 1) + 1 : dilations[1],
+        ]
+        return window.transpose(1, 2, 0).reshape(-1), w[channel].transpose(1, 2, 0).reshape(-1)
+
+    return of
+
+
+def _geometry(given: Mapping[str, Any], x: Array, w: Array) -> tuple[list[int], list[int], list[int]]:
+    """Strides, dilations and pads of a convolution.
+
+    Raises
+    ------
+    Problem
+        When it is not one of pictures.
+    """
+    if x.ndim != 4:
+        raise Problem("This convolution cannot be traced: only those of pictures can.")
+    strides, dilations = list(given.get("strides", [1, 1])), list(given.get("dilations", [1, 1]))
+    return strides, dilations, _pads(given, x.shape[2:], w.shape[2:], strides, dilations)
 
 
 def _pads(

@@ -22,7 +22,7 @@ from qviz.core.problems import N_, Problem
 from qviz.core.work import IsCancelled, Progress, check, ignore, never
 from qviz.files.atomic import atomic_write
 from qviz.models.activations import capture
-from qviz.models.exact_operators import EXACT, exact_codes, exact_of, magnitudes
+from qviz.models.exact_operators import EXACT, exact_codes, exact_of, factors, magnitudes
 from qviz.models.network import Network, array_of
 from qviz.models.sessions import open_session, run
 
@@ -248,13 +248,16 @@ def _node(network: Network, name: str) -> Any:
 
 def _saturating(node: Any, inputs: list[Any]) -> Any:
     """Whether neighbouring products of an output leave 16 bits when they are added in pairs (u8 · s8)."""
-    if node.op_type != "QLinearMatMul" or inputs[0].dtype != np.uint8 or inputs[3].dtype != np.int8:
+    if (
+        node.op_type not in ("QLinearMatMul", "QLinearConv")
+        or inputs[0].dtype != np.uint8
+        or inputs[3].dtype != np.int8
+    ):
         return lambda index: False
-    x, w = inputs[0].astype(np.int64), inputs[3].astype(np.int64)
+    of = factors(node, inputs)
 
     def saturates(index: tuple[int, ...]) -> bool:
-        row = x[index[:-1]] if x.ndim > 1 else x
-        column = w[(*index[: w.ndim - 2], slice(None), index[-1])] if w.ndim > 1 else w
+        row, column = of(index)
         products = row * column
         even = products[: products.size // 2 * 2].reshape(-1, 2).sum(axis=1)
         return bool(((even >= INT16) | (even < -INT16)).any())

@@ -66,6 +66,35 @@ def test_pairs_that_saturate_sixteen_bits():
     assert compare_codes(node, inputs, np.array([[1]], U8), exact_codes(node, inputs)).causes == {OTHER: 1}
 
 
+def test_pairs_of_convolutions_are_of_neighbouring_channels():
+    x, w = np.zeros((1, 2, 3, 3), U8), np.zeros((1, 2, 1, 2), S8)
+    x[0, :, 1, 1], w[0, :, 0, 1] = (210, 198), (-81, -80)
+    names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
+    node = helper.make_node("QLinearConv", names, ["y"], name="conv", pads=[0, 0, 0, 1], strides=[1, 1])
+    inputs = [x, F(0.01), U8(0), w, F(0.01), S8(0), F(0.7), U8(128)]
+    exact = exact_codes(node, inputs)
+    other = exact.copy()
+    other[0, 0, 1, 0] += 2
+    assert compare_codes(node, inputs, other, exact).causes == {PAIRS: 1}
+    x[0, :, 1, 1], w[0, :, 0] = 0, 0
+    x[0, 0, 1, 1:], w[0, 0, 0] = (210, 198), (-81, -80)  # neighbours in a row, of which channels lie between
+    exact = exact_codes(node, inputs)
+    other = exact.copy()
+    other[0, 0, 1, 1] += 2
+    assert compare_codes(node, inputs, other, exact).causes == {OTHER: 1}
+
+
+def constants_of(net):
+    """The arrays that a network holds."""
+    return {each.name: onnx.numpy_helper.to_array(each) for each in net.model.graph.initializer}
+
+
+def assert_one_off(trace):
+    """Codes of a runtime are no more than one off but where it saturates, which depends on the processor."""
+    for each in trace.differences:
+        assert abs(each.first - each.second) <= 1 or each.cause == PAIRS, each
+
+
 @every("seed", range(4))
 def test_exact_codes_are_those_of_the_standard_but_for_ties(seed):
     rng = np.random.default_rng(seed)
@@ -82,10 +111,11 @@ def test_exact_codes_are_those_of_the_standard_but_for_ties(seed):
     exact = exact_codes(node, inputs).astype(int)
     standard = np.asarray(ReferenceEvaluator(model).run(None, {})[0]).astype(int)
     runtime = run(open_session(model), {})[0].astype(int)
+    assert np.abs(exact - standard).max() <= 1
     for other in (standard, runtime):
-        assert np.abs(exact - other).max() <= 1
         trace = compare_codes(node, inputs, other.astype(U8), exact.astype(U8))
         assert set(trace.causes) <= {TIE, FUSED, PAIRS}
+        assert_one_off(trace)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +138,9 @@ def test_nodes_of_a_real_network(quantized, tmp_path):
     feeds = {key: saved[key] for key in saved.files if key not in ("runtime", "exact")}
     (again,) = run(open_session(onnx.load(str(path))), feeds)
     np.testing.assert_array_equal(again, saved["runtime"])
-    assert np.abs(saved["exact"].astype(int) - saved["runtime"].astype(int)).max() <= 1
+    trace = trace_node(quantized, names[0], pictures(1)[0])
+    assert_one_off(trace)
+    assert np.count_nonzero(saved["exact"] != saved["runtime"]) == len(trace.differences)
 
 
 def test_what_cannot_be_traced_is_said(quantized):
@@ -234,7 +266,8 @@ def test_nodes_between_pairs_are_run_at_two_levels(paired, tmp_path):
     feeds = {each.name: saved[each.name] for each in model.graph.input}
     for level, key in ((False, "unoptimized"), (True, "optimized")):
         np.testing.assert_array_equal(run(open_session(model, optimized=level), feeds)[0], saved[key])
-    assert np.abs(saved["exact"].astype(int) - saved["optimized"].astype(int)).max() <= 1
+    inputs = units[0].arrays({each.name: saved[each.name] for each in model.graph.input} | constants_of(paired))
+    assert_one_off(compare_codes(units[0].integer, inputs, saved["optimized"], saved["exact"]))
 
 
 def test_a_bias_that_is_stored_with_another_scale_is_found():
