@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from qviz.core.tensors.robust_range import FAR, robust_range
@@ -51,7 +51,10 @@ def test_few_values_and_constants_have_no_outliers(values: np.ndarray) -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=200), st.integers(2, 400))
 @settings(max_examples=200, deadline=None)
 def test_every_value_is_inside_or_counted_as_beyond(values: list[float], bins: int) -> None:
-    edges, counts = histogram(np.array(values), bins)
+    try:
+        edges, counts = histogram(np.array(values), bins)
+    except ValueError:  # no so many numbers lie between the smallest and the largest one
+        reject()
     found = robust_range(edges, counts)
     if found is not None:
         start, stop = np.searchsorted(edges, [found.low, found.high])
