@@ -19,7 +19,7 @@ from qviz.core.runtimes.block_scales import spans
 from qviz.core.runtimes.expressions import evaluate
 from qviz.core.runtimes.formulas import ABSMAX, MAX, MIN, QMAX, QMIN, S
 from qviz.core.runtimes.precision import FLOAT32, HALVES, POWER_OF_TWO, Precision, as_power_of_two, rounding_to
-from qviz.core.runtimes.record import BELOW_NORMAL, Recipe
+from qviz.core.runtimes.record import BELOW_NORMAL, Convention, Recipe
 from qviz.core.schemes.scheme import Scheme, convention_of
 
 TOGETHER = 1 << 16
@@ -37,8 +37,7 @@ def qparams_from_range(low: Array, high: Array, scheme: Scheme, compute: str = F
     """
     if is_one_number(low) and is_one_number(high) and not convention_of(scheme).nested_scales:
         return _from_one_range(low, high, scheme, compute)
-    convention = convention_of(scheme)
-    alone = low.size <= TOGETHER or convention.of_whole_tensor or convention.recipe_in_parts
+    alone = low.size <= TOGETHER or _takes_all(convention_of(scheme))
     found = None if alone else _from_spans(low, high, scheme, compute)
     if found is not None:
         return found
@@ -76,6 +75,11 @@ def _from_ranges(low: Array, high: Array, scheme: Scheme, compute: str) -> QPara
         name: array.reshape(low.shape) for name, array in arrays.items() if getattr(q, name) is not None
     }
     return replace(q, **whole)
+
+
+def _takes_all(convention: Convention) -> bool:
+    """Whether a recipe asks for all ranges, or sees to it that some are looked at together."""
+    return convention.of_whole_tensor or convention.recipe_in_parts
 
 
 def _from_spans(low: Array, high: Array, scheme: Scheme, compute: str) -> QParams | None:
