@@ -19,6 +19,7 @@ from qviz.models.recipes import LIBRARY_DEFAULTS, Recipe, best_recipe
 from qviz.models.sessions import open_session, run
 from tests.every import every
 from tests.models.made import classifier, model_of, network, pictures, sentences, transformer, value
+from tests.processors import saturates
 
 CASES = {"classifier": (classifier, pictures(4)), "transformer": (transformer, sentences(4))}
 
@@ -67,7 +68,8 @@ def test_ways_of_static_quantization(tmp_path, recipe):
     outcome = quantize_network(net, tmp_path / "q.onnx", recipe, pictures(3))
     assert outcome.quantized == outcome.nodes == 3
     assert str(outcome.summary) == "3 of 3 nodes with weights were quantized."
-    assert agreement(net, tmp_path / "q.onnx", pictures(2, seed=9)) > 15
+    # Codes of both signs become unsigned ones in the runtime, whose pairs may saturate.
+    assert agreement(net, tmp_path / "q.onnx", pictures(2, seed=9)) > (12 if saturates() else 15)
 
 
 def test_four_bit_weights(tmp_path):

@@ -21,9 +21,13 @@ from qviz.training.export import (
     save_onnx,
 )
 from qviz.training.network import forward
+from tests.processors import saturates
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
+
+# Fused integers answer otherwise where the processor lets their sums saturate; see `qviz.core.questions.pair_sums`.
+LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC" if saturates() else "ORT_ENABLE_ALL")
 
 SHORT = Experiment(training=Training(steps=150, fine_tuning_steps=150))
 
@@ -77,7 +81,7 @@ def test_onnx_runtime_predicts_the_same(kind, quantization):
     for network in (run.post_training(), run.quantization_aware()):
         model = onnx_model(network).SerializeToString()
         x, expected = run.dataset.x_test, network.logits(run.dataset.x_test)
-        for level in ("ORT_DISABLE_ALL", "ORT_ENABLE_ALL"):
+        for level in LEVELS:
             differs = answers(model, x, level).argmax(axis=1) != expected.argmax(axis=1)
             # A sum in another order can move an activation across the edge between two codes.
             assert not (differs & ~ties(network, x)).any()
