@@ -155,7 +155,8 @@ def range_of(given: RangeInput, scheme: Scheme, shared: dict[Any, Range] | None 
 def _estimated(given: RangeInput, rule: RangeRule) -> Range:
     with np.errstate(over="ignore", invalid="ignore"):  # libraries' own arithmetic, to the last bit; looked at below
         low, high = rule.estimate(given)
-    if not all(map(math.isfinite, (*ends_of(low), *ends_of(high)))):
+    of_data = isinstance(rule, MinMax) and given.tensor.all_finite
+    if not of_data and not all(map(math.isfinite, (*ends_of(low), *ends_of(high)))):
         raise Problem(
             "{rule} finds no range with an end: its own sums go beyond {largest:.2g}, the largest float32. "
             "Choose another range, or divide the tensor by a constant.",
