@@ -40,7 +40,7 @@ from qviz.core.passes.stretches import (
     round_stretch,
 )
 
-TILE, TALLEST = 128, 8
+TILE, TALLEST = 256, 4
 """Columns and rows of a tile: as many elements as a stretch has, and whole buckets of the envelope."""
 
 
