@@ -1,4 +1,4 @@
-"""Where is a sorted tensor cut, and what lies between there and the end of a block? Many keys, each fetched ahead."""
+"""Where is a sorted tensor cut? Many keys, each fetched ahead."""
 
 from __future__ import annotations
 
@@ -64,58 +64,3 @@ def places(keys: Any, begin: Any, end: Any, values: Any, index: Any, position: A
             for i in range(WIDTH):
                 inside += np.int64(values[at + np.uint64(i)] < key)
             position[k] += inside
-
-
-def _example_of_sums() -> tuple[Any, ...]:
-    numbers, wide, whole = np.zeros(WIDTH, np.float32), np.zeros(1), np.zeros(1, np.int64)
-    return whole, 0, 1, numbers, wide, whole, 1, wide, wide, whole, wide, wide
-
-
-@kernel(_example_of_sums, reorders=True)
-def sums_to(
-    position: Any, begin: Any, end: Any, values: Any, centre: Any, middle: Any, each: Any, first: Any, second: Any,
-    superblock: Any, one: Any, two: Any,
-) -> None:  # fmt: skip
-    """Sums of x − c and its square from the middle of a superblock to the cuts ``begin`` … ``end``.
-
-    Parameters
-    ----------
-    position : int64 array
-        Elements before each cut.
-    values : float32 array, shape (blocks * WIDTH,)
-    centre : float64 array
-        c of each superblock.
-    middle : int64 array
-        The block of each superblock that its sums begin at.
-    each : int
-        Blocks of a superblock.
-    first, second : float64 arrays, shape (superblocks * each,)
-        The sums from the middle to the end of each block that is nearer to it.
-    superblock : int64 array
-        Filled: the one that each cut is in.
-    one, two : float64 arrays
-        Filled: the sums to each cut.
-    """
-    for start in range(begin, end, AHEAD):
-        stop = min(start + AHEAD, end)
-        for k in range(start, stop):
-            block = max(position[k] - 1, 0) // WIDTH
-            prefetch(first, block)
-            prefetch(second, block)
-        for k in range(start, stop):
-            block = max(position[k] - 1, 0) // WIDTH
-            s = block // each
-            left, c, at = block - s * each < middle[s], centre[s], np.uint64(block * WIDTH)
-            # From the end of the block that is nearer to the middle to the cut; the others add nothing.
-            inside = position[k] - block * WIDTH
-            low = np.uint32(inside if left else 0)
-            span = np.uint32(WIDTH if left else inside) - low
-            d1, d2 = 0.0, 0.0
-            for i in range(np.uint32(WIDTH)):
-                d = np.float64(values[at + np.uint64(i)]) - c
-                d = d if np.uint32(np.uint32(i) - low) < span else 0.0
-                d1 += d
-                d2 += d * d
-            superblock[k] = s
-            one[k] = first[block] - d1 if left else first[block] + d1
-            two[k] = second[block] - d2 if left else second[block] + d2

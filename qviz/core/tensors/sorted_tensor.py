@@ -18,7 +18,7 @@ from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.frozen import frozen
 from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.layout import BLOCK
-from qviz.core.tensors.lookups import places, sums_to
+from qviz.core.tensors.lookups import places
 from qviz.core.tensors.survey import WIDTH, in_two_threads, superblock_moments
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_counts import SHIFTS, counted_values
@@ -38,9 +38,6 @@ PARTED_ABOVE = 1 << 22
 
 ROWS = 1 << 12
 """Cuts that are looked up together: their blocks fit into the cache."""
-
-FEW = 1 << 10
-"""The same where they are counted and added up one after the other, out of a cache that one core has for itself."""
 
 SHARED_FROM = 1 << 13
 """So many keys are looked up by two threads: fewer are found before another one has begun."""
@@ -281,9 +278,6 @@ class SortedTensor:
         cuts.superblock[0], cuts.superblock[-1] = 0, self._centre.size - 1
         cuts.first[0], cuts.first[-1] = self._first_ends[0, 0], self._first_ends[1, -1]
         cuts.second[0], cuts.second[-1] = self._second_ends[0, 0], self._second_ends[1, -1]
-        if places.ready and sums_to.ready:
-            self._cut_quickly(np.ascontiguousarray(keys, np.float32), cuts.pick(slice(1, -1)))
-            return cuts
         for start in range(0, m, ROWS):
             some = keys[start : start + ROWS]
             here = slice(start + 1, start + 1 + some.size)
@@ -301,19 +295,6 @@ class SortedTensor:
             cuts.first[here] = self._first[block] + sign * rest.sum(axis=1)
             cuts.second[here] = self._second[block] + sign * np.einsum("ij,ij->i", rest, rest)
         return cuts
-
-    def _cut_quickly(self, keys: FloatArray, cuts: Cuts) -> None:
-        """Fill ``cuts``, views of which there are as many as keys, in compiled loops."""
-        places_in = (self._centre, self._middle, self._blocks_each, self._first, self._second)
-        found = (cuts.superblock, cuts.first, cuts.second)
-
-        def some(ends: tuple[int, int]) -> None:
-            for start in range(*ends, FEW):
-                here = start, min(start + FEW, ends[1])
-                places(keys, *here, self._padded, self._index, cuts.position)
-                sums_to(cuts.position, *here, self._padded, *places_in, *found)
-
-        _share(some, keys.size)
 
     def _block_of(self, keys: FloatArray) -> Counts:
         """The block that the first element not below each key lies in, or ends."""
