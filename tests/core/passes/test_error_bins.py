@@ -74,10 +74,11 @@ REACHED = {
 }
 
 
+@pytest.mark.skipif(not compiler.available(), reason="numba knows no such Python yet")
+@pytest.mark.usefixtures("kernels")
 @every("scheme", REACHED.values(), ids=REACHED)
 def test_groups_reach_as_far_as_what_is_clipped(scheme: Scheme) -> None:
     """Compiled, in NumPy, and as every element says."""
-    compiler.warm_up()
     tensor = Tensor(np.random.default_rng(3).standard_normal((37, 448), dtype=np.float32))
     qparams, layout = choose_qparams(tensor, scheme), scheme.granularity.layout(tensor.shape)
     extremes = tensor.extremes(layout)

@@ -31,8 +31,6 @@ from qviz.core import (
 )
 from qviz.core.passes.block_workers import BLOCK
 from qviz.core.passes.error_bins import MAX_ERROR_BINS
-from qviz.core.passes.kernels import walk
-from qviz.core.passes.plain_walk import walk_plainly
 from qviz.core.tensors.envelope import RAW
 from qviz.core.work import Cancelled
 from tests.core.arithmetic.test_qparams import ARTICLE, ARTICLE_SCHEME
@@ -539,9 +537,7 @@ def test_json_has_none_for_what_is_not_finite_and_real_zero_points():
 
 
 @pytest.mark.parametrize("granularity", [PerTensor(), PerAxis(0)])
-def test_it_stops_between_blocks_when_cancelled(granularity, monkeypatch):
-    for each in (walk, walk_plainly):  # whose pieces are larger
-        monkeypatch.setattr(each, "compiled", None)
+def test_it_stops_between_blocks_when_cancelled(granularity):
     t = Tensor(noisy((3, BLOCK)))
     asked = []
 

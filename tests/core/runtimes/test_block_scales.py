@@ -11,6 +11,11 @@ from qviz.core.formats.table import NumberFormat
 from qviz.core.runtimes import block_scales
 from tests.every import every
 
+pytestmark = [
+    pytest.mark.skipif(not compiler.available(), reason="numba knows no such Python yet"),
+    pytest.mark.usefixtures("kernels"),
+]
+
 FORMATS: dict[str, NumberFormat] = {
     "MXFP4": FloatFormat("e2m1fn"),
     "MXFP6": FloatFormat("e3m2fn"),
@@ -48,9 +53,6 @@ def both_ways(x: np.ndarray, scheme: Scheme) -> None:
 @every("name", FORMATS)
 @every("rule", RULES)
 def test_powers_of_two_are_the_same(rule: str, name: str, size: float) -> None:
-    compiler.warm_up()
-    if not block_scales.fill_powers.ready:
-        pytest.skip("nothing is compiled here")
     both_ways(hard_blocks(size), Scheme(FORMATS[name], True, PerBlock(-1, 32), convention=rule))
 
 
@@ -69,7 +71,6 @@ SPANS = {
 @every("size", SIZES)
 @every("scheme", SPANS.values(), ids=SPANS)
 def test_spans_are_the_same(scheme: Scheme, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler.warm_up()
     monkeypatch.setattr(scaling, "TOGETHER", 16)
     x = hard_blocks(size)
     both_ways(x[:16], scheme)
@@ -80,9 +81,6 @@ def test_spans_are_the_same(scheme: Scheme, size: float, monkeypatch: pytest.Mon
 
 @every("size", SIZES)
 def test_fp8_shares_are_the_same(size: float) -> None:
-    compiler.warm_up()
-    if not block_scales.fill_fp8.ready:
-        pytest.skip("nothing is compiled here")
     scheme = Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 16), convention="nvfp4")
     both_ways(hard_blocks(size), scheme)
     both_ways(hard_blocks(size) * np.exp2(np.arange(-40, 1, dtype=np.float32))[:, None], scheme)
