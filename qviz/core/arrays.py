@@ -32,6 +32,13 @@ def ends_of(array: Array) -> tuple[float, float]:
     return float(array.min()), float(array.max())
 
 
+def only_read(array: Array) -> FloatArray:
+    """All its numbers one after the other in float32, as kernels take what they do not write to."""
+    flat = np.ascontiguousarray(array, np.float32).reshape(-1).view()
+    flat.flags.writeable = False
+    return flat
+
+
 # --- memory that is used again -------------------------------------------------------------------------
 #
 # One answer after the other holds as many numbers, and goes when the next one comes. The C library gives large pieces

@@ -17,7 +17,6 @@ from qviz.core.lanes import (
     any_marks,
     anywhere,
     anywhere_negative,
-    as_floats,
     bits_of,
     choose,
     clamped,
@@ -124,7 +123,6 @@ def _changes(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Itera
     yield bits_of, (lanes,), words, _changed("bitcast", WORD)
     yield numbers_of, (words,), lanes, _changed("bitcast", FLOAT)
     yield whole, (lanes,), words, _changed("fptosi", WORD)
-    yield as_floats, (words,), lanes, _changed("sitofp", FLOAT)
     yield moved_down, (words, types.Integer), words, _move_down
     for function, name in ((root, "sqrt"), (nearest, "rint"), (floored, "floor"), (truncated, "trunc")):
         yield function, (lanes,), lanes, _called(f"llvm.{name}.v{LANES}f32")

@@ -67,11 +67,6 @@ def whole(lanes: Any) -> Any:
         return lanes.astype(np.int32)
 
 
-def as_floats(words: Any) -> Any:
-    """The nearest float32 numbers of int32 ones."""
-    return words.astype(np.float32)
-
-
 def moved_down(words: Any, places: Any) -> Any:
     """The bits moved down by as many places, the sign with them."""
     return words >> places

@@ -12,7 +12,7 @@ import numpy as np
 
 from qviz.core.arithmetic.loops import CENTRED, PARTS, SHIFTS, steps_of
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import LARGEST, FloatArray
+from qviz.core.arrays import LARGEST, FloatArray, only_read
 from qviz.core.compiler import kernel
 from qviz.core.frozen import frozen
 from qviz.core.lanes import (
@@ -106,10 +106,7 @@ def reach_of(extremes: tuple[FloatArray, FloatArray], qparams: QParams, *, with_
         return None
     size = extremes[0].size
     scale, divisor = (np.broadcast_to(each.reshape(-1), size) for each in (qparams.scale, qparams.divisor))
-    groups = (*map(np.ravel, extremes), scale, divisor if with_divisors else scale[:0])
-    arrays = tuple(np.ascontiguousarray(each).view() for each in groups)
-    for each in arrays:
-        each.flags.writeable = False
+    arrays = tuple(map(only_read, (*extremes, scale, divisor if with_divisors else scale[:0])))
     inverse, found, done = qparams.convention.divisor_is_inverse, np.zeros(3, np.float32), 0
     first, last = np.float32(qparams.quant_min), np.float32(qparams.quant_max)
     if look_at_groups.ready:

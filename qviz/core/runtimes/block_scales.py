@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import LARGEST, FloatArray, empty
+from qviz.core.arrays import LARGEST, FloatArray, empty, only_read
 from qviz.core.compiler import kernel
 from qviz.core.formats.floats import EXPONENT_MASK, MANTISSA_BITS, ONE_EXPONENT, SIGNIFICANT_ABOVE
 from qviz.core.lanes import (
@@ -129,7 +129,7 @@ def spans(
         return None
     scale, reach = empty((2, low.size), np.float32)
     ends = np.array([np.inf, 0], np.float32)
-    fill_spans(*_ends(low, high), scale, reach, span, of_extreme, ends)
+    fill_spans(only_read(low), only_read(high), scale, reach, span, of_extreme, ends)
     return (scale, reach) if ends[0] >= TINY and ends[1] <= LARGEST else None
 
 
@@ -182,13 +182,5 @@ def _filled(fill: Any, low: FloatArray, high: FloatArray, *given: Any) -> tuple[
     scale, divisor = empty((2, low.size), np.float32)
     if not fill.ready:
         return scale, divisor, 0
-    fill(*_ends(low, high), scale, divisor, *given)
+    fill(only_read(low), only_read(high), scale, divisor, *given)
     return scale, divisor, low.size // LANES * LANES
-
-
-def _ends(*arrays: FloatArray) -> list[FloatArray]:
-    """As kernels take what they only read."""
-    ends = [np.ascontiguousarray(each, np.float32).reshape(-1).view() for each in arrays]
-    for each in ends:
-        each.flags.writeable = False
-    return ends
