@@ -191,8 +191,8 @@ def test_a_cut_into_nothing_adds_nothing():
     first, second = p.add_up(p.cut(keys), np.full(keys.size + 1, 123.0))
     empty = np.diff(p.cut(keys).position) == 0
     assert empty.sum() == 8
-    np.testing.assert_allclose(first[empty], 0, atol=1e-10)
-    np.testing.assert_allclose(second[empty], 0, atol=1e-8)
+    np.testing.assert_array_equal(first[empty], 0)
+    np.testing.assert_array_equal(second[empty], 0)
 
 
 # --- histograms ------------------------------------------------------------------------------------
