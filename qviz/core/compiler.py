@@ -42,6 +42,8 @@ MODULES = (
     "qviz.core.passes.group_reach",
     "qviz.core.passes.settling",
     "qviz.core.tensors.lookups",
+    "qviz.core.tensors.cells",
+    "qviz.core.passes.error_counts",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",
     "qviz.core.arithmetic.spreading",

@@ -84,7 +84,7 @@ def _squared_errors(prepared: SortedTensor, levels: FloatArray, steps: FloatArra
     inside = np.isfinite(level)
     level = np.where(inside, level, 0.0)
     first, second = prepared.between(left, right, level)
-    second = exact_cell_ends(prepared.values, left.position, right.position, level, first, second)[1]
+    second = exact_cell_ends(prepared, left.position, right.position, level, first, second)[1]
     second = np.where(~inside & (right.position > left.position), np.inf, np.maximum(second, 0.0))
     errors: Floats = second.reshape(ways, -1).sum(axis=1)
     return errors

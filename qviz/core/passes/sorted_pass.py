@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arithmetic.qparams import QParams
-from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.passes.direct_pass import direct_sums
+from qviz.core.passes.error_counts import QUEUE, count_errors
 from qviz.core.passes.staircase import first_reaching
 from qviz.core.passes.sums import ErrorHistogram, Sums
+from qviz.core.tensors.cells import exact_ends
 from qviz.core.tensors.layout import Layout
-from qviz.core.tensors.sorted_tensor import SortedTensor
+from qviz.core.tensors.sorted_tensor import SortedTensor, share
 
 FAR_BEYOND = 1e6
 """Where Σx̂² is so much larger than Σx², x is lost beside x̂."""
@@ -55,9 +57,7 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     overflows = bool(np.any(counts[~inside]))
     parts = np.repeat(wide, 2)
     first, second = prepared.add_up(cuts, parts)
-    first, second, largest = exact_cell_ends(
-        prepared.values, cuts.position[:-1], cuts.position[1:], parts, first, second
-    )
+    first, second, largest = exact_cell_ends(prepared, cuts.position[:-1], cuts.position[1:], parts, first, second)
     second = np.maximum(second[::2] + second[1::2], 0.0)
     infinite = math.inf if overflows else 0.0
     clips_to_infinity = bool(np.any(counts[[0, -1]][~inside[[0, -1]]]))
@@ -99,7 +99,7 @@ def sorted_squared_error(prepared: SortedTensor, qparams: QParams) -> float:
         return math.inf
     level = np.where(inside, level, 0.0)
     first, second = prepared.add_up(cuts, level)
-    second = exact_cell_ends(prepared.values, cuts.position[:-1], cuts.position[1:], level, first, second)[1]
+    second = exact_cell_ends(prepared, cuts.position[:-1], cuts.position[1:], level, first, second)[1]
     return float(np.maximum(second, 0.0).sum())
 
 
@@ -131,7 +131,7 @@ def code_steps(qparams: QParams, groups: Any = (0,)) -> FloatArray:
 
 
 def exact_cell_ends(
-    values: FloatArray, start: Counts, stop: Counts, level: Floats, first: Floats, second: Floats
+    prepared: SortedTensor, start: Counts, stop: Counts, level: Floats, first: Floats, second: Floats
 ) -> tuple[Floats, Floats, float]:
     """Exact sums of the errors and of their squares where the ends are all of a cell; and the largest error.
 
@@ -140,14 +140,19 @@ def exact_cell_ends(
 
     Parameters
     ----------
-    values : float32 array, ascending
+    prepared : SortedTensor
     start, stop : int arrays, shape (cells,)
     level : float64 array, shape (cells,)
         What the values of each cell become.
     first, second : float64 arrays, shape (cells,)
         The sums for all cells.
     """
-    counts, first, second = stop - start, first.copy(), second.copy()
+    first, second, searched, values = first.copy(), second.copy(), prepared.searched, prepared.values
+    if exact_ends.ready and searched is not None:
+        start, stop = np.ascontiguousarray(start), np.ascontiguousarray(stop)
+        found = share(lambda ends: exact_ends(searched[0], *ends, start, stop, level, first, second), level.size)
+        return first, second, max(found)
+    counts = stop - start
     used = np.flatnonzero(counts)
     lowest, highest = values[start[used]] - level[used], values[stop[used] - 1] - level[used]
     same = lowest == highest
@@ -165,6 +170,45 @@ def _histogram(
     prepared: SortedTensor, level: FloatArray, bounds: Counts, counts: Counts, edges: Floats, half_step: float
 ) -> ErrorHistogram:
     """Exactly the histogram of the float64 errors: one cut for every edge that a cell's errors cross."""
+    searched = prepared.searched
+    if count_errors.ready and searched is not None:
+        parts = _counted_errors(level, np.ascontiguousarray(bounds), searched, edges)
+    else:
+        parts = _looked_up_errors(prepared, level, bounds, counts, edges)
+    return ErrorHistogram(edges, parts[0], parts[1], half_step)
+
+
+def _counted_errors(
+    level: FloatArray, bounds: Counts, searched: tuple[FloatArray, FloatArray], edges: Floats
+) -> list[Counts]:
+    """Those of rounding and those of clipping, by a compiled search."""
+
+    def some(ends: tuple[int, int]) -> Counts:
+        work = np.empty(QUEUE), np.empty((QUEUE, 5), np.int64)
+        found = np.zeros((2, 2, edges.size), np.int64)
+        count_errors(level, *ends, bounds, *searched, edges, *work, found[0], found[1])
+        return found
+
+    crossing, whole = np.sum(share(some, level.size), axis=0)
+    return [_between_edges(*each) for each in zip(crossing, whole, strict=True)]
+
+
+def _between_edges(crossing: Array, whole: Array) -> Counts:
+    """How many errors lie between neighbouring edges.
+
+    Parameters
+    ----------
+    crossing, whole : arrays, shape (bins + 1,)
+        How many reach each edge: those counted there, and all of a cell's below its lowest.
+    """
+    reach = crossing + np.cumsum(whole[::-1])[::-1]
+    return np.asarray(reach[:-1] - reach[1:]).astype(np.int64)
+
+
+def _looked_up_errors(
+    prepared: SortedTensor, level: FloatArray, bounds: Counts, counts: Counts, edges: Floats
+) -> list[Counts]:
+    """The same in NumPy."""
     used = np.flatnonzero((counts > 0) & np.isfinite(level))
     height, start, stop = level[used].astype(np.float64), bounds[used], bounds[used + 1]
     bins = edges.size - 1
@@ -189,9 +233,6 @@ def _histogram(
     parts = []
     for chosen in (~clipped, clipped):
         mine = chosen[cell]
-        # How many errors reach each edge: those counted here, and all of a cell's below its lowest.
         crossing = np.bincount(edge[mine], beyond[mine], bins + 1)
-        whole = np.bincount(lowest[chosen], (stop - start)[chosen], bins + 1)
-        reach = crossing + np.cumsum(whole[::-1])[::-1]
-        parts.append((reach[:-1] - reach[1:]).astype(np.int64))
-    return ErrorHistogram(edges, parts[0], parts[1], half_step)
+        parts.append(_between_edges(crossing, np.bincount(lowest[chosen], (stop - start)[chosen], bins + 1)))
+    return parts

@@ -104,6 +104,10 @@ class CountedTensor(SortedTensor):
         arrays = (self._below, self._first, self._second, self._centre, self._start, self._size)
         return self.value_counts.nbytes + sum(each.nbytes for each in arrays)
 
+    @property
+    def searched(self) -> None:
+        """There are no elements to be searched."""
+
     def count_below(self, keys: FloatArray) -> Counts:
         """How many elements are smaller than each key, shape (m,)."""
         return np.asarray(self._below[np.searchsorted(self._distinct, keys, "left")])

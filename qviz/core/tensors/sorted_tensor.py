@@ -16,6 +16,7 @@ import numpy as np
 
 from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.frozen import frozen
+from qviz.core.tensors.cells import outer_parts
 from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.layout import BLOCK
 from qviz.core.tensors.lookups import cut_at, places
@@ -73,7 +74,17 @@ class Cuts:
 
     def pick(self, which: Any) -> Cuts:
         """Some of them: a slice, or indices in any order."""
-        return Cuts(self.position[which], self.superblock[which], self.first[which], self.second[which])
+        return Cuts(*(array[which] for array in self.arrays))
+
+    def packed(self) -> Cuts:
+        """The same one after the other in memory, as kernels take them."""
+        packed = np.ascontiguousarray
+        return Cuts(packed(self.position), packed(self.superblock), packed(self.first), packed(self.second))
+
+    @property
+    def arrays(self) -> tuple[Counts, Counts, Floats, Floats]:
+        """All of its parts, in their order."""
+        return self.position, self.superblock, self.first, self.second
 
 
 @frozen(eq=False)
@@ -183,6 +194,11 @@ class SortedTensor:
         wholes = (self._wholes.first, self._wholes.second)
         return sum(a.nbytes for a in (self._padded, *sums, *places, *wholes))
 
+    @property
+    def searched(self) -> tuple[FloatArray, FloatArray] | None:
+        """What compiled loops search: the values, filled up with infinity, and the first of each block."""
+        return self._padded, self._index
+
     def _add_up(self, size: int, progress: Progress, cancelled: IsCancelled) -> None:
         """Sums of x − c and its square from the middle of each superblock to the blocks' ends that lie nearer to it."""
         count, each = self._centre.size, self._blocks_each
@@ -250,7 +266,7 @@ class SortedTensor:
         found = np.empty(keys.size, np.int64)
         if places.ready:
             keys = np.ascontiguousarray(keys, np.float32)
-            _share(lambda ends: places(keys, *ends, self._padded, self._index, found), keys.size)
+            share(lambda ends: places(keys, *ends, self._padded, self._index, found), keys.size)
             return found
         for start in range(0, keys.size, ROWS):
             some = keys[start : start + ROWS]
@@ -303,7 +319,7 @@ class SortedTensor:
         """Fill ``cuts``, views of which there are as many as keys, in compiled loops."""
         given = (self._padded, self._index, self._centre, self._middle, self._blocks_each, self._first, self._second)
         found = (cuts.position, cuts.superblock, cuts.first, cuts.second)
-        _share(lambda ends: cut_at(keys, *ends, *given, *found), keys.size)
+        share(lambda ends: cut_at(keys, *ends, *given, *found), keys.size)
 
     def _block_of(self, keys: FloatArray) -> Counts:
         """The block that the first element not below each key lies in, or ends."""
@@ -340,7 +356,28 @@ class SortedTensor:
         first, second : float64 arrays, shape (m,)
             0 of a cell without elements.
         """
+        start, stop = start.packed(), stop.packed()
+        first, second, wholes = self._outer_parts(start, stop, reference)
+        if wholes:
+            self._add_wholes(start.superblock, stop.superblock, reference, first, second)
+        return first, second
+
+    def _outer_parts(self, start: Cuts, stop: Cuts, reference: Floats) -> tuple[Floats, Floats, bool]:
+        """What `between` finds but for superblocks that lie within one cell altogether; whether there are such."""
         left, right = start.superblock, stop.superblock
+        if outer_parts.ready:
+            one, two = np.empty(reference.size), np.empty(reference.size)
+            given = (
+                np.ascontiguousarray(reference, np.float64),
+                self._centre,
+                self._start,
+                self._first_ends,
+                self._second_ends,
+            )
+            found = share(
+                lambda ends: outer_parts(*start.arrays, *stop.arrays, *ends, *given, one, two), reference.size
+            )
+            return one, two, any(found)
         same = left == right
         # Within one superblock: the difference of two sums. Across several: what is left of the
         # first, the beginning of the last, and every one between.
@@ -357,18 +394,21 @@ class SortedTensor:
             one, two = _moved(one, two - self._second_ends[0, last], many, w)
             first[across] += one
             second[across] += two
-            # Superblocks that lie within one cell altogether: whole groups, and those before and behind them.
-            begin, end = left[across] + 1, right[across]
-            group, last_group = -(-begin // GROUPED), end // GROUPED
-            any_group = last_group > group
-            sums = (reference, first, second)
-            self._groups.add(across, group, np.where(any_group, last_group, group), *sums)
-            self._wholes.add(across, begin, np.where(any_group, group * GROUPED, end), *sums)
-            self._wholes.add(across, np.where(any_group, last_group * GROUPED, end), end, *sums)
         # Sums that were rounded in another order would leave something of what cancels.
         nothing = start.position == stop.position
         first[nothing], second[nothing] = 0.0, 0.0
-        return first, second
+        return first, second, bool(across.size)
+
+    def _add_wholes(self, left: Counts, right: Counts, reference: Floats, first: Floats, second: Floats) -> None:
+        """Add superblocks that lie within one cell altogether: whole groups, and those before and behind them."""
+        across = np.flatnonzero(right > left + 1)
+        begin, end = left[across] + 1, right[across]
+        group, last_group = -(-begin // GROUPED), end // GROUPED
+        any_group = last_group > group
+        sums = (reference, first, second)
+        self._groups.add(across, group, np.where(any_group, last_group, group), *sums)
+        self._wholes.add(across, begin, np.where(any_group, group * GROUPED, end), *sums)
+        self._wholes.add(across, np.where(any_group, last_group * GROUPED, end), end, *sums)
 
     def counts(self, edges: Floats) -> Counts:
         """Elements between neighbouring edges: exactly ``numpy.histogram(values, edges)[0]``.
@@ -495,12 +535,14 @@ def _moved(first: Any, second: Any, count: Any, w: Any) -> tuple[Floats, Floats]
     return first + count * w, second + w * (2 * first + count * w)
 
 
-def _share(some: Callable[[tuple[int, int]], None], keys: int) -> None:
-    """Have each of many keys looked up, in two threads where there are enough of them."""
-    if keys < SHARED_FROM or THREADS == 1:
-        some((0, keys))
-    else:
-        in_two_threads(some, (0, keys // 2), (keys // 2, keys))
+def share(some: Callable[[tuple[int, int]], Any], count: int) -> tuple[Any, ...]:
+    """Have what there are many of done from one place to before another, in two threads where there are enough.
+
+    What ``some`` gives back for each of the parts that are done.
+    """
+    if count < SHARED_FROM or THREADS == 1:
+        return (some((0, count)),)
+    return in_two_threads(some, (0, count // 2), (count // 2, count))
 
 
 def _count(inside: Array) -> Array:
