@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import LARGEST, FloatArray
+from qviz.core.arrays import LARGEST, Array, FloatArray
 
 Reached = Callable[[FloatArray, Any], np.ndarray[Any, np.dtype[np.bool_]]]
 """``reached(x, which)``: whether each x, shape (tries, steps), lies at or beyond the steps ``which`` (an index)."""
+
+TOGETHER = 1 << 13
+"""Steps whose tries stay in the cache, in memory that is not given back to the system after each."""
 
 SECTIONS = 16
 INFINITY = int(np.float32(np.inf).view(np.int32))
@@ -33,16 +36,24 @@ def first_reaching(reached: Reached, guess: np.ndarray[Any, Any], near: int = 2)
     float32 array, shape (steps,)
         Infinity where no finite value reaches the step; -infinity where even that one does.
     """
+    guess = np.asarray(guess)
+    found: FloatArray = np.empty(guess.size, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        middle = np.nan_to_num(np.asarray(guess).astype(np.float32), nan=0.0, posinf=LARGEST, neginf=-LARGEST)
-        # Nearly always the guess or one of its neighbours is the step.
-        tries = _value(_key(middle) + np.arange(-near, near + 1, dtype=np.int32)[:, None])
-        hit = reached(tries, slice(None))
-        found: FloatArray = tries[np.argmax(hit, axis=0), np.arange(middle.size)]
-        elsewhere = np.flatnonzero(hit[0] | ~hit[-1])
-        if elsewhere.size:
-            found[elsewhere] = _search(reached, elsewhere)
+        for start in range(0, guess.size, TOGETHER):
+            here = slice(start, min(start + TOGETHER, guess.size))
+            found[here], elsewhere = _tried(reached, here, guess[here], near)
+            if elsewhere.size:
+                found[elsewhere] = _search(reached, elsewhere)
     return found
+
+
+def _tried(reached: Reached, here: slice, guess: Array, near: int) -> tuple[FloatArray, Array]:
+    """The steps ``here`` as far as they are near the guesses: nearly always one or its neighbour; and which are not."""
+    middle = np.nan_to_num(guess.astype(np.float32), nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+    tries = _value(_key(middle) + np.arange(-near, near + 1, dtype=np.int32)[:, None])
+    hit = reached(tries, here)
+    found: FloatArray = tries[np.argmax(hit, axis=0), np.arange(middle.size)]
+    return found, np.flatnonzero(hit[0] | ~hit[-1]) + here.start
 
 
 def _search(reached: Reached, steps: np.ndarray[Any, Any]) -> FloatArray:
