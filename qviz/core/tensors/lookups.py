@@ -12,22 +12,31 @@ from qviz.core.tensors.survey import WIDTH
 AHEAD = 32
 """Keys whose blocks are fetched before the first of them is counted."""
 
+CUTS_AHEAD = 8
+"""The same of cuts, for which more is fetched."""
+
 HALF_BLOCK = WIDTH // 2
 """Numbers that are fetched from memory together."""
 
 
 @part()
-def block_of(key: Any, index: Any, low: Any) -> Any:
+def block_of(key: Any, index: Any, low: Any, guess: Any) -> Any:
     """How many blocks begin below a key, and at least ``low``, of which this is known.
 
-    Neighbours lie near each other: ever longer strides, and then halves of the last one.
+    Around a guess ever longer strides are taken, and then halves of the last one.
     """
-    high, stride = low, 1
-    while high < index.size and index[high] < key:
-        low = high + 1
-        high += stride
-        stride *= 2
-    high = min(high, index.size)
+    high, stride = min(max(guess, low), index.size), 1
+    if high < index.size and index[high] < key:
+        while high < index.size and index[high] < key:
+            low = high + 1
+            high += stride
+            stride *= 2
+        high = min(high, index.size)
+    else:
+        while high - stride >= low and not index[high - stride] < key:
+            high -= stride
+            stride *= 2
+        low = max(high - stride + 1, low)
     while low < high:
         middle = (low + high) // 2
         if index[middle] < key:
@@ -57,13 +66,14 @@ def places(keys: Any, begin: Any, end: Any, values: Any, index: Any, position: A
     position : int64 array
         Filled, as the keys.
     """
-    low, before = 0, -np.inf
+    low, gap, before = 0, 0, -np.inf
     for start in range(begin, end, AHEAD):
         stop = min(start + AHEAD, end)
         for k in range(start, stop):
             key = keys[k]
-            low = block_of(key, index, low if key >= before else 0)
-            before = key
+            last = low if key >= before else 0
+            low = block_of(key, index, last, last + gap)  # neighbours lie as far apart as those before
+            gap, before = low - last, key
             position[k] = max(low - 1, 0) * WIDTH
             prefetch(values, position[k])
             prefetch(values, position[k] + HALF_BLOCK)
@@ -103,20 +113,22 @@ def cut_at(
     one, two : float64 arrays
         Filled: the sums to each cut.
     """
-    low, before = 0, np.float32(-np.inf)
-    for start in range(begin, end, AHEAD):
-        stop = min(start + AHEAD, end)
-        for k in range(start, stop):
+    low, gap, before = 0, 0, np.float32(-np.inf)
+    for ahead in range(begin, end + CUTS_AHEAD):
+        if ahead < end:
+            k = ahead
             key = keys[k]
-            low = block_of(key, index, low if key >= before else 0)
-            before = key
+            last = low if key >= before else 0
+            low = block_of(key, index, last, last + gap)
+            gap, before = low - last, key
             block = max(low - 1, 0)
             position[k] = block
             prefetch(values, block * WIDTH)
             prefetch(values, block * WIDTH + HALF_BLOCK)
             prefetch(first, block)
             prefetch(second, block)
-        for k in range(start, stop):
+        if ahead >= begin + CUTS_AHEAD:
+            k = ahead - CUTS_AHEAD
             key, block = keys[k], position[k]
             s = block // each
             left, c, at = block - s * each < middle[s], centre[s], np.uint64(block * WIDTH)
