@@ -19,8 +19,11 @@ from qviz.core.passes.stretches import memory
 from qviz.core.passes.sums import Overall
 from qviz.core.tensors.envelope import BASE
 
-JOINT_COUNTS = 1 << 16
-"""Codes and errors are counted together where there are no more counts: they stay in the cache."""
+JOINT_COUNTS = 1 << 19
+"""Codes and errors are counted together where there are no more counts: most of those in use stay in the cache."""
+
+NARROW = 16
+"""NumPy adds up short rows one by one; of windows no wider than this whole columns are added."""
 
 NO_BUCKETS = np.zeros(1, np.float32)
 
@@ -173,14 +176,18 @@ class CompiledWorker:
     def _part(self, levels: int, window: int, at: int) -> None:
         """Codes and errors, from what was counted together."""
         found, bins = self.found, self.order.bins
-        cells = self.table[: levels * window].reshape(levels, window).astype(np.int64)
+        cells = self.table[: levels * window].reshape(levels, window)
         below, above = self.table[levels * window :].reshape(2, bins).astype(np.int64)
-        found.occupancy += cells.sum(axis=1)
+        if window <= NARROW:
+            for column in cells.T:
+                found.occupancy += column
+        else:
+            found.occupancy += cells.sum(axis=1, dtype=np.int64)
         found.occupancy[0] += below.sum()
         found.occupancy[-1] += above.sum()
         found.clipping += below + above
         found.errors += found.clipping
-        found.errors[at : at + window] += cells.sum(axis=0)
+        found.errors[at : at + window] += cells.sum(axis=0, dtype=np.int64)
 
 
 def _sums_of(groups: int, given: Callable[..., Array]) -> tuple[Floats, Counts]:
