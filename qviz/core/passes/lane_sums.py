@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.loops import CLIPPED, FREE, PLACE, REGION, X_HAT
+from qviz.core.arithmetic.loops import CELL, CLIPPED, FREE, MISSING, PLACE, REGION, X_HAT
 from qviz.core.arithmetic.spreading import CHUNK_LENGTH
 from qviz.core.compiler import part
 from qviz.core.lanes import (
@@ -45,6 +45,9 @@ from qviz.core.passes.counting import BINS, DOUBT, FIRST_BIN, JOINT, LEVELS, WIN
 
 EIGHT = np.uint64(8)
 SIGN_PLACE = np.int32(31)
+SLOTS, RUNS = CELL, MISSING
+"""Where the chunks with clipped codes are listed, and which runs they are of."""
+
 OF_TOPS = np.uint64(REGION)
 """Where the magnitudes of runs are kept, behind the sums."""
 
@@ -143,6 +146,12 @@ def count_columns(integers: Any, counted: Any, group: Any, outside: Any) -> None
         counted[group + i] -= integers[CLIPPED + i]
 
 
+@part()
+def beyond_ends(free: Any, lowest: Any, highest: Any, zero: Any) -> Any:
+    """Negative where a code is clipped; −0 is not, nor what it less 0 is."""
+    return bits_of(free - lowest + zero) | bits_of(highest - free)
+
+
 def compose(count: Any, *, across: bool) -> Any:
     """What clipping made, of runs or of columns."""
 
@@ -169,26 +178,33 @@ def compose(count: Any, *, across: bool) -> Any:
         beyond, doubtful = nothing(), spread(np.int32(0))
         run, step = (CHUNK_LENGTH, row_width) if across else (deep * CHUNK_LENGTH, CHUNK_LENGTH)
         target_step = n if across else CHUNK_LENGTH
-        group, slot = np.uint64(first), np.uint64(0)
+        # Where anything is clipped is listed first: half of the chunks may be, and a processor foresees none of them.
+        slot, found, which = np.uint64(0), np.uint64(0), np.uint64(0)
         for start in range(np.uint64(0), n, run):
-            source, target = at + start, np.uint64(start)
+            target = np.uint64(start)
             for _ in range(deep):
                 free = load(work, FREE + target)
-                # Negative, where it is; −0 is not, nor what it less 0 is.
-                outside = bits_of(free - lowest + zero) | bits_of(highest - free)
-                if anywhere_negative(outside):
-                    error = widened_eight(work, X_HAT + target) - widened_eight(x, source)
-                    other = widened_eight(work, X_HAT + target + EIGHT) - widened_eight(x, source + EIGHT)
-                    beyond = with_squares_of_negative(beyond, outside, error, other)
-                    count(integers, counted, group, outside)
-                    if plan[JOINT]:
-                        near = whole(floored((load(work, X_HAT + target) - load(x, source)) * more) - first_near)
-                        place = choose(free < lowest, places_below + near, load_words(integers, PLACE + slot))
-                        place = choose(free > highest, places_above + near, place)
-                        doubtful = doubtful | marked(exceeds(place, last_place))
-                        store_words(integers, PLACE + slot, place)
-                source, target, slot = source + step, target + target_step, slot + CHUNK_LENGTH
-            group += CHUNK_LENGTH if across else np.uint64(1)
+                integers[SLOTS + found], integers[RUNS + found] = np.int32(slot), np.int32(which)
+                found += np.uint64(anywhere_negative(beyond_ends(free, lowest, highest, zero)))
+                target, slot = target + target_step, slot + CHUNK_LENGTH
+            which += np.uint64(1)
+        for k in range(found):
+            slot, which = np.uint64(integers[SLOTS + k]), np.uint64(integers[RUNS + k])
+            into = slot // CHUNK_LENGTH - which * deep
+            target = which * run + into * target_step
+            source, group = at + which * run + into * step, first + which * (CHUNK_LENGTH if across else np.uint64(1))
+            free = load(work, FREE + target)
+            outside = beyond_ends(free, lowest, highest, zero)
+            error = widened_eight(work, X_HAT + target) - widened_eight(x, source)
+            other = widened_eight(work, X_HAT + target + EIGHT) - widened_eight(x, source + EIGHT)
+            beyond = with_squares_of_negative(beyond, outside, error, other)
+            count(integers, counted, group, outside)
+            if plan[JOINT]:
+                near = whole(floored((load(work, X_HAT + target) - load(x, source)) * more) - first_near)
+                place = choose(free < lowest, places_below + near, load_words(integers, PLACE + slot))
+                place = choose(free > highest, places_above + near, place)
+                doubtful = doubtful | marked(exceeds(place, last_place))
+                store_words(integers, PLACE + slot, place)
         totals[BEYOND_CODES] += sum_of(beyond)
         return anywhere_negative(doubtful)
 
