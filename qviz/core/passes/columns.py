@@ -20,6 +20,7 @@ from qviz.core.passes.comparing import (
     compare_scattered,
 )
 from qviz.core.passes.counting import (
+    ALL,
     ENVELOPE,
     FIRST_BUCKET,
     HISTOGRAM,
@@ -98,7 +99,10 @@ def walk_columns(
                     x, here, size, tall, np.uint64(group), work, integers, parameters, strides, plan, numbers, codebook,
                     here + np.uint64(TILE), np.uint64(width),
                 )  # fmt: skip
-                add_columns(x, here, size, tall, np.uint64(group), work, sums, errors_of, np.uint64(width))
+                add_columns(
+                    x, here, size, tall, np.uint64(group), work, sums, errors_of, np.uint64(width),
+                    here + np.uint64(TILE + TILE // 2),
+                )  # fmt: skip
                 if outside and add_clipped_columns(
                     x, here, size, tall, np.uint64(group), work, integers, plan, numbers, sums, saturated,
                     np.uint64(width),
@@ -106,7 +110,7 @@ def walk_columns(
                     doubtful = True
             certain = whole > 0 and not (counting and doubtful)
             if certain and plan[JOINT]:
-                count_jointly(integers, size * tall, table, x, here)
+                count_jointly(integers, size * tall, table, x, here, ALL)
             for k in range(tall):
                 at = here + k * np.uint64(width)
                 flat = np.uint64(start) + at

@@ -18,6 +18,9 @@ PLAN = LAID + 14
 ONE, NONE = np.int32(1), np.int32(-1)
 
 ONE_BIT, HALF_PAIR = np.uint64(1), np.uint64(32)
+ALL, HALF = np.uint64(0), np.uint64(1)
+"""How much is fetched ahead of what is counted: as much, or half: one who read before fetched the other."""
+
 HALF_LINE = LINE >> ONE_BIT
 
 LANES, LAST_LANE, TWO_LANES = np.int32(8), np.int32(7), np.int32(16)
@@ -101,14 +104,14 @@ def place_jointly(integers: Any, n: Any, plan: Any, any_clipped: Any) -> Any:
 
 
 @part()
-def count_jointly(integers: Any, n: Any, table: Any, x: Any, ahead: Any) -> None:
-    """One count for the code and the error of each element; meanwhile memory is fetched.
+def count_jointly(integers: Any, n: Any, table: Any, x: Any, ahead: Any, halved: Any) -> None:
+    """One count for the code and the error of each element; meanwhile as much is fetched, or half where that is 1.
 
     Places are fetched in pairs: as many counts wait for memory as there are instructions that can.
     """
     whole, pairs = n // LINE * LINE, integers.view(np.uint64)
     for start in range(np.uint64(0), whole, LINE):
-        prefetch(x, ahead + start)
+        prefetch(x, ahead + (start >> halved))
         first = (PLACE + start) >> ONE_BIT
         for i in range(HALF_LINE):  # as many as that are told one by one
             pair = pairs[first + i]

@@ -52,11 +52,13 @@ from qviz.core.passes.comparing import (
 from qviz.core.passes.counting import (
     ENVELOPE,
     FIRST_BUCKET,
+    HALF,
     HISTOGRAM,
     JOINT,
     LAST_BUCKET,
     MAYBE_NAN,
     OCCUPANCY,
+    ONE_BIT,
     SIGNAL,
     count_jointly,
 )
@@ -154,9 +156,10 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
             size, deep, first = np.uint64(n), np.uint64(run), np.uint64(group)
             doubtful, outside = quantize_runs(
                 x, here, size, deep, first, work, integers, parameters, strides, plan, numbers, codebook,
-                here if counts_ahead else ahead, np.uint64(0),
+                ahead, np.uint64(0),
             )  # fmt: skip
-            add_runs(x, here, size, deep, first, work, wide, sums, errors_of)
+            behind = ahead + (size >> ONE_BIT)
+            add_runs(x, here, size, deep, first, work, wide, sums, errors_of, here if counts_ahead else behind)
             if outside and add_clipped_runs(
                 x, here, size, deep, first, work, integers, plan, numbers, sums, saturated, np.uint64(0)
             ):
@@ -177,7 +180,7 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
                 clipped, lacking = quantize_plain(x, here, size, work, integers, plan, numbers, codebook)
         maybe_nan = lacking > 0
         if placed:
-            count_jointly(integers, size, table, x, ahead)
+            count_jointly(integers, size, table, x, ahead + (size >> ONE_BIT), HALF)
         elif counting:
             count_codes(work, integers, size, clipped, maybe_nan, x, ahead, table, tallies, plan, numbers)
         if plan[ENVELOPE]:
@@ -200,7 +203,7 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
                     settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
             elif chunks > 0:
                 fetch_ahead(x, ahead, ahead + size)
-                add_runs(work, VALUE, size, np.uint64(chunks), np.uint64(group), work, wide, totals, found)
+                add_runs(work, VALUE, size, np.uint64(chunks), np.uint64(group), work, wide, totals, found, VALUE)
                 if clipped:
                     add_clipped(work, size, np.uint64(chunks), np.uint64(group), low, high, totals, counted)
             elif chunks < 0:

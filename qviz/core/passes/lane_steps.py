@@ -60,12 +60,15 @@ from qviz.core.lanes import (
     with_product,
 )
 from qviz.core.passes.counting import (
+    BINS,
     DOUBT,
+    FIRST_BIN,
     HISTOGRAM,
     JOINT,
     LEVELS,
     MAYBE_NAN,
     OCCUPANCY,
+    ONE_BIT,
     WINDOW,
     WINDOW_START,
 )
@@ -75,6 +78,8 @@ LARGEST_WIDTH = 1.0
 
 LEAVES = 16
 """Levels of the largest codebook that is searched in registers."""
+
+HALF_CHUNK = CHUNK_LENGTH >> ONE_BIT
 
 SIGN = np.int32(-0x80000000)
 NEVER = np.float32(np.inf)
@@ -123,9 +128,9 @@ def rounded_away(y: Any) -> Any:
 
 
 @part()
-def place_whole(code: Any, one: Any, other: Any, near: Any, window: Any, low: Any, plan: Any) -> Any:
+def place_whole(code: Any, one: Any, other: Any, window: Any, low: Any, plan: Any) -> Any:
     """Levels one after the other; float32 holds their places without an error."""
-    return whole(with_product(near - spread(low * window), code, spread(window)))
+    return whole(with_product(spread(-low * window), code, spread(window)))
 
 
 @part()
@@ -141,12 +146,12 @@ def round_float(y: Any, before: Any, after: Any, plan: Any, leaves: Any) -> Any:
 
 
 @part()
-def place_float(code: Any, units: Any, binade: Any, near: Any, window: Any, low: Any, plan: Any) -> Any:
+def place_float(code: Any, units: Any, binade: Any, window: Any, low: Any, plan: Any) -> Any:
     """Levels of one sign one after the other: a binade has as many as there are units in the first of its numbers."""
     below = moved_down(binade - spread(np.int32(plan[LOWEST])), np.int32(plan[LACKING] & 31))
     zero = spread(np.int32(plan[PLACE_OF_ZERO])) + units
     index = choose(units < spread(np.int32(0)), zero - below, zero + below)
-    return index * spread(np.int32(window)) + whole(near)
+    return index * spread(np.int32(window))
 
 
 @part()
@@ -163,9 +168,9 @@ def round_to_leaf(y: Any, before: Any, after: Any, plan: Any, leaves: Any) -> An
 
 
 @part()
-def place_leaf(code: Any, cell: Any, other: Any, near: Any, window: Any, low: Any, plan: Any) -> Any:
+def place_leaf(code: Any, cell: Any, other: Any, window: Any, low: Any, plan: Any) -> Any:
     """The level that was found when it was rounded to."""
-    return cell * spread(np.int32(window)) + whole(near)
+    return cell * spread(np.int32(window))
 
 
 @part()
@@ -233,7 +238,7 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
         first : int
             The first group.
         ahead : int
-            Where what is looked at next begins: it is fetched.
+            Where what is looked at next begins: the first half of it is fetched, or of each row.
         row_width : int
             From a row to the next; of runs nobody asks.
 
@@ -242,7 +247,7 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
         doubtful : bool
             Whether codes and errors have to be counted step by step: not all places are to be believed.
         outside : bool
-            Whether anything is clipped: the places of that are still to be told.
+            Whether anything is clipped: `lane_sums` looks at that once more.
         """
         factor, low, high = np.float32(numbers[0]), np.float32(numbers[1]), np.float32(numbers[2])
         width, multiplies, counting = numbers[3], plan[MULTIPLIES], plan[JOINT]
@@ -252,27 +257,32 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
         more, less = spread(np.float32((1.0 + DOUBT) / width)), spread(np.float32((1.0 - DOUBT) / width))
         window, first_near = np.float32(plan[WINDOW]), spread(np.float32(plan[WINDOW_START]))
         last_near = bits_of(spread(np.float32(window - ONE)))
-        doubtful, anywhere_outside = no_marks(), no_marks()
+        # What is clipped is counted behind the levels, below them or above: free codes have the signs of these ends.
+        below = np.int32(plan[LEVELS] * plan[WINDOW] + plan[WINDOW_START] - plan[FIRST_BIN])
+        places_below, places_above = spread(below), spread(np.int32(below + plan[BINS]))
+        doubtful, anywhere_outside, none = no_marks(), no_marks(), spread(np.int32(0))
         scales = parameters[OF_SCALE] if plan[SCALE_AT] else parameters[OF_DIVISOR]
         per_scale = strides[OF_SCALE] if plan[SCALE_AT] else strides[OF_DIVISOR]
         run, step = (CHUNK_LENGTH, row_width) if across else (deep * CHUNK_LENGTH, CHUNK_LENGTH)
         target_step = n if across else CHUNK_LENGTH
-        group, slot, distance = np.uint64(first), np.uint64(0), ahead - at
+        group, slot = np.uint64(first), np.uint64(0)
+        fetch_step = row_width if across else HALF_CHUNK
         for start in range(np.uint64(0), n, run):
             divisor = parameter(parameters[OF_DIVISOR], group, strides[OF_DIVISOR])
             scale = parameter(scales, group, per_scale)
             before = parameter(parameters[OF_BEFORE], group, strides[OF_BEFORE])
             after = parameter(parameters[OF_AFTER], group, strides[OF_AFTER])
             zero_point = parameter(parameters[OF_ZERO], group, strides[OF_ZERO])
-            source, target = at + start, np.uint64(start)
+            source, target, fetched = at + start, np.uint64(start), ahead + (start >> ONE_BIT)
             for _ in range(deep):
-                prefetch(x, source + distance)
+                prefetch(x, fetched)
                 value = load(x, source)
                 quotient = value * divisor if multiplies else value / divisor * factors
                 free, one, other = rounded(quotient, before, after, plan, leaves)
                 code = choose(lowest > free, lowest, free)
                 code = choose(highest < code, highest, code)
-                outside = marked(code != free)
+                clipped = code != free
+                outside = marked(clipped)
                 anywhere_outside = with_marks(anywhere_outside, outside)
                 x_hat = code * scale if centred else (code - zero_point) * scale
                 store(work, FREE + target, free)
@@ -281,10 +291,13 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
                     narrow = x_hat - value
                     bins = floored(narrow * more)
                     near = bins - first_near
-                    store_words(integers, PLACE + slot, placed(code, one, other, near, window, low, plan))
+                    place = placed(code, one, other, window, low, plan)
+                    elsewhere = choose(bits_of(free) < none, places_below, places_above)
+                    store_words(integers, PLACE + slot, choose(clipped, elsewhere, place) + whole(near))
                     strange = unmarked(marked(exceeds(bits_of(near), last_near)), outside)
                     doubtful = with_marks(doubtful, strange | marked(bins != floored(narrow * less)))
                 source, target, slot = source + step, target + target_step, slot + CHUNK_LENGTH
+                fetched += fetch_step
             group += CHUNK_LENGTH if across else np.uint64(1)
         return any_marks(doubtful), any_marks(anywhere_outside)
 

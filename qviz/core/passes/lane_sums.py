@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.loops import CELL, CLIPPED, FREE, MISSING, PLACE, REGION, X_HAT
+from qviz.core.arithmetic.loops import CELL, CLIPPED, FREE, PLACE, REGION, X_HAT
 from qviz.core.arithmetic.spreading import CHUNK_LENGTH
-from qviz.core.compiler import part
+from qviz.core.compiler import part, prefetch
 from qviz.core.lanes import (
     anywhere_negative,
     bits_of,
-    choose,
     exceeds,
-    floored,
     how_many_negative,
     larger,
     largest_of,
@@ -35,18 +33,17 @@ from qviz.core.lanes import (
     store_words,
     sum_of,
     sums_of_eight,
-    whole,
     widened_eight,
     with_product,
     with_squares_of_negative,
 )
 from qviz.core.passes.comparing import BEYOND_CODES, MAGNITUDES, PRODUCTS
-from qviz.core.passes.counting import BINS, DOUBT, FIRST_BIN, JOINT, LEVELS, WINDOW, WINDOW_START
+from qviz.core.passes.counting import BINS, JOINT, LEVELS, ONE_BIT, WINDOW
 
 EIGHT = np.uint64(8)
 SIGN_PLACE = np.int32(31)
-SLOTS, RUNS = CELL, MISSING
-"""Where the chunks with clipped codes are listed, and which runs they are of."""
+LISTED = CELL
+"""Where the chunks with clipped codes are listed."""
 
 OF_TOPS = np.uint64(REGION)
 """Where the magnitudes of runs are kept, behind the sums."""
@@ -56,13 +53,16 @@ OF_TOPS = np.uint64(REGION)
 
 
 @part(rare=True)
-def add_runs(x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, wide: Any, totals: Any, found: Any) -> None:
-    """Add up the errors of a stretch of runs of so many chunks each."""
+def add_runs(
+    x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, wide: Any, totals: Any, found: Any, ahead: Any
+) -> None:
+    """Add up the errors of a stretch of runs of so many chunks each; half as much is fetched from ``ahead`` on."""
     magnitudes, products = nothing(), nothing()
     run, row = deep * CHUNK_LENGTH, np.uint64(0)
     for start in range(np.uint64(0), n, run):
         squares, tops = nothing(), nothing()
         for i in range(start, start + run, EIGHT):
+            prefetch(x, ahead + (i >> ONE_BIT))
             value = widened_eight(x, at + i)
             error = widened_eight(work, X_HAT + i) - value
             distance = magnitude(error)
@@ -109,20 +109,21 @@ def settle_runs(wide: Any, end: Any, first: Any, found: Any) -> None:
 
 @part(rare=True)
 def add_columns(
-    x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, totals: Any, found: Any, row_width: Any
+    x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, totals: Any, found: Any, row_width: Any, ahead: Any
 ) -> None:
-    """Add up the errors of a tile of so many rows, each column for its group."""
+    """Add up the errors of a tile of so many rows, each column for its group; half as much is fetched."""
     magnitudes, products, sums, largest = nothing(), nothing(), found[0], found[1]
     for start in range(np.uint64(0), n, EIGHT):
         group, source, target = first + start, at + start, X_HAT + start
-        squares, tops = load_eight(sums, group), load_eight(largest, group)
+        squares, tops, fetched = load_eight(sums, group), load_eight(largest, group), ahead + (start >> ONE_BIT)
         for _ in range(deep):
+            prefetch(x, fetched)
             value = widened_eight(x, source)
             error = widened_eight(work, target) - value
             distance = magnitude(error)
             magnitudes, products = magnitudes + distance, with_product(products, value, error)
             squares, tops = with_product(squares, error, error), larger(tops, distance)
-            source, target = source + row_width, target + n
+            source, target, fetched = source + row_width, target + n, fetched + row_width
         store_eight(sums, group, squares)
         store_eight(largest, group, tops)
     totals[MAGNITUDES] += sum_of(magnitudes)
@@ -152,14 +153,30 @@ def beyond_ends(free: Any, lowest: Any, highest: Any, zero: Any) -> Any:
     return bits_of(free - lowest + zero) | bits_of(highest - free)
 
 
-def compose(count: Any, *, across: bool) -> Any:
+@part()
+def place_in_runs(at: Any, first: Any, target: Any, n: Any, deep: Any, row_width: Any) -> Any:
+    """Where a chunk of a stretch of runs is in the data, its group, and its first place."""
+    return at + target, first + target // (deep * CHUNK_LENGTH), target
+
+
+@part()
+def place_in_columns(at: Any, first: Any, target: Any, n: Any, deep: Any, row_width: Any) -> Any:
+    """The same of a tile: its places are told column by column."""
+    row = target // n
+    column = target - row * n
+    return at + row * row_width + column, first + column, column * deep + row * CHUNK_LENGTH
+
+
+def compose(count: Any, placed: Any, *, across: bool) -> Any:
     """What clipping made, of runs or of columns."""
 
     def add_clipped(
         x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, integers: Any, plan: Any, numbers: Any,
         totals: Any, counted: Any, row_width: Any,
     ) -> Any:  # fmt: skip
-        """Add up what clipping made, count it for each group, and tell where it is counted with its error.
+        """Add up what clipping made, and count it for each group.
+
+        Its chunks are listed first: half of all may be, and a processor foresees none of them.
 
         See `lane_steps.compose` for parameters.
 
@@ -168,47 +185,32 @@ def compose(count: Any, *, across: bool) -> Any:
         doubtful : bool
             Whether a place is not to be believed.
         """
-        low, high, width = np.float32(numbers[1]), np.float32(numbers[2]), numbers[3]
-        lowest, highest, zero = spread(low), spread(high), spread(np.float32(0))
-        more = spread(np.float32((1.0 + DOUBT) / width))
-        first_near = spread(np.float32(plan[WINDOW_START]))
-        below = np.int32(plan[LEVELS] * plan[WINDOW] + plan[WINDOW_START] - plan[FIRST_BIN])
-        places_below, places_above = spread(below), spread(np.int32(below + plan[BINS]))
+        lowest, highest, zero = spread(np.float32(numbers[1])), spread(np.float32(numbers[2])), spread(np.float32(0))
         last_place = spread(np.int32(plan[LEVELS] * plan[WINDOW] + np.int64(2) * plan[BINS] - 1))
         beyond, doubtful = nothing(), spread(np.int32(0))
-        run, step = (CHUNK_LENGTH, row_width) if across else (deep * CHUNK_LENGTH, CHUNK_LENGTH)
-        target_step = n if across else CHUNK_LENGTH
-        # Where anything is clipped is listed first: half of the chunks may be, and a processor foresees none of them.
-        slot, found, which = np.uint64(0), np.uint64(0), np.uint64(0)
-        for start in range(np.uint64(0), n, run):
-            target = np.uint64(start)
-            for _ in range(deep):
-                free = load(work, FREE + target)
-                integers[SLOTS + found], integers[RUNS + found] = np.int32(slot), np.int32(which)
-                found += np.uint64(anywhere_negative(beyond_ends(free, lowest, highest, zero)))
-                target, slot = target + target_step, slot + CHUNK_LENGTH
-            which += np.uint64(1)
-        for k in range(found):
-            slot, which = np.uint64(integers[SLOTS + k]), np.uint64(integers[RUNS + k])
-            into = slot // CHUNK_LENGTH - which * deep
-            target = which * run + into * target_step
-            source, group = at + which * run + into * step, first + which * (CHUNK_LENGTH if across else np.uint64(1))
-            free = load(work, FREE + target)
-            outside = beyond_ends(free, lowest, highest, zero)
+        listed: Any = np.uint64(0)
+        every = n * deep if across else n
+        for i in range(np.uint64(0), every, CHUNK_LENGTH):
+            outside = beyond_ends(load(work, FREE + i), lowest, highest, zero)
+            integers[LISTED + listed] = np.int32(i)
+            listed += np.uint64(anywhere_negative(outside))
+        for k in range(listed):
+            target = np.uint64(integers[LISTED + k])
+            source, group, slot = placed(at, first, target, n, deep, row_width)
+            outside = beyond_ends(load(work, FREE + target), lowest, highest, zero)
             error = widened_eight(work, X_HAT + target) - widened_eight(x, source)
             other = widened_eight(work, X_HAT + target + EIGHT) - widened_eight(x, source + EIGHT)
             beyond = with_squares_of_negative(beyond, outside, error, other)
             count(integers, counted, group, outside)
             if plan[JOINT]:
-                near = whole(floored((load(work, X_HAT + target) - load(x, source)) * more) - first_near)
-                place = choose(free < lowest, places_below + near, load_words(integers, PLACE + slot))
-                place = choose(free > highest, places_above + near, place)
-                doubtful = doubtful | marked(exceeds(place, last_place))
-                store_words(integers, PLACE + slot, place)
+                doubtful = doubtful | marked(exceeds(load_words(integers, PLACE + slot), last_place))
         totals[BEYOND_CODES] += sum_of(beyond)
         return anywhere_negative(doubtful)
 
     return part(rare=True)(add_clipped)
 
 
-add_clipped_runs, add_clipped_columns = compose(count_run, across=False), compose(count_columns, across=True)
+add_clipped_runs, add_clipped_columns = (
+    compose(count_run, place_in_runs, across=False),
+    compose(count_columns, place_in_columns, across=True),
+)

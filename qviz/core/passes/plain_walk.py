@@ -18,9 +18,11 @@ from qviz.core.passes.counting import (
     ENVELOPE,
     FIRST_BIN,
     FIRST_BUCKET,
+    HALF,
     JOINT,
     LAST_BUCKET,
     LEVELS,
+    ONE_BIT,
     SIGNAL,
     WINDOW,
     WINDOW_START,
@@ -97,9 +99,10 @@ def walk_plainly(
             size, first = np.uint64(n), np.uint64(group)
             doubtful, outside = quantize_centred(
                 x, here, size, chunks, first, work, integers, parameters, strides, plan, numbers, codebook,
-                here if plan[JOINT] else here + size, np.uint64(0),
+                here + size, np.uint64(0),
             )  # fmt: skip
-            add_runs(x, here, size, chunks, first, work, wide, sums, errors_of)
+            behind = here + size + (size >> ONE_BIT)
+            add_runs(x, here, size, chunks, first, work, wide, sums, errors_of, here if plan[JOINT] else behind)
             if outside and add_clipped_runs(
                 x, here, size, chunks, first, work, integers, plan, numbers, sums, saturated, np.uint64(0)
             ):
@@ -112,7 +115,7 @@ def walk_plainly(
                 saturated, values_of, work,
             )  # fmt: skip
         elif plan[JOINT]:
-            count_jointly(integers, size, table, x, here + size)
+            count_jointly(integers, size, table, x, here + size + (size >> ONE_BIT), HALF)
         if plan[ENVELOPE]:
             flat = np.uint64(start + at)
             draw(work, integers, np.uint64(0), size, flat, False, first_bucket, last_bucket, low_of, high_of, ends)

@@ -46,6 +46,7 @@ from qviz.core.passes.comparing import (
     WIDE_REGIONS,
 )
 from qviz.core.passes.counting import (
+    ALL,
     BINS,
     FIRST_BIN,
     HISTOGRAM,
@@ -213,7 +214,7 @@ def count_codes(
         if place_jointly(integers, n, plan, clipped) or maybe_nan:
             count_strange(work, integers, n, maybe_nan, table, tallies, plan, width)
         else:
-            count_jointly(integers, n, table, x, ahead)
+            count_jointly(integers, n, table, x, ahead, ALL)
     else:
         if plan[HISTOGRAM] and clipped:
             note_clipped(work, integers, n, low, high)
