@@ -312,6 +312,10 @@ class QParams:
         usual = usual and (self.divisor is self.scale or _are_usual(self.divisor, self.divisor_ends, largest))
         return not (usual and self.offset is None) and bool(self.broken.any())
 
+    def know_ends(self, scales: tuple[float, float], divisors: tuple[float, float]) -> None:
+        """`scale_ends` and `divisor_ends`, found on the way: a million numbers are not looked through again."""
+        vars(self).update(scale_ends=scales, divisor_ends=divisors)
+
     @cached_property
     def scale_ends(self) -> tuple[float, float]:
         """The smallest and the largest scale."""

@@ -91,12 +91,15 @@ def _from_spans(low: Array, high: Array, scheme: Scheme, compute: str) -> QParam
     found = spans(low, high, np.float32(-span if extreme else span), of_extreme=extreme)
     if found is None:
         return None
-    scale, reach = (each.reshape(low.shape) for each in found)
+    scale, reach = (each.reshape(low.shape) for each in found[:2])
     quant_min, quant_max = convention.ends(number_format, True)
     zero_point = np.broadcast_to(np.float32(convention.middle(number_format)), low.shape)
     lowest, highest = (low, high) if extreme else (-reach, reach)
     q = QParams(scale, zero_point, lowest, highest, quant_min, quant_max, scheme)
-    return q if compute == FLOAT32 else replace(q, compute=compute)
+    q = q if compute == FLOAT32 else replace(q, compute=compute)
+    if not extreme:
+        q.know_ends(found[2], found[2])
+    return q
 
 
 def _are_quotients(scheme: Scheme, compute: str) -> bool:
@@ -196,7 +199,7 @@ def furthest(low: Array, high: Array) -> Array:
 def qparams_from_recipe(recipe: Recipe, low: Array, high: Array, scheme: Scheme) -> QParams:
     """The parameters of blocks, as a recipe made them of ranges, or a search of the values."""
     quant_min, quant_max = convention_of(scheme).ends(scheme.number_format, scheme.symmetric)
-    return QParams(
+    made = QParams(
         recipe.scale,
         np.broadcast_to(np.asarray(recipe.zero_point, np.float32), recipe.scale.shape),
         np.asarray(low, np.float32),
@@ -208,6 +211,9 @@ def qparams_from_recipe(recipe: Recipe, low: Array, high: Array, scheme: Scheme)
         recipe.shift,
         recipe.offset,
     )
+    if recipe.ends is not None:
+        made.know_ends(*recipe.ends)
+    return made
 
 
 def _from_formulas(low: Array, high: Array, scheme: Scheme, types: Precision) -> QParams:

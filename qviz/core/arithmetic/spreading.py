@@ -46,6 +46,8 @@ class Lie:
         Rows (of runs) that share their groups, among ``length`` rows of a matrix.
     apart : bool
         Whether no two pieces hold elements of the same group.
+    once : bool
+        Whether each group is a run of whole chunks that is looked at in one stretch: see `lie_of_stretch`.
     """
 
     columns: bool
@@ -56,6 +58,7 @@ class Lie:
     after: int
     apart: bool
     tall: int = 1
+    once: bool = False
 
     @classmethod
     def of(cls, layout: Layout) -> Lie:
@@ -73,7 +76,8 @@ class Lie:
         width = layout.groups * layout.inner
         if layout.inner == 1 and layout.groups >= NARROW:
             return cls(True, width, 1, 0, 1, 1, layout.outer == 1)
-        return cls(False, width, 1, 0, layout.inner, 1, layout.outer == 1 and layout.inner <= PIECE)
+        once = layout.outer == 1 and layout.inner % CHUNK == 0 and layout.inner < STRETCH <= 2 * width
+        return cls(False, width, 1, 0, layout.inner, 1, layout.outer == 1 and layout.inner <= PIECE, once=once)
 
     @property
     def places(self) -> tuple[int, ...]:

@@ -51,7 +51,21 @@ class CompiledWorker:
         lie = self.lie
         self.in_turn = counting.LANES if not joint and bins <= counting.FEW_BINS else 1
         self.plan = np.array(
-            [*steps.kind, *lie.places, *wanted, levels, window, window_start, bins, first, 0, 0, self.in_turn], np.int64
+            [
+                *steps.kind,
+                *lie.places,
+                *wanted,
+                levels,
+                window,
+                window_start,
+                bins,
+                first,
+                0,
+                0,
+                self.in_turn,
+                lie.once,
+            ],
+            np.int64,
         )
         self.walk = walk or kernels.walk_for(self.plan, width)
         numbers = np.array([steps.factor, steps.low, steps.high, width])
@@ -104,9 +118,13 @@ class CompiledWorker:
         first, last = self.order.layout.group_of(np.array([start, stop - 1])).tolist()
         groups = slice(first, last + 1)
         errors, saturated, values, missing = self.groups
-        errors[:, groups], saturated[groups] = 0, 0
+        saturated[groups] = 0
+        if not self.lie.once:
+            errors[:, groups] = 0
         if self.order.signal is None:
-            values[:, groups], missing[groups] = 0, 0
+            missing[groups] = 0
+            if not self.lie.once:
+                values[:, groups] = 0
         return groups
 
     def _settle(self, groups: slice) -> None:

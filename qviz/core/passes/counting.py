@@ -12,8 +12,8 @@ from qviz.core.compiler import part, prefetch
 
 # The places of ``plan`` behind how the groups lie: what is asked for, and how the bins lie.
 MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(LAID, LAID + 6)
-LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET, IN_TURN = range(LAID + 6, LAID + 14)
-PLAN = LAID + 14
+LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET, IN_TURN, ONCE = range(LAID + 6, LAID + 15)
+PLAN = LAID + 15
 
 ONE, NONE = np.int32(1), np.int32(-1)
 

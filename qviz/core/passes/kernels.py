@@ -58,6 +58,7 @@ from qviz.core.passes.counting import (
     LAST_BUCKET,
     MAYBE_NAN,
     OCCUPANCY,
+    ONCE,
     ONE_BIT,
     SIGNAL,
     count_jointly,
@@ -126,7 +127,7 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
     at, tile, r = 0, 0, 0
     group, present = np.int64(0), np.int64(-1)
     # Few pieces of memory can be on their way at once: best one at a time, in a loop that has others to wait for.
-    counts_ahead = plan[JOINT] > 0
+    counts_ahead, once = plan[JOINT] > 0, plan[ONCE] > 0
     counting = plan[OCCUPANCY] or plan[HISTOGRAM]
     in_steps = not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]))
     looks = knows(plan, numbers[BIN_WIDTH])
@@ -159,13 +160,13 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
                 ahead, np.uint64(0),
             )  # fmt: skip
             behind = ahead + (size >> ONE_BIT)
-            add_runs(x, here, size, deep, first, work, wide, sums, errors_of, here if counts_ahead else behind)
+            add_runs(x, here, size, deep, first, work, wide, sums, errors_of, once, here if counts_ahead else behind)
             if outside and add_clipped_runs(
                 x, here, size, deep, first, work, integers, plan, numbers, sums, saturated, np.uint64(0)
             ):
                 doubtful = True
             if plan[SIGNAL]:
-                add_values(x, here, size, deep, first, wide, values_of)
+                add_values(x, here, size, deep, first, wide, values_of, once)
             placed = counts_ahead and not doubtful
         size = np.uint64(n)
         if not looked_at or (counting and not placed):
@@ -203,7 +204,7 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
                     settle_columns(wide, integers, size, columns_at, counts_at, np.uint64(group), found, counted)
             elif chunks > 0:
                 fetch_ahead(x, ahead, ahead + size)
-                add_runs(work, VALUE, size, np.uint64(chunks), np.uint64(group), work, wide, totals, found, VALUE)
+                add_runs(work, VALUE, size, np.uint64(chunks), np.uint64(group), work, wide, totals, found, once, VALUE)
                 if clipped:
                     add_clipped(work, size, np.uint64(chunks), np.uint64(group), low, high, totals, counted)
             elif chunks < 0:

@@ -54,9 +54,12 @@ OF_TOPS = np.uint64(REGION)
 
 @part(rare=True)
 def add_runs(
-    x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, wide: Any, totals: Any, found: Any, ahead: Any
+    x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, wide: Any, totals: Any, found: Any, once: Any, ahead: Any
 ) -> None:
-    """Add up the errors of a stretch of runs of so many chunks each; half as much is fetched from ``ahead`` on."""
+    """Add up the errors of a stretch of runs of so many chunks each; half as much is fetched from ``ahead`` on.
+
+    Where a group is met ``once``, nothing is read of what was found before.
+    """
     magnitudes, products = nothing(), nothing()
     run, row = deep * CHUNK_LENGTH, np.uint64(0)
     for start in range(np.uint64(0), n, run):
@@ -71,13 +74,13 @@ def add_runs(
         store_eight(wide, row, squares)
         store_eight(wide, OF_TOPS + row, tops)
         row += EIGHT
-    settle_runs(wide, row, first, found)
+    settle_runs(wide, row, first, found, once)
     totals[MAGNITUDES] += sum_of(magnitudes)
     totals[PRODUCTS] += sum_of(products)
 
 
 @part(rare=True)
-def add_values(x: Any, at: Any, n: Any, deep: Any, first: Any, wide: Any, found: Any) -> None:
+def add_values(x: Any, at: Any, n: Any, deep: Any, first: Any, wide: Any, found: Any, once: Any) -> None:
     """The squares and the largest magnitudes of a stretch of runs of so many chunks each."""
     run, row = deep * CHUNK_LENGTH, np.uint64(0)
     for start in range(np.uint64(0), n, run):
@@ -88,19 +91,24 @@ def add_values(x: Any, at: Any, n: Any, deep: Any, first: Any, wide: Any, found:
         store_eight(wide, row, squares)
         store_eight(wide, OF_TOPS + row, tops)
         row += EIGHT
-    settle_runs(wide, row, first, found)
+    settle_runs(wide, row, first, found, once)
 
 
 @part()
-def settle_runs(wide: Any, end: Any, first: Any, found: Any) -> None:
+def settle_runs(wide: Any, end: Any, first: Any, found: Any, once: Any) -> None:
     """Give eight sums and eight magnitudes of each run to its group: those of eight runs at a time."""
     squares, tops = found[0], found[1]
     group, at = first, np.uint64(0)
     while at + EIGHT * EIGHT <= end:
-        store_eight(squares, group, load_eight(squares, group) + sums_of_eight(wide, at))
-        store_eight(tops, group, larger(load_eight(tops, group), largest_of_eight(wide, OF_TOPS + at)))
+        sums, largest = sums_of_eight(wide, at), largest_of_eight(wide, OF_TOPS + at)
+        if not once:
+            sums, largest = load_eight(squares, group) + sums, larger(load_eight(tops, group), largest)
+        store_eight(squares, group, sums)
+        store_eight(tops, group, largest)
         group, at = group + EIGHT, at + EIGHT * EIGHT
     while at < end:
+        if once:
+            squares[group], tops[group] = 0.0, 0.0
         squares[group] += sum_of(load_eight(wide, at))
         top = largest_of(load_eight(wide, OF_TOPS + at))
         tops[group] = top if top > tops[group] else tops[group]

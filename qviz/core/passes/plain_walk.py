@@ -102,13 +102,13 @@ def walk_plainly(
                 here + size, np.uint64(0),
             )  # fmt: skip
             behind = here + size + (size >> ONE_BIT)
-            add_runs(x, here, size, chunks, first, work, wide, sums, errors_of, here if plan[JOINT] else behind)
+            add_runs(x, here, size, chunks, first, work, wide, sums, errors_of, False, here if plan[JOINT] else behind)
             if outside and add_clipped_runs(
                 x, here, size, chunks, first, work, integers, plan, numbers, sums, saturated, np.uint64(0)
             ):
                 doubtful = True
             if plan[SIGNAL]:
-                add_values(x, here, size, chunks, first, wide, values_of)
+                add_values(x, here, size, chunks, first, wide, values_of, False)
         if chunks == 0 or (plan[JOINT] and doubtful):
             take_one_by_one(
                 x, here, size, group, chunks > 0, parameters, strides, plan, numbers, sums, table, tallies, errors_of,

@@ -5,7 +5,7 @@ The arithmetic of the recipes that ask for it, compiled: in NumPy each of a doze
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from qviz.core.lanes import (
     spread,
     store,
 )
+
+Ends: TypeAlias = tuple[float, float]
+"""The smallest and the largest of some numbers."""
 
 AT_ONCE = np.uint64(LANES)
 EXPONENT, SIGNIFICANT = np.int32(EXPONENT_MASK), np.int32(SIGNIFICANT_ABOVE)
@@ -51,11 +54,11 @@ def _example_of_spans() -> tuple[Any, ...]:
 
 
 def _example_of_powers() -> tuple[Any, ...]:
-    return *_arrays(), NOTHING, NOTHING, ONE
+    return *_arrays(), np.zeros(4, np.float32), NOTHING, NOTHING, ONE
 
 
 def _example_of_fp8() -> tuple[Any, ...]:
-    return *_arrays(), ONE, ONE
+    return *_arrays(), np.zeros(4, np.float32), ONE, ONE
 
 
 @kernel(_example_of_spans)
@@ -77,38 +80,50 @@ def fill_spans(low: Any, high: Any, scale: Any, reach: Any, span: Any, of_extrem
 
 
 @kernel(_example_of_powers)
-def fill_powers(low: Any, high: Any, scale: Any, divisor: Any, added: Any, taken_away: Any, fraction: Any) -> None:
-    """See `powers_of_two`; of blocks up to a whole number of `LANES`."""
+def fill_powers(
+    low: Any, high: Any, scale: Any, divisor: Any, ends: Any, added: Any, taken_away: Any, fraction: Any
+) -> None:
+    """See `powers_of_two`; of blocks up to a whole number of `LANES`, with the ends of both that were found before."""
     more, less, mask = spread(added), spread(taken_away), spread(EXPONENT)
     nothing, largest, smallest = spread(NOTHING), spread(LARGEST_POWER), spread(HALF_OF_NORMAL)
     parts, tiny = spread(fraction), spread(TINY)
+    least, most, least_by, most_by = spread(ends[0]), spread(ends[1]), spread(ends[2]), spread(ends[3])
     for i in range(np.uint64(0), np.uint64(low.size) // AT_ONCE * AT_ONCE, AT_ONCE):
         absmax = greater(magnitude(load(low, i)), magnitude(load(high, i)))
         bits = ((bits_of(absmax) + more) & mask) - less
         bits = choose(bits < nothing, nothing, bits)
         bits = choose(bits > largest, largest, bits)
         power = numbers_of(choose(bits < smallest, smallest, bits))
-        store(scale, i, power / parts)
-        store(divisor, i, greater(power, tiny) / parts)
+        step, by = power / parts, greater(power, tiny) / parts
+        store(scale, i, step)
+        store(divisor, i, by)
+        least, most = lesser(step, least), greater(step, most)
+        least_by, most_by = lesser(by, least_by), greater(by, most_by)
+    ends[0], ends[1], ends[2], ends[3] = least_of(least), greatest_of(most), least_of(least_by), greatest_of(most_by)
 
 
 @kernel(_example_of_fp8)
-def fill_fp8(low: Any, high: Any, scale: Any, inverse: Any, largest: Any, whole: Any) -> None:
-    """See `fp8_shares`; of blocks up to a whole number of `LANES`."""
-    most, unit, one_less = spread(largest), spread(whole), spread(np.float32(ONE / whole))
+def fill_fp8(low: Any, high: Any, scale: Any, inverse: Any, ends: Any, largest: Any, whole: Any) -> None:
+    """See `fp8_shares`; of blocks up to a whole number of `LANES`, with the ends of both that were found before."""
+    code, unit, one_less = spread(largest), spread(whole), spread(np.float32(ONE / whole))
     first, last, mask = spread(SMALLEST_E4M3), spread(LARGEST_E4M3), spread(EXPONENT)
+    least, most, least_by, most_by = spread(ends[0]), spread(ends[1]), spread(ends[2]), spread(ends[3])
     for i in range(np.uint64(0), np.uint64(low.size) // AT_ONCE * AT_ONCE, AT_ONCE):
-        share = greater(magnitude(load(low, i)), magnitude(load(high, i))) / most / unit
+        share = greater(magnitude(load(low, i)), magnitude(load(high, i))) / code / unit
         share = lesser(greater(share, first), last)
         magic = numbers_of(((bits_of(share) & mask) + spread(E4M3_MAGIC)) | spread(SIGNIFICANT))
         block = (share + magic) - magic
-        store(scale, i, block * unit)
-        store(inverse, i, one_less / block)
+        step, by = block * unit, one_less / block
+        store(scale, i, step)
+        store(inverse, i, by)
+        least, most = lesser(step, least), greater(step, most)
+        least_by, most_by = lesser(by, least_by), greater(by, most_by)
+    ends[0], ends[1], ends[2], ends[3] = least_of(least), greatest_of(most), least_of(least_by), greatest_of(most_by)
 
 
 def spans(
     low: FloatArray, high: FloatArray, span: np.float32, *, of_extreme: bool
-) -> tuple[FloatArray, FloatArray] | None:
+) -> tuple[FloatArray, FloatArray, Ends] | None:
     """Scales of symmetric ranges, and how far these reach; None where the kernel is not ready, or a scale not ordinary.
 
     Parameters
@@ -124,18 +139,20 @@ def spans(
     Returns
     -------
     scales, reaches : float32 arrays, shape (groups,)
+    ends : tuple of float
+        The smallest and the largest magnitude of a scale.
     """
     if not fill_spans.ready or low.size % LANES:
         return None
     scale, reach = empty((2, low.size), np.float32)
     ends = np.array([np.inf, 0], np.float32)
     fill_spans(only_read(low), only_read(high), scale, reach, span, of_extreme, ends)
-    return (scale, reach) if ends[0] >= TINY and ends[1] <= LARGEST else None
+    return (scale, reach, _two(ends)) if ends[0] >= TINY and ends[1] <= LARGEST else None
 
 
 def powers_of_two(
     low: FloatArray, high: FloatArray, added: int, taken_away: int, fraction: np.float32
-) -> tuple[FloatArray, FloatArray, int]:
+) -> tuple[FloatArray, FloatArray, int, tuple[Ends, Ends] | None]:
     """Powers of two that blocks share, and what their values are divided by.
 
     Parameters
@@ -152,6 +169,8 @@ def powers_of_two(
     scales, divisors : float32 arrays, shape (blocks,)
     done : int
         Of so many blocks; the others are still to be found.
+    ends : tuple of two tuples, or None
+        The smallest and the largest number of each, where that is of all blocks.
     """
     given = np.int32(added), np.int32(taken_away), fraction
     return _filled(fill_powers, low, high, *given)
@@ -159,7 +178,7 @@ def powers_of_two(
 
 def fp8_shares(
     low: FloatArray, high: FloatArray, largest: np.float32, whole: np.float32
-) -> tuple[FloatArray, FloatArray, int]:
+) -> tuple[FloatArray, FloatArray, int, tuple[Ends, Ends] | None]:
     """FP8 E4M3 multiples of a scale for all blocks, and what their values are multiplied by: see `nvfp4`.
 
     Parameters
@@ -174,13 +193,23 @@ def fp8_shares(
     scales, inverses : float32 arrays, shape (blocks,)
     done : int
         Of so many blocks; the others are still to be found.
+    ends : tuple of two tuples, or None
+        The smallest and the largest number of each, where that is of all blocks.
     """
     return _filled(fill_fp8, low, high, largest, whole)
 
 
-def _filled(fill: Any, low: FloatArray, high: FloatArray, *given: Any) -> tuple[FloatArray, FloatArray, int]:
+def _filled(
+    fill: Any, low: FloatArray, high: FloatArray, *given: Any
+) -> tuple[FloatArray, FloatArray, int, tuple[Ends, Ends] | None]:
     scale, divisor = empty((2, low.size), np.float32)
     if not fill.ready:
-        return scale, divisor, 0
-    fill(only_read(low), only_read(high), scale, divisor, *given)
-    return scale, divisor, low.size // LANES * LANES
+        return scale, divisor, 0, None
+    ends = np.array([np.inf, 0, np.inf, 0], np.float32)
+    fill(only_read(low), only_read(high), scale, divisor, ends, *given)
+    done = low.size // LANES * LANES
+    return scale, divisor, done, (_two(ends[:2]), _two(ends[2:])) if done == low.size else None
+
+
+def _two(ends: FloatArray) -> Ends:
+    return float(ends[0]), float(ends[1])

@@ -140,7 +140,7 @@ def _mx(rule: Callable[[int], int], low: FloatArray, high: FloatArray, scheme: A
     """
     largest, fraction, mantissa = _element(scheme.number_format)
     added, taken_away = rule(mantissa), int(_exponent(np.array([largest], np.float32))[0] - BIAS) << MANTISSA_BITS
-    scale, divisor, done = powers_of_two(low, high, added, taken_away, fraction)
+    scale, divisor, done, ends = powers_of_two(low, high, added, taken_away, fraction)
     lowest, highest = low.reshape(-1), high.reshape(-1)
     for start in range(done, low.size, TOGETHER):
         part = slice(start, start + TOGETHER)
@@ -151,7 +151,7 @@ def _mx(rule: Callable[[int], int], low: FloatArray, high: FloatArray, scheme: A
         power = np.maximum(np.minimum(bits, LARGEST_EXPONENT << MANTISSA_BITS), HALF_OF_NORMAL).view(np.float32)
         np.divide(power, fraction, out=scale[part])
         np.divide(np.maximum(power, np.finfo(np.float32).tiny), fraction, out=divisor[part])
-    return Recipe(scale.reshape(low.shape), divisor.reshape(low.shape))
+    return Recipe(scale.reshape(low.shape), divisor.reshape(low.shape), ends=ends)
 
 
 def _mx_rceil(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:

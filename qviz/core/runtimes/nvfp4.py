@@ -44,9 +44,9 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
     with np.errstate(all="ignore"):  # of zeros alone everything becomes NaN
         inverse = np.float32(1) / whole
         if whole > 0 and np.isfinite(inverse):
-            scale, divisor, done = fp8_shares(low, high, largest, whole)
+            scale, divisor, done, ends = fp8_shares(low, high, largest, whole)
         else:
-            (scale, divisor), done = empty((2, low.size), np.float32), 0
+            (scale, divisor), done, ends = empty((2, low.size), np.float32), 0, None
         lowest, highest = low.reshape(-1), high.reshape(-1)
         for start in range(done, low.size, TOGETHER):
             part = slice(start, start + TOGETHER)
@@ -55,7 +55,7 @@ def _recipe(low: FloatArray, high: FloatArray, scheme: Any) -> Recipe:
             block = E4M3.round(share, share)
             np.multiply(block, whole, out=scale[part])
             np.divide(inverse, block, out=divisor[part])
-    return Recipe(scale.reshape(low.shape), divisor.reshape(low.shape))
+    return Recipe(scale.reshape(low.shape), divisor.reshape(low.shape), ends=ends)
 
 
 TENSOR_SCALE, BLOCK_SCALE, INVERSE = Symbol("G", "tensor_scale"), Symbol("B", "block_scale"), Symbol("I", "inverse")

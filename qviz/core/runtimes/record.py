@@ -62,13 +62,17 @@ def below_normal(number_format: NumberFormat) -> int:
 
 @frozen(eq=False)
 class Recipe:
-    """The parameters of blocks that a recipe made: float32 arrays of one shape; see `QParams`."""
+    """The parameters of blocks that a recipe made: float32 arrays of one shape; see `QParams`.
+
+    ``ends`` are the smallest and the largest scale and divisor, where they were found on the way.
+    """
 
     scale: FloatArray
     divisor: FloatArray
     zero_point: float | FloatArray = 0.0
     shift: FloatArray | None = None
     offset: FloatArray | None = None
+    ends: tuple[tuple[float, float], tuple[float, float]] | None = None
 
     def shaped(self, shape: tuple[int, ...]) -> Recipe:
         """The same in another shape."""
@@ -76,7 +80,7 @@ class Recipe:
         scale, divisor, shift, offset = (None if each is None else each.reshape(shape) for each in arrays)
         assert scale is not None and divisor is not None
         points = self.zero_point if isinstance(self.zero_point, float) else self.zero_point.reshape(shape)
-        return Recipe(scale, divisor, points, shift, offset)
+        return Recipe(scale, divisor, points, shift, offset, self.ends)
 
 
 MOST_OFFERS = 1 << 10
