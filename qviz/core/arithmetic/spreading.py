@@ -17,13 +17,16 @@ from qviz.core.tensors.layout import BlockLayout, Layout, TileLayout
 PIECE = 1 << 19
 """Elements a piece: enough for a thread to be busy with, few enough to stop between."""
 
-NARROW = STRETCH // 4
-"""Rows of fewer groups that lie side by side are taken as scattered."""
-
 CHUNK = 16
 """Neighbours that are taken together: runs are a whole number of them, or scattered."""
 
 CHUNK_LENGTH = np.uint64(CHUNK)
+
+NARROW = CHUNK
+"""Rows of fewer groups that lie side by side are taken as scattered."""
+
+LONG = 4 * CHUNK
+"""Runs from here on are looked at one by one where they end within a chunk; shorter ones as if they lay anyhow."""
 
 # The places of a ``plan`` behind the ``kind`` of the loops: how the groups lie.
 COLUMNS, WIDTH, LENGTH, ALONG, BLOCK, AFTER, TALL = range(KINDS, KINDS + 7)
@@ -110,12 +113,12 @@ class Lie:
 
 
 @part()
-def spread_run(parameters: Any, strides: Any, work: Any, group: Any) -> None:
-    """The parameters of one group for a whole stretch."""
+def spread_run(parameters: Any, strides: Any, work: Any, group: Any, n: Any) -> None:
+    """The parameters of one group."""
     for k in range(PARAMETERS):
         if strides[k]:
             value, region = parameters[k][group], np.uint64(k * REGION)
-            for i in range(np.uint64(STRETCH)):
+            for i in range(n):
                 work[region + i] = value
 
 
@@ -215,7 +218,7 @@ def lie_of_stretch(plan: Any, flat: Any, rest: Any) -> Any:
     row, column = flat // width, flat % width
     left, into = min(width - column, rest), column % block
     group = row_of_groups(row, plan) * plan[ALONG] * after + column // (block * after) * after
-    if after == 1 and block >= STRETCH:
+    if after == 1 and (block >= STRETCH or (block >= LONG and block % CHUNK)):
         return min(STRETCH, left, block - into), 0, group
     whole = after == 1 and block % CHUNK == 0
     if whole and into == 0 and left >= block and 2 * width >= STRETCH:
@@ -241,9 +244,11 @@ def spread_stretch(
         The same now.
     """
     if chunks == 0:
-        if group != present:
-            spread_run(parameters, strides, work, group)
-        return group
+        if group == present:
+            return group
+        whole = n > CHUNK  # what is left of a run is looked at once
+        spread_run(parameters, strides, work, group, np.uint64(STRETCH if whole else CHUNK))
+        return group if whole else np.int64(-1)
     if chunks > 0:
         spread_runs(parameters, strides, work, group, np.uint64(n), chunks)
         return present

@@ -22,7 +22,7 @@ from qviz.core.tensors.envelope import BASE
 JOINT_COUNTS = 1 << 19
 """Codes and errors are counted together where there are no more counts: most of those in use stay in the cache."""
 
-NARROW = 16
+NARROW_WINDOW = 16
 """NumPy adds up short rows one by one; of windows no wider than this whole columns are added."""
 
 NO_BUCKETS = np.zeros(1, np.float32)
@@ -196,7 +196,7 @@ class CompiledWorker:
         found, bins = self.found, self.order.bins
         cells = self.table[: levels * window].reshape(levels, window)
         below, above = self.table[levels * window :].reshape(2, bins).astype(np.int64)
-        if window <= NARROW:
+        if window <= NARROW_WINDOW:
             for column in cells.T:
                 found.occupancy += column
         else:

@@ -167,7 +167,7 @@ def compare_sums(ours, theirs, tensor, scheme):
 
 @every("nan", [False, True], ids=["finite", "with NaN and inf"])
 @every("scheme", SCHEMES.values(), ids=SCHEMES)
-@every("shape", [(3, 4, 9), (40, 2, 9), (5, 30, 1), (2, 3, 70)], ids=str)
+@every("shape", [(3, 4, 9), (40, 2, 9), (5, 30, 1), (2, 3, 70), (40, 20)], ids=str)
 def test_every_sum_equals_brute_force_and_numpy(shape, scheme, nan):
     x = noisy(shape, nan)
     for granularity in (PerTensor(), *(PerAxis(axis) for axis in range(len(shape)))):
