@@ -35,6 +35,7 @@ from qviz.core.lanes import (
     load_eight,
     load_words,
     looked_up,
+    looked_up_near,
     magnitude,
     marked,
     moved_down,
@@ -135,6 +136,7 @@ def _changes(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Itera
     for kind, name in ((lanes, f"v{LANES}f32"), (eight, f"v{HALF}f64")):
         yield with_product, (kind, kind, kind), kind, _with_product(name)
     yield looked_up, (lanes, words), lanes, _look_up
+    yield looked_up_near, (lanes, words), lanes, _look_up_near
     yield clamped, (lanes, types.int32, types.int32), lanes, _clamp
 
 
@@ -334,6 +336,21 @@ def _look_up(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         found = [builder.select(is_set, odd, even) for even, odd in zip(found[::2], found[1::2], strict=True)]
         bit *= 2
     return found[0]
+
+
+def _look_up_near(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The same among the first half of the lanes."""
+    from llvmlite import ir
+
+    table, places = arguments
+    features = str(context.codegen().magic_tuple()[2]).split(",")
+    if "+avx512f" in features or "+avx2" not in features:
+        return _look_up(context, builder, signature, arguments)
+    near, _ = _halves(builder, table)
+    them = _halves(builder, places)
+    permute = _declared(builder, "llvm.x86.avx2.permps", ir.FunctionType(near.type, [near.type, them[0].type]))
+    order = ir.Constant(_vector_of(WORD), list(range(LANES)))
+    return builder.shuffle_vector(*(builder.call(permute, [near, at]) for at in them), order)
 
 
 def _halves(builder: Any, vector: Any) -> list[Any]:

@@ -169,6 +169,11 @@ def looked_up(table: Any, places: Any) -> Any:
     return table[places]
 
 
+def looked_up_near(table: Any, places: Any) -> Any:
+    """The same at places from 0 to 7."""
+    return table[places]
+
+
 def exceeds(words: Any, most: Any) -> Any:
     """Where a number is larger, negative ones being larger than all others."""
     return words.view(np.uint32) > most.view(np.uint32)

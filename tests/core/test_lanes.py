@@ -20,6 +20,7 @@ from qviz.core.lanes import (
     load,
     load_words,
     looked_up,
+    looked_up_near,
     magnitude,
     marked,
     moved_down,
@@ -91,3 +92,4 @@ def test_negative_places_lie_beyond_every_window() -> None:
     assert not any_marks(with_marks(no_marks(), unmarked(marks, marks)))
     assert not anywhere_negative(unmarked(marks, marks))
     assert looked_up(places.astype(np.float32), spread(np.int32(9)))[0] == 1
+    assert looked_up_near(places.astype(np.float32), spread(np.int32(7)))[0] == -1

@@ -382,8 +382,8 @@ def _steps_of(qparams: QParams) -> Steps:
 
 
 def _shortest(array: FloatArray) -> FloatArray:
-    """One number where all are 0, which is what most zero points are."""
-    return np.ascontiguousarray(array) if array.size == 1 or array.any() else NOTHING
+    """One number where all are 0, which is what most zero points are; scales, which are not, are not looked through."""
+    return np.ascontiguousarray(array) if array.size == 1 or array[0] or array.any() else NOTHING
 
 
 def _grid(number_format: FloatFormat) -> tuple[int, list[int]]:

@@ -45,6 +45,7 @@ from qviz.core.lanes import (
     floored,
     load,
     looked_up,
+    looked_up_near,
     marked,
     moved_down,
     nearest,
@@ -158,11 +159,12 @@ def place_float(code: Any, units: Any, binade: Any, window: Any, low: Any, plan:
 def round_to_leaf(y: Any, before: Any, after: Any, plan: Any, leaves: Any) -> Any:
     """Levels of a codebook, infinite beyond them, by four comparisons each."""
     fourth, eighth, twelfth, after_one, after_two, after_three, levels, first, last = leaves
-    four, one, none = spread(np.int32(4)), spread(np.int32(1)), spread(np.int32(0))
-    quarter = choose(y >= fourth, four, none) + choose(y >= eighth, four, none) + choose(y >= twelfth, four, none)
-    cell = quarter + choose(y >= looked_up(after_one, quarter), one, none)
-    cell = cell + choose(y >= looked_up(after_two, quarter), one, none)
-    cell = cell + choose(y >= looked_up(after_three, quarter), one, none)
+    quarter = marked(y >= fourth) + marked(y >= eighth) + marked(y >= twelfth)  # each is −1 where it is
+    at = spread(np.int32(0)) - quarter
+    cell = (at + at) + (at + at)
+    cell = cell - marked(y >= looked_up_near(after_one, at))
+    cell = cell - marked(y >= looked_up_near(after_two, at))
+    cell = cell - marked(y >= looked_up_near(after_three, at))
     code = choose(y >= last, spread(NEVER), looked_up(levels, cell))
     return choose(y >= first, code, spread(-NEVER)), cell, cell
 
@@ -185,11 +187,13 @@ def leaves_of(codebook: Any, plan: Any, work: Any) -> Any:
     count = plan[LEVELS]
     after = codebook.size // 2 + 1
     for k in range(LEAVES):
-        work[FREE + np.uint64(k)] = codebook[k] if k < count else NEVER
-        work[FREE + np.uint64(LEAVES + k)] = codebook[after + min(k, count - 1)]
-    quarters = spread(work[FREE + np.uint64(4)]), spread(work[FREE + np.uint64(8)]), spread(work[FREE + np.uint64(12)])
-    after = load(work, FREE + np.uint64(1)), load(work, FREE + np.uint64(2)), load(work, FREE + np.uint64(3))
-    levels = load(work, FREE + np.uint64(LEAVES))
+        # Every fourth threshold, then those that follow these, and so on.
+        work[FREE + np.uint64(k % 4 * LEAVES + k // 4)] = codebook[k] if k < count else NEVER
+        work[FREE + np.uint64(4 * LEAVES + k)] = codebook[after + min(k, count - 1)]
+    quarters = spread(work[FREE + np.uint64(1)]), spread(work[FREE + np.uint64(2)]), spread(work[FREE + np.uint64(3)])
+    one, two, three = np.uint64(LEAVES), np.uint64(2 * LEAVES), np.uint64(3 * LEAVES)
+    after = load(work, FREE + one), load(work, FREE + two), load(work, FREE + three)
+    levels = load(work, FREE + np.uint64(4 * LEAVES))
     return *quarters, *after, levels, spread(codebook[0]), spread(codebook[count])
 
 
