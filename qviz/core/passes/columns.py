@@ -27,6 +27,7 @@ from qviz.core.passes.counting import (
     JOINT,
     LAST_BUCKET,
     OCCUPANCY,
+    ONE_BIT,
     count_jointly,
 )
 from qviz.core.passes.lane_steps import quantize_columns
@@ -94,14 +95,16 @@ def walk_columns(
                 deep = min(deep, block - into % block, length - into)
                 group += (row // length * along + into // block) * width
             here, size, tall, doubtful = np.uint64(r * width + tile), np.uint64(whole), np.uint64(deep), False
+            # What comes next: rows as wide as a power of two have few places in a cache, where no tile would last.
+            ahead = np.uint64((r + deep) * width + tile if r + deep < rows else tile + TILE)
             if whole > 0:
                 doubtful, outside = quantize_columns(
                     x, here, size, tall, np.uint64(group), work, integers, parameters, strides, plan, numbers, codebook,
-                    here + np.uint64(TILE), np.uint64(width),
+                    ahead, np.uint64(width),
                 )  # fmt: skip
                 add_columns(
                     x, here, size, tall, np.uint64(group), work, sums, errors_of, np.uint64(width),
-                    here + np.uint64(TILE + TILE // 2),
+                    ahead + (size >> ONE_BIT),
                 )  # fmt: skip
                 if outside and add_clipped_columns(
                     x, here, size, tall, np.uint64(group), work, integers, plan, numbers, sums, saturated,
