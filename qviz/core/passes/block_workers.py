@@ -40,7 +40,7 @@ FEW_TO_A_GROUP = 64
 FEW_CLIPPED = 16
 """Elements for each that is clipped, from where on those are quicker looked at apart."""
 
-LONG_ROW, ROW_BUFFER = 1 << 9, 1 << 9
+LONG_ROW, LONGEST_BUFFER, BUFFER_UNIT = 1 << 9, 1 << 12, 1 << 4
 """Rows of at least so many elements have a scale each as quickly as one for all, where NumPy's buffer is no longer."""
 
 EDGE = 1e-6
@@ -186,12 +186,17 @@ class _Workspace:
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, type], np.ndarray[Any, Any]] = {}
+        self._views: dict[tuple[str, type, tuple[int, ...]], Any] = {}
 
     def get(self, name: str, dtype: Any, shape: tuple[int, ...]) -> Any:
-        size = math.prod(shape)
-        if (name, dtype) not in self._buffers or self._buffers[name, dtype].size < size:
-            self._buffers[name, dtype] = np.empty(size, dtype)
-        return self._buffers[name, dtype][:size].reshape(shape)
+        view = self._views.get((name, dtype, shape))
+        if view is None:
+            size = math.prod(shape)
+            if (name, dtype) not in self._buffers or self._buffers[name, dtype].size < size:
+                self._buffers[name, dtype] = np.empty(size, dtype)
+                self._views = {key: each for key, each in self._views.items() if key[:2] != (name, dtype)}
+            view = self._views[name, dtype, shape] = self._buffers[name, dtype][:size].reshape(shape)
+        return view
 
 
 class NumPyWorker:
@@ -244,8 +249,9 @@ class NumPyWorker:
         # The second is Σx̂² until all are there.
         self.found.totals = self.totals[tuple(part.start for part in piece)] = np.zeros(3)
         with np.errstate(over="ignore", invalid="ignore"):  # x̂ may leave float32, and means so
-            if (x.shape[2] if x.shape[2] > 1 else x.shape[1]) >= LONG_ROW:
-                np.setbufsize(ROW_BUFFER)  # until here ends
+            row = x.shape[2] if x.shape[2] > 1 else x.shape[1]
+            if row >= LONG_ROW:
+                np.setbufsize(min(row, LONGEST_BUFFER) // BUFFER_UNIT * BUFFER_UNIT)  # until here ends
             self._add(x, piece)
         return _elements(piece)
 
