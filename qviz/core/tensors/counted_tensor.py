@@ -9,8 +9,9 @@ import numpy as np
 
 from qviz.core.arrays import Array, Counts, FloatArray
 from qviz.core.problems import Problem
+from qviz.core.tensors.cuts import Cuts, Wholes
 from qviz.core.tensors.latest import Latest
-from qviz.core.tensors.sorted_tensor import Cuts, SortedTensor, Wholes
+from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_counts import ValueCounts
 from qviz.core.tensors.value_histogram import Histogram

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from qviz.core.arrays import Array, Counts, FloatArray, Floats
-from qviz.core.frozen import frozen
 from qviz.core.tensors.cells import outer_parts
+from qviz.core.tensors.cuts import GROUPED, Cuts, Wholes, moved
 from qviz.core.tensors.latest import Latest
-from qviz.core.tensors.layout import BLOCK
 from qviz.core.tensors.lookups import cut_at, places
+from qviz.core.tensors.ordering import PARTED_ABOVE, both, gather, sort
 from qviz.core.tensors.survey import WIDTH, in_two_threads, superblock_moments
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_counts import SHIFTS, counted_values
@@ -30,12 +29,6 @@ LARGEST_SUPERBLOCK = 1 << 15
 SMALLEST_SUPERBLOCK = 1 << 9
 SUPERBLOCKS = 1 << 12
 """Prefix sums start anew, with a centre of their own, so often that they lose no digits."""
-
-GROUPED = 16
-"""Superblocks that lie within one cell altogether are taken so many at a time."""
-
-PARTED_ABOVE = 1 << 22
-"""More elements are parted at the median first: two threads sort a half each."""
 
 ROWS = 1 << 12
 """Cuts that are looked up together: their blocks fit into the cache."""
@@ -50,76 +43,6 @@ COUNTED_BYTES = 1 << 22
 """What counts take at most."""
 
 _ABOVE_ALL = np.float32(np.inf)
-
-
-@frozen(eq=False)
-class Cuts:
-    """Places between elements of a sorted tensor, ascending; what lies before each, in its superblock.
-
-    Attributes
-    ----------
-    position : int array, shape (cuts,)
-        Elements of the whole tensor before the cut.
-    superblock : int array, shape (cuts,)
-        The one that ``first`` and ``second`` start in.
-    first, second : float64 arrays, shape (cuts,)
-        Σ(x − c) and Σ(x − c)² from the middle of the superblock to the cut, with its centre c;
-        negative to the left of it.
-    """
-
-    position: Counts
-    superblock: Counts
-    first: Floats
-    second: Floats
-
-    def pick(self, which: Any) -> Cuts:
-        """Some of them: a slice, or indices in any order."""
-        return Cuts(*(array[which] for array in self.arrays))
-
-    def packed(self) -> Cuts:
-        """The same one after the other in memory, as kernels take them."""
-        packed = np.ascontiguousarray
-        return Cuts(packed(self.position), packed(self.superblock), packed(self.first), packed(self.second))
-
-    @property
-    def arrays(self) -> tuple[Counts, Counts, Floats, Floats]:
-        """All of its parts, in their order."""
-        return self.position, self.superblock, self.first, self.second
-
-
-@frozen(eq=False)
-class Wholes:
-    """What neighbours that are taken as a whole add up to, float64 arrays of one length.
-
-    ``first`` and ``second`` are Σ(x − c) and Σ(x − c)² around the ``centre`` of each; ``size`` its elements.
-    """
-
-    centre: Floats
-    first: Floats
-    second: Floats
-    size: Floats
-
-    def grouped(self) -> Wholes:
-        """Every `GROUPED` of them as one; the last may be of fewer."""
-        starts = np.arange(0, self.centre.size, GROUPED)
-        middle = np.minimum(starts + GROUPED // 2, self.centre.size - 1)
-        centre = self.centre[middle]
-        w = self.centre - np.repeat(centre, GROUPED)[: self.centre.size]
-        first, second = _moved(self.first, self.second, self.size, w)
-        return Wholes(centre, *(np.add.reduceat(a, starts) for a in (first, second, self.size)))
-
-    def add(self, cell: Counts, start: Counts, stop: Counts, reference: Floats, first: Floats, second: Floats) -> None:
-        """Add those from ``start`` to before ``stop`` to each ``cell``, around its reference."""
-        length = stop - start
-        of = np.repeat(cell, length)
-        if not of.size:
-            return
-        offset = np.arange(of.size) - np.repeat(np.cumsum(length) - length, length)
-        which = np.repeat(start, length) + offset
-        w = self.centre[which] - reference[of]
-        one, two = _moved(self.first[which], self.second[which], self.size[which], w)
-        first += np.bincount(of, one, first.size)
-        second += np.bincount(of, two, second.size)
 
 
 class SortedTensor:
@@ -156,8 +79,8 @@ class SortedTensor:
         self._padded: FloatArray = np.empty(blocks * WIDTH, np.float32)
         self._padded[n:] = np.inf
         self.values = self._padded[:n]
-        _gather(tensor, self.values, lambda f: progress(0.1 * f), cancelled)
-        _sort(self.values, lambda f: progress(0.1 + 0.7 * f), cancelled)
+        gather(tensor, self.values, lambda f: progress(0.1 * f), cancelled)
+        sort(self.values, lambda f: progress(0.1 + 0.7 * f), cancelled)
         self._rows = self._padded.reshape(blocks, WIDTH)
         self._index: FloatArray = np.ascontiguousarray(self._rows[:, 0])
         size = LARGEST_SUPERBLOCK
@@ -234,7 +157,7 @@ class SortedTensor:
                     progress((at // together + 1) / len(numbers))
 
         starts = range(0, count, together)
-        _both(some, starts) if self.values.size > PARTED_ABOVE else some(starts)
+        both(some, starts) if self.values.size > PARTED_ABOVE else some(starts)
 
     def _add_up_quickly(self) -> None:
         """The same in compiled loops."""
@@ -384,14 +307,14 @@ class SortedTensor:
         one = np.where(same, stop.first, self._first_ends[1, left]) - start.first
         two = np.where(same, stop.second, self._second_ends[1, left]) - start.second
         many = np.where(same, stop.position, self._start[left + 1]) - start.position
-        first, second = _moved(one, two, many, self._centre[left] - reference)
+        first, second = moved(one, two, many, self._centre[left] - reference)
         across = np.flatnonzero(~same)
         if across.size:
             last = right[across]
             many = stop.position[across] - self._start[last]
             w = self._centre[last] - reference[across]
             one, two = stop.first[across] - self._first_ends[0, last], stop.second[across]
-            one, two = _moved(one, two - self._second_ends[0, last], many, w)
+            one, two = moved(one, two - self._second_ends[0, last], many, w)
             first[across] += one
             second[across] += two
         # Sums that were rounded in another order would leave something of what cancels.
@@ -530,11 +453,6 @@ def _outwards(blocks: Floats, middle: int, near: Floats) -> tuple[Floats, Floats
     return left[:, 0] if middle else np.zeros(blocks.shape[0]), right[:, -1]
 
 
-def _moved(first: Any, second: Any, count: Any, w: Any) -> tuple[Floats, Floats]:
-    """Σ(d + w) and Σ(d + w)² from Σd and Σd²."""
-    return first + count * w, second + w * (2 * first + count * w)
-
-
 def share(some: Callable[[tuple[int, int]], Any], count: int) -> tuple[Any, ...]:
     """Have what there are many of done from one place to before another, in two threads where there are enough.
 
@@ -548,36 +466,3 @@ def share(some: Callable[[tuple[int, int]], Any], count: int) -> tuple[Any, ...]
 def _count(inside: Array) -> Array:
     """How many are true in each row of a block's width: few enough for a byte, which NumPy adds up most quickly."""
     return np.asarray(inside.view(np.uint8).sum(axis=1, dtype=np.uint8))
-
-
-def _gather(tensor: Tensor, target: FloatArray, progress: Progress, cancelled: IsCancelled) -> None:
-    """Copy the finite values, side by side."""
-    filled = 0
-    for piece in tensor.pieces(16 * BLOCK):
-        check(cancelled)
-        finite = piece if tensor.all_finite else piece[~np.isnan(piece)]
-        target[filled : filled + finite.size] = finite
-        filled += finite.size
-        progress(filled / target.size)
-
-
-def _sort(values: FloatArray, progress: Progress, cancelled: IsCancelled) -> None:
-    """In place; NumPy leaves other threads running while it sorts."""
-    check(cancelled)
-    if values.size <= PARTED_ABOVE:
-        values.sort()
-        return
-    middle = values.size // 2
-    values.partition(middle)
-    progress(0.3)
-    check(cancelled)
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(np.ndarray.sort, (values[:middle], values[middle:])))
-    progress(1.0)
-
-
-def _both(work: Callable[[range], None], numbers: range) -> None:
-    """Two threads, half of the numbers each."""
-    middle = len(numbers) // 2
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, (numbers[:middle], numbers[middle:])))

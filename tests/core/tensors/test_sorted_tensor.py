@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from qviz.core import Problem, Tensor, prepare
+from qviz.core.tensors import ordering
 from qviz.core.tensors import sorted_tensor as module
-from qviz.core.tensors.sorted_tensor import PARTED_ABOVE, WIDTH, SortedTensor, above, at_least, prepared_nbytes
+from qviz.core.tensors.ordering import PARTED_ABOVE
+from qviz.core.tensors.sorted_tensor import WIDTH, SortedTensor, above, at_least, prepared_nbytes
 from qviz.core.work import Cancelled
 from tests.every import every
 
@@ -28,7 +30,8 @@ def arrangement(request):
     """A tensor small enough for a test would else never be parted, nor have large superblocks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SUPERBLOCKS", request.param[0])
-        patch.setattr(module, "PARTED_ABOVE", request.param[1])
+        for each in (ordering, module):
+            patch.setattr(each, "PARTED_ABOVE", request.param[1])
         yield
 
 
