@@ -27,7 +27,7 @@ from qviz.gui.charts.export import export_chart
 from qviz.gui.compare.page import CONVENTIONS_PART, PINS, SWEEP, ComparePage
 from qviz.gui.words.figures import MEASURES
 from qviz.session.pins import MOST_PINS
-from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, spot
+from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, picture, spot
 from tests.gui.sweeps import QUICK, sweep_few
 
 pytestmark = pytest.mark.unpainted
@@ -212,7 +212,7 @@ def test_schemes_are_compared_by_the_figure_that_is_chosen(desk: Desk, page: Com
     for at in page.sweep.pareto.front.tolist():
         beaten = [c <= cost[at] and w > worth[at] for c, w in zip(cost, worth, strict=True)]
         assert not any(beaten)
-    desk.window.grab()
+    picture(desk.window)
 
 
 def test_what_the_keyboard_points_at_stands_out_in_the_chart(desk: Desk, page: ComparePage) -> None:
@@ -345,7 +345,7 @@ def test_it_is_dressed_in_both_themes(desk: Desk, page: ComparePage, part: str) 
     pictures = []
     for theme in ("theme_dark", "theme_light"):
         desk.do(theme)
-        pictures.append(page.grab().toImage())
+        pictures.append(picture(page))
     assert pictures[0] != pictures[1]
 
 
@@ -362,7 +362,7 @@ def test_the_pointer_reads_the_overlaid_charts(desk: Desk, unswept: ComparePage)
     unswept.pins.table.setFocus()
     unswept.pins.table.selectRow(1)
     assert unswept.pins.errors.pointed == unswept.pins.table.figures.rows[1].name
-    desk.window.grab()
+    picture(desk.window)
 
 
 def test_a_sweep_that_was_stopped_says_so_until_it_is_run_again(desk: Desk, page: ComparePage) -> None:

@@ -24,7 +24,7 @@ from qviz.models.graph_layout import BOX_HEIGHT, BOX_WIDTH, Box, Drawn
 from qviz.models.opening import open_prepared
 from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE
-from tests.gui.conftest import Desk, mouse_over, spot
+from tests.gui.conftest import Desk, mouse_over, picture, spot
 from tests.gui.copied import check_figures, check_table
 from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG, idle
@@ -500,7 +500,7 @@ def test_the_minimap_lies_beside_the_boxes_however_the_network_lies(ready: Any) 
         (left, right), (bottom, top) = view.viewRange()
         for x, y in ((left, top), (right, bottom)):  # the beginning, and somewhere in the middle of it all
             view.setRange(xRange=(x, x + right - left), yRange=(y - top + bottom, y), padding=0)
-            image = chart.canvas.grab().toImage()
+            image = picture(chart.canvas)
             rect, _ = chart._map
             frame = rect.adjusted(-7, -7, 7, 7)
             corner = chart.canvas.mapFromScene(view.mapToScene(QPointF(0, 0)))
@@ -522,7 +522,7 @@ def test_the_minimap_moves_the_view(ready: Any) -> None:
     ready.graph.window().setUpdatesEnabled(True)
     view = ready.graph.view
     view.setRange(xRange=(0, 40), yRange=(-20, 0), padding=0)
-    ready.graph.canvas.grab()
+    picture(ready.graph.canvas)
     rect, _ = ready.graph._map
     before = view.viewRange()
     here = view.mapToScene(QPointF(rect.center()))

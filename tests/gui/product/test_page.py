@@ -26,7 +26,7 @@ from qviz.gui.product.page import ProductPage
 from qviz.session.memory import Memory
 from qviz.session.multiplier import FIRST_RUNTIME, Factors, Multiplier
 from qviz.session.state import Item, Session
-from tests.gui.conftest import PATIENCE, mouse_over, spot
+from tests.gui.conftest import PATIENCE, mouse_over, picture, spot
 from tests.gui.conftest import Desk as WindowDesk
 
 pytestmark = pytest.mark.unpainted
@@ -260,13 +260,13 @@ def test_a_product_without_error_is_drawn_too(desk: Desk) -> None:
     assert "∞" in desk.page.sources.bars[0].text
     assert desk.page.figures.text().startswith("SQNR\t∞ dB")
     for chart in desk.page.charts:
-        chart.grab()
+        picture(chart)
 
 
 def test_the_dark_theme_dresses_it(desk: Desk) -> None:
     desk.page.apply_theme(theme.load_theme("dark"))
     assert desk.page.errors.color("weight") == theme.load_theme("dark").color("weight")
-    assert not desk.page.grab().isNull()
+    assert not picture(desk.page).isNull()
     desk.page.apply_theme(theme.load_theme("light"))
 
 

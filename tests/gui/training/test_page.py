@@ -22,7 +22,7 @@ from qviz.gui.training.page import TrainingPage
 from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Quantization, Training
 from qviz.training.data import SAMPLES
-from tests.gui.conftest import PATIENCE, Desk
+from tests.gui.conftest import PATIENCE, Desk, picture
 
 pytestmark = pytest.mark.unpainted
 
@@ -158,7 +158,7 @@ def test_digits_have_labels_against_answers(page, qtbot):
     chart.read_out.connect(said.append)
     chart.hover(QPointF(3, -3))
     assert said[-1].startswith("label 3 → 3: ")
-    page.grab()
+    picture(page)
 
 
 def test_charts_read_out_what_is_under_the_pointer(page, qtbot):

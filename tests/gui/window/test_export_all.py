@@ -20,7 +20,7 @@ from qviz.gui.charts.base import Table
 from qviz.gui.charts.export import chart_image, export_chart
 from qviz.gui.kit.in_the_way import InTheWay
 from qviz.session.settings import DEFAULTS
-from tests.gui.conftest import Desk
+from tests.gui.conftest import Desk, picture
 
 pytestmark = pytest.mark.unpainted
 
@@ -130,12 +130,12 @@ def test_a_picture_says_of_which_tensor_and_scheme_it_is_unless_that_is_turned_o
 def test_a_caption_stands_below_and_leaves_the_chart_as_it_was(desk: Desk) -> None:
     chart = desk.page.error
     clear(desk)
-    before, view = chart.grab().toImage(), chart.view.viewRange()
+    before, view = picture(chart), chart.view.viewRange()
     plain, captioned = chart_image(chart, 1.0), chart_image(chart, 1.0, "of something")
     assert plain.width() == captioned.width()
     assert plain.height() < captioned.height() < plain.height() + 40
     assert captioned.copy(plain.rect()) == plain
-    assert chart.grab().toImage() == before
+    assert picture(chart) == before
     assert chart.view.viewRange() == view
 
 
@@ -289,11 +289,11 @@ def test_exporting_what_is_behind_a_tab_moves_nothing_on_the_page(desk: Desk, fo
     clear(desk)
     there = {name: dock for name, dock in desk.page.docks.items() if not dock.isHidden()}
     sizes = {name: dock.size() for name, dock in there.items()}
-    before = desk.page.grab().toImage()
+    before = picture(desk.page)
     desk.do("export_all")
     clear(desk)
     assert {name: dock.size() for name, dock in there.items()} == sizes
-    assert desk.page.grab().toImage() == before
+    assert picture(desk.page) == before
 
 
 @pytest.mark.parametrize("ending", EXPORT_FORMATS)

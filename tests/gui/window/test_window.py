@@ -44,7 +44,7 @@ from qviz.gui.kit.theme import load_theme
 from qviz.gui.window.actions import ACTIONS
 from qviz.session.runner import Request
 from qviz.session.state import Item
-from tests.gui.conftest import PATIENCE, Desk, runners_of
+from tests.gui.conftest import PATIENCE, Desk, picture, runners_of
 
 pytestmark = pytest.mark.unpainted
 
@@ -110,7 +110,7 @@ def test_dropping_three_files_opens_them_all_and_shows_the_first(desk: Desk, thr
     assert drag.enter()
     assert overlay.isVisible()
     assert overlay.geometry() == desk.window.rect()
-    assert not overlay.grab().toImage().isNull()
+    assert not picture(overlay).isNull()
     assert drag.move()
     assert drag.drop()
     assert not overlay.isVisible()
@@ -465,7 +465,6 @@ def test_the_recent_menu_opens_again_what_was_open(desk: Desk, three: list[Path]
 
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_a_theme_dresses_the_palette_and_every_chart(desk: Desk, dressed: QApplication, name: str) -> None:
-    desk.window.setUpdatesEnabled(True)
     desk.do(f"theme_{name}")
     dressed.processEvents()  # Qt tells the widgets of a palette in the next turn
     chosen = load_theme(name)
@@ -473,7 +472,7 @@ def test_a_theme_dresses_the_palette_and_every_chart(desk: Desk, dressed: QAppli
     assert desk.window.palette().windowText().color().name() == chosen.ui["text"]
     for chart in desk.page.charts:
         assert chart.canvas.backgroundBrush().color().name() == chosen.chart["background"]
-        image = chart.canvas.grab().toImage()
+        image = picture(chart.canvas)
         assert image.pixelColor(2, image.height() - 2) == chosen.color("background")
     assert desk.app.settings.get("theme") == name
     assert [k for k in ("system", "light", "dark") if desk.window.actions_by_key[f"theme_{k}"].isChecked()] == [name]
@@ -487,7 +486,7 @@ def share_of(color: str, widget: QWidget) -> float:
 
 def places_of(color: str, widget: QWidget) -> np.ndarray:
     """Where a widget's picture is of a colour, shape (height, width)."""
-    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    image = picture(widget).convertToFormat(QImage.Format.Format_RGB32)
     pixels = np.frombuffer(image.constBits(), np.uint32).reshape(image.height(), -1)[:, : image.width()]
     places: np.ndarray = (pixels & 0xFFFFFF) == int(color[1:], 16)
     return places
