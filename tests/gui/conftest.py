@@ -11,7 +11,7 @@ import pyqtgraph as pg
 import pytest
 import shiboken6
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, QSize, Qt
-from PySide6.QtGui import QImage, QKeyEvent, QMouseEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -52,17 +52,6 @@ def dressed(qapp: QApplication) -> QApplication:
     pg.setConfigOption("mouseRateLimit", -1)  # a test's hand is quicker than a person's
     qapp.setCursorFlashTime(0)  # what is painted depends on no clock
     return qapp
-
-
-def picture(widget: QWidget) -> QImage:
-    """What a widget looks like, whether its window is painted or not: of one that is not, memory would be seen."""
-    window = widget.window()
-    painted = window.updatesEnabled()
-    window.setUpdatesEnabled(True)
-    try:
-        return widget.grab().toImage()
-    finally:
-        window.setUpdatesEnabled(painted)
 
 
 class Mouse:

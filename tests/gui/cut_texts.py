@@ -31,6 +31,7 @@ from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.widgets import Line
 from qviz.gui.tensor.value_table import CellsView
 from qviz.gui.window.toasts import Toasts
+from tests.gui.pictures import picture
 
 SLACK = 1
 """Pixels that a text may lack: hints are rounded up."""
@@ -207,7 +208,7 @@ def texts_of(chart: Chart) -> list[Written]:
         patched.setattr(Brush, "write", note)
         patched.setattr(Brush, "keep", lambda brush, name, of, paint: paint(brush))
         chart.canvas.viewport().update()
-        chart.canvas.grab()
+        picture(chart.canvas)
     return list({(each.text, each.place.x(), each.place.y()): each for each in written}.values())
 
 

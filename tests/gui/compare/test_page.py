@@ -27,7 +27,8 @@ from qviz.gui.charts.export import export_chart
 from qviz.gui.compare.page import CONVENTIONS_PART, PINS, SWEEP, ComparePage
 from qviz.gui.words.figures import MEASURES
 from qviz.session.pins import MOST_PINS
-from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, picture, spot
+from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, spot
+from tests.gui.pictures import picture
 from tests.gui.sweeps import QUICK, sweep_few
 
 pytestmark = pytest.mark.unpainted

@@ -24,10 +24,11 @@ from qviz.models.graph_layout import BOX_HEIGHT, BOX_WIDTH, Box, Drawn
 from qviz.models.opening import open_prepared
 from qviz.models.recipes import Recipe
 from qviz.models.sensitivity import ALONE
-from tests.gui.conftest import Desk, mouse_over, picture, spot
+from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.copied import check_figures, check_table
 from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG, idle
+from tests.gui.pictures import picture
 from tests.models.made import classifier, model_of, value
 
 pytestmark = pytest.mark.unpainted

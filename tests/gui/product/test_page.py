@@ -26,8 +26,9 @@ from qviz.gui.product.page import ProductPage
 from qviz.session.memory import Memory
 from qviz.session.multiplier import FIRST_RUNTIME, Factors, Multiplier
 from qviz.session.state import Item, Session
-from tests.gui.conftest import PATIENCE, mouse_over, picture, spot
+from tests.gui.conftest import PATIENCE, mouse_over, spot
 from tests.gui.conftest import Desk as WindowDesk
+from tests.gui.pictures import picture
 
 pytestmark = pytest.mark.unpainted
 

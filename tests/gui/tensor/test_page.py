@@ -30,7 +30,7 @@ from qviz.session.frame import Frame
 from qviz.session.state import Session
 from tests.every import every
 from tests.gui.conftest import PATIENCE, Desk, Mouse, mouse_over, spot
-from tests.gui.pictures import dots
+from tests.gui.pictures import dots, picture
 
 pytestmark = pytest.mark.unpainted
 
@@ -100,7 +100,7 @@ def test_the_window_opens_on_a_generated_tensor_with_every_chart_alive(started: 
         chart = getattr(started.page, name)
         assert chart.isVisible(), name
         assert chart.tables(), name
-        assert np.unique(dots(chart.grab().toImage())[20::9]).size > 9, name
+        assert np.unique(dots(picture(chart))[20::9]).size > 9, name
     assert started.page.docks["channels"].isHidden()  # one scale: there are no channels
     assert started.page.tensors.hint.isVisible()
     assert started.banner.text == ""

@@ -22,7 +22,8 @@ from qviz.gui.training.page import TrainingPage
 from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Quantization, Training
 from qviz.training.data import SAMPLES
-from tests.gui.conftest import PATIENCE, Desk, picture
+from tests.gui.conftest import PATIENCE, Desk
+from tests.gui.pictures import picture
 
 pytestmark = pytest.mark.unpainted
 

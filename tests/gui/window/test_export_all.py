@@ -20,7 +20,8 @@ from qviz.gui.charts.base import Table
 from qviz.gui.charts.export import chart_image, export_chart
 from qviz.gui.kit.in_the_way import InTheWay
 from qviz.session.settings import DEFAULTS
-from tests.gui.conftest import Desk, picture
+from tests.gui.conftest import Desk
+from tests.gui.pictures import picture
 
 pytestmark = pytest.mark.unpainted
 

@@ -44,7 +44,8 @@ from qviz.gui.kit.theme import load_theme
 from qviz.gui.window.actions import ACTIONS
 from qviz.session.runner import Request
 from qviz.session.state import Item
-from tests.gui.conftest import PATIENCE, Desk, picture, runners_of
+from tests.gui.conftest import PATIENCE, Desk, runners_of
+from tests.gui.pictures import picture
 
 pytestmark = pytest.mark.unpainted
 
