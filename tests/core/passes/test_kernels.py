@@ -207,6 +207,17 @@ def test_large_tensors_in_two_threads(shape, nan, monkeypatch):
             brute_force(x, scheme, sums)
 
 
+@pytest.mark.parametrize("shape", [(40, 96), (3, 1040), (12, 700)], ids=str)
+def test_many_groups_do_not_see_what_their_memory_was(shape, monkeypatch):
+    def dirty(shape, dtype):
+        return np.full(shape, np.nan, dtype)
+
+    monkeypatch.setattr(compiled_worker, "MANY_GROUPS", 1)
+    monkeypatch.setattr(compiled_worker, "empty", dirty)
+    for granularity in (PerBlock(-1, 16), PerBlock(-1, 32), PerBlock(-1, 20), PerBlock(0, 2), PerAxis(0), PerAxis(1)):
+        compare(noisy(shape, False), Scheme(IntFormat(4), True, granularity, Percentile(99.0)))
+
+
 @every("granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32)], ids=str)
 def test_whoever_looks_at_a_piece_the_sums_are_the_same_to_the_last_bit(granularity, monkeypatch):
     monkeypatch.setattr(spreading, "PIECE", 1 << 11)
