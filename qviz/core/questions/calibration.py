@@ -23,7 +23,7 @@ from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.histograms import remembered
 from qviz.core.ranges.known import Known
 from qviz.core.ranges.mse import MSE
-from qviz.core.ranges.rules import Grid, MinMax, Percentile, Range, RangeInput, RangeRule
+from qviz.core.ranges.rules import Grid, Manual, MinMax, Percentile, Range, RangeInput, RangeRule
 from qviz.core.runtimes.precision import Rounding, compute_dtype, rounding_to
 from qviz.core.runtimes.record import Convention, Recipe
 from qviz.core.schemes.scheme import Scheme, convention_of
@@ -34,6 +34,9 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
 FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
 """Range rules that look at the values alone: the same range at every bit width, under every convention."""
+
+WITHOUT_SEARCH = (MinMax.kind, Manual.kind)
+"""Range rules that take no time once the extremes of the groups are known."""
 
 CODES_BEYOND, MOST_BEYOND = 2, 0.25
 """How many codes may lie beyond the data, and how much of the range at most."""
@@ -89,7 +92,8 @@ def _tensor_of(x: object) -> Tensor:
 def _fitted(given: RangeInput, scheme: Scheme, convention: Convention) -> QParams:
     """Scales and zero points that follow from the elements, without a range between."""
     compute = _compute(given.tensor, scheme)
-    found = FITS[convention.of_elements](given, scheme.number_format)
+    fit = FITS[convention.of_elements]
+    found = remembered(given.tensor, ("fit", scheme, given.layout), lambda: fit(given, scheme.number_format))
     shape = scheme.granularity.scale_shape(given.tensor.shape)
     types = convention.precision(compute, scheme.number_format, scheme.symmetric, scheme.granularity)
     stored = rounding_to(types.scale)
@@ -135,21 +139,31 @@ def _break_absmax_tie(low: FloatArray, high: FloatArray, given: RangeInput) -> F
 
 
 def range_of(given: RangeInput, scheme: Scheme, shared: dict[Any, Range] | None = None) -> Range:
-    """What the range rule chooses; a search is remembered."""
+    """What the range rule chooses; a search is remembered, and so is what costs more than a look at the extremes."""
     rule = scheme.range_rule
-    if shared is not None and rule.kind in FREE_OF_CODES:
+    free = rule.kind in FREE_OF_CODES
+    if shared is not None and free:
         place = (given.layout, rule, scheme.symmetric)
         if place not in shared:
-            shared[place] = _estimated(given, rule)
+            shared[place] = _remembered_of_groups(given, scheme)
         return shared[place]
     if given.prepared is None or not searches(rule):
-        return _estimated(given, rule)
+        return _remembered_of_groups(given, scheme)
     known = given.prepared.answers
     key = (scheme.number_format, scheme.symmetric, rule, scheme.convention, scheme.compute_dtype, scheme.power_of_two)
     if key not in known:
         known[key] = _estimated(given, rule)
     found: Range = known[key]
     return found
+
+
+def _remembered_of_groups(given: RangeInput, scheme: Scheme) -> Range:
+    """The range of each of many groups, sought once: another bit width may have the same, and people go back."""
+    rule = scheme.range_rule
+    if given.layout.groups == 1 or rule.kind in WITHOUT_SEARCH:
+        return _estimated(given, rule)
+    asked = (rule, given.layout, scheme.symmetric) if rule.kind in FREE_OF_CODES else (scheme, given.layout)
+    return remembered(given.tensor, ("range", *asked), lambda: _estimated(given, rule))
 
 
 def _estimated(given: RangeInput, rule: RangeRule) -> Range:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from qviz.core import (
     Manual,
     MinMax,
     PerAxis,
+    PerBlock,
     Percentile,
     Scheme,
     Tensor,
@@ -21,10 +24,12 @@ from qviz.core import (
     loss_curves,
     prepare,
 )
+from qviz.core.questions import calibration
 from qviz.core.questions.calibration import range_input
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.loss_curves import compare_ranges
 from qviz.core.ranges.table import RANGE_RULES
+from qviz.core.schemes.scheme import convention_of
 from qviz.core.work import Cancelled
 from tests.every import every
 from tests.pairs import pairs
@@ -69,6 +74,40 @@ def test_a_search_sorts_first_and_is_remembered(monkeypatch):
     assert chosen(p, Scheme()) != first
     with pytest.raises(TypeError):
         chosen(p, Scheme(IntFormat(4), range_rule=MSE()))
+
+
+@every("granularity", [PerAxis(0), PerAxis(1), PerBlock(-1, 8)], ids=str)
+@every("kind", ["percentile", "entropy"])
+def test_groups_are_sought_once_where_every_width_has_their_range(monkeypatch, kind, granularity):
+    rule, tensor = RANGE_RULES[kind](), Tensor(X)
+    first = chosen(tensor, Scheme(IntFormat(8), granularity=granularity, range_rule=rule))
+    asked = chosen(Tensor(X), Scheme(IntFormat(4), granularity=granularity, range_rule=rule))
+    monkeypatch.setattr(type(rule), "estimate", None)  # nobody searches again
+    assert chosen(tensor, Scheme(IntFormat(4), granularity=granularity, range_rule=rule)) == asked != first
+    with pytest.raises(TypeError):
+        chosen(tensor, Scheme(IntFormat(4), symmetric=False, granularity=granularity, range_rule=rule))
+
+
+def test_the_search_for_groups_is_remembered_by_all_that_decides_it(monkeypatch):
+    tensor, by_rows = Tensor(X), Scheme(granularity=PerAxis(0), range_rule=MSE())
+    first = chosen(tensor, by_rows)
+    monkeypatch.setattr(MSE, "estimate", None)  # nobody searches again
+    assert chosen(tensor, by_rows) == first
+    for change in ({"symmetric": False}, {"number_format": IntFormat(4)}, {"granularity": PerAxis(1)}):
+        with pytest.raises(TypeError):
+            chosen(tensor, replace(by_rows, **change))
+    with pytest.raises(TypeError):
+        chosen(Tensor(X), by_rows)
+
+
+def test_what_follows_from_the_elements_is_remembered(monkeypatch):
+    scheme = Scheme("uint4", False, PerBlock(-1, 16), convention="onnxruntime_k_quant")
+    tensor = Tensor(X)
+    first = chosen(tensor, scheme)
+    monkeypatch.setitem(calibration.FITS, convention_of(scheme).of_elements, None)  # nobody fits again
+    assert chosen(tensor, scheme) == first
+    with pytest.raises(TypeError):
+        chosen(Tensor(X), scheme)
 
 
 def test_what_a_range_loses_is_the_same_sorted_or_not():
