@@ -123,7 +123,9 @@ class Analyst(Worker):
     @Slot()
     def _refine(self) -> None:
         """Nothing has moved for a moment: there is time for all bins, and for what nobody sees yet."""
-        if self._session.state.tensor is not None:
+        if self.busy:  # nobody has seen what passes yet, and a hand may move on when it does
+            self._refinement.start()
+        elif self._session.state.tensor is not None:
             how = self._plan(self._session.state)
             self._ask(self._session.state, how.error_bins)
             self._completing = how.parted

@@ -22,7 +22,7 @@ from qviz.session import answering
 from qviz.session.analyst import Analyst
 from qviz.session.frame import EVERYTHING, Frame, Part
 from qviz.session.state import Session
-from tests.session.conftest import HandTimers, Heard, Work, settle, until
+from tests.session.conftest import PATIENCE, HandTimers, Heard, Work, settle, until
 
 
 def tensor(*shape: int, seed: int = 0) -> Tensor:
@@ -380,6 +380,30 @@ def test_nobody_waits_for_what_is_made_up_for_when_it_moves_on(dragging: Desk, m
     dragging.timers.fire()
     until(dragging.bot, began.is_set)
     dragging.session.update(bits=4)
+    dragging.timers.settle(dragging.bot, dragging.analyst)
+    assert [(f.scheme.number_format.bits, f.parts == EVERYTHING) for f in dragging.frames] == [
+        (5, False),
+        (4, False),
+        (4, True),
+    ]
+
+
+def test_what_is_dragged_and_takes_long_is_answered_before_anything_is_made_up_for(
+    dragging: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dragging.analyst.look_at(frozenset())
+    work = Work(held=True)
+
+    def analyze_slowly(x: Tensor, scheme: Scheme, **known: Any) -> Any:
+        work(lambda fraction: None, lambda: False)
+        return analyze(x, scheme, **known)
+
+    monkeypatch.setattr(answering, "analyze", analyze_slowly)
+    dragging.session.update(bits=5)
+    assert work.began.wait(PATIENCE)
+    dragging.timers.fire()  # still for a moment, but nothing of it is seen yet
+    dragging.session.update(bits=4)  # the hand moves on: what is nearly found is not given up for it
+    work.let_go.set()
     dragging.timers.settle(dragging.bot, dragging.analyst)
     assert [(f.scheme.number_format.bits, f.parts == EVERYTHING) for f in dragging.frames] == [
         (5, False),
