@@ -286,7 +286,8 @@ class App(QObject):
     @Slot()
     def answer_exactly(self) -> None:
         """In order where memory suffices, for all later questions too; else once, element by element."""
-        if self.preparer.fits:
+        last = self.analyst.last
+        if self.preparer.fits and not (last is not None and last.judged):  # of groups no order of all values tells
             self.preparer.prepare()
         else:
             self.analyst.answer_exactly()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -24,7 +26,8 @@ class Analyst(Worker):
 
     The ladder: a small tensor is looked at as a whole; a large one is judged from a sample until
     it is in order, or until somebody asks for an exact answer. What is dragged is answered for what
-    is in sight, in coarser bins; once it rests, for everything.
+    is in sight, in coarser bins, and of very many elements with many scales from some of each group; once it rests, for
+    everything.
 
     Signals
     -------
@@ -38,6 +41,7 @@ class Analyst(Worker):
         self._session = session
         self._last: Frame | None = None
         self._exactly = self._given_up = self._completing = False
+        self._took: WeakKeyDictionary[Tensor, float] = WeakKeyDictionary()
         self._in_sight = EVERYTHING
         self._reductions: Reductions = {"groups": foresee_groups}
         self._refinement = self._timer(session.timers, STILL_MILLISECONDS, self._refine)
@@ -80,11 +84,16 @@ class Analyst(Worker):
         """Ask for what is in sight; for everything, when it has rested."""
         how = self._plan(state)
         parts = self._in_sight if how.parted else EVERYTHING
-        self._ask(state, how.error_bins_moving, parts=parts, passing=how.parted, urgent=urgent)
-        if parts < EVERYTHING or how.error_bins_moving < how.error_bins:
+        judged = how.judged_moving and not self._is_quick(state.tensor)
+        self._ask(state, how.error_bins_moving, parts=parts, passing=how.parted, judged=judged, urgent=urgent)
+        if judged or parts < EVERYTHING or how.error_bins_moving < how.error_bins:
             self._refinement.start()
         else:
             self._refinement.stop()
+
+    def _is_quick(self, tensor: Tensor | None) -> bool:
+        """Whether this computer looks at every element of many groups while a hand moves."""
+        return tensor is not None and self._took.get(tensor, math.inf) <= self._session.limits.live_seconds
 
     def _plan(self, state: State) -> Plan:
         assert state.tensor is not None
@@ -97,6 +106,7 @@ class Analyst(Worker):
         *,
         parts: frozenset[Part] = EVERYTHING,
         passing: bool = False,
+        judged: bool = False,
         exactly: bool = False,
         urgent: bool = False,
     ) -> None:
@@ -113,6 +123,7 @@ class Analyst(Worker):
             passing,
             self._reductions,
             self._session.steering,
+            judged,
         )
         # Nobody waits for every element of a scheme that was left, nor for what nobody sees of it.
         urgent = urgent or self._exactly or self._completing
@@ -152,6 +163,8 @@ class Analyst(Worker):
         if not key.same_data(state.tensor):
             return
         self._last, self._given_up = frame, False
+        if frame.whole.exact and frame.whole.groups is not None:
+            self._took[frame.tensor] = frame.whole.seconds
         self._session.settle()  # what was dragged meanwhile is painted with it
         self._completing &= self.busy
         self.answered.emit(frame)

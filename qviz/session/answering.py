@@ -35,6 +35,8 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     if _answers(last, question):
         assert last is not None
         tensor, whole, judged = last.tensor, last.whole, last.range_judged
+    elif question.judged:
+        whole = estimate(tensor, scheme, limits=limits, cancelled=cancelled, **few)
     elif question.prepared is not None:
         whole = analyze(
             question.prepared,
@@ -67,6 +69,7 @@ def _frame(question: Question, last: Frame | None, progress: Progress, cancelled
     reduced = {name: reduce(whole) for name, reduce in question.reductions.items()}
     passing = question.passing or question.steered
     about: dict[str, Any] = {"parts": question.parts, "passing": passing, "reduced": reduced}
+    about["judged"] = question.judged and not whole.exact
     if channel is None:
         return Frame(tensor, question.prepared, scheme, channel, whole, whole, judged, **about)
     alone = tensor.channel(scheme.granularity, channel)
@@ -101,6 +104,6 @@ def _answers(last: Frame | None, question: Question) -> bool:
         and last.tensor is question.tensor
         and last.prepared is question.prepared
         and last.channel != question.channel
-        and (last.whole.exact or not question.exactly)
+        and (last.whole.exact or question.judged or not (question.exactly or last.judged))
         and question.parts <= last.parts
     )

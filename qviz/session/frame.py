@@ -36,7 +36,8 @@ class Frame:
 
     ``range_judged``: every element was counted, but a sample decided the range. ``parts`` are there,
     and where one is missing, a complete frame follows at rest. Another may follow one that is ``passing``
-    before anybody has looked behind the tabs. ``reduced`` is what the reductions that were asked for made of it.
+    before anybody has looked behind the tabs; one that is ``judged`` stands in for an exact one, which
+    follows at rest. ``reduced`` is what the reductions that were asked for made of it.
     """
 
     tensor: Tensor
@@ -49,6 +50,7 @@ class Frame:
     parts: frozenset[Part] = EVERYTHING
     passing: bool = False
     reduced: Mapping[str, Any] = field(default_factory=dict)
+    judged: bool = False
 
 
 @frozen(eq=False)
@@ -57,7 +59,8 @@ class Question:
 
     ``exactly`` asks for every element, however long it takes; ``error_bins`` is how many bins of
     the error histogram lie between 0 and half a step, at most. ``parts`` are those of the frame, which is ``passing``
-    where the question is, or where it was ``steered`` to: complete, but a hand moves on.
+    where the question is, or where it was ``steered`` to: complete, but a hand moves on. Where it is to be ``judged``,
+    some elements of each group stand for all of them.
     """
 
     tensor: Tensor
@@ -71,6 +74,7 @@ class Question:
     passing: bool = False
     reductions: Reductions = field(default_factory=dict)
     steered: bool = False
+    judged: bool = False
 
     @property
     def bins(self) -> int:

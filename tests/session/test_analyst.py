@@ -412,6 +412,64 @@ def test_what_is_dragged_and_takes_long_is_answered_before_anything_is_made_up_f
     ]
 
 
+@pytest.fixture
+def many(qtbot: QtBot) -> Iterator[Desk]:
+    """At rest over more elements than are dragged live with many scales."""
+    limits = replace(DRAGGED, many_of_groups=200_000, few_of_groups=50_000, live_seconds=0.0)
+    made = Desk(qtbot, limits)
+    made.update(tensor=tensor(512, 512), granularity=PerAxis(0))
+    made.timers.settle(qtbot, made.analyst)
+    made.heard.all.clear()
+    yield made
+    made.analyst.close()
+
+
+@pytest.mark.parametrize("granularity", [PerAxis(0), PerAxis(1), PerToken()], ids=str)
+def test_over_very_many_elements_some_of_each_group_are_dragged_and_all_are_answered_for_at_rest(
+    many: Desk, granularity: Granularity
+) -> None:
+    for bits in (7, 6):
+        frame = many.update(bits=bits, granularity=granularity)
+        assert (frame.judged, frame.whole.exact, frame.passing) == (True, False, True)
+        assert frame.whole.looked_at == 1 << 16
+        assert frame.whole.group_count == 512
+    many.timers.settle(many.bot, many.analyst)
+    complete = many.frames[-1]
+    assert (complete.judged, complete.whole.exact, complete.passing) == (False, True, False)
+    assert complete.scheme == frame.scheme
+    same_as_asked_alone(complete)
+
+
+def test_a_computer_that_is_quick_enough_drags_every_element(many: Desk) -> None:
+    many.session.limits = replace(many.session.limits, live_seconds=3600.0)
+    frame = many.update(bits=5)
+    assert (frame.judged, frame.whole.exact) == (False, True)
+    many.update(tensor=tensor(500, 512))  # nobody knows how long this one takes
+    assert many.update(bits=4).judged
+    many.timers.settle(many.bot, many.analyst)
+    assert not many.update(bits=3).judged
+
+
+def test_groups_too_short_to_be_judged_are_dragged_exactly(many: Desk) -> None:
+    frame = many.update(granularity=PerBlock(-1, 32))
+    assert (frame.judged, frame.whole.exact) == (False, True)
+
+
+def test_a_channel_is_chosen_while_some_of_each_group_are_dragged(many: Desk) -> None:
+    many.update(bits=5)
+    frame = many.update(channel=3)
+    assert (frame.judged, frame.shown.exact, frame.shown.tensor.elements) == (True, True, 512)
+    many.timers.settle(many.bot, many.analyst)
+    assert (many.frames[-1].channel, many.frames[-1].judged, many.frames[-1].whole.exact) == (3, False, True)
+
+
+def test_an_exact_answer_to_what_is_dragged_can_be_asked_for(many: Desk) -> None:
+    many.update(bits=5)
+    many.analyst.answer_exactly()
+    many.settle()
+    assert (many.frames[-1].judged, many.frames[-1].whole.exact) == (False, True)
+
+
 def test_what_is_drawn_of_the_groups_is_found_beside_the_window(dragging: Desk) -> None:
     groups = dragging.update(bits=5).whole.groups
     assert groups is not None

@@ -22,8 +22,8 @@ from qviz.core.passes.error_bins import BINS_TO_HALF_STEP, error_edges
 from qviz.core.passes.sorted_pass import sorted_sums
 from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.problems import Problem
-from qviz.core.questions.calibration import choose_qparams
-from qviz.core.questions.effort import Limits, Source, plan
+from qviz.core.questions.calibration import WITHOUT_SEARCH, choose_qparams
+from qviz.core.questions.effort import Limits, Source, plan, thins
 from qviz.core.questions.figures import Metrics, figures_of
 from qviz.core.ranges.rules import MinMax
 from qviz.core.ranges.table import reads_shape
@@ -32,6 +32,7 @@ from qviz.core.tensors.envelope import BASE, RAW, Envelope, EnvelopeView
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare_sample
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.thinned import Thinned, thinned
 from qviz.core.tensors.value_histogram import Histogram
 from qviz.core.work import IsCancelled, Progress, ignore, never
 
@@ -62,6 +63,14 @@ class Analysis(Metrics):
     error_histogram: ErrorHistogram
     prepared: SortedTensor | None
     _dequantized: Envelope | None
+    _few: Thinned | None = None
+
+    @property
+    def looked_at(self) -> int:
+        """Elements that the figures come from: all that are finite, or those of a sample."""
+        if self.exact:
+            return self.finite
+        return self.tensor.sample().size if self._few is None else self._few.tensor.finite
 
     def histogram(self) -> Histogram:
         """The values in fine equal bins, as exact as the answer is; made once."""
@@ -87,8 +96,7 @@ class Analysis(Metrics):
         if original.is_samples:
             values = self.fake_quantize(first, last)
             return original, EnvelopeView(original.start, values, values)
-        drawn = self._drawn
-        if drawn is None:  # the quantizer is monotone: it maps envelope to envelope
+        if self.layout.groups == 1:  # the quantizer is monotone: it maps envelope to envelope
             low, high = (self.dequantize_values(edge, 0) for edge in (original.low, original.high))
             return original, EnvelopeView(original.start, low, high)
         if last - first <= 2 * RAW or original.start[1] - original.start[0] < BASE:
@@ -96,14 +104,34 @@ class Analysis(Metrics):
             values = self.fake_quantize(first, last)
             low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
             return original, EnvelopeView(original.start, low, high)
-        return original, drawn.view(self.tensor.drawn, start, stop, buckets)
+        if self._few is not None:
+            return self._views_of_few(start, stop, buckets)
+        return original, self._drawn.view(self.tensor.drawn, start, stop, buckets)
+
+    def _views_of_few(self, start: int, stop: int, buckets: int) -> tuple[EnvelopeView, EnvelopeView]:
+        """The same of the few elements that were looked at, which lie as evenly as all do."""
+        few, whole = self._alone, self.tensor.elements
+        spread = whole / few.tensor.elements
+        views = few.views(math.floor(start / spread), math.ceil(stop / spread), buckets)
+        original, dequantized = (
+            EnvelopeView(np.rint(view.start * spread).astype(np.int64), view.low, view.high) for view in views
+        )
+        return original, dequantized
 
     @cached_property
-    def _drawn(self) -> Envelope | None:
+    def _alone(self) -> Analysis:
+        """The few elements that were looked at, as a tensor of their own."""
+        assert self._few is not None
+        return replace(self, tensor=self._few.tensor, layout=self._few.layout, _few=None)
+
+    @cached_property
+    def _drawn(self) -> Envelope:
         """The envelope of x̂, where it does not follow from that of x; made now, where it was left out."""
-        if self._dequantized is not None or self.layout.groups == 1:
+        if self._dequantized is not None:
             return self._dequantized
-        return direct_sums(self.tensor, self.qparams, self.layout, occupancy=False, products=False).dequantized
+        found = direct_sums(self.tensor, self.qparams, self.layout, occupancy=False, products=False).dequantized
+        assert found is not None
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the keys of ``qviz analyze --json``; None for what is not finite."""
@@ -203,40 +231,79 @@ def analyze(
     return _analysis(tensor, prepared, qparams, layout, sums, started)
 
 
-def estimate(tensor: Tensor, scheme: Scheme, *, cancelled: IsCancelled = never) -> Analysis:
+def estimate(
+    tensor: Tensor,
+    scheme: Scheme,
+    *,
+    error_bins: int = BINS_TO_HALF_STEP,
+    envelope: bool = True,
+    limits: Limits | None = None,
+    cancelled: IsCancelled = never,
+) -> Analysis:
     """What `analyze` would say, judged from blocks of neighbouring elements; its ``exact`` is False.
 
     Counts are scaled up to the whole tensor. Rare outliers may be missed: figures that depend on
-    them (the largest error, an MSE that clipping makes) can be far off.
+    them (the largest error, an MSE that clipping makes) can be far off. A range that is sought is sought
+    in the sample, and suits it a little better than the whole.
 
     Parameters
     ----------
     tensor : Tensor
-        Counted or not; where it is, its true extremes decide the range.
+        Counted or not; where it is, its true extremes decide the range, of each group as well.
     scheme : Scheme
-        Of one scale.
+        Of one scale; or one for each channel or token, each of which has so many elements that some of them say
+        something about it.
+    error_bins, envelope
+        As in `analyze`.
+    limits : Limits, optional
+        How many elements are looked at where there are many scales.
 
     Raises
     ------
     Problem
-        When the scheme has a scale for each group, or its range depends on batches: a sample says
+        When the scheme has a scale for each of many short groups, or its range depends on batches: a sample says
         nothing about either.
     """
     started = time.perf_counter()
     layout = scheme.granularity.layout(tensor.shape)
-    if layout.groups > 1:
+    limits = limits or Limits()
+    if layout.groups > 1 and not thins(tensor, scheme, limits):
         raise Problem("An estimate needs one scale for the whole tensor: choose per tensor, or an exact answer.")
     if reads_shape(scheme.range_rule):
         raise Problem("An estimate knows no batches: choose a range rule without them, or an exact answer.")
+    if layout.groups > 1:
+        return _estimate_of_groups(tensor, scheme, limits.few_of_groups, error_bins, envelope, cancelled)
     prepared = prepare_sample(tensor, cancelled=cancelled)
     # The tensor may know its true ends, which the sample does not.
     source = tensor if scheme.range_rule.kind == MinMax.kind else prepared
     qparams = choose_qparams(source, scheme, cancelled=cancelled)
     if not qparams.climbs:
         return analyze(tensor, scheme, qparams=qparams, cancelled=cancelled)
-    sums = sorted_sums(prepared, qparams, error_edges(tensor, qparams, layout))
+    sums = sorted_sums(prepared, qparams, error_edges(tensor, qparams, layout, error_bins))
     sums = sums.scaled(tensor.finite / prepared.values.size)
     return replace(_analysis(tensor, None, qparams, layout, sums, started), exact=False)
+
+
+def _estimate_of_groups(
+    tensor: Tensor, scheme: Scheme, few: int, error_bins: int, envelope: bool, cancelled: IsCancelled
+) -> Analysis:
+    """From some elements of each group."""
+    started = time.perf_counter()
+    tensor = tensor.count(cancelled=cancelled)
+    layout = scheme.granularity.layout(tensor.shape)
+    some = thinned(tensor, scheme.granularity, few, cancelled=cancelled)
+    if some is None:
+        return analyze(tensor, scheme, error_bins=error_bins, envelope=envelope, cancelled=cancelled)
+    if scheme.range_rule.kind in WITHOUT_SEARCH:
+        qparams = choose_qparams(tensor, scheme, cancelled=cancelled)
+    else:
+        alike = replace(scheme, granularity=some.granularity)
+        qparams = replace(choose_qparams(some.tensor, alike, cancelled=cancelled), scheme=scheme)
+    edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
+    sums = direct_sums(some.tensor, qparams, some.layout, error_edges=edges, envelope=envelope, cancelled=cancelled)
+    scaled = sums.scaled(tensor.finite / some.tensor.finite)
+    found = _analysis(tensor, None, qparams, layout, scaled, started)
+    return replace(found, exact=False, _dequantized=sums.dequantized, _few=some)
 
 
 def measure(

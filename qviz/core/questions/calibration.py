@@ -35,7 +35,7 @@ from qviz.core.work import IsCancelled, Progress, check, ignore, never
 FREE_OF_CODES = (MinMax.kind, Percentile.kind, Entropy.kind)
 """Range rules that look at the values alone: the same range at every bit width, under every convention."""
 
-WITHOUT_SEARCH = (MinMax.kind, Manual.kind)
+WITHOUT_SEARCH = (MinMax.kind, Manual.kind, Known.kind)
 """Range rules that take no time once the extremes of the groups are known."""
 
 CODES_BEYOND, MOST_BEYOND = 2, 0.25

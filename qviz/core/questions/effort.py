@@ -10,10 +10,11 @@ from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import RangeRule
 from qviz.core.ranges.table import reads_shape
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.tensors.tensor import Tensor
+from qviz.core.tensors.thinned import can_be_thinned
 
 SEARCHES = (MSE.kind, Entropy.kind)
 """Range rules that ask so much that sorting comes first."""
@@ -37,6 +38,11 @@ class Limits:
         sorting takes a few milliseconds.
     counted_up_to : int
         A tensor with more elements is shown before all of them were counted.
+    many_of_groups, few_of_groups : int
+        Over more elements with many scales nothing is dragged live: meanwhile so few of them are looked at, some of
+        each group.
+    live_seconds : float
+        Where every element took no longer, they are dragged all the same, however many they are.
     cuts_moving, cuts_at_rest : int
         Searches that an error histogram may take, while something is dragged and afterwards; a direct
         pass has as many counts while something is dragged, and stays in the cache with them.
@@ -45,6 +51,9 @@ class Limits:
     direct_up_to: int = 1 << 15
     estimated_above: int = 1 << 17
     counted_up_to: int = 1 << 22
+    many_of_groups: int = 1 << 25
+    few_of_groups: int = 1 << 23
+    live_seconds: float = 0.1
     cuts_moving: int = 1 << 14
     cuts_at_rest: int = 1 << 20
 
@@ -72,6 +81,8 @@ class Plan:
         Bins of the error histogram between 0 and half a scale, at rest and while something is dragged.
     parted : bool
         While something is dragged, what nobody sees is left out: there are many scales, and many elements.
+    judged_moving : bool
+        And some elements of each group stand for all of them: even what is seen would take too long.
     worth_sorting : bool
         It is not in order, and would be answered for more quickly if it was.
     worth_waiting : bool
@@ -84,6 +95,7 @@ class Plan:
     error_bins: int
     error_bins_moving: int
     parted: bool
+    judged_moving: bool
     worth_sorting: bool
     worth_waiting: bool
 
@@ -147,8 +159,19 @@ def plan(
         error_bins=bins,
         error_bins_moving=bins_moving,
         parted=parted,
+        judged_moving=parted and tensor.elements > limits.many_of_groups and thins(tensor, scheme, limits),
         worth_sorting=prepared is None and tensor.elements > limits.direct_up_to,
         worth_waiting=prepared is None and large,
+    )
+
+
+def thins(tensor: Tensor, scheme: Scheme, limits: Limits) -> bool:
+    """Whether some elements of each group may stand for all of them: there are enough, and its range needs no other."""
+    return (
+        tensor.elements > limits.few_of_groups
+        and not reads_shape(scheme.range_rule)
+        and not convention_of(scheme).of_elements
+        and can_be_thinned(scheme.granularity, tensor.shape, limits.few_of_groups)
     )
 
 

@@ -28,7 +28,7 @@ class StatusLine(QObject):
         super().__init__(bar)
         self._session = session
         self._frame: Frame | None = None
-        self._is_sorting = self._exact_asked = False
+        self._is_sorting = self._exact_asked = self._is_coming = False
         self.about_tensor = named_label("", "caption")
         self.exactness = named_label("", "caption")
         self.exactness.setToolTip(self.tr("exact: computed over every element. estimate: from a sample."))
@@ -81,7 +81,7 @@ class StatusLine(QObject):
         """Say of what an answer is, how exact, and how long it took."""
         self._frame = frame
         self._patience.stop()
-        self._exact_asked = False
+        self._exact_asked, self._is_coming = False, frame.judged
         self.analyzing.end()
         tensor = frame.shown.tensor
         shape = " × ".join(f"{n:,}" for n in tensor.shape)
@@ -97,7 +97,7 @@ class StatusLine(QObject):
         tensor = frame.shown.tensor
         if not frame.shown.exact:
             return self.tr("estimate from {sample} of {count} elements").format(
-                sample=f"{tensor.sample().size:,}", count=f"{tensor.elements:,}"
+                sample=f"{frame.shown.looked_at:,}", count=f"{tensor.elements:,}"
             )
         text = self.tr("exact: {count} elements").format(count=f"{tensor.finite:,}")
         return self.tr("{text}, in a range judged from a sample").format(text=text) if frame.range_judged else text
@@ -106,8 +106,11 @@ class StatusLine(QObject):
     def _show_exact_button(self) -> None:
         """Offered where an estimate is all there is, and nothing better is on its way."""
         frame = self._frame
-        better = self._is_sorting or self._exact_asked or self._session.state.prepared is not None
-        self.exact_button.setVisible(frame is not None and not frame.shown.exact and not better)
+        better = self._is_sorting or self._session.state.prepared is not None
+        if frame is not None and frame.judged:  # no order of all values says more of groups
+            better = self._is_coming
+        inexact = frame is not None and not frame.shown.exact
+        self.exact_button.setVisible(inexact and not (better or self._exact_asked))
 
     @Slot()
     def _on_exact(self) -> None:
@@ -138,7 +141,7 @@ class StatusLine(QObject):
     def stop_waiting(self) -> None:
         """There will be no answer: what is shown stays, and stays pale where it is of something else."""
         self._patience.stop()
-        self._exact_asked = False
+        self._exact_asked = self._is_coming = False
         self.analyzing.end()
         self.timing.setText(self.tr("not computed"))
         present = self._is_present()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from qviz.core import (
     PerBlock,
     Percentile,
     PerTensor,
+    PerToken,
     Problem,
     Scheme,
     Tensor,
@@ -36,8 +39,11 @@ def tensor(*shape):
 SMALL, MIDDLE, LARGE = tensor(2, 10), tensor(2, 20), tensor(2, 21)
 
 
+NORMAL = np.random.default_rng(0).standard_normal((600, 600)).astype(np.float32)
+
+
 def test_the_usual_limits():
-    assert Limits() == Limits(1 << 15, 1 << 17, 1 << 22, 1 << 14, 1 << 20)
+    assert Limits() == Limits(1 << 15, 1 << 17, 1 << 22, 1 << 25, 1 << 23, 0.1, 1 << 14, 1 << 20)
     almost = Tensor(np.ones(1 << 17, np.float32))
     assert plan(almost, None, Scheme()).exact
     assert not plan(Tensor(np.ones((1 << 17) + 1, np.float32)), None, Scheme()).exact
@@ -71,6 +77,29 @@ def test_with_a_scale_for_each_group_every_element_is_counted(granularity, order
     scheme = Scheme(granularity=granularity, range_rule=MSE())
     found = plan(LARGE, prepare(LARGE) if ordered else None, scheme, LIMITS)
     assert (found.source, found.searched, found.range_judged) == (Source.ELEMENTS, False, False)
+
+
+@every(
+    ("granularity", "known", "judged"),
+    [
+        (PerAxis(0), {}, True),
+        (PerToken(), {}, True),
+        (PerTensor(), {}, False),
+        (PerAxis(1), {}, False),  # of 20 elements each
+        (PerBlock(-1, 500), {}, False),
+        (PerAxis(0), {"range_rule": MovingAverage(batch_axis=0)}, False),
+        (PerBlock(-1, 32), {"number_format": "uint4", "convention": "onnxruntime_k_quant", "symmetric": False}, False),
+    ],
+    ids=str,
+)
+def test_over_very_many_elements_some_of_each_group_are_dragged(granularity, known, judged):
+    x, limits = tensor(20, 2000), Limits(direct_up_to=20, estimated_above=40, many_of_groups=30_000, few_of_groups=4000)
+    scheme = Scheme(granularity=granularity, **known)
+    for order in (None, prepare(x)):
+        assert plan(x, order, scheme, limits).judged_moving is judged
+        assert not plan(x, order, scheme, replace(limits, many_of_groups=40_000)).judged_moving
+        assert plan(x, order, scheme, limits).exact or granularity == PerTensor()
+    assert not plan(Tensor(NORMAL, counted=False), None, scheme, LIMITS).judged_moving
 
 
 def test_a_sample_knows_no_batches():

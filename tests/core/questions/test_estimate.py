@@ -17,12 +17,15 @@ from qviz.core import (
     MinMax,
     PerAxis,
     Percentile,
+    PerToken,
     Problem,
     Scheme,
     Tensor,
     analyze,
     estimate,
 )
+from qviz.core.questions.effort import Limits
+from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.tensors.sorted_tensor import prepare_sample
 from qviz.core.work import Cancelled
 from tests.every import every
@@ -123,6 +126,88 @@ def test_groups_cannot_be_judged():
         estimate(t, Scheme(granularity=PerAxis(0)))
     alone = Tensor(NORMAL.reshape(1, -1), counted=False)
     assert estimate(alone, Scheme(granularity=PerAxis(0))).groups is None
+
+
+LIMITS = Limits(few_of_groups=60_000)
+GROUPED = [
+    ((100, 10_000), PerAxis(0)),
+    ((10_000, 100), PerAxis(1)),
+    ((500, 2000), PerToken()),
+    ((10, 100, 1000), PerAxis(1)),
+    ((2500, 16, 5, 5), PerAxis(1)),
+]
+
+
+@cache
+def grouped(shape, granularity):
+    """Groups of unlike sizes."""
+    layout = granularity.layout(shape)
+    sizes = (1 + layout.group_of(np.arange(SIZE)) % 7).astype(F)
+    return Tensor((NORMAL * sizes).reshape(shape))
+
+
+@every("rule", [MinMax(), Percentile(99.0), Manual(-2.0, 3.0), MSE()])
+@every(("shape", "granularity"), GROUPED, ids=str)
+def test_groups_are_judged_from_some_elements_of_each(shape, granularity, rule):
+    t, scheme = grouped(shape, granularity), Scheme(IntFormat(4), granularity=granularity, range_rule=rule)
+    about, exact = estimate(t, scheme, limits=LIMITS), analyze(t, scheme)
+    assert (about.exact, about.tensor, about.scheme, about.layout) == (False, t, scheme, exact.layout)
+    assert 50_000 < about.looked_at < SIZE / 2
+    assert about.qparams.scale.shape == exact.qparams.scale.shape
+    if rule.kind in ("minmax", "manual"):
+        np.testing.assert_array_equal(about.qparams.scale, exact.qparams.scale)
+    # A range that is sought suits the few that it was sought in.
+    assert about.mse == pytest.approx(exact.mse, rel=0.15 if rule.kind == "mse" else 0.1)
+    assert about.sqnr_db == pytest.approx(exact.sqnr_db, abs=0.7)
+    assert about.saturated_share == pytest.approx(exact.saturated_share, abs=0.02)
+    assert np.abs(np.log(about.groups.mse / exact.groups.mse)).mean() < 0.3
+    assert about.occupancy.sum() == pytest.approx(SIZE, abs=16)
+    h, e = about.error_histogram, exact.error_histogram
+    assert h.rounding.sum() + h.clipping.sum() == pytest.approx(SIZE, abs=2 * h.rounding.size)
+    if rule.kind == "minmax":
+        np.testing.assert_array_equal(h.edges, e.edges)
+        assert np.abs(h.rounding - e.rounding).max() < 0.15 * e.rounding.max()
+
+
+@every(("shape", "granularity"), GROUPED, ids=str)
+def test_judged_groups_are_drawn_where_they_lie(shape, granularity):
+    t, scheme = grouped(shape, granularity), Scheme(IntFormat(4), granularity=granularity)
+    about, exact = estimate(t, scheme, limits=LIMITS, envelope=False), analyze(t, scheme)
+    for start, stop in ((0, SIZE), (SIZE // 4, SIZE)):
+        original, dequantized = about.views(start, stop, 20)
+        np.testing.assert_array_equal(original.start, dequantized.start)
+        assert original.start[0] <= start and original.start[-1] >= stop - 1 and original.start[-1] <= SIZE
+        assert (np.diff(original.start) > 0).all()
+        _, truth = exact.views(start, stop, 20)
+        assert dequantized.low.min() >= truth.low.min() and dequantized.high.max() <= truth.high.max()
+        assert dequantized.high.max() - dequantized.low.min() > 0.6 * (truth.high.max() - truth.low.min())
+    for ours, theirs in zip(about.views(70, 900, 100), exact.views(70, 900, 100), strict=True):  # every element
+        np.testing.assert_array_equal(ours.low, theirs.low)
+
+
+def test_loud_parts_of_judged_groups_are_seen_where_they_are():
+    x = NORMAL.reshape(1000, 1000).copy()
+    x[600:650] *= 20
+    for granularity in (PerAxis(0), PerAxis(1), PerToken()):
+        about = estimate(Tensor(x), Scheme(granularity=granularity), limits=LIMITS)
+        original, dequantized = about.views(0, SIZE, 50)
+        for view in (original, dequantized):
+            loud = view.start[:-1][view.high > 20]
+            assert abs(loud.min() - 600_000) < 40_000 and abs(loud.max() - 650_000) < 40_000
+
+
+def test_groups_of_nothing_finite_that_is_looked_at_are_answered_exactly():
+    x = np.full((100, 10_001), np.nan, F)
+    x[:, -1] = 1
+    about = estimate(Tensor(x), Scheme(granularity=PerAxis(0)), limits=LIMITS)
+    assert about.exact
+    assert about.finite == 100
+
+
+def test_some_elements_of_groups_say_nothing_of_batches():
+    rule = RANGE_RULES["moving_average"](batch_axis=0)
+    with pytest.raises(Problem):
+        estimate(grouped(*GROUPED[0]), Scheme(granularity=PerAxis(1), range_rule=rule), limits=LIMITS)
 
 
 def test_it_is_drawn_and_written_like_any_answer():
