@@ -47,6 +47,8 @@ MODULES = (
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",
     "qviz.core.arithmetic.spreading",
+    "qviz.core.ranges.binning",
+    "qviz.core.ranges.threshold_losses",
     "qviz.core.lanes",
     "qviz.core.lane_types",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +12,13 @@ from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.divergences import ROUNDED, BinSums, information, likely_least, stretches, within
+from qviz.core.ranges.histograms import edge_counts
 from qviz.core.ranges.onnxruntime import Collected, collected_values
-from qviz.core.ranges.rules import LossCurve, Range, RangeInput
-from qviz.core.tensors.sorted_tensor import SortedTensor, prepare
+from qviz.core.ranges.rules import Ends, LossCurve, Range, RangeInput
+from qviz.core.ranges.threshold_losses import SMOOTHING, entropy_losses
+from qviz.core.tensors.batches import Batch
+from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.work import IsCancelled, check, never
-
-SMOOTHING = 1e-4
 
 
 @frozen
@@ -59,17 +61,17 @@ class Entropy(Tagged):
 
     def estimate(self, given: RangeInput) -> Range:
         """The best symmetric threshold of each group, kept within its values."""
-        low = np.zeros(given.layout.groups, np.float32)
-        high = np.zeros(given.layout.groups, np.float32)
         if self.batch_axis is not None:
-            for group, batches in given.batches(self.batch_axis):
+
+            def of_batches(batches: Iterator[Batch]) -> Ends | None:
                 found = collected_values(batches, self.bins, given.cancelled)
-                if found is not None:
-                    low[group], high[group] = self._range(found, given.cancelled)
-            return low, high
-        for group, prepared in _groups(given):
-            low[group], high[group] = self.search(prepared, cancelled=given.cancelled)
-        return low, high
+                return None if found is None else self._range(found, given.cancelled)
+
+            return given.of_batches(self.batch_axis, of_batches, beside=True)
+        if given.prepared is not None:
+            low, high = self.search(given.prepared, cancelled=given.cancelled)
+            return np.full(1, low, np.float32), np.full(1, high, np.float32)
+        return given.of_groups(lambda values: self._range(self._counted(values), given.cancelled), beside=True)
 
     def search(self, prepared: SortedTensor, *, cancelled: IsCancelled = never) -> tuple[np.float32, np.float32]:
         """The range of the least divergence; all batches together."""
@@ -95,11 +97,11 @@ class Entropy(Tagged):
         first, last = self._thresholds(counts)
         likely = _likely(counts, first, last, self.quantized_bins, cancelled)
         losses = []
-        for i, at in enumerate(likely.tolist()):
+        for i, at in enumerate(likely.tolist() if likely.size > 1 else ()):
             if i % 64 == 0:
                 check(cancelled)
             losses.append(_divergence(counts, int(first[at]), int(last[at]), self.quantized_bins))
-        best = likely[int(np.argmin(losses))]
+        best = likely[int(np.argmin(losses)) if losses else 0]
         return max(edges[first[best]], histogram.low), min(edges[last[best]], histogram.high)
 
     def _thresholds(self, counts: Counts) -> tuple[Counts, Counts]:
@@ -114,32 +116,43 @@ class Entropy(Tagged):
 
     def histogram(self, prepared: SortedTensor) -> tuple[FloatArray, Counts]:
         """Edges in float32, as ONNX Runtime's, and the elements between them."""
-        largest = max(abs(prepared.values[0]), abs(prepared.values[-1]))
-        reach = largest if largest > 0 else np.float32(0.5)
-        if reach > LARGEST / 2:  # float32 could not hold the width of the whole
-            reach = np.float64(reach)
-        edges: FloatArray = np.linspace(-reach, reach, self.bins + 1).astype(np.float32)
+        edges = self._edges(prepared.values[0], prepared.values[-1])
         return edges, prepared.counts(edges.astype(np.float64))
 
+    def _counted(self, values: FloatArray) -> Collected:
+        """The same of some values that are not in order."""
+        low, high = values.min(), values.max()
+        edges = self._edges(low, high)
+        return Collected(edge_counts([values], edges), edges, low, high)
 
-def _groups(given: RangeInput) -> Any:
-    """Each group with a finite value, sorted."""
-    if given.prepared is not None:
-        yield 0, given.prepared
-        return
-    for group, values in given.finite_groups():
-        if values.size:
-            yield group, prepare(values)
+    def _edges(self, low: np.float32, high: np.float32) -> FloatArray:
+        largest = max(abs(low), abs(high))
+        reach = largest if largest > 0 else np.float32(0.5)
+        # Where float32 could not hold the width of the whole, in float64.
+        end: Any = np.float64(reach) if reach > LARGEST / 2 else reach
+        edges: FloatArray = np.linspace(-end, end, self.bins + 1).astype(np.float32)
+        return edges
 
 
 def _likely(counts: Counts, first: Counts, last: Counts, merged: int, cancelled: IsCancelled) -> Counts:
     """Which thresholds may have the least `_divergence`."""
+    return likely_least(*_bounded(counts, first, last, merged, cancelled))
+
+
+def _bounded(counts: Counts, first: Counts, last: Counts, merged: int, cancelled: IsCancelled) -> tuple[Floats, Floats]:
+    """`_estimates` of all thresholds."""
     sums = BinSums.of(counts)
     losses, slack = np.empty(first.size), np.empty(first.size)
+    known = (sums.elements, sums.used, sums.information, sums.logarithms, sums.inverses, sums.squared_inverses)
+    memory = [np.empty(merged) for _ in range(3)]
     for part in stretches(first, merged):
         check(cancelled)
-        losses[part], slack[part] = _estimates(sums, first[part], last[part], merged)
-    return likely_least(losses, slack)
+        if entropy_losses.ready:
+            ends = part.start, min(part.stop, first.size)
+            entropy_losses(sums.counts, *known, *ends, *memory, losses, slack)
+        else:
+            losses[part], slack[part] = _estimates(sums, first[part], last[part], merged)
+    return losses, slack
 
 
 def _estimates(sums: BinSums, first: Counts, last: Counts, quantized_bins: int) -> tuple[Floats, Floats]:

@@ -8,7 +8,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from qviz.core.arrays import Counts, FloatArray, Floats
+from qviz.core.arrays import Counts, FloatArray, Floats, only_read
+from qviz.core.ranges.binning import count_between
 from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.sorted_tensor import above, at_least
 from qviz.core.tensors.tensor import Tensor
@@ -51,12 +52,25 @@ def edge_counts(pieces: Iterable[FloatArray], edges: FloatArray | Floats) -> Cou
     edges : float array, shape (bins + 1,)
         Ascending.
     """
-    wide = edges.astype(np.float64)
-    keys = np.append(at_least(wide[:-1]), above(wide[-1:]))
+    keys = _keys(edges)
+    if count_between.ready:
+        counts = np.zeros(keys.size - 1, np.int64)
+        for piece in pieces:
+            count_between(only_read(piece), keys, counts)
+        return counts
     below = np.zeros(keys.size, np.int64)
     for piece in pieces:
         below += np.sort(piece).searchsorted(keys)
     return np.diff(below)
+
+
+def _keys(edges: FloatArray | Floats) -> FloatArray:
+    """The smallest float32 in each bin, and the smallest beyond the last."""
+    if edges.dtype == np.float32:
+        with np.errstate(over="ignore"):
+            return np.append(edges[:-1], np.nextafter(edges[-1], np.float32(np.inf)))
+    wide = edges.astype(np.float64)
+    return np.append(at_least(wide[:-1]), above(wide[-1:]))
 
 
 def linear_counts(pieces: Iterable[FloatArray], low: np.float32, high: np.float32, bins: int) -> Counts:

@@ -12,7 +12,7 @@ from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
-from qviz.core.ranges.rules import Range, RangeInput
+from qviz.core.ranges.rules import Ends, Range, RangeInput
 from qviz.core.tensors.batches import Batch
 from qviz.core.work import IsCancelled, check
 
@@ -166,17 +166,13 @@ class OnnxRuntimePercentile(Tagged):
     def estimate(self, given: RangeInput) -> Range:
         """The range of each group."""
 
-        def answer() -> Range:
-            low = np.zeros(given.layout.groups, np.float32)
-            high = np.zeros(given.layout.groups, np.float32)
-            collected = collected_magnitudes if self.magnitudes else collected_values
-            for group, batches in given.batches(self.batch_axis):
-                histogram = collected(batches, BINS, given.cancelled)
-                if histogram is not None:
-                    low[group], high[group] = self._range(histogram)
-            return low, high
+        collected = collected_magnitudes if self.magnitudes else collected_values
 
-        return remembered(given.tensor, (self, given.layout), answer)
+        def of_group(batches: Iterator[Batch]) -> Ends | None:
+            histogram = collected(batches, BINS, given.cancelled)
+            return None if histogram is None else self._range(histogram)
+
+        return remembered(given.tensor, (self, given.layout), lambda: given.of_batches(self.batch_axis, of_group))
 
     def _range(self, histogram: Collected) -> tuple[np.float32, np.float32]:
         counts, edges = histogram.counts, histogram.edges

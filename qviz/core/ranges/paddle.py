@@ -21,7 +21,7 @@ from qviz.core.problems import Problem
 from qviz.core.ranges.divergences import EXACT, BinSums, information, likely_least, stretches, within
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.pairwise import means
-from qviz.core.ranges.rules import Range, RangeInput
+from qviz.core.ranges.rules import Ends, Range, RangeInput
 from qviz.core.tensors.batches import Batch
 from qviz.core.work import IsCancelled, check
 
@@ -274,13 +274,11 @@ def _thresholds(
 ) -> Range:
     """From −T to T, with the threshold that follows from each group's batches."""
 
-    def answer() -> Range:
-        largest = np.zeros(given.layout.groups, np.float32)
-        for group, batches in given.batches(batch_axis):
-            largest[group] = threshold(batches)
+    def of_group(batches: Iterator[Batch]) -> Ends:
+        largest = threshold(batches)
         return -largest, largest
 
-    return remembered(given.tensor, (rule, given.layout, _steps(given)), answer)
+    return remembered(given.tensor, (rule, given.layout, _steps(given)), lambda: given.of_batches(batch_axis, of_group))
 
 
 def _histogram_thresholds(given: RangeInput, rule: Any, threshold: Callable[[Counts, float], float]) -> Range:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,10 +16,21 @@ from qviz.core.problems import Problem
 from qviz.core.tensors.batches import Batch, batches_of
 from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
-from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, Progress, ignore, never
+from qviz.core.tensors.tensor import Tensor, rows_of
+from qviz.core.work import IsCancelled, Progress, check, ignore, in_order, never
 
 Range = tuple[FloatArray, FloatArray]
+Ends = tuple[Any, Any]
+"""Of one group."""
+
+Given = TypeVar("Given")
+Answer = TypeVar("Answer")
+
+TOGETHER, MOST_TOGETHER = 1 << 14, 16
+"""Elements of small groups that a thread is given at once, to take longer than giving them, and groups at most."""
+
+LARGEST_BESIDE = 1 << 22
+"""Larger groups are looked at one after the other: each is a copy."""
 
 
 @frozen(eq=False)
@@ -101,18 +113,51 @@ class RangeInput:
                 part = np.nan_to_num(rows[start : start + together] if missing else rows, nan=0.0)
                 yield first + start, np.pad(part, ((0, 0), (0, missing))) if missing else part
 
-    def batches(self, batch_axis: int | None) -> Iterator[tuple[int, Iterator[Batch]]]:
-        """Each group's number and its batches, as `batches_of` has them; tells how far it is."""
-        found = batches_of(self.tensor, self.layout, batch_axis, cancelled=self.cancelled)
-        for done, each in enumerate(found, 1):
-            yield each
-            self.progress(done / self.layout.groups)
+    def of_batches(
+        self, batch_axis: int | None, find: Callable[[Iterator[Batch]], Ends | None], *, beside: bool = False
+    ) -> Range:
+        """What is found of each group's batches, as `batches_of` has them; tells how far it is.
 
-    def finite_groups(self) -> Iterator[tuple[int, FloatArray]]:
-        """Each group's number and its finite values; tells how far it is."""
-        for done, each in enumerate(self.tensor.finite_groups(self.layout, cancelled=self.cancelled), 1):
-            yield each
-            self.progress(done / self.layout.groups)
+        Some groups are looked at ``beside`` others where that is quicker: while Python itself is at work, it is not.
+        """
+        groups = batches_of(self.tensor, self.layout, batch_axis, cancelled=self.cancelled)
+        return self._found(groups, find, beside)
+
+    def of_groups(self, find: Callable[[FloatArray], Ends | None], *, beside: bool = False) -> Range:
+        """The same of each group's finite values, of which there is one at least."""
+        groups = self.tensor.finite_groups(self.layout, cancelled=self.cancelled)
+        return self._found(groups, lambda values: find(values) if values.size else None, beside)
+
+    def _found(self, groups: Iterator[tuple[int, Given]], find: Callable[[Given], Ends | None], beside: bool) -> Range:
+        """The ends of each group; 0 where there are none."""
+
+        def some(each: list[tuple[int, Given]]) -> list[tuple[int, Ends | None]]:
+            found = []
+            for group, given in each:
+                check(self.cancelled)
+                found.append((group, find(given)))
+            return found
+
+        many = self.layout.groups
+        together = min(MOST_TOGETHER, 1 + TOGETHER // max(1, self._size)) if beside else 1
+        parts = iter(lambda: list(islice(groups, together)), [])
+        answers = self.in_order(some, parts) if beside else map(some, parts)
+        low, high = np.zeros(many, np.float32), np.zeros(many, np.float32)
+        for done, (group, ends) in enumerate(chain.from_iterable(answers), 1):
+            check(self.cancelled)
+            if ends is not None:
+                low[group], high[group] = ends
+            self.progress(done / many)
+        return low, high
+
+    def in_order(self, work: Callable[[Given], Answer], parts: Iterable[Given]) -> Iterator[Answer]:
+        """What ``work`` makes of some groups at a time: in two threads where there are several, none too large."""
+        beside = self.layout.groups > 1 and self._size <= LARGEST_BESIDE
+        return in_order(work, parts) if beside else map(work, parts)
+
+    @property
+    def _size(self) -> int:
+        return self.layout.outer * self.layout.inner
 
 
 class RangeRule(Protocol):
@@ -179,13 +224,17 @@ class Percentile(Tagged):
                     _interpolated(ranked.order_statistic, ranked.values.size, q) for q in (1 - upper, upper)
                 )
             return low, high
-        for first, rows in given.tensor.group_rows(given.layout, cancelled=given.cancelled):
-            here = slice(first, first + len(rows))
-            if symmetric:
-                high[here] = _order_statistics(np.abs(rows), upper)[0]
-                low[here] = -high[here]
-            else:
-                low[here], high[here] = _order_statistics(rows, 1 - upper, upper)
+
+        def of_rows(part: tuple[int, FloatArray]) -> tuple[slice, list[Floats]]:
+            first, rows = part[0], rows_of(part[1])
+            quantiles = (upper,) if symmetric else (1 - upper, upper)
+            found = _order_statistics(np.abs(rows, out=rows) if symmetric else rows, *quantiles)
+            return slice(first, first + len(rows)), found
+
+        parts = given.tensor.group_parts(given.layout, cancelled=given.cancelled)
+        for here, ends in given.in_order(of_rows, parts):
+            high[here] = ends[-1]
+            low[here] = -high[here] if symmetric else ends[0]
         return low, high
 
 

@@ -6,6 +6,7 @@ TensorRT's own calibrator is not public. This is ``_compute_amax_entropy`` of NV
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +16,8 @@ from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.ranges.divergences import EXACT, BinSums, information, likely_least, stretches, within
 from qviz.core.ranges.histograms import linear_counts, remembered
-from qviz.core.ranges.rules import Range, RangeInput
+from qviz.core.ranges.rules import Ends, Range, RangeInput
+from qviz.core.tensors.batches import Batch
 from qviz.core.work import IsCancelled, check
 
 BINS, FIRST = 2048, 128
@@ -36,17 +38,19 @@ class TensorRTEntropy(Tagged):
         """The threshold of each group."""
         merged = max(1, given.levels // 2)
 
-        def answer() -> Range:
-            threshold = np.zeros(given.layout.groups, np.float32)
-            for group, (batch,) in given.batches(None):
-                extremes = batch.extremes(cancelled=given.cancelled)
-                largest = np.float32(0) if extremes is None else max(-extremes[0], extremes[1])
-                if largest <= 0:
-                    continue
-                pieces = (np.abs(piece) for piece in batch.pieces(cancelled=given.cancelled))
-                counts = linear_counts(pieces, np.float32(0), largest, BINS)
-                threshold[group] = _edge(largest, _best(counts, merged, given.cancelled))
+        def of_group(batches: Iterator[Batch]) -> Ends:
+            (batch,) = batches
+            extremes = batch.extremes(cancelled=given.cancelled)
+            largest = np.float32(0) if extremes is None else max(-extremes[0], extremes[1])
+            if largest <= 0:
+                return -np.float32(0), np.float32(0)
+            pieces = (np.abs(piece) for piece in batch.pieces(cancelled=given.cancelled))
+            counts = linear_counts(pieces, np.float32(0), largest, BINS)
+            threshold = _edge(largest, _best(counts, merged, given.cancelled))
             return -threshold, threshold
+
+        def answer() -> Range:
+            return given.of_batches(None, of_group, beside=True)
 
         return remembered(given.tensor, (self, merged, given.layout), answer)
 

@@ -18,7 +18,7 @@ from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
 from qviz.core.ranges.histograms import linear_counts, remembered
-from qviz.core.ranges.rules import Range, RangeInput
+from qviz.core.ranges.rules import Ends, Range, RangeInput
 from qviz.core.tensors.batches import Batch
 from qviz.core.work import IsCancelled, check
 
@@ -68,24 +68,21 @@ class MovingAverage(Tagged):
 
     def estimate(self, given: RangeInput) -> Range:
         """The averages of each group."""
+        part = np.float32(self.averaging_constant)
 
-        def answer() -> Range:
-            low = np.zeros(given.layout.groups, np.float32)
-            high = np.zeros(given.layout.groups, np.float32)
-            part = np.float32(self.averaging_constant)
-            for group, batches in given.batches(self.batch_axis):
-                first = True
-                for batch in batches:
-                    extremes = batch.extremes(cancelled=given.cancelled)
-                    if extremes is None:
-                        continue
-                    with np.errstate(over="ignore"):
-                        for ends, extreme in zip((low, high), extremes, strict=True):
-                            ends[group] = extreme if first else ends[group] + part * (extreme - ends[group])
-                    first = False
-            return low, high
+        def averages(batches: Iterator[Batch]) -> Ends | None:
+            found: Ends | None = None
+            for batch in batches:
+                extremes = batch.extremes(cancelled=given.cancelled)
+                if extremes is None:
+                    continue
+                with np.errstate(over="ignore"):
+                    low, high = found or extremes
+                    moved = low + part * (extremes[0] - low), high + part * (extremes[1] - high)
+                found = moved if found else extremes
+            return found
 
-        return remembered(given.tensor, (self, given.layout), answer)
+        return remembered(given.tensor, (self, given.layout), lambda: given.of_batches(self.batch_axis, averages))
 
 
 @frozen
@@ -109,16 +106,11 @@ class TorchHistogram(Tagged):
     def estimate(self, given: RangeInput) -> Range:
         """The range of each group; PyTorch itself has it per tensor alone."""
 
-        def answer() -> Range:
-            low = np.zeros(given.layout.groups, np.float32)
-            high = np.zeros(given.layout.groups, np.float32)
-            for group, batches in given.batches(self.batch_axis):
-                histogram = _observe(batches, given.cancelled)
-                if histogram is not None:
-                    low[group], high[group] = histogram.search(given.cancelled)
-            return low, high
+        def searched(batches: Iterator[Batch]) -> Ends | None:
+            histogram = _observe(batches, given.cancelled)
+            return None if histogram is None else histogram.search(given.cancelled)
 
-        return remembered(given.tensor, (self, given.layout), answer)
+        return remembered(given.tensor, (self, given.layout), lambda: given.of_batches(self.batch_axis, searched))
 
 
 def _observe(batches: Iterator[Batch], cancelled: IsCancelled) -> _Histogram | None:

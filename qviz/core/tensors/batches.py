@@ -147,8 +147,12 @@ def batches_of(
         by_batch = part.reshape(part.shape[0], before, count, -1).swapaxes(1, 2)
         flat = np.ascontiguousarray(by_batch).reshape(-1)
         for group in range(part.shape[0]):
-            starts = range(group * count * size, (group + 1) * count * size, size)
-            yield first + group, (Batch(flat, start, size, rows, clean=clean) for start in starts)
+            yield first + group, _cut(flat[group * count * size :], count, size, rows, clean)
+
+
+def _cut(flat: FloatArray, count: int, size: int, rows: int, clean: bool) -> Iterator[Batch]:
+    """The batches that lie one after the other, of what is there now: others may be asked for before these are read."""
+    return (Batch(flat, i * size, size, rows, clean=clean) for i in range(count))
 
 
 def _around(shape: tuple[int, ...], axis: int | None) -> tuple[int, int, int]:

@@ -317,14 +317,16 @@ class Tensor:
 
     def group_rows(self, layout: Layout, *, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """A fresh copy of some neighbouring groups, a row each, and the number of the first; NaN where not finite."""
+        return ((first, rows_of(part)) for first, part in self.group_parts(layout, cancelled=cancelled))
+
+    def group_parts(self, layout: Layout, *, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
+        """The same before `rows_of` puts groups in rows, which another thread may do."""
         together = max(1, BLOCK // max(1, layout.outer * layout.inner))
         for first in range(0, layout.groups, together):
             check(cancelled)
             # Gathered side by side first: taking channels of the last axis one by one would read
             # the whole tensor for each.
-            last = min(first + together, layout.groups)
-            rows = np.ascontiguousarray(self.gather(layout, first, last).swapaxes(0, 1))
-            yield first, rows.reshape(rows.shape[0], -1)
+            yield first, self.gather(layout, first, min(first + together, layout.groups))
 
     def gather(self, layout: Layout, first: int, last: int) -> FloatArray:
         """A fresh copy of some neighbouring groups, shape (outer, last - first, inner); NaN where not finite."""
@@ -358,3 +360,9 @@ class Tensor:
     def group_of(self, layout: Layout, index: Any) -> Any:
         """The group that the elements at flat ``index`` belong to."""
         return layout.group_of(index)
+
+
+def rows_of(gathered: FloatArray) -> FloatArray:
+    """What `Tensor.gather` gives, a row for each group."""
+    rows = np.ascontiguousarray(gathered.swapaxes(0, 1))
+    return rows.reshape(rows.shape[0], -1)
