@@ -16,7 +16,7 @@ from qviz.core.problems import Problem
 from qviz.core.tensors.batches import Batch, batches_of
 from qviz.core.tensors.layout import BLOCK, Layout
 from qviz.core.tensors.sorted_tensor import SortedTensor
-from qviz.core.tensors.tensor import Tensor, rows_of
+from qviz.core.tensors.tensor import Tensor, group_spans
 from qviz.core.work import IsCancelled, Progress, check, ignore, in_order, never
 
 Range = tuple[FloatArray, FloatArray]
@@ -225,14 +225,13 @@ class Percentile(Tagged):
                 )
             return low, high
 
-        def of_rows(part: tuple[int, FloatArray]) -> tuple[slice, list[Floats]]:
-            first, rows = part[0], rows_of(part[1])
+        def of_rows(span: tuple[int, int]) -> tuple[slice, list[Floats]]:
+            check(given.cancelled)
+            rows = given.tensor.rows(given.layout, *span)
             quantiles = (upper,) if symmetric else (1 - upper, upper)
-            found = _order_statistics(np.abs(rows, out=rows) if symmetric else rows, *quantiles)
-            return slice(first, first + len(rows)), found
+            return slice(*span), _order_statistics(np.abs(rows, out=rows) if symmetric else rows, *quantiles)
 
-        parts = given.tensor.group_parts(given.layout, cancelled=given.cancelled)
-        for here, ends in given.in_order(of_rows, parts):
+        for here, ends in given.in_order(of_rows, group_spans(given.layout)):
             high[here] = ends[-1]
             low[here] = -high[here] if symmetric else ends[0]
         return low, high

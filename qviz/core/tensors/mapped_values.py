@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from qviz.core.arrays import FloatArray
+from qviz.core.arrays import FloatArray, empty
 from qviz.core.problems import Problem
 from qviz.core.tensors.stored import Stored
 
@@ -101,9 +101,11 @@ class DrawnValues(FlatValues):
 
 def as_float32(piece: np.ndarray[Any, Any]) -> FloatArray:
     """A float32 copy with NaN for what is not finite."""
+    values: FloatArray = empty(piece.shape, np.float32)
     with np.errstate(over="ignore"):
-        values = piece.astype(np.float32)
-    return np.where(np.isinf(values), np.float32(np.nan), values)
+        np.copyto(values, piece, casting="unsafe")
+    np.copyto(values, np.nan, where=np.isinf(values))
+    return values
 
 
 def box_of(source: Source, shape: tuple[int, ...], box: tuple[slice, ...]) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import FloatArray, Floats
+from qviz.core.arrays import FloatArray, Floats, empty
 from qviz.core.problems import Phrase, Problem
 from qviz.core.tensors.counting import count_elements, near
 from qviz.core.tensors.cutting import cut_of
@@ -317,16 +317,19 @@ class Tensor:
 
     def group_rows(self, layout: Layout, *, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
         """A fresh copy of some neighbouring groups, a row each, and the number of the first; NaN where not finite."""
-        return ((first, rows_of(part)) for first, part in self.group_parts(layout, cancelled=cancelled))
-
-    def group_parts(self, layout: Layout, *, cancelled: IsCancelled = never) -> Iterator[tuple[int, FloatArray]]:
-        """The same before `rows_of` puts groups in rows, which another thread may do."""
-        together = max(1, BLOCK // max(1, layout.outer * layout.inner))
-        for first in range(0, layout.groups, together):
+        for first, last in group_spans(layout):
             check(cancelled)
-            # Gathered side by side first: taking channels of the last axis one by one would read
-            # the whole tensor for each.
-            yield first, self.gather(layout, first, min(first + together, layout.groups))
+            yield first, self.rows(layout, first, last)
+
+    def rows(self, layout: Layout, first: int, last: int) -> FloatArray:
+        """A fresh copy of some neighbouring groups, a row each; NaN where not finite."""
+        gathered = self.gather(layout, first, last)
+        outer, many, inner = gathered.shape
+        if outer == 1:
+            return gathered.reshape(many, inner)
+        rows: FloatArray = empty((many, outer, inner), np.float32)
+        np.copyto(rows, gathered.swapaxes(0, 1))
+        return rows.reshape(many, outer * inner)
 
     def gather(self, layout: Layout, first: int, last: int) -> FloatArray:
         """A fresh copy of some neighbouring groups, shape (outer, last - first, inner); NaN where not finite."""
@@ -362,7 +365,8 @@ class Tensor:
         return layout.group_of(index)
 
 
-def rows_of(gathered: FloatArray) -> FloatArray:
-    """What `Tensor.gather` gives, a row for each group."""
-    rows = np.ascontiguousarray(gathered.swapaxes(0, 1))
-    return rows.reshape(rows.shape[0], -1)
+def group_spans(layout: Layout) -> Iterator[tuple[int, int]]:
+    """Which groups are copied out together: taking channels of the last axis one by one would read all for each."""
+    together = max(1, BLOCK // max(1, layout.outer * layout.inner))
+    for first in range(0, layout.groups, together):
+        yield first, min(first + together, layout.groups)
