@@ -13,15 +13,13 @@ import numpy as np
 from qviz.core.arrays import Array, Counts, Floats
 from qviz.core.frozen import frozen
 from qviz.core.ranges.binning import add_up
+from qviz.core.ranges.threshold_losses import crossed_means
 
 TOGETHER = 1 << 18
 """Merged bins that are looked at at once: some megabytes."""
 
-ROUNDED = 4e-6
-"""How far a divergence that was added up in float32 may be off, per 1."""
-
 EXACT = 1e-9
-"""And one in float64."""
+"""How far a divergence that was added up in float64 may be off, per 1."""
 
 
 @frozen(eq=False)
@@ -76,6 +74,22 @@ def stretches(first: Counts, merged: int) -> Iterator[slice]:
 def within(array: Floats, places: Array) -> Floats:
     """Sums between the places of each threshold, which are along the last axis."""
     return np.diff(array[places], axis=-1)
+
+
+def crossed(sums: BinSums, sizes: Counts, more: Floats, merged: int, *, ceiled: bool) -> Floats:
+    """Σ c·ln q of the merged bins of each size, the last of which holds ``more``, too: see `crossed_means`."""
+    if crossed_means.ready:
+        found, memory = np.empty(sizes.size), (np.empty(merged), np.empty(merged))
+        given = np.ascontiguousarray(sizes, np.int64), np.ascontiguousarray(more, np.float64)
+        crossed_means(sums.elements, sums.used, *given, ceiled, *memory, found)
+        return found
+    if ceiled:
+        places = np.ceil(np.linspace(0, sizes, merged + 1, axis=-1)).astype(np.int64)
+    else:
+        places = np.append((sizes // merged)[:, None] * np.arange(merged), sizes[:, None], axis=1)
+    together, used = within(sums.elements, places), within(sums.used, places)
+    mean = np.log(np.divide(together, used, out=np.ones_like(together), where=used > 0))
+    return np.asarray((together * mean).sum(axis=1) + more * mean[:, -1])
 
 
 def likely_least(losses: Floats, slack: Floats | float) -> Counts:

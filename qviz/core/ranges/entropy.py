@@ -11,11 +11,11 @@ from qviz.core.arrays import LARGEST, Counts, FloatArray, Floats
 from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
-from qviz.core.ranges.divergences import ROUNDED, BinSums, information, likely_least, stretches, within
+from qviz.core.ranges.divergences import BinSums, information, likely_least, stretches, within
 from qviz.core.ranges.histograms import edge_counts
 from qviz.core.ranges.onnxruntime import Collected, collected_values
 from qviz.core.ranges.rules import Ends, LossCurve, Range, RangeInput
-from qviz.core.ranges.threshold_losses import SMOOTHING, entropy_losses
+from qviz.core.ranges.threshold_losses import ROUNDED, SMOOTHING, entropy_losses
 from qviz.core.tensors.batches import Batch
 from qviz.core.tensors.sorted_tensor import SortedTensor
 from qviz.core.work import IsCancelled, check, never

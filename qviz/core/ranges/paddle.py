@@ -18,7 +18,7 @@ from qviz.core.arrays import Counts, FloatArray, Floats
 from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
 from qviz.core.problems import Problem
-from qviz.core.ranges.divergences import EXACT, BinSums, information, likely_least, stretches, within
+from qviz.core.ranges.divergences import EXACT, BinSums, crossed, information, likely_least, stretches
 from qviz.core.ranges.histograms import bin_ends, edge_counts, remembered
 from qviz.core.ranges.pairwise import means
 from qviz.core.ranges.rules import Ends, Range, RangeInput
@@ -313,9 +313,12 @@ def _least_divergence(counts: Counts, merged: int, cancelled: IsCancelled) -> in
     for part in stretches(kept, merged):
         check(cancelled)
         losses[part] = _estimates(sums, kept[part], merged)
+    likely = kept[likely_least(losses, EXACT * (1 + np.abs(losses)))].tolist() if kept.size else []
+    if len(likely) == 1:
+        return int(likely[0])
     divergence = _Divergence(counts, merged)
     best, least = 0, math.inf
-    for i, each in enumerate(kept[likely_least(losses, EXACT * (1 + np.abs(losses)))].tolist() if kept.size else ()):
+    for i, each in enumerate(likely):
         if i % 64 == 0:
             check(cancelled)
         loss = divergence.of(each)
@@ -330,14 +333,11 @@ def _least_divergence(counts: Counts, merged: int, cancelled: IsCancelled) -> in
 
 def _estimates(sums: BinSums, kept: Counts, merged: int) -> Floats:
     """The divergence with so many bins, the last of which holds something, but for its rounding."""
-    places = np.append((kept // merged)[:, None] * np.arange(merged), kept[:, None], axis=1)
-    together, used = within(sums.elements, places), within(sums.used, places)
     total, inside = sums.elements[-1], sums.elements[kept]
     beyond = total - inside
     known = sums.information[kept - 1] + information(sums.counts[kept - 1] + beyond)
-    mean = np.log(np.divide(together, used, out=np.ones_like(together), where=used > 0))
-    crossed = (together * mean).sum(axis=1) + beyond * mean[:, -1]
-    return np.asarray((known - crossed) / total + np.log(inside / total))
+    crossing = crossed(sums, kept, beyond, merged, ceiled=False)
+    return np.asarray((known - crossing) / total + np.log(inside / total))
 
 
 class _Divergence:

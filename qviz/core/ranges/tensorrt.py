@@ -14,7 +14,7 @@ import numpy as np
 from qviz.core.arrays import Counts, Floats
 from qviz.core.frozen import frozen
 from qviz.core.plain import Tagged
-from qviz.core.ranges.divergences import EXACT, BinSums, information, likely_least, stretches, within
+from qviz.core.ranges.divergences import EXACT, BinSums, crossed, information, likely_least, stretches
 from qviz.core.ranges.histograms import linear_counts, remembered
 from qviz.core.ranges.rules import Ends, Range, RangeInput
 from qviz.core.tensors.batches import Batch
@@ -72,8 +72,11 @@ def _best(counts: Counts, merged: int, cancelled: IsCancelled) -> int:
     for part in stretches(sizes, merged if merged < BINS else 1):
         check(cancelled)
         losses[part] = _estimates(sums, sizes[part], beyond, merged)
+    likely = sizes[likely_least(losses, EXACT * (1 + np.abs(losses)))].tolist()
+    if len(likely) == 1:
+        return int(likely[0])
     best, least = BINS, np.inf
-    for i, size in enumerate(sizes[likely_least(losses, EXACT * (1 + np.abs(losses)))].tolist()):
+    for i, size in enumerate(likely):
         if not i % 64:
             check(cancelled)
         loss = _divergence(bins[:size], used[:size], beyond[size], merged)
@@ -87,23 +90,15 @@ def _estimates(sums: BinSums, sizes: Counts, beyond: Floats, merged: int) -> Flo
     more, last = beyond[sizes], sums.counts[sizes - 1]
     total, inside = sums.elements[sizes] + more, sums.elements[sizes]
     # Of fewer bins than they are merged into each is one by itself.
-    crossed = sums.information[sizes] + more * np.log(np.where(last > 0, last, 1.0))
+    crossing = sums.information[sizes] + more * np.log(np.where(last > 0, last, 1.0))
     coarse = sizes >= merged
     if coarse.any():
-        crossed[coarse] = _crossed(sums, sizes[coarse], more[coarse], merged)
+        crossing[coarse] = crossed(sums, sizes[coarse], more[coarse], merged, ceiled=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         known = sums.information[sizes - 1] + information(last + more)
-        losses = (known - crossed) / total + np.log(inside / total)
+        losses = (known - crossing) / total + np.log(inside / total)
     losses = np.where((inside > 0) & ((last > 0) | (more == 0)), losses, np.inf)
     return np.where(total > 0, losses, 0.0)
-
-
-def _crossed(sums: BinSums, sizes: Counts, more: Floats, merged: int) -> Floats:
-    """Σ c·ln q of the merged bins of each size, the last of which holds ``more``."""
-    places = np.ceil(np.linspace(0, sizes, merged + 1, axis=-1)).astype(np.int64)
-    together, used = within(sums.elements, places), within(sums.used, places)
-    mean = np.log(np.divide(together, used, out=np.ones_like(together), where=used > 0))
-    return np.asarray((together * mean).sum(axis=1) + more * mean[:, -1])
 
 
 def _divergence(bins: Floats, used: np.ndarray[tuple[int], np.dtype[np.bool_]], beyond: float, merged: int) -> float:

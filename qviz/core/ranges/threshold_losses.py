@@ -1,4 +1,4 @@
-"""What does each threshold lose but for its rounding? ONNX Runtime's entropy, in a compiled loop."""
+"""What does each threshold lose but for its rounding? Entropies of merged bins, in compiled loops."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from qviz.core.compiler import kernel, part
-from qviz.core.ranges.divergences import ROUNDED
 
 SMOOTHING = 1e-4
 """What ONNX Runtime gives to bins without an element."""
+
+ROUNDED = 4e-6
+"""How far a divergence that was added up in float32 may be off, per 1."""
 
 LOG_SMOOTHING = math.log(SMOOTHING)
 LOG_TWO = math.log(2.0)
@@ -51,6 +53,17 @@ def merge(elements: Any, filled: Any, first: Any, each: Any, together: Any, used
     before, before_used = elements[at], filled[at]
     for j in range(np.uint64(together.size)):
         at += step
+        upto, upto_used = elements[at], filled[at]
+        together[j], used[j] = upto - before, upto_used - before_used
+        before, before_used = upto, upto_used
+
+
+@part()
+def merge_parts(elements: Any, filled: Any, size: Any, together: Any, used: Any) -> None:
+    """The same of so many bins, where as many as there are merged bins begin at equal parts, rounded up."""
+    step, before, before_used = size / together.size, 0.0, 0.0
+    for j in range(together.size):
+        at = np.uint64(math.ceil((j + 1) * step)) if j + 1 < together.size else np.uint64(size)
         upto, upto_used = elements[at], filled[at]
         together[j], used[j] = upto - before, upto_used - before_used
         before, before_used = upto, upto_used
@@ -142,3 +155,53 @@ def entropy_losses(
         entropy += (given_p - rest + p * rest_used - SMOOTHING * (left - rest_used)) * LOG_SMOOTHING
         loss = (entropy - cross(together, used, spread, each, p, q)) / total + math.log(each * shared / total)
         losses[i], slack[i] = loss, ROUNDED * (1 + abs(loss)) + p**4
+
+
+@part(reorders=True)
+def cross_means(held: Any, used: Any) -> Any:
+    """Σ c·ln(c/u) of what is held by those bins that are used."""
+    crossed = 0.0
+    for j in range(np.uint64(held.size)):
+        c, u = held[j], used[j]
+        crossed += c * logarithm(c / u if u > 0 else 1.0)
+    return crossed
+
+
+def _example_of_means() -> tuple[Any, ...]:
+    array = np.zeros(1)
+    return array, array, np.zeros(1, np.int64), array, True, array, array, array
+
+
+@kernel(_example_of_means, reorders=True)
+def crossed_means(
+    elements: Any, filled: Any, sizes: Any, more: Any, ceiled: Any, together: Any, used: Any, crossed: Any
+) -> None:
+    """Σ c·ln(c/u) over merged bins for each number of bins that are merged; the last of them holds ``more``, too.
+
+    Parameters
+    ----------
+    elements, filled : float64 arrays, shape (bins + 1,)
+        Of the `BinSums` of what the bins hold.
+    sizes : int64 array
+        How many bins are merged, as many as they are merged into at least.
+    more : float64 array, shape (sizes,)
+    ceiled : bool
+        Whether the merged bins begin at equal parts of the size, rounded up; else each has as many bins as the others,
+        and the last has the rest as well.
+    together, used : float64 arrays, shape (merged,)
+        Memory, for as many merged bins.
+    crossed : float64 array, shape (sizes,)
+        Filled.
+    """
+    merged = together.size
+    for i in range(sizes.size):
+        size = sizes[i]
+        if ceiled:
+            merge_parts(elements, filled, size, together, used)
+        else:
+            each = size // merged
+            merge(elements, filled, 0, each, together, used)
+            together[merged - 1] += elements[size] - elements[merged * each]
+            used[merged - 1] += filled[size] - filled[merged * each]
+        c, u = together[merged - 1], used[merged - 1]
+        crossed[i] = cross_means(together, used) + (more[i] * math.log(c / u) if u > 0 else 0.0)

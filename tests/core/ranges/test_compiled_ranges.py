@@ -8,7 +8,7 @@ import pytest
 from qviz.core import Entropy, IntFormat, PerAxis, PerBlock, Scheme, Tensor, compiler
 from qviz.core.questions.calibration import range_input
 from qviz.core.ranges import entropy
-from qviz.core.ranges.divergences import BinSums
+from qviz.core.ranges.divergences import EXACT, BinSums, crossed
 from qviz.core.ranges.histograms import edge_counts
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.work import never
@@ -106,6 +106,31 @@ def test_compiled_entropy_finds_numpys_ranges(bins, merged, kernels, monkeypatch
         (tensor(size, size), Scheme(granularity=PerAxis(0), range_rule=Entropy(bins, merged)))
         for size in (1, 3, 50, 900)
     ]
+    compiled = [bits(estimate(*case)) for case in cases]
+    without(kernels, monkeypatch)
+    assert compiled == [bits(estimate(*case)) for case in cases]
+
+
+@every("ceiled", [True, False])
+@every("merged", [1, 2, 3, 127, 128, 700])
+def test_compiled_sums_of_merged_bins_are_numpys(ceiled, merged, kernels, monkeypatch):
+    chance = np.random.default_rng(merged)
+    cases = []
+    for filled in (1, 0.5, 0.01):
+        counts = np.where(chance.random(2048) < filled, chance.integers(1, 1000, 2048), 0).astype(float)
+        sizes = np.unique(chance.integers(merged, 2049, 50))
+        cases.append((BinSums.of(counts), sizes, counts.sum() - np.cumsum(counts)[sizes - 1]))
+    compiled = [crossed(*case, merged, ceiled=ceiled) for case in cases]
+    without(kernels, monkeypatch)
+    for found, case in zip(compiled, cases, strict=True):
+        total = case[0].elements[-1]
+        np.testing.assert_allclose(found / total, crossed(*case, merged, ceiled=ceiled) / total, rtol=0, atol=EXACT / 9)
+
+
+@pytest.mark.parametrize("kind", ["tensorrt_entropy", "paddle_kl"])
+def test_other_compiled_entropies_find_numpys_ranges(kind, kernels, monkeypatch):
+    schemes = [Scheme(IntFormat(n), granularity=PerAxis(0), range_rule=RANGE_RULES[kind]()) for n in (2, 5, 8, 12)]
+    cases = [(tensor(size, size), scheme) for size in (1, 3, 50, 900) for scheme in schemes]
     compiled = [bits(estimate(*case)) for case in cases]
     without(kernels, monkeypatch)
     assert compiled == [bits(estimate(*case)) for case in cases]
