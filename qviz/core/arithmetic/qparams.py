@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from qviz.core.arrays import Array, FloatArray, distinct, ends_of
+from qviz.core.arrays import Array, FloatArray, distinct, ends_of, is_one_number
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.table import NumberFormat
 from qviz.core.frozen import frozen
@@ -362,6 +362,17 @@ class QParams:
         return rounding_to(self.precision.result)
 
     @property
+    def alike(self) -> bool:
+        """Whether all of several groups have the same parameters: of one range that a person drew, say."""
+        return all(array is None or is_one_number(array) for array in self._arrays.values())
+
+    @property
+    def _arrays(self) -> dict[str, FloatArray | None]:
+        """All that there is one of for each group."""
+        names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset", "unstored_zero_point")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def groups(self) -> int:
         """How many scales there are."""
         return int(self.scale.size)
@@ -475,9 +486,8 @@ class QParams:
 
     def for_group(self, group: int) -> QParams:
         """The parameters of one group, as if it were a tensor of its own."""
-        names = ("scale", "zero_point", "low", "high", "own_divisor", "shift", "offset", "unstored_zero_point")
-        mine = {name: getattr(self, name) for name in names}
-        picked: dict[str, Any] = {name: np.asarray(a.reshape(-1)[group]) for name, a in mine.items() if a is not None}
+        arrays = self._arrays.items()
+        picked: dict[str, Any] = {name: np.asarray(a.reshape(-1)[group]) for name, a in arrays if a is not None}
         return replace(self, **picked)
 
     def codes_of(self, x: FloatArray) -> FloatArray:

@@ -39,6 +39,9 @@ from qviz.core.work import IsCancelled, Progress, ignore, never
 RANGING = 0.8
 """How much of the work is to seek a range for each of many groups, where a library's rule does it one by one."""
 
+FEW_CODES = 1 << 12
+"""To find where the codes of more begin takes longer than to count them on the way."""
+
 NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
 
 
@@ -96,7 +99,7 @@ class Analysis(Metrics):
         if original.is_samples:
             values = self.fake_quantize(first, last)
             return original, EnvelopeView(original.start, values, values)
-        if self.layout.groups == 1:  # the quantizer is monotone: it maps envelope to envelope
+        if self.layout.groups == 1 or _map_alike(self.qparams):  # monotone, it maps envelope to envelope
             low, high = (self.dequantize_values(edge, 0) for edge in (original.low, original.high))
             return original, EnvelopeView(original.start, low, high)
         if last - first <= 2 * RAW or original.start[1] - original.start[0] < BASE:
@@ -217,18 +220,36 @@ def analyze(
     prepared = source if isinstance(source, SortedTensor) and layout.groups == 1 else None
     ordered = plan(tensor, prepared, scheme, limits, layout=layout).source is Source.ORDER
     if prepared is not None and ordered and qparams.climbs:
-        sums = sorted_sums(prepared, qparams, edges)
-    else:
-        sums = direct_sums(
-            tensor,
-            qparams,
-            layout,
-            error_edges=edges,
-            envelope=envelope,
-            progress=lambda fraction: progress(reached + (1 - reached) * fraction),
-            cancelled=cancelled,
-        )
+        return _analysis(tensor, prepared, qparams, layout, sorted_sums(prepared, qparams, edges), started)
+    order = source if isinstance(source, SortedTensor) and _is_told_by_order(source, qparams, layout, limits) else None
+    sums = direct_sums(
+        tensor,
+        qparams,
+        layout,
+        occupancy=order is None,
+        error_edges=None if order is not None else edges,
+        envelope=envelope and not _map_alike(qparams),
+        progress=lambda fraction: progress(reached + (1 - reached) * fraction),
+        cancelled=cancelled,
+    )
+    if order is not None:
+        told = sorted_sums(order, qparams.for_group(0), edges)
+        sums = replace(sums, occupancy=told.occupancy, error_histogram=told.error_histogram)
     return _analysis(tensor, prepared, qparams, layout, sums, started)
+
+
+def _is_told_by_order(order: SortedTensor, qparams: QParams, layout: Layout, limits: Limits | None) -> bool:
+    """Whether the order of all values tells what their groups come to together: all are quantized alike, to few codes.
+
+    Only the figures of each group are left to a pass then.
+    """
+    large = order.tensor.finite > (limits or Limits()).direct_up_to
+    return layout.groups > 1 and large and qparams.levels_count <= FEW_CODES and _map_alike(qparams)
+
+
+def _map_alike(qparams: QParams) -> bool:
+    """Whether one monotone quantizer serves all of several groups: their envelope is one of values made."""
+    return qparams.alike and qparams.climbs
 
 
 def estimate(
@@ -300,7 +321,14 @@ def _estimate_of_groups(
         alike = replace(scheme, granularity=some.granularity)
         qparams = replace(choose_qparams(some.tensor, alike, cancelled=cancelled), scheme=scheme)
     edges = error_edges(tensor, qparams, layout, error_bins) if error_bins else None
-    sums = direct_sums(some.tensor, qparams, some.layout, error_edges=edges, envelope=envelope, cancelled=cancelled)
+    sums = direct_sums(
+        some.tensor,
+        qparams,
+        some.layout,
+        error_edges=edges,
+        envelope=envelope and not _map_alike(qparams),
+        cancelled=cancelled,
+    )
     scaled = sums.scaled(tensor.finite / some.tensor.finite)
     found = _analysis(tensor, None, qparams, layout, scaled, started)
     return replace(found, exact=False, _dequantized=sums.dequantized, _few=some)
