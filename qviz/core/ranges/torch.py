@@ -160,9 +160,7 @@ class _Histogram:
             return self.low, self.high
         below: list[float] = np.cumsum(self.counts, dtype=np.float64).astype(np.float32).tolist()
         elements = float(total(self.counts))
-        betas = _betas()
-        # Elements below each β, negative so as to ascend.
-        falling = -(betas * elements).astype(np.float32)
+        betas, falling = _betas(), _falling(elements)
         alpha, taken, start, end, least = 0.0, 0, 0, BINS - 1, np.inf
         while alpha < betas[taken]:
             check(cancelled)
@@ -212,6 +210,12 @@ def _betas() -> Floats:
     steps = np.full(round(1 / STEP) + 3, -STEP)
     steps[0] = 1
     return np.add.accumulate(steps)
+
+
+@functools.lru_cache(4)
+def _falling(elements: float) -> FloatArray:
+    """So many elements below each β, negative so as to ascend; groups often have as many as those before."""
+    return -(_betas() * elements).astype(np.float32)
 
 
 def _between(begin: Any, end: Any, density: FloatArray) -> FloatArray:
