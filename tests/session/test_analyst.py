@@ -473,4 +473,4 @@ def test_an_exact_answer_to_what_is_dragged_can_be_asked_for(many: Desk) -> None
 def test_what_is_drawn_of_the_groups_is_found_beside_the_window(dragging: Desk) -> None:
     groups = dragging.update(bits=5).whole.groups
     assert groups is not None
-    assert {"worst", "sqnr_range", "finite_sqnr_db", "robust_sqnr_range"} <= vars(groups).keys()
+    assert {"worst", "sqnr_range", "robust_sqnr_range", "signal_to_noise"} <= vars(groups).keys()

@@ -20,6 +20,7 @@ from qviz.gui.words.outliers import chips
 
 if TYPE_CHECKING:
     from qviz.core.questions.analysis import Analysis
+    from qviz.core.questions.figures import Groups
 
 
 class ChannelsChart(Chart):
@@ -40,7 +41,7 @@ class ChannelsChart(Chart):
         self._total = pg.InfiniteLine(angle=0)
         for item in (self._chosen, self._bars, self._total, self._worst):
             self.plot.addItem(item, ignoreBounds=True)
-        self._sqnr = np.zeros(0)
+        self._groups: Groups | None = None
         self._key: Any = None
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
         self.follow_view()
@@ -61,7 +62,7 @@ class ChannelsChart(Chart):
         if words != self._words:
             self._words = words
             self._label()
-        self._sqnr = np.zeros(0) if groups is None else groups.finite_sqnr_db
+        self._groups = groups
         self._worst.setVisible(groups is not None)
         self._total.setVisible(groups is not None and math.isfinite(analysis.sqnr_db))
         if groups is None:
@@ -70,7 +71,7 @@ class ChannelsChart(Chart):
             self._bars.setData([0, 1], [0], fillLevel=0)
             return
         self._total.setValue(analysis.sqnr_db)
-        self._worst.setData([groups.worst], [self._sqnr[groups.worst]])
+        self._worst.setData([groups.worst], [groups.drawn_sqnr_db(groups.worst)])
         key = (analysis.tensor.shape, analysis.scheme.granularity)
         if key != self._key:
             self._key = key
@@ -100,12 +101,17 @@ class ChannelsChart(Chart):
         self.show_whole(False)
 
     def fit_view(self) -> None:
-        if self._sqnr.size:
-            self.view.setXRange(-0.5, self._sqnr.size - 0.5, padding=0.02)
+        if self._count:
+            self.view.setXRange(-0.5, self._count - 0.5, padding=0.02)
 
     def tables(self) -> dict[str, Table]:
         columns = {} if self.analysis is None else group_columns(self.analysis)
         return {"": Table(columns)} if columns else {}
+
+    @property
+    def _count(self) -> int:
+        """How many there are."""
+        return 0 if self._groups is None else self._groups.finite.size
 
     def _label(self) -> None:
         self.setAccessibleName(self.title())
@@ -122,22 +128,22 @@ class ChannelsChart(Chart):
         self._label()
 
     def draw(self) -> None:
-        if not self._sqnr.size:
+        if self._groups is None:
             return
         left, right = self.view.viewRange()[0]
         pixels = self.pixels() // 2
-        first = min(max(int(left), 0), self._sqnr.size - 1)
-        last = max(min(int(right) + 2, self._sqnr.size), first + 1)
+        first = min(max(int(left), 0), self._count - 1)
+        last = max(min(int(right) + 2, self._count), first + 1)
         join = max(1, -(-(last - first) // pixels))
         first = first // join * join
         starts = np.arange(first, last, join)
-        worst = np.minimum.reduceat(self._sqnr[:last], starts)
+        worst = self._groups.lowest_sqnr_db(starts, last)
         self._bars.setData(np.append(starts, last) - 0.5, worst, fillLevel=0)
         self.set_note("" if join == 1 else self.tr("a bar is the worst of {count}").format(count=f"{join:,}"))
 
     def _channel_at(self, point: QPointF) -> int | None:
         channel = round(point.x())
-        return channel if 0 <= channel < self._sqnr.size else None
+        return channel if 0 <= channel < self._count else None
 
     def hover(self, point: QPointF) -> None:
         channel = self._channel_at(point)

@@ -9,6 +9,7 @@ import numpy as np
 from qviz.core import Figures, IntFormat, Manual, PerAxis, PerTensor, Scheme, Tensor, analyze, measure
 from qviz.core.questions import figures
 from qviz.core.questions.figures import Groups, WorstGroup
+from qviz.core.tensors.robust_range import robust_range
 from tests.every import every
 
 
@@ -57,13 +58,15 @@ def test_groups_without_a_finite_sqnr_are_drawn_as_the_best_that_has() -> None:
     signal, noise = np.array([100.0, 1.0, 1000.0, 0.0]), np.array([1.0, 0.0, 1.0, 1.0])
     groups = Groups(np.ones(4, np.int64), signal, noise, np.ones(4), np.zeros(4, np.int64))
     assert groups.sqnr_range == (20.0, 30.0)
-    np.testing.assert_array_equal(groups.finite_sqnr_db, [20.0, 30.0, 30.0, 30.0])
+    assert [groups.drawn_sqnr_db(group) for group in range(4)] == [20.0, 30.0, 30.0, 30.0]
+    assert groups.lowest_sqnr_db(np.array([0, 1, 3]), 4).tolist() == [20.0, 30.0, 30.0]
+    assert groups.lowest_sqnr_db(np.array([1]), 3).tolist() == [30.0]
 
 
 def test_groups_that_all_lack_one_are_drawn_at_0() -> None:
     groups = Groups(np.ones(2, np.int64), np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2, np.int64))
     assert groups.sqnr_range == (0.0, 1.0)
-    np.testing.assert_array_equal(groups.finite_sqnr_db, [0.0, 0.0])
+    assert [groups.drawn_sqnr_db(group) for group in range(2)] == [0.0, 0.0]
     assert groups.robust_sqnr_range is None
 
 
@@ -79,6 +82,35 @@ def test_the_worst_of_many_groups_is_the_first_of_the_lowest_sqnr(monkeypatch) -
 
 def groups_of(signal, noise):
     return Groups(np.ones(signal.size, np.int64), signal, noise, noise, np.zeros(signal.size, np.int64))
+
+
+@every("scale", [1.0, 1e-30, 1e30, 1e150])
+@every("spread", [1e-9, 1e-5, 1.0, 3.0])
+def test_outliers_are_those_of_decibels_in_double(scale, spread):
+    chance = np.random.default_rng(0)
+    ratio = scale * np.exp(spread * chance.normal(size=100_003))
+    ratio[::5001] *= 10 ** (40 * spread)
+    ratio[7], ratio[8], ratio[9] = 0, np.inf, np.nan
+    signal, noise = ratio.copy(), np.ones(ratio.size)
+    signal[8], noise[8], signal[9], noise[9] = 1.0, 0.0, 1.0, np.nan
+    groups = groups_of(signal, noise)
+    known = 10 * np.log10(ratio[np.isfinite(ratio) & (ratio > 0)])
+    counts, edges = np.histogram(known, figures.SQNR_BINS)
+    found, expected = groups.robust_sqnr_range, robust_range(edges, counts)
+    assert groups.sqnr_range == (known.min(), known.max())
+    if expected is None:
+        assert found is None
+        return
+    width = edges[1] - edges[0]
+    for name, unit in (
+        ("low", width),
+        ("high", width),
+        ("lowest", width),
+        ("highest", width),
+        ("below", 3),
+        ("above", 3),
+    ):
+        assert abs(getattr(found, name) - getattr(expected, name)) <= 1.01 * unit, name
 
 
 @every("step", [0.0, 1e-15, 1e-13])
