@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
-from dataclasses import field
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from qviz.core.arithmetic.qparams import QParams, Quantizer
+from qviz.core.arithmetic.qparams import Quantizer
 from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.formats.codebooks import Codebook
-from qviz.core.frozen import frozen
-from qviz.core.passes.sums import Overall
-from qviz.core.tensors.envelope import BASE, Envelope
-from qviz.core.tensors.layout import Block, Layout
-from qviz.core.tensors.tensor import Tensor
+from qviz.core.passes.reductions import dot, largest, squares, total
+from qviz.core.passes.terms import Bools, PassRequest, PassTotals, beyond
+from qviz.core.tensors.layout import Block
 
 BLOCK = 1 << 18
 """Elements a block: its copies stay in the cache, and two threads do not wait for each other."""
-
-ROW = 8192
-"""Elements of a dot product: longer ones would wake the linear algebra library's own threads."""
-
-ONES = np.ones(ROW)
-
-LONG_RUN = 64
-"""Runs from here on are worth a dot product each."""
-
-SHORT_RUN = 32
-"""Runs up to here are halved again and again, all of them at a time: NumPy takes long to begin with each."""
-
-FEW_TO_A_GROUP = 64
-"""Groups of fewer elements are as many as to take longer by themselves than a look at every code."""
 
 FEW_CLIPPED = 16
 """Elements for each that is clipped, from where on those are quicker looked at apart."""
@@ -46,139 +27,7 @@ LONG_ROW, LONGEST_BUFFER, BUFFER_UNIT = 1 << 9, 1 << 12, 1 << 4
 EDGE = 1e-6
 """Guesses as near to an edge, in bins, are not believed: far more than a guess can be wrong."""
 
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
 _Quantized = tuple[FloatArray, Bools | None, Bools | None]
-
-
-@frozen(eq=False)
-class PassRequest:
-    """What somebody wants to know; every thread reads it, none writes to it."""
-
-    tensor: Tensor
-    qparams: QParams
-    layout: Layout
-    occupancy: bool
-    edges: Floats | None
-    envelope: Envelope | None
-    signal: InputSums | None
-    overflows: bool
-    products: bool = True
-    half_step: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def levels(self) -> int:
-        return self.qparams.levels_count if self.occupancy else 0
-
-    @property
-    def bins(self) -> int:
-        return 0 if self.edges is None else self.edges.size - 1
-
-    @property
-    def maybe_nan(self) -> bool:
-        return self.layout.ragged or not self.tensor.all_finite
-
-    @cached_property
-    def clips(self) -> Bools | None:
-        """Of which groups some elements are clipped, shape (groups,); None where only the elements themselves tell.
-
-        Codes never turn back as values grow, so that the extremes of a group tell it of all its elements; where it
-        has none, either is said.
-        """
-        q, extremes = self.qparams, self.tensor.known_extremes(self.layout)
-        many = self.layout.groups * FEW_TO_A_GROUP > self.tensor.elements
-        if extremes is None or many or not q.saturates or q.breaks or q.convention.code is not None:
-            return None
-        with np.errstate(all="ignore"):
-            codes = q.shaped(1, -1, 1).unclipped(np.stack(extremes)[:, :, None])
-        return np.asarray(_beyond(codes, q).any(axis=(0, 2)))
-
-    def draw(self, block: Block, x_hat: FloatArray) -> None:
-        """Take x̂ of a block into the envelope."""
-        if self.envelope is None:
-            return
-        for start, flat in self.layout.runs(block, x_hat):
-            stop = start + flat.size
-            first = min(-(-start // BASE) * BASE, stop)
-            last = max(first, stop // BASE * BASE)
-            if start < first or last < stop:
-                with self.lock:  # the ends share their buckets with blocks of the other thread
-                    self.envelope.add(start, flat[: first - start])
-                    self.envelope.add(last, flat[last - start :])
-            self.envelope.add(first, flat[first - start : last - start])
-
-
-@frozen(eq=False)
-class InputSums:
-    """What is the same under every scheme: Σx² and the finite elements of each group."""
-
-    squared: Floats
-    finite: Counts
-
-    @cached_property
-    def total(self) -> float:
-        """Σx² of all groups."""
-        return float(self.squared.sum())
-
-
-class Worker(Protocol):
-    """What one thread does.
-
-    Attributes
-    ----------
-    any_pieces : bool
-        Whether the answer is the same to the last bit, whichever pieces each thread is given.
-    """
-
-    @property
-    def any_pieces(self) -> bool: ...
-
-    def pieces(self) -> Iterator[Any]:
-        """The pieces of the tensor, for all threads."""
-        ...
-
-    def add(self, piece: Any) -> int:
-        """Look at one piece; how many elements it has."""
-        ...
-
-
-class PassTotals:
-    """Sums over some pieces; those of groups may be another thread's."""
-
-    def __init__(self, order: PassRequest, groups: int) -> None:
-        self.signal = None if order.signal else InputSums(np.zeros(groups), np.zeros(groups, np.int64))
-        self.squared_error = np.zeros(groups)
-        self.max_abs_error = np.zeros(groups)
-        self.saturated = np.zeros(groups, np.int64)
-        self.totals = np.zeros(3)  # Σ|e|, Σx·e and Σe² of the saturated
-        self.squared_dequantized: float | None = None  # Σx̂²; None where Σx·e tells it
-        self.occupancy = np.zeros(order.levels, np.int64)
-        self.errors = np.zeros(order.bins, np.int64)
-        self.clipping = np.zeros(order.bins, np.int64)
-        self.overall: Overall | None = None
-
-    def add_signal(self, x: Floats, missing: Bools | None, group: slice) -> None:
-        """Take the values of a block, with 0 in the place of what is missing."""
-        if self.signal is not None:
-            self.signal.squared[group] += _squares(x)
-            present = x.size // x.shape[1] - (0 if missing is None else np.count_nonzero(missing, axis=(0, 2)))
-            self.signal.finite[group] += present
-
-    def merge(self, other: PassTotals) -> None:
-        """Add what another thread has found."""
-        for name in ("totals", "occupancy", "errors", "clipping"):
-            total: Any = getattr(self, name)
-            total += getattr(other, name)
-        if self.squared_dequantized is not None and other.squared_dequantized is not None:
-            self.squared_dequantized += other.squared_dequantized
-        if not other.saturated.size:
-            return
-        self.squared_error += other.squared_error
-        self.saturated += other.saturated
-        np.maximum(self.max_abs_error, other.max_abs_error, out=self.max_abs_error)
-        if self.signal is not None and other.signal is not None:
-            self.signal.squared[:] += other.signal.squared
-            self.signal.finite[:] += other.signal.finite
 
 
 class _Workspace:
@@ -301,7 +150,7 @@ class NumPyWorker:
         if self.order.products or not narrow:
             wide = self._wide(x_hat)
         if self.order.products:
-            self.found.totals[1] += _dot(wide.reshape(-1), wide.reshape(-1))
+            self.found.totals[1] += dot(wide.reshape(-1), wide.reshape(-1))
         if not narrow:
             error: Floats = self.work.get("error", np.float64, x.shape)
             np.copyto(error, x)
@@ -335,7 +184,7 @@ class NumPyWorker:
             inside = not np.logical_or.reduce(clips[group])
         if inside:
             return None
-        clipped = _beyond(codes, q)
+        clipped = beyond(codes, q)
         np.clip(codes, q.quant_min, q.quant_max, out=codes)
         return clipped
 
@@ -343,7 +192,7 @@ class NumPyWorker:
         """Take the errors of those elements that were clipped, and how many of which groups they are."""
         found = self.found
         found.saturated[group] += np.bincount(places, minlength=found.saturated[group].size)
-        found.totals[2] += _dot(errors, errors)
+        found.totals[2] += dot(errors, errors)
         if self.order.edges is not None:
             found.clipping += self._count_errors(errors)
 
@@ -358,10 +207,10 @@ class NumPyWorker:
         """Add the sums; the errors are overwritten."""
         found = self.found
         magnitude = np.abs(error, out=error)
-        found.max_abs_error[group] = np.maximum(found.max_abs_error[group], _largest(magnitude))
+        found.max_abs_error[group] = np.maximum(found.max_abs_error[group], largest(magnitude))
         wide = self._wide(magnitude)
-        found.squared_error[group] += _squares(wide)
-        found.totals[0] += _sum(wide.reshape(-1))
+        found.squared_error[group] += squares(wide)
+        found.totals[0] += total(wide.reshape(-1))
 
     def _count_codes(self, codes: FloatArray, missing: Bools | None) -> Counts:
         """How often each code occurs. Codes of a byte are counted in pairs, which halves the work."""
@@ -426,8 +275,8 @@ class DotWorker:
         x_hat = q.shaped(1, -1, 1).part(piece[1]).quantized(x).astype(np.float64)
         x_hat[missing] = 0
         x_hat, wide = x_hat.reshape(-1), x.astype(np.float64).reshape(-1)
-        self.product += _dot(wide, x_hat)
-        self.squared += _dot(x_hat, x_hat)
+        self.product += dot(wide, x_hat)
+        self.squared += dot(x_hat, x_hat)
         return _elements(piece)
 
 
@@ -435,62 +284,6 @@ def _elements(block: Block) -> int:
     return math.prod(part.stop - part.start for part in block)
 
 
-def _beyond(codes: FloatArray, qparams: QParams) -> Bools:
-    """Which codes will be clipped."""
-    return np.asarray((codes < qparams.quant_min) | (codes > qparams.quant_max))
-
-
 def _at(values: FloatArray, index: Any) -> Floats:
     """Some of them in float64, by their places in memory."""
     return np.asarray(values.reshape(-1)[index], np.float64)
-
-
-def _dot(a: Floats, b: Floats) -> float:
-    """Σa·b of flat arrays."""
-    rest = a.size % ROW
-    if not rest:
-        return float(np.add.reduce(np.vecdot(a.reshape(-1, ROW), b.reshape(-1, ROW))))
-    whole = a.size - rest
-    return _dot(a[:whole], b[:whole]) + float(np.vecdot(a[whole:], b[whole:]))
-
-
-def _sum(values: Floats) -> float:
-    """Σv of a flat array: a dot product adds up quicker."""
-    rest = values.size % ROW
-    if not rest:
-        return float(np.add.reduce(np.vecdot(values.reshape(-1, ROW), ONES)))
-    whole = values.size - rest
-    return _sum(values[:whole]) + float(np.add.reduce(values[whole:]))
-
-
-def _squares(a: Floats) -> Any:
-    """The sum of squares of each group of a block ``(outer, groups, inner)``."""
-    outer, groups, inner = a.shape
-    if groups == 1:
-        return _dot(a.reshape(-1), a.reshape(-1))
-    if inner > ROW:
-        return np.array([[_dot(run, run) for run in row] for row in a]).sum(axis=0)
-    if inner >= LONG_RUN:
-        return np.add.reduce(np.vecdot(a, a), axis=0)
-    if inner == 1:
-        flat = a.reshape(outer, groups)
-        return np.einsum("og,og->g", flat, flat)
-    return np.einsum("ogi,ogi->g", a, a)
-
-
-def _largest(magnitudes: Array) -> Array:
-    """The largest of each group of a block ``(outer, groups, inner)`` that has no negative ones; NaN where that is one.
-
-    As whole numbers their bits have the same order, and NumPy is quicker with those.
-    """
-    outer, groups, inner = magnitudes.shape
-    if groups == 1:
-        return np.asarray(np.maximum.reduce(magnitudes, axis=None)).reshape(1)
-    if inner == 1:
-        return np.asarray(np.maximum.reduce(magnitudes, axis=(0, 2)))
-    bits = magnitudes.reshape(-1).view(f"i{magnitudes.itemsize}")
-    while inner <= SHORT_RUN and inner % 2 == 0:
-        bits, inner = np.maximum(bits[::2], bits[1::2]), inner // 2
-    if inner > 1:
-        bits = np.maximum.reduceat(bits, np.arange(0, bits.size, inner))
-    return np.asarray(np.maximum.reduce(bits.reshape(outer, groups)).view(magnitudes.dtype))

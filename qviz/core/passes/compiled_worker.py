@@ -13,10 +13,10 @@ from qviz.core.arithmetic.spreading import Lie
 from qviz.core.arrays import Array, Counts, FloatArray, Floats, empty, zeros
 from qviz.core.compiler import Kernel
 from qviz.core.passes import counting, kernels
-from qviz.core.passes.block_workers import InputSums, PassRequest, PassTotals
 from qviz.core.passes.settling import LOWEST, MANY_GROUPS, SATURATED, SQUARES, TOP, TOTALS, settle
 from qviz.core.passes.stretches import memory
 from qviz.core.passes.sums import Overall
+from qviz.core.passes.terms import InputSums, PassRequest, PassTotals
 from qviz.core.tensors.envelope import BASE
 
 JOINT_COUNTS = 1 << 19

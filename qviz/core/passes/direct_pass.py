@@ -20,11 +20,12 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Floats
 from qviz.core.passes import kernels
-from qviz.core.passes.block_workers import DotWorker, InputSums, NumPyWorker, PassRequest, PassTotals, Worker
+from qviz.core.passes.block_workers import DotWorker, NumPyWorker
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.error_bins import further, largest_of
 from qviz.core.passes.plain_walk import walk_plainly
 from qviz.core.passes.sums import ErrorHistogram, Sums
+from qviz.core.passes.terms import InputSums, PassRequest, PassTotals, Worker
 from qviz.core.runtimes.precision import FLOAT16
 from qviz.core.tensors.envelope import Envelope
 from qviz.core.tensors.layout import Layout

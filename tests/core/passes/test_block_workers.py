@@ -22,9 +22,11 @@ from qviz.core import (
     choose_qparams,
 )
 from qviz.core.passes import block_workers
-from qviz.core.passes.block_workers import FEW_TO_A_GROUP, InputSums, NumPyWorker, PassRequest, _largest
+from qviz.core.passes.block_workers import NumPyWorker
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import error_edges
+from qviz.core.passes.reductions import largest
+from qviz.core.passes.terms import FEW_TO_A_GROUP, InputSums, PassRequest
 from qviz.core.runtimes.table import CONVENTIONS
 from tests.core.passes.test_direct_pass import FIGURES, ask, brute_force
 from tests.core.questions.test_analysis import noisy
@@ -203,9 +205,9 @@ def test_the_largest_of_each_group(shape, dtype):
     x.reshape(-1)[::7] = 0
     x.reshape(-1)[3::50] *= 1e-42
     x[-1, -1, 0] = np.inf
-    np.testing.assert_array_equal(_largest(x), x.max(axis=(0, 2)), strict=True)
+    np.testing.assert_array_equal(largest(x), x.max(axis=(0, 2)), strict=True)
     x[-1, 0, -1] = np.nan
-    np.testing.assert_array_equal(_largest(x), x.max(axis=(0, 2)), strict=True)
+    np.testing.assert_array_equal(largest(x), x.max(axis=(0, 2)), strict=True)
 
 
 @every("scheme", [pytest.param(scheme, id=name) for name, scheme in CLIPPING.items()])

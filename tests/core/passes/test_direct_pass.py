@@ -26,9 +26,11 @@ from qviz.core import (
 )
 from qviz.core.passes import block_workers
 from qviz.core.passes import direct_pass as module
-from qviz.core.passes.block_workers import BLOCK, ROW, PassRequest
+from qviz.core.passes.block_workers import BLOCK
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import error_edges
+from qviz.core.passes.reductions import ROW
+from qviz.core.passes.terms import PassRequest
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.work import Cancelled
 from tests.core.questions.test_analysis import noisy

@@ -31,11 +31,11 @@ from qviz.core.arithmetic.loops import MULTIPLIES, STRETCH, X_HAT, steps_of
 from qviz.core.arithmetic.spreading import CHUNK
 from qviz.core.passes import columns, compiled_worker, direct_pass, plain_walk
 from qviz.core.passes import kernels as module
-from qviz.core.passes.block_workers import InputSums, PassRequest
 from qviz.core.passes.compiled_worker import CompiledWorker
 from qviz.core.passes.counting import FEW_BINS
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import error_edges
+from qviz.core.passes.terms import InputSums, PassRequest
 from qviz.core.questions.figures import groups_of
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.tensors.envelope import Envelope
