@@ -22,7 +22,7 @@ from qviz.core.passes.error_bins import BINS_TO_HALF_STEP, error_edges
 from qviz.core.passes.sorted_pass import sorted_sums
 from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.problems import Problem
-from qviz.core.questions.calibration import WITHOUT_SEARCH, choose_qparams
+from qviz.core.questions.calibration import are_known, choose_qparams
 from qviz.core.questions.effort import Limits, Source, plan, thins
 from qviz.core.questions.figures import Metrics, figures_of
 from qviz.core.ranges.rules import MinMax
@@ -264,8 +264,8 @@ def estimate(
     """What `analyze` would say, judged from blocks of neighbouring elements; its ``exact`` is False.
 
     Counts are scaled up to the whole tensor. Rare outliers may be missed: figures that depend on
-    them (the largest error, an MSE that clipping makes) can be far off. A range that is sought is sought
-    in the sample, and suits it a little better than the whole.
+    them (the largest error, an MSE that clipping makes) can be far off. A range that was not sought before
+    is sought in the sample, and suits it a little better than the whole.
 
     Parameters
     ----------
@@ -315,7 +315,7 @@ def _estimate_of_groups(
     some = thinned(tensor, scheme.granularity, few, cancelled=cancelled)
     if some is None:
         return analyze(tensor, scheme, error_bins=error_bins, envelope=envelope, cancelled=cancelled)
-    if scheme.range_rule.kind in WITHOUT_SEARCH:
+    if are_known(tensor, scheme):
         qparams = choose_qparams(tensor, scheme, cancelled=cancelled)
     else:
         alike = replace(scheme, granularity=some.granularity)

@@ -20,7 +20,7 @@ from qviz.core.problems import Problem
 from qviz.core.questions.effort import plan, searches
 from qviz.core.questions.fits import FITS
 from qviz.core.ranges.entropy import Entropy
-from qviz.core.ranges.histograms import remembered
+from qviz.core.ranges.histograms import is_remembered, remembered
 from qviz.core.ranges.known import Known
 from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Grid, Manual, MinMax, Percentile, Range, RangeInput, RangeRule
@@ -162,8 +162,19 @@ def _remembered_of_groups(given: RangeInput, scheme: Scheme) -> Range:
     rule = scheme.range_rule
     if given.layout.groups == 1 or rule.kind in WITHOUT_SEARCH:
         return _estimated(given, rule)
-    asked = (rule, given.layout, scheme.symmetric) if rule.kind in FREE_OF_CODES else (scheme, given.layout)
-    return remembered(given.tensor, ("range", *asked), lambda: _estimated(given, rule))
+    return remembered(given.tensor, _asked(scheme, given.layout), lambda: _estimated(given, rule))
+
+
+def _asked(scheme: Scheme, layout: Layout) -> tuple[Any, ...]:
+    """All that decides the ranges of a tensor's groups."""
+    rule = scheme.range_rule
+    return ("range", rule, layout, scheme.symmetric) if rule.kind in FREE_OF_CODES else ("range", scheme, layout)
+
+
+def are_known(tensor: Tensor, scheme: Scheme) -> bool:
+    """Whether the ranges of many groups need not be sought: none has to be, or each was."""
+    asked = _asked(scheme, scheme.granularity.layout(tensor.shape))
+    return scheme.range_rule.kind in WITHOUT_SEARCH or is_remembered(tensor, asked)
 
 
 def _estimated(given: RangeInput, rule: RangeRule) -> Range:

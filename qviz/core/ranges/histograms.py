@@ -39,6 +39,11 @@ def remembered(tensor: Tensor, question: Any, answer: Callable[[], Answer]) -> A
     return kept
 
 
+def is_remembered(tensor: Tensor, question: Any) -> bool:
+    """Whether `remembered` has the answer."""
+    return question in _known.get(tensor, ())
+
+
 def edge_counts(pieces: Iterable[FloatArray], edges: FloatArray | Floats) -> Counts:
     """Elements between neighbouring edges, the last bin closed: ``numpy.histogram(x, edges)[0]``.
 

@@ -169,6 +169,16 @@ def test_groups_are_judged_from_some_elements_of_each(shape, granularity, rule):
         assert np.abs(h.rounding - e.rounding).max() < 0.15 * e.rounding.max()
 
 
+@every("rule", [Percentile(99.0), MSE()])
+def test_ranges_that_were_sought_among_all_elements_are_those_of_some(rule):
+    t = Tensor(NORMAL.reshape(100, -1))
+    scheme = Scheme(IntFormat(4), granularity=PerAxis(0), range_rule=rule)
+    sought = estimate(t, scheme, limits=LIMITS).qparams.scale
+    known = analyze(t, scheme).qparams.scale
+    assert (sought != known).any()
+    np.testing.assert_array_equal(estimate(t, scheme, limits=LIMITS).qparams.scale, known)
+
+
 @every(("shape", "granularity"), GROUPED, ids=str)
 def test_judged_groups_are_drawn_where_they_lie(shape, granularity):
     t, scheme = grouped(shape, granularity), Scheme(IntFormat(4), granularity=granularity)
