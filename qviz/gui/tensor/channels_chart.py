@@ -14,6 +14,7 @@ from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen, step_curve
 from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.kit.theme import Theme
+from qviz.gui.words.estimates import about
 from qviz.gui.words.groups import GroupWords, group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
 from qviz.gui.words.outliers import chips
@@ -157,8 +158,8 @@ class ChannelsChart(Chart):
         self.read_out.emit(
             self.tr("#{number}  {sqnr}  MSE {mse}  S {scale}").format(
                 number=where,
-                sqnr=decibels(float(groups.sqnr_db[channel])),
-                mse=number(float(groups.mse[channel])),
+                sqnr=about(self.analysis.exact) + decibels(float(groups.sqnr_db[channel])),
+                mse=about(self.analysis.exact) + number(float(groups.mse[channel])),
                 scale=number(float(q.scale.reshape(-1)[channel])),
             )
         )

@@ -17,6 +17,7 @@ from qviz.gui.charts.drawing import Brush, saved
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.tensor.group_grid import Grid, Tiles
 from qviz.gui.tensor.heat_map_image import COLOURS, QUANTITIES, GroupImage, Sight
+from qviz.gui.words.estimates import about
 from qviz.gui.words.groups import group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
 from qviz.session.guard import guarded
@@ -244,7 +245,8 @@ class HeatMapChart(Chart):
         self._bar.heading = tr(quantity.title) + (f" ({quantity.unit})" if quantity.unit else "")
         if quantity.logarithmic:
             self._bar.heading += ", " + self.tr("log")
-        self._bar.best, self._bar.worst = quantity.text(best), quantity.text(worst)
+        each = about(self.analysis is None or self.analysis.exact or self.quantity == "scale")
+        self._bar.best, self._bar.worst = each + quantity.text(best), each + quantity.text(worst)
         self._bar.update()
 
     # -- what is in sight
@@ -360,13 +362,14 @@ class HeatMapChart(Chart):
         assert self.analysis is not None and self.analysis.groups is not None
         groups, q, granularity = self.analysis.groups, self.analysis.qparams, self.analysis.scheme.granularity
         scale, finite = float(q.scale.reshape(-1)[group]), int(groups.finite[group])
+        each = about(self.analysis.exact)
         lines = [
             (f"#{group:,}", place_text(granularity, self.analysis.tensor.shape, group)),
             (self.tr("scale"), number(scale)),
-            (self.tr("SQNR"), decibels(float(groups.sqnr_db[group]))),
-            (self.tr("MSE"), number(float(groups.mse[group]))),
-            (self.tr("max |error|"), number(float(groups.max_abs_error[group]))),
-            (self.tr("saturated"), f"{int(groups.saturated[group]):,} / {finite:,}"),
+            (self.tr("SQNR"), each + decibels(float(groups.sqnr_db[group]))),
+            (self.tr("MSE"), each + number(float(groups.mse[group]))),
+            (self.tr("max |error|"), each + number(float(groups.max_abs_error[group]))),
+            (self.tr("saturated"), f"{each}{int(groups.saturated[group]):,} / {finite:,}"),
         ]
         return lines if finite else [lines[0], (self.tr("elements"), self.tr("none finite"))]
 

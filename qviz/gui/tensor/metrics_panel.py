@@ -15,7 +15,8 @@ from qviz.gui.kit.copying import copy_lines, ends
 from qviz.gui.kit.figure_rows import FigureRows, Headline
 from qviz.gui.kit.judgement import judgement
 from qviz.gui.kit.widgets import column, named_label
-from qviz.gui.words.numbers import ABOUT, cosine, counted, decibels, number, spread, whole
+from qviz.gui.words.estimates import about
+from qviz.gui.words.numbers import cosine, counted, decibels, number, spread, whole
 from qviz.session.language import told, tr
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Metric:
 
     def text(self, analysis: Analysis) -> str:
         """The figure, marked where it is an estimate."""
-        return (ABOUT if self.judged and not analysis.exact else "") + self.read(analysis)
+        return about(analysis.exact or not self.judged) + self.read(analysis)
 
 
 def _codes(first: float, last: float) -> str:
@@ -136,7 +137,7 @@ class MetricsPanel(QWidget):
         self.caveat.setVisible(bool(said))
 
     def _about(self) -> str:
-        return "" if self.analysis is None or self.analysis.exact else ABOUT
+        return about(self.analysis is None or self.analysis.exact)
 
     @Slot()
     def copy(self) -> None:

@@ -278,6 +278,8 @@ class TensorPage(DockedPage):
         if self.frame.reduced.get(name) is not None:
             content.foresee(self.frame.reduced[name])
         content.present(self.frame.whole if name in GROUP_DOCKS else self.frame.shown)
+        if name == "worst":
+            self.docks[name].title.set_note(exactness_note(self.frame.whole.exact))
         if self._alone and name in (self.values.name, self.transfer.name):
             content.set_note(self._alone)
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from qviz.gui.words.numbers import ABOUT
 from qviz.session.language import tr
+
+
+def about(exact: bool) -> str:
+    """What stands before a figure that is an estimate."""
+    return "" if exact else ABOUT
 
 
 def exactness_note(exact: bool, note: str = "") -> str:

@@ -11,8 +11,9 @@ from qviz.core.questions.figures import Figures, Metrics
 from qviz.core.sizes import byte_text
 from qviz.gui.kit.copying import Copied, both_ends
 from qviz.gui.kit.figure_model import Column
+from qviz.gui.words.estimates import about
 from qviz.gui.words.measures import Measure
-from qviz.gui.words.numbers import ABOUT, NONE, cosine, counted, decibels, number, spread
+from qviz.gui.words.numbers import NONE, cosine, counted, decibels, number, spread
 from qviz.session.language import told, tr
 
 MEASURES: tuple[Measure, ...] = (
@@ -32,7 +33,7 @@ def metric_columns(metrics_of: Callable[[Any], Figures | None]) -> list[Column]:
             metrics = metrics_of(row)
             if metrics is None:
                 return NONE
-            return (ABOUT if judged and not metrics.exact else "") + read(metrics)
+            return about(metrics.exact or not judged) + read(metrics)
 
         return of
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qviz.core.tensors.robust_range import RobustRange
-from qviz.gui.words.numbers import ABOUT, number, whole
+from qviz.gui.words.estimates import about
+from qviz.gui.words.numbers import number, whole
 from qviz.session.language import tr
 
 
@@ -20,16 +21,15 @@ def chips(robust: RobustRange | None, *, shown: bool, exact: bool, upright: bool
     if shown:
         count = robust.below + robust.above
         text = tr("without {about}{count} outliers") if count > 1 else tr("without the outlier")
-        return {high: text.format(about="" if exact else ABOUT, count=whole(count))}
-    about = "" if exact else ABOUT
+        return {high: text.format(about=about(exact), count=whole(count))}
     signs = ("▾", "▴") if upright else ("◂", "▸")
     said = {}
     if robust.below:
         text = tr("{sign} {about}{count} beyond, down to {value}")
         value = number(robust.lowest, 3)
-        said[low] = text.format(sign=signs[0], about=about, count=whole(robust.below), value=value)
+        said[low] = text.format(sign=signs[0], about=about(exact), count=whole(robust.below), value=value)
     if robust.above:
         text = tr("{about}{count} beyond, up to {value} {sign}")
         value = number(robust.highest, 3)
-        said[high] = text.format(sign=signs[1], about=about, count=whole(robust.above), value=value)
+        said[high] = text.format(sign=signs[1], about=about(exact), count=whole(robust.above), value=value)
     return said

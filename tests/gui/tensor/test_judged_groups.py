@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QPointF
 
 from qviz.core import PerAxis, analyze
 from qviz.core.questions.effort import Limits
@@ -89,10 +90,36 @@ def test_the_exact_answer_can_be_given_up_and_asked_for(desk: Desk, monkeypatch:
 
 
 def test_charts_of_some_say_that_they_are_estimates(desk: Desk) -> None:
+    names = ("values", "error", "channels", "heat_map", "worst")
+
+    def notes() -> list[bool]:
+        for name in names:
+            desk.page.docks[name].raise_()
+            desk.bot.waitUntil(lambda name=name: name not in desk.page.behind, timeout=PATIENCE)
+        return ["estimate" in desk.page.docks[name].title.note.text() for name in names]
+
     desk.session.update(bits=5)
     desk.settle()
-    for name in ("values", "error", "channels"):
-        desk.page.docks[name].raise_()
-        assert "estimate" in desk.page.docks[name].title.note.text()
+    assert all(notes())
     rest(desk)
-    assert not any("estimate" in desk.page.docks[name].title.note.text() for name in ("values", "error", "channels"))
+    assert not any(notes())
+
+
+def test_figures_of_single_groups_are_about_what_they_are(desk: Desk) -> None:
+    desk.session.update(bits=5)
+    desk.settle()
+    heat_map, channels, told = desk.page.heat_map, desk.page.channels, []
+    channels.read_out.connect(told.append)
+    for about in ("≈ ", ""):
+        for name in ("heat_map", "channels"):
+            desk.page.docks[name].raise_()
+            desk.bot.waitUntil(lambda name=name: name not in desk.page.behind, timeout=PATIENCE)
+        assert heat_map._bar.best.startswith("≈ ") is heat_map._bar.worst.startswith("≈ ") is bool(about)
+        assert [value.startswith("≈ ") for _, value in heat_map._lines(3)] == [False, False, *[bool(about)] * 4]
+        channels.hover(QPointF(3, 0))
+        assert told[-1].count("≈ ") == 2 * bool(about)
+        rest(desk)
+    heat_map.choose_quantity("scale")
+    desk.session.update(bits=4)
+    desk.settle()
+    assert not heat_map._bar.best.startswith("≈ ")
