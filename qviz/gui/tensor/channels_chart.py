@@ -155,12 +155,13 @@ class ChannelsChart(Chart):
         where = f"{channel:,}"
         if not isinstance(granularity, PerAxis):
             where += f" ({place_text(granularity, self.analysis.tensor.shape, channel)})"
+        each = about(self.analysis.exact)
         self.read_out.emit(
             self.tr("#{number}  {sqnr}  MSE {mse}  S {scale}").format(
                 number=where,
-                sqnr=about(self.analysis.exact) + decibels(float(groups.sqnr_db[channel])),
-                mse=about(self.analysis.exact) + number(float(groups.mse[channel])),
-                scale=number(float(q.scale.reshape(-1)[channel])),
+                sqnr=each + decibels(float(groups.sqnr_db[channel])),
+                mse=each + number(float(groups.mse[channel])),
+                scale=each + number(float(q.scale.reshape(-1)[channel])),
             )
         )
 

@@ -245,7 +245,7 @@ class HeatMapChart(Chart):
         self._bar.heading = tr(quantity.title) + (f" ({quantity.unit})" if quantity.unit else "")
         if quantity.logarithmic:
             self._bar.heading += ", " + self.tr("log")
-        each = about(self.analysis is None or self.analysis.exact or self.quantity == "scale")
+        each = about(self.analysis is None or self.analysis.exact)
         self._bar.best, self._bar.worst = each + quantity.text(best), each + quantity.text(worst)
         self._bar.update()
 
@@ -365,7 +365,7 @@ class HeatMapChart(Chart):
         each = about(self.analysis.exact)
         lines = [
             (f"#{group:,}", place_text(granularity, self.analysis.tensor.shape, group)),
-            (self.tr("scale"), number(scale)),
+            (self.tr("scale"), each + number(scale)),
             (self.tr("SQNR"), each + decibels(float(groups.sqnr_db[group]))),
             (self.tr("MSE"), each + number(float(groups.mse[group]))),
             (self.tr("max |error|"), each + number(float(groups.max_abs_error[group]))),
