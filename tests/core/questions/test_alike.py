@@ -63,12 +63,8 @@ def offered():
 @every("x", [normal(), hard()], ids=["normal", "hard"])
 @every("scheme", list(offered()), ids=repr)
 def test_the_order_tells_what_a_pass_finds(x, scheme):
-    try:
-        passed = analyze(Tensor(x), scheme)
-    except Problem as problem:
-        with pytest.raises(Problem, match="^" + str(problem)[:20].replace("(", r"\(")):
-            analyze(prepare(x), scheme, limits=NONE)
-        return
+    assert choose_qparams(Tensor(x), scheme).alike
+    passed = analyze(Tensor(x), scheme)
     told = analyze(prepare(x), scheme, limits=NONE)
     np.testing.assert_array_equal(told.occupancy, passed.occupancy)
     for part in ("edges", "rounding", "clipping"):
