@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -21,6 +21,13 @@ IsCancelled = Callable[[], bool]
 
 THREADS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 """The calling thread and one more: more would be waiting for memory, and windows want to be drawn."""
+
+
+HELPERS = 8
+"""Threads that help: several may ask at a time, as beside a window."""
+
+_helpers = ThreadPoolExecutor(HELPERS, "helper")
+"""They stay: to start a thread takes several times as long as to wake one. One helps whoever asks first."""
 
 
 class Cancelled(Exception):
@@ -45,6 +52,45 @@ def check(cancelled: IsCancelled) -> None:
     """
     if cancelled():
         raise Cancelled
+
+
+def begin_beside(work: Callable[[Item], Answer], item: Item) -> Future[Answer]:
+    """Have it done in another thread, as soon as one has time; NumPy's errors are handled there as they are here."""
+    return _helpers.submit(copy_context().run, work, item)
+
+
+def in_two_threads(work: Callable[[Item], Answer], one: Item, other: Item) -> tuple[Answer, Answer]:
+    """What ``work`` makes of both: of one in this thread, of the other beside it, or where nobody helps after it."""
+    beside = begin_beside(work, other)
+    try:
+        answer = work(one)
+    except BaseException:
+        if not beside.cancel():
+            wait([beside])  # nothing goes on behind the back of who is told
+        raise
+    return answer, work(other) if beside.cancel() else beside.result()
+
+
+def share(some: Callable[[tuple[int, int]], Answer], count: int, *, least: int, unit: int = 1) -> tuple[Answer, ...]:
+    """Have what there are many of done from one place to before another, in two threads where there are enough.
+
+    Parameters
+    ----------
+    some : Callable[[tuple of int], Answer]
+        Asked for each of the parts.
+    least : int
+        Fewer are done before a second thread has begun.
+    unit : int
+        Both parts but the last begin after a whole number of so many.
+
+    Returns
+    -------
+        The answers of one part or two.
+    """
+    middle = count // 2 // unit * unit
+    if THREADS == 1 or count < least:
+        return (some((0, count)),)
+    return in_two_threads(some, (0, middle), (middle, count))
 
 
 def in_order(work: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:

@@ -57,8 +57,7 @@ from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.integers import IntFormat
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.layout import Layout
-from qviz.core.tensors.survey import in_two_threads
-from qviz.core.work import THREADS
+from qviz.core.work import THREADS, in_two_threads
 
 THREADED = 1 << 20
 """Fewer elements are done before a second thread has started."""

@@ -12,9 +12,8 @@ from qviz.core.arrays import Array, FloatArray
 from qviz.core.runtimes.record import LAST, MIDDLE
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.layout import Block, Layout
-from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import THREADS
+from qviz.core.work import THREADS, in_two_threads
 
 Kind = TypeVar("Kind", bound=Array)
 

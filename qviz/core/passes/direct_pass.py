@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -30,7 +30,7 @@ from qviz.core.runtimes.precision import FLOAT16
 from qviz.core.tensors.envelope import Envelope
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
+from qviz.core.work import THREADS, IsCancelled, Progress, begin_beside, check, ignore, never
 
 THREADED = 1 << 20
 """Tensors of fewer elements are done before a second thread has started."""
@@ -206,17 +206,20 @@ def _beside(
             if stop.is_set():
                 return
 
-    with ThreadPoolExecutor(len(others)) as pool:
-        working = [pool.submit(aside, which) for which in others]
-        try:
-            here()
-            while wait(working, timeout=0.02).not_done:
-                check(cancelled)
-        except BaseException:
-            stop.set()
-            raise
-        for other in working:
-            other.result()
+    begun = {which: begin_beside(aside, which) for which in others}
+    try:
+        here()
+        for which in [which for which, each in begun.items() if each.cancel()]:  # nobody had time
+            del begun[which]
+            aside(which)
+        while wait(begun.values(), timeout=0.02).not_done:
+            check(cancelled)
+    except BaseException:
+        stop.set()
+        wait([each for each in begun.values() if not each.cancel()])
+        raise
+    for each in begun.values():
+        each.result()
 
 
 class _Left:

@@ -6,6 +6,7 @@ step. So nothing has to be rounded to see how large errors become.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,13 @@ from qviz.core.lanes import (
     magnitude,
     spread,
 )
+from qviz.core.work import share
 
 TOGETHER = 1 << 15
 """Groups that are looked at together: what is computed on the way stays in the cache."""
+
+SHARED_FROM = 1 << 17
+"""Fewer groups are looked at before a second thread has begun."""
 
 AT_ONCE, NONE = np.uint64(LANES), np.float32(0)
 ONE, ENDS = np.float32(1), np.float32(LARGEST)
@@ -109,13 +114,26 @@ def reach_of(extremes: tuple[FloatArray, FloatArray], qparams: QParams, *, with_
     arrays = tuple(map(only_read, (*extremes, scale, divisor if with_divisors else scale[:0])))
     inverse, found, done = qparams.convention.divisor_is_inverse, np.zeros(3, np.float32), 0
     first, last = np.float32(qparams.quant_min), np.float32(qparams.quant_max)
+
+    def some(part: tuple[int, int]) -> FloatArray:
+        mine = np.zeros(3, np.float32)
+        look_at_groups(*(each[slice(*part)] for each in arrays), inverse, first, last, mine)
+        return mine
+
     if look_at_groups.ready:
-        look_at_groups(*arrays, inverse, first, last, found)
+        _join(found, share(some, size, least=SHARED_FROM, unit=LANES))
         done = size // LANES * LANES
     for start in range(done, size, TOGETHER):
-        some = (each[start : start + TOGETHER] for each in arrays)
-        _look_at_some(*some, inverse=inverse, first=first, last=last, found=found)
+        few = (each[start : start + TOGETHER] for each in arrays)
+        _look_at_some(*few, inverse=inverse, first=first, last=last, found=found)
     return GroupReach(*map(float, found))
+
+
+def _join(found: FloatArray, others: Iterable[FloatArray]) -> None:
+    """Take what was found of other groups."""
+    for other in others:
+        found[LOWEST] = min(found[LOWEST], other[LOWEST])
+        found[HIGHEST:] = np.maximum(found[HIGHEST:], other[HIGHEST:])
 
 
 def _look_at_some(

@@ -17,9 +17,8 @@ from qviz.core.passes.sums import Sums
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.robust_range import RobustRange, robust_range
-from qviz.core.tensors.survey import in_two_threads
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import THREADS
+from qviz.core.work import THREADS, in_two_threads
 
 THREADED = 1 << 20
 """The decibels of fewer groups are found before a second thread has been given a processor, while a window has one."""

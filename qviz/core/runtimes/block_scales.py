@@ -26,6 +26,7 @@ from qviz.core.lanes import (
     spread,
     store,
 )
+from qviz.core.work import share
 
 Ends: TypeAlias = tuple[float, float]
 """The smallest and the largest of some numbers."""
@@ -41,6 +42,9 @@ HALF_OF_NORMAL = np.int32(1 << (MANTISSA_BITS - 1))
 E4M3_MAGIC = np.int32((MANTISSA_BITS - 3) * ONE_EXPONENT)
 SMALLEST_E4M3, LARGEST_E4M3 = np.float32(2.0**-6), np.float32(448)
 ONE = np.float32(1)
+
+SHARED_FROM = 1 << 17
+"""Fewer blocks are done before a second thread has begun."""
 
 
 def _arrays() -> tuple[Any, ...]:
@@ -145,9 +149,15 @@ def spans(
     if not fill_spans.ready or low.size % LANES:
         return None
     scale, reach = empty((2, low.size), np.float32)
-    ends = np.array([np.inf, 0], np.float32)
-    fill_spans(only_read(low), only_read(high), scale, reach, span, of_extreme, ends)
-    return (scale, reach, _two(ends)) if ends[0] >= TINY and ends[1] <= LARGEST else None
+    arrays = only_read(low), only_read(high), scale, reach
+
+    def some(part: tuple[int, int]) -> FloatArray:
+        ends = np.array([np.inf, 0], np.float32)
+        fill_spans(*(each[slice(*part)] for each in arrays), span, of_extreme, ends)
+        return ends
+
+    ends = _two(*np.transpose(share(some, low.size, least=SHARED_FROM, unit=LANES)))
+    return (scale, reach, ends) if ends[0] >= TINY and ends[1] <= LARGEST else None
 
 
 def powers_of_two(
@@ -205,11 +215,17 @@ def _filled(
     scale, divisor = empty((2, low.size), np.float32)
     if not fill.ready:
         return scale, divisor, 0, None
-    ends = np.array([np.inf, 0, np.inf, 0], np.float32)
-    fill(only_read(low), only_read(high), scale, divisor, ends, *given)
+    arrays = only_read(low), only_read(high), scale, divisor
+
+    def some(part: tuple[int, int]) -> FloatArray:
+        ends = np.array([np.inf, 0, np.inf, 0], np.float32)
+        fill(*(each[slice(*part)] for each in arrays), ends, *given)
+        return ends
+
+    least, most, least_by, most_by = np.transpose(share(some, low.size, least=SHARED_FROM, unit=LANES))
     done = low.size // LANES * LANES
-    return scale, divisor, done, (_two(ends[:2]), _two(ends[2:])) if done == low.size else None
+    return scale, divisor, done, (_two(least, most), _two(least_by, most_by)) if done == low.size else None
 
 
-def _two(ends: FloatArray) -> Ends:
-    return float(ends[0]), float(ends[1])
+def _two(least: FloatArray, most: FloatArray) -> Ends:
+    return float(least.min()), float(most.max())

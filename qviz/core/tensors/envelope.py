@@ -8,6 +8,7 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray, empty
 from qviz.core.frozen import frozen
+from qviz.core.work import THREADS, in_two_threads
 
 BASE = 64
 """Elements in a bucket of the finest level; finer views read the values themselves."""
@@ -17,6 +18,9 @@ RAW = 1 << 18
 
 FACTOR = 8
 """Buckets of one level in a bucket of the next."""
+
+SHARED_FROM = 1 << 17
+"""Of fewer buckets the coarser levels are made before a second thread has begun."""
 
 LOOKED_AT = 128
 """Elements of a bucket that a sampled view looks at."""
@@ -105,9 +109,11 @@ class Envelope:
         if not filled.all():
             low[~filled] = high[~filled] = np.nan
             smaller, larger = np.fmin, np.fmax  # which pass over NaN, and take longer
-        while self._levels[-1][0].size > FACTOR:
-            low, high = self._levels[-1]
-            self._levels.append((_thinned(smaller, low), _thinned(larger, high)))
+        ends = ((smaller, low), (larger, high))
+        sides = (
+            list(map(_levels_of, ends)) if THREADS == 1 or low.size < SHARED_FROM else in_two_threads(_levels_of, *ends)
+        )
+        self._levels += zip(*sides, strict=True)
         return self
 
     def view(self, values: Any, start: int, stop: int, buckets: int) -> EnvelopeView:
@@ -187,6 +193,15 @@ def _read(values: Any, size: int, start: int, stop: int, width: int) -> Envelope
     starts = np.arange(0, last - first, width)
     low, high = np.fmin.reduceat(piece, starts), np.fmax.reduceat(piece, starts)
     return EnvelopeView(np.append(starts + first, last), low, high)
+
+
+def _levels_of(end: tuple[Any, FloatArray]) -> list[FloatArray]:
+    """The coarser levels of one side."""
+    extreme, finest = end
+    levels = [finest]
+    while levels[-1].size > FACTOR:
+        levels.append(_thinned(extreme, levels[-1]))
+    return levels[1:]
 
 
 def _thinned(extreme: Any, values: FloatArray) -> FloatArray:

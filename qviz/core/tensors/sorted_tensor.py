@@ -13,17 +13,18 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from qviz.core import work
 from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.tensors.cells import outer_parts
 from qviz.core.tensors.cuts import GROUPED, Cuts, Wholes, moved
 from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.lookups import cut_at, places
 from qviz.core.tensors.ordering import PARTED_ABOVE, both, gather, sort
-from qviz.core.tensors.survey import WIDTH, in_two_threads, superblock_moments
+from qviz.core.tensors.survey import WIDTH, superblock_moments
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_counts import SHIFTS, counted_values
 from qviz.core.tensors.value_histogram import Histogram
-from qviz.core.work import THREADS, IsCancelled, Progress, check, ignore, never
+from qviz.core.work import IsCancelled, Progress, check, ignore, never
 
 LARGEST_SUPERBLOCK = 1 << 15
 SMALLEST_SUPERBLOCK = 1 << 9
@@ -168,7 +169,7 @@ class SortedTensor:
             superblock_moments(self.values, *ends, self._start, self._middle, self._centre, self._blocks_each, *sums)
 
         if self.values.size > PARTED_ABOVE:
-            in_two_threads(some, (0, middle), (middle, count))
+            work.in_two_threads(some, (0, middle), (middle, count))
         else:
             some((0, count))
 
@@ -454,13 +455,8 @@ def _outwards(blocks: Floats, middle: int, near: Floats) -> tuple[Floats, Floats
 
 
 def share(some: Callable[[tuple[int, int]], Any], count: int) -> tuple[Any, ...]:
-    """Have what there are many of done from one place to before another, in two threads where there are enough.
-
-    What ``some`` gives back for each of the parts that are done.
-    """
-    if count < SHARED_FROM or THREADS == 1:
-        return (some((0, count)),)
-    return in_two_threads(some, (0, count // 2), (count // 2, count))
+    """What `qviz.core.work.share` gives of so many cuts."""
+    return work.share(some, count, least=SHARED_FROM)
 
 
 def _count(inside: Array) -> Array:

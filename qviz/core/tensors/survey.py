@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from qviz.core.arrays import FloatArray
 from qviz.core.compiler import kernel
 from qviz.core.tensors.envelope import BASE
-from qviz.core.work import THREADS
+from qviz.core.work import THREADS, in_two_threads
 
 WIDTH = 32
 """Elements of a block of a sorted tensor."""
@@ -123,10 +121,3 @@ def finite_extremes(x: FloatArray, low: FloatArray, high: FloatArray) -> bool:
     if THREADS == 1 or low.size < 1 << 14:
         return some(slice(0, low.size))
     return all(in_two_threads(some, slice(0, middle), slice(middle, low.size)))
-
-
-def in_two_threads(work: Callable[[Any], Any], one: Any, other: Any) -> tuple[Any, Any]:
-    """What both answer: one in this thread, the other beside it."""
-    with ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(work, other)
-        return work(one), beside.result()

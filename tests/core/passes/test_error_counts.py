@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from qviz.core import IntFormat, Manual, MinMax, Scheme, choose_qparams, compiler, prepare
+from qviz.core import IntFormat, Manual, MinMax, Scheme, choose_qparams, compiler, prepare, work
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.table import format_named
@@ -45,7 +45,7 @@ CASES = list(itertools.product(INTEGERS + OTHERS, KINDS, SIZES))
 def test_as_many_errors_lie_in_each_bin(at, monkeypatch):
     """Rules, bins and threads take turns."""
     monkeypatch.setattr(sorted_tensor, "SHARED_FROM", (1, 1 << 30)[at % 2])
-    monkeypatch.setattr(sorted_tensor, "THREADS", 2)
+    monkeypatch.setattr(work, "THREADS", 2)
     number_format, kind, size = CASES[at]
     symmetric = at % 5 < 3 or not number_format.offers_zero_point
     scheme = Scheme(number_format, symmetric, range_rule=RULES[at % 7 % 4], convention="textbook")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import compiler, prepare
+from qviz.core import compiler, prepare, work
 from qviz.core.passes.sorted_pass import exact_cell_ends
 from qviz.core.tensors import sorted_tensor
 from tests.core.tensors.test_lookups import KINDS, SIZES, by_numpy, keys_for, numbers
@@ -26,7 +26,7 @@ CASES = [(size, kind, count) for size in SIZES for kind in KINDS for count in KE
 def test_cells_add_up_to_the_same(size, kind, count, superblocks, shared_from, monkeypatch):
     monkeypatch.setattr(sorted_tensor, "SUPERBLOCKS", superblocks)
     monkeypatch.setattr(sorted_tensor, "SHARED_FROM", shared_from)
-    monkeypatch.setattr(sorted_tensor, "THREADS", 2)
+    monkeypatch.setattr(work, "THREADS", 2)
     x = numbers(size, kind)
     prepared, rng = prepare(x), np.random.default_rng(7)
     cuts = prepared.cut(keys_for(x, count))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import compiler, prepare
+from qviz.core import compiler, prepare, work
 from qviz.core.tensors import sorted_tensor
 from tests.every import every
 
@@ -63,7 +63,7 @@ CASES = [(size, kind, count) for size in SIZES for kind in KINDS for count in KE
 @every("size, kind, count", CASES)
 def test_it_is_cut_as_numpy_cuts_it(size, kind, count, shared_from, monkeypatch):
     monkeypatch.setattr(sorted_tensor, "SHARED_FROM", shared_from)
-    monkeypatch.setattr(sorted_tensor, "THREADS", 2)
+    monkeypatch.setattr(work, "THREADS", 2)
     x = numbers(size, kind)
     prepared, keys = prepare(x), keys_for(x, count)
     ours, theirs = prepared.cut(keys), by_numpy(lambda: prepared.cut(keys))
