@@ -6,7 +6,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -54,6 +55,32 @@ def check(cancelled: IsCancelled) -> None:
         raise Cancelled
 
 
+# --- beside others -------------------------------------------------------------------------------------
+
+_company: ContextVar[Callable[[], bool]] = ContextVar("company", default=never)
+
+
+@contextmanager
+def beside(busy: Callable[[], bool]) -> Iterator[None]:
+    """What is done here goes on beside another thread of Python: while that is ``busy``, it gets by with one thread.
+
+    A third one would keep the other from its processor, and every return to Python is a wait for it.
+    """
+    token = _company.set(busy)
+    try:
+        yield
+    finally:
+        _company.reset(token)
+
+
+def in_company() -> bool:
+    """Whether another thread has a better use for a processor at the moment: a window that is painted, say."""
+    return _company.get()()
+
+
+# --- in several threads --------------------------------------------------------------------------------
+
+
 def begin_beside(work: Callable[[Item], Answer], item: Item) -> Future[Answer]:
     """Have it done in another thread, as soon as one has time; NumPy's errors are handled there as they are here."""
     return _helpers.submit(copy_context().run, work, item)
@@ -61,14 +88,16 @@ def begin_beside(work: Callable[[Item], Answer], item: Item) -> Future[Answer]:
 
 def in_two_threads(work: Callable[[Item], Answer], one: Item, other: Item) -> tuple[Answer, Answer]:
     """What ``work`` makes of both: of one in this thread, of the other beside it, or where nobody helps after it."""
-    beside = begin_beside(work, other)
+    if in_company():
+        return work(one), work(other)
+    helping = begin_beside(work, other)
     try:
         answer = work(one)
     except BaseException:
-        if not beside.cancel():
-            wait([beside])  # nothing goes on behind the back of who is told
+        if not helping.cancel():
+            wait([helping])  # nothing goes on behind the back of who is told
         raise
-    return answer, work(other) if beside.cancel() else beside.result()
+    return answer, work(other) if helping.cancel() else helping.result()
 
 
 def share(some: Callable[[tuple[int, int]], Answer], count: int, *, least: int, unit: int = 1) -> tuple[Answer, ...]:
@@ -88,7 +117,7 @@ def share(some: Callable[[tuple[int, int]], Answer], count: int, *, least: int, 
         The answers of one part or two.
     """
     middle = count // 2 // unit * unit
-    if THREADS == 1 or count < least:
+    if THREADS == 1 or count < least or in_company():
         return (some((0, count)),)
     return in_two_threads(some, (0, middle), (middle, count))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qviz.core import work
-from qviz.core.work import begin_beside, in_order, in_two_threads, share
+from qviz.core.work import begin_beside, beside, in_company, in_order, in_two_threads, share
 
 PATIENCE = 60
 """Seconds until a thread that should come is given up."""
@@ -92,3 +92,24 @@ def test_who_fails_here_is_told_when_nothing_goes_on_beside():
     assert done.is_set()
     with pytest.raises(ZeroDivisionError):
         in_two_threads(lambda here: here or 1 // 0, True, False)
+
+
+def test_beside_somebody_who_is_busy_one_thread_does_it_all(monkeypatch):
+    monkeypatch.setattr(work, "THREADS", 2)
+    busy = True
+
+    def threads():
+        return {*share(lambda _: threading.current_thread(), 100, least=1)} | {
+            *in_two_threads(lambda _: threading.current_thread(), 0, 1)
+        }
+
+    assert not in_company()
+    with beside(lambda: busy):
+        assert in_company()
+        assert threads() == {threading.current_thread()}
+        busy = False
+        assert not in_company()
+        assert len(share(lambda part: part, 100, least=1)) == 2
+        busy = True
+        assert begin_beside(lambda _: in_company(), None).result(PATIENCE), "who helps is told, too"
+    assert not in_company()

@@ -87,23 +87,24 @@ class Lie:
         """In the order of a plan."""
         return self.columns, self.width, self.length, self.along, self.block, self.after, self.tall
 
-    def pieces(self, elements: int) -> Iterator[tuple[int, int]]:
-        """Where each piece of a tensor of so many elements starts and stops."""
+    def pieces(self, elements: int, times: int = 1) -> Iterator[tuple[int, int]]:
+        """Where each piece of a tensor of so many elements starts and stops; so many times as large as usual."""
+        size = times * PIECE
         band = self.block * self.width if self.columns and self.along else self.width
         cycle = self.length * self.width if self.columns and self.along else self.width
-        if cycle <= PIECE:  # some rows, or some tensors of bands; buckets of the envelope are shared by few pieces
-            step = max(1, PIECE // cycle) * cycle
+        if cycle <= size:  # some rows, or some tensors of bands; buckets of the envelope are shared by few pieces
+            step = max(1, size // cycle) * cycle
             for start in range(0, elements, step):
                 yield start, min(start + step, elements)
             return
         if self.columns and self.along and self.apart:
-            step = max(1, PIECE // band) * band
+            step = max(1, size // band) * band
         else:
             unit = 1 if self.columns else self.block * self.after
-            unit = unit if unit <= PIECE else 1
+            unit = unit if unit <= size else 1
             joined = math.lcm(unit, BASE)
-            unit = joined if joined <= PIECE else unit
-            cycle, step = self.width, PIECE // unit * unit
+            unit = joined if joined <= size else unit
+            cycle, step = self.width, size // unit * unit
         for row in range(0, elements, cycle):
             for start in range(row, row + cycle, step):
                 yield start, min(start + step, row + cycle)

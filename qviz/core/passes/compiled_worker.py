@@ -94,7 +94,7 @@ class CompiledWorker:
 
     def pieces(self) -> Iterator[tuple[int, int]]:
         """Where the pieces of the tensor start and stop."""
-        return self.lie.pieces(self.order.tensor.elements)
+        return self.lie.pieces(self.order.tensor.elements, self.order.times)
 
     def add(self, piece: tuple[int, int]) -> int:
         """Look at one piece; how many elements it has."""

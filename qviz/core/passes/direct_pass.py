@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -30,10 +30,13 @@ from qviz.core.runtimes.precision import FLOAT16
 from qviz.core.tensors.envelope import Envelope
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import THREADS, IsCancelled, Progress, begin_beside, check, ignore, never
+from qviz.core.work import THREADS, IsCancelled, Progress, begin_beside, check, ignore, in_company, never
 
 THREADED = 1 << 20
 """Tensors of fewer elements are done before a second thread has started."""
+
+LARGER = 8
+"""How many times as large pieces are beside a window that is painted: after each it may have to be waited for."""
 
 CANCELLING = 16
 """Where a sum is so much smaller than its parts, they are not added up but it is."""
@@ -102,6 +105,7 @@ def direct_sums(
         envelope=Envelope(tensor.elements) if envelope and layout.groups > 1 else None,
         signal=_signals.get(tensor, {}).get(layout),
         products=products,
+        times=LARGER if in_company() else 1,
         overflows=qparams.breaks or not qparams.saturates or _overflows(qparams),
     )
     threads = THREADS if tensor.elements >= THREADED else 1
@@ -182,38 +186,42 @@ def _walk(order: PassRequest, workers: Sequence[Worker], cancelled: IsCancelled,
             yield
             done[which] += workers[which].add(piece)
 
-    def here() -> None:
-        for _ in share(0):
-            if done[0]:
-                progress(sum(done) / order.tensor.elements)
-            check(cancelled)
+    def look() -> None:
+        if done[0]:
+            progress(sum(done) / order.tensor.elements)
+        check(cancelled)
 
-    if len(workers) == 1:  # a small tensor is done before a pool is made
-        here()
-    else:
-        _beside(here, share, range(1, len(workers)), cancelled)
+    _share_out(share, range(len(workers)), look)
     progress(1.0)
 
 
-def _beside(
-    here: Callable[[], None], share: Callable[[int], Iterator[None]], others: range, cancelled: IsCancelled
-) -> None:
-    """The first share in this thread, the others in threads of their own."""
+def _share_out(share: Callable[[int], Iterator[None]], shares: range, look: Callable[[], None]) -> None:
+    """The first share in this thread, the others in threads of their own, or after it where nobody helps.
+
+    ``look`` is called between pieces, here.
+    """
     stop = threading.Event()
+    others, begun = shares[1:], dict[int, Future[None]]()
 
     def aside(which: int) -> None:
         for _ in share(which):
             if stop.is_set():
                 return
 
-    begun = {which: begin_beside(aside, which) for which in others}
+    def here(which: int) -> None:
+        for _ in share(which):
+            if which == 0 and not begun and not in_company():
+                begun.update((other, begin_beside(aside, other)) for other in others)
+            look()
+
     try:
-        here()
-        for which in [which for which, each in begun.items() if each.cancel()]:  # nobody had time
-            del begun[which]
-            aside(which)
+        here(0)
+        for which in others:
+            if which not in begun or begun[which].cancel():
+                begun.pop(which, None)
+                here(which)
         while wait(begun.values(), timeout=0.02).not_done:
-            check(cancelled)
+            look()
     except BaseException:
         stop.set()
         wait([each for each in begun.values() if not each.cancel()])

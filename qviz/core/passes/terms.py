@@ -39,6 +39,7 @@ class PassRequest:
     overflows: bool
     products: bool = True
     half_step: float = 0.0
+    times: int = 1
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property

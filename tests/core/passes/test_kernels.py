@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 import pytest
@@ -39,6 +39,7 @@ from qviz.core.passes.terms import InputSums, PassRequest
 from qviz.core.questions.figures import groups_of
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.tensors.envelope import Envelope
+from qviz.core.work import beside
 from tests.core.passes.test_direct_pass import EVERYTHING, FIGURES, SCHEMES, ask, brute_force
 from tests.core.questions.test_analysis import noisy
 from tests.every import every
@@ -250,6 +251,41 @@ def test_whoever_looks_at_a_piece_the_sums_are_the_same_to_the_last_bit(granular
     for other in (found(2, slow=True), found(2, slow=False)) if apart else (found(2),):
         for name in FIGURES:
             np.testing.assert_array_equal(getattr(other, name), getattr(one, name))
+
+
+@every("granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32), PerBlock(0, 4)], ids=str)
+@every("painted_after", [0, 2, 3, 1 << 30])
+def test_beside_a_window_pieces_are_larger_and_another_thread_helps_when_that_is_painted(
+    granularity, painted_after, monkeypatch
+):
+    monkeypatch.setattr(spreading, "PIECE", 1 << 9)
+    monkeypatch.setattr(direct_pass, "THREADED", 0)
+    monkeypatch.setattr(direct_pass, "THREADS", 2)
+    x, scheme = noisy((64, 512), nan=False), Scheme(IntFormat(4), granularity=granularity)
+    pieces: list[tuple[bool, int]] = []
+    add = CompiledWorker.add
+
+    def counted(worker, piece):
+        pieces.append((threading.current_thread() is threading.main_thread(), piece[1] - piece[0]))
+        return add(worker, piece)
+
+    monkeypatch.setattr(CompiledWorker, "add", counted)
+    alone = ask(x, scheme)
+    looks = count()
+    usual = max(size for _, size in pieces)
+    pieces.clear()
+    with beside(lambda: next(looks) < painted_after):
+        sums = ask(x, scheme)
+    assert sum(size for _, size in pieces) == x.size
+    assert max(size for _, size in pieces) == (usual if painted_after == 0 else direct_pass.LARGER << 9)
+    if painted_after == 1 << 30:
+        assert all(here for here, _ in pieces), "nobody helps while the window is painted"
+    np.testing.assert_array_equal(sums.saturated, alone.saturated)
+    np.testing.assert_array_equal(sums.occupancy, alone.occupancy)
+    np.testing.assert_array_equal(sums.max_abs_error, alone.max_abs_error)
+    np.testing.assert_allclose(sums.squared_error, alone.squared_error, rtol=1e-12)
+    for name in ("absolute_error", "product", "squared_dequantized"):
+        np.testing.assert_allclose(getattr(sums, name), getattr(alone, name), rtol=1e-12)
 
 
 @every("granularity", [PerBlock(-1, 16), PerBlock(-1, 48), PerBlock(0, 4), PerAxis(0)], ids=str)
