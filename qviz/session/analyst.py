@@ -129,7 +129,8 @@ class Analyst(Worker):
         urgent = urgent or self._exactly or self._completing
         self._exactly, self._completing = exactly, False
         work = partial(_frame, question, self._last)
-        self._submit(state.tensor, work, urgent=urgent, painted=self._session.steering)
+        ahead = passing and self._session.steering and not judged
+        self._submit(state.tensor, work, urgent=urgent, painted=self._session.steering, ahead=ahead)
 
     @Slot()
     def _refine(self) -> None:

@@ -7,19 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
 
 from qviz.core.frozen import frozen
-from qviz.core.work import Cancelled, IsCancelled, Progress
+from qviz.core.work import Cancelled, IsCancelled, Progress, beside
+from qviz.session.after_painting import AfterPainting
 from qviz.session.guard import guarded
 
 PROGRESS_SECONDS = 0.05
 """Progress is told no more often: each telling takes time from the window's thread."""
-
-AFTER_PAINTING = -1000
-"""An event of this priority comes when every update of the screen that is due has been done."""
-
-_RESTED = QEvent.Type(QEvent.registerEventType())
 
 
 @frozen(eq=False)
@@ -28,6 +24,8 @@ class Request:
 
     key: Any
     work: Callable[[Progress, IsCancelled], Any]
+    ahead: bool = False
+    """Whether it may be done while the answer before it is painted: little of it is Python."""
 
 
 @guarded
@@ -40,7 +38,7 @@ class LatestRunner(QObject):
     nothing waits.
 
     The next one starts when the window has painted the answer: two threads of Python at once make
-    painting three times as slow.
+    painting three times as slow. One that may be done ahead starts with the answer, and is told when that is painted.
     """
 
     started = Signal(object)
@@ -61,14 +59,16 @@ class LatestRunner(QObject):
         self._waiting: Request | None = None
         self._stop = threading.Event()
         self._closed = False
-        self._resting = False
-        self._rounds = 0
+        self._found: tuple[Request, object, Exception | None] | None = None
+        self._resting = self._answered = False
+        self._after_painting = AfterPainting(self)
+        self._after_painting.painted.connect(self._on_painted)
         self._ended.connect(self._on_ended)
         self._advanced.connect(self._on_advanced)
 
     @property
     def busy(self) -> bool:
-        return self._running is not None or self._waiting is not None
+        return self._running is not None or self._waiting is not None or self._found is not None
 
     @property
     def resting(self) -> bool:
@@ -79,14 +79,12 @@ class LatestRunner(QObject):
         """Run it next; an urgent one also cancels what runs now; ``painted`` waits until what is due is painted."""
         if self._closed:
             return
-        if self._running is None and not self._resting:
-            if not painted:
-                self._start(request)
-                return
+        if painted and not (self._running or self._resting):
             self._rest()
         self._waiting = request
         if urgent:
             self._stop.set()
+        self._start_if_free()
 
     def cancel(self) -> None:
         """Stop what runs and forget what waits."""
@@ -100,6 +98,15 @@ class LatestRunner(QObject):
         self._closed = True
         self.cancel()
         self._pool.waitForDone()
+
+    def _start_if_free(self) -> None:
+        """Start what waits, if it is its turn."""
+        request = self._waiting
+        if request is None or self._running is not None or self._found is not None:
+            return
+        if not self._resting or (self._answered and request.ahead):
+            self._waiting = None
+            self._start(request)
 
     def _start(self, request: Request) -> None:
         self._running = request
@@ -119,7 +126,8 @@ class LatestRunner(QObject):
             answer: object = None
             error: Exception | None = None
             try:
-                answer = request.work(tell, stop.is_set)
+                with beside(self._is_painting):
+                    answer = request.work(tell, stop.is_set)
             except Exception as problem:  # carried to the window's thread, where it is told apart
                 error = problem
             except BaseException as panic:  # as of libraries written in Rust: a window would wait for ever
@@ -139,33 +147,37 @@ class LatestRunner(QObject):
         self._running = None
         if self._closed:
             return
+        if self._resting:  # the one before it comes first
+            self._found = request, answer, error
+            return
         self._rest()
+        self._answered = True
         if isinstance(error, Cancelled) or (error is None and self._stop.is_set()):
             self.cancelled.emit(request)
         elif error is None:
             self.finished.emit(request, answer)
         else:
             self.failed.emit(request, error)
+        self._start_if_free()
+
+    def _is_painting(self) -> bool:
+        """Asked by what runs, in its thread."""
+        return self._resting
 
     def _rest(self) -> None:
         """Until everything is painted."""
         self._resting = True
-        self._rounds = 2
-        QCoreApplication.postEvent(self, QEvent(_RESTED), AFTER_PAINTING)
+        self._after_painting.wait()
 
-    def event(self, event: QEvent) -> bool:
-        if event.type() != _RESTED:
-            return super().event(event)
-        if self._rounds:  # painting may ask for more painting: labels that grew, axes that moved
-            self._rounds -= 1
-            QCoreApplication.postEvent(self, QEvent(_RESTED), AFTER_PAINTING)
-            return True
-        self._resting = False
-        waiting, self._waiting = self._waiting, None
+    @Slot()
+    def _on_painted(self) -> None:
+        self._resting = self._answered = False
+        found, self._found = self._found, None
         if self._closed:
-            return True
-        if waiting is not None:
-            self._start(waiting)
-        else:
+            return
+        if found is not None:
+            self._on_ended(*found)
+            return
+        self._start_if_free()
+        if not self.busy:
             self.rested.emit()
-        return True

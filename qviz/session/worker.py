@@ -84,8 +84,8 @@ class Worker(QObject):
         self._timers.append(timers(milliseconds, slot, self))
         return self._timers[-1]
 
-    def _submit(self, key: object, work: Work, *, urgent: bool = False, **how: bool) -> None:
-        self._runner.submit(Request(key, work), urgent=urgent, **how)
+    def _submit(self, key: object, work: Work, *, ahead: bool = False, **how: bool) -> None:
+        self._runner.submit(Request(key, work, ahead), **how)
 
     # -- what a subclass says
 

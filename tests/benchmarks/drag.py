@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt, QThread, QTimer, Signal, Slot
+from PySide6.QtCore import QEventLoop, QObject, Qt, QThread, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 from qviz.app.app import App, make_application
@@ -24,8 +24,8 @@ from qviz.core import compiler
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.tensors.tensor import Tensor
+from qviz.session.after_painting import AfterPainting
 from qviz.session.frame import Frame
-from qviz.session.runner import AFTER_PAINTING
 from qviz.session.settings import Settings
 from tests.benchmarks.engine import Promise, Verdict
 
@@ -59,8 +59,6 @@ LARGE_FRAMES = Promise("frames a second ÷ 5", "", "", 1, at_least=True)
 
 PATIENCE_SECONDS = 120.0
 """A tensor that is not in order by then is dragged as it is."""
-
-_PAINTED = QEvent.Type(QEvent.registerEventType())
 
 
 def measure(largest: int = LARGE, seconds: float = SECONDS) -> Iterator[str]:
@@ -337,7 +335,8 @@ class Screen(QObject):
         self.times: list[float] = []
         self.painting: list[float] = []
         self._next: list[tuple[float, Frame]] = []
-        self._rounds = 0
+        self._after_painting = AfterPainting(self)
+        self._after_painting.painted.connect(self._on_painted)
 
     def first_of_another(self, tensor: Tensor | None) -> float:
         """When a frame of another tensor was painted first; infinite as long as none was."""
@@ -352,17 +351,10 @@ class Screen(QObject):
     def note(self, frame: Frame) -> None:
         """An answer has been handed to the charts."""
         self._next.append((time.perf_counter(), frame))
-        self._rounds = 2  # painting may ask for more painting
-        if len(self._next) == 1:
-            QCoreApplication.postEvent(self, QEvent(_PAINTED), AFTER_PAINTING)
+        self._after_painting.wait()
 
-    def event(self, event: QEvent) -> bool:
-        if event.type() != _PAINTED:
-            return super().event(event)
-        if self._rounds:
-            self._rounds -= 1
-            QCoreApplication.postEvent(self, QEvent(_PAINTED), AFTER_PAINTING)
-            return True
+    @Slot()
+    def _on_painted(self) -> None:
         now = time.perf_counter()
         for answered, frame in self._next:
             self.seen.append(Seen(id(frame.tensor), frame.scheme, frame.whole.exact))
@@ -370,7 +362,6 @@ class Screen(QObject):
             self.times.append(now)
             self.painting.append(now - answered)
         self._next.clear()
-        return True
 
 
 @contextmanager

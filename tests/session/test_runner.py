@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, QObject
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
 from pytestqt.qtbot import QtBot
 
 from qviz.core.problems import Problem
-from qviz.core.work import Cancelled, IsCancelled, Progress
-from qviz.session.runner import AFTER_PAINTING, LatestRunner, Request
+from qviz.core.work import Cancelled, IsCancelled, Progress, in_company
+from qviz.session.runner import LatestRunner, Request
 from tests.session.conftest import PATIENCE, Heard, Work, until
 
 SIGNALS = ("started", "progressed", "finished", "failed", "cancelled")
@@ -27,11 +27,11 @@ class Bench:
         self.heard = Heard(self.runner, *SIGNALS)
         self.works: list[Work] = []
 
-    def submit(self, key: str, work: Any = None, *, urgent: bool = False) -> Any:
+    def submit(self, key: str, work: Any = None, *, urgent: bool = False, ahead: bool = False) -> Any:
         work = work or Work(f"answer {key}")
         if isinstance(work, Work):
             self.works.append(work)
-        self.runner.submit(Request(key, work), urgent=urgent)
+        self.runner.submit(Request(key, work, ahead), urgent=urgent)
         return work
 
     def hold(self, key: str, **options: Any) -> Work:
@@ -243,7 +243,7 @@ def test_painting_that_asks_for_more_painting_comes_first_too(bench: Bench) -> N
             return super().event(event)
 
         def update(self) -> None:
-            QCoreApplication.postEvent(self, QEvent(QEvent.Type.UpdateRequest), AFTER_PAINTING)
+            QCoreApplication.postEvent(self, QEvent(QEvent.Type.UpdateRequest), Qt.EventPriority.LowEventPriority.value)
 
     screen = Screen()
     painted_before: list[int] = []
@@ -254,6 +254,103 @@ def test_painting_that_asks_for_more_painting_comes_first_too(bench: Bench) -> N
     first.let_go.set()
     bench.settle()
     assert painted_before == [0, 2]
+
+
+def paints_for_long(bench: Bench) -> threading.Event:
+    """Painting the answer to "a" takes until the event is set, or what is asked next has ended."""
+    ended = threading.Event()
+
+    def paint() -> None:
+        bench.heard.all.append(("painted", (Request("a", Work()),)))
+        assert ended.wait(PATIENCE)
+
+    screen = QTimer(bench.runner)
+    screen.setSingleShot(True)
+    screen.timeout.connect(paint)
+    bench.runner.finished.connect(lambda request, answer: screen.start() if request.key == "a" else None)
+    return ended
+
+
+def test_one_that_may_is_done_while_the_answer_before_it_is_painted(bench: Bench) -> None:
+    ended = paints_for_long(bench)
+    busy: list[bool] = []
+
+    def work(progress: Progress, cancelled: IsCancelled) -> str:
+        busy.append(in_company())
+        ended.set()
+        return "answer b"
+
+    bench.runner.finished.connect(lambda request, answer: busy.append(bench.runner.busy))
+    first = bench.hold("a")
+    bench.submit("b", work, ahead=True)
+    first.let_go.set()
+    assert bench.settle() == ["started a", "finished a", "started b", "painted a", "finished b"]
+    assert bench.heard.of("finished")[1][1] == "answer b"
+    assert sorted(busy) == [False, True, True], "busy at the first answer, as what runs then is told; not at the last"
+
+
+def test_of_what_may_be_done_ahead_the_newest_is_and_the_next_one_waits_its_turn(bench: Bench) -> None:
+    overtaken: list[Work] = []
+
+    def ask(request: Request, answer: object) -> None:
+        if request.key == "a":
+            overtaken.append(bench.submit("b", Work(held=True), ahead=True))
+            bench.submit("c", ahead=True)
+            bench.submit("d", ahead=True)
+            overtaken[0].let_go.set()
+
+    bench.runner.finished.connect(ask)
+    bench.submit("a")
+    assert bench.settle() == ["started a", "finished a", "started b", "finished b", "started d", "finished d"]
+
+
+@pytest.mark.parametrize("how", ["cancel", "urgent"])
+def test_what_was_found_ahead_can_be_given_up_until_it_is_told(bench: Bench, how: str) -> None:
+    ended = paints_for_long(bench)
+
+    def give_up() -> None:
+        if how == "cancel":
+            bench.runner.cancel()
+        else:
+            bench.submit("c", urgent=True)
+
+    def ask(request: Request, answer: object) -> None:
+        if request.key == "a":
+            bench.submit("b", lambda progress, cancelled: ended.set(), ahead=True)
+            QTimer.singleShot(0, bench.runner, give_up)
+
+    bench.runner.finished.connect(ask)
+    bench.submit("a")
+    told = bench.settle()
+    assert [line for line in told if line.endswith(" b")] == ["started b", "cancelled b"]
+    assert told[-2:] == (["painted a", "cancelled b"] if how == "cancel" else ["started c", "finished c"])
+
+
+def test_what_was_found_ahead_is_not_told_after_closing(bench: Bench) -> None:
+    def ask(request: Request, answer: object) -> None:
+        bench.submit("b", ahead=True)
+        bench.runner.close()
+
+    bench.runner.finished.connect(ask)
+    bench.submit("a")
+    until(bench.bot, lambda: "finished a" in bench.told())
+    for _ in range(10):
+        QCoreApplication.processEvents()
+    assert bench.told() == ["started a", "finished a", "started b"]
+
+
+def test_there_is_rest_only_when_nothing_is_done_ahead_either(bench: Bench) -> None:
+    rested: list[list[str]] = []
+    bench.runner.rested.connect(lambda: rested.append(bench.told()))
+
+    def ask(request: Request, answer: object) -> None:
+        if request.key == "a":
+            bench.submit("b", ahead=True)
+
+    bench.runner.finished.connect(ask)
+    bench.submit("a")
+    until(bench.bot, lambda: bool(rested))
+    assert rested == [["started a", "finished a", "started b", "finished b"]]
 
 
 def test_what_waits_for_the_painting_can_be_cancelled(bench: Bench) -> None:

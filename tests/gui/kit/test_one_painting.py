@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QGraphicsRectItem, QGraphicsScene, QGraphicsView, QHBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
@@ -57,6 +57,12 @@ def window(qtbot: QtBot) -> Iterator[Window]:
     yield made
 
 
+def take_turns() -> None:
+    """What is to be painted gets a turn of the event loop to itself."""
+    for _ in range(3):
+        QCoreApplication.processEvents()
+
+
 def test_each_scene_has_the_window_painted(window: Window) -> None:
     """What there is to be gathered: if Qt ever does it by itself, nothing has to."""
     window.change(Qt.GlobalColor.red)
@@ -71,14 +77,32 @@ def test_gathered_they_are_painted_once(window: Window) -> None:
         window.change(color)
         window.painting.gather()
         window.painting.gather()
-        QCoreApplication.processEvents()
+        take_turns()
         assert window.paintings == 1
         assert window.is_painted(color)
 
 
+def test_a_hand_is_heard_between_an_answer_and_its_painting(window: Window) -> None:
+    heard: list[int] = []
+    hand = QTimer(window)
+    hand.timeout.connect(lambda: heard.append(window.paintings))
+    hand.setSingleShot(True)
+
+    def answer() -> None:
+        hand.start()
+        window.change(Qt.GlobalColor.red)
+        window.painting.gather()
+
+    QTimer.singleShot(0, window, answer)
+    take_turns()
+    assert heard == [0]
+    assert window.paintings == 1
+    assert window.is_painted(Qt.GlobalColor.red)
+
+
 def test_what_changes_afterwards_is_painted_as_ever(window: Window) -> None:
     window.painting.gather()
-    QCoreApplication.processEvents()
+    take_turns()
     assert window.paintings == 0
     window.change(Qt.GlobalColor.blue)
     QCoreApplication.processEvents()
