@@ -41,6 +41,7 @@ MODULES = (
     "qviz.core.runtimes.block_scales",
     "qviz.core.passes.group_reach",
     "qviz.core.passes.settling",
+    "qviz.core.passes.ratios",
     "qviz.core.tensors.lookups",
     "qviz.core.tensors.cells",
     "qviz.core.passes.error_counts",

@@ -13,6 +13,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.storage import Storage, storage
 from qviz.core.arrays import Counts, Floats, empty
 from qviz.core.frozen import frozen
+from qviz.core.passes.ratios import Ratios, counted_decibels, ratios_of
 from qviz.core.passes.sums import Sums
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import Layout
@@ -74,10 +75,19 @@ class Groups:
     @cached_property
     def signal_to_noise(self) -> Floats:
         """Σx² / Σe²: infinite without an error, NaN where an x̂ is."""
-        found: Floats = empty((self.finite.size,), np.float64)
-        for some in _stretches(found.size):
-            found[some] = _ratio(self.squared_value[some], self.squared_error[some])
-        return found
+        return self._ratios.each
+
+    @cached_property
+    def _ratios(self) -> Ratios:
+        quickly = ratios_of(self.squared_value, self.squared_error)
+        if quickly is not None:
+            return quickly
+        ratio: Floats = empty((self.finite.size,), np.float64)
+        for some in _stretches(ratio.size):
+            ratio[some] = _ratio(self.squared_value[some], self.squared_error[some])
+        ends = ratio.min(initial=np.inf), ratio.max(initial=0.0)
+        known = ratio if ends[0] > 0 and ends[1] < np.inf else _known(ratio)
+        return Ratios(ratio, float(known.min(initial=np.inf)), float(known.max(initial=0.0)), known is ratio)
 
     @cached_property
     def sqnr_db(self) -> Floats:
@@ -105,25 +115,26 @@ class Groups:
         return worst_groups(self)
 
     @cached_property
-    def _known_ratios(self) -> Floats:
-        """`signal_to_noise` of those whose SQNR is a finite number."""
-        ratio = self.signal_to_noise
-        ends = ratio.min(initial=np.inf), ratio.max(initial=0.0)
-        return ratio if ends[0] > 0 and ends[1] < np.inf else ratio[(ratio > 0) & (ratio < np.inf)]
-
-    @cached_property
     def sqnr_range(self) -> tuple[float, float]:
         """The lowest and the highest finite SQNR; 0 and 1 where none is."""
-        known = self._known_ratios
-        return (float(decibels(known.min())), float(decibels(known.max()))) if known.size else (0.0, 1.0)
+        lowest, highest = self._ratios.lowest, self._ratios.highest
+        return (float(decibels(lowest)), float(decibels(highest))) if highest else (0.0, 1.0)
 
     @cached_property
     def robust_sqnr_range(self) -> RobustRange | None:
         """The range of nearly all finite SQNRs, where single ones lie far from it."""
-        (low, high), known = self.sqnr_range, self._known_ratios
+        (low, high), ratios = self.sqnr_range, self._ratios
         # All alike, or nearly so: there are not as many numbers between as bins.
-        if (high - low) / SQNR_BINS <= np.spacing(max(abs(low), abs(high))) or not known.size:
+        if (high - low) / SQNR_BINS <= np.spacing(max(abs(low), abs(high))) or not ratios.highest:
             return None
+        counts = counted_decibels(ratios, low, SQNR_BINS / (high - low), SQNR_BINS)
+        if counts is None:
+            counts = self._counted_sqnrs(low, high)
+        return robust_range(np.linspace(low, high, SQNR_BINS + 1), counts)
+
+    def _counted_sqnrs(self, low: float, high: float) -> Counts:
+        """How many finite ones lie in each of `SQNR_BINS`."""
+        known = self.signal_to_noise if self._ratios.all_known else _known(self.signal_to_noise)
         furthest = max(abs(low), abs(high))
         step = np.spacing(np.float32(furthest)) + TO_DECIBELS * np.finfo(np.float32).eps
         rough = FINE_BINS * step <= (high - low) / SQNR_BINS and furthest <= decibels(FLOAT32_LARGEST)
@@ -138,7 +149,7 @@ class Groups:
                 found = (decibels(ratio) - low) * per_bin
             counts += np.bincount(found.astype(np.intp), minlength=SQNR_BINS + 1)
         counts[-2] += counts[-1]  # the highest of all
-        return robust_range(np.linspace(low, high, SQNR_BINS + 1), counts[:-1])
+        return counts[:-1]
 
     def foresee(self) -> Groups:
         """Find now what is drawn of them later, where time is dear; returns itself."""
@@ -148,10 +159,10 @@ class Groups:
     @cached_property
     def _drawn_ratios(self) -> Floats:
         """`signal_to_noise`, and the highest there is in place of what gives no SQNR."""
-        ratio, known = self.signal_to_noise, self._known_ratios
-        if known is ratio:
+        ratio = self.signal_to_noise
+        if self._ratios.all_known:
             return ratio
-        return np.where((ratio > 0) & (ratio < np.inf), ratio, known.max() if known.size else 1.0)
+        return np.where((ratio > 0) & (ratio < np.inf), ratio, self._ratios.highest or 1.0)
 
     def drawn_sqnr_db(self, group: int) -> float:
         """SQNR, and the highest finite one in place of what is none: a group without error, or of zeros."""
@@ -161,6 +172,11 @@ class Groups:
         """The lowest `drawn_sqnr_db` of each stretch of groups; the last one ends before ``stop``."""
         lowest: Floats = decibels(np.minimum.reduceat(self._drawn_ratios[:stop], starts))
         return lowest
+
+
+def _known(ratio: Floats) -> Floats:
+    """Those whose SQNR is a finite number."""
+    return ratio[(ratio > 0) & (ratio < np.inf)]
 
 
 def _stretches(groups: int) -> list[slice]:
