@@ -164,6 +164,10 @@ class Groups:
             return ratio
         return np.where((ratio > 0) & (ratio < np.inf), ratio, self._ratios.highest or 1.0)
 
+    def sqnr_db_of(self, group: int) -> float:
+        """`sqnr_db` of one of them."""
+        return float(decibels(self.signal_to_noise[group]))
+
     def drawn_sqnr_db(self, group: int) -> float:
         """SQNR, and the highest finite one in place of what is none: a group without error, or of zeros."""
         return float(decibels(self._drawn_ratios[group]))
@@ -202,7 +206,7 @@ def worst_groups(groups: Groups, count: int = LISTED) -> list[int]:
     if ties.size > count - below.size:
         ties = ties[np.argsort(-groups.max_abs_error[ties], kind="stable")[: count - below.size]]
     found = np.concatenate((below, ties))
-    order = np.lexsort((found, -groups.max_abs_error[found], groups.sqnr_db[found]))
+    order = np.lexsort((found, -groups.max_abs_error[found], decibels(groups.signal_to_noise[found])))
     return [int(g) for g in found[order]]
 
 

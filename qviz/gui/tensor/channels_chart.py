@@ -159,7 +159,7 @@ class ChannelsChart(Chart):
         self.read_out.emit(
             self.tr("#{number}  {sqnr}  MSE {mse}  S {scale}").format(
                 number=where,
-                sqnr=each + decibels(float(groups.sqnr_db[channel])),
+                sqnr=each + decibels(groups.sqnr_db_of(channel)),
                 mse=each + number(float(groups.mse[channel])),
                 scale=each + number(float(q.scale.reshape(-1)[channel])),
             )

@@ -110,15 +110,15 @@ def span(low: float, high: float, cells: int, pixels: float) -> tuple[int, int, 
     return first, min(-(-last // join) * join, cells), join
 
 
-def worst_of(part: Array, tall: int, wide: int) -> Array:
-    """The largest of each ``tall`` by ``wide`` cells; NaN where there is none."""
+def worst_of(part: Array, tall: int, wide: int, worse: np.ufunc = np.fmax) -> Array:
+    """The worst of each ``tall`` by ``wide`` cells, the largest or the smallest; NaN where there is none."""
     # Cell by cell of all tiles at once: NumPy reduces short runs one by one, a twentieth as fast.
     worst = part[::tall].copy()
     for at in range(1, min(tall, part.shape[0])):
         row = part[at::tall]
-        np.fmax(worst[: len(row)], row, out=worst[: len(row)])
+        worse(worst[: len(row)], row, out=worst[: len(row)])
     part, worst = worst, worst[:, ::wide].copy()
     for at in range(1, min(wide, part.shape[1])):
         column = part[:, at::wide]
-        np.fmax(worst[:, : column.shape[1]], column, out=worst[:, : column.shape[1]])
+        worse(worst[:, : column.shape[1]], column, out=worst[:, : column.shape[1]])
     return worst

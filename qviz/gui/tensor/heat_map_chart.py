@@ -353,7 +353,7 @@ class HeatMapChart(Chart):
             tile = self._image.cells[row : row + t.tall, column : column + t.wide]
             if np.isnan(tile).all():
                 return None
-            down, across = divmod(int(np.nanargmax(tile)), tile.shape[1])
+            down, across = divmod(self._image.quantity.worst(tile), tile.shape[1])
             row, column = row + down, column + across
         return self._grid.group(row, column)
 
@@ -366,7 +366,7 @@ class HeatMapChart(Chart):
         lines = [
             (f"#{group:,}", place_text(granularity, self.analysis.tensor.shape, group)),
             (self.tr("scale"), each + number(scale)),
-            (self.tr("SQNR"), each + decibels(float(groups.sqnr_db[group]))),
+            (self.tr("SQNR"), each + decibels(groups.sqnr_db_of(group))),
             (self.tr("MSE"), each + number(float(groups.mse[group]))),
             (self.tr("max |error|"), each + number(float(groups.max_abs_error[group]))),
             (self.tr("saturated"), f"{each}{int(groups.saturated[group]):,} / {finite:,}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,36 +25,66 @@ COLOURS = 256
 
 @frozen
 class Quantity:
-    """What the colours stand for; ``worse`` is 1 where more is worse, -1 where less is."""
+    """What the colours stand for.
+
+    There may be half a million groups to a frame: their logarithms are found of what a pixel shows.
+
+    Attributes
+    ----------
+    logarithmic : bool
+        Whether people read the number itself, of powers of ten; or its decibels.
+    steps : float
+        How much worse a group is whose number is ten times as large; negative where less is worse.
+    read : Callable[[Analysis], float array of shape (groups,)]
+        One number a group, whose logarithm the colours follow.
+    """
 
     title: str
     unit: str
     logarithmic: bool
-    worse: int
+    steps: float
     read: Callable[[Analysis], Array]
 
-    def badness(self, analysis: Analysis) -> Array:
-        """One number a group, the larger the worse: decimal logarithms where the scale has them."""
+    def values(self, analysis: Analysis) -> Array:
+        """One number a group; NaN where there is nothing in it."""
         assert analysis.groups is not None
-        values = np.asarray(self.read(analysis), np.float64)
-        if self.logarithmic:
-            with np.errstate(divide="ignore"):
-                values = np.log10(values)
-        badness: Array = np.multiply(values, self.worse, dtype=np.float64).astype(np.float32)
-        if analysis.groups.finite.min() == 0:
-            badness[analysis.groups.finite == 0] = np.nan
-        return badness
+        values, finite = self.read(analysis), analysis.groups.finite
+        return np.where(finite == 0, np.nan, values) if finite.min() == 0 else values
+
+    def badness(self, values: Array) -> Array:
+        """The larger the worse."""
+        with np.errstate(divide="ignore"):
+            return np.multiply(np.log10(values), self.steps, dtype=np.float64)
+
+    @property
+    def worse(self) -> np.ufunc:
+        """Of two numbers the one that is worse, and not NaN."""
+        return np.fmax if self.steps > 0 else np.fmin
+
+    def worst(self, values: Array) -> int:
+        """Which of these numbers, one of which is not NaN, is the worst."""
+        return int(np.nanargmax(values) if self.steps > 0 else np.nanargmin(values))
+
+    def levels(self, values: Array) -> tuple[float, float]:
+        """What the first and the last colour stand for."""
+        low, high = sorted(self.badness(np.array([values.min(initial=np.inf), values.max(initial=-np.inf)])))
+        if not np.isfinite(high - low):
+            known = values[(values > 0) & (values < np.inf)]
+            if not known.size:
+                return 0.0, 1.0
+            low, high = sorted(self.badness(np.array([known.min(), known.max()])))
+        low, high = float(max(low, high - DECADES) if self.logarithmic else low), float(high)
+        return (low, high) if high > low else (low - 0.5, low + 0.5)
 
     def text(self, badness: float) -> str:
         """A number of `badness` as people read it."""
-        value = badness * self.worse
-        return number(10**value if self.logarithmic else value, 3)
+        return number(10**badness if self.logarithmic else -badness, 3)
 
 
 QUANTITIES: dict[str, Quantity] = {
     "scale": Quantity("|S|", "", True, 1, lambda a: np.abs(a.qparams.scale.reshape(-1))),
     "mse": Quantity(N_("MSE"), "", True, 1, lambda a: a.groups.mse if a.groups else np.zeros(0)),
-    "sqnr": Quantity(N_("SQNR"), "dB", False, -1, lambda a: a.groups.sqnr_db if a.groups else np.zeros(0)),
+    "sqnr": Quantity(N_("SQNR"), "dB", False, -10, lambda a: a.groups.signal_to_noise if a.groups else np.zeros(0)),
     "max": Quantity(N_("Max |error|"), "", True, 1, lambda a: a.groups.max_abs_error if a.groups else np.zeros(0)),
 }
 """What can be looked at; a new one is a row."""
@@ -84,8 +115,8 @@ class Sight:
         if analysis.groups is None:
             return None
         quantity, grid = QUANTITIES[self.quantity], Grid.of(analysis)
-        badness = quantity.badness(analysis)
-        return GroupImage(analysis, grid, grid.image(badness), levels(badness, quantity.logarithmic)).seen(self)
+        values = quantity.values(analysis)
+        return GroupImage(analysis, quantity, grid, grid.image(values), quantity.levels(values)).seen(self)
 
 
 @frozen(eq=False)
@@ -94,8 +125,9 @@ class GroupImage:
 
     Attributes
     ----------
-    cells : float32 array, shape (rows, columns)
-        NaN where there is nothing.
+    quantity : Quantity
+    cells : float array, shape (rows, columns)
+        Its numbers; NaN where there is nothing.
     levels : (float, float)
         What the first and the last colour stand for.
     sight : Sight or None
@@ -105,6 +137,7 @@ class GroupImage:
     """
 
     analysis: Analysis
+    quantity: Quantity
     grid: Grid
     cells: Array
     levels: tuple[float, float]
@@ -118,23 +151,10 @@ class GroupImage:
         first_column, last_column, wide = span(*sight.columns, self.grid.columns, sight.width)
         first_row, last_row, tall = span(*sight.rows, self.grid.rows, sight.height)
         part = self.cells[first_row:last_row, first_column:last_column]
-        worst = worst_of(part, tall, wide)
+        worst = self.quantity.badness(worst_of(part, tall, wide, self.quantity.worse))
         low, high = self.levels
         shade = (worst - low) / (high - low) * (COLOURS - 1)
         absent = np.isnan(shade)
         colours = np.nan_to_num(shade, copy=False, nan=0).clip(0, COLOURS - 1).astype(np.uint8)
         tiles = Tiles(first_row, first_column, tall, wide, worst)
-        return GroupImage(self.analysis, self.grid, self.cells, self.levels, sight, tiles, colours, absent)
-
-
-def levels(badness: Array, logarithmic: bool) -> tuple[float, float]:
-    """What the first and the last colour stand for."""
-    low, high = float(badness.min(initial=np.inf)), float(badness.max(initial=-np.inf))
-    if not np.isfinite(high - low):
-        finite = badness[np.isfinite(badness)]
-        if not finite.size:
-            return 0.0, 1.0
-        low, high = float(finite.min()), float(finite.max())
-    if logarithmic:
-        low = max(low, high - DECADES)
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+        return replace(self, sight=sight, tiles=tiles, colours=colours, absent=absent)

@@ -102,7 +102,7 @@ class WorstGroupsPanel(QWidget):
                 group,
                 place_numbers(granularity, shape, group),
                 place_text(granularity, shape, group),
-                float(groups.sqnr_db[group]),
+                groups.sqnr_db_of(group),
                 float(groups.max_abs_error[group]),
                 float(scale[group]),
                 int(groups.saturated[group]),

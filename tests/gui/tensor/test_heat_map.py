@@ -112,6 +112,37 @@ def test_the_worst_has_the_last_colour_and_the_best_the_first(gallery: Gallery, 
     assert chart.note == ""
 
 
+@pytest.mark.parametrize("quantity", list(QUANTITIES))
+def test_a_pixel_shows_the_worst_of_its_groups_whatever_is_looked_at(gallery: Gallery, quantity: str) -> None:
+    chart = gallery["heat_map"]
+    chart.choose_quantity(quantity)
+    x = tensor(3000, 64)
+    x[::7] *= 50
+    x[5, :32] = np.nan
+    x[9, 32:] = 0
+    analysis = gallery.present(x, MX)
+    groups, tiles = analysis.groups, chart._tiles
+    with np.errstate(divide="ignore"):
+        badness = {
+            "scale": np.log10(np.abs(analysis.qparams.scale).reshape(-1).astype(np.float64)),
+            "mse": np.log10(groups.mse),
+            "sqnr": -groups.sqnr_db,
+            "max": np.log10(groups.max_abs_error),
+        }[quantity]
+    badness[groups.finite == 0] = np.nan
+    cells = badness.reshape(3000, 2)
+    assert tiles.tall > 1 and tiles.wide == 1
+    expected = [np.fmax.reduce(cells[row : row + tiles.tall]) for row in range(0, 3000, tiles.tall)]
+    np.testing.assert_allclose(tiles.worst, expected, rtol=1e-6)
+    low, high = chart._image.levels
+    known = badness[np.isfinite(badness)]
+    assert high == pytest.approx(known.max(), rel=1e-6)
+    assert low == pytest.approx(known.min() if quantity == "sqnr" else max(known.min(), high - 8), rel=1e-6)
+    row = int(np.nanargmax(np.where(np.isfinite(cells), cells, -np.inf).max(axis=1)))
+    worst = int(np.nanargmax(np.where(np.isfinite(badness), badness, -np.inf)))
+    assert chart.group_at(QPointF(worst % 2, row // tiles.tall * tiles.tall)) == worst
+
+
 def test_more_cells_than_pixels_are_joined_by_their_worst(gallery: Gallery) -> None:
     x = tensor(3000, 64)
     x[1234, 33] = 1e4  # one block that has no bits left for the others
