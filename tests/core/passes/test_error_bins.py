@@ -17,6 +17,7 @@ from qviz.core import (
     choose_qparams,
     compiler,
     fake_quantize,
+    work,
 )
 from qviz.core.formats.codebooks import CODEBOOKS, Codebook
 from qviz.core.formats.floats import FloatFormat
@@ -78,13 +79,17 @@ REACHED = {
 @pytest.mark.usefixtures("kernels")
 @every("scheme", REACHED.values(), ids=REACHED)
 def test_groups_reach_as_far_as_what_is_clipped(scheme: Scheme) -> None:
-    """Compiled, in NumPy, and as every element says."""
+    """Compiled, by one thread and by two, in NumPy, and as every element says."""
     tensor = Tensor(np.random.default_rng(3).standard_normal((37, 448), dtype=np.float32))
     qparams, layout = choose_qparams(tensor, scheme), scheme.granularity.layout(tensor.shape)
     extremes = tensor.extremes(layout)
     found = reach_of(extremes, qparams, with_divisors=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(group_reach.look_at_groups, "compiled", None)
+        assert reach_of(extremes, qparams, with_divisors=True) == found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "THREADS", 2)
+        patch.setattr(group_reach, "SHARED_FROM", 1)
         assert reach_of(extremes, qparams, with_divisors=True) == found
     assert found is not None
     low, high = qparams.clip_range()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import Codebook, FloatFormat, IntFormat, PerBlock, Scheme, Tensor, choose_qparams, compiler
+from qviz.core import Codebook, FloatFormat, IntFormat, PerBlock, Scheme, Tensor, choose_qparams, compiler, work
 from qviz.core.arithmetic import scaling
 from qviz.core.formats.table import NumberFormat
 from qviz.core.runtimes import block_scales
@@ -38,15 +38,20 @@ def hard_blocks(size: float) -> np.ndarray:
 
 
 def both_ways(x: np.ndarray, scheme: Scheme) -> None:
-    """Asked with kernels and without."""
+    """Asked with kernels and without, by one thread and by two."""
     tensor = Tensor(x)
     ours = choose_qparams(tensor, scheme)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "THREADS", 2)
+        patch.setattr(block_scales, "SHARED_FROM", 1)
+        shared = choose_qparams(tensor, scheme)
     with pytest.MonkeyPatch.context() as patch:
         for each in (block_scales.fill_spans, block_scales.fill_powers, block_scales.fill_fp8):
             patch.setattr(each, "compiled", None)
         theirs = choose_qparams(tensor, scheme)
-    for name in ("scale", "divisor", "zero_point", "low", "high"):
+    for name in ("scale", "divisor", "zero_point", "low", "high", "scale_ends", "divisor_ends"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+        np.testing.assert_array_equal(getattr(shared, name), getattr(ours, name), err_msg=name)
 
 
 @every("size", SIZES)

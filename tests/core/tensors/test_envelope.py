@@ -18,9 +18,11 @@ F = np.float32
 
 @pytest.fixture(scope="module", autouse=True, params=[RAW, 0], ids=["short stretches raw", "all from the pyramid"])
 def raw(request):
-    """Every test twice: a tensor small enough for a test would else never be drawn from the pyramid."""
+    """Every test twice: a tensor small enough for a test would else never be drawn from the pyramid, nor by two."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "RAW", request.param)
+        patch.setattr(module, "THREADS", 2)
+        patch.setattr(module, "SHARED_FROM", 1 if request.param == 0 else module.SHARED_FROM)
         yield
 
 
