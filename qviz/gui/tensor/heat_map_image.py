@@ -67,8 +67,8 @@ class Quantity:
 
     def levels(self, values: Array) -> tuple[float, float]:
         """What the first and the last colour stand for."""
-        low, high = sorted(self.badness(np.array([values.min(initial=np.inf), values.max(initial=-np.inf)])))
-        if not np.isfinite(high - low):
+        low, high = sorted(self.badness(np.array([values.min(initial=np.inf), values.max(initial=0)])))
+        if not (np.isfinite(low) and np.isfinite(high)):
             known = values[(values > 0) & (values < np.inf)]
             if not known.size:
                 return 0.0, 1.0

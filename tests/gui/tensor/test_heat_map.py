@@ -113,6 +113,15 @@ def test_the_worst_has_the_last_colour_and_the_best_the_first(gallery: Gallery, 
 
 
 @pytest.mark.parametrize("quantity", list(QUANTITIES))
+def test_colours_have_ends_where_no_group_has_a_logarithm(quantity: str) -> None:
+    alike = QUANTITIES[quantity].levels
+    for values in ([np.inf, np.inf], [0.0, 0.0], [np.nan, np.nan], [np.inf, 0.0, np.nan], []):
+        assert alike(np.array(values)) == (0.0, 1.0)
+    for values in ([1.0, 1.0], [np.inf, 1.0, 0.0], [np.nan, 1.0]):
+        assert alike(np.array(values)) == (-0.5, 0.5)
+
+
+@pytest.mark.parametrize("quantity", list(QUANTITIES))
 def test_a_pixel_shows_the_worst_of_its_groups_whatever_is_looked_at(gallery: Gallery, quantity: str) -> None:
     chart = gallery["heat_map"]
     chart.choose_quantity(quantity)
