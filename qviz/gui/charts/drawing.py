@@ -35,6 +35,9 @@ BEYOND = 16
 CORNERS, NARROWEST = 32, 16
 """How many steps of an area a slice of a picture has, and how many dots it is wide at least."""
 
+LABEL_MARGIN = 4
+"""Pixels of ground beside the words of a label."""
+
 HAIR = 0.01
 """Pixels from the middle of a dot to where its stroke ends: Qt leaves out one that goes nowhere."""
 
@@ -376,16 +379,20 @@ class Brush:
             self._letters = Letters(self.painter.font())
         return self._letters
 
+    def fitting(self, text: str, room: float) -> str:
+        """A text, or what of it a `label` of so many pixels has room for."""
+        return self.letters.shortened(text, room - 2 * LABEL_MARGIN)
+
     def text_size(self, text: str) -> tuple[float, float]:
         """How wide and high a `label` is, in pixels."""
-        return self.letters.width(text) + 8, self.letters.height + 6
+        return self.letters.width(text) + 2 * LABEL_MARGIN, self.letters.height + 6
 
     def label(self, text: str, x: float, middle: float, *, right: bool, color: QColor, back: QColor) -> None:
         """A text beside ``x``, on a ground that keeps it legible."""
         width, height = self.text_size(text)
         left, top = x if right else x - width, round(middle - height / 2)
         self.rect(left, top, width, height, back)
-        self.write(left + 4, top + height / 2, text, color)
+        self.write(left + LABEL_MARGIN, top + height / 2, text, color)
 
     def write(self, x: float, middle: float, text: str, color: QColor) -> None:
         """A text that begins at ``x``."""

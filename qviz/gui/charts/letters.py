@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QFontMetricsF
 
 from qviz.gui.kit.theme import scaled_font
@@ -38,3 +39,7 @@ class Letters:
                 self._widths.clear()
             width = self._widths[text] = self._metrics.horizontalAdvance(text)
         return width
+
+    def shortened(self, text: str, room: float) -> str:
+        """A text with so much left out of its middle that it has room: how many, and how far, stand at its ends."""
+        return text if self.width(text) <= room else self._metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, room)

@@ -78,10 +78,14 @@ class Ornaments:
             x += wide + LEGEND_GAP
 
     def _paint_chips(self, brush: Brush, theme: Theme) -> dict[str, QRectF]:
-        """Left and right at the foot, over each other where they have no room beside each other; the others left."""
+        """Left and right at the foot, over each other where they have no room beside each other; the others left.
+
+        What is wider than the chart loses its middle.
+        """
         places: dict[str, QRectF] = {}
         text_color, back = QColor(theme.ui["text"]), QColor(theme.ui["notice"])
-        sizes = {side: brush.text_size(text) for side, text in self.chips.items()}
+        texts = {side: brush.fitting(text, brush.width - 2 * CHIP_GAP) for side, text in self.chips.items()}
+        sizes = {side: brush.text_size(text) for side, text in texts.items()}
         crowded = sum(sizes[side][0] for side in ("left", "right") if side in sizes) > brush.width - 3 * CHIP_GAP
         for side, (width, height) in sizes.items():
             left = brush.width - width - CHIP_GAP if side == "right" else CHIP_GAP
@@ -90,6 +94,6 @@ class Ornaments:
                 middle = LABEL_MIDDLE
             elif side == "right" and crowded:
                 middle -= height + CHIP_GAP
-            brush.label(self.chips[side], left, middle, right=True, color=text_color, back=back)
+            brush.label(texts[side], left, middle, right=True, color=text_color, back=back)
             places[side] = QRectF(left, middle - height / 2, width, height)
         return places

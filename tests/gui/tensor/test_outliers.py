@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint
+from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QApplication
 
 from qviz.core.tensors.granularity import PerAxis
+from qviz.gui.charts.drawing import Brush
 from tests.gui.conftest import Desk, mouse_over
 
 NORMAL = np.random.default_rng(3).normal(0, 1, (64, 64)).astype(np.float32)
@@ -73,6 +75,30 @@ def test_what_is_clipped_far_away_is_beyond_the_edge_of_the_errors(desk: Desk) -
     assert span(desk, "error", 0)[0] < -half
     click_chip(desk, "error")
     assert span(desk, "error", 0)[0] < -30
+
+
+@pytest.mark.parametrize("width", [60, 120, 400])
+def test_what_a_chip_says_is_not_cut_off_by_a_narrow_chart(desk: Desk, width: int) -> None:
+    from qviz.core.ranges.rules import Percentile
+
+    values = with_outlier()
+    values[9, 9] = -4123.5
+    values[5, 7] = 4123.5
+    desk.show(values, range_rule=Percentile(99.9))
+    chart, drawn = desk.page.error, []
+    image = QImage(width, 200, QImage.Format.Format_RGB32)
+    painter = QPainter(image)
+    brush = Brush(painter, chart.view, 1.0, {})
+    brush.width = width
+    brush.take(chart.letters(11))
+    brush.label = lambda text, x, middle, **_: drawn.append((text, x, x + brush.text_size(text)[0]))
+    places = chart.ornaments._paint_chips(brush, chart.theme)
+    painter.end()
+    assert {*places} == {"left", "right"} == {*chart.ornaments.chips}
+    for text, left, right in drawn:
+        assert left >= 0 and right <= width, text
+    whole = [text in chart.ornaments.chips.values() for text, *_ in drawn]
+    assert all(whole) == (width == 400)
 
 
 def test_a_channel_far_better_than_all_others_is_beyond_the_edge(desk: Desk) -> None:
