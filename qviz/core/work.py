@@ -88,7 +88,7 @@ def begin_beside(work: Callable[[Item], Answer], item: Item) -> Future[Answer]:
 
 def in_two_threads(work: Callable[[Item], Answer], one: Item, other: Item) -> tuple[Answer, Answer]:
     """What ``work`` makes of both: of one in this thread, of the other beside it, or where nobody helps after it."""
-    if in_company():
+    if THREADS == 1 or in_company():
         return work(one), work(other)
     helping = begin_beside(work, other)
     try:
@@ -117,7 +117,7 @@ def share(some: Callable[[tuple[int, int]], Answer], count: int, *, least: int, 
         The answers of one part or two.
     """
     middle = count // 2 // unit * unit
-    if THREADS == 1 or count < least or in_company():
+    if count < least or THREADS == 1 or in_company():
         return (some((0, count)),)
     return in_two_threads(some, (0, middle), (middle, count))
 

@@ -26,8 +26,8 @@ from qviz.core import (
     fake_quantize,
     measure,
     quantize,
+    work,
 )
-from qviz.core.arithmetic import conversion
 from qviz.core.questions import calibration
 from tests.benchmarks.engine import Promise, Verdict, Work, interleaved, plainly
 
@@ -122,7 +122,7 @@ def _rates(x: np.ndarray, scheme: Scheme) -> dict[str, float]:
         "dequantize": lambda: dequantize(codes, q, out=values),
         "fake_quantize": lambda: fake_quantize(x, q, out=values),
     }
-    with mock.patch.object(conversion, "THREADS", 1):
+    with mock.patch.object(work, "THREADS", 1):
         seconds = interleaved(works, time.thread_time)[0]
     return {name: x.size / each / 1e6 for name, each in seconds.items()}
 

@@ -57,7 +57,7 @@ from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.integers import IntFormat
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.layout import Layout
-from qviz.core.work import THREADS, in_two_threads
+from qviz.core.work import in_two_threads
 
 THREADED = 1 << 20
 """Fewer elements are done before a second thread has started."""
@@ -359,7 +359,7 @@ def _run(
         return found
 
     pieces = list(lie.pieces(size))
-    if size < THREADED or THREADS == 1 or wanted == ERRORS:  # of two threads each would have little to do
+    if size < THREADED or wanted == ERRORS:  # of two threads each would have little to do
         one = other = some(pieces)
     else:
         one, other = in_two_threads(some, pieces[::2], pieces[1::2])

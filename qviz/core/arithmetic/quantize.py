@@ -13,7 +13,7 @@ from qviz.core.runtimes.record import LAST, MIDDLE
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.layout import Block, Layout
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import THREADS, in_two_threads
+from qviz.core.work import in_two_threads
 
 Kind = TypeVar("Kind", bound=Array)
 
@@ -117,10 +117,7 @@ def _by_blocks(given: FloatArray, qparams: QParams, layout: Layout, found: Float
             np.copyto(target, part.dequantize(codes))
 
     blocks = list(layout.blocks(BLOCK))
-    if THREADS == 1:
-        some(blocks)
-    else:
-        in_two_threads(some, blocks[::2], blocks[1::2])
+    in_two_threads(some, blocks[::2], blocks[1::2])
 
 
 def _check(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -19,7 +19,7 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import Layout
 from qviz.core.tensors.robust_range import RobustRange, robust_range
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import THREADS, in_two_threads
+from qviz.core.work import in_two_threads
 
 THREADED = 1 << 20
 """The decibels of fewer groups are found before a second thread has been given a processor, while a window has one."""
@@ -98,7 +98,7 @@ class Groups:
             for some in stretches:
                 found[some] = decibels(self.signal_to_noise[some])
 
-        if THREADS == 1 or found.size < THREADED:
+        if found.size < THREADED:
             find(_stretches(found.size))
         else:
             in_two_threads(find, _stretches(found.size)[::2], _stretches(found.size)[1::2])

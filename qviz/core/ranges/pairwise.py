@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.tensors.batches import Batch
-from qviz.core.work import IsCancelled, check
+from qviz.core.work import IsCancelled, check, in_two_threads
 
 LEAF = 1 << 16
 """Elements computed at once: they stay in the cache."""
@@ -50,8 +49,7 @@ def means(
         half -= half % 8
         if size <= THREADED or (start, size) != (0, batch.size):
             return added(start, half) + added(start + half, size - half)
-        with ThreadPoolExecutor(2) as pool:
-            left, right = pool.map(added, (0, half), (half, size - half))
+        left, right = in_two_threads(lambda part: added(*part), (0, half), (half, size - half))
         return left + right
 
     with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ import numpy as np
 
 from qviz.core.arrays import FloatArray, empty
 from qviz.core.frozen import frozen
-from qviz.core.work import THREADS, in_two_threads
+from qviz.core.work import in_two_threads
 
 BASE = 64
 """Elements in a bucket of the finest level; finer views read the values themselves."""
@@ -110,9 +110,7 @@ class Envelope:
             low[~filled] = high[~filled] = np.nan
             smaller, larger = np.fmin, np.fmax  # which pass over NaN, and take longer
         ends = ((smaller, low), (larger, high))
-        sides = (
-            list(map(_levels_of, ends)) if THREADS == 1 or low.size < SHARED_FROM else in_two_threads(_levels_of, *ends)
-        )
+        sides = list(map(_levels_of, ends)) if low.size < SHARED_FROM else in_two_threads(_levels_of, *ends)
         self._levels += zip(*sides, strict=True)
         return self
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from qviz.core.arrays import FloatArray
 from qviz.core.tensors.layout import BLOCK
 from qviz.core.tensors.tensor import Tensor
-from qviz.core.work import IsCancelled, Progress, check
+from qviz.core.work import IsCancelled, Progress, check, in_two_threads
 
 PARTED_ABOVE = 1 << 22
 """More elements are parted at the median first: two threads sort a half each."""
@@ -37,13 +34,5 @@ def sort(values: FloatArray, progress: Progress, cancelled: IsCancelled) -> None
     values.partition(middle)
     progress(0.3)
     check(cancelled)
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(np.ndarray.sort, (values[:middle], values[middle:])))
+    in_two_threads(np.ndarray.sort, values[:middle], values[middle:])
     progress(1.0)
-
-
-def both(work: Callable[[range], None], numbers: range) -> None:
-    """Two threads, half of the numbers each."""
-    middle = len(numbers) // 2
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, (numbers[:middle], numbers[middle:])))

@@ -19,12 +19,12 @@ from qviz.core.tensors.cells import outer_parts
 from qviz.core.tensors.cuts import GROUPED, Cuts, Wholes, moved
 from qviz.core.tensors.latest import Latest
 from qviz.core.tensors.lookups import cut_at, places
-from qviz.core.tensors.ordering import PARTED_ABOVE, both, gather, sort
+from qviz.core.tensors.ordering import PARTED_ABOVE, gather, sort
 from qviz.core.tensors.survey import WIDTH, superblock_moments
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.tensors.value_counts import SHIFTS, counted_values
 from qviz.core.tensors.value_histogram import Histogram
-from qviz.core.work import IsCancelled, Progress, check, ignore, never
+from qviz.core.work import IsCancelled, Progress, check, ignore, in_two_threads, never
 
 LARGEST_SUPERBLOCK = 1 << 15
 SMALLEST_SUPERBLOCK = 1 << 9
@@ -158,7 +158,11 @@ class SortedTensor:
                     progress((at // together + 1) / len(numbers))
 
         starts = range(0, count, together)
-        both(some, starts) if self.values.size > PARTED_ABOVE else some(starts)
+        half = len(starts) // 2
+        if self.values.size > PARTED_ABOVE:
+            in_two_threads(some, starts[:half], starts[half:])
+        else:
+            some(starts)
 
     def _add_up_quickly(self) -> None:
         """The same in compiled loops."""
@@ -169,7 +173,7 @@ class SortedTensor:
             superblock_moments(self.values, *ends, self._start, self._middle, self._centre, self._blocks_each, *sums)
 
         if self.values.size > PARTED_ABOVE:
-            work.in_two_threads(some, (0, middle), (middle, count))
+            in_two_threads(some, (0, middle), (middle, count))
         else:
             some((0, count))
 

@@ -9,7 +9,7 @@ import numpy as np
 from qviz.core.arrays import FloatArray
 from qviz.core.compiler import kernel
 from qviz.core.tensors.envelope import BASE
-from qviz.core.work import THREADS, in_two_threads
+from qviz.core.work import in_two_threads
 
 WIDTH = 32
 """Elements of a block of a sorted tensor."""
@@ -118,6 +118,6 @@ def finite_extremes(x: FloatArray, low: FloatArray, high: FloatArray) -> bool:
         part = given[buckets.start * BASE : buckets.stop * BASE]
         return bool(bucket_extremes(part, low[buckets], high[buckets]))
 
-    if THREADS == 1 or low.size < 1 << 14:
+    if low.size < 1 << 14:
         return some(slice(0, low.size))
     return all(in_two_threads(some, slice(0, middle), slice(middle, low.size)))

@@ -26,6 +26,7 @@ from qviz.core import (
     dequantize,
     fake_quantize,
     quantize,
+    work,
 )
 from qviz.core.arithmetic import conversion, spreading
 from qviz.core.arithmetic import quantize as arithmetic_of_codes
@@ -123,7 +124,7 @@ def test_codes_and_values_are_numpys_to_the_last_bit(number_format, shape, monke
 @every("granularity", [PerTensor(), PerAxis(0), PerAxis(1), PerBlock(-1, 32), PerBlock(0, 3)], ids=str)
 def test_two_threads_and_many_pieces_give_the_same(granularity, monkeypatch):
     monkeypatch.setattr(conversion, "THREADED", 0)
-    monkeypatch.setattr(conversion, "THREADS", 2)
+    monkeypatch.setattr(work, "THREADS", 2)
     monkeypatch.setattr(spreading, "PIECE", 1 << 12)
     x = values_with_ties((70, 611), 0)
     q = choose_qparams(x, Scheme(IntFormat(4), True, granularity))

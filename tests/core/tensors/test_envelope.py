@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from qviz.core import work
 from qviz.core.tensors import envelope as module
 from qviz.core.tensors.envelope import BASE, FACTOR, LOOKED_AT, RAW, Envelope, SampledEnvelope
 from tests.every import every
@@ -21,7 +22,7 @@ def raw(request):
     """Every test twice: a tensor small enough for a test would else never be drawn from the pyramid, nor by two."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "RAW", request.param)
-        patch.setattr(module, "THREADS", 2)
+        patch.setattr(work, "THREADS", 2)
         patch.setattr(module, "SHARED_FROM", 1 if request.param == 0 else module.SHARED_FROM)
         yield
 

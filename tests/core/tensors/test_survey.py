@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qviz.core import Tensor, compiler, prepare
-from qviz.core.tensors import counting, sorted_tensor, survey
+from qviz.core import Tensor, compiler, prepare, work
+from qviz.core.tensors import counting, sorted_tensor
 
 F = np.float32
 
@@ -56,7 +56,7 @@ def test_every_figure_of_a_tensor_is_the_same(size, special, by_numpy, monkeypat
 
 
 def test_two_threads_count_the_same(by_numpy, monkeypatch):
-    monkeypatch.setattr(survey, "THREADS", 2)
+    monkeypatch.setattr(work, "THREADS", 2)
     x = hard(3 << 20)
     ours, theirs = Tensor(x), by_numpy(lambda: Tensor(x))
     np.testing.assert_array_equal(ours.envelope.finest, theirs.envelope.finest)
