@@ -11,6 +11,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_counts import QUEUE, count_errors
+from qviz.core.passes.reductions import dot
 from qviz.core.passes.staircase import first_reaching
 from qviz.core.passes.sums import ErrorHistogram, Sums
 from qviz.core.tensors.cells import exact_ends
@@ -65,10 +66,10 @@ def sorted_sums(prepared: SortedTensor, qparams: QParams, error_edges: tuple[Flo
     occupancy[0] += counts[0]
     occupancy[-1] += counts[-1]
     totals = counts * wide
-    squared_dequantized = float(np.dot(totals, wide))
-    product = float(np.dot(wide, first[::2] + first[1::2] + totals))
+    squared_dequantized = dot(totals, wide)
+    product = dot(wide, first[::2] + first[1::2] + totals)
     if squared_dequantized > FAR_BEYOND * prepared.squared_sum:
-        product = float(np.dot(wide, prepared.add_up(cuts.pick(slice(None, None, 2)), np.zeros(wide.size))[0]))
+        product = dot(wide, prepared.add_up(cuts.pick(slice(None, None, 2)), np.zeros(wide.size))[0])
     return Sums(
         finite=np.array([prepared.values.size]),
         squared_error=np.array([float(second.sum()) + infinite]),
