@@ -38,6 +38,7 @@ MODULES = (
     "qviz.core.passes.columns",
     "qviz.core.passes.lane_steps",
     "qviz.core.passes.lane_sums",
+    "qviz.core.passes.lane_figures",
     "qviz.core.runtimes.block_scales",
     "qviz.core.passes.group_reach",
     "qviz.core.passes.settling",

@@ -22,6 +22,7 @@ from qviz.core.lanes import (
     clamped,
     either,
     exceeds,
+    first_eight,
     floored,
     greater,
     greatest_of,
@@ -29,6 +30,7 @@ from qviz.core.lanes import (
     larger,
     largest_of,
     largest_of_eight,
+    last_eight,
     least_of,
     lesser,
     load,
@@ -129,6 +131,8 @@ def _changes(types: Any, lanes: Any, eight: Any, words: Any, mask: Any) -> Itera
         yield function, (lanes,), lanes, _called(f"llvm.{name}.v{LANES}f32")
     for kind, name in ((lanes, f"v{LANES}f32"), (eight, f"v{HALF}f64")):
         yield magnitude, (kind,), kind, _called(f"llvm.fabs.{name}")
+    for half, function in enumerate((first_eight, last_eight)):
+        yield function, (lanes,), eight, _wider(half)
     for kind in (lanes, words):
         yield choose, (mask, kind, kind), kind, _operation("select")
     yield lesser, (lanes, lanes), lanes, _better("<")
@@ -230,6 +234,13 @@ def _store(element: str, align: int, lanes: int = LANES) -> Any:
 def _load_wider(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     start = _place(context, builder, signature, arguments, FLOAT, HALF)
     return builder.fpext(builder.load(start, align=4), _vector_of(DOUBLE, HALF))
+
+
+def _wider(half: int) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fpext(_halves(builder, arguments[0])[half], _vector_of(DOUBLE, HALF))
+
+    return generate
 
 
 def _store_codes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -104,6 +104,16 @@ def widened_eight(array: Any, at: Any) -> Any:
     return array[at : at + LANES // 2].astype(np.float64)
 
 
+def first_eight(lanes: Any) -> Any:
+    """The first eight numbers in float64."""
+    return lanes[: LANES // 2].astype(np.float64)
+
+
+def last_eight(lanes: Any) -> Any:
+    """The last eight numbers in float64."""
+    return lanes[LANES // 2 :].astype(np.float64)
+
+
 def with_product(lanes: Any, one: Any, other: Any) -> Any:
     """``lanes + one * other``, of sixteen float32 numbers or eight of float64; rounded once, or twice, as is quick."""
     return lanes + one * other

@@ -28,8 +28,10 @@ from qviz.core.passes.counting import (
     LAST_BUCKET,
     OCCUPANCY,
     ONE_BIT,
+    TOTALS,
     count_jointly,
 )
+from qviz.core.passes.lane_figures import add_figures_of_columns
 from qviz.core.passes.lane_steps import quantize_columns
 from qviz.core.passes.lane_sums import add_clipped_columns, add_columns
 from qviz.core.passes.stretches import (
@@ -83,6 +85,7 @@ def walk_columns(
     first_row, left = start // width, start % width
     span, rows = min(width, x.size), max(1, x.size // width)
     counting, drawing = plan[OCCUPANCY] or plan[HISTOGRAM], plan[ENVELOPE] > 0
+    only_figures = not (plan[TOTALS] or counting or drawing)
     first_bucket, last_bucket = np.uint64(plan[FIRST_BUCKET]), np.uint64(plan[LAST_BUCKET])
     for tile in range(0, span, TILE):
         n = min(TILE, span - tile)
@@ -97,7 +100,12 @@ def walk_columns(
             here, size, tall, doubtful = np.uint64(r * width + tile), np.uint64(whole), np.uint64(deep), False
             # What comes next: rows as wide as a power of two have few places in a cache, where no tile would last.
             ahead = np.uint64((r + deep) * width + tile if r + deep < rows else tile + TILE)
-            if whole > 0:
+            if whole > 0 and only_figures:
+                add_figures_of_columns(
+                    x, here, size, tall, np.uint64(group), work, integers, parameters, strides, plan, numbers, codebook,
+                    errors_of, saturated, np.uint64(width), ahead,
+                )  # fmt: skip
+            elif whole > 0:
                 doubtful, outside = quantize_columns(
                     x, here, size, tall, np.uint64(group), work, integers, parameters, strides, plan, numbers, codebook,
                     ahead, np.uint64(width),

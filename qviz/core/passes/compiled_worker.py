@@ -64,6 +64,7 @@ class CompiledWorker:
                 0,
                 self.in_turn,
                 lie.once,
+                order.totals,
             ],
             np.int64,
         )

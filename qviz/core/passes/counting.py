@@ -13,7 +13,8 @@ from qviz.core.compiler import part, prefetch
 # The places of ``plan`` behind how the groups lie: what is asked for, and how the bins lie.
 MAYBE_NAN, SIGNAL, OCCUPANCY, HISTOGRAM, JOINT, ENVELOPE = range(LAID, LAID + 6)
 LEVELS, WINDOW, WINDOW_START, BINS, FIRST_BIN, FIRST_BUCKET, LAST_BUCKET, IN_TURN, ONCE = range(LAID + 6, LAID + 15)
-PLAN = LAID + 15
+TOTALS = LAID + 15
+PLAN = LAID + 16
 
 ONE, NONE = np.int32(1), np.int32(-1)
 

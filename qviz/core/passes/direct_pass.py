@@ -66,6 +66,7 @@ def direct_sums(
     error_edges: tuple[Floats, float] | None = None,
     envelope: bool = True,
     products: bool = True,
+    totals: bool = True,
     progress: Progress = ignore,
     cancelled: IsCancelled = never,
 ) -> Sums:
@@ -85,6 +86,8 @@ def direct_sums(
         Whether to make the envelope of x̂; only done for more than one group.
     products : bool
         Whether Σx·x̂ and Σx̂² are wanted; NaN where they are not.
+    totals : bool
+        Whether Σ|e|, Σe² of the clipped, and products are wanted: anything where they are not.
     progress : Callable[[float], None]
         Told the fraction that is done, by the calling thread.
     cancelled : Callable[[], bool]
@@ -104,7 +107,8 @@ def direct_sums(
         edges=None if error_edges is None else error_edges[0],
         envelope=Envelope(tensor.elements) if envelope and layout.groups > 1 else None,
         signal=_signals.get(tensor, {}).get(layout),
-        products=products,
+        products=products and totals,
+        totals=totals,
         times=LARGER if in_company() else 1,
         overflows=qparams.breaks or not qparams.saturates or _overflows(qparams),
     )
@@ -116,7 +120,7 @@ def direct_sums(
     if order.envelope is not None:
         order.envelope.finish()
     nothing = (math.nan, math.nan)
-    product, squared_dequantized = _products(order, found, signal, cancelled) if products else nothing
+    product, squared_dequantized = _products(order, found, signal, cancelled) if order.products else nothing
     histogram = None
     if error_edges is not None:
         histogram = ErrorHistogram(error_edges[0], found.errors - found.clipping, found.clipping, error_edges[1])

@@ -61,8 +61,10 @@ from qviz.core.passes.counting import (
     ONCE,
     ONE_BIT,
     SIGNAL,
+    TOTALS,
     count_jointly,
 )
+from qviz.core.passes.lane_figures import add_figures_of_runs
 from qviz.core.passes.lane_steps import knows, quantize_runs
 from qviz.core.passes.lane_sums import add_clipped_runs, add_runs, add_values
 from qviz.core.passes.plain_walk import walk_plainly
@@ -130,6 +132,7 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
     counts_ahead, once = plan[JOINT] > 0, plan[ONCE] > 0
     counting = plan[OCCUPANCY] or plan[HISTOGRAM]
     in_steps = not (plan[RULE] == WHOLE and plan[CENTRED] and not (plan[MAYBE_NAN] or plan[SHIFTS]))
+    only_figures = not (plan[TOTALS] or counting or plan[ENVELOPE])
     looks = knows(plan, numbers[BIN_WIDTH])
     while True:
         chunks, settles = 0, False
@@ -154,17 +157,23 @@ def walk(  # noqa: PLR0912, PLR0915  (passing arrays on is not free)
         if looked_at:
             n -= n % CHUNK
             run = np.int64(chunks if chunks > 0 else n // CHUNK)
-            size, deep, first = np.uint64(n), np.uint64(run), np.uint64(group)
-            doubtful, outside = quantize_runs(
-                x, here, size, deep, first, work, integers, parameters, strides, plan, numbers, codebook,
-                ahead, np.uint64(0),
-            )  # fmt: skip
-            behind = ahead + (size >> ONE_BIT)
-            add_runs(x, here, size, deep, first, work, wide, sums, errors_of, once, here if counts_ahead else behind)
-            if outside and add_clipped_runs(
-                x, here, size, deep, first, work, integers, plan, numbers, sums, saturated, np.uint64(0)
-            ):
-                doubtful = True
+            size, deep, first, doubtful = np.uint64(n), np.uint64(run), np.uint64(group), False
+            if only_figures:
+                add_figures_of_runs(
+                    x, here, size, deep, first, work, wide, parameters, strides, plan, numbers, codebook,
+                    errors_of, saturated, once, ahead,
+                )  # fmt: skip
+            else:
+                doubtful, outside = quantize_runs(
+                    x, here, size, deep, first, work, integers, parameters, strides, plan, numbers, codebook,
+                    ahead, np.uint64(0),
+                )  # fmt: skip
+                behind = here if counts_ahead else ahead + (size >> ONE_BIT)
+                add_runs(x, here, size, deep, first, work, wide, sums, errors_of, once, behind)
+                if outside and add_clipped_runs(
+                    x, here, size, deep, first, work, integers, plan, numbers, sums, saturated, np.uint64(0)
+                ):
+                    doubtful = True
             if plan[SIGNAL]:
                 add_values(x, here, size, deep, first, wide, values_of, once)
             placed = counts_ahead and not doubtful

@@ -215,15 +215,37 @@ def one_for_each(parameters: Any, group: Any, stride: Any) -> Any:
 # --- the steps ----------------------------------------------------------------------------------------------
 
 
-def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: bool = False) -> Any:
+def compose_chunk(rounded: Any, *, centred: bool) -> Any:
+    """How sixteen numbers are quantized in one kind of format, whose parameters and clipping are vectors."""
+
+    def quantize_chunk(
+        value: Any, divisor: Any, before: Any, after: Any, zero_point: Any, scale: Any, lowest: Any, highest: Any,
+        factors: Any, multiplies: Any, plan: Any, leaves: Any,
+    ) -> Any:  # fmt: skip
+        """The code before it is clipped, what tells of its place, the code, and x̂."""
+        quotient = value * divisor if multiplies else value / divisor * factors
+        free, one, other = rounded(quotient, before, after, plan, leaves)
+        code = choose(lowest > free, lowest, free)
+        code = choose(highest < code, highest, code)
+        x_hat = code * scale if centred else (code - zero_point) * scale
+        return free, one, other, code, x_hat
+
+    return part()(quantize_chunk)
+
+
+chunk_centred = compose_chunk(round_centred, centred=True)
+chunk_apart = compose_chunk(round_apart, centred=False)
+chunk_of_floats = compose_chunk(round_float, centred=True)
+chunk_of_levels = compose_chunk(round_to_leaf, centred=True)
+
+
+def compose(prepared: Any, quantized: Any, placed: Any, *, across: bool = False) -> Any:
     """The steps for one kind of format.
 
     Parameters
     ----------
-    prepared, rounded, placed : functions
-        What is searched, how it is rounded, and where levels are counted: see above.
-    centred : bool
-        Whether there are no zero points.
+    prepared, quantized, placed : functions
+        What is searched, how a chunk is quantized, and where levels are counted: see above.
     across : bool
         Whether neighbours belong to groups that are neighbours; otherwise they are runs.
     """
@@ -281,14 +303,12 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
             for _ in range(deep):
                 prefetch(x, fetched)
                 value = load(x, source)
-                quotient = value * divisor if multiplies else value / divisor * factors
-                free, one, other = rounded(quotient, before, after, plan, leaves)
-                code = choose(lowest > free, lowest, free)
-                code = choose(highest < code, highest, code)
+                free, one, other, code, x_hat = quantized(
+                    value, divisor, before, after, zero_point, scale, lowest, highest, factors, multiplies, plan, leaves
+                )
                 clipped = code != free
                 outside = marked(clipped)
                 anywhere_outside = with_marks(anywhere_outside, outside)
-                x_hat = code * scale if centred else (code - zero_point) * scale
                 store(work, FREE + target, free)
                 store(work, X_HAT + target, x_hat)
                 if counting:
@@ -308,15 +328,15 @@ def compose(prepared: Any, rounded: Any, placed: Any, *, centred: bool, across: 
     return part()(quantize_them)
 
 
-quantize_centred = compose(no_leaves, round_centred, place_whole, centred=True)
+quantize_centred = compose(no_leaves, chunk_centred, place_whole)
 
 
 def compose_for_all(*, across: bool) -> Any:
     """The steps for every format: see `compose`."""
-    at_whole = compose(no_leaves, round_centred, place_whole, centred=True, across=across)
-    at_whole_apart = compose(no_leaves, round_apart, place_whole, centred=False, across=across)
-    at_floats = compose(no_leaves, round_float, place_float, centred=True, across=across)
-    at_levels = compose(leaves_of, round_to_leaf, place_leaf, centred=True, across=across)
+    at_whole = compose(no_leaves, chunk_centred, place_whole, across=across)
+    at_whole_apart = compose(no_leaves, chunk_apart, place_whole, across=across)
+    at_floats = compose(no_leaves, chunk_of_floats, place_float, across=across)
+    at_levels = compose(leaves_of, chunk_of_levels, place_leaf, across=across)
 
     def quantize_them(
         x: Any, at: Any, n: Any, deep: Any, first: Any, work: Any, integers: Any, parameters: Any, strides: Any,

@@ -38,6 +38,7 @@ class PassRequest:
     signal: InputSums | None
     overflows: bool
     products: bool = True
+    totals: bool = True
     half_step: float = 0.0
     times: int = 1
     lock: threading.Lock = field(default_factory=threading.Lock)

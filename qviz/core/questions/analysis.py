@@ -39,7 +39,7 @@ from qviz.core.work import IsCancelled, Progress, ignore, never
 RANGING = 0.8
 """How much of the work is to seek a range for each of many groups, where a library's rule does it one by one."""
 
-FEW_CODES = 1 << 12
+FEW_CODES = 1 << 14
 """To find where the codes of more begin takes longer than to count them on the way."""
 
 NO_HISTOGRAM = ErrorHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
@@ -229,12 +229,21 @@ def analyze(
         occupancy=order is None,
         error_edges=None if order is not None else edges,
         envelope=envelope and not _map_alike(qparams),
+        totals=order is None,
         progress=lambda fraction: progress(reached + (1 - reached) * fraction),
         cancelled=cancelled,
     )
     if order is not None:
         told = sorted_sums(order, qparams.for_group(0), edges)
-        sums = replace(sums, occupancy=told.occupancy, error_histogram=told.error_histogram)
+        sums = replace(
+            sums,
+            absolute_error=told.absolute_error,
+            clipping_squared_error=told.clipping_squared_error,
+            product=told.product,
+            squared_dequantized=told.squared_dequantized,
+            occupancy=told.occupancy,
+            error_histogram=told.error_histogram,
+        )
     return _analysis(tensor, prepared, qparams, layout, sums, started)
 
 

@@ -48,6 +48,7 @@ from tests.pairs import pairs
 from tests.schemes import FREE_CONVENTIONS
 
 F = np.float32
+ONLY_OF_GROUPS = {"occupancy": False, "error_edges": None, "envelope": False, "totals": False}
 FORMATS = [IntFormat(bits, signed) for bits in range(2, 17) for signed in (True, False)]
 
 pytestmark = [
@@ -135,6 +136,7 @@ def compare(x, scheme):
     """The compiled walks against NumPy: the first over a tensor, a later one, and the one that windows begin with."""
     tensor = Tensor(x)
     first, later = ask(tensor, scheme), ask(tensor, scheme)
+    of_groups = ask(tensor, scheme, **ONLY_OF_GROUPS)
     with pytest.MonkeyPatch.context() as patch:
         for each in (module.walk, columns.walk_columns):
             patch.setattr(each, "compiled", None)
@@ -143,6 +145,15 @@ def compare(x, scheme):
         theirs = ask(Tensor(x), scheme)
     for ours in (first, later, plain):
         compare_sums(ours, theirs, tensor, scheme)
+    compare_groups(of_groups, theirs)
+
+
+def compare_groups(ours, theirs):
+    """What is said about each group, by two passes."""
+    for name in ("finite", "saturated", "max_abs_error"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    for name in ("squared_error", "squared_value"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-12, atol=0)
 
 
 def compare_sums(ours, theirs, tensor, scheme):

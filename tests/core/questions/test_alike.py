@@ -99,8 +99,8 @@ def test_it_is_asked_for_few_codes_of_large_tensors_alone(monkeypatch):
     by_rows = Scheme(granularity=PerAxis(0), range_rule=Manual())
     assert asks(by_rows, NONE) == 1
     assert asks(by_rows, Limits()) == 0
-    assert asks(Scheme(IntFormat(12), granularity=PerAxis(0), range_rule=Manual()), NONE) == 1
-    assert asks(Scheme(IntFormat(13), granularity=PerAxis(0), range_rule=Manual()), NONE) == 0
+    assert asks(Scheme(IntFormat(14), granularity=PerAxis(0), range_rule=Manual()), NONE) == 1
+    assert asks(Scheme(IntFormat(15), granularity=PerAxis(0), range_rule=Manual()), NONE) == 0
     assert asks(Scheme(granularity=PerAxis(0)), NONE) == 0
     assert choose_qparams(normal(), by_rows).alike
     assert not choose_qparams(normal(), Scheme(granularity=PerAxis(0))).alike
