@@ -347,8 +347,3 @@ class Chart(QWidget):
 def pen(theme: Theme, role: str, *, width: int = 1, alpha: int = 255, style: Any = Qt.PenStyle.SolidLine) -> QPen:
     """A cosmetic pen in a chart role's colour."""
     return pg.mkPen(theme.color(role, alpha), width=width, style=style)
-
-
-def step_curve(**options: Any) -> pg.PlotCurveItem:
-    """A staircase: n + 1 edges and n values."""
-    return pg.PlotCurveItem([0, 1], [0], stepMode="center", **options)

@@ -216,6 +216,13 @@ class Brush:
             x = np.repeat(edges[first : last + 1], 2)[1:-1]
             self.painter.drawPolyline(_polygon(x, np.repeat(heights[first:last], 2)))
 
+    def bars(self, edges: Floats, base: float, tops: Floats, color: QColor) -> None:
+        """Bars side by side, from a level up or down, which are given in pixels; NaN where there is none."""
+        if self.grain:
+            self._rects(edges[:-1], np.minimum(tops, base), np.diff(edges), np.abs(tops - base), color)
+        else:
+            self.area(edges, np.full(tops.size, base), tops, color)
+
     def columns(self, edges: Floats, heights: Floats, color: QColor) -> None:
         """Bars from the bottom: what is there is seen, as thin and as low as it may be.
 
@@ -333,6 +340,22 @@ class Brush:
         self._stroke(pen)
         x = self.at_x(value)
         self.painter.drawLine(QLineF(x, 0, x, self.height))
+
+    def across(self, value: float, pen: QPen) -> None:
+        """A line from side to side."""
+        self._stroke(pen)
+        y = self.at_y(value)
+        self.painter.drawLine(QLineF(0, y, self.width, y))
+
+    def mark(self, x: float, y: float, size: float, color: QColor) -> None:
+        """A triangle around a place of the chart that points down, so many pixels wide and high."""
+        self._fill(color)
+        at_x, at_y, half = self.at_x(x), self.at_y(y), size / 2
+        self.painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        sides, ends = np.array([-half, 0.0, half]), np.array([-half, half, -half])
+        self.painter.drawPolygon(_polygon(at_x + sides, at_y + ends))
+        if self.grain:
+            self.painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
     def line(self, x0: float, y0: float, x1: float, y1: float, pen: QPen) -> None:
         """A line between two points of the chart."""

@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 
 from qviz.core.tensors.granularity import PerAxis
 from qviz.gui.charts.axes import IndexAxis
-from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen, step_curve
+from qviz.gui.charts.base import Chart, LinkedCursor, Table
+from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.estimates import about
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from qviz.core.questions.figures import Groups
 
 
+MARK = 9
+"""Pixels that the triangle at the worst one is wide."""
+
+
 class ChannelsChart(Chart):
     """SQNR of each channel, block or token as a bar; a click looks at one alone."""
 
@@ -33,15 +37,8 @@ class ChannelsChart(Chart):
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link, wheel_axis=0, axes={"bottom": IndexAxis()})
-        self._bars = step_curve()
-        self._worst = pg.ScatterPlotItem(size=9, pxMode=True, symbol="t")
-        self._chosen = pg.LinearRegionItem(movable=False)
-        for line in self._chosen.lines:
-            line.hide()
-        self._chosen.hide()
-        self._total = pg.InfiniteLine(angle=0)
-        for item in (self._chosen, self._bars, self._total, self._worst):
-            self.plot.addItem(item, ignoreBounds=True)
+        self._edges, self._heights = np.zeros(0), np.zeros(0)
+        self._chosen: int | None = None
         self._groups: Groups | None = None
         self._key: Any = None
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
@@ -64,15 +61,11 @@ class ChannelsChart(Chart):
             self._words = words
             self._label()
         self._groups = groups
-        self._worst.setVisible(groups is not None)
-        self._total.setVisible(groups is not None and math.isfinite(analysis.sqnr_db))
         if groups is None:
             self.show_chips({})
             self.set_note(self.tr("one {group} only").format(group=words.one))
-            self._bars.setData([0, 1], [0], fillLevel=0)
+            self.repaint_marks()
             return
-        self._total.setValue(analysis.sqnr_db)
-        self._worst.setData([groups.worst], [groups.drawn_sqnr_db(groups.worst)])
         key = (analysis.tensor.shape, analysis.scheme.granularity)
         if key != self._key:
             self._key = key
@@ -88,9 +81,8 @@ class ChannelsChart(Chart):
 
     def choose(self, channel: int | None) -> None:
         """Mark the channel that is looked at alone."""
-        self._chosen.setVisible(channel is not None)
-        if channel is not None:
-            self._chosen.setRegion((channel - 0.5, channel + 0.5))
+        self._chosen = channel
+        self.repaint_marks()
 
     def show_whole(self, whole: bool) -> None:
         changed, self.whole = whole != self.whole, whole
@@ -120,12 +112,6 @@ class ChannelsChart(Chart):
         self.set_labels(title, sqnr_heading())
 
     def restyle(self, theme: Theme) -> None:
-        self._bars.setPen(pen(theme, "rounding"))
-        self._bars.setBrush(theme.color("rounding", 120))
-        self._worst.setPen(None)
-        self._worst.setBrush(theme.color("clipping"))
-        self._total.setPen(pen(theme, "bound", style=Qt.PenStyle.DashLine))
-        self._chosen.setBrush(theme.color("pointer", 60))
         self._label()
 
     def draw(self) -> None:
@@ -138,9 +124,22 @@ class ChannelsChart(Chart):
         join = max(1, -(-(last - first) // pixels))
         first = first // join * join
         starts = np.arange(first, last, join)
-        worst = self._groups.lowest_sqnr_db(starts, last)
-        self._bars.setData(np.append(starts, last) - 0.5, worst, fillLevel=0)
+        self._edges, self._heights = np.append(starts, last) - 0.5, self._groups.lowest_sqnr_db(starts, last)
         self.set_note("" if join == 1 else self.tr("a bar is the worst of {count}").format(count=f"{join:,}"))
+        self.repaint_marks()
+
+    def paint_marks(self, brush: Brush) -> None:
+        if self._groups is None or self.analysis is None:
+            return
+        if self._chosen is not None:
+            brush.tint(brush.at_x(self._chosen - 0.5), brush.at_x(self._chosen + 0.5), self.color("pointer", 60))
+        edges, tops = brush.x(self._edges), brush.y(self._heights)
+        brush.bars(edges, brush.at_y(0.0), tops, self.color("rounding", 120))
+        brush.stairs(edges, tops, self.pen("rounding"))
+        if math.isfinite(self.analysis.sqnr_db):
+            brush.across(self.analysis.sqnr_db, self.pen("bound", style=Qt.PenStyle.DashLine))
+        worst = self._groups.worst
+        brush.mark(worst, self._groups.drawn_sqnr_db(worst), MARK, self.color("clipping"))
 
     def _channel_at(self, point: QPointF) -> int | None:
         channel = round(point.x())

@@ -23,6 +23,7 @@ from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
 from qviz.gui.words.groups import alone_text, group_columns, place_numbers, place_text
 from tests.every import every
 from tests.gui.conftest import Desk, Gallery, mouse_over, spot
+from tests.gui.pictures import dots, picture
 
 MX = Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor")
 NVFP4 = Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 16), convention="nvfp4")
@@ -402,11 +403,16 @@ def test_the_map_is_painted_anew_in_another_theme(gallery: Gallery) -> None:
 def test_the_channel_that_is_looked_at_is_marked_around_its_index(gallery: Gallery) -> None:
     gallery.present(tensor(6, 160), per(PerAxis(0)))
     chart = gallery["channels"]
+    before = dots(picture(chart))
     chart.choose(4)
-    assert chart._chosen.isVisible()
-    assert chart._chosen.getRegion() == (3.5, 4.5)
+    there = np.flatnonzero((dots(picture(chart)) != before).any(axis=0))
+    place = chart.view.mapRectToScene(chart.view.rect()).left() + chart.canvas.x()
+    left, right = (place + chart._under.ruler().at_x(x) for x in (3.5, 4.5))
+    assert there.size
+    assert left - 1 <= there[0] <= left + 1
+    assert right - 2 <= there[-1] <= right + 1
     chart.choose(None)
-    assert not chart._chosen.isVisible()
+    np.testing.assert_array_equal(dots(picture(chart)), before)
 
 
 def test_a_pixel_is_the_worst_of_its_cells_and_nothing_of_none() -> None:

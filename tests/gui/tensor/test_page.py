@@ -372,13 +372,13 @@ def test_per_axis_shows_the_channels_and_a_click_looks_at_one_alone(desk: Desk) 
     assert desk.page.values.note == "channel 4 alone"
     assert desk.page.docks["metrics"].title.note.text() == "channel 4 alone"
     assert column(desk, "channels", "channel").size == 6  # the others stay in sight here
-    assert chart._chosen.isVisible()
+    assert chart._chosen == 4
     assert_everything_follows(desk, alone)
 
     every = desk.gesture(lambda: mouse_over(chart).click(spot(chart, 4)))
     assert every.channel is None
     assert every.shown is every.whole
-    assert not chart._chosen.isVisible()
+    assert chart._chosen is None
     assert desk.page.docks["metrics"].title.note.text() == ""
     assert_everything_follows(desk, every)
 
