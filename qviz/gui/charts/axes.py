@@ -21,6 +21,9 @@ GRID_ALPHA = 0.25
 TITLE_ROOM = 14
 """Pixels that the turned title of an axis takes."""
 
+MOST_LAYOUTS = 32
+"""Layouts that are kept: a slider that is dragged to and fro comes back to the same ranges."""
+
 WIDER_BY = 8
 """Pixels: an axis that grew a little with each text would move its chart each time."""
 
@@ -30,10 +33,11 @@ BESIDE = 4
 
 @frozen
 class Ticks:
-    """An axis laid out: lines by their colour, and texts by where they begin."""
+    """An axis laid out: lines by their colour, texts by where they begin, and pixels of the widest one."""
 
     lines: list[tuple[QColor, list[float]]]
     texts: list[tuple[QPointF, str]]
+    widest: float = 0.0
 
 
 @guarded
@@ -42,7 +46,7 @@ class ChartAxis(pg.AxisItem):
 
     Told so from its birth: an axis that may choose a prefix writes its title anew at every move.
 
-    It is laid out when its range or size changes, and painted from that; a chart whose ``gridded``
+    It is laid out when its range or size is another, and painted from that; a chart whose ``gridded``
     axis this is draws its `Ticks` across the plot itself.
     """
 
@@ -56,7 +60,7 @@ class ChartAxis(pg.AxisItem):
         # Turned letters are drawn one by one: as slow as a whole chart.
         self.label.setCacheMode(self.CacheMode.DeviceCoordinateCache)
         self.setFlag(self.GraphicsItemFlag.ItemUsesExtendedStyleOption)  # to be told what is exposed
-        self._laid_out: tuple[Any, Ticks] | None = None
+        self._laid_out: dict[Any, Ticks] = {}
         self._usual = self._needed = 0
         self._widths: dict[str, float] = {}
 
@@ -102,15 +106,28 @@ class ChartAxis(pg.AxisItem):
             return rect.adjusted(-1, -inside, 1, 0)
         return rect
 
+    def setRange(self, mn: float, mx: float) -> None:
+        picture = self.picture
+        super().setRange(mn, mx)
+        self.picture = picture  # another range is another layout, and the others stay
+
+    def manner(self) -> Any:
+        """What decides how values are written, beside their range; of all else the picture is dropped."""
+
     def ticks(self) -> Ticks:
         """Where the lines and texts are now, in pixels of the axis."""
         rect = self.rect()
-        key = (*self.range, rect.width(), rect.height(), self._pen.color().rgba())
+        key = (*self.range, rect.width(), rect.height(), self._pen.color().rgba(), self.manner())
         # The picture is what pyqtgraph drops whenever anything else changes.
-        if self._laid_out is None or self.picture is None or self._laid_out[0] != key:
-            self._laid_out = key, self._lay_out(rect)
+        if self.picture is None or len(self._laid_out) > MOST_LAYOUTS:
+            self._laid_out = {}
             self.picture = True
-        return self._laid_out[1]
+        if key not in self._laid_out:
+            self._laid_out[key] = self._lay_out(rect)
+        found = self._laid_out[key]
+        if self.orientation == "left":
+            self._make_room(found.widest)
+        return found
 
     def _lay_out(self, rect: QRectF) -> Ticks:
         upright = self.orientation in ("left", "right")
@@ -154,9 +171,7 @@ class ChartAxis(pg.AxisItem):
             for place, text, size in sized:
                 if place - size / 2 >= 0 and place + size / 2 <= length:
                     texts.append((self._start(rect, place, text, metrics), text))
-        if self.orientation == "left":
-            self._make_room(max((self._width(text, metrics) for _, text in texts), default=0.0))
-        return Ticks(lines, texts)
+        return Ticks(lines, texts, max((self._width(text, metrics) for _, text in texts), default=0.0))
 
     def _width(self, text: str, metrics: QFontMetricsF) -> float:
         width = self._widths.get(text)
@@ -241,6 +256,9 @@ class CountAxis(ChartAxis):
         super().__init__("left")
         self.logarithmic = False
 
+    def manner(self) -> Any:
+        return self.logarithmic
+
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
         if not self.logarithmic:
             return [level for level in super().tickValues(minVal, maxVal, size) if level[0] >= 1]  # whole elements
@@ -258,6 +276,9 @@ class PowerAxis(ChartAxis):
     """Any values: as they are, or drawn as their decimal logarithms."""
 
     logarithmic = True
+
+    def manner(self) -> Any:
+        return self.logarithmic
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
         if not self.logarithmic:

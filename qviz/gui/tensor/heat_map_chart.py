@@ -40,6 +40,9 @@ class CellAxis(ChartAxis):
 
     each = 1
 
+    def manner(self) -> Any:
+        return self.each
+
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
         return [level for level in super().tickValues(minVal, maxVal, size) if level[0] >= 1]
 
