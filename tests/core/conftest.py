@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 
 from qviz.core import compiler
+from tests.compiled import ALL
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +18,7 @@ def _compiled(compiled_apart):
     They are kept from run to run for as long as their sources stay as they are.
     """
     folder = compiled_apart
-    with FileLock(folder / "lock"):
+    with FileLock(folder / ALL):
         compiler.warm_up()
         now = compiler._cache_folder()
         for other in {*now.parent.iterdir()} - {now}:
