@@ -6,7 +6,6 @@ import functools
 import gc
 import multiprocessing
 import os
-import subprocess
 import sys
 from contextlib import contextmanager
 
@@ -95,25 +94,9 @@ def pytest_xdist_auto_num_workers():
     return psutil.cpu_count() + 1
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session):
-    """Begin at once to compile for workers: what needs that is tested last, and it takes a minute or two."""
-    workers = session.config.getoption("numprocesses", None)
-    if workers and not hasattr(session.config, "workerinput"):
-        command = [sys.executable, "-m", "tests.compiled", str(compiled_folder(session.config))]
-        session.config.compiling = subprocess.Popen(command, cwd=session.config.rootpath)
-
-
-def pytest_sessionfinish(session):
-    """Nobody needs it any more."""
-    if hasattr(session.config, "compiling"):
-        session.config.compiling.kill()
-        session.config.compiling.wait()
-
-
 def pytest_collection_modifyitems(items):
-    """The longest tests first, or one worker would wait for the other at the end; what is to be compiled, last."""
-    items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), "_compiled" in item.fixturenames))
+    """The longest tests first: at the end one worker would wait for the other."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_collection_finish():
@@ -136,29 +119,21 @@ def quick_workers():
         yield
 
 
-def compiled_folder(config):
-    """Where the kernels of tests are kept, from run to run."""
-    folder = config.rootpath / ".pytest_cache" / "compiled"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 @pytest.fixture(scope="session", autouse=True)
 def compiled_apart(pytestconfig):
     """Kernels are kept apart from the person's own, and compiled by one process at a time: others load them then.
 
     Whoever asks a library for K-quants needs some, and so do windows that live for a while.
     """
-    from qviz.core import compiler  # not before lines are traced for coverage
-    from tests.compiled import COMPILING, DEMANDED
+    from qviz.core import compiler
 
-    folder = compiled_folder(pytestconfig)
+    folder = pytestconfig.rootpath / ".pytest_cache" / "compiled"
+    folder.mkdir(parents=True, exist_ok=True)
     compiling = compiler._compiling
 
     @contextmanager
     def alone(call):
-        lock = DEMANDED if call.startswith(compiler.compile_demanded.__name__) else COMPILING
-        with FileLock(folder / lock), compiling(call) as lines:
+        with FileLock(folder / "compiling"), compiling(call) as lines:
             yield lines
 
     with pytest.MonkeyPatch.context() as patch:

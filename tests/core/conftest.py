@@ -8,7 +8,6 @@ import pytest
 from filelock import FileLock
 
 from qviz.core import compiler
-from tests.compiled import ALL
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +17,7 @@ def _compiled(compiled_apart):
     They are kept from run to run for as long as their sources stay as they are.
     """
     folder = compiled_apart
-    with FileLock(folder / ALL):
+    with FileLock(folder / "lock"):
         compiler.warm_up()
         now = compiler._cache_folder()
         for other in {*now.parent.iterdir()} - {now}:
