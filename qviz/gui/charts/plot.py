@@ -78,4 +78,5 @@ class Canvas(pg.GraphicsView):
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.enableMouse(False)
+        self.setCacheMode(self.CacheModeFlag.CacheNone)
         self.setCentralItem(plot)

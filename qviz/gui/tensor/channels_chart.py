@@ -131,10 +131,11 @@ class ChannelsChart(Chart):
     def paint_marks(self, brush: Brush) -> None:
         if self._groups is None or self.analysis is None:
             return
+        edges, tops = brush.x(self._edges), brush.y(self._heights)
+        # Never of glass: for each of its bars Qt wakes several threads, and waits for them.
+        brush.bars(edges, brush.at_y(0.0), tops, self.solid("rounding", 0.47))
         if self._chosen is not None:
             brush.tint(brush.at_x(self._chosen - 0.5), brush.at_x(self._chosen + 0.5), self.color("pointer", 60))
-        edges, tops = brush.x(self._edges), brush.y(self._heights)
-        brush.bars(edges, brush.at_y(0.0), tops, self.color("rounding", 120))
         brush.stairs(edges, tops, self.pen("rounding"))
         if math.isfinite(self.analysis.sqnr_db):
             brush.across(self.analysis.sqnr_db, self.pen("bound", style=Qt.PenStyle.DashLine))
