@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from qviz.session.guard import guarded
@@ -14,6 +16,11 @@ TURNS = 3
 class AfterPainting(QObject):
     """Tells once that every update of the screen which is due by now has been done.
 
+    Parameters
+    ----------
+    due : Callable[[], bool]
+        Whether a window holds back some of it; however many turns that takes, they are waited for.
+
     Signals
     -------
     painted()
@@ -21,8 +28,9 @@ class AfterPainting(QObject):
 
     painted = Signal()
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, due: Callable[[], bool] = lambda: False) -> None:
         super().__init__(parent)
+        self._due = due
         self._left = 0
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
@@ -36,7 +44,7 @@ class AfterPainting(QObject):
     @Slot()
     def _on_turn(self) -> None:
         self._left -= 1
-        if self._left:
+        if self._left > 0 or self._due():
             self._turn.start()
         else:
             self.painted.emit()

@@ -37,7 +37,7 @@ class Analyst(Worker):
     answered = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, session.is_unpainted)
         self._session = session
         self._last: Frame | None = None
         self._exactly = self._given_up = self._completing = False

@@ -51,7 +51,8 @@ class LatestRunner(QObject):
     _ended = Signal(object, object, object)
     _advanced = Signal(object, float)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, due: Callable[[], bool] = lambda: False) -> None:
+        """``due`` says whether a window holds back some of what is to be painted."""
         super().__init__(parent)
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
@@ -61,7 +62,7 @@ class LatestRunner(QObject):
         self._closed = False
         self._found: tuple[Request, object, Exception | None] | None = None
         self._resting = self._answered = False
-        self._after_painting = AfterPainting(self)
+        self._after_painting = AfterPainting(self, due)
         self._after_painting.painted.connect(self._on_painted)
         self._ended.connect(self._on_ended)
         self._advanced.connect(self._on_advanced)

@@ -116,6 +116,7 @@ class Session(QObject):
         """Whether what changes now is dragged, so that there is more to come."""
         self._steered: tuple[State, frozenset[str]] | None = None
         self._behind: Callable[[], bool] = lambda: False
+        self._unpainted: Callable[[], bool] = lambda: False
         self._impatience: Timer | None = None
         self.history = History(self._state.scheme, self._go_to, self, clock=clock, settle=self.settle)
 
@@ -182,6 +183,14 @@ class Session(QObject):
     def pace_by(self, behind: Callable[[], bool]) -> None:
         """What is steered waits while ``behind``; who says so calls `settle` when that is over."""
         self._behind = behind
+
+    def paint_by(self, due: Callable[[], bool]) -> None:
+        """What is told is painted later, as long as it is ``due``."""
+        self._unpainted = due
+
+    def is_unpainted(self) -> bool:
+        """Whether some of what was told is not painted yet."""
+        return self._unpainted()
 
     def _changed(self, state: State, changes: dict[str, Any]) -> tuple[State, frozenset[str]]:
         """The state that changes lead to, and what of the scheme they are of."""

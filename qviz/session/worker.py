@@ -50,11 +50,12 @@ class Worker(QObject):
     problem = Signal(str)
     stale = Signal(object)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, due: Callable[[], bool] = lambda: False) -> None:
+        """``due`` says whether a window holds back some of what is to be painted."""
         super().__init__(parent)
         self._timers: list[Timer] = []
         self._under_way = False
-        self._runner = LatestRunner(self)
+        self._runner = LatestRunner(self, due)
         self._runner.started.connect(self._on_started)
         self._runner.progressed.connect(self._on_progressed)
         self._runner.finished.connect(self._on_finished)

@@ -24,7 +24,7 @@ from qviz.core import compiler
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
 from qviz.core.tensors.tensor import Tensor
-from qviz.session.after_painting import AfterPainting
+from qviz.gui.kit.one_painting import OnePainting
 from qviz.session.frame import Frame
 from qviz.session.settings import Settings
 from tests.benchmarks.engine import Promise, Verdict
@@ -315,7 +315,7 @@ class Seen:
 
 
 class Screen(QObject):
-    """Notes each answer, and the moment when all that it changed is painted.
+    """Notes each answer that is painted, and the moment when all that it changed is.
 
     Attributes
     ----------
@@ -328,15 +328,14 @@ class Screen(QObject):
         Seconds from the answer to its painting.
     """
 
-    def __init__(self, kept: int | None) -> None:
+    def __init__(self, painting: OnePainting, kept: int | None) -> None:
         super().__init__()
         self.seen: list[Seen] = []
         self.last: deque[Frame] = deque(maxlen=kept)
         self.times: list[float] = []
         self.painting: list[float] = []
-        self._next: list[tuple[float, Frame]] = []
-        self._after_painting = AfterPainting(self)
-        self._after_painting.painted.connect(self._on_painted)
+        self._next: tuple[float, Frame] | None = None
+        painting.painted.connect(self._on_painted)
 
     def first_of_another(self, tensor: Tensor | None) -> float:
         """When a frame of another tensor was painted first; infinite as long as none was."""
@@ -350,24 +349,24 @@ class Screen(QObject):
     @Slot(object)
     def note(self, frame: Frame) -> None:
         """An answer has been handed to the charts."""
-        self._next.append((time.perf_counter(), frame))
-        self._after_painting.wait()
+        self._next = (time.perf_counter(), frame)
 
     @Slot()
     def _on_painted(self) -> None:
+        if self._next is None:
+            return
+        (answered, frame), self._next = self._next, None
         now = time.perf_counter()
-        for answered, frame in self._next:
-            self.seen.append(Seen(id(frame.tensor), frame.scheme, frame.whole.exact))
-            self.last.append(frame)
-            self.times.append(now)
-            self.painting.append(now - answered)
-        self._next.clear()
+        self.seen.append(Seen(id(frame.tensor), frame.scheme, frame.whole.exact))
+        self.last.append(frame)
+        self.times.append(now)
+        self.painting.append(now - answered)
 
 
 @contextmanager
 def painted(qviz: App, kept: int | None = 0) -> Iterator[Screen]:
     """What is painted meanwhile; so many answers are kept, or all."""
-    screen = Screen(kept)
+    screen = Screen(qviz.window.findChild(OnePainting), kept)
     qviz.analyst.answered.connect(screen.note)
     try:
         yield screen

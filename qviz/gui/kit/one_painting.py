@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from qviz.session.guard import guarded
@@ -17,7 +17,14 @@ class OnePainting(QObject):
     A graphics scene finds that out in an event of its own, and then has what is due painted, with whatever else is
     due in the window: as many paintings a frame as there are charts. Painting has a turn of the event loop to itself:
     what a hand does between an answer and its painting is heard before.
+
+    Signals
+    -------
+    painted()
+        All that was gathered is on the screen.
     """
+
+    painted = Signal()
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
@@ -26,6 +33,10 @@ class OnePainting(QObject):
         self._turn = QTimer(self)  # of its own: a call after no time at all is an event of the same turn
         self._turn.setSingleShot(True)
         self._turn.timeout.connect(self._paint)
+
+    def is_due(self) -> bool:
+        """Whether what has changed is not painted yet."""
+        return self._gathering
 
     def gather(self) -> None:
         """What has changed, and what changes in events that wait by now, is painted together."""
@@ -53,3 +64,4 @@ class OnePainting(QObject):
         due, self._due = self._due, False
         if due:
             QCoreApplication.sendEvent(self._window, QEvent(QEvent.Type.UpdateRequest))
+        self.painted.emit()

@@ -111,6 +111,7 @@ class MainWindow(QMainWindow):
         self.status.outdated.connect(page.set_caveat)
         self.rooms: list[DockRoom] = []
         self._painting = OnePainting(self)
+        session.paint_by(self._painting.is_due)
         self.overlay = DropOverlay(self)
         self.overlay.files_dropped.connect(self._on_dropped)
         session.changed.connect(self._on_changed)

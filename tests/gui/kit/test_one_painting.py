@@ -77,9 +77,21 @@ def test_gathered_they_are_painted_once(window: Window) -> None:
         window.change(color)
         window.painting.gather()
         window.painting.gather()
+        assert window.painting.is_due()
         take_turns()
         assert window.paintings == 1
+        assert not window.painting.is_due()
         assert window.is_painted(color)
+
+
+def test_it_is_told_once_when_all_is_on_the_screen(window: Window) -> None:
+    paintings: list[tuple[int, bool]] = []
+    window.painting.painted.connect(lambda: paintings.append((window.paintings, window.painting.is_due())))
+    window.change(Qt.GlobalColor.red)
+    window.painting.gather()
+    assert paintings == []
+    take_turns()
+    assert paintings == [(1, False)]
 
 
 def test_a_hand_is_heard_between_an_answer_and_its_painting(window: Window) -> None:
