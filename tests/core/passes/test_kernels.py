@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from itertools import count, product
+from itertools import count, islice, product
 
 import numpy as np
 import pytest
@@ -237,7 +237,7 @@ def test_whoever_looks_at_a_piece_the_sums_are_the_same_to_the_last_bit(granular
     x, scheme = noisy((64, 512), nan=False), Scheme(IntFormat(4), granularity=granularity)
 
     def found(threads, slow=None):
-        """The sums, where one of the threads waits until the others have done everything else."""
+        """The sums, where one of the threads waits until the other has done everything else."""
         monkeypatch.setattr(direct_pass, "THREADS", threads)
         taken = direct_pass._Left.taken
         if slow is not None:
@@ -245,12 +245,14 @@ def test_whoever_looks_at_a_piece_the_sums_are_the_same_to_the_last_bit(granular
             alone = threading.Event()
 
             def in_my_own_time(self):
-                if (threading.current_thread() is main) == slow:
-                    alone.wait(10)
-                    yield from taken(self)
-                else:
-                    yield from taken(self)
-                    alone.set()
+                pieces = taken(self)
+                waits = threading.current_thread() is main
+                if waits:
+                    yield from islice(pieces, 1)  # the other is woken after it
+                if waits == slow:
+                    assert alone.wait(10)
+                yield from pieces
+                alone.set()
 
             monkeypatch.setattr(direct_pass._Left, "taken", in_my_own_time)
         sums = ask(x, scheme)
