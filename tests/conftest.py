@@ -132,8 +132,8 @@ def compiled_apart(pytestconfig):
     compiling = compiler._compiling
 
     @contextmanager
-    def alone(call):
-        with FileLock(folder / "compiling"), compiling(call) as lines:
+    def alone(*call):
+        with FileLock(folder / "compiling"), compiling(*call) as lines:
             yield lines
 
     with pytest.MonkeyPatch.context() as patch:

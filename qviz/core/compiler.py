@@ -68,6 +68,9 @@ SUMS = {"reassoc", "nsz", "nnan"}
 """What a compiler may do to sums: add in any order, and take nothing for NaN. Never all of fast-math: it would
 replace divisions by multiplications, and the codes would not be the runtime's own."""
 
+COMPILERS = min(2, os.cpu_count() or 1)
+"""Processes that compile: nearly half of it is one kernel's."""
+
 COMPILE_SECONDS = 600
 """A compilation that takes longer is given up; it gives way to everybody, and takes minutes on a busy machine."""
 
@@ -218,14 +221,20 @@ def load_all(folder: Path) -> None:
         _load(each, folder)
 
 
-def compile_all(folder: str) -> None:
-    """Compile every kernel into ``folder``, behind everything else, and print the name of each that is done."""
+def compile_all(folder: str, taken: str) -> None:
+    """Compile kernels into ``folder``, behind everything else, and print the name of each that is done.
+
+    Those that another process compiles have a file in the folder ``taken``.
+    """
     if hasattr(os, "nice"):
         os.nice(10)  # a window is being drawn meanwhile
     for each in known():
+        try:
+            (Path(taken) / each.name).touch(exist_ok=False)
+        except FileExistsError:
+            continue
         _load(each, Path(folder))
         print(each.name, flush=True)
-    (Path(folder) / COMPLETE).touch()
 
 
 def known() -> list[Kernel]:
@@ -289,39 +298,57 @@ def _teach_prefetch() -> None:
 
 
 def _compile_aside(folder: Path) -> None:
-    """Compile in another process, and load each kernel as it comes."""
+    """Compile in other processes, and load each kernel as it comes."""
+    import tempfile
+
     waiting = {each.name: each for each in known()}
-    with _compiling(f"compile_all({str(folder)!r})") as lines:
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix="taken-") as taken,
+        _compiling(f"compile_all({str(folder)!r}, {taken!r})", COMPILERS) as lines,
+    ):
         for line in lines:
             _load(waiting[line.strip()], folder)
+    (folder / COMPLETE).touch()
 
 
 @contextmanager
-def _compiling(call: str) -> Iterator[Iterable[str]]:
-    """Another process that calls a function of this module; what it prints, line by line, until it has ended."""
+def _compiling(call: str, processes: int = 1) -> Iterator[Iterable[str]]:
+    """Other processes that call a function of this module; what they print, line by line, until all have ended."""
     import subprocess  # like what is next to it, no part of the first picture
 
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"from qviz.core import compiler; compiler.{call}"],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
-        | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
-    )
-    patience = threading.Timer(COMPILE_SECONDS, process.kill)
-    patience.daemon = True  # a window that is closed meanwhile waits for nobody
-    patience.start()
-    try:
-        with process:
-            assert process.stdout is not None
-            yield process.stdout
-    finally:
-        patience.cancel()
-    if process.returncode:
-        raise OSError(f"the compiler ended with {process.returncode}")
+    reading, writing = os.pipe()
+    with os.fdopen(reading, encoding="utf-8") as lines:
+        try:
+            compilers = [
+                subprocess.Popen(
+                    [sys.executable, "-c", f"from qviz.core import compiler; compiler.{call}"],
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    stdin=subprocess.DEVNULL,
+                    stdout=writing,
+                    stderr=subprocess.DEVNULL,
+                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
+                    | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
+                )
+                for _ in range(processes)
+            ]
+        finally:
+            os.close(writing)
+
+        def give_up() -> None:
+            for each in compilers:
+                each.kill()
+
+        patience = threading.Timer(COMPILE_SECONDS, give_up)
+        patience.daemon = True  # a window that is closed meanwhile waits for nobody
+        patience.start()
+        try:
+            yield lines
+        finally:
+            lines.close()  # whoever still compiles ends at its next line
+            codes = [each.wait() for each in compilers]
+            patience.cancel()
+    if any(codes):
+        raise OSError(f"the compiler ended with {', '.join(map(str, codes))}")
 
 
 def _cache_folder() -> Path:

@@ -124,6 +124,29 @@ def test_a_compiler_that_fails_is_noted(monkeypatch, caplog, tmp_path):
     assert "the compiler ended with" in caplog.text
 
 
+def test_compilers_share_the_kernels(monkeypatch, capsys, tmp_path):
+    compiled: list[tuple[int, str]] = []
+    done = threading.Barrier(2)
+
+    def load(each, folder):
+        compiled.append((threading.get_ident(), each.name))
+        if len(compiled) <= 2:
+            done.wait()  # each has one at least
+
+    monkeypatch.setattr(compiler, "_load", load)
+    monkeypatch.setattr(os, "nice", lambda more: more, raising=False)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    beside = threading.Thread(target=compiler.compile_all, args=(str(tmp_path), str(taken)))
+    beside.start()
+    compiler.compile_all(str(tmp_path), str(taken))
+    beside.join()
+    names = [each.name for each in compiler.known()]
+    assert sorted(name for _, name in compiled) == sorted(names), "each once"
+    assert len({thread for thread, _ in compiled}) == 2
+    assert sorted(capsys.readouterr().out.split()) == sorted(names)
+
+
 def test_nothing_is_compiled_where_it_cannot_be(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)
     monkeypatch.setattr(sys, "frozen", True, raising=False)
@@ -146,21 +169,12 @@ def test_what_is_plain_python_gives_the_same(monkeypatch):
 @pytest.mark.usefixtures("fresh")
 def test_a_program_that_ends_meanwhile_waits_for_no_compiler(monkeypatch, tmp_path):
     class Compiler:
-        returncode = 0
-
         def __init__(self, *_, **__):
-            self.stdout = self.waiting()
             self.kill = lambda: None
 
-        def waiting(self):
+        def wait(self):
             others.extend(t for t in threading.enumerate() if t not in before)
-            yield from ()
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return None
+            return 0
 
     monkeypatch.setattr(subprocess, "Popen", Compiler)
     monkeypatch.setattr(compiler, "COMPILE_SECONDS", 60)
