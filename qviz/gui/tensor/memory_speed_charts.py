@@ -15,6 +15,8 @@ from qviz.gui.words.numbers import fixed, number, percent, time_text
 from qviz.gui.words.schemes import format_word
 
 if TYPE_CHECKING:
+    from qviz.core.arithmetic.storage import Storage
+    from qviz.core.formats.table import NumberFormat
     from qviz.core.questions.analysis import Analysis
 
 
@@ -23,6 +25,8 @@ class MemoryChart(BarChart):
 
     name: ClassVar[str] = "memory"
     judged: ClassVar[bool] = False
+    _shown: tuple[Storage, NumberFormat] | None = None
+    """What the bars are of."""
 
     def title(self) -> str:
         return self.tr("Memory")
@@ -36,6 +40,9 @@ class MemoryChart(BarChart):
     def present(self, analysis: Analysis) -> None:
         self.analysis = analysis
         s = analysis.storage
+        if (s, analysis.scheme.number_format) == self._shown:
+            return
+        self._shown = s, analysis.scheme.number_format
         share = f"{byte_text(s.quantized_bytes)} · {percent(s.ratio, 1)}"
         self.draw_bars(
             Bar("float32", s.float32_bytes, byte_text(s.float32_bytes), "unused"),
