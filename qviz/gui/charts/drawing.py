@@ -141,25 +141,33 @@ class Brush:
         places = np.minimum(np.maximum(places, -BEYOND), length + BEYOND)
         return np.floor(places * self.grain + 0.5) / self.grain if self.grain else places
 
-    def keep(self, name: str, of: tuple[Any, ...], paint: Callable[[Brush], None]) -> None:
-        """On the screen, paint anew only when the size or something in ``of`` is another."""
+    def keep(
+        self, name: str, of: tuple[Any, ...], paint: Callable[[Brush], None], rows: tuple[float, float] | None = None
+    ) -> None:
+        """On the screen, paint anew only when the size or something in ``of`` is another.
+
+        Only what is painted between ``rows`` is seen there, which are heights in pixels; by default all.
+        """
         if not self.grain:
             paint(self)
             return
-        key = (of, self.width, self.height, self.grain)
+        top, bottom = rows or (0.0, self.height)
+        top = math.floor(top * self.grain) / self.grain
+        key = (of, self.width, top, bottom, self.grain)
         found = self._kept.get(name)
         if found is None or found[0] != key:
             if found is None or found[0][1:] != key[1:]:
-                pixmap = QPixmap(math.ceil(self.width * self.grain), math.ceil(self.height * self.grain))
+                pixmap = QPixmap(math.ceil(self.width * self.grain), math.ceil((bottom - top) * self.grain))
                 pixmap.setDevicePixelRatio(self.grain)
             else:
                 pixmap = found[1]  # memory that is new costs more than painting on it
             pixmap.fill(Qt.GlobalColor.transparent)
             painter = QPainter(pixmap)
+            painter.translate(0, -top)
             paint(Brush(painter, self._view, self.grain, self._kept))
             painter.end()
             found = self._kept[name] = key, pixmap
-        self.painter.drawPixmap(QPointF(0, 0), found[1])
+        self.painter.drawPixmap(QPointF(0, top), found[1])
 
     # -- many marks
 
@@ -385,10 +393,13 @@ class Brush:
         if x1 > x0:
             self.rect(x0, 0, x1 - x0, self.height, color)
 
-    def level(self, y: float, color: QColor) -> None:
-        """A fine line across, at a height in pixels."""
+    def levels(self, heights: list[float], color: QColor) -> None:
+        """Fine lines across, at heights in pixels; one at the very bottom would lie on the axis."""
         thick = 1 / self.grain if self.grain else 1.0
-        self.rect(0, self._fitted_one(y, self.height), self.width, thick, color)
+        places = [place for y in heights if (place := self._fitted_one(y, self.height)) < self.height]
+        if places:
+            self._fill(color)
+            self.painter.drawRects([QRectF(0, place, self.width, thick) for place in places])
 
     def take(self, letters: Letters) -> None:
         """Write in these from now on."""

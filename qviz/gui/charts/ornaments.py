@@ -46,15 +46,27 @@ class Ornaments:
     def paint(self, brush: Brush) -> None:
         """All of it; the view is told where chips can be clicked."""
         chart = self._chart
-        axis = chart.plot.getAxis("left")
-        brush.keep("over", (chart.theme and chart.theme.name, axis.ticks(), self.chips), self._paint_anew)
+        for color, places in chart.plot.getAxis("left").ticks().lines:
+            brush.levels(places, color)
         if not self.chips:
             chart.view.chips = {}
+        # What is kept is as high as the words: the rest of a chart has none, and would be laid over it all the same.
+        head, foot = bool(self.legend) or "top" in self.chips, bool(self.chips.keys() - {"top"})
+        looks = (chart.theme and chart.theme.name, self.chips)
+        if not brush.grain:
+            self._paint_words(brush)
+            return
+        chip = chart.letters(11).height + 6
+        below, above = LABEL_MIDDLE + chip, brush.height - 2 * (chip + CHIP_GAP)
+        if head and foot and above < below:
+            brush.keep("words", looks, self._paint_words)
+            return
+        if head:
+            brush.keep("head", looks, self._paint_words, (0.0, min(below, brush.height)))
+        if foot:
+            brush.keep("foot", looks, self._paint_words, (max(0.0, above), brush.height))
 
-    def _paint_anew(self, brush: Brush) -> None:
-        for color, places in self._chart.plot.getAxis("left").ticks().lines:
-            for place in places:
-                brush.level(place, color)
+    def _paint_words(self, brush: Brush) -> None:
         theme = self._chart.theme
         brush.take(self._chart.letters(11))
         if self.legend and theme is not None:
