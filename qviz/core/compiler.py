@@ -32,6 +32,13 @@ MODULES = (
     "qviz.core.tensors.value_counts",
     "qviz.core.passes.plain_walk",
     "qviz.core.passes.kernels",
+    "qviz.core.passes.group_reach",
+    "qviz.core.passes.settling",
+    "qviz.core.passes.ratios",
+    "qviz.core.tensors.lookups",
+    "qviz.core.tensors.cells",
+    "qviz.core.passes.error_counts",
+    "qviz.core.runtimes.block_scales",
     "qviz.core.passes.comparing",
     "qviz.core.passes.counting",
     "qviz.core.passes.stretches",
@@ -39,13 +46,6 @@ MODULES = (
     "qviz.core.passes.lane_steps",
     "qviz.core.passes.lane_sums",
     "qviz.core.passes.lane_figures",
-    "qviz.core.runtimes.block_scales",
-    "qviz.core.passes.group_reach",
-    "qviz.core.passes.settling",
-    "qviz.core.passes.ratios",
-    "qviz.core.tensors.lookups",
-    "qviz.core.tensors.cells",
-    "qviz.core.passes.error_counts",
     "qviz.core.arithmetic.conversion",
     "qviz.core.arithmetic.loops",
     "qviz.core.arithmetic.spreading",
@@ -54,7 +54,7 @@ MODULES = (
     "qviz.core.lanes",
     "qviz.core.lane_types",
 )
-"""Where the functions are, the most urgent first."""
+"""Where the functions are, the most urgent first; `kernels` takes as long as nearly all that follows."""
 
 LATER_MODULES = (
     "qviz.core.ranges.ggml",
