@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, QThreadPool, QTimer, Signal, Slot
 
 from qviz.core.frozen import frozen
 from qviz.core.work import Cancelled, IsCancelled, Progress, beside
@@ -64,6 +64,9 @@ class LatestRunner(QObject):
         self._resting = self._answered = False
         self._after_painting = AfterPainting(self, due)
         self._after_painting.painted.connect(self._on_painted)
+        self._next_turn = QTimer(self)  # a hand is heard between what was painted and what is told
+        self._next_turn.setSingleShot(True)
+        self._next_turn.timeout.connect(self._tell_found)
         self._ended.connect(self._on_ended)
         self._advanced.connect(self._on_advanced)
 
@@ -173,12 +176,17 @@ class LatestRunner(QObject):
     @Slot()
     def _on_painted(self) -> None:
         self._resting = self._answered = False
-        found, self._found = self._found, None
         if self._closed:
             return
-        if found is not None:
-            self._on_ended(*found)
+        if self._found is not None:
+            self._next_turn.start()
             return
         self._start_if_free()
         if not self.busy:
             self.rested.emit()
+
+    @Slot()
+    def _tell_found(self) -> None:
+        found, self._found = self._found, None
+        if found is not None:
+            self._on_ended(*found)

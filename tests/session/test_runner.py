@@ -289,6 +289,26 @@ def test_one_that_may_is_done_while_the_answer_before_it_is_painted(bench: Bench
     assert sorted(busy) == [False, True, True], "busy at the first answer, as what runs then is told; not at the last"
 
 
+def test_what_was_found_meanwhile_has_a_turn_to_itself(bench: Bench) -> None:
+    """Painting and telling in one turn keep a hand waiting for both."""
+    ended = paints_for_long(bench)
+
+    def work(progress: Progress, cancelled: IsCancelled) -> str:
+        ended.set()
+        return "answer b"
+
+    hand = QTimer(bench.runner)
+    hand.setSingleShot(True)
+    hand.timeout.connect(lambda: bench.heard.all.append(("heard", (Request("a", work),))))
+    bench.runner._after_painting.painted.connect(hand.start)
+    bench.runner._after_painting.painted.disconnect(bench.runner._on_painted)
+    bench.runner._after_painting.painted.connect(bench.runner._on_painted)
+    first = bench.hold("a")
+    bench.submit("b", work, ahead=True)
+    first.let_go.set()
+    assert bench.settle()[:6] == ["started a", "finished a", "started b", "painted a", "heard a", "finished b"]
+
+
 def test_of_what_may_be_done_ahead_the_newest_is_and_the_next_one_waits_its_turn(bench: Bench) -> None:
     overtaken: list[Work] = []
 
