@@ -206,7 +206,7 @@ def texts_of(chart: Chart) -> list[Written]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Brush, "write", note)
-        patched.setattr(Brush, "keep", lambda brush, name, of, paint: paint(brush))
+        patched.setattr(Brush, "keep", lambda brush, name, of, paint, rows=None: paint(brush))
         chart.canvas.viewport().update()
         picture(chart.canvas)
     return list({(each.text, each.place.x(), each.place.y()): each for each in written}.values())
