@@ -19,6 +19,7 @@ from PySide6.QtGui import (
     QPen,
     QPixmap,
     QPolygonF,
+    QTransform,
 )
 from PySide6.QtWidgets import QGraphicsRectItem
 
@@ -163,7 +164,7 @@ class Brush:
                 pixmap = found[1]  # memory that is new costs more than painting on it
             pixmap.fill(Qt.GlobalColor.transparent)
             painter = QPainter(pixmap)
-            painter.translate(0, -top)
+            painter.setTransform(QTransform.fromTranslate(0, -top))
             paint(Brush(painter, self._view, self.grain, self._kept))
             painter.end()
             found = self._kept[name] = key, pixmap
