@@ -52,11 +52,12 @@ class Ornaments:
             chart.view.chips = {}
         # What is kept is as high as the words: the rest of a chart has none, and would be laid over it all the same.
         head, foot = bool(self.legend) or "top" in self.chips, bool(self.chips.keys() - {"top"})
-        looks = (chart.theme and chart.theme.name, self.chips)
+        letters = chart.letters(11)
+        looks = (chart.theme and chart.theme.name, letters, dict(self.legend), self.chips)
         if not brush.grain:
             self._paint_words(brush)
             return
-        chip = chart.letters(11).height + 6
+        chip = letters.height + 6
         below, above = LABEL_MIDDLE + chip, brush.height - 2 * (chip + CHIP_GAP)
         if head and foot and above < below:
             brush.keep("words", looks, self._paint_words)

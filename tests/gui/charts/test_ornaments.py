@@ -71,3 +71,19 @@ def test_every_chip_is_seen_wherever_it_is(
             assert differs < CLEAR, sides
             assert set(chart.view.chips) == set(sides)
             assert bool(sides) == bool(np.abs(found - bare).max() > 2 * CLEAR)
+
+
+def test_another_legend_takes_the_place_of_the_one_before(
+    gallery_of_any_size: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery_of_any_size.present(normal(40, 50))
+    chart = gallery_of_any_size["error"]
+    before, legend = picture(chart), chart.ornaments.legend
+    try:
+        for names in ({"original": "another"}, {"original": "another", "bound": "and one more"}, legend):
+            chart.add_legend(names)
+            chart._over.renew()
+            assert np.abs(picture(chart) - paint_all(chart, monkeypatch)).max() < CLEAR, names
+            assert bool(names != legend) == bool(np.abs(picture(chart) - before).max() > 2 * CLEAR)
+    finally:
+        chart.add_legend(legend)
