@@ -77,6 +77,10 @@ COMPILE_SECONDS = 600
 KEPT_SECONDS = 90 * 24 * 3600
 """Kernels of other sources, of a version before this one perhaps, are removed when they were not loaded for so long."""
 
+GARBAGE = 1 << 18
+"""So many new objects are looked through for garbage at a time: a compiler makes millions, of which most stay, and
+would spend an eighth of its time looking."""
+
 COMPLETE = "complete"
 """The file that stands beside kernels that are all compiled."""
 
@@ -316,12 +320,13 @@ def _compiling(call: str, processes: int = 1) -> Iterator[Iterable[str]]:
     """Other processes that call a function of this module; what they print, line by line, until all have ended."""
     import subprocess  # like what is next to it, no part of the first picture
 
+    called = f"from qviz.core import compiler; compiler.{call}"
     reading, writing = os.pipe()
     with os.fdopen(reading, encoding="utf-8") as lines:
         try:
             compilers = [
                 subprocess.Popen(
-                    [sys.executable, "-c", f"from qviz.core import compiler; compiler.{call}"],
+                    [sys.executable, "-c", f"import gc; gc.set_threshold({GARBAGE}); {called}"],
                     env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                     stdin=subprocess.DEVNULL,
                     stdout=writing,
