@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.every import every
+from tests.every import TRACED, every, tells
 
 
 def test_each_case_that_fails_is_told_and_the_others_are_run() -> None:
@@ -83,3 +83,9 @@ def test_it_is_skipped_where_every_case_is() -> None:
     some()
     with pytest.raises(pytest.skip.Exception, match="nowhere"):
         none()
+
+
+@pytest.mark.parametrize("cases", [1, TRACED, TRACED + 1, 1000])
+def test_a_few_cases_tell_which_lines_are_reached(cases: int) -> None:
+    told = sum(tells(at, cases) for at in range(cases))
+    assert min(cases, TRACED) / 2 < told <= TRACED

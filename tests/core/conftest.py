@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import shutil
+import sys
+from collections import Counter
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from qviz.core import compiler
+from tests.every import tells, traced_by
+
+_case = pytest.StashKey[tuple[int, int]]()
+"""Which case of a test an item is, and how many there are."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Number the cases of each test."""
+    tests = [(item.path, getattr(item, "originalname", item.name)) for item in items]
+    whole, before = Counter(tests), Counter()
+    for item, test in zip(items, tests, strict=True):
+        item.stash[_case] = before[test], whole[test]
+        before[test] += 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Note the lines that a few cases of a test reach, or a few examples of hypothesis."""
+    tracer = sys.gettrace() if tells(*item.stash[_case]) else None
+    handle = getattr(item.obj, "hypothesis", None)
+    if handle is None:
+        with traced_by(tracer):
+            return (yield)
+    inner, numbers = handle.inner_test, itertools.count()
+
+    @functools.wraps(inner)
+    def example(*arguments, **keywords):
+        with traced_by(tracer if tells(next(numbers), settings().max_examples) else None):
+            return inner(*arguments, **keywords)
+
+    handle.inner_test = example
+    try:
+        with traced_by(None):
+            return (yield)
+    finally:
+        handle.inner_test = inner
 
 
 @pytest.fixture(scope="session")
