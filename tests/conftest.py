@@ -6,6 +6,7 @@ import functools
 import gc
 import multiprocessing
 import os
+import signal
 import sys
 from contextlib import contextmanager
 
@@ -25,6 +26,10 @@ settings.load_profile("any machine")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(threads, "1")  # every core has a worker already, and waiting threads spin
+
+# Where a shell runs this behind it, Ctrl+C is not heard of: tests send it to processes, which would never end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Workers and the processes of tests find what the first of them compiled, and the asserts that pytest rewrote: a
 # Python that was told to keep none compiles all of qviz for each of them.
