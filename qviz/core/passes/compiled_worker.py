@@ -13,7 +13,19 @@ from qviz.core.arithmetic.spreading import Lie
 from qviz.core.arrays import Array, Counts, FloatArray, Floats, empty, zeros
 from qviz.core.compiler import Kernel
 from qviz.core.passes import counting, kernels
-from qviz.core.passes.settling import LOWEST, MANY_GROUPS, SATURATED, SQUARES, TOP, TOTALS, settle
+from qviz.core.passes.ratios import Ratios
+from qviz.core.passes.settling import (
+    HIGHEST,
+    KNOWN,
+    LEAST,
+    LOWEST,
+    MANY_GROUPS,
+    SATURATED,
+    SQUARES,
+    TOP,
+    TOTALS,
+    settle,
+)
 from qviz.core.passes.stretches import memory
 from qviz.core.passes.sums import Overall
 from qviz.core.passes.terms import InputSums, PassRequest, PassTotals
@@ -83,7 +95,9 @@ class CompiledWorker:
         self.settled: dict[int, Floats] = {} if leader is None else leader.settled
         if leader is not None and lie.apart:
             self.groups: Any = leader.groups
+            self.ratios: Floats = leader.ratios
         else:
+            self.ratios = empty((layout.groups if self.settles else 1,), np.float64)
             groups, signal = layout.groups, layout.groups if order.signal is None else 1
             given = empty if self.settles else zeros
             self.groups = (*_sums_of(groups, given), *_sums_of(signal, given))
@@ -135,23 +149,22 @@ class CompiledWorker:
         self.settled[groups.start] = totals = np.zeros(TOTALS)
         signal = signal.view()
         signal.flags.writeable = False
-        settle(groups.start, groups.stop, errors, saturated, signal, totals)
+        settle(groups.start, groups.stop, errors, saturated, signal, self.ratios, totals)
 
     def _overall(self, signal: InputSums) -> Overall:
         """What all groups come to together."""
         starts = sorted(self.settled)
         totals = np.array([self.settled[start] for start in starts])
-        piece = int(np.argmin(totals[:, LOWEST]))
+        piece = int(np.argmin(totals[:, LEAST]))
         first, last = starts[piece], starts[piece + 1] if piece + 1 < len(starts) else None
-        noise = self.groups[0][0, first:last]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.where(noise == 0, np.inf, signal.squared[first:last] / noise)
+        lowest, highest = float(totals[:, LOWEST].min()), float(totals[:, HIGHEST].max())
         return Overall(
             squared_error=float(totals[:, SQUARES].sum()),
             squared_value=signal.total,
             max_abs_error=float(totals[:, TOP].max()),
             saturated=int(totals[:, SATURATED].sum()),
-            worst=first + int(np.argmin(ratios)),
+            worst=first + int(np.argmin(self.ratios[first:last])),
+            ratios=Ratios(self.ratios, lowest, highest, bool(totals[:, KNOWN].sum() == self.ratios.size)),
         )
 
     def _draw_ends(self, start: int, stop: int, ends: FloatArray) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from qviz.core.arrays import Counts, Floats, empty
-from qviz.core.compiler import kernel
+from qviz.core.compiler import kernel, part
 from qviz.core.frozen import frozen
 
 TOGETHER = 1 << 8
@@ -16,22 +15,13 @@ TOGETHER = 1 << 8
 
 AT_ONCE = np.uint64(TOGETHER)
 
-SMALLEST = 2.0**-1000
-"""Of ratios from here on the exponent is in its place."""
+LANES = 2
+"""Neighbours are often alike: whoever counts them in the same place waits for the one before to be written."""
+
+EACH_LANE = np.uint64(LANES)
 
 NONE, ENDLESS = 0.0, np.float64(np.inf)
 NONE_BITS, ENDLESS_BITS = np.int64(0), np.int64(0x7FF0000000000000)
-EXPONENT_PLACE, DIGITS = np.uint64(52), np.uint64((1 << 52) - 1)
-ONE_BITS, UNITS_BITS, UNITS_AND_BIAS = np.uint64(1023 << 52), np.uint64(1075 << 52), 2.0**52 + 1023
-ROOT, ONE, HALF = math.sqrt(2), 1.0, 0.5
-
-DECIBELS_TO_DOUBLE = 10 * math.log10(2)
-
-TERMS = tuple(20 / math.log(10) / (2 * k + 1) for k in range(6))
-"""Of the series of the inverse hyperbolic tangent, half a logarithm: what follows is less than 1e-9 dB."""
-
-NARROWEST = 1e-6
-"""How wide bins are, in dB, for these to tell which one it is."""
 
 
 @frozen(eq=False)
@@ -54,6 +44,13 @@ class Ratios:
     all_known: bool
 
 
+@part()
+def ratio_of(signal: Any, noise: Any) -> Any:
+    """Signal / noise of sums of squares; infinite without noise."""
+    each = signal / noise
+    return ENDLESS if noise <= NONE else each
+
+
 def _example_of_rate() -> tuple[Any, ...]:
     return _only_read(np.zeros(1)), _only_read(np.zeros(1)), np.zeros(1), np.zeros(3)
 
@@ -70,9 +67,7 @@ def rate(signal: Any, noise: Any, ratio: Any, found: Any) -> None:
     """
     lowest, highest, known = ENDLESS_BITS, NONE_BITS, np.int64(0)
     for g in range(np.uint64(ratio.size)):
-        below = noise[g]
-        each = signal[g] / below
-        each = ENDLESS if below <= NONE else each
+        each = ratio_of(signal[g], noise[g])
         ratio[g] = each
         bits = np.float64(each).view(np.int64)
         is_known = (bits > NONE_BITS) & (bits < ENDLESS_BITS)
@@ -84,49 +79,41 @@ def rate(signal: Any, noise: Any, ratio: Any, found: Any) -> None:
 
 
 def _example_of_count() -> tuple[Any, ...]:
-    return _only_read(np.zeros(1)), 0.0, 1.0, np.zeros(1, np.int64), np.zeros(TOGETHER, np.int32)
+    return _only_read(np.zeros(1)).view(np.int64), 0, 1, 0, np.zeros((LANES, 2), np.int32), np.zeros(TOGETHER, np.int32)
 
 
 @kernel(_example_of_count)
-def count_decibels(ratio: Any, low: Any, per_bin: Any, counts: Any, places: Any) -> None:
-    """Into which bin 10·log10 of each ratio falls that is neither 0 nor infinite nor NaN, none below `SMALLEST`.
+def count_ratios(ratio: Any, first: Any, last: Any, shift: Any, counts: Any, places: Any) -> None:
+    """Count each ratio from ``first`` to ``last``, ends included, in the bin of its leading bits.
 
     Parameters
     ----------
-    ratio : float64 array, shape (groups,)
-    low, per_bin : float
-        Where the first bin begins, in dB, and how many there are to 1 dB.
-    counts : int64 array, shape (bins + 2,)
-        Added to; the last but one gets what lies at the end of the last bin, and the last what is left out.
+    ratio : int64 array, shape (groups,)
+        Positive floats, looked at as integers, which grow as they do; whatever is beyond the ends is left out.
+    first, last : int
+        Ratios looked at in the same way.
+    shift : int
+        How many bits the ratios of a bin may differ in.
+    counts : int32 array, shape (LANES, bins + 1)
+        Added to; the last bin gets what is left out.
     places : int32 array, shape (TOGETHER,)
         To work in.
     """
-    last, left_out = np.float64(counts.size - 2), np.float64(counts.size - 1)
-    size = np.uint64(ratio.size)
+    size, digits = np.uint64(ratio.size), np.uint64(shift)
+    base, left_out = np.uint64(first) >> digits, np.int64(counts.shape[1] - 1)
     for start in range(np.uint64(0), size, AT_ONCE):
         many = min(AT_ONCE, size - start)
         for i in range(many):
             each = ratio[start + i]
-            is_known = (each > NONE) & (each < ENDLESS)
-            bits = np.float64(each).view(np.uint64)
-            # Whole numbers become floats behind a one that is so large that they are its last digits.
-            power = np.uint64((bits >> EXPONENT_PLACE) | UNITS_BITS).view(np.float64) - UNITS_AND_BIAS
-            digits = np.uint64((bits & DIGITS) | ONE_BITS).view(np.float64)
-            large = digits > ROOT
-            digits = digits * HALF if large else digits
-            power = power + ONE if large else power
-            part = (digits - ONE) / (digits + ONE)
-            square = part * part
-            fourth = square * square
-            series = TERMS[0] + TERMS[1] * square + (TERMS[2] + TERMS[3] * square) * fourth
-            series += (TERMS[4] + TERMS[5] * square) * (fourth * fourth)
-            decibels = power * DECIBELS_TO_DOUBLE + part * series
-            place = (decibels - low) * per_bin
-            place = place if place > NONE else NONE
-            place = place if place < last else last
+            is_known = (each >= first) & (each <= last)
+            place = np.int64((np.uint64(each) >> digits) - base)
             places[i] = np.int32(place if is_known else left_out)
-        for i in range(many):
-            counts[np.uint32(places[i])] += 1
+        whole = many // EACH_LANE * EACH_LANE
+        for i in range(np.uint64(0), whole, EACH_LANE):
+            for lane in range(EACH_LANE):
+                counts[lane, np.uint32(places[i + lane])] += np.int32(1)
+        for i in range(whole, many):
+            counts[0, np.uint32(places[i])] += np.int32(1)
 
 
 def ratios_of(signal: Floats, noise: Floats) -> Ratios | None:
@@ -139,17 +126,33 @@ def ratios_of(signal: Floats, noise: Floats) -> Ratios | None:
     return Ratios(each, float(found[0]), float(found[1]), bool(found[2] == signal.size))
 
 
-def counted_decibels(ratios: Ratios, low: float, per_bin: float, bins: int) -> Counts | None:
-    """How many SQNRs lie in each of so many bins from ``low`` dB on; None where that is not known so quickly.
+def counted_ratios(ratios: Ratios, bins: int) -> tuple[Floats, Counts]:
+    """How many ratios that are neither 0 nor infinite nor NaN lie where, in no more than so many bins.
 
-    What lies at the end of the last bin is counted in it.
+    A bin is of ratios with the same leading bits: as wide as its neighbours, or half or twice as wide.
+
+    Returns
+    -------
+    edges : float64 array, shape (n + 1,)
+        Ratios, from the lowest to the highest.
+    counts : int64 array, shape (n,)
     """
-    if not count_decibels.ready or ratios.lowest < SMALLEST or per_bin * NARROWEST > 1:
-        return None
-    counts = np.zeros(bins + 2, np.int64)
-    count_decibels(_only_read(ratios.each), low, per_bin, counts, np.empty(TOGETHER, np.int32))
-    counts[-3] += counts[-2]
-    return counts[:-2]
+    first, last = np.array([ratios.lowest, ratios.highest]).view(np.int64).tolist()
+    shift = max(0, (last - first).bit_length() - bins.bit_length() + 1)
+    while (last >> shift) - (first >> shift) >= bins:
+        shift += 1
+    base = first >> shift
+    size = (last >> shift) - base + 1
+    each = _only_read(ratios.each).view(np.int64)
+    if count_ratios.ready:
+        tally = np.zeros((LANES, size + 1), np.int32)
+        count_ratios(each, first, last, shift, tally, np.empty(TOGETHER, np.int32))
+        counts = tally.sum(axis=0, dtype=np.int64)[:-1]
+    else:
+        known = each if ratios.all_known else each[(each >= first) & (each <= last)]
+        counts = np.bincount((known >> shift) - base, minlength=size)
+    edges = ((base + np.arange(size + 1)) << shift).view(np.float64)
+    return np.clip(edges, ratios.lowest, ratios.highest), counts
 
 
 def _only_read(array: Any) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 
 from qviz.core.arrays import Counts, Floats
 from qviz.core.frozen import frozen
+from qviz.core.passes.ratios import Ratios
 from qviz.core.tensors.envelope import Envelope
 
 
@@ -40,6 +41,8 @@ class Overall:
     saturated : int
     worst : int
         The group with the lowest Σx² / Σe², the first one where several are as low.
+    ratios : Ratios
+        Of each of them.
     """
 
     squared_error: float
@@ -47,6 +50,7 @@ class Overall:
     max_abs_error: float
     saturated: int
     worst: int
+    ratios: Ratios
 
 
 @frozen(eq=False)

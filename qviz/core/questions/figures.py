@@ -13,7 +13,7 @@ from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arithmetic.storage import Storage, storage
 from qviz.core.arrays import Counts, Floats, empty
 from qviz.core.frozen import frozen
-from qviz.core.passes.ratios import Ratios, counted_decibels, ratios_of
+from qviz.core.passes.ratios import Ratios, counted_ratios, ratios_of
 from qviz.core.passes.sums import Sums
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.layout import Layout
@@ -36,10 +36,8 @@ STRETCH = 1 << 10
 SQNR_BINS = 2048
 """As finely as is looked for SQNRs that lie far from the others."""
 
-FINE_BINS, FLOAT32_LARGEST = 64, 1e37
-"""How many steps of float32 such a bin must be wide, for these to tell which one it is; and how large a ratio is."""
-
-TO_DECIBELS = 10 / math.log(10)
+FINER = 4
+"""So many times as many bins of ratios are as fine in decibels, wherever they lie."""
 
 
 @frozen(eq=False)
@@ -58,6 +56,8 @@ class Groups:
     max_abs_error : float64 array
     known_worst : int or None
         The group with the lowest SQNR, where it was found on the way.
+    known_ratios : Ratios or None
+        Σx² / Σe² of each group, where these were.
     """
 
     finite: Counts
@@ -66,6 +66,7 @@ class Groups:
     max_abs_error: Floats
     saturated: Counts
     known_worst: int | None = None
+    known_ratios: Ratios | None = None
 
     @cached_property
     def mse(self) -> Floats:
@@ -79,6 +80,8 @@ class Groups:
 
     @cached_property
     def _ratios(self) -> Ratios:
+        if self.known_ratios is not None:
+            return self.known_ratios
         quickly = ratios_of(self.squared_value, self.squared_error)
         if quickly is not None:
             return quickly
@@ -127,29 +130,8 @@ class Groups:
         # All alike, or nearly so: there are not as many numbers between as bins.
         if (high - low) / SQNR_BINS <= np.spacing(max(abs(low), abs(high))) or not ratios.highest:
             return None
-        counts = counted_decibels(ratios, low, SQNR_BINS / (high - low), SQNR_BINS)
-        if counts is None:
-            counts = self._counted_sqnrs(low, high)
-        return robust_range(np.linspace(low, high, SQNR_BINS + 1), counts)
-
-    def _counted_sqnrs(self, low: float, high: float) -> Counts:
-        """How many finite ones lie in each of `SQNR_BINS`."""
-        known = self.signal_to_noise if self._ratios.all_known else _known(self.signal_to_noise)
-        furthest = max(abs(low), abs(high))
-        step = np.spacing(np.float32(furthest)) + TO_DECIBELS * np.finfo(np.float32).eps
-        rough = FINE_BINS * step <= (high - low) / SQNR_BINS and furthest <= decibels(FLOAT32_LARGEST)
-        counts, per_bin = np.zeros(SQNR_BINS + 1, np.int64), SQNR_BINS / (high - low)
-        for some in _stretches(known.size):
-            ratio = known[some]
-            if rough:  # logarithms of float32 take a tenth of the time
-                found: Any = np.log(ratio.astype(np.float32))
-                found *= per_bin * TO_DECIBELS
-                found -= per_bin * low
-            else:
-                found = (decibels(ratio) - low) * per_bin
-            counts += np.bincount(found.astype(np.intp), minlength=SQNR_BINS + 1)
-        counts[-2] += counts[-1]  # the highest of all
-        return counts[:-1]
+        edges, counts = counted_ratios(ratios, FINER * SQNR_BINS)
+        return robust_range(decibels(edges), counts)
 
     def foresee(self) -> Groups:
         """Find now what is drawn of them later, where time is dear; returns itself."""
@@ -422,6 +404,7 @@ def groups_of(sums: Sums) -> Groups:
         max_abs_error=sums.max_abs_error,
         saturated=sums.saturated,
         known_worst=None if sums.overall is None else sums.overall.worst,
+        known_ratios=None if sums.overall is None else sums.overall.ratios,
     )
 
 
