@@ -27,8 +27,11 @@ class Headline(QWidget):
 
     copy_all_requested = Signal()
 
-    def __init__(self, longest: str, word: str, judged: str, name: str, tip: str) -> None:
-        """``longest`` is the widest figure there will be; ``name`` is read aloud."""
+    def __init__(self, longest: str, word: str, judgements: Sequence[str], name: str, tip: str) -> None:
+        """``longest`` is the widest figure there will be, ``judgements`` are all there will be; ``name`` is read aloud.
+
+        However it is judged, it is as wide: while something is dragged, a page that is laid out anew is seen to jump.
+        """
         super().__init__()
         self._value: float | None = None
         self.figure = Line("headline")
@@ -39,11 +42,13 @@ class Headline(QWidget):
         self.figure.setToolTip(tip)
         self.figure.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.figure.customContextMenuRequested.connect(self._on_context_menu)
-        self.judgement = named_label(judged, "caption")
+        self._judgement = Line("caption")
+        self._judgement.reserve(max(judgements, key=self._judgement.fontMetrics().horizontalAdvance))
+        self._judgement.setText(judgements[0])
         words = QVBoxLayout()
         words.setSpacing(0)
         words.addWidget(named_label(word, "value"))
-        words.addWidget(self.judgement)
+        words.addWidget(self._judgement)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.figure)
@@ -54,6 +59,10 @@ class Headline(QWidget):
         """The figure in words, and what is copied of it."""
         self._value = value
         self.figure.setText(text)
+
+    def judge(self, judgement: str) -> None:
+        """One of the judgements, beside the figure."""
+        self._judgement.setText(judgement)
 
     def menu_of(self) -> QMenu:
         """What can be done with it; made when it is asked for."""

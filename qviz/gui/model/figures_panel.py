@@ -36,7 +36,7 @@ class OutputPanel(QWidget):
         self.headline = Headline(
             "888.88 dB",
             self.tr("SQNR of the output"),
-            judgement(1),
+            [judgement(1)],
             self.tr("SQNR of the output in dB"),
             self.tr("All outputs together, each with the same weight, on the samples that are held out."),
         )

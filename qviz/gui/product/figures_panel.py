@@ -145,7 +145,7 @@ class ProductFigures(QWidget):
         self._headline = Headline(
             "88.88 dB",
             self.tr("SQNR of the output"),
-            judgement(1),
+            [judgement(1)],
             self.tr("SQNR of the output in dB"),
             self.tr("20·log₁₀(‖y‖ / ‖y − ŷ‖) in dB, y being the float output."),
         )

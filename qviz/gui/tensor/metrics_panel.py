@@ -107,7 +107,7 @@ class MetricsPanel(QWidget):
         self._headline = Headline(
             "≈ 88.88 dB",
             self.tr("SQNR"),
-            judgement(1),
+            [judgement(1), self.tr("an estimate")],
             self.tr("SQNR in dB"),
             self.tr("20·log₁₀(‖x‖ / ‖x − x̂‖) in dB. Each bit is worth about 6 dB."),
         )
@@ -125,7 +125,7 @@ class MetricsPanel(QWidget):
         """Show a new answer."""
         self.analysis = analysis
         self._headline.show_figure(self._about() + decibels(analysis.sqnr_db), analysis.sqnr_db)
-        self._headline.judgement.setText(judgement(1) if analysis.exact else self.tr("an estimate"))
+        self._headline.judge(judgement(1) if analysis.exact else self.tr("an estimate"))
         figures = _figures_of(analysis)
         self._rows.show_texts(
             [metric.text(analysis) for metric in METRICS],
