@@ -30,9 +30,12 @@ def test_an_estimate_is_as_wide_as_what_is_exact(qtbot: QtBot) -> None:
     panel = MetricsPanel()
     qtbot.addWidget(panel)
     panel.present(exact)
+    panel.resize(600, 400)
     panel.show()
     QCoreApplication.processEvents()
     before, layouts = panel.minimumSizeHint(), Layouts()
+    headline = panel._headline.figure
+    assert headline.mapTo(panel, headline.rect().topLeft()).x() == panel.layout().contentsMargins().left()
     for each in (panel, *panel.findChildren(QWidget)):
         each.installEventFilter(layouts)
     for analysis, words in ((replace(exact, exact=False), "an estimate"), (exact, "higher is better")):
