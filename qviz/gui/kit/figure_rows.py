@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWid
 from qviz.gui.kit.copying import copy_figure
 from qviz.gui.kit.judgement import arrow, judgement
 from qviz.gui.kit.theme import scaled_font
-from qviz.gui.kit.widgets import LINE_ROOM, Line, named_label
+from qviz.gui.kit.widgets import Line, named_label
 
 
 class Headline(QWidget):
@@ -44,7 +44,7 @@ class Headline(QWidget):
         self.figure.customContextMenuRequested.connect(self._on_context_menu)
         self._judgement = Line("caption")
         metrics = self._judgement.fontMetrics()
-        self._judgement.setMinimumWidth(max(map(metrics.horizontalAdvance, judgements)) + LINE_ROOM)
+        self._judgement.setMinimumWidth(max(map(metrics.horizontalAdvance, judgements)))
         self._judgement.setText(judgements[0])
         words = QVBoxLayout()
         words.setSpacing(0)

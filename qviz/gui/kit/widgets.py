@@ -75,10 +75,6 @@ class Segments(QWidget):
         self.chosen.emit(self._data[index])
 
 
-LINE_ROOM = 4
-"""Pixels that a line is wider than its text."""
-
-
 @guarded
 class Line(QLabel):
     """One line of text that is cut with an ellipsis, and whose changes cost no new layout.
@@ -118,7 +114,7 @@ class Line(QLabel):
     def reserve(self, longest: str) -> None:
         """Always as wide as ``longest``."""
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.setFixedWidth(self.fontMetrics().horizontalAdvance(longest) + LINE_ROOM)
+        self.setFixedWidth(self.fontMetrics().horizontalAdvance(longest) + 4)
 
     def setText(self, text: str) -> None:
         if text != self._line:
