@@ -36,7 +36,7 @@ STRETCH = 1 << 10
 SQNR_BINS = 2048
 """As finely as is looked for SQNRs that lie far from the others."""
 
-FINER = 4
+FINER = 8
 """So many times as many bins of ratios are as fine in decibels, wherever they lie."""
 
 
