@@ -68,10 +68,17 @@ class FigureTable(QTableView):
     removed = Signal(object)
     export_requested = Signal(object)
 
-    def __init__(self, columns: Sequence[Column], name: str, *, sortable: bool = True, opening: str = "") -> None:
-        """``opening`` says what comes of opening a row; empty where nothing does."""
+    def __init__(
+        self, columns: Sequence[Column], name: str, *, sortable: bool = True, opening: str = "", spread: bool = False
+    ) -> None:
+        """``opening`` says what comes of opening a row; empty where nothing does.
+
+        The columns that are ``spread`` share all the room there is, and give up the space between them as far as
+        they can where there is little.
+        """
         super().__init__()
         self.opening = opening
+        self._spread = spread
         self._fitted: list[int] = []
         self._squeezed = False
         self.figures = FigureModel(columns, self)
@@ -224,12 +231,21 @@ class FigureTable(QTableView):
         if self.figures.columns and self.columnWidth(0) > most:
             self.setColumnWidth(0, most)
         self._squeeze()
+        if self._spread:
+            self._share_room()
+
+    def _share_room(self) -> None:
+        """As much more for each column, the last one to the edge."""
+        header, count = self.horizontalHeader(), len(self.figures.columns)
+        left = self.viewport().width() - header.length()
+        for at in range(count if left > 0 else 0):
+            self.setColumnWidth(at, self.columnWidth(at) + left // count + (at < left % count))
 
     def _squeeze(self) -> None:
         """Give up the space between columns where the last one would else be cut: half a number can be misread."""
         header, room = self.horizontalHeader(), self.viewport().width()
         lacking = header.length() - room
-        if not 0 < lacking <= room * SQUEEZED:
+        if lacking <= 0 or not (self._spread or lacking <= room * SQUEEZED):
             return
         style, heads = self.style(), QFontMetrics(header.font())
         around = 2 * style.pixelMetric(QStyle.PixelMetric.PM_HeaderMargin)
@@ -248,7 +264,7 @@ class FigureTable(QTableView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if self._squeezed and event.size().width() != event.oldSize().width():
+        if (self._squeezed or self._spread) and event.size().width() != event.oldSize().width():
             self.fit()
         elif event.size().width() < event.oldSize().width():
             self._squeeze()

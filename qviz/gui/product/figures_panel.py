@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QHBoxLayout, QHeaderView, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from qviz.core.frozen import frozen
 from qviz.core.problems import N_
@@ -163,9 +163,9 @@ class ProductFigures(QWidget):
                 Column(tr("Scale"), lambda t: number(t.scale), lambda t: t.scale, tr("The width of one step.")),
             ],
             self.tr("Worst tokens"),
+            spread=True,
         )
         self.table.setObjectName("tightFigures")
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.table.setMinimumHeight(120)
         above = QHBoxLayout()
         above.addWidget(named_label(self.tr("Worst tokens"), "section"))

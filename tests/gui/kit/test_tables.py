@@ -206,6 +206,25 @@ def test_space_between_columns_gives_way_before_the_last_one_is_cut(qtbot: QtBot
     assert table.horizontalHeader().length() == usual
 
 
+def test_spread_columns_fill_the_room_whatever_the_style_and_the_width(qtbot: QtBot) -> None:
+    """A change of theme fits them to what they hold: they were as wide as that, and the last one was cut."""
+    columns = [Column(f"Figure {at}", lambda r, at=at: r[at], lambda r, at=at: r[at], better=1) for at in range(4)]
+    table = FigureTable(columns, "Results", spread=True)
+    qtbot.addWidget(table)
+    table.apply_theme(load_theme("light"))
+    table.resize(600, 200)
+    table.show()
+    table.set_rows([tuple(f"{each}.5" for each in range(4))] * 3)
+    needed = sum(
+        max(table.sizeHintForColumn(at), table.fontMetrics().horizontalAdvance(f"Figure {at} ↑")) for at in range(4)
+    )
+    for style, wide in (("", 600), ("QTableView::item { padding: 0 6px }", 500), ("", needed + 60), ("", 700)):
+        table.setStyleSheet(style)
+        table.resize(wide, 200)
+        assert table.horizontalHeader().length() == table.viewport().width()
+        assert all(table.columnWidth(at) >= table.sizeHintForColumn(at) for at in range(4))
+
+
 def test_columns_get_their_space_back_with_another_style_and_with_more_room(qtbot: QtBot) -> None:
     """A theme takes the old style off before the new one comes: meanwhile a text needs less around it."""
     columns = [Column(f"Figure {at}", lambda r, at=at: r[at], lambda r, at=at: r[at], better=1) for at in range(8)]
