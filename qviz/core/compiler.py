@@ -311,7 +311,10 @@ def _compile_aside(folder: Path) -> None:
         _compiling(f"compile_all({str(folder)!r}, {taken!r})", COMPILERS) as lines,
     ):
         for line in lines:
-            _load(waiting[line.strip()], folder)
+            try:
+                _load(waiting[line.strip()], folder)
+            except Exception as error:  # the others are not given up for one; it is tried again with all of them
+                log.info("The kernel %s could not be loaded yet: %s", line.strip(), error)
     (folder / COMPLETE).touch()
 
 

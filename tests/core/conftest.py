@@ -65,7 +65,7 @@ def _compiled(compiled_apart):
         for other in {*now.parent.iterdir()} - {now}:
             shutil.rmtree(other, ignore_errors=True)
     functions = {each: each.compiled for each in compiler.known()}
-    assert all(functions.values())
+    assert not [each.name for each, function in functions.items() if function is None]
     for each in functions:
         each.compiled = None
     return folder, functions

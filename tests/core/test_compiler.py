@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -122,6 +123,32 @@ def test_a_compiler_that_fails_is_noted(monkeypatch, caplog, tmp_path):
     with caplog.at_level(logging.INFO):
         compiler.warm_up()
     assert "the compiler ended with" in caplog.text
+
+
+@needs_numba
+@pytest.mark.usefixtures("fresh")
+def test_a_kernel_that_cannot_be_loaded_once_holds_up_no_other(kept, monkeypatch, caplog):
+    """As when its file is read while another process still writes it."""
+    names, failures = [each.name for each in compiler.known()], [OSError("half written")]
+    load = compiler._load
+
+    def read(each, folder):
+        if each.name == names[1] and failures:
+            raise failures.pop()
+        load(each, folder)
+
+    @contextlib.contextmanager
+    def compiling(*_):
+        yield [f"{name}\n" for name in names]
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(kept))
+    monkeypatch.setattr(compiler, "_load", read)
+    monkeypatch.setattr(compiler, "_compiling", compiling)
+    (compiler._cache_folder() / compiler.COMPLETE).unlink()
+    with caplog.at_level(logging.INFO):
+        compiler.warm_up()
+    assert compiler.ready()
+    assert names[1] in caplog.text
 
 
 def test_compilers_share_the_kernels(monkeypatch, capsys, tmp_path):
