@@ -21,7 +21,7 @@ from qviz.files.region import PACKED
 from qviz.files.registry import FORMATS
 
 _ROLES: tuple[tuple[str, str], ...] = (
-    ("norm", r"(\w+_)?norm\d*|ln_?\w*|\w*layer_?norm\w*|bn\d*|batch_?norm\w*"),
+    ("norm", r"(\w+_)?norm\d*|ln_?\w*|(?>\w*?layer_?norm)\w*|bn\d*|batch_?norm\w*"),
     ("qkv", r"qkv(_proj)?|wqkv|c_attn|query_key_value|in_proj(_weight)?|attn_qkv"),
     ("gate_up", r"gate_up_proj"),
     ("q", r"(self_)?q(_proj|_lin)?|query|wq|attn_q|to_q|q_[ab]_proj"),

@@ -209,13 +209,14 @@ KERNEL = "_kernel_time"
 
 def base_name(node: str) -> str:
     """The name of a node without what the quantizer, the runtime's layouts and its Casts put around it."""
-    return _ADDED.sub("", node)
+    return _ADDED.sub("", node.removeprefix(IN_FLOAT32)[::-1])[::-1]
 
 
 IN_FLOAT32 = "InsertedPrecisionFreeCast_"
 """How the names of nodes begin that the runtime computes in float32 between Casts."""
 
-_ADDED = re.compile(rf"^{IN_FLOAT32}|(?:_nchwc|_nhwc|_quant|_token_\d+)+$")
+_ADDED = re.compile(r"^(?:cwhcn_|cwhn_|tnauq_|\d+_nekot_)+")
+"""What stands at the end of a name, from its last character on: forwards every beginning would be tried to the end."""
 
 
 def by_operator(nodes: Sequence[NodeTime]) -> tuple[OperatorTime, ...]:

@@ -123,7 +123,7 @@ def run(session: Any, feeds: Feeds, outputs: list[str] | None = None) -> list[Ar
 
 def first_line(error: Exception) -> str:
     """What the runtime says, without its codes and its paths in the source."""
-    text = " ".join(str(error).split())
+    text = _bounded(" ".join(str(error).split()))
     if " : " in text and text.startswith("[ONNXRuntimeError]"):
         text = text.split(" : ", 3)[-1]
     text = _CODES.sub("", _IN_THE_SOURCE.sub("", text)).strip()
@@ -132,7 +132,7 @@ def first_line(error: Exception) -> str:
         operator, name, text = of_node.groups()
         text = f"{text} (node {name}, {operator})" if name else f"{text} ({operator})"
     unknown = _UNKNOWN.search(text)
-    if unknown is not None:
+    if unknown is not None and any(sign in text[unknown.end() :] for sign in _WITHOUT_OPERATOR):
         node, operator = unknown.groups()
         return f"it knows no operator {operator} (node {node}) in this version"
     foreign = _OF_ANOTHER_DOMAIN.search(text)
@@ -144,19 +144,28 @@ def first_line(error: Exception) -> str:
     return text if len(text) <= 300 else text[:299] + "…"
 
 
+def _bounded(text: str) -> str:
+    """Without the middle where names of the network make it long: what is said stands around them."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
+
+
+_LONGEST = 8000
+"""Characters of a message: ten times as many as the runtime itself ever says."""
+
 _IN_THE_SOURCE = re.compile(
-    r"\S+\.(?:cc|cpp|h):\d+ (?:\w+ (?=[A-Z])|.*?\)(?: const)? (?:\[.*?\] |\S.{0,120}? was false\. )?)"
+    r"(?<!\S)\S+\.(?:cc|cpp|h):\d+ (?:\w+ (?=[A-Z])|.*?\)(?: const)? (?:\[.*?\] |\S.{0,120}? was false\. )?)"
 )
 """A file and a line, the function's name or signature, and the condition that did not hold."""
 
 _NODE = re.compile(r"Non-zero status code returned while running (\S+) node\. Name:'([^']*)' Status Message: (.*)")
 _CODES = re.compile(
-    r"(?:\[ONNXRuntimeError\] )?: \d+ : [A-Z_]+ : | Validate usage of dim_value.*|\S+\.(?:cc|cpp|h):\d+ "
+    r"(?:\[ONNXRuntimeError\] )?: \d+ : [A-Z_]+ : | Validate usage of dim_value.*|(?<!\S)\S+\.(?:cc|cpp|h):\d+ "
 )
 """The code of an error within another one, advice to whoever writes shapes, and a line of the source."""
 
-_UNKNOWN = re.compile(r"In Node, \(\"(.*?)\", (\S+), .*(?:No Op registered|No opset import)")
-_OF_ANOTHER_DOMAIN = re.compile(r"(\S+:\S+)\(-?\d+\) is not a registered function/op")
+_UNKNOWN = re.compile(r"In Node, \(\"(.*?)\", (\S+), ")
+_WITHOUT_OPERATOR = ("No Op registered", "No opset import")
+_OF_ANOTHER_DOMAIN = re.compile(r"(?<!\S)(?=\S+:\S)(\S+)\(-?\d+\) is not a registered function/op")
 _NO_MEMORY = re.compile(r"Failed to allocate memory for requested buffer of size (\d+)")
 
 

@@ -60,9 +60,9 @@ def target_of(text: str) -> Target:
     Problem
         When it has no unit, or none that is known.
     """
-    plain = re.sub(r"[≥≤<>=:]|\bat (least|most)\b", " ", text.lower().replace(",", "."))
+    plain = re.sub(r"[≥≤<>=:]|\bat (least|most)\b", " ", text.lower().replace(",", ".")).strip()
     found = re.fullmatch(
-        r"\s*(top[\s-]*[15k](?![0-9.])|[a-z]*)[\s-]*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(db|%|[kmg]?i?b)\s*", plain
+        r"(top[\s-]*[15k](?![0-9.])|[a-z]*)[\s-]*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(db|%|[kmg]?i?b)", plain
     )
     figure, number, unit = found.groups() if found else ("", "", "")
     figure = re.sub(r"[\s-]", "", figure)

@@ -64,7 +64,7 @@ _TOKEN = re.compile(
     r"""|(?P<word>[^\s()<>=!~≤≥≠"']+)|(?P<other>.))""",
     re.DOTALL,
 )
-_NUMBER = re.compile(r"([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(%|[A-Za-z]*)")
+_NUMBER = re.compile(r"([+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(%|[A-Za-z]*)")
 _OPERATORS: dict[str, Callable[[Array, float], Array]] = {
     "<": np.less,
     "<=": np.less_equal,
@@ -264,6 +264,15 @@ def _fitting(wanted: str, operator: str) -> Callable[[str], bool]:
     if operator == "~":
         return lambda text: wanted in text.lower()
     if "*" in wanted or "?" in wanted:
-        pattern = re.compile(re.escape(wanted).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+        pattern = re.compile(_glob(wanted), re.DOTALL)
         return lambda text: (pattern.fullmatch(text.lower()) is not None) == (operator == "=")
     return lambda text: (text.lower() == wanted) == (operator == "=")
+
+
+def _glob(wanted: str) -> str:
+    """The regular expression of a text with ``*`` and ``?``, where stars pass over everything once."""
+    *before, last = re.escape(wanted).replace(r"\?", ".").split(r"\*")
+    if not before:
+        return last
+    first, *between = before
+    return f"{first}{''.join(f'(?>.*?{part})' for part in between)}.*{last}"

@@ -113,6 +113,11 @@ def test_roles(name: str) -> None:
     assert role_of(name.split(".")) == ROLES[name]
 
 
+def test_the_role_of_a_long_name_is_told_at_once():
+    assert role_of(["layernorm" * 50_000 + "-"]) == ""
+    assert role_of(["layernorm" * 50_000]) == role_of(["pre_layer_norm_2"]) == "norm"
+
+
 def test_large_counted_tensors_are_answered_side_by_side_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

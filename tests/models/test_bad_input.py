@@ -195,6 +195,33 @@ def test_what_a_node_complains_of_is_said_with_its_name():
     assert said == "Shape mismatch attempting to re-use buffer. {1,2} != {1,4}. (node /m/Resize, Resize)"
 
 
+@every(
+    "name",
+    [
+        "a.cc:1" * 100_000,
+        ":" * 100_000,
+        "x" * 100_000,
+        'In Node, ("", x, ' * 50_000,
+        "a.cc:1 " * 50_000,
+        "f(1" * 90_000,
+    ],
+    ids=lambda name: name[:12],
+)
+def test_long_names_in_what_the_runtime_says_are_looked_at_once(name):
+    from qviz.models.sessions import first_line
+
+    said = "Fatal error: {}:Foo(-1) is not a registered function/op"
+    assert len(first_line(Exception(f"{name} {name}"))) <= 300
+    assert len(first_line(Exception(said.format(name)))) < 10_000
+
+
+def test_an_operator_of_another_domain_is_said_with_its_domain():
+    from qviz.models.sessions import first_line
+
+    said = "[ONNXRuntimeError] : 1 : FAIL : Fatal error: com.x:Foo(-1) is not a registered function/op"
+    assert first_line(Exception(said)) == "it knows no operator com.x:Foo in this version"
+
+
 def test_open_dimensions_are_asked_for_where_one_of_each_cannot_be_run():
     rng = np.random.default_rng(0)
     nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]

@@ -111,4 +111,6 @@ def test_what_was_put_behind_a_name_is_taken_off():
         "InsertedPrecisionFreeCast_conv_nchwc",
     ):
         assert base_name(name) == "conv"
-    assert base_name("quantized_conv") == "quantized_conv"
+    for name in ("quantized_conv", "conv_quant2", "_token_", "conv_nhwc_x"):
+        assert base_name(name) == name
+    assert base_name("_quant" * 100_000 + "x") == "_quant" * 100_000 + "x"

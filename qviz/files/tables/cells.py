@@ -39,14 +39,16 @@ MISSING = (
 _MISSING = frozenset(MISSING)
 _BARE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _SIMPLE = re.compile(r"[+-]?[0-9]+")
-_POINT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_POINT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""Two repetitions side by side never share characters: a long field would be divided between them in every way."""
+
 _COMMA = re.compile(r"[+-]?[0-9]+(?:,[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _GROUPED = {
     ".": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?"),
     ",": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]*)?"),
 }
 _BEYOND = re.compile(
-    r"\(?[+-]?[0-9.]+(?:e[+-]?[0-9]+)?[+-][0-9.]+(?:e[+-]?[0-9]+)?[ij]\)?|[+-]?0x[0-9a-f]*\.?[0-9a-f]*p[+-]?[0-9]+",
+    r"\(?[+-]?[0-9.]+(?:e[+-]?[0-9]+)?[+-][0-9.]+(?:e[+-]?[0-9]+)?[ij]\)?|[+-]?0x[0-9a-f]*(?:\.[0-9a-f]*)?p[+-]?[0-9]+",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]")

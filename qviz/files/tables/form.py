@@ -8,6 +8,7 @@ from typing import Any
 
 from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
+from qviz.files.problems import shortened
 
 SEPARATORS: Mapping[str, str] = {
     "comma": ",",
@@ -221,7 +222,7 @@ class TableForm:
 
     def _left_out(self) -> Phrase:
         names = [self.names[at] for at in self.labels] if self.names else []
-        shown = [name or str(at + 1) for name, at in zip(names, self.labels, strict=True)] if names else []
+        shown = [shortened(name) or str(at + 1) for name, at in zip(names, self.labels, strict=True)] if names else []
         what = ", ".join((shown or [str(at + 1) for at in self.labels])[:3]) + (", …" if len(self.labels) > 3 else "")
         if len(self.labels) == 1:
             return Phrase(N_("column {name} holds words and is left out"), name=what)

@@ -18,13 +18,17 @@ _BARE_EXPONENT = re.compile(rb"([0-9]\.[0-9]*|\.[0-9]+)([+-][0-9]{3})(?![0-9])")
 _PLUS = re.compile(rb"(?<![0-9.)\w])\+(?=[0-9.iInN])")
 _STARS = re.compile(rb"(?<![^\s,;|\"])\*+(?![^\s,;|\"])")
 _BLANKS = re.compile(rb"[ \t]+")
-_AROUND = {sep: re.compile(rb" *" + re.escape(sep) + rb" *") for sep in (b"\t",)} | {
-    sep: re.compile(rb"[ \t]*" + re.escape(sep) + rb"[ \t]*") for sep in (b",", b";", b"|")
+_RUN = rb"[ \t](?<![ \t][ \t])[ \t]*+"
+"""Blanks from the first one on: were each the beginning of a run, a long one would be looked at as often."""
+
+_RUN_OF_SPACES = rb" (?<!  ) *+"
+_AROUND = {b"\t": re.compile(rb"\t +|" + _RUN_OF_SPACES + rb"\t *")} | {
+    sep: re.compile(re.escape(sep) + rb"[ \t]+|" + _RUN + re.escape(sep) + rb"[ \t]*") for sep in (b",", b";", b"|")
 }
 _LINE_START = re.compile(rb"^[ \t]+", re.MULTILINE)
-_LINE_END = re.compile(rb"[ \t]+$", re.MULTILINE)
+_LINE_END = re.compile(_RUN + rb"$", re.MULTILINE)
 _LINE_START_BLANK = re.compile(rb"^ +", re.MULTILINE)
-_LINE_END_BLANK = re.compile(rb" +$", re.MULTILINE)
+_LINE_END_BLANK = re.compile(_RUN_OF_SPACES + rb"$", re.MULTILINE)
 
 CONTROLS = bytes([*range(9), *range(14, 26), *range(27, 32)])
 """What no text has; Ctrl-Z ends the files of DOS."""

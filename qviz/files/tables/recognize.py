@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase
+from qviz.files.problems import shortened
 from qviz.files.tables.cells import (
     fields_of,
     is_beyond,
@@ -352,7 +353,7 @@ def _form(best: _Reading, lines: Sequence[Line], encoding: str, options: TableOp
         if len(body) > 2 and _counts(first) and _has_fractions(best, body):
             doubts.append(Phrase(_UNNAMED_INDEX, cells=_shown(first)))
         elif best.separator == "," and _are_pairs(body):
-            doubts.append(Phrase(_PAIRS, cells=",".join(body[0])))
+            doubts.append(Phrase(_PAIRS, cells=",".join(map(shortened, body[0]))))
     if len(names) == best.width - 1 and (index or 0 in labels):
         names = ("", *names)
     columns = tuple(at for at in best.numeric if at or not index)
@@ -383,7 +384,7 @@ def _are_pairs(body: Sequence[Sequence[str]]) -> bool:
 
 
 def _shown(cells: Sequence[str]) -> str:
-    return ", ".join(cells[:3]) + (", …" if len(cells) > 3 else "")
+    return ", ".join(map(shortened, cells[:3])) + (", …" if len(cells) > 3 else "")
 
 
 def _integers(cells: Sequence[str]) -> list[int]:
