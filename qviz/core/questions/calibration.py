@@ -79,7 +79,8 @@ def choose_qparams(
     if convention.of_elements:
         return _fitted(given, scheme, convention)
     low, high = range_of(given, scheme, known)
-    if convention.signed_extreme(scheme.number_format, scheme.symmetric):
+    sought = isinstance(scheme.range_rule, MSE)  # with its sign
+    if convention.signed_extreme(scheme.number_format, scheme.symmetric) and not sought:
         low = _break_absmax_tie(low, high, given)
     shape = scheme.granularity.scale_shape(given.tensor.shape)
     return qparams_from_range(low.reshape(shape), high.reshape(shape), scheme, _compute(given.tensor, scheme))
@@ -231,6 +232,7 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         reach=_reach(scheme) if searched else 1.0,
         grid=grid_of(scheme) if searched else None,
         fill=getattr(scheme.granularity, "block_size", 0),
+        signed=convention_of(scheme).signs_scales(scheme.number_format, scheme.symmetric),
     )
 
 

@@ -9,7 +9,7 @@ from qviz.core.ranges.least import MOST_BREAKPOINTS
 from qviz.core.ranges.mse import MSE, ranges_tried
 from qviz.core.ranges.paddle import PaddleEMD, PaddleKL, PaddleMSE
 from qviz.core.ranges.tensorrt import BINS, FIRST, TensorRTEntropy
-from qviz.core.schemes.scheme import Scheme
+from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.tensor import Tensor
 
 PADDLE_STEPS, PADDLE_CANDIDATES = 35, 1025
@@ -41,7 +41,9 @@ def _of_least_error(tensor: Tensor, scheme: Scheme) -> Phrase:
     if grid is not None and few and grid.breakpoints * tensor.finite <= MOST_BREAKPOINTS:
         return Phrase("The least there is: looked for between all breakpoints of the data.")
     groups = scheme.granularity.layout(tensor.shape).groups
-    count = ranges_tried(scheme.symmetric, scheme.number_format.levels, groups == 1)
+    number_format = scheme.number_format
+    signed = convention_of(scheme).signs_scales(number_format, scheme.symmetric)
+    count = ranges_tried(scheme.symmetric, number_format.levels, groups == 1, signed)
     if groups == 1:
         return Phrase("The best of {count:,} ranges, each measured on every element.", count=count)
     return Phrase("The best of {count:,} ranges for each group, each measured on every element.", count=count)

@@ -39,16 +39,30 @@ KEPT_PERCENTS = (99.0, 99.9, 99.99, 99.999)
 class _Search:
     """The best range so far of each group."""
 
-    def __init__(self, given: RangeInput, planned: int) -> None:
-        """``planned`` is how many ranges will be tried."""
-        self._given = given
-        self._tried, self._planned = 0, planned
+    def __init__(self, given: RangeInput, planned: int, *, negative: bool = False) -> None:
+        """``planned`` is how many ranges will be tried; ``negative`` ones make scales so, and come last."""
+        self._given, self._negative = given, negative
+        self._tried, self._planned = planned if negative else 0, planned * (1 + given.signed)
         self.low, self.high = (a.copy() for a in given.tensor.extremes(given.layout, cancelled=given.cancelled))
         if given.symmetric:
             self.high = np.maximum(np.abs(self.low), np.abs(self.high))
-            self.low = -self.high
+            self.low, self.high = self._signed(-self.high, self.high)
         self.reach = _reach(given)
         self.loss = given.squared_error(self.low, self.high)
+
+    def _signed(self, low: FloatArray, high: FloatArray) -> Range:
+        """A symmetric range whose high end is further from 0, if only by a rounding; others as they are."""
+        return (np.nextafter(-high, np.float32(0)), high) if self._negative else (low, high)
+
+    def take(self, other: _Search) -> None:
+        """What another search has found, where that loses less."""
+        self._keep(other.low, other.high, other.loss)
+
+    def _keep(self, low: FloatArray, high: FloatArray, loss: Floats) -> None:
+        """What loses less than the best so far."""
+        better = loss < self.loss
+        self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
+        self.loss = np.where(better, loss, self.loss)
 
     def attempt(self, low: FloatArray, high: FloatArray) -> Floats:
         """Try a range for each group, never one beyond the reach; those that lose less are kept."""
@@ -56,22 +70,19 @@ class _Search:
         check(given.cancelled)
         low = np.maximum(np.asarray(low, np.float32), self.reach[0])
         high = np.minimum(np.asarray(high, np.float32), self.reach[1])
+        low, high = self._signed(low, high)
         loss = given.squared_error(low, high)
-        better = loss < self.loss
-        self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
-        self.loss = np.where(better, loss, self.loss)
+        self._keep(low, high, loss)
         self._tried += 1
         given.progress(min(self._tried / self._planned, 1.0))
         return loss
 
     def attempt_anywhere(self, ranges: Iterable[Range]) -> None:
         """Try ranges wherever they end."""
-        for low, high in ranges:
+        for ends in ranges:
             check(self._given.cancelled)
-            loss = self._given.squared_error(low, high)
-            better = loss < self.loss
-            self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
-            self.loss = np.where(better, loss, self.loss)
+            low, high = self._signed(*ends)
+            self._keep(low, high, self._given.squared_error(low, high))
 
     def attempt_all(self, ranges: Iterable[Range], *, prune_by_clipping: bool = False) -> Floats:
         """`attempt` each; the losses, shape (ranges, groups). Those of one group are measured together.
@@ -84,6 +95,7 @@ class _Search:
             return np.array([self.attempt(low, high) for low, high in wanted])
         low = np.maximum(np.concatenate([np.asarray(low, np.float32) for low, _ in wanted]), self.reach[0])
         high = np.minimum(np.concatenate([np.asarray(high, np.float32) for _, high in wanted]), self.reach[1])
+        low, high = self._signed(low, high)
         losses = np.full(low.size, np.inf)
         likely = np.arange(low.size)
         if prune_by_clipping or given.levels > FEW_LEVELS:
@@ -91,8 +103,7 @@ class _Search:
         if likely.size:
             losses[likely] = given.squared_errors(low[likely], high[likely])
             best = int(np.argmin(losses))
-            if losses[best] < self.loss[0]:
-                self.low, self.high, self.loss = (a[[best]] for a in (low, high, losses))
+            self._keep(low[[best]], high[[best]], losses[[best]])
         return losses[:, None]
 
 
@@ -113,60 +124,71 @@ class MSE(Tagged):
     No histogram stands between: candidates from a little beyond the data, where the last code still
     gains, to a thousandth of them, the usual percentiles, a fine grid where the loss is near its
     least, then ever finer steps around the best.
-    Symmetric: one threshold. Asymmetric: both ends, together and then in turn. Of small tensors (a million scales at
-    which an element gets another code) every interval between such scales is looked at besides, so that nothing
-    loses less; above that the last steps are the fine ones named above.
+    Symmetric: one threshold, with either sign where scales have one. Asymmetric: both ends, together and then in
+    turn. Of small tensors (a million scales at which an element gets another code) every interval between such scales
+    is looked at besides, so that nothing loses less; above that the last steps are the fine ones named above.
     """
 
     kind: ClassVar[str] = "mse"
 
     def estimate(self, given: RangeInput) -> Range:
         """The best range of each group."""
-        fine = _fine(given.levels, given.prepared is not None)
-        search = _Search(given, _planned(given.symmetric, given.levels, fine))
-        search.attempt_all(_percentile_ranges(given))
-        if given.symmetric:
-            middle = np.zeros_like(search.low)
-            losses = search.attempt_all(
-                (_shrunk(search.reach, middle, part) for part in COARSE), prune_by_clipping=True
-            )
-            # The loss has narrow dips where the last level meets the data: a fine grid over every
-            # part that is nearly as good as the best.
-            good = losses <= NEARLY * search.loss
-            first, last = np.argmax(good, axis=0), good.shape[0] - 1 - np.argmax(good[::-1], axis=0)
-            largest, smallest = COARSE[np.maximum(first - 1, 0)], COARSE[np.minimum(last + 1, COARSE.size - 1)]
-            steps = np.arange(fine) / fine
-            search.attempt_all(_shrunk(search.reach, middle, largest + (smallest - largest) * step) for step in steps)
-            _refine(search, 1 + 1 / fine, (1, 1), middle)
-        else:
-            middle = _medians(given)
-            search.attempt_all(
-                (_shrunk(search.reach, middle, part) for part in COARSE_JOINT[1:]), prune_by_clipping=True
-            )
-            reach, parts = search.reach, ONE_SIDED.astype(np.float32)
-            search.attempt_all(
-                ((search.low, middle + (reach[1] - middle) * part) for part in parts), prune_by_clipping=True
-            )
-            search.attempt_all(
-                ((middle + (reach[0] - middle) * part, search.high) for part in parts), prune_by_clipping=True
-            )
-            if given.levels <= VERY_FEW_LEVELS:
-                best = search.low, search.high
-                search.attempt_all(
-                    (
-                        (_scaled(best, middle, factor, (1, 0))[0], _scaled(best, middle, other, (0, 1))[1])
-                        for factor, other in itertools.product(APART.astype(np.float32), repeat=2)
-                    ),
-                    prune_by_clipping=True,
-                )
-            for sides in ((1, 1), (0, 1), (1, 0), (0, 1), (1, 0)):
-                best, factors = (search.low, search.high), np.linspace(0.85, 1.15, fine // 2).astype(np.float32)
-                search.attempt_all([_scaled(best, middle, factor, sides) for factor in factors])
-            for sides in ((0, 1), (1, 0), (1, 1)):
-                _refine(search, 1 + 1 / fine, sides, middle)
-        if given.grid is not None and given.grid.breakpoints * given.tensor.finite <= MOST_BREAKPOINTS:
-            search.attempt_anywhere(least_ranges(_values_of_groups(given), given.grid))
+        search = _sought(given)
+        if given.signed:
+            search.take(_sought(given, negative=True))
         return search.low, search.high
+
+
+def _sought(given: RangeInput, *, negative: bool = False) -> _Search:
+    """The best range of each group, with scales of one sign where they have one."""
+    fine = _fine(given.levels, given.prepared is not None)
+    search = _Search(given, _planned(given.symmetric, given.levels, fine), negative=negative)
+    search.attempt_all(_percentile_ranges(given))
+    if given.symmetric:
+        _seek_threshold(search, fine)
+    else:
+        _seek_both_ends(search, fine, _medians(given), given.levels <= VERY_FEW_LEVELS)
+    if given.grid is not None and given.grid.breakpoints * given.tensor.finite <= MOST_BREAKPOINTS:
+        values = _values_of_groups(given)
+        turned = [-each for each in values] if negative else values
+        search.attempt_anywhere(least_ranges(turned, given.grid))
+    return search
+
+
+def _seek_threshold(search: _Search, fine: int) -> None:
+    """Where symmetric ranges end best."""
+    middle = np.zeros_like(search.low)
+    losses = search.attempt_all((_shrunk(search.reach, middle, part) for part in COARSE), prune_by_clipping=True)
+    # The loss has narrow dips where the last level meets the data: a fine grid over every
+    # part that is nearly as good as the best.
+    good = losses <= NEARLY * search.loss
+    first, last = np.argmax(good, axis=0), good.shape[0] - 1 - np.argmax(good[::-1], axis=0)
+    largest, smallest = COARSE[np.maximum(first - 1, 0)], COARSE[np.minimum(last + 1, COARSE.size - 1)]
+    steps = np.arange(fine) / fine
+    search.attempt_all(_shrunk(search.reach, middle, largest + (smallest - largest) * step) for step in steps)
+    _refine(search, 1 + 1 / fine, (1, 1), middle)
+
+
+def _seek_both_ends(search: _Search, fine: int, middle: FloatArray, few_levels: bool) -> None:
+    """Where asymmetric ranges begin and end best."""
+    search.attempt_all((_shrunk(search.reach, middle, part) for part in COARSE_JOINT[1:]), prune_by_clipping=True)
+    reach, parts = search.reach, ONE_SIDED.astype(np.float32)
+    search.attempt_all(((search.low, middle + (reach[1] - middle) * part) for part in parts), prune_by_clipping=True)
+    search.attempt_all(((middle + (reach[0] - middle) * part, search.high) for part in parts), prune_by_clipping=True)
+    if few_levels:
+        best = search.low, search.high
+        search.attempt_all(
+            (
+                (_scaled(best, middle, factor, (1, 0))[0], _scaled(best, middle, other, (0, 1))[1])
+                for factor, other in itertools.product(APART.astype(np.float32), repeat=2)
+            ),
+            prune_by_clipping=True,
+        )
+    for sides in ((1, 1), (0, 1), (1, 0), (0, 1), (1, 0)):
+        best, factors = (search.low, search.high), np.linspace(0.85, 1.15, fine // 2).astype(np.float32)
+        search.attempt_all([_scaled(best, middle, factor, sides) for factor in factors])
+    for sides in ((0, 1), (1, 0), (1, 1)):
+        _refine(search, 1 + 1 / fine, sides, middle)
 
 
 def _values_of_groups(given: RangeInput) -> list[FloatArray]:
@@ -193,7 +215,9 @@ def mse_curves(given: RangeInput, best: Range) -> tuple[LossCurve, ...]:
     if given.symmetric:
         largest = float(reach[1][0])
         threshold = _around(largest * COARSE[:56], float(high[0]), largest)
-        return (_curve(given, "both", -threshold, threshold, threshold, n),)
+        negative = given.signed and high[0] > -low[0]
+        lowest = np.nextafter(-threshold.astype(np.float32), np.float32(0)) if negative else -threshold
+        return (_curve(given, "both", lowest, threshold, threshold, n),)
     middle = float(_medians(given)[0])
     curves = []
     for side, end, chosen in (("low", float(reach[0][0]), float(low[0])), ("high", float(reach[1][0]), float(high[0]))):
@@ -220,9 +244,12 @@ def _curve(given: RangeInput, side: str, low: Floats, high: Floats, threshold: F
     return LossCurve("mse", side, threshold, values)
 
 
-def ranges_tried(symmetric: bool, levels: int, whole: bool) -> int:
-    """Of how many ranges `MSE` takes the best for each group; ``whole`` for a tensor with one scale."""
-    return _planned(symmetric, levels, _fine(levels, whole))
+def ranges_tried(symmetric: bool, levels: int, whole: bool, signed: bool = False) -> int:
+    """Of how many ranges `MSE` takes the best for each group; ``whole`` for a tensor with one scale.
+
+    Where scales are ``signed``, each is tried with both signs.
+    """
+    return _planned(symmetric, levels, _fine(levels, whole)) * (1 + signed)
 
 
 def _fine(levels: int, prepared: bool) -> int:

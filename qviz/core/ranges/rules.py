@@ -88,6 +88,8 @@ class RangeInput:
         Told which share of the groups has its range, where each is sought by itself.
     fill : int
         How many elements a block has once it is filled up; 0 where there are no blocks.
+    signed : bool
+        Whether a scale has a sign: that of the end which is further from 0, turned round.
     """
 
     tensor: Tensor
@@ -103,6 +105,7 @@ class RangeInput:
     grid: Grid | None = None
     progress: Progress = ignore
     fill: int = 0
+    signed: bool = False
 
     def filled_rows(self) -> Iterator[tuple[int, FloatArray]]:
         """Some neighbouring groups, a row each, and the number of the first; 0 where nothing finite is."""

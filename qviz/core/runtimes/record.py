@@ -460,6 +460,10 @@ class Convention:
         blocks = self.recipe is not None and self.block_size is not None
         return blocks and symmetric and not number_format.signed
 
+    def signs_scales(self, number_format: NumberFormat, symmetric: bool) -> bool:
+        """Whether the end that is further from 0 gives a scale its sign, so that it has the first code."""
+        return (symmetric and self.scale_of_extreme) or self.signed_extreme(number_format, symmetric)
+
     def formulas_of(self, number_format: NumberFormat, symmetric: bool, precision: Precision = PLAIN) -> Formulas:
         """What is computed under a scheme, as it is written down."""
         if not number_format.scaled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from qviz.core import (
     Manual,
     MinMax,
     PerAxis,
+    PerBlock,
     Percentile,
     PerTensor,
     Problem,
@@ -103,6 +105,37 @@ def test_the_last_code_meets_the_data_where_it_falls_short_of_the_range(conventi
     scheme = Scheme(IntFormat(bits), True, range_rule=MSE(), convention=convention)
     assert measure(x, scheme).mse < 1e-8
     assert measure(np.full((8, 64), 3.25), scheme).mse < 1e-7
+
+
+SIGNED = [
+    ("onnxruntime_matmulnbits", IntFormat(2, False)),
+    ("onnxruntime_matmulnbits", IntFormat(4, False)),
+    ("onnxruntime_matmulnbits_qdq", IntFormat(4)),
+    ("gguf", IntFormat(4, False)),
+    ("gguf", IntFormat(5, False)),
+]
+"""Runtimes whose scales have the sign of the element that is furthest from 0, turned round."""
+
+
+@pytest.mark.parametrize(("convention", "number_format"), SIGNED, ids=lambda each: getattr(each, "name", each))
+@pytest.mark.parametrize("length", [64, 40_000], ids=["every breakpoint", "a search"])
+@every("name", [*TENSORS, "positive", "negative", "constant", "grid"])
+def test_scales_that_have_a_sign_are_sought_with_both(name, convention, number_format, length):
+    """Of all of the data a scale may be negative, and lose less than any positive one."""
+    rng = np.random.default_rng(3)
+    made = TENSORS | {
+        "positive": np.abs(rng.standard_normal(2000)).astype(F),
+        "negative": -np.abs(rng.standard_normal(2000)).astype(F),
+        "constant": np.full(2000, 7.25, F),
+        "grid": (rng.integers(-8, 8, 2000) * 0.0625).astype(F),
+    }
+    x = np.resize(made[name], (length // 64, 64))
+    scheme = Scheme(number_format, granularity=PerBlock(-1, 32), convention=convention)
+    whole = losses(x, scheme)
+    least = losses(x, replace(scheme, range_rule=MSE()))
+    assert (least <= whole * (1 + 1e-9)).all()
+    turned = losses(-x, replace(scheme, range_rule=MSE()))
+    np.testing.assert_allclose(turned, least, rtol=1e-5, atol=1e-12 * float(np.square(x).mean()))
 
 
 def test_each_channel_gets_what_it_would_get_alone():
