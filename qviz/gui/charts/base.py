@@ -61,6 +61,7 @@ class Chart(QWidget):
         self.theme: Theme | None = None
         self.note = self._own_note = self._caveat = ""
         self._drawing = False
+        self._as_fitted: list[list[float]] | None = None
         self.link = link
         self.view = ChartView(wheel_axis)
         self.plot = Plot(self.view, both_axes(axes or {}))
@@ -156,6 +157,11 @@ class Chart(QWidget):
         """Everything in sight again."""
         self.view.autoRange()
 
+    def fit_to(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Show this, which depends on the size: until somebody moves it, another size is another `reset_view`."""
+        self.view.move_to(x=x, y=y)
+        self._as_fitted = self.view.viewRange()
+
     # -- shared
 
     def set_note(self, note: str) -> None:
@@ -213,6 +219,8 @@ class Chart(QWidget):
     def _on_resized(self, *_: object) -> None:
         self._under.fit()
         self._over.fit()
+        if self._as_fitted == self.view.viewRange():
+            self.reset_view()
 
     # -- outliers
 

@@ -10,6 +10,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
+from qviz.core.arrays import Floats
 from qviz.core.frozen import frozen
 from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import pareto
@@ -27,6 +28,12 @@ DB_PER_BIT = 20 * math.log10(2)
 RADIUS, NEAR = 4.5, 14.0
 """Pixels: half a mark; how near the pointer has to be."""
 
+LANE = 40
+"""Pixels at the better edge for what loses nothing: it has no place along the axis."""
+
+LANE_WORDS, LANE_MARKS = 10, 26
+"""Pixels from that edge to the middle of what is said there, and to the marks."""
+
 SHAPES = ("circle", "square", "diamond", "triangle", "cross")
 SERIES = 6
 
@@ -41,6 +48,21 @@ class Point:
     shape: str
 
 
+class LaneAxis(PowerAxis):
+    """One that says nothing beside the lane: 1 at the top, -1 at the bottom, 0 without one."""
+
+    lane = 0
+
+    def manner(self) -> Any:
+        return self.logarithmic, self.lane
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N803 - Qt's name
+        room = (maxVal - minVal) * LANE / max(size, LANE)
+        low, high = minVal + (self.lane < 0) * room, maxVal - (self.lane > 0) * room
+        levels = super().tickValues(minVal, maxVal, size)
+        return [(gap, [v for v in values if low <= v <= high]) for gap, values in levels]
+
+
 class ParetoChart(Chart):
     """A mark for each scheme; the front that no other one beats; a click takes a scheme."""
 
@@ -49,7 +71,7 @@ class ParetoChart(Chart):
     pointed = Signal(object)
 
     def __init__(self, link: LinkedCursor, measure: Measure) -> None:
-        super().__init__(link, axes={"left": PowerAxis("left")})
+        super().__init__(link, axes={"left": LaneAxis("left")})
         self.measure = measure
         self.points: tuple[Point, ...] = ()
         self.front = np.zeros(0, np.intp)
@@ -68,7 +90,8 @@ class ParetoChart(Chart):
     def description(self) -> str:
         return self.tr(
             "Every scheme by the bits that an element takes, scales and zero points counted, and by what is left of "
-            "the tensor. No scheme beats those on the line. Colours tell the range, shapes who shares a scale. "
+            "the tensor. No scheme beats those on the line; what loses nothing stands at the edge. Colours tell the "
+            "range, shapes who shares a scale. "
             "Click a mark to see its scheme on the Tensor page."
         )
 
@@ -94,8 +117,10 @@ class ParetoChart(Chart):
         metrics: list[Any] = [p.metrics for p in points]
         self._x = np.array([m.storage.bits_per_element for m in metrics])
         self._y = np.array([self.measure.height(m) for m in metrics])
-        worth = self._y if self.measure.higher_is_better else -self._y
-        self.front = pareto(self._x, worth)
+        self.front = pareto(self._x, [self.measure.worth(m) for m in metrics])
+        axis, side = self.plot.getAxis("left"), 1 if self.measure.higher_is_better else -1
+        axis.lane = side if self._lossless else 0
+        axis.setTicks(None if np.isfinite(self._y).any() or not points else [])
         for group, names in ((self._colors, [p.color for p in points]), (self._shapes, [p.shape for p in points])):
             for name in dict.fromkeys(names):
                 if name not in group:
@@ -135,26 +160,56 @@ class ParetoChart(Chart):
         if self.measure.key == "sqnr":
             self._paint_reference(brush)
         painter = brush.painter
+        self._paint_lane(brush)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        front = self.front
+        front, (across, down) = self.front, self._places(brush)
         if front.size > 1:
             # From each to the next: up where the next one starts to pay.
-            x, y = np.repeat(self._x[front], 2)[1:], np.repeat(self._y[front], 2)[:-1]
+            x, y = np.repeat(across[front], 2)[1:], np.repeat(down[front], 2)[:-1]
             painter.setPen(self.pen("unused", width=2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawPolyline(QPolygonF([QPointF(a, b) for a, b in zip(brush.x(x), brush.y(y), strict=True)]))
+            painter.drawPolyline(QPolygonF([QPointF(a, b) for a, b in zip(x, y, strict=True)]))
         on_front = set(front.tolist())
         order = sorted(range(len(self.points)), key=lambda i: (i in on_front, self.points[i].metrics is self.marked))
         for at in order:
-            if not math.isnan(self._y[at]):
-                self._paint_point(brush, at, at in on_front)
+            if not math.isnan(down[at]):
+                self._paint_point(brush, at, QPointF(across[at], down[at]), at in on_front)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, not brush.grain)
         self._paint_key(brush)
 
-    def _paint_point(self, brush: Brush, at: int, on_front: bool) -> None:
+    def _places(self, brush: Brush) -> tuple[Floats, Floats]:
+        """Where the marks are, in pixels; those beyond the axis at the edges, however the view is moved."""
+        best, worst = (LANE_MARKS, brush.height - LANE_MARKS)[:: 1 if self.measure.higher_is_better else -1]
+        y = np.where(self._y == self.measure.perfect, best, np.where(np.isinf(self._y), worst, brush.y(self._y)))
+        return brush.x(self._x), y
+
+    @property
+    def _lossless(self) -> list[Figures]:
+        """Those that lose nothing, by the figure that is shown."""
+        return [p.metrics for p, y in zip(self.points, self._y, strict=True) if y == self.measure.perfect]
+
+    def _paint_lane(self, brush: Brush) -> None:
+        """The ground of those that lose nothing, and what the figure says of them."""
+        lossless = self._lossless
+        if not lossless:
+            return
+        top, words = 0.0, float(LANE_WORDS)
+        if not self.measure.higher_is_better:
+            top, words = brush.height - LANE, brush.height - LANE_WORDS
+        brush.rect(0, top, brush.width, LANE, self.color("unused", 40))
+        brush.take(self.letters(11))
+        brush.write(LANE_WORDS / 2, words, self.lane_text(lossless), self.color("axis"))
+
+    def lane_text(self, lossless: Sequence[Figures]) -> str:
+        """What is said of those that lose nothing, by the figure that is shown."""
+        figure = self.measure.text(self.measure.read(lossless[0]))
+        if any(m.mse for m in lossless):  # a cosine is 1 wherever x̂ is a multiple of x
+            return figure
+        return self.tr("lossless: {figure}").format(figure=figure)
+
+    def _paint_point(self, brush: Brush, at: int, center: QPointF, on_front: bool) -> None:
         point, painter = self.points[at], brush.painter
         color = QColor(self.color(self._colors[point.color]))
-        center = QPointF(float(brush.x(self._x[at])), float(brush.y(self._y[at])))
         if point.metrics is self.marked or point.metrics.scheme == self.current:
             painter.setPen(self.pen("pointer", width=2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -170,9 +225,10 @@ class ParetoChart(Chart):
 
     def _paint_reference(self, brush: Brush) -> None:
         """Through the cheapest of the front: what others would keep if each bit were worth 6.02 dB."""
-        if not self.front.size:
+        known = self.front[np.isfinite(self._y[self.front])]
+        if not known.size:
             return
-        first = int(self.front[0])
+        first = int(known[0])
         x0, y0 = float(self._x[first]), float(self._y[first])
         left, right = self.view.viewRange()[0]
         ends = [(x, y0 + DB_PER_BIT * (x - x0)) for x in (left, right)]
@@ -216,19 +272,24 @@ class ParetoChart(Chart):
     # -- the view
 
     def _span(self) -> tuple[float, ...]:
-        there = ~np.isnan(self._y)
+        """The ends of the marks along both axes, and whether some are beyond the upright one."""
+        there, known = ~np.isnan(self._y), np.isfinite(self._y)
         if not there.any():
             return ()
-        x, y = self._x[there], self._y[there]
-        return tuple(float(v) for v in (x.min(), x.max(), y.min(), y.max()))
+        x, y = self._x[there], self._y[known] if known.any() else np.zeros(1)
+        return (*(float(v) for v in (x.min(), x.max(), y.min(), y.max())), bool(self._lossless))
 
     def reset_view(self) -> None:
         span = self._span()
         if not span:
             return
-        left, right, bottom, top = span
+        left, right, bottom, top, lossless = span
         across, up = (right - left) or 1.0, (top - bottom) or 1.0
-        self.view.move_to(x=(left - 0.06 * across, right + 0.08 * across), y=(bottom - 0.1 * up, top + 0.12 * up))
+        below, above = bottom - 0.1 * up, top + 0.12 * up
+        if lossless:
+            lane = (above - below) * LANE / max(self.view.height() - LANE, 2 * LANE)
+            below, above = (below, above + lane) if self.measure.higher_is_better else (below - lane, above)
+        self.fit_to(x=(left - 0.06 * across, right + 0.08 * across), y=(below, above))
 
     def tables(self) -> dict[str, Table]:
         if not self.points:
@@ -254,9 +315,9 @@ class ParetoChart(Chart):
     def _nearest(self, point: QPointF) -> int | None:
         if not self.points:
             return None
-        (left, right), (bottom, top) = self.view.viewRange()
-        across, up = self.view.width() / (right - left), self.view.height() / (top - bottom)
-        distance = np.hypot((self._x - point.x()) * across, (self._y - point.y()) * up)
+        ruler = self._under.ruler()
+        across, down = self._places(ruler)
+        distance = np.hypot(across - ruler.at_x(point.x()), down - ruler.at_y(point.y()))
         distance = np.where(np.isnan(distance), np.inf, distance)
         at = int(np.argmin(distance))
         return at if distance[at] <= NEAR else None

@@ -113,6 +113,12 @@ class SweepPart(QSplitter):
         ]
         self.pareto.show_points(points)
         self._show_table()
+        took = round(1000 * (time.thread_time() - began))
+        self._refresh.setInterval(max(REFRESH_MILLISECONDS, REST * took))
+
+    def _show_table(self) -> None:
+        front = {id(self.pareto.points[at].metrics) for at in self.pareto.front.tolist()}
+        self.results.show_metrics(self._metrics, front)
         planned = len(self._planned.schemes) if self._planned is not None else 0
         done = len(self._metrics)
         stopped = self._stopped and done < planned
@@ -124,12 +130,6 @@ class SweepPart(QSplitter):
             note = self.tr("{count} schemes, {best} unbeaten").format(count=done, best=len(self.pareto.front))
         self.results_card.title.set_note(note if planned else "")
         self.pareto.set_caveat(note if stopped else "")
-        took = round(1000 * (time.thread_time() - began))
-        self._refresh.setInterval(max(REFRESH_MILLISECONDS, REST * took))
-
-    def _show_table(self) -> None:
-        front = {id(self.pareto.points[at].metrics) for at in self.pareto.front.tolist()}
-        self.results.show_metrics(self._metrics, front)
 
     @Slot()
     def _on_measure(self) -> None:

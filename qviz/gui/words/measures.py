@@ -20,9 +20,19 @@ class Measure:
     higher_is_better: bool
     logarithmic: bool
 
-    def height(self, metrics: Figures) -> float:
-        """Where it is drawn; NaN for what cannot be."""
+    def worth(self, metrics: Figures) -> float:
+        """What schemes are ranked by: the more the better, and NaN where there is no figure."""
         value = self.read(metrics)
-        if self.logarithmic:
-            return math.log10(value) if value > 0 and math.isfinite(value) else math.nan
-        return value if math.isfinite(value) else math.nan
+        return value if self.higher_is_better else -value
+
+    def height(self, metrics: Figures) -> float:
+        """Where it is drawn: infinite beyond the axis, as where nothing is lost; NaN where there is no figure."""
+        value = self.read(metrics)
+        if not self.logarithmic:
+            return value
+        return math.log10(value) if value > 0 else -math.inf if value == 0 else math.nan
+
+    @property
+    def perfect(self) -> float:
+        """The height of what loses nothing."""
+        return math.inf if self.higher_is_better else -math.inf

@@ -159,6 +159,8 @@ def test_a_scheme_that_does_not_fit_is_a_problem() -> None:
         ([1, 2], [math.nan, 1], [1]),
         ([math.nan, 2], [5, 1], [1]),
         ([1, 2], [math.inf, 1], [0]),
+        ([1, 2, 3, 4], [1, 2, math.inf, math.inf], [0, 1, 2]),
+        ([1, 2], [-math.inf, 1], [0, 1]),
     ],
 )
 def test_the_front_holds_what_no_other_one_beats(cost: list[float], worth: list[float], front: list[int]) -> None:

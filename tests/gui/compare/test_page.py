@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QApplication
 
 from qviz.core import (
@@ -25,9 +25,10 @@ from qviz.core import (
 )
 from qviz.gui.charts.export import export_chart
 from qviz.gui.compare.page import CONVENTIONS_PART, PINS, SWEEP, ComparePage
+from qviz.gui.compare.pareto_chart import LANE
 from qviz.gui.words.figures import MEASURES
 from qviz.session.pins import MOST_PINS
-from tests.gui.conftest import PATIENCE, SMALL, Desk, mouse_over, spot
+from tests.gui.conftest import PATIENCE, SMALL, WINDOW, Desk, mouse_over, spot
 from tests.gui.pictures import picture
 from tests.gui.sweeps import QUICK, sweep_few
 
@@ -214,6 +215,88 @@ def test_schemes_are_compared_by_the_figure_that_is_chosen(desk: Desk, page: Com
         beaten = [c <= cost[at] and w > worth[at] for c, w in zip(cost, worth, strict=True)]
         assert not any(beaten)
     picture(desk.window)
+
+
+LOSSLESS = {
+    "grid": (np.random.default_rng(5).integers(-127, 128, (16, 64)) * np.float32(0.02)).astype(np.float32),
+    "constant": np.full((8, 8), 7.25, np.float32),
+    "one element": np.full((1, 1), 7.25, np.float32),
+    "zeros": np.zeros((8, 8), np.float32),
+}
+"""Tensors that some schemes keep as they are, or all of them."""
+
+
+@pytest.mark.parametrize("tensor", LOSSLESS)
+def test_the_front_ends_at_the_cheapest_scheme_that_loses_nothing(desk: Desk, page: ComparePage, tensor: str) -> None:
+    desk.show(LOSSLESS[tensor])
+    for measure in MEASURES[:3]:
+        page.sweep.measure.setCurrentIndex(page.sweep.measure.findData(measure.key))
+        settle(desk, page)
+        chart = page.sweep.pareto
+        found = [p.metrics for p in chart.points]
+        cheapest = min(m.storage.bits_per_element for m in found if m.mse == 0)
+        front = [found[at] for at in chart.front.tolist()]
+        assert front[-1].mse == 0
+        assert front[-1].storage.bits_per_element == cheapest
+        assert all(m.mse > 0 and m.storage.bits_per_element < cheapest for m in front[:-1])
+        assert page.sweep.results_card.title.note.text().endswith(f"{len(front)} unbeaten")
+        assert [cell(page.sweep.results, row, "★") for row in range(len(found))].count("★") == len(front)
+
+
+@pytest.mark.parametrize("measure", MEASURES[:3], ids=lambda m: m.key)
+@pytest.mark.parametrize("tensor", LOSSLESS)
+def test_what_loses_nothing_stands_at_the_better_edge(desk: Desk, page: ComparePage, tensor: str, measure: Any) -> None:
+    desk.show(LOSSLESS[tensor])
+    page.sweep.measure.setCurrentIndex(page.sweep.measure.findData(measure.key))
+    settle(desk, page)
+    chart = page.sweep.pareto
+    picture(desk.window)
+    across, down = chart._places(chart._under.ruler())
+    lossless = np.array([p.metrics.mse == 0 for p in chart.points])
+    lane = (0, LANE) if measure.higher_is_better else (chart.view.height() - LANE, chart.view.height())
+    assert ((down > lane[0]) & (down < lane[1])).tolist() == lossless.tolist()
+    assert chart.lane_text([p.metrics for p in chart.points if p.metrics.mse == 0]) == (
+        "lossless: ∞ dB" if measure.key == "sqnr" else "lossless: 0"
+    )
+    axis = chart.plot.getAxis("left")
+    beside = [text for start, text in axis.ticks().texts if lane[0] < start.y() - 4 < lane[1]]
+    assert beside == []  # what is lossless has no number
+    at = int(chart.front[-1])
+    mouse_over(chart).move(chart.canvas.mapFromScene(chart.view.mapToScene(QPointF(across[at], down[at]))))
+    assert ("∞ dB" if measure.key == "sqnr" else ": 0 at") in page.sweep.pareto_card.title.readout.text()
+
+
+def test_a_cosine_of_one_is_not_called_lossless_where_something_is_lost(desk: Desk, page: ComparePage) -> None:
+    desk.show(LOSSLESS["constant"])
+    page.sweep.measure.setCurrentIndex(page.sweep.measure.findData("cosine"))
+    settle(desk, page)
+    assert page.sweep.pareto.lane_text([p.metrics for p in page.sweep.pareto.points]) == "0"
+
+
+def test_the_lane_of_what_loses_nothing_keeps_its_room_at_another_size_until_the_view_is_moved(
+    desk: Desk, page: ComparePage
+) -> None:
+    desk.show(LOSSLESS["grid"])
+    settle(desk, page)
+    chart = page.sweep.pareto
+
+    def highest() -> float:
+        _, down = chart._places(chart._under.ruler())
+        return float(down[np.isfinite(chart._y)].min())
+
+    before = chart.view.viewRange()
+    for height in (650, 900):
+        desk.window.resize(1280, height)
+        QApplication.processEvents()
+        assert highest() > LANE
+    desk.window.resize(WINDOW)
+    QApplication.processEvents()
+    assert chart.view.viewRange() == before
+    chart.view.setYRange(10, 20, padding=0)
+    moved = chart.view.viewRange()
+    desk.window.resize(1280, 650)
+    QApplication.processEvents()
+    assert chart.view.viewRange() == moved
 
 
 def test_what_the_keyboard_points_at_stands_out_in_the_chart(desk: Desk, page: ComparePage) -> None:
