@@ -18,6 +18,7 @@ from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import NUMBER, FileOrAddress, importances_of, json_option, scheme_of, scheme_options
 from qviz.core.problems import N_, Problem
+from qviz.core.questions.breakdown import not_finite
 from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import THREADS
@@ -114,6 +115,9 @@ def audit_command(
         click.echo("\n\n".join(f"{name}\n{table}" for name, table in tables))
     elif csv_file is None:
         click.echo(_table(rows))
+    lost = {row["name"]: (row["not_finite"], math.prod(row["shape"] or ())) for row in rows if row.get("not_finite")}
+    for name, counts in lost.items():
+        click.echo(f"qviz: {printable(name)}: {not_finite(*counts)}", err=True)
     unread = [*(str(problem) for problem in checkpoint.problems), *(row["problem"] for row in rows if row["problem"])]
     below = _below(rows, fail_below)
     if below:
@@ -202,11 +206,12 @@ def _written(path: Path, rows: Iterable[tuple[Scheme, dict[str, Any]]], follows:
     kept = []
     if path.exists() and not path.is_file() and not path.is_dir():
         raise FileProblem(path, N_("can't be written: it is a device or a pipe"), N_("Choose an ordinary file."))
+    before = _columns(path) if follows else []
     with system_errors(path, writing=True), path.open("a" if follows else "w", newline="", encoding="utf-8") as file:
         writer = None
         for scheme, row in rows:
             if writer is None:
-                writer = csv.DictWriter(file, [*row, "scheme"])
+                writer = csv.DictWriter(file, before or [*row, "scheme"], extrasaction="ignore")
                 if not follows:
                     writer.writeheader()
             shape = "" if row["shape"] is None else "x".join(map(str, row["shape"]))
@@ -214,6 +219,12 @@ def _written(path: Path, rows: Iterable[tuple[Scheme, dict[str, Any]]], follows:
             file.flush()
             kept.append(row)
     return kept
+
+
+def _columns(path: Path) -> list[str]:
+    """Those that a file has already: another release may have had fewer."""
+    with system_errors(path), path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return next(csv.reader(file), [])
 
 
 def _schemes(names: tuple[str, ...]) -> dict[Scheme, str]:

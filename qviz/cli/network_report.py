@@ -52,6 +52,7 @@ def save_sweep_report(
     outputs: Sequence[OutputFigures],
     samples: int,
     rows: Sequence[Mapping[str, Any]],
+    remarks: Sequence[str],
 ) -> None:
     """Which layer hurts, the one that hurts most first.
 
@@ -59,6 +60,8 @@ def save_sweep_report(
     ----------
     rows : sequence of mapping
         As ``--json`` has them, but with infinite dB where nothing is lost.
+    remarks : sequence of str
+        What else is said of the outputs.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def save_sweep_report(
         (ReportTable(head, cells),),
     )
     about = f"Weights: {line(scheme)}. Measured on {samples:,} held-out samples."
-    save_report(path, Report(f"Layers of {name}", about, (_outputs(outputs), layers)))
+    save_report(path, Report(f"Layers of {name}", about, (_outputs(outputs, remarks), layers)))
 
 
 def save_pair_report(
@@ -92,6 +95,7 @@ def save_pair_report(
     sentences: Sequence[str],
     found: Mapping[str, Any],
     outputs: Sequence[OutputFigures],
+    remarks: Sequence[str],
 ) -> None:
     """What a quantized network costs and gains beside its float one.
 
@@ -101,6 +105,8 @@ def save_pair_report(
         What else is said of it.
     found : mapping
         As ``--json`` has it.
+    remarks : sequence of str
+        What else is said of the outputs.
 
     Raises
     ------
@@ -130,11 +136,11 @@ def save_pair_report(
         threads = "a thread a core" if not count else "1 thread" if count == 1 else f"{count} threads"
         said.append(f"In fifths of the runs, with {threads}, the times' ratio is {low:.3g} to {high:.3g}.")
     pair = Section("Cost and gain", tuple(said), (ReportTable(("", name, other, "Compared"), tuple(rows)),))
-    sections = (pair, _outputs(outputs)) if outputs else (pair,)
+    sections = (pair, _outputs(outputs, remarks)) if outputs else (pair,)
     save_report(path, Report(f"{other} beside {name}", computer(), sections))
 
 
-def _outputs(outputs: Sequence[OutputFigures]) -> Section:
+def _outputs(outputs: Sequence[OutputFigures], remarks: Sequence[str]) -> Section:
     from qviz.files.reports import ReportTable, Section
     from qviz.gui.words.networks import FIGURES
 
@@ -146,7 +152,7 @@ def _outputs(outputs: Sequence[OutputFigures]) -> Section:
         for output in outputs
         if output.broken
     )
-    return Section("Outputs", broken, (ReportTable(head, rows),))
+    return Section("Outputs", (*remarks, *broken), (ReportTable(head, rows),))
 
 
 def _decibels(value: float) -> str:

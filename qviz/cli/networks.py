@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,8 @@ import click
 
 from qviz.cli.interrupts import at_once
 from qviz.cli.options import NUMBER
-from qviz.core.problems import Problem
+from qviz.core.problems import Phrase, Problem
+from qviz.files.printable import printable
 
 if TYPE_CHECKING:  # what runs networks is imported when one is run
     from qviz.models.data import FileSamples
@@ -102,6 +103,14 @@ def samples_of(network: Network, paths: tuple[Path, ...], options: dict[str, Any
         options["keep_aspect"],
     )
     return open_samples(network, paths, DataSettings(picture, options["tokenizer"]))
+
+
+def told_on_stderr(name: str, remarks: Iterable[Phrase]) -> tuple[str, ...]:
+    """What stands beside figures, whether these are read by people or by programs."""
+    said = tuple(map(str, remarks))
+    for each in said:
+        click.echo(f"qviz: {printable(name)}: {each}", err=True)
+    return said
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import click
 
 from qviz.cli.interrupts import at_once, cleared_up
 from qviz.cli.network_report import check_report, report_option, save_pair_report
-from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
+from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of, told_on_stderr
 from qviz.cli.options import NUMBER, Number, json_option
 from qviz.core.problems import Problem
 from qviz.core.ranges.table import RANGE_RULES
@@ -134,13 +134,16 @@ def ptq_command(
         "notes": [str(note) for note in outcome.notes],
     }
     figures: tuple[OutputFigures, ...] = ()
+    remarks: tuple[str, ...] = ()
     if held_out is not None:
         from qviz.models.network import open_network
 
-        measured, figures = _measured(network, open_network(output), held_out, seconds, threads)
+        measured, figures, remarks = _measured(network, open_network(output), held_out, seconds, threads)
         found |= measured
     if report is not None:
-        save_pair_report(report, network.name, output.name, [str(outcome.summary), *found["notes"]], found, figures)
+        save_pair_report(
+            report, network.name, output.name, [str(outcome.summary), *found["notes"]], found, figures, remarks
+        )
     return _told(found, str(outcome.summary), fail_below, as_json)
 
 
@@ -170,21 +173,24 @@ def compare_command(
     check_report(report, [float_model, other_model, *data])
     network = prepared_network(float_model, options)
     other = open_network(other_model)
-    measured, figures = _measured(network, other, samples_of(network, data, options), seconds, threads)
+    measured, figures, remarks = _measured(network, other, samples_of(network, data, options), seconds, threads)
     found = {"float_bytes": network.file_bytes, "quantized_bytes": other.file_bytes, **measured}
     if report is not None:
-        save_pair_report(report, network.name, other.name, (), found, figures)
+        save_pair_report(report, network.name, other.name, (), found, figures, remarks)
     return _told(found, "", fail_below, as_json)
 
 
 def _measured(
     network: Network, other: Network, samples: FileSamples, seconds: float, threads: int
-) -> tuple[dict[str, Any], tuple[OutputFigures, ...]]:
+) -> tuple[dict[str, Any], tuple[OutputFigures, ...], tuple[str, ...]]:
     from qviz.models.latency import measure_latency
+    from qviz.models.not_finite import of_outputs, of_weights, sentences
     from qviz.models.side_by_side import side_by_side
 
     answers = side_by_side(network, other, samples)
     figures = answers.figures()
+    lost = sentences(of_weights(network), answers.inputs, of_outputs(figures))
+    remarks = told_on_stderr(network.name, lost)
     found: dict[str, Any] = {
         "sqnr_db": _finite(answers.sqnr_db),
         "samples": len(samples),
@@ -202,7 +208,7 @@ def _measured(
             "threads": threads,
             "load": _finite(latency.load),
         }
-    return found, figures
+    return found, figures, remarks
 
 
 def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json: bool) -> int:
@@ -228,8 +234,6 @@ def _told(found: dict[str, Any], summary: str, fail_below: float | None, as_json
             for each in found["outputs"]:
                 agreement = {k: each[k] for k in ("top1", "sequences", "detections") if each[k] is not None}
                 said = ", ".join(f"{key} {fixed(100 * value, 2, '%')}" for key, value in agreement.items())
-                if each["missing"]:
-                    said += f"; {each['missing']:,} elements are NaN or infinite in float already"
                 if each["broken"]:
                     said = f"{each['broken']:,} elements are NaN, infinite, or of another shape"
                 click.echo(f"  {printable(each['name'][-40:]):<42}{said}")

@@ -12,7 +12,7 @@ import click
 
 from qviz.cli.interrupts import cleared_up
 from qviz.cli.network_report import check_report, report_option, save_sweep_report
-from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of
+from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of, told_on_stderr
 from qviz.cli.options import json_option, scheme_of, scheme_options
 from qviz.files.atomic import check_spared, check_writable
 from qviz.files.printable import printable
@@ -81,6 +81,7 @@ def sensitivity_command(
         alone = {loss.unit.name: loss for loss in asked.sweep(ALONE, progress=lambda f: tell(f / 2))}
         restored = {loss.unit.name: loss for loss in asked.sweep(RESTORED, progress=lambda f: tell(0.5 + f / 2))}
         errors = {error.node: error for error in node_errors(asked)}
+    remarks = told_on_stderr(network.name, asked.not_finite(everything.figures()))
     rows: list[dict[str, Any]] = []
     for unit in units:
         last = next((errors[node] for node in reversed(unit.nodes) if node in errors), None)
@@ -97,7 +98,7 @@ def sensitivity_command(
     _write_for_viewers(units, rows, netron, model_explorer)
     rows.sort(key=lambda row: -math.inf if math.isnan(row["alone_db"]) else row["alone_db"])  # NaN hurts most
     if report is not None:
-        save_sweep_report(report, network.name, scheme, everything.figures(), len(held_out), rows)
+        save_sweep_report(report, network.name, scheme, everything.figures(), len(held_out), rows, remarks)
     if as_json:
         output = {
             "sqnr_db": _finite(everything.sqnr_db),

@@ -15,6 +15,7 @@ import numpy as np
 from qviz.core.frozen import frozen
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.analysis import measure
+from qviz.core.questions.breakdown import not_finite
 from qviz.core.questions.effort import Limits
 from qviz.core.questions.figures import Figures
 from qviz.core.runtimes.table import CONVENTIONS
@@ -79,6 +80,13 @@ class Row:
         """In dB, higher is better; infinite without error, NaN where it was not measured."""
         return math.nan if self.figures is None else self.figures.sqnr_db
 
+    @property
+    def remark(self) -> Phrase | None:
+        """What of the tensor no figure counts; None where they count every element."""
+        figures = self.figures
+        lost = 0 if figures is None else figures.elements - figures.finite
+        return not_finite(lost, figures.elements) if figures is not None and lost else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, and for a line of CSV; None for what is not known or not finite."""
         figures, shape = self.figures, self.weight.shape
@@ -93,6 +101,7 @@ class Row:
         for name in FIGURES:
             value = None if figures is None else getattr(figures, name)
             found[name] = value if value is None or math.isfinite(value) else None
+        found["not_finite"] = None if figures is None else figures.elements - figures.finite
         storage = None if figures is None else figures.storage
         found["bits_per_element"] = None if storage is None else storage.bits_per_element
         found["quantized_bytes"] = None if storage is None else storage.quantized_bytes

@@ -24,6 +24,7 @@ from qviz.models.activations import Span
 from qviz.models.array_samples import npy_readers, npz_readers
 from qviz.models.data_settings import DataSettings, filled_with
 from qviz.models.network import Network
+from qviz.models.not_finite import sentences
 from qviz.models.pictures import PICTURES, picture_feeds, picture_port
 from qviz.models.sessions import Feeds, random_feeds
 
@@ -160,18 +161,11 @@ def checks(samples: FileSamples, found: Mapping[str, Span], network: Network) ->
             said.append(
                 Phrase("The input {name} is {value:.4g} everywhere, in every sample.", name=name, value=span.low)
             )
-        if span.missing:
-            said.append(Phrase("The input {name} holds {count:,} NaN or infinities.", name=name, count=span.missing))
-    said += [
-        Phrase(
-            "The float network itself answers {count:,} NaN or infinities ({name}): what quantizing costs there cannot "
-            "be told.",
-            name=port.name,
-            count=found[port.name].missing,
-        )
-        for port in network.outputs
-        if port.name in found and found[port.name].missing
-    ]
+    lost = {name: span.missing for name, span in found.items() if span.missing}
+    inputs, outputs = (
+        {port.name: lost[port.name] for port in some if port.name in lost} for some in (network.inputs, network.outputs)
+    )
+    said += sentences({}, inputs, outputs)
     constant = [name for name, span in found.items() if span.constant and name not in ports]
     if len(constant) == 1:
         said.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -264,9 +265,15 @@ class Answers:
     Parameters
     ----------
     names : sequence of str
+
+    Attributes
+    ----------
+    inputs : Counter of str
+        How many elements of the inputs are NaN or infinite, where whoever runs the networks counts them.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
+        self.inputs: Counter[str] = Counter()
         self.sums = tuple(OutputSums(name) for name in names)
 
     def add(self, right: Sequence[Array | RightAnswer], given: Sequence[Array]) -> None:

@@ -20,6 +20,7 @@ from qviz.core.work import IsCancelled, Progress, ignore, never
 from qviz.files.atomic import check_writable, same_file
 from qviz.files.stamp import Stamp
 from qviz.models.network import Network, copied, is_large, model_bytes, open_again, open_network
+from qviz.models.not_finite import of_samples, of_weights, sentences
 from qviz.models.quantizers import TOOLS, check_recipe, weighted_nodes
 from qviz.models.recipes import Recipe
 from qviz.models.sessions import Feeds, Samples, first_line, open_session, run
@@ -158,6 +159,11 @@ def _work(
     except ImportError as error:
         raise Problem("This method needs the package {name}: pip install {name}.", name=error.name or "") from None
     except Exception as error:
+        why = sentences(of_weights(network), of_samples(calibration), {})
+        if why:
+            raise Problem(
+                "ONNX Runtime's quantizer failed: {reason}. {why}", reason=first_line(error).rstrip("."), why=why[0]
+            ) from None
         raise Problem("ONNX Runtime's quantizer failed: {reason}", reason=first_line(error)) from None
     if not made.exists():
         raise Problem("ONNX Runtime's quantizer wrote no file.")

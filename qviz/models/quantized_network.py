@@ -5,6 +5,7 @@ What comes before the change is kept, so that it costs no more than the layers b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from qviz.core.arrays import Array, FloatArray
-from qviz.core.problems import Problem
+from qviz.core.problems import Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import IsCancelled, check, never
 from qviz.models.costs import MULTIPLICATIONS_A_SECOND, NODE_SECONDS, costs_of
 from qviz.models.kept_values import KeptValues
 from qviz.models.network import Network
-from qviz.models.output_figures import Answers, RightAnswer
+from qviz.models.not_finite import counted, of_outputs, sentences
+from qviz.models.output_figures import Answers, OutputFigures, RightAnswer
 from qviz.models.pieces import ActivationParameters, Pieces, Point, Values
 from qviz.models.sessions import Feeds, Samples
 from qviz.models.stacked_weights import StackedWeights
@@ -96,6 +98,7 @@ class QuantizedNetwork:
         self._laid_out = network.parameter_bytes < LAID_OUT_UP_TO
         self._right: list[list[RightAnswer] | None] = [None] * len(samples)
         self._right_bytes = 0
+        self._inputs_lost: dict[int, dict[str, int]] = {}
         self._kept = [KeptValues(KEPT_BYTES // len(samples)) for _ in range(len(samples))]
         self._owner = {weight.name: unit.name for unit in self.units for weight in unit.weights}
         self.inferences = 0.0
@@ -141,6 +144,17 @@ class QuantizedNetwork:
         self.inferences += 1
         return kept
 
+    def not_finite(self, outputs: Sequence[OutputFigures]) -> tuple[Phrase, ...]:
+        """What of the weights, of the samples that were run, and of these answers is NaN or infinite."""
+        inputs: Counter[str] = Counter()
+        for counts in self._inputs_lost.values():
+            inputs.update(counts)
+        return sentences(self._weights_lost, inputs, of_outputs(outputs))
+
+    @cached_property
+    def _weights_lost(self) -> dict[str, int]:
+        return counted(self.values)
+
     def answers(self, values: Values) -> list[Array]:
         """The outputs among the values behind the last piece."""
         return [values[name] for name in self._pieces.outputs]
@@ -149,6 +163,7 @@ class QuantizedNetwork:
         """What the float network answers on a sample; kept, as long as there is room."""
         known = self._right[number]
         if known is None:
+            self._inputs_lost[number] = counted(sample)
             known = [RightAnswer(array) for array in self.answers(self.baseline(False, sample)[-1])]
             self._right_bytes += sum(each.nbytes for each in known)
             if self._right_bytes <= KEPT_BYTES:  # however many samples there are

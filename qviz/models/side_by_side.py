@@ -5,6 +5,7 @@ from __future__ import annotations
 from qviz.core.problems import Problem
 from qviz.core.work import IsCancelled, check, never
 from qviz.models.network import Network
+from qviz.models.not_finite import counted
 from qviz.models.output_figures import Answers
 from qviz.models.sessions import Samples, open_session, run
 
@@ -42,6 +43,7 @@ def side_by_side(network: Network, other: Network, samples: Samples, *, cancelle
     answers = Answers(names)
     for sample in samples:
         check(cancelled)
+        answers.inputs.update(counted(sample))
         answers.add(run(first, sample, names), run(second, {name: sample[name] for name in asked}, names))
     answers.check()
     return answers

@@ -76,6 +76,9 @@ class WeightTable:
             self._take(weights)
         self.left: dict[int, Phrase | Problem] = {}
         """Why tensors were left as they are, or could not be read, by their rows."""
+
+        self.remarks: dict[int, Phrase] = {}
+        """What no figure of a tensor counts, by its row."""
         self.bins: dict[int, tuple[int, ...]] = {}
         """How the values of tensors are spread, by their rows: counts in equal bins."""
         self.clear()
@@ -126,7 +129,7 @@ class WeightTable:
 
     def clear(self) -> None:
         """Forget what an audit found."""
-        self.left, self.bins = {}, {}
+        self.left, self.remarks, self.bins = {}, {}, {}
         self.texts["estimator"] = Words(("",), np.zeros(len(self.names), np.int64))
         for name in (*FIGURES, *OTHERS):
             self.numbers[name] = np.full(len(self.names), np.nan)
@@ -143,6 +146,8 @@ class WeightTable:
                     self.left[place] = why
                 continue
             figures, numbers = row.figures, self.numbers
+            if row.remark is not None:
+                self.remarks[place] = row.remark
             numbers["sqnr"][place] = figures.sqnr_db
             numbers["rmse"][place] = figures.relative_rmse
             worst = figures.worst_group

@@ -97,6 +97,8 @@ class Whole:
         Whether these are noise.
     all_samples : int
         How many are held out.
+    not_finite : tuple of Phrase
+        What of the weights, the samples and the answers is NaN or infinite, and counted by no figure.
     """
 
     sqnr_db: float
@@ -106,6 +108,7 @@ class Whole:
     samples: int
     random: bool
     all_samples: int
+    not_finite: tuple[Phrase, ...] = ()
 
     @property
     def complete(self) -> bool:

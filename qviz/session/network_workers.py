@@ -230,14 +230,16 @@ class NetworkAnalyst(Worker):
 
 def _whole(state: NetworkState, sensitivity: Sensitivity, sums: Answers, count: int) -> Whole:
     assert state.samples is not None
+    outputs = sums.figures()
     return Whole(
         sums.sqnr_db,
-        sums.figures(),
+        outputs,
         sensitivity.quantized_bytes(),
         float(sum(unit.bytes for unit in sensitivity.units)),
         count,
         state.samples.random,
         len(sensitivity.samples),
+        sensitivity.not_finite(outputs),
     )
 
 

@@ -115,6 +115,36 @@ def test_what_was_cancelled_goes_on_where_it_ended(run: Run, path: Path) -> None
     assert "has no rows of this scheme" in run("audit", path, "--csv", out, "--resume").problem
 
 
+def test_elements_that_no_figure_counts_are_said(run: Run, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((2, 8, 64)).astype(np.float32)
+    values[0, 0, 0], values[1, :3, 0] = np.nan, np.inf
+    save_file({"one": values[0], "three": values[1], "sound": np.ones((4, 4), np.float32)}, tmp_path / "m.safetensors")
+    told = [
+        "qviz: one: Left out: 1 of 512 elements, which is NaN or infinite.",
+        "qviz: three: Left out: 3 of 512 elements, which are NaN or infinite.",
+    ]
+    assert run("audit", tmp_path / "m.safetensors").err.splitlines() == told
+    said = run("audit", tmp_path / "m.safetensors", "--json")
+    assert said.err.splitlines() == told
+    assert {row["name"]: row["not_finite"] for row in said.json["tensors"]} == {"one": 1, "three": 3, "sound": 0}
+    for more in ([], ["--resume"]):
+        assert run("audit", tmp_path / "m.safetensors", "--csv", tmp_path / "t.csv", *more).err.splitlines() == told
+
+
+def test_a_table_of_another_release_is_gone_on_with_in_its_own_columns(run: Run, path: Path) -> None:
+    out = path.parent / "of another release.csv"
+    run("audit", path, *INT4, "--csv", out)
+    first, *rest = [line.split(",") for line in out.read_text().splitlines()]
+    at = first.index("not_finite")
+    older = [",".join(cells[:at] + cells[at + 1 :]) for cells in (first, rest[0])]
+    out.write_text("".join(line + "\n" for line in older))
+    assert run("audit", path, *INT4, "--csv", out, "--resume").code == 0
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(rest)
+    assert all(row["scheme"].startswith("{") and None not in row for row in rows)
+
+
 def test_options_that_contradict_are_refused(run: Run, path: Path) -> None:
     assert "give one of them" in run("audit", path, "--json", "--csv", "x.csv").problem
     assert "without --csv" in run("audit", path, "--resume").problem

@@ -283,6 +283,54 @@ def test_data_that_are_nan_give_a_sentence_instead_of_figures(run, model, tmp_pa
         assert said.err.startswith("qviz: The output y is NaN or infinite everywhere")
 
 
+@pytest.fixture
+def flawed(tmp_path):
+    """A network with two NaN in a weight: two of its ten answers are none."""
+    broken = classifier()
+    weight = next(each for each in broken.graph.initializer if each.name == "w3")
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[:2, 0] = np.nan
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, "w3"))
+    onnx.save_model(broken, str(tmp_path / "flawed.onnx"))
+    return tmp_path / "flawed.onnx"
+
+
+def test_what_is_not_finite_in_float_is_said_by_every_command(run, flawed, data, tmp_path):
+    held_out, everything = (
+        f"qviz: flawed.onnx: The float network itself answers {count} NaN or infinities (y): what quantizing costs "
+        "there cannot be told."
+        for count in (6, 12)
+    )
+    weight = "qviz: flawed.onnx: The weight w3 holds 2 NaN or infinities."
+    report = tmp_path / "r.html"
+    for more in ([], ["--json"], ["--report", report]):
+        said = run("sensitivity", flawed, "--data", data, *more)
+        assert (said.code, said.err.splitlines()) == (0, [weight, held_out])
+    assert "The float network itself answers 6 NaN or infinities (y)" in report.read_text()
+    said = run("compare", flawed, flawed, "--data", data, "--seconds", 0, "--report", report)
+    assert (said.code, said.err.splitlines()) == (0, [weight, everything])
+    assert "The float network itself answers 12 NaN or infinities (y)" in report.read_text()
+    said = run("ptq", flawed, "--method", "static", "--calibration", data, "-o", tmp_path / "q.onnx")
+    assert said.code == 2
+    assert said.err == (
+        "qviz: ONNX Runtime's quantizer failed: scale issue. The weight w3 holds 2 NaN or infinities.\n"
+    )
+
+
+def test_data_that_are_nan_in_one_place_are_said(run, model, data, tmp_path):
+    values = np.load(data)
+    values[:, 0, 0, 0] = np.nan
+    np.save(tmp_path / "nan.npy", values[:1])
+    said = run("sensitivity", model, "--data", tmp_path / "nan.npy")
+    assert (
+        said.problem
+        == "The output y is NaN or infinite everywhere on these samples, in float already: look at the data."
+    )
+    np.save(tmp_path / "nan.npy", np.concatenate([values[:1], np.load(data)[1:2]]))
+    said = run("compare", model, model, "--data", tmp_path / "nan.npy", "--seconds", 0)
+    assert said.err.splitlines()[0] == "qviz: net.onnx: The input x holds 1 NaN or infinity."
+
+
 def test_a_network_that_answers_nan_passes_no_gate(run, model, data, tmp_path):
     broken = classifier()
     weight = next(each for each in broken.graph.initializer if each.name == "b3")

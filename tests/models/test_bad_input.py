@@ -14,6 +14,7 @@ from qviz.models.activations import spans
 from qviz.models.data import checks, open_samples
 from qviz.models.data_settings import DataSettings
 from qviz.models.network import open_network
+from qviz.models.not_finite import sentences
 from qviz.models.preparation import prepare_network
 from qviz.models.ptq import check_outcome
 from qviz.models.recipes import Recipe
@@ -120,6 +121,16 @@ def test_answers_that_are_not_finite_are_said(tmp_path):
     samples = open_samples(net, [tmp_path / "x.npy"], DataSettings())
     said = [str(each) for each in checks(samples, spans(net, samples), net)]
     assert any("answers 2 NaN or infinities (y)" in each for each in said)
+
+
+def test_many_weights_that_are_not_finite_are_one_sentence():
+    said = [str(each) for each in sentences({"a\nb": 1, "c": 2}, {"x": 1}, {"y": 3000})]
+    assert said == [
+        "2 weights hold NaN or infinities (a␊b, …).",
+        "The input x holds 1 NaN or infinity.",
+        "The float network itself answers 3,000 NaN or infinities (y): what quantizing costs there cannot be told.",
+    ]
+    assert sentences({}, {}, {}) == ()
 
 
 def test_a_quantized_network_that_answers_nan_is_said(tmp_path):

@@ -113,6 +113,15 @@ def left_out(metrics: Metrics) -> Phrase | None:
     )
 
 
+def not_finite(lost: int, elements: int) -> Phrase:
+    """So many elements are left out, where no more is known of the tensor than its figures."""
+    if lost == 1:
+        return Phrase("Left out: 1 of {elements:,} elements, which is NaN or infinite.", elements=elements)
+    return Phrase(
+        "Left out: {lost:,} of {elements:,} elements, which are NaN or infinite.", lost=lost, elements=elements
+    )
+
+
 def caveats(metrics: Metrics) -> list[Phrase]:
     """Every such sentence."""
     return [phrase for phrase in (breakdown(metrics), left_out(metrics)) if phrase is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
 from qviz.core.sizes import byte_text
@@ -16,7 +16,7 @@ from qviz.gui.kit.judgement import judgement
 from qviz.gui.kit.widgets import column, named_label, quiet
 from qviz.gui.words.networks import FIGURES
 from qviz.gui.words.numbers import NONE, decibels, percent
-from qviz.session.language import tr
+from qviz.session.language import told, tr
 from qviz.session.network_state import Whole
 
 
@@ -42,6 +42,9 @@ class OutputPanel(QWidget):
         )
         self.noise = named_label(self.tr("RANDOM DATA: says nothing about real inputs"), "problem", wrap=True)
         self.noise.hide()
+        self.not_finite = named_label("", "problem", wrap=True)
+        self.not_finite.setTextFormat(Qt.TextFormat.PlainText)
+        self.not_finite.hide()
         self.outputs = ComboBox()
         self.outputs.setAccessibleName(self.tr("Output"))
         self.outputs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -56,7 +59,7 @@ class OutputPanel(QWidget):
         )
         self.hint = named_label("", "hint", wrap=True)
         layout = column(self, spacing=4)
-        for widget in (self.headline, self.noise, self.outputs, self.rows, self.sizes, self.hint):
+        for widget in (self.headline, self.noise, self.not_finite, self.outputs, self.rows, self.sizes, self.hint):
             layout.addWidget(widget)
         layout.addStretch(1)
         self.outputs.currentIndexChanged.connect(self._show)
@@ -72,6 +75,9 @@ class OutputPanel(QWidget):
         self.hint.setText(hint)
         self.hint.setVisible(bool(hint))
         self.noise.setVisible(whole is not None and whole.random)
+        said = "\n".join(map(told, whole.not_finite)) if whole is not None else ""
+        self.not_finite.setText(said)
+        self.not_finite.setVisible(bool(said))
         names = [output.name for output in whole.outputs] if whole is not None else []
         if names != [self.outputs.itemText(i) for i in range(self.outputs.count())]:
             with quiet((self.outputs,)):
@@ -105,6 +111,9 @@ class OutputPanel(QWidget):
         for output in whole.outputs:
             plain += [(output.name, figure.heading, figure.value(output)) for figure in FIGURES]
             pretty += [(output.name, tr(figure.label), figure.read(output)) for figure in FIGURES]
+        remarks = [("", tr("Not finite"), told(each)) for each in whole.not_finite]
+        plain += remarks
+        pretty += remarks
         for title, size in ((tr("Bytes"), whole.quantized_bytes), (tr("Float bytes"), whole.float_bytes)):
             plain.append(("", title, round(size)))
             pretty.append(("", title, byte_text(round(size))))

@@ -175,7 +175,8 @@ class WeightsModel(QAbstractTableModel):
         if column.text is None:
             return self.table.texts[column.key][row] or NONE
         value = float(self.table.numbers[column.key][row])
-        return NONE if math.isnan(value) else column.text(value)
+        mark = " !" if column.key == "sqnr" and row in self.table.remarks else ""
+        return NONE if math.isnan(value) else column.text(value) + mark
 
     def set_theme(self, theme: Theme) -> None:
         """Other colours."""
@@ -217,7 +218,9 @@ class WeightsModel(QAbstractTableModel):
         return None
 
     def _tip(self, row: int, column: TableColumn) -> str | None:
-        why = self.table.left.get(row)
+        why, remark = self.table.left.get(row), self.table.remarks.get(row)
+        if column.key != "name" and remark is not None:
+            return plain_tip(told(remark))
         if column.key == "name" or why is None:
             return plain_tip(printable(self.table.names[row]))
         return plain_tip(tr("Left as it is: {why}").format(why=told(why)))

@@ -89,6 +89,27 @@ def test_a_first_network_is_said_to_be_prepared_while_it_is(
         assert said in page.graph_place.hint.text()
 
 
+def test_what_is_not_finite_in_float_is_said_beside_the_figures(
+    new_desk: Desk, page: Any, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = classifier()
+    weight = next(each for each in model.graph.initializer if each.name == "w3")
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[0, 0] = np.nan
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, "w3"))
+    onnx.save_model(model, str(tmp_path / "flawed.onnx"))
+    for path, is_said in ((tmp_path / "flawed.onnx", True), (files[0], False)):
+        page.networks.open(path)
+        idle(new_desk, page)
+        page.networks.read((files[1],))
+        idle(new_desk, page)
+        assert page.figures.not_finite.isVisible() == is_said
+        said = page.figures.not_finite.text()
+        assert ("The weight w3 holds 1 NaN or infinity.\nThe float network itself answers" in said) == is_said
+        new_desk.click(page.copy_button)
+        assert ("The weight w3 holds 1 NaN" in QApplication.clipboard().text()) == is_said
+
+
 def test_a_network_is_closed_and_no_memory_held_for_it(new_desk: Desk, ready: Any) -> None:
     networks = ready.networks
     new_desk.click(ready.layers.sweep_button)

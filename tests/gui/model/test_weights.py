@@ -75,6 +75,22 @@ def measured(desk: Desk, page: Any) -> None:
     desk.bot.waitUntil(lambda: "measured" in page.checkpoint.progress.text() and not page.weighing._due.isActive())
 
 
+def test_elements_that_no_figure_counts_are_marked(new_desk: Desk, page: Any, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((2, 8, 16)).astype(np.float32)
+    values[0, 0, 0] = np.nan
+    save_file({"a.weight": values[0], "b.weight": values[1]}, tmp_path / "flawed.safetensors")
+    drop(new_desk, tmp_path / "flawed.safetensors")
+    settle(new_desk, page)
+    measured(new_desk, page)
+    assert page.checkpoint.progress.text().endswith("a.weight has NaN or infinities")
+    weights = page.checkpoint.view.weights
+    at = weights.column_of("sqnr")
+    texts = [weights.data(weights.index(row, at)) for row in range(2)]
+    assert [text.endswith("!") for text in texts] == [True, False]
+    tip = weights.data(weights.index(0, at), Qt.ItemDataRole.ToolTipRole)
+    assert "Left out: 1 of 128 elements, which is NaN or infinite." in tip
+
+
 def test_a_dropped_checkpoint_is_listed_under_weights(listed: Any) -> None:
     assert listed.stack.currentIndex() == 1
     assert (
