@@ -124,6 +124,11 @@ class Groups:
         return (float(decibels(lowest)), float(decibels(highest))) if highest else (0.0, 1.0)
 
     @cached_property
+    def lossless(self) -> bool:
+        """Whether no group loses anything."""
+        return not self._ratios.highest and bool((self.signal_to_noise == np.inf).all())
+
+    @cached_property
     def robust_sqnr_range(self) -> RobustRange | None:
         """The range of nearly all finite SQNRs, where single ones lie far from it."""
         (low, high), ratios = self.sqnr_range, self._ratios

@@ -318,6 +318,12 @@ class Chart(QWidget):
         self.plot.setLabel("bottom", bottom, **style)
         self.plot.setLabel("left", left, **style)
 
+    def write_heights(self, written: bool) -> None:
+        """Whether the upright axis has numbers; where no mark has a finite height, these would tell something else."""
+        axis = self.plot.getAxis("left")
+        if (axis._tickLevels is None) != written:
+            axis.setTicks(None if written else [])
+
     @Slot(object)
     def _on_mouse_moved(self, position: QPointF) -> None:
         if self.empty or not self.view.sceneBoundingRect().contains(position):

@@ -17,6 +17,7 @@ from qviz.core.questions.sweep import pareto
 from qviz.gui.charts.axes import PowerAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.kit.judgement import lossless
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.words.measures import Measure
 from qviz.gui.words.numbers import number
@@ -120,7 +121,7 @@ class ParetoChart(Chart):
         self.front = pareto(self._x, [self.measure.worth(m) for m in metrics])
         axis, side = self.plot.getAxis("left"), 1 if self.measure.higher_is_better else -1
         axis.lane = side if self._lossless else 0
-        axis.setTicks(None if np.isfinite(self._y).any() or not points else [])
+        self.write_heights(bool(np.isfinite(self._y).any()) or not points)
         for group, names in ((self._colors, [p.color for p in points]), (self._shapes, [p.shape for p in points])):
             for name in dict.fromkeys(names):
                 if name not in group:
@@ -190,22 +191,22 @@ class ParetoChart(Chart):
 
     def _paint_lane(self, brush: Brush) -> None:
         """The ground of those that lose nothing, and what the figure says of them."""
-        lossless = self._lossless
-        if not lossless:
+        these = self._lossless
+        if not these:
             return
         top, words = 0.0, float(LANE_WORDS)
         if not self.measure.higher_is_better:
             top, words = brush.height - LANE, brush.height - LANE_WORDS
         brush.rect(0, top, brush.width, LANE, self.color("unused", 40))
         brush.take(self.letters(11))
-        brush.write(LANE_WORDS / 2, words, self.lane_text(lossless), self.color("axis"))
+        brush.write(LANE_WORDS / 2, words, self.lane_text(these), self.color("axis"))
 
-    def lane_text(self, lossless: Sequence[Figures]) -> str:
+    def lane_text(self, these: Sequence[Figures]) -> str:
         """What is said of those that lose nothing, by the figure that is shown."""
-        figure = self.measure.text(self.measure.read(lossless[0]))
-        if any(m.mse for m in lossless):  # a cosine is 1 wherever x̂ is a multiple of x
+        figure = self.measure.text(self.measure.read(these[0]))
+        if any(m.mse for m in these):  # a cosine is 1 wherever x̂ is a multiple of x
             return figure
-        return self.tr("lossless: {figure}").format(figure=figure)
+        return lossless(figure)
 
     def _paint_point(self, brush: Brush, at: int, center: QPointF, on_front: bool) -> None:
         point, painter = self.points[at], brush.painter
@@ -283,10 +284,10 @@ class ParetoChart(Chart):
         span = self._span()
         if not span:
             return
-        left, right, bottom, top, lossless = span
+        left, right, bottom, top, laned = span
         across, up = (right - left) or 1.0, (top - bottom) or 1.0
         below, above = bottom - 0.1 * up, top + 0.12 * up
-        if lossless:
+        if laned:
             lane = (above - below) * LANE / max(self.view.height() - LANE, 2 * LANE)
             below, above = (below, above + lane) if self.measure.higher_is_better else (below - lane, above)
         self.fit_to(x=(left - 0.06 * across, right + 0.08 * across), y=(below, above))

@@ -21,6 +21,11 @@ def judged(tip: str, better: int) -> str:
     return f"{tip} {sentence}".strip()
 
 
+def lossless(figure: str) -> str:
+    """Where nothing is lost, which has no place along an axis; the figure is ∞ dB, or 0."""
+    return tr("lossless: {figure}").format(figure=figure)
+
+
 def sqnr_heading() -> str:
     """Beside an axis of SQNRs, which may be a short one."""
     return tr("SQNR (dB) {arrow}").format(arrow=arrow(1))

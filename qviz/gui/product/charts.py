@@ -15,7 +15,7 @@ from qviz.gui.charts.bars import Bar, BarChart
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.counts import CountChart, rung
 from qviz.gui.charts.drawing import Brush
-from qviz.gui.kit.judgement import sqnr_heading
+from qviz.gui.kit.judgement import lossless, sqnr_heading
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.numbers import decibels, number
 
@@ -308,7 +308,9 @@ class LinesChart(ProductChart):
         self._order = lines.worst_first
         worst = f"{int(self._order[0]):,}"
         said = self.tr("token {worst} is the worst") if self.of_rows else self.tr("output {worst} is the worst")
-        self.set_note(said.format(worst=worst))
+        kept = bool(np.isposinf(lines.sqnr_db).all())
+        self.set_note(lossless(decibels(math.inf)) if kept else said.format(worst=worst))
+        self.write_heights(not kept)
         drawn = self._drawn()
         with self.moving():
             key = (self.of_rows, self._order.size)
@@ -326,7 +328,7 @@ class LinesChart(ProductChart):
         sqnr = lines.sqnr_db[self._order]
         finite = sqnr[np.isfinite(sqnr)]
         if not finite.size:
-            return np.zeros(sqnr.size)
+            return np.isposinf(sqnr).astype(np.float64)  # as high as the chart
         return np.clip(sqnr, float(finite.min()), float(finite.max()))
 
     def draw(self) -> None:

@@ -12,7 +12,7 @@ from qviz.core.tensors.granularity import PerAxis
 from qviz.gui.charts.axes import IndexAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
-from qviz.gui.kit.judgement import sqnr_heading
+from qviz.gui.kit.judgement import lossless, sqnr_heading
 from qviz.gui.kit.theme import Theme
 from qviz.gui.words.estimates import about
 from qviz.gui.words.groups import GroupWords, group_columns, group_words, place_text
@@ -72,6 +72,7 @@ class ChannelsChart(Chart):
             self.whole = False
             self.fit_view()
         self.draw()
+        self.write_heights(not groups.lossless)
         low, high = groups.sqnr_range
         robust = groups.robust_sqnr_range
         self.show_chips(chips(robust, shown=self.whole, exact=analysis.exact, upright=True))
@@ -125,6 +126,11 @@ class ChannelsChart(Chart):
         first = first // join * join
         starts = np.arange(first, last, join)
         self._edges, self._heights = np.append(starts, last) - 0.5, self._groups.lowest_sqnr_db(starts, last)
+        if self._groups.lossless:  # all are as high as the chart
+            self._heights = np.ones(starts.size)
+            self.set_note(lossless(decibels(math.inf)))
+            self.repaint_marks()
+            return
         self.set_note("" if join == 1 else self.tr("a bar is the worst of {count}").format(count=f"{join:,}"))
         self.repaint_marks()
 
@@ -139,6 +145,8 @@ class ChannelsChart(Chart):
         brush.stairs(edges, tops, self.pen("rounding"))
         if math.isfinite(self.analysis.sqnr_db):
             brush.across(self.analysis.sqnr_db, self.pen("bound", style=Qt.PenStyle.DashLine))
+        if self._groups.lossless:
+            return
         worst = self._groups.worst
         brush.mark(worst, self._groups.drawn_sqnr_db(worst), MARK, self.color("clipping"))
 

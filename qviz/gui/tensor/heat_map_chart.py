@@ -14,9 +14,10 @@ from qviz.core.tensors.granularity import PerBlock, PerTile
 from qviz.gui.charts.axes import ChartAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush, saved
+from qviz.gui.kit.judgement import lossless
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.tensor.group_grid import Grid, Tiles
-from qviz.gui.tensor.heat_map_image import COLOURS, QUANTITIES, GroupImage, Sight
+from qviz.gui.tensor.heat_map_image import COLOURS, NO_LEVELS, QUANTITIES, GroupImage, Sight
 from qviz.gui.words.estimates import about
 from qviz.gui.words.groups import group_columns, group_words, place_text
 from qviz.gui.words.numbers import decibels, number
@@ -78,7 +79,7 @@ class ColourBar(ChartAxis):
         p.drawText(QPointF(rect.left() + heading + 2 * gap, base), self.best)
         p.drawText(QPointF(right + gap, base), self.worst)
         width = (right - left) / len(self.colours)
-        for at, colour in enumerate(self.colours):
+        for at, colour in enumerate(self.colours if self.worst else self.colours[:1] * len(self.colours)):
             p.fillRect(QRectF(left + at * width, middle - BAR_HEIGHT / 2, width + 0.5, BAR_HEIGHT), colour)
 
 
@@ -244,12 +245,16 @@ class HeatMapChart(Chart):
 
     def _dress_bar(self) -> None:
         quantity = QUANTITIES[self.quantity]
-        best, worst = (0.0, 1.0) if self._image is None else self._image.levels
+        best, worst = NO_LEVELS if self._image is None else self._image.ends
         self._bar.heading = tr(quantity.title) + (f" ({quantity.unit})" if quantity.unit else "")
         if quantity.logarithmic:
             self._bar.heading += ", " + self.tr("log")
         each = about(self.analysis is None or self.analysis.exact)
         self._bar.best, self._bar.worst = each + quantity.text(best), each + quantity.text(worst)
+        if best == worst == -math.inf:  # nothing is lost, or every scale is 0
+            self._bar.worst = ""
+            if self.quantity != "scale":
+                self._bar.best = lossless(self._bar.best)
         self._bar.update()
 
     # -- what is in sight

@@ -22,6 +22,9 @@ DECADES = 8
 
 COLOURS = 256
 
+NO_LEVELS = 0.0, 1.0
+"""Between which colours run where no number has a logarithm: what loses nothing has the first one."""
+
 
 @frozen
 class Quantity:
@@ -71,7 +74,7 @@ class Quantity:
         if not (np.isfinite(low) and np.isfinite(high)):
             known = values[(values > 0) & (values < np.inf)]
             if not known.size:
-                return 0.0, 1.0
+                return NO_LEVELS
             low, high = sorted(self.badness(np.array([known.min(), known.max()])))
         low, high = float(max(low, high - DECADES) if self.logarithmic else low), float(high)
         return (low, high) if high > low else (low - 0.5, low + 0.5)
@@ -145,6 +148,16 @@ class GroupImage:
     tiles: Tiles | None = None
     colours: Array | None = None
     absent: Array | None = None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """What is said of both ends of the colours: `levels`, or what there is where no number has a logarithm."""
+        if self.levels != NO_LEVELS:
+            return self.levels
+        badness = self.quantity.badness(self.cells[~np.isnan(self.cells)])
+        if np.isfinite(badness).any():
+            return self.levels
+        return (float(badness.min()), float(badness.max())) if badness.size else (np.nan, np.nan)
 
     def seen(self, sight: Sight) -> GroupImage:
         """The same with another part of it in sight."""

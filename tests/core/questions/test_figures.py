@@ -69,6 +69,16 @@ def test_groups_that_all_lack_one_are_drawn_at_0() -> None:
     assert groups.sqnr_range == (0.0, 1.0)
     assert [groups.drawn_sqnr_db(group) for group in range(2)] == [0.0, 0.0]
     assert groups.robust_sqnr_range is None
+    assert groups.lossless
+
+
+@every(
+    ("signal", "noise", "lossless"),
+    [([1, 1], [0, 0], True), ([1, 0], [0, 0], True), ([1, 1], [0, 1], False), ([0, 1], [1, 0], False)],
+)
+def test_groups_are_lossless_where_none_has_noise(signal: list[float], noise: list[float], lossless: bool) -> None:
+    groups = Groups(np.ones(2, np.int64), np.array(signal, float), np.array(noise, float), np.ones(2), np.zeros(2, int))
+    assert groups.lossless is lossless
 
 
 def test_the_worst_of_many_groups_is_the_first_of_the_lowest_sqnr(monkeypatch) -> None:

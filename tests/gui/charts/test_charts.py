@@ -26,6 +26,7 @@ from qviz.gui.charts.view import ChartView
 from qviz.gui.kit.theme import load_theme
 from qviz.gui.words.numbers import time_text
 from tests.gui.conftest import Gallery, mouse_over, spot
+from tests.gui.pictures import dots, picture
 
 UINT8 = Scheme(number_format=IntFormat(8, signed=False), symmetric=False)
 CLIPPING = Scheme(range_rule=Percentile(95.0))
@@ -186,6 +187,24 @@ def test_channels_without_channels_is_empty_and_says_so(gallery: Gallery) -> Non
     gallery.present(normal(4, 50))
     assert gallery["channels"].tables() == {}
     assert gallery["channels"].note == "one channel only"
+
+
+def test_channels_that_all_lose_nothing_fill_the_chart_and_are_called_so(gallery: Gallery) -> None:
+    x = np.arange(-127, 128, dtype=np.float32)[:, None] * np.array([1, 2, 4], np.float32)
+    gallery.present(x, Scheme(granularity=PerAxis(1)))
+    chart = gallery["channels"]
+    axis = chart.plot.getAxis("left")
+    assert chart.note == "lossless: ∞ dB"
+    assert axis.ticks().texts == []  # a bar has no height that could be read
+    assert chart._heights.tolist() == [1.0, 1.0, 1.0]
+    all_kept = picture(chart.canvas)
+    x[:, 1] += np.float32(0.3)
+    gallery.present(x, Scheme(granularity=PerAxis(1)))
+    assert chart.note == ""
+    assert axis.ticks().texts
+    marked = chart.color("clipping").rgba()
+    assert (dots(picture(chart.canvas)) == marked).any()
+    assert not (dots(all_kept) == marked).any()  # none of them is the worst
 
 
 def test_more_channels_than_pixels_are_joined_by_their_worst(gallery: Gallery) -> None:

@@ -18,6 +18,7 @@ from pytestqt.qtbot import QtBot
 
 from qviz.core import IntFormat, PerAxis, PerTensor, PerToken, Scheme, Tensor
 from qviz.core.questions.product import Product
+from qviz.core.questions.product_sums import PerIndexLoss
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES
 from qviz.gui.charts.export import export_chart
 from qviz.gui.kit import theme
@@ -218,6 +219,18 @@ def test_pointing_reads_out(desk: Desk) -> None:
     assert read(desk, page.lines, 0).startswith(f"token {worst}: ")
     page.along.button(False).click()
     assert read(desk, page.lines, 0).startswith(f"output {int(product.columns.worst_first[0])}: ")
+
+
+def test_tokens_that_all_lose_nothing_fill_the_chart_and_none_is_the_worst(desk: Desk) -> None:
+    product, lines = desk.settle(), desk.page.lines
+    none = np.zeros(product.rows.mse.size)
+    lines.show_product(replace(product, rows=PerIndexLoss(none, none, np.full(none.size, np.inf))))
+    assert lines.note == "lossless: ∞ dB"
+    assert lines.plot.getAxis("left").ticks().texts == []
+    assert lines._drawn().tolist() == [1.0] * none.size
+    lines.show_product(product)
+    assert lines.note.endswith("is the worst")
+    assert lines.plot.getAxis("left").ticks().texts
 
 
 def test_errors_instead_of_outputs(desk: Desk) -> None:

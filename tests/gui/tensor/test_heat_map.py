@@ -122,6 +122,34 @@ def test_colours_have_ends_where_no_group_has_a_logarithm(quantity: str) -> None
         assert alike(np.array(values)) == (-0.5, 0.5)
 
 
+GRID = np.arange(-127, 128, dtype=np.float32)[:, None] * np.array([1, 2, 4], np.float32)
+"""Columns that 8 bits keep as they are, each with a scale of its own."""
+
+
+@pytest.mark.parametrize(
+    ("quantity", "best"), [("mse", "lossless: 0"), ("sqnr", "lossless: ∞"), ("max", "lossless: 0")]
+)
+def test_the_legend_says_lossless_where_every_group_is(gallery: Gallery, quantity: str, best: str) -> None:
+    chart = gallery["heat_map"]
+    chart.choose_quantity(quantity)
+    analysis = gallery.present(GRID, Scheme(granularity=PerAxis(1)))
+    assert np.isposinf(analysis.groups.sqnr_db).all()
+    assert (chart._bar.best, chart._bar.worst) == (best, "")
+    assert QColor(chart._picture.pixel(1, 0)) == load_theme("light").color("heat1")
+    picture(chart)
+    some = np.where(np.arange(3) == 1, GRID + np.float32(0.3), GRID).astype(np.float32)
+    gallery.present(some, Scheme(granularity=PerAxis(1)))
+    assert "lossless" not in chart._bar.best + chart._bar.worst
+    assert chart._bar.worst
+
+
+def test_the_legend_says_nothing_of_a_loss_where_every_scale_is_alike(gallery: Gallery) -> None:
+    chart = gallery["heat_map"]
+    chart.choose_quantity("scale")
+    gallery.present(GRID, Scheme(granularity=PerAxis(1)))
+    assert (chart._bar.best, chart._bar.worst) == ("1", "4")
+
+
 @pytest.mark.parametrize("quantity", list(QUANTITIES))
 def test_a_pixel_shows_the_worst_of_its_groups_whatever_is_looked_at(gallery: Gallery, quantity: str) -> None:
     chart = gallery["heat_map"]
