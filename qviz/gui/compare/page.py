@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QStackedWidget,
@@ -20,7 +20,7 @@ from qviz.gui.compare.runtimes_part import RuntimesPart
 from qviz.gui.compare.sweep_part import SweepPart
 from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import Theme
-from qviz.gui.kit.widgets import Segments, named_label
+from qviz.gui.kit.widgets import Line, Segments, plain_tip
 from qviz.gui.words.schemes import line
 from qviz.session.guard import guarded
 from qviz.session.history import History
@@ -94,8 +94,7 @@ class ComparePage(QWidget):
         self.pins = PinsPart(self._session, self._pins, self.menus, link)
         self.runtimes = RuntimesPart()
         self.charts: tuple[Chart, ...] = (self.sweep.pareto, self.pins.errors, self.pins.rare)
-        self.about = named_label("", "caption")
-        self.about.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
+        self.about = Line("caption")
         self.stack = QStackedWidget()
         self._tables: dict[str, FigureTable] = {
             SWEEP: self.sweep.results,
@@ -220,11 +219,9 @@ class ComparePage(QWidget):
         self.sweep.pareto.point_to_scheme(new.scheme)
         name = brief(new.tensor.name) if new.tensor is not None else ""
         runtime = tr(CONVENTIONS[new.scheme.convention].label)
-        self.about.setText(
-            self.tr("{name}  ·  on the Tensor page: {scheme}").format(name=name, scheme=line(new.scheme))
-            if name
-            else runtime
-        )
+        of_page = self.tr("{name}  ·  on the Tensor page: {scheme}").format(name=name, scheme=line(new.scheme))
+        self.about.setText(of_page if name else runtime)
+        self.about.setToolTip(plain_tip(of_page) if name else "")
 
     @Slot()
     def wait_for_order(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from qviz.gui.kit.fields import ComboBox, Slider, SpinBox
 from qviz.gui.kit.widgets import Segments, quiet
@@ -84,10 +84,7 @@ class RangeChoice(ComboBox):
             self.addItem(label, kind)
             self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.setMaxVisibleItems(self.count())
-        # As wide as its longest name it would widen the panel that it is in.
-        self.view().setMinimumWidth(self.sizeHint().width())
-        self.setMinimumContentsLength(10)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.stay_narrow()
         self.setAccessibleName(name)
 
     def show_kind(self, kind: str) -> None:

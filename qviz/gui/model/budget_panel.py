@@ -67,8 +67,7 @@ class BudgetPanel(QWidget):
             )
         )
         for field in (self.kind, self.objective):
-            field.setSizeAdjustPolicy(ComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            field.setMinimumContentsLength(12)
+            field.stay_narrow(12)
         self.find_button = QPushButton(self.tr("Find"))
         self.find_button.setToolTip(
             self.tr("Measure every tensor under each of these formats, and find the best choices.")

@@ -6,7 +6,6 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QHBoxLayout,
     QPushButton,
     QSplitter,
@@ -145,8 +144,7 @@ class CheckpointPanel(QWidget):
             self.scheme.addItem(tr(preset.name), preset.scheme)
             tip = plain_tip(told(preset.about))
             self.scheme.setItemData(self.scheme.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.scheme.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.scheme.setMinimumContentsLength(22)
+        self.scheme.stay_narrow(22)
         self.others = OtherSchemes()
         self.one_axis = QCheckBox(self.tr("1-D too"))
         self.one_axis.setToolTip(self.tr("Biases and the scales of norms stay in float otherwise, as in practice."))

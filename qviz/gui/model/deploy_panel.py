@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QPushButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QPushButton, QWidget
 
 from qviz.core.problems import N_
 from qviz.core.ranges.table import RANGE_RULES
@@ -181,9 +181,8 @@ class DeployPanel(QWidget):
             self.boxes["block_size"].addItem(str(size), size)
         for name, box in self.boxes.items():
             box.setAccessibleName(tr(WORDS[name]))
-            if isinstance(box, QComboBox):
-                box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-                box.setMinimumContentsLength(8)
+            if isinstance(box, ComboBox):
+                box.stay_narrow(8)
         tip = self.tr("How the range of each activation is found from the calibration samples.")
         self.boxes["range_rule"].setToolTip(tip)
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QWidget
 
 from qviz.core.sizes import byte_text
 from qviz.gui.kit.copying import copy_lines
@@ -47,8 +47,7 @@ class OutputPanel(QWidget):
         self.not_finite.hide()
         self.outputs = ComboBox()
         self.outputs.setAccessibleName(self.tr("Output"))
-        self.outputs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.outputs.setMinimumContentsLength(8)
+        self.outputs.stay_narrow(8)
         self.rows = FigureRows([(tr(f.label), f.better, tr(f.tip)) for f in FIGURES])
         self.sizes = FigureRows(
             [

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
@@ -92,8 +92,7 @@ class WeightSchemePanel(QWidget):
             (self.format, self.tr("Weights: number format")),
         ):
             box.setAccessibleName(name)
-            box.setMinimumContentsLength(10)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.stay_narrow()
         self.bits = BitsControl(BITS, self.tr("Weights: bit width"), self.tr("Weights: bit width, as a number"))
         self.mode = ModeControl(self.tr("Weights: mode"))
         self.per = Segments(

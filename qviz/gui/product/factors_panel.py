@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qviz.core.formats.integers import IntFormat
 from qviz.core.runtimes.table import CONVENTIONS
@@ -43,8 +43,7 @@ class OperandControls(QWidget):
         self.items = ComboBox()
         self.items.setAccessibleName(name)
         self.items.setToolTip(tip)
-        self.items.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.items.setMinimumContentsLength(12)
+        self.items.stay_narrow(12)
         self.shape = named_label("", "caption")
         self.problem = named_label("", "problem", wrap=True)
         self.problem.hide()
@@ -166,8 +165,7 @@ class FactorsPanel(QWidget):
         self.runtime.addItem(self.tr("Your own"), OWN)
         self.runtime.setAccessibleName(self.tr("Runtime"))
         self.runtime.setToolTip(self.tr("How a runtime quantizes both, in one choice."))
-        self.runtime.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.runtime.setMinimumContentsLength(12)
+        self.runtime.stay_narrow(12)
         self.about = named_label("", "hint", wrap=True)
         self.activation = OperandControls(
             self.tr("Activation"),

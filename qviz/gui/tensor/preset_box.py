@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QMenu, QToolButton, QWidget
 
 from qviz.core.problems import Problem
 from qviz.core.schemes.presets import Preset
@@ -13,9 +13,6 @@ from qviz.gui.kit.widgets import menu_text, plain_tip
 from qviz.session.guard import guarded
 from qviz.session.language import told, tr
 from qviz.session.presets import Presets
-
-ROOM_FOR_SCROLLING = 28
-"""Beside the longest name in the list, in pixels."""
 
 
 @guarded
@@ -50,8 +47,7 @@ class PresetBox(QWidget):
         self.list = PresetList()
         self.list.setAccessibleName(self.tr("Preset"))
         self.list.setMaxVisibleItems(40)
-        self.list.setMinimumContentsLength(10)
-        self.list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.list.stay_narrow()
         self.more = QToolButton()
         self.more.setObjectName("text")
         self.more.setText("…")
@@ -84,7 +80,6 @@ class PresetBox(QWidget):
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
             self.list.addItem(tr(preset.name), preset)
             self.list.setItemData(self.list.count() - 1, plain_tip(told(preset.about)), Qt.ItemDataRole.ToolTipRole)
-        self.list.view().setMinimumWidth(self.list.view().sizeHintForColumn(0) + ROOM_FOR_SCROLLING)
         self.show_scheme(self._scheme)
 
     def show_scheme(self, scheme: Scheme) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QWidget
 
 from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
@@ -31,6 +31,10 @@ from qviz.session.state import Session, State
 
 BITS = range(2, 17)
 LARGEST_BLOCK = 1 << 20
+
+BESIDE_DIGITS = 16
+"""Pixels of a spin box beside its text."""
+
 USUAL_BLOCK = 32
 
 DRAGGED = frozenset({".number_format.bits", ".range_rule.low", ".range_rule.high", ".range_rule.percentile"})
@@ -64,10 +68,7 @@ class SchemePanel(QWidget):
         for convention in CONVENTIONS.values():
             self.convention.addItem(tr(convention.label), convention.name)
         self.convention.setMaxVisibleItems(self.convention.count())
-        # As wide as its longest name it would widen every dock of the column.
-        self.convention.view().setMinimumWidth(self.convention.sizeHint().width())
-        self.convention.setMinimumContentsLength(10)
-        self.convention.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.convention.stay_narrow()
         self.convention.setAccessibleName(self.tr("Convention: whose arithmetic"))
         self.convention.setToolTip(
             self.tr("Each runtime rounds in its own way. The codes shown are the codes it stores.")
@@ -76,6 +77,7 @@ class SchemePanel(QWidget):
         self.compute = ComboBox()
         for choice in COMPUTE_DTYPES:
             self.compute.addItem("", choice)
+        self.compute.stay_narrow()
         self.compute.setAccessibleName(self.tr("Compute as: the type that scales and codes are computed in"))
         self.compute.setToolTip(
             self.tr("Runtimes differ in what they do with tensors of 16 bits. float32: as if quantized before a cast.")
@@ -123,11 +125,11 @@ class SchemePanel(QWidget):
         )
         self.axis = ComboBox()
         self.axis.setAccessibleName(self.tr("Axis"))
+        self.axis.stay_narrow(6)
         self.axis.setMinimumWidth(96)  # both beside each other are no wider than the panel
         self.block_size = SpinBox()
         self.block_size.setRange(1, LARGEST_BLOCK)
         self.block_size.setKeyboardTracking(False)
-        self.block_size.setMinimumWidth(112)
         self.block_size.setPrefix(self.tr("blocks of "))
         self.block_size.setAccessibleName(self.tr("Block size"))
         self.block_size.setToolTip(self.tr("Elements that share a scale; the last block of an axis may be shorter."))
@@ -163,8 +165,9 @@ class SchemePanel(QWidget):
         self._bits_part.setLayout(form((self.tr("Bits"), self.bits_control)))
         row = QHBoxLayout(self._axis_part)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.axis, 1)
-        row.addWidget(self.block_size, 1)
+        row.setSpacing(4)
+        row.addWidget(self.axis, 1)  # all that the others leave
+        row.addWidget(self.block_size)
         row.addWidget(self.tile_rows, 1)
         row.addWidget(self.tile_columns, 1)
         for part in (self._preset_part, self._runtime_part, self.about, self._compute_part):
@@ -270,6 +273,7 @@ class SchemePanel(QWidget):
             self.axis.setCurrentIndex(granularity.axis % len(shape))
         if isinstance(granularity, PerBlock):
             self.block_size.setValue(granularity.block_size)
+            self._fit_block_size()
         self.block_size.setVisible(isinstance(granularity, PerBlock))
         tiles = isinstance(granularity, PerTile)
         if isinstance(granularity, PerTile):
@@ -279,6 +283,12 @@ class SchemePanel(QWidget):
         for box in (self.tile_rows, self.tile_columns):
             box.setVisible(tiles)
         self._axis_part.setVisible(along or tiles)
+
+    def _fit_block_size(self) -> None:
+        """As wide as three digits need, or more where there are more: the axis has the rest, whose size may be long."""
+        self.block_size.ensurePolished()
+        longest = self.block_size.prefix() + "8" * max(3, len(str(self.block_size.value())))
+        self.block_size.setFixedWidth(self.block_size.fontMetrics().horizontalAdvance(longest) + BESIDE_DIGITS)
 
     # -- to the session
 

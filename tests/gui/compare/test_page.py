@@ -478,3 +478,12 @@ def test_whoever_stops_a_sweep_is_told(desk: Desk, page: ComparePage) -> None:
     page.sweep.again.click()
     settle(desk, page)
     assert not page.sweep._stopped
+
+
+def test_a_long_name_makes_the_page_no_wider(desk: Desk, unswept: ComparePage) -> None:
+    wide = unswept.minimumSizeHint().width()
+    name = "model-00001-of-00004/model.layers.17.self_attn.q_proj.weight " * 4
+    desk.app.library.show_array(name, SMALL)
+    settle(desk, unswept)
+    assert unswept.minimumSizeHint().width() == wide
+    assert unswept.about.text() in unswept.about.toolTip()

@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QEvent, QLocale, QPoint, QPointF, Qt
-from PySide6.QtGui import QKeyEvent, QWheelEvent
-from PySide6.QtWidgets import QAbstractSlider, QAbstractSpinBox, QApplication, QComboBox, QScrollBar, QTabBar, QWidget
+from PySide6.QtGui import QHelpEvent, QKeyEvent, QWheelEvent
+from PySide6.QtWidgets import (
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QScrollBar,
+    QTabBar,
+    QToolTip,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 import qviz
@@ -143,3 +152,44 @@ def test_numbers_are_shown_alike_and_typed_as_the_keyboard_has_them(qtbot: QtBot
             assert (number.value(), number.text()) == (0.5, "0.5")
     finally:
         QLocale.setDefault(before)
+
+
+@pytest.fixture
+def narrow(qtbot: QtBot) -> ComboBox:
+    """A list whose second choice is longer than it has room for."""
+    box = ComboBox()
+    qtbot.addWidget(box)
+    box.addItems(["axis 0", "axis 1 of a tensor with very many elements"])
+    box.setToolTip("Along which axis.")
+    box.stay_narrow(6)
+    box.show()
+    box.resize(100, box.sizeHint().height())
+    return box
+
+
+def test_a_long_choice_makes_a_list_no_wider(narrow: ComboBox) -> None:
+    wide = narrow.sizeHint().width()
+    narrow.addItem("an even longer one, " * 5)
+    narrow.setCurrentIndex(2)
+    assert narrow.sizeHint().width() == wide
+
+
+def test_a_choice_that_is_cut_ends_with_an_ellipsis_and_is_told_whole(
+    narrow: ComboBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(QToolTip, "showText", lambda place, text, widget: told.append(text))
+    place = narrow.rect().center()
+    for at, cut in ((0, False), (1, True)):
+        narrow.setCurrentIndex(at)
+        assert narrow._option().currentText.endswith("…") == cut
+        QApplication.sendEvent(narrow, QHelpEvent(QEvent.Type.ToolTip, place, narrow.mapToGlobal(place)))
+    whole = "axis 1 of a tensor with very many elements\n\nAlong which axis."
+    assert told[-1] == whole
+    assert len(told) == 1 or told[0] == "Along which axis."
+
+
+def test_an_open_list_is_as_wide_as_its_choices(narrow: ComboBox) -> None:
+    narrow.showPopup()
+    assert narrow.view().width() >= narrow.fontMetrics().horizontalAdvance(narrow.itemText(1))
+    narrow.hidePopup()

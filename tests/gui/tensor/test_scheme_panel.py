@@ -47,6 +47,7 @@ from qviz.core.schemes.presets import PRESETS
 from qviz.session.presets import OWN
 from tests.every import every
 from tests.gui.conftest import Desk
+from tests.gui.cut_texts import cut_texts
 from tests.schemes import demand_search
 
 pytestmark = pytest.mark.unpainted
@@ -644,6 +645,31 @@ def test_a_tensor_of_16_bits_lets_one_choose_what_is_computed_in(desk: Desk) -> 
     choose(panel.compute, "auto")
     choose(panel.convention, "pytorch")
     assert panel.compute.currentText() == "float32, as the runtime has it"
+
+
+def test_a_tensor_of_16_bits_does_not_widen_the_panels(desks: Callable[..., Desk]) -> None:
+    desk = desks()
+    desk.window.resize(1280, 720)
+    desk.show(WIDE)
+    QApplication.processEvents()
+    before = desk.scheme.width(), desk.scheme.minimumSizeHint().width()
+    desk.session.update(tensor=Tensor(WIDE.astype(np.float16), "half"))
+    desk.settle()
+    QApplication.processEvents()
+    assert desk.scheme.compute.isVisible()
+    assert (desk.scheme.width(), desk.scheme.minimumSizeHint().width()) == before
+
+
+def test_an_axis_of_a_vocabulary_can_be_read_beside_a_block(desks: Callable[..., Desk]) -> None:
+    desk = desks()
+    desk.window.resize(1280, 720)
+    desk.show(np.zeros((128_256, 2), np.float32))
+    desk.session.update(granularity=PerBlock(0, 32))
+    desk.settle()
+    QApplication.processEvents()
+    assert desk.scheme.block_size.isVisible()
+    assert desk.scheme.axis.currentText() == "axis 0 · 128,256"
+    assert cut_texts(desk.scheme) == []
 
 
 def test_the_name_of_the_preset_at_the_start_is_not_cut(desks: Callable[..., Desk]) -> None:
