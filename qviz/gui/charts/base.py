@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from qviz.core.questions.analysis import Analysis
 
 
+LEAST_HEIGHT = 16
+"""Pixels that the data of a chart keep, however low it is."""
+
+
 @frozen
 class Table:
     """A chart's own data: named columns of one length, and what they are of."""
@@ -156,6 +160,11 @@ class Chart(QWidget):
     def reset_view(self) -> None:
         """Everything in sight again."""
         self.view.autoRange()
+
+    def with_room(self, low: float, high: float, *, below: float = 0.0, above: float = 0.0) -> tuple[float, float]:
+        """Heights from ``low`` to ``high``, and so many pixels below and above them: see `fit_to`."""
+        each = (high - low) / max(self.view.height() - below - above, LEAST_HEIGHT)
+        return low - below * each, high + above * each
 
     def fit_to(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         """Show this, which depends on the size: until somebody moves it, another size is another `reset_view`."""

@@ -49,8 +49,8 @@ class CountChart(Chart):
 
     def ends_for(self, largest: float) -> tuple[float, float]:
         """Of that axis."""
-        room = 1 - LEGEND_HEIGHT / max(self.view.height(), 100)
-        return self.floor, self.floor + rung(max(largest - self.floor, 1e-9) / room)
+        _, top = self.with_room(0.0, max(largest - self.floor, 1e-9), above=LEGEND_HEIGHT)
+        return self.floor, self.floor + rung(top)
 
 
 def rung(length: float) -> float:

@@ -288,8 +288,8 @@ class ParetoChart(Chart):
         across, up = (right - left) or 1.0, (top - bottom) or 1.0
         below, above = bottom - 0.1 * up, top + 0.12 * up
         if laned:
-            lane = (above - below) * LANE / max(self.view.height() - LANE, 2 * LANE)
-            below, above = (below, above + lane) if self.measure.higher_is_better else (below - lane, above)
+            lane = {"above": LANE} if self.measure.higher_is_better else {"below": LANE}
+            below, above = self.with_room(below, above, **lane)
         self.fit_to(x=(left - 0.06 * across, right + 0.08 * across), y=(below, above))
 
     def tables(self) -> dict[str, Table]:

@@ -111,9 +111,9 @@ class BudgetChart(Chart):
         across = float(np.ptp(x)) or float(x[0]) or 1.0
         low, high = float(y.min()), top_of(x, self._curve()[1])
         up = high - low or 1.0
-        self.view.move_to(
+        self.fit_to(
             x=(float(x.min()) - 0.06 * across, float(x.max()) + 0.06 * across),
-            y=(low - 0.12 * up, high + 0.16 * up),
+            y=self.with_room(low, high + 0.04 * up, below=RADIUS + 2, above=RADIUS + 2),
         )
 
     def tables(self) -> dict[str, Table]:

@@ -6,18 +6,20 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-from PySide6.QtCore import QPointF, Qt, Signal, Slot
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPen, QPolygonF
 
 from qviz.core.sizes import byte_text
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
-from qviz.gui.charts.drawing import Brush
+from qviz.gui.charts.drawing import Brush, saved
+from qviz.gui.charts.ornaments import LEGEND_HEIGHT
 from qviz.gui.kit.judgement import sqnr_heading
 from qviz.gui.words.numbers import decibels
 from qviz.models.frontier import FrontierPoint, adds_up
 from qviz.session.network_frontier import Frontier, Measured
 
 RADIUS = 4.5
+RING = RADIUS + 3
 MEBI = float(1 << 20)
 MOST_DB = 90.0
 """What is drawn at first; beyond it nothing is lost that anybody would notice."""
@@ -91,6 +93,11 @@ class FrontierChart(Chart):
     def paint_marks(self, brush: Brush) -> None:
         if self.frontier is None:
             return
+        with saved(brush.painter) as painter:  # what is beyond does not come to lie under the legend
+            painter.setClipRect(QRectF(0, LEGEND_HEIGHT, brush.width, brush.height))
+            self._paint_curve(brush)
+
+    def _paint_curve(self, brush: Brush) -> None:
         painter = brush.painter
         x, y = self._curve()
         there = ~np.isnan(y)
@@ -114,19 +121,23 @@ class FrontierChart(Chart):
         if self.at < x.size and there[self.at]:
             painter.setPen(self.pen("pointer", width=2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawEllipse(QPointF(float(brush.x(x[self.at])), float(brush.y(y[self.at]))), RADIUS + 3, RADIUS + 3)
+            painter.drawEllipse(QPointF(float(brush.x(x[self.at])), float(brush.y(y[self.at]))), RING, RING)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, not brush.grain)
 
     def reset_view(self) -> None:
         x, y = self._curve()
-        y = np.append(y, [each.sqnr_db for each in self.measured])
-        y = np.minimum(y[np.isfinite(y)], MOST_DB)
+        measured = [each.sqnr_db for each in self.measured if each.sqnr_db <= MOST_DB]
+        y = np.append(np.minimum(y, MOST_DB), measured)
+        y = y[np.isfinite(y)]
         if not x.size or not y.size:
             return
-        across, up = float(np.ptp(x)) or float(x[0]) or 1.0, float(np.ptp(y)) or 1.0
-        self.view.move_to(
+        across = float(np.ptp(x)) or float(x[0]) or 1.0
+        low, high = float(y.min()), float(y.max())
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        self.fit_to(
             x=(float(x.min()) - 0.06 * across, float(x.max()) + 0.06 * across),
-            y=(float(y.min()) - 0.08 * up, float(y.max()) + 0.25 * up),
+            y=self.with_room(low, high, below=RING + 2, above=LEGEND_HEIGHT + RING),
         )
 
     def tables(self) -> dict[str, Table]:

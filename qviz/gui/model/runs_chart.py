@@ -166,7 +166,8 @@ class RunsChart(Chart):
             return
         low, high = float(y.min()), float(y.max())
         up = max(high - low, 10.0)
-        self.view.move_to(x=(0.0, max(1.2, 1.35 * float(x.max()))), y=(low - 0.15 * up, high + 0.2 * up))
+        y_ends = self.with_room(low - 0.1 * up, high + 0.1 * up, below=MOST_RADIUS, above=MOST_RADIUS)
+        self.fit_to(x=(0.0, max(1.2, 1.35 * float(x.max()))), y=y_ends)
 
     def tables(self) -> dict[str, Table]:
         if not self.runs:

@@ -12,6 +12,7 @@ from PySide6.QtGui import QPalette
 
 from qviz.gui.charts.axes import PowerAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table, pen
+from qviz.gui.charts.ornaments import LEGEND_HEIGHT
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label
 from qviz.gui.tensor.distribution_chart import DistributionChart
@@ -62,11 +63,13 @@ class LossChart(Chart):
         assert layout is not None
         layout.addWidget(self.hint)
         self._losses: Losses | None = None
+        self._fitted: list[float] | None = None
         self._follows = False
         self._leader: DistributionChart | None = None
         self.view.setLimits(yMin=-330, yMax=308)  # powers of ten that a float can have
         self.forget()
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
+        self.view.sigResized.connect(self._refit)
 
     def follow(self, view: pg.ViewBox) -> None:
         """Keep the same values at the same place as another chart."""
@@ -185,7 +188,14 @@ class LossChart(Chart):
             low = math.log10(float(values.min()))
             high = min(math.log10(float(values.max())), low + DECADES)
             margin = (high - low) * 0.08 or 0.1
-            self.view.setYRange(low - margin, high + 2.5 * margin, padding=0)
+            self.view.move_to(y=self.with_room(low - margin, high + margin, above=LEGEND_HEIGHT))
+            self._fitted = self.view.viewRange()[1]
+
+    @Slot()
+    def _refit(self, *_: object) -> None:
+        """Another height, as long as nobody has moved what was shown."""
+        if self.view.viewRange()[1] == self._fitted:
+            self._fit_height()
 
     def reset_view(self) -> None:
         if self._losses is None:

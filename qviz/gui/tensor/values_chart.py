@@ -159,8 +159,7 @@ class ValuesChart(Chart):
             self.show_chips({})
         span = float(high) - float(low)
         margin = span * 0.05 or max(abs(float(high)), 1e-30) * 0.05
-        legend = (span + margin) * LEGEND_HEIGHT / max(self.view.height(), 100)
-        self.view.move_to(y=(float(low) - margin, float(high) + margin + legend))
+        self.view.move_to(y=self.with_room(float(low) - margin, float(high) + margin, above=LEGEND_HEIGHT))
         self._fitted = self.view.viewRange()[1]
 
     @Slot()

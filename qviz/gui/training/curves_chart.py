@@ -28,11 +28,6 @@ LEAST_LOSS = 1e-4
 """Nats: what is less is drawn there."""
 
 
-def _room(chart: Chart) -> float:
-    """What the legend needs above the data, as a share of their height."""
-    return LEGEND_HEIGHT / max(chart.view.height() - LEGEND_HEIGHT, 70)
-
-
 class ShareAxis(ChartAxis):
     """Per cent, of which there are no more than a hundred."""
 
@@ -151,7 +146,7 @@ class AccuracyChart(CurvesChart):
         values = np.concatenate([snapshot.curves[f"{name}_accuracy"] for name in NETWORKS])
         low = 100 * float(np.nanmin(values, initial=1.0))
         low = 10 * np.floor(max(low - 2, 0) / 10)
-        self.view.move_to(y=(low, 102 + _room(self) * (102 - low)))
+        self.view.move_to(y=self.with_room(low, 102, above=LEGEND_HEIGHT))
 
 
 class LossCurvesChart(CurvesChart):
@@ -182,7 +177,7 @@ class LossCurvesChart(CurvesChart):
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if values.size else (-1.0, 0.0)
         low, high = np.floor(low * 4) / 4, np.ceil(high * 4) / 4 + 0.05
-        self.view.move_to(y=(low, high + _room(self) * (high - low)))
+        self.view.move_to(y=self.with_room(low, high, above=LEGEND_HEIGHT))
 
 
 class SweepChart(Chart):
@@ -265,7 +260,7 @@ class SweepChart(Chart):
         if self._swept is not None:
             found = [v for s in self._swept.summaries for n in NETWORKS for v in self._spread(s, n).finite]
             low = 10 * np.floor(max(100 * min(found, default=0.0) - 2, 0) / 10)
-        self.view.move_to(x=(0.6, 8.4), y=(low, 102 + _room(self) * (102 - low)))
+        self.fit_to(x=(0.6, 8.4), y=self.with_room(low, 102, above=LEGEND_HEIGHT))
 
     def tables(self) -> dict[str, Table]:
         if self._swept is None:

@@ -64,10 +64,10 @@ class WeightsChart(RunChart):
             return
         self._drawn = weights
         tallest = max((int(c.max(initial=0)) for c in weights.counts.values()), default=1)
-        room = 1 - LEGEND_HEIGHT / max(self.view.height(), 100)
+        _, top = self.with_room(0.0, max(tallest, 1), above=LEGEND_HEIGHT)
         ends = [np.abs(found[np.isfinite(found)]).max(initial=0) for found in weights.levels.values()]
         reach = 1.05 * float(max(weights.edges[-1], *ends, 0))
-        self.view.move_to(x=(-rung(reach), rung(reach)), y=(0, rung(max(tallest, 1) / room)))
+        self.fit_to(x=(-rung(reach), rung(reach)), y=(0, rung(top)))
         levels = {tr(NAMES[name]): found.size for name, found in weights.levels.items()}
         self.set_note(" · ".join(self.tr("{name} {count} levels").format(name=n, count=c) for n, c in levels.items()))
         self.repaint_marks()

@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import LinkedCursor
 from qviz.gui.charts.export import export_chart
+from qviz.gui.charts.ornaments import LEGEND_HEIGHT
 from qviz.gui.kit import theme
 from qviz.gui.training.curves_chart import SweepChart
 from qviz.gui.training.page import TrainingPage
@@ -298,6 +299,16 @@ def test_all_levels_are_in_sight(page, qtbot):
         for levels in page.weights.shown.levels.values():
             assert low < levels.min()
             assert levels.max() < high
+
+
+def test_weights_lie_under_the_legend_at_every_size(page, qtbot):
+    finish(page, qtbot)
+    page.docks["layer_weights"].raise_()
+    for height in (720, 560, 900, 720):
+        page.resize(1280, height)
+        QApplication.processEvents()
+        tallest = max(int(counts.max()) for counts in page.weights.shown.counts.values())
+        assert page.weights._under.ruler().at_y(tallest) >= LEGEND_HEIGHT
 
 
 def test_a_change_of_settings_keeps_the_run_and_it_can_be_shown_again(page, qtbot):
