@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from qviz.cli.figures import text_of
 from qviz.cli.options import json_option, scheme_of, scheme_options, tensor_of, tensor_options
 from qviz.core.questions.analysis import analyze
 from qviz.core.questions.breakdown import caveats
@@ -32,9 +33,12 @@ def analyze_command(file: Path, tensor_name: str | None, as_json: bool, **option
         click.echo(json.dumps(result.to_dict()))
         return
     q = result.qparams
-    for key, value in result.to_dict().items():
+    for key, value in result.listed().items():
         many = {"scale": q.scale, "zero_point": q.zero_point}.get(key) if q.groups > MOST_SCALES else None
-        text = value if many is None else f"{many.size:,} values, {many.min():.6g} to {many.max():.6g}"
+        text = text_of(value)
+        if many is not None:
+            low, high = (text_of(float(end), ".6g") for end in (many.min(), many.max()))
+            text = f"{many.size:,} values, {low} to {high}"
         click.echo(f"{key:<18}{text}")
     searched = fineness(tensor, scheme)
     if searched is not None:

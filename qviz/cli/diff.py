@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from qviz.cli.figures import text_of
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import json_option
 from qviz.files.printable import printable
@@ -46,7 +47,9 @@ def diff_command(first: Path, second: Path, as_json: bool) -> None:
         name = printable(each.name)
         name = name if len(name) <= width else "…" + name[1 - width :]
         share = f"{100 * each.equal / each.elements:.1f} %"
-        click.echo(f"{name:<{width}}  {each.sqnr_db:>8.2f}  {each.max_abs_error:>10.4g}  {share:>7}")
+        click.echo(
+            f"{name:<{width}}  {text_of(each.sqnr_db, '.2f'):>8}  {text_of(each.max_abs_error, '.4g'):>10}  {share:>7}"
+        )
     for each in found:
         if each.problem is not None:
             click.echo(printable(f"{each.name}: {each.problem}"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from qviz.cli.figures import text_of
 from qviz.cli.options import chosen_runtime, entry_of, json_option, loaded, runtime_options, tensor_of
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.files.printable import printable
@@ -60,14 +61,15 @@ def product_command(
         of_activation,
         of_weight or laid_out(preset.weight, transposed),
         transposed=transposed,
-    ).to_dict()
+    )
     if as_json:
-        click.echo(json.dumps(result))
+        click.echo(json.dumps(result.to_dict()))
         return
-    result["int16_pairs"] = result["int16_pairs"] or "no kernel adds such codes up in pairs"
-    for key, value in result.items():
+    listed = result.listed()
+    listed["int16_pairs"] = listed["int16_pairs"] or "no kernel adds such codes up in pairs"
+    for key, value in listed.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
-        click.echo(f"{key:<18}" + ", ".join(f"{name} {figure}".strip() for name, figure in parts))
+        click.echo(f"{key:<18}" + ", ".join(f"{name} {text_of(figure)}".strip() for name, figure in parts))
 
 
 def _about_square(weight: Path, stored: bool | None, transposed: bool) -> str:

@@ -7,6 +7,7 @@ class does not know, and sentences for people.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, get_type_hints
@@ -163,3 +164,12 @@ def _hints(cls: Any) -> dict[str, Any]:
     """The types of a dataclass's fields."""
     hints = get_type_hints(cls)
     return {f.name: hints[f.name] for f in fields(cls)}
+
+
+def finite_only(value: Any) -> Any:
+    """The same for JSON: None for every number in it that is NaN or infinite."""
+    if isinstance(value, dict):
+        return {key: finite_only(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [finite_only(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -58,6 +58,16 @@ def test_for_people_it_is_a_line_each(run: Run, file: Path) -> None:
     assert f"mse               {analyze(X, Scheme()).mse}" in lines
 
 
+def test_what_json_has_no_number_for_has_a_word_for_people(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "lossless.npy", np.array([-127.0, 0, 1, 127], np.float32))
+    np.save(tmp_path / "zeros.npy", np.zeros(4, np.float32))
+    said = [run("analyze", tmp_path / name).out.splitlines() for name in ("lossless.npy", "zeros.npy")]
+    assert "sqnr_db           ∞" in said[0]
+    assert "cosine            NaN" in said[1]
+    assert not any("None" in line for lines in said for line in lines)
+    assert run("analyze", tmp_path / "lossless.npy", "--json").json["sqnr_db"] is None
+
+
 def test_for_people_many_scales_are_a_range(run: Run, tmp_path: Path) -> None:
     path = saved(tmp_path / "w.npy", np.outer(np.arange(1, 10), [127, -127]))
     assert "scale             9 values, 1 to 9\n" in run("analyze", path, "--per", "axis").out

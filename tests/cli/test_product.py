@@ -46,6 +46,16 @@ def test_for_people_a_product_is_a_line_each(run: Run, operands: tuple[Path, Pat
     assert lines["fits_int32"] == "True"
 
 
+def test_what_json_has_no_number_for_has_a_word_for_people(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((1, 2), np.float32))
+    np.save(tmp_path / "w.npy", np.array([[127.0], [1]], np.float32))
+    said = run("product", tmp_path / "x.npy", tmp_path / "w.npy").out
+    assert "sqnr_db           ∞" in said.splitlines()
+    assert "sqnr_db ∞" in said
+    assert "None" not in said
+    assert run("product", tmp_path / "x.npy", tmp_path / "w.npy", "--json").json["sqnr_db"] is None
+
+
 def test_a_product_of_a_linear_layer_and_schemes_from_files(
     run: Run, operands: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from qviz.core.passes.direct_pass import direct_sums
 from qviz.core.passes.error_bins import BINS_TO_HALF_STEP, error_edges
 from qviz.core.passes.sorted_pass import sorted_sums
 from qviz.core.passes.sums import ErrorHistogram, Sums
+from qviz.core.plain import finite_only
 from qviz.core.problems import Problem
 from qviz.core.questions.calibration import are_known, choose_qparams
 from qviz.core.questions.effort import Limits, Source, plan, thins
@@ -138,6 +139,11 @@ class Analysis(Metrics):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the keys of ``qviz analyze --json``; None for what is not finite."""
+        found: dict[str, Any] = finite_only(self.listed())
+        return found
+
+    def listed(self) -> dict[str, Any]:
+        """The same with every number as it is."""
         q = self.qparams
         return {
             "shape": list(self.tensor.shape),
@@ -145,15 +151,15 @@ class Analysis(Metrics):
             "elements": self.tensor.elements,
             "nan": self.tensor.nan,
             "inf": self.tensor.inf + self.tensor.overflowed,
-            "scale": _plain(q.scale),
-            "zero_point": _plain(q.zero_point, whole=q.whole_zero_point),
+            "scale": q.scale.tolist(),
+            "zero_point": (q.zero_point.astype(np.int64) if q.whole_zero_point else q.zero_point).tolist(),
             "quant_min": q.quant_min,
             "quant_max": q.quant_max,
-            "mse": _number(self.mse),
-            "mae": _number(self.mae),
-            "max_abs_error": _number(self.max_abs_error),
-            "sqnr_db": _number(self.sqnr_db),
-            "cosine": _number(self.cosine),
+            "mse": self.mse,
+            "mae": self.mae,
+            "max_abs_error": self.max_abs_error,
+            "sqnr_db": self.sqnr_db,
+            "cosine": self.cosine,
             "saturated": self.saturated,
             "levels_used": self.levels_used,
             "bits_per_element": self.storage.bits_per_element,
@@ -405,15 +411,3 @@ def _analysis(
         prepared=prepared,
         _dequantized=sums.dequantized,
     )
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _plain(array: FloatArray, whole: bool = False) -> Any:
-    if whole:
-        return array.astype(np.int64).tolist()
-    known = array.astype(object)
-    known[~np.isfinite(array)] = None
-    return known.tolist()

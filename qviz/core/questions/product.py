@@ -7,7 +7,6 @@ told apart into what the weight alone, the activation alone, and both together d
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from qviz.core.arithmetic.qparams import QParams
 from qviz.core.arrays import Array, Counts, FloatArray, Floats
 from qviz.core.frozen import frozen
+from qviz.core.plain import finite_only
 from qviz.core.questions.pair_sums import PairSaturation
 from qviz.core.questions.product_blocks import Multiplied, output_blocks
 from qviz.core.questions.product_operands import operand_pair
@@ -106,12 +106,17 @@ class Product:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the keys of ``qviz product --json``; None for what is not finite."""
-        figures = {source: _plain(loss) for source, loss in self.losses.items()}
+        found: dict[str, Any] = finite_only(self.listed())
+        return found
+
+    def listed(self) -> dict[str, Any]:
+        """The same with every number as it is."""
+        figures = {source: _figures(loss) for source, loss in self.losses.items()}
         pairs = self.pairs and {
             "saturating": self.pairs.pairs,
             "outputs_changed": self.pairs.outputs,
             "largest_change": self.pairs.largest_change,
-            **_plain(self.pairs.loss),
+            **_figures(self.pairs.loss),
         }
         return {
             "rows": self.shape[0],
@@ -128,14 +133,13 @@ class Product:
         }
 
 
-def _plain(loss: Loss) -> dict[str, float | None]:
-    figures = {
+def _figures(loss: Loss) -> dict[str, float]:
+    return {
         "mse": loss.mse,
         "sqnr_db": loss.sqnr_db,
         "max_abs_error": loss.max_abs_error,
         "cosine": loss.cosine,
     }
-    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
 
 
 class _Saturated:
