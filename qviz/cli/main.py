@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(code if isinstance(code, int) else 0)
     except click.UsageError as error:
         hint = f" Try: {error.ctx.command_path} --help" if error.ctx else ""
-        _leave(error.format_message() + hint, EXIT_BAD_INPUT)
+        _leave(_sentence(error) + hint, EXIT_BAD_INPUT)
     except click.ClickException as error:
         _leave(error.format_message(), error.exit_code)
     except click.Abort:
@@ -124,6 +124,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _leave(f"the output cannot be written: {reason}.", EXIT_BAD_INPUT)
     except OSError as error:
         _leave(f"{error.filename or 'a file'}: {error.strerror or error}.", EXIT_BAD_INPUT)
+
+
+def _sentence(error: click.UsageError) -> str:
+    """What click says, which lists choices a line each, as a sentence."""
+    said = error.format_message().replace("\n\t", " ")
+    return said if said.endswith((".", "?", ")")) else f"{said}."
 
 
 def _leave(message: str, code: int) -> NoReturn:

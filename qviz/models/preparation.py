@@ -119,8 +119,10 @@ def compare(original: Network, other: Network, feeds: Feeds, choices: Choices = 
     full = {**feeds, **choices.inputs}
     wanted = [port.name for port in original.outputs]
     ours = {port.name for port in other.inputs}
-    first = run(open_session(original.model, optimized="basic"), full, wanted)
-    second = run(open_session(other.model, optimized="basic"), {k: v for k, v in full.items() if k in ours}, wanted)
+    # The prepared one first: what it does not load is said of nodes that have names.
+    after, before = (open_session(each.model, optimized="basic") for each in (other, original))
+    first = run(before, full, wanted)
+    second = run(after, {k: v for k, v in full.items() if k in ours}, wanted)
     largest = relative = 0.0
     changed = elements = 0
     for a, b in zip(first, second, strict=True):

@@ -134,7 +134,7 @@ def first_line(error: Exception) -> str:
     unknown = _UNKNOWN.search(text)
     if unknown is not None and any(sign in text[unknown.end() :] for sign in _WITHOUT_OPERATOR):
         node, operator = unknown.groups()
-        return f"it knows no operator {operator} (node {node}) in this version"
+        return f"it knows no operator {operator}{f' (node {node})' if node else ''} in this version"
     foreign = _OF_ANOTHER_DOMAIN.search(text)
     if foreign is not None:
         return f"it knows no operator {foreign.group(1)} in this version"

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ import qviz
 from qviz.cli import analyze
 from qviz.cli import main as cli
 from qviz.core import Problem
+from qviz.files.printable import printable
 from tests.cli.commands import Run, X, without_display
 from tests.every import every
 
@@ -62,6 +64,19 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
 def test_a_missing_argument_says_where_help_is(run: Run, file: Path) -> None:
     assert run("analyze").problem == "Missing argument 'FILE'. Try: qviz analyze --help"
     assert run("quantize", file).problem.startswith("Missing option '-o' / '--output'.")
+
+
+def test_missing_choices_are_listed_in_the_sentence(run: Run) -> None:
+    choices = "Choose from: dynamic, static, weights, float16. Try: qviz ptq --help"
+    assert run("ptq", "m.onnx").problem == f"Missing option '--method'. {choices}"
+
+
+def test_no_command_asks_with_signs_of_control(run: Run) -> None:
+    for command in cli.COMMANDS:
+        for option in command.params:
+            said = click.MissingParameter(ctx=click.Context(command, info_name="qviz"), param=option)
+            assert "␊" not in printable(cli._sentence(said))
+            assert "␉" not in printable(cli._sentence(said))
 
 
 def test_a_place_that_cannot_be_written_is_one_line(run: Run, file: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from qviz.core import Problem
 from qviz.models.activations import spans
 from qviz.models.data import checks, open_samples
 from qviz.models.data_settings import DataSettings
-from qviz.models.network import open_network
+from qviz.models.network import Network, open_network
 from qviz.models.not_finite import sentences
 from qviz.models.preparation import prepare_network
 from qviz.models.ptq import check_outcome
@@ -224,6 +224,18 @@ def test_long_names_in_what_the_runtime_says_are_looked_at_once(name):
     said = "Fatal error: {}:Foo(-1) is not a registered function/op"
     assert len(first_line(Exception(f"{name} {name}"))) <= 300
     assert len(first_line(Exception(said.format(name)))) < 10_000
+
+
+def test_an_unknown_operator_of_a_nameless_node_is_said_alike_by_all():
+    x, y = value("x", 1, 4), value("y", 1, 4)
+    unknown = Network("made.onnx", None, model_of([helper.make_node("Foo", ["x"], ["y"])], [x], [y], {}))
+    prepared = prepare_network(unknown)
+    said = "ONNX Runtime does not load this network: it knows no operator Foo (node Foo_0) in this version"
+    assert str(prepared.problem) == said
+    for model, expected in ((prepared.network.model, said), (unknown.model, said.replace(" (node Foo_0)", ""))):
+        with pytest.raises(Problem) as caught:
+            open_session(model)
+        assert str(caught.value) == expected
 
 
 def test_an_operator_of_another_domain_is_said_with_its_domain():
