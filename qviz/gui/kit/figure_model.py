@@ -21,6 +21,7 @@ from PySide6.QtGui import QBrush, QColor, QFont, QIcon, QPainter, QPixmap
 from qviz.core.frozen import frozen
 from qviz.gui.kit.copying import Copied, is_number
 from qviz.gui.kit.judgement import arrow, judged
+from qviz.gui.kit.names import Names
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import plain_tip
 from qviz.session.guard import guarded
@@ -39,7 +40,8 @@ class Column:
     ``better`` is 1 where more is better, -1 where less is, 0 where neither; the best are marked.
     ``unit`` is that of the value, which is copied without it; ``copies`` says what is copied of a column
     that is more, or something else, than its value. What is NaN is not known, and comes last in every order.
-    A column with an ``action`` is a button in every row; an ``editable`` one can be typed into.
+    A column with an ``action`` is a button in every row; an ``editable`` one can be typed into. Of ``names`` that are
+    too long, what tells each from the others stays.
     """
 
     title: str
@@ -51,6 +53,7 @@ class Column:
     action: str = ""
     editable: bool = False
     narrow: bool = False
+    names: bool = False
     cell_tip: Callable[[Any], str] | None = None
     faint: Callable[[Any], bool] | None = None
     unit: str = ""
@@ -80,6 +83,7 @@ class FigureModel(QAbstractTableModel):
         self.theme: Theme | None = None
         self.descending = False
         self._best: dict[int, float] = {}
+        self._names: dict[int, Names] = {}
         self.bold = QFont()
         self.bold.setWeight(QFont.Weight.DemiBold)
         self._marks: dict[str, QIcon] = {}
@@ -99,8 +103,14 @@ class FigureModel(QAbstractTableModel):
         self._judge()
         self._tell_all()
 
+    def names_of(self, column: int) -> Names:
+        """All that stand in one column, to be told from each other."""
+        if column not in self._names:
+            self._names[column] = Names(self.columns[column].text(row) for row in self.rows)
+        return self._names[column]
+
     def _judge(self) -> None:
-        self._best = {}
+        self._best, self._names = {}, {}
         for at, column in enumerate(self.columns):
             if column.better and column.value is not None:
                 values = [column.value(row) for row in self.rows]
@@ -159,6 +169,8 @@ class FigureModel(QAbstractTableModel):
             return (
                 plain_tip(column.cell_tip(row))
                 if column.cell_tip is not None
+                else plain_tip(column.text(row))
+                if column.names
                 else column.tip
                 if column.action
                 else None
@@ -215,12 +227,12 @@ class RowOrder(QSortFilterProxyModel):
 
     def __init__(self, figures: FigureModel, parent: QObject) -> None:
         super().__init__(parent)
-        self._figures = figures
+        self.figures = figures
         self.setSortRole(SORT_ROLE)
         self.setSourceModel(figures)
         self.setFilterKeyColumn(-1)
         self.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
-        self._figures.descending = order == Qt.SortOrder.DescendingOrder
+        self.figures.descending = order == Qt.SortOrder.DescendingOrder
         super().sort(column, order)

@@ -16,8 +16,16 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QStyle, QTableView
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QMenu,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+)
 
 from qviz.gui.kit.copying import Excerpt, asks_to_copy
 from qviz.gui.kit.fields import FilterBox
@@ -39,6 +47,21 @@ LEAST_FILTER, FILTER_WIDTH = 72, 130
 
 SQUEEZED = 0.12
 """Of the room: more than that is no space between columns."""
+
+
+@guarded
+class NameDelegate(QStyledItemDelegate):
+    """A name that is too long for its cell keeps what tells it from those in the other rows."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        self.initStyleOption(option, index)
+        proxy, style, metrics = index.model(), option.widget.style(), option.fontMetrics
+        assert isinstance(proxy, RowOrder)
+        place = style.subElementRect(QStyle.SubElement.SE_ItemViewItemText, option, option.widget)
+        room = place.width() - 2 * (style.pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin) + 1)
+        names = proxy.figures.names_of(index.column())
+        option.text = names.short(option.text, lambda text: metrics.horizontalAdvance(text) <= room)
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
 
 
 @guarded
@@ -79,6 +102,7 @@ class FigureTable(QTableView):
         super().__init__()
         self.opening = opening
         self._spread = spread
+        self._of_names = NameDelegate(self)
         self._fitted: list[int] = []
         self._squeezed = False
         self.figures = FigureModel(columns, self)
@@ -91,7 +115,7 @@ class FigureTable(QTableView):
         self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
         self.setShowGrid(False)
         self.setWordWrap(False)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of layers begin alike
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setTabKeyNavigation(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
@@ -222,6 +246,8 @@ class FigureTable(QTableView):
 
     def fit(self) -> None:
         """Columns as wide as what they hold; the first takes no more than a third."""
+        for at, column in enumerate(self.figures.columns):
+            self.setItemDelegateForColumn(at, self._of_names if column.names else self.itemDelegate())
         self.resizeColumnsToContents()
         self._fitted, self._squeezed = [], False
         most = max(160, self.viewport().width() // 3)

@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygon
 
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.kit.names import Names
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.words.numbers import NONE, decibels
 from qviz.models.graph_layout import BOX_HEIGHT, BOX_WIDTH, Box, Drawn
@@ -45,6 +46,7 @@ class GraphChart(Chart):
         self.drawn: Drawn | None = None
         self.figures: dict[str, float] = {}
         self.marked: Box | None = None
+        self._names = Names(())
         self._map: tuple[QRectF, float] | None = None
         for side in ("left", "bottom"):
             self.plot.hideAxis(side)
@@ -69,6 +71,7 @@ class GraphChart(Chart):
     def show_graph(self, drawn: Drawn | None) -> None:
         """Another network, or other boxes of the same."""
         self.drawn, self.figures, self.marked = drawn, {}, None
+        self._names = Names(box.name for box in (drawn.boxes if drawn is not None else ()))
         self.canvas.setVisible(drawn is not None)
         self.read_out.emit("")
         self.reset_view()
@@ -188,8 +191,12 @@ class GraphChart(Chart):
         operators = ", ".join(box.operators)
         painter.drawText(upper, flags, metrics.elidedText(operators, Qt.TextElideMode.ElideRight, room))
         painter.setFont(fonts[0])
-        name = QFontMetricsF(fonts[0]).elidedText(box.name, Qt.TextElideMode.ElideMiddle, lower.width())
-        painter.drawText(lower, flags, name)
+        painter.drawText(lower, flags, self.short(box.name, QFontMetricsF(fonts[0]), lower.width()))
+
+    def short(self, name: str, metrics: QFontMetricsF, room: float) -> str:
+        """A name in so many pixels, so that its box can be told from the others."""
+        short = self._names.short(name, lambda text: metrics.horizontalAdvance(text) <= room)
+        return metrics.elidedText(short, Qt.TextElideMode.ElideMiddle, room)
 
     def _has_map(self, width: float) -> bool:
         """Whether not all is in sight, and there is room to show it in small."""

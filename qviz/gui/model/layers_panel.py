@@ -94,7 +94,13 @@ def _db(title: str, read: Callable[[Layer], float], tip: str) -> Column:
 def columns() -> list[Column]:
     """What is said of each layer."""
     return [
-        Column(tr("Layer"), lambda row: row.unit.name, left=True, cell_tip=lambda row: "\n".join(row.unit.nodes)),
+        Column(
+            tr("Layer"),
+            lambda row: row.unit.name,
+            left=True,
+            names=True,
+            cell_tip=lambda row: "\n".join(row.unit.nodes),
+        ),
         Column(tr("Operator"), lambda row: row.operators, left=True),
         Column(tr("Own"), lambda row: row.own, left=True, tip=tr("Where it has a scheme of its own.")),
         Column(

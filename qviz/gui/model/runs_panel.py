@@ -42,6 +42,7 @@ def columns() -> list[Column]:
             tr("File"),
             lambda run: run.outcome.path.name,
             left=True,
+            names=True,
             cell_tip=lambda run: str(run.outcome.path),
         ),
         Column("", lambda run: "", tip=tr("Forget this run (Delete); its file stays"), action=REMOVE),

@@ -51,7 +51,7 @@ def rows_of(run: DeployedRun) -> list[Timed]:
 def columns() -> list[Column]:
     """What is said of each node."""
     return [
-        Column(tr("Node"), lambda row: row.node, left=True),
+        Column(tr("Node"), lambda row: row.node, left=True, names=True),
         Column(tr("Operator"), lambda row: row.operator, left=True),
         Column(
             tr("Time"), lambda row: time_text(row.seconds), lambda row: row.seconds, tr("Of one run."), -1, unit="s"

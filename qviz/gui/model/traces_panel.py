@@ -35,7 +35,7 @@ def columns() -> list[Column]:
         OTHER: tr("Other"),
     }
     return [
-        Column(tr("Node"), lambda trace: trace.node, left=True),
+        Column(tr("Node"), lambda trace: trace.node, left=True, names=True),
         Column(tr("Operator"), lambda trace: trace.operator or tr("not traced"), left=True),
         Column(tr("Outputs"), lambda trace: whole(trace.elements), lambda trace: trace.elements),
         Column(

@@ -34,7 +34,7 @@ class WeightRow:
 def columns() -> list[Column]:
     """What is said of each constant."""
     return [
-        Column(tr("Name"), lambda row: row.constant.name, left=True, cell_tip=lambda row: row.constant.name),
+        Column(tr("Name"), lambda row: row.constant.name, left=True, names=True),
         Column(tr("Shape"), lambda row: " × ".join(map(str, row.constant.shape)) or "()", left=True),
         Column(tr("Type"), lambda row: row.constant.dtype, left=True),
         Column(tr("Bytes"), lambda row: byte_text(row.constant.bytes), lambda row: row.constant.bytes),

@@ -39,9 +39,9 @@ from PySide6.QtWidgets import (
 from qviz.files.printable import printable
 from qviz.gui.charts.drawing import saved
 from qviz.gui.kit.fields import FilterBox
+from qviz.gui.kit.names import Names
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.kit.widgets import column, named_label, plain_tip
-from qviz.gui.words.names import Names
 from qviz.session.guard import guarded
 from qviz.session.language import tr
 from qviz.session.state import Item, Session, State

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from qviz.gui.kit.docks import Dock, is_behind_a_tab
 from qviz.gui.kit.figure_model import Column
 from qviz.gui.kit.figure_table import FigureTable
 from qviz.gui.kit.theme import load_theme
+from qviz.gui.kit.widgets import plain_tip
 from tests.gui.conftest import Desk
 
 ROWS = [("int8", 30.5), ("int4", 12.25), ("float8", 25.0)]
@@ -260,3 +262,20 @@ def test_space_that_belongs_to_a_text_is_not_given_up(qtbot: QtBot) -> None:
         for lacking in (1, 30, 60):
             table.resize(usual + 2 - lacking, 200)
             assert all(table.columnWidth(at) >= table.sizeHintForColumn(at) for at in range(8)), (style, lacking)
+
+
+def test_names_that_are_cut_can_be_told_from_each_other(qtbot: QtBot) -> None:
+    table = FigureTable([Column("Layer", lambda name: name, left=True, names=True)], "Layers")
+    qtbot.addWidget(table)
+    table.apply_theme(load_theme("light"))
+    table.resize(220, 200)
+    table.show()
+    names = [f"/model/layers.{n}/self_attn/{part}_proj/MatMul" for n in (14, 15) for part in "qo"]
+    table.set_rows(names)
+    assert table.columnWidth(0) < table.sizeHintForColumn(0), "they are cut"
+    cells = [table.visualRect(table.model().index(at, 0)) for at in range(len(names))]
+    pictures = [table.viewport().grab(cell).toImage() for cell in cells]
+    assert all(one != other for one, other in itertools.combinations(pictures, 2))
+    assert table.figures.data(table.figures.index(0, 0), Qt.ItemDataRole.ToolTipRole) == plain_tip(names[0])
+    table.change_rows([*names[:3], "head"])
+    assert table.figures.names_of(0).short(names[3], lambda text: len(text) < 9) != names[3]

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, QRectF, QSize, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QFontMetricsF
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 
 from qviz.core import Scheme
@@ -507,6 +507,19 @@ def test_names_that_begin_alike_are_told_apart_where_they_are_cut(ready: Any) ->
     names = [f"/model/encoder/layer/attention/output/dense/MatMul_{place}" for place in range(3)]
     cut = {table.fontMetrics().elidedText(name, table.textElideMode(), 150) for name in names}
     assert len(cut) == 3
+
+
+def test_boxes_are_told_apart_by_what_is_left_of_their_names(ready: Any) -> None:
+    names = [f"/model/layers.{number}/self_attn/{part}_proj/MatMul" for number in (1, 14, 15) for part in "qo"]
+    boxes = tuple(Box(name, ("MatMul",), (name,), ()) for name in names)
+    bounds = (-BOX_WIDTH, -BOX_HEIGHT, BOX_WIDTH, BOX_HEIGHT * 12)
+    places = tuple((0.0, 2.0 * BOX_HEIGHT * place) for place in range(len(names)))
+    ready.graph.show_graph(Drawn(boxes, places, (), (), bounds))
+    metrics = QFontMetricsF(ready.graph.font())
+    room = metrics.horizontalAdvance("/model/la…oj/MatMul")
+    short = [ready.graph.short(name, metrics, room) for name in names]
+    assert len({*short}) == len(names)
+    assert all(metrics.horizontalAdvance(text) <= room for text in short)
 
 
 def test_the_minimap_lies_beside_the_boxes_however_the_network_lies(ready: Any) -> None:

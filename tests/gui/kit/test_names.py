@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qviz.gui.words.names import Names, parts_of
+from qviz.gui.kit.names import Names, parts_of
 from tests.every import every
 
 LAYERS = [
