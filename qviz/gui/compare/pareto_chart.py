@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from PySide6.QtCore import QPointF, Qt, Signal, Slot
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 from qviz.core.arrays import Floats
@@ -16,9 +16,8 @@ from qviz.core.questions.figures import Figures
 from qviz.core.questions.sweep import pareto
 from qviz.gui.charts.axes import PowerAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
-from qviz.gui.charts.drawing import Brush
+from qviz.gui.charts.drawing import Brush, saved
 from qviz.gui.kit.judgement import lossless
-from qviz.gui.kit.theme import scaled_font
 from qviz.gui.words.measures import Measure
 from qviz.gui.words.numbers import number
 from qviz.session.language import tr
@@ -34,6 +33,15 @@ LANE = 40
 
 LANE_WORDS, LANE_MARKS = 10, 26
 """Pixels from that edge to the middle of what is said there, and to the marks."""
+
+KEY_ROW, KEY_NAME, KEY_GAP = 17, 24, 10
+"""Pixels of the key: how high a row is, where its name begins, and around all of it."""
+
+MOST_KEY = 0.4
+"""Share of the width that the key may take."""
+
+BESIDE_MARKS = 0.05
+"""Share of the width that is left free beside the marks."""
 
 SHAPES = ("circle", "square", "diamond", "triangle", "cross")
 SERIES = 6
@@ -130,9 +138,10 @@ class ParetoChart(Chart):
             self._colors.clear()
             self._shapes.clear()
         self.set_note("" if all(m.exact for m in metrics) else self.tr("some are estimates"))
-        span = self._span()
-        if anew or span != self._fitted:
-            self._fitted = span
+        span, key = self._span(), self.key_place()
+        fitted = (*span, 0.0 if key is None else key.width())
+        if anew or fitted != self._fitted:
+            self._fitted = fitted
             self.reset_view()
         self.repaint_marks()
 
@@ -158,8 +167,7 @@ class ParetoChart(Chart):
     def paint_marks(self, brush: Brush) -> None:
         if not self.points:
             return
-        if self.measure.key == "sqnr":
-            self._paint_reference(brush)
+        self._paint_reference(brush)
         painter = brush.painter
         self._paint_lane(brush)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -224,51 +232,75 @@ class ParetoChart(Chart):
         painter.setBrush(color)
         _draw_shape(painter, self._shapes[point.shape], center, RADIUS if on_front else RADIUS - 1)
 
-    def _paint_reference(self, brush: Brush) -> None:
-        """Through the cheapest of the front: what others would keep if each bit were worth 6.02 dB."""
+    def _reference(self) -> tuple[float, float] | None:
+        """Through where it leads what others would keep if each bit were worth 6.02 dB: the cheapest of the front."""
         known = self.front[np.isfinite(self._y[self.front])]
-        if not known.size:
+        if self.measure.key != "sqnr" or not known.size:
+            return None
+        return float(self._x[known[0]]), float(self._y[known[0]])
+
+    def _paint_reference(self, brush: Brush) -> None:
+        """Up to the key and the lane, not through them."""
+        through, key = self._reference(), self.key_place()
+        if through is None or key is None:  # a line that nobody explains
             return
-        first = int(known[0])
-        x0, y0 = float(self._x[first]), float(self._y[first])
+        x0, y0 = through
         left, right = self.view.viewRange()[0]
         ends = [(x, y0 + DB_PER_BIT * (x - x0)) for x in (left, right)]
-        brush.line(*ends[0], *ends[1], self.pen("bound", style=Qt.PenStyle.DashLine))
-        brush.painter.setFont(scaled_font(self.font(), 11))
-        top = self.view.viewRange()[1][1]
-        x = min(right, x0 + (top - y0) / DB_PER_BIT)
-        at = x0 + 0.86 * (x - x0)
-        brush.label(
-            self.tr("6.02 dB per bit"),
-            float(brush.x(at)) - 4,
-            float(brush.y(y0 + DB_PER_BIT * (at - x0))) - 8,
-            right=False,
-            color=self.color("bound"),
-            back=self.color("background", 200),
-        )
+        top = LANE if self._lossless else 0
+        with saved(brush.painter) as painter:
+            painter.setClipRect(QRectF(0, top, key.left(), brush.height - top))
+            brush.line(*ends[0], *ends[1], self.pen("bound", style=Qt.PenStyle.DashLine))
 
-    def _paint_key(self, brush: Brush) -> None:
-        """Colours and shapes, in the lower right corner, where few schemes are."""
-        painter, font = brush.painter, scaled_font(self.font(), 11)
-        painter.setFont(font)
+    def _key(self) -> list[tuple[str, str, str]]:
+        """What is explained: a name, a colour and a shape, which none is for the dashed line."""
         rows = [(name, role, "circle") for name, role in self._colors.items()]
         if len(self._shapes) > 1:
             rows += [(name, "axis", shape) for name, shape in self._shapes.items()]
-        height = 17
-        if len(rows) * height + 24 > brush.height:
+        if self._reference() is not None:
+            rows.append((self.tr("6.02 dB per bit"), "bound", ""))
+        return rows
+
+    def key_place(self) -> QRectF | None:
+        """Where the key is, in pixels: in a column of its own on the right; None where there is no room for it.
+
+        Its rows are beside each other where they are too many for the height.
+        """
+        rows, laned = self._key(), bool(self._lossless)
+        top = KEY_GAP + (LANE if laned and self.measure.higher_is_better else 0)
+        fitting = int((self.view.height() - top - KEY_GAP - (LANE if laned else 0)) // KEY_ROW)
+        if not rows or fitting < 1:
+            return None
+        columns = -(-len(rows) // fitting)
+        width = columns * self._key_width(rows)
+        if width + KEY_GAP > MOST_KEY * self.view.width():
+            return None
+        return QRectF(self.view.width() - width - KEY_GAP, top, width, KEY_ROW * -(-len(rows) // columns))
+
+    def _key_width(self, rows: list[tuple[str, str, str]]) -> float:
+        letters = self.letters(11)
+        return math.ceil(max(letters.width(name) for name, _, _ in rows)) + KEY_NAME + KEY_GAP
+
+    def _paint_key(self, brush: Brush) -> None:
+        """Colours, shapes and the dashed line."""
+        place, rows, painter = self.key_place(), self._key(), brush.painter
+        if place is None:
             return
-        wide = max(painter.fontMetrics().horizontalAdvance(name) for name, _, _ in rows) + 30
-        left, top = brush.width - wide - 10, brush.height - len(rows) * height - 10
-        if not self.measure.higher_is_better:
-            top = 10.0
-        brush.rect(left, top - 4, wide, len(rows) * height + 6, self.color("background", 215))
+        brush.take(self.letters(11))
+        brush.rect(place.left(), place.top() - 4, place.width(), place.height() + 6, self.color("background", 215))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        each, wide = round(place.height() / KEY_ROW), self._key_width(rows)
         for at, (name, role, shape) in enumerate(rows):
-            middle = top + at * height + height / 2
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(self.color(role))
-            _draw_shape(painter, shape, QPointF(left + 12, middle), RADIUS)
-            brush.write(left + 24, middle, name, self.color("axis"))
+            left = place.left() + at // each * wide
+            middle = place.top() + (at % each + 0.5) * KEY_ROW
+            if shape:
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(self.color(role))
+                _draw_shape(painter, shape, QPointF(left + KEY_NAME / 2, middle), RADIUS)
+            else:
+                painter.setPen(self.pen(role, style=Qt.PenStyle.DashLine))
+                painter.drawLine(QPointF(left + 3, middle), QPointF(left + KEY_NAME - 4, middle))
+            brush.write(left + KEY_NAME, middle, name, self.color("axis"))
 
     # -- the view
 
@@ -285,12 +317,18 @@ class ParetoChart(Chart):
         if not span:
             return
         left, right, bottom, top, laned = span
-        across, up = (right - left) or 1.0, (top - bottom) or 1.0
+        if left == right:
+            left, right = left - 0.5, right + 0.5
+        up = (top - bottom) or 1.0
         below, above = bottom - 0.1 * up, top + 0.12 * up
         if laned:
             lane = {"above": LANE} if self.measure.higher_is_better else {"below": LANE}
             below, above = self.with_room(below, above, **lane)
-        self.fit_to(x=(left - 0.06 * across, right + 0.08 * across), y=(below, above))
+        key, width = self.key_place(), self.view.width()
+        free = BESIDE_MARKS * width
+        used = free if key is None else free + width - key.left()
+        across = (right - left) / (width - free - used)
+        self.fit_to(x=(left - free * across, right + used * across), y=(below, above))
 
     def tables(self) -> dict[str, Table]:
         if not self.points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtWidgets import QApplication
 
 from qviz.core import (
@@ -25,7 +26,7 @@ from qviz.core import (
 )
 from qviz.gui.charts.export import export_chart
 from qviz.gui.compare.page import CONVENTIONS_PART, PINS, SWEEP, ComparePage
-from qviz.gui.compare.pareto_chart import LANE
+from qviz.gui.compare.pareto_chart import LANE, RADIUS
 from qviz.gui.words.figures import MEASURES
 from qviz.session.pins import MOST_PINS
 from tests.gui.conftest import PATIENCE, SMALL, WINDOW, Desk, mouse_over, spot
@@ -297,6 +298,51 @@ def test_the_lane_of_what_loses_nothing_keeps_its_room_at_another_size_until_the
     desk.window.resize(1280, 650)
     QApplication.processEvents()
     assert chart.view.viewRange() == moved
+
+
+@pytest.mark.parametrize("tensor", [*LOSSLESS, "normal"])
+def test_the_key_lies_beside_all_marks_at_every_size(desk: Desk, page: ComparePage, tensor: str) -> None:
+    desk.show(LOSSLESS.get(tensor, SMALL))
+    settle(desk, page)
+    chart = page.sweep.pareto
+    for measure, size in itertools.product(MEASURES, ((1280, 720), (1440, 900))):
+        page.sweep.measure.setCurrentIndex(page.sweep.measure.findData(measure.key))
+        desk.window.resize(*size)
+        QApplication.processEvents()
+        key, (across, _) = chart.key_place(), chart._places(chart._under.ruler())
+        if chart._span():
+            assert np.nanmax(across) + 2 * RADIUS < key.left()
+            assert np.nanmin(across) - 2 * RADIUS > 0
+        assert QRectF(0, 0, chart.view.width(), chart.view.height()).contains(key)
+
+
+def test_the_dashed_line_is_explained_in_the_key_and_lies_under_no_mark(desk: Desk, page: ComparePage) -> None:
+    chart, line = page.sweep.pareto, "6.02 dB per bit"
+    assert line in {name for name, _, _ in chart._key()}
+    page.sweep.measure.setCurrentIndex(1)
+    assert line not in {name for name, _, _ in chart._key()}
+    page.sweep.measure.setCurrentIndex(0)
+    desk.show(LOSSLESS["zeros"])
+    settle(desk, page)
+    assert line not in {name for name, _, _ in chart._key()}  # there is nothing that it could start from
+
+
+def test_a_key_of_many_rows_has_columns_and_one_without_room_takes_none(desk: Desk, page: ComparePage) -> None:
+    chart = page.sweep.pareto
+    few = chart.key_place()
+    chart._colors |= {f"range {at}": "series1" for at in range(30)}
+    many = chart.key_place()
+    assert many.width() > few.width()
+    assert QRectF(0, 0, chart.view.width(), chart.view.height()).contains(many)
+    picture(desk.window)
+    chart._colors |= {f"another range {at}": "series1" for at in range(100)}
+    assert chart.key_place() is None
+    chart.reset_view()
+    across, _ = chart._places(chart._under.ruler())
+    assert across.max() > 0.9 * chart.view.width()
+    picture(desk.window)
+    chart._colors.clear()
+    desk.show(SMALL)
 
 
 def test_what_the_keyboard_points_at_stands_out_in_the_chart(desk: Desk, page: ComparePage) -> None:
