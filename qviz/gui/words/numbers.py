@@ -16,6 +16,10 @@ ABOUT = "≈ "
 """Stands before a figure that is an estimate."""
 
 
+MOST_OF_SPREAD = 16
+"""Letters that a panel has room for; two numbers with exponents have more."""
+
+
 def typographic(text: object) -> str:
     """A number that is written already, with a true minus sign."""
     return str(text).replace("-", "−")
@@ -42,8 +46,8 @@ def fixed(value: float, places: int, unit: str = "") -> str:
 
 
 def decibels(value: float) -> str:
-    """An SQNR."""
-    return fixed(value, 2, "dB")
+    """An SQNR; of a thousand and more nobody wants places, for which there is no room."""
+    return fixed(value, 2 if abs(value) < 999.995 else 0, "dB")
 
 
 def cosine(value: float) -> str:
@@ -65,7 +69,10 @@ def spread(values: Any, digits: int = 4) -> str:
     """One number, or from where to where many are."""
     flat = distinct(np.asarray(values)).reshape(-1)
     low, high = float(flat.min()), float(flat.max())
-    return number(low, digits) if low == high else f"{number(low, 3)}…{number(high, 3)}"
+    if low == high:
+        return number(low, digits)
+    text = f"{number(low, 3)}…{number(high, 3)}"
+    return text if len(text) <= MOST_OF_SPREAD else f"{number(low, 2)}…{number(high, 2)}"
 
 
 def time_text(seconds: float) -> str:

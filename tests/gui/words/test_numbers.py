@@ -78,3 +78,9 @@ def test_no_other_module_writes_numbers_of_its_own():
         if AD_HOC.search(line)
     ]
     assert found == []
+
+
+def test_extreme_figures_have_no_more_letters_than_there_is_room_for():
+    assert [decibels(x) for x in (999.994, 1200.0, -1456.2)] == ["999.99 dB", "1200 dB", "−1456 dB"]
+    assert spread(np.array([6.6666e-32, 6.6666e28])) == "6.7e−32…6.7e+28"
+    assert spread(np.array([0.0115, 1.8333])) == "0.0115…1.83"
