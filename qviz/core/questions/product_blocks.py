@@ -13,7 +13,7 @@ from qviz.core.arithmetic.quantize import quantize
 from qviz.core.arrays import Array, FloatArray, Floats
 from qviz.core.frozen import frozen
 from qviz.core.questions.pair_sums import Codes, as_unsigned, lost_in_pairs
-from qviz.core.questions.product_operands import OperandProblem, Pair
+from qviz.core.questions.product_operands import OPERAND_NAMES, OperandProblem, Pair
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.work import IsCancelled, Progress, check
 
@@ -163,7 +163,7 @@ def _rows(pair: Pair, part: slice) -> _Operand:
     features, tensor = pair.features, pair.activation
     x = np.asarray(tensor.values[part.start * features : part.stop * features]).reshape(-1, features)
     q = _of_groups(pair.activation_qparams, (pair.shape[0], -1), part, 0)
-    return _operand(x, q, pair.in_pairs, as_unsigned)
+    return _operand("activation", x, q, pair.in_pairs, as_unsigned)
 
 
 def _columns(pair: Pair, part: slice) -> _Operand:
@@ -171,14 +171,14 @@ def _columns(pair: Pair, part: slice) -> _Operand:
     features, columns, values = pair.features, pair.shape[1], pair.weight.values
     if pair.transposed:
         w = np.asarray(values[part.start * features : part.stop * features]).reshape(-1, features)
-        return _operand(w, _of_groups(pair.weight_qparams, (columns, -1), part, 0), pair.in_pairs).turned
+        return _operand("weight", w, _of_groups(pair.weight_qparams, (columns, -1), part, 0), pair.in_pairs).turned
     step = max(1, BLOCK // columns)
     pieces = [
         np.asarray(values[a * columns : min(a + step, features) * columns]).reshape(-1, columns)[:, part]
         for a in range(0, features, step)
     ]
     q = _of_groups(pair.weight_qparams, (-1, columns), part, 1)
-    return _operand(np.concatenate(pieces), q, pair.in_pairs)
+    return _operand("weight", np.concatenate(pieces), q, pair.in_pairs)
 
 
 def _of_groups(qparams: QParams, grid: tuple[int, int], part: slice, axis: int) -> QParams:
@@ -197,12 +197,24 @@ def _of_groups(qparams: QParams, grid: tuple[int, int], part: slice, axis: int) 
 
 
 def _operand(
-    values: Array, qparams: QParams, in_pairs: bool, taken: Callable[[Codes, QParams], Codes] = lambda codes, _: codes
+    operand: str,
+    values: Array,
+    qparams: QParams,
+    in_pairs: bool,
+    taken: Callable[[Codes, QParams], Codes] = lambda codes, _: codes,
 ) -> _Operand:
     quantizer = qparams.spread(values.shape)
     stored = quantize(values, qparams)
     codes = stored - quantizer.zero_point.astype(np.float64)
-    dequantized = (codes.astype(np.float32) * quantizer.scale).astype(np.float64)
+    try:
+        with np.errstate(over="raise"):
+            dequantized = (codes.astype(np.float32) * quantizer.scale).astype(np.float64)
+    except FloatingPointError:
+        raise OperandProblem(
+            "Values of the {what} go beyond float32 when they are dequantized: divide it by a constant.",
+            operand,
+            what=OPERAND_NAMES[operand],
+        ) from None
     scale = quantizer.scale.reshape(1, 1) if quantizer.scale.ndim == 0 else quantizer.scale
     plain = taken(stored.astype(np.int32), qparams) if in_pairs else None
     return _Operand(values.astype(np.float64), codes, dequantized, scale, plain)

@@ -14,7 +14,7 @@ from qviz.core.schemes.scheme import Scheme, convention_of
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled
 
-_OPERAND_NAMES = {"activation": Phrase("activation"), "weight": Phrase("weight")}
+OPERAND_NAMES = {"activation": Phrase("activation"), "weight": Phrase("weight")}
 
 
 class OperandProblem(Problem):
@@ -129,7 +129,7 @@ def operand_pair(
                 "they scale: multiply the {what} by a constant that brings them into range.",
                 operand,
                 count=int(q.broken.sum()),
-                what=_OPERAND_NAMES[operand],
+                what=OPERAND_NAMES[operand],
                 groups=q.groups,
                 scale=float(q.scale[q.broken][0]),
                 runtime=q.convention.label,
@@ -153,7 +153,7 @@ def _finite(operand: object, what: str, cancelled: IsCancelled) -> Tensor:
             "they go into: choose a tensor without.",
             what,
             missing=missing,
-            what=_OPERAND_NAMES[what],
+            what=OPERAND_NAMES[what],
             elements=tensor.elements,
         )
     return tensor

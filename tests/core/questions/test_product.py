@@ -32,8 +32,9 @@ from qviz.core.questions import pair_sums, product, product_blocks
 from qviz.core.questions.pair_sums import lost_in_pairs
 from qviz.core.questions.product import multiply, quantized_product
 from qviz.core.questions.product_blocks import integer_product
+from qviz.core.questions.product_operands import OperandProblem
 from qviz.core.questions.product_sums import BINS
-from qviz.core.schemes.dynamic import laid_out
+from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.work import Cancelled
 from tests.every import every
 from tests.golden.record_conventions import recorded_tensors
@@ -476,3 +477,33 @@ def test_a_real_zero_point_makes_no_integers():
 def test_it_can_be_stopped():
     with pytest.raises(Cancelled):
         multiply(X, W, Scheme(), Scheme(), cancelled=lambda: True)
+
+
+FAR = np.finfo(np.float32).max
+EXTREMES = {
+    "far": np.array([[FAR, -FAR, 1], [1, 2, 3]], np.float32),
+    "far and near": np.array([[FAR, 1e-45, 0], [0, 0, 0]], np.float32),
+    "near": np.array([[1e-45, -1e-40, 0]], np.float32),
+    "zeros": np.zeros((2, 3), np.float32),
+    "ones": np.ones((2, 3), np.float32),
+}
+
+
+@every(("x", "w"), [(x, w) for x in EXTREMES.values() for w in EXTREMES.values()])
+def test_extremes_are_multiplied_or_refused_without_a_warning(x, w):
+    for preset in (DYNAMIC_RUNTIMES["torchao_int8"], DYNAMIC_RUNTIMES["onnxruntime"]):
+        try:
+            found = multiply(x, w, preset.activation, laid_out(preset.weight, True), transposed=True)
+        except Problem as problem:
+            assert "by a constant" in str(problem)
+        else:
+            assert np.isfinite([loss.mse for loss in found.losses.values()]).all()
+
+
+@pytest.mark.parametrize("operand", ["activation", "weight"])
+def test_an_operand_that_leaves_float32_is_named(operand):
+    preset, far, one = DYNAMIC_RUNTIMES["torchao_int8"], EXTREMES["far"][:1], np.full((1, 3), 1e-3, np.float32)
+    x, w = (far, one) if operand == "activation" else (one, far)
+    with pytest.raises(OperandProblem, match=f"Values of the {operand} go beyond float32") as caught:
+        multiply(x, w, preset.activation, laid_out(preset.weight, True), transposed=True)
+    assert caught.value.operand == operand
