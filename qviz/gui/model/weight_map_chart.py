@@ -13,6 +13,7 @@ from qviz.core.sizes import byte_text
 from qviz.gui.charts.axes import ChartAxis
 from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
+from qviz.gui.kit.judgement import lossless
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.words.numbers import fixed, number, percent, whole
 from qviz.models.weight_table import MAPPED, WeightMap
@@ -163,12 +164,12 @@ class WeightMapChart(Chart):
         return QColor(*(round(a + part * (b - a)) for a, b in channels))
 
     def _badness(self) -> np.ndarray[Any, Any]:
+        """The larger the worse; infinite where a figure has no place between colours, NaN where there is none."""
         assert self.map is not None
         values = self.map.values
         if self.figure in ("bytes", "rmse"):
             with np.errstate(divide="ignore"):
                 values = np.log10(values)
-        values = np.where(np.isfinite(values), values, np.nan)
         return -values if self.figure in ("sqnr", "chosen") else values
 
     def text(self, value: float) -> str:
@@ -183,32 +184,40 @@ class WeightMapChart(Chart):
         if self.map is None or not self._stops or not self.map.layers:
             return
         badness = self._badness()
-        known = badness[~np.isnan(badness)]
+        known = badness[np.isfinite(badness)]
         low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-        span = high - low or 1.0
+        best = low - 1.0 if low == high and np.isneginf(badness).any() else low  # what loses something is not the best
+        span = high - best or 1.0
         x, y = brush.x(np.arange(len(self.map.layers) + 1) - 0.5), brush.y(np.arange(len(self.map.roles) + 1) - 0.5)
         gap = 1.0 if len(x) > 1 and x[1] - x[0] > 6 else 0.0
         none = self.color("grid", 150)
         for row, column in zip(*np.nonzero(self.map.counts), strict=True):
             value = badness[row, column]
-            shade = none if math.isnan(value) else self._shade((value - low) / span)
+            shade = none if math.isnan(value) else self._shade((value - best) / span)
             left, top = float(x[column]), float(y[row])
             brush.rect(left, top, float(x[column + 1]) - left - gap, float(y[row + 1]) - top - gap, shade)
         if known.size:
-            self._paint_legend_of(brush, low, high)
+            self._paint_legend_of(brush, low if best == low else -math.inf, high)
+        elif self.figure in ("sqnr", "rmse") and np.isneginf(badness).any():
+            self._paint_legend_of(brush, -math.inf, -math.inf)
 
     def _paint_legend_of(self, brush: Brush, low: float, high: float) -> None:
         brush.painter.setFont(scaled_font(self.font(), 11))
         brush.rect(0, 0, brush.width, LEGEND - 4, self.color("background"))
-        ends = [self._value(low), self._value(high)]
         x = 6.0
         color = self.color("axis")
-        for part in (tr(MAPPED[self.figure]), self.text(ends[0])):
+        first, last = self.legend_words(low, high)
+        for part in (tr(MAPPED[self.figure]), first):
             brush.write(x, LEGEND / 2 - 2, part, color)
             x += brush.text_size(part)[0] + 4
         for at in range(BAR):
-            brush.rect(x + at, LEGEND / 2 - 6, 1, 8, self._shade(at / (BAR - 1)))
-        brush.write(x + BAR + 6, LEGEND / 2 - 2, self.text(ends[1]), color)
+            brush.rect(x + at, LEGEND / 2 - 6, 1, 8, self._shade(at / (BAR - 1) if last else 0.0))
+        brush.write(x + BAR + 6, LEGEND / 2 - 2, last, color)
+
+    def legend_words(self, low: float, high: float) -> tuple[str, str]:
+        """What is said of the first and the last colour; of the first alone where all that is known is lossless."""
+        first, last = self.text(self._value(low)), self.text(self._value(high))
+        return (lossless(first), "") if high == -math.inf else (first, last)
 
     def _value(self, badness: float) -> float:
         if self.figure in ("sqnr", "chosen"):

@@ -15,14 +15,18 @@ from PySide6.QtWidgets import QApplication
 from safetensors.numpy import save_file
 
 from qviz.core.schemes.presets import PRESETS
+from qviz.gui.charts.base import LinkedCursor
+from qviz.gui.kit.theme import load_theme
 from qviz.gui.model.budget_chart import top_of
+from qviz.gui.model.weight_map_chart import WeightMapChart
 from qviz.gui.model.weights_view import SparkPainter
+from qviz.models.weight_table import WeightMap
 from tests.gui.conftest import Desk, mouse_over, spot
 from tests.gui.copied import cells, check_table
 from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG
 from tests.gui.model.test_page import drop
-from tests.gui.pictures import dots
+from tests.gui.pictures import dots, picture
 
 pytestmark = pytest.mark.unpainted
 
@@ -441,6 +445,30 @@ def test_the_best_range_estimator_of_each_tensor_is_named(new_desk: Desk, listed
     panel.scheme.setCurrentIndex(0)
     panel.scheme.activated.emit(0)
     assert weights.text(row, column) == "–"
+
+
+@pytest.mark.parametrize(
+    ("figure", "kept", "lost", "said"), [("sqnr", np.inf, 20.0, "lossless: ∞ dB"), ("rmse", 0.0, 0.1, "lossless: 0")]
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_tensor_that_loses_nothing_has_the_best_colour_and_not_that_of_none(
+    qapp: QApplication, figure: str, kept: float, lost: float, said: str, alone: bool
+) -> None:
+    chart, theme = WeightMapChart(LinkedCursor()), load_theme("light")
+    chart.apply_theme(theme)
+    chart.resize(640, 240)
+    chart.show()
+    values = np.array([[kept, np.nan, kept if alone else lost]])
+    chart.show_map(WeightMap((0, 1, 2), ("q",), values, np.ones((1, 3), np.int64)), figure)
+    QApplication.processEvents()
+    found = dots(picture(chart.canvas))
+    seen = [found[place.y(), place.x()] for place in (spot(chart, float(at), 0.0) for at in range(3))]
+    assert seen[0] == theme.color("heat1").rgb()
+    assert seen[1] not in (seen[0], seen[2])
+    assert seen[2] == (seen[0] if alone else theme.color("heat9").rgb())
+    assert chart.legend_words(-np.inf, -np.inf) == (said, "")
+    assert chart.legend_words(-np.inf, 0.0)[0] == said.removeprefix("lossless: ")
+    chart.deleteLater()
 
 
 def test_numbers_of_thousands_of_layers_do_not_touch(listed: Any) -> None:
