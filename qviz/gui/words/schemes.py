@@ -101,12 +101,16 @@ GRANULARITY_WORDS: dict[str, Callable[[Any], str]] = {
     "tensor": lambda granularity: tr("tensor"),
     "axis": lambda granularity: tr("axis {axis}").format(axis=granularity.axis),
     "token": lambda granularity: tr("token"),
-    "block": lambda granularity: tr("block {size}").format(size=granularity.block_size),
+    "block": lambda granularity: (
+        tr("block {size}").format(size=granularity.block_size)
+        if granularity.axis == -1
+        else tr("block {size}, axis {axis}").format(size=granularity.block_size, axis=granularity.axis)
+    ),
     "tile": lambda granularity: tr("tile {rows} × {columns}").format(
         rows=granularity.rows, columns=granularity.columns
     ),
 }
-"""A word for each granularity."""
+"""A word for each granularity; blocks are those of the last axis, unless another is named."""
 
 
 def words(scheme: Scheme) -> dict[str, str]:

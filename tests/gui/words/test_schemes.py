@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from qviz.core import IntFormat, PerAxis, Percentile, Scheme
+from qviz.core import IntFormat, PerAxis, PerBlock, Percentile, PerTensor, PerTile, PerToken, Scheme
 from qviz.core.formats.codebooks import CODEBOOKS, Codebook
 from qviz.core.formats.floats import FLOATS, FloatFormat
-from qviz.gui.words.schemes import format_word, line, lines, words
+from qviz.gui.words.schemes import format_word, granularity_word, line, lines, words
 
 EIGHT = Scheme()
 FOUR = Scheme(IntFormat(4))
@@ -47,3 +47,12 @@ def test_many_schemes_are_put_into_words_once_each(monkeypatch: pytest.MonkeyPat
 def test_no_two_formats_have_the_same_word() -> None:
     formats = [*map(FloatFormat, FLOATS), *map(Codebook, CODEBOOKS)]
     assert len({format_word(each) for each in formats}) == len(formats)
+
+
+def test_no_two_granularities_have_the_same_word() -> None:
+    every = (PerTensor(), PerToken(), PerAxis(0), PerAxis(1), PerTile(32, 64), PerTile(64, 32))
+    blocks = tuple(PerBlock(axis, size) for axis in (-1, 0, 1) for size in (32, 128))
+    words = [granularity_word(each) for each in (*every, *blocks)]
+    assert len({*words}) == len(words)
+    assert granularity_word(PerBlock(-1, 128)) == "block 128"
+    assert granularity_word(PerBlock(0, 128)) == "block 128, axis 0"
