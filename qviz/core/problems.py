@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from qviz.core.printable import printable
+
 Translate = Callable[[str], str]
 """From an English text to that of a language; `str` leaves it in English."""
 
@@ -21,7 +23,8 @@ class Phrase:
     template : str
         English, a literal where ``lupdate`` can find it, with ``{name}`` or ``{name:spec}`` for each value.
     **values : object
-        What is filled in; phrases and problems among them are translated, too, and lose their full stop.
+        What is filled in: texts on one line, as `printable` has them; phrases and problems are translated, too, and
+        problems lose their full stop.
     """
 
     def __init__(self, template: str, /, **values: object) -> None:
@@ -60,7 +63,8 @@ class Problem(ValueError):
         The sentence in English, a literal that ``lupdate`` can find, with ``{name}`` or ``{name:spec}``
         for each value.
     **values : object
-        What is filled in; phrases and problems among them are translated, too, and lose their full stop.
+        What is filled in: texts on one line, as `printable` has them; phrases and problems are translated, too, and
+        problems lose their full stop.
     """
 
     def __init__(self, template: str, /, **values: object) -> None:
@@ -97,4 +101,6 @@ def _part(value: object, translate: Translate) -> object:
     if isinstance(value, Problem):
         # Another sentence goes on around it.
         return value.told(translate).removesuffix(".").removesuffix("。")
+    if isinstance(value, str):  # a name, perhaps, which a file may give as it likes
+        return printable(value)
     return value.told(translate) if isinstance(value, Phrase) else value

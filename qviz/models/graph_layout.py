@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qviz.core.frozen import frozen
+from qviz.core.printable import printable
 from qviz.models.network import Network, outer_names
 from qviz.models.units import Unit
 
@@ -145,7 +146,7 @@ def _box(parts: list[_Part]) -> Box:
     names = [unit.name for unit in units] or [nodes[0]]
     name = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     operators = dict.fromkeys(operator for part in parts for operator in part.operators)
-    return Box(name, tuple(operators), nodes, units)
+    return Box(printable(name), tuple(map(printable, operators)), nodes, units)
 
 
 def lay_out(boxes: Sequence[Box], edges: Sequence[tuple[int, int]]) -> Drawn:

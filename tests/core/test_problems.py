@@ -43,6 +43,10 @@ def test_a_problem_inside_another_one_loses_its_full_stop():
     )
 
 
+def test_a_name_among_the_values_stays_on_its_line():
+    assert str(Problem("{name} has no {part}.", name="a\nb\x1b", part=Phrase("“{x}”", x="\t"))) == "a␊b␛ has no “␉”."
+
+
 def test_what_a_value_says_is_never_taken_for_a_template():
     assert str(Problem("There is no “{name}”.", name="{0.__class__}")) == "There is no “{0.__class__}”."
     assert str(FileProblem("a{b}.csv", "is {empty}", "Fill it.")) == "a{b}.csv is {empty}. Fill it."

@@ -19,6 +19,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QBrush, QColor, QFont, QIcon, QPainter, QPixmap
 
 from qviz.core.frozen import frozen
+from qviz.core.printable import printable
 from qviz.gui.kit.copying import Copied, is_number
 from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.names import Names
@@ -59,6 +60,10 @@ class Column:
     unit: str = ""
     copies: tuple[Copied, ...] = ()
 
+    def read(self, row: Any) -> str:
+        """The cell of a row: on one line, whatever characters a file's names have."""
+        return printable(self.text(row))
+
     @property
     def copied(self) -> tuple[Copied, ...]:
         """What is copied: the figure itself in a column of figures, else what is read."""
@@ -66,7 +71,7 @@ class Column:
 
     def _figure(self, row: Any) -> Any:
         value = self.value(row) if self.value is not None and not (self.left or self.narrow) else None
-        return value if is_number(value) else self.text(row)
+        return value if is_number(value) else self.read(row)
 
 
 @guarded
@@ -106,7 +111,7 @@ class FigureModel(QAbstractTableModel):
     def names_of(self, column: int) -> Names:
         """All that stand in one column, to be told from each other."""
         if column not in self._names:
-            self._names[column] = Names(self.columns[column].text(row) for row in self.rows)
+            self._names[column] = Names(self.columns[column].read(row) for row in self.rows)
         return self._names[column]
 
     def _judge(self) -> None:
@@ -160,7 +165,7 @@ class FigureModel(QAbstractTableModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: PLR0911
         row, column = self.rows[index.row()], self.columns[index.column()]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
-            return column.action or column.text(row)
+            return column.action or column.read(row)
         if role == SORT_ROLE:
             return self._order(column.value(row) if column.value is not None else column.text(row))
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -169,7 +174,7 @@ class FigureModel(QAbstractTableModel):
             return (
                 plain_tip(column.cell_tip(row))
                 if column.cell_tip is not None
-                else plain_tip(column.text(row))
+                else plain_tip(column.read(row))
                 if column.names
                 else column.tip
                 if column.action

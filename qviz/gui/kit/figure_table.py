@@ -203,7 +203,7 @@ class FigureTable(QTableView):
         return Excerpt(
             self.accessibleName(),
             [[each.title for each in copied], *([each.of(row) for each in copied] for row in rows)],
-            lambda: [[column.title for column in shown], *([column.text(row) for column in shown] for row in rows)],
+            lambda: [[column.title for column in shown], *([column.read(row) for column in shown] for row in rows)],
         )
 
     @Slot(QPoint)
@@ -236,7 +236,7 @@ class FigureTable(QTableView):
         return [
             max(
                 (
-                    (bold if self.figures.is_best(row, at) else usual).horizontalAdvance(column.text(row))
+                    (bold if self.figures.is_best(row, at) else usual).horizontalAdvance(column.read(row))
                     for row in self.figures.rows
                 ),
                 default=0,

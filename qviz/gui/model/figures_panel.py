@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QWidget
 
+from qviz.core.printable import printable
 from qviz.core.sizes import byte_text
 from qviz.gui.kit.copying import copy_lines
 from qviz.gui.kit.fields import ComboBox
@@ -77,7 +78,7 @@ class OutputPanel(QWidget):
         said = "\n".join(map(told, whole.not_finite)) if whole is not None else ""
         self.not_finite.setText(said)
         self.not_finite.setVisible(bool(said))
-        names = [output.name for output in whole.outputs] if whole is not None else []
+        names = [printable(output.name) for output in whole.outputs] if whole is not None else []
         if names != [self.outputs.itemText(i) for i in range(self.outputs.count())]:
             with quiet((self.outputs,)):
                 self.outputs.clear()
@@ -108,8 +109,8 @@ class OutputPanel(QWidget):
         plain: list[tuple[str, str, Any]] = [("", tr("SQNR (dB)"), whole.sqnr_db), data]
         pretty = [("", tr("SQNR"), decibels(whole.sqnr_db)), data]
         for output in whole.outputs:
-            plain += [(output.name, figure.heading, figure.value(output)) for figure in FIGURES]
-            pretty += [(output.name, tr(figure.label), figure.read(output)) for figure in FIGURES]
+            plain += [(printable(output.name), figure.heading, figure.value(output)) for figure in FIGURES]
+            pretty += [(printable(output.name), tr(figure.label), figure.read(output)) for figure in FIGURES]
         remarks = [("", tr("Not finite"), told(each)) for each in whole.not_finite]
         plain += remarks
         pretty += remarks

@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from qviz.core.frozen import frozen
+from qviz.core.printable import printable
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.gui.kit.figure_model import Column
@@ -99,7 +100,7 @@ def columns() -> list[Column]:
             lambda row: row.unit.name,
             left=True,
             names=True,
-            cell_tip=lambda row: "\n".join(row.unit.nodes),
+            cell_tip=lambda row: "\n".join(map(printable, row.unit.nodes)),
         ),
         Column(tr("Operator"), lambda row: row.operators, left=True),
         Column(tr("Own"), lambda row: row.own, left=True, tip=tr("Where it has a scheme of its own.")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.files.printable import brief, printable
 from qviz.gui.model.layers_panel import Layer
 from qviz.gui.model.parts import ModelParts
 from qviz.gui.words.schemes import format_word
@@ -51,7 +52,7 @@ class Looking(QObject):
         elif what == "pair":
             self.networks.capturer.pair(state, node)
         elif not unit.weights:
-            self.problem.emit(self.tr("“{name}” has no weight of its own.").format(name=unit.name))
+            self.problem.emit(self.tr("“{name}” has no weight of its own.").format(name=brief(unit.name)))
         else:
             self._open_constant(unit.weights[0].name, quantized=what == "quantized")
 
@@ -75,9 +76,9 @@ class Looking(QObject):
             return
         array = array_of(tensor)
         if array.dtype.kind not in "fiub" or not array.size:
-            self.problem.emit(self.tr("“{name}” holds no numbers that could be shown.").format(name=name))
+            self.problem.emit(self.tr("“{name}” holds no numbers that could be shown.").format(name=brief(name)))
             return
-        title = f"{prepared.network.name}: {name}"
+        title = printable(f"{prepared.network.name}: {name}")
         weight = next((each for each in weights_of(prepared.network) if each.name == name), None)
         scheme = self.networks.state.own.get(name, self.networks.state.scheme)
         if quantized and weight is not None and scheme is not None:

@@ -20,9 +20,9 @@ from PySide6.QtWidgets import (
 
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
-from qviz.files.printable import brief
+from qviz.files.printable import brief, printable
 from qviz.gui.kit.fields import SpinBox
-from qviz.gui.kit.widgets import Line, column, named_label, quiet
+from qviz.gui.kit.widgets import Line, column, named_label, plain_tip, quiet
 from qviz.gui.words.numbers import number, whole
 from qviz.models.network import Port, model_bytes
 from qviz.models.preparation import Prepared
@@ -153,7 +153,7 @@ class NetworkPanel(QWidget):
 
     def _show_prepared(self, prepared: Prepared) -> None:
         network = prepared.network
-        common = ", ".join(f"{count} × {name}" for name, count in network.operators.most_common(3))
+        common = ", ".join(f"{count} × {printable(name)}" for name, count in network.operators.most_common(3))
         self.about.setText(
             self.tr("{nodes} nodes ({common}), {bytes}").format(
                 nodes=whole(network.nodes),
@@ -191,7 +191,8 @@ class NetworkPanel(QWidget):
         at = 0
         inputs = prepared.original.inputs
         for port in inputs[:MOST_INPUTS]:
-            head = named_label(f"{port.name}  {_shape_text(port, numbers)}  {port.dtype}", "caption", wrap=True)
+            shape = _shape_text(port, numbers)
+            head = named_label(printable(f"{port.name}  {shape}  {port.dtype}"), "caption", wrap=True)
             head.setTextFormat(Qt.TextFormat.PlainText)
             self._input_rows.addWidget(head, at, 0, 1, 2)
             at += 1
@@ -207,8 +208,8 @@ class NetworkPanel(QWidget):
     def _add_row(self, at: int, name: str, control: QWidget) -> int:
         # Names of dimensions may be longer than the panel is wide, and differ in their last letter.
         label = Line("caption", cut=Qt.TextElideMode.ElideMiddle)
-        label.setText(f"  {name}")
-        label.setToolTip(name)
+        label.setText(printable(f"  {name}"))
+        label.setToolTip(plain_tip(printable(name)))
         self._input_rows.addWidget(label, at, 0)
         self._input_rows.addWidget(control, at, 1)
         return at + 1
@@ -220,7 +221,7 @@ class NetworkPanel(QWidget):
         box.setFixedWidth(92)
         box.setKeyboardTracking(False)
         box.setValue(value)
-        box.setAccessibleName(self.tr("Dimension {name}").format(name=name))
+        box.setAccessibleName(self.tr("Dimension {name}").format(name=printable(name)))
         box.setToolTip(self.tr("A number for this dimension; it has to have one before data can be run."))
         box.valueChanged.connect(partial(self._on_dimension, name))
         self.dimensions[name] = box
@@ -232,7 +233,7 @@ class NetworkPanel(QWidget):
             box.setText(" ".join(str(each) for each in np.asarray(self._choices.inputs[port.name]).reshape(-1)))
         box.setPlaceholderText(self.tr("from the data"))
         box.setFixedWidth(116)
-        box.setAccessibleName(self.tr("Value of {name}").format(name=port.name))
+        box.setAccessibleName(self.tr("Value of {name}").format(name=printable(port.name)))
         box.setToolTip(self.tr("An input that always has this value becomes a constant: branches on it vanish."))
         box.editingFinished.connect(partial(self._on_value, port))
         self.values[port.name] = box

@@ -10,6 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, Signal, Slot
 
+from qviz.core.printable import printable
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.gui.charts.base import Chart
@@ -307,7 +308,7 @@ class ModelPage(ModelParts):
 
     def _open_dimensions(self, state: NetworkState) -> tuple[str, ...]:
         inputs = state.prepared.network.inputs if state.prepared is not None else ()
-        return tuple(dict.fromkeys(name for port in inputs for name in port.open_dimensions))
+        return tuple(dict.fromkeys(printable(name) for port in inputs for name in port.open_dimensions))
 
     def _why_no_figures(self, state: NetworkState) -> str:
         if state.prepared is None and not self.networks.opener.busy:

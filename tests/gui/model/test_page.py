@@ -110,6 +110,42 @@ def test_what_is_not_finite_in_float_is_said_beside_the_figures(
         assert ("The weight w3 holds 1 NaN" in QApplication.clipboard().text()) == is_said
 
 
+def test_names_stay_on_a_line_whatever_is_in_them(
+    new_desk: Desk, page: Any, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = classifier()
+    for node in model.graph.node:
+        node.name = node.name.replace("/", "\n\u202e")
+        node.input[:] = [name.replace("x", "x\n").replace("w1", "w\t1") for name in node.input]
+        node.output[:] = [name.replace("y", "y\n") for name in node.output]
+    model.graph.input[0].name, model.graph.output[0].name = "x\n", "y\n"
+    model.graph.initializer[0].name = "w\t1"
+    onnx.save_model(model, str(tmp_path / "lines.onnx"))
+    page.networks.open(tmp_path / "lines.onnx")
+    idle(new_desk, page)
+    page.networks.read((files[1],))
+    idle(new_desk, page)
+    new_desk.click(page.layers.sweep_button)
+    new_desk.bot.waitUntil(lambda: len(page.networks.losses) == 6 and not page.networks.sweeper.busy, timeout=LONG)
+    new_desk.bot.waitUntil(lambda: "hurts most" in page.layers.sentence.text(), timeout=LONG)
+    assert {box.name for box in page.graph.drawn.boxes} == {
+        "␊�block1␊�conv",
+        "␊�block2␊�conv",
+        "␊�head␊�gemm",
+    }
+    figures = page.layers.table.figures
+    assert {figures.data(figures.index(row, 0)) for row in range(3)} == {box.name for box in page.graph.drawn.boxes}
+    assert page.layers.sentence.text().startswith("␊�")
+    assert page.figures.outputs.itemText(0) == "y␊"
+    shown = [label.text() for label in page.network.findChildren(QLabel)]
+    assert any(text.startswith("x␊  ") for text in shown)
+    assert not [text for text in shown if "\u202e" in text]
+    unit = next(row.unit for row in figures.rows if row.unit.weights[0].name == "w\t1")
+    with new_desk.bot.waitSignal(page.tensor_requested) as asked:
+        page.layers.look_requested.emit(unit, "weight")
+    assert asked.args[0] == "lines.onnx: w␉1"
+
+
 def test_a_network_is_closed_and_no_memory_held_for_it(new_desk: Desk, ready: Any) -> None:
     networks = ready.networks
     new_desk.click(ready.layers.sweep_button)
