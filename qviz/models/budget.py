@@ -206,6 +206,31 @@ def smallest(units: Sequence[Unit]) -> Allocation:
     return _allocation(units, choices, True)
 
 
+class _ExactSum:
+    """A sum to which nothing is lost: what a huge error hid is there again when that is taken away.
+
+    As `math.fsum` does it (Shewchuk 1997, https://doi.org/10.1007/PL00009321): parts that do not overlap.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[float] = []
+
+    def add(self, number: float) -> None:
+        kept = 0
+        for part in self._parts:
+            large, small = (number, part) if abs(number) >= abs(part) else (part, number)
+            number = large + small
+            lost = small - (number - large)
+            if lost:
+                self._parts[kept] = lost
+                kept += 1
+        self._parts[kept:] = [number]
+
+    @property
+    def value(self) -> float:
+        return math.fsum(self._parts)
+
+
 @frozen(eq=False)
 class Front:
     """Choices along the front of size against error, from the smallest to the best: what a slider walks along.
@@ -229,13 +254,18 @@ class Front:
         steps = _steps(units, hulls)
         smallest = np.array([hull[0] for hull in hulls], np.int64)
         sizes = [sum(unit.options[hull[0]].nbytes for unit, hull in zip(units, hulls, strict=True))]
-        errors = [math.fsum(unit.options[hull[0]].error for unit, hull in zip(units, hulls, strict=True))]
+        total = _ExactSum()
+        for unit, hull in zip(units, hulls, strict=True):
+            total.add(unit.options[hull[0]].error)
+        errors = [total.value]
         now = smallest.tolist()
         for place, option in steps:
             old, new = units[place].options[now[place]], units[place].options[option]
             now[place] = option
             sizes.append(sizes[-1] + new.nbytes - old.nbytes)
-            errors.append(max(0.0, errors[-1] + new.error - old.error))
+            total.add(new.error)
+            total.add(-old.error)
+            errors.append(total.value)
         changed = np.array(steps, np.int64).reshape(-1, 2)
         return cls(np.array(sizes, np.float64), np.array(errors), smallest, changed[:, 0], changed[:, 1])
 
@@ -373,7 +403,7 @@ def units_of(
     names : mapping of Scheme to str
         What each scheme is called.
     at_least_db : float
-        Formats with a lower SQNR are no choice.
+        Formats with a lower SQNR are no choice; nor are those whose values leave float32.
 
     Returns
     -------
@@ -391,8 +421,8 @@ def units_of(
         found = options.setdefault(row.weight.name, {})
         if row.figures is None:
             continue
-        if row.sqnr_db >= at_least_db:
-            error = row.figures.mse * row.figures.finite
+        error = row.figures.mse * row.figures.finite
+        if row.sqnr_db >= at_least_db and math.isfinite(error):
             found[names[row.scheme]] = Option(names[row.scheme], row.figures.storage.quantized_bytes, error)
     groups: dict[str, list[Weight]] = {}
     seen: set[object] = set()

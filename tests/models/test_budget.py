@@ -137,6 +137,23 @@ def test_formats_below_a_limit_are_no_choice(tmp_path: Path) -> None:
     assert [option.name for option in unit.options] == ["int8", KEEP]
 
 
+def test_a_format_that_overflows_is_no_choice_and_hides_no_other_error(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    huge = np.sign(rng.standard_normal((8, 64))).astype(np.float32) * np.float32(3e38)
+    small = [rng.standard_normal((8, 64)).astype(np.float32) for _ in range(2)]
+    for each, largest in enumerate((huge, huge * np.float32(0.3))):
+        folder = tmp_path / str(each)
+        folder.mkdir()
+        save_file({"a": small[0], "b": small[1], "huge": largest}, folder / "m.safetensors")
+        rows = list(audit(open_checkpoint([folder]).weights, list(SCHEMES)))
+        units, _ = units_of(rows, SCHEMES)
+        assert all(math.isfinite(option.error) for unit in units for option in unit.options)
+        front = Front.of(units)
+        for at in range(len(front)):
+            chosen = [unit.options[place] for unit, place in zip(units, front.choices(at), strict=True)]
+            assert front.error[at] == pytest.approx(math.fsum(option.error for option in chosen), rel=1e-12)
+
+
 def test_tied_weights_count_once(tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal((4, 32)).astype(np.float32)
     tied = tensor(Stored("FloatStorage", "0", 128), 0, (4, 32), (32, 1))
