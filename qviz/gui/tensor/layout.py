@@ -139,3 +139,13 @@ class DockedPage(QMainWindow):
             if state.isEmpty() or not self.restoreState(state, LAYOUT_VERSION):
                 self.size_up()
                 QTimer.singleShot(0, self, self.size_up)  # once more, when the size is the real one
+            self._let_paint()
+
+    def _let_paint(self) -> None:
+        """Docks that float: a page that is being brought to the front may not paint yet, and hands that on to them.
+
+        It is taken back from what is part of the page by then, and not from what has become a window of its own.
+        """
+        for dock in self.docks.values():
+            if dock.isFloating():
+                dock.setUpdatesEnabled(True)

@@ -569,6 +569,28 @@ def test_a_closed_dock_comes_back_with_the_menu_and_with_the_layout(desk: Desk) 
     desk.gesture(lambda: desk.do("fewer_bits"))
 
 
+def test_a_dock_that_floats_is_painted_after_a_restart_on_another_page(
+    desks: Callable[..., Desk], tmp_path: Path
+) -> None:
+    """Its place is restored when the page comes to the front, and a page may not paint in that moment."""
+    first = desks(tmp_path / "floating.ini")
+    first.window.setUpdatesEnabled(True)
+    first.page.docks["values"].setFloating(True)
+    first.window.pages.show_page("compare")
+    first.close()
+    second = desks(tmp_path / "floating.ini")
+    second.window.setUpdatesEnabled(True)
+    QApplication.processEvents()
+    second.window.pages.show_page("tensor")
+    QApplication.processEvents()
+    dock = second.page.docks["values"]
+    assert dock.isFloating()
+    assert dock.updatesEnabled()
+    dock.setFloating(False)
+    QApplication.processEvents()
+    assert all(each.updatesEnabled() for each in second.page.docks.values())
+
+
 def test_resetting_the_layout_keeps_the_channels_when_there_are_some(desk: Desk) -> None:
     desk.gesture(lambda: desk.session.update(granularity=PerAxis(0)))
     desk.page.docks["channels"].close()
