@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QWidget
+import pyqtgraph as pg
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
 
 def dots(image: QImage) -> np.ndarray[tuple[int, int], np.dtype[np.uint32]]:
@@ -12,6 +13,22 @@ def dots(image: QImage) -> np.ndarray[tuple[int, int], np.dtype[np.uint32]]:
     plain = image.convertToFormat(QImage.Format.Format_ARGB32)
     lines = np.frombuffer(plain.constBits(), np.uint32).reshape(plain.height(), plain.bytesPerLine() // 4)
     return lines[:, : plain.width()].copy()
+
+
+def painted_over_the_plot(axis: pg.AxisItem) -> int:
+    """How many dots an axis on the left or at the bottom paints where the data are."""
+    rect, margin = axis.rect(), 10
+    image = QImage(*(round(side) + 2 * margin for side in (rect.width(), rect.height())), QImage.Format.Format_ARGB32)
+    image.fill(0)
+    painter = QPainter(image)
+    painter.translate(margin - rect.left(), margin - rect.top())
+    option = QStyleOptionGraphicsItem()
+    option.exposedRect = rect.adjusted(-margin, -margin, margin, margin)
+    axis.paint(painter, option)
+    painter.end()
+    found = dots(image)
+    inside = found[margin:-margin, margin + round(rect.width()) :] if axis.orientation == "left" else found[:margin]
+    return int(np.count_nonzero(inside))
 
 
 def picture(widget: QWidget) -> QImage:

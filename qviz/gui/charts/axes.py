@@ -201,7 +201,7 @@ class ChartAxis(pg.AxisItem):
             p.drawLine(QLineF(rect.right() - 1, rect.top() - 1, rect.right() - 1, rect.bottom() + 1))
         else:
             p.drawLine(QLineF(rect.left() - 1, rect.top() + 1, rect.right() + 1, rect.top() + 1))
-        if not self.gridded:
+        if not self.gridded and self.style["tickLength"]:
             for depth, (color, places) in enumerate(ticks.lines):
                 if not places:
                     continue

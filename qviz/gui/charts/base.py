@@ -54,6 +54,8 @@ class Chart(QWidget):
     name: ClassVar[str]
     judged: ClassVar[bool] = True
     """Whether what it shows is only about right in an estimate."""
+    of_cells: ClassVar[bool] = False
+    """Whether cells fill it, on which a tick of an axis would be read as a minus."""
     read_out = Signal(str)
     note_changed = Signal(str)
 
@@ -313,7 +315,7 @@ class Chart(QWidget):
         for side in ("left", "bottom"):
             axis = self.plot.getAxis(side)
             axis.setPen(pen(theme, "grid"))
-            axis.setStyle(tickFont=font, tickLength=-4)
+            axis.setStyle(tickFont=font, tickLength=0 if self.of_cells else -4)
             axis.setTextPen(theme.chart["axis"])
         if self._pointer is not None:
             self._pointer.setPen(pen(theme, "pointer", style=Qt.PenStyle.DotLine))

@@ -81,6 +81,7 @@ class WeightMapChart(Chart):
 
     name: ClassVar[str] = "weight_map"
     judged: ClassVar[bool] = False
+    of_cells: ClassVar[bool] = True
     chosen = Signal(int, str)
 
     def __init__(self, link: LinkedCursor) -> None:

@@ -87,6 +87,7 @@ class HeatMapChart(Chart):
     """Scale or error of each channel, block or token in colours; a click looks at one alone."""
 
     name: ClassVar[str] = "heat_map"
+    of_cells: ClassVar[bool] = True
     channel_clicked = Signal(int)
     sight_changed = Signal(object)
 

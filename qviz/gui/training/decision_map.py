@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF
@@ -47,6 +49,8 @@ class ConfusionAxis(ChartAxis):
 
 class BoundaryChart(RunChart):
     """The answers of one network: a map with the test data on it, or, for pictures, labels against answers."""
+
+    of_cells: ClassVar[bool] = True
 
     def __init__(self, link: LinkedCursor, network: str) -> None:
         self.network = network

@@ -26,7 +26,7 @@ from tests.gui.copied import cells, check_table
 from tests.gui.cut_texts import cut_texts, laid_out
 from tests.gui.model.conftest import LONG
 from tests.gui.model.test_page import drop
-from tests.gui.pictures import dots, picture
+from tests.gui.pictures import dots, painted_over_the_plot, picture
 
 pytestmark = pytest.mark.unpainted
 
@@ -481,3 +481,9 @@ def test_numbers_of_thousands_of_layers_do_not_touch(listed: Any) -> None:
     assert step * width / 12_857 > widest
     assert places[:3] == [0, step, 2 * step]
     assert axis.tickStrings(places[-1:], 1, step) == ["12,000"]
+
+
+def test_no_tick_of_an_axis_lies_in_a_cell_of_the_map(listed: Any) -> None:
+    for axis in (listed.weight_map._layers, listed.weight_map._roles):
+        assert axis.ticks().texts
+        assert painted_over_the_plot(axis) == 0

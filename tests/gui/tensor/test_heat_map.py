@@ -23,7 +23,7 @@ from qviz.gui.tensor.worst_groups_panel import WorstGroupsPanel
 from qviz.gui.words.groups import alone_text, group_columns, place_numbers, place_text
 from tests.every import every
 from tests.gui.conftest import Desk, Gallery, mouse_over, spot
-from tests.gui.pictures import dots, picture
+from tests.gui.pictures import dots, painted_over_the_plot, picture
 
 MX = Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 32), convention="mx_floor")
 NVFP4 = Scheme(FloatFormat("e2m1fn"), True, PerBlock(-1, 16), convention="nvfp4")
@@ -141,6 +141,14 @@ def test_the_legend_says_lossless_where_every_group_is(gallery: Gallery, quantit
     gallery.present(some, Scheme(granularity=PerAxis(1)))
     assert "lossless" not in chart._bar.best + chart._bar.worst
     assert chart._bar.worst
+
+
+def test_no_tick_of_an_axis_lies_in_a_cell(gallery: Gallery) -> None:
+    gallery.present(tensor(64, 96), per(PerBlock(-1, 8)))
+    for side in ("left", "bottom"):
+        axis = gallery["heat_map"].plot.getAxis(side)
+        assert axis.ticks().texts
+        assert painted_over_the_plot(axis) == 0
 
 
 def test_the_legend_says_nothing_of_a_loss_where_every_scale_is_alike(gallery: Gallery) -> None:

@@ -24,7 +24,7 @@ from qviz.session.trainer import Trainer
 from qviz.training import Data, Experiment, Quantization, Training
 from qviz.training.data import SAMPLES
 from tests.gui.conftest import PATIENCE, Desk
-from tests.gui.pictures import picture
+from tests.gui.pictures import painted_over_the_plot, picture
 
 pytestmark = pytest.mark.unpainted
 
@@ -161,6 +161,9 @@ def test_digits_have_labels_against_answers(page, qtbot):
     chart.hover(QPointF(3, -3))
     assert said[-1].startswith("label 3 → 3: ")
     picture(page)
+    assert [text for _, text in chart.plot.getAxis("left").ticks().texts] == list("0123456789")
+    assert [painted_over_the_plot(chart.plot.getAxis(side)) for side in ("left", "bottom")] == [0, 0]
+    assert painted_over_the_plot(page.accuracy.plot.getAxis("bottom"))  # where nothing lies under them
 
 
 def test_charts_read_out_what_is_under_the_pointer(page, qtbot):
