@@ -37,7 +37,8 @@ def card_command(files: tuple[Path | str, ...], output: Path | None) -> None:
     with progress_bar("counting") as tell:
         counted = write_card(target, card_rows(checkpoint.weights, progress=tell))
     total = len(checkpoint.weights)
-    click.echo(printable(f"{target}: {counted:,} of {total:,} tensors counted, {byte_text(target.stat().st_size)}"))
+    what = "tensor" if total == 1 else "tensors"
+    click.echo(printable(f"{target}: {counted:,} of {total:,} {what} counted, {byte_text(target.stat().st_size)}"))
     for problem in checkpoint.problems[:-1]:
         click.echo(printable(f"qviz: {problem}"), err=True)
     if checkpoint.problems:

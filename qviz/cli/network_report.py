@@ -84,7 +84,7 @@ def save_sweep_report(
         ),
         (ReportTable(head, cells),),
     )
-    about = f"Weights: {line(scheme)}. Measured on {samples:,} held-out samples."
+    about = f"Weights: {line(scheme)}. Measured on {samples:,} held-out {_samples(samples)}."
     save_report(path, Report(f"Layers of {name}", about, (_outputs(outputs, remarks), layers)))
 
 
@@ -129,7 +129,7 @@ def save_pair_report(
         rows.append(("Time of a run", *times, compared(latency["ratio"])))
     said = list(sentences)
     if "samples" in found:
-        said.append(f"Measured on {found['samples']:,} samples.")
+        said.append(f"Measured on {found['samples']:,} {_samples(found['samples'])}.")
     if latency is not None:
         low, high = latency["ratio_range"]
         count = latency["threads"]
@@ -138,6 +138,10 @@ def save_pair_report(
     pair = Section("Cost and gain", tuple(said), (ReportTable(("", name, other, "Compared"), tuple(rows)),))
     sections = (pair, _outputs(outputs, remarks)) if outputs else (pair,)
     save_report(path, Report(f"{other} beside {name}", computer(), sections))
+
+
+def _samples(count: int) -> str:
+    return "sample" if count == 1 else "samples"
 
 
 def _outputs(outputs: Sequence[OutputFigures], remarks: Sequence[str]) -> Section:

@@ -33,4 +33,5 @@ def quantize_command(file: Path, tensor_name: str | None, output: Path, **option
         click.echo(f"qviz: {file.name}: {caveat}", err=True)
     save_as(output, result)
     s = result.storage
-    click.echo(f"{output}: {s.elements} codes, {s.quantized_bytes} bytes when packed, {100 * s.ratio:.4g} % of float32")
+    codes = "1 code" if s.elements == 1 else f"{s.elements} codes"
+    click.echo(f"{output}: {codes}, {s.quantized_bytes} bytes when packed, {100 * s.ratio:.4g} % of float32")

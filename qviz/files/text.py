@@ -207,9 +207,8 @@ class _Head:
         found = recognized(lines, self._encoding, self._options)
         if isinstance(found, TableForm):
             if max(self._options.columns or (1,)) > found.width:
-                raise FileProblem(
-                    self._path, N_("has {count:,} columns"), N_("Choose from these, from 1."), count=found.width
-                )
+                what = N_("has 1 column") if found.width == 1 else N_("has {count:,} columns")
+                raise FileProblem(self._path, what, N_("Choose from these, from 1."), count=found.width)
             return found
         if found is None:
             raise _no_numbers(self._path)

@@ -109,7 +109,10 @@ def _weights_out_of_inputs(model: Any, choices: Choices) -> Taken:
     del graph.input[:]
     graph.input.extend(kept)
     model.ir_version = max(model.ir_version, 4)  # before, every constant had to be an input
-    return _step("weights", N_("{count} weights were listed as inputs; they are constants now."), count=count), model
+    text = N_("{count} weights were listed as inputs; they are constants now.")
+    if count == 1:
+        text = N_("1 weight was listed as an input; it is a constant now.")
+    return _step("weights", text, count=count), model
 
 
 def _constants(model: Any, choices: Choices) -> Taken:
@@ -314,7 +317,9 @@ def _names(model: Any, choices: Choices) -> Taken:
         seen.add(name)
         count += 1
     step = (
-        _step("names", N_("{count:,} nodes without a name of their own were given one."), count=count)
+        _step("names", N_("1 node without a name of its own was given one."))
+        if count == 1
+        else _step("names", N_("{count:,} nodes without a name of their own were given one."), count=count)
         if count
         else None
     )

@@ -60,6 +60,8 @@ class RuntimesPart(QSplitter):
             note = self.tr("{scheme}: every one of {count} elements").format(
                 scheme=line(differences.schemes[0]), count=f"{differences.tensor.finite:,}"
             )
+            if differences.tensor.finite == 1:
+                note = self.tr("{scheme}: the one element").format(scheme=line(differences.schemes[0]))
             if differences.range_judged:
                 note = self.tr("{note}, in ranges judged from a sample").format(note=note)
         self.table_card.title.set_note(note)

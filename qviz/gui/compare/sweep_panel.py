@@ -218,7 +218,9 @@ class SweepPanel(QWidget):
         runtime = tr(CONVENTIONS[self._session.scheme.convention].label)
         count = len(made.schemes)
         self.count.setText(
-            self.tr("{count} schemes under {runtime}").format(count=count, runtime=runtime)
+            self.tr("1 scheme under {runtime}").format(runtime=runtime)
+            if count == 1
+            else self.tr("{count} schemes under {runtime}").format(count=count, runtime=runtime)
             if count
             else self.tr("Tick at least one box of each group.")
         )

@@ -126,6 +126,8 @@ class SweepPart(QSplitter):
             note = self.tr("stopped: {done} of {count} schemes").format(done=done, count=planned)
         elif done < planned:
             note = self.tr("{done} of {count}").format(done=done, count=planned)
+        elif done == 1:
+            note = self.tr("1 scheme")
         else:
             note = self.tr("{count} schemes, {best} unbeaten").format(count=done, best=len(self.pareto.front))
         self.results_card.title.set_note(note if planned else "")

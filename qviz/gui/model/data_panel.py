@@ -156,7 +156,8 @@ class DataPanel(QWidget):
                 if len(state.paths) == 1
                 else self.tr("{count} files").format(count=len(state.paths))
             )
-            self.about.setText(self.tr("{name} · {count} samples").format(name=name, count=f"{len(samples):,}"))
+            text = self.tr("{name} · 1 sample") if len(samples) == 1 else self.tr("{name} · {count} samples")
+            self.about.setText(text.format(name=name, count=f"{len(samples):,}"))
         if samples is not None or asked != self._asked:
             self.trouble.hide()
         self._asked, self._unread = asked, samples is None

@@ -163,11 +163,10 @@ class WeightSchemePanel(QWidget):
             self.by.choose(state.by_group)
             self.clear.setChecked(bool(state.own))
         left = sum(each is None for each in state.own.values())
-        self.own.setText(
-            self.tr("{own} weights have a scheme of their own, {left} of them stay in float.").format(
-                own=len(state.own), left=left
-            )
-        )
+        text = self.tr("{own} weights have a scheme of their own, {left} of them stay in float.")
+        if len(state.own) == 1:
+            text = self.tr("1 weight stays in float.") if left else self.tr("1 weight has a scheme of its own.")
+        self.own.setText(text.format(own=len(state.own), left=left))
         self.own.setVisible(bool(state.own))
         self.clear.setVisible(bool(state.own))
         self.trouble.hide()

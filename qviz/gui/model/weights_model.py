@@ -257,6 +257,8 @@ def group_filter(by: str, group: Group) -> str:
 def counted(rows: Array, table: WeightTable) -> str:
     """How many tensors are in sight, and their bytes."""
     total = float(np.nansum(table.numbers["bytes"][rows]))
+    if rows.size == len(table) == 1:
+        return tr("1 tensor, {bytes}").format(bytes=byte_text(int(total)))
     if rows.size == len(table):
         return tr("{count} tensors, {bytes}").format(count=whole(rows.size), bytes=byte_text(int(total)))
     return tr("{count} of {all} tensors, {bytes}").format(

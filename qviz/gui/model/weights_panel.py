@@ -90,13 +90,11 @@ class WeightsPanel(QWidget):
         """All of them, the largest first."""
         self.table.set_rows([WeightRow(c, found.get(c.name, math.nan), own.get(c.name, "")) for c in constants])
         total = sum(constant.bytes for constant in constants)
-        self.about.setText(
-            self.tr("{count} constants, {bytes}; double-click one to see it on the Tensor page").format(
-                count=whole(len(constants)), bytes=byte_text(total)
-            )
-            if constants
-            else ""
-        )
+        text = self.tr("{count} constants, {bytes}; double-click one to see it on the Tensor page")
+        if len(constants) == 1:
+            text = self.tr("1 constant, {bytes}; double-click it to see it on the Tensor page")
+        text = text.format(count=whole(len(constants)), bytes=byte_text(total))
+        self.about.setText(text if constants else "")
 
     def apply_theme(self, theme: Theme) -> None:
         self.table.apply_theme(theme)

@@ -54,6 +54,8 @@ def _largest_sum(p: Product) -> str:
 def _pairs(p: Product) -> str:
     if p.pairs is None:
         return tr("no such kernel")
+    if p.pairs.pairs and p.pairs.outputs == 1:
+        return tr("1 output changes")
     return tr("{outputs} outputs change").format(outputs=whole(p.pairs.outputs)) if p.pairs.pairs else tr("all fit")
 
 

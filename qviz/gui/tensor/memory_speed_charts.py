@@ -192,6 +192,8 @@ class SpeedChart(BarChart):
             bars.append(Bar(kind, seconds, text, "unused" if kind == "float32" else "dequantized"))
         self.draw_bars(*bars)
         said = self.tr("product with {rows} rows").format(rows=speed.batch)
+        if speed.batch == 1:
+            said = self.tr("product with 1 row")
         if speed.share < 1:
             said += self.tr(", from {share} of the outputs").format(share=percent(speed.share, 1))
         self.set_note(said)

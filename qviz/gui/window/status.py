@@ -100,6 +100,8 @@ class StatusLine(QObject):
                 sample=f"{frame.shown.looked_at:,}", count=f"{tensor.elements:,}"
             )
         text = self.tr("exact: {count} elements").format(count=f"{tensor.finite:,}")
+        if tensor.finite == 1:
+            text = self.tr("exact: 1 element")
         return self.tr("{text}, in a range judged from a sample").format(text=text) if frame.range_judged else text
 
     @Slot()

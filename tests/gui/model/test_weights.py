@@ -79,6 +79,13 @@ def measured(desk: Desk, page: Any) -> None:
     desk.bot.waitUntil(lambda: "measured" in page.checkpoint.progress.text() and not page.weighing._due.isActive())
 
 
+def test_one_tensor_is_counted_as_one(new_desk: Desk, page: Any, tmp_path: Path) -> None:
+    save_file({"a.weight": np.ones((8, 16), np.float32)}, tmp_path / "one.safetensors")
+    drop(new_desk, tmp_path / "one.safetensors")
+    settle(new_desk, page)
+    assert page.checkpoint.about.text().replace("\xa0", " ") == "1 tensor, 512 B"
+
+
 def test_elements_that_no_figure_counts_are_marked(new_desk: Desk, page: Any, tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal((2, 8, 16)).astype(np.float32)
     values[0, 0, 0] = np.nan

@@ -509,6 +509,8 @@ def test_an_element_that_is_no_number_is_walked_through_too(desk: Desk) -> None:
     assert "error = x̂ − R" in formula(desk)
     assert desk.window.status.exactness.text() == "exact: 2 elements"
     assert "2 left out" in desk.window.status.about_tensor.text()
+    desk.show(np.array([3.5, np.nan]))
+    assert desk.window.status.exactness.text() == "exact: 1 element"
 
 
 # -- undo
