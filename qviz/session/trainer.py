@@ -145,6 +145,8 @@ class Trainer(Worker):
     -------
     advanced(Snapshot)
         After each slice, in the window's thread.
+    awaited()
+        Another run is to be shown: until it has advanced, `snapshot` is of the one before.
     running_changed(bool), sweeping_changed(bool)
     swept(SweepProgress)
     saved(str)
@@ -158,6 +160,7 @@ class Trainer(Worker):
     """
 
     advanced = Signal(object)
+    awaited = Signal()
     runs_changed = Signal()
     shown = Signal(object)
     came_to_end = Signal(str, str, object)
@@ -183,6 +186,7 @@ class Trainer(Worker):
         self.speed = FULL_SPEED
         self.running = False
         self._slot = RunSlot(self.experiment)
+        self._seen: RunSlot | None = None
         self._runs: list[KeptRun] = []
         self._begun = 0
         self._to_save: deque[tuple[Path, Callable[[Path, Run], None]]] = deque()
@@ -217,6 +221,11 @@ class Trainer(Worker):
     def present(self) -> KeptRun | None:
         """The run that is shown; None before it is begun."""
         return next((run for run in self._runs if run.slot is self._slot), None)
+
+    @property
+    def is_present(self) -> bool:
+        """Whether `snapshot` is of the run that is asked for, and not of one before it."""
+        return self._seen is self._slot
 
     def show_run(self, run: KeptRun) -> None:
         """Show an earlier run again; it may go on from there."""
@@ -253,9 +262,15 @@ class Trainer(Worker):
 
     def _take(self, run: KeptRun) -> None:
         self.pause()
-        self.experiment, self._slot = run.experiment, run.slot
+        self.experiment = run.experiment
+        self._await(run.slot)
         self._slice(0)
         self.runs_changed.emit()
+
+    def _await(self, slot: RunSlot) -> None:
+        """Another run is to be shown from now on."""
+        self._slot = slot
+        self.awaited.emit()
 
     def _replace(self, run: KeptRun, **changes: object) -> None:
         self._runs = [
@@ -283,7 +298,7 @@ class Trainer(Worker):
         if self.running:
             return
         if self.snapshot is not None and self.snapshot.finished:
-            self._slot = RunSlot(self.experiment)
+            self._await(RunSlot(self.experiment))
         self._set_running(True)
         self._slice(self._steps())
 
@@ -305,7 +320,7 @@ class Trainer(Worker):
     def reset(self) -> None:
         """Back to the beginning; shows the untrained network."""
         self.pause()
-        self._slot = RunSlot(self.experiment)
+        self._await(RunSlot(self.experiment))
         self._slice(0)
 
     @Slot(int)
@@ -397,7 +412,7 @@ class Trainer(Worker):
         elif found is not None:
             self._keep(key, found)
             if key is self._slot:  # else it was begun anew meanwhile
-                self.snapshot = found
+                self.snapshot, self._seen = found, key
                 if found.finished:
                     self._set_running(False)
                 self.advanced.emit(found)

@@ -246,6 +246,25 @@ def test_another_experiment_leaves_what_was_under_way(trainer, qtbot):
     assert trainer.experiment is other
 
 
+def test_a_moment_of_another_run_is_not_present(trainer, qtbot):
+    waited = []
+    trainer.awaited.connect(lambda: waited.append(trainer.is_present))
+    trainer.step()
+    settled(trainer, qtbot, 1)
+    assert trainer.is_present
+    (run,) = trainer.runs
+    trainer.set_experiment(replace(SHORT, seed=5))
+    settled(trainer, qtbot, 0)
+    trainer.show_run(run)
+    settled(trainer, qtbot, 1)
+    assert trainer.is_present
+    trainer.reset()
+    finish(trainer, qtbot)
+    trainer.start()
+    assert waited == [False] * 4
+    qtbot.waitUntil(lambda: trainer.is_present, timeout=PATIENCE)
+
+
 def test_divergence_ends_it_and_reset_forgets_it(trainer, qtbot):
     trainer.set_experiment(replace(SHORT, training=replace(SHORT.training, learning_rate=100.0)))
     finish(trainer, qtbot)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QPoint, Qt, Signal, Slot
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QTabWidget, QToolButton
 
 from qviz.core.problems import Problem
@@ -42,6 +42,9 @@ from qviz.training.export import (
 from qviz.training.snapshot import NETWORKS, Snapshot
 
 SIDE_WIDTH = 288
+
+STALE_AFTER_MILLISECONDS = 200
+"""What is there sooner follows so quickly that nobody takes the network before it for the new one."""
 
 
 @guarded
@@ -117,6 +120,11 @@ class TrainingPage(QMainWindow):
         self.save_button.setText(self.tr("Save"))
         self.save_button.setToolTip(self.tr("Take the weights, the network or the experiment along."))
         self.docks["training"].title.add_widget(self.save_button)
+        self._stale = False
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(STALE_AFTER_MILLISECONDS)
+        self._patience.timeout.connect(self._say_waiting)
 
     def _arrange(self) -> None:
         self.setDockNestingEnabled(True)
@@ -180,6 +188,8 @@ class TrainingPage(QMainWindow):
         panel.file_requested.connect(self.open_data)
         panel.problem.connect(self.problem)
         trainer.advanced.connect(self.present)
+        trainer.awaited.connect(self._patience.start)
+        trainer.given_up.connect(self._on_given_up)
         trainer.running_changed.connect(panel.show_running)
         trainer.sweeping_changed.connect(panel.show_sweeping)
         trainer.swept.connect(self.sweep.show_sweep)
@@ -213,6 +223,33 @@ class TrainingPage(QMainWindow):
             if isinstance(chart, RunChart):
                 chart.show_snapshot(snapshot)
         self.panel.show_snapshot(snapshot)
+        self._patience.stop()
+        self._set_stale(False)
+
+    def _set_stale(self, stale: bool) -> None:
+        """What is shown of another network says so until its successor arrives, and cannot be opened."""
+        if stale == self._stale:
+            return
+        self._stale = stale
+        caveat = self.tr("out of date: showing the previous network") if stale else ""
+        for chart in self.charts:
+            if isinstance(chart, RunChart):
+                chart.set_caveat(caveat)
+        for widget in (self.layers, self.open_layer):
+            widget.setEnabled(not stale)
+
+    @Slot()
+    def _say_waiting(self) -> None:
+        self.panel.show_state(self.tr("Preparing the network…"))
+        self._set_stale(self.trainer.snapshot is not None)
+
+    @Slot()
+    def _on_given_up(self) -> None:
+        """There will be no network of these settings: what is shown stays, and is of others."""
+        self._patience.stop()
+        if not self.trainer.is_present:
+            self.panel.show_state(self.tr("Not ready: these settings gave no network"))
+            self._set_stale(self.trainer.snapshot is not None)
 
     @Slot()
     def _show_runs(self) -> None:
@@ -294,7 +331,8 @@ class TrainingPage(QMainWindow):
 
     def subject(self, chart: Chart) -> Subject:
         """The data and the network, and how it is quantized."""
-        experiment = self.trainer.experiment
+        shown = self.trainer.snapshot
+        experiment = self.trainer.experiment if shown is None or chart is self.sweep else shown.experiment
         quantization = experiment.quantization
         hidden = "-".join(str(width) for width in experiment.hidden)
         under = self.tr("weights {weights} bits · activations {activations} bits").format(

@@ -319,6 +319,10 @@ class TrainingPanel(QWidget):
         self._finished = snapshot.finished
         self._name_start()
 
+    def show_state(self, text: str) -> None:
+        """Say how it stands where there is no moment of the present settings to tell of."""
+        self.state.setText(text)
+
     @Slot(bool)
     def show_running(self, running: bool) -> None:
         """The first button starts, or pauses."""

@@ -112,6 +112,37 @@ def test_controls_ask_for_another_experiment(page, qtbot):
     assert page.trainer.experiment == Experiment(last.data, seed=7)
 
 
+def test_nothing_is_called_ready_before_its_network_is_there(page, qtbot):
+    notes = [chart.note for chart in page.charts]
+    wider = replace(SHORT, hidden=(16, 16, 16))
+    page.panel._take(wider)
+    assert page._patience.isActive()
+    assert not page.trainer.is_present
+    page._patience.timeout.emit()
+    assert page.panel.state.text() == "Preparing the network…"
+    for chart, note in zip(page.charts, notes, strict=True):
+        assert chart.note == (note if chart is page.sweep else "out of date: showing the previous network")
+    assert not page.open_layer.isEnabled()
+    assert page.subject(page.accuracy).of == "moons 8-8"
+    qtbot.waitUntil(lambda: _is_at(page, 0), timeout=PATIENCE)
+    assert not page._patience.isActive()
+    assert page.panel.state.text() == "Ready: 120 steps"
+    assert (page.layers.count(), page.open_layer.isEnabled()) == (4, True)
+    assert not any("out of date" in chart.note for chart in page.charts)
+    assert page.subject(page.accuracy).of == "moons 16-16-16"
+
+
+def test_what_gives_no_network_is_not_called_ready_and_the_one_before_says_so(page, qtbot, tmp_path):
+    with qtbot.waitSignal(page.problem, timeout=PATIENCE):
+        page.panel.take_file(tmp_path / "none.npz")
+    assert page.panel.state.text() == "Not ready: these settings gave no network"
+    assert page.accuracy.note == page.weights.note == "out of date: showing the previous network"
+    page.history.undo()
+    qtbot.waitUntil(lambda: page.trainer.is_present, timeout=PATIENCE)
+    assert page.panel.state.text() == "Ready: 120 steps"
+    assert "out of date" not in page.accuracy.note
+
+
 def test_as_many_rows_can_be_chosen_as_can_be_drawn(page, qtbot):
     box = page.panel.samples
     assert (box.minimum(), box.maximum()) == (SAMPLES.start, SAMPLES.stop - 1) == (40, 100_000)
