@@ -91,6 +91,7 @@ class Line(QLabel):
     ) -> None:
         super().__init__()
         self.setObjectName(name)
+        self.setTextFormat(Qt.TextFormat.PlainText)  # it may be a file's name
         self.setAlignment(alignment | Qt.AlignmentFlag.AlignVCenter)
         self._cut = cut
         self._right = alignment == Qt.AlignmentFlag.AlignRight
