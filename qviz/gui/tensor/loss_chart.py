@@ -34,6 +34,8 @@ class LossChart(Chart):
 
     name: ClassVar[str] = "loss"
     clip_moved = Signal(float, float)
+    click_taken_back = Signal()
+    """The last click was the first half of a double one, which shows everything again and clips nothing."""
 
     def __init__(self, link: LinkedCursor) -> None:
         super().__init__(link, wheel_axis=0, axes={"left": PowerAxis("left")})
@@ -64,7 +66,7 @@ class LossChart(Chart):
         layout.addWidget(self.hint)
         self._losses: Losses | None = None
         self._fitted: list[float] | None = None
-        self._follows = False
+        self._follows = self._clipped = False
         self._leader: DistributionChart | None = None
         self.view.setLimits(yMin=-330, yMax=308)  # powers of ten that a float can have
         self.forget()
@@ -248,6 +250,9 @@ class LossChart(Chart):
 
     @Slot(object)
     def _on_clicked(self, event: Any) -> None:
+        if event.double() and self._clipped:
+            self._clipped = False
+            self.click_taken_back.emit()
         if self._losses is None or event.isAccepted() or event.double() or event.button() != Qt.MouseButton.LeftButton:
             return
         if not self.view.sceneBoundingRect().contains(event.scenePos()):
@@ -260,5 +265,6 @@ class LossChart(Chart):
             low = x
         else:
             high = x
+        self._clipped = low < high
         if low < high:
             self.clip_moved.emit(low, high)

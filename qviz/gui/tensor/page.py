@@ -94,6 +94,8 @@ class TensorPage(DockedPage):
         self._rest = session.timers(STILL_MILLISECONDS, self._catch_up, self)
         self._late: LateParts | None = None
         self._caveat = ""
+        self._clicked: tuple[Scheme, Scheme] | None = None
+        """The schemes before and after a click on the chart of losses."""
         self.link = LinkedCursor()
         self.menus = ChartMenus(self)
         self._build()
@@ -164,7 +166,8 @@ class TensorPage(DockedPage):
             from qviz.gui.tensor.late_parts import LateParts
 
             self._late = late = LateParts(self.docks, self.link, self.menus, self.distribution, self)
-            late.loss.clip_moved.connect(self._on_clip_moved)
+            late.loss.clip_moved.connect(self._on_loss_clicked)
+            late.loss.click_taken_back.connect(self._on_click_taken_back)
             for part in (late.channels, late.heat_map, late.worst):
                 part.channel_clicked.connect(self._on_channel_clicked)
             late.heat_map.sight_changed.connect(self._ask_for_reductions)
@@ -445,6 +448,18 @@ class TensorPage(DockedPage):
         if low < high:
             steered = self._session.steer if self.distribution.held else self._session.update
             steered(range_rule=Manual(low, high))
+
+    @Slot(float, float)
+    def _on_loss_clicked(self, low: float, high: float) -> None:
+        before = self._session.scheme
+        self._on_clip_moved(low, high)
+        self._clicked = before, self._session.scheme
+
+    @Slot()
+    def _on_click_taken_back(self) -> None:
+        before, after = self._clicked or (None, None)
+        if before != after == self._session.scheme:
+            self._session.undo()
 
     @Slot(int)
     def _on_channel_clicked(self, channel: int) -> None:

@@ -390,6 +390,22 @@ def test_loss_curves_come_when_somebody_looks_and_a_click_clips(house: House) ->
     assert page.loss._clip[1].value() == pytest.approx(rule.high)
 
 
+def test_a_double_click_on_the_losses_takes_back_what_its_first_half_did(house: House) -> None:
+    page, session = house.desk.page, house.session
+    house.show()
+    page.docks["loss"].raise_()
+    traced(house)
+    before = session.scheme
+    mouse_over(page.loss).double_click(spot(page.loss, 2.0))
+    house.settle()
+    assert session.scheme == before
+    assert not session.can_undo
+    mouse_over(page.loss).double_click(page.loss.canvas.rect().topLeft())  # which clips nothing
+    house.settle()
+    assert session.scheme == before
+    assert not session.can_undo
+
+
 @pytest.mark.parametrize("rule", [MSE(), Entropy()], ids=["mse", "entropy"])
 def test_a_rule_that_searches_brings_its_curve_to_the_front(house: House, rule: Any) -> None:
     house.show()
