@@ -16,7 +16,7 @@ from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.printable import brief, printable
 from qviz.gui.model.parts import ModelParts
-from qviz.gui.words.numbers import percent, rough_duration
+from qviz.gui.words.numbers import percent, rough_duration, whole
 from qviz.models import plans
 from qviz.models.weight_table import WeightTable, weight_map
 from qviz.session.checkpoint_budget import Budget
@@ -256,12 +256,14 @@ class Weighing(QObject):
     def _on_ended(self) -> None:
         rows = self.checkpoints.rows.get(self._measured, {}) if self._measured is not None else {}
         measured = sum(row.figures is not None for row in rows.values())
-        text = self.tr("{count} measured, {left} left as they are").format(count=measured, left=len(rows) - measured)
+        text = self.tr("{count} measured, {left} left as they are").format(
+            count=whole(measured), left=whole(len(rows) - measured)
+        )
         flawed = [row for row in rows.values() if row.remark is not None]
         if len(flawed) == 1:
             text += " · " + self.tr("{name} has NaN or infinities").format(name=brief(flawed[0].weight.name, 40))
         elif flawed:
-            text += " · " + self.tr("{count} have NaN or infinities").format(count=len(flawed))
+            text += " · " + self.tr("{count} have NaN or infinities").format(count=whole(len(flawed)))
         self._parts.checkpoint.show_progress(text)
         self._refresh()
 
