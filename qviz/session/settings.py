@@ -32,6 +32,9 @@ DEFAULTS: dict[str, Any] = {
 }
 """Every setting, its type and what it is before anybody chose."""
 
+LIMITS = {"png_scale": (0.25, 16.0), "memory_budget_mb": (0, 1 << 30)}
+"""From where to where numbers go: a picture has pixels, and memory has an end."""
+
 MAX_RECENT = 12
 
 
@@ -71,12 +74,12 @@ class Settings:
                 return value if isinstance(value, QByteArray) else default  # Qt gives back what it cannot convert
             text = self._store.value(key, None, type=str)
             value = json.loads(str(text)) if text else default
+            if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+                value = float(value)
         except Exception:  # whatever a damaged file makes Qt or json raise, the start goes on
             log.info("the setting %s is damaged; using its default", key)
             return default
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        return value if isinstance(value, type(default)) else default
+        return value if isinstance(value, type(default)) and _is_within(key, value) else default
 
     def set(self, key: str, value: Any) -> None:
         """Remember ``value``."""
@@ -117,3 +120,11 @@ class Settings:
     def save(self) -> None:
         """Write to disk now."""
         self._store.sync()
+
+
+def _is_within(key: str, value: Any) -> bool:
+    """Whether a number is one that the setting can have; NaN is none."""
+    if key not in LIMITS:
+        return True
+    low, high = LIMITS[key]
+    return bool(low <= value <= high)

@@ -122,6 +122,15 @@ def test_a_value_of_another_type_counts_as_absent(path: Path, key: str, value: A
     assert settings.get(key) == DEFAULTS[key]
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("png_scale", number) for number in ("-5", "0", "1e300", "NaN", "Infinity", "1" + "0" * 400)]
+    + [("memory_budget_mb", number) for number in ("-1", "-9999999999999", "1" + "0" * 400)],
+)
+def test_a_number_that_a_setting_cannot_have_counts_as_absent(path: Path, key: str, text: str) -> None:
+    assert written(path, f"[General]\n{key}={text}\n").get(key) == DEFAULTS[key]
+
+
 @pytest.mark.parametrize("key", ["geometry", "layout"])
 @pytest.mark.parametrize("text", ["nonsense", "a, b", "3", "@Variant(\\0\\0)"])
 def test_a_layout_that_is_none_counts_as_absent(path: Path, key: str, text: str) -> None:
