@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,6 @@ NONE = "–"
 
 ABOUT = "≈ "
 """Stands before a figure that is an estimate."""
-
-
-MOST_OF_SPREAD = 16
-"""Letters that a panel has room for; two numbers with exponents have more."""
 
 
 def typographic(text: object) -> str:
@@ -71,8 +68,12 @@ def spread(values: Any, digits: int = 4) -> str:
     low, high = float(flat.min()), float(flat.max())
     if low == high:
         return number(low, digits)
-    text = f"{number(low, 3)}…{number(high, 3)}"
-    return text if len(text) <= MOST_OF_SPREAD else f"{number(low, 2)}…{number(high, 2)}"
+    return f"{_short(number(low, 3))}…{_short(number(high, 3))}"
+
+
+def _short(text: str) -> str:
+    """A number whose exponent has no more letters than it needs: two of them have to fit into a panel."""
+    return re.sub(r"e(\+|(−))0*", r"e\2", text)
 
 
 def time_text(seconds: float) -> str:

@@ -82,5 +82,7 @@ def test_no_other_module_writes_numbers_of_its_own():
 
 def test_extreme_figures_have_no_more_letters_than_there_is_room_for():
     assert [decibels(x) for x in (999.994, 1200.0, -1456.2)] == ["999.99 dB", "1200 dB", "−1456 dB"]
-    assert spread(np.array([6.6666e-32, 6.6666e28])) == "6.7e−32…6.7e+28"
+    assert spread(np.array([6.6666e-32, 6.6666e28])) == "6.67e−32…6.67e28"
+    assert spread(np.array([1.92e-6, 1.68e-5])) == "1.92e−6…1.68e−5"
+    assert spread(np.array([-1e20, 1e10])) == "−1e20…1e10"
     assert spread(np.array([0.0115, 1.8333])) == "0.0115…1.83"
