@@ -195,15 +195,12 @@ class SweepChart(Chart):
         names = {ROLES[name]: tr(NAMES[name]) for name in NETWORKS}
         self.add_legend(names)
         self.set_labels(self.tr("Bits of weights and activations"), self.tr("Test accuracy, %"))
-        self.hint = named_label(
-            self.tr("Nothing is swept yet.\n\nClick “Train at 1…8 bits” at the end of the Training panel."),
-            "hint",
-            wrap=True,
-        )
+        self.hint = named_label("", "hint", wrap=True)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         layout = self.layout()
         assert layout is not None
         layout.addWidget(self.hint)
+        self.show_sweeping(False)
         self.reset_view()
 
     @property  # type: ignore[misc]
@@ -223,6 +220,20 @@ class SweepChart(Chart):
     def present(self, analysis: Analysis) -> None:
         """Nothing: a tensor has no sweep."""
 
+    @Slot(bool)
+    def show_sweeping(self, sweeping: bool) -> None:
+        """Say that a sweep is at work, as long as nothing of it is known."""
+        if sweeping:
+            self.hint.setText(
+                self.tr("Training at 1 to 8 bits…\n\nThe first accuracies stand here when their training has ended.")
+            )
+        else:
+            self.hint.setText(
+                self.tr("Nothing is swept yet.\n\nClick “Train at 1…8 bits” at the end of the Training panel.")
+            )
+        again = sweeping and self._swept is not None
+        self.set_caveat(self.tr("sweeping again: showing the previous sweep") if again else "")
+
     @Slot(object)
     def show_sweep(self, swept: SweepProgress) -> None:
         """Show what is known by now."""
@@ -230,6 +241,7 @@ class SweepChart(Chart):
             self.hint.hide()
             self.canvas.show()
         self._swept = swept
+        self.set_caveat("")
         for name, curve in self._curves.items():
             curve.setData(self._bits(), 100 * np.array([self._spread(s, name).mean for s in swept.summaries]))
         seeds = self.tr("1 seed") if swept.seeds == 1 else self.tr("{count} seeds").format(count=swept.seeds)

@@ -192,6 +192,7 @@ class TrainingPage(QMainWindow):
         trainer.given_up.connect(self._on_given_up)
         trainer.running_changed.connect(panel.show_running)
         trainer.sweeping_changed.connect(panel.show_sweeping)
+        trainer.sweeping_changed.connect(self.sweep.show_sweeping)
         trainer.swept.connect(self.sweep.show_sweep)
         trainer.problem.connect(self.problem)
         trainer.runs_changed.connect(self._show_runs)

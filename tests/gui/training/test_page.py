@@ -216,6 +216,7 @@ def test_a_sweep_draws_accuracy_by_bits(page, qtbot):
     page.panel.seeds.setValue(1)
     page.panel.sweep.click()
     assert page.panel.sweep.text() == "Stop the sweep"
+    assert page.sweep.hint.text().startswith("Training at 1 to 8 bits…")
     qtbot.waitUntil(lambda: not page.panel.sweeping, timeout=2 * PATIENCE)
     columns = page.sweep.tables()[""].columns
     assert columns["bits"].tolist() == list(range(1, 9))
@@ -224,6 +225,12 @@ def test_a_sweep_draws_accuracy_by_bits(page, qtbot):
     page.sweep.read_out.connect(said.append)
     page.sweep.hover(QPointF(4.2, 50))
     assert said[-1].startswith("4 bits  Float ")
+    assert page.sweep.note == "1 seed"
+    page.panel.sweep.click()
+    assert page.sweep.note == "sweeping again: showing the previous sweep"
+    page.panel.sweep.click()
+    qtbot.waitUntil(lambda: not page.panel.sweeping, timeout=2 * PATIENCE)
+    assert "again" not in page.sweep.note
 
 
 @pytest.mark.parametrize("ending", EXPORT_FORMATS)
@@ -322,6 +329,10 @@ def test_an_empty_sweep_says_how_to_begin_one(qtbot: QtBot, dressed: QApplicatio
     chart = SweepChart(LinkedCursor())
     assert "Train at 1…8 bits" in chart.hint.text()
     assert not chart.hint.isHidden()
+    chart.show_sweeping(True)
+    assert chart.hint.text().startswith("Training at 1 to 8 bits…")
+    chart.show_sweeping(False)
+    assert chart.hint.text().startswith("Nothing is swept yet.")
     chart.deleteLater()
 
 
