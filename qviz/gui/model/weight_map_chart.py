@@ -15,6 +15,7 @@ from qviz.gui.charts.base import Chart, LinkedCursor, Table
 from qviz.gui.charts.drawing import Brush
 from qviz.gui.kit.judgement import lossless
 from qviz.gui.kit.theme import Theme, scaled_font
+from qviz.gui.kit.widgets import named_label
 from qviz.gui.words.numbers import fixed, number, percent, whole
 from qviz.models.weight_table import MAPPED, WeightMap
 from qviz.session.guard import guarded
@@ -93,6 +94,14 @@ class WeightMapChart(Chart):
         self._stops: list[QColor] = []
         self.view.invertY(True)
         self.set_labels(self.tr("Layer"), "")
+        self.hint = named_label(
+            self.tr("Nothing to map: no name of a tensor tells both its layer and its role."), "hint", wrap=True
+        )
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.hint.hide()
+        layout = self.layout()
+        assert layout is not None
+        layout.addWidget(self.hint)
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
         self.view.sigResized.connect(self._on_sized)
 
@@ -120,6 +129,7 @@ class WeightMapChart(Chart):
         same = before is not None and found is not None and before.cells == found.cells
         self.map, self.figure = found, figure
         self.canvas.setVisible(not self.empty)
+        self.hint.setVisible(found is not None and self.empty)
         if found is not None and not same:
             self._roles.roles, self._layers.layers = found.roles, found.layers
             for axis in (self._roles, self._layers):

@@ -490,6 +490,17 @@ def test_numbers_of_thousands_of_layers_do_not_touch(listed: Any) -> None:
     assert axis.tickStrings(places[-1:], 1, step) == ["12,000"]
 
 
+def test_a_map_without_cells_says_why_there_are_none(qapp: QApplication) -> None:
+    chart = WeightMapChart(LinkedCursor())
+    assert chart.hint.isHidden()
+    chart.show_map(WeightMap((), (), np.zeros((0, 0)), np.zeros((0, 0), np.int64)), "bytes")
+    assert (chart.hint.isHidden(), chart.canvas.isHidden()) == (False, True)
+    assert chart.hint.text() == "Nothing to map: no name of a tensor tells both its layer and its role."
+    chart.show_map(WeightMap((0,), ("q",), np.ones((1, 1)), np.ones((1, 1), np.int64)), "bytes")
+    assert (chart.hint.isHidden(), chart.canvas.isHidden()) == (True, False)
+    chart.deleteLater()
+
+
 def test_no_tick_of_an_axis_lies_in_a_cell_of_the_map(listed: Any) -> None:
     for axis in (listed.weight_map._layers, listed.weight_map._roles):
         assert axis.ticks().texts
