@@ -232,7 +232,7 @@ def range_input(x: object, scheme: Scheme, *, cancelled: IsCancelled = never) ->
         reach=_reach(scheme) if searched else 1.0,
         grid=grid_of(scheme) if searched else None,
         fill=getattr(scheme.granularity, "block_size", 0),
-        signed=convention_of(scheme).signs_scales(scheme.number_format, scheme.symmetric),
+        signed=searched and convention_of(scheme).signs_scales(scheme.number_format, scheme.symmetric),
     )
 
 

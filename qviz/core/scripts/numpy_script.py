@@ -10,6 +10,7 @@ from qviz.core.arrays import FloatArray
 from qviz.core.formats.codebooks import Codebook
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.problems import Problem
+from qviz.core.ranges.mse import MSE
 from qviz.core.ranges.rules import Manual, MinMax, Percentile
 from qviz.core.runtimes.expressions import as_python, helpers_of, keys_of, literal
 from qviz.core.runtimes.formulas import ABSMAX, EXTREME, MIN, Formulas, S, absmax_of
@@ -274,6 +275,9 @@ class _NumPyScript:
         rule = self.qparams.scheme.range_rule
         if isinstance(rule, Manual) and -rule.low != rule.high:
             return [f"extreme = np.float32({rule.low if -rule.low > rule.high else rule.high})"]
+        if isinstance(rule, MSE):  # sought with its sign
+            sign = np.where(-self.qparams.low >= self.qparams.high, np.float32(-1), np.float32(1))
+            return [f"extreme = np.where({self._array(sign)} > 0, {ABSMAX.key}, -{ABSMAX.key})"]
         axis = "axis + 1" if self.block else "-1"
         size = "np.abs(x)" if self.all_finite else "np.nan_to_num(np.abs(x))"
         return [
