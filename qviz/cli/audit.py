@@ -17,13 +17,13 @@ import click
 from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import NUMBER, FileOrAddress, importances_of, json_option, scheme_of, scheme_options
+from qviz.core.printable import printable
 from qviz.core.problems import N_, Problem
 from qviz.core.questions.breakdown import not_finite
 from qviz.core.schemes.presets import PRESETS
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.work import THREADS
 from qviz.files.atomic import check_spared
-from qviz.files.printable import printable
 from qviz.files.problems import FileProblem, system_errors
 
 if TYPE_CHECKING:

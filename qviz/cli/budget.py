@@ -14,12 +14,12 @@ from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import NUMBER, Number, importances_of, json_option
 from qviz.core.formats.integers import IntFormat
+from qviz.core.printable import printable
 from qviz.core.problems import N_, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.sizes import byte_text
 from qviz.core.tensors.granularity import PerBlock
 from qviz.files.atomic import check_spared
-from qviz.files.printable import printable
 from qviz.files.problems import FileProblem, system_errors
 from qviz.files.results import read_scheme
 

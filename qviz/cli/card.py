@@ -9,10 +9,10 @@ import click
 from qviz.cli.kernels import compile_for
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import FileOrAddress
+from qviz.core.printable import printable
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
 from qviz.files.atomic import check_spared
-from qviz.files.printable import printable
 
 
 @click.command("card")

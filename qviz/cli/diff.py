@@ -12,7 +12,7 @@ import click
 from qviz.cli.figures import text_of
 from qviz.cli.networks import progress_bar
 from qviz.cli.options import json_option
-from qviz.files.printable import printable
+from qviz.core.printable import printable
 
 
 @click.command("diff")

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from qviz.cli.options import json_option, reading, reading_options
+from qviz.core.printable import printable
 from qviz.core.problems import Problem
 from qviz.core.sizes import byte_text
 from qviz.files.entry import TensorEntry
-from qviz.files.printable import printable
 from qviz.files.readers import expand, list_tensors
 
 MOST_PROBLEMS = 6

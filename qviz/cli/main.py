@@ -26,8 +26,8 @@ from qviz.cli.render import render_command
 from qviz.cli.sensitivity import sensitivity_command
 from qviz.cli.train import train_command
 from qviz.cli.window import open_command
+from qviz.core.printable import printable
 from qviz.core.problems import Problem
-from qviz.files.printable import printable
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130

@@ -13,8 +13,8 @@ import click
 
 from qviz.cli.interrupts import at_once
 from qviz.cli.options import NUMBER
+from qviz.core.printable import printable
 from qviz.core.problems import Phrase, Problem
-from qviz.files.printable import printable
 
 if TYPE_CHECKING:  # what runs networks is imported when one is run
     from qviz.models.data import FileSamples

@@ -16,6 +16,7 @@ from qviz.core.formats.codebooks import CODEBOOKS
 from qviz.core.formats.floats import FLOATS
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat, format_named
+from qviz.core.printable import printable
 from qviz.core.problems import Problem
 from qviz.core.ranges.entropy import Entropy
 from qviz.core.ranges.known import Known
@@ -29,7 +30,6 @@ from qviz.core.tensors.granularity import GRANULARITIES, Granularity, PerAxis, P
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.addresses import is_address
 from qviz.files.entry import TensorEntry
-from qviz.files.printable import printable
 from qviz.files.raw import RawForm
 from qviz.files.readers import Reading, list_tensors
 from qviz.files.results import read_scheme

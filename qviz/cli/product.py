@@ -10,8 +10,8 @@ import click
 
 from qviz.cli.figures import text_of
 from qviz.cli.options import chosen_runtime, entry_of, json_option, loaded, runtime_options, tensor_of
+from qviz.core.printable import printable
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
-from qviz.files.printable import printable
 from qviz.files.results import read_scheme
 
 

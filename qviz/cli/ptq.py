@@ -14,9 +14,9 @@ from qviz.cli.interrupts import at_once, cleared_up
 from qviz.cli.network_report import check_report, report_option, save_pair_report
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of, told_on_stderr
 from qviz.cli.options import NUMBER, Number, json_option
+from qviz.core.printable import printable
 from qviz.core.problems import Problem
 from qviz.core.ranges.table import RANGE_RULES
-from qviz.files.printable import printable
 
 if TYPE_CHECKING:
     from qviz.models.data import FileSamples

@@ -14,8 +14,8 @@ from qviz.cli.interrupts import cleared_up
 from qviz.cli.network_report import check_report, report_option, save_sweep_report
 from qviz.cli.networks import data_options, prepared_network, progress_bar, samples_of, told_on_stderr
 from qviz.cli.options import json_option, scheme_of, scheme_options
+from qviz.core.printable import printable
 from qviz.files.atomic import check_spared, check_writable
-from qviz.files.printable import printable
 
 if TYPE_CHECKING:
     from qviz.models.units import Unit

@@ -15,3 +15,10 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _SYMBOLS.get(ord(c), "�") for c in text)
+
+
+def brief(text: str, length: int = 80) -> str:
+    """The same for a sentence: of a long name the middle is left out."""
+    if len(text) > length:
+        text = f"{text[: length // 2]}…{text[len(text) - length // 2 + 1 :]}"
+    return printable(text)

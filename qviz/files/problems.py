@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from qviz.core.printable import printable
 from qviz.core.problems import N_, Phrase, Problem
-from qviz.files.printable import printable
 
 _READING = {
     errno.ENOENT: (N_("does not exist"), N_("Check its name and its folder.")),

@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 
 from qviz.core.frozen import frozen
+from qviz.core.printable import printable
 from qviz.files.atomic import atomic_write
-from qviz.files.printable import printable
 
 
 @frozen

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from qviz.core.arrays import Array
+from qviz.core.printable import brief
 from qviz.core.problems import Phrase
-from qviz.files.printable import brief
 from qviz.models.network import Network, array_of
 from qviz.models.output_figures import OutputFigures
 from qviz.models.sessions import Feeds

@@ -12,8 +12,8 @@ import numpy as np
 
 from qviz.core.arrays import Array
 from qviz.core.frozen import frozen
+from qviz.core.printable import brief
 from qviz.core.problems import Problem
-from qviz.files.printable import brief
 from qviz.models.weight_table import OTHERS, WeightTable
 
 Mask = Callable[[WeightTable], Array]

@@ -14,13 +14,13 @@ from PySide6.QtCore import Signal
 from qviz.core.arrays import Counts, Floats
 from qviz.core.formats.integers import IntFormat
 from qviz.core.frozen import frozen
+from qviz.core.printable import printable
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerBlock
 from qviz.core.work import THREADS, IsCancelled, Progress
 from qviz.files.atomic import atomic_write
 from qviz.files.imatrix import columns_of
-from qviz.files.printable import printable
 from qviz.models.audit import Row, audit
 from qviz.models.budget import KEEP, Front, Unit, units_of
 from qviz.models.checkpoint import Weight

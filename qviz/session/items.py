@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from qviz.core.printable import printable
 from qviz.core.problems import N_
 from qviz.core.questions.effort import Limits
 from qviz.core.tensors.batches import stack
@@ -14,7 +15,6 @@ from qviz.core.tensors.generators import ARTICLE_VALUES, GENERATORS, GeneratorSp
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import Loaded, TensorEntry
-from qviz.files.printable import printable
 from qviz.session.language import tr
 from qviz.session.state import Item
 

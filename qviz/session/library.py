@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.printable import brief
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.fitting import fitted
@@ -22,7 +23,6 @@ from qviz.core.tensors.sorted_tensor import prepare
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
 from qviz.files.entry import TensorEntry
-from qviz.files.printable import brief
 from qviz.files.problems import system_errors
 from qviz.files.recognized import recognized
 from qviz.files.stamp import Stamp

@@ -7,12 +7,12 @@ from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qviz.core.printable import brief
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.questions.effort import plan
 from qviz.core.tensors.sorted_tensor import SortedTensor, prepare, prepared_nbytes
 from qviz.core.tensors.tensor import Tensor
 from qviz.core.work import IsCancelled, Progress
-from qviz.files.printable import brief
 from qviz.session.memory import Kept, Memory
 from qviz.session.state import Session, State
 from qviz.session.worker import OutOfMemory, Worker

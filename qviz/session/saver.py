@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import Signal, Slot
 
+from qviz.core.printable import printable
 from qviz.core.problems import N_, Phrase
 from qviz.core.tensors.tensor import Tensor
-from qviz.files.printable import printable
 from qviz.session.in_order import InOrder
 
 if TYPE_CHECKING:

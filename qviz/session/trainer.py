@@ -13,9 +13,9 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.frozen import frozen
+from qviz.core.printable import printable
 from qviz.core.problems import N_, Phrase, Problem
 from qviz.core.work import IsCancelled, Progress
-from qviz.files.printable import printable
 from qviz.session.timers import Timers, WindowTimer
 from qviz.session.worker import Worker
 from qviz.training.experiment import Experiment

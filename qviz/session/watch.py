@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 
 from qviz.core.frozen import frozen
-from qviz.files.printable import printable
+from qviz.core.printable import printable
 from qviz.files.problems import FileProblem
 from qviz.files.stamp import ChangedFile, Stamp, check_stamp
 from qviz.session.language import told

@@ -14,7 +14,7 @@ import qviz
 from qviz.cli import analyze
 from qviz.cli import main as cli
 from qviz.core import Problem
-from qviz.files.printable import printable
+from qviz.core.printable import printable
 from tests.cli.commands import Run, X, without_display
 from tests.every import every
 

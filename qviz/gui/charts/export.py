@@ -18,9 +18,9 @@ from PySide6.QtGui import QColor, QFontMetrics, QImage, QPageSize, QPainter, QPd
 from PySide6.QtWidgets import QApplication, QDockWidget, QGraphicsTextItem, QMainWindow, QWidget
 
 from qviz.core.frozen import frozen
+from qviz.core.printable import printable
 from qviz.core.problems import Problem
 from qviz.files.atomic import atomic_write
-from qviz.files.printable import printable
 from qviz.files.results import save_table
 from qviz.files.writers import TABLE_FORMATS
 from qviz.gui.charts.base import Chart, Table

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qviz.core.printable import brief
 from qviz.core.runtimes.table import CONVENTIONS
-from qviz.files.printable import brief
 from qviz.gui.charts.base import Chart, LinkedCursor
 from qviz.gui.charts.cards import Card, ChartMenus
 from qviz.gui.charts.page import Closing, Job, Subject

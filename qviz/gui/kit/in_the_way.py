@@ -10,8 +10,8 @@ from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QAbstractButton, QMessageBox, QWidget
 from shiboken6 import isValid
 
+from qviz.core.printable import printable
 from qviz.files.names import numbered
-from qviz.files.printable import printable
 
 MOST_NAMED = 3
 """Names in the question; the others are counted."""

@@ -8,8 +8,8 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from qviz.core.printable import printable
 from qviz.core.sizes import byte_text
-from qviz.files.printable import printable
 from qviz.gui.kit.fields import ComboBox, Slider
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import named_label, plain_tip, quiet

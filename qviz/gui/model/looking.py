@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qviz.files.printable import brief, printable
+from qviz.core.printable import brief, printable
 from qviz.gui.model.layers_panel import Layer
 from qviz.gui.model.parts import ModelParts
 from qviz.gui.words.schemes import format_word

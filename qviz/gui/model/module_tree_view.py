@@ -8,7 +8,7 @@ from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeView
 
-from qviz.files.printable import printable
+from qviz.core.printable import printable
 from qviz.gui.kit.copying import asks_to_copy, copy_lines
 from qviz.gui.kit.theme import scaled_font
 from qviz.gui.kit.widgets import plain_tip

@@ -18,9 +18,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qviz.core.printable import brief, printable
 from qviz.core.problems import N_
 from qviz.core.sizes import byte_text
-from qviz.files.printable import brief, printable
 from qviz.gui.kit.fields import SpinBox
 from qviz.gui.kit.widgets import Line, column, named_label, plain_tip, quiet
 from qviz.gui.words.numbers import number, whole

@@ -12,9 +12,9 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog
 
 from qviz.core.arrays import Counts, Floats
+from qviz.core.printable import brief, printable
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
-from qviz.files.printable import brief, printable
 from qviz.gui.model.parts import ModelParts
 from qviz.gui.words.numbers import percent, rough_duration, whole
 from qviz.models import plans

@@ -12,9 +12,9 @@ from PySide6.QtGui import QBrush, QColor
 
 from qviz.core.arrays import Array
 from qviz.core.frozen import frozen
+from qviz.core.printable import printable
 from qviz.core.ranges.table import RANGE_RULES
 from qviz.core.sizes import byte_text
-from qviz.files.printable import printable
 from qviz.gui.kit.judgement import arrow, judged
 from qviz.gui.kit.theme import Theme
 from qviz.gui.kit.widgets import plain_tip

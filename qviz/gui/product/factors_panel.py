@@ -11,12 +11,12 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qviz.core.formats.integers import IntFormat
+from qviz.core.printable import printable
 from qviz.core.runtimes.table import CONVENTIONS
 from qviz.core.schemes.dynamic import DYNAMIC_RUNTIMES, laid_out
 from qviz.core.schemes.fitting import FALLBACK_RUNTIME
 from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import Granularity, PerAxis, PerBlock, PerTensor, PerToken
-from qviz.files.printable import printable
 from qviz.gui.kit.controls import BitsControl, ModeControl
 from qviz.gui.kit.fields import ComboBox
 from qviz.gui.kit.widgets import Segments, column, form, named_label, plain_tip, quiet

@@ -8,8 +8,8 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFormLayout, QLineEdit, QPushButton, QWidget
 
+from qviz.core.printable import brief
 from qviz.core.tensors.generators import GENERATORS, GeneratorSpec
-from qviz.files.printable import brief
 from qviz.gui.kit.fields import ComboBox, NumberBox, SpinBox
 from qviz.gui.kit.widgets import column, form, named_label, quiet
 from qviz.session.language import tr

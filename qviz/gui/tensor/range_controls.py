@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qviz.core.printable import brief
 from qviz.core.problems import Problem
 from qviz.core.ranges.known import Known
 from qviz.core.ranges.rules import Manual, Percentile, RangeRule
@@ -28,7 +29,6 @@ from qviz.core.schemes.scheme import Scheme
 from qviz.core.tensors.granularity import PerTensor
 from qviz.core.tensors.tensor import Tensor
 from qviz.files.known_scales import known_of, known_scales
-from qviz.files.printable import brief
 from qviz.gui.kit.controls import RangeChoice
 from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox
 from qviz.gui.kit.widgets import column, form, named_label, quiet

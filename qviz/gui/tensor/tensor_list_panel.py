@@ -36,7 +36,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qviz.files.printable import printable
+from qviz.core.printable import printable
 from qviz.gui.charts.drawing import saved
 from qviz.gui.kit.fields import FilterBox
 from qviz.gui.kit.names import Names

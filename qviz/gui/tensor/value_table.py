@@ -37,7 +37,7 @@ from qviz.core.arithmetic.element_trace import ElementTrace, trace_elements
 from qviz.core.formats.floats import FloatFormat
 from qviz.core.formats.integers import IntFormat
 from qviz.core.formats.table import NumberFormat
-from qviz.files.printable import brief
+from qviz.core.printable import brief
 from qviz.gui.kit.copying import Excerpt, asks_to_copy
 from qviz.gui.kit.theme import Theme, scaled_font
 from qviz.gui.kit.widgets import named_label

@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qviz.core.printable import brief
 from qviz.core.problems import Problem
-from qviz.files.printable import brief
 from qviz.gui.kit.controls import BitsControl, RangeChoice
 from qviz.gui.kit.fields import ComboBox, NumberBox, Slider, SpinBox
 from qviz.gui.kit.widgets import Line, Segments, column, form, named_label, quiet

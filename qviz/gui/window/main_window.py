@@ -21,10 +21,10 @@ from PySide6.QtWidgets import (
 )
 
 from qviz import __version__
+from qviz.core.printable import brief, printable
 from qviz.core.problems import Problem
 from qviz.core.schemes.scheme import Scheme
 from qviz.files.networks import is_network
-from qviz.files.printable import brief, printable
 from qviz.files.registry import SUFFIXES
 from qviz.gui.charts.page import Page
 from qviz.gui.kit.docks import Dock, DockRoom, is_behind_a_tab

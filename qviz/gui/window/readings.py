@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qviz.core.printable import printable
 from qviz.core.problems import N_, Problem
-from qviz.files.printable import printable
 from qviz.files.problems import system_errors
 from qviz.files.raw import ORDERS, TYPES, RawForm
 from qviz.files.raw import list_entries as list_raw

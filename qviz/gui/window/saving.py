@@ -10,9 +10,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
+from qviz.core.printable import printable
 from qviz.core.problems import N_, Problem
 from qviz.files.names import numbered, stem_of
-from qviz.files.printable import printable
 from qviz.files.writers import EXPORT_FORMATS
 from qviz.gui.charts.base import Chart, Table
 from qviz.gui.kit.copying import Excerpt

@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QPushButton, QStatusBar
 
 from qviz.core import compiler
-from qviz.files.printable import brief
+from qviz.core.printable import brief
 from qviz.gui.kit.widgets import Line, named_label
 from qviz.gui.window.activity import Activity
 from qviz.gui.words.groups import alone_text

@@ -184,9 +184,7 @@ def test_a_choice_that_is_cut_ends_with_an_ellipsis_and_is_told_whole(
         narrow.setCurrentIndex(at)
         assert narrow._option().currentText.endswith("…") == cut
         QApplication.sendEvent(narrow, QHelpEvent(QEvent.Type.ToolTip, place, narrow.mapToGlobal(place)))
-    whole = "axis 1 of a tensor with very many elements\n\nAlong which axis."
-    assert told[-1] == whole
-    assert len(told) == 1 or told[0] == "Along which axis."
+    assert told == ["axis 1 of a tensor with very many elements\n\nAlong which axis."]
 
 
 def test_an_open_list_is_as_wide_as_its_choices(narrow: ComboBox) -> None:

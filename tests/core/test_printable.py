@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qviz.files.printable import printable
+from qviz.core.printable import printable
 from tests.every import every
 
 
