@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -34,12 +35,11 @@ def of_weights(network: Network) -> dict[str, int]:
     return found
 
 
-def of_samples(samples: Iterable[Feeds]) -> dict[str, int]:
+def of_samples(samples: Iterable[Feeds]) -> Counts:
     """Of all samples together, by input."""
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     for sample in samples:
-        for name, count in counted(sample).items():
-            found[name] = found.get(name, 0) + count
+        found.update(counted(sample))
     return found
 
 
@@ -56,11 +56,11 @@ def sentences(weights: Counts, inputs: Counts, outputs: Counts) -> tuple[Phrase,
         said.append(
             Phrase("{number:,} weights hold NaN or infinities ({name}, …).", number=len(weights), name=first),
         )
-    said += [
-        Phrase("The weight {name} holds {what}.", name=brief(name), what=_what(count))
-        for name, count in weights.items()
-        if len(weights) == 1
-    ]
+    else:
+        said += [
+            Phrase("The weight {name} holds {what}.", name=brief(name), what=_what(count))
+            for name, count in weights.items()
+        ]
     said += [
         Phrase("The input {name} holds {what}.", name=brief(name), what=_what(count)) for name, count in inputs.items()
     ]
